@@ -1,0 +1,4 @@
+//! The Rust SDK of Cutover.
+
+pub mod routing;
+pub mod watch;

@@ -1,0 +1,193 @@
+//! What an SDK needs of one migration to decide.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Error, Level, Reason, Rung, Salt, Stage, bucket::bucket_of_hash, check_tenant, overrides::Overrides,
+};
+
+/// Where one tenant goes, as a table holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// The rung.
+    pub rung: Rung,
+    /// Why.
+    pub reason: Reason,
+    /// In target-first: do not read the source when the target has no record.
+    pub no_fallback: bool,
+}
+
+impl Route {
+    /// What a tenant gets that neither an override nor a band names.
+    pub const DEFAULT: Self = Self { rung: Rung::SourceOnly, reason: Reason::Rollout, no_fallback: false };
+
+    pub(super) const fn code(self) -> u8 {
+        self.rung as u8 | (self.reason as u8) << 3 | (self.no_fallback as u8) << 6
+    }
+
+    /// `None` for the code of "cleared", which no route has.
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        let rung = *Rung::ALL.get(usize::from(code & 7))?;
+        let reason = *Reason::ALL.get(usize::from(code >> 3 & 7))?;
+        Some(Self { rung, reason, no_fallback: code & 0x40 != 0 })
+    }
+}
+
+/// The tenants whose bucket is below `upto_ppm` and not in an earlier band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// First bucket that is not in it.
+    pub upto_ppm: u32,
+    /// Where they go.
+    pub route: Route,
+}
+
+/// What an SDK needs of a migration's policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// What reads promise.
+    pub level: Level,
+    /// Longest an operation waits on `hold`.
+    pub hold_timeout_ms: u32,
+    /// Without contact for this long operations are refused. 0: never.
+    pub fence_after_ms: u32,
+    /// Share of the reads in dual that are compared with the target. 0: none.
+    pub shadow_ppm: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { level: Level::Acknowledged, hold_timeout_ms: 2_000, fence_after_ms: 0, shadow_ppm: 10_000 }
+    }
+}
+
+/// One answer: stage, rung, revision, reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Of the migration's last change; what the operation is counted under.
+    pub revision: u64,
+    /// Where the tenant goes.
+    pub rung: Rung,
+    /// Why.
+    pub reason: Reason,
+    /// In target-first: do not read the source when the target has no record.
+    pub no_fallback: bool,
+}
+
+impl Decision {
+    /// What users see of the rung.
+    pub const fn stage(&self) -> Stage {
+        self.rung.stage()
+    }
+}
+
+/// One migration's routing table; cheap to clone, never changed in place.
+#[derive(Clone, Debug)]
+pub struct Table {
+    revision: u64,
+    salt_text: Arc<str>,
+    salt: Salt,
+    bands: Arc<[Band]>,
+    policy: Policy,
+    base: Arc<Overrides>,
+    /// What changed since `base` was built; consulted first, small beside it.
+    patch: Arc<Overrides>,
+}
+
+/// Decides for one tenant. The controller and every SDK use this very function.
+#[inline]
+pub fn decide(table: &Table, tenant: &str) -> Result<Decision, Error> {
+    check_tenant(tenant)?;
+    let Route { rung, reason, no_fallback } = table.route(tenant);
+    Ok(Decision { revision: table.revision, rung, reason, no_fallback })
+}
+
+impl Table {
+    /// A table without overrides. `bands` must ascend by `upto_ppm`.
+    pub fn new(revision: u64, salt: &str, bands: &[Band], policy: Policy) -> Self {
+        Self {
+            revision,
+            salt_text: salt.into(),
+            salt: Salt::new(salt),
+            bands: bands.into(),
+            policy,
+            base: Arc::default(),
+            patch: Arc::default(),
+        }
+    }
+
+    /// The same overrides under other bands, policy and revision.
+    pub fn with_head(&self, revision: u64, bands: &[Band], policy: Policy) -> Self {
+        Self { revision, bands: bands.into(), policy, ..self.clone() }
+    }
+
+    /// The same table with some tenants set, or cleared where the route is `None`; of a tenant
+    /// named twice the last one counts. Tenants must be valid.
+    pub fn with_overrides<'a>(&'a self, changes: impl IntoIterator<Item = (&'a str, Option<Route>)>) -> Self {
+        let mut patch: HashMap<&str, Option<Route>> = self.patch.iter().collect();
+        patch.extend(changes);
+        let merge = patch.len() > (self.base.len() / 8).max(1024) || self.base.is_empty();
+        if !merge {
+            return Self { patch: Arc::new(self.build(patch)), ..self.clone() };
+        }
+        let kept = self.base.iter().filter(|(tenant, _)| !patch.contains_key(tenant));
+        let base =
+            self.build(kept.chain(patch.iter().map(|(t, r)| (*t, *r)).filter(|(_, route)| route.is_some())));
+        Self { base: Arc::new(base), patch: Arc::default(), ..self.clone() }
+    }
+
+    fn build<'a>(&self, entries: impl IntoIterator<Item = (&'a str, Option<Route>)>) -> Overrides {
+        let hashed: Vec<_> = entries.into_iter().map(|(t, route)| (self.salt.hash(t), t, route)).collect();
+        Overrides::build(&hashed)
+    }
+
+    /// Where a valid tenant goes.
+    #[inline]
+    pub fn route(&self, tenant: &str) -> Route {
+        let hash = self.salt.hash(tenant);
+        let found = match self.patch.get(hash, tenant) {
+            None => self.base.get(hash, tenant).flatten(),
+            Some(patched) => patched,
+        };
+        found.unwrap_or_else(|| self.route_of_bucket(bucket_of_hash(hash)))
+    }
+
+    /// Where the tenants of a bucket go that have no override.
+    pub fn route_of_bucket(&self, bucket: u32) -> Route {
+        self.bands.iter().find(|band| bucket < band.upto_ppm).map_or(Route::DEFAULT, |band| band.route)
+    }
+
+    /// Every override, in no order that means anything.
+    pub fn overrides(&self) -> impl Iterator<Item = (&str, Route)> {
+        let patched = self.patch.iter();
+        let base = self.base.iter().filter(|(tenant, _)| {
+            self.patch.is_empty() || self.patch.get(self.salt.hash(tenant), tenant).is_none()
+        });
+        patched.chain(base).filter_map(|(tenant, route)| Some((tenant, route?)))
+    }
+
+    /// Of the migration's last change.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What the tenant is hashed with.
+    pub fn salt(&self) -> &str {
+        &self.salt_text
+    }
+
+    /// The bands, ascending.
+    pub fn bands(&self) -> &[Band] {
+        &self.bands
+    }
+
+    /// What an SDK needs of the policy.
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Memory that the overrides hold, tenants' own bytes included.
+    pub fn heap_bytes(&self) -> usize {
+        self.base.heap_bytes() + self.patch.heap_bytes()
+    }
+}

@@ -1,0 +1,185 @@
+//! The newest snapshot of this process, and the operations that run under it and its
+//! predecessors: what is needed to acknowledge a revision truthfully.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+
+use crate::routing::{self, Decision, Policy, Snapshot, coexist};
+
+/// Why an operation can't begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// Neither the controller nor a persisted snapshot has been heard yet.
+    #[error("no snapshot yet: is the controller reachable? A stage is never guessed")]
+    NoSnapshot,
+    /// The migration's `fence_after_ms` has passed without contact.
+    #[error("fenced: {silent_ms} ms without contact to the controller; it goes on when that is back")]
+    Fenced {
+        /// Since the controller was last heard.
+        silent_ms: u64,
+    },
+    /// There is no decision.
+    #[error(transparent)]
+    Routing(#[from] routing::Error),
+}
+
+/// The newest snapshot, shared by all of a process. Deciding takes no lock and reads no clock.
+#[derive(Debug)]
+pub struct Current {
+    epoch: ArcSwapOption<Epoch>,
+    /// Epochs that may still have operations, oldest first; the newest is the last.
+    live: Mutex<Vec<(u64, Weak<Epoch>)>>,
+    /// Newest revision received.
+    received: watch::Sender<u64>,
+    /// Told when the last operation of a replaced epoch ends.
+    ended: Arc<Notify>,
+    /// Rises when the controller had forgotten this instance; see [`Operation::overtaken`].
+    admission: AtomicU64,
+    started: Instant,
+    /// Milliseconds after `started` at which the controller was last heard.
+    heard_ms: AtomicU64,
+}
+
+/// A snapshot while it is the newest, and for as long as an operation runs under it.
+#[derive(Debug)]
+struct Epoch {
+    snapshot: Snapshot,
+    ended: Arc<Notify>,
+}
+
+impl Drop for Epoch {
+    fn drop(&mut self) {
+        self.ended.notify_one();
+    }
+}
+
+/// One operation from its decision to its end. Drop it when the last store call has ended, and not
+/// before: the instance acknowledges a step up only when every older operation is gone.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    epoch: Arc<Epoch>,
+    admission: u64,
+    /// What it was decided.
+    pub decision: Decision,
+    /// The migration's policy at that moment.
+    pub policy: Policy,
+}
+
+impl Default for Current {
+    fn default() -> Self {
+        Self {
+            epoch: ArcSwapOption::empty(),
+            live: Mutex::default(),
+            received: watch::Sender::new(0),
+            ended: Arc::default(),
+            admission: AtomicU64::new(0),
+            started: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Current {
+    /// Decides without beginning an operation: to look, not to touch a store by.
+    #[inline]
+    pub fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, BeginError> {
+        match &*self.epoch.load() {
+            Some(epoch) => Ok(epoch.snapshot.decide(migration, tenant)?),
+            None => Err(BeginError::NoSnapshot),
+        }
+    }
+
+    /// Decides and begins an operation, which holds on to the snapshot until it is dropped.
+    pub fn begin(&self, migration: &str, tenant: &str) -> Result<Operation, BeginError> {
+        let admission = self.admission.load(Ordering::Acquire);
+        let epoch = self.epoch.load_full().ok_or(BeginError::NoSnapshot)?;
+        let table = epoch.snapshot.table(migration)?;
+        let policy = table.policy();
+        if policy.fence_after_ms > 0 {
+            let silent_ms = self.silent_ms();
+            if silent_ms >= u64::from(policy.fence_after_ms) {
+                return Err(BeginError::Fenced { silent_ms });
+            }
+        }
+        let decision = routing::decide(table, tenant).map_err(BeginError::Routing)?;
+        Ok(Operation { admission, decision, policy, epoch })
+    }
+
+    /// Takes a newer snapshot. Operations that run keep theirs.
+    pub fn replace(&self, snapshot: Snapshot) {
+        let revision = snapshot.revision();
+        let epoch = Arc::new(Epoch { snapshot, ended: self.ended.clone() });
+        self.live().push((revision, Arc::downgrade(&epoch)));
+        self.epoch.store(Some(epoch));
+        self.received.send_replace(revision);
+    }
+
+    /// The newest snapshot. It must not be held while waiting: it counts as an operation.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.epoch.load().as_ref().map(|epoch| epoch.snapshot.clone())
+    }
+
+    /// Newest revision received. 0: none.
+    pub fn received_revision(&self) -> u64 {
+        *self.received.borrow()
+    }
+
+    /// Tells each newer revision.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.received.subscribe()
+    }
+
+    /// The newest revision such that every operation begun under an older one has ended. 0: none.
+    pub fn applied_revision(&self) -> u64 {
+        let mut live = self.live();
+        live.retain(|(_, epoch)| epoch.strong_count() > 0);
+        live.first().map_or(0, |(revision, _)| *revision)
+    }
+
+    /// Waits until [`Self::applied_revision`] may have risen.
+    pub async fn operations_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// The controller was heard just now.
+    pub fn heard(&self) {
+        self.heard_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Since the controller was last heard, or since the start.
+    pub fn silent_ms(&self) -> u64 {
+        (self.started.elapsed().as_millis() as u64).saturating_sub(self.heard_ms.load(Ordering::Relaxed))
+    }
+
+    /// The controller had forgotten this instance: no write begun before may be acknowledged.
+    pub fn readmitted(&self) {
+        self.admission.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn live(&self) -> MutexGuard<'_, Vec<(u64, Weak<Epoch>)>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Operation {
+    /// To be asked when it ends: has routing moved so far meanwhile that its result can't be
+    /// vouched for? Then the answer is "indeterminate".
+    ///
+    /// True when its rung must not be live beside the tenant's present one (it is more than one
+    /// step behind), or when the controller had forgotten this instance.
+    pub fn overtaken(&self, current: &Current, migration: &str, tenant: &str) -> bool {
+        self.admission != current.admission.load(Ordering::Acquire)
+            || match current.decide(migration, tenant) {
+                Ok(now) => !coexist(self.decision.rung, now.rung),
+                Err(_) => true,
+            }
+    }
+}

@@ -1,0 +1,24 @@
+//! Compiles the `.proto` files with protox, so that no system protoc is needed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const FILES: [&str; 5] = [
+    "cutover/v1/migration.proto",
+    "cutover/v1/routing.proto",
+    "cutover/v1/telemetry.proto",
+    "cutover/v1/admin.proto",
+    "cutover/v1/job.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in FILES {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
