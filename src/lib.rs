@@ -1,1 +1,4 @@
+//! Cutover: the controller of live data-store migrations.
 
+pub mod domain;
+pub mod store;

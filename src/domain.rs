@@ -1,0 +1,29 @@
+//! What a migration is and how it may change. Pure: no I/O, no clock, no async; `now` and the
+//! fleet are arguments.
+//!
+//! The reader's way: [`placement`](Placement) (where tenants stand and what the next step is),
+//! [`gate`](Gate) (what a step needs), [`change`] (what may be asked), [`resolve`](Wanted) (where
+//! everybody is to be, and the routing table of where everybody is).
+
+mod advance;
+pub mod change;
+mod event;
+mod evidence;
+mod fleet;
+mod gate;
+mod key;
+mod migration;
+mod placement;
+mod resolve;
+mod rollout;
+
+pub use change::{Applied, Ask, Change, Context, Refusal, apply};
+pub use event::Event;
+pub use evidence::{Cover, Evidence, Job, PassCounts, PassKind, Whom};
+pub use fleet::{Fleet, Member};
+pub use gate::{Gate, Sight, Unmet};
+pub use key::{Key, Tenant, Violation};
+pub use migration::{Document, Migration, Policy, State, TenantRow};
+pub use placement::{Band, Bands, Placement, Wait};
+pub use resolve::Wanted;
+pub use rollout::{Rollout, Shares};

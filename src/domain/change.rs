@@ -1,0 +1,380 @@
+//! The one table of legal changes: what may be asked, what it does, and everything that stands
+//! against it.
+
+mod lifecycle;
+mod pins;
+mod rollback;
+mod rollout;
+
+use cutover_client::routing::Rung;
+use imbl::OrdMap;
+
+use super::{
+    Cover, Document, Fleet, Gate, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow, Unmet,
+    Violation, Whom,
+    advance::{self, Group, groups_on_the_way},
+    gate::Sight,
+};
+
+/// What can be asked of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new migration, everybody at source-only.
+    Create {
+        /// What tenants are hashed with; empty: the key.
+        salt: String,
+        /// For people.
+        source: String,
+        /// For people.
+        target: String,
+        /// For people.
+        description: String,
+        /// What it promises and asks for.
+        policy: Policy,
+    },
+    /// Another description or policy.
+    Update {
+        /// `None`: unchanged.
+        description: Option<String>,
+        /// `None`: unchanged.
+        policy: Option<Policy>,
+    },
+    /// The end of a migration that is finished or never started.
+    Delete,
+    /// Other shares.
+    SetRollout {
+        /// Which.
+        shares: Shares,
+        /// How to go about what can't be done at once.
+        ask: Ask,
+    },
+    /// Tenants are pinned.
+    SetPins {
+        /// Who and where; of a tenant named twice the last counts.
+        pins: Vec<(Tenant, Rung)>,
+        /// How to go about what can't be done at once.
+        ask: Ask,
+    },
+    /// A tenant follows the rollout again.
+    ClearPin {
+        /// Who.
+        tenant: Tenant,
+        /// How to go about what can't be done at once.
+        ask: Ask,
+    },
+    /// One stage back at once, latched.
+    Rollback {
+        /// `None`: everybody.
+        tenant: Option<Tenant>,
+    },
+    /// Ends the latch of every rollback; who was rolled back stays until asked up.
+    Acknowledge,
+    /// Stops going up.
+    Pause,
+    /// Goes on.
+    Resume,
+    /// The controller goes on with what was asked.
+    Step,
+    /// A pass begins.
+    BeginJob {
+        /// Its id.
+        id: String,
+        /// Whom it covers.
+        cover: Cover,
+    },
+    /// A pass has ended.
+    FinishJob {
+        /// Its id.
+        id: String,
+        /// What it did.
+        counts: PassCounts,
+        /// It went to its end.
+        complete: bool,
+    },
+    /// The end: everybody is at target-only for good.
+    Finish {
+        /// The migration's key, typed again.
+        confirm: String,
+        /// Gates passed without evidence.
+        overrides: Vec<Gate>,
+    },
+}
+
+/// How to go about what can't be done at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Take the request on and go on as soon as it can be; else refuse it.
+    pub wait: bool,
+    /// Gates to pass without evidence.
+    pub overrides: Vec<Gate>,
+}
+
+/// What a change is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The revision that the commit will make.
+    pub revision: u64,
+    /// Unix time.
+    pub now_ms: u64,
+    /// Who asks.
+    pub actor: &'a str,
+    /// Why; empty when nobody said.
+    pub reason: &'a str,
+    /// Who is live.
+    pub fleet: &'a Fleet,
+}
+
+/// Why a change is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request is malformed.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Violation>),
+    /// The request is not legal now. All unmet conditions.
+    #[error("{}", .0.iter().map(|unmet| unmet.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Unmet(Vec<Unmet>),
+    /// There is no such migration.
+    #[error("migration {0} does not exist: cutover list shows those that do")]
+    NotFound(Key),
+    /// There is one already.
+    #[error("migration {0} exists already")]
+    AlreadyExists(Key),
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+}
+
+impl From<Unmet> for Refusal {
+    fn from(unmet: Unmet) -> Self {
+        Self::Unmet(vec![unmet])
+    }
+}
+
+/// What a legal change does.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The document afterwards. `None`: deleted.
+    pub document: Option<Document>,
+    /// Rows written or (`None`) removed.
+    pub rows: Vec<(Tenant, Option<TenantRow>)>,
+    /// What it does, a line each. Empty: nothing at all, so that there is nothing to commit.
+    pub summary: Vec<String>,
+    /// What the rest of the request waits for.
+    pub waiting: Vec<Unmet>,
+}
+
+/// Applies a change to a migration, or says everything that stands against it.
+pub fn apply(
+    migration: Option<&Migration>,
+    key: &Key,
+    change: &Change,
+    context: &Context<'_>,
+) -> Result<Applied, Refusal> {
+    if let Change::Create { salt, source, target, description, policy } = change {
+        if migration.is_some() {
+            return Err(Refusal::AlreadyExists(key.clone()));
+        }
+        return lifecycle::create(key, salt, [source, target, description], policy, context);
+    }
+    let migration = migration.ok_or_else(|| Refusal::NotFound(key.clone()))?;
+    let mut draft = Draft::of(migration);
+    match change {
+        Change::Create { .. } => unreachable!("handled above"),
+        Change::Update { description, policy } => draft.update(description.as_deref(), policy.as_ref())?,
+        Change::Delete => return lifecycle::delete(migration),
+        Change::SetRollout { shares, ask } => draft.set_rollout(shares, ask, context)?,
+        Change::SetPins { pins, ask } => draft.set_pins(pins, ask, context)?,
+        Change::ClearPin { tenant, ask } => draft.clear_pin(tenant, ask, context)?,
+        Change::Rollback { tenant } => draft.rollback(tenant.as_ref())?,
+        Change::Acknowledge => draft.acknowledge(context)?,
+        Change::Pause => draft.pause()?,
+        Change::Resume => draft.resume()?,
+        Change::Step => {}
+        Change::BeginJob { id, cover } => draft.begin_job(id, cover, context)?,
+        Change::FinishJob { id, counts, complete } => draft.finish_job(id, counts, *complete, context)?,
+        Change::Finish { confirm, overrides } => draft.finish(confirm, overrides, context)?,
+    }
+    Ok(draft.advanced(context))
+}
+
+impl Change {
+    /// What kind, as the history shows it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Delete => "delete",
+            Self::SetRollout { .. } => "rollout",
+            Self::SetPins { .. } => "pin",
+            Self::ClearPin { .. } => "unpin",
+            Self::Rollback { .. } => "rollback",
+            Self::Acknowledge => "acknowledge",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Step => "step",
+            Self::BeginJob { .. } => "job-begin",
+            Self::FinishJob { .. } => "job-finish",
+            Self::Finish { .. } => "finish",
+        }
+    }
+}
+
+/// Most unmet conditions that a refusal lists.
+const UNMET_MAX: usize = 100;
+/// Most moves that an event tells one by one.
+const MOVES_TOLD_MAX: usize = 50;
+
+/// A migration while a change is made to it.
+struct Draft {
+    migration: Migration,
+    document: Document,
+    rows: OrdMap<Tenant, Option<TenantRow>>,
+    summary: Vec<String>,
+}
+
+impl Draft {
+    fn of(migration: &Migration) -> Self {
+        Self {
+            migration: migration.clone(),
+            document: (*migration.document).clone(),
+            rows: OrdMap::new(),
+            summary: Vec::new(),
+        }
+    }
+
+    fn say(&mut self, line: impl Into<String>) {
+        self.summary.push(line.into());
+    }
+
+    /// A tenant's row as the draft has it, made of where it stands if it has none.
+    fn row(&self, tenant: &Tenant) -> TenantRow {
+        let row = match self.rows.get(tenant) {
+            Some(row) => *row,
+            None => self.migration.tenants.get(tenant).copied(),
+        };
+        row.unwrap_or_else(|| TenantRow {
+            pin: None,
+            ceiling: None,
+            placement: self.migration.placement(tenant),
+        })
+    }
+
+    fn set_row(&mut self, tenant: &Tenant, row: TenantRow) {
+        let before = self.row(tenant);
+        let count = |counter: &mut u64, was: bool, is: bool| match (was, is) {
+            (false, true) => *counter += 1,
+            (true, false) => *counter -= 1,
+            _ => {}
+        };
+        count(&mut self.document.pins, before.pin.is_some(), row.pin.is_some());
+        count(&mut self.document.rolled_back, before.ceiling.is_some(), row.ceiling.is_some());
+        self.rows.insert(tenant.clone(), Some(row));
+    }
+
+    /// The draft as a migration.
+    fn drafted(&self) -> Migration {
+        let rows: Vec<_> = self.rows.iter().map(|(tenant, row)| (tenant.clone(), *row)).collect();
+        let mut drafted = self.migration.clone();
+        drafted.replay(drafted.revision, self.document.clone(), &rows);
+        drafted
+    }
+
+    /// Refuses a request without `wait` for everything that keeps the tenants it moves from being
+    /// moved now, and for evidence that a later step of theirs lacks.
+    fn refuse_what_cannot_be(&mut self, ask: &Ask, context: &Context<'_>) -> Result<(), Refusal> {
+        if !ask.overrides.is_empty() && context.reason.is_empty() {
+            return Err(Violation::new("reason", "overriding a gate wants a reason").into());
+        }
+        for gate in &ask.overrides {
+            self.say(format!("OVERRIDE of gate {gate} by {}: {}", context.actor, context.reason));
+        }
+        if self.summary.is_empty() {
+            return Ok(());
+        }
+        self.document.overridden.clone_from(&ask.overrides);
+        if ask.wait {
+            return Ok(());
+        }
+        let drafted = self.drafted();
+        let sight = Sight { document: &self.document, fleet: context.fleet, now_ms: context.now_ms };
+        let mut unmet = Vec::new();
+        for group in groups_on_the_way(&drafted).iter().filter(|group| self.is_moved(group)) {
+            let Some(first) = group.placement.next(group.wanted, self.document.policy.level) else {
+                continue;
+            };
+            unmet.extend(sight.unmet(&group.placement, first, &group.whom));
+            for (placement, next) in group.steps_up(&self.document).into_iter().skip(1) {
+                unmet.extend(sight.evidence_missing(&placement, next, &group.whom));
+            }
+            if unmet.len() >= UNMET_MAX {
+                break;
+            }
+        }
+        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
+    }
+
+    /// Are these tenants on the way because of this change, and not of an earlier one?
+    fn is_moved(&self, group: &Group) -> bool {
+        let before = &self.migration;
+        let floor = group.placement.floor;
+        match &group.whom {
+            Whom::Tenant { tenant, .. } => before.wanted(tenant).rung != group.wanted,
+            // Shares nest: what is so at both ends is so between them.
+            Whom::Buckets { from, upto } => [*from, upto - 1]
+                .into_iter()
+                .any(|bucket| before.document.caps(None).wanted(bucket, floor).rung != group.wanted),
+        }
+    }
+
+    /// Lets everybody who may take one step, and ends the draft.
+    fn advanced(mut self, context: &Context<'_>) -> Applied {
+        if !self.summary.is_empty() {
+            self.document.asked_by = context.actor.to_owned();
+        }
+        let drafted = self.drafted();
+        let sight = Sight { document: &drafted.document, fleet: context.fleet, now_ms: context.now_ms };
+        let look = advance::look(&drafted, &sight, context.revision);
+        for (tenant, row) in look.rows {
+            if row.is_none() && !self.migration.tenants.contains_key(&tenant) {
+                self.rows.remove(&tenant);
+            } else {
+                self.rows.insert(tenant, row);
+            }
+        }
+        self.document.bands = look.bands;
+        self.document.ramping = look.ramping;
+        if !look.ramping {
+            self.document.overridden.clear();
+        }
+        let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);
+        self.summary.extend(look.moves.into_iter().take(MOVES_TOLD_MAX));
+        if untold > 0 {
+            self.say(format!("and {untold} more"));
+        }
+        if self.summary.is_empty() && (!self.rows.is_empty() || self.document != *self.migration.document) {
+            self.say("tenants follow their bucket again");
+        }
+        let rows = self.rows.into_iter().collect();
+        Applied { document: Some(self.document), rows, summary: self.summary, waiting: look.unmet }
+    }
+}
+
+/// What the migration waits for right now, without changing anything.
+pub fn waiting(migration: &Migration, fleet: &Fleet, now_ms: u64) -> Vec<Unmet> {
+    let sight = Sight { document: &migration.document, fleet, now_ms };
+    advance::look(migration, &sight, migration.revision).unmet
+}
+
+/// What one tenant's next step waits for.
+pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, now_ms: u64) -> Vec<Unmet> {
+    let sight = Sight { document: &migration.document, fleet, now_ms };
+    let placement = migration.placement(tenant);
+    let whom = Whom::Tenant { tenant: tenant.clone(), bucket: migration.bucket(tenant) };
+    match placement.next(migration.wanted(tenant).rung, migration.document.policy.level) {
+        Some(next) => sight.unmet(&placement, next, &whom),
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,245 @@
+//! Beginning, policy, pause, passes and the end.
+
+use cutover_client::routing::{PPM, Rung};
+
+use super::{Applied, Context, Draft, Refusal};
+use crate::domain::{
+    Bands, Cover, Document, Evidence, Gate, Job, Key, Migration, PassCounts, PassKind, Policy, Rollout,
+    Unmet, Violation,
+};
+
+/// Most bytes of a text that only people read.
+const TEXT_MAX_BYTES: usize = 1024;
+/// Passes remembered, under way and ended.
+const PASSES_MAX: usize = 32;
+/// Longest that an operation may be told to wait on `hold`.
+const HOLD_MAX_MS: u32 = 60_000;
+/// The lease: what does not fence before it can't fence at all.
+const FENCE_MAX_MS: u32 = 10_000;
+
+pub(super) fn create(
+    key: &Key,
+    salt: &str,
+    texts: [&String; 3],
+    policy: &Policy,
+    context: &Context<'_>,
+) -> Result<Applied, Refusal> {
+    let mut violations = check_policy(policy);
+    for (field, text) in ["source", "target", "description"].into_iter().zip(texts) {
+        violations.extend(check_text(field, text));
+    }
+    violations.extend(check_text("salt", salt));
+    if !violations.is_empty() {
+        return Err(Refusal::Invalid(violations));
+    }
+    let [source, target, description] = texts.map(Clone::clone);
+    let document = Document {
+        key: key.clone(),
+        salt: if salt.is_empty() { key.to_string() } else { salt.to_owned() },
+        source,
+        target,
+        description,
+        policy: policy.clone(),
+        created_at_ms: context.now_ms,
+        goal: Rollout::default(),
+        bands: Bands::default(),
+        ceiling: None,
+        paused: false,
+        finished_at_ms: None,
+        overridden: Vec::new(),
+        asked_by: context.actor.to_owned(),
+        jobs: Vec::new(),
+        evidence: Vec::new(),
+        pins: 0,
+        rolled_back: 0,
+        ramping: false,
+    };
+    let summary = vec![format!("created migration {key}, everybody at source-only")];
+    Ok(Applied { document: Some(document), rows: Vec::new(), summary, waiting: Vec::new() })
+}
+
+pub(super) fn delete(migration: &Migration) -> Result<Applied, Refusal> {
+    let document = &migration.document;
+    let never_started =
+        document.bands == Bands::default() && migration.tenants.values().all(|row| row.placement.since == 0);
+    if document.finished_at_ms.is_none() && !never_started {
+        let message = "the migration has started and is not finished: tenants would fall back to nothing";
+        let action = format!("finish it first: cutover finish {}", document.key);
+        return Err(Unmet::of_change(Gate::Stage, message, action).into());
+    }
+    let summary = vec![format!("deleted migration {}", document.key)];
+    Ok(Applied { document: None, rows: Vec::new(), summary, waiting: Vec::new() })
+}
+
+impl Draft {
+    pub(super) fn update(
+        &mut self,
+        description: Option<&str>,
+        policy: Option<&Policy>,
+    ) -> Result<(), Refusal> {
+        let mut violations =
+            description.and_then(|text| check_text("description", text)).into_iter().collect::<Vec<_>>();
+        violations.extend(policy.map(check_policy).unwrap_or_default());
+        if !violations.is_empty() {
+            return Err(Refusal::Invalid(violations));
+        }
+        if let Some(policy) = policy.filter(|policy| **policy != self.document.policy) {
+            let moving = self.document.ramping || self.document.rollout() != Rollout::default();
+            if policy.level != self.document.policy.level && moving {
+                let message = "the level can only change while everybody is settled at source-only";
+                return Err(Unmet::of_change(Gate::Stage, message, "take everybody back first").into());
+            }
+            self.document.policy = policy.clone();
+            self.say("policy changed");
+        }
+        if let Some(text) = description.filter(|text| *text != self.document.description) {
+            text.clone_into(&mut self.document.description);
+            self.say("description changed");
+        }
+        Ok(())
+    }
+
+    pub(super) fn pause(&mut self) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        if !self.document.paused {
+            self.document.paused = true;
+            self.say("paused: nobody goes up");
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        if self.document.paused {
+            self.document.paused = false;
+            self.say("resumed");
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_job(
+        &mut self,
+        id: &str,
+        cover: &Cover,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        if cover.upto_ppm > PPM {
+            return Err(Violation::new("upto_ppm", "is over 1000000").into());
+        }
+        let began_revision = context.revision - 1;
+        let settled = context.fleet.settled(began_revision);
+        let job =
+            Job { id: id.to_owned(), kind: PassKind::Full, cover: cover.clone(), began_revision, settled };
+        self.document.jobs.push(job);
+        keep_newest(&mut self.document.jobs);
+        self.say(format!("full pass {id} began with revision {settled} settled"));
+        Ok(())
+    }
+
+    pub(super) fn finish_job(
+        &mut self,
+        id: &str,
+        counts: &PassCounts,
+        complete: bool,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.document.jobs.iter().position(|job| job.id == id) else {
+            let message = format!("job {id} is not under way here");
+            return Err(Unmet::of_change(Gate::Stage, message, "begin it anew").into());
+        };
+        let job = self.document.jobs.remove(at);
+        let clean = complete && counts.quarantined == 0 && counts.failed == 0;
+        let how = if clean { "clean" } else { "NOT clean" };
+        self.say(format!(
+            "full pass {id} ended {how}: {} scanned, {} copied, {} quarantined, {} failed",
+            counts.scanned, counts.copied, counts.quarantined, counts.failed
+        ));
+        let finished_at_ms = context.now_ms;
+        self.document.evidence.push(Evidence { job, counts: *counts, clean, finished_at_ms });
+        keep_newest(&mut self.document.evidence);
+        Ok(())
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        confirm: &str,
+        overrides: &[Gate],
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        if confirm != self.document.key.as_str() {
+            let message = format!(
+                "type the migration's key, {}, to confirm: this can't be taken back",
+                self.document.key
+            );
+            return Err(Violation::new("confirm", message).into());
+        }
+        if !overrides.is_empty() && context.reason.is_empty() {
+            return Err(Violation::new("reason", "overriding a gate wants a reason").into());
+        }
+        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
+        let placements: Vec<_> =
+            bands.chain(self.migration.tenants.values().map(|row| row.placement)).collect();
+        let mut unmet = Vec::new();
+        let elsewhere = placements.iter().filter(|placement| placement.rung != Rung::TargetOnly).count();
+        if elsewhere > 0 {
+            let action = format!("cutover ramp {} --target-only 100 --wait", self.document.key);
+            unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at target-only", action));
+        }
+        let unsettled = placements.iter().any(|placement| {
+            context.fleet.behind(placement.since, crate::domain::Wait::Quiesced).next().is_some()
+        });
+        if unsettled {
+            unmet.push(Unmet::of_change(
+                Gate::Barrier,
+                "the last step is not settled",
+                "cutover status -w shows who is behind",
+            ));
+        }
+        let newest_ms = placements.iter().map(|placement| placement.target_only_at_ms).max().unwrap_or(0);
+        let soaked_ms = context.now_ms.saturating_sub(newest_ms);
+        let soak_ms = self.document.policy.finish_soak_ms;
+        if elsewhere == 0 && soaked_ms < soak_ms && !overrides.contains(&Gate::Soak) {
+            let message = format!("at target-only for {soaked_ms} of {soak_ms} ms");
+            unmet.push(Unmet::of_change(Gate::Soak, message, "wait, or --override soak --reason .."));
+        }
+        if !unmet.is_empty() {
+            return Err(Refusal::Unmet(unmet));
+        }
+        self.document.finished_at_ms = Some(context.now_ms);
+        self.say("finished: the source is not needed any more");
+        Ok(())
+    }
+}
+
+fn keep_newest<T>(passes: &mut Vec<T>) {
+    let excess = passes.len().saturating_sub(PASSES_MAX);
+    passes.drain(..excess);
+}
+
+fn check_text(field: &str, text: &str) -> Option<Violation> {
+    if text.len() > TEXT_MAX_BYTES {
+        return Some(Violation::new(
+            field,
+            format!("has {} bytes: give at most {TEXT_MAX_BYTES}", text.len()),
+        ));
+    }
+    let control = text.chars().any(char::is_control);
+    control.then(|| Violation::new(field, "has a control character: remove it"))
+}
+
+fn check_policy(policy: &Policy) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    if policy.hold_timeout_ms > HOLD_MAX_MS {
+        violations.push(Violation::new("hold_timeout_ms", format!("is over {HOLD_MAX_MS}")));
+    }
+    if policy.fence_after_ms >= FENCE_MAX_MS {
+        violations
+            .push(Violation::new("fence_after_ms", format!("must be below the lease of {FENCE_MAX_MS} ms")));
+    }
+    if policy.shadow_ppm > PPM {
+        violations.push(Violation::new("shadow_ppm", "is over 1000000"));
+    }
+    violations
+}

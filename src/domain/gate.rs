@@ -1,0 +1,257 @@
+//! What a step needs besides its rungs being neighbours. Every unmet condition is named at once.
+
+use std::{fmt, str::FromStr};
+
+use cutover_client::routing::Rung;
+use serde::{Deserialize, Serialize};
+
+use super::{Document, Fleet, Placement, Violation, Whom, placement::Wait};
+
+/// A kind of condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Everybody has acknowledged the last step of the tenants.
+    Barrier,
+    /// Required services have a live instance.
+    Services,
+    /// A full pass that began after the rung below had settled.
+    FullPass,
+    /// Enough time at the rung.
+    Soak,
+    /// Acknowledged writes are in the target alone.
+    Floor,
+    /// An operator paused the migration.
+    Paused,
+    /// A rollback is latched.
+    Tripped,
+    /// The migration has ended.
+    Finished,
+    /// Tenants are not where the change needs them to be.
+    Stage,
+}
+
+impl Gate {
+    const ALL: [Self; 9] = [
+        Self::Barrier,
+        Self::Services,
+        Self::FullPass,
+        Self::Soak,
+        Self::Floor,
+        Self::Paused,
+        Self::Tripped,
+        Self::Finished,
+        Self::Stage,
+    ];
+
+    /// Its name on every surface.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Barrier => "barrier",
+            Self::Services => "services",
+            Self::FullPass => "full-pass",
+            Self::Soak => "soak",
+            Self::Floor => "floor",
+            Self::Paused => "paused",
+            Self::Tripped => "tripped",
+            Self::Finished => "finished",
+            Self::Stage => "stage",
+        }
+    }
+
+    /// Can an operator who knows better pass it? Not where the protocol itself would break.
+    pub const fn can_be_overridden(self) -> bool {
+        matches!(self, Self::Services | Self::FullPass | Self::Soak)
+    }
+}
+
+impl FromStr for Gate {
+    type Err = Violation;
+
+    /// Reads a gate to override.
+    fn from_str(name: &str) -> Result<Self, Violation> {
+        Self::ALL.into_iter().find(|gate| gate.name() == name && gate.can_be_overridden()).ok_or_else(|| {
+            let message = format!("{name:?} can't be overridden: only services, full-pass and soak can");
+            Violation::new("override_gates", message)
+        })
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A condition that is not met, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// From where to where; empty when it is about no single step.
+    pub step: String,
+    /// Whose step.
+    pub whom: String,
+    /// What kind.
+    pub gate: Gate,
+    /// What is missing.
+    pub message: String,
+    /// What to do about it.
+    pub action: String,
+    /// Time or live instances will satisfy it.
+    pub by_itself: bool,
+}
+
+impl Unmet {
+    /// A condition of the whole change.
+    pub fn of_change(gate: Gate, message: impl Into<String>, action: impl Into<String>) -> Self {
+        Self {
+            step: String::new(),
+            whom: String::new(),
+            gate,
+            message: message.into(),
+            action: action.into(),
+            by_itself: false,
+        }
+    }
+}
+
+/// What conditions are judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The migration.
+    pub document: &'a Document,
+    /// Who is live.
+    pub fleet: &'a Fleet,
+    /// Unix time.
+    pub now_ms: u64,
+}
+
+/// Most instances that one message names.
+const NAMED_MAX: usize = 20;
+
+impl Sight<'_> {
+    /// May these tenants take the step now?
+    pub fn may_step(&self, placement: &Placement, next: Rung, whom: &Whom) -> bool {
+        self.acknowledged(placement, next) && self.missing(placement, next, whom).next().is_none()
+    }
+
+    /// Everything that the step lacks, the barrier first.
+    pub fn unmet(&self, placement: &Placement, next: Rung, whom: &Whom) -> Vec<Unmet> {
+        let barrier = (!self.acknowledged(placement, next)).then(|| self.barrier(placement, next));
+        let missing = barrier.into_iter().chain(self.missing(placement, next, whom));
+        let step = format!("{} -> {next}", placement.rung);
+        missing.map(|unmet| Unmet { step: step.clone(), whom: whom.to_string(), ..unmet }).collect()
+    }
+
+    /// What a later step of the same request lacks and will not get by itself.
+    pub fn evidence_missing(&self, placement: &Placement, next: Rung, whom: &Whom) -> Vec<Unmet> {
+        let step = format!("{} -> {next}", placement.rung);
+        self.missing(placement, next, whom)
+            .filter(|unmet| !unmet.by_itself)
+            .map(|unmet| Unmet { step: step.clone(), whom: whom.to_string(), ..unmet })
+            .collect()
+    }
+
+    fn acknowledged(&self, placement: &Placement, next: Rung) -> bool {
+        self.fleet.acknowledged(placement.since, placement.wait_for(next))
+    }
+
+    fn barrier(&self, placement: &Placement, next: Rung) -> Unmet {
+        let wait = placement.wait_for(next);
+        let behind: Vec<_> = self.fleet.behind(placement.since, wait).collect();
+        let mut named: Vec<String> = behind.iter().take(NAMED_MAX).map(|m| m.name.clone()).collect();
+        if behind.len() > NAMED_MAX {
+            named.push(format!("and {} more", behind.len() - NAMED_MAX));
+        }
+        let lost: Vec<_> =
+            behind.iter().filter(|m| m.lost).take(NAMED_MAX).map(|m| m.name.as_str()).collect();
+        let what = if wait == Wait::Quiesced { "quiesced for" } else { "received" };
+        let action = if lost.is_empty() {
+            "wait; an instance that hangs can be stopped".to_owned()
+        } else {
+            format!(
+                "bring back {}, or, once they are surely dead: cutover evict INSTANCE --reason ..",
+                lost.join(", ")
+            )
+        };
+        Unmet {
+            by_itself: lost.is_empty(),
+            ..Unmet::of_change(
+                Gate::Barrier,
+                format!("revision {} not yet {what} by: {}", placement.since, named.join(", ")),
+                action,
+            )
+        }
+    }
+
+    /// The gates of a step, but the barrier; only steps up have any.
+    fn missing(&self, placement: &Placement, next: Rung, whom: &Whom) -> impl Iterator<Item = Unmet> {
+        let up = next > placement.rung;
+        let key = &self.document.key;
+        let paused = (up && self.document.paused).then(|| {
+            Unmet::of_change(Gate::Paused, "the migration is paused", format!("cutover resume {key}"))
+        });
+        let services = (placement.rung == Rung::SourceOnly).then(|| self.services()).flatten();
+        let passed = match (placement.rung, next) {
+            (Rung::Mirrored, Rung::TargetFirst) => Some(("mirrored", placement.mirrored_since)),
+            (Rung::TargetFirst, Rung::TargetOnly) => Some(("target-first", placement.target_first_since)),
+            _ => None,
+        };
+        let pass = passed.and_then(|(rung, since)| self.full_pass(whom, rung, since));
+        let soak = (next == Rung::TargetOnly).then(|| self.soak(placement)).flatten();
+        let overridden = &self.document.overridden;
+        [paused, services, pass, soak].into_iter().flatten().filter(|unmet| !overridden.contains(&unmet.gate))
+    }
+
+    fn services(&self) -> Option<Unmet> {
+        let live = self.fleet.services();
+        let required = &self.document.policy.required_services;
+        let missing: Vec<&str> =
+            required.iter().map(String::as_str).filter(|name| !live.contains(name)).collect();
+        (!missing.is_empty()).then(|| {
+            Unmet::of_change(
+                Gate::Services,
+                format!("no live instance of required service {}", missing.join(", ")),
+                "start it with the SDK, or take it off the required services",
+            )
+        })
+    }
+
+    fn full_pass(&self, whom: &Whom, rung: &str, since: u64) -> Option<Unmet> {
+        if since > 0 && self.document.evidence.iter().any(|evidence| evidence.is_full_pass(whom, since)) {
+            return None;
+        }
+        let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
+        let have = match newest {
+            None => "there is none".to_owned(),
+            Some(pass) if !pass.clean => format!("the newest, {}, was not clean and complete", pass.job.id),
+            Some(pass) => {
+                format!("the newest, {}, began with revision {} settled", pass.job.id, pass.job.settled)
+            }
+        };
+        let wanted = match since {
+            0 => format!("{rung} has settled"),
+            since => format!("revision {since} ({rung}) has settled"),
+        };
+        Some(Unmet::of_change(
+            Gate::FullPass,
+            format!("needs a clean full pass over these tenants, begun after {wanted}; {have}"),
+            format!("settle at {rung} first, then run the pass"),
+        ))
+    }
+
+    fn soak(&self, placement: &Placement) -> Option<Unmet> {
+        let soak_ms = self.document.policy.soak_ms;
+        let here_ms = match placement.target_first_at_ms {
+            0 => 0,
+            since_ms => self.now_ms.saturating_sub(since_ms),
+        };
+        (here_ms < soak_ms).then(|| Unmet {
+            by_itself: true,
+            ..Unmet::of_change(
+                Gate::Soak,
+                format!("at target-first for {here_ms} of {soak_ms} ms"),
+                format!("wait {} ms", soak_ms - here_ms),
+            )
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! One migration: a small document, and a row for each tenant that does not follow its bucket.
+
+use std::sync::Arc;
+
+use cutover_client::routing::{self, Level, Rung, bucket};
+use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Bands, Evidence, Gate, Job, Key, Placement, Rollout, Tenant,
+    resolve::{self, Caps},
+};
+
+/// What the migration promises and asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// What reads promise.
+    pub level: Level,
+    /// Services that must have a live instance before a tenant leaves source-only.
+    pub required_services: Vec<String>,
+    /// Least time at target-first before target-only.
+    pub soak_ms: u64,
+    /// Least time at target-only before the end.
+    pub finish_soak_ms: u64,
+    /// SDKs without contact for this long refuse. 0: never.
+    pub fence_after_ms: u32,
+    /// Longest an operation waits on `hold`.
+    pub hold_timeout_ms: u32,
+    /// Share of dual reads that are compared with the target.
+    pub shadow_ppm: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let routing::Policy { level, hold_timeout_ms, fence_after_ms, shadow_ppm } =
+            routing::Policy::default();
+        Self {
+            level,
+            required_services: Vec::new(),
+            soak_ms: 0,
+            finish_soak_ms: 30 * 24 * 3600 * 1000,
+            fence_after_ms,
+            hold_timeout_ms,
+            shadow_ppm,
+        }
+    }
+}
+
+/// What is shown of a migration in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Everybody is where they were asked to be.
+    Idle,
+    /// Tenants are on the way.
+    Ramping,
+    /// Going up is stopped; going back is not.
+    Paused,
+    /// Rolled back, latched until acknowledged.
+    Tripped,
+    /// Ended: the source is not needed any more.
+    Finished,
+}
+
+/// A migration without its tenants' rows: what one commit writes whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Its name.
+    pub key: Key,
+    /// What tenants are hashed with; never changes.
+    pub salt: String,
+    /// The source store, for people.
+    pub source: String,
+    /// The target store, for people.
+    pub target: String,
+    /// For people.
+    pub description: String,
+    /// What it promises and asks for.
+    pub policy: Policy,
+    /// Unix time.
+    pub created_at_ms: u64,
+    /// Shares asked for.
+    pub goal: Rollout,
+    /// Where the tenants without a row stand.
+    pub bands: Bands,
+    /// Nobody goes above it until the rollback is acknowledged.
+    pub ceiling: Option<Rung>,
+    /// Going up is stopped.
+    pub paused: bool,
+    /// Unix time of its end.
+    pub finished_at_ms: Option<u64>,
+    /// Gates that the operator of the present request passes without evidence.
+    pub overridden: Vec<Gate>,
+    /// Who asked for the present goal; the controller goes on in this name.
+    pub asked_by: String,
+    /// Passes under way, oldest first; bounded.
+    pub jobs: Vec<Job>,
+    /// Passes that ended, oldest first; bounded.
+    pub evidence: Vec<Evidence>,
+    /// Pinned tenants.
+    pub pins: u64,
+    /// Tenants under a ceiling of their own.
+    pub rolled_back: u64,
+    /// Tenants on the way and bands on the way: is there anything left to do?
+    pub ramping: bool,
+}
+
+/// A tenant that does not follow its bucket, or not yet again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRow {
+    /// Asked for by an operator.
+    pub pin: Option<Rung>,
+    /// It does not go above this until its rollback is acknowledged.
+    pub ceiling: Option<Rung>,
+    /// Where it stands.
+    pub placement: Placement,
+}
+
+/// A migration at a revision. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// Of its last change.
+    pub revision: u64,
+    /// Everything but the rows.
+    pub document: Arc<Document>,
+    /// The rows.
+    pub tenants: OrdMap<Tenant, TenantRow>,
+    /// Tenants with something left to do: on the way, or to join their bucket's band again.
+    pub(super) unrested: OrdSet<Tenant>,
+}
+
+impl Document {
+    /// What is shown in one word.
+    pub fn state(&self) -> State {
+        if self.finished_at_ms.is_some() {
+            State::Finished
+        } else if self.ceiling.is_some() || self.rolled_back > 0 {
+            State::Tripped
+        } else if self.paused {
+            State::Paused
+        } else if self.ramping {
+            State::Ramping
+        } else {
+            State::Idle
+        }
+    }
+
+    /// Where the tenants without a row stand, as shares.
+    pub fn rollout(&self) -> Rollout {
+        Rollout::from_shares(|rung| self.bands.at_least_ppm(rung))
+    }
+
+    /// What caps a tenant, beside its own row.
+    pub(super) fn caps<'a>(&'a self, row: Option<&'a TenantRow>) -> Caps<'a> {
+        Caps { goal: &self.goal, ceiling: self.ceiling, row }
+    }
+}
+
+impl Migration {
+    /// Builds one from what a store holds.
+    pub fn new(revision: u64, document: Document, tenants: OrdMap<Tenant, TenantRow>) -> Self {
+        let mut migration = Self { revision, document: document.into(), tenants, unrested: OrdSet::new() };
+        migration.find_unrested();
+        migration
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Key {
+        &self.document.key
+    }
+
+    /// A tenant's bucket.
+    pub fn bucket(&self, tenant: &Tenant) -> u32 {
+        bucket(&self.document.salt, tenant.as_str())
+    }
+
+    /// Where a tenant stands.
+    pub fn placement(&self, tenant: &Tenant) -> Placement {
+        self.tenants
+            .get(tenant)
+            .map_or_else(|| self.document.bands.of(self.bucket(tenant)), |row| row.placement)
+    }
+
+    /// Where a tenant is to be, everything considered.
+    pub fn wanted(&self, tenant: &Tenant) -> resolve::Wanted {
+        let row = self.tenants.get(tenant);
+        self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
+    }
+
+    /// Replays one committed change.
+    pub fn replay(&mut self, revision: u64, document: Document, rows: &[(Tenant, Option<TenantRow>)]) {
+        let moved = self.document.goal != document.goal || self.document.ceiling != document.ceiling;
+        self.revision = revision;
+        self.document = document.into();
+        for (tenant, row) in rows {
+            match row {
+                Some(row) => self.tenants.insert(tenant.clone(), *row),
+                None => self.tenants.remove(tenant),
+            };
+        }
+        if moved {
+            self.find_unrested();
+        } else {
+            rows.iter().for_each(|(tenant, _)| self.note_unrested(tenant));
+        }
+    }
+
+    /// Is a row not where it is to be, or without a reason to exist?
+    fn note_unrested(&mut self, tenant: &Tenant) {
+        let unrested = self.tenants.get(tenant).is_some_and(|row| {
+            let wanted = self.document.caps(Some(row)).wanted(self.bucket(tenant), row.placement.floor);
+            (row.pin.is_none() && row.ceiling.is_none()) || row.placement.rung != wanted.rung
+        });
+        if unrested {
+            self.unrested.insert(tenant.clone());
+        } else {
+            self.unrested.remove(tenant);
+        }
+    }
+
+    fn find_unrested(&mut self) {
+        let tenants: Vec<Tenant> = self.tenants.keys().cloned().collect();
+        tenants.iter().for_each(|tenant| self.note_unrested(tenant));
+    }
+}

@@ -1,0 +1,209 @@
+//! Where a group of tenants stands on the ladder, since when, and what its next step is.
+
+use cutover_client::routing::{Level, PPM, Rung};
+use serde::{Deserialize, Serialize};
+
+/// Where tenants stand. Revisions are those of the steps; 0 means "never".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Their rung.
+    pub rung: Rung,
+    /// Revision of their last step.
+    pub since: u64,
+    /// The rung that step left.
+    pub was: Rung,
+    /// Since when they have been at mirrored or above without a break. Passes that a gate accepts
+    /// began with this settled.
+    pub mirrored_since: u64,
+    /// The same for target-first.
+    pub target_first_since: u64,
+    /// Unix time of that step.
+    pub target_first_at_ms: u64,
+    /// Unix time of the step to target-only.
+    pub target_only_at_ms: u64,
+    /// The lowest rung at which no acknowledged write is lost. It rises when writes go to the
+    /// target alone.
+    pub floor: Rung,
+}
+
+/// Which acknowledgement of the last step the next one has to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// None: the step goes to a hold, which is safe beside every rung, or only undoes the last one,
+    /// so that no third rung comes alive.
+    Nothing,
+    /// Received: no new operation starts under the old rung. Lost instances are not waited for.
+    Received,
+    /// Quiesced: every operation begun under the old rung has ended, at lost instances too.
+    Quiesced,
+}
+
+impl Placement {
+    /// Of tenants that never moved.
+    pub const START: Self = Self {
+        rung: Rung::SourceOnly,
+        since: 0,
+        was: Rung::SourceOnly,
+        mirrored_since: 0,
+        target_first_since: 0,
+        target_first_at_ms: 0,
+        target_only_at_ms: 0,
+        floor: Rung::SourceOnly,
+    };
+
+    /// The next rung on the way to `wanted`, or `None` when there.
+    ///
+    /// One rung at a time; dual may be left out both ways. At level linearizable the way from
+    /// target-first to below mirrored leads over `hold`, which is left once everybody has quiesced.
+    pub fn next(&self, wanted: Rung, level: Level) -> Option<Rung> {
+        use Rung::{Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly};
+        if self.rung == wanted {
+            return None;
+        }
+        Some(match self.rung {
+            SourceOnly if wanted == Dual => Dual,
+            SourceOnly => Mirrored,
+            Dual if wanted == SourceOnly => SourceOnly,
+            Dual => Mirrored,
+            Mirrored if wanted < Mirrored => wanted,
+            Mirrored => TargetFirst,
+            Hold if wanted < Mirrored => Dual,
+            Hold => Mirrored,
+            TargetFirst if wanted > TargetFirst => TargetOnly,
+            TargetFirst if wanted < Mirrored && level == Level::Linearizable => Hold,
+            TargetFirst => Mirrored,
+            TargetOnly => TargetFirst,
+        })
+    }
+
+    /// What a step to `next` waits for. Going up, out of a hold, and around target-only,
+    /// acknowledged means quiesced.
+    pub fn wait_for(&self, next: Rung) -> Wait {
+        let down = next < self.rung;
+        if down && self.rung != Rung::Hold && (next == Rung::Hold || next == self.was) {
+            return Wait::Nothing;
+        }
+        let target_only_involved = self.rung == Rung::TargetOnly || self.was == Rung::TargetOnly;
+        if down && self.rung != Rung::Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
+    }
+
+    /// The placement after a step to `next` at `revision`.
+    pub fn stepped(&self, next: Rung, revision: u64, now_ms: u64) -> Self {
+        let since = |at_least: Rung, before: u64| match (next >= at_least && next != Rung::Hold, before) {
+            (false, _) => 0,
+            (true, 0) => revision,
+            (true, before) => before,
+        };
+        let target_first_since = since(Rung::TargetFirst, self.target_first_since);
+        let target_only = next == Rung::TargetOnly;
+        Self {
+            rung: next,
+            since: revision,
+            was: self.rung,
+            mirrored_since: since(Rung::Mirrored, self.mirrored_since),
+            target_first_since,
+            target_first_at_ms: match (target_first_since, self.target_first_since) {
+                (0, _) => 0,
+                (_, 0) => now_ms,
+                _ => self.target_first_at_ms,
+            },
+            target_only_at_ms: if target_only { now_ms } else { self.target_only_at_ms },
+            floor: if target_only { Rung::TargetFirst } else { self.floor },
+        }
+    }
+
+    /// Does a tenant with this placement lose nothing when it is given `other` instead? Both must
+    /// stand on one rung, and `other` must not be older in anything that a gate looks at.
+    pub fn may_join(&self, other: &Self) -> bool {
+        self.rung == other.rung
+            && self.floor <= other.floor
+            && self.since <= other.since
+            && self.mirrored_since <= other.mirrored_since
+            && self.target_first_since <= other.target_first_since
+            && self.target_first_at_ms <= other.target_first_at_ms
+    }
+
+    /// One placement for both, on the same rung: the later of everything.
+    fn joined(&self, other: &Self) -> Self {
+        let later = if self.since >= other.since { self } else { other };
+        Self {
+            mirrored_since: self.mirrored_since.max(other.mirrored_since),
+            target_first_since: self.target_first_since.max(other.target_first_since),
+            target_first_at_ms: self.target_first_at_ms.max(other.target_first_at_ms),
+            target_only_at_ms: self.target_only_at_ms.max(other.target_only_at_ms),
+            floor: self.floor.max(other.floor),
+            ..*later
+        }
+    }
+}
+
+/// The buckets below `upto_ppm` that are in no earlier band, and where their tenants stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Band {
+    /// First bucket that is not in it.
+    pub upto_ppm: u32,
+    /// Where its tenants stand.
+    pub placement: Placement,
+}
+
+/// Placements of all buckets: ascending, without gaps, the last up to [`PPM`], rungs falling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bands(Vec<Band>);
+
+/// More bands than this are joined where they stand on one rung.
+const BANDS_MAX: usize = 64;
+
+impl Default for Bands {
+    fn default() -> Self {
+        Self(vec![Band { upto_ppm: PPM, placement: Placement::START }])
+    }
+}
+
+impl Bands {
+    /// Where the tenants of a bucket stand.
+    pub fn of(&self, bucket: u32) -> Placement {
+        self.0.iter().find(|band| bucket < band.upto_ppm).map_or(Placement::START, |band| band.placement)
+    }
+
+    /// The bands, split at the cuts besides: `(from, upto, placement)`, ascending.
+    pub fn pieces(&self, cuts: &[u32]) -> impl Iterator<Item = (u32, u32, Placement)> {
+        let mut ends: Vec<u32> =
+            self.0.iter().map(|band| band.upto_ppm).chain(cuts.iter().copied()).collect();
+        ends.retain(|end| (1..=PPM).contains(end));
+        ends.sort_unstable();
+        ends.dedup();
+        let starts: Vec<u32> = std::iter::once(0).chain(ends.iter().copied()).collect();
+        starts.into_iter().zip(ends).map(|(from, upto)| (from, upto, self.of(from)))
+    }
+
+    /// Maps every piece, and joins equal neighbours.
+    pub fn map(&self, cuts: &[u32], mut f: impl FnMut(u32, Placement) -> Placement) -> Self {
+        let mut bands: Vec<Band> = Vec::new();
+        for (from, upto_ppm, placement) in self.pieces(cuts) {
+            let placement = f(from, placement);
+            match bands.last_mut() {
+                Some(last) if last.placement == placement => last.upto_ppm = upto_ppm,
+                _ => bands.push(Band { upto_ppm, placement }),
+            }
+        }
+        if bands.len() > BANDS_MAX { Self(joined(&bands)) } else { Self(bands) }
+    }
+
+    /// Share of buckets at or above a rung.
+    pub fn at_least_ppm(&self, rung: Rung) -> u32 {
+        self.0.iter().filter(|band| band.placement.rung >= rung).map(|band| band.upto_ppm).max().unwrap_or(0)
+    }
+}
+
+fn joined(bands: &[Band]) -> Vec<Band> {
+    let mut out: Vec<Band> = Vec::new();
+    for band in bands {
+        match out.last_mut() {
+            Some(last) if last.placement.rung == band.placement.rung => {
+                *last = Band { placement: last.placement.joined(&band.placement), ..*band };
+            }
+            _ => out.push(*band),
+        }
+    }
+    out
+}

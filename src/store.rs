@@ -1,0 +1,103 @@
+//! Where the controller's state is kept: six verbs, one suite for every backend.
+//!
+//! A commit is one transaction: it claims the next revision, checks that the migration is the one
+//! that was read, writes its document and rows, and appends the event. The events are the change
+//! feed and the audit trail; replaying them gives the live state.
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Event, Key, Migration};
+
+/// Everything at one revision.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Newest committed revision; 0 when nothing was.
+    pub revision: u64,
+    /// Drawn when the store was created: tells this history from another one's.
+    pub history_id: String,
+    /// All migrations, with their rows.
+    pub migrations: Vec<Migration>,
+    /// All registered instances.
+    pub instances: Vec<InstanceRecord>,
+}
+
+/// A change to be committed.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The migration's revision that the change was made from; `None`: there must be none.
+    pub expected: Option<u64>,
+    /// What to write and append. `event.revision` must be the newest revision plus one.
+    pub event: Event,
+}
+
+/// A page of the history, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryQuery {
+    /// Of one migration only.
+    pub key: Option<Key>,
+    /// Only the change that this request made.
+    pub request_id: Option<String>,
+    /// Revisions below this.
+    pub before: Option<u64>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// What has to survive a restart of one instance, so that a barrier knows whom to ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Unique.
+    pub instance_id: String,
+    /// Whose instance.
+    pub service: String,
+    /// Name and version of the SDK.
+    pub sdk: String,
+    /// Backfill, verify or reverse, and no service.
+    pub worker: bool,
+    /// 0..=4095, of this instance alone.
+    pub writer_slot: u16,
+    /// Which function makes its tenants; empty: not said.
+    pub tenant_fingerprint: String,
+}
+
+/// What a store could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The revision or the migration is not the one that was read: read again.
+    #[error("somebody else changed it first: read it again")]
+    Conflict,
+    /// Not now; what was asked may be tried again. For a commit: nothing was written.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// What is stored can't be read. Nothing is guessed or repaired.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// A place that keeps the controller's state.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Everything, at one revision.
+    async fn snapshot(&self) -> Result<State, Error>;
+
+    /// Events after a revision, in order and without holes, at most `limit` of them.
+    async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error>;
+
+    /// Commits one change, whole or not at all; durable when it returns.
+    async fn commit(&self, commit: &Commit) -> Result<(), Error>;
+
+    /// Past events, newest first, without their rows.
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error>;
+
+    /// Puts and removes instances, all or none; durable when it returns.
+    async fn keep_instances(&self, put: &[InstanceRecord], remove: &[String]) -> Result<(), Error>;
+
+    /// Does it answer?
+    async fn ping(&self) -> Result<(), Error>;
+}
