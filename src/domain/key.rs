@@ -1,6 +1,6 @@
 //! Names that cannot be wrong: parsed once at the door.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use cutover_client::routing::check_tenant;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,11 @@ impl Tenant {
 
 macro_rules! text_newtype {
     ($($kind:ty),*) => {$(
+        impl Borrow<str> for $kind {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
         impl TryFrom<String> for $kind {
             type Error = Violation;
             fn try_from(text: String) -> Result<Self, Violation> {

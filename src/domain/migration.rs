@@ -173,6 +173,11 @@ impl Migration {
         bucket(&self.document.salt, tenant.as_str())
     }
 
+    /// Is anybody not where they are to be, or not following their bucket without a reason?
+    pub fn has_more_to_do(&self) -> bool {
+        self.document.ramping || !self.unrested.is_empty()
+    }
+
     /// Where a tenant stands.
     pub fn placement(&self, tenant: &Tenant) -> Placement {
         self.tenants

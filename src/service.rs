@@ -1,0 +1,11 @@
+//! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
+//! [`Instances`] knows who has acknowledged what, [`steps`] goes on with requests.
+
+mod instances;
+pub mod operate;
+mod registry;
+pub mod steps;
+
+pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Seen};
+pub use operate::Operate;
+pub use registry::{Delta, Entry, Registry, State};

@@ -1,0 +1,189 @@
+//! The one door for writes: operators, the controller's own steps and (later) plans and guards
+//! change a migration here and nowhere else.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{Instances, Registry};
+use crate::{
+    domain::{Applied, Change, Context, Document, Event, Key, Refusal, Unmet, apply},
+    store::{self, Commit, HistoryQuery, Store},
+};
+
+/// Races lost in a row before a change gives up.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// Who wants a change, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Mutation {
+    /// `operator:<name>`, `plan`, `guard:<name>` or `controller`.
+    pub actor: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// The migration's revision that the change was thought out for. `None`: any.
+    pub expected_revision: Option<u64>,
+    /// A retry with the same id returns the first answer. Empty: none.
+    pub request_id: String,
+    /// Say what would change; change nothing.
+    pub dry_run: bool,
+}
+
+/// What came of a change.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The migration's revision afterwards.
+    pub revision: u64,
+    /// Its document afterwards; `None`: deleted.
+    pub document: Option<Document>,
+    /// What was done, a line each.
+    pub changes: Vec<String>,
+    /// What the rest waits for.
+    pub waiting: Vec<Unmet>,
+    /// This is the first answer to a repeated request.
+    pub repeated: bool,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is malformed, or not legal now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The migration has moved on.
+    #[error("the migration is at revision {actual}, not {expected}: look again, then repeat the change")]
+    Stale {
+        /// What the caller expected.
+        expected: u64,
+        /// What it is.
+        actual: u64,
+    },
+    /// The request id belongs to another change.
+    #[error("request id {0:?} was used for another change: draw a new one")]
+    RequestIdReused(String),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Makes changes.
+#[derive(Debug)]
+pub struct Operate {
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    instances: Arc<Instances>,
+}
+
+impl Operate {
+    /// The door to a store.
+    pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, instances: Arc<Instances>) -> Self {
+        Self { store, registry, instances }
+    }
+
+    /// Loads, applies, commits; tries anew when somebody else was first.
+    pub async fn change(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<Outcome, Error> {
+        if let Some(answer) = self.first_answer(key, change, mutation).await? {
+            return Ok(answer);
+        }
+        let mut attempts = 0;
+        loop {
+            let (commit, outcome) = self.apply(key, change, mutation)?;
+            if mutation.dry_run || outcome.changes.is_empty() {
+                return Ok(outcome);
+            }
+            match self.store.commit(&commit).await {
+                Err(store::Error::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
+                committed => {
+                    committed?;
+                    tracing::info!(
+                        migration.key = %key,
+                        revision = commit.event.revision,
+                        actor = mutation.actor,
+                        change = change.name(),
+                        "{}",
+                        outcome.changes.join("; ")
+                    );
+                    self.registry.catch_up().await?;
+                    return Ok(outcome);
+                }
+            }
+            self.registry.catch_up().await?;
+            // A lost race may have been lost to this very request, sent twice.
+            if let Some(answer) = self.first_answer(key, change, mutation).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn apply(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<(Commit, Outcome), Error> {
+        let state = self.registry.state();
+        let entry = state.entry(key);
+        let actual = entry.map(|entry| entry.migration.revision);
+        if let (Some(expected), Some(actual)) = (mutation.expected_revision, actual)
+            && expected != actual
+        {
+            return Err(Error::Stale { expected, actual });
+        }
+        let fleet = self.instances.fleet(entry.map(AsRef::as_ref));
+        let context = Context {
+            revision: state.revision + 1,
+            now_ms: now_ms(),
+            actor: &mutation.actor,
+            reason: &mutation.reason,
+            fleet: &fleet,
+        };
+        let migration = entry.map(|entry| &entry.migration);
+        let Applied { document, rows, summary, waiting } = apply(migration, key, change, &context)?;
+        let nothing = summary.is_empty();
+        let outcome = Outcome {
+            revision: if nothing { actual.unwrap_or(0) } else { context.revision },
+            document: document.clone(),
+            changes: summary.clone(),
+            waiting,
+            repeated: false,
+        };
+        let event = Event {
+            revision: context.revision,
+            key: key.clone(),
+            at_ms: context.now_ms,
+            actor: mutation.actor.clone(),
+            reason: mutation.reason.clone(),
+            request_id: mutation.request_id.clone(),
+            change: change.name().to_owned(),
+            summary,
+            document,
+            rows,
+        };
+        Ok((Commit { expected: actual, event }, outcome))
+    }
+
+    async fn first_answer(
+        &self,
+        key: &Key,
+        change: &Change,
+        mutation: &Mutation,
+    ) -> Result<Option<Outcome>, Error> {
+        if mutation.request_id.is_empty() {
+            return Ok(None);
+        }
+        let request_id = Some(mutation.request_id.clone());
+        let query = HistoryQuery { request_id, limit: 1, ..HistoryQuery::default() };
+        let Some(event) = self.store.history(&query).await?.pop() else { return Ok(None) };
+        if event.key != *key || event.change != change.name() {
+            return Err(Error::RequestIdReused(mutation.request_id.clone()));
+        }
+        Ok(Some(Outcome {
+            revision: event.revision,
+            document: event.document,
+            changes: event.summary,
+            waiting: Vec::new(),
+            repeated: true,
+        }))
+    }
+}
+
+/// Unix time.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,279 @@
+//! The one publisher of snapshots: tails the store, and keeps in memory what decisions, streams and
+//! changes are made from. An own commit, a replica's and a restart take the same path.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use cutover_client::routing::{Route, Snapshot, Table};
+use tokio::sync::{Mutex, watch};
+
+use crate::{
+    domain::{Event, Key, Migration, Tenant},
+    store::{Error, InstanceRecord, Store},
+};
+
+/// Deltas kept for streams that are behind.
+const DELTAS_MAX: usize = 512;
+/// Overrides in all kept deltas together; who is further behind gets a snapshot.
+const DELTA_OVERRIDES_MAX: usize = 200_000;
+/// Events read from the store at a time.
+const EVENTS_MAX: u32 = 256;
+
+/// Everything at one revision.
+#[derive(Debug)]
+pub struct State {
+    /// The newest revision.
+    pub revision: u64,
+    /// Tells this history from another store's.
+    pub history_id: Arc<str>,
+    /// All routing tables, as an SDK would hold them.
+    pub routing: Snapshot,
+    entries: HashMap<Key, Arc<Entry>>,
+    deltas: VecDeque<Arc<Delta>>,
+}
+
+/// One migration as it is held in memory.
+#[derive(Debug)]
+pub struct Entry {
+    /// It.
+    pub migration: Migration,
+    /// When its last change was published here.
+    pub changed: Instant,
+    asked: Arc<Asked>,
+}
+
+/// When a migration was last asked about over the network, in ms after the first question ever.
+#[derive(Debug)]
+struct Asked {
+    started: Instant,
+    at_ms: AtomicU64,
+}
+
+/// What one revision changed in the routing tables.
+#[derive(Debug)]
+pub struct Delta {
+    /// The revision.
+    pub revision: u64,
+    /// The migration.
+    pub key: Key,
+    /// The migration is no more.
+    pub removed: bool,
+    /// Tenants whose override changed; `None`: it has none any more.
+    pub overrides: Vec<(Tenant, Option<Route>)>,
+}
+
+/// Keeps the newest [`State`] and tells of each.
+#[derive(Debug)]
+pub struct Registry {
+    store: Arc<dyn Store>,
+    state: ArcSwap<State>,
+    newest: watch::Sender<u64>,
+    tail: Mutex<()>,
+}
+
+impl Registry {
+    /// Loads everything; also gives the instances that the store knows.
+    pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Vec<InstanceRecord>), Error> {
+        let stored = store.snapshot().await?;
+        let mut routing = Snapshot::empty(stored.revision);
+        let mut entries = HashMap::new();
+        for migration in stored.migrations {
+            routing.insert(migration.key().as_str(), Ok(Arc::new(migration.table())));
+            entries.insert(migration.key().clone(), Arc::new(Entry::new(migration)));
+        }
+        let state = State {
+            revision: stored.revision,
+            history_id: stored.history_id.into(),
+            routing,
+            entries,
+            deltas: VecDeque::new(),
+        };
+        let newest = watch::Sender::new(state.revision);
+        let registry = Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default() };
+        Ok((registry, stored.instances))
+    }
+
+    /// The newest state; one atomic load.
+    pub fn state(&self) -> arc_swap::Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    /// Tells each newer revision after it was published.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Publishes everything that the store has committed since.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        let _tail = self.tail.lock().await;
+        loop {
+            let before = self.state.load_full();
+            let events = self.store.changes(before.revision, EVENTS_MAX).await?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            let after = events.into_iter().fold(State::clone_of(&before), State::with);
+            let revision = after.revision;
+            self.state.store(Arc::new(after));
+            self.newest.send_replace(revision);
+        }
+    }
+
+    /// Follows commits of other replicas until the process ends.
+    pub async fn follow(&self, every: Duration) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.catch_up().await {
+                tracing::error!(%error, "the store can't be followed; trying on");
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(migration: Migration) -> Self {
+        let now = Instant::now();
+        // u64::MAX: never asked.
+        Self {
+            migration,
+            changed: now,
+            asked: Arc::new(Asked { started: now, at_ms: AtomicU64::new(u64::MAX) }),
+        }
+    }
+
+    /// Somebody asked for a decision over the network.
+    pub fn note_asked(&self) {
+        let now_ms = self.asked.started.elapsed().as_millis() as u64;
+        // Written only when it changes, so that callers share the cache line.
+        if self.asked.at_ms.load(Ordering::Relaxed) != now_ms {
+            self.asked.at_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Since somebody asked for a decision over the network; `None`: nobody ever did.
+    pub fn last_asked(&self) -> Option<Duration> {
+        match self.asked.at_ms.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            at_ms => Some(self.asked.started.elapsed().saturating_sub(Duration::from_millis(at_ms))),
+        }
+    }
+}
+
+impl State {
+    /// One migration.
+    pub fn entry(&self, key: &Key) -> Option<&Arc<Entry>> {
+        self.entries.get(key)
+    }
+
+    /// One migration, by the text of its key.
+    pub fn entry_of(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(key)
+    }
+
+    /// All migrations, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values()
+    }
+
+    /// What changed after a revision, oldest first; `None` when that is too long ago to tell.
+    pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Delta>>> {
+        let oldest = self.deltas.front().map_or(self.revision, |delta| delta.revision - 1);
+        (oldest..=self.revision)
+            .contains(&revision)
+            .then(|| self.deltas.iter().skip_while(move |delta| delta.revision <= revision))
+    }
+
+    fn clone_of(state: &Self) -> Self {
+        Self {
+            revision: state.revision,
+            history_id: state.history_id.clone(),
+            routing: state.routing.clone(),
+            entries: state.entries.clone(),
+            deltas: state.deltas.clone(),
+        }
+    }
+
+    /// The state after one more event.
+    fn with(mut self, event: Event) -> Self {
+        let Event { revision, key, document, rows, .. } = event;
+        self.revision = revision;
+        self.routing.set_revision(revision);
+        let mut delta =
+            Delta { revision, key: key.clone(), removed: document.is_none(), overrides: Vec::new() };
+        match document {
+            None => {
+                self.entries.remove(&key);
+                self.routing.remove(key.as_str());
+            }
+            Some(document) => {
+                let known = self.entries.get(&key);
+                let (migration, table) = match (known, self.routing.table(key.as_str())) {
+                    (Some(entry), Ok(table)) => {
+                        let mut migration = entry.migration.clone();
+                        migration.replay(revision, document, &rows);
+                        delta.overrides = changed_overrides(&entry.migration, &migration, table, &rows);
+                        let head =
+                            table.with_head(revision, &migration.table_bands(), migration.table_policy());
+                        let changes = delta.overrides.iter().map(|(tenant, route)| (tenant.as_str(), *route));
+                        let table =
+                            if delta.overrides.is_empty() { head } else { head.with_overrides(changes) };
+                        (migration, table)
+                    }
+                    _ => {
+                        let rows =
+                            rows.into_iter().filter_map(|(tenant, row)| Some((tenant, row?))).collect();
+                        let migration = Migration::new(revision, document, rows);
+                        let table = migration.table();
+                        let keys = migration.tenants.keys();
+                        delta.overrides =
+                            keys.map(|tenant| (tenant.clone(), migration.table_override(tenant))).collect();
+                        (migration, table)
+                    }
+                };
+                let entry = match known {
+                    Some(known) => Entry { migration, changed: Instant::now(), asked: known.asked.clone() },
+                    None => Entry::new(migration),
+                };
+                self.entries.insert(key.clone(), Arc::new(entry));
+                self.routing.insert(key.as_str(), Ok(Arc::new(table)));
+            }
+        }
+        self.deltas.push_back(Arc::new(delta));
+        let mut overrides: usize = self.deltas.iter().map(|delta| delta.overrides.len()).sum();
+        while self.deltas.len() > DELTAS_MAX || overrides > DELTA_OVERRIDES_MAX {
+            let dropped = self.deltas.pop_front();
+            overrides -= dropped.map_or(0, |delta| delta.overrides.len());
+        }
+        self
+    }
+}
+
+/// Overrides that one event changed. Another goal or ceiling may give any tenant another reason.
+fn changed_overrides(
+    before: &Migration,
+    after: &Migration,
+    table: &Table,
+    rows: &[(Tenant, Option<crate::domain::TenantRow>)],
+) -> Vec<(Tenant, Option<Route>)> {
+    let named: HashSet<&Tenant> = rows.iter().map(|(tenant, _)| tenant).collect();
+    let mut changed: Vec<_> =
+        named.iter().map(|tenant| ((*tenant).clone(), after.table_override(tenant))).collect();
+    let same_rules =
+        before.document.goal == after.document.goal && before.document.ceiling == after.document.ceiling;
+    if !same_rules {
+        changed.extend(after.tenants.keys().filter(|tenant| !named.contains(tenant)).filter_map(|tenant| {
+            let route = after.table_override(tenant);
+            (route != Some(table.route(tenant.as_str()))).then(|| (tenant.clone(), route))
+        }));
+    }
+    changed
+}
