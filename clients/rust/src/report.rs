@@ -1,0 +1,14 @@
+//! What happened, counted in process and brought to the controller once a second.
+//!
+//! Everything is counted by the migration and the revision that an operation was *decided* under:
+//! a guard of one revision must not judge by the outcomes of another.
+
+mod cell;
+mod histogram;
+mod in_flight;
+mod recorder;
+
+pub use cell::{ErrorClass, Event, Operation, StoreRole};
+pub use histogram::{BUCKETS, BadHistogram, Histogram};
+pub use in_flight::InFlight;
+pub use recorder::{Drained, Recorder};

@@ -1,0 +1,218 @@
+//! The counts of one migration under one revision.
+
+use std::time::Duration;
+
+use cutover_proto::v1;
+
+use super::Histogram;
+
+/// What a call to a store did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A read.
+    Read,
+    /// A put or a delete.
+    Write,
+}
+
+/// Which of the two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreRole {
+    /// The one that is migrated from.
+    Source,
+    /// The one that is migrated to.
+    Target,
+}
+
+/// Why a store failed a call. The caller's own errors (validation, authorisation, cancelled) are
+/// none of the store's: don't report them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// No answer in time.
+    Timeout,
+    /// Not reached, or cut off.
+    Connection,
+    /// The store's own failure.
+    Server,
+    /// A constraint or condition of the store was violated.
+    Constraint,
+    /// What was stored could not be read, or what was to be stored not be written.
+    Serialization,
+    /// Anything else.
+    Other,
+}
+
+/// Something that happened once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Read: the target had it.
+    Hit,
+    /// Read: only the source had it.
+    Miss,
+    /// Read: neither had it.
+    NotFound,
+    /// Copied to the target by an operation, on a miss.
+    Migrated,
+    /// Copied by a batch job.
+    Backfill,
+    /// Older in the target, made equal.
+    Repaired,
+    /// Compared, different, and different still when read again.
+    Mismatch,
+    /// Both stores' answers to a read were compared.
+    Compared,
+    /// A write to both: both took it.
+    BothOk,
+    /// A write to both: only the target failed.
+    OnlyTargetFailed,
+    /// A write to both: only the source failed.
+    OnlySourceFailed,
+    /// A write to both: both failed.
+    BothFailed,
+    /// The caller was told "indeterminate".
+    Indeterminate,
+    /// The caller was told "not applied".
+    NotApplied,
+    /// The caller was told "unavailable": held or fenced.
+    Unavailable,
+}
+
+const EVENTS: usize = Event::Unavailable as usize + 1;
+const ERROR_CLASSES: usize = ErrorClass::Other as usize + 1;
+/// Both stores, each with reads and writes.
+pub(super) const LANES: usize = 4;
+
+/// The place of calls of one operation kind to one store.
+pub(super) const fn lane(store: StoreRole, operation: Operation) -> usize {
+    store as usize * 2 + operation as usize
+}
+
+/// Everything counted under one revision. Without histograms when there are too many of these.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    events: [u64; EVENTS],
+    calls: [Calls; LANES],
+    latencies: Option<Box<[Histogram; LANES]>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    calls: u64,
+    errors: [u64; ERROR_CLASSES],
+}
+
+/// Calls under way now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Running {
+    pub(super) calls: u64,
+    pub(super) oldest_us: u64,
+}
+
+impl Counts {
+    pub(super) fn with_latencies() -> Self {
+        Self { latencies: Some(Box::default()), ..Self::default() }
+    }
+
+    pub(super) const fn has_latencies(&self) -> bool {
+        self.latencies.is_some()
+    }
+
+    pub(super) fn call(&mut self, lane: usize, latency: Duration, error: Option<ErrorClass>) {
+        self.calls[lane].calls += 1;
+        if let Some(error) = error {
+            self.calls[lane].errors[error as usize] += 1;
+        }
+        if let Some(latencies) = &mut self.latencies {
+            latencies[lane].record(latency);
+        }
+    }
+
+    pub(super) fn count(&mut self, event: Event) {
+        self.events[event as usize] += 1;
+    }
+
+    pub(super) const fn of(&self, event: Event) -> u64 {
+        self.events[event as usize]
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.events == [0; EVENTS] && self.calls.iter().all(|calls| calls.calls == 0)
+    }
+
+    /// Back to zero, with the memory kept.
+    pub(super) fn clear(&mut self) {
+        self.events = Default::default();
+        self.calls = Default::default();
+        if let Some(latencies) = &mut self.latencies {
+            **latencies = Default::default();
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.events.iter_mut().zip(&other.events) {
+            *count += more;
+        }
+        for (calls, more) in self.calls.iter_mut().zip(&other.calls) {
+            calls.calls += more.calls;
+            for (count, more) in calls.errors.iter_mut().zip(&more.errors) {
+                *count += more;
+            }
+        }
+        match (&mut self.latencies, &other.latencies) {
+            (Some(latencies), Some(more)) => {
+                for (histogram, more) in latencies.iter_mut().zip(more.iter()) {
+                    histogram.merge(more);
+                }
+            }
+            (None, Some(more)) => self.latencies = Some(more.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// As it is sent. Lanes without calls are left out.
+    pub(super) fn to_wire(&self, migration: &str, revision: u64, running: [Running; LANES]) -> v1::Cell {
+        let stores = [(v1::StoreRole::Source, 0), (v1::StoreRole::Target, 2)].into_iter();
+        let lanes = stores.flat_map(|(store, at)| {
+            [(store, v1::Operation::Read, at), (store, v1::Operation::Write, at + 1)]
+        });
+        let used = lanes.filter(|(.., lane)| self.calls[*lane].calls > 0 || running[*lane].calls > 0);
+        let stores = used.map(|(store, operation, lane)| v1::StoreCalls {
+            store: store.into(),
+            operation: operation.into(),
+            calls: self.calls[lane].calls,
+            errors: self.calls[lane].errors(),
+            latency_us: self.latencies.as_ref().map(|latencies| (&latencies[lane]).into()),
+            in_flight: running[lane].calls,
+            oldest_in_flight_us: running[lane].oldest_us,
+        });
+        v1::Cell {
+            migration: migration.to_owned(),
+            revision,
+            stores: stores.collect(),
+            hit: self.of(Event::Hit),
+            miss: self.of(Event::Miss),
+            not_found: self.of(Event::NotFound),
+            migrated: self.of(Event::Migrated),
+            backfill: self.of(Event::Backfill),
+            repaired: self.of(Event::Repaired),
+            mismatch: self.of(Event::Mismatch),
+            compared: self.of(Event::Compared),
+            both_ok: self.of(Event::BothOk),
+            only_target_failed: self.of(Event::OnlyTargetFailed),
+            only_source_failed: self.of(Event::OnlySourceFailed),
+            both_failed: self.of(Event::BothFailed),
+            indeterminate: self.of(Event::Indeterminate),
+            not_applied: self.of(Event::NotApplied),
+            unavailable: self.of(Event::Unavailable),
+            tenant: String::new(),
+        }
+    }
+}
+
+impl Calls {
+    fn errors(&self) -> Option<v1::ErrorCounts> {
+        let [timeout, connection, server, constraint, serialization, other] = self.errors;
+        let errors = v1::ErrorCounts { timeout, connection, server, constraint, serialization, other };
+        (self.errors != [0; ERROR_CLASSES]).then_some(errors)
+    }
+}
