@@ -252,7 +252,8 @@ pub(crate) fn explain(status: &Status) -> String {
     };
     let hint = match status.code() {
         Code::Unimplemented => "; what listens there is no Cutover controller: is this its gRPC port?",
-        Code::Internal | Code::Unknown => "; is this the controller's gRPC port?",
+        // What a peer that speaks no HTTP/2 looks like.
+        Code::Internal | Code::Unknown | Code::Cancelled => "; is this the controller's gRPC port?",
         _ => "",
     };
     format!("{:?}: {message}{hint}", status.code())
