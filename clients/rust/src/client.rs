@@ -196,6 +196,10 @@ impl Client {
             Some(saver) => {
                 let path = saver.path().to_owned();
                 match tokio::task::spawn_blocking(move || persisted::load(&path)).await {
+                    Ok(Ok(Some(_))) if self.link.is_connected() => {
+                        "it is not used while the controller's is on the way (raise start_timeout?)"
+                            .to_owned()
+                    }
                     Ok(Ok(Some(loaded))) => {
                         warn!(
                             server,
@@ -204,7 +208,7 @@ impl Client {
                             "the controller can't be reached: routing by the persisted snapshot"
                         );
                         self.link.install_persisted(&self.current, loaded);
-                        return Ok(());
+                        "the controller came back that very moment: connect again".to_owned()
                     }
                     Ok(Ok(None)) => format!("{} does not exist", saver.path().display()),
                     Ok(Err(error)) => describe(&error),
@@ -212,7 +216,7 @@ impl Client {
                 }
             }
         };
-        // It may have come while the file was read.
+        // The file's, or the controller's that came while the file was read.
         if self.link.held().is_some() {
             return Ok(());
         }

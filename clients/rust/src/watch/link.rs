@@ -95,10 +95,11 @@ impl Link {
         self.start.send_replace(Start::Ready);
     }
 
-    /// Routes by a file's state, unless the controller's came first.
+    /// Routes by a file's state, unless the controller is there: then its own is on the way, and
+    /// the file's may be further behind it than operations may be.
     pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted) {
         let mut state = self.state();
-        if state.held.is_none() {
+        if state.held.is_none() && !state.connected {
             current.heard_before(persisted.age());
             current.replace(persisted.snapshot.clone());
             let Persisted { snapshot, history_id, .. } = persisted;
@@ -106,10 +107,13 @@ impl Link {
         }
     }
 
-    pub(crate) fn connected(&self, writer_slot: u16, session: Session) {
+    /// The controller has registered this instance. Tells where the state held came from.
+    pub(crate) fn connected(&self, writer_slot: u16, session: Session) -> Option<Source> {
         self.writer_slot.store(writer_slot, Ordering::Relaxed);
-        self.state().connected = true;
+        let mut state = self.state();
+        state.connected = true;
         self.session.send_replace(Some(session));
+        state.held.as_ref().map(|held| held.source)
     }
 
     pub(crate) fn disconnected(&self, error: String) {

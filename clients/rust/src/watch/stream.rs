@@ -159,18 +159,17 @@ impl Watcher {
         if registered.writer_slot >= WRITER_SLOTS {
             return Err(Ended::Protocol("a writer slot is below 4096"));
         }
-        // What is known comes from a time at which the controller did not wait for this instance.
-        let held = self.link.held();
-        let suspended = registered.readmitted || held.is_some_and(|held| held.source == Source::Persisted);
+        self.sessions += 1;
+        let session = Session { channel, report_ms: registered.report_ms, number: self.sessions };
+        let source = self.link.connected(registered.writer_slot as u16, session);
+        // What is held comes from a time at which the controller did not wait for this instance.
+        let suspended = registered.readmitted || source == Some(Source::Persisted);
         if suspended {
             // In this order: whatever operation still finds the old snapshot has the old admission.
             self.current.suspend();
             self.current.readmitted();
         }
         self.current.heard();
-        self.sessions += 1;
-        let session = Session { channel, report_ms: registered.report_ms, number: self.sessions };
-        self.link.connected(registered.writer_slot as u16, session);
         info!(
             instance = self.identity.instance_id,
             writer_slot = registered.writer_slot,

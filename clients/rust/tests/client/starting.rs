@@ -140,6 +140,21 @@ async fn a_damaged_file_is_no_snapshot() {
 }
 
 #[tokio::test]
+async fn the_persisted_snapshot_is_not_used_beside_a_controller_whose_own_is_on_the_way() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    persisted::save(&path, &Snapshot::empty(1), "history-1").expect("written");
+    let mut fake = Fake::start().await;
+    let url = fake.url();
+    let options = Options { persist: Some(path), ..soon() };
+    let connecting = tokio::spawn(async move { refused(&url, "orders-api", options).await });
+    let stream = fake.watch().await;
+    stream.register(fake::registered());
+    let error = connecting.await.expect("no panic");
+    assert!(error.to_string().contains("on the way"), "{error}");
+}
+
+#[tokio::test]
 async fn a_fence_counts_from_when_the_persisted_snapshot_was_written() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");
