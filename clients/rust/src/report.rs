@@ -7,8 +7,10 @@ mod cell;
 mod histogram;
 mod in_flight;
 mod recorder;
+mod reporter;
 
 pub use cell::{ErrorClass, Event, Operation, StoreRole};
 pub use histogram::{BUCKETS, BadHistogram, Histogram};
 pub use in_flight::InFlight;
 pub use recorder::{Drained, Recorder};
+pub(crate) use reporter::{Closing, Reporter};

@@ -1,5 +1,12 @@
 //! The newest snapshot in this process, kept so by the controller's stream.
 
+mod backoff;
 mod current;
+mod link;
+mod stream;
 
+pub use backoff::backoff;
 pub use current::{BeginError, Current, Operation};
+pub use link::Source;
+pub(crate) use link::{Link, Session, Start};
+pub(crate) use stream::{Identity, Watcher, describe, explain};

@@ -47,8 +47,9 @@ fn counts_are_kept_apart_by_migration_and_revision_until_they_are_drained() {
 
 #[test]
 fn every_event_has_its_field() {
+    type Field = fn(&v1::Cell) -> u64;
     let recorder = Recorder::new();
-    let events: [(Event, fn(&v1::Cell) -> u64); 15] = [
+    let events: [(Event, Field); 15] = [
         (Event::Hit, |c| c.hit),
         (Event::Miss, |c| c.miss),
         (Event::NotFound, |c| c.not_found),

@@ -4,9 +4,9 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
@@ -18,7 +18,10 @@ use crate::routing::{self, Decision, Policy, Snapshot, coexist};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeginError {
     /// Neither the controller nor a persisted snapshot has been heard yet.
-    #[error("no snapshot yet: is the controller reachable? A stage is never guessed")]
+    /// Or this client was closed.
+    #[error(
+        "no snapshot now, or the client was closed: is the controller reachable? A stage is never guessed"
+    )]
     NoSnapshot,
     /// The migration's `fence_after_ms` has passed without contact.
     #[error("fenced: {silent_ms} ms without contact to the controller; it goes on when that is back")]
@@ -44,8 +47,8 @@ pub struct Current {
     /// Rises when the controller had forgotten this instance; see [`Operation::overtaken`].
     admission: AtomicU64,
     started: Instant,
-    /// Milliseconds after `started` at which the controller was last heard.
-    heard_ms: AtomicU64,
+    /// Milliseconds after `started` at which the controller was last heard; below 0: before.
+    heard_ms: AtomicI64,
 }
 
 /// A snapshot while it is the newest, and for as long as an operation runs under it.
@@ -65,7 +68,8 @@ impl Drop for Epoch {
 /// before: the instance acknowledges a step up only when every older operation is gone.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    epoch: Arc<Epoch>,
+    /// Held for what its drop tells.
+    _epoch: Arc<Epoch>,
     admission: u64,
     /// What it was decided.
     pub decision: Decision,
@@ -82,7 +86,7 @@ impl Default for Current {
             ended: Arc::default(),
             admission: AtomicU64::new(0),
             started: Instant::now(),
-            heard_ms: AtomicU64::new(0),
+            heard_ms: AtomicI64::new(0),
         }
     }
 }
@@ -110,7 +114,7 @@ impl Current {
             }
         }
         let decision = routing::decide(table, tenant).map_err(BeginError::Routing)?;
-        Ok(Operation { admission, decision, policy, epoch })
+        Ok(Operation { admission, decision, policy, _epoch: epoch })
     }
 
     /// Takes a newer snapshot. Operations that run keep theirs.
@@ -122,7 +126,26 @@ impl Current {
         self.received.send_replace(revision);
     }
 
-    /// The newest snapshot. It must not be held while waiting: it counts as an operation.
+    /// The same with the snapshot of another controller's history, whose revisions mean something
+    /// else: until every operation of the old history has ended, nothing of the new is acknowledged.
+    pub(crate) fn replace_history(&self, snapshot: Snapshot) {
+        self.live().iter_mut().for_each(|(revision, _)| *revision = 0);
+        self.suspend();
+        self.readmitted();
+        self.replace(snapshot);
+    }
+
+    /// Begins no operation until there is another snapshot. Those that run keep theirs.
+    pub(crate) fn suspend(&self) {
+        self.epoch.store(None);
+    }
+
+    /// After [`Self::suspend`]: have all operations ended?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live().iter().all(|(_, epoch)| epoch.strong_count() == 0)
+    }
+
+    /// The newest snapshot, without beginning an operation.
     pub fn snapshot(&self) -> Option<Snapshot> {
         self.epoch.load().as_ref().map(|epoch| epoch.snapshot.clone())
     }
@@ -141,7 +164,7 @@ impl Current {
     pub fn applied_revision(&self) -> u64 {
         let mut live = self.live();
         live.retain(|(_, epoch)| epoch.strong_count() > 0);
-        live.first().map_or(0, |(revision, _)| *revision)
+        live.first().map_or_else(|| self.received_revision(), |(revision, _)| *revision)
     }
 
     /// Waits until [`Self::applied_revision`] may have risen.
@@ -151,12 +174,23 @@ impl Current {
 
     /// The controller was heard just now.
     pub fn heard(&self) {
-        self.heard_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.heard_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+    }
+
+    /// All that is known comes from this long before now.
+    pub(crate) fn heard_before(&self, ago: Duration) {
+        let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        self.heard_ms.store(self.elapsed_ms().saturating_sub(ago_ms), Ordering::Relaxed);
     }
 
     /// Since the controller was last heard, or since the start.
     pub fn silent_ms(&self) -> u64 {
-        (self.started.elapsed().as_millis() as u64).saturating_sub(self.heard_ms.load(Ordering::Relaxed))
+        let silent_ms = self.elapsed_ms().saturating_sub(self.heard_ms.load(Ordering::Relaxed));
+        u64::try_from(silent_ms).unwrap_or(0)
+    }
+
+    fn elapsed_ms(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
     /// The controller had forgotten this instance: no write begun before may be acknowledged.

@@ -1,0 +1,323 @@
+//! The door to everything: one client a process.
+
+mod options;
+mod saver;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+    time::{Instant, timeout},
+};
+use tonic::transport::Endpoint;
+use tracing::warn;
+
+pub use options::{Kind, Options};
+
+use crate::{
+    persisted,
+    report::{Closing, ErrorClass, Event, Operation as StoreOperation, Recorder, Reporter, StoreRole},
+    routing::Decision,
+    watch::{BeginError, Current, Identity, Link, Operation, Source, Start, Watcher, describe},
+};
+use options::{check_name, endpoint};
+use saver::Saver;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server's URL can't be used.
+    #[error("server {server:?}: {what}; give e.g. http://127.0.0.1:7070")]
+    Server {
+        /// What was given.
+        server: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A service's name or an instance's id.
+    #[error("{what} {value:?}: give 1 to 128 of A-Z a-z 0-9 . _ : -")]
+    Name {
+        /// Which of them.
+        what: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// The controller will not have this client.
+    #[error("the controller at {server} refuses this client: {why}")]
+    Refused {
+        /// Where.
+        server: String,
+        /// What it says.
+        why: String,
+    },
+    /// No state came in time, and there is no persisted one. A stage is never guessed.
+    #[error(
+        "no state from the controller at {server} within {} ms ({last_error}), and {persisted}: \
+         start the controller, check the address, or give `persist` a file for starts without it",
+        start_timeout.as_millis()
+    )]
+    NoSnapshot {
+        /// Where.
+        server: String,
+        /// How long it was waited for.
+        start_timeout: Duration,
+        /// Of the last attempt.
+        last_error: String,
+        /// Why there is no persisted snapshot.
+        persisted: String,
+    },
+}
+
+/// How a client is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Newest revision received: no operation starts under an older one. 0: none.
+    pub revision: u64,
+    /// Every operation begun under an older revision has ended.
+    pub applied_revision: u64,
+    /// Since the controller was last heard.
+    pub age: Duration,
+    /// Is there a stream from the controller?
+    pub connected: bool,
+    /// Where the snapshot came from.
+    pub source: Source,
+    /// Cells of telemetry that lost detail since the start.
+    pub dropped_cells: u64,
+    /// The last thing that went wrong with the controller. `None`: nothing ever did.
+    pub last_error: Option<String>,
+}
+
+/// Something that happened to an operation, for those who route by themselves.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome {
+    /// A call to a store ended.
+    Call {
+        /// Which store.
+        store: StoreRole,
+        /// Read or write.
+        operation: StoreOperation,
+        /// How long it took, by a monotonic clock.
+        latency: Duration,
+        /// `None`: the store answered.
+        error: Option<ErrorClass>,
+    },
+    /// Anything that is counted.
+    Event(Event),
+}
+
+/// Decides in process by the newest snapshot, and reports what came of it.
+///
+/// Deciding goes on when the controller is gone. Drop ends it at once, [`Client::close`] in order.
+pub struct Client {
+    current: Arc<Current>,
+    recorder: Arc<Recorder>,
+    link: Arc<Link>,
+    persist: Option<Saver>,
+    close_timeout: Duration,
+    closing: watch::Sender<Option<Closing>>,
+    tasks: Tasks,
+}
+
+struct Tasks {
+    /// Watcher and reporter, until closing takes them.
+    running: Mutex<Option<(JoinHandle<()>, JoinHandle<bool>)>>,
+    all: Vec<AbortHandle>,
+}
+
+impl Client {
+    /// Connects to the controller at `server` (`http://host:port`) as an instance of `service`.
+    ///
+    /// Ends within `start_timeout`: with the controller's state, or the persisted one, or an error
+    /// that says what to do. Must be called within a tokio runtime.
+    pub async fn connect(server: &str, service: &str, options: Options) -> Result<Self, ConnectError> {
+        let endpoint = endpoint(server, options.start_timeout)?;
+        check_name("service", service)?;
+        let instance_id = options.instance_id_for(service);
+        check_name("instance id", &instance_id)?;
+        let identity = Arc::new(Identity {
+            instance_id,
+            service: service.to_owned(),
+            kind: options.kind.into(),
+            tenant_fingerprint: options.tenant_fingerprint.clone(),
+        });
+        let client = Self::start(endpoint, identity, &options);
+        client.until_started(server, &options).await?;
+        Ok(client)
+    }
+
+    fn start(endpoint: Endpoint, identity: Arc<Identity>, options: &Options) -> Self {
+        let (current, recorder) = (Arc::new(Current::default()), Arc::new(Recorder::new()));
+        let link = Arc::new(Link::new());
+        let (closing, closes) = watch::channel(None);
+        let watcher = Watcher {
+            endpoint,
+            identity: identity.clone(),
+            current: current.clone(),
+            link: link.clone(),
+            wants_snapshot: false,
+            sessions: 0,
+        };
+        let reporter = Reporter {
+            identity,
+            current: current.clone(),
+            recorder: recorder.clone(),
+            link: link.clone(),
+            interval: options.report_interval,
+            closing: closes,
+            unanswered: Default::default(),
+        };
+        let persist = options.persist.clone().map(|path| Saver::new(path, link.clone()));
+        let saver = persist.clone().map(|saver| tokio::spawn(saver.run(current.subscribe())));
+        let (watcher, reporter) = (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()));
+        let all = [watcher.abort_handle(), reporter.abort_handle()];
+        let all = all.into_iter().chain(saver.map(|saver| saver.abort_handle())).collect();
+        let tasks = Tasks { running: Mutex::new(Some((watcher, reporter))), all };
+        let close_timeout = options.close_timeout;
+        Self { current, recorder, link, persist, close_timeout, closing, tasks }
+    }
+
+    async fn until_started(&self, server: &str, options: &Options) -> Result<(), ConnectError> {
+        let mut starts = self.link.starts();
+        let started = starts.wait_for(|start| *start != Start::Waiting);
+        match timeout(options.start_timeout, started).await.map(|start| start.map(|start| start.clone())) {
+            Ok(Ok(Start::Refused(why))) => {
+                return Err(ConnectError::Refused { server: server.to_owned(), why });
+            }
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) | Err(_) => {}
+        }
+        let persisted = match &self.persist {
+            None => "none is persisted".to_owned(),
+            Some(saver) => {
+                let path = saver.path().to_owned();
+                match tokio::task::spawn_blocking(move || persisted::load(&path)).await {
+                    Ok(Ok(Some(_))) if self.link.is_connected() => {
+                        "it is not used while the controller's is on the way (raise start_timeout?)"
+                            .to_owned()
+                    }
+                    Ok(Ok(Some(loaded))) => {
+                        warn!(
+                            server,
+                            revision = loaded.snapshot.revision(),
+                            age_ms = loaded.age().as_millis() as u64,
+                            "the controller can't be reached: routing by the persisted snapshot"
+                        );
+                        self.link.install_persisted(&self.current, loaded);
+                        "the controller came back that very moment: connect again".to_owned()
+                    }
+                    Ok(Ok(None)) => format!("{} does not exist", saver.path().display()),
+                    Ok(Err(error)) => describe(&error),
+                    Err(error) => error.to_string(),
+                }
+            }
+        };
+        // The file's, or the controller's that came while the file was read.
+        if self.link.held().is_some() {
+            return Ok(());
+        }
+        Err(ConnectError::NoSnapshot {
+            server: server.to_owned(),
+            start_timeout: options.start_timeout,
+            last_error: self.link.last_error().unwrap_or_else(|| "it did not answer".to_owned()),
+            persisted,
+        })
+    }
+
+    /// Where a tenant goes now: in process, without a lock, an allocation or a clock. To touch a
+    /// store by the answer use [`Self::begin`].
+    #[inline]
+    pub fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, BeginError> {
+        self.current.decide(migration, tenant)
+    }
+
+    /// Decides and begins an operation; the controller takes no step up beyond it until it is
+    /// dropped, so drop it when the last store call has ended.
+    pub fn begin(&self, migration: &str, tenant: &str) -> Result<Operation, BeginError> {
+        self.current.begin(migration, tenant)
+    }
+
+    /// Counts what came of an operation, under the revision it was decided under.
+    pub fn record(&self, migration: &str, revision: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::Call { store, operation, latency, error } => {
+                self.recorder.call(migration, revision, store, operation, latency, error);
+            }
+            Outcome::Event(event) => self.recorder.count(migration, revision, event),
+        }
+    }
+
+    /// How the client is doing.
+    pub fn status(&self) -> Status {
+        Status {
+            revision: self.current.received_revision(),
+            applied_revision: self.current.applied_revision(),
+            age: Duration::from_millis(self.current.silent_ms()),
+            connected: self.link.is_connected(),
+            source: self.link.held().map_or(Source::Persisted, |held| held.source),
+            dropped_cells: self.recorder.dropped_cells(),
+            last_error: self.link.last_error(),
+        }
+    }
+
+    /// The newest snapshot, shared.
+    pub const fn current(&self) -> &Arc<Current> {
+        &self.current
+    }
+
+    /// The counters, shared.
+    pub const fn recorder(&self) -> &Arc<Recorder> {
+        &self.recorder
+    }
+
+    /// What tells this writer's versions from others' of the same moment, 0..4096. The controller
+    /// gives it; before it was ever heard it is drawn at random.
+    pub fn writer_slot(&self) -> u16 {
+        self.link.writer_slot()
+    }
+
+    /// Ends in order: begins no operation any more, waits for those that run (`close_timeout` at
+    /// most), delivers the last counts, says goodbye and persists the snapshot.
+    ///
+    /// True when everything was delivered. Otherwise the controller waits for the instance until
+    /// an operator evicts it. A second call does nothing.
+    pub async fn close(&self) -> bool {
+        let running = self.tasks.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((watcher, reporter)) = running else { return false };
+        watcher.abort();
+        // It ends by being cancelled; from then on no snapshot comes that operations could begin under.
+        let _ = watcher.await;
+        self.link.disconnected("this client was closed".to_owned());
+        self.current.suspend();
+        let deadline = Instant::now() + self.close_timeout;
+        self.closing.send_replace(Some(Closing { deadline }));
+        let delivered = tokio::time::timeout_at(deadline + Duration::from_secs(1), reporter).await;
+        self.tasks.abort();
+        if let Some(saver) = &self.persist {
+            saver.save().await;
+        }
+        matches!(delivered, Ok(Ok(true)))
+    }
+}
+
+impl Tasks {
+    fn abort(&self) {
+        self.all.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.tasks.abort();
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! What a client can be told, and checks of it.
+
+use std::{path::PathBuf, time::Duration};
+
+use cutover_proto::v1;
+use tonic::transport::Endpoint;
+
+use super::ConnectError;
+
+/// Most bytes of a service's name and an instance's id.
+const NAME_MAX_BYTES: usize = 128;
+
+/// What takes part in a migration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A service that routes its operations.
+    #[default]
+    Service,
+    /// A batch job: backfill, verify, reverse.
+    Worker,
+}
+
+impl From<Kind> for v1::InstanceKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Service => Self::Service,
+            Kind::Worker => Self::Worker,
+        }
+    }
+}
+
+/// How to connect. `Options { persist: Some(path), ..Options::default() }`
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Unique to this process. `None`: service, process id and a random number.
+    pub instance_id: Option<String>,
+    /// Longest that connecting may take before the persisted snapshot is used. Default 3 s.
+    pub start_timeout: Duration,
+    /// Longest that closing waits for operations and the controller. Default 5 s.
+    pub close_timeout: Duration,
+    /// File of the last snapshot, for starts without the controller; one for each process.
+    /// `None`: such starts fail.
+    pub persist: Option<PathBuf>,
+    /// Service or worker.
+    pub kind: Kind,
+    /// Tells which function makes tenants of requests, so that the controller sees services that
+    /// differ in it. Empty: not said.
+    pub tenant_fingerprint: String,
+    /// How often to report at least. `None`: as the controller says.
+    pub report_interval: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            instance_id: None,
+            start_timeout: Duration::from_secs(3),
+            close_timeout: Duration::from_secs(5),
+            persist: None,
+            kind: Kind::default(),
+            tenant_fingerprint: String::new(),
+            report_interval: None,
+        }
+    }
+}
+
+impl Options {
+    /// The id given, or a fresh one.
+    pub(super) fn instance_id_for(&self, service: &str) -> String {
+        let fresh = || {
+            let mut id = format!("-{}-{:08x}", std::process::id(), rand::random::<u32>());
+            let room = service.len().min(NAME_MAX_BYTES - id.len());
+            id.insert_str(0, &service[..room]); // Checked before: ASCII.
+            id
+        };
+        self.instance_id.clone().unwrap_or_else(fresh)
+    }
+}
+
+/// Checks a service's name or an instance's id.
+pub(super) fn check_name(what: &'static str, value: &str) -> Result<(), ConnectError> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    if (1..=NAME_MAX_BYTES).contains(&value.len()) && value.bytes().all(known) {
+        return Ok(());
+    }
+    Err(ConnectError::Name { what, value: value.to_owned() })
+}
+
+/// Where to connect to. A connection is made anew for each attempt, so a dead one is never reused.
+pub(super) fn endpoint(server: &str, start_timeout: Duration) -> Result<Endpoint, ConnectError> {
+    let bad = |what: &str| ConnectError::Server { server: server.to_owned(), what: what.to_owned() };
+    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| bad("not a URL"))?;
+    match endpoint.uri().scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err(bad("TLS is not supported yet")),
+        Some(_) => return Err(bad("its scheme is not http")),
+        None => return Err(bad("it has no scheme")),
+    }
+    if endpoint.uri().host().is_none_or(str::is_empty) {
+        return Err(bad("it has no host"));
+    }
+    Ok(endpoint
+        .connect_timeout(start_timeout.clamp(Duration::from_millis(100), Duration::from_secs(2)))
+        .tcp_nodelay(true)
+        // A big snapshot should not wait for a window of 64 KiB each round trip.
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(2 << 20))
+}

@@ -1,0 +1,238 @@
+//! Brings counts and acknowledgements to the controller.
+//!
+//! A report that failed is sent again as it was, with its sequence, before anything newer: the
+//! controller counts it once, whether or not the first one had arrived.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_proto::v1::{self, telemetry_service_client::TelemetryServiceClient};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+};
+use tonic::{Code, Status};
+use tracing::{error, warn};
+
+use super::Recorder;
+use crate::watch::{Current, Identity, Link, Session, explain};
+
+/// Longest to wait for an answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// A change waits this long for others that come with it.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// What a flush hint makes of the time to the next report.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// An end with notice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    pub(crate) deadline: Instant,
+}
+
+/// The task that reports.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) current: Arc<Current>,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) link: Arc<Link>,
+    /// In place of the controller's `report_ms`.
+    pub(crate) interval: Option<Duration>,
+    pub(crate) closing: watch::Receiver<Option<Closing>>,
+    pub(crate) unanswered: Unanswered,
+}
+
+/// The one report that is not known to have arrived, and what was said in the last that is.
+#[derive(Debug, Default)]
+pub(crate) struct Unanswered {
+    pending: Option<v1::ReportRequest>,
+    sequence: u64,
+    /// Received and applied revision of the last accepted report.
+    acknowledged: (u64, u64),
+    /// The session that the controller no longer knows.
+    forgotten: u64,
+}
+
+/// How a report went.
+enum Sent {
+    Accepted { flush: bool },
+    Failed,
+}
+
+impl Reporter {
+    /// Reports until told to close; true when everything has been delivered and the controller
+    /// been told goodbye.
+    pub(crate) async fn run(mut self) -> bool {
+        let mut sessions = self.link.sessions();
+        let mut received = self.current.subscribe();
+        let mut closing = self.closing.clone();
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                changed = closing.changed() => {
+                    let closing = closing.borrow().filter(|_| changed.is_ok());
+                    return match closing {
+                        Some(closing) => self.close(closing).await,
+                        None => false,
+                    };
+                }
+                () = sleep_until(due) => {}
+                // The senders live as long as `current` and `link`, so as long as this.
+                _ = received.changed() => due = self.soon(due),
+                _ = sessions.changed() => due = self.soon(due),
+                () = self.current.operations_ended() => due = self.soon(due),
+            }
+            if Instant::now() < due {
+                continue;
+            }
+            let session = sessions.borrow_and_update().clone();
+            let sent = self.send(session.as_ref()).await;
+            let wait = match sent {
+                // What happened while the last one was under way is said at once.
+                Sent::Accepted { .. } if self.unanswered.acknowledged != self.revisions() => Duration::ZERO,
+                Sent::Accepted { flush: true } => FLUSH,
+                Sent::Accepted { flush: false } | Sent::Failed => self.interval(session.as_ref()),
+            };
+            due = Instant::now() + wait;
+        }
+    }
+
+    /// When to report, now that something may have changed.
+    fn soon(&self, due: Instant) -> Instant {
+        let news = self.unanswered.acknowledged != self.revisions() || self.unanswered.pending.is_some();
+        if news { due.min(Instant::now() + DEBOUNCE) } else { due }
+    }
+
+    fn revisions(&self) -> (u64, u64) {
+        // In this order: an operation can't have begun under what was received after it was asked.
+        let applied = self.current.applied_revision();
+        (self.current.received_revision().max(applied), applied)
+    }
+
+    fn interval(&self, session: Option<&Session>) -> Duration {
+        let told = session.map(|session| session.report_ms).filter(|ms| *ms > 0);
+        self.interval.unwrap_or(Duration::from_millis(told.unwrap_or(1_000).into()))
+    }
+
+    async fn send(&mut self, session: Option<&Session>) -> Sent {
+        let Some(session) = session.filter(|session| session.number != self.unanswered.forgotten) else {
+            return Sent::Failed;
+        };
+        let mut request = match self.unanswered.pending.take() {
+            Some(request) => request,
+            None => self.compose(),
+        };
+        let mut client = TelemetryServiceClient::new(session.channel.clone());
+        let answer = timeout(ANSWER, client.report(request.clone())).await;
+        let status = match answer {
+            Ok(Ok(response)) if response.get_ref().sequence > request.sequence => {
+                // An earlier process with this id got that far, so this was taken for a repetition.
+                request.sequence = response.get_ref().sequence + 1;
+                self.unanswered.sequence = request.sequence;
+                self.unanswered.pending = Some(request);
+                return Sent::Failed;
+            }
+            Ok(Ok(response)) => {
+                self.unanswered.acknowledged = (request.received_revision, request.applied_revision);
+                return Sent::Accepted { flush: response.get_ref().flush };
+            }
+            Ok(Err(status)) => status,
+            Err(_) => Status::deadline_exceeded("no answer to a report"),
+        };
+        self.failed(request, session, &status);
+        Sent::Failed
+    }
+
+    fn failed(&mut self, request: v1::ReportRequest, session: &Session, status: &Status) {
+        self.link.failed(format!("report {}: {}", request.sequence, explain(status)));
+        match status.code() {
+            Code::NotFound => {
+                self.unanswered.forgotten = session.number;
+                self.link.forgotten();
+            }
+            // It would be refused for ever, and everything newer would wait behind it.
+            Code::InvalidArgument | Code::OutOfRange => {
+                let (sequence, cells) = (request.sequence, request.cells.len());
+                error!(sequence, cells, "a report was refused, its counts are lost: {}", explain(status));
+                self.recorder.drop_cells(cells as u64);
+                return;
+            }
+            _ => {}
+        }
+        self.unanswered.pending = Some(request);
+    }
+
+    fn compose(&mut self) -> v1::ReportRequest {
+        let (received_revision, applied_revision) = self.revisions();
+        let mut drained = self.recorder.drain();
+        // Calls that hang before any has ended: the revision of now is the best that is known.
+        let snapshot = drained.cells.iter().any(|cell| cell.revision == 0).then(|| self.current.snapshot());
+        if let Some(snapshot) = snapshot.flatten() {
+            for cell in drained.cells.iter_mut().filter(|cell| cell.revision == 0) {
+                cell.revision = snapshot.table(&cell.migration).map_or(0, |table| table.revision());
+            }
+        }
+        self.unanswered.sequence += 1;
+        v1::ReportRequest {
+            instance_id: self.identity.instance_id.clone(),
+            sequence: self.unanswered.sequence,
+            applied_revision,
+            received_revision,
+            cells: drained.cells,
+            dropped_cells: drained.dropped_cells,
+        }
+    }
+
+    /// Waits for the operations, delivers what is left, and says goodbye if all have ended.
+    async fn close(&mut self, closing: Closing) -> bool {
+        let session = self.link.sessions().borrow().clone();
+        while !self.current.is_idle() {
+            let again = Instant::now() + self.interval(session.as_ref());
+            tokio::select! {
+                () = sleep_until(closing.deadline) => break,
+                () = self.current.operations_ended() => {}
+                // The lease must not run out meanwhile.
+                () = sleep_until(again) => { self.send(session.as_ref()).await; }
+            }
+        }
+        let idle = self.current.is_idle();
+        if !idle {
+            warn!("closing while operations run: the controller is not told goodbye and waits for them");
+        }
+        let delivered = timeout_at(closing.deadline.max(Instant::now() + DEBOUNCE), async {
+            self.deliver(session.as_ref()).await;
+            idle && self.goodbye(session.as_ref()).await
+        });
+        delivered.await.unwrap_or(false)
+    }
+
+    /// Sends until nothing is left; what was pending comes first.
+    async fn deliver(&mut self, session: Option<&Session>) {
+        loop {
+            let had_pending = self.unanswered.pending.is_some();
+            let sent = self.send(session).await;
+            let pending = self.unanswered.pending.is_some();
+            match sent {
+                Sent::Accepted { .. } if !had_pending && !pending => return,
+                Sent::Accepted { .. } => {}
+                Sent::Failed if session.is_none_or(|s| s.number == self.unanswered.forgotten) => return,
+                Sent::Failed => sleep(DEBOUNCE * 10).await,
+            }
+        }
+    }
+
+    async fn goodbye(&self, session: Option<&Session>) -> bool {
+        let Some(session) = session else { return false };
+        let request = v1::GoodbyeRequest { instance_id: self.identity.instance_id.clone() };
+        let mut client = TelemetryServiceClient::new(session.channel.clone());
+        match client.goodbye(request).await {
+            Ok(_) => true,
+            Err(status) => {
+                warn!("goodbye was not heard: {}", explain(&status));
+                false
+            }
+        }
+    }
+}

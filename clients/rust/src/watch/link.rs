@@ -1,0 +1,171 @@
+//! What the tasks of a client share about the controller.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU16, Ordering},
+};
+
+use tokio::sync::{Notify, watch};
+use tonic::transport::Channel;
+
+use super::Current;
+use crate::{persisted::Persisted, routing::Snapshot};
+
+/// Where the snapshot in use came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The controller, since this process started.
+    Controller,
+    /// The file of an earlier process; the controller has not been heard yet.
+    Persisted,
+}
+
+/// How a start is going.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// No state yet.
+    Waiting,
+    /// The controller's state has come.
+    Ready,
+    /// The controller will never have this client; it says why.
+    Refused(String),
+}
+
+/// A registration on a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) channel: Channel,
+    pub(crate) report_ms: u32,
+    /// Tells sessions apart.
+    pub(crate) number: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    start: watch::Sender<Start>,
+    session: watch::Sender<Option<Session>>,
+    writer_slot: AtomicU16,
+    /// Told when the controller does not know this instance any more.
+    forgotten: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: Option<Held>,
+    connected: bool,
+    last_error: Option<String>,
+}
+
+/// The newest state, whether or not operations may begin under it now.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) history_id: String,
+    pub(crate) source: Source,
+}
+
+impl Link {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: watch::Sender::new(Start::Waiting),
+            session: watch::Sender::new(None),
+            // Until the controller gives one: a slot is to make equal versions unlikely.
+            writer_slot: AtomicU16::new(rand::random_range(0..4_096)),
+            forgotten: Notify::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.state().held.clone()
+    }
+
+    /// Routes by the controller's state from now on.
+    pub(crate) fn install(&self, current: &Current, snapshot: Snapshot, history_id: &str) {
+        let mut state = self.state();
+        let same_history = state.held.as_ref().is_none_or(|held| held.history_id == history_id);
+        if same_history {
+            current.replace(snapshot.clone());
+        } else {
+            current.replace_history(snapshot.clone());
+        }
+        let history_id = history_id.to_owned();
+        state.held = Some(Held { snapshot, history_id, source: Source::Controller });
+        self.start.send_replace(Start::Ready);
+    }
+
+    /// Routes by a file's state, unless the controller is there: then its own is on the way, and
+    /// the file's may be further behind it than operations may be.
+    pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted) {
+        let mut state = self.state();
+        if state.held.is_none() && !state.connected {
+            current.heard_before(persisted.age());
+            current.replace(persisted.snapshot.clone());
+            let Persisted { snapshot, history_id, .. } = persisted;
+            state.held = Some(Held { snapshot, history_id, source: Source::Persisted });
+        }
+    }
+
+    /// The controller has registered this instance. Tells where the state held came from.
+    pub(crate) fn connected(&self, writer_slot: u16, session: Session) -> Option<Source> {
+        self.writer_slot.store(writer_slot, Ordering::Relaxed);
+        let mut state = self.state();
+        state.connected = true;
+        self.session.send_replace(Some(session));
+        state.held.as_ref().map(|held| held.source)
+    }
+
+    pub(crate) fn disconnected(&self, error: String) {
+        let mut state = self.state();
+        state.connected = false;
+        state.last_error = Some(error);
+    }
+
+    pub(crate) fn refused(&self, why: String) {
+        self.start.send_if_modified(|start| {
+            let waiting = *start == Start::Waiting;
+            if waiting {
+                *start = Start::Refused(why);
+            }
+            waiting
+        });
+    }
+
+    pub(crate) fn failed(&self, error: String) {
+        self.state().last_error = Some(error);
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state().connected
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.state().last_error.clone()
+    }
+
+    pub(crate) fn writer_slot(&self) -> u16 {
+        self.writer_slot.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn starts(&self) -> watch::Receiver<Start> {
+        self.start.subscribe()
+    }
+
+    pub(crate) fn sessions(&self) -> watch::Receiver<Option<Session>> {
+        self.session.subscribe()
+    }
+
+    /// The controller does not know this instance: it has to be watched anew.
+    pub(crate) fn forgotten(&self) {
+        self.forgotten.notify_one();
+    }
+
+    pub(crate) async fn until_forgotten(&self) {
+        self.forgotten.notified().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

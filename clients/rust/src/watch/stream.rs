@@ -1,0 +1,292 @@
+//! The controller's stream: connect, register, take every state in, notice when it is dead, and
+//! begin again.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient, watch_response::Kind};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Status, Streaming, transport::Endpoint};
+use tracing::{info, warn};
+
+use super::{Current, Link, Session, Source, backoff, link::Held};
+use crate::{
+    routing::Snapshot,
+    wire::{self, Assembly, MESSAGE_MAX_BYTES, Misfit, UpdateKind},
+};
+
+/// A stream is never silent for longer than this without being given up.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// A session that lasted this long was healthy: the next attempt is a first one.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// Most writer slots.
+const WRITER_SLOTS: u32 = 4_096;
+
+/// Who this is, as the controller knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) instance_id: String,
+    pub(crate) service: String,
+    pub(crate) kind: v1::InstanceKind,
+    pub(crate) tenant_fingerprint: String,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("no connection: {}", describe(.0))]
+    Connect(#[from] tonic::transport::Error),
+    #[error("no answer within {} ms: is this the controller's gRPC port?", .0.as_millis())]
+    NoAnswer(Duration),
+    #[error("nothing came for {} ms: the connection is dead", .0.as_millis())]
+    Silent(Duration),
+    #[error("the controller ended the stream")]
+    Closed,
+    #[error("{}", explain(.0))]
+    Status(#[from] Status),
+    #[error("the stream is not as the protocol has it: {0}")]
+    Protocol(&'static str),
+    #[error("{0}; asking for a snapshot")]
+    Misfit(#[from] Misfit),
+    #[error(
+        "the controller is behind: it has revision {theirs}, {held} is held; \
+         was its store restored from a backup? Then restart this process without its persisted snapshot"
+    )]
+    Behind { held: u64, theirs: u64 },
+    #[error("the controller does not know this instance any more (evicted?); registering again")]
+    Forgotten,
+    #[error("a state could not be applied")]
+    Panicked,
+}
+
+/// The task that keeps [`Current`] current.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) current: Arc<Current>,
+    pub(crate) link: Arc<Link>,
+    /// What is held is no base for a delta.
+    pub(crate) wants_snapshot: bool,
+    pub(crate) sessions: u64,
+}
+
+/// What one session is about to receive.
+struct Receiving {
+    assembly: Assembly,
+    history_id: String,
+    /// No operation may begin before the state is known to be the controller's present one.
+    suspended: bool,
+}
+
+impl Watcher {
+    /// Watches for ever.
+    pub(crate) async fn run(mut self) {
+        let mut attempt = 0;
+        loop {
+            let began = Instant::now();
+            let Err(ended) = self.session().await;
+            if began.elapsed() >= HEALTHY {
+                attempt = 0;
+            }
+            self.wants_snapshot |= matches!(ended, Ended::Misfit(_));
+            if let Ended::Status(status) = &ended
+                && matches!(
+                    status.code(),
+                    Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated
+                )
+            {
+                self.link.refused(ended.to_string());
+            }
+            if attempt == 0 {
+                warn!(instance = self.identity.instance_id, "not watching: {ended}");
+            }
+            self.link.disconnected(ended.to_string());
+            // These ask for something of a controller that is well; the second time in a row waits.
+            let at_once = attempt == 0 && matches!(ended, Ended::Misfit(_) | Ended::Forgotten);
+            if !at_once {
+                let wait = backoff(attempt, &mut rand::rng());
+                sleep(wait).await;
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let channel = self.endpoint.connect().await?;
+        let held = self.link.held();
+        let known = held.as_ref().filter(|_| !self.wants_snapshot);
+        let request = v1::WatchRequest {
+            instance_id: self.identity.instance_id.clone(),
+            service: self.identity.service.clone(),
+            sdk: concat!("rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            kind: self.identity.kind.into(),
+            tenant_fingerprint: self.identity.tenant_fingerprint.clone(),
+            last_revision: known.map_or(0, |held| held.snapshot.revision()),
+            history_id: known.map_or_else(String::new, |held| held.history_id.clone()),
+        };
+        let mut client =
+            RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
+        let open = async {
+            let mut stream = client.watch(request).await?.into_inner();
+            let first = stream.message().await?;
+            Ok::<_, Status>((stream, first))
+        };
+        let (mut stream, first) =
+            timeout(SILENCE_MAX, open).await.map_err(|_| Ended::NoAnswer(SILENCE_MAX))??;
+        let Some(v1::WatchResponse { kind: Some(Kind::Registered(registered)) }) = first else {
+            return Err(first.map_or(Ended::Closed, |_| Ended::Protocol("`registered` must come first")));
+        };
+        let mut receiving = self.registered(&registered, channel)?;
+        let limit = silence_limit(registered.heartbeat_ms);
+        loop {
+            let message = tokio::select! {
+                message = next(&mut stream, limit) => message?,
+                () = self.link.until_forgotten() => return Err(Ended::Forgotten),
+            };
+            self.current.heard();
+            self.take(&mut receiving, message).await?;
+        }
+    }
+
+    fn registered(
+        &mut self,
+        registered: &v1::Registered,
+        channel: tonic::transport::Channel,
+    ) -> Result<Receiving, Ended> {
+        if registered.writer_slot >= WRITER_SLOTS {
+            return Err(Ended::Protocol("a writer slot is below 4096"));
+        }
+        self.sessions += 1;
+        let session = Session { channel, report_ms: registered.report_ms, number: self.sessions };
+        let source = self.link.connected(registered.writer_slot as u16, session);
+        // What is held comes from a time at which the controller did not wait for this instance.
+        let suspended = registered.readmitted || source == Some(Source::Persisted);
+        if suspended {
+            // In this order: whatever operation still finds the old snapshot has the old admission.
+            self.current.suspend();
+            self.current.readmitted();
+        }
+        self.current.heard();
+        info!(
+            instance = self.identity.instance_id,
+            writer_slot = registered.writer_slot,
+            readmitted = registered.readmitted,
+            "registered at the controller"
+        );
+        Ok(Receiving { assembly: Assembly::default(), history_id: registered.history_id.clone(), suspended })
+    }
+
+    async fn take(&mut self, receiving: &mut Receiving, message: v1::WatchResponse) -> Result<(), Ended> {
+        let (kind, update) = match message.kind {
+            Some(Kind::Snapshot(update)) => (UpdateKind::Snapshot, update),
+            Some(Kind::Delta(update)) => (UpdateKind::Delta, update),
+            Some(Kind::Heartbeat(heartbeat)) => {
+                self.heartbeat(receiving, heartbeat.revision);
+                return Ok(());
+            }
+            Some(Kind::Registered(_)) => return Err(Ended::Protocol("`registered` came twice")),
+            // From a newer controller: it counts as a sign of life.
+            None => return Ok(()),
+        };
+        let Some(state) = receiving.assembly.add(kind, update)? else { return Ok(()) };
+        let held = self.link.held();
+        let same = held.filter(|held| held.history_id == receiving.history_id);
+        match (&same, kind) {
+            (None, UpdateKind::Delta) => {
+                let what = "which belongs to another history than what is held";
+                return Err(Misfit::Baseless { migration: String::new(), what }.into());
+            }
+            // Having acknowledged a revision, going back behind it would lose writes.
+            (Some(Held { snapshot, .. }), UpdateKind::Snapshot) if state.revision < snapshot.revision() => {
+                return Err(Ended::Behind { held: snapshot.revision(), theirs: state.revision });
+            }
+            _ => {}
+        }
+        let base = same.map_or_else(Snapshot::default, |held| held.snapshot);
+        // A million overrides take a while.
+        let applied = tokio::task::spawn_blocking(move || wire::apply(&base, &state)).await;
+        let snapshot = applied.map_err(|_| Ended::Panicked)??;
+        self.link.install(&self.current, snapshot, &receiving.history_id);
+        self.wants_snapshot = false;
+        receiving.suspended = false;
+        Ok(())
+    }
+
+    /// A controller at the held revision has nothing to send: what is held is its present state.
+    fn heartbeat(&self, receiving: &mut Receiving, revision: u64) {
+        if !receiving.suspended {
+            return;
+        }
+        if let Some(held) = self.link.held()
+            && held.history_id == receiving.history_id
+            && held.snapshot.revision() == revision
+        {
+            self.link.install(&self.current, held.snapshot, &held.history_id);
+            receiving.suspended = false;
+        }
+    }
+}
+
+/// The next message, or why there is none.
+async fn next(
+    stream: &mut Streaming<v1::WatchResponse>,
+    limit: Duration,
+) -> Result<v1::WatchResponse, Ended> {
+    timeout(limit, stream.message()).await.map_err(|_| Ended::Silent(limit))??.ok_or(Ended::Closed)
+}
+
+/// How long a stream may be silent: two heartbeats and a second.
+fn silence_limit(heartbeat_ms: u32) -> Duration {
+    (2 * Duration::from_millis(heartbeat_ms.into()) + Duration::from_secs(1)).min(SILENCE_MAX)
+}
+
+/// A status in words that say what to do.
+pub(crate) fn explain(status: &Status) -> String {
+    let message = match (status.message(), status.source()) {
+        ("", Some(source)) => source.to_string(),
+        (message, _) => message.to_owned(),
+    };
+    let hint = match status.code() {
+        Code::Unimplemented => "; what listens there is no Cutover controller: is this its gRPC port?",
+        // What a peer that speaks no HTTP/2 looks like.
+        Code::Internal | Code::Unknown | Code::Cancelled => "; is this the controller's gRPC port?",
+        _ => "",
+    };
+    format!("{:?}: {message}{hint}", status.code())
+}
+
+/// An error with what caused it, on one line.
+pub(crate) fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_dead_after_two_heartbeats_and_a_second_but_never_later_than_5_s() {
+        assert_eq!(silence_limit(50), Duration::from_millis(1_100));
+        assert_eq!(silence_limit(1_000), Duration::from_secs(3));
+        assert_eq!(silence_limit(u32::MAX), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once_each() {
+        let cause = std::io::Error::other("refused");
+        let ended = std::io::Error::other(cause);
+        assert_eq!(describe(&ended), "refused");
+    }
+}

@@ -1,0 +1,35 @@
+//! Stories of a client and a controller that does as it is told.
+
+#[path = "client/fake.rs"]
+mod fake;
+#[path = "client/reporting.rs"]
+mod reporting;
+#[path = "client/starting.rs"]
+mod starting;
+#[path = "client/watching.rs"]
+mod watching;
+
+use cutover_client::{Client, Options, routing::Rung};
+use fake::{Fake, Watching};
+
+/// A client that holds revision 1, with everybody at `rung`.
+async fn started(fake: &mut Fake, rung: Rung, options: Options) -> (Client, Watching) {
+    let url = fake.url();
+    let connecting = tokio::spawn(async move { Client::connect(&url, "orders-api", options).await });
+    let stream = fake.watch().await;
+    stream.register(fake::registered());
+    stream.snapshot(1, rung);
+    (connecting.await.expect("no panic").expect("connected"), stream)
+}
+
+/// Waits until the client has received a revision.
+async fn until_received(client: &Client, revision: u64) {
+    let mut received = client.current().subscribe();
+    let reached = received.wait_for(|received| *received >= revision);
+    let reached = tokio::time::timeout(std::time::Duration::from_secs(10), reached).await;
+    reached.expect("in time").expect("the client lives");
+}
+
+fn rung(client: &Client, tenant: &str) -> Rung {
+    client.decide("orders", tenant).expect("routed").rung
+}

@@ -1,0 +1,170 @@
+//! Acknowledgements are true, and counts arrive once.
+
+use std::time::Duration;
+
+use cutover_client::{
+    Options,
+    client::Outcome,
+    report::{Event, Operation, StoreRole},
+    routing::Rung,
+};
+use cutover_proto::v1;
+use tonic::Status;
+
+use crate::{
+    fake::{Answer, Fake, registered},
+    rung, started, until_received,
+};
+
+fn hits(reports: &[v1::ReportRequest]) -> u64 {
+    reports.iter().flat_map(|report| &report.cells).map(|cell| cell.hit).sum()
+}
+
+#[tokio::test]
+async fn a_revision_is_received_at_once_and_applied_when_older_operations_have_ended() {
+    let mut fake = Fake::start().await;
+    // So seldom that whatever comes was not waiting for its turn.
+    let seldom = Options { report_interval: Some(Duration::from_secs(600)), ..Options::default() };
+    let (client, stream) = started(&mut fake, Rung::Dual, seldom).await;
+    let operation = client.begin("orders", "acme").expect("begun");
+    let another = client.begin("orders", "bolt").expect("begun");
+    stream.snapshot(2, Rung::Mirrored);
+    let report = fake.report(|report| report.received_revision == 2).await;
+    assert_eq!(report.applied_revision, 1, "an older one runs");
+    drop(operation);
+    let late = client.begin("orders", "acme").expect("begun");
+    assert_eq!(late.decision.rung, Rung::Mirrored);
+    fake.no_report(|report| report.applied_revision == 2);
+    drop(another);
+    fake.report(|report| report.applied_revision == 2).await;
+    drop(late);
+}
+
+#[tokio::test]
+async fn an_idle_client_reports_as_often_as_it_was_told() {
+    let mut fake = Fake::start().await;
+    let (_client, _stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    let one = fake.report(|_| true).await;
+    let other = fake.report(|_| true).await;
+    assert_eq!((one.sequence, other.sequence, other.cells.len()), (1, 2, 0));
+}
+
+#[tokio::test]
+async fn counts_arrive_under_the_revision_they_were_decided_under() {
+    let mut fake = Fake::start().await;
+    let (client, _stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    let outcome = Outcome::Call {
+        store: StoreRole::Source,
+        operation: Operation::Read,
+        latency: Duration::from_millis(3),
+        error: None,
+    };
+    client.record("orders", 1, outcome);
+    client.record("orders", 1, Outcome::Event(Event::Hit));
+    let report = fake.report(|report| !report.cells.is_empty()).await;
+    let cell = &report.cells[0];
+    assert_eq!((cell.migration.as_str(), cell.revision, cell.hit), ("orders", 1, 1));
+    assert_eq!((cell.stores[0].calls, report.dropped_cells), (1, 0));
+}
+
+#[tokio::test]
+async fn a_report_whose_answer_was_lost_is_repeated_as_it_was_and_counted_once() {
+    let mut fake = Fake::start().await;
+    let (client, _stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    fake.report(|_| true).await;
+    fake.answer_next_report(Answer::Lost);
+    fake.answer_next_report(Answer::Refuse(Status::unavailable("restarting")));
+    for _ in 0..100 {
+        client.recorder().count("orders", 1, Event::Hit);
+        tokio::task::yield_now().await;
+    }
+    let last = fake.report(|report| hits(std::slice::from_ref(report)) > 0).await;
+    client.recorder().count("orders", 1, Event::Hit);
+    // Two reports later everything has been delivered, whatever was lost meanwhile.
+    let mut later = fake.report(|report| report.sequence > last.sequence + 2).await;
+    while hits(&fake.accepted()) < 101 {
+        later = fake.report(|report| report.sequence > later.sequence).await;
+    }
+    assert_eq!(hits(&fake.accepted()), 101);
+    let sequences: Vec<_> = fake.accepted().iter().map(|report| report.sequence).collect();
+    assert!(sequences.iter().zip(1..).all(|(got, expected)| *got == expected), "no gaps: {sequences:?}");
+}
+
+#[tokio::test]
+async fn a_report_that_is_refused_for_good_does_not_hold_up_newer_ones() {
+    let mut fake = Fake::start().await;
+    let (client, _stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    fake.report(|_| true).await;
+    client.recorder().count("orders", 1, Event::Hit);
+    fake.answer_next_report(Answer::Refuse(Status::invalid_argument("no such migration")));
+    let refused = fake.report(|report| !report.cells.is_empty()).await;
+    let next = fake.report(|report| report.sequence > refused.sequence).await;
+    assert_eq!((next.dropped_cells, client.status().dropped_cells), (1, 1), "lost, and visibly so");
+    assert!(client.status().last_error.is_some());
+}
+
+#[tokio::test]
+async fn an_evicted_client_registers_again_and_vouches_for_nothing_begun_before() {
+    let mut fake = Fake::start().await;
+    let (client, first) = started(&mut fake, Rung::Dual, Options::default()).await;
+    let before = client.begin("orders", "acme").expect("begun");
+    client.recorder().count("orders", 1, Event::Hit);
+    fake.answer_next_report(Answer::Refuse(Status::not_found("not registered")));
+    let stream = fake.watch().await;
+    first.left().await;
+    assert_eq!(stream.request.instance_id, first.request.instance_id);
+    stream.register(v1::Registered { readmitted: true, writer_slot: 9, ..registered() });
+    // Until it is known how far routing has moved meanwhile, nothing begins.
+    while client.begin("orders", "acme").is_ok() {
+        tokio::task::yield_now().await;
+    }
+    stream.heartbeat(1);
+    while client.begin("orders", "acme").is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((client.writer_slot(), rung(&client, "acme")), (9, Rung::Dual));
+    assert!(before.overtaken(client.current(), "orders", "acme"));
+    while hits(&fake.accepted()) == 0 {
+        fake.report(|_| true).await;
+    }
+    assert_eq!(hits(&fake.accepted()), 1, "what was counted before is not lost");
+}
+
+#[tokio::test]
+async fn closing_waits_for_operations_delivers_what_is_left_and_says_goodbye() {
+    let mut fake = Fake::start().await;
+    let seldom = Options { report_interval: Some(Duration::from_secs(600)), ..Options::default() };
+    let (client, stream) = started(&mut fake, Rung::Dual, seldom).await;
+    fake.report(|_| true).await;
+    stream.snapshot(2, Rung::Mirrored);
+    until_received(&client, 2).await;
+    let operation = client.begin("orders", "acme").expect("begun");
+    client.recorder().count("orders", 2, Event::Hit);
+    let client = std::sync::Arc::new(client);
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close().await }
+    });
+    stream.left().await;
+    while client.begin("orders", "acme").is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!fake.said_goodbye(), "an operation runs");
+    client.recorder().count("orders", 2, Event::Hit);
+    drop(operation);
+    assert_eq!(fake.goodbye().await, stream.request.instance_id);
+    assert!(closing.await.expect("no panic"));
+    assert_eq!(hits(&fake.accepted()), 2);
+    assert!(fake.accepted().last().is_some_and(|report| report.applied_revision == 2));
+    assert!(!client.close().await, "a second time does nothing");
+}
+
+#[tokio::test]
+async fn closing_with_an_operation_that_does_not_end_says_no_goodbye() {
+    let mut fake = Fake::start().await;
+    let options = Options { close_timeout: Duration::from_millis(100), ..Options::default() };
+    let (client, _stream) = started(&mut fake, Rung::Dual, options).await;
+    let _endless = client.begin("orders", "acme").expect("begun");
+    assert!(!client.close().await);
+    assert!(!fake.said_goodbye(), "the controller has to wait for it");
+}

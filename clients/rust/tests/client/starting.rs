@@ -1,0 +1,195 @@
+//! A bounded start: the controller's state, the persisted one, or an error that says what to do.
+
+use std::time::{Duration, Instant};
+
+use cutover_client::{
+    Client, ConnectError, Options, persisted,
+    routing::{Policy, Rung, Snapshot},
+    watch::{BeginError, Source},
+};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tonic::Status;
+
+use crate::{
+    fake::{self, Fake},
+    rung, started, until_received,
+};
+
+fn soon() -> Options {
+    Options { start_timeout: Duration::from_millis(300), ..Options::default() }
+}
+
+/// An address at which nothing listens.
+async fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    format!("http://{}", listener.local_addr().expect("bound"))
+}
+
+async fn refused(server: &str, service: &str, options: Options) -> ConnectError {
+    Client::connect(server, service, options).await.expect_err("must be refused")
+}
+
+#[tokio::test]
+async fn a_start_waits_for_the_whole_snapshot() {
+    let mut fake = Fake::start().await;
+    let (client, stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    assert_eq!(rung(&client, "acme"), Rung::Dual);
+    assert_eq!(client.writer_slot(), 7);
+    let status = client.status();
+    assert_eq!((status.revision, status.applied_revision, status.connected), (1, 1, true));
+    assert_eq!((status.source, status.last_error), (Source::Controller, None));
+    let request = &stream.request;
+    assert_eq!((request.service.as_str(), request.last_revision), ("orders-api", 0));
+    assert!(request.instance_id.starts_with("orders-api-"), "{}", request.instance_id);
+}
+
+#[tokio::test]
+async fn what_can_not_work_is_refused_before_anything_is_tried() {
+    for server in ["", "not a url", "127.0.0.1:7070", "ftp://host:1", "https://host:1", "http:///"] {
+        let error = refused(server, "orders-api", soon()).await;
+        assert!(matches!(error, ConnectError::Server { .. }), "{server:?}: {error}");
+    }
+    for service in ["", "orders api", "ö", &"x".repeat(129)] {
+        let error = refused("http://127.0.0.1:1", service, soon()).await;
+        assert!(matches!(error, ConnectError::Name { what: "service", .. }), "{error}");
+    }
+    let options = Options { instance_id: Some("a b".to_owned()), ..soon() };
+    let error = refused("http://127.0.0.1:1", "orders-api", options).await;
+    assert!(matches!(error, ConnectError::Name { what: "instance id", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn without_controller_and_persisted_snapshot_the_error_says_what_to_do() {
+    let began = Instant::now();
+    let error = refused(&nowhere().await, "orders-api", soon()).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "bounded");
+    let text = error.to_string();
+    assert!(matches!(error, ConnectError::NoSnapshot { .. }), "{text}");
+    for part in ["refused", "none is persisted", "start the controller"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_controller_is_named_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = format!("http://{}", listener.local_addr().expect("bound"));
+    let talking = tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            // The other side may have hung up already.
+            let _ = socket.write_all(b"SSH-2.0-OpenSSH_9.6\r\n and then some more than a frame\r\n").await;
+        }
+    });
+    let error = refused(&server, "orders-api", soon()).await.to_string();
+    assert!(error.contains("is this"), "{error}");
+    talking.abort();
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = format!("http://{}", listener.local_addr().expect("bound"));
+    let error = refused(&server, "orders-api", soon()).await.to_string();
+    assert!(error.contains("did not answer"), "accepts, and is silent: {error}");
+}
+
+#[tokio::test]
+async fn a_controller_without_this_service_is_named_so() {
+    let mut fake = Fake::start().await;
+    let url = fake.url();
+    let connecting = tokio::spawn(async move { refused(&url, "orders-api", soon()).await });
+    fake.watch().await.fail(Status::unimplemented("unknown service"));
+    let error = connecting.await.expect("no panic").to_string();
+    assert!(error.contains("no Cutover controller"), "{error}");
+}
+
+#[tokio::test]
+async fn a_controller_that_will_never_have_this_client_ends_the_start_at_once() {
+    let mut fake = Fake::start().await;
+    let url = fake.url();
+    let options = Options { start_timeout: Duration::from_secs(60), ..Options::default() };
+    let connecting = tokio::spawn(async move { refused(&url, "orders-api", options).await });
+    fake.watch().await.fail(Status::invalid_argument("tenant_fingerprint: too long"));
+    let error = connecting.await.expect("no panic");
+    assert!(matches!(&error, ConnectError::Refused { why, .. } if why.contains("fingerprint")), "{error}");
+}
+
+#[tokio::test]
+async fn the_last_snapshot_serves_a_start_without_the_controller() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let persist = Some(directory.path().join("snapshot"));
+    let mut fake = Fake::start().await;
+    let options = Options { persist: persist.clone(), ..Options::default() };
+    let (client, _stream) = started(&mut fake, Rung::TargetFirst, options).await;
+    assert!(client.close().await);
+    fake.stop().await;
+
+    let options = Options { persist, ..soon() };
+    let client = Client::connect(&nowhere().await, "orders-api", options).await.expect("by the file");
+    assert_eq!(rung(&client, "acme"), Rung::TargetFirst);
+    let status = client.status();
+    assert_eq!((status.source, status.connected, status.revision), (Source::Persisted, false, 1));
+    assert!(status.last_error.is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_no_snapshot() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    std::fs::write(&path, "CUTOVER\0\u{1}\0\0\0 and nonsense").expect("written");
+    let options = Options { persist: Some(path), ..soon() };
+    let error = refused(&nowhere().await, "orders-api", options).await;
+    assert!(error.to_string().contains("damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn the_persisted_snapshot_is_not_used_beside_a_controller_whose_own_is_on_the_way() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    persisted::save(&path, &Snapshot::empty(1), "history-1").expect("written");
+    let mut fake = Fake::start().await;
+    let url = fake.url();
+    let options = Options { persist: Some(path), ..soon() };
+    let connecting = tokio::spawn(async move { refused(&url, "orders-api", options).await });
+    let stream = fake.watch().await;
+    stream.register(fake::registered());
+    let error = connecting.await.expect("no panic");
+    assert!(error.to_string().contains("on the way"), "{error}");
+}
+
+#[tokio::test]
+async fn a_fence_counts_from_when_the_persisted_snapshot_was_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let mut snapshot = Snapshot::empty(1);
+    let policy = Policy { fence_after_ms: 1, ..Policy::default() };
+    let table = fake::table(1, Rung::Dual).with_head(1, &[], policy);
+    snapshot.insert("orders", Ok(table.into()));
+    persisted::save(&path, &snapshot, "history-1").expect("written");
+    let options = Options { persist: Some(path), ..soon() };
+    let client = Client::connect(&nowhere().await, "orders-api", options).await.expect("by the file");
+    let begun = client.begin("orders", "acme");
+    assert!(matches!(begun, Err(BeginError::Fenced { .. })), "{begun:?}");
+}
+
+#[tokio::test]
+async fn what_began_under_the_persisted_snapshot_is_not_vouched_for_once_the_controller_is_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let mut snapshot = Snapshot::empty(1);
+    snapshot.insert("orders", Ok(fake::table(1, Rung::Dual).into()));
+    persisted::save(&path, &snapshot, "history-1").expect("written");
+
+    let mut fake = Fake::start().await;
+    let options = Options { persist: Some(path), ..soon() };
+    // Nobody registers the client, so the start ends by the file.
+    let client = Client::connect(&fake.url(), "orders-api", options).await.expect("by the file");
+    let early = client.begin("orders", "acme").expect("routed by the file");
+    assert!(!early.overtaken(client.current(), "orders", "acme"));
+
+    let stream = fake.watch().await;
+    stream.register(fake::registered());
+    stream.snapshot(2, Rung::Dual);
+    until_received(&client, 2).await;
+    assert!(early.overtaken(client.current(), "orders", "acme"));
+    let late = client.begin("orders", "acme").expect("routed by the controller");
+    assert!(!late.overtaken(client.current(), "orders", "acme"));
+    assert_eq!(client.status().source, Source::Controller);
+}

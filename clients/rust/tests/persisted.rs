@@ -1,0 +1,90 @@
+//! A start without the controller: the last snapshot, or a typed error, never a guess.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use cutover_client::{
+    persisted::{self, PersistedError},
+    routing::{Band, Policy, Reason, Route, Rung, Snapshot, Table},
+};
+use tempfile::TempDir;
+
+fn snapshot(overrides: usize) -> Snapshot {
+    let route = Route { rung: Rung::Mirrored, reason: Reason::Rollback, no_fallback: true };
+    let tenants: Vec<String> = (0..overrides).map(|i| format!("tenant-{i}")).collect();
+    let bands = [Band { upto_ppm: 500_000, route: Route { rung: Rung::Dual, ..route } }];
+    let policy = Policy { fence_after_ms: 9_000, ..Policy::default() };
+    let table = Table::new(41, "salt", &bands, policy)
+        .with_overrides(tenants.iter().map(|tenant| (tenant.as_str(), Some(route))));
+    let mut snapshot = Snapshot::empty(42);
+    snapshot.insert("orders", Ok(Arc::new(table)));
+    snapshot.insert("broken", Err("rung 99".to_owned()));
+    snapshot
+}
+
+fn saved(overrides: usize) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    persisted::save(&path, &snapshot(overrides), "history-1").expect("written");
+    (directory, path)
+}
+
+#[test]
+fn what_was_saved_is_what_is_loaded() {
+    let (directory, path) = saved(100_000);
+    let loaded = persisted::load(&path).expect("readable").expect("there");
+    assert_eq!((loaded.snapshot.revision(), loaded.history_id.as_str()), (42, "history-1"));
+    assert!(loaded.age().as_secs() < 60);
+    let before = snapshot(100_000);
+    for tenant in ["tenant-0", "tenant-99999", "acme", "bolt", "core"] {
+        let decision = loaded.snapshot.decide("orders", tenant).expect("routed");
+        assert_eq!(Ok(decision), before.decide("orders", tenant), "{tenant}");
+    }
+    assert_eq!(loaded.snapshot.table("orders").expect("there").policy().fence_after_ms, 9_000);
+    assert!(loaded.snapshot.decide("broken", "acme").is_err(), "unreadable before, unknown now");
+    let files = fs::read_dir(directory.path()).expect("listed").count();
+    assert_eq!(files, 1, "nothing is left aside");
+}
+
+#[test]
+fn a_later_save_replaces_an_earlier_one() {
+    let (_directory, path) = saved(10);
+    persisted::save(&path, &Snapshot::empty(77), "history-2").expect("written");
+    let loaded = persisted::load(&path).expect("readable").expect("there");
+    assert_eq!((loaded.snapshot.revision(), loaded.history_id.as_str()), (77, "history-2"));
+}
+
+#[test]
+fn no_file_is_no_error() {
+    let directory = tempfile::tempdir().expect("a directory");
+    assert!(persisted::load(&directory.path().join("none")).expect("no error").is_none());
+}
+
+#[test]
+fn a_file_cut_short_anywhere_or_with_any_bit_flipped_is_refused() {
+    let (_directory, path) = saved(3);
+    let whole = fs::read(&path).expect("read");
+    for len in 0..whole.len() {
+        fs::write(&path, &whole[..len]).expect("written");
+        assert!(persisted::load(&path).is_err(), "cut to {len} bytes");
+    }
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        fs::write(&path, &flipped).expect("written");
+        let error = persisted::load(&path).expect_err("refused");
+        match at {
+            0..8 => assert!(matches!(error, PersistedError::NotASnapshot(_)), "{error}"),
+            8..12 => assert!(matches!(error, PersistedError::Format { .. }), "{error}"),
+            _ => assert!(matches!(error, PersistedError::Damaged { .. }), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_place_that_can_not_be_written_is_a_typed_error() {
+    let (directory, _) = saved(1);
+    let path = directory.path().join("no-such-directory").join("snapshot");
+    let error = persisted::save(&path, &snapshot(1), "h").expect_err("refused");
+    assert!(matches!(error, PersistedError::Io { .. }), "{error}");
+    assert!(matches!(persisted::load(directory.path()), Err(PersistedError::Io { .. })), "a directory");
+}
