@@ -1,5 +1,6 @@
 //! The Rust SDK of Cutover.
 
+pub mod migrator;
 pub mod report;
 pub mod routing;
 pub mod store;
