@@ -41,7 +41,7 @@ impl Inner {
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let in_flight = self.recorder.in_flight(&self.migration, store, operation);
+        let _in_flight = self.recorder.in_flight(&self.migration, store, operation);
         let began = Instant::now();
         let result = match tokio::time::timeout(self.call_timeout, call).await {
             Ok(result) => result,
@@ -49,7 +49,6 @@ impl Inner {
         };
         let error = result.as_ref().err().map(StoreError::class);
         self.recorder.call(&self.migration, revision, store, operation, began.elapsed(), error);
-        drop(in_flight);
         result
     }
 

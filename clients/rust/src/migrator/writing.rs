@@ -15,12 +15,15 @@ use crate::{
 /// How often the first put is made before the write gives up because others are always faster.
 const PUTS_MAX: u32 = 64;
 
+/// Makes a record's new value of its present one, `None` where there is none.
+pub(super) type Mutation = Box<dyn FnMut(Option<&[u8]>) -> Change + Send>;
+
 /// What is to be written.
 pub(super) enum Intent {
     /// This, whatever is there. `None`: a tombstone.
     Overwrite(Option<Vec<u8>>),
     /// What this makes of what is there.
-    Mutate(Box<dyn FnMut(Option<&[u8]>) -> Change + Send>),
+    Mutate(Mutation),
 }
 
 /// One write from its decision to its end.
@@ -28,7 +31,7 @@ pub(super) struct Writing {
     inner: Arc<Inner>,
     operation: Operation,
     id: Id,
-    mutation: Option<Box<dyn FnMut(Option<&[u8]>) -> Change + Send>>,
+    mutation: Option<Mutation>,
     /// What is written.
     record: Record,
     /// What was read, by a mutation.
