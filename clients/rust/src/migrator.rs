@@ -13,6 +13,14 @@
 //!   tenant's present one can't be vouched for. A write is indeterminate then. A read is made anew
 //!   under the new decision, [`READS_MAX`] times at most.
 //! - **Hold.** An operation waits, before it begins, for at most the policy's `hold_timeout_ms`.
+//!
+//! **What is counted**, under the revision of the decision: each store call with its latency and
+//! error. Of reads that the target had a part in, exactly one of `hit` (it has the record), `miss`
+//! (only the source had it; with it goes `migrated`, the copy) and `not_found` (no record, or a
+//! deleted one); besides, `repaired` when a confirmed read found the target behind. Of writes to
+//! both stores, `both_ok`, `only_target_failed` or `only_source_failed` by their puts (the source
+//! goes first, so both never fail). `indeterminate` and `not_applied` are writes' answers;
+//! `unavailable` is any operation that was held too long, fenced, or a read overtaken for good.
 
 mod calls;
 mod error;
@@ -73,7 +81,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { call_timeout: Duration::from_secs(3), shadows_max: 64 }
+        Self { call_timeout: Duration::from_secs(5), shadows_max: 64 }
     }
 }
 

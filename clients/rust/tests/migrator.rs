@@ -249,7 +249,7 @@ async fn a_put_that_gets_no_answer_in_time_is_indeterminate() {
     let WriteError::Indeterminate(Cause::Store { store: StoreRole::Target, error }) = error else {
         panic!("{error}")
     };
-    assert!(error.may_apply() && error.to_string().contains("3000 ms"), "{error}");
+    assert!(error.may_apply() && error.to_string().contains("5000 ms"), "{error}");
     world.source.next(Verb::Get, Fault::Wait(Gate::new()));
     let error = world.migrator.get(TENANT, KEY).await.expect_err("no answer");
     let ReadError::Failed { error: StoreError::NotApplied { .. }, .. } = error else { panic!("{error}") };
@@ -306,4 +306,40 @@ async fn what_cannot_be_is_refused_before_anything_is_touched() {
     let Err(ReadError::Unavailable(error)) = world.migrator.get(TENANT, KEY).await else { panic!("refused") };
     assert!(error.is_unknown_migration() && matches!(error, Unavailable::Begin(BeginError::Routing(_))));
     assert!(world.source.take_calls().is_empty() && world.target.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_that_never_gets_its_turn_is_not_applied() {
+    let world = World::at(Rung::Mirrored);
+    // Somebody else is faster every time.
+    let (source, mut version) = (world.source.inner().clone(), 0);
+    let unlucky = move |_: Option<&[u8]>| {
+        version += 1;
+        source.insert(id(), Record { version: Version(version), value: Some("theirs".into()) });
+        Change::Put("mine".into())
+    };
+    let error = world.migrator.mutate(TENANT, KEY, unlucky).await.expect_err("not applied");
+    assert!(matches!(error, WriteError::NotApplied(Cause::Contended(_))), "{error}");
+
+    // Nothing can be written above the last of all versions.
+    world.source.inner().insert(id(), Record { version: Version::MAX, value: None });
+    let error = world.migrator.put(TENANT, KEY, "mine".into()).await.expect_err("not applied");
+    assert!(matches!(error, WriteError::NotApplied(Cause::Stamp(_))), "{error}");
+    assert_eq!(held(&world.target).await, None);
+    assert_eq!(world.count(Event::NotApplied), 2);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_cut_off_refuses_when_the_policy_says_so() {
+    let policy = Policy { fence_after_ms: 1, ..Policy::default() };
+    let world = World::with(Rung::Mirrored, policy);
+    while world.current.silent_ms() < 1 {
+        std::hint::spin_loop();
+    }
+    let error = world.migrator.put(TENANT, KEY, "one".into()).await.expect_err("fenced");
+    assert!(
+        matches!(error, WriteError::Unavailable(Unavailable::Begin(BeginError::Fenced { .. }))),
+        "{error}"
+    );
+    assert_eq!(world.count(Event::Unavailable), 1);
 }

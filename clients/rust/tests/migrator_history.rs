@@ -15,12 +15,12 @@ const LEVELS: [Level; 2] = [Level::Acknowledged, Level::Linearizable];
 /// SplitMix64, for many runs that are the same each time.
 fn choices(seed: u64) -> impl Iterator<Item = u8> {
     let mut state = seed;
-    let mut next = move || {
+    let next = move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)) >> 40) as u8
     };
-    std::iter::repeat_with(move || next()).take(400)
+    std::iter::repeat_with(next).take(400)
 }
 
 /// The first broken promise in that many runs.

@@ -7,7 +7,13 @@ use cutover_client::store::MemoryStore;
 
 #[tokio::test]
 async fn memory_passes_the_suite() {
-    suite::run(MemoryStore::new).await;
+    let mut asked = 0;
+    let empty = || {
+        asked += 1;
+        MemoryStore::new()
+    };
+    suite::run(empty).await;
+    assert_eq!(asked, suite::STORES, "stores that must be made beforehand rely on the number");
 }
 
 #[cfg(feature = "sqlite")]
@@ -36,11 +42,9 @@ mod sqlite {
     async fn passes_the_suite() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("store.db");
-        let mut tables = 0;
         let mut stores = Vec::new();
-        for _ in 0..suite::STORES {
-            tables += 1;
-            let table = format!("records_{tables}");
+        for n in 0..suite::STORES {
+            let table = format!("records_{n}");
             stores.push(SqliteStore::create(&path, &table, SqliteOptions::default()).await.expect("created"));
         }
         suite::run(|| stores.pop().expect("one for each story")).await;

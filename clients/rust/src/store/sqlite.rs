@@ -25,8 +25,9 @@ use error::{read_error, set_up_error, write_error};
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Longest wait for another process's write. Keep it below the migrator's call timeout, or a
-    /// busy file makes writes indeterminate that were never made.
+    /// Longest wait for this process's other writes, and as long again for another process's. Keep
+    /// it below half the migrator's call timeout, or a busy file makes writes indeterminate that
+    /// were never made.
     pub busy_timeout: Duration,
     /// Connections that read. At least 1.
     pub readers: u32,
