@@ -18,14 +18,18 @@
 //! | [`routing`] | who goes where: pure, and the very code that the controller runs |
 //! | [`watch`] | the newest snapshot, and the operations that run under it |
 //! | [`report`] | counts outcomes and brings them to the controller |
+//! | [`migrator`] | reads and writes two stores as the rung says |
+//! | [`store`] | the interface of a store, and the stores that come along |
 //! | [`persisted`] | the last snapshot in a file |
 //! | [`wire`] | messages to and from routing's types, for both sides |
 //! | [`client`] | the door to all of it |
 
 pub mod client;
+pub mod migrator;
 pub mod persisted;
 pub mod report;
 pub mod routing;
+pub mod store;
 pub mod watch;
 pub mod wire;
 

@@ -1,0 +1,69 @@
+//! What a rung means: which store is asked next, given what was answered.
+//!
+//! Pure state machines. Nothing here waits, reads a clock or holds a store; one [`ReadCall`] or
+//! [`WriteCall`] is one call to one store, so whoever runs them (the migrator, or a model checker)
+//! may interleave operations between any two calls. The machines see versions, never values.
+//!
+//! | rung | read | write | acknowledged when |
+//! |---|---|---|---|
+//! | source-only | S | S | S applied |
+//! | dual | S | S, then T | S applied |
+//! | mirrored | S; at level linearizable confirmed in T | S, then T | T applied or stale |
+//! | target-first | T; what it lacks from S, copied first | observe T, then S, then T | T applied or stale |
+//! | target-only | T | T | T applied |
+//! | hold | nothing begins | nothing begins | |
+//!
+//! Why so: docs/protocol.md. In short: every rung that writes both writes the source first, so that
+//! per record the source is never behind the target and going back needs no copy.
+
+mod read;
+mod write;
+
+pub use read::{Found, Read, ReadCall, ReadEnd};
+pub use write::{Condition, Outcome, Pair, Write, WriteCall, WriteEnd};
+
+use crate::store::{Put, Record, StoreError, Version};
+
+/// What a store has of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seen {
+    /// Its version.
+    pub version: Version,
+    /// Deleted?
+    pub tombstone: bool,
+}
+
+impl From<&Record> for Seen {
+    fn from(record: &Record) -> Self {
+        Self { version: record.version, tombstone: record.is_tombstone() }
+    }
+}
+
+/// What a store answered to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// To a get. `None`: neither a record nor a tombstone.
+    Got(Option<Seen>),
+    /// To any put.
+    Put(Put),
+    /// It failed, and nothing was or will be written by it.
+    NotApplied,
+    /// It failed, and may have taken effect or still do so.
+    Indeterminate,
+}
+
+impl From<&StoreError> for Answer {
+    fn from(error: &StoreError) -> Self {
+        if error.may_apply() { Self::Indeterminate } else { Self::NotApplied }
+    }
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step<State, Call, End> {
+    /// Make this call and tell the state its answer. An answer of another kind than was asked for
+    /// counts as a failure.
+    Call(State, Call),
+    /// The operation has ended.
+    End(End),
+}

@@ -1,0 +1,153 @@
+//! Reads.
+
+use super::{Answer, Seen, Step};
+use crate::{
+    report::StoreRole,
+    routing::{Level, Rung},
+    store::Put,
+};
+
+/// A read under way: what it has just asked, and what it must remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    no_fallback: bool,
+    at: At,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum At {
+    /// The source alone answers.
+    Source,
+    /// The source answers, and the target must have it too before that is returned.
+    SourceToConfirm,
+    Confirming(Seen),
+    /// `missing`: the target had nothing at all, rather than something older.
+    CopyingToConfirm {
+        source: Seen,
+        missing: bool,
+    },
+    Target,
+    Fallback,
+    CopyingMiss(Seen),
+}
+
+/// One call of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadCall {
+    /// Get the record.
+    Get(StoreRole),
+    /// Put the source's record, as it was read last, into the target if newer; all of it, version
+    /// and tombstone included.
+    Copy,
+}
+
+/// What a read found out about the target, for the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// The target was not asked.
+    Unasked,
+    /// The target has it.
+    Hit,
+    /// Only the source had it; copied now.
+    Miss,
+    /// The target had an older one; made equal now.
+    Repaired,
+    /// No record, or a deleted one.
+    NotFound,
+}
+
+/// How a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadEnd {
+    /// Return what this store answered last; `None`: there is no record.
+    Return(Option<StoreRole>, Found),
+    /// A call to this store failed, so nothing can be said.
+    Failed(StoreRole),
+}
+
+type ReadStep = Step<Read, ReadCall, ReadEnd>;
+
+impl Read {
+    /// The first step; `None` on hold.
+    pub const fn begin(rung: Rung, no_fallback: bool, level: Level) -> Option<ReadStep> {
+        let (at, store) = match (rung, level) {
+            (Rung::Hold, _) => return None,
+            (Rung::SourceOnly | Rung::Dual, _) | (Rung::Mirrored, Level::Acknowledged) => {
+                (At::Source, StoreRole::Source)
+            }
+            (Rung::Mirrored, Level::Linearizable) => (At::SourceToConfirm, StoreRole::Source),
+            (Rung::TargetFirst | Rung::TargetOnly, _) => (At::Target, StoreRole::Target),
+        };
+        let no_fallback = no_fallback || matches!(rung, Rung::TargetOnly);
+        Some(Step::Call(Self { no_fallback, at }, ReadCall::Get(store)))
+    }
+
+    /// The step after an answer.
+    pub fn step(self, answer: Answer) -> ReadStep {
+        use Answer::{Got, Put as Did};
+        use StoreRole::{Source, Target};
+        match (self.at, answer) {
+            (At::Source, Got(seen)) => end(seen.map(|_| Source), Found::Unasked),
+
+            (At::SourceToConfirm, Got(Some(source))) => {
+                self.call(At::Confirming(source), ReadCall::Get(Target))
+            }
+            // The source is never behind the target, so the target has nothing either.
+            (At::SourceToConfirm, Got(None)) => end(None, Found::NotFound),
+            (At::Confirming(source), Got(target)) => match target {
+                // Newer: a write that overlaps this read. The source's answer was the present one
+                // when it was given.
+                Some(target) if target.version >= source.version => {
+                    end(Some(Source), live(source, Found::Hit))
+                }
+                _ => self.call(At::CopyingToConfirm { source, missing: target.is_none() }, ReadCall::Copy),
+            },
+            (At::CopyingToConfirm { source, missing }, Did(put)) => {
+                let found = match (put, missing) {
+                    (Put::Stale(_), _) => live(source, Found::Hit),
+                    (Put::Applied, true) => live(source, Found::Miss),
+                    (Put::Applied, false) => Found::Repaired,
+                };
+                end(Some(Source), found)
+            }
+
+            (At::Target, Got(Some(target))) => end(Some(Target), live(target, Found::Hit)),
+            (At::Target, Got(None)) if self.no_fallback => end(None, Found::NotFound),
+            (At::Target, Got(None)) => self.call(At::Fallback, ReadCall::Get(Source)),
+            (At::Fallback, Got(None)) => end(None, Found::NotFound),
+            // A tombstone too: in the target it stops an old copy that arrives late.
+            (At::Fallback, Got(Some(source))) => self.call(At::CopyingMiss(source), ReadCall::Copy),
+            (At::CopyingMiss(source), Did(Put::Applied)) => end(Some(Source), live(source, Found::Miss)),
+            // Somebody was faster, and with something newer: that is the answer.
+            (At::CopyingMiss(_), Did(Put::Stale(_))) => self.call(At::Target, ReadCall::Get(Target)),
+
+            // Never the source because the target failed: it may lack what was read before.
+            (at, _) => Step::End(ReadEnd::Failed(at.store())),
+        }
+    }
+
+    const fn call(self, at: At, call: ReadCall) -> ReadStep {
+        Step::Call(Self { at, ..self }, call)
+    }
+}
+
+impl At {
+    /// Whom it has asked.
+    const fn store(self) -> StoreRole {
+        match self {
+            Self::Source | Self::SourceToConfirm | Self::Fallback => StoreRole::Source,
+            Self::Target | Self::Confirming(_) | Self::CopyingToConfirm { .. } | Self::CopyingMiss(_) => {
+                StoreRole::Target
+            }
+        }
+    }
+}
+
+const fn end(from: Option<StoreRole>, found: Found) -> ReadStep {
+    Step::End(ReadEnd::Return(from, found))
+}
+
+/// A deleted record is not found, wherever its tombstone is.
+const fn live(seen: Seen, found: Found) -> Found {
+    if seen.tombstone { Found::NotFound } else { found }
+}

@@ -1,0 +1,174 @@
+//! Runs a write by the rules.
+
+use std::sync::Arc;
+
+use super::{
+    Cause, Change, Inner, WriteError,
+    rules::{Answer, Condition, Outcome, Pair, Seen, Step, Write, WriteCall, WriteEnd},
+};
+use crate::{
+    report::{Event, StoreRole},
+    store::{Id, Record, StoreError, Version, now_ms_since_2025},
+    watch::Operation,
+};
+
+/// How often the first put is made before the write gives up because others are always faster.
+const PUTS_MAX: u32 = 64;
+
+/// Makes a record's new value of its present one, `None` where there is none.
+pub(super) type Mutation = Box<dyn FnMut(Option<&[u8]>) -> Change + Send>;
+
+/// What is to be written.
+pub(super) enum Intent {
+    /// This, whatever is there. `None`: a tombstone.
+    Overwrite(Option<Vec<u8>>),
+    /// What this makes of what is there.
+    Mutate(Mutation),
+}
+
+/// One write from its decision to its end.
+pub(super) struct Writing {
+    inner: Arc<Inner>,
+    operation: Operation,
+    id: Id,
+    mutation: Option<Mutation>,
+    /// What is written.
+    record: Record,
+    /// What was read, by a mutation.
+    source: Option<Record>,
+    target: Option<Record>,
+    error: Option<StoreError>,
+    puts: u32,
+}
+
+/// Why there was no first put.
+enum Unput {
+    Keep,
+    Refused(Cause),
+}
+
+impl Writing {
+    pub(super) fn new(inner: Arc<Inner>, operation: Operation, id: Id, intent: Intent) -> Self {
+        let (value, mutation) = match intent {
+            Intent::Overwrite(value) => (value, None),
+            Intent::Mutate(mutation) => (None, Some(mutation)),
+        };
+        let record = Record { version: Version::ZERO, value };
+        Self { inner, operation, id, mutation, record, source: None, target: None, error: None, puts: 0 }
+    }
+
+    /// To its end; must not be dropped before.
+    pub(super) async fn run(mut self) -> Result<Option<Version>, WriteError> {
+        let decision = self.operation.decision;
+        let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
+        let mut step = first.expect("an admitted operation is not on hold");
+        let end = loop {
+            step = match step {
+                Step::Call(write, WriteCall::Get(store)) => write.step(self.get(store).await),
+                Step::Call(write, WriteCall::Put { store, above, condition }) => {
+                    if let Err(unput) = self.prepare(above, condition) {
+                        break Err(unput);
+                    }
+                    write.step(self.put(store, condition).await)
+                }
+                Step::Call(write, WriteCall::Mirror) => {
+                    write.step(self.put(StoreRole::Target, Condition::Newer).await)
+                }
+                Step::End(end) => break Ok(end),
+            };
+        };
+        self.conclude(end)
+    }
+
+    async fn get(&mut self, store: StoreRole) -> Answer {
+        match self.inner.call_get(self.operation.decision.revision, store, &self.id).await {
+            Ok(record) => {
+                let seen = record.as_ref().map(Seen::from);
+                match store {
+                    StoreRole::Source => self.source = record,
+                    StoreRole::Target => self.target = record,
+                }
+                Answer::Got(seen)
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Makes the record that is put first: its value, if it is a mutation's, and its version.
+    fn prepare(&mut self, above: Version, condition: Condition) -> Result<(), Unput> {
+        self.puts += 1;
+        if self.puts > PUTS_MAX {
+            return Err(Unput::Refused(Cause::Contended(PUTS_MAX)));
+        }
+        if let (Some(change), Condition::Unchanged { base, .. }) = (&mut self.mutation, condition) {
+            let base = match base {
+                Some(StoreRole::Source) => self.source.as_ref(),
+                Some(StoreRole::Target) => self.target.as_ref(),
+                None => None,
+            };
+            self.record.value = match change(base.and_then(|record| record.value.as_deref())) {
+                Change::Put(value) => Some(value),
+                Change::Delete => None,
+                Change::Keep => return Err(Unput::Keep),
+            };
+        }
+        let stamp = self.inner.stamper.stamp(now_ms_since_2025(), above);
+        self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
+        Ok(())
+    }
+
+    async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {
+        let revision = self.operation.decision.revision;
+        match self.inner.call_put(revision, store, &self.id, &self.record, condition).await {
+            Ok(put) => Answer::Put(put),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn failed(&mut self, error: StoreError) -> Answer {
+        let answer = Answer::from(&error);
+        self.error = Some(error);
+        answer
+    }
+
+    /// Counts the write and ends its operation.
+    fn conclude(self, end: Result<WriteEnd, Unput>) -> Result<Option<Version>, WriteError> {
+        let overtaken = self.inner.overtaken(&self.operation, &self.id);
+        let count = |event| {
+            self.inner.recorder.count(&self.inner.migration, self.operation.decision.revision, event);
+        };
+        let end = match end {
+            Ok(end) => end,
+            Err(Unput::Keep) if !overtaken => return Ok(None),
+            Err(unput) => {
+                count(Event::NotApplied);
+                return Err(WriteError::NotApplied(match unput {
+                    Unput::Keep => Cause::Overtaken,
+                    Unput::Refused(cause) => cause,
+                }));
+            }
+        };
+        match end.pair {
+            Some(Pair::BothOk) => count(Event::BothOk),
+            Some(Pair::OnlyTargetFailed) => count(Event::OnlyTargetFailed),
+            Some(Pair::OnlySourceFailed) => count(Event::OnlySourceFailed),
+            None => {}
+        }
+        let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
+        let cause = match (end.failed, self.error) {
+            (Some(store), Some(error)) if end.outcome == outcome => Cause::Store { store, error },
+            _ => Cause::Overtaken,
+        };
+        match outcome {
+            Outcome::Acknowledged => Ok(Some(self.record.version)),
+            Outcome::NotApplied => {
+                count(Event::NotApplied);
+                Err(WriteError::NotApplied(cause))
+            }
+            Outcome::Indeterminate => {
+                count(Event::Indeterminate);
+                Err(WriteError::Indeterminate(cause))
+            }
+        }
+    }
+}

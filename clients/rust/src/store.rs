@@ -1,0 +1,225 @@
+//! The one small interface behind which every data store stands.
+//!
+//! A store holds records by tenant and key. Each carries a [`Version`], and a deleted one leaves a
+//! *tombstone*: a record with a version and no value. Every write is conditional on the version
+//! that is there, which is what makes it safe to copy, to repeat and to arrive late.
+//!
+//! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
+
+mod error;
+mod fault;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod version;
+
+use async_trait::async_trait;
+
+pub use error::StoreError;
+pub use fault::{Fault, Faulty, Gate, Verb};
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};
+
+use crate::routing::{self, TenantError};
+
+/// Most bytes of a key.
+pub const KEY_MAX_BYTES: usize = 1024;
+
+/// Names one record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// Whose it is; what is routed as one.
+    pub tenant: String,
+    /// Which one, within the tenant. Equal to the tenant where each record is one of its own.
+    pub key: String,
+}
+
+/// What is wrong with an [`Id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// See there.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// Not 1 to [`KEY_MAX_BYTES`] bytes.
+    #[error("key has {0} bytes: give 1 to 1024")]
+    KeyBytes(usize),
+    /// PostgreSQL holds no text with NUL.
+    #[error("key has a NUL character: remove it")]
+    KeyNul,
+}
+
+/// A record as both stores hold it; a copy carries all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// [`Version::ZERO`] when it has none yet.
+    pub version: Version,
+    /// `None`: deleted, a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// How a conditional write was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Put {
+    /// The record is there, now or already: an equal version is our own.
+    Applied,
+    /// The condition does not hold: this version is there instead, 0 for none. Nothing was changed.
+    Stale(Version),
+}
+
+/// One of `of` equal parts of all records, by a hash of tenant and key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Segment {
+    /// `0..of`.
+    pub index: u32,
+    /// At least 1.
+    pub of: u32,
+}
+
+/// What a scan covers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every record.
+    All,
+    /// One tenant's.
+    Tenant(String),
+}
+
+/// Where a scan goes on. Opaque, of one store's own making; it may be kept and used by another
+/// process, for the same scope and segment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor(pub Vec<u8>);
+
+/// A part of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Tombstones included; possibly none, although there is more.
+    pub records: Vec<(Id, Record)>,
+    /// `None`: that was all.
+    pub next: Option<Cursor>,
+}
+
+/// A data store. All reads are consistent: they see every write that was answered before.
+///
+/// Calls may be dropped before they end, and a write may then take effect all the same. Retries of
+/// the very same write are welcome inside an adapter: they are harmless.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The record or its tombstone; `None` when there is neither.
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError>;
+
+    /// Writes unless a newer version is there: applied when there is none, an older one (a record
+    /// without a version counts as 0) or an equal one, which is taken as this very write.
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError>;
+
+    /// Writes only if the version there is exactly `expected`; `None`: only if there is neither a
+    /// record nor a tombstone. The record's own version being there already counts as applied.
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError>;
+
+    /// [`Self::put_if_newer`] of many different records, each on its own; answers in their order.
+    /// After an error any of them may have been applied: give them all again.
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Put>, StoreError> {
+        let mut answers = Vec::with_capacity(records.len());
+        for (id, record) in records {
+            answers.push(self.put_if_newer(id, record).await?);
+        }
+        Ok(answers)
+    }
+
+    /// The next part of a segment, about `limit_bytes` of it and at least one record if there is
+    /// any, each record once and none forgotten that is there throughout the scan. What is written
+    /// meanwhile may or may not be seen.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError>;
+}
+
+impl Id {
+    /// Checks both halves.
+    pub fn new(tenant: &str, key: &str) -> Result<Self, IdError> {
+        routing::check_tenant(tenant)?;
+        if key.is_empty() || key.len() > KEY_MAX_BYTES {
+            return Err(IdError::KeyBytes(key.len()));
+        }
+        if key.as_bytes().contains(&0) {
+            return Err(IdError::KeyNul);
+        }
+        Ok(Self { tenant: tenant.to_owned(), key: key.to_owned() })
+    }
+
+    /// Bytes of both.
+    pub const fn bytes(&self) -> usize {
+        self.tenant.len() + self.key.len()
+    }
+}
+
+impl Record {
+    /// Deleted?
+    pub const fn is_tombstone(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// Bytes of its value.
+    pub fn bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+impl Put {
+    /// Of a write of `version`, given what a failed condition found.
+    const fn unless_ours(version: Version, current: Version) -> Self {
+        if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
+    }
+}
+
+impl Segment {
+    /// Everything, in one part.
+    pub const ALL: Self = Self { index: 0, of: 1 };
+
+    /// The parts of a whole.
+    pub fn split(of: u32) -> impl Iterator<Item = Self> {
+        (0..of).map(move |index| Self { index, of })
+    }
+
+    /// Is it in this part? For stores that have no parallel scan of their own.
+    pub fn contains(&self, id: &Id) -> bool {
+        if self.of <= 1 {
+            return true;
+        }
+        let mut hash = crc32fast::Hasher::new();
+        hash.update(id.tenant.as_bytes());
+        hash.update(&[0]);
+        hash.update(id.key.as_bytes());
+        (u64::from(hash.finalize()) * u64::from(self.of)) >> 32 == u64::from(self.index)
+    }
+}
+
+impl Cursor {
+    /// "After this record", for stores that scan in order of tenant and key.
+    fn after(id: &Id) -> Self {
+        Self([id.tenant.as_bytes(), &[0], id.key.as_bytes()].concat())
+    }
+
+    /// What [`Self::after`] was given. A tenant has no control characters, so the first NUL ends it.
+    fn id(&self) -> Result<Id, StoreError> {
+        let mut halves = self.0.splitn(2, |byte| *byte == 0).map(|half| str::from_utf8(half).ok());
+        match (halves.next().flatten(), halves.next().flatten()) {
+            (Some(tenant), Some(key)) => Ok(Id { tenant: tenant.to_owned(), key: key.to_owned() }),
+            _ => Err(StoreError::Permanent {
+                class: crate::report::ErrorClass::Serialization,
+                field: "cursor".to_owned(),
+                what: "it is not one of this store: start this segment anew".to_owned(),
+            }),
+        }
+    }
+}

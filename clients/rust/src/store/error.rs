@@ -1,0 +1,63 @@
+//! What can go wrong in a store, told apart by what the caller may conclude.
+
+use std::time::Duration;
+
+use crate::report::ErrorClass;
+
+/// Why a store did not answer. Adapters map their own errors to this once, at their edge.
+///
+/// A write that failed in any way but [`Self::Indeterminate`] has changed nothing and never will.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was changed; the same call may be made again.
+    #[error("nothing was written, retry: {what}")]
+    NotApplied {
+        /// Its kind, for the counts.
+        class: ErrorClass,
+        /// What happened and what to do.
+        what: String,
+    },
+    /// A write may have taken effect, or may still do so.
+    #[error("it is not known whether this was written: {what}; read before writing again")]
+    Indeterminate {
+        /// Its kind, for the counts.
+        class: ErrorClass,
+        /// What happened.
+        what: String,
+    },
+    /// The store has too much to do; nothing was changed.
+    #[error("the store is overloaded, retry after {} ms: {what}", .retry_after.as_millis())]
+    Throttled {
+        /// Before that a retry will hardly fare better.
+        retry_after: Duration,
+        /// What the store said.
+        what: String,
+    },
+    /// It fails every time until somebody changes the record or the set-up; nothing was changed.
+    #[error("{field}: {what}")]
+    Permanent {
+        /// Its kind, for the counts.
+        class: ErrorClass,
+        /// What is at fault: `value`, `key`, a column, `file`, `table`.
+        field: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
+}
+
+impl StoreError {
+    /// Its kind, for the counts.
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotApplied { class, .. }
+            | Self::Indeterminate { class, .. }
+            | Self::Permanent { class, .. } => *class,
+            Self::Throttled { .. } => ErrorClass::Server,
+        }
+    }
+
+    /// May the write have taken effect, or still do so?
+    pub const fn may_apply(&self) -> bool {
+        matches!(self, Self::Indeterminate { .. })
+    }
+}

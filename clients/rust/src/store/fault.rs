@@ -1,0 +1,189 @@
+//! A store that misbehaves on demand: refuses, loses its answer, or hangs. For tests and
+//! simulations of everything that is built on stores.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use super::{Cursor, Id, Page, Put, Record, Scope, Segment, Store, StoreError, Version};
+
+/// What can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// [`Store::get`].
+    Get,
+    /// [`Store::put_if_newer`], [`Store::put_if_unchanged`] and [`Store::put_many_if_newer`].
+    Put,
+    /// [`Store::scan`].
+    Scan,
+}
+
+/// How one call goes wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The call never reaches the store.
+    Refuse(StoreError),
+    /// The store does it, but the answer is lost.
+    Lose(StoreError),
+    /// It waits at the gate, then reaches the store.
+    Wait(Gate),
+}
+
+/// Where calls wait until they are let through.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    waiting: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+/// A store with faults before it.
+#[derive(Debug)]
+pub struct Faulty<S> {
+    inner: Arc<S>,
+    script: Mutex<Script>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    next: VecDeque<(Verb, Fault)>,
+    always: Vec<(Verb, Fault)>,
+    calls: Vec<Verb>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { waiting: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl Gate {
+    /// Closed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns once a call has come to the gate; each call once.
+    pub async fn reached(&self) {
+        take(&self.waiting).await;
+    }
+
+    /// Lets one call through, which may be one that has yet to come.
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        self.waiting.add_permits(1);
+        take(&self.open).await;
+    }
+}
+
+async fn take(semaphore: &Semaphore) {
+    // Nobody closes these semaphores.
+    if let Ok(permit) = semaphore.acquire().await {
+        permit.forget();
+    }
+}
+
+impl<S: Store> Faulty<S> {
+    /// A store without any fault so far.
+    pub fn new(inner: Arc<S>) -> Self {
+        Self { inner, script: Mutex::default() }
+    }
+
+    /// The store behind.
+    pub fn inner(&self) -> &Arc<S> {
+        &self.inner
+    }
+
+    /// The next call of this kind that has no fault yet gets this one.
+    pub fn next(&self, verb: Verb, fault: Fault) {
+        self.script().next.push_back((verb, fault));
+    }
+
+    /// Every call of this kind gets this fault, after those of [`Self::next`].
+    pub fn always(&self, verb: Verb, fault: Fault) {
+        let mut script = self.script();
+        script.always.retain(|(other, _)| *other != verb);
+        script.always.push((verb, fault));
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        let mut script = self.script();
+        script.next.clear();
+        script.always.clear();
+    }
+
+    /// What was called since the start or the last time this was asked.
+    pub fn take_calls(&self) -> Vec<Verb> {
+        std::mem::take(&mut self.script().calls)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self, verb: Verb) -> Option<Fault> {
+        let mut script = self.script();
+        script.calls.push(verb);
+        match script.next.iter().position(|(other, _)| *other == verb) {
+            Some(at) => script.next.remove(at).map(|(_, fault)| fault),
+            None => script.always.iter().find(|(other, _)| *other == verb).map(|(_, fault)| fault.clone()),
+        }
+    }
+
+    async fn run<T>(
+        &self,
+        verb: Verb,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match self.fault(verb) {
+            None => call.await,
+            Some(Fault::Refuse(error)) => Err(error),
+            Some(Fault::Lose(error)) => call.await.and(Err(error)),
+            Some(Fault::Wait(gate)) => {
+                gate.pass().await;
+                call.await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Faulty<S> {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        self.run(Verb::Get, self.inner.get(id)).await
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        self.run(Verb::Put, self.inner.put_if_newer(id, record)).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.run(Verb::Put, self.inner.put_if_unchanged(id, record, expected)).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Put>, StoreError> {
+        self.run(Verb::Put, self.inner.put_many_if_newer(records)).await
+    }
+
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        self.run(Verb::Scan, self.inner.scan(scope, segment, cursor, limit_bytes)).await
+    }
+}

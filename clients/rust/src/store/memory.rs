@@ -1,0 +1,104 @@
+//! A store in memory, for tests, simulations and demonstrations.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{Cursor, Id, Page, Put, Record, Scope, Segment, Store, StoreError, Version};
+
+/// Records in memory, in order of tenant and key. It never fails; see [`super::Faulty`] for that.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    records: Mutex<BTreeMap<Id, Record>>,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a record whatever is there, as an application would that knows no versions.
+    pub fn insert(&self, id: Id, record: Record) {
+        self.records().insert(id, record);
+    }
+
+    /// Everything that is there, tombstones included.
+    pub fn dump(&self) -> BTreeMap<Id, Record> {
+        self.records().clone()
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<Id, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        Ok(self.records().get(id).cloned())
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        let mut records = self.records();
+        match records.get_mut(id) {
+            Some(current) if current.version >= record.version => {
+                return Ok(Put::unless_ours(record.version, current.version));
+            }
+            Some(current) => *current = record.clone(),
+            None => _ = records.insert(id.clone(), record.clone()),
+        }
+        Ok(Put::Applied)
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let mut records = self.records();
+        let current = records.get(id).map(|current| current.version);
+        if current != expected {
+            return Ok(Put::unless_ours(record.version, current.unwrap_or_default()));
+        }
+        records.insert(id.clone(), record.clone());
+        Ok(Put::Applied)
+    }
+
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let from = match (cursor, scope) {
+            (Some(cursor), _) => Bound::Excluded(cursor.id()?),
+            (None, Scope::Tenant(tenant)) => {
+                Bound::Included(Id { tenant: tenant.clone(), key: String::new() })
+            }
+            (None, Scope::All) => Bound::Unbounded,
+        };
+        let all = self.records();
+        let in_scope = all.range((from, Bound::Unbounded)).take_while(|(id, _)| match scope {
+            Scope::All => true,
+            Scope::Tenant(tenant) => id.tenant == *tenant,
+        });
+        let mut page = Page { records: Vec::new(), next: None };
+        let mut bytes = 0;
+        for (id, record) in in_scope.filter(|(id, _)| segment.contains(id)) {
+            if bytes >= limit_bytes && !page.records.is_empty() {
+                page.next = page.records.last().map(|(last, _)| Cursor::after(last));
+                break;
+            }
+            bytes += id.bytes() + record.bytes();
+            page.records.push((id.clone(), record.clone()));
+        }
+        Ok(page)
+    }
+}

@@ -1,0 +1,361 @@
+//! A table of a SQLite file, shared by any number of processes of one machine.
+//!
+//! One connection per process writes, the others read: SQLite has one writer at a time anyway, and
+//! so a process queues with itself instead of polling the file's lock. A statement that does not
+//! get that lock within `busy_timeout` fails as throttled, having changed nothing.
+
+mod error;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use sqlx::{
+    AssertSqlSafe, Connection, SqliteConnection, SqlitePool,
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{Cursor, Id, Page, Put, Record, Scope, Segment, Store, StoreError, Version};
+use error::{read_error, set_up_error, write_error};
+
+/// How a file is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Longest wait for this process's other writes, and as long again for another process's. Keep
+    /// it below half the migrator's call timeout, or a busy file makes writes indeterminate that
+    /// were never made.
+    pub busy_timeout: Duration,
+    /// Connections that read. At least 1.
+    pub readers: u32,
+    /// A write that was answered survives a loss of power, not just the end of the process. Costs
+    /// one fsync a write.
+    pub durable: bool,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(2), readers: 4, durable: true }
+    }
+}
+
+/// One table `(tenant, key, version, value)` of a SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    sql: Sql,
+}
+
+/// The statements, with the table's name in them. The name was checked.
+#[derive(Debug)]
+struct Sql {
+    get: String,
+    version: String,
+    put: String,
+    insert: String,
+    update: String,
+    scan_all: String,
+    scan_tenant: String,
+}
+
+/// `tenant, key, version, value`
+type Row = (String, String, i64, Option<Vec<u8>>);
+
+impl SqliteStore {
+    /// Opens a table that is there. Changes nothing in the file.
+    pub async fn open(path: &Path, table: &str, options: SqliteOptions) -> Result<Self, StoreError> {
+        Self::connect(path, table, options, SqliteConnectOptions::new()).await
+    }
+
+    /// Opens a table after making the file and the table if they are not there; a table that is
+    /// there stays as it is. The file is put into WAL mode, so that readers never wait.
+    pub async fn create(path: &Path, table: &str, options: SqliteOptions) -> Result<Self, StoreError> {
+        check_name(table)?;
+        let failed = |error| set_up_error(path, table, error);
+        let create = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .busy_timeout(options.busy_timeout)
+            .journal_mode(SqliteJournalMode::Wal);
+        // Entering WAL mode takes a lock for which SQLite does not wait by itself.
+        let began = Instant::now();
+        let mut connection = loop {
+            match SqliteConnection::connect_with(&create).await {
+                Err(error) if error::is_busy(&error) && began.elapsed() < options.busy_timeout => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                done => break done.map_err(failed)?,
+            }
+        };
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS \"{table}\" (
+                tenant TEXT NOT NULL COLLATE BINARY,
+                key TEXT NOT NULL COLLATE BINARY,
+                version INTEGER NOT NULL DEFAULT 0,
+                value BLOB,
+                PRIMARY KEY (tenant, key)
+            ) WITHOUT ROWID"
+        );
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        Self::open(path, table, options).await
+    }
+
+    async fn connect(
+        path: &Path,
+        table: &str,
+        options: SqliteOptions,
+        connect: SqliteConnectOptions,
+    ) -> Result<Self, StoreError> {
+        check_name(table)?;
+        let failed = |error| set_up_error(path, table, error);
+        let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
+        let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
+        let pool = |connections: u32| {
+            PoolOptions::new()
+                .max_connections(connections.max(1))
+                .acquire_timeout(options.busy_timeout)
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let store = Self {
+            writer: pool(1).connect_with(connect.clone()).await.map_err(failed)?,
+            readers: pool(options.readers).connect_with(connect).await.map_err(failed)?,
+            sql: Sql::new(table),
+        };
+        // Prepares a statement with every column, so a missing one is told now and not by a write.
+        sqlx::query(AssertSqlSafe(store.sql.scan_all.as_str()))
+            .bind("")
+            .bind("")
+            .fetch_optional(&store.readers)
+            .await
+            .map_err(failed)?;
+        Ok(store)
+    }
+
+    /// Waits for calls under way and closes the file.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        let row: Option<(i64, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(self.sql.get.as_str()))
+            .bind(&id.tenant)
+            .bind(&id.key)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(read_error)?;
+        Ok(row.map(|(version, value)| Record { version: version_of(version), value }))
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(write_error)?;
+        self.put_on(&mut connection, id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(write_error)?;
+        let sql = if expected.is_some() { &self.sql.update } else { &self.sql.insert };
+        let put = sqlx::query(AssertSqlSafe(sql.as_str()))
+            .bind(&id.tenant)
+            .bind(&id.key)
+            .bind(column_of(record.version)?)
+            .bind(&record.value);
+        let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
+        let done = put.execute(&mut *connection).await.map_err(write_error)?;
+        if done.rows_affected() > 0 {
+            return Ok(Put::Applied);
+        }
+        let current = self.version_on(&mut connection, id).await?;
+        Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Put>, StoreError> {
+        // Immediate: a transaction that turns from reading to writing can fail for good.
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
+        let mut answers = Vec::with_capacity(records.len());
+        for (id, record) in records {
+            answers.push(self.put_on(&mut transaction, id, record).await?);
+        }
+        transaction.commit().await.map_err(write_error)?;
+        Ok(answers)
+    }
+
+    /// A segment reads its scope's whole table and leaves out what is not its own: more than one
+    /// segment spreads the work on the other store, not on this one.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let after = cursor.map(Cursor::id).transpose()?;
+        let (tenant, key) = after.map_or_else(Default::default, |id| (id.tenant, id.key));
+        let (sql, tenant) = match scope {
+            Scope::All => (&self.sql.scan_all, tenant),
+            Scope::Tenant(tenant) => (&self.sql.scan_tenant, tenant.clone()),
+        };
+        let mut rows =
+            sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(tenant).bind(key).fetch(&self.readers);
+        let mut page = Page { records: Vec::new(), next: None };
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await.map_err(read_error)? {
+            let (tenant, key, version, value): Row = row;
+            let (id, record) = (Id { tenant, key }, Record { version: version_of(version), value });
+            if !segment.contains(&id) {
+                continue;
+            }
+            if bytes >= limit_bytes && !page.records.is_empty() {
+                page.next = page.records.last().map(|(last, _)| Cursor::after(last));
+                break;
+            }
+            bytes += id.bytes() + record.bytes();
+            page.records.push((id, record));
+        }
+        Ok(page)
+    }
+}
+
+impl SqliteStore {
+    async fn put_on(
+        &self,
+        connection: &mut SqliteConnection,
+        id: &Id,
+        record: &Record,
+    ) -> Result<Put, StoreError> {
+        // A record that is removed between the two statements makes the write due after all.
+        for _ in 0..3 {
+            // One statement, run to its end: with RETURNING the commit would come after the row,
+            // and its failure would go unseen.
+            let done = sqlx::query(AssertSqlSafe(self.sql.put.as_str()))
+                .bind(&id.tenant)
+                .bind(&id.key)
+                .bind(column_of(record.version)?)
+                .bind(&record.value)
+                .execute(&mut *connection)
+                .await
+                .map_err(write_error)?;
+            if done.rows_affected() > 0 {
+                return Ok(Put::Applied);
+            }
+            if let Some(current) = self.version_on(connection, id).await? {
+                return Ok(Put::unless_ours(record.version, current));
+            }
+        }
+        Err(StoreError::NotApplied {
+            class: crate::report::ErrorClass::Other,
+            what: "the record is deleted outright again and again: use tombstones".to_owned(),
+        })
+    }
+
+    /// Asked after a condition failed, so whatever goes wrong here, nothing was written.
+    async fn version_on(
+        &self,
+        connection: &mut SqliteConnection,
+        id: &Id,
+    ) -> Result<Option<Version>, StoreError> {
+        let version: Option<i64> = sqlx::query_scalar(AssertSqlSafe(self.sql.version.as_str()))
+            .bind(&id.tenant)
+            .bind(&id.key)
+            .fetch_optional(connection)
+            .await
+            .map_err(read_error)?;
+        Ok(version.map(version_of))
+    }
+}
+
+impl Sql {
+    fn new(table: &str) -> Self {
+        let insert = format!("INSERT INTO \"{table}\" (tenant, key, version, value) VALUES (?1, ?2, ?3, ?4)");
+        Self {
+            get: format!("SELECT version, value FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"),
+            version: format!("SELECT version FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"),
+            put: format!(
+                "{insert} ON CONFLICT (tenant, key) DO UPDATE \
+                 SET version = excluded.version, value = excluded.value \
+                 WHERE excluded.version > version"
+            ),
+            update: format!(
+                "UPDATE \"{table}\" SET version = ?3, value = ?4 \
+                 WHERE tenant = ?1 AND key = ?2 AND version = ?5"
+            ),
+            scan_all: format!(
+                "SELECT tenant, key, version, value FROM \"{table}\" \
+                 WHERE (tenant, key) > (?1, ?2) ORDER BY tenant, key"
+            ),
+            scan_tenant: format!(
+                "SELECT tenant, key, version, value FROM \"{table}\" \
+                 WHERE tenant = ?1 AND key > ?2 ORDER BY key"
+            ),
+            insert: format!("{insert} ON CONFLICT (tenant, key) DO NOTHING"),
+        }
+    }
+}
+
+/// Names can't be bound, so only harmless ones are let into a statement.
+fn check_name(table: &str) -> Result<(), StoreError> {
+    let head = table.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if head && table.len() <= 63 && table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Ok(());
+    }
+    Err(StoreError::Permanent {
+        class: crate::report::ErrorClass::Other,
+        field: "table".to_owned(),
+        what: format!("{table:?} is no name for a table: use up to 63 of [A-Za-z0-9_], no digit first"),
+    })
+}
+
+/// Negative ones are not ours; like none at all they are below every stamp.
+fn version_of(column: i64) -> Version {
+    Version(u64::try_from(column).unwrap_or(0))
+}
+
+fn column_of(version: Version) -> Result<i64, StoreError> {
+    i64::try_from(version.0).map_err(|_| StoreError::Permanent {
+        class: crate::report::ErrorClass::Serialization,
+        field: "version".to_owned(),
+        what: format!("{version} has more than 63 bits"),
+    })
+}
+
+/// For messages about a file.
+fn shown(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("full.db");
+        let store = SqliteStore::create(&path, "records", SqliteOptions::default()).await.expect("created");
+        let id = Id { tenant: "t".to_owned(), key: "k".to_owned() };
+        let small = Record { version: Version(1), value: Some(vec![1]) };
+        assert_eq!(store.put_if_newer(&id, &small).await, Ok(Put::Applied));
+
+        // SQLite answers a file that may not grow as it answers a disk that can't take more.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.expect("a pragma");
+        let big = Record { version: Version(2), value: Some(vec![2; 1 << 20]) };
+        let error = store.put_if_newer(&id, &big).await.expect_err("no room");
+        assert!(!error.may_apply() && error.to_string().contains("free space"), "{error}");
+        assert_eq!(store.get(&id).await, Ok(Some(small)));
+    }
+}

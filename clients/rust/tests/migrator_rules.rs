@@ -1,0 +1,302 @@
+//! The rules of every rung, against every answer a store can give.
+
+use cutover_client::{
+    migrator::rules::{
+        Answer::{self, Got, Indeterminate, NotApplied, Put as Did},
+        Condition, Found, Outcome, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+    },
+    report::StoreRole::{self, Source, Target},
+    routing::{Level, Rung},
+    store::{
+        Put::{Applied, Stale},
+        Version,
+    },
+};
+
+const COPY: ReadCall = ReadCall::Copy;
+const MIRROR: WriteCall = WriteCall::Mirror;
+const GET_S: ReadCall = ReadCall::Get(Source);
+const GET_T: ReadCall = ReadCall::Get(Target);
+const NOTHING: Answer = Got(None);
+
+fn has(version: u64) -> Answer {
+    Got(Some(Seen { version: Version(version), tombstone: false }))
+}
+
+fn dead(version: u64) -> Answer {
+    Got(Some(Seen { version: Version(version), tombstone: true }))
+}
+
+fn stale(version: u64) -> Answer {
+    Did(Stale(Version(version)))
+}
+
+/// Plays the answers; returns the calls they were given to, and the end.
+fn read(rung: Rung, no_fallback: bool, level: Level, answers: &[Answer]) -> (Vec<ReadCall>, ReadEnd) {
+    let mut step = Read::begin(rung, no_fallback, level).expect("not on hold");
+    let mut calls = Vec::new();
+    for answer in answers {
+        let Step::Call(state, call) = step else { panic!("{rung:?} ended before {answer:?}: {step:?}") };
+        calls.push(call);
+        step = state.step(*answer);
+    }
+    match step {
+        Step::End(end) => (calls, end),
+        Step::Call(..) => panic!("{rung:?} has not ended after {answers:?}: {step:?}"),
+    }
+}
+
+fn write(rung: Rung, compare: bool, answers: &[Answer]) -> (Vec<WriteCall>, WriteEnd) {
+    let mut step = Write::begin(rung, false, compare).expect("not on hold");
+    let mut calls = Vec::new();
+    for answer in answers {
+        let Step::Call(state, call) = step else { panic!("{rung:?} ended before {answer:?}: {step:?}") };
+        calls.push(call);
+        step = state.step(*answer);
+    }
+    match step {
+        Step::End(end) => (calls, end),
+        Step::Call(..) => panic!("{rung:?} has not ended after {answers:?}: {step:?}"),
+    }
+}
+
+fn put(store: StoreRole, above: u64) -> WriteCall {
+    WriteCall::Put { store, above: Version(above), condition: Condition::Newer }
+}
+
+fn compare_and_put(
+    store: StoreRole,
+    above: u64,
+    expected: Option<u64>,
+    base: Option<StoreRole>,
+) -> WriteCall {
+    let condition = Condition::Unchanged { expected: expected.map(Version), base };
+    WriteCall::Put { store, above: Version(above), condition }
+}
+
+#[test]
+fn nothing_begins_on_hold() {
+    assert_eq!(Read::begin(Rung::Hold, false, Level::Acknowledged), None);
+    assert_eq!(Write::begin(Rung::Hold, false, false), None);
+    assert_eq!(Write::begin(Rung::Hold, false, true), None);
+}
+
+#[test]
+fn the_lower_rungs_read_the_source_alone() {
+    for rung in [Rung::SourceOnly, Rung::Dual, Rung::Mirrored] {
+        let read = |answer| read(rung, false, Level::Acknowledged, &[answer]);
+        let source = vec![GET_S];
+        assert_eq!(read(has(3)), (source.clone(), ReadEnd::Return(Some(Source), Found::Unasked)));
+        assert_eq!(read(dead(3)), (source.clone(), ReadEnd::Return(Some(Source), Found::Unasked)));
+        assert_eq!(read(NOTHING), (source.clone(), ReadEnd::Return(None, Found::Unasked)));
+        assert_eq!(read(NotApplied), (source, ReadEnd::Failed(Source)));
+    }
+}
+
+#[test]
+fn mirrored_confirms_a_read_where_reads_must_not_go_back_in_time() {
+    let cases: &[(&[Answer], &[ReadCall], ReadEnd)] = &[
+        (&[NOTHING], &[GET_S], ReadEnd::Return(None, Found::NotFound)),
+        (&[has(3), has(3)], &[GET_S, GET_T], ReadEnd::Return(Some(Source), Found::Hit)),
+        (&[has(3), has(4)], &[GET_S, GET_T], ReadEnd::Return(Some(Source), Found::Hit)),
+        (&[dead(3), dead(3)], &[GET_S, GET_T], ReadEnd::Return(Some(Source), Found::NotFound)),
+        (&[has(0), has(0)], &[GET_S, GET_T], ReadEnd::Return(Some(Source), Found::Hit)),
+        (&[has(3), NOTHING, Did(Applied)], &[GET_S, GET_T, COPY], ReadEnd::Return(Some(Source), Found::Miss)),
+        (&[has(0), NOTHING, Did(Applied)], &[GET_S, GET_T, COPY], ReadEnd::Return(Some(Source), Found::Miss)),
+        (
+            &[has(3), has(2), Did(Applied)],
+            &[GET_S, GET_T, COPY],
+            ReadEnd::Return(Some(Source), Found::Repaired),
+        ),
+        (&[has(3), has(2), stale(4)], &[GET_S, GET_T, COPY], ReadEnd::Return(Some(Source), Found::Hit)),
+        (
+            &[dead(3), NOTHING, Did(Applied)],
+            &[GET_S, GET_T, COPY],
+            ReadEnd::Return(Some(Source), Found::NotFound),
+        ),
+        (&[has(3), NotApplied], &[GET_S, GET_T], ReadEnd::Failed(Target)),
+        (&[has(3), NOTHING, Indeterminate], &[GET_S, GET_T, COPY], ReadEnd::Failed(Target)),
+        (&[Indeterminate], &[GET_S], ReadEnd::Failed(Source)),
+    ];
+    for (answers, calls, end) in cases {
+        let found = read(Rung::Mirrored, false, Level::Linearizable, answers);
+        assert_eq!(found, (calls.to_vec(), *end), "{answers:?}");
+    }
+}
+
+#[test]
+fn target_first_reads_the_target_and_copies_what_it_lacks() {
+    let cases: &[(&[Answer], &[ReadCall], ReadEnd)] = &[
+        (&[has(3)], &[GET_T], ReadEnd::Return(Some(Target), Found::Hit)),
+        // A tombstone is an answer: the source is not asked.
+        (&[dead(3)], &[GET_T], ReadEnd::Return(Some(Target), Found::NotFound)),
+        (&[NOTHING, NOTHING], &[GET_T, GET_S], ReadEnd::Return(None, Found::NotFound)),
+        (&[NOTHING, has(3), Did(Applied)], &[GET_T, GET_S, COPY], ReadEnd::Return(Some(Source), Found::Miss)),
+        (
+            &[NOTHING, dead(3), Did(Applied)],
+            &[GET_T, GET_S, COPY],
+            ReadEnd::Return(Some(Source), Found::NotFound),
+        ),
+        // Somebody wrote meanwhile: what is there now is the answer.
+        (
+            &[NOTHING, has(3), stale(4), has(4)],
+            &[GET_T, GET_S, COPY, GET_T],
+            ReadEnd::Return(Some(Target), Found::Hit),
+        ),
+        (
+            &[NOTHING, has(3), stale(4), dead(4)],
+            &[GET_T, GET_S, COPY, GET_T],
+            ReadEnd::Return(Some(Target), Found::NotFound),
+        ),
+        // Never the source because the target failed.
+        (&[NotApplied], &[GET_T], ReadEnd::Failed(Target)),
+        (&[Indeterminate], &[GET_T], ReadEnd::Failed(Target)),
+        (&[NOTHING, NotApplied], &[GET_T, GET_S], ReadEnd::Failed(Source)),
+        // Nor what could not be copied.
+        (&[NOTHING, has(3), NotApplied], &[GET_T, GET_S, COPY], ReadEnd::Failed(Target)),
+        (&[NOTHING, has(3), Indeterminate], &[GET_T, GET_S, COPY], ReadEnd::Failed(Target)),
+    ];
+    for level in [Level::Acknowledged, Level::Linearizable] {
+        for (answers, calls, end) in cases {
+            assert_eq!(read(Rung::TargetFirst, false, level, answers), (calls.to_vec(), *end), "{answers:?}");
+        }
+    }
+}
+
+#[test]
+fn without_fallback_the_target_alone_answers() {
+    for (rung, no_fallback) in
+        [(Rung::TargetFirst, true), (Rung::TargetOnly, false), (Rung::TargetOnly, true)]
+    {
+        let read = |answer| read(rung, no_fallback, Level::Acknowledged, &[answer]);
+        let target = vec![GET_T];
+        assert_eq!(read(has(3)), (target.clone(), ReadEnd::Return(Some(Target), Found::Hit)));
+        assert_eq!(read(dead(3)), (target.clone(), ReadEnd::Return(Some(Target), Found::NotFound)));
+        assert_eq!(read(NOTHING), (target.clone(), ReadEnd::Return(None, Found::NotFound)));
+        assert_eq!(read(NotApplied), (target, ReadEnd::Failed(Target)));
+    }
+}
+
+#[test]
+fn a_write_to_one_store_stamps_above_what_it_meets() {
+    for (rung, store) in [(Rung::SourceOnly, Source), (Rung::TargetOnly, Target)] {
+        let end = |outcome, failed| WriteEnd { outcome, failed, pair: None };
+        let acknowledged = end(Outcome::Acknowledged, None);
+        assert_eq!(write(rung, false, &[Did(Applied)]), (vec![put(store, 0)], acknowledged));
+        assert_eq!(
+            write(rung, false, &[stale(7), stale(9), Did(Applied)]),
+            (vec![put(store, 0), put(store, 7), put(store, 9)], acknowledged)
+        );
+        for (failure, outcome) in [(NotApplied, Outcome::NotApplied), (Indeterminate, Outcome::Indeterminate)]
+        {
+            assert_eq!(write(rung, false, &[failure]), (vec![put(store, 0)], end(outcome, Some(store))));
+        }
+    }
+}
+
+#[test]
+fn a_write_to_both_goes_to_the_source_first() {
+    for rung in [Rung::Dual, Rung::Mirrored] {
+        let both = WriteEnd { outcome: Outcome::Acknowledged, failed: None, pair: Some(Pair::BothOk) };
+        let calls = vec![put(Source, 0), MIRROR];
+        assert_eq!(write(rung, false, &[Did(Applied), Did(Applied)]), (calls.clone(), both));
+        // Superseded in the target: success, and never stamped again.
+        assert_eq!(write(rung, false, &[Did(Applied), stale(9)]), (calls.clone(), both));
+        assert_eq!(
+            write(rung, false, &[stale(7), Did(Applied), Did(Applied)]),
+            (vec![put(Source, 0), put(Source, 7), MIRROR], both)
+        );
+        for (failure, outcome) in [(NotApplied, Outcome::NotApplied), (Indeterminate, Outcome::Indeterminate)]
+        {
+            let end = WriteEnd { outcome, failed: Some(Source), pair: Some(Pair::OnlySourceFailed) };
+            assert_eq!(
+                write(rung, false, &[failure]),
+                (vec![put(Source, 0)], end),
+                "the target stays behind"
+            );
+        }
+        // The target's failure is the caller's from mirrored on.
+        let outcome = if rung == Rung::Dual { Outcome::Acknowledged } else { Outcome::Indeterminate };
+        let end = WriteEnd { outcome, failed: Some(Target), pair: Some(Pair::OnlyTargetFailed) };
+        for failure in [NotApplied, Indeterminate] {
+            assert_eq!(write(rung, false, &[Did(Applied), failure]), (calls.clone(), end));
+        }
+    }
+}
+
+#[test]
+fn target_first_observes_the_target_before_it_stamps() {
+    let observe = WriteCall::Get(Target);
+    let write = |answers: &[Answer]| write(Rung::TargetFirst, false, answers);
+    let both = WriteEnd { outcome: Outcome::Acknowledged, failed: None, pair: Some(Pair::BothOk) };
+    assert_eq!(write(&[NOTHING, Did(Applied), Did(Applied)]), (vec![observe, put(Source, 0), MIRROR], both));
+    assert_eq!(write(&[dead(5), Did(Applied), Did(Applied)]), (vec![observe, put(Source, 5), MIRROR], both));
+    // Above both, whichever is higher.
+    for (in_target, in_source, above) in [(5, 7, 7), (9, 7, 9)] {
+        assert_eq!(
+            write(&[has(in_target), stale(in_source), Did(Applied), stale(11)]),
+            (vec![observe, put(Source, in_target), put(Source, above), MIRROR], both)
+        );
+    }
+    for failure in [NotApplied, Indeterminate] {
+        let end = WriteEnd { outcome: Outcome::NotApplied, failed: Some(Target), pair: None };
+        assert_eq!(write(&[failure]), (vec![observe], end), "the source is as it was");
+        let end = WriteEnd {
+            outcome: Outcome::Indeterminate,
+            failed: Some(Target),
+            pair: Some(Pair::OnlyTargetFailed),
+        };
+        assert_eq!(write(&[NOTHING, Did(Applied), failure]), (vec![observe, put(Source, 0), MIRROR], end));
+    }
+}
+
+#[test]
+fn a_mutation_writes_only_over_what_it_has_read() {
+    let get_s = WriteCall::Get(Source);
+    let get_t = WriteCall::Get(Target);
+    let acknowledged = |pair| WriteEnd { outcome: Outcome::Acknowledged, failed: None, pair };
+    assert_eq!(
+        write(Rung::SourceOnly, true, &[has(3), stale(4), has(4), Did(Applied)]),
+        (
+            vec![
+                get_s,
+                compare_and_put(Source, 3, Some(3), Some(Source)),
+                get_s,
+                compare_and_put(Source, 4, Some(4), Some(Source)),
+            ],
+            acknowledged(None)
+        )
+    );
+    assert_eq!(
+        write(Rung::Mirrored, true, &[NOTHING, Did(Applied), Did(Applied)]),
+        (vec![get_s, compare_and_put(Source, 0, None, None), MIRROR], acknowledged(Some(Pair::BothOk)))
+    );
+    assert_eq!(
+        write(Rung::TargetOnly, true, &[has(3), Did(Applied)]),
+        (vec![get_t, compare_and_put(Target, 3, Some(3), Some(Target))], acknowledged(None))
+    );
+    // Target-first: the newer record is what is mutated; the source puts writers in order.
+    for (in_target, in_source, above, expected, base) in [
+        (has(3), has(5), 5, Some(5), Some(Source)),
+        (has(5), has(3), 5, Some(3), Some(Target)),
+        (has(5), has(5), 5, Some(5), Some(Target)),
+        (NOTHING, has(3), 3, Some(3), Some(Source)),
+        (has(3), NOTHING, 3, None, Some(Target)),
+        (NOTHING, NOTHING, 0, None, None),
+    ] {
+        let (calls, _) = write(Rung::TargetFirst, true, &[in_target, in_source, Did(Applied), Did(Applied)]);
+        assert_eq!(calls, [get_t, get_s, compare_and_put(Source, above, expected, base), MIRROR]);
+    }
+    // Without fallback what only the source has is long deleted, but its version still counts.
+    let Some(Step::Call(state, _)) = Write::begin(Rung::TargetFirst, true, true) else { panic!("begins") };
+    let Step::Call(state, _) = state.step(NOTHING) else { panic!("goes on") };
+    let Step::Call(_, call) = state.step(has(3)) else { panic!("goes on") };
+    assert_eq!(call, compare_and_put(Source, 3, Some(3), None));
+}
+
+#[test]
+fn an_overtaken_write_is_never_acknowledged() {
+    assert_eq!(Outcome::Acknowledged.overtaken(), Outcome::Indeterminate);
+    assert_eq!(Outcome::Indeterminate.overtaken(), Outcome::Indeterminate);
+    assert_eq!(Outcome::NotApplied.overtaken(), Outcome::NotApplied);
+}

@@ -1,0 +1,70 @@
+//! Two instances over the same two files, as two processes are: nothing that one adds is lost to
+//! the other.
+#![cfg(feature = "sqlite")]
+
+use std::{path::Path, sync::Arc};
+
+use cutover_client::{
+    migrator::{Change, Migrator, Options, Parts, Stamper},
+    report::Recorder,
+    routing::{Band, PPM, Policy, Route, Rung, Snapshot, Table},
+    store::{SqliteOptions, SqliteStore, Store},
+    watch::Current,
+};
+
+const ADDITIONS: u32 = 25;
+
+async fn open(dir: &Path, file: &str) -> Arc<dyn Store> {
+    let options = SqliteOptions { durable: false, ..SqliteOptions::default() };
+    Arc::new(SqliteStore::create(&dir.join(file), "orders", options).await.expect("created"))
+}
+
+async fn instance(dir: &Path, slot: u16, rung: Rung) -> Migrator {
+    let current = Arc::new(Current::default());
+    let mut snapshot = Snapshot::default();
+    let bands = [Band { upto_ppm: PPM, route: Route { rung, ..Route::DEFAULT } }];
+    snapshot.insert("orders", Ok(Arc::new(Table::new(1, "orders", &bands, Policy::default()))));
+    snapshot.set_revision(1);
+    current.replace(snapshot);
+    Migrator::new(Parts {
+        current,
+        recorder: Arc::new(Recorder::new()),
+        migration: "orders".to_owned(),
+        stamper: Arc::new(Stamper::new(slot).expect("a slot")),
+        source: open(dir, "source.db").await,
+        target: open(dir, "target.db").await,
+        options: Options::default(),
+    })
+}
+
+fn number(value: Option<&[u8]>) -> u32 {
+    value.map_or(0, |value| u32::from_be_bytes(value.try_into().expect("four bytes")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn additions_of_two_instances_all_count_at_every_rung() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut expected = 0;
+    for rung in [Rung::SourceOnly, Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly] {
+        let mut adding = Vec::new();
+        for slot in [1, 2] {
+            let migrator = instance(dir.path(), slot, rung).await;
+            adding.push(tokio::spawn(async move {
+                for _ in 0..ADDITIONS {
+                    let add = |old: Option<&[u8]>| Change::Put((number(old) + 1).to_be_bytes().to_vec());
+                    migrator.mutate("acme", "sum", add).await.expect("acknowledged");
+                }
+                migrator
+            }));
+        }
+        expected += 2 * ADDITIONS;
+        for added in adding {
+            let migrator = added.await.expect("no panic");
+            let sum = migrator.get("acme", "sum").await.expect("readable");
+            // The first to be done may find the other one still at it.
+            assert!(number(sum.as_deref()) > expected - 2 * ADDITIONS, "{rung:?}");
+        }
+        let sum = instance(dir.path(), 3, rung).await.get("acme", "sum").await.expect("readable");
+        assert_eq!(number(sum.as_deref()), expected, "{rung:?}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Stamps: above everything seen, never twice, and near the clock.
+
+use cutover_client::{
+    migrator::{AHEAD_MS, StampError, Stamper, stamp},
+    store::Version,
+};
+
+#[test]
+fn stamps_follow_the_clock_and_rise_above_what_was_seen() {
+    let at = |ms, counter, slot| Version::new(ms, counter, slot).expect("fits");
+    assert_eq!(stamp(100, Version::ZERO, Version::ZERO, 7), Some(at(100, 0, 7)));
+    assert_eq!(stamp(100, Version::ZERO, at(100, 0, 7), 7), Some(at(100, 1, 7)));
+    // Above another writer's, even where that one's slot is the higher.
+    assert_eq!(stamp(100, at(100, 5, 4095), Version::ZERO, 7), Some(at(100, 6, 7)));
+    assert_eq!(stamp(100, at(100, 1023, 0), Version::ZERO, 7), Some(at(101, 0, 7)), "a full counter carries");
+    assert_eq!(stamp(100, at(900, 3, 0), at(901, 0, 7), 7), Some(at(901, 1, 7)), "a clock that is behind");
+    assert_eq!(stamp(100, Version::MAX, Version::ZERO, 7), None);
+    // No clock is trusted beyond its 41 bits.
+    assert_eq!(stamp(u64::MAX, at(5, 0, 0), Version::ZERO, 7), Some(at(5, 1, 7)));
+}
+
+#[test]
+fn a_stamper_never_repeats_itself_and_tells_of_wrong_clocks() {
+    let stamper = Stamper::new(3).expect("a slot");
+    let mut last = Version::ZERO;
+    for now_ms in [100, 100, 50, 100, 101, 101] {
+        let version = stamper.stamp(now_ms, Version::ZERO).expect("room");
+        assert!(version > last && version.slot() == 3);
+        last = version;
+    }
+    assert_eq!(stamper.ahead(), 0);
+    let far = Version::new(200 + AHEAD_MS, 0, 9).expect("fits");
+    assert!(stamper.stamp(100, far).expect("room") > far);
+    assert_eq!(stamper.ahead(), 1);
+    assert_eq!(stamper.stamp(100, Version::MAX), Err(StampError::Exhausted(Version::MAX)));
+    assert_eq!(Stamper::new(4096).err(), Some(StampError::Slot(4096)));
+    stamper.set_slot(4).expect("a slot");
+    assert_eq!(stamper.stamp(300 + AHEAD_MS, Version::ZERO).expect("room").slot(), 4);
+}

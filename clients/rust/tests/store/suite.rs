@@ -1,0 +1,155 @@
+//! What every store must do. Each story gets a store of its own that is empty.
+
+use std::collections::BTreeMap;
+
+use cutover_client::store::{Cursor, Id, Put, Record, Scope, Segment, Store, Version};
+
+/// How many stores [`run`] asks for.
+pub(crate) const STORES: usize = 6;
+
+/// Runs all the stories.
+pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
+    the_newest_version_wins_in_any_order(&empty()).await;
+    a_tombstone_is_a_record_like_any_other(&empty()).await;
+    a_record_without_a_version_is_older_than_any(&empty()).await;
+    a_compare_and_put_sees_every_other_write(&empty()).await;
+    ids_are_told_apart_byte_by_byte(&empty()).await;
+    a_scan_finds_everything_once(&empty()).await;
+}
+
+fn id(tenant: &str, key: &str) -> Id {
+    Id::new(tenant, key).expect("valid")
+}
+
+fn record(version: u64, value: &[u8]) -> Record {
+    Record { version: Version(version), value: Some(value.to_vec()) }
+}
+
+fn tombstone(version: u64) -> Record {
+    Record { version: Version(version), value: None }
+}
+
+async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
+    let id = id("t", "k");
+    assert_eq!(store.get(&id).await, Ok(None));
+    assert_eq!(store.put_if_newer(&id, &record(5, b"five")).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&id, &record(3, b"late")).await, Ok(Put::Stale(Version(5))));
+    assert_eq!(store.get(&id).await, Ok(Some(record(5, b"five"))));
+    assert_eq!(store.put_if_newer(&id, &record(5, b"five")).await, Ok(Put::Applied), "our own, repeated");
+    assert_eq!(store.put_if_newer(&id, &record(Version::MAX.0, b"max")).await, Ok(Put::Applied));
+    assert_eq!(store.get(&id).await, Ok(Some(record(Version::MAX.0, b"max"))));
+    assert_eq!(store.put_if_newer(&id, &record(9, b"")).await, Ok(Put::Stale(Version::MAX)));
+
+    let other = super::suite::id("t", "other");
+    let many = [(id.clone(), record(8, b"old")), (other.clone(), record(1, b""))];
+    let answers = store.put_many_if_newer(&many).await;
+    assert_eq!(answers, Ok(vec![Put::Stale(Version::MAX), Put::Applied]), "each on its own");
+    assert_eq!(store.get(&other).await, Ok(Some(record(1, b""))), "an empty value is not a tombstone");
+    assert_eq!(store.put_many_if_newer(&[]).await, Ok(Vec::new()));
+}
+
+async fn a_tombstone_is_a_record_like_any_other(store: &dyn Store) {
+    let id = id("t", "k");
+    assert_eq!(store.put_if_newer(&id, &record(1, b"one")).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&id, &tombstone(3)).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&id, &record(2, b"late")).await, Ok(Put::Stale(Version(3))));
+    assert_eq!(store.get(&id).await, Ok(Some(tombstone(3))), "the dead stay dead");
+    let page = store.scan(&Scope::All, Segment::ALL, None, 1 << 20).await.expect("scanned");
+    assert_eq!(page.records, [(id.clone(), tombstone(3))]);
+    assert_eq!(store.put_if_newer(&id, &record(4, b"four")).await, Ok(Put::Applied));
+    assert_eq!(store.get(&id).await, Ok(Some(record(4, b"four"))));
+}
+
+async fn a_record_without_a_version_is_older_than_any(store: &dyn Store) {
+    let id = id("t", "k");
+    assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Applied), "there was none");
+    assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Applied), "copied already");
+    assert_eq!(store.put_if_newer(&id, &record(1, b"one")).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Stale(Version(1))));
+    assert_eq!(store.get(&id).await, Ok(Some(record(1, b"one"))));
+}
+
+async fn a_compare_and_put_sees_every_other_write(store: &dyn Store) {
+    let id = id("t", "k");
+    let put = |version, expected: Option<u64>| {
+        let id = &id;
+        async move { store.put_if_unchanged(id, &record(version, b"v"), expected.map(Version)).await }
+    };
+    assert_eq!(put(2, Some(1)).await, Ok(Put::Stale(Version::ZERO)), "there is none");
+    assert_eq!(put(2, None).await, Ok(Put::Applied));
+    assert_eq!(put(2, None).await, Ok(Put::Applied), "our own, repeated");
+    assert_eq!(put(3, None).await, Ok(Put::Stale(Version(2))));
+    assert_eq!(put(9, Some(1)).await, Ok(Put::Stale(Version(2))), "newer does not help");
+    assert_eq!(put(9, Some(2)).await, Ok(Put::Applied));
+    assert_eq!(put(9, Some(2)).await, Ok(Put::Applied), "our own, repeated");
+    assert_eq!(store.get(&id).await, Ok(Some(record(9, b"v"))));
+
+    let old = super::suite::id("t", "unversioned");
+    assert_eq!(store.put_if_newer(&old, &record(0, b"old")).await, Ok(Put::Applied));
+    let new = record(1, b"new");
+    assert_eq!(store.put_if_unchanged(&old, &new, None).await, Ok(Put::Stale(Version::ZERO)));
+    assert_eq!(store.put_if_unchanged(&old, &new, Some(Version::ZERO)).await, Ok(Put::Applied));
+}
+
+async fn ids_are_told_apart_byte_by_byte(store: &dyn Store) {
+    let ids = [
+        id("t", "key"),
+        id("t", "Key"),
+        id("t", "key "),
+        id("T", "key"),
+        id("t", "ke\u{301}y"),
+        id("t", "k\u{e9}y"),
+        id("t", "key'\"; --\n"),
+        id("tk", "ey"),
+        id("t ", "key"),
+    ];
+    for (n, id) in ids.iter().enumerate() {
+        let put = store.put_if_newer(id, &record(n as u64 + 1, &[n as u8])).await;
+        assert_eq!(put, Ok(Put::Applied), "{id:?}");
+    }
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(store.get(id).await, Ok(Some(record(n as u64 + 1, &[n as u8]))), "{id:?}");
+    }
+}
+
+async fn a_scan_finds_everything_once(store: &dyn Store) {
+    let mut all = BTreeMap::new();
+    for tenant in ["a", "b", "bb"] {
+        for n in 0..40_u64 {
+            let id = id(tenant, &format!("key-{n}"));
+            let record = if n % 7 == 0 { tombstone(n) } else { record(n, &[b'x'; 50]) };
+            store.put_if_newer(&id, &record).await.expect("written");
+            all.insert(id, record);
+        }
+    }
+    for of in [1, 3] {
+        let mut found = Vec::new();
+        for segment in Segment::split(of) {
+            let part = pages(store, &Scope::All, segment, 400).await;
+            assert!(!part.is_empty(), "{segment:?}");
+            found.extend(part);
+        }
+        assert_eq!(found.len(), all.len(), "each once");
+        assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), all);
+    }
+    let of_b = pages(store, &Scope::Tenant("b".to_owned()), Segment::ALL, 1).await;
+    assert_eq!(of_b.len(), 40);
+    assert!(of_b.iter().all(|(id, _)| id.tenant == "b"));
+    assert!(pages(store, &Scope::Tenant("none".to_owned()), Segment::ALL, 1).await.is_empty());
+}
+
+/// All pages of a scan.
+async fn pages(store: &dyn Store, scope: &Scope, segment: Segment, limit_bytes: usize) -> Vec<(Id, Record)> {
+    let mut found = Vec::new();
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let page = store.scan(scope, segment, cursor.as_ref(), limit_bytes).await.expect("scanned");
+        let bytes: usize = page.records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();
+        assert!(bytes < limit_bytes + 200, "about as much as was asked for, and one record");
+        found.extend(page.records);
+        cursor = page.next;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
