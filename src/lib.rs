@@ -1,5 +1,7 @@
 //! Cutover: the controller of live data-store migrations.
 
 pub mod domain;
+pub mod grpc;
 pub mod service;
 pub mod store;
+pub mod telemetry;

@@ -178,6 +178,12 @@ impl Migration {
         self.document.ramping || !self.unrested.is_empty()
     }
 
+    /// Revision of the newest step of anybody. 0: nobody ever moved.
+    pub fn newest_step(&self) -> u64 {
+        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement.since);
+        bands.chain(self.tenants.values().map(|row| row.placement.since)).max().unwrap_or(0)
+    }
+
     /// Where a tenant stands.
     pub fn placement(&self, tenant: &Tenant) -> Placement {
         self.tenants

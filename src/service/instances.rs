@@ -107,8 +107,14 @@ impl Instances {
 
     /// Registers an instance, durably. Gives its writer slot, and whether it had been removed.
     ///
-    /// `record.writer_slot` is ignored: a known id keeps its slot, a new one gets a free one.
-    pub async fn register(&self, mut record: InstanceRecord) -> Result<(u16, bool), RegisterError> {
+    /// `record.writer_slot` is ignored: a known id keeps its slot, a new one gets a free one. `held`
+    /// is the newest revision it has: it may be a new process under an old name, so what the old
+    /// one acknowledged beyond that counts no more.
+    pub async fn register(
+        &self,
+        mut record: InstanceRecord,
+        held: u64,
+    ) -> Result<(u16, bool), RegisterError> {
         check_name("instance_id", &record.instance_id)?;
         check_name("service", &record.service)?;
         for (field, text) in [("sdk", &record.sdk), ("tenant_fingerprint", &record.tenant_fingerprint)] {
@@ -123,6 +129,8 @@ impl Instances {
                 Some(heard) => {
                     record.writer_slot = heard.record.writer_slot;
                     heard.at = Instant::now();
+                    heard.received = heard.received.min(held);
+                    heard.applied = heard.applied.min(held);
                     if heard.durable && heard.record == record {
                         return Ok((record.writer_slot, false));
                     }
@@ -144,17 +152,32 @@ impl Instances {
             }
             live.removed.remove(&record.instance_id)
         };
-        let (done, kept) = oneshot::channel();
-        let gone = || store::Error::Unavailable("the controller is shutting down".to_owned());
-        self.keep.send(Keep { record: record.clone(), done }).await.map_err(|_| gone())?;
-        kept.await.map_err(|_| gone())?.map_err(store::Error::Unavailable)?;
+        let kept = self.make_durable(record.clone()).await;
         let mut live = self.live();
-        if let Some(heard) = live.seen.get_mut(&record.instance_id) {
-            heard.durable = true;
-            heard.record.clone_from(&record);
+        match kept {
+            Ok(()) => {
+                if let Some(heard) = live.seen.get_mut(&record.instance_id) {
+                    heard.durable = true;
+                    heard.record.clone_from(&record);
+                }
+            }
+            Err(error) => {
+                if live.seen.get(&record.instance_id).is_some_and(|heard| !heard.durable) {
+                    live.seen.remove(&record.instance_id);
+                    live.slots.remove(&record.writer_slot);
+                }
+                return Err(error.into());
+            }
         }
         tracing::info!(instance = record.instance_id, service = record.service, "registered");
         Ok((record.writer_slot, readmitted))
+    }
+
+    async fn make_durable(&self, record: InstanceRecord) -> Result<(), store::Error> {
+        let (done, kept) = oneshot::channel();
+        let gone = || store::Error::Unavailable("the controller is shutting down".to_owned());
+        self.keep.send(Keep { record, done }).await.map_err(|_| gone())?;
+        kept.await.map_err(|_| gone())?.map_err(store::Error::Unavailable)
     }
 
     /// Makes registrations durable, many in one commit, until the queue is closed.

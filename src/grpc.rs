@@ -1,0 +1,82 @@
+//! The wire: one file a service. Each call parses, asks a service, and converts the answer.
+
+mod admin;
+mod convert;
+mod feed;
+mod job;
+mod routing;
+mod status;
+mod telemetry;
+
+use std::sync::Arc;
+
+use cutover_proto::{
+    DESCRIPTORS,
+    v1::{
+        admin_service_server::AdminServiceServer, job_service_server::JobServiceServer,
+        routing_service_server::RoutingServiceServer, telemetry_service_server::TelemetryServiceServer,
+    },
+};
+use tokio::sync::watch;
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::{
+    service::{Instances, Operate, Registry},
+    store::Store,
+    telemetry::Ingest,
+};
+
+/// Largest request.
+pub const REQUEST_MAX_BYTES: usize = 4 << 20;
+
+/// What the services ask.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// For the history.
+    pub store: Arc<dyn Store>,
+    /// The newest state.
+    pub registry: Arc<Registry>,
+    /// Who is live.
+    pub instances: Arc<Instances>,
+    /// The door for changes.
+    pub operate: Arc<Operate>,
+    /// Where reports go.
+    pub ingest: Arc<Ingest>,
+    /// True once the controller stops: streams end then.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// All services, with health and reflection.
+pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
+    let Services { store, registry, instances, operate, ingest, stop } = services;
+    let admin = admin::Admin {
+        store,
+        registry: registry.clone(),
+        instances: instances.clone(),
+        operate: operate.clone(),
+        ingest: ingest.clone(),
+        stop: stop.clone(),
+    };
+    let routing = routing::Routing { registry: registry.clone(), instances: instances.clone(), stop };
+    let telemetry = telemetry::Telemetry { registry, instances, ingest };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<AdminServiceServer<admin::Admin>>().await;
+    health.set_serving::<RoutingServiceServer<routing::Routing>>().await;
+    health.set_serving::<TelemetryServiceServer<telemetry::Telemetry>>().await;
+    health.set_serving::<JobServiceServer<job::Jobs>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let mut routes = RoutesBuilder::default();
+    routes
+        .add_service(AdminServiceServer::new(admin).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .add_service(RoutingServiceServer::new(routing).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .add_service(TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .add_service(
+            JobServiceServer::new(job::Jobs { operate }).max_decoding_message_size(REQUEST_MAX_BYTES),
+        )
+        .add_service(health_service)
+        .add_service(reflection);
+    Ok(routes.routes())
+}

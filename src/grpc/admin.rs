@@ -1,0 +1,265 @@
+//! `AdminService`: each call parses, asks, and converts.
+
+mod pins;
+mod watch;
+
+use std::{sync::Arc, time::Instant};
+
+use cutover_proto::v1::{self, admin_service_server::AdminService};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{convert, status};
+use crate::{
+    domain::{Change, Key, Policy, Shares, Tenant, Violation, change},
+    service::{Entry, Instances, Operate, Registry, operate::Mutation, operate::now_ms},
+    store::{HistoryQuery, Store},
+    telemetry::Ingest,
+};
+
+/// What operators do.
+#[derive(Clone, Debug)]
+pub(super) struct Admin {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) instances: Arc<Instances>,
+    pub(super) operate: Arc<Operate>,
+    pub(super) ingest: Arc<Ingest>,
+    pub(super) stop: tokio::sync::watch::Receiver<bool>,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn create_migration(
+        &self,
+        request: Request<v1::CreateMigrationRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let v1::CreateMigrationRequest { mutation, key, salt, source, target, description, policy } =
+            request.into_inner();
+        let policy = policy.as_ref().map_or_else(|| Ok(Policy::default()), convert::policy_from_wire)?;
+        self.change(mutation, &key, Change::Create { salt, source, target, description, policy }).await
+    }
+
+    async fn get_migration(&self, request: Request<v1::GetMigrationRequest>) -> Answer<v1::Migration> {
+        let entry = self.entry(&request.into_inner().key)?;
+        Ok(Response::new(convert::migration(entry.migration.revision, &entry.migration.document)))
+    }
+
+    async fn list_migrations(
+        &self,
+        _: Request<v1::ListMigrationsRequest>,
+    ) -> Answer<v1::ListMigrationsResponse> {
+        let state = self.registry.state();
+        let one =
+            |entry: &Arc<Entry>| convert::migration(entry.migration.revision, &entry.migration.document);
+        let mut migrations: Vec<v1::Migration> = state.entries().map(one).collect();
+        migrations.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(Response::new(v1::ListMigrationsResponse { migrations, revision: state.revision }))
+    }
+
+    async fn update_migration(
+        &self,
+        request: Request<v1::UpdateMigrationRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let v1::UpdateMigrationRequest { mutation, key, description, policy } = request.into_inner();
+        let policy = policy.as_ref().map(convert::policy_from_wire).transpose()?;
+        self.change(mutation, &key, Change::Update { description, policy }).await
+    }
+
+    async fn delete_migration(
+        &self,
+        request: Request<v1::DeleteMigrationRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let v1::DeleteMigrationRequest { mutation, key } = request.into_inner();
+        let answer = self.change(mutation, &key, Change::Delete).await?;
+        if !answer.get_ref().dry_run {
+            self.ingest.forget(&key);
+        }
+        Ok(answer)
+    }
+
+    async fn set_rollout(&self, request: Request<v1::SetRolloutRequest>) -> Answer<v1::MutationResponse> {
+        let v1::SetRolloutRequest {
+            mutation,
+            key,
+            dual_ppm,
+            mirrored_ppm,
+            target_first_ppm,
+            target_only_ppm,
+            wait,
+            override_gates,
+        } = request.into_inner();
+        let shares = Shares { dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm };
+        let ask = convert::ask(wait, &override_gates)?;
+        self.change(mutation, &key, Change::SetRollout { shares, ask }).await
+    }
+
+    async fn set_pin(&self, request: Request<v1::SetPinRequest>) -> Answer<v1::MutationResponse> {
+        let v1::SetPinRequest { mutation, key, tenant, rung, wait, override_gates } = request.into_inner();
+        let pins = vec![(Tenant::parse(&tenant).map_err(status::invalid)?, convert::pin_rung(rung)?)];
+        let ask = convert::ask(wait, &override_gates)?;
+        self.change(mutation, &key, Change::SetPins { pins, ask }).await
+    }
+
+    async fn clear_pin(&self, request: Request<v1::ClearPinRequest>) -> Answer<v1::MutationResponse> {
+        let v1::ClearPinRequest { mutation, key, tenant, wait } = request.into_inner();
+        let tenant = Tenant::parse(&tenant).map_err(status::invalid)?;
+        self.change(mutation, &key, Change::ClearPin { tenant, ask: convert::ask(wait, &[])? }).await
+    }
+
+    async fn list_pins(&self, request: Request<v1::ListPinsRequest>) -> Answer<v1::ListPinsResponse> {
+        let v1::ListPinsRequest { key, page_size, after } = request.into_inner();
+        Ok(Response::new(pins::page(&self.entry(&key)?.migration, page_size, &after)))
+    }
+
+    async fn import_pins(
+        &self,
+        request: Request<Streaming<v1::ImportPinsRequest>>,
+    ) -> Answer<v1::ImportPinsResponse> {
+        pins::import(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn rollback(&self, request: Request<v1::RollbackRequest>) -> Answer<v1::MutationResponse> {
+        let v1::RollbackRequest { mutation, key, tenant } = request.into_inner();
+        let tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
+        let tenant = tenant.map(|tenant| Tenant::parse(&tenant)).transpose().map_err(status::invalid)?;
+        self.change(mutation, &key, Change::Rollback { tenant }).await
+    }
+
+    async fn acknowledge(&self, request: Request<v1::AcknowledgeRequest>) -> Answer<v1::MutationResponse> {
+        let v1::AcknowledgeRequest { mutation, key } = request.into_inner();
+        self.change(mutation, &key, Change::Acknowledge).await
+    }
+
+    async fn pause(&self, request: Request<v1::PauseRequest>) -> Answer<v1::MutationResponse> {
+        let v1::PauseRequest { mutation, key } = request.into_inner();
+        self.change(mutation, &key, Change::Pause).await
+    }
+
+    async fn resume(&self, request: Request<v1::ResumeRequest>) -> Answer<v1::MutationResponse> {
+        let v1::ResumeRequest { mutation, key } = request.into_inner();
+        self.change(mutation, &key, Change::Resume).await
+    }
+
+    async fn finish(&self, request: Request<v1::FinishRequest>) -> Answer<v1::MutationResponse> {
+        let v1::FinishRequest { mutation, key, confirm, override_gates } = request.into_inner();
+        let overrides = convert::gates(&override_gates)?;
+        self.change(mutation, &key, Change::Finish { confirm, overrides }).await
+    }
+
+    async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::Status> {
+        self.status(&request.into_inner().key).map(Response::new)
+    }
+
+    type WatchStatusStream = ReceiverStream<Result<v1::Status, Status>>;
+
+    async fn watch_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<Self::WatchStatusStream> {
+        let key = request.into_inner().key;
+        self.entry(&key)?;
+        Ok(Response::new(watch::statuses(self.clone(), key)))
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<v1::ListHistoryRequest>,
+    ) -> Answer<v1::ListHistoryResponse> {
+        let v1::ListHistoryRequest { key, before, page_size } = request.into_inner();
+        let key = Some(key).filter(|key| !key.is_empty());
+        let key = key.map(|key| Key::parse(&key)).transpose().map_err(status::invalid)?;
+        let limit = if page_size == 0 { 100 } else { page_size.min(1000) };
+        let before = Some(before).filter(|before| *before > 0);
+        let query = HistoryQuery { key, before, limit, ..HistoryQuery::default() };
+        let events = self.store.history(&query).await.map_err(status::store)?;
+        let more = events.len() == limit as usize;
+        let next = events.last().filter(|_| more).map_or(0, |event| event.revision);
+        let events = events.into_iter().map(convert::history_event).collect();
+        Ok(Response::new(v1::ListHistoryResponse { events, next }))
+    }
+
+    async fn list_instances(
+        &self,
+        request: Request<v1::ListInstancesRequest>,
+    ) -> Answer<v1::ListInstancesResponse> {
+        let key = request.into_inner().key;
+        let step = if key.is_empty() { 0 } else { self.entry(&key)?.migration.newest_step() };
+        let instances = self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect();
+        Ok(Response::new(v1::ListInstancesResponse { instances }))
+    }
+
+    async fn evict_instance(
+        &self,
+        request: Request<v1::EvictInstanceRequest>,
+    ) -> Answer<v1::EvictInstanceResponse> {
+        let v1::EvictInstanceRequest { instance_id, actor, reason } = request.into_inner();
+        if reason.is_empty() {
+            let message = "say how you know that it is dead: evicting a live instance loses writes";
+            return Err(status::invalid(Violation::new("reason", message)));
+        }
+        if !self.instances.remove(&instance_id).await.map_err(status::store)? {
+            return Err(Status::not_found(format!(
+                "no instance {instance_id:?}: cutover instances lists them"
+            )));
+        }
+        tracing::warn!(instance = instance_id, actor, reason, "evicted");
+        Ok(Response::new(v1::EvictInstanceResponse {}))
+    }
+
+    async fn explain(&self, request: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {
+        let v1::ExplainRequest { key, tenant } = request.into_inner();
+        let entry = self.entry(&key)?;
+        let tenant = Tenant::parse(&tenant).map_err(status::invalid)?;
+        let fleet = self.instances.fleet(Some(&entry));
+        let unmet = change::waiting_of(&entry.migration, &tenant, &fleet, now_ms());
+        Ok(Response::new(convert::explain(&entry.migration, &tenant, unmet)))
+    }
+}
+
+impl Admin {
+    async fn change(
+        &self,
+        mutation: Option<v1::Mutation>,
+        key: &str,
+        change: Change,
+    ) -> Answer<v1::MutationResponse> {
+        let mutation = convert::mutation(mutation)?;
+        let key = Key::parse(key).map_err(status::invalid)?;
+        let Mutation { dry_run, .. } = mutation;
+        let outcome = self.operate.change(&key, &change, &mutation).await.map_err(status::change)?;
+        Ok(Response::new(v1::MutationResponse {
+            migration: outcome
+                .document
+                .as_ref()
+                .map(|document| convert::migration(outcome.revision, document)),
+            changes: outcome.changes,
+            waiting: convert::waiting(outcome.waiting),
+            dry_run,
+            repeated: outcome.repeated,
+        }))
+    }
+
+    fn entry(&self, key: &str) -> Result<Arc<Entry>, Status> {
+        let key = Key::parse(key).map_err(status::invalid)?;
+        let state = self.registry.state();
+        let entry = state.entry(&key).cloned();
+        entry.ok_or_else(|| status::refusal(crate::domain::Refusal::NotFound(key)))
+    }
+
+    fn status(&self, key: &str) -> Result<v1::Status, Status> {
+        let entry = self.entry(key)?;
+        let migration = &entry.migration;
+        let fleet = self.instances.fleet(Some(&entry));
+        let step = migration.newest_step();
+        Ok(v1::Status {
+            migration: Some(convert::migration(migration.revision, &migration.document)),
+            waiting: convert::waiting(change::waiting(migration, &fleet, now_ms())),
+            settled: fleet.acknowledged(step, crate::domain::Wait::Quiesced),
+            instances: self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect(),
+            totals: Some(convert::totals(&self.ingest.totals(key))),
+            rates: self.ingest.rates(key, Instant::now()).iter().map(convert::rate).collect(),
+            at_ms: now_ms(),
+            shares: convert::shares(&migration.document),
+        })
+    }
+}

@@ -1,0 +1,274 @@
+//! The domain's types to messages, and requests to the domain's types.
+
+use cutover_client::{
+    routing::{Rung, bucket},
+    wire::{level_from_wire, rung_from_wire},
+};
+use cutover_proto::v1;
+use tonic::Status;
+
+use super::status;
+use crate::{
+    domain::{
+        Ask, Document, Event, Evidence, Gate, Migration, PassCounts, Policy, Rollout, State, Tenant,
+        TenantRow, Unmet, Violation,
+    },
+    service::{LEASE, Seen, operate::Mutation},
+};
+
+pub(super) fn mutation(wire: Option<v1::Mutation>) -> Result<Mutation, Status> {
+    let v1::Mutation { actor, reason, expected_revision, request_id, dry_run } = wire.unwrap_or_default();
+    for (field, text, max) in
+        [("actor", &actor, 128), ("reason", &reason, 1024), ("request_id", &request_id, 128)]
+    {
+        if text.len() > max || text.chars().any(char::is_control) {
+            let message = format!("give at most {max} bytes without control characters");
+            return Err(status::invalid(Violation::new(field, message)));
+        }
+    }
+    let actor = if actor.is_empty() { "operator:unknown".to_owned() } else { actor };
+    let expected_revision = Some(expected_revision).filter(|revision| *revision > 0);
+    Ok(Mutation { actor, reason, expected_revision, request_id, dry_run })
+}
+
+pub(super) fn ask(wait: bool, overrides: &[String]) -> Result<Ask, Status> {
+    Ok(Ask { wait, overrides: gates(overrides)? })
+}
+
+pub(super) fn gates(names: &[String]) -> Result<Vec<Gate>, Status> {
+    names.iter().map(|name| name.parse().map_err(status::invalid)).collect()
+}
+
+/// A stage to pin to; `hold` and a missing one are refused.
+pub(super) fn pin_rung(wire: i32) -> Result<Rung, Status> {
+    let rung = rung_from_wire(wire).ok().filter(|rung| *rung != Rung::Hold);
+    let message = "is no stage: use source-only, dual, mirrored, target-first or target-only";
+    rung.ok_or_else(|| status::invalid(Violation::new("rung", message)))
+}
+
+/// A policy as asked for; what is 0 and must not be takes its default.
+pub(super) fn policy_from_wire(wire: &v1::Policy) -> Result<Policy, Status> {
+    let defaults = Policy::default();
+    let level = match wire.level {
+        0 => defaults.level,
+        level => level_from_wire(level)
+            .map_err(|error| status::invalid(Violation::new("policy.level", error.to_string())))?,
+    };
+    let small = |field: &str, value: u64| {
+        u32::try_from(value).map_err(|_| status::invalid(Violation::new(field, "is too large")))
+    };
+    Ok(Policy {
+        level,
+        required_services: wire.required_services.clone(),
+        soak_ms: wire.soak_ms,
+        finish_soak_ms: wire.finish_soak_ms.unwrap_or(defaults.finish_soak_ms),
+        fence_after_ms: small("policy.fence_after_ms", wire.fence_after_ms)?,
+        hold_timeout_ms: match wire.hold_timeout_ms {
+            0 => defaults.hold_timeout_ms,
+            ms => small("policy.hold_timeout_ms", ms)?,
+        },
+        shadow_ppm: wire.shadow_ppm.unwrap_or(defaults.shadow_ppm),
+    })
+}
+
+fn policy(policy: &Policy) -> v1::Policy {
+    v1::Policy {
+        level: v1::Level::from(policy.level).into(),
+        required_services: policy.required_services.clone(),
+        soak_ms: policy.soak_ms,
+        finish_soak_ms: Some(policy.finish_soak_ms),
+        fence_after_ms: policy.fence_after_ms.into(),
+        hold_timeout_ms: policy.hold_timeout_ms.into(),
+        shadow_ppm: Some(policy.shadow_ppm),
+    }
+}
+
+pub(super) fn rollout(rollout: &Rollout) -> v1::Rollout {
+    v1::Rollout {
+        dual_ppm: rollout.dual_ppm(),
+        mirrored_ppm: rollout.mirrored_ppm(),
+        target_first_ppm: rollout.target_first_ppm(),
+        target_only_ppm: rollout.target_only_ppm(),
+    }
+}
+
+pub(super) fn rung(rung: Rung) -> i32 {
+    v1::Rung::from(rung).into()
+}
+
+pub(super) fn migration(revision: u64, document: &Document) -> v1::Migration {
+    v1::Migration {
+        key: document.key.to_string(),
+        salt: document.salt.clone(),
+        source: document.source.clone(),
+        target: document.target.clone(),
+        description: document.description.clone(),
+        revision,
+        state: state(document.state()).into(),
+        rollout: Some(rollout(&document.rollout())),
+        goal: Some(rollout(&document.goal)),
+        pins: document.pins,
+        policy: Some(policy(&document.policy)),
+        ceiling: document.ceiling.map_or(0, rung),
+        paused: document.paused,
+        created_at_ms: document.created_at_ms,
+        bands: document
+            .bands
+            .pieces(&[])
+            .map(|(_, upto_ppm, at)| v1::Band { upto_ppm, rung: rung(at.rung), since: at.since })
+            .collect(),
+        evidence: document.evidence.iter().map(evidence).collect(),
+        tenants_rolled_back: document.rolled_back,
+    }
+}
+
+fn state(state: State) -> v1::State {
+    match state {
+        State::Idle => v1::State::Idle,
+        State::Ramping => v1::State::Ramping,
+        State::Paused => v1::State::Paused,
+        State::Tripped => v1::State::Tripped,
+        State::Finished => v1::State::Finished,
+    }
+}
+
+pub(super) fn evidence(evidence: &Evidence) -> v1::Evidence {
+    let Evidence { job, counts, clean, finished_at_ms } = evidence;
+    v1::Evidence {
+        job: job.id.clone(),
+        kind: v1::PassKind::Full.into(),
+        settled: job.settled,
+        began_revision: job.began_revision,
+        upto_ppm: job.cover.upto_ppm,
+        tenants: job.cover.tenants.iter().map(ToString::to_string).collect(),
+        counts: Some(v1::PassCounts {
+            scanned: counts.scanned,
+            copied: counts.copied,
+            stale: counts.stale,
+            quarantined: counts.quarantined,
+            failed: counts.failed,
+        }),
+        clean: *clean,
+        finished_at_ms: *finished_at_ms,
+    }
+}
+
+pub(super) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
+    let v1::PassCounts { scanned, copied, stale, quarantined, failed } = counts;
+    PassCounts { scanned, copied, stale, quarantined, failed }
+}
+
+pub(super) fn waiting(unmet: Vec<Unmet>) -> Vec<v1::Waiting> {
+    let one = |Unmet { step, whom, gate, message, action, by_itself }| v1::Waiting {
+        step,
+        whom,
+        gate: gate.name().to_owned(),
+        message,
+        action,
+        by_itself,
+    };
+    unmet.into_iter().map(one).collect()
+}
+
+pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
+    v1::HistoryEvent {
+        revision: event.revision,
+        migration: event.key.to_string(),
+        at_ms: event.at_ms,
+        actor: event.actor,
+        reason: event.reason,
+        change: event.change,
+        summary: event.summary.join("; "),
+        request_id: event.request_id,
+    }
+}
+
+/// An instance; `step` is the newest step of the migration asked about.
+pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
+    let Seen { record, received, applied, silent } = seen;
+    let kind = if record.worker { v1::InstanceKind::Worker } else { v1::InstanceKind::Service };
+    v1::Instance {
+        instance_id: record.instance_id,
+        service: record.service,
+        sdk: record.sdk,
+        kind: kind.into(),
+        writer_slot: record.writer_slot.into(),
+        lost: silent > LEASE,
+        received_revision: received,
+        applied_revision: applied,
+        silent_ms: silent.as_millis() as u64,
+        tenant_fingerprint: record.tenant_fingerprint,
+        settled: applied >= step,
+    }
+}
+
+pub(super) fn pin(migration: &Migration, tenant: &Tenant, row: &TenantRow, pin: Rung) -> v1::Pin {
+    v1::Pin {
+        tenant: tenant.to_string(),
+        rung: rung(pin),
+        at: rung(row.placement.rung),
+        reason: v1::Reason::from(migration.wanted(tenant).reason).into(),
+    }
+}
+
+/// Shares of the buckets at each rung.
+pub(super) fn shares(document: &Document) -> Vec<v1::RungShare> {
+    let pieces = || document.bands.pieces(&[]);
+    let share =
+        |rung: Rung| pieces().filter(|(_, _, at)| at.rung == rung).map(|(from, upto, _)| upto - from).sum();
+    let shares = Rung::ALL.into_iter().map(|at| v1::RungShare { rung: rung(at), ppm: share(at) });
+    shares.filter(|share| share.ppm > 0).collect()
+}
+
+/// Everything about where one tenant stands, as a story.
+pub(super) fn explain(migration: &Migration, tenant: &Tenant, unmet: Vec<Unmet>) -> v1::ExplainResponse {
+    let document = &migration.document;
+    let placement = migration.placement(tenant);
+    let wanted = migration.wanted(tenant);
+    let row = migration.tenants.get(tenant);
+    let (pin, ceiling) = (row.and_then(|row| row.pin), row.and_then(|row| row.ceiling));
+    let ceiling = ceiling.into_iter().chain(document.ceiling).min();
+    let bucket = bucket(&document.salt, tenant.as_str());
+    let by_rollout = document.goal.rung_of(bucket);
+    let mut story = vec![format!("its bucket is {bucket} of 1000000: the rollout wants it at {by_rollout}")];
+    story.extend(pin.map(|rung| format!("an operator pinned it to {rung}")));
+    story.extend(ceiling.map(|rung| format!("a rollback keeps it at most at {rung} until acknowledged")));
+    if placement.floor > Rung::SourceOnly {
+        story.push(format!("below {} acknowledged writes would be lost", placement.floor));
+    }
+    story.push(match placement.since {
+        0 => format!("it has always been at {}", placement.rung),
+        since => format!("it has been at {} since revision {since}", placement.rung),
+    });
+    if placement.rung != wanted.rung {
+        story.push(format!("it is on the way to {}", wanted.rung));
+    }
+    story.extend(
+        unmet.iter().map(|unmet| format!("{} waits: {} ({})", unmet.step, unmet.message, unmet.action)),
+    );
+    v1::ExplainResponse {
+        migration: migration.key().to_string(),
+        tenant: tenant.to_string(),
+        bucket,
+        stage: v1::Stage::from(placement.rung.stage()).into(),
+        rung: rung(placement.rung),
+        reason: v1::Reason::from(wanted.reason).into(),
+        revision: migration.revision,
+        since: placement.since,
+        rollout: rung(by_rollout),
+        pin: pin.map_or(0, rung),
+        ceiling: ceiling.map_or(0, rung),
+        floor: rung(placement.floor),
+        wanted: rung(wanted.rung),
+        waiting: waiting(unmet),
+        story,
+    }
+}
+
+pub(super) fn totals(_totals: &crate::telemetry::Totals) -> v1::Totals {
+    v1::Totals::default()
+}
+
+pub(super) fn rate(_rate: &crate::telemetry::StoreRate) -> v1::StoreRate {
+    v1::StoreRate::default()
+}

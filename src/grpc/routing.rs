@@ -1,0 +1,150 @@
+//! `RoutingService`.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_client::routing::{Decision, Rung};
+use cutover_proto::v1::{self, routing_service_server::RoutingService, watch_response::Kind};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{feed, status};
+use crate::{
+    domain::Violation,
+    service::{DECISION_VALID, Instances, LEASE, Registry, State},
+    store::InstanceRecord,
+};
+
+/// How often an SDK reports at least.
+const REPORT: Duration = Duration::from_secs(1);
+/// Most tenants of one batch.
+const BATCH_MAX: usize = 1000;
+
+/// Decides, and feeds those who decide themselves.
+#[derive(Debug)]
+pub(super) struct Routing {
+    pub(super) registry: Arc<Registry>,
+    pub(super) instances: Arc<Instances>,
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl RoutingService for Routing {
+    async fn decide(
+        &self,
+        request: Request<v1::DecideRequest>,
+    ) -> Result<Response<v1::DecideResponse>, Status> {
+        let v1::DecideRequest { migration, tenant } = request.into_inner();
+        loop {
+            let decision = decide(&self.registry.state(), &migration, &tenant)?;
+            if decision.rung != Rung::Hold {
+                return Ok(Response::new(answer(decision)));
+            }
+            self.hold_over(&migration, &tenant).await?;
+        }
+    }
+
+    async fn decide_batch(
+        &self,
+        request: Request<v1::DecideBatchRequest>,
+    ) -> Result<Response<v1::DecideBatchResponse>, Status> {
+        let v1::DecideBatchRequest { migration, tenants } = request.into_inner();
+        if tenants.len() > BATCH_MAX {
+            let message = format!("{} tenants: give at most {BATCH_MAX}", tenants.len());
+            return Err(status::invalid(Violation::new("tenants", message)));
+        }
+        'again: loop {
+            let decisions = {
+                let state = Arc::clone(&self.registry.state());
+                let decide = |tenant: &String| decide(&state, &migration, tenant);
+                tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?
+            };
+            if let Some(at) = decisions.iter().position(|decision| decision.rung == Rung::Hold) {
+                self.hold_over(&migration, &tenants[at]).await?;
+                continue 'again;
+            }
+            let decisions = decisions.into_iter().map(answer).collect();
+            return Ok(Response::new(v1::DecideBatchResponse { decisions }));
+        }
+    }
+
+    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let v1::WatchRequest {
+            instance_id,
+            service,
+            sdk,
+            kind,
+            tenant_fingerprint,
+            last_revision,
+            history_id,
+        } = request.into_inner();
+        let worker = kind == i32::from(v1::InstanceKind::Worker);
+        let record = InstanceRecord { instance_id, service, sdk, worker, writer_slot: 0, tenant_fingerprint };
+        let (ours, newest) = {
+            let state = self.registry.state();
+            (state.history_id.clone(), state.revision)
+        };
+        // What it holds counts only if it is of this history and not from its future.
+        let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
+        let (slot, readmitted) = self.instances.register(record, held).await.map_err(status::register)?;
+        let registered = v1::Registered {
+            writer_slot: slot.into(),
+            heartbeat_ms: feed::HEARTBEAT.as_millis() as u32,
+            report_ms: REPORT.as_millis() as u32,
+            lease_ms: LEASE.as_millis() as u32,
+            history_id: ours.to_string(),
+            readmitted,
+        };
+        let (reader, stream) = mpsc::channel(1);
+        let first = v1::WatchResponse { kind: Some(Kind::Registered(registered)) };
+        // The channel is new and has room for one.
+        let _ = reader.try_send(Ok(first));
+        tokio::spawn(feed::feed(self.registry.clone(), held, reader, self.stop.clone()));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+impl Routing {
+    /// Waits until a tenant is not on hold any more, at most the migration's `hold_timeout_ms`.
+    async fn hold_over(&self, migration: &str, tenant: &str) -> Result<(), Status> {
+        let mut revisions = self.registry.subscribe();
+        let timeout_ms =
+            self.registry.state().routing.table(migration).map_err(status::routing)?.policy().hold_timeout_ms;
+        let over = async {
+            loop {
+                let rung = decide(&self.registry.state(), migration, tenant)?.rung;
+                if rung != Rung::Hold {
+                    return Ok(());
+                }
+                if revisions.changed().await.is_err() {
+                    return Err(Status::unavailable("the controller is shutting down: ask again"));
+                }
+            }
+        };
+        match tokio::time::timeout(Duration::from_millis(timeout_ms.into()), over).await {
+            Ok(over) => over,
+            Err(_) => Err(Status::unavailable(format!("still on hold after {timeout_ms} ms: ask again"))),
+        }
+    }
+}
+
+fn decide(state: &State, migration: &str, tenant: &str) -> Result<Decision, Status> {
+    let decision = state.routing.decide(migration, tenant).map_err(status::routing)?;
+    if let Some(entry) = state.entry_of(migration) {
+        entry.note_asked();
+    }
+    Ok(decision)
+}
+
+fn answer(decision: Decision) -> v1::DecideResponse {
+    v1::DecideResponse {
+        stage: v1::Stage::from(decision.stage()).into(),
+        rung: v1::Rung::from(decision.rung).into(),
+        revision: decision.revision,
+        reason: v1::Reason::from(decision.reason).into(),
+        valid_for_ms: DECISION_VALID.as_millis() as u32,
+        no_fallback: decision.no_fallback,
+    }
+}
