@@ -7,7 +7,7 @@
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,48 @@ pub enum Error {
     /// What is stored can't be read. Nothing is guessed or repaired.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+}
+
+/// Why a store could not be opened. Each message is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// What was asked for is no store, or none that this build has.
+    #[error("{0}")]
+    Url(String),
+    /// Nothing can be kept at that place.
+    #[error("{0}")]
+    Place(String),
+    /// Something of another program is there.
+    #[error("{0}")]
+    Foreign(String),
+    /// Written by a newer version.
+    #[error("{0}")]
+    Newer(String),
+    /// Somebody else holds it.
+    #[error("{0}")]
+    Locked(String),
+    /// What is stored can't be read. Nothing is guessed or repaired.
+    #[error("{0}")]
+    Corrupt(String),
+    /// Not now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Opens the store that a URL names: `sqlite:PATH`.
+pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return Err(OpenError::Url(format!("{url:?} names no store: give sqlite:PATH")));
+    };
+    match scheme {
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(Arc::new(sqlite::SqliteStore::open(rest).await?)),
+        known if ["sqlite", "postgres", "mysql", "dynamodb"].contains(&known) => {
+            let has = if cfg!(feature = "sqlite") { "sqlite:PATH" } else { "none at all" };
+            Err(OpenError::Url(format!("this build has no {known} store: it has {has}")))
+        }
+        _ => Err(OpenError::Url(format!("{scheme:?} is no store: give sqlite:PATH"))),
+    }
 }
 
 /// A place that keeps the controller's state.

@@ -1,1 +1,286 @@
-//! SQLite.
+//! SQLite: one file, for a controller on one machine.
+//!
+//! One connection writes, a few read. The file is in WAL mode and synchronous: what a commit
+//! returned for survives a crash of the process or of the machine.
+
+mod failure;
+mod open;
+mod row;
+
+use std::{collections::HashMap, path::PathBuf};
+
+use async_trait::async_trait;
+use imbl::OrdMap;
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
+
+use self::row::{event, int, json, number, parse, text};
+use super::{Commit, Error, HistoryQuery, InstanceRecord, State, Store};
+use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
+
+pub use self::open::SqliteOptions;
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    /// Of one connection: writers queue here, not at the file's lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+const EVENT: &str = "revision, key, at_ms, actor, reason, request_id, change, summary, document";
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn snapshot(&self) -> Result<State, Error> {
+        let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
+        let state = async {
+            let (revision, history_id): (i64, String) =
+                sqlx::query_as("SELECT revision, history_id FROM counter").fetch_one(&mut *tx).await?;
+            let documents = sqlx::query("SELECT key, revision, document FROM migrations ORDER BY key")
+                .fetch_all(&mut *tx)
+                .await?;
+            let rows = sqlx::query("SELECT migration, tenant, row FROM tenants").fetch_all(&mut *tx).await?;
+            let instances = sqlx::query("SELECT instance_id, record FROM instances ORDER BY instance_id")
+                .fetch_all(&mut *tx)
+                .await?;
+            sqlx::Result::Ok((revision, history_id, documents, rows, instances))
+        };
+        let (revision, history_id, documents, rows, instances) =
+            state.await.map_err(|error| self.failed(&error))?;
+        drop(tx);
+
+        let mut tenants: HashMap<Key, OrdMap<Tenant, TenantRow>> = HashMap::new();
+        for row in &rows {
+            let name: String = text(row, "migration")?;
+            let key = parse(&name, "a tenant's migration", Key::parse)?;
+            let tenant: String = text(row, "tenant")?;
+            let tenant = parse(&tenant, "a tenant", Tenant::parse)?;
+            let placed: TenantRow = json(row, "row", || format!("the row of tenant {tenant} of {key}"))?;
+            tenants.entry(key).or_default().insert(tenant, placed);
+        }
+        let mut migrations = Vec::with_capacity(documents.len());
+        for row in &documents {
+            let key: String = text(row, "key")?;
+            let document: Document = json(row, "document", || format!("the document of migration {key}"))?;
+            if document.key.as_str() != key {
+                return Err(Error::Corrupt(format!(
+                    "migration {key} holds the document of {}",
+                    document.key
+                )));
+            }
+            let rows = tenants.remove(&document.key).unwrap_or_default();
+            migrations.push(Migration::new(number(row, "revision")?, document, rows));
+        }
+        if let Some(key) = tenants.keys().next() {
+            return Err(Error::Corrupt(format!("it has tenants of migration {key}, but not the migration")));
+        }
+        let instances = instances
+            .iter()
+            .map(|row| json(row, "record", || "an instance's record".to_owned()))
+            .collect::<Result<_, Error>>()?;
+        Ok(State { revision: revision.cast_unsigned(), history_id, migrations, instances })
+    }
+
+    async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
+        let query =
+            format!("SELECT {EVENT}, rows FROM events WHERE revision > ?1 ORDER BY revision LIMIT ?2");
+        let rows = sqlx::query(AssertSqlSafe(query)).bind(int(since)).bind(limit);
+        let rows = rows.fetch_all(&self.readers).await.map_err(|error| self.failed(&error))?;
+        rows.iter().map(|row| event(row, true)).collect()
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<(), Error> {
+        let event = Encoded::of(&commit.event)?;
+        let mut writer = self.writer.acquire().await.map_err(|error| self.failed(&error))?;
+        let result = write(&mut writer, commit, &event).await;
+        self.finish(writer, result).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error> {
+        // Each condition only where it is asked for, so that each finds its index.
+        let mut conditions = vec!["revision < ?1"];
+        conditions.extend(query.key.as_ref().map(|_| "key = ?2"));
+        conditions.extend(query.request_id.as_ref().map(|_| "request_id = ?3 AND request_id <> ''"));
+        let conditions = conditions.join(" AND ");
+        let text = format!("SELECT {EVENT} FROM events WHERE {conditions} ORDER BY revision DESC LIMIT ?4");
+        let rows = sqlx::query(AssertSqlSafe(text))
+            .bind(int(query.before.unwrap_or(u64::MAX)))
+            .bind(query.key.as_ref().map(Key::as_str))
+            .bind(query.request_id.as_deref())
+            .bind(query.limit);
+        let rows = rows.fetch_all(&self.readers).await.map_err(|error| self.failed(&error))?;
+        rows.iter().map(|row| event(row, false)).collect()
+    }
+
+    async fn keep_instances(&self, put: &[InstanceRecord], remove: &[String]) -> Result<(), Error> {
+        let put: Vec<_> = put.iter().map(|record| (&record.instance_id, record)).collect();
+        let (put, remove) = (encoded(&put)?, encoded(remove)?);
+        let mut writer = self.writer.acquire().await.map_err(|error| self.failed(&error))?;
+        let result = async {
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("DELETE FROM instances WHERE instance_id IN (SELECT value FROM json_each(?1))")
+                .bind(&remove)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(
+                "INSERT INTO instances SELECT value ->> 0, value -> 1 FROM json_each(?1) WHERE true
+                 ON CONFLICT DO UPDATE SET record = excluded.record",
+            )
+            .bind(&put)
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(())
+        };
+        let result = result.await;
+        self.finish(writer, result).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("SELECT revision FROM counter")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        Ok(())
+    }
+}
+
+/// Why a write was not made.
+enum Unwritten {
+    Conflict,
+    Failed(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Unwritten {
+    fn from(error: sqlx::Error) -> Self {
+        // A revision or a request that somebody else's event has.
+        let unique = error.as_database_error().is_some_and(|error| error.is_unique_violation());
+        if unique { Self::Conflict } else { Self::Failed(error) }
+    }
+}
+
+/// The parts of an event that are kept as JSON.
+struct Encoded {
+    summary: String,
+    document: Option<String>,
+    rows: String,
+}
+
+impl Encoded {
+    fn of(event: &Event) -> Result<Self, Error> {
+        Ok(Self {
+            summary: encoded(&event.summary)?,
+            document: event.document.as_ref().map(encoded).transpose()?,
+            rows: encoded(&event.rows)?,
+        })
+    }
+}
+
+fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::Unavailable(format!("can't be written as JSON: {error}")))
+}
+
+async fn write(connection: &mut SqliteConnection, commit: &Commit, json: &Encoded) -> Result<(), Unwritten> {
+    let event = &commit.event;
+    let Some(before) = event.revision.checked_sub(1) else { return Err(Unwritten::Conflict) };
+    let (key, revision) = (event.key.as_str(), int(event.revision));
+
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let claimed = sqlx::query("UPDATE counter SET revision = ?1 WHERE revision = ?2")
+        .bind(revision)
+        .bind(int(before))
+        .execute(&mut *tx)
+        .await?;
+    if claimed.rows_affected() != 1 {
+        return Err(Unwritten::Conflict);
+    }
+
+    let written = match (commit.expected, &json.document) {
+        (None, Some(document)) => {
+            sqlx::query("INSERT INTO migrations VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+                .bind(key)
+                .bind(revision)
+                .bind(document)
+        }
+        (Some(expected), Some(document)) => {
+            sqlx::query("UPDATE migrations SET revision = ?2, document = ?3 WHERE key = ?1 AND revision = ?4")
+                .bind(key)
+                .bind(revision)
+                .bind(document)
+                .bind(int(expected))
+        }
+        (Some(expected), None) => sqlx::query("DELETE FROM migrations WHERE key = ?1 AND revision = ?2")
+            .bind(key)
+            .bind(int(expected)),
+        (None, None) => return Err(Unwritten::Conflict),
+    };
+    if written.execute(&mut *tx).await?.rows_affected() != 1 {
+        return Err(Unwritten::Conflict);
+    }
+
+    if json.document.is_none() {
+        sqlx::query("DELETE FROM tenants WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
+    } else if !event.rows.is_empty() {
+        // SQLite takes the rows out of the event's JSON itself: one statement for any number.
+        if event.rows.iter().any(|(_, row)| row.is_none()) {
+            sqlx::query(
+                "DELETE FROM tenants WHERE migration = ?1 AND tenant IN
+                 (SELECT value ->> 0 FROM json_each(?2) WHERE value ->> 1 IS NULL)",
+            )
+            .bind(key)
+            .bind(&json.rows)
+            .execute(&mut *tx)
+            .await?;
+        }
+        sqlx::query(
+            "INSERT INTO tenants SELECT ?1, value ->> 0, value -> 1 FROM json_each(?2)
+             WHERE value ->> 1 IS NOT NULL ON CONFLICT DO UPDATE SET row = excluded.row",
+        )
+        .bind(key)
+        .bind(&json.rows)
+        .execute(&mut *tx)
+        .await?;
+    }
+
+    sqlx::query("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
+        .bind(revision)
+        .bind(key)
+        .bind(int(event.at_ms))
+        .bind(&event.actor)
+        .bind(&event.reason)
+        .bind(&event.request_id)
+        .bind(&event.change)
+        .bind(&json.summary)
+        .bind(&json.document)
+        .bind(&json.rows)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+impl SqliteStore {
+    /// Gives the writer back, or a new one the next time: SQLite ends a transaction by itself when
+    /// the disk is full or fails, and a connection that believes to be in one is of no more use.
+    async fn finish(
+        &self,
+        writer: PoolConnection<Sqlite>,
+        result: Result<(), Unwritten>,
+    ) -> Result<(), Error> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(Unwritten::Conflict) => Err(Error::Conflict),
+            Err(Unwritten::Failed(error)) => {
+                // What went wrong is told already, by `error`.
+                drop(writer.close().await);
+                Err(self.failed(&error))
+            }
+        }
+    }
+
+    fn failed(&self, error: &sqlx::Error) -> Error {
+        failure::Failure::of(error).into_error(&self.path)
+    }
+}

@@ -1,0 +1,8 @@
+//! The one integration binary: one module per capability.
+// Tests read as stories; a panic is a failure, and nothing of this is an API.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+#[cfg(feature = "sqlite")]
+mod crash;
+mod store;
+mod support;

@@ -1,0 +1,334 @@
+//! What every store promises. A backend passes the suite by naming a [`Place`].
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cutover::{
+    domain::{Change, Event},
+    store::{Error, HistoryQuery, InstanceRecord, Store},
+};
+use cutover_client::routing::Rung;
+use tokio::sync::Barrier;
+
+use crate::support::{commit, create, describe, key, make, pin, plain, replay, tenant};
+
+/// Somewhere that is empty at first, and can be opened again and again, by several at once.
+#[async_trait]
+pub trait Place: Send + Sync {
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+/// One test for each promise.
+macro_rules! suite {
+    ($fresh:expr) => {
+        $crate::store::suite!($fresh;
+            an_empty_store_is_at_revision_0, what_is_created_is_read_back, a_change_needs_the_revision_it_was_made_from,
+            a_revision_is_claimed_once, five_writers_race_and_one_wins_each_round, changes_come_in_pages,
+            history_is_found_by_key_and_request, a_request_is_made_once, instances_are_kept,
+            a_deleted_migration_is_gone_with_its_rows, ten_thousand_rows_in_a_second,
+            replaying_all_events_gives_the_live_state, reopened_it_is_the_same,
+            a_snapshot_is_of_one_revision);
+    };
+    ($fresh:expr; $($story:ident),*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $story() {
+            $crate::store::$story(&$fresh).await;
+        }
+    )*};
+}
+pub(crate) use suite;
+
+async fn all_changes(store: &dyn Store) -> Vec<Event> {
+    store.changes(0, u32::MAX).await.unwrap()
+}
+
+pub async fn an_empty_store_is_at_revision_0(place: &impl Place) {
+    let store = place.open().await;
+    store.ping().await.unwrap();
+    let state = store.snapshot().await.unwrap();
+    assert_eq!(state.revision, 0);
+    assert!(!state.history_id.is_empty());
+    assert!(state.migrations.is_empty() && state.instances.is_empty());
+    assert!(all_changes(&*store).await.is_empty());
+    assert!(store.history(&HistoryQuery { limit: 10, ..Default::default() }).await.unwrap().is_empty());
+}
+
+pub async fn what_is_created_is_read_back(place: &impl Place) {
+    let store = place.open().await;
+    let created = make(&*store, &key("orders"), &create()).await;
+    let odd = ["acme", "\u{1f980} \"quoted\" \\ 'it''s'", "%_[]{}", "null", "1"];
+    let pinned = make(&*store, &key("orders"), &pin(odd.map(String::from), Rung::Mirrored)).await;
+    let state = store.snapshot().await.unwrap();
+    assert_eq!(state.revision, 2);
+    let [migration] = &state.migrations[..] else { panic!("one migration") };
+    assert_eq!(migration.revision, 2);
+    assert_eq!(Some(&*migration.document), pinned.document.as_ref());
+    assert_eq!(migration.tenants.len(), odd.len());
+    for name in odd {
+        assert_eq!(migration.tenants[&tenant(name)].pin, Some(Rung::Mirrored));
+    }
+    assert_eq!(all_changes(&*store).await, [created, pinned]);
+}
+
+pub async fn a_change_needs_the_revision_it_was_made_from(place: &impl Place) {
+    let store = place.open().await;
+    let orders = key("orders");
+    let twice = commit(None, &orders, &create(), 2);
+    make(&*store, &orders, &create()).await;
+    assert!(matches!(store.commit(&twice).await, Err(Error::Conflict)), "created twice");
+
+    let read = store.snapshot().await.unwrap().migrations[0].clone();
+    make(&*store, &orders, &describe("somebody else's")).await;
+    let late = commit(Some(&read), &orders, &describe("mine"), 3);
+    assert!(matches!(store.commit(&late).await, Err(Error::Conflict)), "made from an old revision");
+    let late = commit(Some(&read), &orders, &Change::Delete, 3);
+    assert!(matches!(store.commit(&late).await, Err(Error::Conflict)), "deleted from an old revision");
+    let mut stranger = commit(Some(&read), &orders, &describe("mine"), 3);
+    stranger.event.key = key("customers");
+    assert!(matches!(store.commit(&stranger).await, Err(Error::Conflict)), "there is no such migration");
+
+    let state = store.snapshot().await.unwrap();
+    assert_eq!((state.revision, state.migrations.len()), (2, 1));
+    assert_eq!(state.migrations[0].document.description, "somebody else's");
+    assert_eq!(all_changes(&*store).await.len(), 2);
+}
+
+pub async fn a_revision_is_claimed_once(place: &impl Place) {
+    let store = place.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    for revision in [0, 1, 3, u64::MAX] {
+        let other = commit(None, &key("customers"), &create(), revision);
+        assert!(matches!(store.commit(&other).await, Err(Error::Conflict)), "revision {revision}");
+    }
+    store.commit(&commit(None, &key("customers"), &create(), 2)).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().revision, 2);
+}
+
+pub async fn five_writers_race_and_one_wins_each_round(place: &impl Place) {
+    const WRITERS: usize = 5;
+    const ROUNDS: usize = 20;
+    let first = place.open().await;
+    let orders = key("orders");
+    make(&*first, &orders, &create()).await;
+
+    let barrier = Arc::new(Barrier::new(WRITERS));
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        // Two share a store, the others have one of their own, as other processes have.
+        let store = if writer < 2 { first.clone() } else { place.open().await };
+        let (barrier, orders) = (barrier.clone(), orders.clone());
+        writers.push(tokio::spawn(async move {
+            let mut won = Vec::new();
+            for round in 0..ROUNDS {
+                let state = store.snapshot().await.unwrap();
+                let change = describe(format!("round {round}, writer {writer}"));
+                let mine = commit(Some(&state.migrations[0]), &orders, &change, state.revision + 1);
+                barrier.wait().await;
+                match store.commit(&mine).await {
+                    Ok(()) => won.push(round),
+                    Err(Error::Conflict) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                barrier.wait().await;
+            }
+            won
+        }));
+    }
+    let mut won = Vec::new();
+    for writer in writers {
+        won.extend(writer.await.unwrap());
+    }
+    won.sort_unstable();
+    assert_eq!(won, (0..ROUNDS).collect::<Vec<_>>(), "one winner each round");
+
+    let events = all_changes(&*first).await;
+    let revisions: Vec<_> = events.iter().map(|event| event.revision).collect();
+    assert_eq!(revisions, (1..=ROUNDS as u64 + 1).collect::<Vec<_>>(), "no holes");
+    assert_eq!(replay(&events), plain(&first.snapshot().await.unwrap().migrations));
+}
+
+pub async fn changes_come_in_pages(place: &impl Place) {
+    let store = place.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    for n in 2..=7 {
+        make(&*store, &key("orders"), &describe(format!("change {n}"))).await;
+    }
+    let mut since = 0;
+    let mut pages = Vec::new();
+    loop {
+        let page = store.changes(since, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        since = last.revision;
+        pages.push(page.len());
+    }
+    assert_eq!((pages, since), (vec![3, 3, 1], 7));
+    assert!(store.changes(100, 3).await.unwrap().is_empty());
+    assert!(store.changes(u64::MAX, 3).await.unwrap().is_empty());
+}
+
+pub async fn history_is_found_by_key_and_request(place: &impl Place) {
+    let store = place.open().await;
+    let (orders, customers) = (key("orders"), key("customers"));
+    make(&*store, &orders, &create()).await;
+    make(&*store, &customers, &create()).await;
+    let read = store.snapshot().await.unwrap();
+    let read = read.migrations.iter().find(|m| *m.key() == orders).unwrap();
+    let mut asked = commit(Some(read), &orders, &pin(["acme".to_owned()], Rung::Dual), 3);
+    asked.event.request_id = "r-1".to_owned();
+    store.commit(&asked).await.unwrap();
+    make(&*store, &orders, &describe("later")).await;
+
+    let found = async |query: HistoryQuery| -> Vec<u64> {
+        let events = store.history(&query).await.unwrap();
+        assert!(events.iter().all(|event| event.rows.is_empty()), "history is without rows");
+        events.iter().map(|event| event.revision).collect()
+    };
+    let all = || HistoryQuery { limit: 100, ..Default::default() };
+    assert_eq!(found(all()).await, [4, 3, 2, 1]);
+    assert_eq!(found(HistoryQuery { key: Some(orders.clone()), ..all() }).await, [4, 3, 1]);
+    assert_eq!(found(HistoryQuery { key: Some(orders), before: Some(4), limit: 1, ..all() }).await, [3]);
+    assert_eq!(found(HistoryQuery { before: Some(1), ..all() }).await, [0_u64; 0]);
+    assert_eq!(found(HistoryQuery { request_id: Some("r-1".into()), ..all() }).await, [3]);
+    let both = HistoryQuery { request_id: Some("r-1".into()), key: Some(customers), ..all() };
+    assert_eq!(found(both).await, [0_u64; 0]);
+    assert_eq!(found(HistoryQuery { request_id: Some("r-2".into()), ..all() }).await, [0_u64; 0]);
+    assert_eq!(found(HistoryQuery { request_id: Some(String::new()), ..all() }).await, [0_u64; 0]);
+    assert_eq!(found(HistoryQuery { limit: 0, ..all() }).await, [0_u64; 0]);
+}
+
+pub async fn a_request_is_made_once(place: &impl Place) {
+    let store = place.open().await;
+    let mut asked = commit(None, &key("orders"), &create(), 1);
+    asked.event.request_id = "r-1".to_owned();
+    store.commit(&asked).await.unwrap();
+    let mut again = commit(None, &key("customers"), &create(), 2);
+    again.event.request_id = "r-1".to_owned();
+    assert!(matches!(store.commit(&again).await, Err(Error::Conflict)), "find the first answer instead");
+    again.event.request_id = "r-2".to_owned();
+    store.commit(&again).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().revision, 2);
+}
+
+pub async fn instances_are_kept(place: &impl Place) {
+    let store = place.open().await;
+    let instance = |id: &str, writer_slot| InstanceRecord {
+        instance_id: id.to_owned(),
+        service: "orders-api".to_owned(),
+        sdk: "rust/0.1".to_owned(),
+        worker: false,
+        writer_slot,
+        tenant_fingerprint: String::new(),
+    };
+    let (a, b, c) = (instance("a", 0), instance("b", 1), instance("c", 4095));
+    store.keep_instances(&[b.clone(), a.clone()], &[]).await.unwrap();
+    let b = InstanceRecord { worker: true, ..b };
+    store.keep_instances(&[c.clone(), b.clone()], &["a".to_owned(), "never seen".to_owned()]).await.unwrap();
+    store.keep_instances(&[], &[]).await.unwrap();
+    assert_eq!(place.open().await.snapshot().await.unwrap().instances, [b, c]);
+    assert_eq!(store.snapshot().await.unwrap().revision, 0, "they are no change of a migration");
+}
+
+pub async fn a_deleted_migration_is_gone_with_its_rows(place: &impl Place) {
+    let store = place.open().await;
+    let orders = key("orders");
+    // Pinned to where it stands: a row, and a migration that never started.
+    make(&*store, &orders, &create()).await;
+    make(&*store, &orders, &pin(["acme".to_owned()], Rung::SourceOnly)).await;
+    make(&*store, &key("customers"), &create()).await;
+    assert_eq!(store.snapshot().await.unwrap().migrations.len(), 2);
+    let deleted = make(&*store, &orders, &Change::Delete).await;
+    assert_eq!(deleted.document, None);
+    let state = store.snapshot().await.unwrap();
+    assert_eq!(state.migrations.len(), 1);
+    assert_eq!(state.revision, 4);
+    make(&*store, &orders, &create()).await;
+    let state = store.snapshot().await.unwrap();
+    let again = state.migrations.iter().find(|migration| *migration.key() == orders).unwrap();
+    assert!(again.tenants.is_empty(), "the name's next migration has none of the old rows");
+    assert_eq!(replay(&all_changes(&*store).await), plain(&state.migrations));
+}
+
+pub async fn ten_thousand_rows_in_a_second(place: &impl Place) {
+    let store = place.open().await;
+    let orders = key("orders");
+    make(&*store, &orders, &create()).await;
+    let mut fastest = std::time::Duration::MAX;
+    // Whatever else this machine does at the moment counts, too: the fastest of three.
+    for rung in [Rung::Mirrored, Rung::Dual, Rung::SourceOnly] {
+        let read = store.snapshot().await.unwrap();
+        let tenants = (0..10_000).map(|n| format!("tenant-{n}"));
+        let pins = commit(Some(&read.migrations[0]), &orders, &pin(tenants, rung), read.revision + 1);
+        assert_eq!(pins.event.rows.len(), 10_000);
+        let start = std::time::Instant::now();
+        store.commit(&pins).await.unwrap();
+        fastest = fastest.min(start.elapsed());
+    }
+    assert!(fastest.as_millis() < 1000, "10,000 rows took {fastest:?}");
+    let state = store.snapshot().await.unwrap();
+    assert_eq!(state.migrations[0].tenants.len(), 10_000);
+    assert_eq!(replay(&all_changes(&*store).await), plain(&state.migrations));
+}
+
+pub async fn replaying_all_events_gives_the_live_state(place: &impl Place) {
+    let store = place.open().await;
+    let ask = cutover::domain::Ask { wait: true, overrides: Vec::new() };
+    for (name, change) in [
+        ("orders", create()),
+        ("orders", pin(["a", "b", "c"].map(String::from), Rung::Mirrored)),
+        ("customers", create()),
+        ("customers", pin(["a"].map(String::from), Rung::Dual)),
+        ("orders", pin(["b"].map(String::from), Rung::TargetFirst)),
+        ("customers", pin(["b"].map(String::from), Rung::SourceOnly)),
+        ("customers", Change::ClearPin { tenant: tenant("b"), ask: ask.clone() }),
+        ("orders", Change::ClearPin { tenant: tenant("c"), ask: ask.clone() }),
+        ("orders", Change::Step),
+        ("orders", Change::ClearPin { tenant: tenant("a"), ask }),
+        ("orders", Change::Rollback { tenant: None }),
+        ("carts", create()),
+        ("carts", Change::Delete),
+        ("orders", Change::Acknowledge),
+    ] {
+        make(&*store, &key(name), &change).await;
+    }
+    let events = all_changes(&*store).await;
+    assert_eq!(events.len(), 14);
+    assert!(events.iter().any(|event| event.rows.iter().any(|(_, row)| row.is_none())), "a row was removed");
+    assert_eq!(replay(&events), plain(&store.snapshot().await.unwrap().migrations));
+}
+
+pub async fn reopened_it_is_the_same(place: &impl Place) {
+    let store = place.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    make(&*store, &key("orders"), &pin(["acme".to_owned()], Rung::Mirrored)).await;
+    let before = store.snapshot().await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    let after = store.snapshot().await.unwrap();
+    assert_eq!((after.revision, &after.history_id), (before.revision, &before.history_id));
+    assert_eq!(plain(&after.migrations), plain(&before.migrations));
+    make(&*store, &key("orders"), &describe("goes on")).await;
+    assert_eq!(store.snapshot().await.unwrap().revision, 3);
+}
+
+pub async fn a_snapshot_is_of_one_revision(place: &impl Place) {
+    let store = place.open().await;
+    let (orders, writer) = (key("orders"), place.open().await);
+    make(&*store, &orders, &create()).await;
+    let writing = tokio::spawn(async move {
+        for n in 0..100 {
+            make(&*writer, &key("orders"), &pin([format!("tenant-{n}")], Rung::Mirrored)).await;
+        }
+    });
+    while !writing.is_finished() {
+        let state = store.snapshot().await.unwrap();
+        let migration = &state.migrations[0];
+        // One row a revision: neither the counter nor the rows run ahead of the document.
+        assert_eq!(migration.revision, state.revision);
+        assert_eq!(migration.tenants.len() as u64 + 1, state.revision);
+        assert_eq!(migration.document.pins + 1, state.revision);
+    }
+    writing.await.unwrap();
+}
