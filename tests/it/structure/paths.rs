@@ -119,7 +119,7 @@ pub(super) fn named(module: &[&str], source: &str) -> Vec<String> {
                     i += 2;
                 }
                 named.push(match aliases.get(&path[0]) {
-                    Some(whole) => [&[whole.clone()], &path[1..]].concat().join("::"),
+                    Some(whole) => [std::slice::from_ref(whole), &path[1..]].concat().join("::"),
                     None => absolute(&module, &path).join("::"),
                 });
             }
