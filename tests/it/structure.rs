@@ -1,0 +1,238 @@
+//! The shape of the repository: who may name whom, how long a file may be, where a file may lie.
+//! docs/ARCHITECTURE.md draws the layers; this is what keeps them.
+
+mod paths;
+mod selftest;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A layer is `src/<name>.rs` and everything in `src/<name>/`.
+struct Layer {
+    name: &'static str,
+    /// Layers that it may name, beside itself.
+    may: &'static [&'static str],
+    /// Paths that it must not name.
+    never: &'static [&'static str],
+}
+
+const LAYERS: &[Layer] = &[
+    Layer { name: "main", may: &["cli"], never: &[] },
+    Layer { name: "lib", may: &[], never: &[] },
+    Layer { name: "cli", may: &["server", "jobs", "demo", "bench", "config"], never: &["sqlx"] },
+    Layer {
+        name: "server",
+        may: &["config", "grpc", "http", "service", "telemetry", "store", "domain"],
+        never: &[],
+    },
+    Layer { name: "config", may: &[], never: &["tonic", "axum", "sqlx"] },
+    // The batch side and the demo are clients: they see the controller over the wire.
+    Layer { name: "jobs", may: &["config"], never: &[] },
+    Layer { name: "demo", may: &["server", "config", "jobs"], never: &[] },
+    Layer { name: "bench", may: &["server", "config", "service", "telemetry"], never: &[] },
+    Layer { name: "grpc", may: &["service", "telemetry", "domain"], never: &["axum", "sqlx"] },
+    Layer { name: "http", may: &["service", "telemetry"], never: &["tonic", "sqlx"] },
+    Layer {
+        name: "service",
+        may: &["store", "telemetry", "domain"],
+        never: &["crate::store::sqlite", "axum", "sqlx"],
+    },
+    Layer { name: "telemetry", may: &["domain"], never: &["tonic", "axum", "sqlx"] },
+    Layer { name: "store", may: &["domain"], never: &["tonic", "axum", "cutover_proto"] },
+    Layer { name: "domain", may: &[], never: IMPURE },
+];
+
+/// What pure code must not name. `now` is an argument.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "tonic",
+    "prost",
+    "axum",
+    "sqlx",
+    "serde_json",
+    "cutover_proto",
+    "rand",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+];
+
+const LINES_MAX: usize = 400;
+const VAGUE_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "types", "manager", "mod"];
+
+/// A file's path from the repository's root, with `/`, and its text.
+type File = (String, String);
+
+#[test]
+fn layers_name_only_what_they_may() {
+    assert_none(files(&["src", "clients/rust/src"]).iter().flat_map(layer_violations));
+}
+
+#[test]
+fn changes_are_committed_through_one_door() {
+    assert_none(files(&["src"]).iter().filter_map(door_violation));
+}
+
+#[test]
+fn files_are_short_and_well_named() {
+    assert_none(files(&["src", "proto", "clients", "tests"]).iter().flat_map(file_violations));
+}
+
+#[test]
+fn every_file_is_declared() {
+    let declared = [
+        ("src", &["src/lib.rs", "src/main.rs"][..]),
+        ("clients/rust/src", &["clients/rust/src/lib.rs"]),
+        ("tests/it", &["tests/it/main.rs"]),
+    ];
+    assert_none(declared.iter().flat_map(|(folder, roots)| undeclared(&files(&[*folder]), roots)));
+}
+
+#[test]
+fn the_repository_stands_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_none(read_all(root, root, &|_| true).iter().filter_map(outside_violation));
+}
+
+/// Everything that one file names and must not.
+fn layer_violations((path, text): &File) -> Vec<String> {
+    let Some((module, in_client)) = module_of(path) else { return Vec::new() };
+    let named = paths::named(&module, text);
+    let within = |path: &str, prefix: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let mut violations = BTreeSet::new();
+    let mut never = |banned: &[&str], unless: &[&str]| {
+        for named in &named {
+            let is_banned = banned.iter().any(|banned| within(named, banned));
+            if is_banned && !unless.iter().any(|fine| within(named, fine)) {
+                violations.insert(format!("{path} names {named}"));
+            }
+        }
+    };
+    if in_client {
+        if module.first() == Some(&"routing") {
+            never(IMPURE, &[]);
+            never(&["crate"], &["crate::routing"]);
+        }
+        return violations.into_iter().collect();
+    }
+    let name = match (path.as_str(), module.first()) {
+        ("src/main.rs", _) => "main",
+        (_, None) => "lib",
+        (_, Some(first)) => first,
+    };
+    let Some(layer) = LAYERS.iter().find(|layer| layer.name == name) else {
+        return vec![format!("{path} is of no known layer: give {name} a place in LAYERS")];
+    };
+    never(layer.never, &[]);
+    if matches!(name, "domain" | "store") {
+        never(&["cutover_client"], &["cutover_client::routing"]);
+    }
+    let own = format!("crate::{name}");
+    let may: Vec<String> = layer.may.iter().map(|name| format!("crate::{name}")).collect();
+    let fine: Vec<&str> = may.iter().map(String::as_str).chain([own.as_str()]).collect();
+    if name != "lib" {
+        never(&["crate"], &fine);
+    }
+    violations.into_iter().collect()
+}
+
+/// `src/a/b.rs` is `[a, b]`. And: is it the client's?
+fn module_of(path: &str) -> Option<(Vec<&str>, bool)> {
+    let (inside, in_client) = match path.strip_prefix("clients/rust/src/") {
+        Some(inside) => (inside, true),
+        None => (path.strip_prefix("src/")?, false),
+    };
+    let names = inside.strip_suffix(".rs")?.split('/').filter(|name| !matches!(*name, "lib" | "main"));
+    Some((names.collect(), in_client))
+}
+
+/// Only `service/operate` calls a store's `commit`, which is the one that takes an argument.
+fn door_violation((path, text): &File) -> Option<String> {
+    let tokens = paths::tokens(text);
+    let calls = tokens.windows(4).any(|four| four[..3] == [".", "commit", "("] && four[3] != ")");
+    let may = ["src/service/operate", "src/store"].iter().any(|door| path.starts_with(door));
+    (calls && !may).then(|| format!("{path} commits past service/operate"))
+}
+
+fn file_violations((path, text): &File) -> Vec<String> {
+    let mut violations = Vec::new();
+    let lines = text.lines().count();
+    if lines > LINES_MAX {
+        violations.push(format!("{path} has {lines} lines: {LINES_MAX} is the most"));
+    }
+    let stem = path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).unwrap_or_default();
+    if VAGUE_NAMES.contains(&stem) {
+        violations.push(format!("{path}: name it by what it is about"));
+    }
+    violations
+}
+
+/// Files that no `mod` leads to from the roots: they would never be compiled.
+fn undeclared(files: &[File], roots: &[&str]) -> Vec<String> {
+    let mut reached: BTreeSet<String> = roots.iter().map(|root| (*root).to_owned()).collect();
+    let mut ahead: Vec<String> = reached.iter().cloned().collect();
+    while let Some(path) = ahead.pop() {
+        let Some((_, text)) = files.iter().find(|(known, _)| *known == path) else { continue };
+        let folder = match roots.contains(&path.as_str()) {
+            true => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+            false => path.trim_end_matches(".rs"),
+        };
+        for three in paths::tokens(text).windows(3).filter(|three| three[0] == "mod" && three[2] == ";") {
+            let child = format!("{folder}/{}.rs", three[1]);
+            if reached.insert(child.clone()) {
+                ahead.push(child);
+            }
+        }
+    }
+    let lost = files.iter().filter(|(path, _)| !reached.contains(path));
+    lost.map(|(path, _)| format!("{path} is declared nowhere")).collect()
+}
+
+/// Nothing may point to a folder beside the repository.
+fn outside_violation((path, text): &File) -> Option<String> {
+    let outside = ["..", "shared"].join("/");
+    text.contains(&outside).then(|| format!("{path} points outside the repository"))
+}
+
+/// The Rust files under these folders of the repository.
+fn files(folders: &[&str]) -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_rust = |path: &Path| path.extension().is_some_and(|extension| extension == "rs");
+    folders.iter().flat_map(|folder| read_all(root, &root.join(folder), &is_rust)).collect()
+}
+
+fn read_all(root: &Path, folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<File> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).expect("the repository can be read");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_symlink() || matches!(name.as_ref(), ".git" | "target" | "node_modules") {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(read_all(root, &path, wanted));
+        } else if wanted(&path)
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            let path = path.strip_prefix(root).expect("it lies under the root");
+            found.push((path.to_string_lossy().replace('\\', "/"), text));
+        }
+    }
+    found
+}
+
+fn assert_none(violations: impl Iterator<Item = String>) {
+    let violations: Vec<String> = violations.collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
