@@ -1,5 +1,6 @@
 //! Cutover: the controller of live data-store migrations.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod grpc;

@@ -1,1 +1,30 @@
-fn main() {}
+//! The `cutover` binary: parse, log, dispatch.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cutover::cli::Cli;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // 2 means "tripped" here, so a wrong command line is a plain failure.
+            let code = if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _ = error.print();
+            return code;
+        }
+    };
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(level).with_ansi(ansi).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return cutover::cli::fail(&anyhow::Error::from(error).context("can't start")),
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(code) => code,
+        Err(error) => cutover::cli::fail(&error),
+    }
+}

@@ -1,0 +1,233 @@
+//! Verbs that look.
+
+use std::process::ExitCode;
+
+use cutover_client::wire::{reason_from_wire, rung_from_wire, stage_from_wire};
+use cutover_proto::v1;
+use serde_json::json;
+
+use super::{
+    Global,
+    connect::{answer, failure},
+    out, render,
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Where one tenant goes now
+    Decide {
+        /// The migration
+        key: String,
+        /// The tenant
+        tenant: String,
+    },
+    /// Why a tenant stands where it stands, and what it waits for
+    Explain {
+        /// The migration
+        key: String,
+        /// The tenant
+        tenant: String,
+    },
+    /// How a migration is doing
+    Status {
+        /// The migration
+        key: String,
+        /// Go on watching
+        #[arg(short, long)]
+        watch: bool,
+    },
+    /// What happened, newest first
+    History {
+        /// The migration; all without
+        key: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// The pinned tenants
+    Pins {
+        /// The migration
+        key: String,
+    },
+    /// The instances and what each has acknowledged
+    Instances {
+        /// Say who has settled the newest step of this migration
+        key: Option<String>,
+    },
+    /// Assert that an instance is dead; evicting a live one loses writes
+    Evict {
+        /// Its id
+        instance: String,
+        /// How you know; required
+        #[arg(long)]
+        reason: String,
+        /// Who
+        #[arg(long, default_value = "operator:unknown")]
+        actor: String,
+    },
+}
+
+impl Verb {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Decide { key, tenant } => decide(global, key, tenant).await?,
+            Self::Status { key, watch: true } => watch(global, key).await?,
+            Self::Status { key, watch: false } => {
+                let status = answer(global.admin().await?.get_status(v1::GetStatusRequest { key })).await?;
+                show_status(global, &status);
+            }
+            Self::Explain { key, tenant } => {
+                let request = v1::ExplainRequest { key, tenant };
+                let explained = answer(global.admin().await?.explain(request)).await?;
+                if global.json {
+                    out::json(&render::explain_json(&explained));
+                } else {
+                    let rung = render::rung(explained.rung);
+                    out::line(&format!(
+                        "tenant {} of {} is at {rung}",
+                        explained.tenant, explained.migration
+                    ));
+                    explained.story.iter().for_each(|line| out::line(&format!("  {line}")));
+                }
+            }
+            Self::History { key, limit } => {
+                let request = v1::ListHistoryRequest {
+                    key: key.unwrap_or_default(),
+                    before: 0,
+                    page_size: limit.clamp(1, 1000),
+                };
+                for event in answer(global.admin().await?.list_history(request)).await?.events {
+                    if global.json {
+                        out::json(&render::event_json(&event));
+                    } else {
+                        out::line(&render::event_line(&event));
+                    }
+                }
+            }
+            Self::Pins { key } => pins(global, key).await?,
+            Self::Instances { key } => {
+                let request = v1::ListInstancesRequest { key: key.unwrap_or_default() };
+                let listed = answer(global.admin().await?.list_instances(request)).await?;
+                for instance in &listed.instances {
+                    if global.json {
+                        out::json(&render::instance_json(instance));
+                    } else {
+                        out::line(&render::instance_line(instance));
+                    }
+                }
+                if listed.instances.is_empty() && !global.json {
+                    out::line("no instances: services register when they start with the SDK");
+                }
+            }
+            Self::Evict { instance, reason, actor } => {
+                let request = v1::EvictInstanceRequest { instance_id: instance.clone(), actor, reason };
+                answer(global.admin().await?.evict_instance(request)).await?;
+                if global.json {
+                    out::json(&json!({ "evicted": instance }));
+                } else {
+                    out::line(&format!("evicted {instance}"));
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn decide(global: &Global, migration: String, tenant: String) -> anyhow::Result<()> {
+    let request = v1::DecideRequest { migration: migration.clone(), tenant: tenant.clone() };
+    let decided = answer(global.routing().await?.decide(request)).await?;
+    let (stage, rung) = (stage_from_wire(decided.stage)?, rung_from_wire(decided.rung)?);
+    let (reason, revision) = (reason_from_wire(decided.reason)?, decided.revision);
+    if global.json {
+        out::json(&json!({
+            "migration": migration, "tenant": tenant, "stage": stage.name(), "rung": rung.name(),
+            "revision": revision, "reason": reason.name(), "valid_for_ms": decided.valid_for_ms,
+        }));
+    } else {
+        out::line(&format!("{stage} (rung {rung}, by {reason}, revision {revision})"));
+    }
+    Ok(())
+}
+
+async fn pins(global: &Global, key: String) -> anyhow::Result<()> {
+    let mut admin = global.admin().await?;
+    let mut after = String::new();
+    loop {
+        let request = v1::ListPinsRequest { key: key.clone(), page_size: 0, after };
+        let page = answer(admin.list_pins(request)).await?;
+        for pin in &page.pins {
+            let (to, at) = (render::rung(pin.rung), render::rung(pin.at));
+            if global.json {
+                out::json(&json!({ "tenant": pin.tenant, "rung": to, "at": at }));
+            } else if to == at {
+                out::line(&format!("{}  {to}", pin.tenant));
+            } else {
+                out::line(&format!("{}  {to} (now at {at})", pin.tenant));
+            }
+        }
+        if page.next.is_empty() {
+            return Ok(());
+        }
+        after = page.next;
+    }
+}
+
+fn show_status(global: &Global, status: &v1::Status) {
+    if global.json {
+        out::json(&render::status_json(status));
+    } else {
+        render::status_page(status).iter().for_each(|line| out::line(line));
+    }
+}
+
+/// Redraws in place on a terminal; prints each status else. Goes on when the controller is back.
+async fn watch(global: &Global, key: String) -> anyhow::Result<()> {
+    let terminal = console::Term::stdout();
+    let live = terminal.is_term() && !global.json;
+    let mut drawn = 0;
+    let mut ever = false;
+    loop {
+        let lost = match watch_once(global, &key, &terminal, live, &mut drawn, &mut ever).await {
+            Err(error) if !ever => return Err(error),
+            Err(error) => format!("{error:#}"),
+            Ok(()) => "the controller stopped".to_owned(),
+        };
+        if live {
+            terminal.clear_last_lines(drawn)?;
+            terminal.write_line(&format!("{lost}; trying again every second (Ctrl-C ends)"))?;
+            drawn = 1;
+        } else {
+            out::error(&lost);
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+async fn watch_once(
+    global: &Global,
+    key: &str,
+    terminal: &console::Term,
+    live: bool,
+    drawn: &mut usize,
+    ever: &mut bool,
+) -> anyhow::Result<()> {
+    let mut admin = global.admin().await?;
+    let request = v1::GetStatusRequest { key: key.to_owned() };
+    let mut statuses = admin.watch_status(request).await.map_err(|status| failure(&status))?.into_inner();
+    while let Some(status) = statuses.message().await.map_err(|status| failure(&status))? {
+        *ever = true;
+        if !live {
+            show_status(global, &status);
+            continue;
+        }
+        let (height, width) = terminal.size();
+        let page = render::status_page(&status);
+        terminal.clear_last_lines(*drawn)?;
+        *drawn = 0;
+        for line in page.iter().take(usize::from(height).saturating_sub(1)) {
+            terminal.write_line(&console::truncate_str(line, width.into(), "…"))?;
+            *drawn += 1;
+        }
+    }
+    Ok(())
+}

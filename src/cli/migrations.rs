@@ -1,0 +1,127 @@
+//! Beginning and end of migrations.
+
+use std::{process::ExitCode, time::Duration};
+
+use cutover_proto::v1;
+
+use super::{Change, Global, connect::answer, out, render};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Create a migration, everybody at source-only
+    Create(Create),
+    /// List all migrations
+    List,
+    /// Show one migration
+    Show {
+        /// Its key
+        key: String,
+    },
+    /// Delete a migration that is finished or never started
+    Delete {
+        /// Its key
+        key: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// End a migration that is target-only for everybody
+    Finish {
+        /// Its key
+        key: String,
+        /// The key again: this can't be taken back
+        #[arg(long, value_name = "KEY")]
+        confirm: String,
+        /// Gate to pass without evidence (soak); wants --reason
+        #[arg(long = "override", value_name = "GATE")]
+        overrides: Vec<String>,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// Its key: a-z, 0-9, '.', '_', '-'
+    key: String,
+    /// The source store, for people
+    #[arg(long)]
+    source: String,
+    /// The target store, for people
+    #[arg(long)]
+    target: String,
+    /// What tenants are hashed with [default: the key]
+    #[arg(long, default_value = "")]
+    salt: String,
+    /// For people
+    #[arg(long, default_value = "")]
+    description: String,
+    /// What reads promise: acknowledged or linearizable
+    #[arg(long, default_value = "acknowledged")]
+    level: cutover_client::routing::Level,
+    /// A service that must have a live instance before anybody moves; may be repeated
+    #[arg(long = "required-service", value_name = "SERVICE")]
+    required_services: Vec<String>,
+    /// Least time at target-first before target-only, like 30s or 2h
+    #[arg(long, default_value = "0s")]
+    soak: humantime::Duration,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Verb {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let mut admin = global.admin().await?;
+        match self {
+            Self::Create(create) => {
+                let soak: Duration = create.soak.into();
+                let policy = v1::Policy {
+                    level: v1::Level::from(create.level).into(),
+                    required_services: create.required_services,
+                    soak_ms: soak.as_millis() as u64,
+                    ..v1::Policy::default()
+                };
+                let request = v1::CreateMigrationRequest {
+                    mutation: Some(create.change.to_wire()),
+                    key: create.key,
+                    salt: create.salt,
+                    source: create.source,
+                    target: create.target,
+                    description: create.description,
+                    policy: Some(policy),
+                };
+                render::changed(global, &answer(admin.create_migration(request)).await?);
+            }
+            Self::List => {
+                let listed = answer(admin.list_migrations(v1::ListMigrationsRequest {})).await?;
+                for migration in &listed.migrations {
+                    if global.json {
+                        out::json(&render::migration_json(migration));
+                    } else {
+                        out::line(&render::migration_line(migration));
+                    }
+                }
+                if listed.migrations.is_empty() && !global.json {
+                    out::line("no migrations yet: cutover create KEY --source TEXT --target TEXT");
+                }
+            }
+            Self::Show { key } => {
+                let migration = answer(admin.get_migration(v1::GetMigrationRequest { key })).await?;
+                if global.json {
+                    out::json(&render::migration_json(&migration));
+                } else {
+                    render::migration_page(&migration).iter().for_each(|line| out::line(line));
+                }
+            }
+            Self::Delete { key, change } => {
+                let request = v1::DeleteMigrationRequest { mutation: Some(change.to_wire()), key };
+                render::changed(global, &answer(admin.delete_migration(request)).await?);
+            }
+            Self::Finish { key, confirm, overrides, change } => {
+                let mutation = Some(change.to_wire());
+                let request = v1::FinishRequest { mutation, key, confirm, override_gates: overrides };
+                render::changed(global, &answer(admin.finish(request)).await?);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

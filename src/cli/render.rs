@@ -1,0 +1,173 @@
+//! What people and scripts read. Pure: messages in, lines or JSON out.
+
+mod status;
+
+use cutover_client::wire::rung_from_wire;
+use cutover_proto::v1;
+use serde_json::{Value, json};
+
+use super::{Global, out, percent};
+pub(super) use status::{status_json, status_page};
+
+/// A rung's name; `-` for none.
+pub(super) fn rung(wire: i32) -> &'static str {
+    rung_from_wire(wire).map_or("-", |rung| rung.name())
+}
+
+fn state(migration: &v1::Migration) -> &'static str {
+    match migration.state() {
+        v1::State::Unspecified => "unknown",
+        v1::State::Idle => "idle",
+        v1::State::Ramping => "ramping",
+        v1::State::Paused => "paused",
+        v1::State::Tripped => "tripped",
+        v1::State::Finished => "finished",
+    }
+}
+
+fn rollout_json(rollout: Option<&v1::Rollout>) -> Value {
+    let rollout = rollout.copied().unwrap_or_default();
+    json!({
+        "dual_ppm": rollout.dual_ppm, "mirrored_ppm": rollout.mirrored_ppm,
+        "target_first_ppm": rollout.target_first_ppm, "target_only_ppm": rollout.target_only_ppm,
+    })
+}
+
+fn rollout_text(rollout: Option<&v1::Rollout>) -> String {
+    let v1::Rollout { dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm } =
+        rollout.copied().unwrap_or_default();
+    format!(
+        "dual {} %, mirrored {} %, target-first {} %, target-only {} %",
+        percent::text(dual_ppm),
+        percent::text(mirrored_ppm),
+        percent::text(target_first_ppm),
+        percent::text(target_only_ppm)
+    )
+}
+
+pub(super) fn migration_json(migration: &v1::Migration) -> Value {
+    json!({
+        "key": migration.key, "salt": migration.salt, "revision": migration.revision, "state": state(migration),
+        "source": migration.source, "target": migration.target, "description": migration.description,
+        "rollout": rollout_json(migration.rollout.as_ref()), "goal": rollout_json(migration.goal.as_ref()),
+        "pins": migration.pins, "paused": migration.paused, "tenants_rolled_back": migration.tenants_rolled_back,
+        "ceiling": (migration.ceiling != 0).then(|| rung(migration.ceiling)),
+        "created_at_ms": migration.created_at_ms,
+    })
+}
+
+pub(super) fn migration_line(migration: &v1::Migration) -> String {
+    let rollout = rollout_text(migration.rollout.as_ref());
+    format!("{:<24} {:<9} {rollout}", migration.key, state(migration))
+}
+
+pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
+    let mut page = vec![
+        format!("{} is {} at revision {}", migration.key, state(migration), migration.revision),
+        format!("  {} -> {}", migration.source, migration.target),
+        format!("  now    {}", rollout_text(migration.rollout.as_ref())),
+    ];
+    if migration.goal != migration.rollout {
+        page.push(format!("  goal   {}", rollout_text(migration.goal.as_ref())));
+    }
+    page.push(format!("  pins   {}", migration.pins));
+    if migration.ceiling != 0 {
+        page.push(format!(
+            "  rolled back to {}: cutover ack {} --reason ..",
+            rung(migration.ceiling),
+            migration.key
+        ));
+    }
+    page.extend(migration.evidence.iter().rev().take(3).map(|pass| {
+        let how = if pass.clean { "clean" } else { "NOT clean" };
+        let scanned = pass.counts.map_or(0, |counts| counts.scanned);
+        format!(
+            "  pass   {} {how}, {scanned} scanned, begun with revision {} settled",
+            pass.job, pass.settled
+        )
+    }));
+    page
+}
+
+pub(super) fn waiting_line(waiting: &v1::Waiting) -> String {
+    let subject = format!("{} {}", waiting.whom, waiting.step);
+    format!("{}: [{}] {} ({})", subject.trim(), waiting.gate, waiting.message, waiting.action)
+}
+
+fn waiting_json(waiting: &v1::Waiting) -> Value {
+    json!({
+        "step": waiting.step, "whom": waiting.whom, "gate": waiting.gate,
+        "message": waiting.message, "action": waiting.action, "by_itself": waiting.by_itself,
+    })
+}
+
+/// What a change did.
+pub(super) fn changed(global: &Global, answer: &v1::MutationResponse) {
+    if global.json {
+        out::json(&json!({
+            "migration": answer.migration.as_ref().map(migration_json), "changes": answer.changes,
+            "waiting": answer.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
+            "dry_run": answer.dry_run, "repeated": answer.repeated,
+        }));
+        return;
+    }
+    let would = if answer.dry_run { "would: " } else { "" };
+    answer.changes.iter().for_each(|change| out::line(&format!("{would}{change}")));
+    if answer.changes.is_empty() {
+        out::line("nothing to do");
+    }
+    answer.waiting.iter().for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
+}
+
+pub(super) fn explain_json(explained: &v1::ExplainResponse) -> Value {
+    let optional = |wire: i32| (wire != 0).then(|| rung(wire));
+    json!({
+        "migration": explained.migration, "tenant": explained.tenant, "bucket": explained.bucket,
+        "rung": rung(explained.rung), "revision": explained.revision, "since": explained.since,
+        "rollout": rung(explained.rollout), "pin": optional(explained.pin), "ceiling": optional(explained.ceiling),
+        "floor": rung(explained.floor), "wanted": rung(explained.wanted), "story": explained.story,
+        "waiting": explained.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn event_json(event: &v1::HistoryEvent) -> Value {
+    json!({
+        "revision": event.revision, "migration": event.migration, "at_ms": event.at_ms, "actor": event.actor,
+        "reason": event.reason, "change": event.change, "summary": event.summary, "request_id": event.request_id,
+    })
+}
+
+pub(super) fn event_line(event: &v1::HistoryEvent) -> String {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(event.at_ms);
+    let at = humantime::format_rfc3339_seconds(at);
+    let reason = if event.reason.is_empty() { String::new() } else { format!(" because {}", event.reason) };
+    format!(
+        "{at}  r{:<5} {:<16} {}  by {}{reason}",
+        event.revision, event.migration, event.summary, event.actor
+    )
+}
+
+pub(super) fn instance_json(instance: &v1::Instance) -> Value {
+    json!({
+        "instance_id": instance.instance_id, "service": instance.service, "sdk": instance.sdk,
+        "worker": instance.kind() == v1::InstanceKind::Worker, "writer_slot": instance.writer_slot,
+        "lost": instance.lost, "settled": instance.settled, "silent_ms": instance.silent_ms,
+        "received_revision": instance.received_revision, "applied_revision": instance.applied_revision,
+    })
+}
+
+pub(super) fn instance_line(instance: &v1::Instance) -> String {
+    let how = match (instance.lost, instance.settled) {
+        (true, _) => "LOST",
+        (false, true) => "settled",
+        (false, false) => "behind",
+    };
+    format!(
+        "{:<28} {:<16} {how:<8} received r{} applied r{}, heard {} ms ago",
+        instance.instance_id,
+        instance.service,
+        instance.received_revision,
+        instance.applied_revision,
+        instance.silent_ms
+    )
+}

@@ -1,0 +1,263 @@
+//! Verbs that move tenants.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use cutover_client::routing::Rung;
+use cutover_proto::v1;
+
+use super::{
+    Change, Global,
+    connect::{answer, failure},
+    out, percent, render,
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Ask for shares; each is "at least at this stage"
+    Ramp(Ramp),
+    /// Pin one tenant to a stage
+    Pin {
+        /// The migration
+        key: String,
+        /// The tenant
+        tenant: String,
+        /// source-only, dual, mirrored, target-first or target-only
+        stage: Rung,
+        #[command(flatten)]
+        ask: Ask,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Let a tenant follow the rollout again
+    Unpin {
+        /// The migration
+        key: String,
+        /// The tenant
+        tenant: String,
+        #[command(flatten)]
+        ask: Ask,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// One stage back, at once and latched
+    Rollback {
+        /// The migration
+        key: String,
+        /// Only this tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Acknowledge a rollback; wants --reason
+    Ack {
+        /// The migration
+        key: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Stop going up
+    Pause {
+        /// The migration
+        key: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Go on
+    Resume {
+        /// The migration
+        key: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Pin the tenants of a file of lines TENANT,STAGE
+    ImportPins {
+        /// The migration
+        key: String,
+        /// The file; - for standard input
+        file: String,
+        /// Accept stages that must be waited for
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+/// How to go about what can't be done at once.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Ask {
+    /// Let the controller go on as soon as it can, and wait for it
+    #[arg(long)]
+    wait: bool,
+    /// With --wait: give up watching after so long (the controller goes on)
+    #[arg(long, default_value = "1h")]
+    timeout: humantime::Duration,
+    /// Gate to pass without evidence (services, full-pass, soak); wants --reason
+    #[arg(long = "override", value_name = "GATE")]
+    overrides: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Ramp {
+    /// The migration
+    key: String,
+    /// Share at least at dual, 0..100
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    dual: Option<u32>,
+    /// Share whose writes are acknowledged by both stores
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    mirrored: Option<u32>,
+    /// Share that reads the target first
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    target_first: Option<u32>,
+    /// Share that has left the source
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    target_only: Option<u32>,
+    #[command(flatten)]
+    ask: Ask,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Verb {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let mut admin = global.admin().await?;
+        let (waits, key, answered) = match self {
+            Self::Ramp(Ramp { key, dual, mirrored, target_first, target_only, ask, change }) => {
+                anyhow::ensure!(
+                    [dual, mirrored, target_first, target_only].iter().any(Option::is_some),
+                    "ramp to what? Give --dual, --mirrored, --target-first or --target-only PCT"
+                );
+                let request = v1::SetRolloutRequest {
+                    mutation: Some(change.to_wire()),
+                    key: key.clone(),
+                    dual_ppm: dual,
+                    mirrored_ppm: mirrored,
+                    target_first_ppm: target_first,
+                    target_only_ppm: target_only,
+                    wait: ask.wait,
+                    override_gates: ask.overrides.clone(),
+                };
+                (Some(ask), key, answer(admin.set_rollout(request)).await?)
+            }
+            Self::Pin { key, tenant, stage, ask, change } => {
+                let request = v1::SetPinRequest {
+                    mutation: Some(change.to_wire()),
+                    key: key.clone(),
+                    tenant,
+                    rung: v1::Rung::from(stage).into(),
+                    wait: ask.wait,
+                    override_gates: ask.overrides.clone(),
+                };
+                (Some(ask), key, answer(admin.set_pin(request)).await?)
+            }
+            Self::Unpin { key, tenant, ask, change } => {
+                let mutation = Some(change.to_wire());
+                let request = v1::ClearPinRequest { mutation, key: key.clone(), tenant, wait: ask.wait };
+                (Some(ask), key, answer(admin.clear_pin(request)).await?)
+            }
+            Self::Rollback { key, tenant, change } => {
+                let mutation = Some(change.to_wire());
+                let request =
+                    v1::RollbackRequest { mutation, key: key.clone(), tenant: tenant.unwrap_or_default() };
+                (None, key, answer(admin.rollback(request)).await?)
+            }
+            Self::Ack { key, change } => {
+                let request = v1::AcknowledgeRequest { mutation: Some(change.to_wire()), key: key.clone() };
+                (None, key, answer(admin.acknowledge(request)).await?)
+            }
+            Self::Pause { key, change } => {
+                let request = v1::PauseRequest { mutation: Some(change.to_wire()), key: key.clone() };
+                (None, key, answer(admin.pause(request)).await?)
+            }
+            Self::Resume { key, change } => {
+                let request = v1::ResumeRequest { mutation: Some(change.to_wire()), key: key.clone() };
+                (None, key, answer(admin.resume(request)).await?)
+            }
+            Self::ImportPins { key, file, wait, change } => {
+                let pins = read_pins(&file)?;
+                let head = v1::ImportPinsHead { mutation: Some(change.to_wire()), key, wait };
+                let first = v1::ImportPinsRequest { head: Some(head), pins: Vec::new() };
+                let rest: Vec<_> = pins
+                    .chunks(1000)
+                    .map(|pins| v1::ImportPinsRequest { head: None, pins: pins.to_vec() })
+                    .collect();
+                let messages = tokio_stream::iter(std::iter::once(first).chain(rest));
+                let done = admin.import_pins(messages).await.map_err(|status| failure(&status))?.into_inner();
+                if global.json {
+                    out::json(&serde_json::json!({ "imported": done.imported, "revision": done.revision }));
+                } else {
+                    out::line(&format!("imported {} pins, revision {}", done.imported, done.revision));
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        render::changed(global, &answered);
+        match waits {
+            Some(ask) if ask.wait && !answered.dry_run => follow(global, key, ask.timeout.into()).await,
+            _ => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Watches until everybody is where they were asked to be and everybody knows.
+async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Result<ExitCode> {
+    let arrived = async {
+        let mut admin = global.admin().await?;
+        let request = v1::GetStatusRequest { key };
+        let mut statuses = admin.watch_status(request).await.map_err(|status| failure(&status))?.into_inner();
+        let mut told = String::new();
+        while let Some(status) = statuses.message().await.map_err(|status| failure(&status))? {
+            let migration = status.migration.unwrap_or_default();
+            match v1::State::try_from(migration.state) {
+                Ok(v1::State::Tripped) => {
+                    out::error(&format!(
+                        "rolled back: cutover ack {} --reason .. when it is repaired",
+                        migration.key
+                    ));
+                    return Ok(ExitCode::from(2));
+                }
+                Ok(v1::State::Idle | v1::State::Finished) if status.settled => return Ok(ExitCode::SUCCESS),
+                _ => {}
+            }
+            let waiting = status.waiting.iter().map(render::waiting_line).collect::<Vec<_>>().join(" | ");
+            if waiting != told && !waiting.is_empty() {
+                out::error(&format!("waiting: {waiting}"));
+            }
+            told = waiting;
+        }
+        anyhow::bail!(
+            "the controller stopped: it goes on with the request when it is back; cutover status -w shows it"
+        )
+    };
+    match tokio::time::timeout(timeout, arrived).await {
+        Ok(arrived) => arrived,
+        Err(_) => {
+            out::error("not there yet; the controller goes on: cutover status -w shows it");
+            Ok(ExitCode::from(3))
+        }
+    }
+}
+
+fn read_pins(file: &str) -> anyhow::Result<Vec<v1::Pin>> {
+    let text = match file {
+        "-" => std::io::read_to_string(std::io::stdin()).context("can't read standard input")?,
+        path => std::fs::read_to_string(path).with_context(|| format!("can't read {path}"))?,
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(at, line)| {
+            let parsed = line.rsplit_once(',').and_then(|(tenant, stage)| {
+                let rung: Rung = stage.trim().parse().ok()?;
+                Some(v1::Pin {
+                    tenant: tenant.trim().to_owned(),
+                    rung: v1::Rung::from(rung).into(),
+                    ..v1::Pin::default()
+                })
+            });
+            parsed.with_context(|| format!("{file}, line {}: {line:?} is no TENANT,STAGE", at + 1))
+        })
+        .collect()
+}
