@@ -2,6 +2,7 @@
 
 pub mod domain;
 pub mod grpc;
+pub mod http;
 pub mod service;
 pub mod store;
 pub mod telemetry;

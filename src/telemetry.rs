@@ -3,9 +3,9 @@
 //! Totals are since this process started. A tenant is never a label.
 
 mod ingest;
-//P
+pub mod prometheus;
 mod reading;
-//S
+pub mod statsd;
 mod tally;
 
 pub use ingest::Ingest;
