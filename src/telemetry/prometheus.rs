@@ -130,7 +130,7 @@ fn latency(histogram: &Histogram, mut encoder: MetricEncoder<'_>) -> fmt::Result
     let seconds = |bucket| Histogram::start_us(bucket) / 1e6;
     let coarse = |(at, counts): (usize, &[u64])| {
         let end = (at + 1) * COARSE;
-        let end = if end >= BUCKETS { f64::MAX } else { seconds(end) };
+        let end = if end >= BUCKETS { f64::INFINITY } else { seconds(end) };
         (end, counts.iter().sum())
     };
     let buckets: Vec<(f64, u64)> = histogram.counts().chunks(COARSE).enumerate().map(coarse).collect();
