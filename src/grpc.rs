@@ -22,7 +22,6 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     service::{Instances, Operate, Registry},
-    store::Store,
     telemetry::Ingest,
 };
 
@@ -32,8 +31,6 @@ pub const REQUEST_MAX_BYTES: usize = 4 << 20;
 /// What the services ask.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// For the history.
-    pub store: Arc<dyn Store>,
     /// The newest state.
     pub registry: Arc<Registry>,
     /// Who is live.
@@ -48,9 +45,8 @@ pub struct Services {
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { store, registry, instances, operate, ingest, stop } = services;
+    let Services { registry, instances, operate, ingest, stop } = services;
     let admin = admin::Admin {
-        store,
         registry: registry.clone(),
         instances: instances.clone(),
         operate: operate.clone(),

@@ -1,8 +1,10 @@
 //! Cutover: the controller of live data-store migrations.
 
+pub mod config;
 pub mod domain;
 pub mod grpc;
 pub mod http;
+pub mod server;
 pub mod service;
 pub mod store;
 pub mod telemetry;

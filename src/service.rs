@@ -9,3 +9,5 @@ pub mod steps;
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Seen};
 pub use operate::Operate;
 pub use registry::{Delta, Entry, Registry, State};
+
+pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord};

@@ -12,15 +12,13 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{convert, status};
 use crate::{
     domain::{Change, Key, Policy, Shares, Tenant, Violation, change},
-    service::{Entry, Instances, Operate, Registry, operate::Mutation, operate::now_ms},
-    store::{HistoryQuery, Store},
+    service::{Entry, HistoryQuery, Instances, Operate, Registry, operate::Mutation, operate::now_ms},
     telemetry::Ingest,
 };
 
 /// What operators do.
 #[derive(Clone, Debug)]
 pub(super) struct Admin {
-    pub(super) store: Arc<dyn Store>,
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
     pub(super) operate: Arc<Operate>,
@@ -171,7 +169,7 @@ impl AdminService for Admin {
         let limit = if page_size == 0 { 100 } else { page_size.min(1000) };
         let before = Some(before).filter(|before| *before > 0);
         let query = HistoryQuery { key, before, limit, ..HistoryQuery::default() };
-        let events = self.store.history(&query).await.map_err(status::store)?;
+        let events = self.operate.history(&query).await.map_err(status::store)?;
         let more = events.len() == limit as usize;
         let next = events.last().filter(|_| more).map_or(0, |event| event.revision);
         let events = events.into_iter().map(convert::history_event).collect();

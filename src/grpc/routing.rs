@@ -11,8 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{feed, status};
 use crate::{
     domain::Violation,
-    service::{DECISION_VALID, Instances, LEASE, Registry, State},
-    store::InstanceRecord,
+    service::{DECISION_VALID, InstanceRecord, Instances, LEASE, Registry, State},
 };
 
 /// How often an SDK reports at least.

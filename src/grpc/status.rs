@@ -5,8 +5,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 
 use crate::{
     domain::{Refusal, Unmet, Violation},
-    service::{RegisterError, operate},
-    store,
+    service::{RegisterError, StoreError, operate},
 };
 
 pub(super) fn invalid(violation: Violation) -> Status {
@@ -60,12 +59,12 @@ pub(super) fn change(error: operate::Error) -> Status {
     }
 }
 
-pub(super) fn store(error: store::Error) -> Status {
+pub(super) fn store(error: StoreError) -> Status {
     let message = error.to_string();
     match error {
-        store::Error::Conflict => Status::aborted(message),
-        store::Error::Unavailable(_) => Status::unavailable(message),
-        store::Error::Corrupt(_) => Status::data_loss(message),
+        StoreError::Conflict => Status::aborted(message),
+        StoreError::Unavailable(_) => Status::unavailable(message),
+        StoreError::Corrupt(_) => Status::data_loss(message),
     }
 }
 

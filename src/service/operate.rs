@@ -116,6 +116,11 @@ impl Operate {
         }
     }
 
+    /// Past changes, newest first.
+    pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, store::Error> {
+        self.store.history(query).await
+    }
+
     fn apply(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<(Commit, Outcome), Error> {
         let state = self.registry.state();
         let entry = state.entry(key);

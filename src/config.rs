@@ -1,0 +1,112 @@
+//! What `cutover serve` is told: flags, then environment, then the file, then defaults.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+/// Flags of `cutover serve`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Serve {
+    /// TOML file with any of: store, grpc, http, statsd
+    #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where the state is kept: sqlite:PATH [default: sqlite:cutover.db]
+    #[arg(long, value_name = "URL", env = "CUTOVER_STORE")]
+    pub store: Option<String>,
+    /// Address for gRPC [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDR", env = "CUTOVER_GRPC")]
+    pub grpc: Option<String>,
+    /// Address for health and metrics [default: 127.0.0.1:7071]
+    #[arg(long, value_name = "ADDR", env = "CUTOVER_HTTP")]
+    pub http: Option<String>,
+    /// Send metrics to this statsd [default: off]
+    #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
+    pub statsd: Option<String>,
+}
+
+/// The same names in a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    store: Option<String>,
+    grpc: Option<String>,
+    http: Option<String>,
+    statsd: Option<String>,
+}
+
+/// What a controller runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// URL of the store.
+    pub store: String,
+    /// Address for gRPC.
+    pub grpc: SocketAddr,
+    /// Address for health and metrics.
+    pub http: SocketAddr,
+    /// Address of a statsd. `None`: off.
+    pub statsd: Option<String>,
+}
+
+/// What is wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be read.
+    #[error("can't read the configuration {path}: {error}; check --config")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no configuration.
+    #[error("{path} is no configuration: {}", one_line(.error))]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        error: Box<toml::de::Error>,
+    },
+    /// An address is none.
+    #[error("{what} {text:?} is no address: give IP:PORT, like 127.0.0.1:7070")]
+    Address {
+        /// Which.
+        what: &'static str,
+        /// What was given.
+        text: String,
+    },
+    /// Both surfaces were put on one port.
+    #[error("gRPC and HTTP can't share {0}: give --grpc and --http different ports")]
+    Shared(SocketAddr),
+}
+
+impl Config {
+    /// Reads the file, fills in defaults and checks one against the other.
+    pub fn load(serve: Serve) -> Result<Self, Error> {
+        let file = match &serve.config {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Error::Unreadable { path: path.clone(), error })?;
+                toml::from_str(&text)
+                    .map_err(|error| Error::Malformed { path: path.clone(), error: Box::new(error) })?
+            }
+        };
+        let grpc = address("--grpc", serve.grpc.or(file.grpc), "127.0.0.1:7070")?;
+        let http = address("--http", serve.http.or(file.http), "127.0.0.1:7071")?;
+        if grpc == http && grpc.port() != 0 {
+            return Err(Error::Shared(grpc));
+        }
+        let store = serve.store.or(file.store).unwrap_or_else(|| "sqlite:cutover.db".to_owned());
+        Ok(Self { store, grpc, http, statsd: serve.statsd.or(file.statsd) })
+    }
+}
+
+fn address(what: &'static str, text: Option<String>, default: &str) -> Result<SocketAddr, Error> {
+    let text = text.unwrap_or_else(|| default.to_owned());
+    text.parse().map_err(|_| Error::Address { what, text })
+}
+
+/// A toml error points at the line over several lines; people's stderr gets one.
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}

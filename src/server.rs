@@ -1,0 +1,137 @@
+//! The composition root: the only file that names every layer.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch};
+use tonic::transport::{Server, server::TcpIncoming};
+
+use crate::{
+    config::{self, Config, Serve},
+    grpc::{self, Services},
+    service::{Instances, Operate, Registry, steps},
+    store::{self, OpenError},
+    telemetry::Ingest,
+};
+
+/// How often commits of other replicas are looked for.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How long streams and calls may take to end when the controller stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Sockets that are bound already, so that a caller can choose port 0 and read what it got.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For gRPC.
+    pub grpc: TcpListener,
+    /// For health and metrics.
+    pub http: TcpListener,
+}
+
+/// Why the controller does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What it was told makes no sense.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A port can't be had.
+    #[error("can't listen on {address}: {error}; is another controller running? Choose another --{flag}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The flag that says so.
+        flag: &'static str,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// gRPC ended.
+    #[error("gRPC ended: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    /// The descriptors that were compiled in are damaged.
+    #[error("gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Listeners {
+    /// Binds what the configuration says.
+    pub async fn bind(config: &Config) -> Result<Self, Error> {
+        let bind = async |address, flag| {
+            TcpListener::bind(address).await.map_err(|error| Error::Listen { address, flag, error })
+        };
+        Ok(Self { grpc: bind(config.grpc, "grpc").await?, http: bind(config.http, "http").await? })
+    }
+}
+
+/// `cutover serve`: until SIGINT or SIGTERM.
+pub async fn serve(serve: Serve) -> Result<(), Error> {
+    let config = Config::load(serve)?;
+    let listeners = Listeners::bind(&config).await?;
+    run(config, listeners, stop_signal()).await
+}
+
+/// Runs a controller until `shutdown` is over.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
+    let store = store::open_store(&config.store).await?;
+    let (registry, known) = Registry::load(store.clone()).await?;
+    let registry = Arc::new(registry);
+    let (instances, registrations) = Instances::new(store.clone(), known);
+    let instances = Arc::new(instances);
+    let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
+    let ingest = Arc::new(Ingest::default());
+    let (stop, stopped) = watch::channel(false);
+
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn({
+        let instances = instances.clone();
+        async move { instances.keep(registrations).await }
+    });
+    tasks.spawn({
+        let registry = registry.clone();
+        async move { registry.follow(FOLLOW).await }
+    });
+    tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
+
+    let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
+    let routes = grpc::routes(Services { registry, instances, operate, ingest, stop: stopped }).await?;
+    let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, async {
+            let _ = end.await;
+        });
+    tracing::info!(grpc = address, store = config.store, "serving");
+    tokio::pin!(server);
+    tokio::select! {
+        served = &mut server => return Ok(served?),
+        () = shutdown => {}
+    }
+    tracing::info!("stopping");
+    let _ = (stop.send(true), ended.send(()));
+    match tokio::time::timeout(GRACE, server).await {
+        Ok(served) => Ok(served?),
+        // What is committed is durable; who still hangs on a stream reconnects.
+        Err(_) => Ok(()),
+    }
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return tokio::signal::ctrl_c().await.unwrap_or_default();
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
