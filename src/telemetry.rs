@@ -1,23 +1,45 @@
-//! Placeholder until the telemetry branch lands.
-#![allow(missing_docs)]
-use cutover_proto::v1;
-use std::time::Instant;
-#[derive(Debug, Default)]
-pub struct Ingest {}
-#[derive(Debug, Default)]
-pub struct Totals {}
-#[derive(Debug, Default)]
-pub struct StoreRate {}
-impl Ingest {
-    pub fn accept(&self, report: &v1::ReportRequest, _newest: u64, _now: Instant) -> u64 {
-        report.sequence
+//! What the SDKs report, counted once, and how it leaves: statsd lines and a Prometheus scrape.
+//!
+//! Totals are since this process started. A tenant is never a label.
+
+mod ingest;
+pub mod prometheus;
+mod reading;
+pub mod statsd;
+mod tally;
+
+pub use ingest::Ingest;
+pub use tally::{MigrationView, StoreRate, StoreView, Totals, View};
+
+/// What the controller knows of a migration beside the reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Its key.
+    pub migration: String,
+    /// Share of the tenants to write to both stores.
+    pub dual_ppm: u32,
+    /// Share of the tenants whose reads are compared.
+    pub mirrored_ppm: u32,
+    /// Share of the tenants to be read from the target first.
+    pub target_first_ppm: u32,
+    /// Share of the tenants that have left the source.
+    pub target_only_ppm: u32,
+    /// Instances connected.
+    pub instances: u64,
+    /// Of these, the ones that have not acknowledged its newest step.
+    pub unsettled: u64,
+}
+
+impl Gauges {
+    /// All values by their names.
+    fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("dual_ppm", self.dual_ppm.into()),
+            ("mirrored_ppm", self.mirrored_ppm.into()),
+            ("target_first_ppm", self.target_first_ppm.into()),
+            ("target_only_ppm", self.target_only_ppm.into()),
+            ("instances", self.instances),
+            ("unsettled", self.unsettled),
+        ]
     }
-    pub fn totals(&self, _key: &str) -> Totals {
-        Totals {}
-    }
-    pub fn rates(&self, _key: &str, _now: Instant) -> Vec<StoreRate> {
-        Vec::new()
-    }
-    pub fn forget(&self, _key: &str) {}
-    pub fn forget_instance(&self, _id: &str) {}
 }

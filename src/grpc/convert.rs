@@ -265,10 +265,34 @@ pub(super) fn explain(migration: &Migration, tenant: &Tenant, unmet: Vec<Unmet>)
     }
 }
 
-pub(super) fn totals(_totals: &crate::telemetry::Totals) -> v1::Totals {
-    v1::Totals::default()
+pub(super) fn totals(totals: &crate::telemetry::Totals) -> v1::Totals {
+    v1::Totals {
+        hit: totals.hit,
+        miss: totals.miss,
+        not_found: totals.not_found,
+        migrated: totals.migrated,
+        backfill: totals.backfill,
+        repaired: totals.repaired,
+        mismatch: totals.mismatch,
+        compared: totals.compared,
+        indeterminate: totals.indeterminate,
+        not_applied: totals.not_applied,
+        unavailable: totals.unavailable,
+        only_target_failed: totals.only_target_failed,
+        only_source_failed: totals.only_source_failed,
+        both_ok: totals.both_ok,
+        both_failed: totals.both_failed,
+        dropped_cells: totals.dropped_cells,
+    }
 }
 
-pub(super) fn rate(_rate: &crate::telemetry::StoreRate) -> v1::StoreRate {
-    v1::StoreRate::default()
+pub(super) fn rate(rate: &crate::telemetry::StoreRate) -> v1::StoreRate {
+    v1::StoreRate {
+        store: rate.store.into(),
+        operation: rate.operation.into(),
+        calls_per_s: rate.calls_per_s,
+        errors_per_s: rate.errors_per_s,
+        p50_us: rate.p50_us,
+        p99_us: rate.p99_us,
+    }
 }

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "sqlite")]
 mod crash;
+mod http;
 mod store;
 mod structure;
 mod support;
+mod telemetry;

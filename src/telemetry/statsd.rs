@@ -1,0 +1,146 @@
+//! Counts as statsd lines, once a second.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cutover_proto::v1;
+use statsd::client::{Client, Pipeline};
+
+use super::{Gauges, Ingest, StoreView, View};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// So often the address is resolved anew, since a name may move.
+const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+/// Before all names.
+const PREFIX: &str = "cutover";
+/// What fits an Ethernet frame.
+const DATAGRAM_MAX: usize = 1400;
+/// The events that are sent.
+const EVENTS: [&str; 7] = ["hit", "miss", "not_found", "migrated", "backfill", "repaired", "mismatch"];
+
+/// What a line says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// So many more.
+    Count(u64),
+    /// So many now.
+    Gauge(u64),
+    /// So many milliseconds.
+    TimerMs(f64),
+}
+
+/// One line, without the prefix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The metric.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// Makes counters into differences: it remembers what the last lines said.
+#[derive(Debug, Default)]
+pub struct Lines {
+    said: HashMap<String, u64>,
+}
+
+impl Lines {
+    /// What is to be said now. A counter that stands still says nothing, and a store that nobody
+    /// called has no time.
+    pub fn next(&mut self, view: &View, gauges: &[Gauges]) -> Vec<Line> {
+        let before = std::mem::take(&mut self.said);
+        let mut lines = Vec::new();
+        let mut count = |name: String, now: u64, lines: &mut Vec<Line>| {
+            let said = before.get(&name).copied().unwrap_or(0);
+            // Less than before: the migration was deleted and made again.
+            let more = now.checked_sub(said).unwrap_or(now);
+            self.said.insert(name.clone(), now);
+            if more > 0 {
+                lines.push(Line { name, value: Value::Count(more) });
+            }
+            more
+        };
+        for migration in &view.migrations {
+            let key = &migration.key;
+            for (event, total) in migration.totals.named() {
+                if EVENTS.contains(&event) {
+                    count(format!("{key}.{event}"), total, &mut lines);
+                }
+            }
+            for store in &migration.stores {
+                let name = format!("{key}.{}", of_store(store));
+                let more = count(format!("{name}.calls"), store.calls, &mut lines);
+                count(format!("{name}.errors"), store.errors, &mut lines);
+                if more > 0 && store.p50_us > 0 {
+                    let value = Value::TimerMs(store.p50_us as f64 / 1000.0);
+                    lines.push(Line { name: format!("{name}.latency"), value });
+                }
+            }
+        }
+        for of in gauges {
+            let line =
+                |(name, value)| Line { name: format!("{}.{name}", of.migration), value: Value::Gauge(value) };
+            lines.extend(of.named().map(line));
+        }
+        lines
+    }
+}
+
+fn of_store(store: &StoreView) -> String {
+    let operation = if store.operation == v1::Operation::Write { "write" } else { "read" };
+    let role = if store.store == v1::StoreRole::Target { "target" } else { "source" };
+    format!("{operation}.{role}")
+}
+
+/// Sends lines to `address` until dropped. Nobody there, or no such name: it goes on trying, and
+/// what could not be said is lost.
+pub async fn run(address: String, ingest: Arc<Ingest>, gauges: impl Fn() -> Vec<Gauges> + Send) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut lines = Lines::default();
+    let mut client: Option<(Client, Instant)> = None;
+    let mut complained = false;
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        let said = lines.next(&ingest.view(now), &gauges());
+        let (address, had) = (address.clone(), client.take());
+        // Names are resolved, and datagrams sent, by blocking calls.
+        let sent = tokio::task::spawn_blocking(move || send(&address, had, &said, now));
+        match sent.await.map_err(|error| error.to_string()).flatten() {
+            Ok(used) => (client, complained) = (Some(used), false),
+            Err(error) if !complained => {
+                tracing::warn!(error, "statsd cannot be reached: trying on");
+                complained = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn send(
+    address: &str,
+    client: Option<(Client, Instant)>,
+    lines: &[Line],
+    now: Instant,
+) -> Result<(Client, Instant), String> {
+    let fresh = client.filter(|(_, since)| now.saturating_duration_since(*since) < RESOLVE_EVERY);
+    let (client, since) = match fresh {
+        Some(fresh) => fresh,
+        None => (Client::new(address, PREFIX).map_err(|error| error.to_string())?, now),
+    };
+    let mut pipeline = Pipeline::new();
+    pipeline.set_max_udp_size(DATAGRAM_MAX);
+    for Line { name, value } in lines {
+        match value {
+            Value::Count(more) => pipeline.count(name, *more as f64),
+            Value::Gauge(now) => pipeline.gauge(name, *now as f64),
+            Value::TimerMs(ms) => pipeline.timer(name, *ms),
+        }
+    }
+    pipeline.send(&client);
+    Ok((client, since))
+}
