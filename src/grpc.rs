@@ -53,7 +53,12 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         ingest: ingest.clone(),
         stop: stop.clone(),
     };
-    let routing = routing::Routing { registry: registry.clone(), instances: instances.clone(), stop };
+    let routing = routing::Routing {
+        registry: registry.clone(),
+        instances: instances.clone(),
+        ingest: ingest.clone(),
+        stop,
+    };
     let telemetry = telemetry::Telemetry { registry, instances, ingest };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;

@@ -1,16 +1,22 @@
 //! The composition root: the only file that names every layer.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{net::TcpListener, sync::watch};
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
     config::{self, Config, Serve},
+    domain::Wait,
     grpc::{self, Services},
-    service::{Instances, Operate, Registry, steps},
+    http,
+    service::{Entry, Instances, Operate, Registry, steps},
     store::{self, OpenError},
-    telemetry::Ingest,
+    telemetry::{Gauges, Ingest, prometheus, statsd},
 };
 
 /// How often commits of other replicas are looked for.
@@ -100,6 +106,29 @@ pub async fn run(
     });
     tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
+    let gauges = {
+        let (registry, instances) = (registry.clone(), instances.clone());
+        move || gauges(&registry, &instances)
+    };
+    if let Some(address) = &config.statsd {
+        tasks.spawn(statsd::run(address.clone(), ingest.clone(), gauges.clone()));
+    }
+    let metrics = {
+        let ingest = ingest.clone();
+        move || prometheus::text(ingest.view(Instant::now()), gauges())
+    };
+    let pinged = store.clone();
+    let ready: http::Ready = Arc::new(move || {
+        let store = pinged.clone();
+        Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+    });
+    let probes = axum::serve(listeners.http, http::router(metrics, ready));
+    tasks.spawn(async move {
+        if let Err(error) = probes.await {
+            tracing::error!(%error, "health and metrics ended");
+        }
+    });
+
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
     let routes = grpc::routes(Services { registry, instances, operate, ingest, stop: stopped }).await?;
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
@@ -123,6 +152,25 @@ pub async fn run(
         // What is committed is durable; who still hangs on a stream reconnects.
         Err(_) => Ok(()),
     }
+}
+
+/// What metrics show of every migration.
+fn gauges(registry: &Registry, instances: &Instances) -> Vec<Gauges> {
+    let state = registry.state();
+    let one = |entry: &Arc<Entry>| {
+        let rollout = entry.migration.document.rollout();
+        let (seen, fleet) = (instances.seen(), instances.fleet(Some(entry)));
+        Gauges {
+            migration: entry.migration.key().to_string(),
+            dual_ppm: rollout.dual_ppm(),
+            mirrored_ppm: rollout.mirrored_ppm(),
+            target_first_ppm: rollout.target_first_ppm(),
+            target_only_ppm: rollout.target_only_ppm(),
+            instances: seen.len() as u64,
+            unsettled: fleet.behind(entry.migration.newest_step(), Wait::Quiesced).count() as u64,
+        }
+    };
+    state.entries().map(one).collect()
 }
 
 async fn stop_signal() {

@@ -6,7 +6,7 @@ pub mod operate;
 mod registry;
 pub mod steps;
 
-pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Seen};
+pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
 pub use operate::Operate;
 pub use registry::{Delta, Entry, Registry, State};
 

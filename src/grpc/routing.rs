@@ -12,6 +12,7 @@ use super::{feed, status};
 use crate::{
     domain::Violation,
     service::{DECISION_VALID, InstanceRecord, Instances, LEASE, Registry, State},
+    telemetry::Ingest,
 };
 
 /// How often an SDK reports at least.
@@ -24,6 +25,7 @@ const BATCH_MAX: usize = 1000;
 pub(super) struct Routing {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
+    pub(super) ingest: Arc<Ingest>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -78,6 +80,7 @@ impl RoutingService for Routing {
             tenant_fingerprint,
             last_revision,
             history_id,
+            incarnation,
         } = request.into_inner();
         let worker = kind == i32::from(v1::InstanceKind::Worker);
         let record = InstanceRecord { instance_id, service, sdk, worker, writer_slot: 0, tenant_fingerprint };
@@ -87,14 +90,19 @@ impl RoutingService for Routing {
         };
         // What it holds counts only if it is of this history and not from its future.
         let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
-        let (slot, readmitted) = self.instances.register(record, held).await.map_err(status::register)?;
+        let instance_id = record.instance_id.clone();
+        let registration =
+            self.instances.register(record, held, incarnation).await.map_err(status::register)?;
+        if registration.restarted {
+            self.ingest.forget_instance(&instance_id);
+        }
         let registered = v1::Registered {
-            writer_slot: slot.into(),
+            writer_slot: registration.writer_slot.into(),
             heartbeat_ms: feed::HEARTBEAT.as_millis() as u32,
             report_ms: REPORT.as_millis() as u32,
             lease_ms: LEASE.as_millis() as u32,
             history_id: ours.to_string(),
-            readmitted,
+            readmitted: registration.readmitted,
         };
         let (reader, stream) = mpsc::channel(1);
         let first = v1::WatchResponse { kind: Some(Kind::Registered(registered)) };

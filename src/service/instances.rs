@@ -42,6 +42,17 @@ pub struct Seen {
     pub silent: Duration,
 }
 
+/// What an instance is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Of this instance alone.
+    pub writer_slot: u16,
+    /// It had been removed: what it began before must not be acknowledged.
+    pub readmitted: bool,
+    /// It is another process under a known id.
+    pub restarted: bool,
+}
+
 /// Why an instance can't register.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -79,6 +90,8 @@ struct Heard {
     received: u64,
     applied: u64,
     at: Instant,
+    /// Drawn by the process; 0: not heard since this controller started.
+    incarnation: u64,
     /// The store has it.
     durable: bool,
 }
@@ -99,13 +112,20 @@ impl Instances {
         let (keep, kept) = mpsc::channel(BATCH_MAX);
         let at = Instant::now();
         let slots = known.iter().map(|record| record.writer_slot).collect();
-        let heard = |record: InstanceRecord| Heard { record, received: 0, applied: 0, at, durable: true };
+        let heard = |record: InstanceRecord| Heard {
+            record,
+            received: 0,
+            applied: 0,
+            at,
+            incarnation: 0,
+            durable: true,
+        };
         let seen = known.into_iter().map(|record| (record.instance_id.clone(), heard(record))).collect();
         let live = Mutex::new(Live { seen, slots, ..Live::default() });
         (Self { store, live, keep, acknowledged: Notify::new() }, kept)
     }
 
-    /// Registers an instance, durably. Gives its writer slot, and whether it had been removed.
+    /// Registers an instance, durably.
     ///
     /// `record.writer_slot` is ignored: a known id keeps its slot, a new one gets a free one. `held`
     /// is the newest revision it has: it may be a new process under an old name, so what the old
@@ -114,7 +134,8 @@ impl Instances {
         &self,
         mut record: InstanceRecord,
         held: u64,
-    ) -> Result<(u16, bool), RegisterError> {
+        incarnation: u64,
+    ) -> Result<Registration, RegisterError> {
         check_name("instance_id", &record.instance_id)?;
         check_name("service", &record.service)?;
         for (field, text) in [("sdk", &record.sdk), ("tenant_fingerprint", &record.tenant_fingerprint)] {
@@ -122,6 +143,7 @@ impl Instances {
                 return Err(Violation::new(field, "give at most 128 bytes without control characters").into());
             }
         }
+        let mut restarted = false;
         let readmitted = {
             let mut live = self.live();
             let live = &mut *live;
@@ -129,10 +151,12 @@ impl Instances {
                 Some(heard) => {
                     record.writer_slot = heard.record.writer_slot;
                     heard.at = Instant::now();
+                    restarted = std::mem::replace(&mut heard.incarnation, incarnation) != incarnation;
                     heard.received = heard.received.min(held);
                     heard.applied = heard.applied.min(held);
                     if heard.durable && heard.record == record {
-                        return Ok((record.writer_slot, false));
+                        let writer_slot = record.writer_slot;
+                        return Ok(Registration { writer_slot, readmitted: false, restarted });
                     }
                 }
                 None => {
@@ -145,6 +169,7 @@ impl Instances {
                         received: 0,
                         applied: 0,
                         at: Instant::now(),
+                        incarnation,
                         durable: false,
                     };
                     live.seen.insert(record.instance_id.clone(), heard);
@@ -170,7 +195,7 @@ impl Instances {
             }
         }
         tracing::info!(instance = record.instance_id, service = record.service, "registered");
-        Ok((record.writer_slot, readmitted))
+        Ok(Registration { writer_slot: record.writer_slot, readmitted, restarted })
     }
 
     async fn make_durable(&self, record: InstanceRecord) -> Result<(), store::Error> {

@@ -20,9 +20,11 @@ use tracing::warn;
 pub use options::{Kind, Options};
 
 use crate::{
+    migrator::{self, Migrator},
     persisted,
     report::{Closing, ErrorClass, Event, Operation as StoreOperation, Recorder, Reporter, StoreRole},
     routing::Decision,
+    store::Store,
     watch::{BeginError, Current, Identity, Link, Operation, Source, Start, Watcher, describe},
 };
 use options::{check_name, endpoint};
@@ -144,6 +146,7 @@ impl Client {
             service: service.to_owned(),
             kind: options.kind.into(),
             tenant_fingerprint: options.tenant_fingerprint.clone(),
+            incarnation: rand::random::<u64>().max(1),
         });
         let client = Self::start(endpoint, identity, &options);
         client.until_started(server, &options).await?;
@@ -272,6 +275,20 @@ impl Client {
     /// The counters, shared.
     pub const fn recorder(&self) -> &Arc<Recorder> {
         &self.recorder
+    }
+
+    /// Reads and writes two stores as the migration's rungs say. All migrators of a client share
+    /// its snapshot, its counters and its source of versions.
+    pub fn migrator(&self, migration: &str, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Migrator {
+        Migrator::new(migrator::Parts {
+            current: self.current.clone(),
+            recorder: self.recorder.clone(),
+            migration: migration.to_owned(),
+            stamper: self.link.stamper.clone(),
+            source,
+            target,
+            options: migrator::Options::default(),
+        })
     }
 
     /// What tells this writer's versions from others' of the same moment, 0..4096. The controller

@@ -1,7 +1,7 @@
 //! What the tasks of a client share about the controller.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU16, Ordering},
 };
 
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tonic::transport::Channel;
 
 use super::Current;
-use crate::{persisted::Persisted, routing::Snapshot};
+use crate::{migrator::Stamper, persisted::Persisted, routing::Snapshot};
 
 /// Where the snapshot in use came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(crate) struct Link {
     start: watch::Sender<Start>,
     session: watch::Sender<Option<Session>>,
     writer_slot: AtomicU16,
+    /// One for all migrators of the process: equal versions would be taken for one write.
+    pub(crate) stamper: Arc<Stamper>,
     /// Told when the controller does not know this instance any more.
     forgotten: Notify,
     state: Mutex<State>,
@@ -67,11 +69,13 @@ pub(crate) struct Held {
 
 impl Link {
     pub(crate) fn new() -> Self {
+        // Until the controller gives one: a slot is to make equal versions unlikely.
+        let slot = rand::random_range(0..4_096);
         Self {
             start: watch::Sender::new(Start::Waiting),
             session: watch::Sender::new(None),
-            // Until the controller gives one: a slot is to make equal versions unlikely.
-            writer_slot: AtomicU16::new(rand::random_range(0..4_096)),
+            writer_slot: AtomicU16::new(slot),
+            stamper: Arc::new(Stamper::new(slot).expect("a slot is below 4096")),
             forgotten: Notify::new(),
             state: Mutex::default(),
         }
@@ -110,6 +114,7 @@ impl Link {
     /// The controller has registered this instance. Tells where the state held came from.
     pub(crate) fn connected(&self, writer_slot: u16, session: Session) -> Option<Source> {
         self.writer_slot.store(writer_slot, Ordering::Relaxed);
+        self.stamper.set_slot(writer_slot).expect("the stream refuses slots of 4096 and above");
         let mut state = self.state();
         state.connected = true;
         self.session.send_replace(Some(session));

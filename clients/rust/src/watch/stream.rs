@@ -30,6 +30,8 @@ pub(crate) struct Identity {
     pub(crate) service: String,
     pub(crate) kind: v1::InstanceKind,
     pub(crate) tenant_fingerprint: String,
+    /// Drawn at the start of the process.
+    pub(crate) incarnation: u64,
 }
 
 /// Why a session ended.
@@ -126,6 +128,7 @@ impl Watcher {
             tenant_fingerprint: self.identity.tenant_fingerprint.clone(),
             last_revision: known.map_or(0, |held| held.snapshot.revision()),
             history_id: known.map_or_else(String::new, |held| held.history_id.clone()),
+            incarnation: self.identity.incarnation,
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
