@@ -5,6 +5,7 @@
 #[cfg(feature = "sqlite")]
 mod crash;
 mod http;
+mod ladder;
 mod store;
 mod structure;
 mod support;

@@ -1,0 +1,272 @@
+//! The algebra of the ladder: whatever is asked and acknowledged in whatever order, nobody is ever
+//! moved to a rung that may not coexist with its last, and a raise moves nobody back.
+
+use cutover::domain::{
+    Applied, Ask, Change, Context, Fleet, Gate, Key, Member, Migration, Shares, Tenant, apply,
+};
+use cutover_client::routing::{PPM, Rung, coexist};
+use proptest::prelude::*;
+
+use crate::support::{create, key, tenant};
+
+const TENANTS: u32 = 40;
+
+/// What may happen to a migration.
+#[derive(Clone, Debug)]
+enum Happening {
+    Ramp([Option<u32>; 4]),
+    Pin(u32, Rung),
+    Unpin(u32),
+    Rollback(Option<u32>),
+    Acknowledge,
+    /// An instance has received, and then quiesced for, everything so far.
+    Receive(usize),
+    Quiesce(usize),
+    Lose(usize),
+    Pass,
+    Step,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let share = || prop::option::of(prop::sample::select(vec![0, 1, PPM / 10, PPM / 2, PPM]));
+    let rung = prop::sample::select(vec![
+        Rung::SourceOnly,
+        Rung::Dual,
+        Rung::Mirrored,
+        Rung::TargetFirst,
+        Rung::TargetOnly,
+    ]);
+    prop_oneof![
+        3 => (share(), share(), share(), share()).prop_map(|(a, b, c, d)| Happening::Ramp([a, b, c, d])),
+        2 => (0..TENANTS, rung).prop_map(|(tenant, rung)| Happening::Pin(tenant, rung)),
+        1 => (0..TENANTS).prop_map(Happening::Unpin),
+        1 => prop::option::of(0..TENANTS).prop_map(Happening::Rollback),
+        1 => Just(Happening::Acknowledge),
+        4 => (0..3_usize).prop_map(Happening::Receive),
+        4 => (0..3_usize).prop_map(Happening::Quiesce),
+        1 => (0..3_usize).prop_map(Happening::Lose),
+        2 => Just(Happening::Pass),
+        4 => Just(Happening::Step),
+    ]
+}
+
+/// A controller in miniature: one migration, three instances, no I/O.
+struct World {
+    key: Key,
+    migration: Migration,
+    revision: u64,
+    members: Vec<Member>,
+}
+
+impl World {
+    fn new() -> Self {
+        let key = key("orders");
+        let member = |at: usize| Member {
+            name: format!("i-{at}"),
+            service: "orders-api".to_owned(),
+            received: 1,
+            applied: 1,
+            lost: false,
+        };
+        let fleet = Fleet::default();
+        let context = Context { revision: 1, now_ms: 1, actor: "operator:ada", reason: "why", fleet: &fleet };
+        let document = apply(None, &key, &create(), &context).unwrap().document.unwrap();
+        let migration = Migration::new(1, document, imbl::OrdMap::new());
+        Self { key, migration, revision: 1, members: (0..3).map(member).collect() }
+    }
+
+    fn change(&mut self, change: &Change) -> bool {
+        let fleet = Fleet::new(self.members.clone());
+        let revision = self.revision + 1;
+        let context =
+            Context { revision, now_ms: revision, actor: "operator:ada", reason: "why", fleet: &fleet };
+        let Ok(Applied { document: Some(document), rows, summary, .. }) =
+            apply(Some(&self.migration), &self.key, change, &context)
+        else {
+            return false;
+        };
+        if !summary.is_empty() {
+            self.migration.replay(revision, document, &rows);
+            self.revision = revision;
+        }
+        true
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        let newest = self.revision;
+        let ask = Ask { wait: true, overrides: Vec::new() };
+        match happening {
+            Happening::Ramp([dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm]) => {
+                let shares = Shares {
+                    dual_ppm: *dual_ppm,
+                    mirrored_ppm: *mirrored_ppm,
+                    target_first_ppm: *target_first_ppm,
+                    target_only_ppm: *target_only_ppm,
+                };
+                self.change(&Change::SetRollout { shares, ask });
+            }
+            Happening::Pin(at, rung) => {
+                self.change(&Change::SetPins { pins: vec![(name(*at), *rung)], ask });
+            }
+            Happening::Unpin(at) => {
+                self.change(&Change::ClearPin { tenant: name(*at), ask });
+            }
+            Happening::Rollback(at) => {
+                self.change(&Change::Rollback { tenant: at.map(name) });
+            }
+            Happening::Acknowledge => {
+                self.change(&Change::Acknowledge);
+            }
+            Happening::Receive(at) => self.members[*at].received = newest,
+            Happening::Quiesce(at) => {
+                let member = &mut self.members[*at];
+                (member.received, member.applied, member.lost) = (newest, newest, false);
+            }
+            Happening::Lose(at) => self.members[*at].lost = true,
+            Happening::Pass => {
+                let id = format!("orders/{newest}");
+                let cover = cutover::domain::Cover { upto_ppm: PPM, tenants: Vec::new() };
+                self.change(&Change::BeginJob { id: id.clone(), cover });
+                self.change(&Change::FinishJob { id, counts: Default::default(), complete: true });
+            }
+            Happening::Step => {
+                self.change(&Change::Step);
+            }
+        }
+    }
+
+    fn rungs(&self) -> Vec<Rung> {
+        (0..TENANTS).map(|at| self.migration.placement(&name(at)).rung).collect()
+    }
+}
+
+fn name(at: u32) -> Tenant {
+    tenant(&format!("tenant-{at}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// No step leads to a rung that may not coexist with the last; and what an instance that is not
+    /// lost may still begin operations under always coexists with everything newer.
+    #[test]
+    fn whatever_happens_neighbours_only(happenings in prop::collection::vec(happening(), 1..60)) {
+        let mut world = World::new();
+        let mut past: Vec<(u64, Vec<Rung>)> = vec![(1, world.rungs())];
+        for happening in &happenings {
+            world.happen(happening);
+            let now = world.rungs();
+            let (_, last) = past.last().unwrap();
+            for (before, after) in last.iter().zip(&now) {
+                prop_assert!(coexist(*before, *after), "{before} -> {after} by {happening:?}");
+            }
+            past.push((world.revision, now.clone()));
+            // The state that each live instance routes by: the last one at or before what it received.
+            for member in world.members.iter().filter(|member| !member.lost) {
+                let (_, held) = past.iter().rev().find(|(revision, _)| *revision <= member.received).unwrap();
+                for (begun, newest) in held.iter().zip(&now) {
+                    prop_assert!(coexist(*begun, *newest), "{} holds {begun} beside {newest}", member.name);
+                }
+            }
+        }
+    }
+
+    /// The table that SDKs get says of every tenant just what the document and its row say.
+    #[test]
+    fn the_folded_table_routes_like_the_rules_one_by_one(happenings in prop::collection::vec(happening(), 1..60)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+            let table = world.migration.table();
+            for at in 0..TENANTS {
+                let placement = world.migration.placement(&name(at));
+                prop_assert_eq!(table.route(name(at).as_str()).rung, placement.rung);
+            }
+        }
+        // With everybody there and a pass whenever it is wanted, everybody gets where the rules say:
+        // the floor over the ceilings over the pin over the share.
+        for _ in 0..12 {
+            (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+            world.happen(&Happening::Pass);
+        }
+        let table = world.migration.table();
+        let document = &world.migration.document;
+        for at in 0..TENANTS {
+            let row = world.migration.tenants.get(&name(at));
+            let share = document.goal.rung_of(world.migration.bucket(&name(at)));
+            let asked = row.and_then(|row| row.pin).unwrap_or(share);
+            let capped = row.and_then(|row| row.ceiling).into_iter().chain(document.ceiling).fold(asked, Rung::min);
+            let floor = world.migration.placement(&name(at)).floor;
+            prop_assert_eq!(table.route(name(at).as_str()).rung, capped.max(floor), "{}", name(at));
+        }
+    }
+
+    /// Raising a share moves nobody back; and shares that were asked for always nest.
+    #[test]
+    fn a_raise_moves_nobody_back(shares in prop::collection::vec((0..4_usize, 0..=PPM), 1..20)) {
+        let mut rollout = cutover::domain::Rollout::default();
+        for (at, ppm) in shares {
+            let current = rollout.shares()[at].1;
+            let mut named = [None; 4];
+            named[at] = Some(current.max(ppm));
+            let [dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm] = named;
+            let raised = rollout.with(&Shares { dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm }).unwrap();
+            let nested = raised.shares().map(|(_, ppm)| ppm);
+            prop_assert!(nested.is_sorted_by(|lower, higher| lower >= higher));
+            for bucket in (0..PPM).step_by(9_973) {
+                prop_assert!(raised.rung_of(bucket) >= rollout.rung_of(bucket));
+            }
+            rollout = raised;
+        }
+    }
+}
+
+#[test]
+fn every_unmet_condition_is_named_at_once() {
+    let mut world = World::new();
+    world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
+    world.members[1].lost = true;
+    let fleet = Fleet::new(world.members.clone());
+    let context = Context { revision: 3, now_ms: 3, actor: "operator:ada", reason: "", fleet: &fleet };
+    let shares = Shares { target_first_ppm: Some(PPM / 2), ..Shares::default() };
+    let change = Change::SetRollout { shares, ask: Ask::default() };
+    let refused = apply(Some(&world.migration), &world.key, &change, &context).unwrap_err();
+    let cutover::domain::Refusal::Unmet(unmet) = refused else { panic!("{refused}") };
+    let gates: Vec<Gate> = unmet.iter().map(|unmet| unmet.gate).collect();
+    assert_eq!(gates, [Gate::Barrier, Gate::FullPass]);
+    assert!(["i-0", "i-1", "i-2"].iter().all(|name| unmet[0].message.contains(name)), "{}", unmet[0].message);
+    assert!(unmet[0].action.contains("evict"), "a lost instance may have to be evicted: {}", unmet[0].action);
+}
+
+#[test]
+fn a_pass_counts_only_if_it_began_after_mirrored_had_settled() {
+    let mut world = World::new();
+    world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
+    world.happen(&Happening::Pass);
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::Mirrored), "the pass began too early");
+    world.happen(&Happening::Pass);
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::TargetFirst), "this one began in time");
+}
+
+#[test]
+fn an_emergency_goes_back_at_once_and_on_when_everybody_has_heard() {
+    let mut world = World::new();
+    world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.happen(&Happening::Pass);
+    world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
+    // Nobody has even heard of target-first when it fails.
+    world.happen(&Happening::Rollback(None));
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::Mirrored));
+    world.happen(&Happening::Step);
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::Mirrored), "not before everybody has heard");
+    // Received is enough: calls that hang on the dead target are not waited for.
+    (0..2).for_each(|at| world.happen(&Happening::Receive(at)));
+    world.happen(&Happening::Lose(2));
+    world.happen(&Happening::Step);
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::Dual), "{:?}", world.rungs());
+    world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::Dual), "latched until acknowledged");
+}
