@@ -1,5 +1,7 @@
 //! What several stories need.
 
+pub mod server;
+
 use std::collections::BTreeMap;
 
 use cutover::{

@@ -1,0 +1,203 @@
+//! The controller as its clients see it: instances, barrier, gates, idempotency, restarts.
+
+use std::time::Duration;
+
+use cutover_client::routing::Rung;
+use cutover_proto::v1;
+use tempfile::TempDir;
+use tonic::Code;
+
+use crate::support::server::Controller;
+
+fn mutation() -> Option<v1::Mutation> {
+    Some(v1::Mutation {
+        actor: "operator:ada".to_owned(),
+        reason: "a story".to_owned(),
+        ..Default::default()
+    })
+}
+
+fn create(key: &str) -> v1::CreateMigrationRequest {
+    v1::CreateMigrationRequest {
+        mutation: mutation(),
+        key: key.to_owned(),
+        source: "ddb".to_owned(),
+        target: "mysql".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn ramp(key: &str) -> v1::SetRolloutRequest {
+    v1::SetRolloutRequest { mutation: mutation(), key: key.to_owned(), ..Default::default() }
+}
+
+/// Waits until a migration is idle and settled, without a clock of the test's own.
+async fn settled(controller: &Controller, key: &str) -> v1::Status {
+    let request = v1::GetStatusRequest { key: key.to_owned() };
+    let mut statuses = controller.admin().await.watch_status(request).await.unwrap().into_inner();
+    let arrived = async {
+        loop {
+            let status = statuses.message().await.unwrap().unwrap();
+            if status.settled && status.migration.as_ref().unwrap().state() == v1::State::Idle {
+                return status;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("the migration settles")
+}
+
+async fn full_pass(controller: &Controller, key: &str) {
+    let mut jobs = controller.jobs().await;
+    let request = v1::CreateJobRequest { migration: key.to_owned(), ..Default::default() };
+    let job = jobs.create_job(request).await.unwrap().into_inner();
+    let counts = Some(v1::PassCounts { scanned: 1, copied: 1, ..Default::default() });
+    let request = v1::FinishJobRequest { id: job.id, counts, complete: true, ..Default::default() };
+    assert!(jobs.finish_job(request).await.unwrap().into_inner().evidence.unwrap().clean);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_waits_for_the_operations_of_every_instance() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let (one, two) = (controller.sdk("one").await, controller.sdk("two").await);
+    settled(&controller, "orders").await;
+
+    // An operation that began at source-only holds up the step after the next revision.
+    let operation = two.begin("orders", "acme").unwrap();
+    admin.set_rollout(v1::SetRolloutRequest { dual_ppm: Some(1_000_000), ..ramp("orders") }).await.unwrap();
+    let mut received = one.current().subscribe();
+    received.wait_for(|revision| *revision >= 2).await.unwrap();
+    assert_eq!(one.decide("orders", "acme").unwrap().rung, Rung::Dual);
+    let next = v1::SetRolloutRequest { mirrored_ppm: Some(1_000_000), ..ramp("orders") };
+    let refused = admin.set_rollout(next.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("two"), "the refusal names who is behind: {}", refused.message());
+
+    // With `wait` it is taken on, and goes on once the operation has ended.
+    admin.set_rollout(v1::SetRolloutRequest { wait: true, ..next }).await.unwrap();
+    assert_eq!(one.decide("orders", "acme").unwrap().rung, Rung::Dual);
+    drop(operation);
+    settled(&controller, "orders").await;
+    let mut received = one.current().subscribe();
+    received.wait_for(|revision| *revision >= 3).await.unwrap();
+    assert_eq!(one.decide("orders", "acme").unwrap().rung, Rung::Mirrored);
+    assert!(one.close().await && two.close().await);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_on_after_a_restart_and_needs_its_pass() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let request = v1::SetRolloutRequest { target_first_ppm: Some(250_000), wait: true, ..ramp("orders") };
+    let answer = admin.set_rollout(request).await.unwrap().into_inner();
+    assert!(answer.waiting.iter().all(|waiting| waiting.gate == "full-pass"), "{:?}", answer.waiting);
+    let port = controller.port();
+    controller.stop().await;
+
+    let controller = Controller::start(dir.path(), port).await;
+    full_pass(&controller, "orders").await;
+    let status = settled(&controller, "orders").await;
+    assert_eq!(status.migration.unwrap().rollout.unwrap().target_first_ppm, 250_000);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_gets_the_first_answer_and_a_stale_change_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let mutation = v1::Mutation { request_id: "r-1".to_owned(), expected_revision: 1, ..mutation().unwrap() };
+    let request =
+        v1::SetRolloutRequest { mutation: Some(mutation), dual_ppm: Some(10_000), ..ramp("orders") };
+    let first = admin.set_rollout(request.clone()).await.unwrap().into_inner();
+    let second = admin.set_rollout(request.clone()).await.unwrap().into_inner();
+    assert!(!first.repeated && second.repeated);
+    assert_eq!((first.changes, first.migration), (second.changes, second.migration));
+
+    let mutation = v1::Mutation { request_id: "r-2".to_owned(), ..request.mutation.unwrap() };
+    let stale = v1::SetRolloutRequest { mutation: Some(mutation), dual_ppm: Some(20_000), ..ramp("orders") };
+    assert_eq!(admin.set_rollout(stale).await.unwrap_err().code(), Code::Aborted);
+
+    let dry = v1::Mutation { dry_run: true, ..Default::default() };
+    let dry = v1::SetRolloutRequest { mutation: Some(dry), dual_ppm: Some(500_000), ..ramp("orders") };
+    assert_eq!(admin.set_rollout(dry).await.unwrap().into_inner().changes.len(), 2);
+    let now =
+        admin.get_migration(v1::GetMigrationRequest { key: "orders".to_owned() }).await.unwrap().into_inner();
+    assert_eq!((now.revision, now.rollout.unwrap().dual_ppm), (2, 10_000));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_told_and_the_server_lives() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    let mut routing = controller.routing().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let code = |status: tonic::Status| status.code();
+    assert_eq!(code(admin.create_migration(create("Orders!")).await.unwrap_err()), Code::InvalidArgument);
+    assert_eq!(code(admin.create_migration(create("orders")).await.unwrap_err()), Code::AlreadyExists);
+    let over = v1::SetRolloutRequest { dual_ppm: Some(1_010_000), ..ramp("orders") };
+    assert_eq!(code(admin.set_rollout(over).await.unwrap_err()), Code::InvalidArgument);
+    let unnested = v1::SetRolloutRequest { dual_ppm: Some(10), target_first_ppm: Some(20), ..ramp("orders") };
+    assert_eq!(code(admin.set_rollout(unnested).await.unwrap_err()), Code::InvalidArgument);
+    for tenant in ["", "a\nb", &"x".repeat(257)] {
+        let request = v1::DecideRequest { migration: "orders".to_owned(), tenant: tenant.to_owned() };
+        assert_eq!(code(routing.decide(request).await.unwrap_err()), Code::InvalidArgument, "{tenant:?}");
+    }
+    let unknown = v1::DecideRequest { migration: "nope".to_owned(), tenant: "acme".to_owned() };
+    assert_eq!(code(routing.decide(unknown).await.unwrap_err()), Code::NotFound);
+    let pin = |rung| v1::SetPinRequest {
+        mutation: mutation(),
+        key: "orders".to_owned(),
+        tenant: "acme".to_owned(),
+        rung,
+        ..Default::default()
+    };
+    assert_eq!(code(admin.set_pin(pin(99)).await.unwrap_err()), Code::InvalidArgument);
+    assert_eq!(code(admin.set_pin(pin(v1::Rung::Hold.into())).await.unwrap_err()), Code::InvalidArgument);
+    let jump = admin.set_pin(pin(v1::Rung::TargetOnly.into())).await.unwrap_err();
+    assert_eq!(jump.code(), Code::FailedPrecondition, "a jump over rungs lacks the evidence of each");
+    let huge = v1::DecideRequest { migration: "orders".to_owned(), tenant: "x".repeat(5 << 20) };
+    assert_eq!(code(routing.decide(huge).await.unwrap_err()), Code::OutOfRange);
+
+    let mut garbage = tokio::net::TcpStream::connect(("127.0.0.1", controller.port())).await.unwrap();
+    garbage.write_all(&[0xff; 4096]).await.unwrap();
+    let _ = garbage.read_to_end(&mut Vec::new()).await;
+    let fine = v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned() };
+    assert_eq!(routing.decide(fine).await.unwrap().into_inner().rung(), v1::Rung::SourceOnly);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evicted_instance_blocks_no_more_and_is_told_when_it_is_back() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let sdk = controller.sdk("one").await;
+    settled(&controller, "orders").await;
+    let operation = sdk.begin("orders", "acme").unwrap();
+    let evict = |reason: &str| v1::EvictInstanceRequest {
+        instance_id: "one".to_owned(),
+        actor: "operator:ada".to_owned(),
+        reason: reason.to_owned(),
+    };
+    assert_eq!(admin.evict_instance(evict("")).await.unwrap_err().code(), Code::InvalidArgument);
+    admin.evict_instance(evict("the machine burnt down")).await.unwrap();
+    // It lives after all, and registers anew: what it had begun can't be vouched for any more.
+    let back = async {
+        while !operation.overtaken(sdk.current(), "orders", "acme") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), back).await.expect("it hears of it by its next report");
+    controller.stop().await;
+}

@@ -1,0 +1,70 @@
+//! A controller on loopback, and its clients.
+
+use std::path::Path;
+
+use cutover::{
+    config::{Config, Serve},
+    server::{self, Listeners},
+};
+use cutover_client::{Client, Options};
+use cutover_proto::v1::{
+    admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
+    routing_service_client::RoutingServiceClient,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+/// A running controller.
+pub struct Controller {
+    pub url: String,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), server::Error>>,
+}
+
+impl Controller {
+    /// Starts one on the store in a directory; `port` 0 takes a free one.
+    pub async fn start(dir: &Path, port: u16) -> Self {
+        let serve = Serve {
+            store: Some(format!("sqlite:{}", dir.join("cutover.db").display())),
+            grpc: Some(format!("127.0.0.1:{port}")),
+            http: Some("127.0.0.1:0".to_owned()),
+            ..Serve::default()
+        };
+        let config = Config::load(serve).unwrap();
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let url = format!("http://{}", listeners.grpc.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server::run(config, listeners, async {
+            let _ = stopped.await;
+        }));
+        Self { url, stop, running }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Stops it in order.
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.running.await.unwrap().unwrap();
+    }
+
+    pub async fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    pub async fn routing(&self) -> RoutingServiceClient<Channel> {
+        RoutingServiceClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    pub async fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    /// An SDK that registered as an instance of `orders-api`.
+    pub async fn sdk(&self, instance_id: &str) -> Client {
+        let options = Options { instance_id: Some(instance_id.to_owned()), ..Options::default() };
+        Client::connect(&self.url, "orders-api", options).await.unwrap()
+    }
+}
