@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use cutover_proto::v1;
 
+#[cfg(feature = "sqlite")]
+use crate::demo;
 use crate::{config::Serve, server};
 
 /// Moves live services from one data store to another: by tenant, in stages, and back at any time.
@@ -60,6 +62,12 @@ struct Change {
 enum Verb {
     /// Run the controller
     Serve(Serve),
+    /// The whole story on embedded stores, in under a minute
+    #[cfg(feature = "sqlite")]
+    Demo(demo::Demo),
+    #[cfg(feature = "sqlite")]
+    #[command(hide = true)]
+    DemoWorker(demo::worker::Worker),
     #[command(flatten)]
     Migrations(migrations::Verb),
     #[command(flatten)]
@@ -74,6 +82,10 @@ impl Cli {
         let Self { global, verb } = self;
         match verb {
             Verb::Serve(serve) => server::serve(serve).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+            #[cfg(feature = "sqlite")]
+            Verb::Demo(demo) => demo.run().await,
+            #[cfg(feature = "sqlite")]
+            Verb::DemoWorker(worker) => worker.run(&global.server).await.map(|()| ExitCode::SUCCESS),
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,

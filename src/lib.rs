@@ -2,9 +2,12 @@
 
 pub mod cli;
 pub mod config;
+#[cfg(feature = "sqlite")]
+pub mod demo;
 pub mod domain;
 pub mod grpc;
 pub mod http;
+pub mod jobs;
 pub mod server;
 pub mod service;
 pub mod store;

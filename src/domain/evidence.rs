@@ -41,9 +41,9 @@ pub struct Job {
 pub struct PassCounts {
     /// Read from the source.
     pub scanned: u64,
-    /// Written to the target.
+    /// Written to the target, or there already with the same version.
     pub copied: u64,
-    /// The target had them, or newer.
+    /// The target had newer ones.
     pub stale: u64,
     /// Did not fit the target.
     pub quarantined: u64,

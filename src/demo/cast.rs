@@ -1,0 +1,160 @@
+//! The processes of the demo, and what is shown of them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::process::{Child, Command};
+use tonic::transport::Channel;
+
+/// The controller and the workers, as child processes.
+pub(super) struct Cast {
+    dir: PathBuf,
+    port: u16,
+    url: String,
+    controller: Option<Child>,
+    workers: Vec<(u32, Child)>,
+}
+
+impl Cast {
+    pub(super) fn new(dir: &Path) -> anyhow::Result<Self> {
+        // Free now; the controller takes it in a moment, and the same one after its restart.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let url = format!("http://127.0.0.1:{port}");
+        Ok(Self { dir: dir.to_owned(), port, url, controller: None, workers: Vec::new() })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<Channel>> {
+        AdminServiceClient::connect(self.url.clone()).await.context("the demo's controller does not answer")
+    }
+
+    pub(super) async fn start_controller(&mut self) -> anyhow::Result<()> {
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.join("controller.log"))?;
+        let store = format!("sqlite:{}", self.dir.join("cutover.db").display());
+        let grpc = format!("127.0.0.1:{}", self.port);
+        let controller = command()?
+            .args(["serve", "--store", &store, "--grpc", &grpc, "--http", "127.0.0.1:0"])
+            .stderr(log)
+            .spawn()?;
+        self.controller = Some(controller);
+        for _ in 0..100 {
+            if self.admin().await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!(
+            "the controller did not start: {}",
+            std::fs::read_to_string(self.dir.join("controller.log"))?
+        )
+    }
+
+    pub(super) async fn kill_controller(&mut self) -> anyhow::Result<()> {
+        if let Some(mut controller) = self.controller.take() {
+            controller.kill().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_worker(&mut self, number: u32) -> anyhow::Result<()> {
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.join("workers.log"))?;
+        let worker = command()?
+            .args(["demo-worker", "--server", &self.url, "--number", &number.to_string(), "--dir"])
+            .arg(&self.dir)
+            .stderr(log)
+            .spawn()?;
+        self.workers.push((number, worker));
+        Ok(())
+    }
+
+    pub(super) async fn kill_worker(&mut self, number: u32) -> anyhow::Result<()> {
+        if let Some(at) = self.workers.iter().position(|(of, _)| *of == number) {
+            self.workers.remove(at).1.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends everybody in order: workers say goodbye first.
+    pub(super) async fn stop(&mut self) {
+        let workers = self.workers.drain(..).map(|(_, child)| child);
+        for mut child in workers.chain(self.controller.take()) {
+            if let Some(pid) = child.id() {
+                // A child that has ended already needs no signal.
+                let _ = kill(Pid::from_raw(pid as i32), Signal::SIGTERM);
+            }
+            if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
+                let _ = child.kill().await;
+            }
+        }
+    }
+}
+
+fn command() -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).env("RUST_LOG", "warn");
+    Ok(command)
+}
+
+/// A line of the story.
+pub(super) fn say(line: &str) {
+    let term = console::Term::stdout();
+    if term.write_line(&format!("{} {line}", console::style("cutover>").cyan())).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// How it goes: shares, hits and misses, both stores, and who has acknowledged.
+pub(super) fn show(status: &v1::Status, bars: bool) {
+    let term = console::Term::stdout();
+    let totals = status.totals.unwrap_or_default();
+    let mut lines = Vec::new();
+    for share in &status.shares {
+        let percent = f64::from(share.ppm) / 10_000.0;
+        let bar = if bars { "█".repeat((percent / 2.5) as usize) } else { String::new() };
+        let rung = cutover_client::wire::rung_from_wire(share.rung).map_or("?", |rung| rung.name());
+        lines.push(format!("{rung:<12} {percent:>6} % {bar}"));
+    }
+    lines.push(format!(
+        "hit {} miss {} not found {} migrated {} mismatch {}/{} indeterminate {}",
+        totals.hit,
+        totals.miss,
+        totals.not_found,
+        totals.migrated,
+        totals.mismatch,
+        totals.compared,
+        totals.indeterminate
+    ));
+    for rate in &status.rates {
+        lines.push(format!(
+            "{} {:<6} {:>6.1}/s errors {:.1}/s p50 {} us p99 {} us",
+            if rate.store() == v1::StoreRole::Source { "source" } else { "target" },
+            if rate.operation() == v1::Operation::Read { "reads" } else { "writes" },
+            rate.calls_per_s,
+            rate.errors_per_s,
+            rate.p50_us,
+            rate.p99_us
+        ));
+    }
+    let who = |instance: &v1::Instance| format!("{} r{}", instance.instance_id, instance.applied_revision);
+    lines.push(format!("acknowledged: {}", status.instances.iter().map(who).collect::<Vec<_>>().join(", ")));
+    for line in lines {
+        // A reader that has gone is noticed by the next line of the story.
+        let _ = term.write_line(&format!("         {}", console::style(line).dim()));
+    }
+}

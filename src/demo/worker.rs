@@ -1,0 +1,100 @@
+//! One service of the demo: reads, writes and deletes through the SDK, and logs what was
+//! acknowledged before it goes on. It alone writes its third of each tenant's keys.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use cutover_client::{Client, Options, migrator::WriteError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{KEY, RECORDS, TENANTS};
+
+/// Operations are so far apart: a hundred a second and worker.
+const PACE: Duration = Duration::from_millis(8);
+
+/// Flags of the demo's own `demo-worker`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Worker {
+    #[arg(long)]
+    number: u64,
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// A tenant's name.
+pub(super) fn tenant(number: u64) -> String {
+    format!("tenant-{number}")
+}
+
+/// A key within a tenant.
+pub(super) fn key(number: u64) -> String {
+    format!("record-{number:03}")
+}
+
+/// A record of about 200 bytes that says which write it is of; the seed's is 0.
+pub(super) fn value(write: u64) -> Vec<u8> {
+    format!("{write:<200}").into_bytes()
+}
+
+/// Which write a record is of.
+pub(super) fn write_of(value: &[u8]) -> Option<u64> {
+    str::from_utf8(value).ok()?.trim_end().parse().ok()
+}
+
+impl Worker {
+    /// Works until SIGTERM.
+    pub async fn run(self, server: &str) -> anyhow::Result<()> {
+        let (source, target) = super::stores(&self.dir).await?;
+        let name = format!("worker-{}", self.number);
+        let mut log = File::options().create(true).append(true).open(self.dir.join(format!("{name}.log")))?;
+        let options = Options { instance_id: Some(name), ..Options::default() };
+        let client = Client::connect(server, "demo", options).await?;
+        let records = client.migrator(KEY, source, target);
+        let mut stop = signal(SignalKind::terminate())?;
+        let mut pace = tokio::time::interval(PACE);
+        loop {
+            tokio::select! {
+                _ = stop.recv() => break,
+                _ = pace.tick() => {}
+            }
+            let tenant = tenant(rand::random_range(0..TENANTS));
+            let mine = key(rand::random_range(0..RECORDS / 3) * 3 + self.number - 1);
+            match rand::random_range(0..10) {
+                0..6 => {
+                    if let Ok(found) = records.get(&tenant, &mine).await {
+                        let write = found.as_deref().and_then(write_of);
+                        writeln!(
+                            log,
+                            "read {tenant} {mine} {}",
+                            write.map_or("-".to_owned(), |w| w.to_string())
+                        )?;
+                    }
+                }
+                kind => {
+                    let delete = kind == 9;
+                    // Later than every write of an earlier life of this worker.
+                    let write = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
+                    let what = if delete { "delete" } else { "put" };
+                    writeln!(log, "{what} {tenant} {mine} {write}")?;
+                    let done = if delete {
+                        records.delete(&tenant, &mine).await
+                    } else {
+                        records.put(&tenant, &mine, value(write)).await
+                    };
+                    let how = match done {
+                        Ok(_) => "ok",
+                        Err(WriteError::Indeterminate(_)) => "unknown",
+                        Err(_) => "refused",
+                    };
+                    writeln!(log, "{how}")?;
+                }
+            }
+        }
+        client.close().await;
+        Ok(())
+    }
+}
