@@ -21,6 +21,6 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked
 
-# decide, grpc or fanout.
-bench what *args:
-    cargo run --release --locked -- bench {{what}} {{args}}
+# What the SDK's migrator adds to a store call.
+bench:
+    cargo bench --locked -p cutover-client

@@ -31,8 +31,8 @@ pub(super) async fn feed(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut revisions = registry.subscribe();
+    // The first tick is at once: who holds the newest state already hears that it does.
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
-    heartbeat.reset();
     loop {
         revisions.mark_unchanged();
         let state = Arc::clone(&registry.state());

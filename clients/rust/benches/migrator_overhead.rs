@@ -1,7 +1,8 @@
-//! What the migrator adds to a store call. A measurement: `cargo test --release --test
-//! migrator_overhead -- --ignored --nocapture`.
+//! What the migrator adds to a hit in the target, over in-memory stores: prints the p99 of the raw
+//! store call and of the routed one, from the same run. `cargo bench -p cutover-client`.
 
-#[path = "migrator/world.rs"]
+#[path = "../tests/migrator/world.rs"]
+#[allow(dead_code, reason = "the stories use more of it")]
 mod world;
 
 use std::time::{Duration, Instant};
@@ -16,9 +17,8 @@ fn p99(mut latencies: Vec<Duration>) -> Duration {
     latencies[latencies.len() * 99 / 100]
 }
 
-#[tokio::test]
-#[ignore = "a measurement, of a release build on a quiet machine"]
-async fn a_hit_in_the_target_costs_at_most_5_us_more() {
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
     let world = World::at(Rung::TargetFirst);
     world.put("value").await;
     let (mut raw, mut routed) = (Vec::with_capacity(CALLS), Vec::with_capacity(CALLS));
@@ -35,6 +35,8 @@ async fn a_hit_in_the_target_costs_at_most_5_us_more() {
         world.target.take_calls(); // or its log would grow
     }
     let (raw, routed) = (p99(raw), p99(routed));
-    eprintln!("p99: raw {raw:?}, routed {routed:?}");
-    assert!(routed <= raw + Duration::from_micros(5), "raw {raw:?}, routed {routed:?} at p99");
+    eprintln!(
+        "p99: raw {raw:?}, routed {routed:?}, added {:?} (at most 5 us is wanted)",
+        routed.saturating_sub(raw)
+    );
 }
