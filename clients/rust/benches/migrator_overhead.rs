@@ -2,7 +2,6 @@
 //! store call and of the routed one, from the same run. `cargo bench -p cutover-client`.
 
 #[path = "../tests/migrator/world.rs"]
-#[allow(dead_code, reason = "the stories use more of it")]
 mod world;
 
 use std::time::{Duration, Instant};
