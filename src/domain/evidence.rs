@@ -41,7 +41,7 @@ pub struct Job {
 pub struct PassCounts {
     /// Read from the source.
     pub scanned: u64,
-    /// Written to the target, or there already with the same version.
+    /// Written to the target; it had an older version, or none.
     pub copied: u64,
     /// The target had newer ones.
     pub stale: u64,

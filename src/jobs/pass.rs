@@ -1,7 +1,7 @@
 //! A first, plain full pass: one worker scans the source, tombstones included, and writes to the
 //! target what is newer than what it has. The controller records what was settled when it began.
 
-use cutover_client::store::{Put, Scope, Segment, Store, StoreError};
+use cutover_client::store::{Copied, Scope, Segment, Store, StoreError};
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use tonic::{Status, transport::Channel};
 
@@ -51,10 +51,11 @@ async fn copy(source: &dyn Store, target: &dyn Store, counts: &mut v1::PassCount
     loop {
         let page = source.scan(&Scope::All, Segment::ALL, cursor.as_ref(), PAGE_BYTES).await?;
         counts.scanned += page.records.len() as u64;
-        for put in target.put_many_if_newer(&page.records).await? {
-            match put {
-                Put::Applied => counts.copied += 1,
-                Put::Stale(_) => counts.stale += 1,
+        for copied in target.put_many_if_newer(&page.records).await? {
+            match copied {
+                Copied::Written => counts.copied += 1,
+                Copied::Present => {}
+                Copied::Stale(_) => counts.stale += 1,
             }
         }
         match page.next {

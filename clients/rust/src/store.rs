@@ -6,6 +6,7 @@
 //!
 //! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
 
+mod bulk;
 mod error;
 mod fault;
 mod memory;
@@ -15,6 +16,7 @@ mod version;
 
 use async_trait::async_trait;
 
+pub use bulk::{Copied, Estimate, Pressure};
 pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
 pub use memory::MemoryStore;
@@ -122,15 +124,12 @@ pub trait Store: Send + Sync + 'static {
         expected: Option<Version>,
     ) -> Result<Put, StoreError>;
 
+    /// [`Self::get`] of many different records; answers in their order.
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError>;
+
     /// [`Self::put_if_newer`] of many different records, each on its own; answers in their order.
     /// After an error any of them may have been applied: give them all again.
-    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Put>, StoreError> {
-        let mut answers = Vec::with_capacity(records.len());
-        for (id, record) in records {
-            answers.push(self.put_if_newer(id, record).await?);
-        }
-        Ok(answers)
-    }
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError>;
 
     /// The next part of a segment, about `limit_bytes` of it and at least one record if there is
     /// any, each record once and none forgotten that is there throughout the scan. What is written
@@ -142,6 +141,12 @@ pub trait Store: Send + Sync + 'static {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError>;
+
+    /// About how much there is.
+    async fn estimate(&self) -> Result<Estimate, StoreError>;
+
+    /// How it bears its load, by a look at it now.
+    async fn pressure(&self) -> Result<Pressure, StoreError>;
 }
 
 impl Id {

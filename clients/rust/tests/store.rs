@@ -21,7 +21,7 @@ mod sqlite {
     use std::{path::Path, sync::Arc, time::Duration};
 
     use cutover_client::store::{
-        Id, Put, Record, Scope, Segment, SqliteOptions, SqliteStore, Store, StoreError, Version,
+        Copied, Id, Put, Record, Scope, Segment, SqliteOptions, SqliteStore, Store, StoreError, Version,
     };
 
     use super::suite;
@@ -93,7 +93,7 @@ mod sqlite {
                         store.put_if_newer(&id("shared"), &record(version)).await.expect("written");
                         let own = [(id(&format!("{writer}-{n}")), record(version))];
                         let put = store.put_many_if_newer(&own).await;
-                        assert_eq!(put, Ok(vec![Put::Applied]));
+                        assert_eq!(put, Ok(vec![Copied::Written]));
                     }
                 })
             })

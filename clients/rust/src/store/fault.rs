@@ -9,12 +9,14 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Cursor, Id, Page, Put, Record, Scope, Segment, Store, StoreError, Version};
+use super::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+};
 
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// [`Store::get`].
+    /// [`Store::get`], [`Store::get_many`], [`Store::estimate`] and [`Store::pressure`].
     Get,
     /// [`Store::put_if_newer`], [`Store::put_if_unchanged`] and [`Store::put_many_if_newer`].
     Put,
@@ -173,7 +175,11 @@ impl<S: Store> Store for Faulty<S> {
         self.run(Verb::Put, self.inner.put_if_unchanged(id, record, expected)).await
     }
 
-    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Put>, StoreError> {
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.run(Verb::Get, self.inner.get_many(ids)).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         self.run(Verb::Put, self.inner.put_many_if_newer(records)).await
     }
 
@@ -185,5 +191,13 @@ impl<S: Store> Store for Faulty<S> {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         self.run(Verb::Scan, self.inner.scan(scope, segment, cursor, limit_bytes)).await
+    }
+
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        self.run(Verb::Get, self.inner.estimate()).await
+    }
+
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        self.run(Verb::Get, self.inner.pressure()).await
     }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Cursor, Id, Page, Put, Record, Scope, Segment, Store, StoreError, Version};
+use super::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+};
 
 /// Records in memory, in order of tenant and key. It never fails; see [`super::Faulty`] for that.
 #[derive(Debug, Default)]
@@ -32,6 +34,18 @@ impl MemoryStore {
         self.records().clone()
     }
 
+    fn copy(&self, id: &Id, record: &Record) -> Copied {
+        let mut records = self.records();
+        match records.get_mut(id) {
+            Some(current) if current.version >= record.version => {
+                return Copied::unless_newer(record.version, current.version);
+            }
+            Some(current) => *current = record.clone(),
+            None => _ = records.insert(id.clone(), record.clone()),
+        }
+        Copied::Written
+    }
+
     fn records(&self) -> MutexGuard<'_, BTreeMap<Id, Record>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -44,15 +58,10 @@ impl Store for MemoryStore {
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        let mut records = self.records();
-        match records.get_mut(id) {
-            Some(current) if current.version >= record.version => {
-                return Ok(Put::unless_ours(record.version, current.version));
-            }
-            Some(current) => *current = record.clone(),
-            None => _ = records.insert(id.clone(), record.clone()),
-        }
-        Ok(Put::Applied)
+        Ok(match self.copy(id, record) {
+            Copied::Written | Copied::Present => Put::Applied,
+            Copied::Stale(current) => Put::Stale(current),
+        })
     }
 
     async fn put_if_unchanged(
@@ -68,6 +77,15 @@ impl Store for MemoryStore {
         }
         records.insert(id.clone(), record.clone());
         Ok(Put::Applied)
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let records = self.records();
+        Ok(ids.iter().map(|id| records.get(id).cloned()).collect())
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        Ok(records.iter().map(|(id, record)| self.copy(id, record)).collect())
     }
 
     async fn scan(
@@ -100,5 +118,15 @@ impl Store for MemoryStore {
             page.records.push((id.clone(), record.clone()));
         }
         Ok(page)
+    }
+
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let records = self.records();
+        let bytes: usize = records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();
+        Ok(Estimate { records: Some(records.len() as u64), bytes: Some(bytes as u64) })
+    }
+
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        Ok(Pressure::default())
     }
 }

@@ -19,7 +19,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Cursor, Id, Page, Put, Record, Scope, Segment, Store, StoreError, Version};
+use super::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+};
 use error::{read_error, set_up_error, write_error};
 
 /// How a file is used.
@@ -60,6 +62,7 @@ struct Sql {
     update: String,
     scan_all: String,
     scan_tenant: String,
+    count: String,
 }
 
 /// `tenant, key, version, value`
@@ -148,18 +151,16 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        let row: Option<(i64, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(self.sql.get.as_str()))
-            .bind(&id.tenant)
-            .bind(&id.key)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(read_error)?;
-        Ok(row.map(|(version, value)| Record { version: version_of(version), value }))
+        let mut connection = self.readers.acquire().await.map_err(read_error)?;
+        self.get_on(&mut connection, id).await
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(write_error)?;
-        self.put_on(&mut connection, id, record).await
+        Ok(match self.put_on(&mut connection, id, record).await? {
+            Copied::Written | Copied::Present => Put::Applied,
+            Copied::Stale(current) => Put::Stale(current),
+        })
     }
 
     async fn put_if_unchanged(
@@ -184,7 +185,16 @@ impl Store for SqliteStore {
         Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
     }
 
-    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Put>, StoreError> {
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(read_error)?;
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.push(self.get_on(&mut connection, id).await?);
+        }
+        Ok(records)
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         // Immediate: a transaction that turns from reading to writing can fail for good.
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
         let mut answers = Vec::with_capacity(records.len());
@@ -229,15 +239,40 @@ impl Store for SqliteStore {
         }
         Ok(page)
     }
+
+    /// The exact number of records: a walk over the table, without their values.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(self.sql.count.as_str()))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(read_error)?;
+        Ok(Estimate { records: u64::try_from(count).ok(), bytes: None })
+    }
+
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let began = Instant::now();
+        sqlx::query("SELECT 1").execute(&self.writer).await.map_err(read_error)?;
+        Ok(Pressure { latency: began.elapsed(), replica_lag: None })
+    }
 }
 
 impl SqliteStore {
+    async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {
+        let row: Option<(i64, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(self.sql.get.as_str()))
+            .bind(&id.tenant)
+            .bind(&id.key)
+            .fetch_optional(connection)
+            .await
+            .map_err(read_error)?;
+        Ok(row.map(|(version, value)| Record { version: version_of(version), value }))
+    }
+
     async fn put_on(
         &self,
         connection: &mut SqliteConnection,
         id: &Id,
         record: &Record,
-    ) -> Result<Put, StoreError> {
+    ) -> Result<Copied, StoreError> {
         // A record that is removed between the two statements makes the write due after all.
         for _ in 0..3 {
             // One statement, run to its end: with RETURNING the commit would come after the row,
@@ -251,10 +286,10 @@ impl SqliteStore {
                 .await
                 .map_err(write_error)?;
             if done.rows_affected() > 0 {
-                return Ok(Put::Applied);
+                return Ok(Copied::Written);
             }
             if let Some(current) = self.version_on(connection, id).await? {
-                return Ok(Put::unless_ours(record.version, current));
+                return Ok(Copied::unless_newer(record.version, current));
             }
         }
         Err(StoreError::NotApplied {
@@ -302,6 +337,7 @@ impl Sql {
                 "SELECT tenant, key, version, value FROM \"{table}\" \
                  WHERE tenant = ?1 AND key > ?2 ORDER BY key"
             ),
+            count: format!("SELECT count(*) FROM \"{table}\""),
             insert: format!("{insert} ON CONFLICT (tenant, key) DO NOTHING"),
         }
     }
@@ -339,23 +375,4 @@ fn shown(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("full.db");
-        let store = SqliteStore::create(&path, "records", SqliteOptions::default()).await.expect("created");
-        let id = Id { tenant: "t".to_owned(), key: "k".to_owned() };
-        let small = Record { version: Version(1), value: Some(vec![1]) };
-        assert_eq!(store.put_if_newer(&id, &small).await, Ok(Put::Applied));
-
-        // SQLite answers a file that may not grow as it answers a disk that can't take more.
-        sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.expect("a pragma");
-        let big = Record { version: Version(2), value: Some(vec![2; 1 << 20]) };
-        let error = store.put_if_newer(&id, &big).await.expect_err("no room");
-        assert!(!error.may_apply() && error.to_string().contains("free space"), "{error}");
-        assert_eq!(store.get(&id).await, Ok(Some(small)));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover_client::store::{Cursor, Id, Put, Record, Scope, Segment, Store, Version};
+use cutover_client::store::{Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version};
 
 /// How many stores [`run`] asks for.
 pub(crate) const STORES: usize = 6;
@@ -43,9 +43,18 @@ async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
     let other = super::suite::id("t", "other");
     let many = [(id.clone(), record(8, b"old")), (other.clone(), record(1, b""))];
     let answers = store.put_many_if_newer(&many).await;
-    assert_eq!(answers, Ok(vec![Put::Stale(Version::MAX), Put::Applied]), "each on its own");
+    assert_eq!(answers, Ok(vec![Copied::Stale(Version::MAX), Copied::Written]), "each on its own");
     assert_eq!(store.get(&other).await, Ok(Some(record(1, b""))), "an empty value is not a tombstone");
     assert_eq!(store.put_many_if_newer(&[]).await, Ok(Vec::new()));
+    let again = [(other.clone(), record(1, b"")), (id.clone(), record(Version::MAX.0, b"max"))];
+    assert_eq!(store.put_many_if_newer(&again).await, Ok(vec![Copied::Present; 2]), "nothing to write");
+
+    let ids = [other.clone(), super::suite::id("t", "none"), id.clone()];
+    let records = vec![Some(record(1, b"")), None, Some(record(Version::MAX.0, b"max"))];
+    assert_eq!(store.get_many(&ids).await, Ok(records), "in their order");
+    assert_eq!(store.get_many(&[]).await, Ok(Vec::new()));
+    store.estimate().await.expect("told");
+    store.pressure().await.expect("told");
 }
 
 async fn a_tombstone_is_a_record_like_any_other(store: &dyn Store) {

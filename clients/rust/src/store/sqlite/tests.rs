@@ -1,0 +1,20 @@
+//! What only the inside can bring about.
+
+use super::*;
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("full.db");
+    let store = SqliteStore::create(&path, "records", SqliteOptions::default()).await.expect("created");
+    let id = Id { tenant: "t".to_owned(), key: "k".to_owned() };
+    let small = Record { version: Version(1), value: Some(vec![1]) };
+    assert_eq!(store.put_if_newer(&id, &small).await, Ok(Put::Applied));
+
+    // SQLite answers a file that may not grow as it answers a disk that can't take more.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.expect("a pragma");
+    let big = Record { version: Version(2), value: Some(vec![2; 1 << 20]) };
+    let error = store.put_if_newer(&id, &big).await.expect_err("no room");
+    assert!(!error.may_apply() && error.to_string().contains("free space"), "{error}");
+    assert_eq!(store.get(&id).await, Ok(Some(small)));
+}
