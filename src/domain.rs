@@ -17,9 +17,9 @@ mod placement;
 mod resolve;
 mod rollout;
 
-pub use change::{Applied, Ask, Change, Context, Refusal, apply};
+pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, apply};
 pub use event::Event;
-pub use evidence::{Cover, Evidence, Job, PassCounts, PassKind, Whom};
+pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use fleet::{Fleet, Member};
 pub use gate::{Gate, Sight, Unmet};
 pub use key::{Key, Tenant, Violation};

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Instances, Operate, Registry},
+    service::{Instances, Operate, Passes, Registry},
     telemetry::Ingest,
 };
 
@@ -37,6 +37,8 @@ pub struct Services {
     pub instances: Arc<Instances>,
     /// The door for changes.
     pub operate: Arc<Operate>,
+    /// Who copies what.
+    pub passes: Arc<Passes>,
     /// Where reports go.
     pub ingest: Arc<Ingest>,
     /// True once the controller stops: streams end then.
@@ -45,11 +47,11 @@ pub struct Services {
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, ingest, stop } = services;
+    let Services { registry, instances, operate, passes, ingest, stop } = services;
     let admin = admin::Admin {
         registry: registry.clone(),
         instances: instances.clone(),
-        operate: operate.clone(),
+        operate,
         ingest: ingest.clone(),
         stop: stop.clone(),
     };
@@ -74,9 +76,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         .add_service(AdminServiceServer::new(admin).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(RoutingServiceServer::new(routing).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES))
-        .add_service(
-            JobServiceServer::new(job::Jobs { operate }).max_decoding_message_size(REQUEST_MAX_BYTES),
-        )
+        .add_service(JobServiceServer::new(job::Jobs { passes }).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(health_service)
         .add_service(reflection);
     Ok(routes.routes())

@@ -14,7 +14,7 @@ use crate::{
     domain::Wait,
     grpc::{self, Services},
     http,
-    service::{Entry, Instances, Operate, Registry, steps},
+    service::{Entry, Instances, Operate, Passes, Registry, steps},
     store::{self, OpenError},
     telemetry::{Gauges, Ingest, prometheus, statsd},
 };
@@ -87,11 +87,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let store = store::open_store(&config.store).await?;
-    let (registry, known) = Registry::load(store.clone()).await?;
+    let (registry, known, passes) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
     let (instances, registrations) = Instances::new(store.clone(), known);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
+    let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), passes);
+    let passes = Arc::new(passes);
     let ingest = Arc::new(Ingest::default());
     let (stop, stopped) = watch::channel(false);
 
@@ -103,6 +105,10 @@ pub async fn run(
     tasks.spawn({
         let registry = registry.clone();
         async move { registry.follow(FOLLOW).await }
+    });
+    tasks.spawn({
+        let passes = passes.clone();
+        async move { passes.keep().await }
     });
     tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
@@ -130,7 +136,8 @@ pub async fn run(
     });
 
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
-    let routes = grpc::routes(Services { registry, instances, operate, ingest, stop: stopped }).await?;
+    let routes =
+        grpc::routes(Services { registry, instances, operate, passes, ingest, stop: stopped }).await?;
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()

@@ -1,13 +1,16 @@
 //! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
-//! [`Instances`] knows who has acknowledged what, [`steps`] goes on with requests.
+//! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
+//! requests.
 
 mod instances;
 pub mod operate;
+mod passes;
 mod registry;
 pub mod steps;
 
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
 pub use operate::Operate;
+pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
 pub use registry::{Delta, Entry, Registry, State};
 
-pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord};
+pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning};

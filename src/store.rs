@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Event, Key, Migration};
+use crate::domain::{Event, Key, Migration, PassCounts};
 
 /// Everything at one revision.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct State {
     pub migrations: Vec<Migration>,
     /// All registered instances.
     pub instances: Vec<InstanceRecord>,
+    /// How far passes under way are.
+    pub passes: Vec<PassRecord>,
 }
 
 /// A change to be committed.
@@ -64,6 +66,54 @@ pub struct InstanceRecord {
     pub writer_slot: u16,
     /// Which function makes its tenants; empty: not said.
     pub tenant_fingerprint: String,
+}
+
+/// How far a pass is: what has to survive a restart, so that no worker begins anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassRecord {
+    /// The job's id.
+    pub id: String,
+    /// Its segments, in order.
+    pub segments: Vec<SegmentRecord>,
+    /// Limits of all workers together.
+    pub tuning: Tuning,
+    /// Some differences, values redacted.
+    pub samples: Vec<String>,
+}
+
+/// How far one segment is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRecord {
+    /// Everything before it is done; opaque. Empty: nothing is.
+    pub cursor: Vec<u8>,
+    /// All of it is done.
+    pub done: bool,
+    /// From its beginning.
+    pub counts: PassCounts,
+}
+
+/// Limits of a pass, changed while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Nobody reads or writes.
+    pub paused: bool,
+    /// 0: none.
+    pub records_per_s: u64,
+    /// 0: none.
+    pub bytes_per_s: u64,
+}
+
+/// What has to survive a restart and is no change of a migration.
+#[derive(Clone, Debug, Default)]
+pub struct Upkeep {
+    /// Instances that registered, or did so otherwise before.
+    pub put_instances: Vec<InstanceRecord>,
+    /// Ids of those that are gone.
+    pub remove_instances: Vec<String>,
+    /// Passes that went on.
+    pub put_passes: Vec<PassRecord>,
+    /// Ids of those that ended.
+    pub remove_passes: Vec<String>,
 }
 
 /// What a store could not do.
@@ -137,8 +187,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Past events, newest first, without their rows.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error>;
 
-    /// Puts and removes instances, all or none; durable when it returns.
-    async fn keep_instances(&self, put: &[InstanceRecord], remove: &[String]) -> Result<(), Error>;
+    /// Puts and removes instances and passes, all or none; durable when it returns.
+    async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error>;
 
     /// Does it answer?
     async fn ping(&self) -> Result<(), Error>;

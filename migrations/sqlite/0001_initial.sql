@@ -35,6 +35,12 @@ CREATE INDEX events_by_key ON events (key, revision);
 CREATE UNIQUE INDEX events_by_request ON events (request_id) WHERE request_id <> '';
 
 CREATE TABLE instances (
-    instance_id TEXT PRIMARY KEY,
-    record      TEXT NOT NULL -- JSON
+    id     TEXT PRIMARY KEY,
+    record TEXT NOT NULL -- JSON
+) STRICT;
+
+-- How far passes under way are.
+CREATE TABLE passes (
+    id     TEXT PRIMARY KEY, -- of the job
+    record TEXT NOT NULL     -- JSON
 ) STRICT;

@@ -2,6 +2,7 @@
 //! against it.
 
 mod lifecycle;
+mod passes;
 mod pins;
 mod rollback;
 mod rollout;
@@ -9,9 +10,11 @@ mod rollout;
 use cutover_client::routing::Rung;
 use imbl::OrdMap;
 
+pub use passes::NewPass;
+
 use super::{
-    Cover, Document, Fleet, Gate, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow, Unmet,
-    Violation, Whom,
+    Document, Fleet, Gate, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
+    Whom,
     advance::{self, Group, groups_on_the_way},
     gate::Sight,
 };
@@ -76,11 +79,11 @@ pub enum Change {
     /// The controller goes on with what was asked.
     Step,
     /// A pass begins.
-    BeginJob {
+    BeginJob(NewPass),
+    /// A sweep that waits goes on, if it may: to its second barrier, then to its beginning.
+    DrainJob {
         /// Its id.
         id: String,
-        /// Whom it covers.
-        cover: Cover,
     },
     /// A pass has ended.
     FinishJob {
@@ -88,6 +91,8 @@ pub enum Change {
         id: String,
         /// What it did.
         counts: PassCounts,
+        /// Some differences, values redacted.
+        samples: Vec<String>,
         /// It went to its end.
         complete: bool,
     },
@@ -193,8 +198,11 @@ pub fn apply(
         Change::Pause => draft.pause()?,
         Change::Resume => draft.resume()?,
         Change::Step => {}
-        Change::BeginJob { id, cover } => draft.begin_job(id, cover, context)?,
-        Change::FinishJob { id, counts, complete } => draft.finish_job(id, counts, *complete, context)?,
+        Change::BeginJob(pass) => draft.begin_job(pass, context)?,
+        Change::DrainJob { id } => draft.drain_job(id, context),
+        Change::FinishJob { id, counts, samples, complete } => {
+            draft.finish_job(id, counts, samples, *complete, context)?;
+        }
         Change::Finish { confirm, overrides } => draft.finish(confirm, overrides, context)?,
     }
     Ok(draft.advanced(context))
@@ -215,7 +223,8 @@ impl Change {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Step => "step",
-            Self::BeginJob { .. } => "job-begin",
+            Self::BeginJob(_) => "job-begin",
+            Self::DrainJob { .. } => "job-drain",
             Self::FinishJob { .. } => "job-finish",
             Self::Finish { .. } => "finish",
         }

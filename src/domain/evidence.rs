@@ -10,6 +10,14 @@ use super::Tenant;
 pub enum PassKind {
     /// The source is scanned, tombstones included, and written to the target if newer there.
     Full,
+    /// Both stores are scanned and compared; differences may be repaired.
+    Verify,
+    /// The target is scanned, and what the source has newer is written.
+    Sweep,
+    /// Some records are compared.
+    Sample,
+    /// The target is scanned, and written to the source if newer there.
+    Reverse,
 }
 
 /// Whom a pass covers.
@@ -32,23 +40,58 @@ pub struct Job {
     pub cover: Cover,
     /// The controller's revision when it began.
     pub began_revision: u64,
-    /// Everybody had quiesced for this revision when it began.
+    /// Everybody had quiesced for this revision when it began; a sweep begins after its second
+    /// barrier.
     pub settled: u64,
+    /// Which stores, mapping and options; empty: not said.
+    pub fingerprint: String,
+    /// Parts that workers claim. 0: none, its caller scans by itself.
+    pub segments: u32,
+    /// Unix time before which nothing is read: writes that timed out may still land until then.
+    pub begins_at_ms: u64,
+    /// Of a sweep: the revision of its second barrier, made once `begins_at_ms` had passed. 0: not
+    /// yet, and for other passes.
+    pub drained: u64,
 }
 
 /// What a pass did, in records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PassCounts {
-    /// Read from the source.
+    /// Read by the scan.
     pub scanned: u64,
-    /// Written to the target; it had an older version, or none.
+    /// Written to the other store; it had an older version, or none.
     pub copied: u64,
-    /// The target had newer ones.
+    /// The other store had the same version.
+    pub present: u64,
+    /// The other store had a newer one.
     pub stale: u64,
-    /// Did not fit the target.
+    /// Did not fit the other store.
     pub quarantined: u64,
     /// Could not be read or written.
     pub failed: u64,
+    /// Of keys and values, scanned.
+    pub bytes: u64,
+    /// Differences that persisted over re-reads.
+    pub found: Differences,
+    /// Those of them that were not repaired.
+    pub remaining: Differences,
+}
+
+/// Differences between the stores, in records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Differences {
+    /// Only the source has it.
+    pub missing: u64,
+    /// The target has an older version.
+    pub stale: u64,
+    /// The target has a newer version.
+    pub ahead: u64,
+    /// Only the target has it.
+    pub extra: u64,
+    /// One version, two contents: somebody wrote past the SDK.
+    pub different: u64,
 }
 
 /// A pass that has ended.
@@ -58,10 +101,13 @@ pub struct Evidence {
     pub job: Job,
     /// What it did.
     pub counts: PassCounts,
-    /// It went to its end, and nothing was quarantined or failed.
+    /// It went to its end, and nothing was quarantined, failed or left different.
     pub clean: bool,
     /// Unix time.
     pub finished_at_ms: u64,
+    /// Some differences, values redacted.
+    #[serde(default)]
+    pub samples: Vec<String>,
 }
 
 /// Tenants that a step moves together.
@@ -95,12 +141,86 @@ impl Cover {
 
 impl Evidence {
     /// Is it what a gate asks for: a clean full pass over these tenants, begun when everybody had
-    /// quiesced for revision `since`?
+    /// quiesced for revision `since`? A comparison of everything shows the same as a copy.
     pub fn is_full_pass(&self, whom: &Whom, since: u64) -> bool {
-        self.clean
-            && self.job.kind == PassKind::Full
-            && self.job.settled >= since
-            && self.job.cover.covers(whom)
+        matches!(self.job.kind, PassKind::Full | PassKind::Verify) && self.shows(whom, since)
+    }
+
+    /// Is it what may stand for a full pass before target-first, where reads copy what is missing:
+    /// a clean sweep that began once late writes had landed and a second barrier had settled?
+    pub fn is_drained_sweep(&self, whom: &Whom, since: u64) -> bool {
+        let Job { kind, drained, settled, .. } = self.job;
+        kind == PassKind::Sweep && drained > 0 && settled >= drained && self.shows(whom, since)
+    }
+
+    fn shows(&self, whom: &Whom, since: u64) -> bool {
+        self.clean && self.job.settled >= since && self.job.cover.covers(whom)
+    }
+}
+
+impl PassKind {
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full pass",
+            Self::Verify => "verification",
+            Self::Sweep => "sweep",
+            Self::Sample => "sample",
+            Self::Reverse => "reverse pass",
+        }
+    }
+}
+
+impl Job {
+    /// Why its workers may not read yet; `None`: they may.
+    pub fn waits_for(&self, now_ms: u64) -> Option<String> {
+        let left_ms = self.begins_at_ms.saturating_sub(now_ms);
+        if left_ms > 0 {
+            return Some(format!("waits {left_ms} ms more for writes that timed out to land"));
+        }
+        self.drains().then(|| "waits for everybody to quiesce once more (cutover status)".to_owned())
+    }
+
+    /// Is it a sweep that has not begun?
+    pub fn drains(&self) -> bool {
+        self.kind == PassKind::Sweep && (self.drained == 0 || self.settled < self.drained)
+    }
+}
+
+impl Differences {
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        self.missing
+            .saturating_add(self.stale)
+            .saturating_add(self.ahead)
+            .saturating_add(self.extra)
+            .saturating_add(self.different)
+    }
+
+    /// Adds another part's.
+    pub const fn add(&mut self, other: &Self) {
+        let Self { missing, stale, ahead, extra, different } = other;
+        self.missing = self.missing.saturating_add(*missing);
+        self.stale = self.stale.saturating_add(*stale);
+        self.ahead = self.ahead.saturating_add(*ahead);
+        self.extra = self.extra.saturating_add(*extra);
+        self.different = self.different.saturating_add(*different);
+    }
+}
+
+impl PassCounts {
+    /// Adds another part's.
+    pub const fn add(&mut self, other: &Self) {
+        let Self { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining } = other;
+        self.scanned = self.scanned.saturating_add(*scanned);
+        self.copied = self.copied.saturating_add(*copied);
+        self.present = self.present.saturating_add(*present);
+        self.stale = self.stale.saturating_add(*stale);
+        self.quarantined = self.quarantined.saturating_add(*quarantined);
+        self.failed = self.failed.saturating_add(*failed);
+        self.bytes = self.bytes.saturating_add(*bytes);
+        self.found.add(found);
+        self.remaining.add(remaining);
     }
 }
 

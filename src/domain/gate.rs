@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use cutover_client::routing::Rung;
+use cutover_client::routing::{Level, Rung};
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Fleet, Placement, Violation, Whom, placement::Wait};
+use super::{Document, Evidence, Fleet, Placement, Violation, Whom, placement::Wait};
 
 /// A kind of condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -192,8 +192,8 @@ impl Sight<'_> {
         });
         let services = (placement.rung == Rung::SourceOnly).then(|| self.services()).flatten();
         let passed = match (placement.rung, next) {
-            (Rung::Mirrored, Rung::TargetFirst) => Some(("mirrored", placement.mirrored_since)),
-            (Rung::TargetFirst, Rung::TargetOnly) => Some(("target-first", placement.target_first_since)),
+            (Rung::Mirrored, Rung::TargetFirst) => Some((Rung::Mirrored, placement.mirrored_since)),
+            (Rung::TargetFirst, Rung::TargetOnly) => Some((Rung::TargetFirst, placement.target_first_since)),
             _ => None,
         };
         let pass = passed.and_then(|(rung, since)| self.full_pass(whom, rung, since));
@@ -216,8 +216,12 @@ impl Sight<'_> {
         })
     }
 
-    fn full_pass(&self, whom: &Whom, rung: &str, since: u64) -> Option<Unmet> {
-        if since > 0 && self.document.evidence.iter().any(|evidence| evidence.is_full_pass(whom, since)) {
+    fn full_pass(&self, whom: &Whom, rung: Rung, since: u64) -> Option<Unmet> {
+        let lazily = rung == Rung::Mirrored && self.document.policy.level == Level::Acknowledged;
+        let shows = |evidence: &Evidence| {
+            evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since)
+        };
+        if since > 0 && self.document.evidence.iter().any(shows) {
             return None;
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
@@ -235,7 +239,7 @@ impl Sight<'_> {
         Some(Unmet::of_change(
             Gate::FullPass,
             format!("needs a clean full pass over these tenants, begun after {wanted}; {have}"),
-            format!("settle at {rung} first, then run the pass"),
+            format!("settle at {rung} first, then run the pass: cutover backfill SPEC"),
         ))
     }
 

@@ -1,5 +1,7 @@
 //! The domain's types to messages, and requests to the domain's types.
 
+pub(super) mod pass;
+
 use cutover_client::{
     routing::{Rung, bucket},
     wire::{level_from_wire, rung_from_wire},
@@ -10,8 +12,7 @@ use tonic::Status;
 use super::status;
 use crate::{
     domain::{
-        Ask, Document, Event, Evidence, Gate, Migration, PassCounts, Policy, Rollout, State, Tenant,
-        TenantRow, Unmet, Violation,
+        Ask, Document, Event, Gate, Migration, Policy, Rollout, State, Tenant, TenantRow, Unmet, Violation,
     },
     service::{LEASE, Seen, operate::Mutation},
 };
@@ -117,7 +118,7 @@ pub(super) fn migration(revision: u64, document: &Document) -> v1::Migration {
             .pieces(&[])
             .map(|(_, upto_ppm, at)| v1::Band { upto_ppm, rung: rung(at.rung), since: at.since })
             .collect(),
-        evidence: document.evidence.iter().map(evidence).collect(),
+        evidence: document.evidence.iter().map(pass::evidence).collect(),
         tenants_rolled_back: document.rolled_back,
     }
 }
@@ -130,32 +131,6 @@ fn state(state: State) -> v1::State {
         State::Tripped => v1::State::Tripped,
         State::Finished => v1::State::Finished,
     }
-}
-
-pub(super) fn evidence(evidence: &Evidence) -> v1::Evidence {
-    let Evidence { job, counts, clean, finished_at_ms } = evidence;
-    v1::Evidence {
-        job: job.id.clone(),
-        kind: v1::PassKind::Full.into(),
-        settled: job.settled,
-        began_revision: job.began_revision,
-        upto_ppm: job.cover.upto_ppm,
-        tenants: job.cover.tenants.iter().map(ToString::to_string).collect(),
-        counts: Some(v1::PassCounts {
-            scanned: counts.scanned,
-            copied: counts.copied,
-            stale: counts.stale,
-            quarantined: counts.quarantined,
-            failed: counts.failed,
-        }),
-        clean: *clean,
-        finished_at_ms: *finished_at_ms,
-    }
-}
-
-pub(super) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
-    let v1::PassCounts { scanned, copied, stale, quarantined, failed } = counts;
-    PassCounts { scanned, copied, stale, quarantined, failed }
 }
 
 pub(super) fn waiting(unmet: Vec<Unmet>) -> Vec<v1::Waiting> {

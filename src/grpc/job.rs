@@ -1,4 +1,5 @@
-//! `JobService`: passes begin and end here, so that gates know what was begun after what.
+//! `JobService`: passes begin and end here, so that gates know what was begun after what, and their
+//! workers share them here.
 
 use std::sync::Arc;
 
@@ -6,54 +7,101 @@ use cutover_client::routing::PPM;
 use cutover_proto::v1::{self, job_service_server::JobService};
 use tonic::{Request, Response, Status};
 
-use super::{convert, status};
+use super::{convert::pass as convert, status};
 use crate::{
-    domain::{Change, Cover, Key, PassKind, Tenant, Violation},
-    service::{Operate, operate::Mutation},
+    domain::{Cover, Key, NewPass, Tenant, Violation},
+    service::{Checkpoint, Claimed, Passes, SegmentRecord, operate::Mutation},
 };
 
 /// Most tenants that one pass names.
 const TENANTS_MAX: usize = 1000;
+/// Longest fingerprint.
+const FINGERPRINT_MAX_BYTES: usize = 128;
+/// For which a put that timed out can still land, unless the caller knows better.
+const RESIDUAL_MS: u64 = 30_000;
 
 /// Batch jobs.
 #[derive(Debug)]
 pub(super) struct Jobs {
-    pub(super) operate: Arc<Operate>,
+    pub(super) passes: Arc<Passes>,
 }
 
 #[tonic::async_trait]
 impl JobService for Jobs {
     async fn create_job(&self, request: Request<v1::CreateJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let v1::CreateJobRequest { migration, kind, actor, upto_ppm, tenants } = request.into_inner();
-        let key = Key::parse(&migration).map_err(status::invalid)?;
-        if !matches!(v1::PassKind::try_from(kind), Ok(v1::PassKind::Unspecified | v1::PassKind::Full)) {
-            return Err(status::invalid(Violation::new("kind", "is no pass that this controller knows")));
-        }
-        if tenants.len() > TENANTS_MAX {
-            let message = format!("name at most {TENANTS_MAX}, or a share by upto_ppm");
-            return Err(status::invalid(Violation::new("tenants", message)));
-        }
-        let tenants: Result<Vec<Tenant>, _> = tenants.iter().map(|tenant| Tenant::parse(tenant)).collect();
-        let tenants = tenants.map_err(status::invalid)?;
-        let upto_ppm = if upto_ppm == 0 && tenants.is_empty() { PPM } else { upto_ppm };
-        // The id leads back to the migration; its end is random, so that no two passes share one.
-        let id = format!("{key}/pass-{:08x}", rand::random::<u32>());
-        let change = Change::BeginJob { id: id.clone(), cover: Cover { upto_ppm, tenants } };
-        let outcome = self.operate.change(&key, &change, &by(actor)).await.map_err(status::change)?;
-        let jobs = outcome.document.into_iter().flat_map(|document| document.jobs);
-        let job =
-            jobs.into_iter().find(|job| job.id == id).ok_or_else(|| Status::internal("the job is gone"))?;
-        Ok(Response::new(v1::Job {
-            id: job.id,
-            migration,
-            kind: match job.kind {
-                PassKind::Full => v1::PassKind::Full.into(),
-            },
-            began_revision: job.began_revision,
-            settled: job.settled,
-            upto_ppm: job.cover.upto_ppm,
-            tenants: job.cover.tenants.iter().map(ToString::to_string).collect(),
+        let request = request.into_inner();
+        let key = Key::parse(&request.migration).map_err(status::invalid)?;
+        let pass = new_pass(&key, &request).map_err(status::invalid)?;
+        let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
+        let begun = self.passes.begin(&key, &pass, tuning, &by(request.actor)).await;
+        let (progress, joined) = begun.map_err(status::change)?;
+        Ok(Response::new(convert::job(&progress, joined)))
+    }
+
+    async fn claim_segment(
+        &self,
+        request: Request<v1::ClaimSegmentRequest>,
+    ) -> Result<Response<v1::ClaimSegmentResponse>, Status> {
+        let v1::ClaimSegmentRequest { id, instance_id } = request.into_inner();
+        let claimed = self.passes.claim(&id, &instance_id).await.map_err(status::change)?;
+        let Claimed { segment, all_done, progress } = claimed;
+        let of = progress.job.segments;
+        let segment = segment.map(|(index, SegmentRecord { cursor, counts, .. }, claim)| v1::Segment {
+            index,
+            of,
+            cursor,
+            counts: Some(convert::counts_to_wire(&counts)),
+            claim,
+        });
+        let waiting = match (&segment, progress.waiting.is_empty()) {
+            (Some(_), _) => String::new(),
+            (None, false) => progress.waiting.clone(),
+            (None, true) => "other workers have all that is left".to_owned(),
+        };
+        Ok(Response::new(v1::ClaimSegmentResponse {
+            segment,
+            all_done,
+            waiting,
+            claimed: progress.claims.len() as u32,
+            tuning: Some(convert::tuning_to_wire(progress.record.tuning)),
         }))
+    }
+
+    async fn checkpoint(
+        &self,
+        request: Request<v1::CheckpointRequest>,
+    ) -> Result<Response<v1::CheckpointResponse>, Status> {
+        let request = request.into_inner();
+        let v1::CheckpointRequest { id, instance_id, segment, cursor, counts, done, note, samples, claim } =
+            request;
+        let counts = convert::counts_from_wire(counts.unwrap_or_default());
+        let record = SegmentRecord { cursor, done, counts };
+        let checkpoint = Checkpoint { segment, token: claim, instance_id, record, note, samples };
+        let progress = self.passes.checkpoint(&id, checkpoint).await.map_err(status::change)?;
+        Ok(Response::new(match progress {
+            None => v1::CheckpointResponse { lost: true, ..Default::default() },
+            Some(progress) => v1::CheckpointResponse {
+                lost: false,
+                claimed: progress.claims.len() as u32,
+                tuning: Some(convert::tuning_to_wire(progress.record.tuning)),
+            },
+        }))
+    }
+
+    async fn tune_job(&self, request: Request<v1::TuneJobRequest>) -> Result<Response<v1::Job>, Status> {
+        let v1::TuneJobRequest { id, tuning, actor: _ } = request.into_inner();
+        let tuning = tuning.ok_or_else(|| status::invalid(Violation::new("tuning", "is missing")))?;
+        let progress = self.passes.tune(&id, convert::tuning_from_wire(&tuning)).await;
+        Ok(Response::new(convert::job(&progress.map_err(status::change)?, true)))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let key = Key::parse(&request.into_inner().migration).map_err(status::invalid)?;
+        let jobs = self.passes.list(&key).iter().map(|progress| convert::job(progress, true)).collect();
+        Ok(Response::new(v1::ListJobsResponse { jobs }))
     }
 
     async fn finish_job(
@@ -61,15 +109,34 @@ impl JobService for Jobs {
         request: Request<v1::FinishJobRequest>,
     ) -> Result<Response<v1::FinishJobResponse>, Status> {
         let v1::FinishJobRequest { id, counts, complete, actor } = request.into_inner();
-        let unknown = || Status::not_found(format!("job {id:?} is not under way: begin it anew"));
-        let key = id.split_once('/').and_then(|(key, _)| Key::parse(key).ok()).ok_or_else(unknown)?;
         let counts = convert::counts_from_wire(counts.unwrap_or_default());
-        let change = Change::FinishJob { id: id.clone(), counts, complete };
-        let outcome = self.operate.change(&key, &change, &by(actor)).await.map_err(status::change)?;
-        let document = outcome.document.ok_or_else(unknown)?;
-        let evidence = document.evidence.iter().find(|evidence| evidence.job.id == id).map(convert::evidence);
-        Ok(Response::new(v1::FinishJobResponse { evidence }))
+        let evidence = self.passes.finish(&id, counts, complete, &by(actor)).await.map_err(status::change)?;
+        Ok(Response::new(v1::FinishJobResponse { evidence: Some(convert::evidence(&evidence)) }))
     }
+}
+
+fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violation> {
+    let v1::CreateJobRequest { kind, upto_ppm, tenants, segments, fingerprint, residual_ms, .. } = request;
+    if tenants.len() > TENANTS_MAX {
+        let message = format!("name at most {TENANTS_MAX}, or a share by upto_ppm");
+        return Err(Violation::new("tenants", message));
+    }
+    if fingerprint.len() > FINGERPRINT_MAX_BYTES || fingerprint.chars().any(char::is_control) {
+        let message = format!("give at most {FINGERPRINT_MAX_BYTES} bytes without control characters");
+        return Err(Violation::new("fingerprint", message));
+    }
+    let tenants: Vec<Tenant> =
+        tenants.iter().map(|tenant| Tenant::parse(tenant)).collect::<Result<_, _>>()?;
+    let upto_ppm = if *upto_ppm == 0 && tenants.is_empty() { PPM } else { *upto_ppm };
+    Ok(NewPass {
+        // The id leads back to the migration; its end is random, so that no two passes share one.
+        id: format!("{key}/pass-{:08x}", rand::random::<u32>()),
+        kind: convert::kind_from_wire(*kind)?,
+        cover: Cover { upto_ppm, tenants },
+        fingerprint: fingerprint.clone(),
+        segments: *segments,
+        residual_ms: residual_ms.unwrap_or(RESIDUAL_MS),
+    })
 }
 
 fn by(actor: String) -> Mutation {

@@ -55,6 +55,7 @@ pub(super) fn change(error: operate::Error) -> Status {
         operate::Error::RequestIdReused(_) => {
             invalid(Violation { field: "mutation.request_id".to_owned(), message })
         }
+        operate::Error::UnknownJob(_) => Status::not_found(message),
         operate::Error::Store(error) => store(error),
     }
 }

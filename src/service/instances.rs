@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::registry::Entry;
 use crate::{
     domain::{Fleet, Member, Violation},
-    store::{self, InstanceRecord, Store},
+    store::{self, InstanceRecord, Store, Upkeep},
 };
 
 /// Silent for longer: lost.
@@ -209,8 +209,12 @@ impl Instances {
     pub async fn keep(&self, mut queue: mpsc::Receiver<Keep>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let records: Vec<InstanceRecord> = batch.iter().map(|keep| keep.record.clone()).collect();
-            let kept = self.store.keep_instances(&records, &[]).await.map_err(|error| error.to_string());
+            let put_instances = batch.iter().map(|keep| keep.record.clone()).collect();
+            let kept = self
+                .store
+                .keep(&Upkeep { put_instances, ..Upkeep::default() })
+                .await
+                .map_err(|error| error.to_string());
             for keep in batch.drain(..) {
                 // Who has gone meanwhile does not want to know.
                 let _ = keep.done.send(kept.clone());
@@ -245,7 +249,8 @@ impl Instances {
         if !self.live().seen.contains_key(instance_id) {
             return Ok(false);
         }
-        self.store.keep_instances(&[], &[instance_id.to_owned()]).await?;
+        let remove_instances = vec![instance_id.to_owned()];
+        self.store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await?;
         let mut live = self.live();
         if let Some(heard) = live.seen.remove(instance_id) {
             live.slots.remove(&heard.record.writer_slot);

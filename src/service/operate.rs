@@ -62,6 +62,9 @@ pub enum Error {
     /// The request id belongs to another change.
     #[error("request id {0:?} was used for another change: draw a new one")]
     RequestIdReused(String),
+    /// There is no such pass.
+    #[error("job {0:?} is not under way: begin it anew")]
+    UnknownJob(String),
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] store::Error),

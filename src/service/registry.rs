@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::{
     domain::{Event, Key, Migration, Tenant},
-    store::{Error, InstanceRecord, Store},
+    store::{Error, InstanceRecord, PassRecord, Store},
 };
 
 /// Deltas kept for streams that are behind.
@@ -79,8 +79,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Loads everything; also gives the instances that the store knows.
-    pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Vec<InstanceRecord>), Error> {
+    /// Loads everything; also gives the instances and the passes that the store knows.
+    pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Vec<InstanceRecord>, Vec<PassRecord>), Error> {
         let stored = store.snapshot().await?;
         let mut routing = Snapshot::empty(stored.revision);
         let mut entries = HashMap::new();
@@ -97,7 +97,7 @@ impl Registry {
         };
         let newest = watch::Sender::new(state.revision);
         let registry = Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default() };
-        Ok((registry, stored.instances))
+        Ok((registry, stored.instances, stored.passes))
     }
 
     /// The newest state; one atomic load.

@@ -14,7 +14,7 @@ use imbl::OrdMap;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
 
 use self::row::{event, int, json, number, parse, text};
-use super::{Commit, Error, HistoryQuery, InstanceRecord, State, Store};
+use super::{Commit, Error, HistoryQuery, State, Store, Upkeep};
 use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
 
 pub use self::open::SqliteOptions;
@@ -41,12 +41,12 @@ impl Store for SqliteStore {
                 .fetch_all(&mut *tx)
                 .await?;
             let rows = sqlx::query("SELECT migration, tenant, row FROM tenants").fetch_all(&mut *tx).await?;
-            let instances = sqlx::query("SELECT instance_id, record FROM instances ORDER BY instance_id")
-                .fetch_all(&mut *tx)
-                .await?;
-            sqlx::Result::Ok((revision, history_id, documents, rows, instances))
+            let instances =
+                sqlx::query("SELECT record FROM instances ORDER BY id").fetch_all(&mut *tx).await?;
+            let passes = sqlx::query("SELECT record FROM passes ORDER BY id").fetch_all(&mut *tx).await?;
+            sqlx::Result::Ok((revision, history_id, documents, rows, instances, passes))
         };
-        let (revision, history_id, documents, rows, instances) =
+        let (revision, history_id, documents, rows, instances, passes) =
             state.await.map_err(|error| self.failed(&error))?;
         drop(tx);
 
@@ -79,7 +79,11 @@ impl Store for SqliteStore {
             .iter()
             .map(|row| json(row, "record", || "an instance's record".to_owned()))
             .collect::<Result<_, Error>>()?;
-        Ok(State { revision: revision.cast_unsigned(), history_id, migrations, instances })
+        let passes = passes
+            .iter()
+            .map(|row| json(row, "record", || "a pass's record".to_owned()))
+            .collect::<Result<_, Error>>()?;
+        Ok(State { revision: revision.cast_unsigned(), history_id, migrations, instances, passes })
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
@@ -113,23 +117,25 @@ impl Store for SqliteStore {
         rows.iter().map(|row| event(row, false)).collect()
     }
 
-    async fn keep_instances(&self, put: &[InstanceRecord], remove: &[String]) -> Result<(), Error> {
-        let put: Vec<_> = put.iter().map(|record| (&record.instance_id, record)).collect();
-        let (put, remove) = (encoded(&put)?, encoded(remove)?);
+    async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
+        let instances = upkeep.put_instances.iter().map(|record| (&record.instance_id, record));
+        let passes = upkeep.put_passes.iter().map(|record| (&record.id, record));
+        let kept = [
+            ("instances", encoded(&instances.collect::<Vec<_>>())?, encoded(&upkeep.remove_instances)?),
+            ("passes", encoded(&passes.collect::<Vec<_>>())?, encoded(&upkeep.remove_passes)?),
+        ];
         let mut writer = self.writer.acquire().await.map_err(|error| self.failed(&error))?;
         let result = async {
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            sqlx::query("DELETE FROM instances WHERE instance_id IN (SELECT value FROM json_each(?1))")
-                .bind(&remove)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(
-                "INSERT INTO instances SELECT value ->> 0, value -> 1 FROM json_each(?1) WHERE true
-                 ON CONFLICT DO UPDATE SET record = excluded.record",
-            )
-            .bind(&put)
-            .execute(&mut *tx)
-            .await?;
+            for (table, put, remove) in &kept {
+                let delete = format!("DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?1))");
+                sqlx::query(AssertSqlSafe(delete)).bind(remove).execute(&mut *tx).await?;
+                let insert = format!(
+                    "INSERT INTO {table} SELECT value ->> 0, value -> 1 FROM json_each(?1) WHERE true
+                     ON CONFLICT DO UPDATE SET record = excluded.record"
+                );
+                sqlx::query(AssertSqlSafe(insert)).bind(put).execute(&mut *tx).await?;
+            }
             tx.commit().await?;
             Ok(())
         };

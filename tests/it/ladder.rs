@@ -2,7 +2,8 @@
 //! moved to a rung that may not coexist with its last, and a raise moves nobody back.
 
 use cutover::domain::{
-    Applied, Ask, Change, Context, Fleet, Gate, Key, Member, Migration, Shares, Tenant, apply,
+    Applied, Ask, Change, Context, Cover, Fleet, Gate, Key, Member, Migration, NewPass, PassKind, Shares,
+    Tenant, apply,
 };
 use cutover_client::routing::{PPM, Rung, coexist};
 use proptest::prelude::*;
@@ -23,7 +24,7 @@ enum Happening {
     Receive(usize),
     Quiesce(usize),
     Lose(usize),
-    Pass,
+    Pass(PassKind),
     Step,
 }
 
@@ -45,7 +46,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0..3_usize).prop_map(Happening::Receive),
         4 => (0..3_usize).prop_map(Happening::Quiesce),
         1 => (0..3_usize).prop_map(Happening::Lose),
-        2 => Just(Happening::Pass),
+        2 => Just(Happening::Pass(PassKind::Full)),
+        1 => Just(Happening::Pass(PassKind::Sweep)),
+        1 => Just(Happening::Pass(PassKind::Reverse)),
         4 => Just(Happening::Step),
     ]
 }
@@ -92,6 +95,24 @@ impl World {
         true
     }
 
+    fn begin(&mut self, kind: PassKind) -> String {
+        let id = format!("orders/{}", self.revision);
+        self.change(&Change::BeginJob(NewPass {
+            id: id.clone(),
+            kind,
+            cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
+            fingerprint: String::new(),
+            segments: 1,
+            residual_ms: 0,
+        }));
+        id
+    }
+
+    fn end(&mut self, id: String) {
+        let (counts, samples) = Default::default();
+        self.change(&Change::FinishJob { id, counts, samples, complete: true });
+    }
+
     fn happen(&mut self, happening: &Happening) {
         let newest = self.revision;
         let ask = Ask { wait: true, overrides: Vec::new() };
@@ -123,11 +144,10 @@ impl World {
                 (member.received, member.applied, member.lost) = (newest, newest, false);
             }
             Happening::Lose(at) => self.members[*at].lost = true,
-            Happening::Pass => {
-                let id = format!("orders/{newest}");
-                let cover = cutover::domain::Cover { upto_ppm: PPM, tenants: Vec::new() };
-                self.change(&Change::BeginJob { id: id.clone(), cover });
-                self.change(&Change::FinishJob { id, counts: Default::default(), complete: true });
+            Happening::Pass(kind) => {
+                let id = self.begin(*kind);
+                self.change(&Change::DrainJob { id: id.clone() });
+                self.end(id);
             }
             Happening::Step => {
                 self.change(&Change::Step);
@@ -187,7 +207,7 @@ proptest! {
         // the floor over the ceilings over the pin over the share.
         for _ in 0..12 {
             (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
-            world.happen(&Happening::Pass);
+            world.happen(&Happening::Pass(PassKind::Full));
         }
         let table = world.migration.table();
         let document = &world.migration.document;
@@ -242,11 +262,11 @@ fn every_unmet_condition_is_named_at_once() {
 fn a_pass_counts_only_if_it_began_after_mirrored_had_settled() {
     let mut world = World::new();
     world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
-    world.happen(&Happening::Pass);
+    world.happen(&Happening::Pass(PassKind::Full));
     (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
     world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
     assert!(world.rungs().iter().all(|rung| *rung == Rung::Mirrored), "the pass began too early");
-    world.happen(&Happening::Pass);
+    world.happen(&Happening::Pass(PassKind::Full));
     assert!(world.rungs().iter().all(|rung| *rung == Rung::TargetFirst), "this one began in time");
 }
 
@@ -255,7 +275,7 @@ fn an_emergency_goes_back_at_once_and_on_when_everybody_has_heard() {
     let mut world = World::new();
     world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
     (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
-    world.happen(&Happening::Pass);
+    world.happen(&Happening::Pass(PassKind::Full));
     world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
     // Nobody has even heard of target-first when it fails.
     world.happen(&Happening::Rollback(None));
@@ -269,4 +289,52 @@ fn an_emergency_goes_back_at_once_and_on_when_everybody_has_heard() {
     assert!(world.rungs().iter().all(|rung| *rung == Rung::Dual), "{:?}", world.rungs());
     world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
     assert!(world.rungs().iter().all(|rung| *rung == Rung::Dual), "latched until acknowledged");
+}
+
+#[test]
+fn a_sweep_with_its_second_barrier_stands_for_the_pass_before_target_first_only() {
+    let mut world = World::new();
+    world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    let ramp = Happening::Ramp([None, None, Some(PPM), None]);
+    world.happen(&Happening::Pass(PassKind::Sweep));
+    world.happen(&ramp);
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::Mirrored), "its second barrier had not settled");
+    let id = world.begin(PassKind::Sweep);
+    world.change(&Change::DrainJob { id: id.clone() });
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.change(&Change::DrainJob { id: id.clone() });
+    world.end(id);
+    world.happen(&ramp);
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::TargetFirst));
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.happen(&Happening::Pass(PassKind::Sweep));
+    world.happen(&Happening::Ramp([None, None, None, Some(PPM)]));
+    assert!(world.rungs().iter().all(|rung| *rung == Rung::TargetFirst), "records may be left in the source");
+}
+
+#[test]
+fn a_reverse_pass_opens_the_way_down_after_target_only() {
+    let mut world = World::new();
+    let settle = |world: &mut World| (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    let all_at = |world: &World, rung| world.rungs().iter().all(|at| *at == rung);
+    for (ramp, rung) in [
+        ([None, Some(PPM), None, None], Rung::Mirrored),
+        ([None, None, Some(PPM), None], Rung::TargetFirst),
+        ([None, None, None, Some(PPM)], Rung::TargetOnly),
+    ] {
+        world.happen(&Happening::Ramp(ramp));
+        assert!(all_at(&world, rung));
+        settle(&mut world);
+        world.happen(&Happening::Pass(PassKind::Full));
+    }
+    world.happen(&Happening::Pass(PassKind::Reverse));
+    world.happen(&Happening::Ramp([None, None, Some(0), Some(0)]));
+    settle(&mut world);
+    world.happen(&Happening::Step);
+    assert!(all_at(&world, Rung::TargetFirst), "a pass begun at target-only proves nothing");
+    settle(&mut world);
+    world.happen(&Happening::Pass(PassKind::Reverse));
+    world.happen(&Happening::Step);
+    assert!(all_at(&world, Rung::Mirrored), "{:?}", world.rungs());
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cutover::{
     domain::{Change, Event},
-    store::{Error, HistoryQuery, InstanceRecord, Store},
+    store::{Error, HistoryQuery, InstanceRecord, PassRecord, SegmentRecord, Store, Upkeep},
 };
 use cutover_client::routing::Rung;
 use tokio::sync::Barrier;
@@ -27,7 +27,7 @@ macro_rules! suite {
         $crate::store::suite!($fresh;
             an_empty_store_is_at_revision_0, what_is_created_is_read_back, a_change_needs_the_revision_it_was_made_from,
             a_revision_is_claimed_once, five_writers_race_and_one_wins_each_round, changes_come_in_pages,
-            history_is_found_by_key_and_request, a_request_is_made_once, instances_are_kept,
+            history_is_found_by_key_and_request, a_request_is_made_once, instances_and_passes_are_kept,
             a_deleted_migration_is_gone_with_its_rows, ten_thousand_rows_in_a_second,
             replaying_all_events_gives_the_live_state, reopened_it_is_the_same,
             a_snapshot_is_of_one_revision);
@@ -212,7 +212,7 @@ pub async fn a_request_is_made_once(place: &impl Place) {
     assert_eq!(store.snapshot().await.unwrap().revision, 2);
 }
 
-pub async fn instances_are_kept(place: &impl Place) {
+pub async fn instances_and_passes_are_kept(place: &impl Place) {
     let store = place.open().await;
     let instance = |id: &str, writer_slot| InstanceRecord {
         instance_id: id.to_owned(),
@@ -223,11 +223,28 @@ pub async fn instances_are_kept(place: &impl Place) {
         tenant_fingerprint: String::new(),
     };
     let (a, b, c) = (instance("a", 0), instance("b", 1), instance("c", 4095));
-    store.keep_instances(&[b.clone(), a.clone()], &[]).await.unwrap();
+    let put = |instances: &[&InstanceRecord], remove: &[&str]| Upkeep {
+        put_instances: instances.iter().map(|record| (*record).clone()).collect(),
+        remove_instances: remove.iter().map(|id| (*id).to_owned()).collect(),
+        ..Upkeep::default()
+    };
+    store.keep(&put(&[&b, &a], &[])).await.unwrap();
     let b = InstanceRecord { worker: true, ..b };
-    store.keep_instances(&[c.clone(), b.clone()], &["a".to_owned(), "never seen".to_owned()]).await.unwrap();
-    store.keep_instances(&[], &[]).await.unwrap();
-    assert_eq!(place.open().await.snapshot().await.unwrap().instances, [b, c]);
+    store.keep(&put(&[&c, &b], &["a", "never seen"])).await.unwrap();
+    store.keep(&Upkeep::default()).await.unwrap();
+    let pass = |id: &str, cursor: &[u8]| PassRecord {
+        id: id.to_owned(),
+        segments: vec![SegmentRecord { cursor: cursor.to_vec(), done: true, ..Default::default() }],
+        ..Default::default()
+    };
+    let put_passes = vec![pass("orders/a", b"1"), pass("orders/b", b"")];
+    store.keep(&Upkeep { put_passes, ..Upkeep::default() }).await.unwrap();
+    let on = pass("orders/a", &[0, 255]);
+    let put_passes = vec![on.clone()];
+    let remove_passes = vec!["orders/b".to_owned()];
+    store.keep(&Upkeep { put_passes, remove_passes, ..Upkeep::default() }).await.unwrap();
+    let state = place.open().await.snapshot().await.unwrap();
+    assert_eq!((state.instances, state.passes), (vec![b, c], vec![on]));
     assert_eq!(store.snapshot().await.unwrap().revision, 0, "they are no change of a migration");
 }
 

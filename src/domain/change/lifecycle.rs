@@ -1,17 +1,12 @@
-//! Beginning, policy, pause, passes and the end.
+//! Beginning, policy, pause and the end.
 
 use cutover_client::routing::{PPM, Rung};
 
 use super::{Applied, Context, Draft, Refusal};
-use crate::domain::{
-    Bands, Cover, Document, Evidence, Gate, Job, Key, Migration, PassCounts, PassKind, Policy, Rollout,
-    Unmet, Violation,
-};
+use crate::domain::{Bands, Document, Gate, Key, Migration, Policy, Rollout, Unmet, Violation};
 
 /// Most bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
-/// Passes remembered, under way and ended.
-const PASSES_MAX: usize = 32;
 /// Longest that an operation may be told to wait on `hold`.
 const HOLD_MAX_MS: u32 = 60_000;
 /// The lease: what does not fence before it can't fence at all.
@@ -117,50 +112,6 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn begin_job(
-        &mut self,
-        id: &str,
-        cover: &Cover,
-        context: &Context<'_>,
-    ) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
-        if cover.upto_ppm > PPM {
-            return Err(Violation::new("upto_ppm", "is over 1000000").into());
-        }
-        let began_revision = context.revision - 1;
-        let settled = context.fleet.settled(began_revision);
-        let job =
-            Job { id: id.to_owned(), kind: PassKind::Full, cover: cover.clone(), began_revision, settled };
-        self.document.jobs.push(job);
-        keep_newest(&mut self.document.jobs);
-        self.say(format!("full pass {id} began with revision {settled} settled"));
-        Ok(())
-    }
-
-    pub(super) fn finish_job(
-        &mut self,
-        id: &str,
-        counts: &PassCounts,
-        complete: bool,
-        context: &Context<'_>,
-    ) -> Result<(), Refusal> {
-        let Some(at) = self.document.jobs.iter().position(|job| job.id == id) else {
-            let message = format!("job {id} is not under way here");
-            return Err(Unmet::of_change(Gate::Stage, message, "begin it anew").into());
-        };
-        let job = self.document.jobs.remove(at);
-        let clean = complete && counts.quarantined == 0 && counts.failed == 0;
-        let how = if clean { "clean" } else { "NOT clean" };
-        self.say(format!(
-            "full pass {id} ended {how}: {} scanned, {} copied, {} quarantined, {} failed",
-            counts.scanned, counts.copied, counts.quarantined, counts.failed
-        ));
-        let finished_at_ms = context.now_ms;
-        self.document.evidence.push(Evidence { job, counts: *counts, clean, finished_at_ms });
-        keep_newest(&mut self.document.evidence);
-        Ok(())
-    }
-
     pub(super) fn finish(
         &mut self,
         confirm: &str,
@@ -211,11 +162,6 @@ impl Draft {
         self.say("finished: the source is not needed any more");
         Ok(())
     }
-}
-
-fn keep_newest<T>(passes: &mut Vec<T>) {
-    let excess = passes.len().saturating_sub(PASSES_MAX);
-    passes.drain(..excess);
 }
 
 fn check_text(field: &str, text: &str) -> Option<Violation> {

@@ -1,0 +1,199 @@
+//! Passes over the stores: their beginning, a sweep's second barrier, and what their end changes.
+
+use cutover_client::routing::{PPM, Rung};
+
+use super::{Context, Draft, Refusal};
+use crate::domain::{
+    Cover, Differences, Evidence, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow, Unmet,
+    Violation,
+};
+
+/// Passes remembered, under way and ended.
+const PASSES_MAX: usize = 32;
+/// Most parts of a pass.
+const SEGMENTS_MAX: u32 = 1024;
+/// Most differences that evidence shows.
+const SAMPLES_MAX: usize = 10;
+
+/// A pass that somebody wants to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPass {
+    /// Its id.
+    pub id: String,
+    /// How it goes.
+    pub kind: PassKind,
+    /// Whom it covers.
+    pub cover: Cover,
+    /// Which stores, mapping and options; empty: not said.
+    pub fingerprint: String,
+    /// Parts that workers claim. 0: none.
+    pub segments: u32,
+    /// Longest time for which a put that timed out can still land.
+    pub residual_ms: u64,
+}
+
+impl Draft {
+    pub(super) fn begin_job(&mut self, pass: &NewPass, context: &Context<'_>) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        let NewPass { id, kind, cover, fingerprint, segments, residual_ms } = pass;
+        if cover.upto_ppm > PPM {
+            return Err(Violation::new("upto_ppm", "is over 1000000").into());
+        }
+        if *segments > SEGMENTS_MAX {
+            return Err(Violation::new("segments", format!("is over {SEGMENTS_MAX}")).into());
+        }
+        let waits = matches!(kind, PassKind::Reverse | PassKind::Sweep);
+        if waits && *segments == 0 {
+            let message = "must be at least 1: its workers have to be told when they may begin";
+            return Err(Violation::new("segments", message).into());
+        }
+        // What an unsegmented pass does its caller alone knows; those with claims would disturb each other.
+        let other = self.document.jobs.iter().find(|job| job.kind == *kind && job.segments > 0);
+        if let Some(other) = other.filter(|_| *segments > 0) {
+            let message = format!("{} {} is under way, with other stores or options", kind.name(), other.id);
+            return Err(Unmet::of_change(Gate::Stage, message, "let it end, or cancel it").into());
+        }
+        let began_revision = context.revision - 1;
+        let settled = context.fleet.settled(began_revision);
+        if *kind == PassKind::Reverse {
+            self.refuse_reverse(cover, settled)?;
+        }
+        self.document.jobs.push(Job {
+            id: id.clone(),
+            kind: *kind,
+            cover: cover.clone(),
+            began_revision,
+            settled,
+            fingerprint: fingerprint.clone(),
+            segments: *segments,
+            begins_at_ms: if waits { context.now_ms.saturating_add(*residual_ms) } else { 0 },
+            drained: 0,
+        });
+        keep_newest(&mut self.document.jobs);
+        self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
+        Ok(())
+    }
+
+    /// Makes the second barrier of a sweep whose wait for late writes is over; then notes that
+    /// everybody has quiesced for it, so that the sweep may begin.
+    pub(super) fn drain_job(&mut self, id: &str, context: &Context<'_>) {
+        let job = self.document.jobs.iter_mut().find(|job| job.id == id && job.kind == PassKind::Sweep);
+        let Some(job) = job else { return };
+        let settled = context.fleet.settled(context.revision - 1);
+        if job.drained == 0 && context.now_ms >= job.begins_at_ms {
+            job.drained = context.revision;
+            self.say(format!("sweep {id}: late writes have landed; everybody quiesces once more"));
+        } else if job.drained > 0 && job.settled < job.drained && settled >= job.drained {
+            job.settled = settled;
+            self.say(format!("sweep {id} began with revision {settled} settled"));
+        }
+    }
+
+    pub(super) fn finish_job(
+        &mut self,
+        id: &str,
+        counts: &PassCounts,
+        samples: &[String],
+        complete: bool,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.document.jobs.iter().position(|job| job.id == id) else {
+            let message = format!("job {id} is not under way here");
+            return Err(Unmet::of_change(Gate::Stage, message, "begin it anew").into());
+        };
+        let job = self.document.jobs.remove(at);
+        let left = self.left_different(&counts.remaining);
+        let clean = complete && counts.quarantined == 0 && counts.failed == 0 && left == 0;
+        let how = if clean { "clean" } else { "NOT clean" };
+        self.say(format!(
+            "{} {id} ended {how}: {} scanned, {} copied, {} quarantined, {} failed, {} left different",
+            job.kind.name(),
+            counts.scanned,
+            counts.copied,
+            counts.quarantined,
+            counts.failed,
+            counts.remaining.total(),
+        ));
+        if clean && job.kind == PassKind::Reverse {
+            self.lower_floors(&job);
+        }
+        let samples = samples.iter().take(SAMPLES_MAX).cloned().collect();
+        let finished_at_ms = context.now_ms;
+        self.document.evidence.push(Evidence { job, counts: *counts, clean, finished_at_ms, samples });
+        keep_newest(&mut self.document.evidence);
+        Ok(())
+    }
+
+    /// Differences that make a pass unclean. What the target has beyond the source is as it should
+    /// be once somebody has written to the target alone.
+    fn left_different(&self, remaining: &Differences) -> u64 {
+        let ahead = remaining.ahead.saturating_add(remaining.extra);
+        let fine = self.placements().any(|placement| placement.floor > Rung::SourceOnly);
+        remaining.total().saturating_sub(if fine { ahead } else { 0 })
+    }
+
+    fn placements(&self) -> impl Iterator<Item = Placement> {
+        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
+        bands.chain(self.migration.tenants.values().map(|row| row.placement))
+    }
+
+    /// A reverse pass is for tenants that have left target-only, everybody having quiesced.
+    fn refuse_reverse(&self, cover: &Cover, settled: u64) -> Result<(), Refusal> {
+        let cuts = [cover.upto_ppm];
+        let bands = self.document.bands.pieces(&cuts);
+        let bands = bands.filter(|(from, _, _)| *from < cover.upto_ppm).map(|(_, _, placement)| placement);
+        let rows = self.covered_rows(cover).map(|(_, row)| row.placement);
+        let raised: Vec<Placement> =
+            bands.chain(rows).filter(|placement| placement.floor > Rung::SourceOnly).collect();
+        let key = &self.document.key;
+        let mut unmet = Vec::new();
+        if raised.is_empty() {
+            let message = "nobody of these tenants has writes that only the target has";
+            unmet.push(Unmet::of_change(Gate::Stage, message, "none needed"));
+        }
+        if raised.iter().any(|placement| placement.rung == Rung::TargetOnly) {
+            let message = "tenants at target-only still write to the target alone";
+            let action = format!("cutover ramp {key} --target-only 0 --wait, or unpin them; then reverse");
+            unmet.push(Unmet::of_change(Gate::Stage, message, action));
+        } else if raised.iter().any(|placement| placement.since > settled) {
+            let message = "the step back to target-first is not settled";
+            let action = format!("cutover status {key} -w shows who is behind");
+            unmet.push(Unmet::of_change(Gate::Barrier, message, action));
+        }
+        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
+    }
+
+    /// Everything that only the target had is in the source as well: the way down is open.
+    fn lower_floors(&mut self, job: &Job) {
+        let may = |placement: &Placement| {
+            placement.floor > Rung::SourceOnly
+                && placement.rung != Rung::TargetOnly
+                && placement.since <= job.settled
+        };
+        let lowered = |placement: Placement| Placement { floor: Rung::SourceOnly, ..placement };
+        let before = self.document.bands.clone();
+        self.document.bands = before.map(&[job.cover.upto_ppm], |from, placement| {
+            if from < job.cover.upto_ppm && may(&placement) { lowered(placement) } else { placement }
+        });
+        let rows: Vec<_> = self.covered_rows(&job.cover).filter(|(_, row)| may(&row.placement)).collect();
+        if self.document.bands != before || !rows.is_empty() {
+            self.say("the source has every write again: tenants may go below target-first");
+        }
+        for (tenant, row) in rows {
+            self.set_row(&tenant, TenantRow { placement: lowered(row.placement), ..row });
+        }
+    }
+
+    fn covered_rows<'a>(&'a self, cover: &'a Cover) -> impl Iterator<Item = (Tenant, TenantRow)> + 'a {
+        let covered = |tenant: &Tenant| {
+            self.migration.bucket(tenant) < cover.upto_ppm || cover.tenants.contains(tenant)
+        };
+        let rows = self.migration.tenants.iter().filter(move |(tenant, _)| covered(tenant));
+        rows.map(|(tenant, row)| (tenant.clone(), *row))
+    }
+}
+
+fn keep_newest<T>(passes: &mut Vec<T>) {
+    let excess = passes.len().saturating_sub(PASSES_MAX);
+    passes.drain(..excess);
+}

@@ -1,0 +1,127 @@
+//! Passes, as the wire has them.
+
+use cutover_proto::v1;
+
+use crate::{
+    domain::{Differences, Evidence, PassCounts, PassKind, Violation},
+    service::{Progress, Tuning},
+};
+
+pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
+    let Evidence { job, counts, clean, finished_at_ms, samples } = evidence;
+    v1::Evidence {
+        job: job.id.clone(),
+        kind: kind(job.kind).into(),
+        settled: job.settled,
+        began_revision: job.began_revision,
+        upto_ppm: job.cover.upto_ppm,
+        tenants: job.cover.tenants.iter().map(ToString::to_string).collect(),
+        counts: Some(counts_to_wire(counts)),
+        clean: *clean,
+        finished_at_ms: *finished_at_ms,
+        samples: samples.clone(),
+    }
+}
+
+pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
+    let Progress { job, record, claims, waiting } = progress;
+    let mut counts = PassCounts::default();
+    record.segments.iter().for_each(|segment| counts.add(&segment.counts));
+    let claim = |(segment, claim): &(u32, crate::service::Claim)| v1::Claim {
+        segment: *segment,
+        instance_id: claim.instance_id.clone(),
+        silent_ms: claim.at.elapsed().as_millis() as u64,
+        note: claim.note.clone(),
+    };
+    v1::Job {
+        id: job.id.clone(),
+        migration: job.id.split('/').next().unwrap_or_default().to_owned(),
+        kind: kind(job.kind).into(),
+        began_revision: job.began_revision,
+        settled: job.settled,
+        upto_ppm: job.cover.upto_ppm,
+        tenants: job.cover.tenants.iter().map(ToString::to_string).collect(),
+        segments: job.segments,
+        fingerprint: job.fingerprint.clone(),
+        joined,
+        tuning: Some(tuning_to_wire(record.tuning)),
+        segments_done: record.segments.iter().filter(|segment| segment.done).count() as u32,
+        counts: Some(counts_to_wire(&counts)),
+        claims: claims.iter().map(claim).collect(),
+        waiting: waiting.clone(),
+    }
+}
+
+const fn kind(kind: PassKind) -> v1::PassKind {
+    match kind {
+        PassKind::Full => v1::PassKind::Full,
+        PassKind::Verify => v1::PassKind::Verify,
+        PassKind::Sweep => v1::PassKind::Sweep,
+        PassKind::Sample => v1::PassKind::Sample,
+        PassKind::Reverse => v1::PassKind::Reverse,
+    }
+}
+
+pub(in crate::grpc) fn kind_from_wire(kind: i32) -> Result<PassKind, Violation> {
+    match v1::PassKind::try_from(kind) {
+        Ok(v1::PassKind::Unspecified | v1::PassKind::Full) => Ok(PassKind::Full),
+        Ok(v1::PassKind::Verify) => Ok(PassKind::Verify),
+        Ok(v1::PassKind::Sweep) => Ok(PassKind::Sweep),
+        Ok(v1::PassKind::Sample) => Ok(PassKind::Sample),
+        Ok(v1::PassKind::Reverse) => Ok(PassKind::Reverse),
+        Err(_) => Err(Violation::new("kind", "is no pass that this controller knows")),
+    }
+}
+
+pub(in crate::grpc) const fn tuning_to_wire(tuning: Tuning) -> v1::Tuning {
+    let Tuning { paused, records_per_s, bytes_per_s } = tuning;
+    v1::Tuning { paused, records_per_s, bytes_per_s }
+}
+
+pub(in crate::grpc) const fn tuning_from_wire(tuning: &v1::Tuning) -> Tuning {
+    let v1::Tuning { paused, records_per_s, bytes_per_s } = *tuning;
+    Tuning { paused, records_per_s, bytes_per_s }
+}
+
+pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
+    let PassCounts { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining } =
+        *counts;
+    let differences = |Differences { missing, stale, ahead, extra, different }| v1::Differences {
+        missing,
+        stale,
+        ahead,
+        extra,
+        different,
+    };
+    v1::PassCounts {
+        scanned,
+        copied,
+        stale,
+        quarantined,
+        failed,
+        present,
+        bytes,
+        found: Some(differences(found)),
+        remaining: Some(differences(remaining)),
+    }
+}
+
+pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
+    let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
+        counts;
+    let differences = |differences: Option<v1::Differences>| {
+        let v1::Differences { missing, stale, ahead, extra, different } = differences.unwrap_or_default();
+        Differences { missing, stale, ahead, extra, different }
+    };
+    PassCounts {
+        scanned,
+        copied,
+        present,
+        stale,
+        quarantined,
+        failed,
+        bytes,
+        found: differences(found),
+        remaining: differences(remaining),
+    }
+}

@@ -1,0 +1,366 @@
+//! Passes under way: who works on which segment, and how far each is.
+//!
+//! A pass begins and ends by a change of its migration. What lies between is no change: it is kept
+//! in memory with every checkpoint, and in the store every [`KEEP`], so that a worker that dies
+//! loses a chunk, and a controller that does, some seconds of work that are harmless to repeat.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Operate, Registry,
+    operate::{self, Mutation, now_ms},
+};
+use crate::{
+    domain::{Change, Evidence, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
+    store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep},
+};
+
+/// Who says nothing for so long loses its segment.
+const CLAIM_LEASE: Duration = Duration::from_secs(15);
+/// How often progress is made durable.
+const KEEP: Duration = Duration::from_secs(5);
+/// Most differences shown of a pass.
+const SAMPLES_MAX: usize = 10;
+/// Longest cursor and longest note.
+const CURSOR_MAX_BYTES: usize = 64 << 10;
+const NOTE_MAX_BYTES: usize = 512;
+
+/// The passes of this controller.
+#[derive(Debug)]
+pub struct Passes {
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    operate: Arc<Operate>,
+    live: Mutex<HashMap<String, Pass>>,
+}
+
+/// One pass under way.
+#[derive(Debug)]
+struct Pass {
+    record: PassRecord,
+    /// Of each segment.
+    claims: Vec<Option<Claim>>,
+    /// The store has an older record, or none.
+    unkept: bool,
+}
+
+/// A worker on a segment.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Tells it from other claims of the same worker.
+    pub token: u64,
+    /// The worker.
+    pub instance_id: String,
+    /// When it was last heard.
+    pub at: Instant,
+    /// Why it is slow; empty: it is not.
+    pub note: String,
+}
+
+/// A pass as its workers and people see it.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// It.
+    pub job: Job,
+    /// How far it is.
+    pub record: PassRecord,
+    /// Who works on it, by segment.
+    pub claims: Vec<(u32, Claim)>,
+    /// Why no segment is handed out; empty: they are.
+    pub waiting: String,
+}
+
+/// What a worker that asked for a segment gets.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Its index and how far it is; `None`: there is none to be had now.
+    pub segment: Option<(u32, SegmentRecord, u64)>,
+    /// None is left.
+    pub all_done: bool,
+    /// The pass, for everything else.
+    pub progress: Progress,
+}
+
+/// How far a worker is.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Which segment.
+    pub segment: u32,
+    /// Of its claim.
+    pub token: u64,
+    /// Who.
+    pub instance_id: String,
+    /// How far.
+    pub record: SegmentRecord,
+    /// Why it is slow; empty: it is not.
+    pub note: String,
+    /// Differences, values redacted.
+    pub samples: Vec<String>,
+}
+
+impl Passes {
+    /// Passes that a store knows.
+    pub fn new(
+        store: Arc<dyn Store>,
+        registry: Arc<Registry>,
+        operate: Arc<Operate>,
+        known: Vec<PassRecord>,
+    ) -> Self {
+        let pass = |record: PassRecord| {
+            (record.id.clone(), Pass { claims: vec![None; record.segments.len()], record, unkept: false })
+        };
+        let live = Mutex::new(known.into_iter().map(pass).collect());
+        Self { store, registry, operate, live }
+    }
+
+    /// Begins a pass, or joins the one with its kind and fingerprint.
+    pub async fn begin(
+        &self,
+        key: &Key,
+        pass: &NewPass,
+        tuning: Tuning,
+        mutation: &Mutation,
+    ) -> Result<(Progress, bool), operate::Error> {
+        if let Some(joined) = self.joinable(key, pass) {
+            return Ok((self.progress(joined), true));
+        }
+        let begun = self.operate.change(key, &Change::BeginJob(pass.clone()), mutation).await;
+        if let Err(operate::Error::Refused(Refusal::Unmet(_))) = &begun
+            && let Some(joined) = self.joinable(key, pass)
+        {
+            return Ok((self.progress(joined), true));
+        }
+        begun?;
+        let job = self.job(&pass.id)?;
+        {
+            let mut live = self.live();
+            let live = Self::pass(&mut live, &job);
+            live.record.tuning = tuning;
+            live.unkept = true;
+        }
+        self.keep_now().await?;
+        Ok((self.progress(job), false))
+    }
+
+    /// Hands out a segment that is not done and that nobody works on.
+    pub async fn claim(&self, id: &str, instance_id: &str) -> Result<Claimed, operate::Error> {
+        let mut job = self.job(id)?;
+        if job.drains() {
+            let by = Mutation { actor: "controller".to_owned(), ..Mutation::default() };
+            let drain = Change::DrainJob { id: id.to_owned() };
+            self.operate.change(&key_of(id)?, &drain, &by).await?;
+            job = self.job(id)?;
+        }
+        let waits = job.waits_for(now_ms());
+        let (segment, all_done) = {
+            let mut live = self.live();
+            let pass = Self::pass(&mut live, &job);
+            let free =
+                |claim: &Option<Claim>| claim.as_ref().is_none_or(|claim| claim.at.elapsed() > CLAIM_LEASE);
+            let at =
+                (0..pass.claims.len()).find(|at| !pass.record.segments[*at].done && free(&pass.claims[*at]));
+            let segment = at.filter(|_| waits.is_none()).map(|at| {
+                let token = rand::random();
+                let (instance_id, note) = (instance_id.to_owned(), String::new());
+                pass.claims[at] = Some(Claim { token, instance_id, at: Instant::now(), note });
+                (at as u32, pass.record.segments[at].clone(), token)
+            });
+            (segment, pass.record.segments.iter().all(|segment| segment.done))
+        };
+        Ok(Claimed { segment, all_done, progress: self.progress(job) })
+    }
+
+    /// Notes how far a segment is. `None`: somebody else has it, or the pass is no more.
+    pub async fn checkpoint(
+        &self,
+        id: &str,
+        checkpoint: Checkpoint,
+    ) -> Result<Option<Progress>, operate::Error> {
+        let Checkpoint { segment, token, instance_id, record, mut note, samples } = checkpoint;
+        if record.cursor.len() > CURSOR_MAX_BYTES {
+            let message = format!("has {} bytes: {CURSOR_MAX_BYTES} is the most", record.cursor.len());
+            return Err(Refusal::from(Violation::new("cursor", message)).into());
+        }
+        note.truncate(note.floor_char_boundary(NOTE_MAX_BYTES));
+        let Ok(job) = self.job(id) else { return Ok(None) };
+        let done = record.done;
+        {
+            let mut live = self.live();
+            let pass = Self::pass(&mut live, &job);
+            let at = segment as usize;
+            let Some(claim) = pass.claims.get_mut(at) else {
+                let message = format!("{segment} is none of {}", pass.record.segments.len());
+                return Err(Refusal::from(Violation::new("segment", message)).into());
+            };
+            // After a restart of the controller nobody has a claim: who goes on has it again.
+            if claim.as_ref().is_some_and(|claim| claim.token != token) || pass.record.segments[at].done {
+                return Ok(None);
+            }
+            *claim = (!done).then(|| Claim { token, instance_id, at: Instant::now(), note });
+            pass.record.segments[at] = record;
+            let room = SAMPLES_MAX.saturating_sub(pass.record.samples.len());
+            pass.record.samples.extend(samples.into_iter().take(room));
+            pass.unkept = true;
+        }
+        if done {
+            self.keep_now().await?;
+        }
+        Ok(Some(self.progress(job)))
+    }
+
+    /// Changes the limits of a pass while it runs.
+    pub async fn tune(&self, id: &str, tuning: Tuning) -> Result<Progress, operate::Error> {
+        let job = self.job(id)?;
+        {
+            let mut live = self.live();
+            let pass = Self::pass(&mut live, &job);
+            pass.record.tuning = tuning;
+            pass.unkept = true;
+        }
+        self.keep_now().await?;
+        tracing::info!(job = id, ?tuning, "limits of the pass changed");
+        Ok(self.progress(job))
+    }
+
+    /// Passes of a migration that are under way, oldest first.
+    pub fn list(&self, key: &Key) -> Vec<Progress> {
+        let jobs = self.registry.state().entry(key).map(|entry| entry.migration.document.jobs.clone());
+        jobs.unwrap_or_default().into_iter().map(|job| self.progress(job)).collect()
+    }
+
+    /// Ends a pass and leaves its evidence; the same evidence when it has ended before. `counts`
+    /// are those of a pass without segments.
+    pub async fn finish(
+        &self,
+        id: &str,
+        counts: PassCounts,
+        complete: bool,
+        mutation: &Mutation,
+    ) -> Result<Evidence, operate::Error> {
+        let key = key_of(id)?;
+        if let Some(evidence) = self.evidence(&key, id) {
+            return Ok(evidence);
+        }
+        let job = self.job(id)?;
+        let mut counts = counts;
+        let (record, left) = {
+            let mut live = self.live();
+            let record = Self::pass(&mut live, &job).record.clone();
+            let left = record.segments.iter().filter(|segment| !segment.done).count();
+            (record, left)
+        };
+        if complete && left > 0 {
+            let message = format!("{left} of {} segments of {id} are not done", record.segments.len());
+            let unmet = Unmet::of_change(Gate::Stage, message, "let its workers end, or cancel it");
+            return Err(Refusal::from(unmet).into());
+        }
+        record.segments.iter().for_each(|segment| counts.add(&segment.counts));
+        let finish = Change::FinishJob { id: id.to_owned(), counts, samples: record.samples, complete };
+        let finished = self.operate.change(&key, &finish, mutation).await;
+        let Some(evidence) = self.evidence(&key, id) else {
+            finished?;
+            return Err(unknown(id));
+        };
+        self.live().remove(id);
+        self.store.keep(&Upkeep { remove_passes: vec![id.to_owned()], ..Upkeep::default() }).await?;
+        Ok(evidence)
+    }
+
+    /// Makes progress durable until the process ends.
+    pub async fn keep(&self) {
+        let mut ticks = tokio::time::interval(KEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.keep_now().await {
+                tracing::warn!(%error, "the progress of passes can't be kept now; trying on");
+            }
+        }
+    }
+
+    async fn keep_now(&self) -> Result<(), store::Error> {
+        let upkeep = {
+            let mut live = self.live();
+            let gone: Vec<String> = live.keys().filter(|id| self.job(id).is_err()).cloned().collect();
+            gone.iter().for_each(|id| _ = live.remove(id));
+            let unkept = |pass: &mut Pass| std::mem::take(&mut pass.unkept).then(|| pass.record.clone());
+            let put_passes = live.values_mut().filter_map(unkept).collect();
+            Upkeep { put_passes, remove_passes: gone, ..Upkeep::default() }
+        };
+        if upkeep.put_passes.is_empty() && upkeep.remove_passes.is_empty() {
+            return Ok(());
+        }
+        let kept = self.store.keep(&upkeep).await;
+        if kept.is_err() {
+            let mut live = self.live();
+            for record in &upkeep.put_passes {
+                live.get_mut(&record.id).into_iter().for_each(|pass| pass.unkept = true);
+            }
+        }
+        kept
+    }
+
+    fn joinable(&self, key: &Key, pass: &NewPass) -> Option<Job> {
+        let state = self.registry.state();
+        let jobs = &state.entry(key)?.migration.document.jobs;
+        let same = |job: &&Job| {
+            job.kind == pass.kind
+                && job.segments > 0
+                && !job.fingerprint.is_empty()
+                && job.fingerprint == pass.fingerprint
+                && job.cover == pass.cover
+        };
+        jobs.iter().find(same).cloned()
+    }
+
+    fn job(&self, id: &str) -> Result<Job, operate::Error> {
+        let state = self.registry.state();
+        let jobs = state.entry(&key_of(id)?).map(|entry| &entry.migration.document.jobs);
+        jobs.into_iter().flatten().find(|job| job.id == id).cloned().ok_or_else(|| unknown(id))
+    }
+
+    fn evidence(&self, key: &Key, id: &str) -> Option<Evidence> {
+        let state = self.registry.state();
+        let evidence = &state.entry(key)?.migration.document.evidence;
+        evidence.iter().find(|evidence| evidence.job.id == id).cloned()
+    }
+
+    fn progress(&self, job: Job) -> Progress {
+        let waiting = job.waits_for(now_ms()).unwrap_or_default();
+        let mut live = self.live();
+        let pass = Self::pass(&mut live, &job);
+        let claims = (0..).zip(&pass.claims).filter_map(|(at, claim)| Some((at, claim.clone()?))).collect();
+        Progress { record: pass.record.clone(), claims, waiting, job }
+    }
+
+    /// The pass of a job; a new one where its record did not survive a crash.
+    fn pass<'a>(live: &'a mut HashMap<String, Pass>, job: &Job) -> &'a mut Pass {
+        let segments = job.segments as usize;
+        live.entry(job.id.clone()).or_insert_with(|| Pass {
+            record: PassRecord {
+                id: job.id.clone(),
+                segments: vec![SegmentRecord::default(); segments],
+                ..PassRecord::default()
+            },
+            claims: vec![None; segments],
+            unkept: true,
+        })
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<String, Pass>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job's id leads back to its migration.
+fn key_of(id: &str) -> Result<Key, operate::Error> {
+    id.split_once('/').and_then(|(key, _)| Key::parse(key).ok()).ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> operate::Error {
+    operate::Error::UnknownJob(id.to_owned())
+}
