@@ -1,4 +1,110 @@
-//! The batch side: it sees the controller over the wire, like any client, and the stores through
-//! the SDK's adapters.
+//! The batch side: passes over the stores by any number of worker processes.
+//!
+//! A worker sees the controller over the wire, like any client, and the stores through the SDK's
+//! adapters. It claims segments of a job ([`worker`]), goes through each page by page ([`segment`]),
+//! copying or comparing ([`page`]), at a pace that its stores bear ([`pace`], [`pressure`]).
+//! A worker is an instance: it holds an operation from reading a page to having written it, so that
+//! no barrier settles in between.
 
+pub mod pace;
+pub mod page;
 pub mod pass;
+pub mod pressure;
+pub mod segment;
+pub mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_client::{
+    ConnectError,
+    store::{Store, StoreError},
+};
+use cutover_proto::v1;
+use tonic::Status;
+
+/// The stores of a migration.
+#[derive(Clone)]
+pub struct Stores {
+    /// From where records move.
+    pub source: Arc<dyn Store>,
+    /// To where they move.
+    pub target: Arc<dyn Store>,
+    /// Where records are kept, with the reason, that do not fit. `None`: the first one ends the pass.
+    pub quarantine: Option<Arc<dyn Store>>,
+}
+
+/// What is to be done, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Whose stores these are.
+    pub migration: String,
+    /// How the pass goes.
+    pub kind: v1::PassKind,
+    /// Write what a comparison finds missing or older in the target.
+    pub repair: bool,
+    /// Share of records that a [`v1::PassKind::Sample`] compares.
+    pub sample_ppm: u32,
+    /// Of stores, mapping and options: workers with another one don't join.
+    pub fingerprint: String,
+    /// Parts that are worked on at once, over all workers. At least 1.
+    pub segments: u32,
+    /// Parts that this process works on at once. At least 1.
+    pub parallel: u32,
+    /// For which a put that timed out can still land.
+    pub residual: Duration,
+    /// Limits of all workers together, at the beginning.
+    pub tuning: v1::Tuning,
+    /// Limits of one statement and of the stores' pressure.
+    pub limits: Limits,
+    /// Who runs it.
+    pub actor: String,
+}
+
+/// What one statement and the stores should bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A chunk is made so large that it is written in about this time.
+    pub chunk: Duration,
+    /// And no larger than this.
+    pub chunk_bytes: usize,
+    /// A trivial read of the target that takes longer pauses the copy.
+    pub latency: Duration,
+    /// A replica that is further behind pauses the copy.
+    pub replica_lag: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            chunk: Duration::from_millis(250),
+            chunk_bytes: 4 << 20,
+            latency: Duration::from_millis(500),
+            replica_lag: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a pass did not end. What it did stays; run it again and it goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The worker could not register.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The controller would not have it, or is gone for too long.
+    #[error("the controller: {}", .0.message())]
+    Controller(#[from] Status),
+    /// A store failed for too long, or for good.
+    #[error("the {store}: {error}; what was done stays, run it again and it goes on")]
+    Store {
+        /// `source`, `target` or `quarantine`.
+        store: &'static str,
+        /// What it said.
+        error: StoreError,
+    },
+    /// The controller had taken this worker for dead: what it did since is not vouched for.
+    #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]
+    Overtaken,
+    /// Ctrl-C, or the like.
+    #[error("stopped; run it again and it goes on where it was")]
+    Stopped,
+}

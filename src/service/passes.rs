@@ -19,7 +19,7 @@ use crate::{
     store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep},
 };
 
-/// Who says nothing for so long loses its segment.
+/// Who says nothing for longer loses its segment.
 const CLAIM_LEASE: Duration = Duration::from_secs(15);
 /// How often progress is made durable.
 const KEEP: Duration = Duration::from_secs(5);
@@ -35,6 +35,7 @@ pub struct Passes {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     operate: Arc<Operate>,
+    claim_lease: Duration,
     live: Mutex<HashMap<String, Pass>>,
 }
 
@@ -114,7 +115,12 @@ impl Passes {
             (record.id.clone(), Pass { claims: vec![None; record.segments.len()], record, unkept: false })
         };
         let live = Mutex::new(known.into_iter().map(pass).collect());
-        Self { store, registry, operate, live }
+        Self { store, registry, operate, claim_lease: CLAIM_LEASE, live }
+    }
+
+    /// With another time after which a silent worker loses its segment.
+    pub fn with_claim_lease(self, claim_lease: Duration) -> Self {
+        Self { claim_lease, ..self }
     }
 
     /// Begins a pass, or joins the one with its kind and fingerprint.
@@ -159,8 +165,9 @@ impl Passes {
         let (segment, all_done) = {
             let mut live = self.live();
             let pass = Self::pass(&mut live, &job);
-            let free =
-                |claim: &Option<Claim>| claim.as_ref().is_none_or(|claim| claim.at.elapsed() > CLAIM_LEASE);
+            let free = |claim: &Option<Claim>| {
+                claim.as_ref().is_none_or(|claim| claim.at.elapsed() > self.claim_lease)
+            };
             let at =
                 (0..pass.claims.len()).find(|at| !pass.record.segments[*at].done && free(&pass.claims[*at]));
             let segment = at.filter(|_| waits.is_none()).map(|at| {

@@ -7,6 +7,8 @@ mod controller;
 mod crash;
 mod http;
 mod ladder;
+#[cfg(feature = "sqlite")]
+mod passes;
 mod store;
 mod structure;
 mod support;

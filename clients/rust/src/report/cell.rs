@@ -127,8 +127,8 @@ impl Counts {
         }
     }
 
-    pub(super) fn count(&mut self, event: Event) {
-        self.events[event as usize] += 1;
+    pub(super) fn count(&mut self, event: Event, times: u64) {
+        self.events[event as usize] += times;
     }
 
     pub(super) const fn of(&self, event: Event) -> u64 {

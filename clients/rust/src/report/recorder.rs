@@ -99,7 +99,14 @@ impl Recorder {
 
     /// Counts one event.
     pub fn count(&self, migration: &str, revision: u64, event: Event) {
-        self.with(migration, revision, |counts| counts.count(event));
+        self.count_many(migration, revision, event, 1);
+    }
+
+    /// Counts many of one kind.
+    pub fn count_many(&self, migration: &str, revision: u64, event: Event, times: u64) {
+        if times > 0 {
+            self.with(migration, revision, |counts| counts.count(event, times));
+        }
     }
 
     /// A call to a store begins; it ends when the guard is dropped.

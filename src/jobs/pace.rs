@@ -1,0 +1,131 @@
+//! How large the next chunk is, and when it may begin. Pure: time is an argument.
+
+use std::time::Duration;
+
+/// No chunk is smaller: below this the round trip is all that is measured.
+const CHUNK_MIN_BYTES: usize = 16 << 10;
+/// Of the first chunk.
+const CHUNK_FIRST_BYTES: usize = 256 << 10;
+/// Most that the budget of a limit saves up.
+const BURST: Duration = Duration::from_millis(500);
+
+/// The size of chunks, led towards the time that one should take.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk {
+    bytes: usize,
+    most_bytes: usize,
+    wanted: Duration,
+}
+
+impl Chunk {
+    /// Chunks that should take `wanted` and have at most `most_bytes`.
+    pub fn new(wanted: Duration, most_bytes: usize) -> Self {
+        let most_bytes = most_bytes.max(CHUNK_MIN_BYTES);
+        Self { bytes: CHUNK_FIRST_BYTES.min(most_bytes), most_bytes, wanted }
+    }
+
+    /// Of the next one.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// One took so long. Grows at most twofold, shrinks as far as it must.
+    pub fn took(&mut self, bytes: usize, elapsed: Duration) {
+        // A small one, at the end of a table, says nothing about larger ones.
+        if bytes * 2 < self.bytes && elapsed < self.wanted {
+            return;
+        }
+        let rate = bytes as f64 / elapsed.as_secs_f64().max(1e-6);
+        let fit = (rate * self.wanted.as_secs_f64()) as usize;
+        self.bytes = fit.min(self.bytes * 2).clamp(CHUNK_MIN_BYTES, self.most_bytes);
+    }
+
+    /// The store pushed back.
+    pub fn shrink(&mut self) {
+        self.bytes = (self.bytes / 2).max(CHUNK_MIN_BYTES);
+    }
+}
+
+/// A limit of so many a second, as a budget that fills with time and may be overdrawn once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// 0: no limit.
+    per_s: f64,
+    have: f64,
+    at: Duration,
+}
+
+impl Budget {
+    /// Changes the limit. 0: none.
+    pub fn limit(&mut self, per_s: f64, now: Duration) {
+        self.fill(now);
+        self.per_s = per_s.max(0.0);
+        self.have = self.have.min(self.most());
+    }
+
+    /// How long to wait before the next chunk may begin.
+    pub fn wait(&mut self, now: Duration) -> Duration {
+        self.fill(now);
+        match self.per_s > 0.0 && self.have < 0.0 {
+            true => Duration::from_secs_f64((-self.have / self.per_s).min(3600.0)),
+            false => Duration::ZERO,
+        }
+    }
+
+    /// A chunk had so many.
+    pub fn spend(&mut self, amount: u64) {
+        if self.per_s > 0.0 {
+            self.have -= amount as f64;
+        }
+    }
+
+    fn fill(&mut self, now: Duration) {
+        let elapsed = now.saturating_sub(self.at);
+        self.at = now;
+        self.have = (self.have + self.per_s * elapsed.as_secs_f64()).min(self.most());
+    }
+
+    fn most(&self) -> f64 {
+        self.per_s * BURST.as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_led_to_the_time_that_one_should_take() {
+        let mut chunk = Chunk::new(Duration::from_millis(250), 4 << 20);
+        // A store that takes 2 MB a second.
+        for _ in 0..20 {
+            let bytes = chunk.bytes();
+            chunk.took(bytes, Duration::from_secs_f64(bytes as f64 / 2e6));
+        }
+        assert!((400_000..=600_000).contains(&chunk.bytes()), "{}", chunk.bytes());
+        chunk.took(chunk.bytes(), Duration::from_secs(10));
+        assert_eq!(chunk.bytes(), CHUNK_MIN_BYTES, "one that stalls gets small ones at once");
+        for _ in 0..20 {
+            chunk.took(chunk.bytes(), Duration::from_micros(1));
+        }
+        assert_eq!(chunk.bytes(), 4 << 20, "a fast one gets no more than the limit");
+        chunk.took(10, Duration::from_millis(1));
+        assert_eq!(chunk.bytes(), 4 << 20, "the last few records of a table change nothing");
+    }
+
+    #[test]
+    fn a_budget_lets_through_what_it_is_limited_to() {
+        let mut budget = Budget::default();
+        budget.limit(1000.0, Duration::ZERO);
+        let (mut now, mut spent) = (Duration::ZERO, 0);
+        while now < Duration::from_secs(10) {
+            now += budget.wait(now);
+            budget.spend(300);
+            spent += 300;
+        }
+        assert!((9_000..=11_000).contains(&spent), "{spent}");
+        budget.limit(0.0, now);
+        budget.spend(1_000_000);
+        assert_eq!(budget.wait(now), Duration::ZERO, "no limit");
+    }
+}

@@ -1,0 +1,144 @@
+//! Whether the stores bear a copy beside their real work: looked at each second, told in words.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cutover_client::store::{Pressure, Store, StoreError};
+use tokio::sync::watch;
+
+use super::{Limits, Stores};
+
+/// How often it is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+/// A signal that can't be read for so long pauses the copy.
+const BLIND: Duration = Duration::from_secs(15);
+
+/// Why nothing may be copied now; empty: it may.
+pub type Reason = String;
+
+/// Looks at both stores until it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    reason: watch::Receiver<Reason>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// What was last seen of one store.
+#[derive(Clone, Debug)]
+struct Seen {
+    name: &'static str,
+    read_at: Instant,
+    reason: Reason,
+}
+
+impl Watch {
+    /// Begins to look.
+    pub fn start(stores: &Stores, limits: Limits) -> Self {
+        let (tell, reason) = watch::channel(Reason::new());
+        let (source, target) = (stores.source.clone(), stores.target.clone());
+        let task = tokio::spawn(async move {
+            let seen = |name| Seen { name, read_at: Instant::now(), reason: Reason::new() };
+            let (mut source_seen, mut target_seen) = (seen("source"), seen("target"));
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let (one, other) = tokio::join!(look(&source), look(&target));
+                source_seen.note(one, limits, Instant::now());
+                target_seen.note(other, limits, Instant::now());
+                let both = [&target_seen, &source_seen].map(|seen| seen.reason.as_str());
+                let reason = both.into_iter().find(|reason| !reason.is_empty()).unwrap_or_default();
+                tell.send_if_modified(|told| {
+                    let news = told != reason;
+                    reason.clone_into(told);
+                    news
+                });
+            }
+        });
+        Self { reason, task }
+    }
+
+    /// Why nothing may be copied now; empty: it may.
+    pub fn reason(&self) -> Reason {
+        self.reason.borrow().clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn look(store: &Arc<dyn Store>) -> Result<Pressure, StoreError> {
+    let timed_out = |_| StoreError::Throttled {
+        retry_after: EVERY,
+        what: "a trivial read did not end in 5 s".to_owned(),
+    };
+    tokio::time::timeout(Duration::from_secs(5), store.pressure()).await.map_err(timed_out)?
+}
+
+impl Seen {
+    fn note(&mut self, looked: Result<Pressure, StoreError>, limits: Limits, now: Instant) {
+        let name = self.name;
+        self.reason = match looked {
+            Ok(pressure) => {
+                self.read_at = now;
+                over(name, pressure, limits)
+            }
+            Err(StoreError::Throttled { what, .. }) => format!("the {name} is overloaded: {what}"),
+            Err(error) if now.duration_since(self.read_at) >= BLIND => {
+                format!("the {name}'s load can't be read for {} s: {error}", BLIND.as_secs())
+            }
+            // A single failed look changes nothing.
+            Err(_) => return,
+        };
+    }
+}
+
+fn over(name: &str, pressure: Pressure, limits: Limits) -> Reason {
+    let Pressure { latency, replica_lag } = pressure;
+    if latency > limits.latency {
+        let (is, most) = (latency.as_millis(), limits.latency.as_millis());
+        return format!("the {name} is slow: a trivial read takes {is} ms, over {most}");
+    }
+    match replica_lag.filter(|lag| *lag > limits.replica_lag) {
+        Some(lag) => {
+            let (is, most) = (lag.as_millis(), limits.replica_lag.as_millis());
+            format!("a replica of the {name} is {is} ms behind, over {most}")
+        }
+        None => Reason::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_cannot_be_read_pauses_after_a_while_and_not_at_once() {
+        let began = Instant::now();
+        let mut seen = Seen { name: "target", read_at: began, reason: Reason::new() };
+        let broken = || {
+            Err(StoreError::NotApplied {
+                class: cutover_client::report::ErrorClass::Connection,
+                what: "refused".to_owned(),
+            })
+        };
+        let limits = Limits::default();
+        seen.note(broken(), limits, began + Duration::from_secs(14));
+        assert_eq!(seen.reason, "");
+        seen.note(broken(), limits, began + Duration::from_secs(15));
+        assert!(seen.reason.contains("can't be read for 15 s"), "{}", seen.reason);
+        let slow = Pressure { latency: Duration::from_secs(1), replica_lag: None };
+        seen.note(Ok(slow), limits, began);
+        assert!(seen.reason.contains("takes 1000 ms, over 500"), "{}", seen.reason);
+        let behind = Pressure { replica_lag: Some(Duration::from_secs(9)), ..Pressure::default() };
+        seen.note(Ok(behind), limits, began);
+        assert!(seen.reason.contains("9000 ms behind, over 5000"), "{}", seen.reason);
+        seen.note(Ok(Pressure::default()), limits, began);
+        assert_eq!(seen.reason, "");
+    }
+}

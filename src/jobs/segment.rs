@@ -1,0 +1,328 @@
+//! One claimed segment from where it was left to its end: the next page is read while one is written.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use cutover_client::{
+    Client,
+    report::Event,
+    store::{Cursor, Id, Record, Scope, Segment, StoreError},
+    watch::{BeginError, Operation},
+};
+use cutover_proto::v1::{self, job_service_client::JobServiceClient};
+use futures::TryFutureExt as _;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+use super::{
+    Error, Plan, Stores,
+    pace::{Budget, Chunk},
+    page::{Done, Side},
+    pressure,
+    worker::insist,
+};
+
+/// A claim is kept alive at least so often.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// A store that fails, but does not say that it is overloaded, may do so for this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+const BACKOFF_MOST: Duration = Duration::from_secs(5);
+/// A worker's operations are no tenant's; this one stands for all.
+const TENANT: &str = "cutover-worker";
+
+/// What all segments of a worker share.
+#[derive(Clone)]
+pub(super) struct Bench {
+    pub(super) client: Arc<Client>,
+    pub(super) jobs: JobServiceClient<Channel>,
+    pub(super) stores: Stores,
+    pub(super) plan: Arc<Plan>,
+    pub(super) pressure: Arc<pressure::Watch>,
+    pub(super) job_id: String,
+    pub(super) instance_id: String,
+}
+
+/// One segment's pace, changed while it runs.
+struct Pace {
+    began: Instant,
+    chunk: Chunk,
+    records: Budget,
+    bytes: Budget,
+    paused: bool,
+    /// Why it is slow; empty: it is not.
+    note: String,
+}
+
+/// A page that was read, and the operation that holds the barrier until it is written.
+struct Held {
+    operation: Operation,
+    records: Vec<(Id, Record)>,
+    next: Option<Cursor>,
+}
+
+/// Ends with its owner.
+struct Ahead(JoinHandle<Result<Held, Error>>);
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Bench {
+    /// Works on a segment to its end. Also ends, without having finished it, when somebody else has it.
+    pub(super) async fn segment(
+        &self,
+        claimed: v1::Segment,
+        sharing: u32,
+        tuning: v1::Tuning,
+    ) -> Result<(), Error> {
+        let v1::Segment { index, of, cursor, counts, claim } = claimed;
+        let (side, segment) = self.plan.scans(index, of);
+        let pace = Arc::new(Mutex::new(Pace::new(&self.plan)));
+        lock(&pace).tune(sharing, tuning);
+        let mut checkpoint = v1::CheckpointRequest {
+            id: self.job_id.clone(),
+            instance_id: self.instance_id.clone(),
+            segment: index,
+            cursor,
+            counts: Some(counts.unwrap_or_default()),
+            claim,
+            ..Default::default()
+        };
+        let at = (!checkpoint.cursor.is_empty()).then(|| Cursor(checkpoint.cursor.clone()));
+        let mut ahead = self.read_ahead(side, segment, at, &pace);
+        while !checkpoint.done {
+            let read = async { (&mut ahead.0).await.unwrap_or(Err(Error::Stopped)) };
+            let Some(held) = self.alive(read, &mut checkpoint, &pace).await? else { return Ok(()) };
+            let Held { operation, records, next } = held;
+            let more = next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
+            let write = self.write(side, &records, &pace);
+            let Some(done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
+            if operation.overtaken(self.client.current(), &self.plan.migration, TENANT) {
+                return Err(Error::Overtaken);
+            }
+            self.count(&operation, &done);
+            drop(operation);
+            add(checkpoint.counts.get_or_insert_default(), &done.counts);
+            checkpoint.samples = done.samples;
+            checkpoint.done = next.is_none();
+            checkpoint.cursor = next.map(|next| next.0).unwrap_or_default();
+            if !self.tell(&mut checkpoint, &pace).await? {
+                return Ok(());
+            }
+            if let Some(more) = more {
+                ahead = more;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for something while the claim is kept. `None`: it was lost.
+    async fn alive<T>(
+        &self,
+        something: impl Future<Output = Result<T, Error>>,
+        checkpoint: &mut v1::CheckpointRequest,
+        pace: &Mutex<Pace>,
+    ) -> Result<Option<T>, Error> {
+        let mut something = std::pin::pin!(something);
+        loop {
+            tokio::select! {
+                done = &mut something => return done.map(Some),
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    if !self.tell(checkpoint, pace).await? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the controller how far the segment is, and hears of limits. False: it is lost.
+    async fn tell(&self, checkpoint: &mut v1::CheckpointRequest, pace: &Mutex<Pace>) -> Result<bool, Error> {
+        checkpoint.note.clone_from(&lock(pace).note);
+        let request = checkpoint.clone();
+        let told = insist(&self.jobs, |mut jobs| {
+            let request = request.clone();
+            async move { jobs.checkpoint(request).await }
+        });
+        let told = told.await?;
+        checkpoint.samples.clear();
+        lock(pace).tune(told.claimed, told.tuning.unwrap_or_default());
+        Ok(!told.lost)
+    }
+
+    /// Reads the next page beside whatever else is done, once the pace allows it.
+    fn read_ahead(
+        &self,
+        side: Side,
+        segment: Segment,
+        cursor: Option<Cursor>,
+        pace: &Arc<Mutex<Pace>>,
+    ) -> Ahead {
+        let (bench, pace) = (self.clone(), pace.clone());
+        Ahead(tokio::spawn(async move {
+            bench.wait(&pace).await;
+            let limit_bytes = lock(&pace).chunk.bytes();
+            let operation = bench.begin().await?;
+            let (store, cursor) = (bench.stores.side(side), cursor.as_ref());
+            let failed = |error| Error::Store { store: side.name(), error };
+            let scan = || store.scan(&Scope::All, segment, cursor, limit_bytes).map_err(failed);
+            let page = patiently(&pace, scan).await?;
+            Ok(Held { operation, records: page.records, next: page.next })
+        }))
+    }
+
+    /// An operation, so that no barrier settles from here to the end of the write.
+    async fn begin(&self) -> Result<Operation, Error> {
+        loop {
+            match self.client.begin(&self.plan.migration, TENANT) {
+                Ok(operation) => return Ok(operation),
+                Err(BeginError::Routing(error)) => {
+                    return Err(Error::Controller(tonic::Status::not_found(error.to_string())));
+                }
+                // The controller will be back.
+                Err(_) => tokio::time::sleep(BACKOFF_FIRST).await,
+            }
+        }
+    }
+
+    /// Waits until limits, an operator and both stores let the next chunk begin.
+    async fn wait(&self, pace: &Mutex<Pace>) {
+        loop {
+            let wait = lock(pace).wait(self.pressure.reason());
+            if wait.is_zero() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn write(
+        &self,
+        scanned: Side,
+        records: &[(Id, Record)],
+        pace: &Mutex<Pace>,
+    ) -> Result<Done, Error> {
+        let began = Instant::now();
+        let done = patiently(pace, || self.stores.page(&self.plan, scanned, records)).await?;
+        let mut pace = lock(pace);
+        pace.chunk.took(done.counts.bytes as usize, began.elapsed());
+        pace.records.spend(done.counts.scanned);
+        pace.bytes.spend(done.counts.bytes);
+        Ok(done)
+    }
+
+    fn count(&self, operation: &Operation, done: &Done) {
+        let moved = match self.plan.kind {
+            v1::PassKind::Full | v1::PassKind::Reverse => Event::Backfill,
+            _ => Event::Repaired,
+        };
+        let found = done.counts.found.unwrap_or_default();
+        let v1::Differences { missing, stale, ahead, extra, different } = found;
+        let differences = missing + stale + ahead + extra + different;
+        for (event, times) in [(moved, done.counts.copied), (Event::Mismatch, differences)] {
+            let (recorder, revision) = (self.client.recorder(), operation.decision.revision);
+            recorder.count_many(&self.plan.migration, revision, event, times);
+        }
+    }
+}
+
+impl Pace {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            began: Instant::now(),
+            chunk: Chunk::new(plan.limits.chunk, plan.limits.chunk_bytes),
+            records: Budget::default(),
+            bytes: Budget::default(),
+            paused: false,
+            note: String::new(),
+        }
+    }
+
+    /// Takes this segment's share of the limits of all.
+    fn tune(&mut self, sharing: u32, tuning: v1::Tuning) {
+        let now = self.began.elapsed();
+        let share = f64::from(sharing.max(1));
+        self.records.limit(tuning.records_per_s as f64 / share, now);
+        self.bytes.limit(tuning.bytes_per_s as f64 / share, now);
+        self.paused = tuning.paused;
+    }
+
+    /// How long to wait before looking again; zero: go on. Notes why.
+    fn wait(&mut self, pressure: String) -> Duration {
+        let now = self.began.elapsed();
+        let budget = self.records.wait(now).max(self.bytes.wait(now));
+        let look_again = Duration::from_millis(100);
+        let (note, wait) = match (self.paused, pressure.is_empty(), budget.is_zero()) {
+            (true, _, _) => ("paused by an operator".to_owned(), look_again),
+            (_, false, _) => (pressure, look_again),
+            (_, _, false) => ("at the limit that was set".to_owned(), budget.min(look_again)),
+            _ => (String::new(), Duration::ZERO),
+        };
+        self.note = note;
+        wait
+    }
+}
+
+/// Tries again what may be tried again: for ever while a store says that it is overloaded, and for
+/// [`PATIENCE`] while it fails.
+async fn patiently<T, F>(pace: &Mutex<Pace>, attempt: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut failing_since: Option<Instant> = None;
+    let mut backoff = BACKOFF_FIRST;
+    loop {
+        let (store, error) = match attempt().await {
+            Err(Error::Store { store, error }) => (store, error),
+            done => return done,
+        };
+        match error {
+            StoreError::Permanent { .. } => return Err(Error::Store { store, error }),
+            StoreError::Throttled { retry_after, .. } => {
+                backoff = backoff.max(retry_after);
+                lock(pace).chunk.shrink();
+            }
+            _ => {
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PATIENCE {
+                    return Err(Error::Store { store, error });
+                }
+            }
+        }
+        lock(pace).note = format!("the {store}: {error}");
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(BACKOFF_MOST);
+    }
+}
+
+fn lock(pace: &Mutex<Pace>) -> std::sync::MutexGuard<'_, Pace> {
+    pace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
+    let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
+        more;
+    counts.scanned += scanned;
+    counts.copied += copied;
+    counts.stale += stale;
+    counts.quarantined += quarantined;
+    counts.failed += failed;
+    counts.present += present;
+    counts.bytes += bytes;
+    add_differences(counts.found.get_or_insert_default(), found.as_ref());
+    add_differences(counts.remaining.get_or_insert_default(), remaining.as_ref());
+}
+
+fn add_differences(differences: &mut v1::Differences, more: Option<&v1::Differences>) {
+    let Some(v1::Differences { missing, stale, ahead, extra, different }) = more else { return };
+    differences.missing += missing;
+    differences.stale += stale;
+    differences.ahead += ahead;
+    differences.extra += extra;
+    differences.different += different;
+}

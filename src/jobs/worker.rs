@@ -1,0 +1,170 @@
+//! A worker process: registers, begins or joins a job, works on segments until none is left, and
+//! ends the job.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_client::{Client, Options, client::Kind};
+use cutover_proto::v1::{self, job_service_client::JobServiceClient};
+use tokio::{task::JoinSet, time::Instant};
+use tonic::{
+    Code, Response, Status,
+    transport::{Channel, Endpoint},
+};
+
+use super::{Error, Plan, Stores, pressure, segment::Bench};
+
+/// How often the whole job's progress is told.
+const TELL: Duration = Duration::from_millis(500);
+/// Before a worker without a segment asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
+/// A controller that restarts is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a pass to its end, together with whoever else does. `told` hears of the whole job's
+/// progress twice a second. Ends early, and can be gone on with, when `stop` ends.
+pub async fn run(
+    server: &str,
+    stores: &Stores,
+    plan: &Plan,
+    told: impl Fn(&v1::Job) + Send + 'static,
+    stop: impl Future<Output = ()>,
+) -> Result<v1::Evidence, Error> {
+    let name = format!("cutover-{}", plan.kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase());
+    let instance_id = format!("{name}-{}-{:08x}", std::process::id(), rand::random::<u32>());
+    let options =
+        Options { kind: Kind::Worker, instance_id: Some(instance_id.clone()), ..Options::default() };
+    let client = Arc::new(Client::connect(server, &name, options).await?);
+    let worked = tokio::select! {
+        worked = work(server, &client, instance_id, stores, plan, told) => worked,
+        () = stop => Err(Error::Stopped),
+    };
+    client.close().await;
+    worked
+}
+
+async fn work(
+    server: &str,
+    client: &Arc<Client>,
+    instance_id: String,
+    stores: &Stores,
+    plan: &Plan,
+    told: impl Fn(&v1::Job) + Send + 'static,
+) -> Result<v1::Evidence, Error> {
+    let jobs = connect(server)?;
+    let request = v1::CreateJobRequest {
+        migration: plan.migration.clone(),
+        kind: plan.kind.into(),
+        actor: plan.actor.clone(),
+        segments: plan.segments.max(1),
+        fingerprint: plan.fingerprint.clone(),
+        residual_ms: Some(plan.residual.as_millis() as u64),
+        tuning: Some(plan.tuning),
+        ..Default::default()
+    };
+    let job = insist(&jobs, |mut jobs| {
+        let request = request.clone();
+        async move { jobs.create_job(request).await }
+    });
+    let job = job.await?;
+    told(&job);
+    let bench = Bench {
+        client: client.clone(),
+        jobs: jobs.clone(),
+        stores: stores.clone(),
+        plan: Arc::new(plan.clone()),
+        pressure: Arc::new(pressure::Watch::start(stores, plan.limits)),
+        job_id: job.id.clone(),
+        instance_id,
+    };
+    // Dropped with this call: no segment is worked on any more then.
+    let mut lanes = JoinSet::new();
+    for _ in 0..plan.parallel.max(1) {
+        let bench = bench.clone();
+        lanes.spawn(async move { bench.lane().await });
+    }
+    let progress = tell(jobs.clone(), plan.migration.clone(), job.id.clone(), told);
+    let worked = async {
+        while let Some(ended) = lanes.join_next().await {
+            ended.unwrap_or(Err(Error::Stopped))?;
+        }
+        Ok::<_, Error>(())
+    };
+    tokio::select! {
+        worked = worked => worked?,
+        never = progress => match never {},
+    }
+    let finish =
+        v1::FinishJobRequest { id: job.id, complete: true, actor: plan.actor.clone(), ..Default::default() };
+    let finished = insist(&jobs, |mut jobs| {
+        let finish = finish.clone();
+        async move { jobs.finish_job(finish).await }
+    });
+    Ok(finished.await?.evidence.unwrap_or_default())
+}
+
+impl Bench {
+    /// Claims and works on segments until none is left.
+    async fn lane(&self) -> Result<(), Error> {
+        let (id, instance_id) = (self.job_id.clone(), self.instance_id.clone());
+        let claim = v1::ClaimSegmentRequest { id, instance_id };
+        loop {
+            let claimed = insist(&self.jobs, |mut jobs| {
+                let claim = claim.clone();
+                async move { jobs.claim_segment(claim).await }
+            });
+            let claimed = match claimed.await {
+                // Another worker has ended the job.
+                Err(Error::Controller(status)) if status.code() == Code::NotFound => return Ok(()),
+                claimed => claimed?,
+            };
+            match claimed.segment {
+                Some(segment) => {
+                    self.segment(segment, claimed.claimed, claimed.tuning.unwrap_or_default()).await?;
+                }
+                None if claimed.all_done => return Ok(()),
+                None => tokio::time::sleep(ASK_AGAIN).await,
+            }
+        }
+    }
+}
+
+async fn tell(
+    jobs: JobServiceClient<Channel>,
+    migration: String,
+    id: String,
+    told: impl Fn(&v1::Job),
+) -> std::convert::Infallible {
+    let request = v1::ListJobsRequest { migration };
+    loop {
+        tokio::time::sleep(TELL).await;
+        let Ok(listed) = jobs.clone().list_jobs(request.clone()).await else { continue };
+        listed.into_inner().jobs.iter().filter(|job| job.id == id).for_each(&told);
+    }
+}
+
+/// A way to the controller that finds it again after a restart.
+pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
+    let endpoint = Endpoint::from_shared(server.to_owned());
+    let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is no URL")))?;
+    Ok(JobServiceClient::new(endpoint.connect_timeout(Duration::from_secs(3)).connect_lazy()))
+}
+
+/// Asks again while the controller is away.
+pub(super) async fn insist<T, F>(
+    jobs: &JobServiceClient<Channel>,
+    ask: impl Fn(JobServiceClient<Channel>) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    let began = Instant::now();
+    loop {
+        match ask(jobs.clone()).await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if status.code() == Code::Unavailable && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            Err(status) => return Err(status.into()),
+        }
+    }
+}

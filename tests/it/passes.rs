@@ -1,0 +1,94 @@
+//! Passes: shared by workers, gone on with after deaths, and told truthfully.
+
+mod compare;
+mod hooked;
+mod sharing;
+
+use std::{sync::Arc, time::Duration};
+
+use cutover::jobs::{self, Limits, Plan, Stores, worker};
+use cutover_client::store::{Id, MemoryStore, Record, Store, Version};
+use cutover_proto::v1;
+
+use crate::support::server::Controller;
+
+const KEY: &str = "orders";
+
+fn plan(kind: v1::PassKind) -> Plan {
+    Plan {
+        migration: KEY.to_owned(),
+        kind,
+        repair: false,
+        sample_ppm: 1_000_000,
+        fingerprint: "f".to_owned(),
+        segments: 4,
+        parallel: 2,
+        residual: Duration::ZERO,
+        tuning: v1::Tuning::default(),
+        limits: Limits { chunk_bytes: 16 << 10, ..Limits::default() },
+        actor: "operator:ada".to_owned(),
+    }
+}
+
+fn id(n: u64) -> Id {
+    Id::new(&format!("shop-{}", n % 7), &format!("order-{n}")).unwrap()
+}
+
+fn record(version: u64) -> Record {
+    Record { version: Version(version), value: Some(vec![b'x'; 100]) }
+}
+
+fn tombstone(version: u64) -> Record {
+    Record { version: Version(version), value: None }
+}
+
+/// Two stores, and what a pass is told of them.
+struct World {
+    source: Arc<MemoryStore>,
+    target: Arc<MemoryStore>,
+    quarantine: Arc<MemoryStore>,
+}
+
+impl World {
+    fn new() -> Self {
+        let store = || Arc::new(MemoryStore::new());
+        Self { source: store(), target: store(), quarantine: store() }
+    }
+
+    fn stores(&self) -> Stores {
+        Stores {
+            source: self.source.clone(),
+            target: self.target.clone(),
+            quarantine: Some(self.quarantine.clone()),
+        }
+    }
+}
+
+async fn create(controller: &Controller) {
+    let mutation = v1::Mutation { actor: "operator:ada".to_owned(), ..Default::default() };
+    let request = v1::CreateMigrationRequest {
+        mutation: Some(mutation),
+        key: KEY.to_owned(),
+        source: "one".to_owned(),
+        target: "other".to_owned(),
+        ..Default::default()
+    };
+    controller.admin().await.create_migration(request).await.unwrap();
+}
+
+async fn run(controller: &Controller, stores: &Stores, plan: &Plan) -> Result<v1::Evidence, jobs::Error> {
+    worker::run(&controller.url, stores, plan, |_| {}, std::future::pending()).await
+}
+
+/// What a pass did, or nothing.
+fn counts(evidence: &v1::Evidence) -> v1::PassCounts {
+    evidence.counts.unwrap_or_default()
+}
+
+fn found(evidence: &v1::Evidence) -> v1::Differences {
+    counts(evidence).found.unwrap_or_default()
+}
+
+async fn get(store: &MemoryStore, n: u64) -> Option<Record> {
+    store.get(&id(n)).await.unwrap()
+}

@@ -1,0 +1,103 @@
+//! What a comparison finds, and what it repairs.
+
+use tempfile::TempDir;
+
+use super::{hooked::Hooked, *};
+
+/// A difference of each kind among records that are equal.
+fn differing() -> World {
+    let world = World::new();
+    for n in 0..200 {
+        world.source.insert(id(n), record(10));
+        world.target.insert(id(n), record(10));
+    }
+    world.source.insert(id(300), record(1));
+    world.source.insert(id(301), tombstone(1));
+    world.source.insert(id(1), record(11));
+    world.target.insert(id(2), record(11));
+    world.target.insert(id(302), record(1));
+    world.target.insert(id(303), tombstone(1));
+    let secret = Record { version: Version(10), value: Some(b"secret".to_vec()) };
+    world.target.insert(id(3), secret);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = differing();
+    let before = world.target.dump();
+    let evidence = run(&controller, &world.stores(), &plan(v1::PassKind::Verify)).await.unwrap();
+    let all = v1::Differences { missing: 2, stale: 1, ahead: 1, extra: 1, different: 1 };
+    assert_eq!(found(&evidence), all);
+    assert_eq!(counts(&evidence).remaining, Some(all));
+    assert!(!evidence.clean && evidence.samples.len() == 6, "{:?}", evidence.samples);
+    let told = evidence.samples.join("\n");
+    assert!(!told.contains("secret"), "{told}");
+    let different = format!("different {:?}/{:?}: source version 10", id(3).tenant, id(3).key);
+    assert!(told.contains(&different), "{told}");
+    assert_eq!(world.target.dump(), before, "it only looks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_writes_what_is_missing_or_older_and_leaves_the_rest_to_people() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = differing();
+    let plan = Plan { repair: true, ..plan(v1::PassKind::Verify) };
+    let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
+    let left = v1::Differences { ahead: 1, extra: 1, different: 1, ..Default::default() };
+    assert_eq!((counts(&evidence).copied, counts(&evidence).remaining), (3, Some(left)));
+    assert_eq!(get(&world.target, 300).await, Some(record(1)));
+    assert_eq!(get(&world.target, 1).await, Some(record(11)));
+    assert_eq!(get(&world.target, 3).await.unwrap().value.unwrap(), b"secret", "never repaired silently");
+    let again = run(&controller, &world.stores(), &plan).await.unwrap();
+    assert_eq!(found(&again), left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_writes_what_is_older_in_the_target_and_a_reverse_pass_the_other_way() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = World::new();
+    world.source.insert(id(1), record(2));
+    world.target.insert(id(1), record(1));
+    world.source.insert(id(2), record(1));
+    let evidence = run(&controller, &world.stores(), &plan(v1::PassKind::Sweep)).await.unwrap();
+    assert!(evidence.clean && counts(&evidence).copied == 1, "{evidence:?}");
+    assert_eq!(get(&world.target, 1).await, Some(record(2)));
+    assert_eq!(get(&world.target, 2).await, None, "left to reads");
+
+    let refused = run(&controller, &world.stores(), &plan(v1::PassKind::Reverse)).await.unwrap_err();
+    assert!(refused.to_string().contains("nobody of these tenants"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_that_is_gone_when_read_again_does_not_count() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = World::new();
+    world.source.insert(id(1), record(2));
+    // The write of a client was on its way when the pass looked first.
+    let arrives = |target: &MemoryStore, read| {
+        if read == 2 {
+            target.insert(id(1), record(2));
+        }
+    };
+    let target = Arc::new(Hooked { before_read: arrives, ..Hooked::new(&world.target) });
+    let plan = Plan { segments: 1, ..plan(v1::PassKind::Verify) };
+    let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
+    assert!(evidence.clean && found(&evidence) == v1::Differences::default(), "{evidence:?}");
+
+    // One that changes all the time, the target always one behind, is hot and not different.
+    let runs = |target: &MemoryStore, read| target.insert(id(1), record(read as u64 % 2));
+    world.source.insert(id(1), record(9));
+    let target = Arc::new(Hooked { before_read: runs, ..Hooked::new(&world.target) });
+    let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
+    assert!(evidence.clean, "{evidence:?}");
+}

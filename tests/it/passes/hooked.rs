@@ -1,0 +1,78 @@
+//! A store in memory in whose way a story can put something.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use cutover_client::store::{
+    Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
+    StoreError, Version,
+};
+
+pub struct Hooked {
+    pub inner: Arc<MemoryStore>,
+    pub reads: AtomicUsize,
+    /// Why a batch is not written.
+    pub refuses: fn(&[(Id, Record)]) -> Option<StoreError>,
+    /// Happens before the n-th read of many records, from 1.
+    pub before_read: fn(&MemoryStore, usize),
+}
+
+impl Hooked {
+    pub fn new(inner: &Arc<MemoryStore>) -> Self {
+        let reads = AtomicUsize::new(0);
+        Self { inner: inner.clone(), reads, refuses: |_| None, before_read: |_, _| {} }
+    }
+}
+
+#[async_trait]
+impl Store for Hooked {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        self.inner.put_if_newer(id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.inner.put_if_unchanged(id, record, expected).await
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        (self.before_read)(&self.inner, self.reads.fetch_add(1, Ordering::SeqCst) + 1);
+        self.inner.get_many(ids).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        match (self.refuses)(records) {
+            Some(error) => Err(error),
+            None => self.inner.put_many_if_newer(records).await,
+        }
+    }
+
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        self.inner.scan(scope, segment, cursor, limit_bytes).await
+    }
+
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        self.inner.estimate().await
+    }
+
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        self.inner.pressure().await
+    }
+}

@@ -1,0 +1,211 @@
+//! Many workers, one job.
+
+use cutover::{
+    domain::{Cover, NewPass, PassKind},
+    service::{Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tuning, operate::Mutation},
+    store::open_store,
+};
+use cutover_client::{report::ErrorClass, store::StoreError};
+use tempfile::TempDir;
+
+use super::{hooked::Hooked, *};
+use crate::support::key;
+
+const RECORDS: u64 = 3_000;
+
+fn filled() -> World {
+    let world = World::new();
+    for n in 0..RECORDS {
+        world.source.insert(id(n), if n % 10 == 0 { tombstone(n + 1) } else { record(n + 1) });
+    }
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_share_a_backfill_and_a_second_run_writes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = filled();
+    world.target.insert(id(1), record(1_000_000));
+    let stores = world.stores();
+    let plan = plan(v1::PassKind::Full);
+    let (one, other) = tokio::join!(run(&controller, &stores, &plan), run(&controller, &stores, &plan));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one, other, "one job, one evidence");
+    assert!(one.clean);
+    let done = counts(&one);
+    assert_eq!((done.scanned, done.copied, done.stale), (RECORDS, RECORDS - 1, 1), "each once");
+    assert_eq!(get(&world.target, 1).await, Some(record(1_000_000)), "newer is never overwritten");
+    assert_eq!(get(&world.target, 10).await, Some(tombstone(11)), "the dead move as well");
+
+    let again = run(&controller, &stores, &plan).await.unwrap();
+    assert_ne!(again.job, one.job);
+    let done = counts(&again);
+    assert_eq!((done.copied, done.present, done.stale), (0, RECORDS - 1, 1), "it says that it wrote nothing");
+    let instances = controller.admin().await.list_instances(v1::ListInstancesRequest::default()).await;
+    assert!(instances.unwrap().into_inner().instances.is_empty(), "workers say goodbye");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_other_stores_or_options_is_refused_while_one_is_under_way() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let mut jobs = controller.jobs().await;
+    let request = |fingerprint: &str| v1::CreateJobRequest {
+        migration: KEY.to_owned(),
+        segments: 2,
+        fingerprint: fingerprint.to_owned(),
+        ..Default::default()
+    };
+    let first = jobs.create_job(request("one")).await.unwrap().into_inner();
+    let joined = jobs.create_job(request("one")).await.unwrap().into_inner();
+    assert!(joined.joined && joined.id == first.id);
+    let refused = jobs.create_job(request("other")).await.unwrap_err();
+    assert!(refused.message().contains("other stores or options"), "{refused}");
+    let finish = |complete| v1::FinishJobRequest { id: first.id.clone(), complete, ..Default::default() };
+    let refused = jobs.finish_job(finish(true)).await.unwrap_err();
+    assert!(refused.message().contains("2 of 2 segments"), "{refused}");
+    let cancelled = jobs.finish_job(finish(false)).await.unwrap().into_inner().evidence.unwrap();
+    assert!(!cancelled.clean, "one that was cut short shows nothing");
+    assert!(!jobs.create_job(request("other")).await.unwrap().into_inner().joined);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let (world, mut jobs) = (filled(), controller.jobs().await);
+    let stores = world.stores();
+    let paused = v1::Tuning { paused: true, ..Default::default() };
+    let plan = Plan { tuning: paused, ..plan(v1::PassKind::Full) };
+    let (notes, mut noted) = tokio::sync::watch::channel((String::new(), String::new()));
+    let told = move |job: &v1::Job| {
+        let note = job.claims.first().map(|claim| claim.note.clone()).unwrap_or_default();
+        notes.send_replace((job.id.clone(), note));
+    };
+    let running = worker::run(&controller.url, &stores, &plan, told, std::future::pending());
+    let go_on = async {
+        let (id, _) = noted.wait_for(|(_, note)| note == "paused by an operator").await.unwrap().clone();
+        assert!(world.target.dump().is_empty(), "nothing moves while it is paused");
+        let tuning = Some(v1::Tuning::default());
+        jobs.tune_job(v1::TuneJobRequest { id, tuning, actor: String::new() }).await.unwrap();
+    };
+    let (evidence, ()) = tokio::join!(running, go_on);
+    assert_eq!(counts(&evidence.unwrap()).copied, RECORDS);
+}
+
+/// Passes in a process of their own, over the store in a directory.
+async fn passes(dir: &TempDir) -> Passes {
+    let store = open_store(&format!("sqlite:{}", dir.path().join("cutover.db").display())).await.unwrap();
+    let (registry, known, passes) = Registry::load(store.clone()).await.unwrap();
+    let registry = Arc::new(registry);
+    let (instances, _) = Instances::new(store.clone(), known);
+    let operate = Arc::new(Operate::new(store.clone(), registry.clone(), Arc::new(instances)));
+    if registry.state().entry(&key(KEY)).is_none() {
+        operate.change(&key(KEY), &crate::support::create(), &Mutation::default()).await.unwrap();
+    }
+    Passes::new(store, registry, operate, passes)
+}
+
+fn new_pass() -> NewPass {
+    NewPass {
+        id: format!("{KEY}/one"),
+        kind: PassKind::Full,
+        cover: Cover { upto_ppm: 1_000_000, tenants: Vec::new() },
+        fingerprint: "f".to_owned(),
+        segments: 2,
+        residual_ms: 0,
+    }
+}
+
+fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint {
+    let record = SegmentRecord { cursor: cursor.to_vec(), done, ..Default::default() };
+    Checkpoint {
+        segment,
+        token,
+        instance_id: "w".to_owned(),
+        record,
+        note: String::new(),
+        samples: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_silent_worker_loses_its_segment_to_the_next_one_where_it_was() {
+    let dir = TempDir::new().unwrap();
+    let passes = passes(&dir).await.with_claim_lease(Duration::ZERO);
+    let id = new_pass().id;
+    passes.begin(&key(KEY), &new_pass(), Tuning::default(), &Mutation::default()).await.unwrap();
+    let (at, fresh, dead) = passes.claim(&id, "dead").await.unwrap().segment.unwrap();
+    assert_eq!((at, fresh.cursor), (0, Vec::new()));
+    assert!(passes.checkpoint(&id, checkpoint(0, dead, b"half", false)).await.unwrap().is_some());
+    let (at, left, heir) = passes.claim(&id, "heir").await.unwrap().segment.unwrap();
+    assert_eq!((at, left.cursor.as_slice()), (0, b"half".as_slice()));
+    let late = passes.checkpoint(&id, checkpoint(0, dead, b"more", false)).await.unwrap();
+    assert!(late.is_none(), "the dead one lives and is told");
+    assert!(passes.checkpoint(&id, checkpoint(0, heir, b"", true)).await.unwrap().is_some());
+    assert_eq!(passes.claim(&id, "heir").await.unwrap().segment.unwrap().0, 1, "what is done is done");
+}
+
+#[tokio::test]
+async fn a_pass_goes_on_after_a_restart_of_the_controller() {
+    let dir = TempDir::new().unwrap();
+    let id = new_pass().id;
+    let token = {
+        let passes = passes(&dir).await;
+        passes.begin(&key(KEY), &new_pass(), Tuning::default(), &Mutation::default()).await.unwrap();
+        let (_, _, token) = passes.claim(&id, "one").await.unwrap().segment.unwrap();
+        passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
+        let (_, _, token) = passes.claim(&id, "one").await.unwrap().segment.unwrap();
+        let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
+        passes.checkpoint(&id, checkpoint(1, token, b"half", false)).await.unwrap();
+        passes.tune(&id, tuning).await.unwrap();
+        token
+    };
+    let passes = passes(&dir).await;
+    let seen = passes.list(&key(KEY)).pop().unwrap();
+    assert_eq!(seen.record.tuning.records_per_s, 7);
+    assert!(seen.record.segments[0].done && seen.claims.is_empty());
+    assert_eq!(seen.record.segments[1].cursor, b"half");
+    let kept = passes.checkpoint(&id, checkpoint(1, token, b"", true)).await.unwrap();
+    assert!(kept.is_some(), "who works on knows nothing of the restart");
+    let by = Mutation::default();
+    let evidence = passes.finish(&id, Default::default(), true, &by).await.unwrap();
+    assert_eq!(passes.finish(&id, Default::default(), true, &by).await.unwrap(), evidence, "twice is once");
+    assert!(passes.claim(&id, "late").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_does_not_fit_is_quarantined_and_blocks_the_gate() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = filled();
+    let narrow = Hooked {
+        refuses: |records| {
+            let what = "41 characters do not fit varchar(40)".to_owned();
+            let error =
+                StoreError::Permanent { class: ErrorClass::Constraint, field: "name".to_owned(), what };
+            records.iter().any(|(each, _)| *each == id(77)).then_some(error)
+        },
+        ..Hooked::new(&world.target)
+    };
+    let stores = Stores { target: Arc::new(narrow), ..world.stores() };
+    let evidence = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
+    let done = counts(&evidence);
+    assert_eq!((done.copied, done.quarantined), (RECORDS - 1, 1), "the others move");
+    assert!(!evidence.clean, "no gate accepts it");
+    assert!(evidence.samples[0].contains("varchar(40)"), "{:?}", evidence.samples);
+    let kept: Vec<_> = world.quarantine.dump().into_iter().collect();
+    let [(kept_id, kept)] = kept.as_slice() else { panic!("{kept:?}") };
+    assert_eq!((kept_id, kept.version), (&id(77), Version(78)));
+    let text = String::from_utf8(kept.value.clone().unwrap()).unwrap();
+    assert!(text.contains("varchar(40)") && text.contains("xxx"), "{text}");
+
+    let stores = Stores { quarantine: None, ..stores };
+    let failed = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap_err().to_string();
+    assert!(failed.contains("the target: name: 41 characters"), "{failed}");
+}
