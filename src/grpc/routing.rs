@@ -91,8 +91,9 @@ impl RoutingService for Routing {
         // What it holds counts only if it is of this history and not from its future.
         let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
         let instance_id = record.instance_id.clone();
-        let registration =
-            self.instances.register(record, held, incarnation).await.map_err(status::register)?;
+        let never_held = (last_revision == 0).then_some(newest);
+        let registration = self.instances.register(record, held, never_held, incarnation).await;
+        let registration = registration.map_err(status::register)?;
         if registration.restarted {
             self.ingest.forget_instance(&instance_id);
         }

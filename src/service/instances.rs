@@ -129,11 +129,13 @@ impl Instances {
     ///
     /// `record.writer_slot` is ignored: a known id keeps its slot, a new one gets a free one. `held`
     /// is the newest revision it has: it may be a new process under an old name, so what the old
-    /// one acknowledged beyond that counts no more.
+    /// one acknowledged beyond that counts no more. `never_held`: the newest revision, if it says
+    /// that it never had any: unless it is known here, it has nothing to end that began before.
     pub async fn register(
         &self,
         mut record: InstanceRecord,
         held: u64,
+        never_held: Option<u64>,
         incarnation: u64,
     ) -> Result<Registration, RegisterError> {
         check_name("instance_id", &record.instance_id)?;
@@ -164,10 +166,12 @@ impl Instances {
                         (0..SLOTS).find(|slot| !live.slots.contains(slot)).ok_or(RegisterError::Full)?;
                     record.writer_slot = slot;
                     live.slots.insert(slot);
+                    let known = live.removed.contains(&record.instance_id);
+                    let acknowledged = never_held.filter(|_| !known).unwrap_or(0);
                     let heard = Heard {
                         record: record.clone(),
-                        received: 0,
-                        applied: 0,
+                        received: acknowledged,
+                        applied: acknowledged,
                         at: Instant::now(),
                         incarnation,
                         durable: false,

@@ -1,0 +1,128 @@
+//! The processes of a run, and what can be done to them.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::process::{Child, Command};
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub dir: PathBuf,
+    /// The controller, past every proxy.
+    pub port: u16,
+    /// As workers reach them, through proxies where they have one.
+    pub server: String,
+    pub source: String,
+    pub target: String,
+}
+
+/// A worker: a name that lives again and again.
+#[derive(Debug)]
+pub struct Life {
+    pub name: String,
+    lives: u32,
+    child: Option<Child>,
+    stopped: bool,
+}
+
+/// A child of this program, with its words in a file.
+fn child(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Child> {
+    let stderr = File::options().create(true).append(true).open(dir.join(words))?;
+    let program = std::env::current_exe().context("can't find this very program")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    Ok(command.kill_on_drop(true).env("RUST_LOG", "warn").spawn()?)
+}
+
+fn signal(child: &Child, signal: Signal) {
+    // One that has ended already needs none.
+    let _ = child.id().map(|pid| kill(Pid::from_raw(pid.cast_signed()), signal));
+}
+
+impl Places {
+    /// Past every proxy.
+    pub fn direct(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the controller, which may have been there before.
+    pub fn controller(&self) -> anyhow::Result<Child> {
+        let store = format!("sqlite:{}", self.dir.join("cutover.db").display());
+        let grpc = format!("127.0.0.1:{}", self.port);
+        child(&self.dir, "controller.err", &["controller", "--store", &store, "--grpc", &grpc])
+    }
+
+    /// Starts a worker of a pass.
+    pub fn pass(&self, kind: &str, residual_ms: u64) -> anyhow::Result<Child> {
+        let Self { server, source, target, .. } = self;
+        let residual_ms = residual_ms.to_string();
+        let flags =
+            ["--server", server, "--source", source, "--target", target, "--residual-ms", &residual_ms];
+        child(&self.dir, "passes.err", &[&["pass", "--kind", kind], flags.as_slice()].concat())
+    }
+}
+
+impl Life {
+    pub fn new(number: u64) -> Self {
+        Self { name: format!("worker-{number}"), lives: 0, child: None, stopped: false }
+    }
+
+    pub const fn is_alive(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Starts it, or its next life.
+    pub fn start(&mut self, places: &Places) -> anyhow::Result<()> {
+        let Places { dir, server, source, target, .. } = places;
+        self.lives += 1;
+        let log = dir.join(format!("{}.{}.log", self.name, self.lives)).display().to_string();
+        let flags = ["--server", server, "--name", &self.name, "--source", source, "--target", target];
+        let arguments = [&["worker", "--log", &log], flags.as_slice()].concat();
+        self.child = Some(child(dir, "workers.err", &arguments)?);
+        Ok(())
+    }
+
+    /// kill -9. False: it was not alive.
+    pub async fn kill(&mut self) -> anyhow::Result<bool> {
+        self.stopped = false;
+        match self.child.take() {
+            Some(mut child) => child.kill().await.map(|()| true).map_err(Into::into),
+            None => Ok(false),
+        }
+    }
+
+    /// SIGSTOP, or goes on again. True: it is stopped now.
+    pub fn pause_or_go_on(&mut self) -> bool {
+        let Some(child) = &self.child else { return false };
+        self.stopped = !self.stopped;
+        signal(child, if self.stopped { Signal::SIGSTOP } else { Signal::SIGCONT });
+        self.stopped
+    }
+
+    /// Ends it in order.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        if self.stopped {
+            self.pause_or_go_on();
+        }
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        signal(&child, Signal::SIGTERM);
+        if tokio::time::timeout(Duration::from_secs(30), child.wait()).await.is_err() {
+            child.kill().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Tries to lose writes of a live migration; `tests/torture` builds and runs it.
+//!
+//! Services read and write few records through the SDK while they, the controller and the workers
+//! of passes are killed and paused, a proxy delays requests and cuts connections before the answer,
+//! and the ladder is ramped up and down at random ([`story`]). Everything that was begun, answered
+//! and read is logged before anybody goes on ([`log`]); at the end every read must be explained by
+//! a write that no acknowledged one had replaced ([`check`]).
+
+// One program: nothing of it is an API.
+#![allow(unreachable_pub)]
+
+mod cast;
+mod check;
+mod log;
+mod pass;
+mod proxy;
+mod stores;
+mod story;
+mod worker;
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser;
+use serde::Serialize;
+
+/// The migration under torture.
+const KEY: &str = "torture";
+/// Few records, so that everybody meets.
+const TENANTS: u64 = 24;
+const KEYS: u64 = 3;
+
+#[derive(Debug, Parser)]
+#[command(about = "Tries to lose writes of a live migration", disable_help_subcommand = true)]
+enum Command {
+    /// The whole run; its last line is one JSON object
+    Run(Run),
+    /// One service; started by `run`
+    Worker(worker::Worker),
+    /// One worker of a pass; started by `run`
+    Pass(pass::Pass),
+    /// The controller; started by `run`
+    Controller {
+        #[arg(long)]
+        store: String,
+        #[arg(long)]
+        grpc: String,
+    },
+}
+
+/// Flags of `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Run {
+    /// How long to torture
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+    /// What happens and when; drawn and printed if not given
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Break the product in this way: the run must find it
+    #[arg(long)]
+    pub bug: Option<String>,
+    /// Source store: sqlite:PATH, mysql://.., dynamodb://..; `{dir}` is the run's directory
+    #[arg(long, env = "TORTURE_SOURCE", default_value = "sqlite:{dir}/source.db")]
+    pub source: String,
+    /// Target store
+    #[arg(long, env = "TORTURE_TARGET", default_value = "sqlite:{dir}/target.db")]
+    pub target: String,
+    /// Say what the ladder waits for
+    #[arg(long)]
+    pub verbose: bool,
+    /// Leave logs and databases here
+    #[arg(long)]
+    pub keep: Option<std::path::PathBuf>,
+}
+
+/// The last line.
+#[derive(Debug, Serialize)]
+struct Summary {
+    seed: u64,
+    #[serde(flatten)]
+    verdict: check::Verdict,
+    kills: u64,
+    pauses: u64,
+    cuts: u64,
+    ramps: u64,
+    passes: u64,
+    stages: Vec<String>,
+    bug: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match play(Command::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("torture: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(run) => torture(run).await,
+        Command::Worker(worker) => worker.run().await.map(|()| ExitCode::SUCCESS),
+        Command::Pass(pass) => pass.run().await.map(|()| ExitCode::SUCCESS),
+        Command::Controller { store, grpc } => {
+            let http = Some("127.0.0.1:0".to_owned());
+            let serve = cutover::config::Serve {
+                store: Some(store),
+                grpc: Some(grpc),
+                http,
+                ..cutover::config::Serve::default()
+            };
+            cutover::server::serve(serve).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn torture(run: Run) -> anyhow::Result<ExitCode> {
+    let seed = run.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    eprintln!("torture: seed {seed}, {} s; --seed {seed} plays the same happenings again", run.seconds);
+    let temporary = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
+    let dir = run.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+    std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
+    let told = story::play(&dir, &run, seed).await?;
+    let lives = lives(&dir)?;
+    let verdict = check::check(&lives, story::is_seeded, told.end_ns);
+    let whole = verdict.lost + verdict.resurrected + verdict.back_in_time == 0 && verdict.acknowledged > 0;
+    if !whole && run.keep.is_none() {
+        eprintln!("torture: logs and databases are in {}", temporary.keep().display());
+    }
+    let summary = Summary {
+        seed,
+        verdict,
+        kills: told.kills,
+        pauses: told.pauses,
+        cuts: told.cuts,
+        ramps: told.ramps,
+        passes: told.passes,
+        stages: told.stages.into_iter().collect(),
+        bug: run.bug,
+    };
+    let mut out = std::io::stdout();
+    std::io::Write::write_all(&mut out, format!("{}\n", serde_json::to_string(&summary)?).as_bytes())?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every log of the run; each file is one life of one process.
+fn lives(dir: &Path) -> anyhow::Result<Vec<Vec<log::Line>>> {
+    let mut lives = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let text = std::fs::read_to_string(&path)?;
+            // A line that a kill cut off was not acted upon.
+            lives.push(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect());
+        }
+    }
+    Ok(lives)
+}

@@ -1,0 +1,52 @@
+//! A worker process of a pass.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use cutover::jobs::{self, Limits, Plan, Stores};
+use cutover_proto::v1;
+
+use crate::{KEY, stores};
+
+/// Flags of `pass`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Pass {
+    #[arg(long)]
+    server: String,
+    #[arg(long)]
+    source: String,
+    #[arg(long)]
+    target: String,
+    /// full or reverse
+    #[arg(long)]
+    kind: String,
+    #[arg(long)]
+    residual_ms: u64,
+}
+
+impl Pass {
+    /// Runs it to its end.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let stores = Stores {
+            source: stores::open(&self.source).await?,
+            target: stores::open(&self.target).await?,
+            quarantine: None,
+        };
+        let name = format!("PASS_KIND_{}", self.kind.to_uppercase());
+        let plan = Plan {
+            migration: KEY.to_owned(),
+            kind: v1::PassKind::from_str_name(&name).with_context(|| format!("no pass {}", self.kind))?,
+            repair: false,
+            sample_ppm: 0,
+            fingerprint: "torture".to_owned(),
+            segments: 3,
+            parallel: 2,
+            residual: Duration::from_millis(self.residual_ms),
+            tuning: v1::Tuning::default(),
+            limits: Limits::default(),
+            actor: "operator:torture".to_owned(),
+        };
+        jobs::worker::run(&self.server, &stores, &plan, |_| {}, std::future::pending()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! What happens in a run: drawn from the seed, so that a run can be played again. (What the
+//! machine's scheduler makes of it can't.)
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use cutover_client::{
+    Client, Options,
+    store::{Copied, Id, Record, Version},
+};
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use tokio::process::Child;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    KEY, KEYS, Run, TENANTS,
+    cast::{Life, Places},
+    check::SEEDED,
+    log::{Log, now_ns},
+    proxy::{Faults, Proxy},
+    stores, worker,
+};
+
+/// Services under torture.
+const WORKERS: u64 = 4;
+/// Longest that the proxies delay a request, and so that a put can land late.
+const DELAY_MOST_MS: u64 = 800;
+const RESIDUAL_MS: u64 = 2_000;
+/// Requests of [`Story::ramp`], from source-only to target-only.
+const LADDER_TOP: u32 = 6;
+
+/// What happened.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub kills: u64,
+    pub pauses: u64,
+    pub cuts: u64,
+    pub ramps: u64,
+    pub passes: u64,
+    /// Rungs on which some tenant was seen.
+    pub stages: BTreeSet<String>,
+    /// When the last reads began.
+    pub end_ns: u64,
+}
+
+/// Half of the records are there at the beginning.
+pub fn is_seeded(record: &str) -> bool {
+    record.bytes().map(u32::from).sum::<u32>().is_multiple_of(2)
+}
+
+struct Story {
+    rng: StdRng,
+    places: Places,
+    faults: Arc<Faults>,
+    controller: Option<Child>,
+    workers: Vec<Life>,
+    pass: Option<Child>,
+    admin: AdminServiceClient<Channel>,
+    told: Told,
+    verbose: bool,
+    /// Where on the ladder everybody was asked to be.
+    at: u32,
+    /// Nothing is asked before.
+    next_ramp: Instant,
+}
+
+/// Plays one run and ends everything in order.
+pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
+    let faults = Arc::new(Faults::default());
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let server = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), faults.clone()).await?;
+    let [source, target] =
+        [&run.source, &run.target].map(|url| url.replace("{dir}", &dir.display().to_string()));
+    seed_source(&source).await?;
+    stores::open(&target).await?;
+    let (source, _source) = stores::through_proxy(&source, &faults).await?;
+    let (target, _target) = stores::through_proxy(&target, &faults).await?;
+    let server = (format!("http://{}", server.address), server);
+    let places = Places { dir: dir.to_owned(), port, server: server.0, source, target };
+    let admin = Endpoint::from_shared(places.direct())?.connect_lazy();
+    let mut story = Story {
+        rng: StdRng::seed_from_u64(seed),
+        controller: Some(places.controller()?),
+        workers: (1..=WORKERS).map(Life::new).collect(),
+        pass: None,
+        admin: AdminServiceClient::new(admin),
+        told: Told::default(),
+        verbose: run.verbose,
+        at: 0,
+        next_ramp: Instant::now(),
+        places,
+        faults,
+    };
+    story.create(seed.is_multiple_of(2)).await?;
+    for worker in &mut story.workers {
+        worker.start(&story.places)?;
+    }
+    let end = Instant::now() + Duration::from_secs(run.seconds);
+    while Instant::now() < end {
+        story.happen().await?;
+        story.look().await?;
+        let pause_ms = story.rng.random_range(100..900);
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+    }
+    story.end(&run.source, &run.target, dir).await?;
+    Ok(story.told)
+}
+
+impl Story {
+    async fn create(&mut self, linearizable: bool) -> anyhow::Result<()> {
+        let level = if linearizable { v1::Level::Linearizable } else { v1::Level::Acknowledged };
+        let request = v1::CreateMigrationRequest {
+            mutation: mutation(),
+            key: KEY.to_owned(),
+            source: "source".to_owned(),
+            target: "target".to_owned(),
+            policy: Some(v1::Policy { level: level.into(), ..Default::default() }),
+            ..Default::default()
+        };
+        for _ in 0..100 {
+            if self.admin.create_migration(request.clone()).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        anyhow::bail!(
+            "the controller did not start: see {}",
+            self.places.dir.join("controller.err").display()
+        )
+    }
+
+    /// One random thing. What a controller that is away or unwilling refuses is left.
+    async fn happen(&mut self) -> anyhow::Result<()> {
+        match self.rng.random_range(0..100) {
+            0..45 if Instant::now() >= self.next_ramp => {
+                self.ramp().await;
+                let pause_ms = self.rng.random_range(500..3_000);
+                self.next_ramp = Instant::now() + Duration::from_millis(pause_ms);
+            }
+            45..53 => {
+                let at = self.rng.random_range(0..self.workers.len());
+                self.told.kills += u64::from(self.workers[at].kill().await?);
+            }
+            53..61 => {
+                let at = self.rng.random_range(0..self.workers.len());
+                self.told.pauses += u64::from(self.workers[at].pause_or_go_on());
+            }
+            61..80 => {
+                let bad = self.rng.random_bool(0.5);
+                let cut_ppm = if bad { self.rng.random_range(0..20_000) } else { 0 };
+                let delay_ms = if bad { self.rng.random_range(0..DELAY_MOST_MS) } else { 0 };
+                self.faults.cut_ppm.store(cut_ppm, Ordering::Relaxed);
+                self.faults.delay_ms.store(delay_ms, Ordering::Relaxed);
+            }
+            80..85 => {
+                if let Some(mut controller) = self.controller.take() {
+                    controller.kill().await?;
+                    self.told.kills += 1;
+                }
+            }
+            85..88 => self.roll_back().await,
+            88..92 => {
+                if let Some(mut pass) = self.pass.take() {
+                    pass.kill().await?;
+                    self.told.kills += 1;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The dead live again, passes that somebody waits for are run, those surely dead are evicted.
+    async fn look(&mut self) -> anyhow::Result<()> {
+        if self.controller.is_none() && self.rng.random_bool(0.5) {
+            self.controller = Some(self.places.controller()?);
+        }
+        for at in 0..self.workers.len() {
+            if !self.workers[at].is_alive() && self.rng.random_bool(0.7) {
+                self.workers[at].start(&self.places)?;
+            }
+            if self.workers[at].is_stopped() && self.rng.random_bool(0.2) {
+                self.workers[at].pause_or_go_on();
+            }
+        }
+        if let Some(pass) = &mut self.pass
+            && let Some(ended) = pass.try_wait()?
+        {
+            self.told.passes += u64::from(ended.success());
+            self.pass = None;
+        }
+        let request = v1::GetStatusRequest { key: KEY.to_owned() };
+        let Ok(status) = self.admin.get_status(request).await else { return Ok(()) };
+        let status = status.into_inner();
+        if self.verbose {
+            let waiting: Vec<&str> = status.waiting.iter().map(|waiting| waiting.message.as_str()).collect();
+            eprintln!("torture: asked for {}, pass {:?}, waits: {waiting:?}", self.at, self.pass.is_some());
+        }
+        for share in status.shares.iter().filter(|share| share.ppm > 0) {
+            self.told
+                .stages
+                .extend(cutover_client::wire::rung_from_wire(share.rung).map(|rung| rung.name().into()));
+        }
+        let goal = status.migration.as_ref().and_then(|migration| migration.goal).unwrap_or_default();
+        if self.pass.is_none() {
+            let waits = |gate: &str| status.waiting.iter().any(|waiting| waiting.gate == gate);
+            let wanted = waits("full-pass") && !waits("barrier");
+            let down = self.told.stages.contains("target-only")
+                && goal.target_first_ppm == 0
+                && self.rng.random_bool(0.3);
+            let kind = if wanted { Some("full") } else { down.then_some("reverse") };
+            self.pass = kind.map(|kind| self.places.pass(kind, RESIDUAL_MS)).transpose()?;
+        }
+        // A worker of a pass that was killed never comes back under its name.
+        let dead = |instance: &&v1::Instance| {
+            instance.instance_id.starts_with("cutover-") && instance.lost && self.pass.is_none()
+        };
+        for instance in status.instances.iter().filter(dead) {
+            let instance_id = instance.instance_id.clone();
+            let _ = self
+                .admin
+                .evict_instance(v1::EvictInstanceRequest {
+                    actor: "operator:torture".to_owned(),
+                    reason: "killed".to_owned(),
+                    instance_id,
+                })
+                .await;
+        }
+        Ok(())
+    }
+
+    /// Mostly on up the ladder, often back, sometimes anywhere.
+    async fn ramp(&mut self) {
+        let at = match self.rng.random_range(0..10) {
+            0..7 => (self.at + 1).min(LADDER_TOP),
+            7..9 => self.at.saturating_sub(self.rng.random_range(1..=3)),
+            _ => self.rng.random_range(0..=LADDER_TOP),
+        };
+        let [all, none] = [Some(1_000_000), Some(0)];
+        let some = Some(self.rng.random_range(1..1_000_000));
+        let shares = match at {
+            0 => [none, none, none, none],
+            1 => [all, some, none, none],
+            2 => [all, all, none, none],
+            3 => [all, all, some, none],
+            4 => [all, all, all, none],
+            5 => [all, all, all, some],
+            _ => [all, all, all, all],
+        };
+        let [dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm] = shares;
+        let request = v1::SetRolloutRequest {
+            mutation: mutation(),
+            key: KEY.to_owned(),
+            dual_ppm,
+            mirrored_ppm,
+            target_first_ppm,
+            target_only_ppm,
+            wait: true,
+            override_gates: Vec::new(),
+        };
+        if self.admin.set_rollout(request).await.is_ok() {
+            self.at = at;
+            self.told.ramps += 1;
+        }
+    }
+
+    async fn roll_back(&mut self) {
+        let (mutation, key) = (mutation(), KEY.to_owned());
+        let rollback =
+            v1::RollbackRequest { mutation: mutation.clone(), key: key.clone(), ..Default::default() };
+        if self.admin.rollback(rollback).await.is_ok() {
+            self.told.ramps += 1;
+            let _ = self.admin.acknowledge(v1::AcknowledgeRequest { mutation, key }).await;
+        }
+    }
+
+    /// Mends everything, lets the services end, and reads every record once more.
+    async fn end(&mut self, source: &str, target: &str, dir: &Path) -> anyhow::Result<()> {
+        self.faults.heal();
+        if self.controller.is_none() {
+            self.controller = Some(self.places.controller()?);
+        }
+        for worker in &mut self.workers {
+            worker.end().await?;
+        }
+        if let Some(mut pass) = self.pass.take() {
+            pass.kill().await?;
+        }
+        // Whatever was on its way has landed by then.
+        tokio::time::sleep(Duration::from_millis(DELAY_MOST_MS + 200)).await;
+        self.told.cuts = self.faults.cuts.load(Ordering::Relaxed);
+        self.told.end_ns = now_ns();
+        let [source, target] = [source, target].map(|url| url.replace("{dir}", &dir.display().to_string()));
+        let (source, target) = (stores::open(&source).await?, stores::open(&target).await?);
+        let options = Options { start_timeout: Duration::from_secs(30), ..Options::default() };
+        let client = Client::connect(&self.places.direct(), "torture", options).await?;
+        let records = client.migrator(KEY, source, target);
+        let log = Log::open(&dir.join("last.log"))?;
+        for tenant in 0..TENANTS {
+            for key in 0..KEYS {
+                worker::read_surely(&records, &log, &worker::tenant(tenant), &worker::key(key)).await?;
+            }
+        }
+        client.close().await;
+        Ok(())
+    }
+}
+
+async fn seed_source(url: &str) -> anyhow::Result<()> {
+    let source = stores::open(url).await?;
+    let record = Record { version: Version::ZERO, value: Some(worker::value(SEEDED)) };
+    let ids =
+        (0..TENANTS).flat_map(|tenant| (0..KEYS).map(move |key| (worker::tenant(tenant), worker::key(key))));
+    let ids = ids.filter(|(tenant, key)| is_seeded(&format!("{tenant}/{key}")));
+    let records: Vec<(Id, Record)> = ids
+        .map(|(tenant, key)| Id::new(&tenant, &key).map(|id| (id, record.clone())))
+        .collect::<Result<_, _>>()?;
+    let copied = source.put_many_if_newer(&records).await.context("the source can't be filled")?;
+    anyhow::ensure!(copied.iter().all(|copied| *copied == Copied::Written), "the source is not empty: {url}");
+    Ok(())
+}
+
+fn mutation() -> Option<v1::Mutation> {
+    let (actor, reason) = ("operator:torture".to_owned(), "torture".to_owned());
+    Some(v1::Mutation { actor, reason, ..Default::default() })
+}

@@ -1,0 +1,136 @@
+//! One service under torture: reads, writes and deletes hot records through the SDK from several
+//! tasks, and logs each before it goes on. It knows nothing of what is done to it.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use cutover_client::{
+    Client, Options,
+    migrator::{Migrator, WriteError},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    KEY, KEYS, TENANTS,
+    log::{Answer, Line, Log, now_ns},
+    stores,
+};
+
+/// Tasks of a worker, each with one operation at a time.
+const TASKS: usize = 4;
+/// Between a task's operations, at random up to this.
+const PAUSE_MS: u64 = 20;
+
+/// Flags of `worker`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Worker {
+    #[arg(long)]
+    server: String,
+    #[arg(long)]
+    name: String,
+    #[arg(long)]
+    source: String,
+    #[arg(long)]
+    target: String,
+    #[arg(long)]
+    log: PathBuf,
+}
+
+/// A record's value, which says which write it is of.
+pub fn value(write: u64) -> Vec<u8> {
+    format!("{write:<60}").into_bytes()
+}
+
+/// Which write a value is of.
+pub fn write_of(value: &[u8]) -> Option<u64> {
+    str::from_utf8(value).ok()?.trim_end().parse().ok()
+}
+
+/// A tenant's name.
+pub fn tenant(number: u64) -> String {
+    format!("tenant-{number}")
+}
+
+/// A key within a tenant.
+pub fn key(number: u64) -> String {
+    format!("key-{number}")
+}
+
+impl Worker {
+    /// Works until SIGTERM, or until it is killed.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let (source, target) = (stores::open(&self.source).await?, stores::open(&self.target).await?);
+        let log = Arc::new(Log::open(&self.log)?);
+        let options = Options {
+            instance_id: Some(self.name),
+            start_timeout: Duration::from_secs(30),
+            ..Options::default()
+        };
+        let client = Client::connect(&self.server, "torture", options).await?;
+        let records = client.migrator(KEY, source, target);
+        let mut stop = signal(SignalKind::terminate())?;
+        let (stopping, stopped) = tokio::sync::watch::channel(false);
+        let tasks: Vec<_> =
+            (0..TASKS).map(|_| tokio::spawn(work(records.clone(), log.clone(), stopped.clone()))).collect();
+        stop.recv().await;
+        stopping.send_replace(true);
+        for task in tasks {
+            task.await??;
+        }
+        client.close().await;
+        Ok(())
+    }
+}
+
+async fn work(
+    records: Migrator,
+    log: Arc<Log>,
+    stopped: tokio::sync::watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    while !*stopped.borrow() {
+        let (tenant, key) = (tenant(rand::random_range(0..TENANTS)), key(rand::random_range(0..KEYS)));
+        match rand::random_range(0..10) {
+            0..5 => _ = read(&records, &log, &tenant, &key).await?,
+            kind => write(&records, &log, &tenant, &key, kind == 9).await?,
+        }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=PAUSE_MS))).await;
+    }
+    Ok(())
+}
+
+/// One read; what it found is logged. False: it failed, which says nothing.
+async fn read(records: &Migrator, log: &Log, tenant: &str, key: &str) -> anyhow::Result<bool> {
+    let began = now_ns();
+    let Ok(found) = records.get(tenant, key).await else { return Ok(false) };
+    let found = found.as_deref().and_then(write_of);
+    log.note(&Line::Read { record: format!("{tenant}/{key}"), found, began, ended: now_ns() })?;
+    Ok(true)
+}
+
+/// One read that has to be answered, however often it is asked.
+pub async fn read_surely(records: &Migrator, log: &Log, tenant: &str, key: &str) -> anyhow::Result<()> {
+    for _ in 0..50 {
+        if read(records, log, tenant, key).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    anyhow::bail!("{tenant}/{key} can't be read at the end")
+}
+
+async fn write(records: &Migrator, log: &Log, tenant: &str, key: &str, delete: bool) -> anyhow::Result<()> {
+    let op = log.next_op();
+    // Unique over all lives of all workers, and never the seed's.
+    let unique = rand::random_range(1..=u64::MAX);
+    let record = format!("{tenant}/{key}");
+    log.note(&Line::Begin { op, record, value: (!delete).then_some(unique), at: now_ns() })?;
+    let done = match delete {
+        true => records.delete(tenant, key).await,
+        false => records.put(tenant, key, value(unique)).await,
+    };
+    let answer = match done {
+        Ok(_) => Answer::Acknowledged,
+        Err(WriteError::Indeterminate(_)) => Answer::Indeterminate,
+        Err(_) => Answer::NotApplied,
+    };
+    log.note(&Line::End { op, answer, at: now_ns() })
+}
