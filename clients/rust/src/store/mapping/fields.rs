@@ -1,5 +1,7 @@
 //! What a store calls the parts of a record that are not its content.
 
+use std::collections::BTreeSet;
+
 /// Most bytes of a name: PostgreSQL's limit, below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -24,6 +26,9 @@ pub enum NameError {
     /// It could not be written into a statement without quoting.
     #[error("{0:?} is no name for a table or column: use up to 63 of [A-Za-z0-9_], no digit first")]
     Invalid(String),
+    /// DynamoDB's limit for the names of keys, which holds for all of them here.
+    #[error("{0:?} is no name for an attribute: use 1 to 255 bytes")]
+    Item(String),
     /// Two parts of a record in one column.
     #[error("{0:?} names two different things: rename one")]
     Clash(String),
@@ -52,6 +57,16 @@ impl Fields {
         names
     }
 
+    /// The fields' attributes in a DynamoDB item, in order; `key` only if it is one of its own.
+    pub fn of_item(&self) -> Vec<&str> {
+        let mut names = vec![self.tenant.as_str()];
+        if !self.is_own_tenant() {
+            names.push(&self.key);
+        }
+        names.extend([self.version.as_str(), self.deleted.as_str()]);
+        names
+    }
+
     /// Is each record a tenant of its own?
     pub fn is_own_tenant(&self) -> bool {
         self.tenant == self.key
@@ -64,7 +79,7 @@ impl Fields {
         mapped: bool,
         columns: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), NameError> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for name in self.of_table(mapped).into_iter().chain(columns) {
             check_name(name)?;
             if !seen.insert(name.to_ascii_lowercase()) {
@@ -72,6 +87,19 @@ impl Fields {
             }
         }
         Ok(())
+    }
+
+    /// Are these names valid in DynamoDB, and different from each other?
+    pub fn check_item(&self) -> Result<(), NameError> {
+        let names = self.of_item();
+        if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
+            return Err(NameError::Item((*name).to_owned()));
+        }
+        let mut seen = BTreeSet::new();
+        match names.into_iter().find(|name| !seen.insert(*name)) {
+            Some(name) => Err(NameError::Clash(name.to_owned())),
+            None => Ok(()),
+        }
     }
 }
 
