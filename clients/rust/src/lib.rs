@@ -20,6 +20,7 @@
 //! | [`report`] | counts outcomes and brings them to the controller |
 //! | [`migrator`] | reads and writes two stores as the rung says |
 //! | [`store`] | the interface of a store, and the stores that come along |
+//! | `spec` | the file that names both stores and how records map, with the feature `spec` |
 //! | [`persisted`] | the last snapshot in a file |
 //! | [`wire`] | messages to and from routing's types, for both sides |
 //! | [`client`] | the door to all of it |
@@ -29,6 +30,8 @@ pub mod migrator;
 pub mod persisted;
 pub mod report;
 pub mod routing;
+#[cfg(feature = "spec")]
+pub mod spec;
 pub mod store;
 pub mod watch;
 pub mod wire;

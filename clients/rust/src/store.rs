@@ -7,8 +7,10 @@
 //! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
 
 mod bulk;
+pub mod document;
 mod error;
 mod fault;
+pub mod mapping;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

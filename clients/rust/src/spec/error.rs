@@ -1,0 +1,115 @@
+//! What is wrong with a spec, at which line, and what was probably meant.
+
+use std::{fmt, ops::Range};
+
+use super::UrlError;
+
+/// A spec that can't be used. Messages show no password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// A key, or a word of a fixed list, that is not known.
+    #[error("{at}: unknown {name:?}: {}", advice(.nearest.as_deref(), .known))]
+    Unknown {
+        /// Where.
+        at: Position,
+        /// What was written.
+        name: String,
+        /// The known one that looks most like it, if one does.
+        nearest: Option<String>,
+        /// Everything that may be written there.
+        known: Vec<String>,
+    },
+    /// No TOML, a value of the wrong type, or a key that is missing.
+    #[error("{at}: {what}")]
+    Toml {
+        /// Where.
+        at: Position,
+        /// What the parser says.
+        what: String,
+    },
+    /// A value that makes no sense, alone or beside others.
+    #[error("{at}: {key}: {what}")]
+    Invalid {
+        /// Where.
+        at: Position,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// The environment variable that `password_env` names.
+    #[error(
+        "the environment variable {0} is not set: it has to hold the password that password_env asks for"
+    )]
+    NoPassword(String),
+}
+
+/// A place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl Position {
+    /// Of a byte of the text; of the end for one beyond it.
+    fn of(text: &str, byte: usize) -> Self {
+        let mut end = byte.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = &text[..end];
+        let line_begins = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[line_begins..].chars().count() + 1 }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+impl SpecError {
+    /// What the parser said, in one line.
+    pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let at = Position::of(text, error.span().map_or(0, |span| span.start));
+        let what = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        // serde: unknown field `x`, expected one of `a`, `b`
+        if what.starts_with("unknown field `") || what.starts_with("unknown variant `") {
+            let mut quoted = what.split('`').skip(1).step_by(2).map(str::to_owned);
+            let name = quoted.next().unwrap_or_default();
+            let known: Vec<String> = quoted.collect();
+            let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+            return Self::Unknown { at, name, nearest, known };
+        }
+        Self::Toml { at, what }
+    }
+
+    pub(super) fn invalid(text: &str, span: Range<usize>, key: &'static str, what: impl ToString) -> Self {
+        Self::Invalid { at: Position::of(text, span.start), key, what: what.to_string() }
+    }
+
+    pub(super) fn of_url(text: &str, span: Range<usize>, error: UrlError) -> Self {
+        Self::invalid(text, span, "url", error)
+    }
+}
+
+/// The name that is so like this one that it was probably meant.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing costs the product of the lengths, and no known name is long.
+    if name.len() > 64 {
+        return None;
+    }
+    let distance = |known: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), known);
+    known.into_iter().min_by_key(distance).filter(|known| distance(known) <= 1 + known.len() / 4)
+}
+
+fn advice(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest:?}?"),
+        None => format!("use one of {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,69 @@
+//! What is wrong with a document, and where.
+
+use super::{DEPTH_MAX, NumberError};
+
+/// A document that can't be encoded or decoded. Messages name no values: they may be secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {fault}", if .path.is_empty() { "the record" } else { .path.as_str() })]
+pub struct DocumentError {
+    /// Where: `items[2].price`; empty for the whole of it.
+    pub path: String,
+    /// What.
+    pub fault: Fault,
+}
+
+/// What is wrong at a place in a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is not JSON, or not UTF-8.
+    #[error("no typed JSON ({0}): write it as {{\"name\":{{\"S\":\"text\"}}}}")]
+    NotJson(String),
+    /// JSON, but not of that shape.
+    #[error("{found} where {expected} is needed")]
+    Shape {
+        /// In words.
+        found: &'static str,
+        /// In words.
+        expected: &'static str,
+    },
+    /// No type of an attribute has that name.
+    #[error("{0:?} is no type: use S, N, B, BOOL, NULL, L, M, SS, NS or BS")]
+    UnknownType(String),
+    /// A name or an element of a set is there a second time.
+    #[error("it is there twice: keep one")]
+    Twice,
+    /// DynamoDB has no empty sets.
+    #[error("an empty set: leave the attribute out")]
+    EmptySet,
+    /// More than [`DEPTH_MAX`].
+    #[error("more than {DEPTH_MAX} lists and maps within each other: flatten it")]
+    TooDeep,
+    /// See there.
+    #[error(transparent)]
+    Number(#[from] NumberError),
+    /// Not base64 with padding.
+    #[error("no base64: use the standard alphabet with padding")]
+    NotBase64,
+}
+
+impl From<Fault> for DocumentError {
+    fn from(fault: Fault) -> Self {
+        Self { path: String::new(), fault }
+    }
+}
+
+impl DocumentError {
+    /// The same, seen from one level up: below the attribute of this name.
+    pub(crate) fn under(mut self, name: &str) -> Self {
+        let point = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{name}{point}{}", self.path);
+        self
+    }
+
+    /// The same, seen from the list.
+    pub(super) fn at(mut self, index: usize) -> Self {
+        let point = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("[{index}]{point}{}", self.path);
+        self
+    }
+}

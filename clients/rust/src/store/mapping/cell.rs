@@ -1,0 +1,49 @@
+//! One value of a row, between an adapter and a mapping.
+
+use std::fmt;
+
+/// What a column holds. Adapters bind it and read it by the column's type.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Cell {
+    /// SQL's NULL, of any type.
+    Null,
+    /// Of `text` and `varchar`.
+    Text(String),
+    /// Of `bigint`.
+    Int(i64),
+    /// Of `decimal`: its canonical text.
+    Decimal(String),
+    /// Of `boolean`.
+    Bool(bool),
+    /// Of `blob` and `varbinary`.
+    Bytes(Vec<u8>),
+    /// Of `json` and the overflow: typed JSON.
+    Json(String),
+}
+
+impl Cell {
+    /// Of typed JSON, as it was encoded.
+    pub(super) fn json(encoded: Vec<u8>) -> Self {
+        Self::Json(String::from_utf8(encoded).expect("it was encoded from texts and ASCII"))
+    }
+
+    /// Its type in words, for messages.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Text(_) => "text",
+            Self::Int(_) => "a whole number",
+            Self::Decimal(_) => "a decimal number",
+            Self::Bool(_) => "a boolean",
+            Self::Bytes(_) => "bytes",
+            Self::Json(_) => "JSON",
+        }
+    }
+}
+
+/// Without the value, which may be secret.
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}

@@ -1,0 +1,113 @@
+//! The statements that make tables, for those who ask for them. Nothing here alters a table.
+
+use super::{ColumnType, Dialect, Fields, Mapping, NameError, fields::check_name};
+
+/// Makes the table of a store: with the columns of a mapping, or else with one for the whole record.
+/// Fails for names that are none, and for columns that are called like the fields.
+///
+/// Tenant and key are compared byte by byte; in MySQL they are VARBINARY, because a binary collation
+/// of text still ignores blanks at the end. Content is never NOT NULL: a tombstone has none.
+pub fn create_table_sql(
+    dialect: Dialect,
+    table: &str,
+    fields: &Fields,
+    mapping: Option<&Mapping>,
+) -> Result<String, NameError> {
+    check_name(table)?;
+    let names = || mapping.into_iter().flat_map(Mapping::names);
+    fields.check_table(mapping.is_some(), names())?;
+    let q = |name: &str| quoted(dialect, name);
+    let id = |name: &str, most: u32| format!("{} {} NOT NULL", q(name), id_type(dialect, most));
+    let mut lines = vec![id(&fields.tenant, 256)];
+    let mut primary = q(&fields.tenant);
+    if !fields.is_own_tenant() {
+        lines.push(id(&fields.key, 1024));
+        primary = format!("{primary}, {}", q(&fields.key));
+    }
+    lines.push(format!(
+        "{} {} NOT NULL DEFAULT 0",
+        q(&fields.version),
+        sql_type(dialect, ColumnType::Bigint)
+    ));
+    match mapping {
+        None => lines.push(format!("{} {}", q(&fields.value), sql_type(dialect, ColumnType::Blob))),
+        Some(mapping) => {
+            let no = if dialect == Dialect::Sqlite { "0" } else { "FALSE" };
+            let boolean = sql_type(dialect, ColumnType::Boolean);
+            lines.push(format!("{} {boolean} NOT NULL DEFAULT {no}", q(&fields.deleted)));
+            let columns = mapping.names().zip(mapping.types());
+            lines.extend(columns.map(|(name, kind)| format!("{} {}", q(name), sql_type(dialect, kind))));
+        }
+    }
+    Ok(create(dialect, table, lines, &primary))
+}
+
+/// Makes the table of records that did not fit, of any number of migrations: one row a record, with
+/// where and why (`field`, `reason`), the record as typed JSON or, if it is none, as its bytes
+/// (`value`, NULL for a tombstone), and when, in Unix milliseconds (`quarantined_at_ms`).
+pub fn create_quarantine_sql(dialect: Dialect, table: &str) -> Result<String, NameError> {
+    check_name(table)?;
+    let q = |name: &str| quoted(dialect, name);
+    let bigint = sql_type(dialect, ColumnType::Bigint);
+    let text = sql_type(dialect, ColumnType::Text);
+    let lines = vec![
+        format!("{} {} NOT NULL", q("migration"), id_type(dialect, 63)),
+        format!("{} {} NOT NULL", q("tenant"), id_type(dialect, 256)),
+        format!("{} {} NOT NULL", q("key"), id_type(dialect, 1024)),
+        format!("{} {bigint} NOT NULL", q("version")),
+        format!("{} {text} NOT NULL", q("field")),
+        format!("{} {text} NOT NULL", q("reason")),
+        format!("{} {}", q("value"), sql_type(dialect, ColumnType::Blob)),
+        format!("{} {bigint} NOT NULL", q("quarantined_at_ms")),
+    ];
+    let primary = [q("migration"), q("tenant"), q("key")].join(", ");
+    Ok(create(dialect, table, lines, &primary))
+}
+
+fn create(dialect: Dialect, table: &str, mut lines: Vec<String>, primary: &str) -> String {
+    lines.push(format!("PRIMARY KEY ({primary})"));
+    let options = match dialect {
+        Dialect::Sqlite => " WITHOUT ROWID",
+        Dialect::MySql => " ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+        Dialect::Postgres => "",
+    };
+    let table = quoted(dialect, table);
+    format!("CREATE TABLE IF NOT EXISTS {table} (\n  {}\n){options}", lines.join(",\n  "))
+}
+
+/// The name was checked: it has no quotes.
+fn quoted(dialect: Dialect, name: &str) -> String {
+    if dialect == Dialect::MySql { format!("`{name}`") } else { format!("\"{name}\"") }
+}
+
+fn id_type(dialect: Dialect, most_bytes: u32) -> String {
+    match dialect {
+        Dialect::Sqlite => "TEXT COLLATE BINARY".to_owned(),
+        Dialect::MySql => format!("VARBINARY({most_bytes})"),
+        Dialect::Postgres => "TEXT COLLATE \"C\"".to_owned(),
+    }
+}
+
+/// A type that holds every value of the column's without a change.
+fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
+    const MYSQL_TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+    match (dialect, kind) {
+        // NUMERIC would turn into a float what has more than 15 digits.
+        (Dialect::Sqlite, ColumnType::Decimal { .. }) => "TEXT".to_owned(),
+        (Dialect::Sqlite, ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json) => "TEXT".to_owned(),
+        (Dialect::Sqlite, ColumnType::Bigint | ColumnType::Boolean) => "INTEGER".to_owned(),
+        (Dialect::Sqlite, ColumnType::Blob | ColumnType::Varbinary(_)) => "BLOB".to_owned(),
+        // Not JSON: MariaDB's allows 32 levels, and MySQL's writes it anew.
+        (Dialect::MySql, ColumnType::Text | ColumnType::Json) => format!("LONGTEXT {MYSQL_TEXT}"),
+        (Dialect::MySql, ColumnType::Varchar(most)) => format!("VARCHAR({most}) {MYSQL_TEXT}"),
+        (Dialect::MySql, ColumnType::Blob) => "LONGBLOB".to_owned(),
+        (Dialect::MySql, ColumnType::Varbinary(most)) => format!("VARBINARY({most})"),
+        // Not JSONB: it refuses an escaped NUL.
+        (Dialect::Postgres, ColumnType::Text | ColumnType::Json) => "TEXT".to_owned(),
+        (Dialect::Postgres, ColumnType::Varchar(most)) => format!("VARCHAR({most})"),
+        (Dialect::Postgres, ColumnType::Blob | ColumnType::Varbinary(_)) => "BYTEA".to_owned(),
+        (_, ColumnType::Bigint) => "BIGINT".to_owned(),
+        (_, ColumnType::Boolean) => "BOOLEAN".to_owned(),
+        (_, ColumnType::Decimal { digits, scale }) => format!("DECIMAL({digits},{scale})"),
+    }
+}

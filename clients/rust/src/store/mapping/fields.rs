@@ -1,0 +1,114 @@
+//! What a store calls the parts of a record that are not its content.
+
+use std::collections::BTreeSet;
+
+/// Most bytes of a name: PostgreSQL's limit, below MySQL's.
+const NAME_MAX_BYTES: usize = 63;
+
+/// The names of a record's own columns or attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fields {
+    /// Whose the record is.
+    pub tenant: String,
+    /// Which one. The same name as `tenant`: each record is a tenant of its own.
+    pub key: String,
+    /// Its version, a whole number of 63 bits.
+    pub version: String,
+    /// Is it a tombstone? Unused in a SQL table without mapping: there the value's NULL says so.
+    pub deleted: String,
+    /// The whole record as bytes, in a SQL table without mapping.
+    pub value: String,
+}
+
+/// Why a text is no name for a table or column.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It could not be written into a statement without quoting.
+    #[error("{0:?} is no name for a table or column: use up to 63 of [A-Za-z0-9_], no digit first")]
+    Invalid(String),
+    /// DynamoDB's limit for the names of keys, which holds for all of them here.
+    #[error("{0:?} is no name for an attribute: use 1 to 255 bytes")]
+    Item(String),
+    /// Two parts of a record in one column.
+    #[error("{0:?} names two different things: rename one")]
+    Clash(String),
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            tenant: "tenant".to_owned(),
+            key: "key".to_owned(),
+            version: "version".to_owned(),
+            deleted: "deleted".to_owned(),
+            value: "value".to_owned(),
+        }
+    }
+}
+
+impl Fields {
+    /// The fields' columns in a table, in order; `key` only if it is one of its own.
+    pub fn of_table(&self, mapped: bool) -> Vec<&str> {
+        let mut names = vec![self.tenant.as_str()];
+        if !self.is_own_tenant() {
+            names.push(&self.key);
+        }
+        names.extend([self.version.as_str(), if mapped { &self.deleted } else { &self.value }]);
+        names
+    }
+
+    /// The fields' attributes in a DynamoDB item, in order; `key` only if it is one of its own.
+    pub fn of_item(&self) -> Vec<&str> {
+        let mut names = vec![self.tenant.as_str()];
+        if !self.is_own_tenant() {
+            names.push(&self.key);
+        }
+        names.extend([self.version.as_str(), self.deleted.as_str()]);
+        names
+    }
+
+    /// Is each record a tenant of its own?
+    pub fn is_own_tenant(&self) -> bool {
+        self.tenant == self.key
+    }
+
+    /// Are these names valid in SQL, and different from each other and from `columns`? SQL does not
+    /// regard case.
+    pub fn check_table<'a>(
+        &'a self,
+        mapped: bool,
+        columns: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), NameError> {
+        let mut seen = BTreeSet::new();
+        for name in self.of_table(mapped).into_iter().chain(columns) {
+            check_name(name)?;
+            if !seen.insert(name.to_ascii_lowercase()) {
+                return Err(NameError::Clash(name.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Are these names valid in DynamoDB, and different from each other?
+    pub fn check_item(&self) -> Result<(), NameError> {
+        let names = self.of_item();
+        if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
+            return Err(NameError::Item((*name).to_owned()));
+        }
+        let mut seen = BTreeSet::new();
+        match names.into_iter().find(|name| !seen.insert(*name)) {
+            Some(name) => Err(NameError::Clash(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Names go into statements as they are, in quotes.
+pub(crate) fn check_name(name: &str) -> Result<(), NameError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let starts_well = name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+    if starts_well && name.len() <= NAME_MAX_BYTES && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(NameError::Invalid(name.to_owned()))
+}

@@ -1,0 +1,83 @@
+//! Why a record does not fit.
+
+use super::ColumnType;
+use crate::store::document::DocumentError;
+
+/// A record that can't take the way into its row, or out of it. Names no values: they may be secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}{}: {reason}",
+    if .path.is_empty() { "the record" } else { .path.as_str() },
+    .column.as_ref().map(|column| format!(" (column {column})")).unwrap_or_default()
+)]
+pub struct Misfit {
+    /// Of the attribute: `address.city`; empty for the whole record.
+    pub path: String,
+    /// The column's name, if it is about one.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What is wrong, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Another type of attribute.
+    #[error("{found} where {column} is mapped")]
+    Type {
+        /// What the document has.
+        found: &'static str,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// Another type of cell, or a text that does not spell the column's type.
+    #[error("the row has {found} that can't be read as {column}: somebody else wrote it, correct it there")]
+    Cell {
+        /// What the row has.
+        found: &'static str,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// In characters or bytes, as the column counts.
+    #[error("{length} {unit} where {column} takes {most}", unit = .column.unit(), most = .column.most())]
+    TooLong {
+        /// What the value has.
+        length: usize,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// Not a whole number, or beyond 64 bits; more digits than a decimal has.
+    #[error("{whole} digits before the point and {fraction} after it: {column} would change the number")]
+    Digits {
+        /// Before the point.
+        whole: usize,
+        /// After it.
+        fraction: usize,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// PostgreSQL holds no text with NUL.
+    #[error("text with a NUL character, which PostgreSQL can't hold: map it to json, or to the overflow")]
+    Nul,
+    /// Bytes where text has to be.
+    #[error("not valid UTF-8: correct it in the row")]
+    NotUtf8,
+    /// A required attribute.
+    #[error("it is missing, and its column requires it")]
+    Missing,
+    /// There is no overflow column.
+    #[error("no column takes it, and there is no overflow column: add one")]
+    NoColumn,
+    /// A column and the overflow hold the same attribute, or one where the other needs a map.
+    #[error("both its column and the overflow hold it: somebody else wrote the row, clear one")]
+    Both,
+    /// The row has another number of cells than the mapping has columns.
+    #[error("the row has {0} cells, the mapping {1} columns: the table was changed")]
+    Width(usize, usize),
+    /// The overflow or a `json` column; or a document that can't be encoded.
+    #[error("{}", .0.fault)]
+    Document(DocumentError),
+    /// A record that came back different: a defect of this program.
+    #[error("the way back changed it: report this defect")]
+    Changed,
+}
