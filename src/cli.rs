@@ -4,6 +4,7 @@ mod connect;
 mod look;
 mod migrations;
 mod out;
+mod passes;
 mod percent;
 mod render;
 mod routing;
@@ -73,6 +74,8 @@ enum Verb {
     #[command(flatten)]
     Routing(routing::Verb),
     #[command(flatten)]
+    Passes(passes::Verb),
+    #[command(flatten)]
     Look(look::Verb),
 }
 
@@ -88,6 +91,7 @@ impl Cli {
             Verb::DemoWorker(worker) => worker.run(&global.server).await.map(|()| ExitCode::SUCCESS),
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
+            Verb::Passes(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
         }
     }

@@ -91,8 +91,8 @@ pub enum Error {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The controller would not have it, or is gone for too long.
-    #[error("the controller: {}", .0.message())]
-    Controller(#[from] Status),
+    #[error("{}", .0.message())]
+    Controller(Box<Status>),
     /// A store failed for too long, or for good.
     #[error("the {store}: {error}; what was done stays, run it again and it goes on")]
     Store {
@@ -107,4 +107,11 @@ pub enum Error {
     /// Ctrl-C, or the like.
     #[error("stopped; run it again and it goes on where it was")]
     Stopped,
+}
+
+// Not as its source: the message says all of it.
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Controller(Box::new(status))
+    }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use cutover_proto::v1::{
-    admin_service_client::AdminServiceClient, routing_service_client::RoutingServiceClient,
+    admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
+    routing_service_client::RoutingServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -33,6 +34,11 @@ impl Global {
     /// For what operators do.
     pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<Channel>> {
         Ok(AdminServiceClient::new(self.channel().await?))
+    }
+
+    /// For passes.
+    pub(super) async fn jobs(&self) -> anyhow::Result<JobServiceClient<Channel>> {
+        Ok(JobServiceClient::new(self.channel().await?))
     }
 
     /// For decisions.

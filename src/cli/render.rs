@@ -1,5 +1,6 @@
 //! What people and scripts read. Pure: messages in, lines or JSON out.
 
+mod pass;
 mod status;
 
 use cutover_client::wire::rung_from_wire;
@@ -7,6 +8,7 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{Global, out, percent};
+pub(super) use pass::{counts_json, differences, evidence_json, evidence_line, pass_kind};
 pub(super) use status::{status_json, status_page};
 
 /// A rung's name; `-` for none.
@@ -78,14 +80,9 @@ pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
             migration.key
         ));
     }
-    page.extend(migration.evidence.iter().rev().take(3).map(|pass| {
-        let how = if pass.clean { "clean" } else { "NOT clean" };
-        let scanned = pass.counts.map_or(0, |counts| counts.scanned);
-        format!(
-            "  pass   {} {how}, {scanned} scanned, begun with revision {} settled",
-            pass.job, pass.settled
-        )
-    }));
+    page.extend(
+        migration.evidence.iter().rev().take(3).map(|pass| format!("  pass   {}", evidence_line(pass))),
+    );
     page
 }
 

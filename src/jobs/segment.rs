@@ -182,7 +182,7 @@ impl Bench {
             match self.client.begin(&self.plan.migration, TENANT) {
                 Ok(operation) => return Ok(operation),
                 Err(BeginError::Routing(error)) => {
-                    return Err(Error::Controller(tonic::Status::not_found(error.to_string())));
+                    return Err(tonic::Status::not_found(error.to_string()).into());
                 }
                 // The controller will be back.
                 Err(_) => tokio::time::sleep(BACKOFF_FIRST).await,

@@ -6,12 +6,14 @@
 mod error;
 mod fingerprint;
 mod limits;
+mod open;
 mod read;
 mod secret;
 mod url;
 
 pub use error::{Position, SpecError};
 pub use limits::Limits;
+pub use open::{Missing, OpenError};
 pub use secret::Secret;
 pub use url::{StoreUrl, UrlError};
 

@@ -1,0 +1,294 @@
+//! The batch side: backfill, verify, reverse, and what can be done to them while they run.
+
+mod progress;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use cutover_client::spec::{Missing, Spec, StoreSpec, StoreUrl};
+use cutover_proto::v1;
+
+use super::{
+    Global,
+    connect::answer,
+    out,
+    render::{evidence_json, evidence_line},
+};
+use crate::jobs::{Limits, Plan, Stores, worker};
+use progress::{Progress, job_json, job_line};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Copy everything that the target lacks or has older; run it in as many processes as you like
+    Backfill {
+        #[command(flatten)]
+        pass: Pass,
+        /// Open both stores and say what would be done; copy nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Compare both stores, record by record
+    Verify {
+        #[command(flatten)]
+        pass: Pass,
+        /// Write what the target lacks or has older; other differences are left to you
+        #[arg(long)]
+        repair: bool,
+        /// Compare only this share of the records, in percent; no gate accepts it
+        #[arg(long, value_name = "PCT", conflicts_with_all = ["sweep", "repair"])]
+        sample: Option<f64>,
+        /// Look only at what the target has, and repair that: stands for a backfill before
+        /// target-first, where reads copy what is missing
+        #[arg(long)]
+        sweep: bool,
+    },
+    /// Copy back what only the target has, deletes included, so that the way down is open again
+    Reverse {
+        #[command(flatten)]
+        pass: Pass,
+    },
+    /// List the passes of a migration that are under way
+    Jobs {
+        /// The migration's key
+        key: String,
+    },
+    /// Pause a pass, or change its limits, while it runs
+    Tune {
+        /// Its id: cutover jobs KEY
+        job: String,
+        /// Copy nothing until --resume
+        #[arg(long, conflicts_with = "resume")]
+        pause: bool,
+        /// Go on
+        #[arg(long)]
+        resume: bool,
+        /// Records a second of all workers together; 0: no limit
+        #[arg(long, value_name = "N")]
+        records_per_s: Option<u64>,
+        /// Bytes a second of all workers together; 0: no limit
+        #[arg(long, value_name = "N")]
+        bytes_per_s: Option<u64>,
+    },
+    /// End a pass that nobody works on any more; what it copied stays
+    Cancel {
+        /// Its id: cutover jobs KEY
+        job: String,
+    },
+}
+
+/// What every pass takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Pass {
+    /// The file that names both stores: docs/spec.md
+    spec: PathBuf,
+    /// Make tables that are not there; those that are stay as they are
+    #[arg(long)]
+    create_tables: bool,
+}
+
+impl Verb {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let evidence = match self {
+            Self::Backfill { pass, dry_run: true } => return pass.dry_run(global).await,
+            Self::Backfill { pass, dry_run: false } => pass.run(global, v1::PassKind::Full, |_| {}).await?,
+            Self::Verify { pass, repair, sample, sweep } => {
+                let kind = match (sample, sweep) {
+                    (Some(_), _) => v1::PassKind::Sample,
+                    (None, true) => v1::PassKind::Sweep,
+                    (None, false) => v1::PassKind::Verify,
+                };
+                let sample_ppm = sample.map_or(Ok(0), sample_ppm)?;
+                let more = |plan: &mut Plan| {
+                    plan.repair = repair;
+                    plan.sample_ppm = sample_ppm;
+                    // Those who repair don't join those who only look.
+                    plan.fingerprint.push_str(if repair { "+repair" } else { "" });
+                };
+                pass.run(global, kind, more).await?
+            }
+            Self::Reverse { pass } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
+            Self::Jobs { key } => return list(global, key).await,
+            Self::Tune { job, pause, resume, records_per_s, bytes_per_s } => {
+                return tune(global, job, |tuning| {
+                    tuning.paused = pause || tuning.paused && !resume;
+                    tuning.records_per_s = records_per_s.unwrap_or(tuning.records_per_s);
+                    tuning.bytes_per_s = bytes_per_s.unwrap_or(tuning.bytes_per_s);
+                })
+                .await;
+            }
+            Self::Cancel { job } => {
+                let mut jobs = global.jobs().await?;
+                let finish = v1::FinishJobRequest { id: job, actor: actor(), ..Default::default() };
+                answer(jobs.finish_job(finish)).await?.evidence.unwrap_or_default()
+            }
+        };
+        if global.json {
+            out::json(&evidence_json(&evidence));
+        } else {
+            out::line(&evidence_line(&evidence));
+            evidence.samples.iter().for_each(|sample| out::line(&format!("  {sample}")));
+        }
+        let clean = evidence.clean;
+        if !clean && !global.json {
+            out::line("not clean: no gate accepts it; mend what is shown, then run it again");
+        }
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Pass {
+    fn read(&self) -> anyhow::Result<Spec> {
+        let path = self.spec.display();
+        let text = std::fs::read_to_string(&self.spec).with_context(|| format!("can't read {path}"))?;
+        text.parse().with_context(|| path.to_string())
+    }
+
+    async fn stores(&self, spec: &Spec) -> anyhow::Result<Stores> {
+        let lookup = |name: &str| std::env::var(name).ok();
+        let missing = if self.create_tables { Missing::Create } else { Missing::Refuse };
+        let advice = if self.create_tables { "" } else { " (--create-tables makes tables)" };
+        let target = spec.target.open(missing, lookup).await;
+        // A source whose table is missing is a mistake in any case.
+        Ok(Stores {
+            source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
+            target: target.with_context(|| format!("the target{advice}"))?,
+            // Made when it is asked for only; without it the first record that does not fit ends the pass.
+            quarantine: spec.open_quarantine(missing, lookup).await.ok(),
+        })
+    }
+
+    async fn dry_run(&self, global: &Global) -> anyhow::Result<ExitCode> {
+        let spec = self.read()?;
+        let stores = self.stores(&spec).await?;
+        let (source, target) = (stores.source.estimate().await?, stores.target.estimate().await?);
+        let plan = plan(&spec, v1::PassKind::Full);
+        if global.json {
+            out::json(&serde_json::json!({
+                "migration": spec.migration,
+                "source_records": source.records,
+                "target_records": target.records,
+                "segments": plan.segments,
+                "fingerprint": plan.fingerprint,
+            }));
+        } else {
+            let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
+            out::line(&format!(
+                "would copy about {} records in {} segments; the target has about {}; nothing was copied",
+                about(source.records),
+                plan.segments,
+                about(target.records),
+            ));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn run(
+        &self,
+        global: &Global,
+        kind: v1::PassKind,
+        more: impl FnOnce(&mut Plan),
+    ) -> anyhow::Result<v1::Evidence> {
+        let spec = self.read()?;
+        let stores = self.stores(&spec).await?;
+        let mut plan = plan(&spec, kind);
+        more(&mut plan);
+        let scanned = if kind == v1::PassKind::Reverse { &stores.target } else { &stores.source };
+        // An estimate is for the bar alone.
+        let expected = scanned.estimate().await.ok().and_then(|estimate| estimate.records);
+        let progress = Progress::new(kind, expected, global.json);
+        let server = spec.server.as_deref().unwrap_or(&global.server);
+        let stop = async {
+            // Without signals there is no stopping, and no harm.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let done = worker::run(server, &stores, &plan, progress.told(), stop).await;
+        progress.end();
+        Ok(done?)
+    }
+}
+
+fn plan(spec: &Spec, kind: v1::PassKind) -> Plan {
+    let limits = &spec.limits;
+    // A part of a SQLite file is read by reading all of it: more than one part is only more work.
+    let parts = |store: &StoreSpec| match store.url {
+        StoreUrl::Sqlite { .. } => 1,
+        _ => limits.segments,
+    };
+    let segments = match kind {
+        v1::PassKind::Reverse | v1::PassKind::Sweep => parts(&spec.target),
+        // A comparison goes over both stores, half of its segments over each.
+        v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).max(parts(&spec.target)) * 2,
+        _ => parts(&spec.source),
+    };
+    let unless_zero = |ms: u64| if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) };
+    Plan {
+        migration: spec.migration.clone(),
+        kind,
+        repair: false,
+        sample_ppm: 0,
+        fingerprint: spec.fingerprint(),
+        segments,
+        parallel: limits.workers,
+        residual: Duration::from_millis(spec.residual_ms),
+        tuning: v1::Tuning {
+            paused: false,
+            records_per_s: limits.rows_per_s,
+            bytes_per_s: limits.bytes_per_s,
+        },
+        limits: Limits {
+            chunk: Duration::from_millis(limits.chunk_ms),
+            chunk_bytes: usize::try_from(limits.chunk_bytes).unwrap_or(usize::MAX),
+            latency: unless_zero(limits.latency_ms),
+            replica_lag: unless_zero(limits.lag_ms),
+        },
+        actor: actor(),
+    }
+}
+
+fn actor() -> String {
+    format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()))
+}
+
+fn sample_ppm(percent: f64) -> anyhow::Result<u32> {
+    if !(percent > 0.0 && percent <= 100.0) {
+        bail!("--sample {percent}: give more than 0 and at most 100 percent");
+    }
+    Ok((percent * 10_000.0).round().max(1.0) as u32)
+}
+
+async fn list(global: &Global, key: String) -> anyhow::Result<ExitCode> {
+    let mut jobs = global.jobs().await?;
+    let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: key })).await?.jobs;
+    for job in &listed {
+        if global.json {
+            out::json(&job_json(job));
+        } else {
+            out::line(&job_line(job));
+        }
+    }
+    if listed.is_empty() && !global.json {
+        out::line("no pass is under way");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn tune(global: &Global, id: String, change: impl FnOnce(&mut v1::Tuning)) -> anyhow::Result<ExitCode> {
+    let mut jobs = global.jobs().await?;
+    let migration = id.split('/').next().unwrap_or_default().to_owned();
+    let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: migration.clone() })).await?.jobs;
+    let job = listed.into_iter().find(|job| job.id == id);
+    let job =
+        job.with_context(|| format!("job {id:?} is not under way: cutover jobs {migration} lists those"))?;
+    let mut tuning = job.tuning.unwrap_or_default();
+    change(&mut tuning);
+    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor() };
+    let job = answer(jobs.tune_job(request)).await?;
+    if global.json {
+        out::json(&job_json(&job));
+    } else {
+        out::line(&job_line(&job));
+    }
+    Ok(ExitCode::SUCCESS)
+}

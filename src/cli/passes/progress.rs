@@ -1,0 +1,184 @@
+//! How far a pass is: a bar on a terminal, a line every few seconds elsewhere, JSON on request.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use console::Term;
+use cutover_proto::v1;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::super::{out, render};
+
+/// Between lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Rates are those of about this time.
+const RATE_OVER: Duration = Duration::from_secs(5);
+/// Before this share is done nobody can say how long the rest takes.
+const ETA_FROM: f64 = 0.01;
+
+/// Shows a pass until it ends.
+pub(super) struct Progress {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    kind: v1::PassKind,
+    /// Records that the scan will meet, about; `None`: nobody knows.
+    expected: Option<u64>,
+    json: bool,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    told: Option<Instant>,
+    /// When, and how many were done; the oldest within [`RATE_OVER`] first.
+    seen: Vec<(Instant, u64)>,
+}
+
+impl Progress {
+    pub(super) fn new(kind: v1::PassKind, expected: Option<u64>, json: bool) -> Self {
+        // A comparison scans both stores.
+        let both = matches!(kind, v1::PassKind::Verify | v1::PassKind::Sample);
+        let expected = expected.filter(|expected| *expected > 0).map(|one| if both { one * 2 } else { one });
+        let bar = (!json && Term::stderr().is_term()).then(|| {
+            let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr_with_hz(4));
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {msg}");
+            // Without a length a bar says nothing.
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            let plain = ProgressStyle::with_template("{spinner} {msg}");
+            bar.set_style(if expected.is_some() {
+                style
+            } else {
+                plain.unwrap_or(ProgressStyle::default_bar())
+            });
+            bar
+        });
+        let began = Instant::now();
+        let state = State { kind, expected, json, bar, began, told: None, seen: vec![(began, 0)] };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// What hears of the pass.
+    pub(super) fn told(&self) -> impl Fn(&v1::Job) + Send + 'static {
+        let state = self.state.clone();
+        move |job| state.lock().unwrap_or_else(PoisonError::into_inner).show(job)
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+impl State {
+    fn show(&mut self, job: &v1::Job) {
+        let now = Instant::now();
+        let counts = job.counts.unwrap_or_default();
+        self.seen.push((now, counts.scanned));
+        while self.seen.len() > 2 && now.duration_since(self.seen[1].0) > RATE_OVER {
+            self.seen.remove(0);
+        }
+        let rate = self.rate(now, counts.scanned);
+        let eta = self.eta(counts.scanned, rate);
+        if let Some(bar) = &self.bar {
+            bar.set_position(counts.scanned);
+            bar.set_message(line(self.kind, job, rate, eta));
+            return;
+        }
+        if self.told.is_some_and(|told| now.duration_since(told) < LINE_EVERY) {
+            return;
+        }
+        self.told = Some(now);
+        if self.json {
+            let mut value = job_json(job);
+            value["records_per_s"] = json!(rate.round());
+            value["eta_s"] = json!(eta.map(|eta| eta.as_secs()));
+            value["elapsed_ms"] = json!(self.began.elapsed().as_millis() as u64);
+            out::json(&value);
+        } else {
+            out::error(&line(self.kind, job, rate, eta));
+        }
+    }
+
+    fn rate(&self, now: Instant, scanned: u64) -> f64 {
+        let Some((since, before)) = self.seen.first() else { return 0.0 };
+        scanned.saturating_sub(*before) as f64 / now.duration_since(*since).as_secs_f64().max(0.001)
+    }
+
+    fn eta(&self, scanned: u64, rate: f64) -> Option<Duration> {
+        let expected = self.expected? as f64;
+        let told = scanned as f64 / expected >= ETA_FROM && rate > 0.0;
+        told.then(|| Duration::from_secs(((expected - scanned as f64).max(0.0) / rate) as u64))
+    }
+}
+
+fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> String {
+    let counts = job.counts.unwrap_or_default();
+    let mut parts = vec![
+        format!("{} scanned", counts.scanned),
+        format!("{rate:.0}/s"),
+        format!("{} {}", counts.copied, if kind == v1::PassKind::Verify { "repaired" } else { "copied" }),
+    ];
+    let found = counts.found.map_or(0, |found| render::differences(&found));
+    for (count, what) in [(counts.stale, "stale"), (found, "different"), (counts.quarantined, "quarantined")]
+    {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.push(format!("segments {}/{}", job.segments_done, job.segments));
+    parts.extend(eta.map(|eta| format!("eta {}", humantime::format_duration(eta))));
+    let note = job.claims.iter().map(|claim| claim.note.as_str()).find(|note| !note.is_empty());
+    let waiting = Some(job.waiting.as_str()).filter(|waiting| !waiting.is_empty());
+    parts.extend(waiting.or(note).map(|why| format!("slow: {why}")));
+    parts.join(", ")
+}
+
+/// One pass under way, for people.
+pub(super) fn job_line(job: &v1::Job) -> String {
+    let workers: std::collections::BTreeSet<&str> =
+        job.claims.iter().map(|claim| claim.instance_id.as_str()).collect();
+    let tuning = job.tuning.unwrap_or_default();
+    let mut text = format!(
+        "{} {}: {}, {} workers",
+        job.id,
+        render::pass_kind(job.kind()),
+        line(job.kind(), job, 0.0, None).replace("0/s, ", ""),
+        workers.len()
+    );
+    for (limit, what) in [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")] {
+        if limit > 0 {
+            text.push_str(&format!(", at most {limit} {what}"));
+        }
+    }
+    if tuning.paused {
+        text.push_str(", PAUSED");
+    }
+    text
+}
+
+/// One pass under way.
+pub(super) fn job_json(job: &v1::Job) -> Value {
+    let tuning = job.tuning.unwrap_or_default();
+    let claims = job.claims.iter().map(|claim| {
+        json!({
+            "segment": claim.segment, "instance": claim.instance_id, "silent_ms": claim.silent_ms,
+            "note": claim.note,
+        })
+    });
+    json!({
+        "job": job.id,
+        "migration": job.migration,
+        "kind": render::pass_kind(job.kind()),
+        "segments": job.segments,
+        "segments_done": job.segments_done,
+        "counts": render::counts_json(&job.counts.unwrap_or_default()),
+        "paused": tuning.paused,
+        "limit_records_per_s": tuning.records_per_s,
+        "limit_bytes_per_s": tuning.bytes_per_s,
+        "waiting": job.waiting,
+        "claims": claims.collect::<Vec<_>>(),
+    })
+}
