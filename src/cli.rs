@@ -7,10 +7,11 @@ mod out;
 mod percent;
 mod render;
 mod routing;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use cutover_proto::v1;
 
 #[cfg(feature = "sqlite")]
@@ -77,10 +78,30 @@ enum Verb {
 }
 
 impl Cli {
-    /// Runs the verb. The exit code says how it went: 0 done, 2 tripped, 3 timeout.
+    /// Reads the process's arguments. `Err`: that was all, help or a version was shown or the
+    /// command line is wrong and one line said so.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // A reader that has gone is content.
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                out::line(error.render().to_string().trim_end());
+                ExitCode::SUCCESS
+            }
+            // 2, clap's own choice, means "tripped" here.
+            _ => {
+                fail(&anyhow::Error::msg(usage::told(&error, Self::command(), std::env::args_os().collect())))
+            }
+        })
+    }
+
+    /// Runs the verb. The exit code says how it went: 0 done, 2 tripped, 3 timeout, 4 held.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let Self { global, verb } = self;
-        match verb {
+        let done = match verb {
             Verb::Serve(serve) => server::serve(serve).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
             #[cfg(feature = "sqlite")]
             Verb::Demo(demo) => demo.run().await,
@@ -89,7 +110,8 @@ impl Cli {
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
-        }
+        };
+        done.map_err(|error| connect::located(error, &global))
     }
 }
 
@@ -111,7 +133,6 @@ impl Change {
 
 /// Says in one line why it failed.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
-    let message = format!("{error:#}").replace('\n', " ");
-    out::error(&format!("cutover: {message}"));
+    out::error(&format!("cutover: {}", out::one_line(&format!("{error:#}"))));
     ExitCode::FAILURE
 }

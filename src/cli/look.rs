@@ -96,7 +96,11 @@ impl Verb {
                     before: 0,
                     page_size: limit.clamp(1, 1000),
                 };
-                for event in answer(global.admin().await?.list_history(request)).await?.events {
+                let events = answer(global.admin().await?.list_history(request)).await?.events;
+                if events.is_empty() && !global.json {
+                    out::line("nothing has happened: cutover list shows the migrations");
+                }
+                for event in events {
                     if global.json {
                         out::json(&render::event_json(&event));
                     } else {

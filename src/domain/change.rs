@@ -137,7 +137,7 @@ pub enum Refusal {
     #[error("migration {0} does not exist: cutover list shows those that do")]
     NotFound(Key),
     /// There is one already.
-    #[error("migration {0} exists already")]
+    #[error("migration {0} exists already: choose another key (cutover show {0} shows it)")]
     AlreadyExists(Key),
 }
 
