@@ -117,9 +117,8 @@ impl Cli {
 
 impl Change {
     fn to_wire(&self) -> v1::Mutation {
-        let user = || format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
         v1::Mutation {
-            actor: self.actor.clone().unwrap_or_else(user),
+            actor: actor_or_user(self.actor.clone()),
             reason: self.reason.clone(),
             expected_revision: self.expected_revision,
             request_id: self
@@ -129,6 +128,11 @@ impl Change {
             dry_run: self.dry_run,
         }
     }
+}
+
+fn actor_or_user(actor: Option<String>) -> String {
+    let user = || format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
+    actor.unwrap_or_else(user)
 }
 
 /// Says in one line why it failed.

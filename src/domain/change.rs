@@ -91,6 +91,11 @@ pub enum Change {
         /// It went to its end.
         complete: bool,
     },
+    /// An operator asserts that an instance is dead. It changes no routing; the history keeps it.
+    Evict {
+        /// Its id.
+        instance: String,
+    },
     /// The end: everybody is at target-only for good.
     Finish {
         /// The migration's key, typed again.
@@ -193,6 +198,7 @@ pub fn apply(
         Change::Pause => draft.pause()?,
         Change::Resume => draft.resume()?,
         Change::Step => {}
+        Change::Evict { instance } => draft.say(format!("evicted instance {instance}")),
         Change::BeginJob { id, cover } => draft.begin_job(id, cover, context)?,
         Change::FinishJob { id, counts, complete } => draft.finish_job(id, counts, *complete, context)?,
         Change::Finish { confirm, overrides } => draft.finish(confirm, overrides, context)?,
@@ -215,6 +221,7 @@ impl Change {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Step => "step",
+            Self::Evict { .. } => "evict",
             Self::BeginJob { .. } => "job-begin",
             Self::FinishJob { .. } => "job-finish",
             Self::Finish { .. } => "finish",

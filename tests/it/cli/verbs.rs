@@ -143,6 +143,15 @@ async fn instances_are_listed_and_the_dead_evicted() {
     assert!(listed.lines().count() == 2 && listed.contains("orders-api"), "{listed}");
     let listed = at(url, "instances --json").await.objects();
     has(&listed[0], &["instance_id", "service", "lost", "settled", "received_revision", "applied_revision"]);
-    assert!(one.close().await && two.close().await);
+
+    // Neither lives on after this: a live one would register anew.
+    drop((one, two));
+    let evict = at(url, "evict one --reason burnt --json").await.object();
+    assert_eq!(evict, json!({ "evicted": "one" }));
+    assert_eq!(at(url, "evict two --reason drowned").await.done(), "evicted two\n");
+    let kept = at(url, "history orders --json").await.objects();
+    let newest = |at: usize| ["change", "summary", "reason", "actor"].map(|field| kept[at][field].clone());
+    assert_eq!(newest(0), ["evict", "evicted instance two", "drowned", "operator:ada"]);
+    assert_eq!(newest(1), ["evict", "evicted instance one", "burnt", "operator:ada"]);
     controller.stop().await;
 }
