@@ -119,7 +119,8 @@ fn is_host_and_port(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, number)| !host.is_empty() && port(number))
 }
 
-/// A toml error points at the line over several lines; people's stderr gets one.
+/// A toml error draws the place over several lines; people's stderr gets one.
 fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let place = error.to_string().lines().next().unwrap_or_default().to_owned();
+    format!("{place}: {}", error.message().replace('\n', " "))
 }
