@@ -8,10 +8,11 @@ mod passes;
 mod percent;
 mod render;
 mod routing;
+mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use cutover_proto::v1;
 
 #[cfg(feature = "sqlite")]
@@ -80,10 +81,36 @@ enum Verb {
 }
 
 impl Cli {
-    /// Runs the verb. The exit code says how it went: 0 done, 2 tripped, 3 timeout.
+    /// Reads the process's arguments. `Err`: that was all, help or a version was shown or the
+    /// command line is wrong and one line said so.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // A reader that has gone is content.
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                out::line(error.render().to_string().trim_end());
+                ExitCode::SUCCESS
+            }
+            // 2, clap's own choice, means "tripped" here.
+            _ => {
+                fail(&anyhow::Error::msg(usage::told(&error, Self::command(), std::env::args_os().collect())))
+            }
+        })
+    }
+
+    /// How much is logged unless `RUST_LOG` says otherwise: a controller tells what happens, a verb
+    /// what went wrong.
+    pub const fn log_level(&self) -> &'static str {
+        if matches!(self.verb, Verb::Serve(_)) { "info" } else { "warn" }
+    }
+
+    /// Runs the verb. The exit code says how it went: 0 done, 2 tripped, 3 timeout, 4 held.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let Self { global, verb } = self;
-        match verb {
+        let done = match verb {
             Verb::Serve(serve) => server::serve(serve).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
             #[cfg(feature = "sqlite")]
             Verb::Demo(demo) => demo.run().await,
@@ -93,15 +120,15 @@ impl Cli {
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
-        }
+        };
+        done.map_err(|error| connect::located(error, &global))
     }
 }
 
 impl Change {
     fn to_wire(&self) -> v1::Mutation {
-        let user = || format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
         v1::Mutation {
-            actor: self.actor.clone().unwrap_or_else(user),
+            actor: actor_or_user(self.actor.clone()),
             reason: self.reason.clone(),
             expected_revision: self.expected_revision,
             request_id: self
@@ -113,9 +140,13 @@ impl Change {
     }
 }
 
+fn actor_or_user(actor: Option<String>) -> String {
+    let user = || format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
+    actor.unwrap_or_else(user)
+}
+
 /// Says in one line why it failed.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
-    let message = format!("{error:#}").replace('\n', " ");
-    out::error(&format!("cutover: {message}"));
+    out::error(&format!("cutover: {}", out::one_line(&format!("{error:#}"))));
     ExitCode::FAILURE
 }

@@ -74,6 +74,9 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// The address of statsd is none.
+    #[error("--statsd {0:?} is no address: give HOST:PORT, like 127.0.0.1:8125")]
+    Statsd(String),
     /// Both surfaces were put on one port.
     #[error("gRPC and HTTP can't share {0}: give --grpc and --http different ports")]
     Shared(SocketAddr),
@@ -97,7 +100,11 @@ impl Config {
             return Err(Error::Shared(grpc));
         }
         let store = serve.store.or(file.store).unwrap_or_else(|| "sqlite:cutover.db".to_owned());
-        Ok(Self { store, grpc, http, statsd: serve.statsd.or(file.statsd) })
+        let statsd = serve.statsd.or(file.statsd);
+        if let Some(text) = statsd.as_ref().filter(|text| !is_host_and_port(text)) {
+            return Err(Error::Statsd(text.clone()));
+        }
+        Ok(Self { store, grpc, http, statsd })
     }
 }
 
@@ -106,7 +113,14 @@ fn address(what: &'static str, text: Option<String>, default: &str) -> Result<So
     text.parse().map_err(|_| Error::Address { what, text })
 }
 
-/// A toml error points at the line over several lines; people's stderr gets one.
+/// A name is looked up later, and again and again: it may not be there yet.
+fn is_host_and_port(text: &str) -> bool {
+    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    text.rsplit_once(':').is_some_and(|(host, number)| !host.is_empty() && port(number))
+}
+
+/// A toml error draws the place over several lines; people's stderr gets one.
 fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let place = error.to_string().lines().next().unwrap_or_default().to_owned();
+    format!("{place}: {}", error.message().replace('\n', " "))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use cutover_proto::v1::{
     admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
     routing_service_client::RoutingServiceClient,
@@ -18,12 +18,35 @@ use super::Global;
 /// Longest that a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a peer may say nothing to a ping before the connection counts as lost.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What listens there is no controller, or went away.
+#[derive(Debug, thiserror::Error)]
+#[error("no cutover controller answers there ({why}): check --server, and whether it runs")]
+struct NoController {
+    why: String,
+}
+
+/// Says where no controller answered.
+pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
+    if error.is::<NoController>() { error.context(global.server.clone()) } else { error }
+}
+
 impl Global {
     async fn channel(&self) -> anyhow::Result<Channel> {
-        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|_| {
-            anyhow!("--server {:?} is no URL: give one like http://127.0.0.1:7070", self.server)
-        })?;
-        endpoint.connect_timeout(Duration::from_secs(3)).connect().await.map_err(|_| {
+        let wrong = || anyhow!("--server {:?} is no URL: give one like http://127.0.0.1:7070", self.server);
+        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|_| wrong())?;
+        let uri = endpoint.uri();
+        anyhow::ensure!(
+            uri.scheme_str() == Some("http") && uri.host().is_some_and(|h| !h.is_empty()),
+            wrong()
+        );
+        let endpoint = endpoint
+            .connect_timeout(Duration::from_secs(3))
+            .http2_keep_alive_interval(Duration::from_secs(2))
+            .keep_alive_timeout(SILENCE);
+        endpoint.connect().await.map_err(|_| {
             anyhow!(
                 "can't reach the controller at {}: is it running (cutover serve)? Else set --server or CUTOVER_SERVER",
                 self.server
@@ -51,8 +74,8 @@ impl Global {
 pub(super) async fn answer<T>(
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> anyhow::Result<T> {
-    let answered =
-        tokio::time::timeout(CALL_TIMEOUT, call).await.context("the controller did not answer in 10 s")?;
+    let why = || format!("nothing in {} s", CALL_TIMEOUT.as_secs());
+    let answered = tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| NoController { why: why() })?;
     Ok(answered.map_err(|status| failure(&status))?.into_inner())
 }
 
@@ -71,10 +94,13 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
             .collect();
         return anyhow!("refused, {} unmet: {}", lines.len(), lines.join(" | "));
     }
+    // A controller's own words have no source; what the transport met has one.
+    let met = std::error::Error::source(status).is_some();
     match status.code() {
         Code::Unknown | Code::Internal | Code::Unimplemented => {
-            anyhow!("{}: is a cutover controller listening there? Check --server", status.message())
+            NoController { why: status.message().to_owned() }.into()
         }
+        _ if met => NoController { why: status.message().to_owned() }.into(),
         _ => anyhow!("{}", status.message()),
     }
 }

@@ -7,7 +7,7 @@ use cutover_proto::v1;
 use serde_json::json;
 
 use super::{
-    Global,
+    Global, actor_or_user,
     connect::{answer, failure},
     out, render,
 };
@@ -61,9 +61,9 @@ pub(super) enum Verb {
         /// How you know; required
         #[arg(long)]
         reason: String,
-        /// Who
-        #[arg(long, default_value = "operator:unknown")]
-        actor: String,
+        /// Who; operator:$USER unless told
+        #[arg(long)]
+        actor: Option<String>,
     },
 }
 
@@ -96,7 +96,11 @@ impl Verb {
                     before: 0,
                     page_size: limit.clamp(1, 1000),
                 };
-                for event in answer(global.admin().await?.list_history(request)).await?.events {
+                let events = answer(global.admin().await?.list_history(request)).await?.events;
+                if events.is_empty() && !global.json {
+                    out::line("nothing has happened: cutover list shows the migrations");
+                }
+                for event in events {
                     if global.json {
                         out::json(&render::event_json(&event));
                     } else {
@@ -120,6 +124,7 @@ impl Verb {
                 }
             }
             Self::Evict { instance, reason, actor } => {
+                let actor = actor_or_user(actor);
                 let request = v1::EvictInstanceRequest { instance_id: instance.clone(), actor, reason };
                 answer(global.admin().await?.evict_instance(request)).await?;
                 if global.json {

@@ -21,3 +21,16 @@ pub(super) fn error(text: &str) {
     // Nobody is left to be told when stderr has gone.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
+
+/// Text of others on one line, without what a terminal would obey.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for part in text.trim().chars() {
+        match part {
+            '\n' | '\t' => line.push(' '),
+            part if part.is_control() => line.extend(part.escape_default()),
+            part => line.push(part),
+        }
+    }
+    line
+}

@@ -111,7 +111,11 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse) {
     let would = if answer.dry_run { "would: " } else { "" };
     answer.changes.iter().for_each(|change| out::line(&format!("{would}{change}")));
     if answer.changes.is_empty() {
-        out::line("nothing to do");
+        let tripped = answer.migration.as_ref().filter(|migration| migration.state() == v1::State::Tripped);
+        out::line(&match tripped {
+            Some(it) => format!("nothing to do, it is rolled back: cutover ack {} --reason ..", it.key),
+            None => "nothing to do".to_owned(),
+        });
     }
     answer.waiting.iter().for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
 }

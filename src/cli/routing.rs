@@ -3,8 +3,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use cutover_client::routing::Rung;
+use cutover_client::routing::{Rung, check_tenant};
 use cutover_proto::v1;
+use serde_json::json;
+use tonic::{Code, Status};
 
 use super::{
     Change, Global,
@@ -104,16 +106,16 @@ pub(super) struct Ramp {
     /// The migration
     key: String,
     /// Share at least at dual, 0..100
-    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm, allow_negative_numbers = true)]
     dual: Option<u32>,
     /// Share whose writes are acknowledged by both stores
-    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm, allow_negative_numbers = true)]
     mirrored: Option<u32>,
     /// Share that reads the target first
-    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm, allow_negative_numbers = true)]
     target_first: Option<u32>,
     /// Share that has left the source
-    #[arg(long, value_name = "PCT", value_parser = percent::ppm)]
+    #[arg(long, value_name = "PCT", value_parser = percent::ppm, allow_negative_numbers = true)]
     target_only: Option<u32>,
     #[command(flatten)]
     ask: Ask,
@@ -159,6 +161,8 @@ impl Verb {
                 (Some(ask), key, answer(admin.clear_pin(request)).await?)
             }
             Self::Rollback { key, tenant, change } => {
+                // On the wire no tenant means everybody, which an empty variable of a script must not.
+                tenant.as_deref().map(check_tenant).transpose().context("--tenant")?;
                 let mutation = Some(change.to_wire());
                 let request =
                     v1::RollbackRequest { mutation, key: key.clone(), tenant: tenant.unwrap_or_default() };
@@ -185,11 +189,17 @@ impl Verb {
                     .map(|pins| v1::ImportPinsRequest { head: None, pins: pins.to_vec() })
                     .collect();
                 let messages = tokio_stream::iter(std::iter::once(first).chain(rest));
-                let done = admin.import_pins(messages).await.map_err(|status| failure(&status))?.into_inner();
+                let done =
+                    admin.import_pins(messages).await.map_err(|status| half_way(&status))?.into_inner();
+                let v1::ImportPinsResponse { imported, revision } = done;
                 if global.json {
-                    out::json(&serde_json::json!({ "imported": done.imported, "revision": done.revision }));
+                    let dry_run = change.dry_run;
+                    let done = json!({ "imported": imported, "revision": revision, "dry_run": dry_run });
+                    out::json(&done);
+                } else if change.dry_run {
+                    out::line(&format!("would import {imported} pins"));
                 } else {
-                    out::line(&format!("imported {} pins, revision {}", done.imported, done.revision));
+                    out::line(&format!("imported {imported} pins, revision {revision}"));
                 }
                 return Ok(ExitCode::SUCCESS);
             }
@@ -219,6 +229,10 @@ async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Resu
                     ));
                     return Ok(ExitCode::from(2));
                 }
+                Ok(v1::State::Paused) => {
+                    out::error(&format!("held, it is paused: cutover resume {} goes on", migration.key));
+                    return Ok(ExitCode::from(4));
+                }
                 Ok(v1::State::Idle | v1::State::Finished) if status.settled => return Ok(ExitCode::SUCCESS),
                 _ => {}
             }
@@ -241,23 +255,31 @@ async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Resu
     }
 }
 
+/// All of them, or why there are none: nothing is sent of a file with a bad line.
 fn read_pins(file: &str) -> anyhow::Result<Vec<v1::Pin>> {
     let text = match file {
-        "-" => std::io::read_to_string(std::io::stdin()).context("can't read standard input")?,
-        path => std::fs::read_to_string(path).with_context(|| format!("can't read {path}"))?,
+        "-" => std::io::read_to_string(std::io::stdin()).context("can't read standard input"),
+        path => std::fs::read_to_string(path).with_context(|| format!("can't read {path}")),
     };
+    let text = text.context("nothing was imported")?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(at, line)| {
-            let parsed = line.rsplit_once(',').and_then(|(tenant, stage)| {
-                let rung: Rung = stage.trim().parse().ok()?;
-                Some(v1::Pin {
-                    tenant: tenant.trim().to_owned(),
-                    rung: v1::Rung::from(rung).into(),
-                    ..v1::Pin::default()
-                })
-            });
-            parsed.with_context(|| format!("{file}, line {}: {line:?} is no TENANT,STAGE", at + 1))
-        })
-        .collect()
+    let read =
+        |(at, line)| pin(line).with_context(|| format!("nothing was imported: {file}, line {}", at + 1));
+    lines.map(read).collect()
+}
+
+fn pin(line: &str) -> anyhow::Result<v1::Pin> {
+    let parts = line.rsplit_once(',').with_context(|| format!("{line:?} is no TENANT,STAGE"))?;
+    let (tenant, stage) = (parts.0.trim(), parts.1.trim());
+    check_tenant(tenant)?;
+    let rung: Rung = stage.parse()?;
+    Ok(v1::Pin { tenant: tenant.to_owned(), rung: v1::Rung::from(rung).into(), ..v1::Pin::default() })
+}
+
+/// An import that was refused by the controller says itself what is in.
+fn half_way(status: &Status) -> anyhow::Error {
+    match status.code() {
+        Code::FailedPrecondition | Code::InvalidArgument => anyhow::anyhow!("{}", status.message()),
+        _ => failure(status),
+    }
 }

@@ -96,6 +96,11 @@ pub enum Change {
         /// It went to its end.
         complete: bool,
     },
+    /// An operator asserts that an instance is dead. It changes no routing; the history keeps it.
+    Evict {
+        /// Its id.
+        instance: String,
+    },
     /// The end: everybody is at target-only for good.
     Finish {
         /// The migration's key, typed again.
@@ -142,7 +147,7 @@ pub enum Refusal {
     #[error("migration {0} does not exist: cutover list shows those that do")]
     NotFound(Key),
     /// There is one already.
-    #[error("migration {0} exists already")]
+    #[error("migration {0} exists already: choose another key (cutover show {0} shows it)")]
     AlreadyExists(Key),
 }
 
@@ -198,6 +203,7 @@ pub fn apply(
         Change::Pause => draft.pause()?,
         Change::Resume => draft.resume()?,
         Change::Step => {}
+        Change::Evict { instance } => draft.say(format!("evicted instance {instance}")),
         Change::BeginJob(pass) => draft.begin_job(pass, context)?,
         Change::DrainJob { id } => draft.drain_job(id, context),
         Change::FinishJob { id, counts, samples, complete } => {
@@ -223,6 +229,7 @@ impl Change {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Step => "step",
+            Self::Evict { .. } => "evict",
             Self::BeginJob(_) => "job-begin",
             Self::DrainJob { .. } => "job-drain",
             Self::FinishJob { .. } => "job-finish",

@@ -11,8 +11,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, status};
 use crate::{
-    domain::{Change, Key, Policy, Shares, Tenant, Violation, change},
-    service::{Entry, HistoryQuery, Instances, Operate, Registry, operate::Mutation, operate::now_ms},
+    domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
+    service::{
+        Entry, HistoryQuery, Instances, Operate, Registry, operate, operate::Mutation, operate::now_ms,
+    },
     telemetry::Ingest,
 };
 
@@ -123,7 +125,12 @@ impl AdminService for Admin {
         let v1::RollbackRequest { mutation, key, tenant } = request.into_inner();
         let tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
         let tenant = tenant.map(|tenant| Tenant::parse(&tenant)).transpose().map_err(status::invalid)?;
-        self.change(mutation, &key, Change::Rollback { tenant }).await
+        let answer = self.change(mutation, &key, Change::Rollback { tenant }).await?;
+        let v1::MutationResponse { changes, dry_run, repeated, .. } = answer.get_ref();
+        if !(changes.is_empty() || *dry_run || *repeated) {
+            self.ingest.rolled_back(&key);
+        }
+        Ok(answer)
     }
 
     async fn acknowledge(&self, request: Request<v1::AcknowledgeRequest>) -> Answer<v1::MutationResponse> {
@@ -195,10 +202,26 @@ impl AdminService for Admin {
             let message = "say how you know that it is dead: evicting a live instance loses writes";
             return Err(status::invalid(Violation::new("reason", message)));
         }
+        let unknown =
+            || Status::not_found(format!("no instance {instance_id:?}: cutover instances lists them"));
+        if !self.instances.seen().iter().any(|seen| seen.record.instance_id == instance_id) {
+            return Err(unknown());
+        }
+        // The histories first: no eviction is without its who and why.
+        let wire = v1::Mutation { actor: actor.clone(), reason: reason.clone(), ..Default::default() };
+        let mutation = convert::mutation(Some(wire))?;
+        let state = self.registry.state().clone();
+        let open = state.entries().filter(|entry| entry.migration.document.finished_at_ms.is_none());
+        for entry in open {
+            let change = Change::Evict { instance: instance_id.clone() };
+            match self.operate.change(entry.migration.key(), &change, &mutation).await {
+                // Deleted meanwhile: its history has ended.
+                Ok(_) | Err(operate::Error::Refused(Refusal::NotFound(_))) => {}
+                Err(error) => return Err(status::change(error)),
+            }
+        }
         if !self.instances.remove(&instance_id).await.map_err(status::store)? {
-            return Err(Status::not_found(format!(
-                "no instance {instance_id:?}: cutover instances lists them"
-            )));
+            return Err(unknown());
         }
         tracing::warn!(instance = instance_id, actor, reason, "evicted");
         Ok(Response::new(v1::EvictInstanceResponse {}))

@@ -44,7 +44,9 @@ impl TelemetryService for Telemetry {
                 report.instance_id
             )));
         }
-        let sequence = self.ingest.accept(&report, newest_revision, Instant::now());
+        let state = self.registry.state();
+        let known = |key: &str| state.entry_of(key).is_some();
+        let sequence = self.ingest.accept_known(&report, newest_revision, known, Instant::now());
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush: false }))
     }
 

@@ -28,6 +28,7 @@ struct Counts {
     migrations: BTreeMap<String, Tally>,
     dropped_cells: u64,
     rejected_cells: u64,
+    unknown_cells: u64,
 }
 
 /// What one instance has reported so far.
@@ -42,6 +43,18 @@ impl Ingest {
     /// the highest sequence counted. `newest` is the controller's revision: a cell of a later one
     /// is malformed, and malformed cells are left out, each as a whole.
     pub fn accept(&self, report: &v1::ReportRequest, newest: u64, now: Instant) -> u64 {
+        self.accept_known(report, newest, |_| true, now)
+    }
+
+    /// The same; cells of a migration that is not `known`, being deleted perhaps, are only counted
+    /// as such.
+    pub fn accept_known(
+        &self,
+        report: &v1::ReportRequest,
+        newest: u64,
+        known: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> u64 {
         // Outside the lock, although a repeated report needs none of it.
         let readings: Vec<_> = report.cells.iter().map(|cell| Reading::of(cell, newest)).collect();
         let mut guard = self.lock();
@@ -55,11 +68,22 @@ impl Ingest {
         heard.dropped_cells = heard.dropped_cells.max(report.dropped_cells);
         counts.dropped_cells = counts.dropped_cells.saturating_add(dropped);
         for reading in readings {
-            if !reading.is_some_and(|reading| counts.add(reading, now)) {
+            if reading.as_ref().is_some_and(|reading| !known(&reading.migration)) {
+                counts.unknown_cells = counts.unknown_cells.saturating_add(1);
+            } else if !reading.is_some_and(|reading| counts.add(reading, now)) {
                 counts.rejected_cells = counts.rejected_cells.saturating_add(1);
             }
         }
         report.sequence
+    }
+
+    /// The migration, or a tenant of it, was rolled back.
+    pub fn rolled_back(&self, key: &str) {
+        let mut counts = self.lock();
+        if counts.has_room(key) {
+            let tally = counts.migrations.entry(key.to_owned()).or_default();
+            tally.rollbacks = tally.rollbacks.saturating_add(1);
+        }
     }
 
     /// Events of a migration since the process started.
@@ -81,6 +105,7 @@ impl Ingest {
             migrations: counts.migrations.iter().map(|(key, tally)| tally.view(key, now)).collect(),
             dropped_cells: counts.dropped_cells,
             rejected_cells: counts.rejected_cells,
+            unknown_cells: counts.unknown_cells,
         }
     }
 
@@ -108,10 +133,14 @@ impl Ingest {
 impl Counts {
     /// Whether there was room.
     fn add(&mut self, reading: Reading, now: Instant) -> bool {
-        if self.migrations.len() >= MIGRATIONS_MAX && !self.migrations.contains_key(&reading.migration) {
+        if !self.has_room(&reading.migration) {
             return false;
         }
         self.migrations.entry(reading.migration.clone()).or_default().add(&reading, now);
         true
+    }
+
+    fn has_room(&self, key: &str) -> bool {
+        self.migrations.len() < MIGRATIONS_MAX || self.migrations.contains_key(key)
     }
 }

@@ -48,6 +48,7 @@ impl Collector for Scrape {
         let plain = [
             ("dropped_cells", dropped, self.view.dropped_cells),
             ("rejected_cells", "Cells that came malformed", self.view.rejected_cells),
+            ("unknown_cells", "Cells of migrations that there are not", self.view.unknown_cells),
         ];
         for (name, help, count) in plain {
             ConstCounter::new(count).encode(encoder.encode_descriptor(

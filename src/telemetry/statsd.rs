@@ -70,6 +70,7 @@ impl Lines {
                     count(format!("{key}.{event}"), total, &mut lines);
                 }
             }
+            count(format!("{key}.rollback"), migration.rollbacks, &mut lines);
             for store in &migration.stores {
                 let name = format!("{key}.{}", of_store(store));
                 let more = count(format!("{name}.calls"), store.calls, &mut lines);

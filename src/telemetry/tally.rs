@@ -132,6 +132,8 @@ pub struct MigrationView {
     pub key: String,
     /// Its events.
     pub totals: Totals,
+    /// Rollbacks since the process started, of all or of a tenant.
+    pub rollbacks: u64,
     /// Its calls; stores never called are absent.
     pub stores: Vec<StoreView>,
 }
@@ -145,6 +147,8 @@ pub struct View {
     pub dropped_cells: u64,
     /// Cells that came malformed.
     pub rejected_cells: u64,
+    /// Cells of migrations that there are not.
+    pub unknown_cells: u64,
 }
 
 /// Calls and their latencies.
@@ -202,6 +206,7 @@ impl Series {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) totals: Totals,
+    pub(super) rollbacks: u64,
     series: [Option<Box<Series>>; SLOTS.len()],
 }
 
@@ -244,6 +249,11 @@ impl Tally {
             latency: series.all.latency.clone(),
             p50_us: series.window(now).latency.p50_us().unwrap_or(0),
         };
-        MigrationView { key: key.to_owned(), totals: self.totals, stores: self.used().map(store).collect() }
+        MigrationView {
+            key: key.to_owned(),
+            totals: self.totals,
+            rollbacks: self.rollbacks,
+            stores: self.used().map(store).collect(),
+        }
     }
 }

@@ -182,6 +182,32 @@ fn lines_say_what_is_new() {
     assert!(lines.next(&ingest.view(now), &[]).contains(&count("orders.hit", 2)));
 }
 
+#[test]
+fn a_late_report_of_a_deleted_migration_makes_no_series() {
+    let (ingest, now) = (Ingest::default(), Instant::now());
+    let late = || vec![cell(4), v1::Cell { migration: "users".to_owned(), ..cell(2) }];
+    let known = |key: &str| key == "users";
+    ingest.accept(&report(1, late()), NEWEST, now);
+    ingest.forget("orders");
+    for _retry in 0..2 {
+        assert_eq!(ingest.accept_known(&report(2, late()), NEWEST, known, now), 2);
+    }
+    assert_eq!((ingest.keys(), ingest.view(now).unknown_cells), (vec!["users".to_owned()], 1));
+    assert_eq!(ingest.totals("users").hit, 4);
+    assert!(prometheus::text(ingest.view(now), vec![]).contains("cutover_unknown_cells_total 1\n"));
+}
+
+#[test]
+fn a_rollback_is_a_line() {
+    let (ingest, mut lines) = (Ingest::default(), Lines::default());
+    let line = |more| Line { name: "orders.rollback".to_owned(), value: Value::Count(more) };
+    ingest.rolled_back("orders");
+    assert_eq!(lines.next(&ingest.view(Instant::now()), &[]), [line(1)]);
+    ingest.rolled_back("orders");
+    ingest.rolled_back("orders");
+    assert_eq!(lines.next(&ingest.view(Instant::now()), &[]), [line(2)]);
+}
+
 #[tokio::test]
 async fn statsd_hears_it() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();

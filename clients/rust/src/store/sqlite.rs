@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::{
-    AssertSqlSafe, Connection, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions as _, Connection, SqliteConnection, SqlitePool,
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
@@ -118,6 +118,8 @@ impl SqliteStore {
         let failed = |error| set_up_error(path, table, error);
         let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
         let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
+        // A scan is slow by its nature, and what a statement holds does not belong in a log.
+        let connect = connect.disable_statement_logging();
         let pool = |connections: u32| {
             PoolOptions::new()
                 .max_connections(connections.max(1))

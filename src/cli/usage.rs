@@ -1,0 +1,95 @@
+//! What is wrong with a command line, in one line that says what to do.
+
+use std::{error::Error as _, ffi::OsString};
+
+use clap::{
+    Command,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+/// Parsing failed: why, and what to do. `command` and `args` are what was parsed.
+pub(super) fn told(error: &clap::Error, command: Command, args: Vec<OsString>) -> String {
+    let verb = verb(command, args);
+    let help = match &verb {
+        Some(verb) => format!("see cutover help {verb}"),
+        None => "see cutover help".to_owned(),
+    };
+    format!("{}; {help}", wrong(error, verb.as_deref()))
+}
+
+/// The verb meant, as far as the rest can be read without it being right.
+fn verb(command: Command, args: Vec<OsString>) -> Option<String> {
+    let known: Vec<String> = command
+        .get_subcommands()
+        .filter(|verb| !verb.is_hide_set())
+        .map(|v| v.get_name().to_owned())
+        .collect();
+    let read = command.ignore_errors(true).try_get_matches_from(args).ok()?;
+    read.subcommand_name().map(str::to_owned).filter(|verb| known.contains(verb))
+}
+
+fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
+    let got = |kind| text(error, kind);
+    let argument = got(ContextKind::InvalidArg);
+    let value = got(ContextKind::InvalidValue);
+    let alike = |kind| got(kind).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+    let whose = verb.unwrap_or("cutover");
+    match (error.kind(), argument) {
+        (ErrorKind::InvalidSubcommand, _) => {
+            let name = got(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("there is no verb {name:?}{}", alike(ContextKind::SuggestedSubcommand))
+        }
+        (ErrorKind::MissingSubcommand, _) => "say what to do: no verb was given".to_owned(),
+        (ErrorKind::UnknownArgument, Some(name)) if name.starts_with('-') => {
+            let dashed = "; a value that begins with - goes after --";
+            let hint = match (alike(ContextKind::SuggestedArg), error.get(ContextKind::Suggested)) {
+                (alike, _) if !alike.is_empty() => alike,
+                (_, Some(_)) => dashed.to_owned(),
+                _ => String::new(),
+            };
+            format!("{whose} has no flag {name:?}{hint}")
+        }
+        (ErrorKind::UnknownArgument, Some(name)) => {
+            format!("{whose} takes no more arguments, but was given {name:?}: quote what has spaces")
+        }
+        (ErrorKind::InvalidValue, Some(name)) if value.as_deref().is_none_or(str::is_empty) => {
+            format!("{name} wants a value")
+        }
+        (ErrorKind::InvalidValue, Some(name)) => {
+            let valid = list(error, ContextKind::ValidValue).join(", ");
+            let alike = alike(ContextKind::SuggestedValue);
+            format!("{:?} is no {name}{alike}: give one of {valid}", value.unwrap_or_default())
+        }
+        (ErrorKind::ValueValidation, Some(name)) => {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("{name} can't be {:?}: {why}", value.unwrap_or_default())
+        }
+        (ErrorKind::MissingRequiredArgument, _) => {
+            format!("{whose} also wants {}", list(error, ContextKind::InvalidArg).join(" "))
+        }
+        (ErrorKind::ArgumentConflict, Some(name)) => match got(ContextKind::PriorArg) {
+            Some(other) if other != name => format!("give {name} or {other}, not both"),
+            _ => format!("{name} was given twice: give it once"),
+        },
+        (ErrorKind::TooManyValues, Some(name)) => format!("{name} takes no value"),
+        (ErrorKind::InvalidUtf8, _) => "an argument is no UTF-8 text".to_owned(),
+        // clap's own words for what cutover's flags can't bring about today.
+        (kind, name) => {
+            let kind = kind.as_str().unwrap_or("the command line can't be read");
+            [Some(kind.to_owned()), name].into_iter().flatten().collect::<Vec<_>>().join(": ")
+        }
+    }
+}
+
+/// What clap knows of one thing, on one line.
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    Some(list(error, kind)).filter(|all| !all.is_empty()).map(|all| all.join(" or "))
+}
+
+fn list(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        None | Some(ContextValue::None) => Vec::new(),
+        Some(ContextValue::Strings(all)) => all.clone(),
+        Some(one) => vec![one.to_string()],
+    }
+}

@@ -1,0 +1,103 @@
+//! The real binary against a real controller: what people type, what they and their scripts read.
+
+mod refused;
+mod serve;
+mod unreachable;
+mod usage;
+mod verbs;
+mod wait;
+
+use std::{ffi::OsStr, process::Stdio, time::Duration};
+
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+/// No verb of these stories takes longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a run of the binary came to.
+#[derive(Debug)]
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// The binary, knowing nothing of the environment of whoever runs the tests.
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    for name in ["SERVER", "CONFIG", "STORE", "GRPC", "HTTP", "STATSD"] {
+        command.env_remove(format!("CUTOVER_{name}"));
+    }
+    command.env_remove("RUST_LOG").env("USER", "ada").kill_on_drop(true);
+    command
+}
+
+/// Runs a verb to its end.
+async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
+    run_with(args, "").await
+}
+
+/// The same with something on standard input.
+async fn run_with(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Said {
+    let mut command = binary();
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A verb that reads no input may have ended by now.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let output = ended.expect("it ends in bounded time").unwrap();
+    Said {
+        code: output.status.code().expect("it ends by itself"),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A verb and its arguments, split at blanks, to one controller.
+async fn at(url: &str, line: &str) -> Said {
+    run(["--server", url].into_iter().chain(line.split_whitespace())).await
+}
+
+impl Said {
+    /// It worked, and complained of nothing.
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
+        self.out
+    }
+
+    /// It worked, and printed one JSON object to a line.
+    #[track_caller]
+    fn objects(self) -> Vec<Value> {
+        self.done().lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect()
+    }
+
+    /// It worked, and printed one JSON object.
+    #[track_caller]
+    fn object(self) -> Value {
+        let mut objects = self.objects();
+        assert_eq!(objects.len(), 1, "{objects:?}");
+        objects.remove(0)
+    }
+
+    /// It failed with one line on stderr that holds all of `parts`, and nothing on stdout.
+    #[track_caller]
+    fn fails(self, parts: &[&str]) {
+        assert_eq!((self.code, self.out.as_str(), self.err.lines().count()), (1, "", 1), "{self:?}");
+        assert!(self.err.starts_with("cutover: "), "{self:?}");
+        for part in parts {
+            assert!(self.err.contains(part), "{part:?} is not in {self:?}");
+        }
+    }
+}
+
+/// These fields are there, whatever else is.
+#[track_caller]
+fn has(object: &Value, fields: &[&str]) {
+    for field in fields {
+        assert!(object.get(field).is_some(), "no {field} in {object}");
+    }
+}

@@ -1,0 +1,130 @@
+//! `cutover serve` with what it can't serve: one line that says what to do, and nothing lost.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::{Said, at, run};
+use crate::support::server::Controller;
+
+/// Ports that don't matter here.
+const ANY: [&str; 4] = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+
+async fn serve(args: &[&str]) -> Said {
+    run(["serve"].iter().chain(args)).await
+}
+
+async fn on_store(store: &str) -> Said {
+    serve(&[&ANY[..], &["--store", store]].concat()).await
+}
+
+fn sqlite(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+#[tokio::test]
+async fn ports_that_can_not_be_had() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("cutover.db");
+    let store = sqlite(&path);
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let other = "127.0.0.1:0";
+    let in_use = [&address, "another controller", "--grpc"];
+    serve(&["--store", &store, "--grpc", &address, "--http", other]).await.fails(&in_use);
+    let in_use = [&address, "--http"];
+    serve(&["--store", &store, "--grpc", other, "--http", &address]).await.fails(&in_use);
+    let same = ["--grpc", "--http", "different ports"];
+    serve(&["--store", &store, "--grpc", "127.0.0.1:7000", "--http", "127.0.0.1:7000"]).await.fails(&same);
+    let typo = ["--grpc", "\"localhst:70\"", "127.0.0.1:7070"];
+    serve(&["--store", &store, "--grpc", "localhst:70", "--http", other]).await.fails(&typo);
+    serve(&["--store", &store, "--grpc", "192.0.2.1:7070", "--http", other])
+        .await
+        .fails(&["192.0.2.1", "--grpc"]);
+    assert!(!path.exists(), "no store is made by who can't serve it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_damaged_foreign_or_nowhere() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("cutover.db");
+    let controller = Controller::start(dir.path(), 0).await;
+    at(&controller.url, "create orders --source ddb --target mysql").await.done();
+    controller.stop().await;
+    // A log that was not folded in yet is a part of it.
+    let logs = ["-wal", "-shm"].map(|end| dir.path().join(format!("cutover.db{end}")));
+    let backup: Vec<_> = logs.iter().chain([&path]).filter_map(|at| Some((at, fs::read(at).ok()?))).collect();
+    logs.iter().for_each(|log| drop(fs::remove_file(log)));
+    let good = fs::read(&path).unwrap();
+
+    for damaged in [&b"not a database at all, but a text of some length"[..], &damaged(&good)] {
+        fs::write(&path, damaged).unwrap();
+        on_store(&sqlite(&path)).await.fails(&["is damaged", "restore it from a backup"]);
+        assert!(fs::read(&path).unwrap() == damaged, "it is left as it was found");
+    }
+    logs.iter().for_each(|log| drop(fs::remove_file(log)));
+    backup.iter().for_each(|(at, bytes)| fs::write(at, bytes).unwrap());
+    let controller = Controller::start(dir.path(), 0).await;
+    assert_eq!(
+        at(&controller.url, "list --json").await.objects().len(),
+        1,
+        "the backup is all that it takes"
+    );
+    controller.stop().await;
+
+    on_store(&sqlite(dir.path())).await.fails(&["is a directory", "cutover.db"]);
+    on_store(&sqlite(&dir.path().join("no/where.db"))).await.fails(&["there is no directory", "create it"]);
+    for (url, part) in [
+        ("sqlte:cutover.db", "\"sqlte\" is no store"),
+        ("cutover.db", "names no store"),
+        ("", "names no store"),
+        ("sqlite:", "give sqlite:PATH"),
+        ("sqlite::memory:", "survive a restart"),
+        ("postgres://db/cutover", "no postgres store"),
+    ] {
+        on_store(url).await.fails(&[part, "sqlite:PATH"]);
+    }
+}
+
+/// The same file with its pages overwritten but for the header.
+fn damaged(good: &[u8]) -> Vec<u8> {
+    good.iter().enumerate().map(|(at, byte)| if at < 4096 { *byte } else { 0xa5 }).collect()
+}
+
+#[tokio::test]
+async fn a_path_that_can_not_be_written() {
+    // As root no directory is closed, but one of the kernel's is.
+    on_store("sqlite:/proc/cutover.db").await.fails(&[
+        "/proc/cutover.db",
+        "can't be written",
+        "right to write",
+    ]);
+    let dir = TempDir::new().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(dir.path().join("probe"), "").is_err() {
+        on_store(&sqlite(&dir.path().join("cutover.db"))).await.fails(&["can't be written"]);
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[tokio::test]
+async fn a_configuration_with_a_typo() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("cutover.toml");
+    let path = file.display().to_string();
+    serve(&["--config", &path]).await.fails(&[&path, "--config"]);
+    for (text, parts) in [
+        ("store = \"sqlite:a.db\"\ngrcp = \"127.0.0.1:0\"\n", &["line 2", "grcp", "grpc"][..]),
+        ("store = sqlite\n", &["line 1"]),
+        ("\n\nstore = 5\n", &["line 3", "string"]),
+        ("grpc = \"here\"\n", &["--grpc", "\"here\""]),
+        ("statsd = \"localhost\"\nstore = \"sqlite:/proc/a.db\"\n", &["statsd", "HOST:PORT"]),
+    ] {
+        fs::write(&file, text).unwrap();
+        serve(&["--config", &path]).await.fails(parts);
+    }
+    fs::write(&file, [0xff, 0xfe]).unwrap();
+    serve(&["--config", &path]).await.fails(&[&path]);
+    serve(&["--config", &dir.path().display().to_string()]).await.fails(&["can't read the configuration"]);
+}

@@ -1,0 +1,157 @@
+//! Every verb once as people read it, and once as scripts do.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{at, has, run_with};
+use crate::support::server::Controller;
+
+/// What every change answers with `--json`.
+const CHANGED: [&str; 5] = ["migration", "changes", "waiting", "dry_run", "repeated"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_is_created_shown_listed_and_deleted() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    assert!(at(url, "list").await.done().contains("cutover create KEY"));
+    assert!(at(url, "list --json").await.objects().is_empty());
+
+    let told = at(url, "create orders --source ddb --target mysql --salt s1").await.done();
+    assert_eq!(told, "created migration orders, everybody at source-only\n");
+    let created = at(url, "create users --source ddb --target mysql --json").await.object();
+    has(&created, &CHANGED);
+    assert_eq!(created["migration"]["key"], "users");
+
+    let listed = at(url, "list").await.done();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(listed.starts_with("orders") && listed.contains("idle"), "{listed}");
+    let listed = at(url, "list --json").await.objects();
+    assert_eq!((listed.len(), &listed[1]["key"]), (2, &json!("users")));
+
+    assert!(at(url, "show orders").await.done().contains("ddb -> mysql"));
+    let shown = at(url, "show orders --json").await.object();
+    has(&shown, &["key", "salt", "revision", "state", "rollout", "pins"]);
+    has(&shown["rollout"], &["dual_ppm", "mirrored_ppm", "target_first_ppm", "target_only_ppm"]);
+    let values = ["key", "salt", "revision", "state", "pins"].map(|field| shown[field].clone());
+    assert_eq!(values, [json!("orders"), json!("s1"), json!(1), json!("idle"), json!(0)]);
+
+    assert!(at(url, "delete users --dry-run").await.done().starts_with("would: deleted migration users"));
+    assert_eq!(at(url, "delete users").await.done(), "deleted migration users\n");
+    let deleted = at(url, "delete orders --json").await.object();
+    assert_eq!((&deleted["migration"], &deleted["dry_run"]), (&Value::Null, &json!(false)));
+    assert!(at(url, "list --json").await.objects().is_empty());
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_are_ramped_pinned_and_looked_up() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    assert!(at(url, "ramp orders --dual 25").await.done().contains("source-only -> dual"));
+    let ramped = at(url, "ramp orders --dual 50.5% --reason more --actor operator:bob --json").await.object();
+    has(&ramped, &CHANGED);
+    assert_eq!(ramped["migration"]["rollout"]["dual_ppm"], 505_000);
+    assert_eq!(at(url, "ramp orders --dual 50.5").await.done(), "nothing to do\n");
+
+    assert!(at(url, "pin orders acme dual").await.done().contains("pinned tenant acme to dual"));
+    has(&at(url, "pin orders zeta source-only --json").await.object(), &CHANGED);
+    assert_eq!(at(url, "pins orders").await.done(), "acme  dual\nzeta  source-only\n");
+    let pins = at(url, "pins orders --json").await.objects();
+    assert_eq!(pins[0], json!({ "tenant": "acme", "rung": "dual", "at": "dual" }));
+    assert!(at(url, "unpin orders acme").await.done().contains("unpinned tenant acme"));
+    has(&at(url, "unpin orders zeta --json").await.object(), &CHANGED);
+    assert_eq!(at(url, "unpin orders nobody").await.done(), "nothing to do\n");
+
+    let import = |args: &'static str| ["--server", url].into_iter().chain(args.split_whitespace());
+    let told = run_with(import("import-pins orders -"), "acme,dual\n\na,b,source-only\r\n").await.done();
+    assert!(told.starts_with("imported 2 pins"), "{told}");
+    let file = dir.path().join("pins.csv");
+    std::fs::write(&file, "zeta, dual\n").unwrap();
+    let told = at(url, &format!("import-pins orders {} --json", file.display())).await.object();
+    assert_eq!(told["imported"], 1);
+    assert_eq!(at(url, "pins orders").await.done(), "a,b  source-only\nacme  dual\nzeta  dual\n");
+
+    assert!(at(url, "decide orders acme").await.done().starts_with("dual (rung dual, by pin"));
+    let decided = at(url, "decide orders acme --json").await.object();
+    has(&decided, &["migration", "tenant", "stage", "rung", "revision", "reason"]);
+    assert_eq!((&decided["stage"], &decided["reason"]), (&json!("dual"), &json!("pin")));
+    assert!(at(url, "explain orders acme").await.done().contains("an operator pinned it to dual"));
+    let explained = at(url, "explain orders acme --json").await.object();
+    assert_eq!((&explained["pin"], &explained["wanted"]), (&json!("dual"), &json!("dual")));
+
+    assert!(at(url, "status orders").await.done().contains("orders is idle"));
+    let status = at(url, "status orders --json").await.object();
+    has(&status, &["migration", "settled", "waiting", "instances", "rates", "totals", "at_ms"]);
+
+    let history = at(url, "history orders").await.done();
+    assert!(history.contains("by operator:bob because more"), "{history}");
+    let newest = at(url, "history --limit 1 --json").await.objects();
+    assert_eq!(
+        (newest.len(), &newest[0]["change"], &newest[0]["actor"]),
+        (1, &json!("pin"), &json!("operator:ada"))
+    );
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_is_paused_rolled_back_and_finished() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    assert!(at(url, "pause orders").await.done().contains("paused"));
+    assert_eq!(at(url, "resume orders --json").await.object()["changes"], json!(["resumed"]));
+    has(&at(url, "pause orders --json").await.object(), &CHANGED);
+    assert_eq!(at(url, "resume orders").await.done(), "resumed\n");
+
+    at(url, "ramp orders --dual 100").await.done();
+    let back = at(url, "rollback orders --reason slow").await.done();
+    assert!(back.contains("rolled back to source-only"), "{back}");
+    assert!(at(url, "show orders").await.done().contains("cutover ack orders"));
+    assert!(at(url, "ack orders --reason repaired").await.done().contains("acknowledged"));
+    at(url, "pin orders acme dual").await.done();
+    has(&at(url, "rollback orders --tenant acme --json").await.object(), &CHANGED);
+    assert_eq!(at(url, "show orders --json").await.object()["state"], "tripped");
+    has(&at(url, "ack orders --reason repaired --json").await.object(), &CHANGED);
+
+    at(url, "unpin orders acme").await.done();
+    let overrides = "--override full-pass --override soak --reason empty";
+    let up = at(url, &format!("ramp orders --target-only 100 --wait {overrides}")).await;
+    assert_eq!(up.code, 0, "{up:?}");
+    let would =
+        at(url, "finish orders --confirm orders --override soak --reason empty --dry-run").await.done();
+    assert!(would.starts_with("would: "), "{would}");
+    let finished =
+        at(url, "finish orders --confirm orders --override soak --reason empty --json").await.object();
+    assert_eq!(finished["migration"]["state"], "finished");
+    assert_eq!(at(url, "delete orders").await.done(), "deleted migration orders\n");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_are_listed_and_the_dead_evicted() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    assert!(at(url, "instances").await.done().starts_with("no instances"));
+    let (one, two) = (controller.sdk("one").await, controller.sdk("two").await);
+    let listed = at(url, "instances orders").await.done();
+    assert!(listed.lines().count() == 2 && listed.contains("orders-api"), "{listed}");
+    let listed = at(url, "instances --json").await.objects();
+    has(&listed[0], &["instance_id", "service", "lost", "settled", "received_revision", "applied_revision"]);
+
+    // Neither lives on after this: a live one would register anew.
+    drop((one, two));
+    let evict = at(url, "evict one --reason burnt --json").await.object();
+    assert_eq!(evict, json!({ "evicted": "one" }));
+    assert_eq!(at(url, "evict two --reason drowned").await.done(), "evicted two\n");
+    let kept = at(url, "history orders --json").await.objects();
+    let newest = |at: usize| ["change", "summary", "reason", "actor"].map(|field| kept[at][field].clone());
+    assert_eq!(newest(0), ["evict", "evicted instance two", "drowned", "operator:ada"]);
+    assert_eq!(newest(1), ["evict", "evicted instance one", "burnt", "operator:ada"]);
+    controller.stop().await;
+}

@@ -1,0 +1,73 @@
+//! `ramp --wait`: what its exit codes tell a script. 0 there, 1 failed, 2 tripped, 3 timeout, 4 held.
+
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use super::{at, binary};
+use crate::support::server::Controller;
+
+async fn orders(dir: &TempDir) -> Controller {
+    let controller = Controller::start(dir.path(), 0).await;
+    at(&controller.url, "create orders --source ddb --target mysql").await.done();
+    controller
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_arrives_or_is_not_there_in_time() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let url = controller.url.as_str();
+    assert_eq!(at(url, "ramp orders --mirrored 100 --wait").await.code, 0);
+    assert_eq!(at(url, "show orders --json").await.object()["rollout"]["mirrored_ppm"], 1_000_000);
+    // Nobody makes the pass that this needs.
+    let late = at(url, "ramp orders --target-first 1 --wait --timeout 300ms").await;
+    assert_eq!(late.code, 3, "{late:?}");
+    assert!(late.err.contains("[full-pass]") && late.err.contains("the controller goes on"), "{late:?}");
+    at(url, "ramp nope --dual 1 --wait").await.fails(&["nope"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_when_somebody_holds_it_or_takes_it_back() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let url = controller.url.as_str();
+    at(url, "ramp orders --mirrored 100 --wait").await;
+    for (verb, code, part) in [("pause", 4, "cutover resume orders"), ("rollback", 2, "cutover ack orders")] {
+        let mut waits = binary();
+        waits.args(["ramp", "orders", "--target-first", "1", "--wait", "--server", url]);
+        let mut waits = waits.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(waits.stderr.take().unwrap()).lines();
+        let first = told.next_line().await.unwrap().unwrap();
+        assert!(first.contains("[full-pass]"), "{first}");
+        at(url, &format!("{verb} orders --reason why")).await.done();
+        let last = told.next_line().await.unwrap().unwrap();
+        assert!(last.contains(part), "{last}");
+        assert_eq!(waits.wait().await.unwrap().code(), Some(code));
+        if verb == "pause" {
+            assert_eq!(at(url, "ramp orders --target-first 2 --wait").await.code, 4, "held from the start");
+            at(url, "resume orders").await.done();
+        }
+    }
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_controller_stops_while_it_waits() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let mut waits = binary();
+    waits.args(["ramp", "orders", "--target-first", "1", "--wait", "--server", &controller.url]);
+    let mut waits = waits.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(waits.stderr.take().unwrap()).lines();
+    assert!(told.next_line().await.unwrap().unwrap().contains("waiting"));
+    controller.stop().await;
+    let mut last = String::new();
+    while let Some(line) = told.next_line().await.unwrap() {
+        last = line;
+    }
+    assert!(last.contains("it goes on with the request when it is back"), "{last}");
+    assert_eq!(waits.wait().await.unwrap().code(), Some(1));
+}
