@@ -2,7 +2,7 @@
 
 use cutover_client::store::{
     document::{Attribute, Document},
-    mapping::{Cell, ColumnPath, ColumnType, Dialect, Mapping, MappingError, OnMisfit},
+    mapping::{Cell, ColumnPath, ColumnType, Dialect, Fields, Mapping, MappingError, OnMisfit},
 };
 
 use super::given::{column, document, map, mapping, number, text};
@@ -183,6 +183,14 @@ fn a_column_and_an_overflow_that_both_claim_an_attribute_are_not_guessed_at() {
             "{misfit}"
         );
     }
+}
+
+#[test]
+fn an_attribute_does_not_overwrite_a_field_of_an_item() {
+    let fields = Fields::default();
+    assert_eq!(fields.fit_item(&document([("name", text("x")), ("value", text("y"))])), Ok(()));
+    let misfit = fields.fit_item(&document([("version", n("1"))])).expect_err("two of a name");
+    assert!(misfit.to_string().starts_with("version: a field of the store has the same name"), "{misfit}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(crate) fn mapping(columns: &[(&str, &str)], overflow: bool, on_misfit: OnMis
 
 /// Few names, so that columns often meet attributes; any content.
 fn names() -> impl Strategy<Value = String> {
-    prop_oneof![9 => "[abc]", 1 => any::<String>(), 1 => Just("a.b".to_owned())]
+    prop_oneof![18 => "[abcde]", 1 => any::<String>(), 1 => Just("a.b".to_owned())]
 }
 
 pub(crate) fn numbers() -> impl Strategy<Value = Number> {
@@ -58,6 +58,8 @@ pub(crate) fn numbers() -> impl Strategy<Value = Number> {
 pub(crate) fn attributes() -> impl Strategy<Value = Attribute> {
     let leaf = prop_oneof![
         any::<String>().prop_map(Attribute::S),
+        "[a-z]{0,3}".prop_map(Attribute::S),
+        (-99_i64..99).prop_map(|whole| Attribute::N(whole.into())),
         "[a-z\0]{0,5}".prop_map(Attribute::S),
         numbers().prop_map(Attribute::N),
         vec(any::<u8>(), 0..6).prop_map(Attribute::B),
@@ -76,7 +78,7 @@ pub(crate) fn attributes() -> impl Strategy<Value = Attribute> {
 }
 
 pub(crate) fn documents() -> impl Strategy<Value = Document> {
-    btree_map(names(), attributes(), 0..5).prop_map(Document)
+    btree_map(names(), attributes(), 0..7).prop_map(Document)
 }
 
 /// Any that columns of these few names can make.
@@ -92,7 +94,9 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
         ColumnType::Varbinary(3),
         ColumnType::Json,
     ]);
-    let path = vec(names(), 1..4).prop_filter_map("no path", ColumnPath::new);
+    let length = prop_oneof![6 => Just(1_usize), 2 => Just(2), 1 => Just(3)];
+    let path =
+        length.prop_flat_map(|length| vec(names(), length)).prop_filter_map("no path", ColumnPath::new);
     let column = (path, kind, proptest::bool::weighted(0.1));
     let dialect = proptest::sample::select(vec![Dialect::Sqlite, Dialect::MySql, Dialect::Postgres]);
     let rules = (dialect, proptest::bool::weighted(0.8), any::<bool>());
@@ -106,4 +110,37 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
         let on_misfit = if lenient { OnMisfit::Overflow } else { OnMisfit::Quarantine };
         Mapping::new(dialect, named.collect(), overflow.then(|| "rest".to_owned()), on_misfit).ok()
     })
+}
+
+/// A mapping and a document, many of whose attributes suit their columns: left to chance few would.
+pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
+    (mappings(), documents(), vec(proptest::bool::weighted(0.8), 5)).prop_map(|(mapping, document, suit)| {
+        let mut columns = mapping.columns().to_vec();
+        let of_document = document.0.iter().zip(&suit).filter(|(_, suit)| **suit);
+        for (column, ((name, attribute), _)) in columns.iter_mut().zip(of_document) {
+            let (mut path, mut attribute) = (vec![name.clone()], attribute);
+            while let Attribute::M(inner) = attribute
+                && let Some((name, inside)) = inner.first_key_value()
+            {
+                path.push(name.clone());
+                attribute = inside;
+            }
+            column.kind = suiting(attribute);
+            column.path = ColumnPath::new(path).unwrap_or_else(|| column.path.clone());
+        }
+        let overflow = mapping.overflow().map(str::to_owned);
+        let suiting = Mapping::new(mapping.dialect(), columns, overflow, mapping.on_misfit());
+        (suiting.unwrap_or(mapping), document)
+    })
+}
+
+fn suiting(attribute: &Attribute) -> ColumnType {
+    match attribute {
+        Attribute::S(_) => ColumnType::Text,
+        Attribute::N(number) if number.parts().2.is_empty() => ColumnType::Bigint,
+        Attribute::N(_) => ColumnType::Decimal { digits: 38, scale: 18 },
+        Attribute::B(_) => ColumnType::Blob,
+        Attribute::Bool(_) => ColumnType::Boolean,
+        _ => ColumnType::Json,
+    }
 }
