@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::{Misfit, Reason};
+use crate::store::document::Document;
+
 /// Most bytes of a name: PostgreSQL's limit, below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -87,6 +90,14 @@ impl Fields {
             }
         }
         Ok(())
+    }
+
+    /// A record whose content has an attribute with the name of a field can't be an item.
+    pub fn fit_item(&self, document: &Document) -> Result<(), Misfit> {
+        match self.of_item().into_iter().find(|name| document.0.contains_key(*name)) {
+            Some(name) => Err(Misfit { path: name.to_owned(), column: None, reason: Reason::Field }),
+            None => Ok(()),
+        }
     }
 
     /// Are these names valid in DynamoDB, and different from each other?

@@ -68,6 +68,9 @@ pub enum Reason {
     /// There is no overflow column.
     #[error("no column takes it, and there is no overflow column: add one")]
     NoColumn,
+    /// In DynamoDB content and fields are attributes side by side.
+    #[error("a field of the store has the same name: give that another one in the spec")]
+    Field,
     /// A column and the overflow hold the same attribute, or one where the other needs a map.
     #[error("both its column and the overflow hold it: somebody else wrote the row, clear one")]
     Both,

@@ -1,0 +1,14 @@
+//! Documents and mappings: nothing is changed on the way into bytes or columns and back.
+
+#[path = "document/bytes.rs"]
+mod bytes;
+#[path = "document/columns.rs"]
+mod columns;
+#[path = "document/ddl.rs"]
+mod ddl;
+#[path = "document/given.rs"]
+mod given;
+#[path = "document/numbers.rs"]
+mod numbers;
+#[path = "document/round_trip.rs"]
+mod round_trip;

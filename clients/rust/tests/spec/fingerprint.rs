@@ -1,0 +1,71 @@
+//! A fingerprint changes with what is copied, and with nothing else.
+
+use super::{SMALL, example, read};
+
+fn changed(piece: &str, other: &str) -> bool {
+    let example = example();
+    assert!(example.contains(piece), "{piece}");
+    read(&example.replacen(piece, other, 1)).fingerprint() != read(&example).fingerprint()
+}
+
+#[test]
+fn it_is_stable() {
+    let fingerprint = read(SMALL).fingerprint();
+    assert_eq!(fingerprint, "fbc285e7e664144d1ada830b33f4f12e", "raise FORMAT if what is hashed was changed");
+}
+
+#[test]
+fn it_covers_what_is_copied_and_where_to() {
+    for (piece, other) in [
+        ("migration = \"orders\"", "migration = \"orders2\""),
+        ("//Orders?", "//Orders2?"),
+        ("eu-west-1", "eu-west-2"),
+        ("127.0.0.1:8000", "127.0.0.1:8001"),
+        ("127.0.0.1:3306", "127.0.0.2:3306"),
+        ("/shop", "/shop2"),
+        ("table = \"orders\"", "table = \"orders2\""),
+        ("\"_version\"", "\"_v\""),
+        ("\"deleted\"", "\"gone\""),
+        ("decimal(12,2)", "decimal(12,3)"),
+        ("required = true", "required = false"),
+        ("address.city", "address.town"),
+        ("\"rest\"", "\"more\""),
+        ("on_misfit = \"quarantine\"", "on_misfit = \"overflow\""),
+        ("segments = 16", "segments = 17"),
+    ] {
+        assert!(changed(piece, other), "{piece}");
+    }
+}
+
+#[test]
+fn it_leaves_out_how_the_file_is_written_who_connects_and_how_fast() {
+    for (piece, other) in [
+        ("server = ", "# a comment\n  server   = "),
+        ("cutover@", "somebody:secret@"),
+        (":3306", ""),
+        ("ssl-mode=REQUIRED", "ssl-mode=DISABLED"),
+        ("chunk_ms = 250", "chunk_ms = 300"),
+        ("workers = 2", "workers = 3"),
+        ("rows_per_s = 0", "rows_per_s = 10"),
+        ("required = true\n", "required = true\nfrom = \"price\"\n"),
+        ("residual_ms = 30_000", ""),
+    ] {
+        let example = example();
+        assert!(example.contains(piece), "{piece}");
+        let mut text = example.replacen(piece, other, 1);
+        if other.contains("secret") {
+            // Two passwords are one too many.
+            text = text.replace("password_env = \"ORDERS_TARGET_PASSWORD\"\n", "");
+        }
+        assert_eq!(read(&text).fingerprint(), read(&example).fingerprint(), "{piece}");
+    }
+}
+
+#[test]
+fn the_order_of_columns_means_nothing() {
+    let example = example();
+    let parts: Vec<&str> = example.split("[[target.columns]]").collect();
+    let (last, limits) = parts[3].split_once("[limits]").expect("limits");
+    let other = [parts[0], last, parts[2], parts[1]].join("[[target.columns]]") + "[limits]" + limits;
+    assert_eq!(read(&other).fingerprint(), read(&example).fingerprint());
+}

@@ -1,0 +1,137 @@
+//! Each mistake is named with its line, its column and what to do.
+
+use super::{SMALL, refusal};
+
+/// The small one with something else at its end, in `[target]` (line 8).
+fn with(more: &str) -> String {
+    refusal(&format!("{SMALL}{more}\n"))
+}
+
+/// The small one with a piece replaced.
+fn instead(piece: &str, other: &str) -> String {
+    assert!(SMALL.contains(piece), "{piece}");
+    refusal(&SMALL.replacen(piece, other, 1))
+}
+
+#[test]
+fn a_typo_names_its_place_and_what_was_meant() {
+    assert_eq!(with("  tabel = 1"), "line 8, column 3: unknown \"tabel\": did you mean \"table\"?");
+    let column = "[[target.columns]]\nname = \"a\"\ntype = \"text\"\nrequried = true";
+    assert_eq!(with(column), "line 11, column 1: unknown \"requried\": did you mean \"required\"?");
+    assert_eq!(with("[limit]"), "line 8, column 2: unknown \"limit\": did you mean \"limits\"?");
+    let policy = "overflow = \"rest\"\non_misfit = \"quarantin\"";
+    assert_eq!(with(policy), "line 9, column 13: unknown \"quarantin\": did you mean \"quarantine\"?");
+    let none = with("[limits]\nxyz = 1");
+    assert!(none.starts_with("line 9, column 1: unknown \"xyz\": use one of rows_per_s, "), "{none}");
+}
+
+#[test]
+fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
+    for (more, begins) in [
+        ("overflow = ", "line 8, column "),
+        ("table = \"again\"", "line 8, column 1: "),
+        ("overflow = 5", "line 8, column 12: invalid type: integer `5`, expected a string"),
+        ("[limits]\nchunk_ms = -1", "line 9, column 12: "),
+        ("[limits]\nchunk_ms = 2.5", "line 9, column 12: "),
+        ("[[target.columns]]\ntype = \"text\"", "line 8, column 1: missing field `name`"),
+        (
+            "[[target.columns]]\nname = \"a\"\ntype = \"double\"",
+            "line 10, column 8: \"double\" is no column type",
+        ),
+        ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = \"a..b\"", "line 11, column 8: no path"),
+        ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = []", "line 11, column 8: no path"),
+    ] {
+        assert!(with(more).starts_with(begins), "{}", with(more));
+        assert!(!with(more).contains('\n'), "{}", with(more));
+    }
+    assert!(refusal("").contains("missing field `migration`"), "{}", refusal(""));
+}
+
+#[test]
+fn a_store_that_can_not_be_names_its_place() {
+    for (piece, other, message) in [
+        ("sqlite:a.db", "mongodb://a", "line 3, column 7: url: no known store"),
+        ("sqlite:a.db", "a.db", "line 3, column 7: url: no known store"),
+        ("sqlite:a.db", "sqlite:", "line 3, column 7: url: it names no file"),
+        (
+            "sqlite:a.db",
+            "sqlite:a.db?tabel=x",
+            "line 3, column 7: url: unknown parameter \"tabel\": did you mean",
+        ),
+        ("sqlite:a.db", "dynamodb://Orders", "line 4, column 9: table: the url names the table already"),
+        ("postgres://u@db/shop", "postgres://u@db", "line 6, column 7: url: it names no database"),
+        ("postgres://u@db/shop", "postgres:///shop", "line 6, column 7: url: it names no host"),
+        ("postgres://u@db/shop", "postgres://u@db:99999/shop", "line 6, column 7: url: not a url"),
+        (
+            "postgres://u@db/shop",
+            "mysql://u@db/shop?charset=latin1",
+            "line 6, column 7: url: unknown parameter",
+        ),
+        (
+            "postgres://u@db/shop",
+            "postgres://u@db/shop?password=x",
+            "line 6, column 7: url: a password after",
+        ),
+        (
+            "postgres://u@db/shop\"\ntable = \"orders\"",
+            "dynamodb://ab\"",
+            "line 6, column 7: table: \"ab\" is no",
+        ),
+        ("table = \"orders\"", "table = \"my orders\"", "line 4, column 9: table: \"my orders\" is no name"),
+        ("table = \"orders\"", "", "line 3, column 7: table: it is missing"),
+        ("\"orders\"", "\"Orders\"", "line 1, column 13: migration: no migration's key"),
+        ("[source]", "server = \"localhost\"\n[source]", "line 2, column 10: server: no address"),
+        ("[source]", "quarantine_table = \"orders\"\n[source]", "line 2, column 20: quarantine_table: it is"),
+        (
+            "[source]",
+            "[source]\npassword_env = \"P\"",
+            "line 3, column 16: password_env: this store takes no",
+        ),
+        ("[source]", "[source]\ntenant = \"value\"", "line 4, column 7: fields: \"value\" names two"),
+        ("postgres://u@db/shop", "sqlite:a.db", "line 6, column 7: url: source and target are the same"),
+    ] {
+        let refusal = instead(piece, other);
+        assert!(refusal.starts_with(message), "{refusal}");
+    }
+}
+
+#[test]
+fn columns_that_can_not_be_name_their_place() {
+    let columns = |names: &[&str]| {
+        let each =
+            names.iter().map(|name| format!("[[target.columns]]\nname = \"{name}\"\ntype = \"text\"\n"));
+        each.collect::<String>()
+    };
+    let twice = with(&columns(&["a", "b", "a"]));
+    assert!(twice.starts_with("line 14, column 1: columns: column \"a\" is there twice"), "{twice}");
+    let invalid = with(&columns(&["a", "b c"]));
+    assert!(invalid.starts_with("line 11, column 1: columns: \"b c\" is no name"), "{invalid}");
+    let overlap = with(
+        "[[target.columns]]\nname=\"a\"\ntype=\"json\"\n[[target.columns]]\nname=\"b\"\nfrom=\"a.x\"\ntype=\"text\"",
+    );
+    assert!(overlap.starts_with("line 11, column 1: columns: columns \"a\" and \"b\" take"), "{overlap}");
+    let clash = with(&columns(&["version"]));
+    assert!(clash.contains("fields: \"version\" names two different things"), "{clash}");
+    let nowhere = with(&format!("on_misfit = \"overflow\"\n{}", columns(&["a"])));
+    assert!(nowhere.starts_with("line 8, column 13: columns: on_misfit = \"overflow\" needs"), "{nowhere}");
+    let whole = with(&format!("value = \"body\"\n{}", columns(&["a"])));
+    assert!(whole.contains("value: value is the column of whole records"), "{whole}");
+    let dynamodb = SMALL.replace("postgres://u@db/shop\"\ntable = \"orders\"", "dynamodb://Orders\"");
+    let refused = refusal(&format!("{dynamodb}{}", columns(&["a"])));
+    assert!(refused.starts_with("line 7, column 1: columns: a DynamoDB table has"), "{refused}");
+}
+
+#[test]
+fn numbers_out_of_range_name_the_range() {
+    for (key, value, range) in [
+        ("chunk_ms", "9", "10 to 60000"),
+        ("chunk_bytes", "64000001", "1000 to 64000000"),
+        ("segments", "0", "1 to 4096"),
+        ("workers", "257", "1 to 256"),
+        ("latency_ms", "60001", "0 to 60000"),
+    ] {
+        let refused = with(&format!("[limits]\n{key} = {value}"));
+        let message = format!(": {key}: {value} is out of range: give {range}");
+        assert!(refused.starts_with("line 9, column ") && refused.ends_with(&message), "{refused}");
+    }
+}
