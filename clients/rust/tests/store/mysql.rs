@@ -196,3 +196,40 @@ async fn a_lock_that_is_not_released_is_told_as_throttling() {
     assert!(matches!(store.get(&id("k")).await, Err(StoreError::NotApplied { .. })));
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
+
+/// What can't be brought about here, a full disk among it, is said by a trigger in the same words.
+#[tokio::test]
+async fn what_the_server_says_is_told_apart() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("says"));
+    let store = create(&url, &table).await;
+    let cases = [
+        (1021, "nothing was written, retry", "free space"),
+        (1114, "nothing was written, retry", "free space"),
+        (1290, "nothing was written, retry", "takes writes"),
+        (1317, "nothing was written, retry", "retry"),
+        (1040, "the store is overloaded", "raise max_connections"),
+        (1213, "the store is overloaded", "deadlock"),
+        (1142, "user: ", "grant SELECT, INSERT and UPDATE"),
+        (1264, "record: ", "make the column larger"),
+        (1452, "record: ", "a constraint of the table"),
+        (1927, "it is not known whether", "said by the test"),
+        (1180, "it is not known whether", "said by the test"),
+    ];
+    for (number, start, part) in cases {
+        sql(
+            &admin,
+            format!(
+                "CREATE TRIGGER {table}_says BEFORE INSERT ON {table} FOR EACH ROW \
+                 SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'said by the test'"
+            ),
+        )
+        .await;
+        let error = store.put_if_newer(&id("k"), &record(1)).await.expect_err(part).to_string();
+        assert!(error.starts_with(start) && error.contains(part), "{number}: {error}");
+        sql(&admin, format!("DROP TRIGGER {table}_says")).await;
+    }
+    assert_eq!(store.get(&id("k")).await, Ok(None));
+    assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "when it is over");
+    sql(&admin, format!("DROP TABLE {table}")).await;
+}

@@ -190,3 +190,42 @@ async fn a_lock_that_is_not_released_is_told_as_throttling() {
     assert!(matches!(store.get(&id("k")).await, Err(StoreError::NotApplied { .. })));
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
+
+/// What can't be brought about here, a full disk among it, is said by a trigger in the same words.
+#[tokio::test]
+async fn what_the_server_says_is_told_apart() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("says"));
+    let store = create(&url, &table).await;
+    let cases = [
+        ("53100", "nothing was written, retry", "free space"),
+        ("53200", "nothing was written, retry", "out of memory"),
+        ("25006", "nothing was written, retry", "takes writes"),
+        ("57014", "nothing was written, retry", "retry"),
+        ("53300", "the store is overloaded", "raise max_connections"),
+        ("40P01", "the store is overloaded", "said by the test"),
+        ("42501", "user: ", "grant SELECT, INSERT and UPDATE"),
+        ("22021", "record: ", "no NUL in text"),
+        ("54000", "record: ", "make the column larger"),
+        ("23503", "record: ", "a constraint of the table"),
+        ("57P01", "it is not known whether", "said by the test"),
+        ("XX000", "it is not known whether", "said by the test"),
+    ];
+    for (code, start, part) in cases {
+        sql(
+            &admin,
+            format!(
+                "CREATE OR REPLACE FUNCTION {table}_says() RETURNS trigger LANGUAGE plpgsql AS $$ \
+                 BEGIN RAISE EXCEPTION 'said by the test' USING ERRCODE = '{code}'; END $$; \
+                 CREATE TRIGGER says BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_says()"
+            ),
+        )
+        .await;
+        let error = store.put_if_newer(&id("k"), &record(1)).await.expect_err(part).to_string();
+        assert!(error.starts_with(start) && error.contains(part), "{code}: {error}");
+        sql(&admin, format!("DROP TRIGGER says ON {table}")).await;
+    }
+    assert_eq!(store.get(&id("k")).await, Ok(None));
+    assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "when it is over");
+    sql(&admin, format!("DROP TABLE {table}; DROP FUNCTION {table}_says")).await;
+}

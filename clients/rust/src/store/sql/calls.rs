@@ -277,18 +277,27 @@ where
 
     /// A connection from the pool; `sure`: one that answers.
     async fn connection(&self, sure: bool) -> Result<PoolConnection<DB>, StoreError> {
-        loop {
-            let mut connection = self.pool.acquire().await.map_err(|error| match error {
-                sqlx::Error::PoolTimedOut if self.pool.size() < self.pool.options().get_max_connections() => {
-                    let what = "no connection can be made: is the server up, and can it be reached?";
-                    not_applied(ErrorClass::Connection, what.to_owned())
+        let unreachable = || {
+            let what = "no connection can be made: is the server up, and can it be reached?";
+            not_applied(ErrorClass::Connection, what.to_owned())
+        };
+        let options = self.pool.options();
+        let until_sure = async {
+            loop {
+                let mut connection = self.pool.acquire().await.map_err(|error| match error {
+                    sqlx::Error::PoolTimedOut if self.pool.size() < options.get_max_connections() => {
+                        unreachable()
+                    }
+                    error => DB::error(error, false),
+                })?;
+                if !sure || connection.ping().await.is_ok() {
+                    return Ok(connection);
                 }
-                error => DB::error(error, false),
-            })?;
-            if !sure || connection.ping().await.is_ok() {
-                return Ok(connection);
+                drop(connection.detach());
             }
-            drop(connection.detach());
-        }
+        };
+        // A ping can wait as long as the network is silent.
+        let longest = options.get_acquire_timeout() * 2;
+        tokio::time::timeout(longest, until_sure).await.unwrap_or_else(|_| Err(unreachable()))
     }
 }
