@@ -23,7 +23,6 @@ use super::{
     },
 };
 use crate::report::ErrorClass;
-use error::set_up_error;
 use layout::Layout;
 
 /// Rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
@@ -71,9 +70,7 @@ impl MySqlStore {
         // A statement has the records in it, and they do not belong in a log.
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let calls = Calls::<MySql>::open(connect, options, session(options))
-            .await
-            .map_err(|error| set_up_error(&server, error))?;
+        let calls = Calls::<MySql>::open(connect, &server, options, session(options)).await?;
         let (rows, _) = calls
             .ask(false, &Statement::text("SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned()))
             .await?;
@@ -284,8 +281,8 @@ impl Guarded for MySqlStore {
 }
 
 impl Database for MySql {
-    fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
-        error::conclude(error, may_apply)
+    fn told(error: &sqlx::Error) -> Option<StoreError> {
+        error::told(error)
     }
 
     fn is_momentary(error: &sqlx::Error) -> bool {

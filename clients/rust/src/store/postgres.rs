@@ -26,7 +26,6 @@ use super::{
     },
 };
 use crate::report::ErrorClass;
-use error::set_up_error;
 use layout::Layout;
 
 /// Bytes of a batch's statement, as far as one record fits: it is held three times on its way.
@@ -68,9 +67,7 @@ impl PostgresStore {
         // An error or a slow statement must not bring records into a log.
         let connect = connect.disable_statement_logging().application_name("cutover");
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let calls = Calls::<Postgres>::open(connect, options, session(options))
-            .await
-            .map_err(|error| set_up_error(&server, error))?;
+        let calls = Calls::<Postgres>::open(connect, &server, options, session(options)).await?;
         Ok(Self { calls, layout: Layout::new(table) })
     }
 
@@ -236,8 +233,8 @@ impl Guarded for PostgresStore {
 }
 
 impl Database for Postgres {
-    fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
-        error::conclude(error, may_apply)
+    fn told(error: &sqlx::Error) -> Option<StoreError> {
+        error::told(error)
     }
 
     fn is_momentary(error: &sqlx::Error) -> bool {

@@ -4,18 +4,9 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use super::super::{
     StoreError,
-    sql::{class, driver_error, is_lost, message, not_applied, permanent, throttled},
+    sql::{is_lost, message, not_applied, permanent, throttled},
 };
 use crate::report::ErrorClass;
-
-/// `may_apply`: it is of a write that was sent.
-pub(super) fn conclude(error: sqlx::Error, may_apply: bool) -> StoreError {
-    if let Some(known) = driver_error(&error).or_else(|| told(&error)) {
-        return known;
-    }
-    let (class, what) = (class(&error), format!("MySQL failed: {error}"));
-    if may_apply { StoreError::Indeterminate { class, what } } else { not_applied(class, what) }
-}
 
 /// Worth another try at once.
 pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
@@ -23,23 +14,9 @@ pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
     is_lost(error) || matches!(number(error), Some(1213 | 1053 | 1927 | 4031))
 }
 
-/// Of connecting: says where to.
-pub(super) fn set_up_error(server: &str, error: sqlx::Error) -> StoreError {
-    match conclude(error, false) {
-        StoreError::NotApplied { class, what } => {
-            let advice = "is the address right, is the server up, may it be reached from here?";
-            not_applied(class, format!("{server}: {what}: {advice}"))
-        }
-        StoreError::Permanent { class, field, what } => {
-            StoreError::Permanent { class, field, what: format!("{server}: {what}") }
-        }
-        other => other,
-    }
-}
-
 /// Errors that leave no doubt: nothing was changed, for each statement is a transaction of its own.
 /// <https://mariadb.com/kb/en/mariadb-error-code-reference/>
-fn told(error: &sqlx::Error) -> Option<StoreError> {
+pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);
     let wrong = |field, advice| permanent(ErrorClass::Other, field, format!("{said}: {advice}"));
     let unfit = |field, advice| permanent(ErrorClass::Constraint, field, format!("{said}: {advice}"));

@@ -3,11 +3,11 @@
 
 use std::{fmt::Write, str};
 
-use sqlx::{Row, mysql::MySqlRow};
+use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
     super::{Id, KEY_MAX_BYTES, Record, Scope, Segment, StoreError, Version},
-    column_of, permanent, version_of,
+    Database, column_of, permanent, version_of,
 };
 use crate::{report::ErrorClass, routing::TENANT_MAX_BYTES};
 
@@ -171,7 +171,7 @@ impl Layout {
     /// Of a row of [`Self::select_in`] or [`Self::scan`].
     pub(super) fn record(&self, row: &MySqlRow) -> Result<(Id, Record), StoreError> {
         let (id, version) = id_and_version(row)?;
-        let value = row.try_get(3).map_err(|error| super::error::conclude(error, false))?;
+        let value = row.try_get(3).map_err(|error| MySql::error(error, false))?;
         Ok((id, Record { version, value }))
     }
 }
@@ -198,7 +198,7 @@ pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Of a row that begins with tenant, key and version.
 pub(super) fn id_and_version(row: &MySqlRow) -> Result<(Id, Version), StoreError> {
-    let failed = |error| super::error::conclude(error, false);
+    let failed = |error| MySql::error(error, false);
     let name = |at: usize, field: &str| {
         let bytes: Vec<u8> = row.try_get(at).map_err(failed)?;
         String::from_utf8(bytes).map_err(|error| {

@@ -1,11 +1,11 @@
 //! Where a record lies in the table: the one file that knows which columns hold its value, and the
 //! statements that name them.
 
-use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 
 use super::{
     super::{Id, Record, StoreError, Version},
-    Given, version_of,
+    Database, Given, version_of,
 };
 
 /// A column that has to be there, and of which type.
@@ -100,12 +100,12 @@ pub(super) fn give_many(given: Given, records: &[(&Id, &Record)]) -> Result<Give
 /// Of a row with all columns.
 pub(super) fn record(row: PgRow) -> Result<(Id, Record), StoreError> {
     let (id, version) = id_and_version(&row)?;
-    let value = row.try_get(3).map_err(|error| super::error::conclude(error, false))?;
+    let value = row.try_get(3).map_err(|error| Postgres::error(error, false))?;
     Ok((id, Record { version, value }))
 }
 
 /// Of a row that begins with tenant, key and version.
 pub(super) fn id_and_version(row: &PgRow) -> Result<(Id, Version), StoreError> {
     let read = || Ok((Id { tenant: row.try_get(0)?, key: row.try_get(1)? }, version_of(row.try_get(2)?)));
-    read().map_err(|error| super::error::conclude(error, false))
+    read().map_err(|error| Postgres::error(error, false))
 }

@@ -15,7 +15,7 @@ use sqlx::{
 
 use super::{
     super::{Cursor, Id, Page, Record, Segment, StoreError},
-    not_applied,
+    class, driver_error, not_applied,
 };
 use crate::report::ErrorClass;
 
@@ -53,8 +53,17 @@ impl Default for ServerOptions {
 
 /// A database, and what to conclude from its errors.
 pub(in super::super) trait Database: sqlx::Database {
+    /// Of errors that leave no doubt: nothing was changed. `None`: it did not say that, or not this.
+    fn told(error: &sqlx::Error) -> Option<StoreError>;
+
     /// `may_apply`: it is of a write that was sent.
-    fn error(error: sqlx::Error, may_apply: bool) -> StoreError;
+    fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
+        if let Some(known) = driver_error(&error).or_else(|| Self::told(&error)) {
+            return known;
+        }
+        let (class, what) = (class(&error), format!("{} failed: {error}", Self::NAME));
+        if may_apply { StoreError::Indeterminate { class, what } } else { not_applied(class, what) }
+    }
 
     /// Worth another try at once: the connection was lost, or the server chose this statement to
     /// end a deadlock.
@@ -118,12 +127,13 @@ where
     DB::QueryResult: Default + Extend<DB::QueryResult>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    /// `set_up` is run on each new connection.
+    /// `set_up` is run on each new connection; `server` is where it is, for messages.
     pub(in super::super) async fn open(
         connect: <DB::Connection as Connection>::Options,
+        server: &str,
         options: ServerOptions,
         set_up: String,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, StoreError> {
         // By hand first: the pool tries until its time is over, and then says no more than that.
         let once = async {
             let mut connection = DB::Connection::connect_with(&connect).await?;
@@ -131,7 +141,11 @@ where
             connection.close().await
         };
         let late = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-        tokio::time::timeout(options.connect_timeout, once).await.map_err(late)??;
+        tokio::time::timeout(options.connect_timeout, once)
+            .await
+            .map_err(late)
+            .flatten()
+            .map_err(|error| at(server, DB::error(error, false)))?;
         let pool = PoolOptions::new()
             .max_connections(options.connections.max(1))
             .acquire_timeout(options.connect_timeout)
@@ -299,5 +313,19 @@ where
         // A ping can wait as long as the network is silent.
         let longest = options.get_acquire_timeout() * 2;
         tokio::time::timeout(longest, until_sure).await.unwrap_or_else(|_| Err(unreachable()))
+    }
+}
+
+/// Of connecting: says where to.
+fn at(server: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::NotApplied { class, what } => {
+            let advice = "is the address right, is the server up, may it be reached from here?";
+            not_applied(class, format!("{server}: {what}: {advice}"))
+        }
+        StoreError::Permanent { class, field, what } => {
+            StoreError::Permanent { class, field, what: format!("{server}: {what}") }
+        }
+        other => other,
     }
 }
