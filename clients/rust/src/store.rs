@@ -12,6 +12,12 @@ mod error;
 mod fault;
 pub mod mapping;
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod version;
@@ -22,6 +28,12 @@ pub use bulk::{Copied, Estimate, Pressure};
 pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
 pub use memory::MemoryStore;
+#[cfg(feature = "mysql")]
+pub use mysql::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use sql::ServerOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};

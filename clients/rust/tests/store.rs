@@ -1,5 +1,14 @@
 //! Every store keeps the same promises: one suite, run on each of them.
 
+#[cfg(feature = "mysql")]
+#[path = "store/mysql.rs"]
+mod mysql;
+#[cfg(feature = "postgres")]
+#[path = "store/postgres.rs"]
+mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[path = "store/servers.rs"]
+mod servers;
 #[path = "store/suite.rs"]
 mod suite;
 

@@ -21,6 +21,7 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    sql::{check_name, column_of, removed_outright, version_of},
 };
 use error::{read_error, set_up_error, write_error};
 
@@ -294,10 +295,7 @@ impl SqliteStore {
                 return Ok(Copied::unless_newer(record.version, current));
             }
         }
-        Err(StoreError::NotApplied {
-            class: crate::report::ErrorClass::Other,
-            what: "the record is deleted outright again and again: use tombstones".to_owned(),
-        })
+        Err(removed_outright())
     }
 
     /// Asked after a condition failed, so whatever goes wrong here, nothing was written.
@@ -343,32 +341,6 @@ impl Sql {
             insert: format!("{insert} ON CONFLICT (tenant, key) DO NOTHING"),
         }
     }
-}
-
-/// Names can't be bound, so only harmless ones are let into a statement.
-fn check_name(table: &str) -> Result<(), StoreError> {
-    let head = table.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if head && table.len() <= 63 && table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Ok(());
-    }
-    Err(StoreError::Permanent {
-        class: crate::report::ErrorClass::Other,
-        field: "table".to_owned(),
-        what: format!("{table:?} is no name for a table: use up to 63 of [A-Za-z0-9_], no digit first"),
-    })
-}
-
-/// Negative ones are not ours; like none at all they are below every stamp.
-fn version_of(column: i64) -> Version {
-    Version(u64::try_from(column).unwrap_or(0))
-}
-
-fn column_of(version: Version) -> Result<i64, StoreError> {
-    i64::try_from(version.0).map_err(|_| StoreError::Permanent {
-        class: crate::report::ErrorClass::Serialization,
-        field: "version".to_owned(),
-        what: format!("{version} has more than 63 bits"),
-    })
 }
 
 /// For messages about a file.

@@ -1,11 +1,13 @@
 //! What every store must do. Each story gets a store of its own that is empty.
 
+mod batches;
+
 use std::collections::BTreeMap;
 
 use cutover_client::store::{Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version};
 
 /// How many stores [`run`] asks for.
-pub(crate) const STORES: usize = 6;
+pub(crate) const STORES: usize = 10;
 
 /// Runs all the stories.
 pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
@@ -15,6 +17,10 @@ pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     a_compare_and_put_sees_every_other_write(&empty()).await;
     ids_are_told_apart_byte_by_byte(&empty()).await;
     a_scan_finds_everything_once(&empty()).await;
+    batches::a_batch_is_answered_one_by_one(&empty()).await;
+    batches::an_id_twice_in_a_batch_harms_nothing(&empty()).await;
+    batches::values_of_any_bytes_and_size_come_back(&empty()).await;
+    batches::many_writers_end_with_the_highest_version(empty()).await;
 }
 
 fn id(tenant: &str, key: &str) -> Id {

@@ -1,8 +1,11 @@
 //! What SQLite says, and what to conclude from it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use super::{StoreError, shown};
+use super::{
+    super::sql::{class, driver_error, message, not_applied, permanent, throttled},
+    StoreError, shown,
+};
 use crate::report::ErrorClass;
 
 /// Primary result codes, <https://sqlite.org/rescode.html>.
@@ -44,8 +47,7 @@ pub(super) fn read_error(error: sqlx::Error) -> StoreError {
 pub(super) fn set_up_error(path: &Path, table: &str, error: sqlx::Error) -> StoreError {
     let path = shown(path);
     let path = path.display();
-    let permanent =
-        |field: &str, what| StoreError::Permanent { class: ErrorClass::Other, field: field.to_owned(), what };
+    let permanent = |field, what| permanent(ErrorClass::Other, field, what);
     match primary(&error) {
         Some(code::CANTOPEN) => permanent(
             "file",
@@ -80,27 +82,11 @@ const READ_ONLY: &str = "the file can't be written: check its permissions and th
 
 /// Errors that leave no doubt: nothing was changed.
 fn known(error: &sqlx::Error) -> Option<StoreError> {
-    let not_applied = |class, what: String| Some(StoreError::NotApplied { class, what });
-    let permanent = |class, field: &str, what: String| {
-        Some(StoreError::Permanent { class, field: field.to_owned(), what })
-    };
-    match error {
-        sqlx::Error::PoolTimedOut => {
-            return Some(throttled("this process's calls wait for each other".to_owned()));
-        }
-        sqlx::Error::PoolClosed => {
-            return not_applied(ErrorClass::Connection, "the store was closed: open it again".to_owned());
-        }
-        sqlx::Error::ColumnDecode { index, .. } => {
-            return permanent(ErrorClass::Serialization, index, message(error));
-        }
-        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) => {
-            return permanent(ErrorClass::Serialization, "value", message(error));
-        }
-        _ => {}
+    if let Some(error) = driver_error(error) {
+        return Some(error);
     }
-    match primary(error)? {
-        code::BUSY | code::LOCKED => Some(throttled("another process is writing to the file".to_owned())),
+    Some(match primary(error)? {
+        code::BUSY | code::LOCKED => throttled("another process is writing to the file".to_owned()),
         code::NOMEM => not_applied(ErrorClass::Server, "out of memory".to_owned()),
         code::FULL => not_applied(ErrorClass::Server, "the disk is full: free space".to_owned()),
         code::CANTOPEN => {
@@ -115,32 +101,12 @@ fn known(error: &sqlx::Error) -> Option<StoreError> {
         ),
         code::CONSTRAINT => permanent(ErrorClass::Constraint, "record", message(error)),
         1 => permanent(ErrorClass::Other, "table", message(error)),
-        _ => None,
-    }
-}
-
-/// Long enough for a write of another process, short enough not to be noticed.
-fn throttled(what: String) -> StoreError {
-    StoreError::Throttled { retry_after: Duration::from_millis(50), what }
-}
-
-fn class(error: &sqlx::Error) -> ErrorClass {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => ErrorClass::Connection,
-        sqlx::Error::Database(_) => ErrorClass::Server,
-        _ => ErrorClass::Other,
-    }
+        _ => return None,
+    })
 }
 
 /// The low byte; the rest tells kinds apart that we treat alike.
 fn primary(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
-}
-
-fn message(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(error) => error.message().to_owned(),
-        None => error.to_string(),
-    }
 }

@@ -1,0 +1,291 @@
+//! A table of a MySQL or MariaDB server.
+//!
+//! Statements go as text, with every value in hexadecimal: one round trip for a batch of any size,
+//! nothing to escape, and no prepared statement that the server would have to keep for each size.
+
+mod error;
+mod layout;
+mod schema;
+
+use std::{collections::HashMap, str::FromStr, time::Instant};
+
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions, MySql, Row,
+    mysql::{MySqlConnectOptions, MySqlRow},
+};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    sql::{
+        Calls, Database, Guarded, ServerOptions, Statement, check_name, column_of, in_order, permanent,
+        put_many, put_one, removed_outright, version_of,
+    },
+};
+use crate::report::ErrorClass;
+use layout::Layout;
+
+/// Rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
+const ROWS_MAX: usize = 500;
+
+/// Bytes of a statement, as far as one record fits. The server may allow less.
+const STATEMENT_BYTES_MAX: usize = 8 << 20;
+
+/// One table `(tenant, key, version, value)` of a MySQL or MariaDB server.
+#[derive(Debug)]
+pub struct MySqlStore {
+    calls: Calls<MySql>,
+    layout: Layout,
+    /// The server's `max_allowed_packet`.
+    packet_bytes: usize,
+}
+
+impl MySqlStore {
+    /// Opens a table that is there, after a check that it can hold what will be written. `url` is
+    /// `mysql://user:password@host:port/database`; it may ask for TLS by `?ssl-mode=VERIFY_IDENTITY`.
+    pub async fn open(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table, options).await?;
+        schema::check(&store.calls, table).await?;
+        Ok(store)
+    }
+
+    /// The same, after making the table if it is not there. One that is there stays as it is.
+    pub async fn create(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table, options).await?;
+        store.calls.ask(true, &Statement::text(store.layout.create())).await?;
+        schema::check(&store.calls, table).await?;
+        Ok(store)
+    }
+
+    async fn connect(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+        check_name(table)?;
+        let wrong = |what: String| permanent(ErrorClass::Other, "url", what);
+        let connect = MySqlConnectOptions::from_str(url)
+            .map_err(|error| wrong(format!("{error}: give mysql://user:password@host:port/database")))?;
+        if connect.get_database().is_none() {
+            return Err(wrong(
+                "it names no database: give mysql://user:password@host:port/database".to_owned(),
+            ));
+        }
+        // A statement has the records in it, and they do not belong in a log.
+        let connect = connect.disable_statement_logging().pipes_as_concat(false);
+        let server = format!("{}:{}", connect.get_host(), connect.get_port());
+        let calls = Calls::<MySql>::open(connect, &server, options, session(options)).await?;
+        let (rows, _) = calls
+            .ask(false, &Statement::text("SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned()))
+            .await?;
+        let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
+        let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
+        Ok(Self { calls, layout: Layout::new(table), packet_bytes })
+    }
+
+    /// Waits for calls under way and closes the connections.
+    pub async fn close(&self) {
+        self.calls.close().await;
+    }
+
+    async fn rows(&self, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
+        Ok(self.calls.ask(false, &Statement::text(sql)).await?.0)
+    }
+
+    /// As few statements as hold all of `items`, each between a head and a tail.
+    fn statements<T>(
+        &self,
+        head: &str,
+        tail: &str,
+        items: &[T],
+        item: impl Fn(&mut Vec<u8>, &T) -> Result<(), StoreError>,
+    ) -> Result<Vec<String>, StoreError> {
+        // The server counts a byte for the command too; a little more does not matter.
+        let packet_bytes = self.packet_bytes.saturating_sub(64);
+        let limit_bytes = packet_bytes.min(STATEMENT_BYTES_MAX);
+        let (mut statements, mut text, mut rows) = (Vec::new(), head.as_bytes().to_vec(), 0);
+        let finish = |mut text: Vec<u8>| {
+            text.extend_from_slice(tail.as_bytes());
+            String::from_utf8(text).expect("names and digits are all that goes in")
+        };
+        let mut next = Vec::new();
+        for given in items {
+            next.clear();
+            item(&mut next, given)?;
+            if head.len() + next.len() + tail.len() > packet_bytes {
+                let what = format!(
+                    "the record takes a statement of {} bytes and the server's max_allowed_packet is {}: raise it",
+                    head.len() + next.len() + tail.len() + 64,
+                    self.packet_bytes
+                );
+                return Err(permanent(ErrorClass::Constraint, "value", what));
+            }
+            if rows > 0 && (rows == ROWS_MAX || text.len() + next.len() + tail.len() + 1 > limit_bytes) {
+                statements.push(finish(std::mem::replace(&mut text, head.as_bytes().to_vec())));
+                rows = 0;
+            }
+            if rows > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(&next);
+            rows += 1;
+        }
+        if rows > 0 {
+            statements.push(finish(text));
+        }
+        Ok(statements)
+    }
+}
+
+/// What each connection is told. Strict, so that nothing is ever cut to fit; read committed, so that
+/// batches lock records and not the gaps between them. The comments are MariaDB's and MySQL's own
+/// ways to end a statement that takes too long (MySQL ends only reads).
+fn session(options: ServerOptions) -> String {
+    let lock_s = options.lock_timeout.as_millis().div_ceil(1000).max(1);
+    let call_ms = options.call_timeout.as_millis().max(1);
+    format!(
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+         SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+         innodb_lock_wait_timeout = {lock_s} \
+         /*M! , max_statement_time = {call_ms} / 1000 */ \
+         /*!50708 , max_execution_time = {call_ms} */ \
+         /*!80000 , information_schema_stats_expiry = 0 */"
+    )
+}
+
+#[async_trait]
+impl Store for MySqlStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        Ok(self.get_many(std::slice::from_ref(id)).await?.pop().flatten())
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        put_one(self, id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let sql = match expected {
+            Some(expected) => self.statements(
+                &self.layout.update(record)?,
+                &format!(" AND version = {}", column_of(expected)?),
+                &[id],
+                |text, id| {
+                    self.layout.is(text, id);
+                    Ok(())
+                },
+            )?,
+            None => self.statements(
+                &self.layout.insert(),
+                self.layout.unless_there(),
+                &[(id, record)],
+                |text, given| self.layout.values(text, given.0, given.1),
+            )?,
+        };
+        for sql in sql {
+            let (_, done) = self.calls.ask(true, &Statement::text(sql)).await?;
+            if done.rows_affected() > 0 && done.last_insert_id() == 0 {
+                return Ok(Put::Applied);
+            }
+        }
+        let current = self.versions(&[id]).await?.get(id).copied();
+        if expected.is_none() && current.is_none() {
+            return Err(removed_outright());
+        }
+        Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for sql in self.statements(&self.layout.select_in(), ")", ids, |text, id| {
+            layout::pair(text, id);
+            Ok(())
+        })? {
+            for row in self.rows(sql).await? {
+                found.push(self.layout.record(&row)?);
+            }
+        }
+        Ok(in_order(ids, found))
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        put_many(self, records).await
+    }
+
+    /// A segment reads its scope's whole table and the server leaves out what is not its own: more
+    /// than one segment spreads the work on the other store and on the wire, not the server's.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let after = cursor.map(Cursor::id).transpose()?;
+        let rows = self.calls.page_rows(limit_bytes);
+        let sql = self.layout.scan(scope, segment, after.as_ref(), rows);
+        let decode = |row: MySqlRow| self.layout.record(&row);
+        self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
+    }
+
+    /// By InnoDB's statistics, which can be off by half.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let rows = self.rows(self.layout.estimate()).await?;
+        let column = |at: usize| {
+            let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
+            count.and_then(|count| u64::try_from(count).ok())
+        };
+        Ok(Estimate { records: column(0), bytes: column(1) })
+    }
+
+    /// The lag is that of the server itself, where it is a replica and the user may ask.
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let began = Instant::now();
+        self.rows("SELECT 1".to_owned()).await?;
+        let latency = began.elapsed();
+        let status = self.rows("SHOW REPLICA STATUS".to_owned()).await.unwrap_or_default();
+        let lag = status.iter().filter_map(|row| {
+            let behind = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
+            behind.iter().find_map(|column| row.try_get_unchecked::<Option<i64>, _>(*column).ok()).flatten()
+        });
+        let lag = lag.max().and_then(|seconds| u64::try_from(seconds).ok());
+        Ok(Pressure { latency, replica_lag: lag.map(std::time::Duration::from_secs) })
+    }
+}
+
+#[async_trait]
+impl Guarded for MySqlStore {
+    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
+        let mut versions = HashMap::with_capacity(ids.len());
+        for sql in self.statements(&self.layout.versions_in(), ")", ids, |text, id| {
+            layout::pair(text, id);
+            Ok(())
+        })? {
+            for row in self.rows(sql).await? {
+                let (id, version) = layout::id_and_version(&row)?;
+                versions.insert(id, version);
+            }
+        }
+        Ok(versions)
+    }
+
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError> {
+        let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
+        let mut all = true;
+        for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
+            let (_, done) = self.calls.ask(true, &Statement::text(sql)).await?;
+            all &= done.last_insert_id() == 0;
+        }
+        Ok(all)
+    }
+}
+
+impl Database for MySql {
+    fn told(error: &sqlx::Error) -> Option<StoreError> {
+        error::told(error)
+    }
+
+    fn is_momentary(error: &sqlx::Error) -> bool {
+        error::is_momentary(error)
+    }
+}

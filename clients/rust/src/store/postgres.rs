@@ -1,0 +1,243 @@
+//! A table of a PostgreSQL server.
+//!
+//! A batch is a statement over arrays, so that one prepared statement serves every size.
+
+mod error;
+mod layout;
+mod schema;
+
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use sqlx::{
+    Arguments, ConnectOptions, Postgres, Row, SqlStr,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
+};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    sql::{
+        Calls, Database, Guarded, ServerOptions, Statement, check_name, column_of, in_order, permanent,
+        put_many, put_one, version_of,
+    },
+};
+use crate::report::ErrorClass;
+use layout::Layout;
+
+/// Bytes of a batch's statement, as far as one record fits: it is held three times on its way.
+const STATEMENT_BYTES_MAX: usize = 8 << 20;
+
+/// One table `(tenant, key, version, value)` of a PostgreSQL server.
+#[derive(Debug)]
+pub struct PostgresStore {
+    calls: Calls<Postgres>,
+    layout: Layout,
+}
+
+impl PostgresStore {
+    /// Opens a table that is there, after a check that it can hold what will be written. It is
+    /// looked for in the user's search path. `url` is `postgres://user:password@host:port/database`;
+    /// it may ask for TLS by `?sslmode=verify-full`.
+    pub async fn open(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table, options).await?;
+        schema::check(&store.calls, table).await?;
+        Ok(store)
+    }
+
+    /// The same, after making the table if it is not there. One that is there stays as it is.
+    pub async fn create(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table, options).await?;
+        if !schema::exists(&store.calls, table).await? {
+            store.calls.ask(true, &Statement::text(layout::create(table))).await?;
+        }
+        schema::check(&store.calls, table).await?;
+        Ok(store)
+    }
+
+    async fn connect(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+        check_name(table)?;
+        let connect = PgConnectOptions::from_str(url).map_err(|error| {
+            let what = format!("{error}: give postgres://user:password@host:port/database");
+            permanent(ErrorClass::Other, "url", what)
+        })?;
+        // An error or a slow statement must not bring records into a log.
+        let connect = connect.disable_statement_logging().application_name("cutover");
+        let server = format!("{}:{}", connect.get_host(), connect.get_port());
+        let calls = Calls::<Postgres>::open(connect, &server, options, session(options)).await?;
+        Ok(Self { calls, layout: Layout::new(table) })
+    }
+
+    /// Waits for calls under way and closes the connections.
+    pub async fn close(&self) {
+        self.calls.close().await;
+    }
+
+    async fn rows(&self, sql: &SqlStr, arguments: PgArguments) -> Result<Vec<PgRow>, StoreError> {
+        Ok(self.calls.ask(false, &Statement::prepared(sql, arguments)).await?.0)
+    }
+
+    /// Rows written.
+    async fn written(&self, sql: &SqlStr, arguments: PgArguments) -> Result<u64, StoreError> {
+        Ok(self.calls.ask(true, &Statement::prepared(sql, arguments)).await?.1.rows_affected())
+    }
+}
+
+/// What each connection is told. Read committed is what the guard is made for: it sees the row that
+/// stands when its lock is had.
+fn session(options: ServerOptions) -> String {
+    format!(
+        "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
+         SET lock_timeout = {}; SET statement_timeout = {}",
+        options.lock_timeout.as_millis().max(1),
+        options.call_timeout.as_millis().max(1)
+    )
+}
+
+/// What a statement is given; a value that the protocol can't carry is told as such.
+#[derive(Default)]
+struct Given(PgArguments);
+
+impl Given {
+    fn and<'q, T>(mut self, value: T) -> Result<Self, StoreError>
+    where
+        T: sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres>,
+    {
+        self.0.add(value).map_err(|error| Postgres::error(sqlx::Error::Encode(error), false))?;
+        Ok(self)
+    }
+
+    fn id(self, id: &Id) -> Result<Self, StoreError> {
+        self.and(id.tenant.as_str())?.and(id.key.as_str())
+    }
+
+    fn ids<'a>(self, ids: impl Iterator<Item = &'a Id> + Clone) -> Result<Self, StoreError> {
+        let tenants: Vec<_> = ids.clone().map(|id| id.tenant.as_str()).collect();
+        let keys: Vec<_> = ids.map(|id| id.key.as_str()).collect();
+        self.and(tenants)?.and(keys)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        let rows = self.rows(&self.layout.get, Given::default().id(id)?.0).await?;
+        Ok(rows.into_iter().next().map(layout::record).transpose()?.map(|(_, record)| record))
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        put_one(self, id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let given = layout::give(Given::default().id(id)?.and(column_of(record.version)?)?, record)?;
+        let written = match expected {
+            Some(expected) => self.written(&self.layout.update, given.and(column_of(expected)?)?.0).await?,
+            None => self.written(&self.layout.insert, given.0).await?,
+        };
+        if written > 0 {
+            return Ok(Put::Applied);
+        }
+        let current = self.versions(&[id]).await?.get(id).copied();
+        Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
+        let found: Result<Vec<_>, _> = rows.into_iter().map(layout::record).collect();
+        Ok(in_order(ids, found?))
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        put_many(self, records).await
+    }
+
+    /// A segment reads its scope's whole table and leaves out what is not its own, for the server
+    /// has no such hash: more than one segment spreads the work on the other store, not on this one.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let after = cursor.map(Cursor::id).transpose()?;
+        let (tenant, key) = after.map_or_else(Default::default, |id| (id.tenant, id.key));
+        let (sql, tenant) = match scope {
+            Scope::All => (&self.layout.scan_all, tenant),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.clone()),
+        };
+        let rows = self.calls.page_rows(limit_bytes);
+        let limit = i64::try_from(rows).unwrap_or(i64::MAX);
+        let given = Given::default().and(tenant)?.and(key)?.and(limit)?;
+        let statement = Statement::prepared(sql, given.0);
+        self.calls.page(&statement, rows, segment, limit_bytes, layout::record).await
+    }
+
+    /// By the planner's statistics: of the last time that the table was vacuumed or analysed.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let rows = self.rows(&self.layout.estimate, PgArguments::default()).await?;
+        let column = |at: usize| {
+            let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
+            count.and_then(|count| u64::try_from(count).ok())
+        };
+        Ok(Estimate { records: column(0), bytes: column(1) })
+    }
+
+    /// The lag is that of the server's furthest replica, where the user may ask (`pg_monitor`).
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let began = Instant::now();
+        self.calls.ask(false, &Statement::text("SELECT 1".to_owned())).await?;
+        let latency = began.elapsed();
+        let rows = self.rows(&layout::REPLICA_LAG, PgArguments::default()).await.unwrap_or_default();
+        let seconds: Option<f64> = rows.first().and_then(|row| row.try_get(0).ok()).flatten();
+        let replica_lag = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Pressure { latency, replica_lag })
+    }
+}
+
+#[async_trait]
+impl Guarded for PostgresStore {
+    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
+        let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
+        rows.iter().map(layout::id_and_version).collect()
+    }
+
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError> {
+        let mut all = true;
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take_while(|(id, record)| {
+                bytes += id.bytes() + record.bytes();
+                bytes <= STATEMENT_BYTES_MAX
+            });
+            let (part, others) = rest.split_at(fit.count().max(1));
+            let versions: Result<Vec<i64>, _> =
+                part.iter().map(|(_, record)| column_of(record.version)).collect();
+            let given = Given::default().ids(part.iter().map(|(id, _)| *id))?.and(versions?)?;
+            let given = layout::give_many(given, part)?;
+            all &= self.written(&self.layout.put_many, given.0).await? == part.len() as u64;
+            rest = others;
+        }
+        Ok(all)
+    }
+}
+
+impl Database for Postgres {
+    fn told(error: &sqlx::Error) -> Option<StoreError> {
+        error::told(error)
+    }
+
+    fn is_momentary(error: &sqlx::Error) -> bool {
+        error::is_momentary(error)
+    }
+}

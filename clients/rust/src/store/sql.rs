@@ -1,0 +1,48 @@
+//! What SQL databases have in common: names of tables, versions in a column, errors of the driver.
+//! For servers also the calls, and batches of guarded writes.
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod batch;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod calls;
+mod error;
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use batch::{Guarded, in_order, put_many, put_one};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use calls::ServerOptions;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use calls::{Calls, Database, Statement};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use error::is_lost;
+pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
+
+use super::{StoreError, Version};
+use crate::report::ErrorClass;
+
+/// Names can't be bound, so only harmless ones are let into a statement.
+pub(super) fn check_name(table: &str) -> Result<(), StoreError> {
+    let head = table.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if head && table.len() <= 63 && table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Ok(());
+    }
+    let what = format!("{table:?} is no name for a table: use up to 63 of [A-Za-z0-9_], no digit first");
+    Err(permanent(ErrorClass::Other, "table", what))
+}
+
+/// Negative ones are not ours; like none at all they are below every stamp.
+pub(super) fn version_of(column: i64) -> Version {
+    Version(u64::try_from(column).unwrap_or(0))
+}
+
+pub(super) fn column_of(version: Version) -> Result<i64, StoreError> {
+    i64::try_from(version.0).map_err(|_| {
+        permanent(ErrorClass::Serialization, "version", format!("{version} has more than 63 bits"))
+    })
+}
+
+/// A record was gone, tombstone and all, each time that a failed condition was looked into.
+pub(super) fn removed_outright() -> StoreError {
+    let what = "the record is deleted outright again and again: use tombstones";
+    not_applied(ErrorClass::Other, what.to_owned())
+}

@@ -1,0 +1,99 @@
+//! Batches of guarded writes whose records are answered one by one.
+//!
+//! The versions are read first, so that a batch that is there already writes nothing, and so that
+//! "was it written?" has an answer: a guarded statement alone does not tell an equal version that
+//! it found from one that it wrote. A writer that comes between the two is caught by the guard, and
+//! told by looking again.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    super::{Copied, Id, Put, Record, StoreError, Version},
+    removed_outright,
+};
+
+/// Looks at what stands against a write, before records that others delete outright are given up.
+const ROUNDS: usize = 4;
+
+/// The two statements of a batch, in a database's own words.
+#[async_trait]
+pub(in super::super) trait Guarded: Sync {
+    /// The versions of those that are there.
+    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError>;
+
+    /// Writes each record unless the same or a newer version is there. Each id is given once, in
+    /// ascending order, so that batches lock in the same order. True: every one was written; false:
+    /// that is not known.
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError>;
+}
+
+/// [`super::super::Store::put_if_newer`], in one round trip if it is written.
+pub(in super::super) async fn put_one(
+    store: &impl Guarded,
+    id: &Id,
+    record: &Record,
+) -> Result<Put, StoreError> {
+    for _ in 0..ROUNDS {
+        if store.write(&[(id, record)]).await? {
+            return Ok(Put::Applied);
+        }
+        match store.versions(&[id]).await?.get(id) {
+            Some(current) if *current >= record.version => {
+                return Ok(Put::unless_ours(record.version, *current));
+            }
+            _ => {}
+        }
+    }
+    Err(removed_outright())
+}
+
+/// [`super::super::Store::put_many_if_newer`].
+pub(in super::super) async fn put_many(
+    store: &impl Guarded,
+    records: &[(Id, Record)],
+) -> Result<Vec<Copied>, StoreError> {
+    let mut answers = vec![Copied::Written; records.len()];
+    let mut tried = HashSet::new();
+    let mut open: Vec<usize> = (0..records.len()).collect();
+    // Of two records with one id the newer goes first, and the other finds it in the next round.
+    open.sort_by_key(|at| (&records[*at].0, Reverse(records[*at].1.version)));
+    for _ in 0..ROUNDS {
+        if open.is_empty() {
+            return Ok(answers);
+        }
+        let ids: Vec<_> = open.iter().map(|at| &records[*at].0).collect();
+        let versions = store.versions(&ids).await?;
+        let (mut due, mut later): (Vec<usize>, Vec<usize>) = Default::default();
+        for at in open {
+            let (id, record) = &records[at];
+            match versions.get(id) {
+                // What we found older before, and then wrote.
+                Some(current) if *current == record.version && tried.contains(&at) => {}
+                Some(current) if *current >= record.version => {
+                    answers[at] = Copied::unless_newer(record.version, *current);
+                }
+                _ if due.last().is_some_and(|last| records[*last].0 == *id) => later.push(at),
+                _ => due.push(at),
+            }
+        }
+        let writes: Vec<_> = due.iter().map(|at| (&records[*at].0, &records[*at].1)).collect();
+        if !writes.is_empty() && !store.write(&writes).await? {
+            tried.extend(due.iter().copied());
+            later.extend(due);
+            later.sort_by_key(|at| (&records[*at].0, Reverse(records[*at].1.version)));
+        }
+        open = later;
+    }
+    if open.is_empty() { Ok(answers) } else { Err(removed_outright()) }
+}
+
+/// What was found, in the order of what was asked for.
+pub(in super::super) fn in_order(ids: &[Id], found: Vec<(Id, Record)>) -> Vec<Option<Record>> {
+    let found: HashMap<Id, Record> = found.into_iter().collect();
+    ids.iter().map(|id| found.get(id).cloned()).collect()
+}

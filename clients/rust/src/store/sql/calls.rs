@@ -1,0 +1,331 @@
+//! Calls of a database server: bounded in time, made again when a connection is lost.
+
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use futures::TryStreamExt;
+use sqlx::{
+    AssertSqlSafe, Connection, Either, Execute, Executor, Pool, SqlSafeStr, SqlStr,
+    error::BoxDynError,
+    pool::{PoolConnection, PoolOptions},
+};
+
+use super::{
+    super::{Cursor, Id, Page, Record, Segment, StoreError},
+    class, driver_error, not_applied,
+};
+use crate::report::ErrorClass;
+
+/// A call is made this often before a lost connection or a deadlock is told.
+const TRIES: usize = 3;
+
+/// Rows of a page. What a page has beyond its bytes is read and dropped, so this bounds the waste
+/// where records get much larger all of a sudden.
+const ROWS_MAX: usize = 2000;
+
+/// How a database server is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Connections at most, of this process. At least 1.
+    pub connections: u32,
+    /// Longest wait for one of them, or for the server to accept one.
+    pub connect_timeout: Duration,
+    /// Longest wait for another's lock of a record; MySQL counts whole seconds. Keep it below the
+    /// migrator's call timeout, or a locked record makes writes indeterminate that were never made.
+    pub lock_timeout: Duration,
+    /// Longest run of one statement. The server is told to give up by then too, as far as it can.
+    pub call_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            connect_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(1),
+            call_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A database, and what to conclude from its errors.
+pub(in super::super) trait Database: sqlx::Database {
+    /// Of errors that leave no doubt: nothing was changed. `None`: it did not say that, or not this.
+    fn told(error: &sqlx::Error) -> Option<StoreError>;
+
+    /// `may_apply`: it is of a write that was sent.
+    fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
+        if let Some(known) = driver_error(&error).or_else(|| Self::told(&error)) {
+            return known;
+        }
+        let (class, what) = (class(&error), format!("{} failed: {error}", Self::NAME));
+        if may_apply { StoreError::Indeterminate { class, what } } else { not_applied(class, what) }
+    }
+
+    /// Worth another try at once: the connection was lost, or the server chose this statement to
+    /// end a deadlock.
+    fn is_momentary(error: &sqlx::Error) -> bool;
+}
+
+/// A statement that can be sent more than once.
+#[derive(Debug)]
+pub(in super::super) struct Statement<DB: sqlx::Database> {
+    sql: SqlStr,
+    /// `None`: sent as text, with nothing prepared on the server.
+    arguments: Option<DB::Arguments>,
+}
+
+/// A pool, and how calls go over it.
+#[derive(Debug)]
+pub(in super::super) struct Calls<DB: sqlx::Database> {
+    pool: Pool<DB>,
+    longest: Duration,
+    /// Of the records of late; 0 before the first page.
+    record_bytes: AtomicUsize,
+}
+
+impl<DB: sqlx::Database> Statement<DB> {
+    /// The text must have been made of checked names, numbers and escaped values.
+    pub(in super::super) fn text(sql: String) -> Self {
+        Self { sql: AssertSqlSafe(sql).into_sql_str(), arguments: None }
+    }
+
+    /// Prepared once a connection.
+    pub(in super::super) fn prepared(sql: &SqlStr, arguments: DB::Arguments) -> Self {
+        Self { sql: sql.clone(), arguments: Some(arguments) }
+    }
+}
+
+impl<DB: sqlx::Database<Arguments: Clone>> Execute<'_, DB> for &Statement<DB>
+where
+    DB::Statement: 'static,
+    DB::Arguments: Sync,
+{
+    fn sql(self) -> SqlStr {
+        self.sql.clone()
+    }
+
+    fn statement(&self) -> Option<&DB::Statement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, BoxDynError> {
+        Ok(self.arguments.clone())
+    }
+
+    fn persistent(&self) -> bool {
+        true
+    }
+}
+
+impl<DB> Calls<DB>
+where
+    DB: Database<Arguments: Clone + Sync>,
+    DB::QueryResult: Default + Extend<DB::QueryResult>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+{
+    /// `set_up` is run on each new connection; `server` is where it is, for messages.
+    pub(in super::super) async fn open(
+        connect: <DB::Connection as Connection>::Options,
+        server: &str,
+        options: ServerOptions,
+        set_up: String,
+    ) -> Result<Self, StoreError> {
+        // By hand first: the pool tries until its time is over, and then says no more than that.
+        let once = async {
+            let mut connection = DB::Connection::connect_with(&connect).await?;
+            connection.execute(&Statement::text(set_up.clone())).await?;
+            connection.close().await
+        };
+        let late = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+        tokio::time::timeout(options.connect_timeout, once)
+            .await
+            .map_err(late)
+            .flatten()
+            .map_err(|error| at(server, DB::error(error, false)))?;
+        let pool = PoolOptions::new()
+            .max_connections(options.connections.max(1))
+            .acquire_timeout(options.connect_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection: &mut DB::Connection, meta| {
+                Box::pin(async move {
+                    // A busy connection has just been tried.
+                    if meta.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_connect(move |connection: &mut DB::Connection, _| {
+                let set_up = Statement::text(set_up.clone());
+                Box::pin(async move { connection.execute(&set_up).await.map(drop) })
+            })
+            .connect_lazy_with(connect);
+        Ok(Self { pool, longest: options.call_timeout, record_bytes: AtomicUsize::new(0) })
+    }
+
+    /// All rows. `writes`: if so, doing it twice must do no harm.
+    pub(in super::super) async fn ask(
+        &self,
+        writes: bool,
+        statement: &Statement<DB>,
+    ) -> Result<(Vec<DB::Row>, DB::QueryResult), StoreError> {
+        let (mut rows, mut result) = (Vec::new(), DB::QueryResult::default());
+        self.send(writes, statement, |answer| {
+            match answer {
+                None => rows.clear(),
+                Some(Either::Left(done)) => result.extend([done]),
+                Some(Either::Right(row)) => rows.push(row),
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok((rows, result))
+    }
+
+    /// How many rows to ask for so that they have about `limit_bytes`.
+    pub(in super::super) fn page_rows(&self, limit_bytes: usize) -> usize {
+        // Before it is known, records are taken to be rather large.
+        let record_bytes = match self.record_bytes.load(Ordering::Relaxed) {
+            0 => 16 << 10,
+            known => known,
+        };
+        (limit_bytes / record_bytes + 1).clamp(16, ROWS_MAX)
+    }
+
+    /// The next part of a scan, by a statement that asks for `rows` of them in order.
+    pub(in super::super) async fn page(
+        &self,
+        statement: &Statement<DB>,
+        rows: usize,
+        segment: Segment,
+        limit_bytes: usize,
+        decode: impl Fn(DB::Row) -> Result<(Id, Record), StoreError> + Send + Sync,
+    ) -> Result<Page, StoreError> {
+        let mut records: Vec<(Id, Record)> = Vec::new();
+        let (mut seen, mut bytes, mut kept_bytes, mut full) = (0, 0, 0, false);
+        let mut last_seen = None;
+        self.send(false, statement, |answer| {
+            let row = match answer {
+                None => {
+                    records.clear();
+                    (seen, bytes, kept_bytes) = (0, 0, 0);
+                    return Ok(true);
+                }
+                Some(Either::Left(_)) => return Ok(true),
+                Some(Either::Right(row)) => row,
+            };
+            let (id, record) = decode(row)?;
+            full = kept_bytes >= limit_bytes && !records.is_empty();
+            if full {
+                return Ok(false);
+            }
+            seen += 1;
+            bytes += id.bytes() + record.bytes();
+            if segment.contains(&id) {
+                kept_bytes += id.bytes() + record.bytes();
+                records.push((id, record));
+                last_seen = None;
+            } else {
+                last_seen = Some(id);
+            }
+            Ok(true)
+        })
+        .await?;
+        if let Some(mean) = bytes.checked_div(seen) {
+            self.record_bytes.store(mean.max(1), Ordering::Relaxed);
+        }
+        let next = (full || seen == rows)
+            .then(|| last_seen.as_ref().or(records.last().map(|(id, _)| id)).map(Cursor::after))
+            .flatten();
+        Ok(Page { records, next })
+    }
+
+    /// Waits for calls under way and closes all connections.
+    pub(in super::super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Sends a statement up to [`TRIES`] times. `each` is given `None` at the start of every try,
+    /// then what is answered; it returns false when it has enough.
+    async fn send(
+        &self,
+        writes: bool,
+        statement: &Statement<DB>,
+        mut each: impl FnMut(Option<Either<DB::QueryResult, DB::Row>>) -> Result<bool, StoreError> + Send,
+    ) -> Result<(), StoreError> {
+        let mut tried = 1;
+        loop {
+            let mut connection = self.connection(tried > 1).await?;
+            each(None)?;
+            let answered = async {
+                let mut answers = connection.fetch_many(statement);
+                while let Some(answer) = answers.try_next().await.map_err(Err)? {
+                    if !each(Some(answer)).map_err(Ok)? {
+                        break;
+                    }
+                }
+                Ok(())
+            };
+            // The server gives up first, and says so; this is for one that says nothing any more.
+            let longest = self.longest + Duration::from_secs(1);
+            let failed = match tokio::time::timeout(longest, answered).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(Ok(error))) => return Err(error),
+                Ok(Err(Err(error))) => error,
+                Err(_) => {
+                    drop(connection.detach());
+                    let late = io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time");
+                    return Err(DB::error(late.into(), writes));
+                }
+            };
+            if tried == TRIES || !DB::is_momentary(&failed) {
+                return Err(DB::error(failed, writes));
+            }
+            tried += 1;
+        }
+    }
+
+    /// A connection from the pool; `sure`: one that answers.
+    async fn connection(&self, sure: bool) -> Result<PoolConnection<DB>, StoreError> {
+        let unreachable = || {
+            let what = "no connection can be made: is the server up, and can it be reached?";
+            not_applied(ErrorClass::Connection, what.to_owned())
+        };
+        let options = self.pool.options();
+        let until_sure = async {
+            loop {
+                let mut connection = self.pool.acquire().await.map_err(|error| match error {
+                    sqlx::Error::PoolTimedOut if self.pool.size() < options.get_max_connections() => {
+                        unreachable()
+                    }
+                    error => DB::error(error, false),
+                })?;
+                if !sure || connection.ping().await.is_ok() {
+                    return Ok(connection);
+                }
+                drop(connection.detach());
+            }
+        };
+        // A ping can wait as long as the network is silent.
+        let longest = options.get_acquire_timeout() * 2;
+        tokio::time::timeout(longest, until_sure).await.unwrap_or_else(|_| Err(unreachable()))
+    }
+}
+
+/// Of connecting: says where to.
+fn at(server: &str, error: StoreError) -> StoreError {
+    match error {
+        StoreError::NotApplied { class, what } => {
+            let advice = "is the address right, is the server up, may it be reached from here?";
+            not_applied(class, format!("{server}: {what}: {advice}"))
+        }
+        StoreError::Permanent { class, field, what } => {
+            StoreError::Permanent { class, field, what: format!("{server}: {what}") }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,44 @@
+# PostgreSQL. Sourced by tests/servers.sh.
+
+# Exports CUTOVER_TEST_POSTGRES.
+start_postgres() {
+    local bin directory port pid
+    bin=$(postgres_programs)
+    if [[ -z "$bin" ]]; then
+        install_packages postgresql
+        bin=$(postgres_programs)
+    fi
+    directory=$(server_directory postgres)
+    stop_servers+=("rm -rf '$directory'")
+    echo cutover >"$directory/password"
+    chmod 644 "$directory/password"
+    (
+        cd /   # The server's user may not be able to enter the clone.
+        unprivileged KILL "$bin/initdb" --pgdata="$directory/data" --username=cutover \
+            --pwfile="$directory/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync
+    ) >"$directory/install.log" 2>&1 || { tail -20 "$directory/install.log" >&2; return 1; }
+
+    port=$(free_port)
+    # As in production but for fsync: tests end processes, not the machine.
+    (
+        cd /
+        unprivileged INT "$bin/postgres" -D "$directory/data" -h 127.0.0.1 -p "$port" -k "$directory" \
+            -c fsync=off -c shared_buffers=256MB -c max_wal_size=2GB -c max_connections=200
+    ) >"$directory/log" 2>&1 &
+    pid=$!
+    stop_servers+=("stop_server INT $pid '$directory'")
+    await_server PostgreSQL "$pid" "$directory/log" "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" -d postgres -U cutover
+    export CUTOVER_TEST_POSTGRES="postgres://cutover:cutover@127.0.0.1:$port/postgres"
+}
+
+# Where the newest installed version's programs are; nothing if there is none.
+postgres_programs() {
+    local found
+    found=$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sort -V | tail -1 || true)
+    if [[ -z "$found" ]]; then
+        found=$(command -v postgres || true)
+    fi
+    if [[ -n "$found" ]]; then
+        dirname "$(readlink -f "$found")"
+    fi
+}
