@@ -1,12 +1,19 @@
 //! `cutover serve` with what it can't serve: one line that says what to do, and nothing lost.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpListener,
+    process::Child,
+};
 
-use super::{Said, at, run};
-use crate::support::server::Controller;
+use super::{Said, at, binary, run};
 
 /// Ports that don't matter here.
 const ANY: [&str; 4] = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
@@ -49,9 +56,9 @@ async fn ports_that_can_not_be_had() {
 async fn a_store_that_is_damaged_foreign_or_nowhere() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("cutover.db");
-    let controller = Controller::start(dir.path(), 0).await;
-    at(&controller.url, "create orders --source ddb --target mysql").await.done();
-    controller.stop().await;
+    let (url, child) = child(&path).await;
+    at(&url, "create orders --source ddb --target mysql").await.done();
+    terminate(child).await;
     // A log that was not folded in yet is a part of it.
     let logs = ["-wal", "-shm"].map(|end| dir.path().join(format!("cutover.db{end}")));
     let backup: Vec<_> = logs.iter().chain([&path]).filter_map(|at| Some((at, fs::read(at).ok()?))).collect();
@@ -65,13 +72,9 @@ async fn a_store_that_is_damaged_foreign_or_nowhere() {
     }
     logs.iter().for_each(|log| drop(fs::remove_file(log)));
     backup.iter().for_each(|(at, bytes)| fs::write(at, bytes).unwrap());
-    let controller = Controller::start(dir.path(), 0).await;
-    assert_eq!(
-        at(&controller.url, "list --json").await.objects().len(),
-        1,
-        "the backup is all that it takes"
-    );
-    controller.stop().await;
+    let (url, child) = self::child(&path).await;
+    assert_eq!(at(&url, "list --json").await.objects().len(), 1, "the backup is all that it takes");
+    terminate(child).await;
 
     on_store(&sqlite(dir.path())).await.fails(&["is a directory", "cutover.db"]);
     on_store(&sqlite(&dir.path().join("no/where.db"))).await.fails(&["there is no directory", "create it"]);
@@ -85,6 +88,25 @@ async fn a_store_that_is_damaged_foreign_or_nowhere() {
     ] {
         on_store(url).await.fails(&[part, "sqlite:PATH"]);
     }
+}
+
+/// A controller in a process of its own: once that has ended, nobody has the file open.
+async fn child(store: &Path) -> (String, Child) {
+    let mut command = binary();
+    command.arg("serve").args(ANY).args(["--store", &sqlite(store)]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = told.next_line().await.unwrap().unwrap();
+    // It goes on logging, and must not find the pipe closed or full.
+    tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+    let address = line.split("grpc=\"").nth(1).and_then(|rest| rest.split('"').next());
+    (format!("http://{}", address.expect("it says where it serves")), child)
+}
+
+async fn terminate(mut child: Child) {
+    let id = Pid::from_raw(child.id().unwrap().cast_signed());
+    kill(id, Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(0), "it stops in order");
 }
 
 /// The same file with its pages overwritten but for the header.
