@@ -7,7 +7,7 @@ use super::run;
 #[tokio::test]
 async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
     for (line, parts) in [
-        ("crate orders", &["\"crate\"", "did you mean create?", "see cutover help"][..]),
+        ("crate orders", &["\"crate\"", "create?", "see cutover help"][..]),
         ("zzz", &["no verb \"zzz\"", "see cutover help"]),
         ("help zzz", &["no verb \"zzz\""]),
         ("--server http://127.0.0.1:1", &["no verb was given", "see cutover help"]),
