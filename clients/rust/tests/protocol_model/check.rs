@@ -64,7 +64,6 @@ fn run(scenario: Scenario, mutation: Option<Mutation>) -> Option<Broken> {
         checker.max_depth(),
         began.elapsed().as_millis(),
     );
-    eprintln!("  came by {:?}", checker.model().coverage.seen());
     if broken.is_none() {
         let missing = checker.model().coverage.missing();
         assert!(missing.is_empty(), "{}: never came by {missing:?}", scenario.name());

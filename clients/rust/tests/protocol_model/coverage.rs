@@ -129,11 +129,6 @@ impl Coverage {
         complete && !self.told.swap(true, Ordering::Relaxed)
     }
 
-    pub(crate) fn seen(&self) -> Vec<Branch> {
-        let seen = self.seen.load(Ordering::Relaxed);
-        Branch::ALL.into_iter().filter(|branch| seen & branch.bit() != 0).collect()
-    }
-
     pub(crate) fn missing(&self) -> Vec<Branch> {
         let missing = self.expected & !self.seen.load(Ordering::Relaxed);
         Branch::ALL.into_iter().filter(|branch| missing & branch.bit() != 0).collect()
