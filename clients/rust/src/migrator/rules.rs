@@ -2,7 +2,8 @@
 //!
 //! Pure state machines. Nothing here waits, reads a clock or holds a store; one [`ReadCall`] or
 //! [`WriteCall`] is one call to one store, so whoever runs them (the migrator, or a model checker)
-//! may interleave operations between any two calls. The machines see versions, never values.
+//! may interleave operations between any two calls. The machines see versions, never values, and of
+//! versions nothing but their order; so a model checker may rename them (`renamed`).
 //!
 //! | rung | read | write | acknowledged when |
 //! |---|---|---|---|
@@ -36,6 +37,12 @@ pub struct Seen {
 impl From<&Record> for Seen {
     fn from(record: &Record) -> Self {
         Self { version: record.version, tombstone: record.is_tombstone() }
+    }
+}
+
+impl Seen {
+    fn renamed(self, rename: &mut impl FnMut(Version) -> Version) -> Self {
+        Self { version: rename(self.version), ..self }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Answer, Seen, Step};
 use crate::{
     report::StoreRole,
     routing::{Level, Rung},
-    store::Put,
+    store::{Put, Version},
 };
 
 /// A read under way: what it has just asked, and what it must remember.
@@ -124,6 +124,20 @@ impl Read {
             // Never the source because the target failed: it may lack what was read before.
             (at, _) => Step::End(ReadEnd::Failed(at.store())),
         }
+    }
+
+    /// The same read with other versions. Renaming that keeps their order changes nothing.
+    #[must_use]
+    pub fn renamed(self, rename: &mut impl FnMut(Version) -> Version) -> Self {
+        let at = match self.at {
+            At::Confirming(source) => At::Confirming(source.renamed(rename)),
+            At::CopyingToConfirm { source, missing } => {
+                At::CopyingToConfirm { source: source.renamed(rename), missing }
+            }
+            At::CopyingMiss(source) => At::CopyingMiss(source.renamed(rename)),
+            At::Source | At::SourceToConfirm | At::Target | At::Fallback => self.at,
+        };
+        Self { at, ..self }
     }
 
     const fn call(self, at: At, call: ReadCall) -> ReadStep {

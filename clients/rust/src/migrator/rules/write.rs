@@ -164,6 +164,13 @@ impl Write {
         }
     }
 
+    /// The same write with other versions. Renaming that keeps their order changes nothing.
+    #[must_use]
+    pub fn renamed(self, rename: &mut impl FnMut(Version) -> Version) -> Self {
+        let target = self.target.map(|seen| seen.renamed(rename));
+        Self { target, above: rename(self.above), ..self }
+    }
+
     /// From the start, or once more with what was seen in mind.
     const fn start(self) -> WriteStep {
         match (self.rung, self.compare) {

@@ -1,0 +1,32 @@
+//! The protocol, checked over every interleaving up to a bound, with the rules that the SDK runs.
+
+#[path = "protocol_model/canonical.rs"]
+mod canonical;
+#[path = "protocol_model/check.rs"]
+mod check;
+#[path = "protocol_model/controller.rs"]
+mod controller;
+#[path = "protocol_model/coverage.rs"]
+mod coverage;
+#[path = "protocol_model/history.rs"]
+mod history;
+#[path = "protocol_model/jobs.rs"]
+mod jobs;
+#[path = "protocol_model/ladders.rs"]
+mod ladders;
+#[path = "protocol_model/mutation.rs"]
+mod mutation;
+#[path = "protocol_model/mutations.rs"]
+mod mutations;
+#[path = "protocol_model/operations.rs"]
+mod operations;
+#[path = "protocol_model/properties.rs"]
+mod properties;
+#[path = "protocol_model/protocol.rs"]
+mod protocol;
+#[path = "protocol_model/scenario.rs"]
+mod scenario;
+#[path = "protocol_model/state.rs"]
+mod state;
+#[path = "protocol_model/stores.rs"]
+mod stores;

@@ -1,0 +1,72 @@
+//! Runs a scenario to its end and says what came of it.
+
+use std::time::Instant;
+
+use stateright::{Checker, HasDiscoveries, Model, Path};
+
+use crate::{
+    coverage::Coverage,
+    mutation::Mutation,
+    properties::COVERED,
+    protocol::{Action, Protocol},
+    scenario::Scenario,
+    state::{Budget, State},
+};
+
+type Broken = (&'static str, Path<State, Action>);
+
+/// [`holds`], with the larger budget where `CUTOVER_MODEL=deep` asks for it.
+pub(crate) fn holds_deep(scenario: Scenario, deep: Budget) {
+    let is_deep = std::env::var("CUTOVER_MODEL").is_ok_and(|depth| depth == "deep");
+    holds(Scenario { budget: if is_deep { deep } else { scenario.budget }, ..scenario });
+}
+
+/// Every promise is kept in every state, and what is expected to happen happens.
+pub(crate) fn holds(scenario: Scenario) {
+    if let Some((property, path)) = run(scenario, None) {
+        for (state, action) in path.clone().into_vec() {
+            eprintln!("{state:?}\n  {action:?}");
+        }
+        panic!("{}: {property}: violated after {path}", scenario.name());
+    }
+}
+
+/// The scenario holds, and with the mutation it does not.
+pub(crate) fn missed(mutation: Mutation, scenario: Scenario) {
+    holds(scenario);
+    loses(mutation, scenario);
+}
+
+/// With the mutation a promise is broken.
+pub(crate) fn loses(mutation: Mutation, scenario: Scenario) {
+    let broken = run(scenario, Some(mutation));
+    assert!(broken.is_some(), "{mutation:?} is not missed in {}", scenario.name());
+}
+
+/// The shortest way to something broken, if there is one.
+fn run(scenario: Scenario, mutation: Option<Mutation>) -> Option<Broken> {
+    let began = Instant::now();
+    let model = Protocol { scenario, mutation, coverage: Coverage::of(scenario.expected) };
+    let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let broken = checker.discoveries().into_iter().filter(|(name, _)| *name != COVERED);
+    let broken = broken.min_by_key(|(_, path)| path.clone().into_actions().len());
+    let verdict = broken.as_ref().map_or("holds".to_owned(), |(property, path)| {
+        let actions = path.clone().into_actions();
+        let operations = actions.iter().filter(|action| matches!(action, Action::Begin(..))).count();
+        format!("after {} steps, {operations} operations not: {property}", actions.len())
+    });
+    let mutation = mutation.map_or(String::new(), |mutation| format!(" | {mutation:?}"));
+    eprintln!(
+        "{}{mutation} | {} states, {} transitions, depth {}, {} ms | {verdict}",
+        scenario.name(),
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        began.elapsed().as_millis(),
+    );
+    if broken.is_none() {
+        let missing = checker.model().coverage.missing();
+        assert!(missing.is_empty(), "{}: never came by {missing:?}", scenario.name());
+    }
+    broken
+}

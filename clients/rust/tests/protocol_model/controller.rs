@@ -1,0 +1,135 @@
+//! What the controller does: which step is legal, what it waits for, which evidence it asks for.
+//! The counterpart of `domain::{placement, gate, advance}` in the controller's crate, for one tenant.
+
+use cutover_client::routing::{
+    Level,
+    Rung::{self, Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly},
+};
+
+use crate::{
+    coverage::Branch,
+    mutation::Mutation,
+    protocol::Protocol,
+    state::{Pass, Revision, State},
+};
+
+/// Which acknowledgement of the last step the next one has to wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Nothing,
+    Received,
+    Quiesced,
+}
+
+impl Protocol {
+    /// Takes the scenario's next step, if it may be taken now.
+    pub(crate) fn step(&self, state: &State) -> Option<State> {
+        let next = *self.scenario.steps.get(usize::from(state.ladder.taken))?;
+        let from = state.ladder.rung();
+        if !self.has(Mutation::Jumps) {
+            assert!(legal(from, next, self.scenario.level), "{from} -> {next} is no step of the ladder");
+        }
+        if !self.acknowledged(state, next) || !self.gates(state, next) {
+            return None;
+        }
+        self.coverage.note(Branch::reached(next));
+        if next < from && next == state.ladder.was {
+            self.coverage.note(Branch::Undone);
+        }
+        let mut after = state.clone();
+        let ladder = &mut after.ladder;
+        if ladder.floor && next < TargetFirst {
+            // Only where the gate was left out: it is taken for open from here on.
+            ladder.floor = false;
+        }
+        ladder.taken += 1;
+        ladder.was = from;
+        ladder.floor |= next == TargetOnly;
+        let no_fallback = ladder.floor && !self.has(Mutation::PurgedTombstonesWithFallback);
+        ladder.window.push(Revision { rung: next, no_fallback });
+        let newest = ladder.newest();
+        let since = |at_least: Rung, before: Option<u8>| {
+            (next >= at_least && next != Hold).then(|| before.unwrap_or(newest))
+        };
+        ladder.drained = from == Mirrored && next == Mirrored;
+        ladder.mirrored_since = since(Mirrored, ladder.mirrored_since);
+        ladder.target_first_since = since(TargetFirst, ladder.target_first_since);
+        ladder.full_since_mirrored &= ladder.mirrored_since.is_some();
+        ladder.full_since_target_first &= ladder.target_first_since.is_some();
+        ladder.swept &= next == TargetFirst;
+        for job in &mut after.jobs {
+            job.for_target_first &=
+                if job.pass == Pass::Sweep { ladder.drained } else { ladder.mirrored_since.is_some() };
+            job.for_target_only &= ladder.target_first_since.is_some();
+            job.for_mirrored &= next == TargetFirst;
+        }
+        Some(after)
+    }
+
+    fn acknowledged(&self, state: &State, next: Rung) -> bool {
+        let ladder = &state.ladder;
+        let (rung, newest) = (ladder.rung(), ladder.newest());
+        let up = next >= rung && rung != Hold;
+        let from_target_only = !up && (rung == TargetOnly || ladder.was == TargetOnly);
+        match wait_for(rung, ladder.was, next) {
+            Wait::Nothing => true,
+            Wait::Quiesced if up && self.has(Mutation::ReceiptGoingUp) => state.received(newest),
+            Wait::Quiesced if from_target_only && self.has(Mutation::ReceiptFromTargetOnly) => {
+                state.received(newest)
+            }
+            Wait::Quiesced if rung == Hold && self.has(Mutation::HoldLeftEarly) => true,
+            Wait::Received => self.has(Mutation::NoBarrier) || state.received(newest),
+            Wait::Quiesced => self.quiesced(state, newest),
+        }
+    }
+
+    /// Everybody had quiesced for `since`, as the evidence of a pass says.
+    pub(crate) fn settled(&self, state: &State, since: Option<u8>) -> bool {
+        let receipt = self.has(Mutation::ReceiptGoingUp) || self.has(Mutation::ReceiptFromTargetOnly);
+        since.is_some_and(|since| self.quiesced(state, since) || receipt && state.received(since))
+    }
+
+    fn quiesced(&self, state: &State, revision: u8) -> bool {
+        if self.has(Mutation::CopiesNotDrained) {
+            return State { jobs: Vec::new(), ..state.clone() }.quiesced(revision);
+        }
+        self.has(Mutation::NoBarrier) || state.quiesced(revision)
+    }
+
+    fn gates(&self, state: &State, next: Rung) -> bool {
+        let ladder = &state.ladder;
+        match (ladder.rung(), next) {
+            (Mirrored, Mirrored) if self.has(Mutation::ResidualWaitTooEarly) => state.late.is_empty(),
+            (Mirrored, TargetFirst) if self.scenario.lazy => ladder.swept || ladder.full_since_mirrored,
+            (Mirrored, TargetFirst) => ladder.full_since_mirrored || self.has(Mutation::PassSkipped),
+            (TargetFirst, TargetOnly) => {
+                ladder.full_since_target_first || self.has(Mutation::PassSkippedAfterLazy)
+            }
+            (TargetFirst, Mirrored | Hold) if ladder.floor => self.has(Mutation::ReverseSkipped),
+            _ => true,
+        }
+    }
+}
+
+/// May a tenant go from one rung to the other in one step? The second step in mirrored is the
+/// lazy way's second barrier.
+fn legal(from: Rung, next: Rung, level: Level) -> bool {
+    match (from, next) {
+        (SourceOnly, Dual | Mirrored) | (Dual | Mirrored, SourceOnly) => true,
+        (Dual, Mirrored) | (Mirrored, Dual | Mirrored | TargetFirst) => true,
+        (TargetFirst, Mirrored | TargetOnly) | (TargetOnly, TargetFirst) => true,
+        (TargetFirst, Hold) => level == Level::Linearizable,
+        (Hold, Dual | Mirrored) => true,
+        _ => false,
+    }
+}
+
+/// `Placement::wait_for` of the controller.
+fn wait_for(rung: Rung, was: Rung, next: Rung) -> Wait {
+    let down = next < rung;
+    if down && rung != Hold && (next == Hold || next == was) {
+        return Wait::Nothing;
+    }
+    let target_only_involved = rung == TargetOnly || was == TargetOnly;
+    if down && rung != Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
+}

@@ -1,0 +1,132 @@
+//! Workers: a pass over the record reads it from one store, later writes it to the other, and
+//! counts as evidence if it was begun late enough.
+
+use cutover_client::{
+    migrator::rules::{Answer, Condition},
+    report::StoreRole::{Source, Target},
+    routing::Rung,
+};
+
+use crate::{
+    coverage::Branch,
+    mutation::Mutation,
+    protocol::Protocol,
+    state::{Job, Late, Pass, State, When},
+    stores::Fate,
+};
+
+impl Protocol {
+    /// A worker begins a pass by reading the record. What is read at once is as old as it can be.
+    pub(crate) fn begin_pass(&self, state: &State, pass: Pass) -> Option<State> {
+        let mut after = state.clone();
+        after.budget.passes = after.budget.passes.checked_sub(1)?;
+        let ladder = &state.ladder;
+        let rung = ladder.rung();
+        let early = self.has(Mutation::PassBegunEarly);
+        let for_target_first = match pass {
+            Pass::Full => early || self.settled(state, ladder.mirrored_since),
+            Pass::Sweep => self.may_sweep(state),
+            Pass::Reverse => false,
+        };
+        let for_target_only = pass == Pass::Full && self.settled(state, ladder.target_first_since);
+        let landed = !state.late.iter().any(|late| late.target_only);
+        let for_mirrored = pass == Pass::Reverse
+            && rung == Rung::TargetFirst
+            && ladder.floor
+            && (self.settled(state, Some(ladder.newest())) && landed || self.has(Mutation::ReverseEarly));
+        let counts = for_target_first || for_target_only || for_mirrored;
+        if !counts && !self.scenario.early_passes {
+            return None;
+        }
+        let held = if pass == Pass::Full { state.stores.source } else { state.stores.target };
+        let begun = ladder.newest();
+        let flags = (for_target_first, for_target_only, for_mirrored);
+        match held {
+            None => self.end_pass(&mut after, pass, flags),
+            Some(record) => {
+                let (for_target_first, for_target_only, for_mirrored) = flags;
+                let half = pass == Pass::Sweep;
+                after.jobs.push(Job {
+                    pass,
+                    begun,
+                    record,
+                    half,
+                    for_target_first,
+                    for_target_only,
+                    for_mirrored,
+                });
+            }
+        }
+        Some(after)
+    }
+
+    /// Lazy: has everything ended, and landed, that could make the target stale behind the sweep?
+    fn may_sweep(&self, state: &State) -> bool {
+        let ladder = &state.ladder;
+        let unwaited = self.has(Mutation::NoResidualWait) || self.has(Mutation::ResidualWaitTooEarly);
+        let landed = unwaited || state.late.iter().all(|late| late.drained);
+        let settled = match self.mutation {
+            Some(Mutation::SweepUnconditioned) => return ladder.rung() == Rung::Mirrored,
+            Some(Mutation::NoSecondBarrier) => self.settled(state, ladder.mirrored_since),
+            _ => ladder.drained && self.settled(state, Some(ladder.newest())),
+        };
+        ladder.rung() == Rung::Mirrored && settled && landed
+    }
+
+    /// The worker's next call: it writes what it has read.
+    pub(crate) fn go_on(&self, state: &State, at: usize, fate: Fate) -> Option<State> {
+        let mut after = state.clone();
+        let job = after.jobs.remove(at);
+        let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
+        if job.half {
+            match state.stores.source {
+                Some(source) if source.version > job.record.version => {
+                    after.jobs.push(Job { record: source, half: false, ..job });
+                }
+                _ => self.end_pass(&mut after, job.pass, flags),
+            }
+            return (fate == Fate::Answered).then_some(after);
+        }
+        if !fate.pay(&mut after) {
+            return None;
+        }
+        let store = if job.pass == Pass::Reverse { Source } else { Target };
+        let when = match job.pass {
+            Pass::Full if self.has(Mutation::PassInsertsIfAbsent) => When::Absent,
+            Pass::Reverse => When::Rules(Condition::Newer),
+            Pass::Full | Pass::Sweep => self.copied_when(),
+        };
+        let drained = state.ladder.is_drained(job.begun);
+        let put = Late { store, record: job.record, when, target_only: false, drained };
+        match self.put(&mut after, put, fate) {
+            Answer::Put(_) => self.end_pass(&mut after, job.pass, flags),
+            // It tries again until it is answered.
+            _ => after.jobs.push(job),
+        }
+        Some(after)
+    }
+
+    fn end_pass(
+        &self,
+        after: &mut State,
+        pass: Pass,
+        (target_first, target_only, mirrored): (bool, bool, bool),
+    ) {
+        let ladder = &mut after.ladder;
+        match pass {
+            Pass::Full => {
+                ladder.full_since_mirrored |= target_first;
+                ladder.full_since_target_first |= target_only;
+                self.coverage.note(Branch::Passed);
+            }
+            Pass::Sweep => {
+                ladder.swept |= target_first;
+                self.coverage.note(Branch::Swept);
+            }
+            Pass::Reverse => {
+                ladder.floor &= !mirrored;
+                self.coverage.note(Branch::Reversed);
+            }
+        }
+    }
+}

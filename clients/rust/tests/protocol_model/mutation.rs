@@ -1,0 +1,62 @@
+//! Rules that can be left out, each of which must be missed.
+
+/// One rule left out, or one thing done that must not be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mutation {
+    /// No step waits for anybody.
+    NoBarrier,
+    /// Steps up wait until everybody has received, not until everybody has quiesced.
+    ReceiptGoingUp,
+    /// The same around target-only, on the way down.
+    ReceiptFromTargetOnly,
+    /// A full pass counts although mirrored had not settled when it began.
+    PassBegunEarly,
+    /// Target-first without a full pass.
+    PassSkipped,
+    /// The full pass writes only where the target has nothing.
+    PassInsertsIfAbsent,
+    /// A write's second put does not look at the version that is there.
+    UnconditionalMirror,
+    /// Copies do not look at the version that is there.
+    UnconditionalCopy,
+    /// A delete leaves nothing.
+    NoTombstones,
+    /// The target's tombstones go once everybody is at target-only.
+    PurgedTombstones,
+    /// The same, and the fallback is on again on the way down.
+    PurgedTombstonesWithFallback,
+    /// A write that is stale at the target is stamped again.
+    Restamped,
+    /// A write in target-first does not look at the target's version first.
+    TargetNotObserved,
+    /// Mirrored after target-only without a reverse pass.
+    ReverseSkipped,
+    /// The reverse pass begins before target-first has settled and old puts have landed.
+    ReverseEarly,
+    /// The controller gives up a client that is alive.
+    EvictsTheLiving,
+    /// Lazy: the sweep is begun without a second barrier.
+    NoSecondBarrier,
+    /// Lazy: the sweep does not wait for puts that may still land.
+    NoResidualWait,
+    /// Lazy: it was waited for them before the second barrier only.
+    ResidualWaitTooEarly,
+    /// Lazy: the second barrier does not wait for copies that were begun before.
+    CopiesNotDrained,
+    /// Lazy: nothing at all is waited for before the sweep.
+    SweepUnconditioned,
+    /// Lazy: target-only without a full pass.
+    PassSkippedAfterLazy,
+    /// A read in target-first takes the source when the target has failed.
+    SourceOnTargetsError,
+    /// A read in target-first returns what only the source has, without copying it.
+    FallbackWithoutCopy,
+    /// The hold is left before everybody has quiesced.
+    HoldLeftEarly,
+    /// Reads in mirrored are not confirmed.
+    NotConfirmed,
+    /// Writes to both stores begin with the target.
+    TargetFirstSourceSecond,
+    /// The scenario's steps need not be between neighbours.
+    Jumps,
+}

@@ -1,0 +1,244 @@
+//! Every rule left out once. Each is missed in a scenario that holds with the rule.
+
+use cutover_client::routing::{
+    Level::Linearizable,
+    Rung::{Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly},
+};
+
+use crate::{
+    check::{loses, missed},
+    mutation::Mutation,
+    scenario::{BOTH, NONE, NOTHING, OLD, OLDER, PLAIN, PUT, Scenario},
+    state::{Budget, Stores},
+};
+
+const ONE_PUT: Budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
+
+/// From source-only to target-first, a write on the way and a read at the end.
+const UP: Scenario = Scenario { steps: &[Mirrored, TargetFirst], budget: ONE_PUT, ..PLAIN };
+/// From target-only to mirrored.
+const BACK: Scenario =
+    Scenario { rung: TargetOnly, stores: BOTH, steps: &[TargetFirst, Mirrored], budget: ONE_PUT, ..PLAIN };
+/// At target-first, and nowhere else.
+const AT_TARGET_FIRST: Scenario = Scenario { rung: TargetFirst, stores: BOTH, ..PLAIN };
+/// From dual to target-first without a pass.
+const LAZY: Scenario = Scenario {
+    rung: Dual,
+    lazy: true,
+    steps: &[Mirrored, Mirrored, TargetFirst],
+    budget: Budget { reads: 1, puts: 2, passes: 1, failures: 1, ..NONE },
+    ..PLAIN
+};
+
+#[test]
+fn no_barrier() {
+    missed(Mutation::NoBarrier, UP);
+}
+
+#[test]
+fn receipt_is_enough_going_up() {
+    missed(Mutation::ReceiptGoingUp, UP);
+}
+
+#[test]
+fn receipt_is_enough_from_target_only() {
+    missed(Mutation::ReceiptFromTargetOnly, BACK);
+}
+
+#[test]
+fn full_pass_begun_before_mirrored_had_settled() {
+    missed(Mutation::PassBegunEarly, Scenario { early_passes: true, ..UP });
+}
+
+#[test]
+fn full_pass_skipped() {
+    missed(Mutation::PassSkipped, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
+}
+
+#[test]
+fn full_pass_inserts_if_absent() {
+    missed(Mutation::PassInsertsIfAbsent, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
+}
+
+#[test]
+fn unconditional_mirror() {
+    let budget = Budget { reads: 1, puts: 2, ..NONE };
+    missed(Mutation::UnconditionalMirror, Scenario { budget, ..AT_TARGET_FIRST });
+}
+
+#[test]
+fn unconditional_copy_of_a_miss() {
+    let budget = Budget { reads: 2, puts: 1, ..NONE };
+    let stores = Stores { source: OLD, target: NOTHING };
+    missed(Mutation::UnconditionalCopy, Scenario { budget, stores, ..AT_TARGET_FIRST });
+}
+
+#[test]
+fn unconditional_copy_of_a_pass() {
+    missed(Mutation::UnconditionalCopy, UP);
+}
+
+#[test]
+fn no_tombstones() {
+    let budget = Budget { reads: 2, deletes: 1, ..NONE };
+    let stores = Stores { source: OLD, target: NOTHING };
+    missed(Mutation::NoTombstones, Scenario { budget, stores, ..AT_TARGET_FIRST });
+}
+
+#[test]
+fn tombstones_purged_at_target_only() {
+    let budget = Budget { reads: 1, deletes: 1, passes: 1, ..NONE };
+    missed(Mutation::PurgedTombstones, Scenario { budget, ..BACK });
+}
+
+#[test]
+fn tombstones_purged_and_fallback_on() {
+    let budget = Budget { reads: 1, deletes: 1, ..NONE };
+    missed(Mutation::PurgedTombstonesWithFallback, Scenario { budget, steps: &[TargetFirst], ..BACK });
+}
+
+#[test]
+fn stamped_again_when_stale_at_the_target_in_target_first() {
+    let budget = Budget { reads: 3, puts: 2, ..NONE };
+    let stores = Stores { source: NOTHING, target: NOTHING };
+    let scenario = Scenario { level: Linearizable, clients: 3, budget, stores, ..AT_TARGET_FIRST };
+    missed(Mutation::Restamped, scenario);
+}
+
+#[test]
+fn stamped_again_when_stale_at_the_target_in_mirrored() {
+    let budget = Budget { reads: 3, puts: 2, ..NONE };
+    missed(
+        Mutation::Restamped,
+        Scenario { level: Linearizable, clients: 3, rung: Mirrored, budget, ..PLAIN },
+    );
+}
+
+#[test]
+fn target_not_observed_beside_target_only() {
+    let budget = Budget { puts: 2, passes: 1, ..NONE };
+    missed(Mutation::TargetNotObserved, Scenario { budget, steps: &[TargetOnly], ..AT_TARGET_FIRST });
+}
+
+#[test]
+fn reverse_pass_skipped() {
+    missed(Mutation::ReverseSkipped, BACK);
+}
+
+#[test]
+fn reverse_pass_begun_early() {
+    missed(Mutation::ReverseEarly, BACK);
+}
+
+#[test]
+fn evicting_a_live_instance() {
+    missed(Mutation::EvictsTheLiving, UP);
+}
+
+#[test]
+fn no_second_barrier_before_the_sweep() {
+    missed(Mutation::NoSecondBarrier, Scenario { clients: 3, steps: &[Mirrored, TargetFirst], ..LAZY });
+}
+
+#[test]
+fn residual_time_not_waited_before_the_sweep() {
+    missed(Mutation::NoResidualWait, Scenario { budget: Budget { late: 1, ..LAZY.budget }, ..LAZY });
+}
+
+#[test]
+fn residual_time_waited_before_the_second_barrier_only() {
+    missed(Mutation::ResidualWaitTooEarly, Scenario { budget: Budget { late: 1, ..LAZY.budget }, ..LAZY });
+}
+
+#[test]
+fn copies_not_drained_before_the_sweep() {
+    let budget = Budget { reads: 1, puts: 1, passes: 2, failures: 1, ..NONE };
+    missed(Mutation::CopiesNotDrained, Scenario { budget, early_passes: true, ..LAZY });
+}
+
+#[test]
+fn sweep_in_place_of_the_full_pass_without_its_conditions() {
+    missed(Mutation::SweepUnconditioned, Scenario { steps: &[Mirrored, TargetFirst], ..LAZY });
+}
+
+#[test]
+fn full_pass_skipped_from_lazy_to_target_only() {
+    let budget = Budget { reads: 1, ..NONE };
+    let stores = Stores { source: OLD, target: NOTHING };
+    let scenario = Scenario { budget, stores, steps: &[TargetOnly], ..AT_TARGET_FIRST };
+    missed(Mutation::PassSkippedAfterLazy, scenario);
+}
+
+#[test]
+fn reading_the_source_when_the_target_fails() {
+    let budget = Budget { reads: 2, puts: 1, failures: 1, ..NONE };
+    let scenario = Scenario { level: Linearizable, clients: 3, budget, ..AT_TARGET_FIRST };
+    missed(Mutation::SourceOnTargetsError, scenario);
+}
+
+#[test]
+fn reading_the_source_when_the_target_fails_beside_target_only() {
+    let budget = Budget { failures: 1, ..ONE_PUT };
+    missed(Mutation::SourceOnTargetsError, Scenario { budget, steps: &[TargetOnly], ..AT_TARGET_FIRST });
+}
+
+#[test]
+fn fallback_that_returns_the_source_without_copying() {
+    let budget = Budget { reads: 2, puts: 2, ..NONE };
+    let stores = Stores { source: NOTHING, target: NOTHING };
+    let scenario = Scenario { level: Linearizable, clients: 3, budget, stores, ..AT_TARGET_FIRST };
+    missed(Mutation::FallbackWithoutCopy, scenario);
+}
+
+#[test]
+fn hold_left_early() {
+    let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
+    let scenario = Scenario { level: Linearizable, budget, steps: &[Hold, Dual], ..AT_TARGET_FIRST };
+    missed(Mutation::HoldLeftEarly, scenario);
+}
+
+#[test]
+fn reads_in_mirrored_not_confirmed_beside_target_first() {
+    let scenario = Scenario {
+        level: Linearizable,
+        clients: 3,
+        rung: Mirrored,
+        stores: BOTH,
+        steps: &[TargetFirst],
+        budget: Budget { reads: 2, ..ONE_PUT },
+        ..PLAIN
+    };
+    missed(Mutation::NotConfirmed, scenario);
+}
+
+#[test]
+fn target_first_and_source_second() {
+    let budget = Budget { reads: 2, puts: 1, crashes: 1, ..NONE };
+    let scenario = Scenario { level: Linearizable, budget, steps: &[Mirrored], ..AT_TARGET_FIRST };
+    missed(Mutation::TargetFirstSourceSecond, scenario);
+}
+
+#[test]
+fn jumps_over_a_rung() {
+    let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
+    let jumps: &[(_, &'static [_])] = &[
+        (SourceOnly, &[TargetFirst]),
+        (TargetFirst, &[SourceOnly]),
+        (Dual, &[TargetFirst]),
+        (TargetFirst, &[Dual]),
+        (Mirrored, &[TargetOnly]),
+        (TargetOnly, &[Mirrored]),
+        (SourceOnly, &[TargetOnly]),
+        (TargetOnly, &[SourceOnly]),
+    ];
+    for (rung, steps) in jumps {
+        loses(Mutation::Jumps, Scenario { rung: *rung, steps, stores: BOTH, budget, ..PLAIN });
+    }
+}
+
+#[test]
+fn emergency_in_one_revision() {
+    let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
+    let scenario = Scenario { level: Linearizable, budget, steps: &[Dual], ..AT_TARGET_FIRST };
+    loses(Mutation::Jumps, scenario);
+}

@@ -1,0 +1,344 @@
+//! Clients: reads and writes run by the very rules of the SDK, a store call at a time.
+
+use cutover_client::{
+    migrator::rules::{
+        Answer, Condition, Outcome, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+    },
+    report::StoreRole::{self, Source, Target},
+    routing::{Level, Rung, coexist},
+    store::{Put, Version},
+};
+
+use crate::{
+    coverage::Branch,
+    history::Effect,
+    mutation::Mutation,
+    protocol::Protocol,
+    state::{DELETED, Doing, Ladder, Late, Promise, Record, State, When, Work, Writing},
+    stores::Fate,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Read,
+    Put,
+    Delete,
+    Mutate,
+}
+
+type ReadStep = Step<Read, ReadCall, ReadEnd>;
+type WriteStep = Step<Write, WriteCall, WriteEnd>;
+
+impl Protocol {
+    /// An idle client begins an operation under the revision that it has heard of.
+    pub(crate) fn begin(&self, state: &State, client: usize, kind: Kind) -> Option<State> {
+        let mut after = state.clone();
+        let heard = after.clients[client].heard;
+        let revision = after.ladder.revision(heard);
+        let work = match kind {
+            Kind::Read => {
+                let confirmed = !self.has(Mutation::NotConfirmed);
+                let level = if confirmed { self.scenario.level } else { Level::Acknowledged };
+                let Step::Call(state, call) = Read::begin(revision.rung, revision.no_fallback, level)? else {
+                    return None;
+                };
+                Work::Read { state, call }
+            }
+            Kind::Put | Kind::Delete | Kind::Mutate => {
+                let compare = kind == Kind::Mutate;
+                // Told apart only where the order of all operations is looked at.
+                let number = if self.linearizable() { after.free_number() } else { 0 };
+                let content = if kind == Kind::Delete { DELETED } else { number.max(1) };
+                let record = Record { version: Version::ZERO, content };
+                let write = Writing { number, record, compare, base: None, sent: false };
+                let step = Write::begin(revision.rung, revision.no_fallback, compare)?;
+                let Step::Call(state, call) = self.unobserved(step, revision.rung, compare) else {
+                    return None;
+                };
+                Work::Write { state, call, write }
+            }
+        };
+        let (acknowledged, read) = (after.history.acknowledged, after.history.read);
+        let doing = Doing { begun: heard, work, source: None, target: None, acknowledged, read };
+        after.clients[client].doing = Some(doing);
+        Some(after)
+    }
+
+    /// The client's operation makes its next call. `stamp`: of the put that stamps, if it is one.
+    pub(crate) fn call(&self, state: &State, client: usize, stamp: Version, fate: Fate) -> Option<State> {
+        let mut after = state.clone();
+        if !fate.pay(&mut after) {
+            return None;
+        }
+        let mut doing = after.clients[client].doing.take()?;
+        let rung = after.ladder.revision(doing.begun).rung;
+        match doing.work.clone() {
+            Work::Read { state: read, call } => {
+                let answer = match call {
+                    ReadCall::Get(store) => get(&after, &mut doing, store, fate),
+                    ReadCall::Copy => {
+                        let record = doing.source.expect("the rules copy only what was read");
+                        let drained = state.ladder.is_drained(doing.begun);
+                        let when = self.copied_when();
+                        let put = Late { store: Target, record, when, target_only: false, drained };
+                        self.put(&mut after, put, fate)
+                    }
+                };
+                self.note_read_answer(rung, call, answer);
+                let step = self.read_step(read, rung, call, answer);
+                match step {
+                    Step::Call(state, call) => {
+                        doing.work = Work::Read { state, call };
+                        after.clients[client].doing = Some(doing);
+                    }
+                    Step::End(end) => self.end_read(&mut after, client, doing, end),
+                }
+            }
+            Work::Write { state: write, call, write: mut writing } => {
+                let answer = match call {
+                    WriteCall::Get(store) => get(&after, &mut doing, store, fate),
+                    WriteCall::Put { .. } | WriteCall::Mirror => {
+                        let put = self.write_put(&after.ladder, &mut writing, &doing, call, stamp);
+                        let answer = self.put(&mut after, put, fate);
+                        writing.sent |= !matches!(answer, Answer::Put(Put::Stale(_)) | Answer::NotApplied);
+                        answer
+                    }
+                };
+                let step = self.write_step(write, &writing, rung, call, answer);
+                match step {
+                    Step::Call(state, call) => {
+                        if !writing.compare {
+                            // Only the rules need to know what it has observed.
+                            (doing.source, doing.target) = (None, None);
+                        }
+                        doing.work = Work::Write { state, call, write: writing };
+                        after.clients[client].doing = Some(doing);
+                    }
+                    Step::End(end) => self.end_write(&mut after, client, &doing, &writing, end),
+                }
+            }
+        }
+        Some(after)
+    }
+
+    /// The client dies; what it is just putting may still land.
+    pub(crate) fn crash(&self, state: &State, client: usize, late: Option<Version>) -> Option<State> {
+        let mut after = state.clone();
+        after.budget.crashes = after.budget.crashes.checked_sub(1)?;
+        let doing = after.clients[client].doing.take()?;
+        self.coverage.note(Branch::Crashed);
+        if let Work::Write { call, write, .. } = &doing.work {
+            let mut write = write.clone();
+            if let Some(stamp) = late {
+                after.budget.late = after.budget.late.checked_sub(1)?;
+                let put = self.write_put(&after.ladder, &mut write, &doing, *call, stamp);
+                after.late.push(put);
+                write.sent = true;
+            }
+            self.unanswered(&mut after, &write);
+        } else {
+            after.history.unread(client);
+        }
+        after.clients.remove(client);
+        // The others move up one place.
+        for order in &mut after.history.orders {
+            order.reads[client..].rotate_left(1);
+        }
+        Some(after)
+    }
+
+    fn read_step(&self, read: Read, rung: Rung, call: ReadCall, answer: Answer) -> ReadStep {
+        let failed = matches!(answer, Answer::NotApplied | Answer::Indeterminate);
+        let target_failed = failed && call == ReadCall::Get(Target) && rung == Rung::TargetFirst;
+        if target_failed && self.has(Mutation::SourceOnTargetsError) {
+            return Read::begin(Rung::SourceOnly, false, Level::Acknowledged).expect("it is no hold");
+        }
+        match read.step(answer) {
+            Step::Call(read, ReadCall::Copy)
+                if rung == Rung::TargetFirst && self.has(Mutation::FallbackWithoutCopy) =>
+            {
+                read.step(Answer::Put(Put::Applied))
+            }
+            step => step,
+        }
+    }
+
+    fn write_step(
+        &self,
+        write: Write,
+        writing: &Writing,
+        rung: Rung,
+        call: WriteCall,
+        answer: Answer,
+    ) -> WriteStep {
+        if let (WriteCall::Mirror, Answer::Put(Put::Stale(_))) = (call, answer) {
+            self.coverage.note(Branch::StaleAtTarget);
+            if self.has(Mutation::Restamped) {
+                return Write::begin(rung, false, writing.compare).expect("it is no hold");
+            }
+        }
+        if let (WriteCall::Put { .. }, Answer::Put(Put::Stale(_))) = (call, answer) {
+            self.coverage.note(Branch::StaleAtFirst);
+        }
+        self.unobserved(write.step(answer), rung, writing.compare)
+    }
+
+    /// With the mutation: as if the target had been observed, and nothing been there.
+    fn unobserved(&self, step: WriteStep, rung: Rung, compare: bool) -> WriteStep {
+        match step {
+            Step::Call(write, WriteCall::Get(Target))
+                if rung == Rung::TargetFirst && !compare && self.has(Mutation::TargetNotObserved) =>
+            {
+                write.step(Answer::Got(None))
+            }
+            step => step,
+        }
+    }
+
+    /// What a write's put is, with its stamp.
+    fn write_put(
+        &self,
+        ladder: &Ladder,
+        writing: &mut Writing,
+        doing: &Doing,
+        call: WriteCall,
+        stamp: Version,
+    ) -> Late {
+        let rung = ladder.revision(doing.begun).rung;
+        let target_only = rung == Rung::TargetOnly;
+        let both = rung != Rung::SourceOnly && !target_only;
+        let swapped = both && self.has(Mutation::TargetFirstSourceSecond);
+        let (store, when) = match call {
+            WriteCall::Put { store, condition, .. } => {
+                writing.record.version = stamp;
+                if let Condition::Unchanged { base, .. } = condition {
+                    let base = match base {
+                        Some(Source) => doing.source,
+                        Some(Target) => doing.target,
+                        None => None,
+                    };
+                    writing.base = Some(base.map_or(DELETED, |record| record.content));
+                }
+                (store, When::Rules(condition))
+            }
+            WriteCall::Mirror if self.has(Mutation::UnconditionalMirror) => (Target, When::Always),
+            WriteCall::Mirror | WriteCall::Get(_) => (Target, When::Rules(Condition::Newer)),
+        };
+        let store = if swapped { Self::other(store) } else { store };
+        let drained = ladder.is_drained(doing.begun);
+        Late { store, record: writing.record, when, target_only, drained }
+    }
+
+    fn end_read(&self, after: &mut State, client: usize, doing: Doing, end: ReadEnd) {
+        let ladder = &after.ladder;
+        let (begun, now) =
+            (ladder.revision(doing.begun).rung, ladder.revision(after.clients[client].heard).rung);
+        self.note_read(begun, end);
+        let ReadEnd::Return(from, _) = end else {
+            return after.history.unread(client);
+        };
+        if !coexist(begun, now) {
+            self.coverage.note(Branch::ReadOvertaken);
+            return after.history.unread(client);
+        }
+        let record = match from {
+            Some(Source) => doing.source,
+            Some(Target) => doing.target,
+            None => None,
+        };
+        let lost = match (doing.acknowledged, record) {
+            (Some(acknowledged), Some(record)) => record.version < acknowledged.version,
+            // Without a tombstone one can't tell which delete it was.
+            (Some(acknowledged), None) => after.history.deleted < Some(acknowledged.version),
+            (None, _) => false,
+        };
+        if lost {
+            let dead = doing.acknowledged.is_some_and(|acknowledged| acknowledged.tombstone);
+            after.broken = Some(if dead { Promise::DeletedStays } else { Promise::AcknowledgedStays });
+        }
+        if !self.linearizable() {
+            return;
+        }
+        let version = record.map_or(Version::ZERO, |record| record.version);
+        if version < doing.read {
+            after.broken.get_or_insert(Promise::ReadsOnward);
+        }
+        after.history.read = after.history.read.max(version);
+        after.clients[client].doing = Some(doing);
+        let content = record.map_or(DELETED, |record| record.content);
+        after.history.returned(&after.clients, client, content);
+        after.clients[client].doing = None;
+        if after.history.orders.is_empty() {
+            after.broken.get_or_insert(Promise::Linearizable);
+        }
+    }
+
+    fn end_write(&self, after: &mut State, client: usize, doing: &Doing, writing: &Writing, end: WriteEnd) {
+        let ladder = &after.ladder;
+        let (begun, now) =
+            (ladder.revision(doing.begun).rung, ladder.revision(after.clients[client].heard).rung);
+        let overtaken = !coexist(begun, now);
+        let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
+        self.coverage.note(match (overtaken, outcome, end.pair) {
+            (true, _, _) => Branch::WriteOvertaken,
+            (_, Outcome::Acknowledged, None) => Branch::Acknowledged,
+            (_, Outcome::Acknowledged, Some(Pair::OnlyTargetFailed)) => Branch::AcknowledgedWithoutTarget,
+            (_, Outcome::Acknowledged, _) => Branch::AcknowledgedByBoth,
+            (_, Outcome::Indeterminate, _) => Branch::Indeterminate,
+            (_, Outcome::NotApplied, _) => Branch::NotApplied,
+        });
+        match outcome {
+            Outcome::Acknowledged => {
+                let version = writing.record.version;
+                if doing.acknowledged.is_some_and(|acknowledged| version <= acknowledged.version) {
+                    after.broken = Some(Promise::InRealTime);
+                }
+                let highest = after.history.acknowledged.map_or(Version::ZERO, |seen| seen.version);
+                if version > highest {
+                    let tombstone = writing.record.content == DELETED;
+                    after.history.acknowledged = Some(Seen { version, tombstone });
+                }
+                if self.linearizable() {
+                    after.history.acknowledge(&after.clients, writing.effect());
+                    if after.history.orders.is_empty() {
+                        after.broken.get_or_insert(Promise::Linearizable);
+                    }
+                }
+            }
+            Outcome::NotApplied => {
+                let never = Writing { sent: false, ..writing.clone() };
+                self.unanswered(after, &never);
+            }
+            Outcome::Indeterminate => self.unanswered(after, writing),
+        }
+    }
+
+    /// It may take effect later, or, never sent, it never will.
+    fn unanswered(&self, after: &mut State, writing: &Writing) {
+        if !self.linearizable() {
+        } else if writing.sent {
+            after.history.undecided.push(writing.effect());
+        } else {
+            after.history.never(writing.number);
+        }
+    }
+}
+
+impl Writing {
+    pub(crate) fn effect(&self) -> Effect {
+        Effect { number: self.number, content: self.record.content, base: self.base }
+    }
+}
+
+fn get(state: &State, doing: &mut Doing, store: StoreRole, fate: Fate) -> Answer {
+    if fate != Fate::Answered {
+        return Answer::NotApplied;
+    }
+    let mut stores = state.stores;
+    let held = *stores.held(store);
+    *(match store {
+        Source => &mut doing.source,
+        Target => &mut doing.target,
+    }) = held;
+    Answer::Got(held.map(Record::seen))
+}

@@ -1,0 +1,45 @@
+//! What must hold in every state, and what must be come by in some.
+
+use stateright::Property;
+
+use crate::{
+    protocol::Protocol,
+    state::{Held, Promise, State},
+};
+
+pub(crate) const COVERED: &str = "every branch that is expected is taken";
+
+/// Under a mutation only promises count: that the source is never behind the target is a means.
+pub(crate) fn of(model: &Protocol) -> Vec<Property<Protocol>> {
+    let mut all = vec![
+        Property::always("an acknowledged write is never lost", |_, state: &State| {
+            state.broken != Some(Promise::AcknowledgedStays)
+        }),
+        Property::always("a deleted record does not come back", |_, state: &State| {
+            state.broken != Some(Promise::DeletedStays)
+        }),
+        Property::always("acknowledged writes are in real-time order", |_, state: &State| {
+            state.broken != Some(Promise::InRealTime)
+        }),
+    ];
+    if model.linearizable() {
+        all.extend([
+            Property::always("reads never go back in time", |_, state: &State| {
+                state.broken != Some(Promise::ReadsOnward)
+            }),
+            Property::always("one order explains all answers", |_, state: &State| {
+                state.broken != Some(Promise::Linearizable)
+            }),
+        ]);
+    }
+    if model.mutation.is_none() {
+        all.extend([
+            Property::always("the source is never behind the target", |_, state: &State| {
+                let version = |held: Held| held.map(|record| record.version);
+                state.ladder.floor || version(state.stores.source) >= version(state.stores.target)
+            }),
+            Property::sometimes(COVERED, |model: &Protocol, _: &State| model.coverage.is_complete_now()),
+        ]);
+    }
+    all
+}

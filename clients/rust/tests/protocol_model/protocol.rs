@@ -1,0 +1,234 @@
+//! The model as `stateright` sees it: states, actions, promises. One action is one store call, or
+//! one thing that the controller, a worker or fate does.
+
+use cutover_client::{
+    migrator::rules::{Condition, ReadCall, WriteCall},
+    report::StoreRole,
+    routing::{Level, Rung},
+    store::Version,
+};
+use stateright::{Model, Property};
+
+use crate::{
+    canonical::APART,
+    coverage::Coverage,
+    history::{History, Order},
+    mutation::Mutation,
+    operations::Kind,
+    properties,
+    scenario::Scenario,
+    state::{Client, DELETED, Ladder, Pass, Record, Revision, State, Work},
+    stores::Fate,
+};
+
+pub(crate) struct Protocol {
+    pub(crate) scenario: Scenario,
+    pub(crate) mutation: Option<Mutation>,
+    pub(crate) coverage: Coverage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Begin(usize, Kind),
+    /// A client's next store call. The version is the stamp of the put that stamps.
+    Call(usize, Version, Fate),
+    Hear(usize),
+    /// With the stamp of a put that may still land.
+    Crash(usize, Option<Version>),
+    Evict(usize),
+    Step,
+    BeginPass(Pass),
+    GoOn(usize, Fate),
+    Land(usize),
+    /// A put that had not landed never will: the stores' residual time is over.
+    Expire(usize),
+    Purge,
+}
+
+impl Protocol {
+    pub(crate) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    pub(crate) fn linearizable(&self) -> bool {
+        self.scenario.level == Level::Linearizable
+    }
+
+    fn client_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
+        if client.heard < state.ladder.newest() && !client.evicted {
+            actions.push(Action::Hear(at));
+        }
+        if self.has(Mutation::EvictsTheLiving) && state.clients.iter().all(|client| !client.evicted) {
+            actions.push(Action::Evict(at));
+        }
+        let Some(doing) = &client.doing else {
+            let budget = &state.budget;
+            let may = [
+                (budget.reads, Kind::Read),
+                (budget.puts, Kind::Put),
+                (budget.deletes, Kind::Delete),
+                (budget.mutates, Kind::Mutate),
+            ];
+            if state.ladder.revision(client.heard).rung != Rung::Hold {
+                let left = may.into_iter().filter(|(left, _)| *left > 0);
+                actions.extend(left.map(|(_, kind)| Action::Begin(at, kind)));
+            }
+            return;
+        };
+        let (puts, above) = match &doing.work {
+            Work::Read { call, .. } => (*call == ReadCall::Copy, None),
+            Work::Write { call: WriteCall::Get(_), .. } => (false, None),
+            Work::Write { call: WriteCall::Mirror, .. } => (true, None),
+            Work::Write { call: WriteCall::Put { above, store, condition }, .. } => {
+                (true, Some((*above, *store, *condition)))
+            }
+        };
+        for stamp in self.stamps(state, above) {
+            actions.push(Action::Call(at, stamp, Fate::Answered));
+            if puts && state.budget.lost > 0 {
+                actions.push(Action::Call(at, stamp, Fate::AnswerLost));
+            }
+            if puts && state.budget.late > 0 {
+                actions.push(Action::Call(at, stamp, Fate::Late));
+            }
+            if puts && state.budget.late > 0 && state.budget.crashes > 0 {
+                actions.push(Action::Crash(at, Some(stamp)));
+            }
+        }
+        if state.budget.failures > 0 {
+            actions.push(Action::Call(at, Version::ZERO, Fate::Fails));
+        }
+        if state.budget.crashes > 0 {
+            actions.push(Action::Crash(at, None));
+        }
+    }
+
+    /// Every place for a new version among those that anybody still knows of; clocks are not to be
+    /// trusted. Below what the store holds all places are one: the put is stale.
+    fn stamps(&self, state: &State, put: Option<(Version, StoreRole, Condition)>) -> Vec<Version> {
+        let Some((above, store, condition)) = put else { return vec![Version::ZERO] };
+        let mut stores = state.stores;
+        let held = stores.held(store).map_or(0, |record| record.version.0);
+        let lowest = if condition == Condition::Newer && held > above.0 { held - APART } else { above.0 };
+        let lowest = lowest.max(above.0);
+        (lowest..=state.highest).step_by(APART as usize).map(|below| Version(below + 1)).collect()
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let Scenario { rung, stores, budget, clients, .. } = self.scenario;
+        let revision = Revision { rung, no_fallback: false };
+        let client = Client { heard: 0, evicted: false, doing: None };
+        let orders = if self.linearizable() {
+            vec![Order::of(stores.newest().map_or(DELETED, |record| record.content))]
+        } else {
+            Vec::new()
+        };
+        let ladder = Ladder {
+            taken: 0,
+            window: vec![revision],
+            was: rung,
+            mirrored_since: (rung >= Rung::Mirrored).then_some(0),
+            target_first_since: (rung >= Rung::TargetFirst).then_some(0),
+            drained: false,
+            floor: rung == Rung::TargetOnly,
+            full_since_mirrored: rung >= Rung::TargetFirst,
+            full_since_target_first: rung == Rung::TargetOnly,
+            swept: false,
+        };
+        let newest = stores.newest();
+        let acknowledged = newest.map(Record::seen);
+        let deleted = acknowledged.filter(|seen| seen.tombstone).map(|seen| seen.version);
+        let history = History { acknowledged, deleted, orders, ..History::default() };
+        let state = State {
+            stores,
+            clients: vec![client; clients],
+            jobs: Vec::new(),
+            late: Vec::new(),
+            ladder,
+            budget,
+            history,
+            broken: None,
+            highest: 0,
+        };
+        vec![state.canonical()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.broken.is_some() {
+            return;
+        }
+        for (at, client) in state.clients.iter().enumerate() {
+            self.client_actions(state, at, client, actions);
+        }
+        actions.push(Action::Step);
+        for at in 0..state.late.len() {
+            actions.extend([Action::Land(at), Action::Expire(at)]);
+        }
+        for at in 0..state.jobs.len() {
+            actions.push(Action::GoOn(at, Fate::Answered));
+            if state.budget.late > 0 {
+                actions.push(Action::GoOn(at, Fate::Late));
+            }
+        }
+        if state.budget.passes > 0 {
+            actions.extend([Pass::Full, Pass::Sweep, Pass::Reverse].map(Action::BeginPass));
+        }
+        if self.has(Mutation::PurgedTombstones) || self.has(Mutation::PurgedTombstonesWithFallback) {
+            actions.push(Action::Purge);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let after = match action {
+            Action::Begin(client, kind) => {
+                let mut after = self.begin(state, client, kind)?;
+                let left = match kind {
+                    Kind::Read => &mut after.budget.reads,
+                    Kind::Put => &mut after.budget.puts,
+                    Kind::Delete => &mut after.budget.deletes,
+                    Kind::Mutate => &mut after.budget.mutates,
+                };
+                *left -= 1;
+                after
+            }
+            Action::Call(client, stamp, fate) => self.call(state, client, stamp, fate)?,
+            Action::Hear(client) => {
+                let mut after = state.clone();
+                after.clients[client].heard += 1;
+                after
+            }
+            Action::Crash(client, late) => self.crash(state, client, late)?,
+            Action::Evict(client) => {
+                let mut after = state.clone();
+                after.clients[client].evicted = true;
+                after
+            }
+            Action::Step => self.step(state)?,
+            Action::BeginPass(pass) => self.begin_pass(state, pass)?,
+            Action::GoOn(job, fate) => self.go_on(state, job, fate)?,
+            Action::Land(late) => self.land_late(state, late),
+            Action::Expire(late) => {
+                let mut after = state.clone();
+                after.late.remove(late);
+                after
+            }
+            Action::Purge => {
+                let settled =
+                    state.ladder.rung() == Rung::TargetOnly && state.quiesced(state.ladder.newest());
+                let mut after = state.clone();
+                after.stores.target.take_if(|record| settled && record.seen().tombstone)?;
+                after
+            }
+        };
+        Some(after.canonical())
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::of(self)
+    }
+}

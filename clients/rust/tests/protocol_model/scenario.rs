@@ -1,0 +1,70 @@
+//! Where a check starts, which steps the controller takes, and what may happen meanwhile.
+
+use cutover_client::{
+    routing::{
+        Level::{self, Acknowledged},
+        Rung::{self, SourceOnly},
+    },
+    store::Version,
+};
+
+use crate::{
+    coverage::Branch,
+    state::{Budget, DELETED, Held, Record, Stores},
+};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) level: Level,
+    pub(crate) clients: usize,
+    pub(crate) rung: Rung,
+    pub(crate) stores: Stores,
+    /// The controller takes them one by one, each at any time at which it may.
+    pub(crate) steps: &'static [Rung],
+    /// Without a backfill: a second barrier in mirrored and a sweep are enough for target-first.
+    pub(crate) lazy: bool,
+    /// Passes may begin when they are no evidence for anything.
+    pub(crate) early_passes: bool,
+    pub(crate) budget: Budget,
+    pub(crate) expected: &'static [Branch],
+}
+
+pub(crate) const NOTHING: Held = None;
+/// There before the migration: no version.
+pub(crate) const OLD: Held = Some(Record { version: Version(0), content: 1 });
+pub(crate) const PUT: Held = Some(Record { version: Version(2), content: 1 });
+pub(crate) const OLDER: Held = Some(Record { version: Version(1), content: 2 });
+pub(crate) const DEAD: Held = Some(Record { version: Version(2), content: DELETED });
+
+pub(crate) const NONE: Budget = Budget {
+    reads: 0,
+    puts: 0,
+    deletes: 0,
+    mutates: 0,
+    passes: 0,
+    failures: 0,
+    lost: 0,
+    late: 0,
+    crashes: 0,
+};
+
+impl Scenario {
+    pub(crate) fn name(&self) -> String {
+        let steps = self.steps.iter().map(|rung| format!(" > {rung}"));
+        format!("{} {}{}", self.level, self.rung, steps.collect::<String>())
+    }
+}
+
+/// Two clients, one record that was there before, level acknowledged.
+pub(crate) const PLAIN: Scenario = Scenario {
+    level: Acknowledged,
+    clients: 2,
+    rung: SourceOnly,
+    stores: Stores { source: OLD, target: NOTHING },
+    steps: &[],
+    lazy: false,
+    early_passes: false,
+    budget: NONE,
+    expected: &[],
+};
+pub(crate) const BOTH: Stores = Stores { source: PUT, target: PUT };

@@ -1,0 +1,244 @@
+//! What the model remembers: one record in two stores, and everybody who may still touch it.
+
+use cutover_client::{
+    migrator::rules::{Condition, Read, ReadCall, Seen, Write, WriteCall},
+    report::StoreRole::{self, Source},
+    routing::Rung,
+    store::Version,
+};
+
+use crate::history::History;
+
+/// What a store holds. Versions are ranks; contents are told apart by who wrote them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Record {
+    pub(crate) version: Version,
+    /// [`DELETED`], or the number of the write that made it.
+    pub(crate) content: u8,
+}
+
+/// The content of a tombstone.
+pub(crate) const DELETED: u8 = 0;
+
+pub(crate) type Held = Option<Record>;
+
+/// Both stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Stores {
+    pub(crate) source: Held,
+    pub(crate) target: Held,
+}
+
+/// On which condition a put is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum When {
+    Rules(Condition),
+    /// Only mutations ask for these two.
+    Always,
+    Absent,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    pub(crate) stores: Stores,
+    /// Who is alive.
+    pub(crate) clients: Vec<Client>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) late: Vec<Late>,
+    pub(crate) ladder: Ladder,
+    pub(crate) budget: Budget,
+    pub(crate) history: History,
+    pub(crate) broken: Option<Promise>,
+    /// The highest version that anybody knows of.
+    pub(crate) highest: u64,
+}
+
+/// An instance of the SDK. One that has died is taken out, and evicted at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Client {
+    /// The revision that it routes by: an index of [`Ladder::window`].
+    pub(crate) heard: u8,
+    /// The controller does not wait for it, although it lives.
+    pub(crate) evicted: bool,
+    pub(crate) doing: Option<Doing>,
+}
+
+/// An operation under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Doing {
+    /// The revision of its decision.
+    pub(crate) begun: u8,
+    pub(crate) work: Work,
+    /// What it got last.
+    pub(crate) source: Held,
+    pub(crate) target: Held,
+    /// The highest version that was acknowledged when it began.
+    pub(crate) acknowledged: Option<Seen>,
+    /// The highest version that was read when it began.
+    pub(crate) read: Version,
+}
+
+/// The rules' own state is the program counter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Work {
+    Read { state: Read, call: ReadCall },
+    Write { state: Write, call: WriteCall, write: Writing },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Writing {
+    /// Among all writes that are not forgotten.
+    pub(crate) number: u8,
+    pub(crate) record: Record,
+    pub(crate) compare: bool,
+    /// The content that a mutation was made of, once it is put.
+    pub(crate) base: Option<u8>,
+    /// It may be in a store.
+    pub(crate) sent: bool,
+}
+
+/// A worker with one record in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Job {
+    pub(crate) pass: Pass,
+    /// The revision under which the record was read.
+    pub(crate) begun: u8,
+    pub(crate) record: Record,
+    /// A sweep has read the target only, so far.
+    pub(crate) half: bool,
+    /// The gates that it satisfies when it ends.
+    pub(crate) for_target_first: bool,
+    pub(crate) for_target_only: bool,
+    pub(crate) for_mirrored: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Pass {
+    /// Source to target.
+    Full,
+    /// What the target has, from the source.
+    Sweep,
+    /// Target to source.
+    Reverse,
+}
+
+/// A put whose caller has given up, and which may still land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Late {
+    pub(crate) store: StoreRole,
+    pub(crate) record: Record,
+    pub(crate) when: When,
+    /// Of an operation of target-only.
+    pub(crate) target_only: bool,
+    /// Of an operation or a copy that was begun after the second barrier in mirrored.
+    pub(crate) drained: bool,
+}
+
+/// The controller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ladder {
+    /// Steps of the scenario that were taken.
+    pub(crate) taken: u8,
+    /// Revisions that somebody may still route by; the last is the newest.
+    pub(crate) window: Vec<Revision>,
+    /// The rung that the last step left.
+    pub(crate) was: Rung,
+    /// The revision since which it is at mirrored or above without a break.
+    pub(crate) mirrored_since: Option<u8>,
+    /// The same for target-first.
+    pub(crate) target_first_since: Option<u8>,
+    /// It is in mirrored by a second step there: once that has settled, all that was begun before
+    /// the first had settled has ended.
+    pub(crate) drained: bool,
+    /// Writes are in the target alone: not below target-first.
+    pub(crate) floor: bool,
+    /// Evidence.
+    pub(crate) full_since_mirrored: bool,
+    pub(crate) full_since_target_first: bool,
+    pub(crate) swept: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Revision {
+    pub(crate) rung: Rung,
+    pub(crate) no_fallback: bool,
+}
+
+/// What may still happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Budget {
+    pub(crate) reads: u8,
+    pub(crate) puts: u8,
+    pub(crate) deletes: u8,
+    /// Read, changed, written if unchanged.
+    pub(crate) mutates: u8,
+    /// Passes over the record, of any kind.
+    pub(crate) passes: u8,
+    /// Calls that fail and do nothing.
+    pub(crate) failures: u8,
+    /// Puts that are applied without an answer.
+    pub(crate) lost: u8,
+    /// Puts without an answer that land later, or never.
+    pub(crate) late: u8,
+    pub(crate) crashes: u8,
+}
+
+/// What can be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Promise {
+    AcknowledgedStays,
+    DeletedStays,
+    InRealTime,
+    ReadsOnward,
+    Linearizable,
+}
+
+impl Record {
+    pub(crate) const fn seen(self) -> Seen {
+        Seen { version: self.version, tombstone: self.content == DELETED }
+    }
+}
+
+impl Stores {
+    pub(crate) fn newest(&self) -> Held {
+        [self.source, self.target].into_iter().flatten().max_by_key(|record| record.version)
+    }
+
+    pub(crate) const fn held(&mut self, store: StoreRole) -> &mut Held {
+        if matches!(store, Source) { &mut self.source } else { &mut self.target }
+    }
+}
+
+impl Ladder {
+    pub(crate) fn newest(&self) -> u8 {
+        (self.window.len() - 1) as u8
+    }
+
+    pub(crate) fn rung(&self) -> Rung {
+        self.window[self.window.len() - 1].rung
+    }
+
+    /// Does this revision follow the second barrier in mirrored?
+    pub(crate) fn is_drained(&self, begun: u8) -> bool {
+        self.drained && begun == self.newest()
+    }
+
+    pub(crate) fn revision(&self, at: u8) -> Revision {
+        self.window[usize::from(at)]
+    }
+}
+
+impl State {
+    /// Has everybody who is waited for quiesced for this revision?
+    pub(crate) fn quiesced(&self, revision: u8) -> bool {
+        let ended = |client: &Client| client.doing.as_ref().is_none_or(|doing| doing.begun >= revision);
+        self.received(revision)
+            && self.clients.iter().all(|client| client.evicted || ended(client))
+            && self.jobs.iter().all(|job| job.begun >= revision)
+    }
+
+    /// Does no operation start under an older revision, at anybody who is waited for?
+    pub(crate) fn received(&self, revision: u8) -> bool {
+        self.clients.iter().all(|client| client.evicted || client.heard >= revision)
+    }
+}
