@@ -7,6 +7,8 @@
 //! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
 
 mod bulk;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod error;
 mod fault;
 mod memory;
@@ -17,6 +19,8 @@ mod version;
 use async_trait::async_trait;
 
 pub use bulk::{Copied, Estimate, Pressure};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
 pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
 pub use memory::MemoryStore;

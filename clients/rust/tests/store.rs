@@ -1,5 +1,8 @@
 //! Every store keeps the same promises: one suite, run on each of them.
 
+#[cfg(feature = "dynamodb")]
+#[path = "store/dynamodb.rs"]
+mod dynamodb;
 #[path = "store/suite.rs"]
 mod suite;
 
