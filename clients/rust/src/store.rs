@@ -8,6 +8,8 @@
 
 mod bulk;
 pub mod document;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod error;
 mod fault;
 pub mod mapping;
@@ -25,6 +27,8 @@ mod version;
 use async_trait::async_trait;
 
 pub use bulk::{Copied, Estimate, Pressure};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
 pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
 pub use memory::MemoryStore;

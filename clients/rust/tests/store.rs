@@ -9,6 +9,9 @@ mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 #[path = "store/servers.rs"]
 mod servers;
+#[cfg(feature = "dynamodb")]
+#[path = "store/dynamodb.rs"]
+mod dynamodb;
 #[path = "store/suite.rs"]
 mod suite;
 

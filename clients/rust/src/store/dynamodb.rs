@@ -1,0 +1,323 @@
+//! A table of DynamoDB.
+//!
+//! The tenant is the partition key and the key the sort key, or the other way round, or both are
+//! the partition key of a table without a sort key. Every write is a `PutItem` with a condition,
+//! because `BatchWriteItem` takes none; a failed condition answers with what is there, so it costs
+//! no second request.
+
+mod error;
+mod item;
+mod options;
+mod retry;
+mod scan;
+mod table;
+
+use std::{collections::HashMap, sync::atomic::AtomicUsize, time::Instant};
+
+use async_trait::async_trait;
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::{
+    Client,
+    operation::put_item::PutItemError,
+    types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+};
+use error::{Access, of_request, throttled};
+use item::{Item, id_of, item_of, key_of, number_of, record_of, version_of};
+pub use options::DynamoDbOptions;
+use retry::Retries;
+
+/// Most items that one `BatchGetItem` takes.
+const BATCH: usize = 100;
+
+/// One table of DynamoDB.
+#[derive(Debug)]
+pub struct DynamoDbStore {
+    client: Client,
+    table: String,
+    options: DynamoDbOptions,
+    /// The attribute that is the partition key.
+    partition: String,
+    /// Bytes of a record as the last page had them, 0 before the first one: how many to ask for.
+    usual_bytes: AtomicUsize,
+}
+
+/// What a put found when its condition failed.
+type Found = Option<Version>;
+
+impl DynamoDbStore {
+    /// Opens a table that is there and checks its key. `url` is `dynamodb://?region=R&endpoint=E`;
+    /// a part that is left out, and the credentials, come from the environment as with every
+    /// program of AWS.
+    pub async fn open(url: &str, table: &str, options: DynamoDbOptions) -> Result<Self, StoreError> {
+        Self::open_with(&options::load(url).await?, table, options).await
+    }
+
+    /// [`Self::open`] after making the table if it is not there, billed by request. A table that is
+    /// there stays as it is.
+    pub async fn create(url: &str, table: &str, options: DynamoDbOptions) -> Result<Self, StoreError> {
+        Self::create_with(&options::load(url).await?, table, options).await
+    }
+
+    /// [`Self::open`] with a configuration that the service has already.
+    pub async fn open_with(
+        config: &SdkConfig,
+        table: &str,
+        options: DynamoDbOptions,
+    ) -> Result<Self, StoreError> {
+        options.check()?;
+        Self::described(client(config, &options), table, options).await
+    }
+
+    /// [`Self::create`] with a configuration that the service has already.
+    pub async fn create_with(
+        config: &SdkConfig,
+        table: &str,
+        options: DynamoDbOptions,
+    ) -> Result<Self, StoreError> {
+        options.check()?;
+        let client = client(config, &options);
+        table::create(&client, table, &options).await?;
+        Self::described(client, table, options).await
+    }
+
+    async fn described(client: Client, table: &str, options: DynamoDbOptions) -> Result<Self, StoreError> {
+        let described =
+            Retries::within(options.retry_timeout).run(|| table::describe(&client, table)).await?;
+        let partition = table::partition_of(&described, table, &options)?;
+        Ok(Self { client, table: table.to_owned(), options, partition, usual_bytes: AtomicUsize::new(0) })
+    }
+
+    fn retries(&self) -> Retries {
+        Retries::within(self.options.retry_timeout)
+    }
+}
+
+/// With our own timeouts, and without the SDK's retries: see [`retry`].
+fn client(config: &SdkConfig, options: &DynamoDbOptions) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(options.attempt_timeout)
+        .operation_attempt_timeout(options.attempt_timeout)
+        .build();
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .build();
+    Client::from_conf(config)
+}
+
+#[async_trait]
+impl Store for DynamoDbStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        let key = key_of(&self.options, id)?;
+        let item = self.retries().run(|| self.get_item(key.clone())).await?;
+        item.map(|item| record_of(&self.options, item)).transpose()
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        Ok(match self.put_newer(id, record).await? {
+            Copied::Written | Copied::Present => Put::Applied,
+            Copied::Stale(current) => Put::Stale(current),
+        })
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let (condition, version) = match expected {
+            None => ("attribute_not_exists(#p)", None),
+            Some(Version::ZERO) => {
+                ("attribute_exists(#p) AND (attribute_not_exists(#v) OR #v <= :v)", Some(Version::ZERO))
+            }
+            Some(expected) => ("#v = :v", Some(expected)),
+        };
+        Ok(match self.put(id, record, condition, version).await? {
+            Ok(()) => Put::Applied,
+            Err(Some(current)) => Put::unless_ours(record.version, current),
+            Err(None) => Put::Stale(Version::ZERO),
+        })
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let items = self.get_items(ids, false).await?;
+        items.into_iter().map(|item| item.map(|item| record_of(&self.options, item)).transpose()).collect()
+    }
+
+    /// Reads the versions that are there first, a hundred in a request: records that are there
+    /// already, as in a second run, then cost no write.
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        let ids: Vec<Id> = records.iter().map(|(id, _)| id.clone()).collect();
+        let items = self.get_items(&ids, true).await?;
+        // Not a closure: its future would be too general for the compiler to call it Send.
+        let mut puts = Vec::with_capacity(records.len());
+        for ((id, record), item) in records.iter().zip(items) {
+            puts.push(self.put_after(item, id, record));
+        }
+        stream::iter(puts).buffered(self.options.concurrency.get()).try_collect().await
+    }
+
+    /// A tenant is read by a `Query` where it is the partition key; its segments then read all of
+    /// it. A page has at most 1 MB of items, whatever `limit_bytes` says.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let cursor = cursor.map(Cursor::id).transpose()?;
+        self.page(scope, segment, cursor.as_ref(), limit_bytes).await
+    }
+
+    /// As DynamoDB counts them, every six hours or so; of a new table it knows nothing.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;
+        let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+        Ok(Estimate { records: count(described.item_count), bytes: count(described.table_size_bytes) })
+    }
+
+    /// Times a read of one item that is hardly there.
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let probe = Id { tenant: "?".to_owned(), key: "?".to_owned() };
+        let key = key_of(&self.options, &probe)?;
+        let began = Instant::now();
+        self.get_item(key).await?;
+        Ok(Pressure { latency: began.elapsed(), replica_lag: None })
+    }
+}
+
+impl DynamoDbStore {
+    async fn get_item(&self, key: Item) -> Result<Option<Item>, StoreError> {
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        let answer = request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))?;
+        Ok(answer.item)
+    }
+
+    /// [`Self::put_newer`], unless the item as it was read makes that needless.
+    async fn put_after(&self, item: Option<Item>, id: &Id, record: &Record) -> Result<Copied, StoreError> {
+        if let Some(item) = item {
+            let current = version_of(&self.options, &item)?;
+            if current >= record.version {
+                return Ok(Copied::unless_newer(record.version, current));
+            }
+        }
+        self.put_newer(id, record).await
+    }
+
+    async fn put_newer(&self, id: &Id, record: &Record) -> Result<Copied, StoreError> {
+        // An item without a version counts as version 0, and so is not older than one.
+        let (condition, version) = match record.version {
+            Version::ZERO => ("attribute_not_exists(#p)", None),
+            version => ("attribute_not_exists(#v) OR #v < :v", Some(version)),
+        };
+        Ok(match self.put(id, record, condition, version).await? {
+            Ok(()) => Copied::Written,
+            Err(current) => Copied::unless_newer(record.version, current.unwrap_or_default()),
+        })
+    }
+
+    /// One conditional `PutItem`; the inner error is what the failed condition found. `version` is
+    /// the condition's `:v`; without one the condition names the partition key alone.
+    async fn put(
+        &self,
+        id: &Id,
+        record: &Record,
+        condition: &str,
+        version: Option<Version>,
+    ) -> Result<Result<(), Found>, StoreError> {
+        let item = item_of(&self.options, id, record)?;
+        // A name that no expression uses is refused.
+        let used = |(name, _): &(&str, &String)| condition.contains(name);
+        let names = [("#p", &self.partition), ("#v", &self.options.version_attribute)];
+        let names: HashMap<_, _> = names
+            .into_iter()
+            .filter(used)
+            .map(|(name, attribute)| (name.to_owned(), attribute.clone()))
+            .collect();
+        let values = version.map(|version| HashMap::from([(":v".to_owned(), number_of(version))]));
+        self.retries()
+            .run(async || {
+                let request = self
+                    .client
+                    .put_item()
+                    .table_name(&self.table)
+                    .set_item(Some(item.clone()))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(Some(names.clone()))
+                    .set_expression_attribute_values(values.clone())
+                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+                let error = match request.send().await {
+                    Ok(_) => return Ok(Ok(())),
+                    Err(error) => error,
+                };
+                if let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
+                {
+                    let found = failed.item().filter(|item| !item.is_empty());
+                    return Ok(Err(found.map(|item| version_of(&self.options, item)).transpose()?));
+                }
+                Err(of_request(Access::Write, &self.table, error))
+            })
+            .await
+    }
+
+    /// Many items, or just their keys and versions, in the order of `ids`.
+    async fn get_items(&self, ids: &[Id], versions_only: bool) -> Result<Vec<Option<Item>>, StoreError> {
+        let mut batches = Vec::new();
+        for ids in ids.chunks(BATCH) {
+            batches.push(self.get_batch(ids, versions_only));
+        }
+        let found: Vec<_> =
+            stream::iter(batches).buffered(self.options.concurrency.get()).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// At most [`BATCH`] of them. What DynamoDB leaves out of an answer is asked for again.
+    async fn get_batch(&self, ids: &[Id], versions_only: bool) -> Result<Vec<Option<Item>>, StoreError> {
+        let mut asked = KeysAndAttributes::builder().consistent_read(true);
+        if versions_only {
+            // The same attribute may not be asked for twice.
+            let one_key = self.options.tenant_attribute == self.options.key_attribute;
+            asked = asked
+                .projection_expression(if one_key { "#t, #v" } else { "#t, #k, #v" })
+                .expression_attribute_names("#t", &self.options.tenant_attribute)
+                .expression_attribute_names("#v", &self.options.version_attribute);
+            if !one_key {
+                asked = asked.expression_attribute_names("#k", &self.options.key_attribute);
+            }
+        }
+        for id in ids {
+            asked = asked.keys(key_of(&self.options, id)?);
+        }
+        let mut left = Some(asked.build().expect("ids has at least one"));
+        let mut found: HashMap<Id, Item> = HashMap::with_capacity(ids.len());
+        let mut pause = self.retries();
+        while let Some(asked) = left {
+            let answer = self
+                .retries()
+                .run(async || {
+                    let request = self.client.batch_get_item().request_items(&self.table, asked.clone());
+                    request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))
+                })
+                .await?;
+            let before = found.len();
+            for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                found.insert(id_of(&self.options, &item)?, item);
+            }
+            left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+            if found.len() > before {
+                // An answer has at most 16 MB: there is more, but no overload.
+                pause = self.retries();
+            } else if left.is_some() && !pause.wait().await {
+                return Err(throttled("DynamoDB leaves keys unread again and again".to_owned()));
+            }
+        }
+        Ok(ids.iter().map(|id| found.remove(id)).collect())
+    }
+}

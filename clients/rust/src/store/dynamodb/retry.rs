@@ -1,0 +1,63 @@
+//! Sends a request again when that may help. The SDK's own retries are off, because they hide that
+//! an earlier attempt may have written.
+
+use std::{future::Future, time::Duration};
+
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use crate::store::StoreError;
+
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// When one call may still try again.
+#[derive(Debug)]
+pub(super) struct Retries {
+    until: Instant,
+    wait: Duration,
+}
+
+impl Retries {
+    /// As many as begin within `timeout` from now.
+    pub(super) fn within(timeout: Duration) -> Self {
+        Self { until: Instant::now() + timeout, wait: FIRST_WAIT }
+    }
+
+    /// Waits, longer each time and by chance a little more or less; false: no time is left.
+    pub(super) async fn wait(&mut self) -> bool {
+        let wait = rand::rng().random_range(self.wait / 2..=self.wait);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        if Instant::now() + wait > self.until {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        true
+    }
+
+    /// Makes attempts until one succeeds, fails for good, or time is up.
+    ///
+    /// Once an attempt may have written, no later failure can say that nothing was written.
+    pub(super) async fn run<T, F>(mut self, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut unsure: Option<StoreError> = None;
+        loop {
+            let error = match attempt().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let retry = !matches!(error, StoreError::Permanent { .. });
+            if error.may_apply() {
+                unsure = Some(error.clone());
+            }
+            if !retry || !self.wait().await {
+                return Err(unsure.unwrap_or(error));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

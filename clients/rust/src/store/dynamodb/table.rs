@@ -1,0 +1,120 @@
+//! The table itself: made, checked, measured.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    client::Waiters,
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription,
+        TableStatus,
+    },
+};
+
+use super::{
+    Client, DynamoDbOptions,
+    error::{Access, of_request, permanent},
+    retry::Retries,
+};
+use crate::{report::ErrorClass, store::StoreError};
+
+/// Longest wait for a new table. It usually takes some ten seconds.
+const CREATED_WITHIN: Duration = Duration::from_secs(120);
+
+/// Makes the table unless it is there: billed by request, the tenant its partition key.
+pub(super) async fn create(
+    client: &Client,
+    table: &str,
+    options: &DynamoDbOptions,
+) -> Result<(), StoreError> {
+    let mut names = vec![(&options.tenant_attribute, KeyType::Hash)];
+    if options.key_attribute != options.tenant_attribute {
+        names.push((&options.key_attribute, KeyType::Range));
+    }
+    let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+    for (name, role) in names {
+        let key = KeySchemaElement::builder().attribute_name(name).key_type(role).build();
+        let text = AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(ScalarAttributeType::S)
+            .build();
+        const WHOLE: &str = "both of its fields were given";
+        request = request.key_schema(key.expect(WHOLE)).attribute_definitions(text.expect(WHOLE));
+    }
+    let create = async || match request.clone().send().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
+            Ok(())
+        }
+        Err(error) => Err(set_up_error(of_request(Access::Read, table, error))),
+    };
+    Retries::within(options.retry_timeout).run(create).await?;
+    match client.wait_until_table_exists().table_name(table).wait(CREATED_WITHIN).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(StoreError::NotApplied {
+            class: ErrorClass::Timeout,
+            what: format!("the table {table:?} is not ready ({error}): open it again later"),
+        }),
+    }
+}
+
+/// The table as it is now.
+pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescription, StoreError> {
+    let answer = client.describe_table().table_name(table).send().await;
+    let answer = answer.map_err(|error| set_up_error(of_request(Access::Read, table, error)))?;
+    answer.table.ok_or_else(|| StoreError::NotApplied {
+        class: ErrorClass::Server,
+        what: format!("DynamoDB does not describe {table:?}"),
+    })
+}
+
+/// Its partition key, if the table is ready and has the key that the options name.
+pub(super) fn partition_of(
+    described: &TableDescription,
+    table: &str,
+    options: &DynamoDbOptions,
+) -> Result<String, StoreError> {
+    if let Some(status @ (TableStatus::Creating | TableStatus::Deleting)) = described.table_status() {
+        return Err(StoreError::NotApplied {
+            class: ErrorClass::Server,
+            what: format!("the table {table:?} is {status}: wait until it is ACTIVE"),
+        });
+    }
+    let named = |role: &KeyType| {
+        described.key_schema().iter().find(|key| key.key_type() == role).map(|key| key.attribute_name())
+    };
+    let text = |name: &str| {
+        let mut defined = described.attribute_definitions().iter();
+        defined.any(|a| a.attribute_name() == name && *a.attribute_type() == ScalarAttributeType::S)
+    };
+    let (tenant, key) = (options.tenant_attribute.as_str(), options.key_attribute.as_str());
+    let (partition, sort) = (named(&KeyType::Hash).unwrap_or_default(), named(&KeyType::Range));
+    let fits = match sort {
+        None => partition == tenant && tenant == key,
+        Some(sort) => tenant != key && [(tenant, key), (key, tenant)].contains(&(partition, sort)),
+    };
+    if !fits {
+        let sort = sort.map_or_else(|| "no sort key".to_owned(), |sort| format!("sort key {sort:?}"));
+        let what = format!(
+            "{table:?} has the partition key {partition:?} and {sort}, but the tenant is to be in {tenant:?} \
+             and the key in {key:?}: name its attributes in the options, or another table"
+        );
+        return Err(permanent(ErrorClass::Other, "table", what));
+    }
+    for name in [tenant, key] {
+        if !text(name) {
+            let what = format!("the attribute {name:?} of {table:?} is no string (S): name another table");
+            return Err(permanent(ErrorClass::Other, "table", what));
+        }
+    }
+    Ok(partition.to_owned())
+}
+
+/// A refused name or key is the table's fault here, not a record's.
+fn set_up_error(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Permanent { class, field, what } if field == "record" => {
+            StoreError::Permanent { class, field: "table".to_owned(), what }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,266 @@
+//! DynamoDB, on the server that `tests/run` starts.
+
+#[path = "dynamodb/proxy.rs"]
+mod proxy;
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{Credentials, SharedCredentialsProvider},
+    primitives::Blob,
+    types::AttributeValue,
+};
+use cutover_client::store::{
+    Copied, DynamoDbOptions, DynamoDbStore, Id, Put, Record, Scope, Segment, Store, StoreError, Version,
+};
+
+use super::suite;
+use proxy::Proxy;
+
+const VARIABLE: &str = "CUTOVER_TEST_DYNAMODB";
+
+/// Where the server is; `None`: there is none, and that was said.
+fn server() -> Option<String> {
+    let url = std::env::var(VARIABLE).ok();
+    if url.is_none() {
+        let required = std::env::var("CUTOVER_TEST_SERVERS").is_ok_and(|value| value == "required");
+        assert!(!required, "{VARIABLE} is not set: run the tests by tests/run");
+        eprintln!("left out: a test against DynamoDB; tests/run starts one and sets {VARIABLE}");
+    }
+    url
+}
+
+/// A name that no other test and no other run has.
+fn table() -> String {
+    static TABLES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let n = TABLES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("cutover-test-{}-{n}", std::process::id())
+}
+
+async fn create(url: &str) -> DynamoDbStore {
+    DynamoDbStore::create(url, &table(), patient()).await.expect("created")
+}
+
+/// Patient with a busy machine.
+fn patient() -> DynamoDbOptions {
+    DynamoDbOptions { attempt_timeout: Duration::from_secs(20), ..DynamoDbOptions::default() }
+}
+
+/// The same, but it soon gives up trying again.
+fn hasty() -> DynamoDbOptions {
+    DynamoDbOptions { retry_timeout: Duration::from_millis(300), ..patient() }
+}
+
+/// With these credentials, or none.
+fn config(url: &str, credentials: Option<Credentials>) -> SdkConfig {
+    let endpoint = url.rsplit_once("endpoint=").expect("the script writes it").1;
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint);
+    config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
+    config.build()
+}
+
+fn id(key: &str) -> Id {
+    Id::new("t", key).expect("valid")
+}
+
+fn record(version: u64) -> Record {
+    Record { version: Version(version), value: Some(version.to_be_bytes().to_vec()) }
+}
+
+fn many(of: u64) -> Vec<(Id, Record)> {
+    (1..=of).map(|n| (id(&format!("key-{n}")), record(n))).collect()
+}
+
+#[tokio::test]
+async fn passes_the_suite() {
+    let Some(url) = server() else { return };
+    let mut stores = Vec::new();
+    for _ in 0..suite::STORES {
+        stores.push(create(&url).await);
+    }
+    suite::run(|| stores.pop().expect("one for each story")).await;
+}
+
+#[tokio::test]
+async fn the_sort_key_may_be_the_tenant() {
+    let Some(url) = server() else { return };
+    let table = table();
+    let turned = DynamoDbOptions {
+        tenant_attribute: "key".to_owned(),
+        key_attribute: "tenant".to_owned(),
+        ..patient()
+    };
+    DynamoDbStore::create(&url, &table, patient()).await.expect("created");
+    let store = DynamoDbStore::open(&url, &table, turned).await.expect("the key fits");
+    for (id, record) in many(30) {
+        assert_eq!(store.put_if_newer(&id, &record).await, Ok(Put::Applied));
+        let other = Id::new("other", &id.key).expect("valid");
+        assert_eq!(store.put_if_newer(&other, &record).await, Ok(Put::Applied));
+    }
+    let (scope, mut found, mut cursor) = (Scope::Tenant("t".to_owned()), 0, None);
+    loop {
+        let page = store.scan(&scope, Segment::ALL, cursor.as_ref(), 100).await.expect("scanned");
+        assert!(page.records.iter().all(|(id, _)| id.tenant == "t"));
+        found += page.records.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, 30);
+}
+
+#[tokio::test]
+async fn a_record_may_be_a_tenant_of_its_own() {
+    let Some(url) = server() else { return };
+    let options = DynamoDbOptions { key_attribute: "tenant".to_owned(), ..patient() };
+    let store = DynamoDbStore::create(&url, &table(), options).await.expect("created");
+    let own = Id::new("a", "a").expect("valid");
+    let batch = [(own.clone(), record(1))];
+    assert_eq!(store.put_many_if_newer(&batch).await, Ok(vec![Copied::Written]));
+    assert_eq!(store.put_many_if_newer(&batch).await, Ok(vec![Copied::Present]));
+    assert_eq!(store.get(&own).await, Ok(Some(record(1))));
+    let error = store.get(&id("k")).await.expect_err("two names").to_string();
+    assert!(error.starts_with("tenant: ") && error.contains("must be equal"), "{error}");
+}
+
+#[tokio::test]
+async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
+    let Some(url) = server() else { return };
+    let table = table();
+    let store = DynamoDbStore::create(&url, &table, patient()).await.expect("created");
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let client = Client::new(&config(&url, Some(credentials)));
+    let put = async |key: &str, attributes: &[(&str, AttributeValue)]| {
+        let mut request = client
+            .put_item()
+            .table_name(&table)
+            .item("tenant", AttributeValue::S("t".to_owned()))
+            .item("key", AttributeValue::S(key.to_owned()));
+        for (name, value) in attributes {
+            request = request.item(*name, value.clone());
+        }
+        request.send().await.expect("written");
+    };
+    let value = ("value", AttributeValue::B(Blob::new(*b"old")));
+    let number = |digits: &str| ("version", AttributeValue::N(digits.to_owned()));
+
+    put("unversioned", std::slice::from_ref(&value)).await;
+    let old = Record { version: Version::ZERO, value: Some(b"old".to_vec()) };
+    let new = Record { version: Version::ZERO, value: Some(b"new".to_vec()) };
+    assert_eq!(store.get(&id("unversioned")).await, Ok(Some(old.clone())));
+    assert_eq!(store.put_if_newer(&id("unversioned"), &new).await, Ok(Put::Applied), "equal");
+    assert_eq!(store.get(&id("unversioned")).await, Ok(Some(old)), "and so not written");
+    let unchanged = store.put_if_unchanged(&id("unversioned"), &record(2), Some(Version::ZERO)).await;
+    assert_eq!(unchanged, Ok(Put::Applied));
+
+    for (key, attributes, field) in [
+        ("no value", vec![number("1")], "value: "),
+        ("null is not absent", vec![number("1"), ("value", AttributeValue::Null(true))], "value: "),
+        ("too long", vec![number("99999999999999999999999999999999999999"), value.clone()], "version: "),
+        ("no whole number", vec![number("1.5"), value.clone()], "version: "),
+        ("text", vec![("version", AttributeValue::S("1".to_owned())), value.clone()], "version: "),
+        ("a word", vec![value.clone(), ("deleted", AttributeValue::S("no".to_owned()))], "deleted: "),
+    ] {
+        put(key, &attributes).await;
+        let error = store.get(&id(key)).await.expect_err(key);
+        assert!(matches!(error, StoreError::Permanent { .. }), "{error}");
+        assert!(error.to_string().starts_with(field), "{key}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_what_to_do() {
+    let Some(url) = server() else { return };
+    let there = table();
+    let options = patient;
+    DynamoDbStore::create(&url, &there, options()).await.expect("created");
+    let nobody = config(&url, None);
+    let other = DynamoDbOptions { key_attribute: "id".to_owned(), ..options() };
+    let twice = DynamoDbOptions { value_attribute: "version".to_owned(), ..options() };
+    let closed = "dynamodb://?region=us-east-1&endpoint=http://127.0.0.1:1";
+    let open = async |url: &str, table: &str, options| DynamoDbStore::open(url, table, options).await;
+    let cases = [
+        (open(&url, "missing", options()).await, "table: ", "create it"),
+        (open(&url, "no name!", options()).await, "table: ", "between 3 and 255"),
+        (open(&url, &there, other).await, "table: ", "sort key \"key\""),
+        (open(&url, &there, twice).await, "value_attribute: ", "version_attribute already"),
+        (open(closed, &there, hasty()).await, "nothing was written, retry: ", "check endpoint"),
+        (open("dynamodb://?regoin=x", &there, options()).await, "url: ", "regoin"),
+        (open("dynamodb://?endpoint=localhost", &there, options()).await, "url: ", "http://"),
+        (open("mysql://x", &there, options()).await, "url: ", "dynamodb://"),
+        (DynamoDbStore::open_with(&nobody, &there, options()).await, "credentials: ", "AWS_ACCESS_KEY_ID"),
+    ];
+    for (result, field, advice) in cases {
+        let error = result.expect_err(advice).to_string();
+        assert!(error.starts_with(field) && error.contains(advice), "{field}{advice}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_item_over_400_kb_is_refused_and_its_neighbours_are_not() {
+    let Some(url) = server() else { return };
+    let store = create(&url).await;
+    let big = Record { version: Version(1), value: Some(vec![7; 400 * 1024]) };
+    let error = store.put_if_newer(&id("big"), &big).await.expect_err("too big").to_string();
+    assert!(error.starts_with("value: 400 KB is the most"), "{error}");
+    assert_eq!(store.get(&id("big")).await, Ok(None));
+    let most = Record { version: Version(1), value: Some(vec![7; 400 * 1024 - 100]) };
+    assert_eq!(store.put_if_newer(&id("most"), &most).await, Ok(Put::Applied));
+    assert_eq!(store.get(&id("most")).await, Ok(Some(most)));
+}
+
+#[tokio::test]
+async fn a_get_of_more_than_one_answer_holds_is_whole() {
+    let Some(url) = server() else { return };
+    let store = create(&url).await;
+    // 20 MB: DynamoDB leaves out what is beyond 16.
+    let value = |n: u64| Record { version: Version(n), value: Some(vec![n as u8; 380 * 1024]) };
+    let records: Vec<_> = (1..=55).map(|n| (id(&n.to_string()), value(n))).collect();
+    assert_eq!(store.put_many_if_newer(&records).await, Ok(vec![Copied::Written; 55]));
+    let ids: Vec<_> = records.iter().map(|(id, _)| id.clone()).collect();
+    let all = store.get_many(&ids).await.expect("read");
+    assert!(all.into_iter().eq(records.into_iter().map(|(_, record)| Some(record))), "in their order");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_in_mid_batch_loses_nothing() {
+    let Some(url) = server() else { return };
+    let proxy = Proxy::before(&url).await;
+    let table = table();
+    let options = DynamoDbOptions { concurrency: NonZeroUsize::new(8).expect("not 0"), ..hasty() };
+    let store = DynamoDbStore::create(&proxy.url(), &table, options).await.expect("created");
+    let records = many(300);
+    proxy.cut_after_requests(80);
+    let error = store.put_many_if_newer(&records).await.expect_err("cut off");
+    assert!(matches!(error, StoreError::Indeterminate { .. } | StoreError::NotApplied { .. }), "{error}");
+    let error = store.get(&id("key-1")).await.expect_err("still away");
+    assert!(matches!(error, StoreError::NotApplied { .. }), "{error}");
+
+    proxy.mend();
+    let answers = store.put_many_if_newer(&records).await.expect("it is back");
+    assert!(answers.contains(&Copied::Present), "what was written before the cut");
+    assert!(answers.contains(&Copied::Written), "and what was not");
+    let direct = DynamoDbStore::open(&url, &table, patient()).await.expect("opened");
+    for (id, record) in records {
+        assert_eq!(direct.get(&id).await, Ok(Some(record)));
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
+    let Some(url) = server() else { return };
+    let proxy = Proxy::before(&url).await;
+    let store = DynamoDbStore::create(&proxy.url(), &table(), hasty()).await.expect("created");
+    proxy.cut_instead_of_answers();
+    let error = store.put_if_newer(&id("k"), &record(1)).await.expect_err("no answer");
+    assert!(error.may_apply(), "{error}");
+    proxy.mend();
+    assert_eq!(store.get(&id("k")).await, Ok(Some(record(1))), "it was written");
+    assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "our own, repeated");
+}
