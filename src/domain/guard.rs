@@ -34,9 +34,12 @@ mod verdict;
 
 pub use cell::{Arm, Cell, ErrorClass, Pairs, Report};
 pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Operation, Rule};
-pub use judge::{Block, Certificate, Judge, Refused, Stage, Standing};
+pub use judge::{Block, Certificate, Judge, Level, Refused, Stage, Standing};
 pub use ratchet::Ratchet;
 pub use verdict::{Action, Cause, Evidence, Holder, Scope, Suspect, Verdict};
+
+/// Memory of a tenant that is judged by itself, without its name.
+pub const TRACKED_TENANT_BYTES: usize = size_of::<tenants::Tracked>();
 
 use evalue::Test;
 use roster::Few;

@@ -5,6 +5,7 @@
 mod controller;
 #[cfg(feature = "sqlite")]
 mod crash;
+mod guard;
 mod http;
 mod ladder;
 mod store;

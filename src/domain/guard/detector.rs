@@ -57,6 +57,11 @@ impl Detector {
         (0..len).any(|at| self.base[at] + gains[at] >= bar)
     }
 
+    /// `ln (1 + M)` of each alternative, without the open tick: 0 or more.
+    pub const fn held(&self) -> &[f64; BANK] {
+        &self.base
+    }
+
     /// Ends the open tick. The next one begins at `next_ms`.
     pub fn close(&mut self, gains: &[f64; BANK], next_ms: u64) {
         if gains.iter().any(|gain| *gain != 0.0) {
@@ -96,6 +101,7 @@ impl Detector {
         for base in &mut self.base {
             *base = base.min(ln_m);
         }
+        self.cusum = self.cusum.min(ln_m);
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::domain::Tenant;
 
 pub use stage::{Refused, Stage};
-pub use standing::{Block, Certificate, Standing};
+pub use standing::{Block, Certificate, Level, Standing};
 
 use stage::Tally;
 
@@ -31,7 +31,7 @@ const PHI_MAX: f64 = 3.0;
 const CLASS_TICKS: u64 = 60;
 
 /// Judges one migration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Judge {
     config: GuardConfig,
     stage: Stage,
@@ -156,6 +156,11 @@ impl Judge {
     /// The instance said goodbye, was evicted, or a new process has its name.
     pub fn goodbye(&mut self, instance: &str) {
         self.roster.remove(instance);
+    }
+
+    /// How many tenants are judged by themselves.
+    pub fn tracked_tenants(&self) -> usize {
+        self.tenants.len()
     }
 
     /// What was not counted.

@@ -14,7 +14,7 @@ const GRACE_MS: u64 = 300_000;
 pub(super) const STEPS_MAX: usize = 8;
 
 /// All enrolment steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Misses {
     /// Factor and slack of the ratchet.
     limit: (f64, f64),
@@ -23,7 +23,7 @@ pub(super) struct Misses {
     steps: Vec<Step>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     id: u32,
     opened_ms: u64,

@@ -31,7 +31,7 @@ impl Measure {
 }
 
 /// A guard over everybody's outcomes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pool {
     /// Which.
     pub(super) guard: Guard,
@@ -135,11 +135,11 @@ impl Pool {
             true => self.capped(&weights, plain, roster, measure),
             false => plain,
         };
+        self.detector.close(&gains, next_ms);
         if let Some(seat) = self.seat {
             let cap = measure.cap(self.test.len(), measure.quorum);
-            roster.close(seat, &weights, measure.phi, cap);
+            roster.close(seat, &weights, measure.phi, cap, self.detector.held());
         }
-        self.detector.close(&gains, next_ms);
         if self.detector.is_calm() {
             self.behind = Few::default();
         }

@@ -28,7 +28,7 @@ pub(super) struct Seat {
 }
 
 /// An instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Instance {
     /// As it reports.
     pub(super) name: Box<str>,
@@ -40,7 +40,7 @@ pub(super) struct Instance {
 }
 
 /// All instances.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Roster {
     index: HashMap<Box<str>, u32>,
     instances: Vec<Option<Instance>>,
@@ -179,15 +179,24 @@ impl Roster {
         excess
     }
 
-    /// Ends the tick of one guard: what each instance added is held against it from now on.
-    pub(super) fn close(&mut self, guard: usize, weights: &[Weights; BANK], phi: f64, cap: f64) {
+    /// Ends the tick of one guard: what each instance added is held against it from now on. Nobody
+    /// holds more than `all` the evidence that there is: what others' good outcomes have taken away
+    /// can be added again, or a fleet of three with one long sick would be one short of its quorum.
+    pub(super) fn close(
+        &mut self,
+        guard: usize,
+        weights: &[Weights; BANK],
+        phi: f64,
+        cap: f64,
+        all: &[f64; BANK],
+    ) {
         for at in &self.touched {
             let Some(instance) = self.instances[*at as usize].as_mut() else { continue };
             let seat = &mut instance.seats[guard];
             if seat.sample.is_bad() || seat.held.iter().any(|held| *held > 0.0) {
-                for (held, weights) in seat.held.iter_mut().zip(weights) {
+                for ((held, weights), all) in seat.held.iter_mut().zip(weights).zip(all) {
                     let room = (cap - *held).max(0.0);
-                    *held = (*held + (weights.score(&seat.sample) / phi).min(room)).max(0.0);
+                    *held = (*held + (weights.score(&seat.sample) / phi).min(room)).clamp(0.0, *all);
                 }
             }
             seat.sample = Sample::default();
@@ -207,7 +216,7 @@ impl Roster {
     pub(super) fn forgive(&mut self, guard: Option<usize>) {
         for instance in self.instances.iter_mut().flatten() {
             match guard {
-                Some(guard) => instance.seats[guard].held = [0.0; BANK],
+                Some(guard) => instance.seats[guard] = Seat::default(),
                 None => instance.seats = [Seat::default(); Guard::COUNT],
             }
         }

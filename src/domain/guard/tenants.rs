@@ -23,7 +23,7 @@ const SUSPICIOUS: f64 = 3.0;
 const SERVING_TICKS: u64 = 600;
 
 /// A tenant that is judged by itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tracked {
     /// Who.
     pub(super) tenant: Tenant,
@@ -59,7 +59,7 @@ const FIRST_RELATIVE: usize = 2;
 const RELATIVES: usize = 5;
 
 /// All of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tenants {
     index: HashMap<Tenant, u32>,
     tracked: Vec<Tracked>,

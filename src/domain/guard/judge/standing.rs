@@ -30,6 +30,19 @@ pub struct Standing {
     pub miss_upper: f64,
 }
 
+/// How much evidence a guard has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Which.
+    pub guard: Guard,
+    /// Does it act?
+    pub mode: Mode,
+    /// `ln M`; negative infinity where nothing can be held against anybody.
+    pub ln_m: f64,
+    /// The threshold.
+    pub ln_c: f64,
+}
+
 /// Something that stands against a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Block {
@@ -81,24 +94,15 @@ impl Judge {
         if self.tripped {
             blocks.push(Block::Tripped);
         }
-        for at in 0..Guard::COUNT {
-            if self.config.rules[at].is_none_or(|rule| rule.mode == Mode::Observe) {
-                continue;
+        for Level { guard, mode, ln_m, ln_c } in self.levels() {
+            if mode == Mode::Enforce && ln_m >= ln_c / 2.0 {
+                blocks.push(Block::Suspicion { guard, ln_m, ln_c });
             }
-            let measure = self.measure(at);
-            let ln_m = match self.pools.get(at) {
-                Some(pool) => pool.ln_m(&self.roster, &measure),
-                None => self.misses.as_ref().map_or(0.0, |misses| misses.ln_m(&self.roster, &measure)),
-            };
-            let guard = Guard::COUNTING[at];
-            if ln_m >= measure.ln_c / 2.0 {
-                blocks.push(Block::Suspicion { guard, ln_m, ln_c: measure.ln_c });
-            }
-            if guard.kind == GuardKind::ErrorAbsolute {
-                let source = &self.sources[guard.operation as usize];
-                if source.ln_m(&self.roster, &measure) >= measure.ln_c / 2.0 {
-                    blocks.push(Block::Source(guard.operation));
-                }
+        }
+        for source in &self.sources {
+            let measure = source.guard.index().map(|at| self.measure(at));
+            if measure.is_some_and(|measure| source.ln_m(&self.roster, &measure) >= measure.ln_c / 2.0) {
+                blocks.push(Block::Source(source.guard.operation));
             }
         }
         if self.config.blindness == Mode::Enforce {
@@ -114,6 +118,21 @@ impl Judge {
         let (reads, misses) = self.lacking.longest();
         let level = -self.config.advance_alpha.ln();
         Standing { blocks, certificates, miss_upper: bounds::upper(misses as f64, reads as f64, level) }
+    }
+
+    /// The evidence of each guard that is judged, over everybody.
+    pub fn levels(&self) -> Vec<Level> {
+        let judged = Guard::COUNTING.into_iter().zip(&self.config.rules).enumerate();
+        let judged = judged.filter_map(|(at, (guard, rule))| Some((at, guard, (*rule)?)));
+        let levels = judged.map(|(at, guard, rule)| {
+            let measure = self.measure(at);
+            let ln_m = match self.pools.get(at) {
+                Some(pool) => pool.ln_m(&self.roster, &measure),
+                None => self.misses.as_ref().map_or(0.0, |misses| misses.ln_m(&self.roster, &measure)),
+            };
+            Level { guard, mode: rule.mode, ln_m, ln_c: measure.ln_c }
+        });
+        levels.collect()
     }
 
     fn certificate(&self, operation: Operation) -> Certificate {
