@@ -3,7 +3,8 @@
 //!
 //! The reader's way: [`placement`](Placement) (where tenants stand and what the next step is),
 //! [`gate`](Gate) (what a step needs), [`change`] (what may be asked), [`resolve`](Wanted) (where
-//! everybody is to be, and the routing table of where everybody is).
+//! everybody is to be, and the routing table of where everybody is). Beside it stands [`guard`]: when
+//! to go back.
 
 mod advance;
 pub mod change;
@@ -11,6 +12,7 @@ mod event;
 mod evidence;
 mod fleet;
 mod gate;
+pub mod guard;
 mod key;
 mod migration;
 mod placement;

@@ -10,5 +10,6 @@ pub mod http;
 pub mod jobs;
 pub mod server;
 pub mod service;
+pub mod simulation;
 pub mod store;
 pub mod telemetry;

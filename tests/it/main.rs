@@ -6,6 +6,7 @@ mod cli;
 mod controller;
 #[cfg(feature = "sqlite")]
 mod crash;
+mod guard;
 mod http;
 mod ladder;
 #[cfg(feature = "sqlite")]

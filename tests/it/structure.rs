@@ -22,7 +22,11 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer { name: "main", may: &["cli"], never: &[] },
     Layer { name: "lib", may: &[], never: &[] },
-    Layer { name: "cli", may: &["server", "jobs", "demo", "bench", "config"], never: &["sqlx"] },
+    Layer {
+        name: "cli",
+        may: &["server", "jobs", "demo", "bench", "simulation", "config"],
+        never: &["sqlx"],
+    },
     Layer {
         name: "server",
         may: &["config", "grpc", "http", "service", "telemetry", "store", "domain"],
@@ -32,7 +36,13 @@ const LAYERS: &[Layer] = &[
     // The batch side and the demo are clients: they see the controller over the wire.
     Layer { name: "jobs", may: &["config"], never: &[] },
     Layer { name: "demo", may: &["server", "config", "jobs"], never: &[] },
-    Layer { name: "bench", may: &["server", "config", "service", "telemetry"], never: &[] },
+    Layer { name: "bench", may: &["server", "config", "service", "telemetry", "simulation"], never: &[] },
+    // Random traffic for the pure domain: a seed in, an outcome out.
+    Layer {
+        name: "simulation",
+        may: &["domain"],
+        never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"],
+    },
     Layer { name: "grpc", may: &["service", "telemetry", "domain"], never: &["axum", "sqlx"] },
     Layer { name: "http", may: &["service", "telemetry"], never: &["tonic", "sqlx"] },
     Layer {

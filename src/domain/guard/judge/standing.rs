@@ -1,0 +1,221 @@
+//! May a step go up? What blocks it, what it has not shown yet, and whether anything is seen at all.
+
+use super::{
+    super::{Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds},
+    Judge, Tally,
+};
+
+/// Calls to the source alone that make it as good as impossible that the target just was not drawn.
+const UNSEEN: f64 = 1e-6;
+/// And at least so many.
+const UNSEEN_CALLS: u64 = 20;
+
+/// What the judge can't see.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Blind {
+    gone: bool,
+    uncalled: bool,
+    /// A hold for a common fault is not told again before this.
+    pub(super) quiet_until_ms: u64,
+}
+
+/// How the guards stand towards a step up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// What stands against any step now; empty is what is wanted.
+    pub blocks: Vec<Block>,
+    /// What has been shown of the stage, for each operation that reaches the target.
+    pub certificates: Vec<Certificate>,
+    /// Upper bound of the share of reads that miss, of the last 600 ticks; 1 without reads.
+    pub miss_upper: f64,
+}
+
+/// How much evidence a guard has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Which.
+    pub guard: Guard,
+    /// Does it act?
+    pub mode: Mode,
+    /// `ln M`; negative infinity where nothing can be held against anybody.
+    pub ln_m: f64,
+    /// The threshold.
+    pub ln_c: f64,
+}
+
+/// Something that stands against a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Block {
+    /// The migration tripped at this stage.
+    Tripped,
+    /// A guard has more than half of the evidence that it needs to trip.
+    Suspicion {
+        /// Whose.
+        guard: Guard,
+        /// `ln M`.
+        ln_m: f64,
+        /// The threshold.
+        ln_c: f64,
+    },
+    /// The source is over the limit itself.
+    Source(Operation),
+    /// Instances went silent together.
+    InstancesGone,
+    /// The target should be called and is not.
+    NoTargetCalls,
+}
+
+/// What calls have shown of an operation's errors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Certificate {
+    /// Of which.
+    pub operation: Operation,
+    /// Calls to the target since the stage began.
+    pub calls: u64,
+    /// Failed ones.
+    pub bad: u64,
+    /// By how much the target's rate may at most be over the source's: its upper bound less the
+    /// source's lower bound, each wrong with probability alpha.
+    pub excess: f64,
+    /// The margin that it has to be under.
+    pub margin: f64,
+    /// More calls that are wanted, if it goes on like this. 0: none. `None`: it does not get there,
+    /// the rate itself is too high.
+    pub missing: Option<u64>,
+    /// When they are there, at the rate of calls so far. `None`: not to be foreseen.
+    pub expected_ms: Option<u64>,
+}
+
+impl Judge {
+    /// How the guards stand towards a step up.
+    pub fn standing(&mut self, now_ms: u64) -> Standing {
+        self.advance_to(now_ms);
+        let mut blocks = Vec::new();
+        if self.tripped {
+            blocks.push(Block::Tripped);
+        }
+        for Level { guard, mode, ln_m, ln_c } in self.levels() {
+            if mode == Mode::Enforce && ln_m >= ln_c / 2.0 {
+                blocks.push(Block::Suspicion { guard, ln_m, ln_c });
+            }
+        }
+        for source in &self.sources {
+            let measure = source.guard.index().map(|at| self.measure(at));
+            if measure.is_some_and(|measure| source.ln_m(&self.roster, &measure) >= measure.ln_c / 2.0) {
+                blocks.push(Block::Source(source.guard.operation));
+            }
+        }
+        if self.config.blindness == Mode::Enforce {
+            let (gone, uncalled) = (self.roster.gone(self.now_ms), self.uncalled());
+            blocks.extend(gone.map(|_| Block::InstancesGone));
+            blocks.extend(uncalled.map(|_| Block::NoTargetCalls));
+        }
+        let shares = [self.stage.read_share_ppm, self.stage.write_share_ppm];
+        let operations = [Operation::Read, Operation::Write].into_iter().zip(shares);
+        let wanted = operations
+            .filter(|(operation, share)| *share > 0 || self.tallies[*operation as usize].target > 0);
+        let certificates = wanted.map(|(operation, _)| self.certificate(operation)).collect();
+        let (reads, misses) = self.lacking.longest();
+        let level = -self.config.advance_alpha.ln();
+        Standing { blocks, certificates, miss_upper: bounds::upper(misses as f64, reads as f64, level) }
+    }
+
+    /// The evidence of each guard that is judged, over everybody.
+    pub fn levels(&self) -> Vec<Level> {
+        let judged = Guard::COUNTING.into_iter().zip(&self.config.rules).enumerate();
+        let judged = judged.filter_map(|(at, (guard, rule))| Some((at, guard, (*rule)?)));
+        let levels = judged.map(|(at, guard, rule)| {
+            let measure = self.measure(at);
+            let ln_m = match self.pools.get(at) {
+                Some(pool) => pool.ln_m(&self.roster, &measure),
+                None => self.misses.as_ref().map_or(0.0, |misses| misses.ln_m(&self.roster, &measure)),
+            };
+            Level { guard, mode: rule.mode, ln_m, ln_c: measure.ln_c }
+        });
+        levels.collect()
+    }
+
+    fn certificate(&self, operation: Operation) -> Certificate {
+        let tally = &self.tallies[operation as usize];
+        let (alpha, margin) = (self.config.advance_alpha, self.config.advance_margin);
+        let excess = tally.excess(1.0, alpha);
+        let missing = tally.missing(alpha, margin);
+        let elapsed_ms = self.now_ms.saturating_sub(self.began_ms);
+        let expected_ms = missing.filter(|_| tally.target > 0).map(|missing| {
+            let ms = missing as f64 * elapsed_ms as f64 / tally.target as f64;
+            self.now_ms.saturating_add(ms as u64)
+        });
+        let (calls, bad) = (tally.target, tally.target_bad);
+        Certificate { operation, calls, bad, excess, margin, missing, expected_ms }
+    }
+
+    /// Calls to the source since the last one to the target, where that can't be chance.
+    fn uncalled(&self) -> Option<u64> {
+        let shares = [self.stage.read_share_ppm, self.stage.write_share_ppm];
+        shares.into_iter().zip(&self.tallies).find_map(|(share_ppm, tally)| {
+            let share = f64::from(share_ppm.min(1_000_000)) / 1e6;
+            let calls = tally.source_since_target;
+            let chance = (1.0 - share).powf(calls as f64);
+            (share > 0.0 && calls >= UNSEEN_CALLS && chance < UNSEEN).then_some(calls)
+        })
+    }
+
+    /// Verdicts on what has just become invisible.
+    pub(super) fn judge_blindness(&mut self) -> Vec<Verdict> {
+        let action = match self.config.blindness {
+            Mode::Enforce => Action::Hold,
+            Mode::Observe => Action::Observe,
+        };
+        let verdict = |cause, target: usize, target_bad: usize| Verdict {
+            guard: Guard::of(GuardKind::Blindness, Operation::Read),
+            scope: Scope::Migration,
+            action,
+            cause,
+            evidence: Evidence {
+                onset_ms: self.now_ms,
+                now_ms: self.now_ms,
+                target: target as u64,
+                target_bad: target_bad as u64,
+                ..Evidence::default()
+            },
+        };
+        let (gone, uncalled) = (self.roster.gone(self.now_ms), self.uncalled());
+        let mut verdicts = Vec::new();
+        if let Some((gone, live)) = gone.filter(|_| !self.blind.gone) {
+            verdicts.push(verdict(Cause::InstancesGone, live, gone));
+        }
+        if let Some(calls) = uncalled.filter(|_| !self.blind.uncalled) {
+            verdicts.push(verdict(Cause::NoTargetCalls, calls as usize, 0));
+        }
+        (self.blind.gone, self.blind.uncalled) = (gone.is_some(), uncalled.is_some());
+        verdicts
+    }
+}
+
+impl Tally {
+    /// Upper bound of the target's rate over the source's, if there were `times` as many calls.
+    fn excess(&self, times: f64, alpha: f64) -> f64 {
+        let level = -alpha.ln();
+        let of = |count: u64| count as f64 * times;
+        let target = bounds::upper(of(self.target_bad), of(self.target), level);
+        target - bounds::lower(of(self.source_bad), of(self.source), level)
+    }
+
+    fn missing(&self, alpha: f64, margin: f64) -> Option<u64> {
+        if self.excess(1.0, alpha) < margin {
+            return Some(0);
+        }
+        if self.target_bad == 0 {
+            return Some(bounds::calls_to_certify(margin, alpha).saturating_sub(self.target).max(1));
+        }
+        // Times more, by halves: near enough for "expected at".
+        let mut times = 1.0;
+        while times < 1e6 {
+            times *= 1.5;
+            if self.excess(times, alpha) < margin {
+                return Some(((times - 1.0) * self.target as f64) as u64);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,104 @@
+//! The miss ratchet: a guard for each enrolment step, because those who come later have cold keys.
+
+use super::{
+    Guard, GuardKind, Operation, Rule,
+    evalue::{Sample, Test},
+    pool::{Measure, Pool},
+    ratchet::Ratchet,
+    roster::Roster,
+};
+
+/// A new step's keys may be cold this long.
+const GRACE_MS: u64 = 300_000;
+/// Enrolment steps that are told apart; an older one is no longer judged by itself.
+pub(super) const STEPS_MAX: usize = 8;
+
+/// All enrolment steps.
+#[derive(Clone, Debug)]
+pub(super) struct Misses {
+    /// Factor and slack of the ratchet.
+    limit: (f64, f64),
+    rule: Rule,
+    /// Never empty; the newest last.
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    id: u32,
+    opened_ms: u64,
+    ratchet: Ratchet,
+    pool: Pool,
+}
+
+impl Misses {
+    /// One step, in its grace.
+    pub(super) fn new(rule: Rule, (factor, slack): (f64, f64), now_ms: u64) -> Self {
+        let mut misses = Self { limit: (factor, slack), rule, steps: Vec::new() };
+        misses.enrol(0, now_ms);
+        misses
+    }
+
+    /// More tenants come.
+    pub(super) fn enrol(&mut self, id: u32, now_ms: u64) {
+        if self.steps.len() == STEPS_MAX {
+            self.steps.remove(0);
+        }
+        let ratchet = Ratchet::new(self.limit.0, self.limit.1);
+        let guard = Guard::of(GuardKind::MissRatchet, Operation::Read);
+        let pool = Pool::new(guard, self.rule, Test::Absolute(*ratchet.test()), None, now_ms);
+        self.steps.push(Step { id, opened_ms: now_ms, ratchet, pool });
+    }
+
+    /// Counts reads of a step's tenants; of the newest step, if it is not told which.
+    pub(super) fn add(&mut self, id: u32, sample: &Sample, slot: usize, place: u32) {
+        let known = self.steps.iter().position(|step| step.id == id).filter(|_| id != 0);
+        let at = known.unwrap_or(self.steps.len() - 1);
+        self.steps[at].pool.add(sample, slot, place);
+    }
+
+    /// The first step that is at `bar`, with `ln M`.
+    pub(super) fn reached(&self, roster: &Roster, measure: &Measure, bar: f64) -> Option<(usize, f64)> {
+        self.steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| !step.pool.latched)
+            .find_map(|(at, step)| step.pool.reached(roster, measure, bar).map(|ln_m| (at, ln_m)))
+    }
+
+    /// The guard of a step.
+    pub(super) fn pool_mut(&mut self, at: usize) -> &mut Pool {
+        &mut self.steps[at].pool
+    }
+
+    /// The guard of a step, and its limit.
+    pub(super) fn pool(&self, at: usize) -> &Pool {
+        &self.steps[at].pool
+    }
+
+    /// Ends the open tick. Within its grace a step is learnt from and not judged.
+    pub(super) fn close(&mut self, roster: &mut Roster, measure: &Measure, now_ms: u64) {
+        for Step { opened_ms, ratchet, pool, .. } in &mut self.steps {
+            let tick = pool.close(roster, measure, now_ms);
+            ratchet.close(tick.target, tick.target_bad);
+            let in_grace = now_ms.saturating_sub(*opened_ms) < GRACE_MS;
+            let never = super::evalue::Absolute::rise(1.0);
+            pool.test = Test::Absolute(if in_grace { never } else { *ratchet.test() });
+        }
+    }
+
+    /// A new stage: evidence goes, what was reached stays.
+    pub(super) fn reset(&mut self, now_ms: u64) {
+        self.steps.iter_mut().for_each(|step| step.pool.reset(now_ms));
+    }
+
+    /// The lowest rate of misses that each step surely reached, by step.
+    pub(super) fn lowest(&self) -> impl Iterator<Item = (u32, f64)> {
+        self.steps.iter().map(|step| (step.id, step.ratchet.lowest()))
+    }
+
+    /// Greatest `ln M` of all steps.
+    pub(super) fn ln_m(&self, roster: &Roster, measure: &Measure) -> f64 {
+        self.steps.iter().map(|step| step.pool.ln_m(roster, measure)).fold(f64::NEG_INFINITY, f64::max)
+    }
+}

@@ -1,0 +1,265 @@
+//! Who reports: each report counted once, who went silent, and what one instance may add.
+
+use std::collections::HashMap;
+
+use super::{
+    Guard,
+    evalue::{BANK, Sample, Weights},
+};
+
+/// An instance that is silent for this long is not there: three reports missed.
+const SILENT_MS: u64 = 3_000;
+/// Instances that went silent within this are gone together.
+const GONE_WITHIN_MS: u64 = 10_000;
+/// A silent instance is remembered this long.
+const REMEMBERED_MS: u64 = 600_000;
+/// More than this share gone is blindness.
+const GONE_MAX: f64 = 0.3;
+/// Distinct instances that a trip of a fleet needs.
+const QUORUM: usize = 3;
+
+/// What one instance has to do with one guard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seat {
+    /// Its counts of the open tick.
+    pub(super) sample: Sample,
+    /// Evidence that it holds for each alternative: 0 or more, never past the cap.
+    held: [f64; BANK],
+}
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    /// As it reports.
+    pub(super) name: Box<str>,
+    /// By the guard's index.
+    pub(super) seats: [Seat; Guard::COUNT],
+    sequence: u64,
+    last_ms: u64,
+    reported_tick: bool,
+}
+
+/// All instances.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roster {
+    index: HashMap<Box<str>, u32>,
+    instances: Vec<Option<Instance>>,
+    free: Vec<u32>,
+    /// Those that reported in the open tick.
+    touched: Vec<u32>,
+}
+
+/// Why a report was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// It, or a later one, was taken before.
+    Repeated,
+    /// There are too many instances.
+    Full,
+}
+
+impl Roster {
+    /// Takes note of a report, and gives its instance's place.
+    pub(super) fn take(
+        &mut self,
+        name: &str,
+        sequence: u64,
+        now_ms: u64,
+        max: usize,
+    ) -> Result<u32, NotTaken> {
+        let at = match self.index.get(name) {
+            Some(at) => *at,
+            None => self.admit(name, now_ms, max).ok_or(NotTaken::Full)?,
+        };
+        let Some(instance) = &mut self.instances[at as usize] else { return Err(NotTaken::Full) };
+        if sequence <= instance.sequence {
+            return Err(NotTaken::Repeated);
+        }
+        instance.sequence = sequence;
+        instance.last_ms = now_ms;
+        if !instance.reported_tick {
+            instance.reported_tick = true;
+            self.touched.push(at);
+        }
+        Ok(at)
+    }
+
+    fn admit(&mut self, name: &str, now_ms: u64, max: usize) -> Option<u32> {
+        if self.index.len() >= max {
+            self.drop_silent(now_ms);
+            if self.index.len() >= max {
+                return None;
+            }
+        }
+        let instance = Instance {
+            name: name.into(),
+            seats: [Seat::default(); Guard::COUNT],
+            sequence: 0,
+            last_ms: now_ms,
+            reported_tick: false,
+        };
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.instances.push(None);
+                u32::try_from(self.instances.len() - 1).ok()?
+            }
+        };
+        self.instances[at as usize] = Some(instance);
+        self.index.insert(name.into(), at);
+        Some(at)
+    }
+
+    fn drop_silent(&mut self, now_ms: u64) {
+        let silent: Vec<Box<str>> = self
+            .iter()
+            .filter(|instance| now_ms.saturating_sub(instance.last_ms) > REMEMBERED_MS)
+            .map(|instance| instance.name.clone())
+            .collect();
+        silent.iter().for_each(|name| self.remove(name));
+    }
+
+    /// It said goodbye, was evicted, or a new process has its name.
+    pub(super) fn remove(&mut self, name: &str) {
+        let Some(at) = self.index.remove(name) else { return };
+        self.instances[at as usize] = None;
+        self.touched.retain(|touched| *touched != at);
+        self.free.push(at);
+    }
+
+    /// The instance there.
+    pub(super) fn get(&self, at: u32) -> Option<&Instance> {
+        self.instances.get(at as usize)?.as_ref()
+    }
+
+    /// The instance there.
+    pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut Instance> {
+        self.instances.get_mut(at as usize)?.as_mut()
+    }
+
+    /// Everyone.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().flatten()
+    }
+
+    /// Instances that a trip needs: three, or all that are there.
+    pub(super) fn quorum(&self, now_ms: u64) -> usize {
+        let live = self.iter().filter(|instance| !instance.is_silent(now_ms));
+        live.take(QUORUM).count().max(1)
+    }
+
+    /// Too many went silent at once, without goodbye: how many, and how many are there.
+    pub(super) fn gone(&self, now_ms: u64) -> Option<(usize, usize)> {
+        let silent_for = |instance: &Instance| now_ms.saturating_sub(instance.last_ms);
+        let live = self.iter().filter(|instance| !instance.is_silent(now_ms)).count();
+        let gone = self
+            .iter()
+            .filter(|instance| instance.is_silent(now_ms))
+            .filter(|instance| silent_for(instance) <= SILENT_MS + GONE_WITHIN_MS)
+            .count();
+        (gone as f64 > GONE_MAX * (gone + live) as f64).then_some((gone, live))
+    }
+
+    /// What a guard's suspects have above what one instance may add.
+    pub(super) fn excess(
+        &self,
+        guard: usize,
+        suspects: &[u32],
+        weights: &[Weights; BANK],
+        phi: f64,
+        cap: f64,
+    ) -> [f64; BANK] {
+        let mut excess = [0.0; BANK];
+        for seat in suspects.iter().filter_map(|at| self.get(*at)).map(|instance| &instance.seats[guard]) {
+            for ((excess, weights), held) in excess.iter_mut().zip(weights).zip(seat.held) {
+                let room = (cap - held).max(0.0);
+                *excess += (weights.score(&seat.sample) / phi - room).max(0.0);
+            }
+        }
+        excess
+    }
+
+    /// Ends the tick of one guard: what each instance added is held against it from now on. Nobody
+    /// holds more than `all` the evidence that there is: what others' good outcomes have taken away
+    /// can be added again, or a fleet of three with one long sick would be one short of its quorum.
+    pub(super) fn close(
+        &mut self,
+        guard: usize,
+        weights: &[Weights; BANK],
+        phi: f64,
+        cap: f64,
+        all: &[f64; BANK],
+    ) {
+        for at in &self.touched {
+            let Some(instance) = self.instances[*at as usize].as_mut() else { continue };
+            let seat = &mut instance.seats[guard];
+            if seat.sample.is_bad() || seat.held.iter().any(|held| *held > 0.0) {
+                for ((held, weights), all) in seat.held.iter_mut().zip(weights).zip(all) {
+                    let room = (cap - *held).max(0.0);
+                    *held = (*held + (weights.score(&seat.sample) / phi).min(room)).clamp(0.0, *all);
+                }
+            }
+            seat.sample = Sample::default();
+        }
+    }
+
+    /// Ends the tick, after that of each guard.
+    pub(super) fn end_tick(&mut self) {
+        for at in self.touched.drain(..) {
+            if let Some(instance) = self.instances[at as usize].as_mut() {
+                instance.reported_tick = false;
+            }
+        }
+    }
+
+    /// A new stage, or new evidence: nothing is held against anybody.
+    pub(super) fn forgive(&mut self, guard: Option<usize>) {
+        for instance in self.instances.iter_mut().flatten() {
+            match guard {
+                Some(guard) => instance.seats[guard] = Seat::default(),
+                None => instance.seats = [Seat::default(); Guard::COUNT],
+            }
+        }
+    }
+}
+
+impl Instance {
+    fn is_silent(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.last_ms) > SILENT_MS
+    }
+}
+
+impl Seat {
+    /// Evidence of the instance by the strongest alternative, with the open tick.
+    pub(super) fn evidence(&self, weights: &[Weights; BANK], phi: f64) -> f64 {
+        let each = self.held.iter().zip(weights);
+        each.map(|(held, weights)| held + weights.score(&self.sample) / phi).fold(0.0, f64::max)
+    }
+}
+
+/// A few distinct instances: enough to know whether there are three.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Few {
+    places: [u32; QUORUM],
+    len: u8,
+}
+
+impl Few {
+    /// Adds one; a fourth is not remembered.
+    pub(super) fn add(&mut self, place: u32) {
+        if usize::from(self.len) < QUORUM && !self.places().contains(&place) {
+            self.places[usize::from(self.len)] = place;
+            self.len += 1;
+        }
+    }
+
+    /// Those remembered.
+    pub(super) fn places(&self) -> &[u32] {
+        &self.places[..usize::from(self.len)]
+    }
+
+    /// How many, up to three.
+    pub(super) const fn count(&self) -> usize {
+        self.len as usize
+    }
+}

@@ -1,0 +1,184 @@
+//! Synthetic traffic for the guards: seeded, so that an outcome can be had again. What it shows is
+//! how often they trip when all is well, and how soon when it is not.
+
+mod draw;
+mod noise;
+
+use crate::domain::guard::{
+    Arm, Cell, Guard, GuardConfig, GuardKind, Judge, Operation, Pairs, Report, Stage, Verdict,
+};
+
+pub use draw::Draw;
+pub use noise::{Noise, Outcome, simulate};
+
+const TICK_MS: u64 = 1_000;
+
+/// Traffic of one tick: mean calls of all instances together, and what becomes of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Reads from the target.
+    pub target: f64,
+    /// Share of these that fail.
+    pub target_errors: f64,
+    /// Reads from the source.
+    pub source: f64,
+    /// Share of these that fail.
+    pub source_errors: f64,
+    /// Failures come in groups of this many, as often as makes the share; 0 and 1: one by one.
+    pub burst: u64,
+    /// Share of the reads from the target that have to fall back.
+    pub misses: f64,
+    /// Writes to both stores.
+    pub writes: f64,
+    /// Share of these that the target fails.
+    pub write_target_errors: f64,
+    /// Share of these that the source fails.
+    pub write_source_errors: f64,
+    /// The first instance fails all its calls to the target.
+    pub sick: bool,
+}
+
+/// A judge with instances that report to it once a tick, each at a moment of its own.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    judge: Judge,
+    draw: Draw,
+    names: Vec<String>,
+    revision: u64,
+    tick: u64,
+}
+
+impl Fleet {
+    /// `instances` of them, and nothing has happened yet.
+    pub fn new(config: GuardConfig, instances: usize, seed: u64) -> Self {
+        let stage = Stage { revision: 1, ..Stage::default() };
+        Self {
+            judge: Judge::new(config, stage, 0),
+            draw: Draw::new(seed),
+            names: (0..instances.max(1)).map(|at| format!("instance-{at}")).collect(),
+            revision: 1,
+            tick: 0,
+        }
+    }
+
+    /// Ticks so far.
+    pub const fn ticks(&self) -> u64 {
+        self.tick
+    }
+
+    /// From here on it draws anew.
+    pub fn reseed(&mut self, seed: u64) {
+        self.draw = Draw::new(seed);
+    }
+
+    /// A new stage.
+    pub fn restage(&mut self, enrolled: u32) {
+        self.revision += 1;
+        let stage = Stage { revision: self.revision, enrolled, ..Stage::default() };
+        self.judge.restage(stage, self.tick * TICK_MS);
+    }
+
+    /// One tick of traffic; the first verdict in it.
+    pub fn step(&mut self, traffic: &Traffic) -> Option<Verdict> {
+        self.tick += 1;
+        let fleet = self.names.len();
+        let mut first = None;
+        let bursts = self.bursts(traffic);
+        for at in 0..fleet {
+            let cells = self.cells(traffic, at, bursts);
+            let report = Report { instance: &self.names[at], sequence: self.tick, cells: &cells };
+            let now_ms = self.tick * TICK_MS + (at as u64 * TICK_MS) / fleet as u64;
+            let verdicts = self.judge.observe(&report, now_ms);
+            first = first.or_else(|| verdicts.into_iter().next());
+        }
+        first
+    }
+
+    /// Ticks until the first verdict, at most `most`. The tick that trips counts.
+    pub fn ticks_to_trip(&mut self, traffic: &Traffic, most: u64) -> Option<u64> {
+        (1..=most).find(|_| self.step(traffic).is_some())
+    }
+
+    /// Groups of failures in this tick, for the target and for the source.
+    fn bursts(&mut self, traffic: &Traffic) -> (u64, u64) {
+        if traffic.burst <= 1 {
+            return (0, 0);
+        }
+        let size = traffic.burst as f64;
+        let target = self.draw.poisson(traffic.target * traffic.target_errors / size);
+        let source = self.draw.poisson(traffic.source * traffic.source_errors / size);
+        (target * traffic.burst, source * traffic.burst)
+    }
+
+    fn cells(&mut self, traffic: &Traffic, at: usize, bursts: (u64, u64)) -> [Cell<'static>; 2] {
+        let fleet = self.names.len() as f64;
+        let is_sick = traffic.sick && at == 0;
+        let clustered = traffic.burst > 1;
+        let draw = &mut self.draw;
+        let mut arm = |mean: f64, share: f64, burst: u64| {
+            let calls = draw.poisson(mean / fleet);
+            let failed = match (is_sick, clustered) {
+                (true, _) => calls,
+                (_, true) => {
+                    (burst / fleet as u64 + u64::from((at as u64) < burst % fleet as u64)).min(calls)
+                }
+                _ => draw.binomial(calls, share),
+            };
+            Arm { calls, errors: [failed, 0, 0, 0, 0, 0], ..Arm::default() }
+        };
+        let target = arm(traffic.target, traffic.target_errors, bursts.0);
+        let source = arm(traffic.source, traffic.source_errors, bursts.1);
+        let miss = self.draw.binomial(target.calls, traffic.misses);
+        let read = Cell {
+            target,
+            source,
+            miss,
+            hit: target.calls - miss,
+            ..Cell::empty(self.revision, Operation::Read, None)
+        };
+        let writes = self.draw.poisson(traffic.writes / fleet);
+        let only_source_failed = self.draw.binomial(writes, traffic.write_source_errors);
+        let only_target_failed = match is_sick {
+            true => writes - only_source_failed,
+            false => self.draw.binomial(writes - only_source_failed, traffic.write_target_errors),
+        };
+        let failed = |failed| Arm { calls: writes, errors: [failed, 0, 0, 0, 0, 0], ..Arm::default() };
+        let pairs = Pairs { calls: writes, only_target_failed, only_source_failed, both_failed: 0 };
+        let write = Cell {
+            target: failed(only_target_failed),
+            source: failed(only_source_failed),
+            pairs,
+            ..Cell::empty(self.revision, Operation::Write, None)
+        };
+        [read, write]
+    }
+}
+
+/// Delay of the relative guard of reads alone: ticks from the onset to the trip, as a mean over
+/// `trials`, after ten minutes of health. `calls` a second, `share` of them to the target; a base
+/// rate of errors of 0.1 % in both stores, and `errors` in the target from the onset. A trial that
+/// does not trip within 1,000 ticks counts as 1,000.
+pub fn mean_delay(calls: f64, share: f64, errors: f64, trials: u64, seed: u64) -> f64 {
+    const PER_WARM_UP: u64 = 20;
+    let config = GuardConfig::default().only(&[Guard::of(GuardKind::ErrorRelative, Operation::Read)]);
+    let well = Traffic {
+        target: calls * share,
+        source: calls * (1.0 - share),
+        target_errors: 1e-3,
+        source_errors: 1e-3,
+        ..Traffic::default()
+    };
+    let ill = Traffic { target_errors: errors, ..well };
+    let mut ticks = 0;
+    let mut warm = Fleet::new(config.clone(), 20, seed);
+    for trial in 0..trials {
+        if trial % PER_WARM_UP == 0 {
+            warm = Fleet::new(config.clone(), 20, seed + trial);
+            (0..600).for_each(|_| drop(warm.step(&well)));
+        }
+        let mut fleet = warm.clone();
+        fleet.reseed(seed + 1_000_003 * (trial + 1));
+        ticks += fleet.ticks_to_trip(&ill, 1_000).unwrap_or(1_000);
+    }
+    ticks as f64 / trials.max(1) as f64
+}

@@ -1,0 +1,127 @@
+//! May a step go up? Not without evidence, and not blind.
+
+use cutover::domain::guard::{Action, Block, Cause, Cell, GuardConfig, GuardKind, Stage, Verdict};
+
+use super::{READ, Story, WRITE, arm, guard, reads, writes};
+
+fn story() -> Story {
+    Story::new(GuardConfig::default())
+}
+
+#[test]
+fn no_errors_certify_by_their_number() {
+    let mut story = story();
+    story.report("a", &[reads(4_000, 0, 0, 0)]);
+    story.now_ms += 4_000;
+    let certificate = story.judge.standing(story.now_ms).certificates[0];
+    assert_eq!((certificate.operation, certificate.calls, certificate.missing), (READ, 4_000, Some(603)));
+    // At 1,000 a second or less it takes as long as it took, in proportion.
+    let expected_ms = certificate.expected_ms.unwrap() - story.now_ms;
+    assert!((603..=1_000).contains(&expected_ms), "{expected_ms}");
+    story.report("a", &[reads(603, 0, 0, 0)]);
+    let standing = story.judge.standing(story.now_ms);
+    assert_eq!(standing.certificates[0].missing, Some(0));
+    assert!(standing.certificates[0].excess < standing.certificates[0].margin);
+    assert_eq!(standing.blocks, []);
+}
+
+#[test]
+fn errors_that_the_source_has_as_well_take_more_calls_and_those_it_has_not_never_do() {
+    let mut story = story();
+    story.report("a", &[reads(20_000, 20, 20_000, 20)]);
+    let missing = story.judge.standing(story.now_ms).certificates[0].missing;
+    assert!(matches!(missing, Some(1..=100_000)), "{missing:?}");
+    for _ in 0..6 {
+        story.now_ms += 1_000;
+        story.report("a", &[reads(20_000, 20, 20_000, 20)]);
+    }
+    assert_eq!(story.judge.standing(story.now_ms).certificates[0].missing, Some(0));
+
+    let mut worse = self::story();
+    worse.report("a", &[writes(20_000, 40, 0)]);
+    let certificate = worse.judge.standing(worse.now_ms).certificates[0];
+    assert_eq!((certificate.operation, certificate.missing, certificate.expected_ms), (WRITE, None, None));
+}
+
+#[test]
+fn without_calls_nothing_is_certified() {
+    let mut story = story();
+    story.restage(Stage { read_share_ppm: 10_000, ..Stage::default() });
+    let standing = story.judge.standing(story.now_ms);
+    assert_eq!(standing.certificates[0].missing, Some(4_603));
+    assert_eq!(standing.certificates[0].expected_ms, None);
+    assert!(standing.miss_upper >= 1.0);
+}
+
+#[test]
+fn what_the_target_lacks_is_bounded_over_ten_minutes() {
+    let mut story = story();
+    let read = Cell { compared: 100, lacking: 60, ..reads(0, 0, 100, 0) };
+    assert_eq!(story.until(60, &[read]), None, "misses at dual never roll back");
+    assert!(story.judge.standing(story.now_ms).miss_upper > 0.5);
+    let backfilled = Cell { lacking: 0, ..read };
+    assert_eq!(story.until(700, &[backfilled]), None);
+    assert!(story.judge.standing(story.now_ms).miss_upper < 1e-3);
+}
+
+#[test]
+fn a_guard_that_is_half_way_blocks_and_so_do_a_trip_and_a_failing_source() {
+    let relative = guard(GuardKind::ErrorRelative, READ);
+    let mut story = Story::of(&[relative]).well();
+    let halfway = (0..120).find_map(|_| {
+        story.second(&[reads(100, 3, 100, 0)]);
+        story.judge.standing(story.now_ms).blocks.into_iter().next()
+    });
+    assert!(matches!(halfway, Some(Block::Suspicion { guard, .. }) if guard == relative), "{halfway:?}");
+    story.until(120, &[reads(100, 3, 100, 0)]).unwrap();
+    assert!(story.judge.standing(story.now_ms).blocks.contains(&Block::Tripped));
+    story.restage(Stage::default());
+    assert_eq!(story.judge.standing(story.now_ms).blocks, []);
+
+    let mut story = self::story().well();
+    story.until(30, &[reads(0, 0, 100, 100)]);
+    assert!(story.judge.standing(story.now_ms).blocks.contains(&Block::Source(READ)));
+}
+
+#[test]
+fn a_third_of_the_instances_gone_at_once_is_told_and_holds_until_they_are_back() {
+    let mut story = story();
+    let names: Vec<String> = (0..10).map(|at| format!("i{at}")).collect();
+    let second = |story: &mut Story, live: usize| {
+        names[..live].iter().for_each(|name| drop(story.report(name, &[reads(1, 0, 1, 0)])));
+        story.now_ms += 1_000;
+        story.judge.tick(story.now_ms)
+    };
+    let run = |story: &mut Story, live: usize, seconds: usize| -> Vec<Verdict> {
+        (0..seconds).flat_map(|_| second(story, live)).collect()
+    };
+    assert_eq!(run(&mut story, 10, 20), []);
+    // Three of ten is not more than 30 %; and who says goodbye is not gone.
+    assert_eq!(run(&mut story, 7, 20), []);
+    assert_eq!(run(&mut story, 10, 20), []);
+    names[5..].iter().for_each(|name| story.judge.goodbye(name));
+    assert_eq!(run(&mut story, 5, 20), []);
+    let verdicts = run(&mut story, 3, 6);
+    let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.action, verdict.cause)).collect();
+    assert_eq!(told, [(Action::Hold, Cause::InstancesGone)]);
+    assert_eq!(story.judge.standing(story.now_ms).blocks, [Block::InstancesGone]);
+    assert_eq!(run(&mut story, 5, 3), []);
+    assert_eq!(story.judge.standing(story.now_ms).blocks, []);
+}
+
+#[test]
+fn a_target_that_should_be_called_and_is_not_holds() {
+    let mut story = story();
+    story.restage(Stage { read_share_ppm: 250_000, ..Stage::default() });
+    let idle = Cell { revision: 2, source: arm(2, 0), ..Cell::empty(2, READ, None) };
+    let mut verdicts = Vec::new();
+    for _ in 0..20 {
+        verdicts.extend(story.second(&[idle]));
+        verdicts.extend(story.judge.tick(story.now_ms));
+    }
+    let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.action, verdict.cause)).collect();
+    assert_eq!(told, [(Action::Hold, Cause::NoTargetCalls)]);
+    assert_eq!(story.judge.standing(story.now_ms).blocks, [Block::NoTargetCalls]);
+    story.second(&[Cell { target: arm(1, 0), ..idle }]);
+    assert_eq!(story.judge.standing(story.now_ms).blocks, []);
+}
