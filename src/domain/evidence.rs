@@ -40,18 +40,17 @@ pub struct Job {
     pub cover: Cover,
     /// The controller's revision when it began.
     pub began_revision: u64,
-    /// Everybody had quiesced for this revision when it began; a sweep begins after its second
-    /// barrier.
+    /// Everybody had quiesced for this revision when it began.
     pub settled: u64,
     /// Which stores, mapping and options; empty: not said.
     pub fingerprint: String,
     /// Parts that workers claim. 0: none, its caller scans by itself.
     pub segments: u32,
     /// Unix time before which nothing is read: writes that timed out may still land until then.
+    /// [`u64::MAX`]: a sweep whose second barrier has not settled.
     pub begins_at_ms: u64,
-    /// Of a sweep: the revision of its second barrier, made once `begins_at_ms` had passed. 0: not
-    /// yet, and for other passes.
-    pub drained: u64,
+    /// For how long such writes can still land, in milliseconds.
+    pub residual_ms: u64,
 }
 
 /// What a pass did, in records.
@@ -146,11 +145,10 @@ impl Evidence {
         matches!(self.job.kind, PassKind::Full | PassKind::Verify) && self.shows(whom, since)
     }
 
-    /// Is it what may stand for a full pass before target-first, where reads copy what is missing:
-    /// a clean sweep that began once late writes had landed and a second barrier had settled?
+    /// Is it what may stand for a full pass before target-first, where reads copy what is missing: a
+    /// clean sweep that began once a second barrier had settled and late writes had landed?
     pub fn is_drained_sweep(&self, whom: &Whom, since: u64) -> bool {
-        let Job { kind, drained, settled, .. } = self.job;
-        kind == PassKind::Sweep && drained > 0 && settled >= drained && self.shows(whom, since)
+        self.job.kind == PassKind::Sweep && !self.job.drains() && self.shows(whom, since)
     }
 
     fn shows(&self, whom: &Whom, since: u64) -> bool {
@@ -174,16 +172,16 @@ impl PassKind {
 impl Job {
     /// Why its workers may not read yet; `None`: they may.
     pub fn waits_for(&self, now_ms: u64) -> Option<String> {
-        let left_ms = self.begins_at_ms.saturating_sub(now_ms);
-        if left_ms > 0 {
-            return Some(format!("waits {left_ms} ms more for writes that timed out to land"));
+        if self.drains() {
+            return Some("waits for everybody to quiesce once more (cutover status)".to_owned());
         }
-        self.drains().then(|| "waits for everybody to quiesce once more (cutover status)".to_owned())
+        let left_ms = self.begins_at_ms.saturating_sub(now_ms);
+        (left_ms > 0).then(|| format!("waits {left_ms} ms more for writes that timed out to land"))
     }
 
-    /// Is it a sweep that has not begun?
-    pub fn drains(&self) -> bool {
-        self.kind == PassKind::Sweep && (self.drained == 0 || self.settled < self.drained)
+    /// Is it a sweep whose second barrier has not settled?
+    pub const fn drains(&self) -> bool {
+        self.begins_at_ms == u64::MAX
     }
 }
 

@@ -1,5 +1,8 @@
 //! Every store keeps the same promises: one suite, run on each of them.
 
+#[cfg(feature = "dynamodb")]
+#[path = "store/dynamodb.rs"]
+mod dynamodb;
 #[cfg(feature = "mysql")]
 #[path = "store/mysql.rs"]
 mod mysql;
@@ -9,9 +12,6 @@ mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 #[path = "store/servers.rs"]
 mod servers;
-#[cfg(feature = "dynamodb")]
-#[path = "store/dynamodb.rs"]
-mod dynamodb;
 #[path = "store/suite.rs"]
 mod suite;
 

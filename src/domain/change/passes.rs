@@ -42,8 +42,7 @@ impl Draft {
         if *segments > SEGMENTS_MAX {
             return Err(Violation::new("segments", format!("is over {SEGMENTS_MAX}")).into());
         }
-        let waits = matches!(kind, PassKind::Reverse | PassKind::Sweep);
-        if waits && *segments == 0 {
+        if matches!(kind, PassKind::Reverse | PassKind::Sweep) && *segments == 0 {
             let message = "must be at least 1: its workers have to be told when they may begin";
             return Err(Violation::new("segments", message).into());
         }
@@ -66,27 +65,27 @@ impl Draft {
             settled,
             fingerprint: fingerprint.clone(),
             segments: *segments,
-            begins_at_ms: if waits { context.now_ms.saturating_add(*residual_ms) } else { 0 },
-            drained: 0,
+            begins_at_ms: match kind {
+                PassKind::Sweep => u64::MAX,
+                PassKind::Reverse => context.now_ms.saturating_add(*residual_ms),
+                _ => 0,
+            },
+            residual_ms: *residual_ms,
         });
         keep_newest(&mut self.document.jobs);
         self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
         Ok(())
     }
 
-    /// Makes the second barrier of a sweep whose wait for late writes is over; then notes that
-    /// everybody has quiesced for it, so that the sweep may begin.
+    /// Notes that the second barrier of a sweep has settled. From then on no write begins that could
+    /// land behind it, so the wait for those that timed out begins, and not before.
     pub(super) fn drain_job(&mut self, id: &str, context: &Context<'_>) {
-        let job = self.document.jobs.iter_mut().find(|job| job.id == id && job.kind == PassKind::Sweep);
-        let Some(job) = job else { return };
         let settled = context.fleet.settled(context.revision - 1);
-        if job.drained == 0 && context.now_ms >= job.begins_at_ms {
-            job.drained = context.revision;
-            self.say(format!("sweep {id}: late writes have landed; everybody quiesces once more"));
-        } else if job.drained > 0 && job.settled < job.drained && settled >= job.drained {
-            job.settled = settled;
-            self.say(format!("sweep {id} began with revision {settled} settled"));
-        }
+        let job = self.document.jobs.iter_mut().find(|job| job.id == id && job.drains());
+        // The revision of the job's own beginning, which came after `began_revision`.
+        let Some(job) = job.filter(|job| settled > job.began_revision) else { return };
+        job.begins_at_ms = context.now_ms.saturating_add(job.residual_ms);
+        self.say(format!("sweep {id} begins with revision {settled} settled"));
     }
 
     pub(super) fn finish_job(
