@@ -163,6 +163,7 @@ impl Store for DynamoDbStore {
         stream::iter(puts).buffered(self.options.concurrency.get()).try_collect().await
     }
 
+    /// Segments are split by the partition key, so a table of few tenants has few that hold any.
     /// A tenant is read by a `Query` where it is the partition key; its segments then read all of
     /// it. A page has at most 1 MB of items, whatever `limit_bytes` says.
     async fn scan(

@@ -24,8 +24,7 @@ pub struct DynamoDbOptions {
     /// Longest wait for the answer to one request. Keep it below half the migrator's call timeout,
     /// so that a request that got lost can be sent again in time.
     pub attempt_timeout: Duration,
-    /// No retry begins after this, counted from the beginning of the call. A call takes at most
-    /// this and one `attempt_timeout`, for each hundred records in a batch.
+    /// No retry of a request begins after this, counted from its first attempt.
     pub retry_timeout: Duration,
     /// Requests of one batch that are under way at a time.
     pub concurrency: NonZeroUsize,
