@@ -5,6 +5,8 @@
 mod controller;
 #[cfg(feature = "sqlite")]
 mod crash;
+#[cfg(feature = "sqlite")]
+mod demo;
 mod http;
 mod ladder;
 mod store;
