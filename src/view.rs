@@ -135,6 +135,9 @@ impl View {
             "  target reads  hit {hit}/s  miss {miss}/s  copied {}  mismatch {}/{}  unsure {}",
             totals.migrated, totals.mismatch, totals.compared, totals.indeterminate
         ));
+        if !status.rates.is_empty() {
+            page.push(style("  calls over the last 10 s").dim().to_string());
+        }
         page.extend(status.rates.iter().map(rate));
         let mut waits: Vec<String> = status.waiting.iter().map(waiting).collect();
         if waits.is_empty() && !status.settled {
@@ -254,5 +257,57 @@ fn instance(instance: &v1::Instance) -> String {
         (true, _) => style(format!("{line}  LOST {} s ago", instance.silent_ms / 1000)).red().to_string(),
         (false, true) => line,
         (false, false) => style(format!("{line}  behind")).yellow().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use cutover_proto::v1;
+
+    use super::View;
+
+    fn status(hit: u64) -> v1::Status {
+        let migration = v1::Migration { key: "orders".to_owned(), ..Default::default() };
+        let totals = v1::Totals { hit, ..Default::default() };
+        v1::Status { migration: Some(migration), totals: Some(totals), settled: true, ..Default::default() }
+    }
+
+    #[test]
+    fn a_lost_controller_is_shown_with_its_age_until_it_is_heard_again() {
+        let (mut view, began) = (View::default(), Instant::now());
+        view.hear(status(0), began);
+        let quiet = view.line();
+        view.lose("gone".to_owned());
+        let page = view.page(began + Duration::from_secs(4), 24).join("\n");
+        assert!(page.contains("reconnecting, last seen 4 s ago: gone"), "{page}");
+        assert!(page.contains("orders"), "what was known stays: {page}");
+        assert!(view.is_lost() && view.line() != quiet);
+        view.hear(status(1), began + Duration::from_secs(5));
+        assert!(!view.page(began, 24).join("\n").contains("reconnecting"));
+        assert_eq!(view.line(), quiet, "traffic alone is no change");
+    }
+
+    #[test]
+    fn hits_are_told_by_the_second_and_a_restart_counts_anew() {
+        let (mut view, began) = (View::default(), Instant::now());
+        let at = |second| began + Duration::from_secs(second);
+        view.hear(status(100), at(0));
+        view.hear(status(180), at(4));
+        assert!(view.page(at(4), 24).join("\n").contains("hit 20/s"));
+        view.hear(status(10), at(6));
+        view.hear(status(30), at(8));
+        assert!(view.page(at(8), 24).join("\n").contains("hit 10/s"));
+    }
+
+    #[test]
+    fn a_page_fits_the_terminal_and_keeps_the_newest_of_the_story() {
+        let mut view = View::default();
+        (0..20).for_each(|line| view.tell(&format!("line {line}.")));
+        view.hear(status(0), Instant::now());
+        let page = view.page(Instant::now(), 7);
+        assert_eq!(page.len(), 7);
+        assert!(page.join("\n").contains("line 19.") && !page.join("\n").contains("line 3."));
     }
 }

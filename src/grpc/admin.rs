@@ -252,11 +252,13 @@ impl Admin {
         let mut waiting = convert::waiting(change::waiting(migration, &fleet, now_ms()));
         if waiting.is_empty() {
             // Nobody is to go further, and yet the last step is not known to all.
-            waiting.extend(fleet.behind(step, crate::domain::Wait::Quiesced).map(|member| v1::Waiting {
+            let behind: Vec<_> = fleet.behind(step, crate::domain::Wait::Quiesced).collect();
+            let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
+            waiting.extend((!behind.is_empty()).then(|| v1::Waiting {
                 gate: "barrier".to_owned(),
-                message: format!("revision {step} to be acknowledged by {}", member.name),
+                message: format!("revision {step} to be acknowledged by {}", names.join(", ")),
                 action: "wait; evict an instance only if it is dead".to_owned(),
-                by_itself: !member.lost,
+                by_itself: !behind.iter().any(|member| member.lost),
                 ..Default::default()
             }));
         }
