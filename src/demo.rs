@@ -265,7 +265,8 @@ impl Story<'_> {
         if !self.stage.live {
             let request = v1::GetStatusRequest { key: KEY.to_owned() };
             let status = self.admin.get_status(request).await?.into_inner();
-            let mut view = View::default();
+            // One view for all scenes: it tells hits by the second since the last one.
+            let mut view = self.stage.view.borrow_mut();
             view.hear(status, std::time::Instant::now());
             for line in view.page(std::time::Instant::now(), usize::MAX) {
                 console::Term::stdout().write_line(&format!("         {line}"))?;

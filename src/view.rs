@@ -246,8 +246,10 @@ fn rate(rate: &v1::StoreRate) -> String {
 
 fn waiting(waiting: &v1::Waiting) -> String {
     let subject = format!("{} {}", waiting.whom, waiting.step);
-    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
-    format!("{subject}{} ({})", waiting.message, waiting.gate)
+    match subject.trim() {
+        "" => waiting.message.clone(),
+        subject => format!("{subject}: {} ({})", waiting.message, waiting.gate),
+    }
 }
 
 fn instance(instance: &v1::Instance) -> String {

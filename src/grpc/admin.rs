@@ -256,7 +256,7 @@ impl Admin {
             let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
             waiting.extend((!behind.is_empty()).then(|| v1::Waiting {
                 gate: "barrier".to_owned(),
-                message: format!("revision {step} to be acknowledged by {}", names.join(", ")),
+                message: format!("revision {step} at {}", names.join(", ")),
                 action: "wait; evict an instance only if it is dead".to_owned(),
                 by_itself: !behind.iter().any(|member| member.lost),
                 ..Default::default()

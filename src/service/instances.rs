@@ -306,10 +306,9 @@ impl Instances {
 /// asked about, its newest change is not settled before the answers given until then have expired.
 fn remote_callers(entry: &Entry) -> Option<Member> {
     let asked = entry.last_asked().is_some_and(|since| since < ASKED_WINDOW);
-    let left = DECISION_VALID.saturating_sub(entry.changed.elapsed());
-    (asked && !left.is_zero()).then(|| Member {
-        // In whole seconds: what is said changes only once a second.
-        name: format!("callers of Decide (their last answers expire in at most {} s)", left.as_secs() + 1),
+    let expired = entry.changed.elapsed() >= DECISION_VALID;
+    (asked && !expired).then(|| Member {
+        name: format!("callers of Decide (their answers expire within {} s)", DECISION_VALID.as_secs()),
         service: String::new(),
         received: entry.migration.revision - 1,
         applied: entry.migration.revision - 1,

@@ -216,6 +216,6 @@ async fn who_asked_over_the_network_is_waited_for_and_named() {
     let status = admin.get_status(request).await.unwrap().into_inner();
     assert!(!status.settled && status.instances.is_empty());
     let said = &status.waiting[0].message;
-    assert!(said.contains("callers of Decide (their last answers expire in at most"), "{said}");
+    assert!(said.contains("callers of Decide (their answers expire within 5 s)"), "{said}");
     assert!(settled(&controller, "orders").await.waiting.is_empty());
 }
