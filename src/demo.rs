@@ -5,17 +5,24 @@ mod cast;
 mod proof;
 pub mod worker;
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{cell::RefCell, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use cutover_client::store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
 use cutover_proto::v1::{
     self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
 };
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 use tonic::transport::Channel;
 
-use crate::jobs::pass;
-use cast::{Cast, say};
+use crate::{
+    jobs::pass,
+    view::{self, View},
+};
+use cast::Cast;
 
 /// The migration of the demo.
 const KEY: &str = "orders";
@@ -23,6 +30,12 @@ const KEY: &str = "orders";
 const TENANTS: u64 = 200;
 /// Records of each tenant at the start.
 const RECORDS: u64 = 100;
+/// Scenes that share the time there is.
+const SCENES: u32 = 12;
+/// What a scene lasts at least, however late it is.
+const SCENE_MIN: Duration = Duration::from_millis(100);
+/// Kept for the end: processes stop, the proof is made.
+const END: Duration = Duration::from_secs(4);
 
 /// Flags of `cutover demo`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -30,74 +43,142 @@ pub struct Demo {
     /// Tell the story as plain lines
     #[arg(long)]
     headless: bool,
-    /// How long the demo may take, roughly; at least 10
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(10..=3600))]
+    /// How long the whole demo may take; at least 25
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(25..=3600))]
     seconds: u64,
 }
 
 impl Demo {
-    /// Plays the story; exit 1 if the proof at its end fails.
+    /// Plays the story; exit 1 if the proof at its end fails, 130 if it was interrupted.
+    ///
+    /// # Errors
+    /// When a process, a database or the controller fails, or nobody reads the story any more.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let begun = Instant::now();
+        let live = !self.headless && console::Term::stdout().is_term();
+        let stage = Stage { live, view: RefCell::default() };
         let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
-        say(&format!("seeding {} records of {TENANTS} tenants into the source", TENANTS * RECORDS));
-        seed(dir.path()).await?;
         let mut cast = Cast::new(dir.path())?;
-        cast.start_controller().await?;
-        let told = self.play(&mut cast).await;
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let told = tokio::select! {
+            told = self.play(&mut cast, &stage, begun) => Some(told),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
+        };
         cast.stop().await;
-        told?;
+        let Some(told) = told else {
+            // Nobody may be left to be told, and then the exit code has to do.
+            let _ = stage.line("interrupted: the processes have ended, their files are removed");
+            return Ok(ExitCode::from(130));
+        };
+        match told {
+            // Who read the story has seen enough, as of any filter.
+            Err(error) if is_closed(&error) => return Ok(ExitCode::SUCCESS),
+            told => told?,
+        }
         let proof = proof::prove(dir.path(), &["worker-1", "worker-2", "worker-3"]).await?;
-        say(&format!(
-            "proof: {} acknowledged writes and deletes of {} records, {} checked reads: {} lost, {} resurrected, {} reads behind an acknowledged write",
+        stage.line(&format!(
+            "proof: {} acknowledged writes and deletes of {} records, {} checked reads: {} lost, {} resurrected, {} back in time",
             proof.acknowledged, proof.records, proof.reads, proof.lost, proof.resurrected, proof.back_in_time
-        ));
+        ))?;
+        let took = begun.elapsed().as_secs();
+        if took > self.seconds {
+            stage.line(&format!("it took {took} s: this machine is too slow now for {} s", self.seconds))?;
+        }
         Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn play(&self, cast: &mut Cast) -> anyhow::Result<()> {
-        let scene = Duration::from_millis(self.seconds * 1000 / 16);
-        let mut story = Story {
-            admin: cast.admin().await?,
-            scene,
-            live: !self.headless && console::Term::stdout().is_term(),
-        };
-        story.create().await?;
-        for number in 1..=3 {
-            cast.start_worker(number)?;
-        }
-        story.scene("three services read, write and delete at source-only").await?;
-        story.pin("tenant-7", v1::Rung::Mirrored, "one tenant goes first").await?;
-        story.ramp([Some(100), None, None, None], "everybody dual").await?;
-        story.ramp([None, Some(100), None, None], "everybody mirrored: both stores acknowledge").await?;
-        story.pass(cast, "the full pass copies the long tail").await?;
-        story.ramp([None, None, Some(1), None], "target-first for 1 %").await?;
-        story.ramp([None, None, Some(10), None], "target-first for 10 %").await?;
-        say("a worker is killed (kill -9) and comes back under its name");
-        cast.kill_worker(2).await?;
-        cast.start_worker(2)?;
-        story.ramp([None, None, Some(50), None], "target-first for 50 %").await?;
-        story.ramp([None, None, Some(10), None], "back to 10 %: free, and nothing is lost").await?;
-        say("the controller is killed (kill -9); services go on by their snapshot; it comes back");
-        cast.kill_controller().await?;
-        tokio::time::sleep(scene / 2).await;
+    async fn play(&self, cast: &mut Cast, stage: &Stage, begun: Instant) -> anyhow::Result<()> {
+        stage.say(&format!("seeding {} records of {TENANTS} tenants into the source", TENANTS * RECORDS))?;
+        seed(cast.dir()).await?;
         cast.start_controller().await?;
-        story.admin = cast.admin().await?;
-        story.ramp([None, None, Some(100), None], "up again, target-first for everybody").await?;
-        story.pin("tenant-7", v1::Rung::TargetFirst, "the pinned tenant too").await?;
-        story.pass(cast, "a second full pass, begun at target-first").await?;
-        story.ramp([None, None, None, Some(100)], "target-only: the source is not touched any more").await?;
-        story.pin("tenant-7", v1::Rung::TargetOnly, "the pinned tenant too").await?;
-        Ok(())
+        let ready = Instant::now();
+        let end = begun + Duration::from_secs(self.seconds) - END;
+        let slot = end.saturating_duration_since(ready) / SCENES;
+        let mut story = Story { admin: cast.admin().await?, slot, next: ready, stage };
+        story.create().await?;
+        let url = cast.url().to_owned();
+        let connect = async || {
+            let admin = AdminServiceClient::connect(url.clone()).await;
+            admin.map_err(|_| anyhow!("the controller does not answer"))
+        };
+        let failure = |status: &tonic::Status| anyhow!("{}", status.message());
+        let watched = async {
+            match stage.live {
+                true => view::follow(&stage.view, KEY, connect, failure, |view| Ok(view.draw()?)).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            told = tell(cast, story) => told,
+            ended = watched => ended,
+        }
     }
 }
 
-struct Story {
-    admin: AdminServiceClient<Channel>,
-    scene: Duration,
-    live: bool,
+/// The scenes, in their order.
+async fn tell(cast: &mut Cast, mut story: Story<'_>) -> anyhow::Result<()> {
+    for number in 1..=3 {
+        cast.start_worker(number)?;
+    }
+    story.scene("three services read, write and delete at source-only").await?;
+    story.pin("tenant-7", v1::Rung::Mirrored, "one tenant goes first").await?;
+    story.ramp([Some(100), None, None, None], "everybody dual").await?;
+    story.ramp([None, Some(100), None, None], "everybody mirrored: both stores acknowledge").await?;
+    story.pass(cast, "the full pass copies the long tail").await?;
+    story.ramp([None, None, Some(1), None], "target-first for 1 %").await?;
+    story.ramp([None, None, Some(10), None], "target-first for 10 %").await?;
+    story.stage.say("a worker is killed (kill -9) and comes back under its name")?;
+    cast.kill_worker(2).await?;
+    cast.start_worker(2)?;
+    story.ramp([None, None, Some(50), None], "target-first for 50 %").await?;
+    story.ramp([None, None, Some(10), None], "back to 10 %: free, and nothing is lost").await?;
+    story.stage.say("the controller is killed (kill -9); services go on by their snapshot; it comes back")?;
+    cast.kill_controller().await?;
+    tokio::time::sleep(story.slot / 2).await;
+    cast.start_controller().await?;
+    story.admin = cast.admin().await?;
+    story.ramp([None, None, Some(100), None], "up again, target-first for everybody").await?;
+    story.pin("tenant-7", v1::Rung::TargetFirst, "the pinned tenant too").await?;
+    story.pass(cast, "a second full pass, begun at target-first").await?;
+    story.ramp([None, None, None, Some(100)], "target-only: the source is not touched any more").await?;
+    story.pin("tenant-7", v1::Rung::TargetOnly, "the pinned tenant too").await?;
+    Ok(())
 }
 
-impl Story {
+/// Where the story is told: a page that is redrawn, or lines.
+struct Stage {
+    live: bool,
+    view: RefCell<View>,
+}
+
+impl Stage {
+    fn say(&self, line: &str) -> anyhow::Result<()> {
+        if !self.live {
+            return self.line(line);
+        }
+        let mut view = self.view.borrow_mut();
+        view.tell(line);
+        Ok(view.draw()?)
+    }
+
+    /// A line that stays, below the page.
+    fn line(&self, line: &str) -> anyhow::Result<()> {
+        let line = format!("{} {line}", console::style("cutover>").cyan());
+        Ok(console::Term::stdout().write_line(&line)?)
+    }
+}
+
+struct Story<'a> {
+    admin: AdminServiceClient<Channel>,
+    /// Each scene's part of the time. A late scene takes from its own, not from the next one's.
+    slot: Duration,
+    next: Instant,
+    stage: &'a Stage,
+}
+
+impl Story<'_> {
     async fn create(&mut self) -> anyhow::Result<()> {
         let request = v1::CreateMigrationRequest {
             mutation: mutation(),
@@ -113,7 +194,7 @@ impl Story {
             ..Default::default()
         };
         self.admin.create_migration(request).await?;
-        say("created migration orders, level linearizable, everybody at source-only");
+        self.stage.say("created migration orders, level linearizable, everybody at source-only")?;
         Ok(())
     }
 
@@ -152,16 +233,19 @@ impl Story {
         let mut jobs = JobServiceClient::connect(cast.url().to_owned()).await?;
         let evidence = pass::full_pass(&mut jobs, KEY, "operator:demo", &*source, &*target).await?;
         let counts = evidence.counts.unwrap_or_default();
-        say(&format!(
-            "{what}: {} scanned, {} copied or equal, {} newer in the target",
-            counts.scanned, counts.copied, counts.stale
-        ));
+        self.stage.say(&format!(
+            "{what}: {} scanned, {} copied, {} equal already, {} newer in the target",
+            counts.scanned,
+            counts.copied,
+            counts.scanned.saturating_sub(counts.copied + counts.stale),
+            counts.stale
+        ))?;
         Ok(())
     }
 
     /// Waits until everybody is where they were asked to be, lets it run, and shows how it goes.
     async fn scene(&mut self, what: &str) -> anyhow::Result<()> {
-        say(what);
+        self.stage.say(what)?;
         let request = v1::GetStatusRequest { key: KEY.to_owned() };
         let mut statuses = self.admin.watch_status(request).await?.into_inner();
         let arrived = async {
@@ -176,11 +260,24 @@ impl Story {
         tokio::time::timeout(Duration::from_secs(30), arrived)
             .await
             .context("a step did not settle in 30 s")??;
-        tokio::time::sleep(self.scene).await;
-        let status = self.admin.get_status(v1::GetStatusRequest { key: KEY.to_owned() }).await?.into_inner();
-        cast::show(&status, self.live);
+        self.next += self.slot;
+        tokio::time::sleep_until(self.next.max(Instant::now() + SCENE_MIN)).await;
+        if !self.stage.live {
+            let request = v1::GetStatusRequest { key: KEY.to_owned() };
+            let status = self.admin.get_status(request).await?.into_inner();
+            // One view for all scenes: it tells hits by the second since the last one.
+            let mut view = self.stage.view.borrow_mut();
+            view.hear(status, std::time::Instant::now());
+            for line in view.page(std::time::Instant::now(), usize::MAX) {
+                console::Term::stdout().write_line(&format!("         {line}"))?;
+            }
+        }
         Ok(())
     }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn mutation() -> Option<v1::Mutation> {

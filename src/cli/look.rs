@@ -1,6 +1,6 @@
 //! Verbs that look.
 
-use std::process::ExitCode;
+use std::{cell::RefCell, process::ExitCode};
 
 use cutover_client::wire::{reason_from_wire, rung_from_wire, stage_from_wire};
 use cutover_proto::v1;
@@ -11,6 +11,7 @@ use super::{
     connect::{answer, failure},
     out, render,
 };
+use crate::view::{self, View};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -185,54 +186,24 @@ fn show_status(global: &Global, status: &v1::Status) {
     }
 }
 
-/// Redraws in place on a terminal; prints each status else. Goes on when the controller is back.
+/// Redraws in place on a terminal; else prints what changes, a line or an object each. Goes on when
+/// the controller is back.
 async fn watch(global: &Global, key: String) -> anyhow::Result<()> {
-    let terminal = console::Term::stdout();
-    let live = terminal.is_term() && !global.json;
-    let mut drawn = 0;
-    let mut ever = false;
-    loop {
-        let lost = match watch_once(global, &key, &terminal, live, &mut drawn, &mut ever).await {
-            Err(error) if !ever => return Err(error),
-            Err(error) => format!("{error:#}"),
-            Ok(()) => "the controller stopped".to_owned(),
-        };
+    let live = console::Term::stdout().is_term() && !global.json;
+    let told = RefCell::new(String::new());
+    let changed = |view: &mut View| {
         if live {
-            terminal.clear_last_lines(drawn)?;
-            terminal.write_line(&format!("{lost}; trying again every second (Ctrl-C ends)"))?;
-            drawn = 1;
-        } else {
-            out::error(&lost);
+            return Ok(view.draw()?);
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    }
-}
-
-async fn watch_once(
-    global: &Global,
-    key: &str,
-    terminal: &console::Term,
-    live: bool,
-    drawn: &mut usize,
-    ever: &mut bool,
-) -> anyhow::Result<()> {
-    let mut admin = global.admin().await?;
-    let request = v1::GetStatusRequest { key: key.to_owned() };
-    let mut statuses = admin.watch_status(request).await.map_err(|status| failure(&status))?.into_inner();
-    while let Some(status) = statuses.message().await.map_err(|status| failure(&status))? {
-        *ever = true;
-        if !live {
-            show_status(global, &status);
-            continue;
+        let line = view.line();
+        if told.replace(line.clone()) != line {
+            match view.status() {
+                _ if view.is_lost() => out::error(&line),
+                Some(status) if global.json => out::json(&render::status_json(status)),
+                _ => out::line(&line),
+            }
         }
-        let (height, width) = terminal.size();
-        let page = render::status_page(&status);
-        terminal.clear_last_lines(*drawn)?;
-        *drawn = 0;
-        for line in page.iter().take(usize::from(height).saturating_sub(1)) {
-            terminal.write_line(&console::truncate_str(line, width.into(), "…"))?;
-            *drawn += 1;
-        }
-    }
-    Ok(())
+        Ok(())
+    };
+    view::follow(&RefCell::default(), &key, async || global.admin().await, failure, changed).await
 }

@@ -88,7 +88,8 @@ pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
 
 pub(super) fn waiting_line(waiting: &v1::Waiting) -> String {
     let subject = format!("{} {}", waiting.whom, waiting.step);
-    format!("{}: [{}] {} ({})", subject.trim(), waiting.gate, waiting.message, waiting.action)
+    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+    format!("{subject}[{}] {} ({})", waiting.gate, waiting.message, waiting.action)
 }
 
 fn waiting_json(waiting: &v1::Waiting) -> Value {

@@ -1,4 +1,4 @@
-//! The processes of the demo, and what is shown of them.
+//! The processes of the demo.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use cutover_proto::v1::admin_service_client::AdminServiceClient;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -107,54 +107,8 @@ impl Cast {
 
 fn command() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
+    // A Ctrl-C is for the demo, which then ends them in order.
+    command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).env("RUST_LOG", "warn");
     Ok(command)
-}
-
-/// A line of the story.
-pub(super) fn say(line: &str) {
-    let term = console::Term::stdout();
-    if term.write_line(&format!("{} {line}", console::style("cutover>").cyan())).is_err() {
-        std::process::exit(0);
-    }
-}
-
-/// How it goes: shares, hits and misses, both stores, and who has acknowledged.
-pub(super) fn show(status: &v1::Status, bars: bool) {
-    let term = console::Term::stdout();
-    let totals = status.totals.unwrap_or_default();
-    let mut lines = Vec::new();
-    for share in &status.shares {
-        let percent = f64::from(share.ppm) / 10_000.0;
-        let bar = if bars { "█".repeat((percent / 2.5) as usize) } else { String::new() };
-        let rung = cutover_client::wire::rung_from_wire(share.rung).map_or("?", |rung| rung.name());
-        lines.push(format!("{rung:<12} {percent:>6} % {bar}"));
-    }
-    lines.push(format!(
-        "hit {} miss {} not found {} migrated {} mismatch {}/{} indeterminate {}",
-        totals.hit,
-        totals.miss,
-        totals.not_found,
-        totals.migrated,
-        totals.mismatch,
-        totals.compared,
-        totals.indeterminate
-    ));
-    for rate in &status.rates {
-        lines.push(format!(
-            "{} {:<6} {:>6.1}/s errors {:.1}/s p50 {} us p99 {} us",
-            if rate.store() == v1::StoreRole::Source { "source" } else { "target" },
-            if rate.operation() == v1::Operation::Read { "reads" } else { "writes" },
-            rate.calls_per_s,
-            rate.errors_per_s,
-            rate.p50_us,
-            rate.p99_us
-        ));
-    }
-    let who = |instance: &v1::Instance| format!("{} r{}", instance.instance_id, instance.applied_revision);
-    lines.push(format!("acknowledged: {}", status.instances.iter().map(who).collect::<Vec<_>>().join(", ")));
-    for line in lines {
-        // A reader that has gone is noticed by the next line of the story.
-        let _ = term.write_line(&format!("         {}", console::style(line).dim()));
-    }
 }

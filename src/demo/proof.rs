@@ -113,10 +113,36 @@ pub(super) async fn prove(dir: &Path, workers: &[&str]) -> anyhow::Result<Proof>
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::Proof;
+    use cutover_client::store::{Id, Record, Store as _, Version};
+
+    use super::{Proof, prove, worker};
+
+    /// The proof over one worker's log and a target that holds write 0.
+    async fn proof_of(log: &str) -> Proof {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("worker-1.log"), log).unwrap();
+        let (_, target) = super::super::stores(dir.path()).await.unwrap();
+        let record = Record { version: Version::ZERO, value: Some(worker::value(0)) };
+        target.put_many_if_newer(&[(Id::new("t", "k").unwrap(), record)]).await.unwrap();
+        prove(dir.path(), &["worker-1"]).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_proof_fails_for_each_kind_of_loss() {
+        let sound = proof_of("put t k 0\nok\nread t k 0\n").await;
+        assert!(sound.holds(), "{sound:?}");
+        let lost = proof_of("put t k 5\nok\n").await;
+        assert_eq!((lost.lost, lost.resurrected, lost.holds()), (1, 0, false));
+        let resurrected = proof_of("delete t k 5\nok\n").await;
+        assert_eq!((resurrected.lost, resurrected.resurrected, resurrected.holds()), (0, 1, false));
+        let back_in_time = proof_of("put t k 5\nok\nread t k 4\nput t k 0\nok\n").await;
+        assert_eq!((back_in_time.lost, back_in_time.back_in_time, back_in_time.holds()), (0, 1, false));
+        assert!(!proof_of("").await.holds(), "nothing acknowledged proves nothing");
+    }
 
     fn followed(log: &str) -> (Proof, bool) {
         let (mut proof, mut possible) = (Proof::default(), BTreeMap::new());

@@ -272,9 +272,22 @@ impl Admin {
         let migration = &entry.migration;
         let fleet = self.instances.fleet(Some(&entry));
         let step = migration.newest_step();
+        let mut waiting = convert::waiting(change::waiting(migration, &fleet, now_ms()));
+        if waiting.is_empty() {
+            // Nobody is to go further, and yet the last step is not known to all.
+            let behind: Vec<_> = fleet.behind(step, crate::domain::Wait::Quiesced).collect();
+            let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
+            waiting.extend((!behind.is_empty()).then(|| v1::Waiting {
+                gate: "barrier".to_owned(),
+                message: format!("revision {step} at {}", names.join(", ")),
+                action: "wait; evict an instance only if it is dead".to_owned(),
+                by_itself: !behind.iter().any(|member| member.lost),
+                ..Default::default()
+            }));
+        }
         Ok(v1::Status {
             migration: Some(convert::migration(migration.revision, &migration.document)),
-            waiting: convert::waiting(change::waiting(migration, &fleet, now_ms())),
+            waiting,
             settled: fleet.acknowledged(step, crate::domain::Wait::Quiesced),
             instances: self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect(),
             totals: Some(convert::totals(&self.ingest.totals(key))),

@@ -317,7 +317,7 @@ fn remote_callers(entry: &Entry) -> Option<Member> {
     let asked = entry.last_asked().is_some_and(|since| since < ASKED_WINDOW);
     let expired = entry.changed.elapsed() >= DECISION_VALID;
     (asked && !expired).then(|| Member {
-        name: format!("callers of Decide (their answers are valid for {} ms)", DECISION_VALID.as_millis()),
+        name: format!("callers of Decide (their answers expire within {} s)", DECISION_VALID.as_secs()),
         service: String::new(),
         received: entry.migration.revision - 1,
         applied: entry.migration.revision - 1,

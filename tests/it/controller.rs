@@ -201,3 +201,21 @@ async fn an_evicted_instance_blocks_no_more_and_is_told_when_it_is_back() {
     tokio::time::timeout(Duration::from_secs(10), back).await.expect("it hears of it by its next report");
     controller.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asked_over_the_network_is_waited_for_and_named() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let asks = v1::DecideRequest { migration: "orders".to_owned(), tenant: "acme".to_owned() };
+    controller.routing().await.decide(asks).await.unwrap();
+    let dual = v1::SetRolloutRequest { dual_ppm: Some(1_000_000), wait: true, ..ramp("orders") };
+    admin.set_rollout(dual).await.unwrap();
+    let request = v1::GetStatusRequest { key: "orders".to_owned() };
+    let status = admin.get_status(request).await.unwrap().into_inner();
+    assert!(!status.settled && status.instances.is_empty());
+    let said = &status.waiting[0].message;
+    assert!(said.contains("callers of Decide (their answers expire within 5 s)"), "{said}");
+    assert!(settled(&controller, "orders").await.waiting.is_empty());
+}

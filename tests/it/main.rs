@@ -6,6 +6,8 @@ mod cli;
 mod controller;
 #[cfg(feature = "sqlite")]
 mod crash;
+#[cfg(feature = "sqlite")]
+mod demo;
 mod guard;
 mod http;
 mod ladder;
