@@ -245,9 +245,14 @@ async fn watcher() -> anyhow::Result<()> {
 }
 
 fn usage() -> Usage {
-    let cpu_us = getrusage(UsageWho::RUSAGE_SELF)
+    Usage { cpu_us: cpu_us(), rss_bytes: rss_bytes().unwrap_or_default() }
+}
+
+/// CPU that this process has used so far. What it waited for a core while others had it is not in it.
+pub(super) fn cpu_us() -> f64 {
+    let used = getrusage(UsageWho::RUSAGE_SELF)
         .map_or(0, |usage| usage.user_time().num_microseconds() + usage.system_time().num_microseconds());
-    Usage { cpu_us: cpu_us as f64, rss_bytes: rss_bytes().unwrap_or_default() }
+    used as f64
 }
 
 /// `VmRSS` of proc(5).

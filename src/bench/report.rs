@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     KEY,
+    child::cpu_us,
     figures::{Figures, Row, median, ratio, round},
 };
 use crate::telemetry::Ingest;
@@ -87,7 +88,7 @@ impl Report {
             Row::rate("reports", "/s", ratio(1e6, report_us), Some(ratio(1e6, decode_us))),
         ];
         let title = format!(
-            "report: one core, {} instances, {} cells and {} bytes a report; bare is its decoding alone",
+            "report: CPU on one core, {} instances, {} cells and {} bytes a report; bare is its decoding alone",
             self.instances, self.cells, numbers.report_bytes
         );
         Ok(Figures::new(title, rows, &numbers)?)
@@ -127,12 +128,12 @@ fn report(instance: u32, cells: u32) -> v1::ReportRequest {
     }
 }
 
-/// Works for so long; microseconds for one of what `work` counts.
+/// Works for so long; microseconds of CPU for one of what `work` counts.
 fn us_each(time: Duration, mut work: impl FnMut() -> usize) -> f64 {
-    let begun = Instant::now();
+    let (begun, begun_us) = (Instant::now(), cpu_us());
     let mut done = 0;
     while done == 0 || begun.elapsed() < time {
         done += work();
     }
-    ratio(begun.elapsed().as_micros() as f64, done as f64)
+    ratio(cpu_us() - begun_us, done as f64)
 }
