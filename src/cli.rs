@@ -1,5 +1,7 @@
 //! The command line. All verbs but `serve` talk gRPC like any other client.
 
+#[cfg(feature = "sqlite")]
+mod bench;
 mod connect;
 mod look;
 mod migrations;
@@ -16,7 +18,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use cutover_proto::v1;
 
 #[cfg(feature = "sqlite")]
-use crate::demo;
+use crate::{bench::Bench, bench::child::Role, demo};
 use crate::{config::Serve, server};
 
 /// Moves live services from one data store to another: by tenant, in stages, and back at any time.
@@ -70,6 +72,13 @@ enum Verb {
     #[cfg(feature = "sqlite")]
     #[command(hide = true)]
     DemoWorker(demo::worker::Worker),
+    /// Measure what this machine can take, beside bare baselines
+    #[cfg(feature = "sqlite")]
+    #[command(subcommand)]
+    Bench(Bench),
+    #[cfg(feature = "sqlite")]
+    #[command(hide = true, subcommand)]
+    BenchChild(Role),
     #[command(flatten)]
     Migrations(migrations::Verb),
     #[command(flatten)]
@@ -116,6 +125,10 @@ impl Cli {
             Verb::Demo(demo) => demo.run().await,
             #[cfg(feature = "sqlite")]
             Verb::DemoWorker(worker) => worker.run(&global.server).await.map(|()| ExitCode::SUCCESS),
+            #[cfg(feature = "sqlite")]
+            Verb::Bench(bench) => bench::run(bench, &global).await,
+            #[cfg(feature = "sqlite")]
+            Verb::BenchChild(role) => role.run().await.map(|()| ExitCode::SUCCESS),
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,

@@ -1,5 +1,7 @@
 //! Cutover: the controller of live data-store migrations.
 
+#[cfg(feature = "sqlite")]
+pub mod bench;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "sqlite")]

@@ -180,7 +180,8 @@ fn gauges(registry: &Registry, instances: &Instances) -> Vec<Gauges> {
     state.entries().map(one).collect()
 }
 
-async fn stop_signal() {
+/// Returns at SIGINT or SIGTERM.
+pub async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return tokio::signal::ctrl_c().await.unwrap_or_default();

@@ -2,6 +2,8 @@
 // Tests read as stories; a panic is a failure, and nothing of this is an API.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(feature = "sqlite")]
+mod bench;
 mod cli;
 mod controller;
 #[cfg(feature = "sqlite")]

@@ -1,28 +1,46 @@
 //! The tenants that do not follow their bucket, a million of them if need be.
 //!
-//! Layout: tenants are sorted by hash into as many bins as there are tenants, and a bin's records
-//! lie one behind the other in `records`; `bins[i]` is where bin `i` begins. A look-up costs one
-//! read of `bins` (4 bytes a tenant, often cached) and one of `records`, and compares the
-//! tenant's own bytes, so it is exact. Overhead: 7 bytes a tenant.
+//! Layout: tenants of one length share a room of slots as long as they are, so a slot's place
+//! needs no index: a tenant lies in the slot that its hash names, or in the next free one behind
+//! it (Knuth, TAOCP 3, 6.4, algorithm L). A look-up in a table that no cache holds costs one read,
+//! mostly, and compares the tenant's own bytes, so it is exact. Overhead: 2 bytes a tenant, and
+//! the free slots, at most [`FREE_BYTES`] a tenant.
 
 use super::table::Route;
 
-/// Most overrides of one migration; their records must stay below 4 GiB.
+/// Most overrides of one migration.
 pub const OVERRIDES_MAX: usize = 8_000_000;
 
 /// An immutable map from tenant to [`Route`], or to "cleared" when it patches another map.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overrides {
-    bins: Box<[u32]>,
-    records: Box<[u8]>,
+    /// Of the tenants of `i + 1` bytes; up to the longest there is.
+    rooms: Box<[Room]>,
+    slots: Box<[u8]>,
     len: usize,
 }
 
-/// A record is `[bytes - 1, low byte of the hash, code, tenant..]`.
-const HEAD_BYTES: usize = 3;
+/// Where the tenants of one length are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room {
+    /// Where in `slots` it begins.
+    start: usize,
+    /// Slots, at least one of them free; 0: there is no tenant of this length.
+    slots: usize,
+}
 
-/// Code of "cleared".
+/// A slot is `[code, low byte of the hash, tenant..]`.
+const HEAD_BYTES: usize = 2;
+
+/// Free slots take at most so many bytes a tenant, and there are at most as many as tenants: the
+/// more of them, the fewer slots a look-up reads.
+const FREE_BYTES: usize = 48;
+
+/// Code of "cleared". No route's code has the highest bit.
 const CLEARED: u8 = 0xff;
+
+/// Code of a free slot.
+const FREE: u8 = 0xfe;
 
 impl Overrides {
     /// Builds the map from `(hash, tenant, route)`; `None` is "cleared". Tenants must be distinct
@@ -32,59 +50,63 @@ impl Overrides {
     /// With more than 8,000,000 tenants; whoever accepts them checks that.
     pub(super) fn build(entries: &[(u32, &str, Option<Route>)]) -> Self {
         assert!(entries.len() <= OVERRIDES_MAX, "at most {OVERRIDES_MAX} overrides fit one migration");
-        if entries.is_empty() {
-            return Self::default();
-        }
-        // Sizes of the bins, then their ends, then (filling from the back) their starts.
-        let mut bins = vec![0_u32; entries.len() + 1];
-        for (hash, tenant, _) in entries {
-            bins[bin(*hash, entries.len())] += (HEAD_BYTES + tenant.len()) as u32;
+        let longest = entries.iter().map(|(_, tenant, _)| tenant.len()).max().unwrap_or_default();
+        let mut rooms = vec![Room::default(); longest];
+        for (_, tenant, _) in entries {
+            rooms[tenant.len() - 1].slots += 1;
         }
         let mut end = 0;
-        for size in &mut bins {
-            end += *size;
-            *size = end;
+        for (room, tenant_bytes) in rooms.iter_mut().zip(1..).filter(|(room, _)| room.slots > 0) {
+            let tenants = room.slots;
+            let slot_bytes = HEAD_BYTES + tenant_bytes;
+            *room = Room { start: end, slots: tenants + tenants.min(tenants * FREE_BYTES / slot_bytes) + 1 };
+            end += room.slots * slot_bytes;
         }
-        let mut records = vec![0; end as usize];
+        let mut slots = vec![FREE; end];
         for (hash, tenant, route) in entries {
-            let start = &mut bins[bin(*hash, entries.len())];
-            *start -= (HEAD_BYTES + tenant.len()) as u32;
-            let record = &mut records[*start as usize..][..HEAD_BYTES + tenant.len()];
-            record[0] = (tenant.len() - 1) as u8;
-            record[1] = *hash as u8;
-            record[2] = route.map_or(CLEARED, Route::code);
-            record[HEAD_BYTES..].copy_from_slice(tenant.as_bytes());
+            let room = rooms[tenant.len() - 1];
+            let slot_bytes = HEAD_BYTES + tenant.len();
+            let mut at = room.home(*hash);
+            while slots[room.start + at * slot_bytes] != FREE {
+                at = room.behind(at);
+            }
+            let slot = &mut slots[room.start + at * slot_bytes..][..slot_bytes];
+            slot[0] = route.map_or(CLEARED, Route::code);
+            slot[1] = *hash as u8;
+            slot[HEAD_BYTES..].copy_from_slice(tenant.as_bytes());
         }
-        Self { bins: bins.into(), records: records.into(), len: entries.len() }
+        Self { rooms: rooms.into(), slots: slots.into(), len: entries.len() }
     }
 
     /// `None`: no entry. `Some(None)`: cleared.
     #[inline]
     pub(super) fn get(&self, hash: u32, tenant: &str) -> Option<Option<Route>> {
-        if self.len == 0 {
-            return None;
-        }
-        let bin = bin(hash, self.len);
-        let mut records = &self.records[self.bins[bin] as usize..self.bins[bin + 1] as usize];
-        while let [bytes, tag, code, rest @ ..] = records {
-            let (found, next) = rest.split_at(usize::from(*bytes) + 1);
-            if *tag == hash as u8 && found == tenant.as_bytes() {
-                return Some(Route::from_code(*code));
+        let room = self.rooms.get(tenant.len().wrapping_sub(1)).filter(|room| room.slots > 0)?;
+        let slot_bytes = HEAD_BYTES + tenant.len();
+        let slots = &self.slots[room.start..][..room.slots * slot_bytes];
+        let mut at = room.home(hash);
+        loop {
+            let slot = &slots[at * slot_bytes..][..slot_bytes];
+            if slot[0] == FREE {
+                return None;
             }
-            records = next;
+            if slot[1] == hash as u8 && slot[HEAD_BYTES..] == *tenant.as_bytes() {
+                return Some(Route::from_code(slot[0]));
+            }
+            at = room.behind(at);
         }
-        None
     }
 
     /// Every tenant with its route (`None`: cleared), in no order that means anything.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<Route>)> {
-        let mut records = &self.records[..];
-        std::iter::from_fn(move || {
-            let [bytes, _, code, rest @ ..] = records else { return None };
-            let (tenant, next) = rest.split_at(usize::from(*bytes) + 1);
-            records = next;
-            let tenant = str::from_utf8(tenant).expect("records hold what `build` copied from a str");
-            Some((tenant, Route::from_code(*code)))
+        let slots = self.rooms.iter().zip(1..).flat_map(|(room, tenant_bytes)| {
+            let slot_bytes = HEAD_BYTES + tenant_bytes;
+            self.slots[room.start..][..room.slots * slot_bytes].chunks_exact(slot_bytes)
+        });
+        slots.filter(|slot| slot[0] != FREE).map(|slot| {
+            let tenant =
+                str::from_utf8(&slot[HEAD_BYTES..]).expect("slots hold what `build` copied from a str");
+            (tenant, Route::from_code(slot[0]))
         })
     }
 
@@ -100,10 +122,18 @@ impl Overrides {
 
     /// Memory held, beyond this struct.
     pub(super) const fn heap_bytes(&self) -> usize {
-        self.bins.len() * size_of::<u32>() + self.records.len()
+        self.rooms.len() * size_of::<Room>() + self.slots.len()
     }
 }
 
-fn bin(hash: u32, bins: usize) -> usize {
-    ((u64::from(hash) * bins as u64) >> 32) as usize
+impl Room {
+    /// The slot that a hash names.
+    fn home(self, hash: u32) -> usize {
+        ((u64::from(hash) * self.slots as u64) >> 32) as usize
+    }
+
+    /// The slot behind a slot; behind the last is the first.
+    fn behind(self, at: usize) -> usize {
+        if at + 1 == self.slots { 0 } else { at + 1 }
+    }
 }

@@ -154,8 +154,8 @@ fn table(base: Option<&Table>, parts: &[&v1::TablePart]) -> Result<Table, String
     if changes_len == 0 {
         return Ok(table);
     }
-    // An override costs 8 bytes at the least, so this need not count them in all but huge tables.
-    if table.heap_bytes() / 8 + changes_len > OVERRIDES_MAX
+    // An override costs 4 bytes at the least, so this need not count them in all but huge tables.
+    if table.heap_bytes() / 4 + changes_len > OVERRIDES_MAX
         && table.overrides().count() + changes_len > OVERRIDES_MAX
     {
         return Err(format!("it has more than {OVERRIDES_MAX} overrides"));

@@ -1,0 +1,62 @@
+//! `cutover bench`: what this machine can take, beside bare baselines of the same run.
+//!
+//! Servers and clients are child processes of this same program, so that each one's CPU and memory
+//! are its own; they end when the bench does, however it ends.
+
+mod bare;
+pub mod child;
+mod decide;
+mod fanout;
+mod figures;
+mod grpc;
+mod report;
+mod watcher;
+
+use anyhow::{Context as _, bail};
+use tokio::sync::oneshot;
+
+use crate::server;
+pub use figures::{Figures, Row};
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Bench {
+    /// Decisions in process, without overrides and with many
+    Decide(decide::Decide),
+    /// The server's CPU for a Decide call
+    Grpc(grpc::Grpc),
+    /// From a committed change to the last watcher that has applied it, and what a watcher costs
+    Fanout(fanout::Fanout),
+    /// Reports counted a second on one core
+    Report(report::Report),
+}
+
+impl Bench {
+    /// Measures. An interrupt ends the children and removes the temporary store.
+    pub async fn run(self) -> anyhow::Result<Figures> {
+        let measured = async {
+            match self {
+                Self::Decide(decide) => on_a_thread(|| decide.run()).await,
+                Self::Grpc(grpc) => grpc.run().await,
+                Self::Fanout(fanout) => fanout.run().await,
+                Self::Report(report) => on_a_thread(|| report.run()).await,
+            }
+        };
+        tokio::select! {
+            figures = measured => figures,
+            () = server::stop_signal() => bail!("interrupted: nothing was measured"),
+        }
+    }
+}
+
+/// Works on a thread that an interrupt need not wait for.
+async fn on_a_thread(
+    measure: impl FnOnce() -> anyhow::Result<Figures> + Send + 'static,
+) -> anyhow::Result<Figures> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || _ = tell.send(measure()));
+    told.await.context("the measuring thread panicked")?
+}
+
+/// Where the benches' migration is, on every server.
+const KEY: &str = "orders";

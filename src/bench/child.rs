@@ -1,0 +1,264 @@
+//! The processes of a bench: this same program, asked and answering by lines of JSON.
+//!
+//! A child ends when its standard input does, so none outlives a bench, be it killed.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::TimeValLike as _;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{ChildStdin, ChildStdout, Command},
+    sync::mpsc,
+};
+
+use super::{
+    bare,
+    grpc::{self, Load},
+    watcher::{Streams, Watcher},
+};
+use crate::{
+    config::{Config, Serve},
+    server::{self, Listeners},
+};
+
+/// Longest that one answer may take.
+const ANSWER: Duration = Duration::from_secs(100);
+/// Longest that a child may take to end by itself.
+const END: Duration = Duration::from_secs(5);
+
+/// What a child is.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Role {
+    /// The controller, on a store in a directory
+    Controller {
+        /// The directory
+        dir: PathBuf,
+    },
+    /// A bare tonic service of the same messages
+    Bare,
+    /// Calls Decide
+    Caller,
+    /// Many watchers
+    Watcher,
+}
+
+/// What a child may be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Ask {
+    /// What it has used so far: [`Usage`].
+    Usage,
+    /// Calls for some time: [`grpc::Done`].
+    Call(Load),
+    /// Opens streams; answered when each has its first snapshot.
+    Watch(Streams),
+    /// Makes a change; answered when every stream has applied it: [`super::watcher::Fanned`].
+    Change(u32),
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Usage {
+    /// Of all its threads, in user and system mode.
+    pub(super) cpu_us: f64,
+    /// Resident now. 0: this system does not say.
+    pub(super) rss_bytes: f64,
+}
+
+/// A child as its bench holds it.
+#[derive(Debug)]
+pub(super) struct Process {
+    role: &'static str,
+    /// Where a server listens; empty of a client.
+    pub(super) url: String,
+    child: tokio::process::Child,
+    asks: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Role {
+    /// Runs as that child.
+    pub async fn run(self) -> anyhow::Result<()> {
+        // A bench may want more connections than a shell's soft limit lets it have.
+        if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+        let ran = match self {
+            Self::Controller { dir } => controller(dir).await,
+            Self::Bare => bare::run().await,
+            Self::Caller => caller().await,
+            Self::Watcher => watcher().await,
+        };
+        // It is the bench that tells people.
+        if let Err(error) = ran {
+            answer::<()>(Err(error));
+        }
+        Ok(())
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Controller { .. } => "controller",
+            Self::Bare => "bare",
+            Self::Caller => "caller",
+            Self::Watcher => "watcher",
+        }
+    }
+}
+
+impl Process {
+    /// Starts a child, which is ready when this returns.
+    pub(super) async fn start(role: &Role) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
+        command.args(["bench-child", role.name()]).env("RUST_LOG", "warn").kill_on_drop(true);
+        if let Role::Controller { dir } = role {
+            command.arg(dir);
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let asks = child.stdin.take().context("a child has no input")?;
+        let answers = BufReader::new(child.stdout.take().context("a child has no output")?).lines();
+        let mut process = Self { role: role.name(), url: String::new(), child, asks, answers };
+        process.url = process.answered().await?;
+        Ok(process)
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> anyhow::Result<T> {
+        let line = serde_json::to_string(ask)? + "\n";
+        // If it has ended, it has said why.
+        let _ = self.asks.write_all(line.as_bytes()).await;
+        self.answered().await
+    }
+
+    async fn answered<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let role = self.role;
+        let line = tokio::time::timeout(ANSWER, self.answers.next_line()).await;
+        let line = line.with_context(|| format!("the bench's {role} does not answer: ask for less"))??;
+        let Some(line) = line else { bail!("the bench's {role} ended: was it killed?") };
+        match serde_json::from_str::<Result<T, String>>(&line)? {
+            Ok(answer) => Ok(answer),
+            Err(why) => bail!("the bench's {role} failed: {why}"),
+        }
+    }
+
+    /// Ends it, and waits until it has.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        let Self { mut child, asks, .. } = self;
+        drop(asks);
+        if tokio::time::timeout(END, child.wait()).await.is_err() {
+            child.kill().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The asks that come to a child.
+pub(super) struct Asks(mpsc::UnboundedReceiver<Ask>);
+
+impl Asks {
+    /// Says that this child is ready, at `url` if it is a server.
+    pub(super) fn ready(url: &str) -> Self {
+        answer(Ok(url));
+        let (tell, asks) = mpsc::unbounded_channel();
+        // A thread of its own, which nobody waits for: reading standard input can't be cancelled.
+        std::thread::spawn(move || {
+            let lines = io::stdin().lines().map_while(Result::ok);
+            let mut asked = lines.map_while(|line| serde_json::from_str(&line).ok());
+            while asked.next().is_some_and(|ask| tell.send(ask).is_ok()) {}
+        });
+        Self(asks)
+    }
+
+    /// `None`: the bench is over.
+    pub(super) async fn next(&mut self) -> Option<Ask> {
+        self.0.recv().await
+    }
+
+    /// All that a server is asked, until the bench is over.
+    pub(super) async fn only_usage(mut self) {
+        while let Some(ask) = self.next().await {
+            match ask {
+                Ask::Usage => answer(Ok(usage())),
+                other => strange(&other),
+            }
+        }
+    }
+}
+
+/// Answers one ask.
+pub(super) fn answer<T: Serialize>(result: anyhow::Result<T>) {
+    let result = result.map_err(|error| format!("{error:#}"));
+    let line = serde_json::to_string(&result).unwrap_or_default();
+    if writeln!(io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+fn strange(ask: &Ask) {
+    answer::<()>(Err(anyhow::anyhow!("{ask:?} is not for this process")));
+}
+
+async fn controller(dir: PathBuf) -> anyhow::Result<()> {
+    let config = Config::load(Serve {
+        store: Some(format!("sqlite:{}", dir.join("cutover.db").display())),
+        grpc: Some("127.0.0.1:0".to_owned()),
+        http: Some("127.0.0.1:0".to_owned()),
+        ..Serve::default()
+    })?;
+    let listeners = Listeners::bind(&config).await?;
+    let asks = Asks::ready(&format!("http://{}", listeners.grpc.local_addr()?));
+    Ok(server::run(config, listeners, asks.only_usage()).await?)
+}
+
+async fn caller() -> anyhow::Result<()> {
+    let mut asks = Asks::ready("");
+    while let Some(ask) = asks.next().await {
+        match ask {
+            Ask::Call(load) => answer(grpc::call(load).await),
+            other => strange(&other),
+        }
+    }
+    Ok(())
+}
+
+async fn watcher() -> anyhow::Result<()> {
+    let mut asks = Asks::ready("");
+    let mut watcher = None;
+    while let Some(ask) = asks.next().await {
+        match (ask, &mut watcher) {
+            (Ask::Watch(streams), _) => {
+                let opened = Watcher::open(streams).await;
+                answer(opened.map(|opened| watcher = Some(opened)));
+            }
+            (Ask::Change(number), Some(watcher)) => answer(watcher.change(number).await),
+            (other, _) => strange(&other),
+        }
+    }
+    Ok(())
+}
+
+fn usage() -> Usage {
+    Usage { cpu_us: cpu_us(), rss_bytes: rss_bytes().unwrap_or_default() }
+}
+
+/// CPU that this process has used so far. What it waited for a core while others had it is not in it.
+pub(super) fn cpu_us() -> f64 {
+    let used = getrusage(UsageWho::RUSAGE_SELF)
+        .map_or(0, |usage| usage.user_time().num_microseconds() + usage.system_time().num_microseconds());
+    used as f64
+}
+
+/// `VmRSS` of proc(5).
+fn rss_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = rss.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0)
+}

@@ -1,0 +1,126 @@
+//! `cutover bench`: each measures something, says it with units, and leaves nothing behind.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// Runs a bench whose temporary files go to a directory of their own.
+fn bench(tmp: &Path, args: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.arg("bench").args(args.split_whitespace()).env("TMPDIR", tmp);
+    command.output().expect("the binary runs")
+}
+
+/// The object that a bench prints.
+fn figures(args: &str) -> Value {
+    let tmp = tempfile::tempdir().unwrap();
+    let ran = bench(tmp.path(), &format!("{args} --json"));
+    assert!(ran.status.success(), "{args}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(tmp.path().read_dir().unwrap().count(), 0, "{args} leaves nothing behind");
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(printed.lines().count(), 1, "one object: {printed}");
+    serde_json::from_str(&printed).unwrap()
+}
+
+/// A number that was really measured.
+fn measured(figures: &Value, name: &str) -> f64 {
+    let value = figures[name].as_f64().unwrap_or_else(|| panic!("{name} is missing in {figures}"));
+    assert!(value > 0.0, "{name} in {figures}");
+    value
+}
+
+fn close(one: f64, other: f64) -> bool {
+    (one / other - 1.0).abs() < 0.02
+}
+
+#[test]
+fn decisions_are_timed_with_and_without_overrides() {
+    let figures = figures("decide --overrides 1000");
+    assert_eq!((&figures["bench"], &figures["overrides"]), (&"decide".into(), &1000.into()));
+    for (ns, per_s) in [("none_ns", "none_per_s"), ("overrides_ns", "overrides_per_s")] {
+        assert!(close(measured(&figures, per_s), 1e9 / measured(&figures, ns)), "{figures}");
+    }
+    measured(&figures, "bare_load_ns");
+    measured(&figures, "bare_murmur3_ns");
+    let overhead = measured(&figures, "overhead_bytes_per_override");
+    assert!(overhead <= 64.0, "{overhead} bytes an override beyond its tenant");
+}
+
+#[test]
+fn a_call_is_measured_in_the_servers_own_cpu() {
+    let figures = figures("grpc --seconds 0.6 --connections 2 --concurrency 4");
+    assert_eq!(figures["bench"], "grpc");
+    for side in ["", "bare_"] {
+        let calls = measured(&figures, &format!("{side}calls"));
+        assert!(calls >= 7.0 * 8.0, "each of 7 rounds has a call of everybody: {figures}");
+        measured(&figures, &format!("{side}calls_per_s"));
+        let cpu_us = measured(&figures, &format!("{side}cpu_us_per_call"));
+        assert!((1.0..50_000.0).contains(&cpu_us), "{figures}");
+    }
+    measured(&figures, "ratio");
+    measured(&figures, "request_bytes");
+    assert_eq!(figures["response_bytes"], figures["bare_response_bytes"], "the echo is of the same size");
+}
+
+#[test]
+fn a_change_is_followed_to_the_last_stream() {
+    for connections in [1, 5] {
+        let figures = figures(&format!("fanout --streams 5 --changes 3 --connections {connections}"));
+        assert_eq!((&figures["streams"], &figures["changes"]), (&5.into(), &3.into()));
+        assert_eq!(figures["connections"], connections);
+        let (p50, p99) = (measured(&figures, "with_commit_p50_ms"), measured(&figures, "with_commit_p99_ms"));
+        assert!(p50 <= p99, "{figures}");
+        measured(&figures, "commit_ms");
+        let number = |name: &str| figures[name].as_f64().unwrap();
+        assert!((number("p50_ms")..=p99).contains(&number("p99_ms")), "{figures}");
+        assert!(number("bare_p50_ms") <= number("bare_p99_ms"), "{figures}");
+        assert!(figures["rss_per_watcher_bytes"].is_number(), "{figures}");
+        assert!(figures["bare_rss_per_watcher_bytes"].is_number(), "{figures}");
+    }
+}
+
+#[test]
+fn reports_are_counted_in_process() {
+    let figures = figures("report --seconds 0.2 --instances 8 --cells 2");
+    assert_eq!((&figures["instances"], &figures["cells"]), (&8.into(), &2.into()));
+    assert!(close(measured(&figures, "reports_per_s"), 1e6 / measured(&figures, "report_us")), "{figures}");
+    measured(&figures, "bare_decode_us");
+    assert!(measured(&figures, "report_bytes") > 500.0, "a realistic report: {figures}");
+}
+
+#[test]
+fn people_read_a_table_with_the_bare_baseline_and_the_ratio() {
+    let tmp = tempfile::tempdir().unwrap();
+    let ran = bench(tmp.path(), "decide --overrides 100");
+    let table = String::from_utf8(ran.stdout).unwrap();
+    let mut lines = table.lines();
+    assert!(lines.next().unwrap().starts_with("decide: "), "{table}");
+    let columns: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(columns, ["cutover", "bare", "ratio", "unit"]);
+    assert_eq!(lines.filter(|line| line.ends_with("ns")).count(), 2, "{table}");
+}
+
+#[test]
+fn what_can_not_be_measured_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    for (args, why) in [
+        ("decide --overrides 0", "--overrides"),
+        ("decide --overrides many", "--overrides"),
+        ("grpc --seconds 0", "above 0 and up to 60"),
+        ("grpc --seconds NaN", "above 0 and up to 60"),
+        ("grpc --seconds 1e9", "above 0 and up to 60"),
+        ("grpc --concurrency 101", "--concurrency"),
+        ("report --cells 0", "--cells"),
+        ("fanout --changes 501", "--changes"),
+        ("fanout --streams 500 --connections 2", "give --connections 3 or more"),
+        ("nonsense", "nonsense"),
+    ] {
+        let ran = bench(tmp.path(), args);
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!((ran.status.code(), ran.stdout.len()), (Some(1), 0), "{args}: {said}");
+        assert!(said.lines().next().unwrap().contains(why), "{args}: {said}");
+    }
+}
