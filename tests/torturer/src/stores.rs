@@ -1,22 +1,31 @@
 //! The two stores under torture, by URL.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
-use cutover_client::store::{SqliteOptions, SqliteStore, Store};
+use cutover_client::{
+    spec::{Missing, Spec},
+    store::Store,
+};
 
 use crate::proxy::{Faults, Proxy};
 
-/// Opens a store, making its table if need be: `sqlite:PATH`.
+/// The table of the run; the databases are its own.
+const TABLE: &str = "torture";
+/// A spec names two stores; only one of them is opened by it.
+const OTHER: &str = "[target]\nurl = \"sqlite:unused\"\ntable = \"unused\"\n";
+
+/// Opens a store, making its table if need be.
 pub async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
-    let (scheme, rest) = url.split_once(':').with_context(|| format!("{url:?} is no URL of a store"))?;
-    match scheme {
-        "sqlite" => {
-            let options = SqliteOptions { durable: false, ..SqliteOptions::default() };
-            Ok(Arc::new(SqliteStore::create(Path::new(rest), "records", options).await?))
-        }
-        _ => anyhow::bail!("{scheme:?} is no store of this torture"),
-    }
+    // DynamoDB's table is a part of its URL.
+    let (url, table) = match url.strip_prefix("dynamodb://?") {
+        Some(rest) => (format!("dynamodb://{TABLE}?{rest}"), String::new()),
+        None => (url.to_owned(), format!("table = \"{TABLE}\"\n")),
+    };
+    let text = format!("migration = \"torture\"\n[source]\nurl = {url:?}\n{table}{OTHER}");
+    let spec: Spec = text.parse().with_context(|| format!("{url:?} is no store"))?;
+    let opened = spec.source.open(Missing::Create, |_| None).await;
+    opened.with_context(|| format!("{url:?} can't be opened"))
 }
 
 /// The same store by a way with faults; a file has none.

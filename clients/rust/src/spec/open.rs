@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Store, StoreError,
+    mapping::{Dialect, Fields},
+};
 
 /// Why a store of a spec could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,13 +15,11 @@ pub enum OpenError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// This build has no such store.
-    #[error("this build has no {store} store: build it with the cargo feature {feature}")]
-    NotBuilt {
-        /// Which.
-        store: &'static str,
-        /// That has it.
-        feature: &'static str,
-    },
+    #[error("this build has no {0} store: build it with the cargo feature {0}")]
+    NotBuilt(&'static str),
+    /// The stores keep whole records, in columns and attributes of fixed names.
+    #[error("{0} names columns or fields: the stores keep whole records under the default names so far")]
+    Mapped(String),
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,6 +42,9 @@ impl StoreSpec {
         missing: Missing,
         lookup: impl Fn(&str) -> Option<String> + Send,
     ) -> Result<Arc<dyn Store>, OpenError> {
+        if self.mapping.is_some() || self.fields != Fields::default() {
+            return Err(OpenError::Mapped(self.table.clone()));
+        }
         let connect = self.connect_url(lookup)?;
         open(self, &connect, missing).await
     }
@@ -61,25 +65,59 @@ impl Spec {
     }
 }
 
+#[allow(unused_variables, reason = "without the feature of any store there is nothing to open")]
 async fn open(
     spec: &StoreSpec,
     connect: &super::Secret,
     missing: Missing,
 ) -> Result<Arc<dyn Store>, OpenError> {
-    let _ = connect;
+    let (url, table) = (connect.expose(), spec.table.as_str());
     match &spec.url {
         #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite { path } => {
             use crate::store::{SqliteOptions, SqliteStore};
             let options = SqliteOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(SqliteStore::open(path, &spec.table, options).await?),
-                Missing::Create => Arc::new(SqliteStore::create(path, &spec.table, options).await?),
+                Missing::Refuse => Arc::new(SqliteStore::open(path, table, options).await?),
+                Missing::Create => Arc::new(SqliteStore::create(path, table, options).await?),
             })
         }
-        #[cfg(not(feature = "sqlite"))]
-        StoreUrl::Sqlite { .. } => Err(OpenError::NotBuilt { store: "SQLite", feature: "sqlite" }),
-        StoreUrl::Server { .. } => Err(OpenError::NotBuilt { store: "SQL server's", feature: "mysql" }),
-        StoreUrl::DynamoDb { .. } => Err(OpenError::NotBuilt { store: "DynamoDB", feature: "dynamodb" }),
+        #[cfg(feature = "mysql")]
+        StoreUrl::Server { dialect: Dialect::MySql, .. } => {
+            use crate::store::{MySqlStore, ServerOptions};
+            let options = ServerOptions::default();
+            Ok(match missing {
+                Missing::Refuse => Arc::new(MySqlStore::open(url, table, options).await?),
+                Missing::Create => Arc::new(MySqlStore::create(url, table, options).await?),
+            })
+        }
+        #[cfg(feature = "postgres")]
+        StoreUrl::Server { dialect: Dialect::Postgres, .. } => {
+            use crate::store::{PostgresStore, ServerOptions};
+            let options = ServerOptions::default();
+            Ok(match missing {
+                Missing::Refuse => Arc::new(PostgresStore::open(url, table, options).await?),
+                Missing::Create => Arc::new(PostgresStore::create(url, table, options).await?),
+            })
+        }
+        #[cfg(feature = "dynamodb")]
+        StoreUrl::DynamoDb { .. } => {
+            use crate::store::{DynamoDbOptions, DynamoDbStore};
+            let options = DynamoDbOptions::default();
+            Ok(match missing {
+                Missing::Refuse => Arc::new(DynamoDbStore::open(url, table, options).await?),
+                Missing::Create => Arc::new(DynamoDbStore::create(url, table, options).await?),
+            })
+        }
+        #[allow(unreachable_patterns, reason = "with all features every store has an arm above")]
+        other => {
+            let feature = match other {
+                StoreUrl::Sqlite { .. } => "sqlite",
+                StoreUrl::Server { dialect: Dialect::Postgres, .. } => "postgres",
+                StoreUrl::Server { .. } => "mysql",
+                StoreUrl::DynamoDb { .. } => "dynamodb",
+            };
+            Err(OpenError::NotBuilt(feature))
+        }
     }
 }
