@@ -24,6 +24,8 @@ pub struct Places {
     pub server: String,
     pub source: String,
     pub target: String,
+    /// Flags that name the bug of the run, if it has one.
+    pub bug: Vec<String>,
 }
 
 /// A worker: a name that lives again and again.
@@ -68,7 +70,8 @@ impl Places {
         let residual_ms = residual_ms.to_string();
         let flags =
             ["--server", server, "--source", source, "--target", target, "--residual-ms", &residual_ms];
-        child(&self.dir, "passes.err", &[&["pass", "--kind", kind], flags.as_slice()].concat())
+        let bug: Vec<&str> = self.bug.iter().map(String::as_str).collect();
+        child(&self.dir, "passes.err", &[&["pass", "--kind", kind], flags.as_slice(), &bug].concat())
     }
 }
 
@@ -87,11 +90,12 @@ impl Life {
 
     /// Starts it, or its next life.
     pub fn start(&mut self, places: &Places) -> anyhow::Result<()> {
-        let Places { dir, server, source, target, .. } = places;
+        let Places { dir, server, source, target, bug, .. } = places;
+        let bug: Vec<&str> = bug.iter().map(String::as_str).collect();
         self.lives += 1;
         let log = dir.join(format!("{}.{}.log", self.name, self.lives)).display().to_string();
         let flags = ["--server", server, "--name", &self.name, "--source", source, "--target", target];
-        let arguments = [&["worker", "--log", &log], flags.as_slice()].concat();
+        let arguments = [&["worker", "--log", &log], flags.as_slice(), &bug].concat();
         self.child = Some(child(dir, "workers.err", &arguments)?);
         Ok(())
     }

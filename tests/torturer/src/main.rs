@@ -9,6 +9,7 @@
 // One program: nothing of it is an API.
 #![allow(unreachable_pub)]
 
+mod bug;
 mod cast;
 mod check;
 mod log;
@@ -59,7 +60,7 @@ pub struct Run {
     pub seed: Option<u64>,
     /// Break the product in this way: the run must find it
     #[arg(long)]
-    pub bug: Option<String>,
+    pub bug: Option<bug::Bug>,
     /// Source store: sqlite:PATH, mysql://.., dynamodb://..; `{dir}` is the run's directory
     #[arg(long, env = "TORTURE_SOURCE", default_value = "sqlite:{dir}/source.db")]
     pub source: String,
@@ -86,7 +87,7 @@ struct Summary {
     ramps: u64,
     passes: u64,
     stages: Vec<String>,
-    bug: Option<String>,
+    bug: Option<bug::Bug>,
 }
 
 #[tokio::main]

@@ -6,7 +6,11 @@ use anyhow::Context as _;
 use cutover::jobs::{self, Limits, Plan, Stores};
 use cutover_proto::v1;
 
-use crate::{KEY, stores};
+use crate::{
+    KEY,
+    bug::{self, Bug},
+    stores,
+};
 
 /// Flags of `pass`.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,20 +26,26 @@ pub struct Pass {
     kind: String,
     #[arg(long)]
     residual_ms: u64,
+    #[arg(long)]
+    bug: Option<Bug>,
 }
 
 impl Pass {
     /// Runs it to its end.
     pub async fn run(self) -> anyhow::Result<()> {
-        let stores = Stores {
-            source: stores::open(&self.source).await?,
-            target: stores::open(&self.target).await?,
-            quarantine: None,
-        };
         let name = format!("PASS_KIND_{}", self.kind.to_uppercase());
+        let kind = v1::PassKind::from_str_name(&name).with_context(|| format!("no pass {}", self.kind))?;
+        if self.bug.is_some_and(|bug| bug.skips(kind)) {
+            return bug::claim_to_have_run(&self.server, kind).await;
+        }
+        let (mut source, mut target) = (stores::open(&self.source).await?, stores::open(&self.target).await?);
+        if let Some(bug) = self.bug {
+            (source, target) = bug.for_pass(source, target);
+        }
+        let stores = Stores { source, target, quarantine: None };
         let plan = Plan {
             migration: KEY.to_owned(),
-            kind: v1::PassKind::from_str_name(&name).with_context(|| format!("no pass {}", self.kind))?,
+            kind,
             repair: false,
             sample_ppm: 0,
             fingerprint: "torture".to_owned(),

@@ -1,5 +1,5 @@
-//! A TCP proxy that delays requests, and cuts connections when the answer comes: the request was
-//! done, and nobody is told.
+//! A TCP proxy that delays requests and answers, and cuts connections when the answer comes: the
+//! request was done, and nobody is told.
 
 use std::{
     net::SocketAddr,
@@ -21,7 +21,7 @@ use tokio::{
 pub struct Faults {
     /// Of a million answers, so many are lost with their connection.
     pub cut_ppm: AtomicU64,
-    /// Requests take so much longer, at random up to this.
+    /// A quarter of the requests and of the answers take so much longer, at random up to this.
     pub delay_ms: AtomicU64,
     /// Connections cut so far.
     pub cuts: AtomicU64,
@@ -32,6 +32,13 @@ impl Faults {
     pub fn heal(&self) {
         self.cut_ppm.store(0, Ordering::Relaxed);
         self.delay_ms.store(0, Ordering::Relaxed);
+    }
+
+    async fn delay(&self) {
+        let delay_ms = self.delay_ms.load(Ordering::Relaxed);
+        if delay_ms > 0 && rand::random_range(0..4) == 0 {
+            tokio::time::sleep(Duration::from_millis(rand::random_range(0..=delay_ms))).await;
+        }
     }
 }
 
@@ -83,10 +90,7 @@ async fn carry(client: TcpStream, server: TcpStream, faults: &Faults) {
 async fn requests(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, faults: &Faults) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let delay_ms = faults.delay_ms.load(Ordering::Relaxed);
-        if delay_ms > 0 && rand::random_range(0..4) == 0 {
-            tokio::time::sleep(Duration::from_millis(rand::random_range(0..=delay_ms))).await;
-        }
+        faults.delay().await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
@@ -102,6 +106,7 @@ async fn answers(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, faul
             faults.cuts.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        faults.delay().await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -34,7 +34,7 @@ const WORKERS: u64 = 4;
 const DELAY_MOST_MS: u64 = 800;
 const RESIDUAL_MS: u64 = 2_000;
 /// Requests of [`Story::ramp`], from source-only to target-only.
-const LADDER_TOP: u32 = 6;
+const LADDER_TOP: u32 = 7;
 
 /// What happened.
 #[derive(Debug, Default)]
@@ -58,12 +58,15 @@ pub fn is_seeded(record: &str) -> bool {
 struct Story {
     rng: StdRng,
     places: Places,
-    faults: Arc<Faults>,
+    /// Of the ways to the controller, the source and the target.
+    links: [Arc<Faults>; 3],
     controller: Option<Child>,
     workers: Vec<Life>,
     pass: Option<Child>,
     admin: AdminServiceClient<Channel>,
     told: Told,
+    /// Gates that are passed without evidence.
+    overrides: Vec<String>,
     verbose: bool,
     /// Where on the ladder everybody was asked to be.
     at: u32,
@@ -73,17 +76,24 @@ struct Story {
 
 /// Plays one run and ends everything in order.
 pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
-    let faults = Arc::new(Faults::default());
+    let links: [Arc<Faults>; 3] = Default::default();
+    let [to_controller, to_source, to_target] = &links;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let server = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), faults.clone()).await?;
+    let server = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), to_controller.clone()).await?;
     let [source, target] =
         [&run.source, &run.target].map(|url| url.replace("{dir}", &dir.display().to_string()));
     seed_source(&source).await?;
     stores::open(&target).await?;
-    let (source, _source) = stores::through_proxy(&source, &faults).await?;
-    let (target, _target) = stores::through_proxy(&target, &faults).await?;
+    let (source, _source) = stores::through_proxy(&source, to_source).await?;
+    let (target, _target) = stores::through_proxy(&target, to_target).await?;
     let server = (format!("http://{}", server.address), server);
-    let places = Places { dir: dir.to_owned(), port, server: server.0, source, target };
+    let bug = run.bug.and_then(|bug| clap::ValueEnum::to_possible_value(&bug));
+    let bug = bug.map_or(Vec::new(), |bug| vec!["--bug".to_owned(), bug.get_name().to_owned()]);
+    let places = Places { dir: dir.to_owned(), port, server: server.0, source, target, bug };
+    let mut liars = tokio::task::JoinSet::new();
+    if let Some(bug) = run.bug {
+        liars.spawn(bug.lie(places.direct()));
+    }
     let admin = Endpoint::from_shared(places.direct())?.connect_lazy();
     let mut story = Story {
         rng: StdRng::seed_from_u64(seed),
@@ -92,11 +102,12 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
         pass: None,
         admin: AdminServiceClient::new(admin),
         told: Told::default(),
+        overrides: run.bug.map_or(Vec::new(), crate::bug::Bug::overrides),
         verbose: run.verbose,
         at: 0,
         next_ramp: Instant::now(),
         places,
-        faults,
+        links,
     };
     story.create(seed.is_multiple_of(2)).await?;
     for worker in &mut story.workers {
@@ -141,7 +152,7 @@ impl Story {
         match self.rng.random_range(0..100) {
             0..45 if Instant::now() >= self.next_ramp => {
                 self.ramp().await;
-                let pause_ms = self.rng.random_range(500..3_000);
+                let pause_ms = self.rng.random_range(200..2_500);
                 self.next_ramp = Instant::now() + Duration::from_millis(pause_ms);
             }
             45..53 => {
@@ -153,11 +164,15 @@ impl Story {
                 self.told.pauses += u64::from(self.workers[at].pause_or_go_on());
             }
             61..80 => {
-                let bad = self.rng.random_bool(0.5);
-                let cut_ppm = if bad { self.rng.random_range(0..20_000) } else { 0 };
-                let delay_ms = if bad { self.rng.random_range(0..DELAY_MOST_MS) } else { 0 };
-                self.faults.cut_ppm.store(cut_ppm, Ordering::Relaxed);
-                self.faults.delay_ms.store(delay_ms, Ordering::Relaxed);
+                let link = self.rng.random_range(0..3);
+                let (cut_ppm, delay_ms) = match self.rng.random_range(0..5) {
+                    0 | 1 => (0, 0),
+                    2 | 3 => (self.rng.random_range(0..20_000), self.rng.random_range(0..DELAY_MOST_MS)),
+                    // Down: every answer is lost.
+                    _ => (1_000_000, 0),
+                };
+                self.links[link].cut_ppm.store(cut_ppm, Ordering::Relaxed);
+                self.links[link].delay_ms.store(delay_ms, Ordering::Relaxed);
             }
             80..85 => {
                 if let Some(mut controller) = self.controller.take() {
@@ -247,11 +262,12 @@ impl Story {
         let some = Some(self.rng.random_range(1..1_000_000));
         let shares = match at {
             0 => [none, none, none, none],
-            1 => [all, some, none, none],
-            2 => [all, all, none, none],
-            3 => [all, all, some, none],
-            4 => [all, all, all, none],
-            5 => [all, all, all, some],
+            1 => [all, none, none, none],
+            2 => [all, some, none, none],
+            3 => [all, all, none, none],
+            4 => [all, all, some, none],
+            5 => [all, all, all, none],
+            6 => [all, all, all, some],
             _ => [all, all, all, all],
         };
         let [dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm] = shares;
@@ -263,7 +279,7 @@ impl Story {
             target_first_ppm,
             target_only_ppm,
             wait: true,
-            override_gates: Vec::new(),
+            override_gates: self.overrides.clone(),
         };
         if self.admin.set_rollout(request).await.is_ok() {
             self.at = at;
@@ -283,7 +299,7 @@ impl Story {
 
     /// Mends everything, lets the services end, and reads every record once more.
     async fn end(&mut self, source: &str, target: &str, dir: &Path) -> anyhow::Result<()> {
-        self.faults.heal();
+        self.links.iter().for_each(|link| link.heal());
         if self.controller.is_none() {
             self.controller = Some(self.places.controller()?);
         }
@@ -295,7 +311,7 @@ impl Story {
         }
         // Whatever was on its way has landed by then.
         tokio::time::sleep(Duration::from_millis(DELAY_MOST_MS + 200)).await;
-        self.told.cuts = self.faults.cuts.load(Ordering::Relaxed);
+        self.told.cuts = self.links.iter().map(|link| link.cuts.load(Ordering::Relaxed)).sum();
         self.told.end_ns = now_ns();
         let [source, target] = [source, target].map(|url| url.replace("{dir}", &dir.display().to_string()));
         let (source, target) = (stores::open(&source).await?, stores::open(&target).await?);

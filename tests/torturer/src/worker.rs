@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     KEY, KEYS, TENANTS,
+    bug::Bug,
     log::{Answer, Line, Log, now_ns},
     stores,
 };
@@ -33,6 +34,8 @@ pub struct Worker {
     target: String,
     #[arg(long)]
     log: PathBuf,
+    #[arg(long)]
+    bug: Option<Bug>,
 }
 
 /// A record's value, which says which write it is of.
@@ -58,7 +61,10 @@ pub fn key(number: u64) -> String {
 impl Worker {
     /// Works until SIGTERM, or until it is killed.
     pub async fn run(self) -> anyhow::Result<()> {
-        let (source, target) = (stores::open(&self.source).await?, stores::open(&self.target).await?);
+        let (mut source, mut target) = (stores::open(&self.source).await?, stores::open(&self.target).await?);
+        if let Some(bug) = self.bug {
+            (source, target) = bug.for_service(source, target);
+        }
         let log = Arc::new(Log::open(&self.log)?);
         let options = Options {
             instance_id: Some(self.name),

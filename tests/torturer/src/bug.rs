@@ -1,0 +1,139 @@
+//! Ways to break what the protocol asks for, from outside the product: stores that are careless,
+//! acknowledgements that lie, passes that never ran. A run with one of them has to fail.
+
+mod careless;
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_client::store::Store;
+use cutover_proto::v1::{
+    self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
+    telemetry_service_client::TelemetryServiceClient,
+};
+use tonic::transport::Endpoint;
+
+use crate::KEY;
+use careless::Careless;
+
+type Pair = (Arc<dyn Store>, Arc<dyn Store>);
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bug {
+    /// Everybody is said to have acknowledged everything, at once.
+    NoBarrier,
+    /// What was received is said to have quiesced.
+    AcknowledgeOnReceipt,
+    /// No barrier and no gate: dual and target-first are live at once.
+    JumpDualTargetFirst,
+    /// The full pass is said to have been clean, and copied nothing.
+    FullPassSkipped,
+    /// The same for the reverse pass.
+    ReverseSkipped,
+    /// Services write to the target whatever it has.
+    UnconditionalMirror,
+    /// Passes write to the target whatever it has.
+    UnconditionalCopy,
+    /// A delete leaves nothing behind.
+    NoTombstones,
+}
+
+impl Bug {
+    /// Source and target as services of a run with this bug see them.
+    pub fn for_service(self, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Pair {
+        match self {
+            Self::UnconditionalMirror => (source, Arc::new(Careless::unconditional(target))),
+            _ => self.forgetful(source, target),
+        }
+    }
+
+    /// The same for passes.
+    pub fn for_pass(self, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Pair {
+        match self {
+            Self::UnconditionalCopy => (source, Arc::new(Careless::unconditional(target))),
+            _ => self.forgetful(source, target),
+        }
+    }
+
+    fn forgetful(self, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Pair {
+        if self != Self::NoTombstones {
+            return (source, target);
+        }
+        let forgets = |store| Arc::new(Careless::without_tombstones(store)) as Arc<dyn Store>;
+        (forgets(source), forgets(target))
+    }
+
+    /// Gates that ramps pass without evidence.
+    pub fn overrides(self) -> Vec<String> {
+        if self == Self::JumpDualTargetFirst { vec!["full-pass".to_owned()] } else { Vec::new() }
+    }
+
+    /// Is this kind of pass only claimed to have run?
+    pub fn skips(self, kind: v1::PassKind) -> bool {
+        match self {
+            Self::FullPassSkipped => kind == v1::PassKind::Full,
+            Self::ReverseSkipped => kind == v1::PassKind::Reverse,
+            _ => false,
+        }
+    }
+
+    /// Lies to the controller for as long as it runs.
+    pub async fn lie(self, server: String) {
+        let receipt = match self {
+            Self::NoBarrier | Self::JumpDualTargetFirst => false,
+            Self::AcknowledgeOnReceipt => true,
+            _ => return,
+        };
+        let Ok(endpoint) = Endpoint::from_shared(server) else { return };
+        let channel = endpoint.connect_lazy();
+        let mut admin = AdminServiceClient::new(channel.clone());
+        let mut telemetry = TelemetryServiceClient::new(channel);
+        // Above what any instance counts to in a run; each is new to the controller.
+        let mut sequence = 1 << 40;
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let request = v1::GetStatusRequest { key: KEY.to_owned() };
+            let Ok(status) = admin.get_status(request).await else { continue };
+            let status = status.into_inner();
+            let newest = status.migration.map_or(0, |migration| migration.revision);
+            for instance in status.instances {
+                let revision = if receipt { instance.received_revision } else { newest };
+                sequence += 1;
+                let report = v1::ReportRequest {
+                    instance_id: instance.instance_id,
+                    sequence,
+                    applied_revision: revision,
+                    received_revision: revision,
+                    ..Default::default()
+                };
+                // One that has gone meanwhile needs no lie.
+                let _ = telemetry.report(report).await;
+            }
+        }
+    }
+}
+
+/// Leaves the evidence of a pass that never ran.
+pub async fn claim_to_have_run(server: &str, kind: v1::PassKind) -> anyhow::Result<()> {
+    let mut jobs = JobServiceClient::connect(server.to_owned()).await?;
+    let request = v1::CreateJobRequest {
+        migration: KEY.to_owned(),
+        kind: kind.into(),
+        segments: 1,
+        residual_ms: Some(0),
+        ..Default::default()
+    };
+    let id = jobs.create_job(request).await?.into_inner().id;
+    let instance_id = "nobody".to_owned();
+    let claim = v1::ClaimSegmentRequest { id: id.clone(), instance_id: instance_id.clone() };
+    if let Some(segment) = jobs.claim_segment(claim).await?.into_inner().segment {
+        let (claim, segment) = (segment.claim, segment.index);
+        let id = id.clone();
+        let done =
+            v1::CheckpointRequest { id, instance_id, segment, claim, done: true, ..Default::default() };
+        jobs.checkpoint(done).await?;
+    }
+    jobs.finish_job(v1::FinishJobRequest { id, complete: true, ..Default::default() }).await?;
+    Ok(())
+}
