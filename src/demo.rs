@@ -9,9 +9,7 @@ use std::{cell::RefCell, path::Path, process::ExitCode, sync::Arc, time::Duratio
 
 use anyhow::{Context as _, anyhow, bail};
 use cutover_client::store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
-use cutover_proto::v1::{
-    self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
-};
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -19,7 +17,7 @@ use tokio::{
 use tonic::transport::Channel;
 
 use crate::{
-    jobs::pass,
+    jobs::{self, Limits, Plan, Stores},
     view::{self, View},
 };
 use cast::Cast;
@@ -230,15 +228,25 @@ impl Story<'_> {
 
     async fn pass(&mut self, cast: &Cast, what: &str) -> anyhow::Result<()> {
         let (source, target) = stores(cast.dir()).await?;
-        let mut jobs = JobServiceClient::connect(cast.url().to_owned()).await?;
-        let evidence = pass::full_pass(&mut jobs, KEY, "operator:demo", &*source, &*target).await?;
+        let stores = Stores { source, target, quarantine: None };
+        let plan = Plan {
+            migration: KEY.to_owned(),
+            kind: v1::PassKind::Full,
+            repair: false,
+            sample_ppm: 0,
+            fingerprint: "demo".to_owned(),
+            segments: 1,
+            parallel: 1,
+            residual: Duration::ZERO,
+            tuning: v1::Tuning::default(),
+            limits: Limits::default(),
+            actor: "operator:demo".to_owned(),
+        };
+        let evidence = jobs::worker::run(cast.url(), &stores, &plan, |_| {}, std::future::pending()).await?;
         let counts = evidence.counts.unwrap_or_default();
         self.stage.say(&format!(
             "{what}: {} scanned, {} copied, {} equal already, {} newer in the target",
-            counts.scanned,
-            counts.copied,
-            counts.scanned.saturating_sub(counts.copied + counts.stale),
-            counts.stale
+            counts.scanned, counts.copied, counts.present, counts.stale
         ))?;
         Ok(())
     }

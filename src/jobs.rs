@@ -8,7 +8,6 @@
 
 pub mod pace;
 pub mod page;
-pub mod pass;
 pub mod pressure;
 pub mod segment;
 pub mod worker;

@@ -1,5 +1,6 @@
 //! The real binary against a real controller: what people type, what they and their scripts read.
 
+mod passes;
 mod refused;
 mod serve;
 mod unreachable;

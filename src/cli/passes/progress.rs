@@ -31,7 +31,8 @@ struct State {
     json: bool,
     bar: Option<ProgressBar>,
     began: Instant,
-    told: Option<Instant>,
+    /// When a line was written last; the first one is not due at once.
+    told: Instant,
     /// When, and how many were done; the oldest within [`RATE_OVER`] first.
     seen: Vec<(Instant, u64)>,
 }
@@ -55,7 +56,7 @@ impl Progress {
             bar
         });
         let began = Instant::now();
-        let state = State { kind, expected, json, bar, began, told: None, seen: vec![(began, 0)] };
+        let state = State { kind, expected, json, bar, began, told: began, seen: vec![(began, 0)] };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -87,10 +88,10 @@ impl State {
             bar.set_message(line(self.kind, job, rate, eta));
             return;
         }
-        if self.told.is_some_and(|told| now.duration_since(told) < LINE_EVERY) {
+        if now.duration_since(self.told) < LINE_EVERY {
             return;
         }
-        self.told = Some(now);
+        self.told = now;
         if self.json {
             let mut value = job_json(job);
             value["records_per_s"] = json!(rate.round());

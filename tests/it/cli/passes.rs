@@ -1,0 +1,106 @@
+//! Records moved by the command line, and what stands in its way.
+
+use std::{path::Path, time::Duration};
+
+use cutover_client::store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{at, binary, has};
+use crate::support::server::Controller;
+
+const RECORDS: u64 = 8_000;
+
+async fn table(path: &Path, records: u64) -> SqliteStore {
+    let store = SqliteStore::create(path, "orders", SqliteOptions::default()).await.unwrap();
+    let record = |n| Record { version: Version(n), value: Some(vec![b'x'; 300]) };
+    let all: Vec<_> =
+        (0..records).map(|n| (Id::new("acme", &format!("order-{n}")).unwrap(), record(n))).collect();
+    store.put_many_if_newer(&all).await.unwrap();
+    store
+}
+
+/// A controller with a migration, a full source, and a spec that names it.
+async fn world(dir: &TempDir, limits: &str) -> (Controller, String) {
+    let controller = Controller::start(dir.path(), 0).await;
+    at(&controller.url, "create orders --source one --target other").await.done();
+    table(&dir.path().join("source.db"), RECORDS).await.close().await;
+    let store = |side: &str| {
+        format!("[{side}]\nurl = \"sqlite:{}/{side}.db\"\ntable = \"orders\"\n", dir.path().display())
+    };
+    let (source, target) = (store("source"), store("target"));
+    let spec = dir.path().join("orders.toml");
+    let text = format!("migration = \"orders\"\n{source}{target}[limits]\n{limits}");
+    std::fs::write(&spec, text).unwrap();
+    (controller, spec.display().to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_is_run_verified_and_run_again() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "").await;
+    let url = controller.url.as_str();
+    at(url, &format!("backfill {spec}")).await.fails(&["the target", "--create-tables"]);
+    let told = at(url, &format!("backfill {spec} --create-tables --dry-run")).await.done();
+    assert!(told.contains("about 8000 records") && told.contains("nothing was copied"), "{told}");
+    let told = at(url, &format!("backfill {spec} --create-tables")).await.done();
+    assert!(told.contains("clean: 8000 scanned, 8000 copied"), "{told}");
+    let told = at(url, &format!("backfill {spec}")).await.done();
+    assert!(told.contains("nothing to copy, 8000 there already"), "{told}");
+    let verified = at(url, &format!("verify {spec} --json")).await.object();
+    has(&verified, &["job", "kind", "clean", "settled", "counts", "samples"]);
+    assert_eq!((&verified["clean"], &verified["counts"]["scanned"]), (&json!(true), &json!(2 * RECORDS)));
+    at(url, &format!("verify {spec} --sample 0")).await.fails(&["--sample", "more than 0"]);
+    at(url, &format!("reverse {spec}")).await.fails(&["nobody of these tenants"]);
+    assert_eq!(at(url, "jobs orders").await.done(), "no pass is under way\n");
+    at(url, "tune orders/pass-1 --pause").await.fails(&["not under way", "cutover jobs orders"]);
+    at(url, "cancel orders/pass-1").await.fails(&["not under way"]);
+    let history = at(url, "history orders").await.done();
+    assert!(history.contains("full pass") && history.contains("ended clean"), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_is_replaced_where_it_was() {
+    let dir = TempDir::new().unwrap();
+    let limits = "rows_per_s = 2_000\nchunk_bytes = 100_000\nworkers = 1\n";
+    let (controller, spec) = world(&dir, limits).await;
+    let url = controller.url.as_str();
+    let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
+    let mut killed = binary().args(backfill).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let job = loop {
+        let jobs = at(url, "jobs orders --json").await.objects();
+        match jobs.into_iter().find(|job| job["counts"]["scanned"].as_u64() > Some(1_000)) {
+            Some(job) => break job,
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    killed.kill().await.unwrap();
+    let id = job["job"].as_str().unwrap();
+    let paused = at(url, &format!("tune {id} --pause --json")).await.object();
+    assert_eq!((&paused["paused"], &paused["limit_records_per_s"]), (&json!(true), &json!(2_000)));
+    let resumed = at(url, &format!("tune {id} --resume --records-per-s 0")).await.done();
+    assert!(!resumed.contains("PAUSED") && !resumed.contains("at most"), "{resumed}");
+    // Its claim ends after 15 s of silence.
+    let done = at(url, &format!("backfill {spec} --json")).await;
+    assert_eq!(done.code, 0, "{done:?}");
+    let evidence: serde_json::Value = serde_json::from_str(done.out.lines().last().unwrap()).unwrap();
+    assert_eq!(evidence["job"], json!(id), "the same job");
+    assert_eq!(evidence["counts"]["scanned"], json!(RECORDS), "gone on with, not begun anew");
+    let copied = evidence["counts"]["copied"].as_u64().unwrap();
+    let chunk = 100_000 / 300 + 1;
+    assert!(copied >= RECORDS - chunk, "{copied} copied: at most a chunk was written and not told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_with_a_mistake_is_told_with_its_place() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "wrokers = 2\n").await;
+    let url = controller.url.as_str();
+    at(url, &format!("backfill {spec}")).await.fails(&["orders.toml", "line 9", "\"wrokers\"", "workers"]);
+    at(url, "backfill nowhere.toml").await.fails(&["can't read nowhere.toml"]);
+    let text = std::fs::read_to_string(&spec).unwrap().replace("wrokers", "workers");
+    std::fs::write(&spec, text.replace("\"orders\"\n[source]", "\"oders\"\n[source]")).unwrap();
+    at(url, &format!("backfill {spec} --create-tables")).await.fails(&["oders", "does not exist"]);
+    std::fs::write(&spec, text.replace("source.db", "none.db")).unwrap();
+    at(url, &format!("backfill {spec}")).await.fails(&["the source", "none.db"]);
+}
