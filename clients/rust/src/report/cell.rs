@@ -184,6 +184,7 @@ impl Counts {
             latency_us: self.latencies.as_ref().map(|latencies| (&latencies[lane]).into()),
             in_flight: running[lane].calls,
             oldest_in_flight_us: running[lane].oldest_us,
+            ..v1::StoreCalls::default()
         });
         v1::Cell {
             migration: migration.to_owned(),
@@ -204,7 +205,7 @@ impl Counts {
             indeterminate: self.of(Event::Indeterminate),
             not_applied: self.of(Event::NotApplied),
             unavailable: self.of(Event::Unavailable),
-            tenant: String::new(),
+            ..v1::Cell::default()
         }
     }
 }
