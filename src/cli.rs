@@ -3,6 +3,7 @@
 #[cfg(feature = "sqlite")]
 mod bench;
 mod connect;
+mod guards;
 mod look;
 mod migrations;
 mod out;
@@ -86,6 +87,8 @@ enum Verb {
     #[command(flatten)]
     Passes(passes::Verb),
     #[command(flatten)]
+    Guards(guards::Verb),
+    #[command(flatten)]
     Look(look::Verb),
 }
 
@@ -132,6 +135,7 @@ impl Cli {
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
+            Verb::Guards(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
         };
         done.map_err(|error| connect::located(error, &global))

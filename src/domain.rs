@@ -18,6 +18,7 @@ mod migration;
 mod placement;
 mod resolve;
 mod rollout;
+mod trip;
 
 pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, apply};
 pub use event::Event;
@@ -29,3 +30,4 @@ pub use migration::{Document, Migration, Policy, State, TenantRow};
 pub use placement::{Band, Bands, Placement, Wait};
 pub use resolve::Wanted;
 pub use rollout::{Rollout, Shares};
+pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Instances, Operate, Passes, Registry},
+    service::{Guards, Instances, Operate, Passes, Registry},
     telemetry::Ingest,
 };
 
@@ -39,6 +39,8 @@ pub struct Services {
     pub operate: Arc<Operate>,
     /// Who copies what.
     pub passes: Arc<Passes>,
+    /// Who judges reports.
+    pub guards: Arc<Guards>,
     /// Where reports go.
     pub ingest: Arc<Ingest>,
     /// True once the controller stops: streams end then.
@@ -47,11 +49,12 @@ pub struct Services {
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, passes, ingest, stop } = services;
+    let Services { registry, instances, operate, passes, guards, ingest, stop } = services;
     let admin = admin::Admin {
         registry: registry.clone(),
         instances: instances.clone(),
         operate,
+        guards: guards.clone(),
         ingest: ingest.clone(),
         stop: stop.clone(),
     };
@@ -59,9 +62,10 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         registry: registry.clone(),
         instances: instances.clone(),
         ingest: ingest.clone(),
+        guards: guards.clone(),
         stop,
     };
-    let telemetry = telemetry::Telemetry { registry, instances, ingest };
+    let telemetry = telemetry::Telemetry { registry, instances, guards, ingest };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;
     health.set_serving::<RoutingServiceServer<routing::Routing>>().await;

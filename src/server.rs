@@ -14,7 +14,7 @@ use crate::{
     domain::Wait,
     grpc::{self, Services},
     http,
-    service::{Entry, Instances, Operate, Passes, Registry, steps},
+    service::{Entry, Guards, Instances, Operate, Passes, Registry, steps},
     store::{self, OpenError},
     telemetry::{Gauges, Ingest, prometheus, statsd},
 };
@@ -95,6 +95,9 @@ pub async fn run(
     let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), passes);
     let passes = Arc::new(passes);
     let ingest = Arc::new(Ingest::default());
+    let (guards, conclusions) =
+        Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
+    let guards = Arc::new(guards);
     let (stop, stopped) = watch::channel(false);
 
     let mut tasks = tokio::task::JoinSet::new();
@@ -110,6 +113,11 @@ pub async fn run(
         let passes = passes.clone();
         async move { passes.keep().await }
     });
+    tasks.spawn({
+        let guards = guards.clone();
+        async move { guards.watch().await }
+    });
+    tasks.spawn(guards.clone().act(conclusions));
     tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
     let gauges = {
@@ -137,7 +145,8 @@ pub async fn run(
 
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
     let routes =
-        grpc::routes(Services { registry, instances, operate, passes, ingest, stop: stopped }).await?;
+        grpc::routes(Services { registry, instances, operate, passes, guards, ingest, stop: stopped })
+            .await?;
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()

@@ -1,13 +1,15 @@
 //! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
 //! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
-//! requests.
+//! requests, [`Guards`] takes a migration back.
 
+mod guards;
 mod instances;
 pub mod operate;
 mod passes;
 mod registry;
 pub mod steps;
 
+pub use guards::{Followed, Guards};
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
 pub use operate::Operate;
 pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};

@@ -7,7 +7,7 @@ use cutover_client::wire::rung_from_wire;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Global, out, percent};
+use super::{Global, guards::trip_json, out, percent};
 pub(super) use pass::{counts_json, differences, evidence_json, evidence_line, pass_kind};
 pub(super) use status::{status_json, status_page};
 
@@ -129,6 +129,10 @@ pub(super) fn explain_json(explained: &v1::ExplainResponse) -> Value {
         "rollout": rung(explained.rollout), "pin": optional(explained.pin), "ceiling": optional(explained.ceiling),
         "floor": rung(explained.floor), "wanted": rung(explained.wanted), "story": explained.story,
         "waiting": explained.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
+        "followed": explained.followed.as_ref().map(|followed| json!({
+            "revision": followed.revision, "instances": followed.instances, "behind": followed.behind,
+            "decided_ms": followed.decided_ms, "p50_ms": followed.p50_ms, "last_ms": followed.last_ms,
+        })),
     })
 }
 
@@ -136,6 +140,7 @@ pub(super) fn event_json(event: &v1::HistoryEvent) -> Value {
     json!({
         "revision": event.revision, "migration": event.migration, "at_ms": event.at_ms, "actor": event.actor,
         "reason": event.reason, "change": event.change, "summary": event.summary, "request_id": event.request_id,
+        "trip": event.trip.as_ref().map(trip_json),
     })
 }
 

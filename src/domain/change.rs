@@ -6,6 +6,7 @@ mod passes;
 mod pins;
 mod rollback;
 mod rollout;
+mod trip;
 
 use cutover_client::routing::Rung;
 use imbl::OrdMap;
@@ -13,14 +14,15 @@ use imbl::OrdMap;
 pub use passes::NewPass;
 
 use super::{
-    Document, Fleet, Gate, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
-    Whom,
+    Breach, Document, Fleet, Gate, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow,
+    Unmet, Violation, Whom,
     advance::{self, Group, groups_on_the_way},
     gate::Sight,
+    guard::Action,
 };
 
 /// What can be asked of a migration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A new migration, everybody at source-only.
     Create {
@@ -35,12 +37,14 @@ pub enum Change {
         /// What it promises and asks for.
         policy: Policy,
     },
-    /// Another description or policy.
+    /// Another description or policy, or other guards.
     Update {
         /// `None`: unchanged.
         description: Option<String>,
         /// `None`: unchanged.
         policy: Option<Policy>,
+        /// Those that are set otherwise.
+        guards: Vec<GuardEdit>,
     },
     /// The end of a migration that is finished or never started.
     Delete,
@@ -70,6 +74,8 @@ pub enum Change {
         /// `None`: everybody.
         tenant: Option<Tenant>,
     },
+    /// A guard has concluded something.
+    Trip(Box<Breach>),
     /// Ends the latch of every rollback; who was rolled back stays until asked up.
     Acknowledge,
     /// Stops going up.
@@ -193,12 +199,15 @@ pub fn apply(
     let mut draft = Draft::of(migration);
     match change {
         Change::Create { .. } => unreachable!("handled above"),
-        Change::Update { description, policy } => draft.update(description.as_deref(), policy.as_ref())?,
+        Change::Update { description, policy, guards } => {
+            draft.update(description.as_deref(), policy.as_ref(), guards)?;
+        }
         Change::Delete => return lifecycle::delete(migration),
         Change::SetRollout { shares, ask } => draft.set_rollout(shares, ask, context)?,
         Change::SetPins { pins, ask } => draft.set_pins(pins, ask, context)?,
         Change::ClearPin { tenant, ask } => draft.clear_pin(tenant, ask, context)?,
         Change::Rollback { tenant } => draft.rollback(tenant.as_ref())?,
+        Change::Trip(breach) => draft.trip(breach, context)?,
         Change::Acknowledge => draft.acknowledge(context)?,
         Change::Pause => draft.pause()?,
         Change::Resume => draft.resume()?,
@@ -225,6 +234,11 @@ impl Change {
             Self::SetPins { .. } => "pin",
             Self::ClearPin { .. } => "unpin",
             Self::Rollback { .. } => "rollback",
+            Self::Trip(breach) => match breach.verdict.action {
+                Action::Rollback => "rollback",
+                Action::Hold => "hold",
+                Action::Observe => "observe",
+            },
             Self::Acknowledge => "acknowledge",
             Self::Pause => "pause",
             Self::Resume => "resume",

@@ -7,7 +7,7 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bands, Evidence, Gate, Job, Key, Placement, Rollout, Tenant,
+    Bands, Evidence, Gate, GuardSettings, Job, Key, Placement, Rollout, Tenant, Trip,
     resolve::{self, Caps},
 };
 
@@ -62,7 +62,7 @@ pub enum State {
 }
 
 /// A migration without its tenants' rows: what one commit writes whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// Its name.
     pub key: Key,
@@ -102,6 +102,12 @@ pub struct Document {
     pub rolled_back: u64,
     /// Tenants on the way and bands on the way: is there anything left to do?
     pub ramping: bool,
+    /// How its guards differ from the defaults.
+    #[serde(default)]
+    pub guards: GuardSettings,
+    /// What guards concluded of late, oldest first; bounded.
+    #[serde(default)]
+    pub trips: Vec<Trip>,
 }
 
 /// A tenant that does not follow its bucket, or not yet again.

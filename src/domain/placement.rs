@@ -189,6 +189,11 @@ impl Bands {
         if bands.len() > BANDS_MAX { Self(joined(&bands)) } else { Self(bands) }
     }
 
+    /// Revision of the newest step of any bucket. 0: none ever moved.
+    pub fn since(&self) -> u64 {
+        self.0.iter().map(|band| band.placement.since).max().unwrap_or(0)
+    }
+
     /// Share of buckets at or above a rung.
     pub fn at_least_ppm(&self, rung: Rung) -> u32 {
         self.0.iter().filter(|band| band.placement.rung >= rung).map(|band| band.upto_ppm).max().unwrap_or(0)

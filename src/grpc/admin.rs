@@ -13,7 +13,8 @@ use super::{convert, status};
 use crate::{
     domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
     service::{
-        Entry, HistoryQuery, Instances, Operate, Registry, operate, operate::Mutation, operate::now_ms,
+        Entry, Guards, HistoryQuery, Instances, Operate, Registry, operate, operate::Mutation,
+        operate::now_ms,
     },
     telemetry::Ingest,
 };
@@ -24,6 +25,7 @@ pub(super) struct Admin {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
     pub(super) operate: Arc<Operate>,
+    pub(super) guards: Arc<Guards>,
     pub(super) ingest: Arc<Ingest>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
 }
@@ -63,9 +65,10 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::UpdateMigrationRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::UpdateMigrationRequest { mutation, key, description, policy } = request.into_inner();
+        let v1::UpdateMigrationRequest { mutation, key, description, policy, guards } = request.into_inner();
         let policy = policy.as_ref().map(convert::policy_from_wire).transpose()?;
-        self.change(mutation, &key, Change::Update { description, policy }).await
+        let guards = convert::guard::edits(&guards)?;
+        self.change(mutation, &key, Change::Update { description, policy, guards }).await
     }
 
     async fn delete_migration(
@@ -223,6 +226,7 @@ impl AdminService for Admin {
         if !self.instances.remove(&instance_id).await.map_err(status::store)? {
             return Err(unknown());
         }
+        self.guards.goodbye(&instance_id);
         tracing::warn!(instance = instance_id, actor, reason, "evicted");
         Ok(Response::new(v1::EvictInstanceResponse {}))
     }
@@ -233,7 +237,8 @@ impl AdminService for Admin {
         let tenant = Tenant::parse(&tenant).map_err(status::invalid)?;
         let fleet = self.instances.fleet(Some(&entry));
         let unmet = change::waiting_of(&entry.migration, &tenant, &fleet, now_ms());
-        Ok(Response::new(convert::explain(&entry.migration, &tenant, unmet)))
+        let followed = self.guards.followed(entry.migration.key());
+        Ok(Response::new(convert::explain(&entry.migration, &tenant, unmet, followed)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The domain's types to messages, and requests to the domain's types.
 
+pub(super) mod guard;
 pub(super) mod pass;
 
 use cutover_client::{
@@ -14,7 +15,7 @@ use crate::{
     domain::{
         Ask, Document, Event, Gate, Migration, Policy, Rollout, State, Tenant, TenantRow, Unmet, Violation,
     },
-    service::{LEASE, Seen, operate::Mutation},
+    service::{Followed, LEASE, Seen, operate::Mutation},
 };
 
 pub(super) fn mutation(wire: Option<v1::Mutation>) -> Result<Mutation, Status> {
@@ -120,6 +121,8 @@ pub(super) fn migration(revision: u64, document: &Document) -> v1::Migration {
             .collect(),
         evidence: document.evidence.iter().map(pass::evidence).collect(),
         tenants_rolled_back: document.rolled_back,
+        guards: guard::rules(&document.guards),
+        trips: document.trips.iter().map(guard::trip).collect(),
     }
 }
 
@@ -146,7 +149,10 @@ pub(super) fn waiting(unmet: Vec<Unmet>) -> Vec<v1::Waiting> {
 }
 
 pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
+    let trips = event.document.iter().flat_map(|document| document.trips.last());
+    let trip = trips.filter(|trip| trip.revision == event.revision).map(guard::trip).next();
     v1::HistoryEvent {
+        trip,
         revision: event.revision,
         migration: event.key.to_string(),
         at_ms: event.at_ms,
@@ -196,7 +202,12 @@ pub(super) fn shares(document: &Document) -> Vec<v1::RungShare> {
 }
 
 /// Everything about where one tenant stands, as a story.
-pub(super) fn explain(migration: &Migration, tenant: &Tenant, unmet: Vec<Unmet>) -> v1::ExplainResponse {
+pub(super) fn explain(
+    migration: &Migration,
+    tenant: &Tenant,
+    unmet: Vec<Unmet>,
+    followed: Option<Followed>,
+) -> v1::ExplainResponse {
     let document = &migration.document;
     let placement = migration.placement(tenant);
     let wanted = migration.wanted(tenant);
@@ -221,6 +232,10 @@ pub(super) fn explain(migration: &Migration, tenant: &Tenant, unmet: Vec<Unmet>)
     story.extend(
         unmet.iter().map(|unmet| format!("{} waits: {} ({})", unmet.step, unmet.message, unmet.action)),
     );
+    let about = |trip: &&crate::domain::Trip| trip.is_about(tenant);
+    if let Some(trip) = document.trips.iter().rev().find(about) {
+        story.extend(guard::story(trip, followed.as_ref()));
+    }
     v1::ExplainResponse {
         migration: migration.key().to_string(),
         tenant: tenant.to_string(),
@@ -237,6 +252,7 @@ pub(super) fn explain(migration: &Migration, tenant: &Tenant, unmet: Vec<Unmet>)
         wanted: rung(wanted.rung),
         waiting: waiting(unmet),
         story,
+        followed: followed.as_ref().map(guard::followed),
     }
 }
 

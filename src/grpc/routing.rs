@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{feed, status};
 use crate::{
     domain::Violation,
-    service::{DECISION_VALID, InstanceRecord, Instances, LEASE, Registry, State},
+    service::{DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Registry, State},
     telemetry::Ingest,
 };
 
@@ -25,6 +25,7 @@ const BATCH_MAX: usize = 1000;
 pub(super) struct Routing {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
+    pub(super) guards: Arc<Guards>,
     pub(super) ingest: Arc<Ingest>,
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -96,6 +97,7 @@ impl RoutingService for Routing {
         let registration = registration.map_err(status::register)?;
         if registration.restarted {
             self.ingest.forget_instance(&instance_id);
+            self.guards.goodbye(&instance_id);
         }
         let registered = v1::Registered {
             writer_slot: registration.writer_slot.into(),

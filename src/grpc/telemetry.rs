@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::status;
 use crate::{
     domain::Violation,
-    service::{Instances, Registry},
+    service::{Guards, Instances, Registry},
     telemetry::Ingest,
 };
 
@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct Telemetry {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
+    pub(super) guards: Arc<Guards>,
     pub(super) ingest: Arc<Ingest>,
 }
 
@@ -47,7 +48,8 @@ impl TelemetryService for Telemetry {
         let state = self.registry.state();
         let known = |key: &str| state.entry_of(key).is_some();
         let sequence = self.ingest.accept_known(&report, newest_revision, known, Instant::now());
-        Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush: false }))
+        let flush = self.guards.observe(&report);
+        Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
     }
 
     async fn goodbye(
@@ -59,6 +61,7 @@ impl TelemetryService for Telemetry {
             tracing::info!(instance = instance_id, "said goodbye");
         }
         self.ingest.forget_instance(&instance_id);
+        self.guards.goodbye(&instance_id);
         Ok(Response::new(v1::GoodbyeResponse {}))
     }
 }

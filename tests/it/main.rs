@@ -15,6 +15,7 @@ mod http;
 mod ladder;
 #[cfg(feature = "sqlite")]
 mod passes;
+mod rollback;
 mod store;
 mod structure;
 mod support;

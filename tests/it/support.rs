@@ -30,7 +30,7 @@ pub fn create() -> Change {
 }
 
 pub fn describe(text: impl Into<String>) -> Change {
-    Change::Update { description: Some(text.into()), policy: None }
+    Change::Update { description: Some(text.into()), policy: None, guards: Vec::new() }
 }
 
 pub fn pin(tenants: impl IntoIterator<Item = String>, rung: Rung) -> Change {

@@ -3,7 +3,9 @@
 use cutover_client::routing::{PPM, Rung};
 
 use super::{Applied, Context, Draft, Refusal};
-use crate::domain::{Bands, Document, Gate, Key, Migration, Policy, Rollout, Unmet, Violation};
+use crate::domain::{
+    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Unmet, Violation,
+};
 
 /// Most bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
@@ -48,6 +50,8 @@ pub(super) fn create(
         pins: 0,
         rolled_back: 0,
         ramping: false,
+        guards: GuardSettings::default(),
+        trips: Vec::new(),
     };
     let summary = vec![format!("created migration {key}, everybody at source-only")];
     Ok(Applied { document: Some(document), rows: Vec::new(), summary, waiting: Vec::new() })
@@ -71,10 +75,13 @@ impl Draft {
         &mut self,
         description: Option<&str>,
         policy: Option<&Policy>,
+        guards: &[GuardEdit],
     ) -> Result<(), Refusal> {
         let mut violations =
             description.and_then(|text| check_text("description", text)).into_iter().collect::<Vec<_>>();
         violations.extend(policy.map(check_policy).unwrap_or_default());
+        let edited = guards.iter().fold(self.document.guards.clone(), GuardSettings::edited);
+        violations.extend(edited.config().violations());
         if !violations.is_empty() {
             return Err(Refusal::Invalid(violations));
         }
@@ -90,6 +97,11 @@ impl Draft {
         if let Some(text) = description.filter(|text| *text != self.document.description) {
             text.clone_into(&mut self.document.description);
             self.say("description changed");
+        }
+        if edited != self.document.guards {
+            self.document.guards = edited;
+            let names: Vec<String> = guards.iter().map(|edit| edit.guard.to_string()).collect();
+            self.say(format!("guards changed: {}", names.join(", ")));
         }
         Ok(())
     }

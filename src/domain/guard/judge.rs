@@ -158,6 +158,11 @@ impl Judge {
         self.roster.remove(instance);
     }
 
+    /// Has the instance reported? Those that never do are not waited for in a quorum.
+    pub fn knows(&self, instance: &str) -> bool {
+        self.roster.knows(instance)
+    }
+
     /// How many tenants are judged by themselves.
     pub fn tracked_tenants(&self) -> usize {
         self.tenants.len()

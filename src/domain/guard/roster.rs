@@ -84,6 +84,11 @@ impl Roster {
         Ok(at)
     }
 
+    /// Has it reported?
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
     fn admit(&mut self, name: &str, now_ms: u64, max: usize) -> Option<u32> {
         if self.index.len() >= max {
             self.drop_silent(now_ms);

@@ -1,0 +1,164 @@
+//! The guards of a migration: what they are set to, and what they concluded.
+
+use std::process::ExitCode;
+
+use cutover_proto::v1;
+use serde_json::{Value, json};
+
+use super::{Change, Global, connect::answer, out, render};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Show the guards of a migration, or set one: docs/guards.md
+    Guards(Guards),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Guards {
+    /// The migration
+    key: String,
+    /// The guard to set: error_absolute, error_relative, slow_relative, ...
+    #[arg(long, value_name = "GUARD")]
+    set: Option<String>,
+    /// Of reads or of writes [default: both]
+    #[arg(long, requires = "set", value_parser = ["read", "write"])]
+    operation: Option<String>,
+    /// Roll back, or only tell
+    #[arg(long, requires = "set", value_parser = ["enforce", "observe", "off"])]
+    mode: Option<String>,
+    /// Rate that is well, 0 to 1
+    #[arg(long, requires = "set")]
+    rate: Option<f64>,
+    /// The target may be so many times as bad as the source; with --delta
+    #[arg(long, requires = "set")]
+    rho: Option<f64>,
+    /// And so much worse, 0 to 1
+    #[arg(long, requires = "set")]
+    delta: Option<f64>,
+    /// So many times as many misses as were reached; with --slack
+    #[arg(long, requires = "set")]
+    factor: Option<f64>,
+    /// And so many more, 0 to 1
+    #[arg(long, requires = "set")]
+    slack: Option<f64>,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Verb {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let Self::Guards(guards) = self;
+        let mut admin = global.admin().await?;
+        if let Some(rule) = guards.rule() {
+            let request = v1::UpdateMigrationRequest {
+                mutation: Some(guards.change.to_wire()),
+                key: guards.key,
+                guards: vec![rule],
+                ..Default::default()
+            };
+            render::changed(global, &answer(admin.update_migration(request)).await?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let migration = answer(admin.get_migration(v1::GetMigrationRequest { key: guards.key })).await?;
+        if global.json {
+            out::json(&json!({
+                "migration": migration.key,
+                "guards": migration.guards.iter().map(rule_json).collect::<Vec<_>>(),
+                "trips": migration.trips.iter().map(trip_json).collect::<Vec<_>>(),
+            }));
+            return Ok(ExitCode::SUCCESS);
+        }
+        migration.guards.iter().for_each(|rule| out::line(&rule_line(rule)));
+        for trip in &migration.trips {
+            out::line(&format!("revision {}: {}", trip.revision, trip.summary));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Guards {
+    fn rule(&self) -> Option<v1::GuardRule> {
+        let operation = match self.operation.as_deref() {
+            Some("read") => v1::Operation::Read,
+            Some(_) => v1::Operation::Write,
+            None => v1::Operation::Unspecified,
+        };
+        let mode = match self.mode.as_deref() {
+            Some("enforce") => v1::GuardMode::Enforce,
+            Some("observe") => v1::GuardMode::Observe,
+            Some(_) => v1::GuardMode::Off,
+            None => v1::GuardMode::Unspecified,
+        };
+        Some(v1::GuardRule {
+            guard: self.set.clone()?,
+            operation: operation.into(),
+            mode: mode.into(),
+            rate: self.rate,
+            rho: self.rho,
+            delta: self.delta,
+            factor: self.factor,
+            slack: self.slack,
+        })
+    }
+}
+
+fn operation(operation: v1::Operation) -> &'static str {
+    match operation {
+        v1::Operation::Unspecified => "",
+        v1::Operation::Read => "read",
+        v1::Operation::Write => "write",
+    }
+}
+
+fn mode(rule: &v1::GuardRule) -> &'static str {
+    match rule.mode() {
+        v1::GuardMode::Unspecified | v1::GuardMode::Enforce => "enforce",
+        v1::GuardMode::Observe => "observe",
+        v1::GuardMode::Off => "off",
+    }
+}
+
+fn rule_line(rule: &v1::GuardRule) -> String {
+    let limits = [
+        ("rate", rule.rate),
+        ("rho", rule.rho),
+        ("delta", rule.delta),
+        ("factor", rule.factor),
+        ("slack", rule.slack),
+    ];
+    let told: Vec<String> =
+        limits.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?))).collect();
+    let line = format!(
+        "{:<19} {:<6} {:<8} {}",
+        rule.guard,
+        operation(rule.operation()),
+        mode(rule),
+        told.join(", ")
+    );
+    line.trim_end().to_owned()
+}
+
+fn rule_json(rule: &v1::GuardRule) -> Value {
+    json!({
+        "guard": rule.guard, "operation": operation(rule.operation()), "mode": mode(rule), "rate": rule.rate,
+        "rho": rule.rho, "delta": rule.delta, "factor": rule.factor, "slack": rule.slack,
+    })
+}
+
+/// A trip as scripts see it.
+pub(super) fn trip_json(trip: &v1::Trip) -> Value {
+    let outcome = match trip.outcome() {
+        v1::TripOutcome::Unspecified | v1::TripOutcome::RolledBack => "rolled_back",
+        v1::TripOutcome::Held => "held",
+        v1::TripOutcome::Observed => "observed",
+    };
+    let to = (trip.rolled_back_to != 0).then(|| render::rung(trip.rolled_back_to));
+    json!({
+        "revision": trip.revision, "at_ms": trip.at_ms, "guard": trip.guard,
+        "operation": operation(trip.operation()), "tenant": trip.tenant, "outcome": outcome,
+        "rolled_back_to": to, "cause": trip.cause, "summary": trip.summary, "onset_ms": trip.onset_ms,
+        "target": trip.target, "target_bad": trip.target_bad, "source": trip.source,
+        "source_bad": trip.source_bad, "ln_m": trip.ln_m, "ln_c": trip.ln_c, "phi": trip.phi,
+        "limit": trip.limit, "tenants": trip.tenants, "instances": trip.instances, "errors": trip.errors,
+    })
+}

@@ -1,0 +1,236 @@
+//! Watches every migration that has left source-only, and takes it back when its guards trip.
+//!
+//! A report is judged as it arrives; what the judge concludes is one commit through [`Operate`], so
+//! that losing the race to another replica, or to an operator, changes nothing. After a restart the
+//! judges begin without evidence: later, never falsely.
+
+mod cells;
+mod followed;
+mod slow;
+mod watched;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use cutover_proto::v1;
+use tokio::sync::mpsc;
+
+use super::{
+    Instances, Operate, Registry,
+    operate::{self, Mutation},
+};
+use crate::{
+    domain::{
+        Breach, Change, Key, Refusal,
+        guard::{Action, Refused, Standing, Verdict},
+    },
+    store,
+    telemetry::Ingest,
+};
+
+pub use followed::Followed;
+use watched::{Watched, is_watched};
+
+/// Of the judges.
+const TICK: Duration = Duration::from_secs(1);
+/// Before a verdict that the store could not take is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A verdict on its way to a commit.
+#[derive(Debug)]
+pub struct Concluded {
+    key: Key,
+    breach: Breach,
+    at: Instant,
+}
+
+/// The guards of this controller.
+#[derive(Debug)]
+pub struct Guards {
+    registry: Arc<Registry>,
+    operate: Arc<Operate>,
+    instances: Arc<Instances>,
+    ingest: Arc<Ingest>,
+    began: Instant,
+    judges: Mutex<HashMap<Key, Watched>>,
+    followed: Mutex<HashMap<Key, Followed>>,
+    concluded: mpsc::UnboundedSender<Concluded>,
+}
+
+impl Guards {
+    /// Nothing is judged yet. What is concluded goes to [`Self::act`].
+    pub fn new(
+        registry: Arc<Registry>,
+        operate: Arc<Operate>,
+        instances: Arc<Instances>,
+        ingest: Arc<Ingest>,
+    ) -> (Self, mpsc::UnboundedReceiver<Concluded>) {
+        // Bounded by what guards can trip: each is latched until its stage is over.
+        let (concluded, conclusions) = mpsc::unbounded_channel();
+        let guards = Self {
+            registry,
+            operate,
+            instances,
+            ingest,
+            began: Instant::now(),
+            judges: Mutex::default(),
+            followed: Mutex::default(),
+            concluded,
+        };
+        (guards, conclusions)
+    }
+
+    /// Judges a report that was counted for the first time. True: it looks bad, the next one is
+    /// wanted soon.
+    pub fn observe(&self, report: &v1::ReportRequest) -> bool {
+        let now_ms = self.now_ms();
+        let state = self.registry.state();
+        let mut judges = self.judges();
+        let mut by_key: HashMap<&str, Vec<&v1::Cell>> = HashMap::new();
+        for cell in &report.cells {
+            by_key.entry(&cell.migration).or_default().push(cell);
+        }
+        let mut is_bad = false;
+        for (key, watched) in judges.iter_mut() {
+            let cells = by_key.remove(key.as_str()).unwrap_or_default();
+            // A report may be decided under a revision that the watching task has not seen yet.
+            if let Some(entry) = state.entry(key).filter(|_| !cells.is_empty()) {
+                watched.sync(&entry.migration, now_ms);
+            }
+            is_bad |= cells.iter().any(|cell| has_target_errors(cell));
+            let verdicts = watched.observe(&report.instance_id, report.sequence, &cells, now_ms);
+            self.conclude(key, watched.stage_revision(), verdicts);
+        }
+        is_bad
+    }
+
+    /// The instance is gone, or a new process has its name.
+    pub fn goodbye(&self, instance: &str) {
+        self.judges().values_mut().for_each(|watched| watched.goodbye(instance));
+    }
+
+    /// How the guards of a migration stand towards a step up. `None`: it is not watched. The times
+    /// in it are of the guards' clock: [`Self::unix_ms`].
+    pub fn standing(&self, key: &Key) -> Option<Standing> {
+        let now_ms = self.now_ms();
+        self.judges().get_mut(key).map(|watched| watched.standing(now_ms))
+    }
+
+    /// What was not judged, of a migration that is watched.
+    pub fn refused(&self, key: &Key) -> Option<Refused> {
+        self.judges().get(key).map(Watched::refused)
+    }
+
+    /// How the instances followed the newest trip of a migration since this controller started.
+    pub fn followed(&self, key: &Key) -> Option<Followed> {
+        self.follows().get(key).copied()
+    }
+
+    /// A time of the guards' clock as Unix time.
+    pub fn unix_ms(&self, guards_ms: u64) -> u64 {
+        (operate::now_ms() + guards_ms).saturating_sub(self.now_ms())
+    }
+
+    /// Keeps judges for what is to be watched, and their clocks going, until the process ends.
+    pub async fn watch(&self) {
+        let mut revisions = self.registry.subscribe();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.sync();
+            tokio::select! {
+                _ = revisions.changed() => {}
+                _ = ticks.tick() => self.tick(),
+            }
+        }
+    }
+
+    /// Commits what was concluded, until the process ends.
+    pub async fn act(self: Arc<Self>, mut conclusions: mpsc::UnboundedReceiver<Concluded>) {
+        while let Some(concluded) = conclusions.recv().await {
+            let guards = self.clone();
+            // One migration's store trouble keeps nobody else up.
+            tokio::spawn(async move { guards.commit(concluded).await });
+        }
+    }
+
+    async fn commit(&self, Concluded { key, breach, at }: Concluded) {
+        let verdict = &breach.verdict;
+        let actor = format!("guard:{}", verdict.guard.kind.name());
+        let by = Mutation { actor, ..Mutation::default() };
+        let change = Change::Trip(Box::new(breach.clone()));
+        loop {
+            match self.operate.change(&key, &change, &by).await {
+                Ok(outcome) if outcome.changes.is_empty() => return,
+                Ok(outcome) => {
+                    tracing::warn!(migration.key = %key, guard = %verdict.guard, "{verdict}");
+                    if verdict.action == Action::Rollback {
+                        self.ingest.rolled_back(key.as_str());
+                        followed::follow(self, &key, outcome.revision, at.elapsed()).await;
+                    }
+                    return;
+                }
+                Err(operate::Error::Store(store::Error::Unavailable(error))) => {
+                    tracing::error!(migration.key = %key, %error, "a guard's verdict can't be committed now; trying on");
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(operate::Error::Refused(Refusal::NotFound(_))) => return,
+                Err(error) => {
+                    tracing::error!(migration.key = %key, %error, "a guard's verdict was refused: {verdict}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn sync(&self) {
+        let now_ms = self.now_ms();
+        let state = self.registry.state();
+        let mut judges = self.judges();
+        judges.retain(|key, _| state.entry(key).is_some_and(|entry| is_watched(&entry.migration)));
+        for entry in state.entries().filter(|entry| is_watched(&entry.migration)) {
+            match judges.get_mut(entry.migration.key()) {
+                Some(watched) => watched.sync(&entry.migration, now_ms),
+                None => {
+                    let watched = Watched::new(&entry.migration, now_ms);
+                    judges.insert(entry.migration.key().clone(), watched);
+                }
+            }
+        }
+    }
+
+    fn tick(&self) {
+        let now_ms = self.now_ms();
+        for (key, watched) in self.judges().iter_mut() {
+            let verdicts = watched.tick(now_ms);
+            self.conclude(key, watched.stage_revision(), verdicts);
+        }
+    }
+
+    fn conclude(&self, key: &Key, stage_revision: u64, verdicts: Vec<Verdict>) {
+        for verdict in verdicts {
+            let breach = Breach { stage_revision, verdict };
+            // Nobody listens only while the process ends.
+            let _ = self.concluded.send(Concluded { key: key.clone(), breach, at: Instant::now() });
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    fn judges(&self) -> MutexGuard<'_, HashMap<Key, Watched>> {
+        self.judges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follows(&self) -> MutexGuard<'_, HashMap<Key, Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn has_target_errors(cell: &v1::Cell) -> bool {
+    cell.stores.iter().any(|calls| calls.store() == v1::StoreRole::Target && calls.errors.is_some())
+}

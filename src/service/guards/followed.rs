@@ -1,0 +1,58 @@
+//! How fast the instances heard of a rollback.
+
+use std::time::{Duration, Instant};
+
+use super::Guards;
+use crate::domain::{Key, Wait};
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(5);
+/// Who has not heard by then is left to `cutover status`.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the instances followed a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Which.
+    pub revision: u64,
+    /// Instances that had to hear of it, lost ones left out.
+    pub instances: u32,
+    /// Those of them that have not.
+    pub behind: u32,
+    /// From the verdict to the commit, in milliseconds.
+    pub decided_ms: u64,
+    /// From the commit until half of them had said so. `None`: they have not.
+    pub p50_ms: Option<u64>,
+    /// Until all had; so far, while some are behind.
+    pub last_ms: u64,
+}
+
+/// Looks on until everybody has heard, or long enough.
+pub(super) async fn follow(guards: &Guards, key: &Key, revision: u64, decided: Duration) {
+    let began = Instant::now();
+    let behind = || {
+        let fleet = guards.instances.fleet(None);
+        fleet.behind(revision, Wait::Received).count() as u32
+    };
+    let instances = guards.instances.fleet(None).live() as u32;
+    let decided_ms = decided.as_millis() as u64;
+    let mut followed =
+        Followed { revision, instances, behind: instances, decided_ms, p50_ms: None, last_ms: 0 };
+    loop {
+        followed.behind = behind();
+        followed.last_ms = began.elapsed().as_millis() as u64;
+        if followed.behind * 2 <= instances {
+            followed.p50_ms = followed.p50_ms.or(Some(followed.last_ms));
+        }
+        guards.follows().insert(key.clone(), followed);
+        if followed.behind == 0 {
+            tracing::warn!(migration.key = %key, revision, instances, duration_ms = followed.last_ms, "all instances have heard of the rollback");
+            return;
+        }
+        if began.elapsed() > PATIENCE {
+            tracing::error!(migration.key = %key, revision, behind = followed.behind, "instances have not heard of the rollback");
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,192 @@
+//! One migration under guard: its judge, told of every revision, and fed with every report.
+
+use cutover_client::{report::Histogram, routing::Rung};
+use cutover_proto::v1;
+use imbl::OrdMap;
+
+use super::{cells, slow::Slow};
+use crate::domain::{
+    GuardSettings, Migration, Tenant, TenantRow,
+    guard::{Judge, Operation, Refused, Report, Stage, Standing, Verdict},
+};
+
+/// More tenants that move at once are a new stage of everybody's.
+const MOVED_MAX: usize = 100;
+const PPM: u32 = 1_000_000;
+
+/// A migration's judge.
+#[derive(Debug)]
+pub(super) struct Watched {
+    judge: Judge,
+    revision: u64,
+    stage_revision: u64,
+    target_first_ppm: u32,
+    settings: GuardSettings,
+    tenants: OrdMap<Tenant, TenantRow>,
+    slow: [Slow; 2],
+}
+
+/// Is there anything that a rollback could do?
+pub(super) fn is_watched(migration: &Migration) -> bool {
+    let document = &migration.document;
+    let anybody = || {
+        document.bands.at_least_ppm(Rung::Dual) > 0
+            || migration.tenants.values().any(|row| row.placement.rung > Rung::SourceOnly)
+    };
+    document.finished_at_ms.is_none() && anybody()
+}
+
+impl Watched {
+    pub(super) fn new(migration: &Migration, now_ms: u64) -> Self {
+        let settings = migration.document.guards.clone();
+        let stage = stage(migration, true);
+        let mut judge = Judge::new(settings.config(), stage, now_ms);
+        judge.newest(migration.revision);
+        Self {
+            judge,
+            revision: migration.revision,
+            stage_revision: stage.revision,
+            target_first_ppm: migration.document.bands.at_least_ppm(Rung::TargetFirst),
+            settings,
+            tenants: migration.tenants.clone(),
+            slow: Default::default(),
+        }
+    }
+
+    /// Of the stage that is judged.
+    pub(super) const fn stage_revision(&self) -> u64 {
+        self.stage_revision
+    }
+
+    /// Takes in what has been committed.
+    pub(super) fn sync(&mut self, migration: &Migration, now_ms: u64) {
+        if migration.revision <= self.revision {
+            return;
+        }
+        if migration.document.guards != self.settings {
+            let slow = std::mem::take(&mut self.slow);
+            *self = Self { slow, ..Self::new(migration, now_ms) };
+            return;
+        }
+        self.revision = migration.revision;
+        let target_first_ppm = migration.document.bands.at_least_ppm(Rung::TargetFirst);
+        let is_more = target_first_ppm > self.target_first_ppm;
+        let mut stage = stage(migration, is_more);
+        let moved: Vec<_> = self
+            .moved(migration)
+            .take(MOVED_MAX + 1)
+            .map(|(tenant, since)| (tenant.clone(), since))
+            .collect();
+        if moved.len() > MOVED_MAX {
+            stage.revision = migration.revision;
+        }
+        if stage.revision > self.stage_revision {
+            self.judge.restage(stage, now_ms);
+            self.stage_revision = stage.revision;
+            self.target_first_ppm = target_first_ppm;
+        }
+        for (tenant, since) in moved.iter().take(MOVED_MAX) {
+            self.judge.restage_tenant(tenant, *since, now_ms);
+        }
+        self.judge.newest(migration.revision);
+        self.tenants = migration.tenants.clone();
+    }
+
+    /// Counts a report's cells about this migration, and judges.
+    pub(super) fn observe(
+        &mut self,
+        instance: &str,
+        sequence: u64,
+        wire: &[&v1::Cell],
+        now_ms: u64,
+    ) -> Vec<Verdict> {
+        // A worker that calls no store through the SDK could never agree to anything.
+        if !self.judge.knows(instance) && wire.iter().all(|cell| cell.stores.is_empty()) {
+            return Vec::new();
+        }
+        let slow_from = [self.slow[0].from(), self.slow[1].from()];
+        let tenants: Vec<Option<Tenant>> = wire.iter().map(|cell| Tenant::parse(&cell.tenant).ok()).collect();
+        let cells: Vec<_> = wire
+            .iter()
+            .zip(&tenants)
+            .flat_map(|(cell, tenant)| cells::split(cell, tenant.as_ref(), slow_from))
+            .collect();
+        let verdicts = self.judge.observe(&Report { instance, sequence, cells: &cells }, now_ms);
+        for cell in wire {
+            self.note_latency(cell);
+        }
+        verdicts
+    }
+
+    /// A second has passed.
+    pub(super) fn tick(&mut self, now_ms: u64) -> Vec<Verdict> {
+        self.slow.iter_mut().for_each(|slow| slow.tick(now_ms));
+        self.judge.tick(now_ms)
+    }
+
+    /// The instance is gone, or a new process has its name.
+    pub(super) fn goodbye(&mut self, instance: &str) {
+        self.judge.goodbye(instance);
+    }
+
+    pub(super) fn standing(&mut self, now_ms: u64) -> Standing {
+        self.judge.standing(now_ms)
+    }
+
+    pub(super) const fn refused(&self) -> Refused {
+        self.judge.refused()
+    }
+
+    fn note_latency(&mut self, cell: &v1::Cell) {
+        for operation in [Operation::Read, Operation::Write] {
+            let calls = cells::calls_of(cell, v1::StoreRole::Source, operation);
+            let latency = calls.and_then(|calls| calls.latency_us.as_ref());
+            if let Some(Ok(latency)) = latency.map(Histogram::try_from) {
+                self.slow[operation as usize].add(&latency);
+            }
+        }
+    }
+
+    /// Tenants whose own place changed, and since when they have it.
+    fn moved<'a>(&'a self, after: &'a Migration) -> impl Iterator<Item = (&'a Tenant, u64)> {
+        use imbl::ordmap::DiffItem;
+        self.tenants.diff(&after.tenants).filter_map(|item| match item {
+            DiffItem::Add(tenant, row) => Some((tenant, row.placement.since)),
+            DiffItem::Update { old, new } if old.1.placement != new.1.placement => {
+                Some((new.0, new.1.placement.since))
+            }
+            // It follows its bucket again, where it stood already.
+            DiffItem::Update { .. } | DiffItem::Remove(..) => None,
+        })
+    }
+}
+
+/// What the judge has to know of where tenants stand. `is_more`: tenants have reached target-first.
+fn stage(migration: &Migration, is_more: bool) -> Stage {
+    let bands = &migration.document.bands;
+    let (target_first_ppm, target_only_ppm) =
+        (bands.at_least_ppm(Rung::TargetFirst), bands.at_least_ppm(Rung::TargetOnly));
+    let by_name =
+        |least: Rung, ppm: u32| ppm == 0 && migration.tenants.values().any(|row| row.placement.rung >= least);
+    // A share of few tenants may be nobody's. Only where everybody calls the target, silence tells.
+    let of_everybody = |least: Rung| {
+        let all = bands.at_least_ppm(least) == PPM
+            && migration.tenants.values().all(|row| row.placement.rung >= least);
+        if all { PPM } else { 0 }
+    };
+    let revision = bands.since();
+    Stage {
+        revision,
+        frozen_reads: target_first_ppm == PPM || by_name(Rung::TargetFirst, target_first_ppm),
+        frozen_writes: target_only_ppm == PPM || by_name(Rung::TargetOnly, target_only_ppm),
+        // Any number but 0 that no earlier step had.
+        enrolled: if is_more && target_first_ppm > 0 {
+            (revision % u64::from(u32::MAX)) as u32 + 1
+        } else {
+            0
+        },
+        tenants: 0,
+        read_share_ppm: of_everybody(Rung::TargetFirst),
+        write_share_ppm: of_everybody(Rung::Dual),
+    }
+}

@@ -1,0 +1,194 @@
+//! A migration is taken back by itself: over real SDKs, a real controller, and stores that fail.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_client::{
+    Client,
+    migrator::Migrator,
+    report::ErrorClass,
+    routing::Rung,
+    store::{Fault, Faulty, MemoryStore, StoreError, Verb},
+};
+use cutover_proto::v1;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::support::server::Controller;
+
+type Target = Arc<Faulty<MemoryStore>>;
+
+/// Three services with traffic of many tenants, and a target that can be made to fail.
+struct World {
+    controller: Controller,
+    _dir: TempDir,
+    clients: Vec<Client>,
+    source: Target,
+    target: Target,
+    traffic: JoinSet<()>,
+}
+
+fn down() -> Fault {
+    Fault::Refuse(StoreError::NotApplied { class: ErrorClass::Connection, what: "refused".to_owned() })
+}
+
+async fn traffic(orders: Migrator) {
+    let mut at = 0_u64;
+    loop {
+        let tenant = format!("tenant-{}", at % 50);
+        let key = format!("order-{}", at % 400);
+        // Every fourth is a write; what comes of it is the guards' concern.
+        if at % 4 == 0 {
+            let _ = orders.put(&tenant, &key, b"value".to_vec()).await;
+        } else {
+            let _ = orders.get(&tenant, &key).await;
+        }
+        at += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+impl World {
+    async fn at(stage: &str, percent: f64) -> Self {
+        let dir = TempDir::new().unwrap();
+        let controller = Controller::start(dir.path(), 0).await;
+        let (source, target) =
+            (Target::new(Faulty::new(Arc::default())), Target::new(Faulty::new(Arc::default())));
+        let mut world =
+            Self { controller, _dir: dir, clients: Vec::new(), source, target, traffic: JoinSet::new() };
+        let create = v1::CreateMigrationRequest {
+            key: "orders".to_owned(),
+            source: "one".to_owned(),
+            target: "other".to_owned(),
+            ..Default::default()
+        };
+        world.controller.admin().await.create_migration(create).await.unwrap();
+        for name in ["a", "b", "c"] {
+            let client = world.controller.sdk(name).await;
+            let orders = client.migrator("orders", world.source.clone(), world.target.clone());
+            world.traffic.spawn(traffic(orders));
+            world.clients.push(client);
+        }
+        let ppm = Some((percent * 10_000.0) as u32);
+        let ramp = v1::SetRolloutRequest {
+            mutation: Some(v1::Mutation { reason: "a test".to_owned(), ..Default::default() }),
+            key: "orders".to_owned(),
+            mirrored_ppm: Some(1_000_000),
+            target_first_ppm: ppm.filter(|_| stage == "target-first"),
+            wait: true,
+            override_gates: vec!["full-pass".to_owned()],
+            ..Default::default()
+        };
+        world.controller.admin().await.set_rollout(ramp).await.unwrap();
+        world.until(|migration| migration.state() == v1::State::Idle).await;
+        world
+    }
+
+    async fn migration(&self) -> v1::Migration {
+        let request = v1::GetMigrationRequest { key: "orders".to_owned() };
+        self.controller.admin().await.get_migration(request).await.unwrap().into_inner()
+    }
+
+    async fn until(&self, holds: impl Fn(&v1::Migration) -> bool) -> v1::Migration {
+        let waited = tokio::time::timeout(Duration::from_secs(30), async {
+            loop {
+                let migration = self.migration().await;
+                if holds(&migration) {
+                    return migration;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        match waited.await {
+            Ok(migration) => migration,
+            Err(_) => panic!("it does not come to that: {:?}", self.migration().await),
+        }
+    }
+
+    async fn history(&self) -> Vec<v1::HistoryEvent> {
+        let request = v1::ListHistoryRequest { key: "orders".to_owned(), ..Default::default() };
+        self.controller.admin().await.list_history(request).await.unwrap().into_inner().events
+    }
+
+    async fn story(&self) -> String {
+        let request = v1::ExplainRequest { key: "orders".to_owned(), tenant: "tenant-1".to_owned() };
+        let explained = self.controller.admin().await.explain(request).await.unwrap().into_inner();
+        explained.story.join("\n")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_target_is_rolled_back_and_the_story_is_told() {
+    let world = World::at("target-first", 50.0).await;
+    world.target.always(Verb::Get, down());
+    world.target.always(Verb::Put, down());
+    let tripped = world.until(|migration| migration.state() == v1::State::Tripped).await;
+    let trip = tripped.trips.last().unwrap();
+    assert_eq!((trip.outcome(), trip.rolled_back_to()), (v1::TripOutcome::RolledBack, v1::Rung::Dual));
+    assert!(trip.ln_m >= trip.ln_c && trip.target_bad > 5, "{trip:?}");
+    assert!(trip.errors.iter().any(|error| error.starts_with("connection")), "{trip:?}");
+    let everybody_hears = async {
+        while world.clients.iter().any(|client| {
+            (0..50).any(|at| client.decide("orders", &format!("tenant-{at}")).unwrap().rung > Rung::Dual)
+        }) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), everybody_hears).await.expect("they go to dual");
+    let event = world.history().await.into_iter().find(|event| event.trip.is_some()).unwrap();
+    assert_eq!(event.change, "rollback");
+    assert!(event.actor.starts_with("guard:"), "{}", event.actor);
+    let story = world.story().await;
+    for told in ["rolled back to dual", "of the target's outcomes were bad", "of 3 instances had heard"] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
+    // Latched: the same failure at dual is nobody's harm, and no further news.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(world.migration().await.trips.len(), tripped.trips.len());
+    let ack = v1::AcknowledgeRequest {
+        mutation: Some(v1::Mutation { reason: "disk replaced".to_owned(), ..Default::default() }),
+        key: "orders".to_owned(),
+    };
+    world.target.heal();
+    world.controller.admin().await.acknowledge(ack).await.unwrap();
+    world.until(|migration| migration.state() == v1::State::Idle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthy_traffic_trips_nothing() {
+    let world = World::at("target-first", 50.0).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let migration = world.migration().await;
+    assert_eq!((migration.state(), migration.trips.len()), (v1::State::Idle, 0), "{migration:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_fail_together_hold_the_ramp_and_call_somebody() {
+    let world = World::at("target-first", 50.0).await;
+    world.source.always(Verb::Get, down());
+    world.target.always(Verb::Get, down());
+    let held = world.until(|migration| !migration.trips.is_empty()).await;
+    let trip = held.trips.last().unwrap();
+    assert_eq!((trip.outcome(), trip.cause.as_str()), (v1::TripOutcome::Held, "common_mode"), "{trip:?}");
+    assert!(held.paused && held.ceiling() == v1::Rung::Unspecified, "{held:?}");
+    assert_eq!(world.history().await[0].change, "hold");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_observes_only_tells() {
+    let world = World::at("target-first", 50.0).await;
+    let mut rules: Vec<v1::GuardRule> = world.migration().await.guards;
+    rules.iter_mut().for_each(|rule| {
+        *rule = v1::GuardRule {
+            guard: rule.guard.clone(),
+            mode: v1::GuardMode::Observe.into(),
+            ..Default::default()
+        };
+    });
+    let update = v1::UpdateMigrationRequest { key: "orders".to_owned(), guards: rules, ..Default::default() };
+    world.controller.admin().await.update_migration(update).await.unwrap();
+    world.target.always(Verb::Get, down());
+    let told = world.until(|migration| !migration.trips.is_empty()).await;
+    assert_eq!(told.trips[0].outcome(), v1::TripOutcome::Observed);
+    assert_eq!(told.state(), v1::State::Idle);
+    assert_eq!(told.rollout.unwrap().target_first_ppm, 500_000);
+}
