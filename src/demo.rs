@@ -2,6 +2,8 @@
 //! while three worker processes read, write and delete; one is killed, and so is the controller.
 
 mod cast;
+mod chapters;
+mod fault;
 mod proof;
 pub mod worker;
 
@@ -29,7 +31,7 @@ const TENANTS: u64 = 200;
 /// Records of each tenant at the start.
 const RECORDS: u64 = 100;
 /// Scenes that share the time there is.
-const SCENES: u32 = 12;
+const SCENES: u32 = 17;
 /// What a scene lasts at least, however late it is.
 const SCENE_MIN: Duration = Duration::from_millis(100);
 /// Kept for the end: processes stop, the proof is made.
@@ -131,6 +133,8 @@ async fn tell(cast: &mut Cast, mut story: Story<'_>) -> anyhow::Result<()> {
     cast.kill_worker(2).await?;
     cast.start_worker(2)?;
     story.ramp([None, None, Some(50), None], "target-first for 50 %").await?;
+    story.target_fails(cast).await?;
+    story.one_tenant_fails(cast).await?;
     story.ramp([None, None, Some(10), None], "back to 10 %: free, and nothing is lost").await?;
     story.stage.say("the controller is killed (kill -9); services go on by their snapshot; it comes back")?;
     cast.kill_controller().await?;

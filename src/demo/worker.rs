@@ -5,13 +5,14 @@ use std::{
     fs::File,
     io::Write as _,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use cutover_client::{Client, Options, migrator::WriteError};
+use cutover_client::{Client, Options, migrator::WriteError, routing::bucket, store::Faulty};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{KEY, RECORDS, TENANTS};
+use super::{KEY, RECORDS, TENANTS, fault};
 
 /// Operations are so far apart: a hundred a second and worker.
 const PACE: Duration = Duration::from_millis(8);
@@ -28,6 +29,15 @@ pub struct Worker {
 /// A tenant's name.
 pub(super) fn tenant(number: u64) -> String {
     format!("tenant-{number}")
+}
+
+/// Share of the operations that are of one tenant, as most have one that is so much larger.
+const BUSIEST_PERCENT: u32 = 15;
+
+/// The busiest tenant: the first that the rollout reaches at 10 %.
+pub(super) fn busiest() -> String {
+    let mut names = (0..TENANTS).map(tenant);
+    names.find(|name| bucket(KEY, name) < 100_000).unwrap_or_else(|| tenant(0))
 }
 
 /// A key within a tenant.
@@ -49,6 +59,8 @@ impl Worker {
     /// Works until SIGTERM.
     pub async fn run(self, server: &str) -> anyhow::Result<()> {
         let (source, target) = super::stores(&self.dir).await?;
+        let target = Arc::new(Faulty::new(target));
+        tokio::spawn(fault::follow(self.dir.clone(), target.clone()));
         let name = format!("worker-{}", self.number);
         let mut log = File::options().create(true).append(true).open(self.dir.join(format!("{name}.log")))?;
         let options = Options { instance_id: Some(name), ..Options::default() };
@@ -61,7 +73,8 @@ impl Worker {
                 _ = stop.recv() => break,
                 _ = pace.tick() => {}
             }
-            let tenant = tenant(rand::random_range(0..TENANTS));
+            let busy = rand::random_range(0..100) < BUSIEST_PERCENT;
+            let tenant = if busy { busiest() } else { tenant(rand::random_range(0..TENANTS)) };
             let mine = key(rand::random_range(0..RECORDS / 3) * 3 + self.number - 1);
             match rand::random_range(0..10) {
                 0..6 => {

@@ -1,6 +1,7 @@
 //! The one table of legal changes: what may be asked, what it does, and everything that stands
 //! against it.
 
+mod draft;
 mod lifecycle;
 mod passes;
 mod pins;
@@ -9,16 +10,12 @@ mod rollout;
 mod trip;
 
 use cutover_client::routing::Rung;
-use imbl::OrdMap;
-
+use draft::Draft;
 pub use passes::NewPass;
 
 use super::{
     Breach, Document, Fleet, Gate, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow,
-    Unmet, Violation, Whom,
-    advance::{self, Group, groups_on_the_way},
-    gate::Sight,
-    guard::Action,
+    Unmet, Violation, Whom, advance, gate::Sight, guard::Action,
 };
 
 /// What can be asked of a migration.
@@ -249,146 +246,6 @@ impl Change {
             Self::FinishJob { .. } => "job-finish",
             Self::Finish { .. } => "finish",
         }
-    }
-}
-
-/// Most unmet conditions that a refusal lists.
-const UNMET_MAX: usize = 100;
-/// Most moves that an event tells one by one.
-const MOVES_TOLD_MAX: usize = 50;
-
-/// A migration while a change is made to it.
-struct Draft {
-    migration: Migration,
-    document: Document,
-    rows: OrdMap<Tenant, Option<TenantRow>>,
-    summary: Vec<String>,
-}
-
-impl Draft {
-    fn of(migration: &Migration) -> Self {
-        Self {
-            migration: migration.clone(),
-            document: (*migration.document).clone(),
-            rows: OrdMap::new(),
-            summary: Vec::new(),
-        }
-    }
-
-    fn say(&mut self, line: impl Into<String>) {
-        self.summary.push(line.into());
-    }
-
-    /// A tenant's row as the draft has it, made of where it stands if it has none.
-    fn row(&self, tenant: &Tenant) -> TenantRow {
-        let row = match self.rows.get(tenant) {
-            Some(row) => *row,
-            None => self.migration.tenants.get(tenant).copied(),
-        };
-        row.unwrap_or_else(|| TenantRow {
-            pin: None,
-            ceiling: None,
-            placement: self.migration.placement(tenant),
-        })
-    }
-
-    fn set_row(&mut self, tenant: &Tenant, row: TenantRow) {
-        let before = self.row(tenant);
-        let count = |counter: &mut u64, was: bool, is: bool| match (was, is) {
-            (false, true) => *counter += 1,
-            (true, false) => *counter -= 1,
-            _ => {}
-        };
-        count(&mut self.document.pins, before.pin.is_some(), row.pin.is_some());
-        count(&mut self.document.rolled_back, before.ceiling.is_some(), row.ceiling.is_some());
-        self.rows.insert(tenant.clone(), Some(row));
-    }
-
-    /// The draft as a migration.
-    fn drafted(&self) -> Migration {
-        let rows: Vec<_> = self.rows.iter().map(|(tenant, row)| (tenant.clone(), *row)).collect();
-        let mut drafted = self.migration.clone();
-        drafted.replay(drafted.revision, self.document.clone(), &rows);
-        drafted
-    }
-
-    /// Refuses a request without `wait` for everything that keeps the tenants it moves from being
-    /// moved now, and for evidence that a later step of theirs lacks.
-    fn refuse_what_cannot_be(&mut self, ask: &Ask, context: &Context<'_>) -> Result<(), Refusal> {
-        if !ask.overrides.is_empty() && context.reason.is_empty() {
-            return Err(Violation::new("reason", "overriding a gate wants a reason").into());
-        }
-        for gate in &ask.overrides {
-            self.say(format!("OVERRIDE of gate {gate} by {}: {}", context.actor, context.reason));
-        }
-        if self.summary.is_empty() {
-            return Ok(());
-        }
-        self.document.overridden.clone_from(&ask.overrides);
-        if ask.wait {
-            return Ok(());
-        }
-        let drafted = self.drafted();
-        let sight = Sight { document: &self.document, fleet: context.fleet, now_ms: context.now_ms };
-        let mut unmet = Vec::new();
-        for group in groups_on_the_way(&drafted).iter().filter(|group| self.is_moved(group)) {
-            let Some(first) = group.placement.next(group.wanted, self.document.policy.level) else {
-                continue;
-            };
-            unmet.extend(sight.unmet(&group.placement, first, &group.whom));
-            for (placement, next) in group.steps_up(&self.document).into_iter().skip(1) {
-                unmet.extend(sight.evidence_missing(&placement, next, &group.whom));
-            }
-            if unmet.len() >= UNMET_MAX {
-                break;
-            }
-        }
-        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
-    }
-
-    /// Are these tenants on the way because of this change, and not of an earlier one?
-    fn is_moved(&self, group: &Group) -> bool {
-        let before = &self.migration;
-        let floor = group.placement.floor;
-        match &group.whom {
-            Whom::Tenant { tenant, .. } => before.wanted(tenant).rung != group.wanted,
-            // Shares nest: what is so at both ends is so between them.
-            Whom::Buckets { from, upto } => [*from, upto - 1]
-                .into_iter()
-                .any(|bucket| before.document.caps(None).wanted(bucket, floor).rung != group.wanted),
-        }
-    }
-
-    /// Lets everybody who may take one step, and ends the draft.
-    fn advanced(mut self, context: &Context<'_>) -> Applied {
-        if !self.summary.is_empty() {
-            self.document.asked_by = context.actor.to_owned();
-        }
-        let drafted = self.drafted();
-        let sight = Sight { document: &drafted.document, fleet: context.fleet, now_ms: context.now_ms };
-        let look = advance::look(&drafted, &sight, context.revision);
-        for (tenant, row) in look.rows {
-            if row.is_none() && !self.migration.tenants.contains_key(&tenant) {
-                self.rows.remove(&tenant);
-            } else {
-                self.rows.insert(tenant, row);
-            }
-        }
-        self.document.bands = look.bands;
-        self.document.ramping = look.ramping;
-        if !look.ramping {
-            self.document.overridden.clear();
-        }
-        let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);
-        self.summary.extend(look.moves.into_iter().take(MOVES_TOLD_MAX));
-        if untold > 0 {
-            self.say(format!("and {untold} more"));
-        }
-        if self.summary.is_empty() && (!self.rows.is_empty() || self.document != *self.migration.document) {
-            self.say("tenants follow their bucket again");
-        }
-        let rows = self.rows.into_iter().collect();
-        Applied { document: Some(self.document), rows, summary: self.summary, waiting: look.unmet }
     }
 }
 

@@ -153,11 +153,11 @@ impl Guards {
         while let Some(concluded) = conclusions.recv().await {
             let guards = self.clone();
             // One migration's store trouble keeps nobody else up.
-            tokio::spawn(async move { guards.commit(concluded).await });
+            tokio::spawn(async move { guards.carry_out(concluded).await });
         }
     }
 
-    async fn commit(&self, Concluded { key, breach, at }: Concluded) {
+    async fn carry_out(&self, Concluded { key, breach, at }: Concluded) {
         let verdict = &breach.verdict;
         let actor = format!("guard:{}", verdict.guard.kind.name());
         let by = Mutation { actor, ..Mutation::default() };

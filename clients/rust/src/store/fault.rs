@@ -54,6 +54,7 @@ struct Script {
     next: VecDeque<(Verb, Fault)>,
     always: Vec<(Verb, Fault)>,
     calls: Vec<Verb>,
+    only: Option<String>,
 }
 
 impl Default for Gate {
@@ -114,11 +115,17 @@ impl<S: Store> Faulty<S> {
         script.always.push((verb, fault));
     }
 
+    /// From now on only calls about this tenant have faults. `None`: all calls.
+    pub fn only(&self, tenant: Option<&str>) {
+        self.script().only = tenant.map(ToOwned::to_owned);
+    }
+
     /// No more faults.
     pub fn heal(&self) {
         let mut script = self.script();
         script.next.clear();
         script.always.clear();
+        script.only = None;
     }
 
     /// What was called since the start or the last time this was asked.
@@ -130,21 +137,25 @@ impl<S: Store> Faulty<S> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self, verb: Verb) -> Option<Fault> {
+    fn fault<'a>(&self, verb: Verb, mut about: impl Iterator<Item = &'a Id>) -> Option<Fault> {
         let mut script = self.script();
         script.calls.push(verb);
+        if script.only.as_ref().is_some_and(|only| about.all(|id| id.tenant != *only)) {
+            return None;
+        }
         match script.next.iter().position(|(other, _)| *other == verb) {
             Some(at) => script.next.remove(at).map(|(_, fault)| fault),
             None => script.always.iter().find(|(other, _)| *other == verb).map(|(_, fault)| fault.clone()),
         }
     }
 
-    async fn run<T>(
+    async fn run<'a, T>(
         &self,
         verb: Verb,
+        about: impl Iterator<Item = &'a Id> + Send,
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        match self.fault(verb) {
+        match self.fault(verb, about) {
             None => call.await,
             Some(Fault::Refuse(error)) => Err(error),
             Some(Fault::Lose(error)) => call.await.and(Err(error)),
@@ -159,11 +170,11 @@ impl<S: Store> Faulty<S> {
 #[async_trait]
 impl<S: Store> Store for Faulty<S> {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        self.run(Verb::Get, self.inner.get(id)).await
+        self.run(Verb::Get, [id].into_iter(), self.inner.get(id)).await
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        self.run(Verb::Put, self.inner.put_if_newer(id, record)).await
+        self.run(Verb::Put, [id].into_iter(), self.inner.put_if_newer(id, record)).await
     }
 
     async fn put_if_unchanged(
@@ -172,15 +183,15 @@ impl<S: Store> Store for Faulty<S> {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        self.run(Verb::Put, self.inner.put_if_unchanged(id, record, expected)).await
+        self.run(Verb::Put, [id].into_iter(), self.inner.put_if_unchanged(id, record, expected)).await
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        self.run(Verb::Get, self.inner.get_many(ids)).await
+        self.run(Verb::Get, ids.iter(), self.inner.get_many(ids)).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
-        self.run(Verb::Put, self.inner.put_many_if_newer(records)).await
+        self.run(Verb::Put, records.iter().map(|(id, _)| id), self.inner.put_many_if_newer(records)).await
     }
 
     async fn scan(
@@ -190,14 +201,14 @@ impl<S: Store> Store for Faulty<S> {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        self.run(Verb::Scan, self.inner.scan(scope, segment, cursor, limit_bytes)).await
+        self.run(Verb::Scan, [].into_iter(), self.inner.scan(scope, segment, cursor, limit_bytes)).await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {
-        self.run(Verb::Get, self.inner.estimate()).await
+        self.run(Verb::Get, [].into_iter(), self.inner.estimate()).await
     }
 
     async fn pressure(&self) -> Result<Pressure, StoreError> {
-        self.run(Verb::Get, self.inner.pressure()).await
+        self.run(Verb::Get, [].into_iter(), self.inner.pressure()).await
     }
 }

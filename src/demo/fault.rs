@@ -1,0 +1,76 @@
+//! How the demo makes its target fail: a file says for whom, and every worker looks at it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use cutover_client::{
+    report::ErrorClass,
+    store::{self, Faulty, SqliteStore, StoreError, Verb},
+};
+
+/// How often a worker looks.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
+const FILE: &str = "target-fault";
+const EVERYTHING: &str = "*";
+
+/// What fails in the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing.
+    Nothing,
+    /// Every call.
+    Everything,
+    /// Calls about one tenant.
+    Tenant(String),
+}
+
+impl Fault {
+    /// Tells the workers of a directory.
+    pub(super) fn set(&self, dir: &Path) -> io::Result<()> {
+        let text = match self {
+            Self::Nothing => "",
+            Self::Everything => EVERYTHING,
+            Self::Tenant(tenant) => tenant,
+        };
+        // Whole or not at all: half a tenant's name would be another tenant.
+        fs::write(dir.join("target-fault.new"), text)?;
+        fs::rename(dir.join("target-fault.new"), dir.join(FILE))
+    }
+
+    fn read(dir: &Path) -> Self {
+        match fs::read_to_string(dir.join(FILE)).unwrap_or_default().as_str() {
+            "" => Self::Nothing,
+            EVERYTHING => Self::Everything,
+            tenant => Self::Tenant(tenant.to_owned()),
+        }
+    }
+}
+
+/// Makes a worker's target fail as it is told, until the process ends.
+pub(super) async fn follow(dir: PathBuf, target: Arc<Faulty<SqliteStore>>) {
+    let mut set = Fault::Nothing;
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let fault = Fault::read(&dir);
+        if fault == set {
+            continue;
+        }
+        target.heal();
+        if fault != Fault::Nothing {
+            let what = "the demo lets it fail".to_owned();
+            let refused = StoreError::NotApplied { class: ErrorClass::Connection, what };
+            target.only(match &fault {
+                Fault::Tenant(tenant) => Some(tenant),
+                _ => None,
+            });
+            target.always(Verb::Get, store::Fault::Refuse(refused.clone()));
+            target.always(Verb::Put, store::Fault::Refuse(refused));
+        }
+        set = fault;
+    }
+}
