@@ -10,6 +10,7 @@ mod fanout;
 mod figures;
 mod grpc;
 mod report;
+mod rollback;
 mod watcher;
 
 use anyhow::{Context as _, bail};
@@ -29,6 +30,8 @@ pub enum Bench {
     Fanout(fanout::Fanout),
     /// Reports counted a second on one core
     Report(report::Report),
+    /// From the target's first failure to the last instance that is safe from it
+    Rollback(rollback::Rollback),
 }
 
 impl Bench {
@@ -39,6 +42,7 @@ impl Bench {
                 Self::Decide(decide) => on_a_thread(|| decide.run()).await,
                 Self::Grpc(grpc) => grpc.run().await,
                 Self::Fanout(fanout) => fanout.run().await,
+                Self::Rollback(rollback) => rollback.run().await,
                 Self::Report(report) => on_a_thread(|| report.run()).await,
             }
         };

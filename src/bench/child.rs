@@ -72,6 +72,13 @@ pub(super) struct Usage {
     pub(super) rss_bytes: f64,
 }
 
+/// A bench may want more connections than a shell's soft limit lets it have.
+pub(super) fn raise_limits() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 /// A child as its bench holds it.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -86,10 +93,7 @@ pub(super) struct Process {
 impl Role {
     /// Runs as that child.
     pub async fn run(self) -> anyhow::Result<()> {
-        // A bench may want more connections than a shell's soft limit lets it have.
-        if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        }
+        raise_limits();
         let ran = match self {
             Self::Controller { dir } => controller(dir).await,
             Self::Bare => bare::run().await,
