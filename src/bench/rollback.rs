@@ -28,8 +28,11 @@ use super::{
 };
 
 const TENANTS: u32 = 1_000;
-/// What is healthy before a fault: bursts and quorums are measured by then.
-const HEALTHY: Duration = Duration::from_secs(3);
+/// Health before the first fault: how bursty errors are takes 30 s to be known, and counts threefold
+/// until then.
+const WARM: Duration = Duration::from_secs(33);
+/// Health before each.
+const HEALTHY: Duration = Duration::from_secs(2);
 /// A rollback that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(1);
@@ -102,6 +105,8 @@ impl Rollback {
         let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
         let controller = Process::start(&Role::Controller { dir: dir.path().to_owned() }).await?;
         let mut world = self.world(&controller.url).await?;
+        world.ramp_up().await?;
+        tokio::time::sleep(WARM).await;
         let mut trials = Vec::new();
         for _ in 0..self.trials {
             trials.push(world.trial().await?);
