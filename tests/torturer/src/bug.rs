@@ -5,12 +5,12 @@ mod careless;
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::store::Store;
+use cutover_client::{Client, store::Store};
 use cutover_proto::v1::{
     self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
     telemetry_service_client::TelemetryServiceClient,
 };
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::KEY;
 use careless::Careless;
@@ -27,8 +27,12 @@ pub enum Bug {
     AcknowledgeOnReceipt,
     /// No barrier and no gate: dual and target-first are live at once.
     JumpDualTargetFirst,
+    /// On the way down nobody need have received the revision before: target-first and dual meet.
+    OneRevisionEmergency,
     /// The full pass is said to have been clean, and copied nothing.
     FullPassSkipped,
+    /// A full pass begun in source-only is said to have begun in mirrored.
+    FullPassEarly,
     /// The same for the reverse pass.
     ReverseSkipped,
     /// Services write to the target whatever it has.
@@ -72,45 +76,72 @@ impl Bug {
     /// Is this kind of pass only claimed to have run?
     pub fn skips(self, kind: v1::PassKind) -> bool {
         match self {
-            Self::FullPassSkipped => kind == v1::PassKind::Full,
+            Self::FullPassSkipped | Self::FullPassEarly => kind == v1::PassKind::Full,
             Self::ReverseSkipped => kind == v1::PassKind::Reverse,
             _ => false,
         }
     }
 
-    /// Lies to the controller for as long as it runs.
+    /// Says to the controller, for as long as it runs, that everybody has acknowledged everything.
     pub async fn lie(self, server: String) {
-        let receipt = match self {
-            Self::NoBarrier | Self::JumpDualTargetFirst => false,
-            Self::AcknowledgeOnReceipt => true,
-            _ => return,
-        };
-        let Ok(endpoint) = Endpoint::from_shared(server) else { return };
-        let channel = endpoint.connect_lazy();
-        let mut admin = AdminServiceClient::new(channel.clone());
-        let mut telemetry = TelemetryServiceClient::new(channel);
-        // Above what any instance counts to in a run; each is new to the controller.
-        let mut sequence = 1 << 40;
+        if !matches!(self, Self::NoBarrier | Self::JumpDualTargetFirst | Self::OneRevisionEmergency) {
+            return;
+        }
+        let Ok(endpoint) = Endpoint::from_shared(server.clone()) else { return };
+        let mut admin = AdminServiceClient::new(endpoint.connect_lazy());
+        let Some(mut liar) = Liar::new(server) else { return };
         loop {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(OFTEN).await;
             let request = v1::GetStatusRequest { key: KEY.to_owned() };
             let Ok(status) = admin.get_status(request).await else { continue };
             let status = status.into_inner();
             let newest = status.migration.map_or(0, |migration| migration.revision);
             for instance in status.instances {
-                let revision = if receipt { instance.received_revision } else { newest };
-                sequence += 1;
-                let report = v1::ReportRequest {
-                    instance_id: instance.instance_id,
-                    sequence,
-                    applied_revision: revision,
-                    received_revision: revision,
-                    ..Default::default()
-                };
-                // One that has gone meanwhile needs no lie.
-                let _ = telemetry.report(report).await;
+                liar.applied(instance.instance_id, newest).await;
             }
         }
+    }
+
+    /// Says, for as long as it runs, that this client has quiesced for whatever it has received.
+    pub async fn lie_for(self, client: Arc<Client>, instance_id: String, server: String) {
+        let Some(mut liar) = (self == Self::AcknowledgeOnReceipt).then(|| Liar::new(server)).flatten() else {
+            return;
+        };
+        loop {
+            tokio::time::sleep(OFTEN).await;
+            liar.applied(instance_id.clone(), client.status().revision).await;
+        }
+    }
+}
+
+/// How often lies are told.
+const OFTEN: Duration = Duration::from_millis(5);
+
+/// Reports in others' names.
+struct Liar {
+    telemetry: TelemetryServiceClient<Channel>,
+    sequence: u64,
+}
+
+impl Liar {
+    fn new(server: String) -> Option<Self> {
+        let channel = Endpoint::from_shared(server).ok()?.connect_lazy();
+        // Above what any instance counts to in a run, so that its own reports are taken for old ones.
+        Some(Self { telemetry: TelemetryServiceClient::new(channel), sequence: 1 << 40 })
+    }
+
+    async fn applied(&mut self, instance_id: String, revision: u64) {
+        self.sequence += 1;
+        let (sequence, applied_revision, received_revision) = (self.sequence, revision, revision);
+        let report = v1::ReportRequest {
+            instance_id,
+            sequence,
+            applied_revision,
+            received_revision,
+            ..Default::default()
+        };
+        // One that has gone meanwhile needs no lie.
+        let _ = self.telemetry.report(report).await;
     }
 }
 

@@ -7,12 +7,16 @@ use std::{
     time::Duration,
 };
 
+use crate::unreliable::Mood;
 use anyhow::Context as _;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::process::{Child, Command};
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::{Child, Command},
+};
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -26,12 +30,16 @@ pub struct Places {
     pub target: String,
     /// Flags that name the bug of the run, if it has one.
     pub bug: Vec<String>,
+    /// How the passes that are started are.
+    pub pass_mood: Mood,
 }
 
 /// A worker: a name that lives again and again.
 #[derive(Debug)]
 pub struct Life {
     pub name: String,
+    /// Its own way to the controller, if it has one.
+    pub server: Option<String>,
     lives: u32,
     child: Option<Child>,
     stopped: bool,
@@ -42,7 +50,7 @@ fn child(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Child> {
     let stderr = File::options().create(true).append(true).open(dir.join(words))?;
     let program = std::env::current_exe().context("can't find this very program")?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr);
     Ok(command.kill_on_drop(true).env("RUST_LOG", "warn").spawn()?)
 }
 
@@ -67,9 +75,9 @@ impl Places {
     /// Starts a worker of a pass.
     pub fn pass(&self, kind: &str, residual_ms: u64) -> anyhow::Result<Child> {
         let Self { server, source, target, .. } = self;
-        let residual_ms = residual_ms.to_string();
-        let flags =
-            ["--server", server, "--source", source, "--target", target, "--residual-ms", &residual_ms];
+        let (residual_ms, slow_ms) = (residual_ms.to_string(), self.pass_mood.target_put_ms.to_string());
+        let stores = ["--server", server, "--source", source, "--target", target];
+        let flags = [stores.as_slice(), &["--residual-ms", &residual_ms, "--slow-ms", &slow_ms]].concat();
         let bug: Vec<&str> = self.bug.iter().map(String::as_str).collect();
         child(&self.dir, "passes.err", &[&["pass", "--kind", kind], flags.as_slice(), &bug].concat())
     }
@@ -77,7 +85,7 @@ impl Places {
 
 impl Life {
     pub fn new(number: u64) -> Self {
-        Self { name: format!("worker-{number}"), lives: 0, child: None, stopped: false }
+        Self { name: format!("worker-{number}"), server: None, lives: 0, child: None, stopped: false }
     }
 
     pub const fn is_alive(&self) -> bool {
@@ -94,9 +102,17 @@ impl Life {
         let bug: Vec<&str> = bug.iter().map(String::as_str).collect();
         self.lives += 1;
         let log = dir.join(format!("{}.{}.log", self.name, self.lives)).display().to_string();
+        let server = self.server.as_ref().unwrap_or(server);
         let flags = ["--server", server, "--name", &self.name, "--source", source, "--target", target];
         let arguments = [&["worker", "--log", &log], flags.as_slice(), &bug].concat();
         self.child = Some(child(dir, "workers.err", &arguments)?);
+        Ok(())
+    }
+
+    /// Changes its mood, if it lives.
+    pub async fn mood(&mut self, mood: Mood) -> anyhow::Result<()> {
+        let Some(stdin) = self.child.as_mut().and_then(|child| child.stdin.as_mut()) else { return Ok(()) };
+        stdin.write_all(format!("{}\n", serde_json::to_string(&mood)?).as_bytes()).await?;
         Ok(())
     }
 

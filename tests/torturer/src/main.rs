@@ -15,8 +15,10 @@ mod check;
 mod log;
 mod pass;
 mod proxy;
+mod scenario;
 mod stores;
 mod story;
+mod unreliable;
 mod worker;
 
 use std::{path::Path, process::ExitCode};
@@ -58,9 +60,12 @@ pub struct Run {
     /// What happens and when; drawn and printed if not given
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Break the product in this way: the run must find it
+    /// Break the product in this way: the run must find it, and ends when it has
     #[arg(long)]
     pub bug: Option<bug::Bug>,
+    /// Play the scenario of that bug without the bug: nothing may be found
+    #[arg(long, value_name = "BUG", conflicts_with = "bug")]
+    pub directed: Option<bug::Bug>,
     /// Source store: sqlite:PATH, mysql://.., dynamodb://..; `{dir}` is the run's directory
     #[arg(long, env = "TORTURE_SOURCE", default_value = "sqlite:{dir}/source.db")]
     pub source: String,

@@ -10,6 +10,7 @@ use crate::{
     KEY,
     bug::{self, Bug},
     stores,
+    unreliable::{Mood, Moods},
 };
 
 /// Flags of `pass`.
@@ -26,6 +27,9 @@ pub struct Pass {
     kind: String,
     #[arg(long)]
     residual_ms: u64,
+    /// Batches take up to so much longer to get to the target
+    #[arg(long, default_value_t = 0)]
+    slow_ms: u64,
     #[arg(long)]
     bug: Option<Bug>,
 }
@@ -42,6 +46,9 @@ impl Pass {
         if let Some(bug) = self.bug {
             (source, target) = bug.for_pass(source, target);
         }
+        let moods = Moods::default();
+        moods.set(Mood { target_put_ms: self.slow_ms, ..Mood::default() });
+        (source, target) = moods.stores(source, target);
         let stores = Stores { source, target, quarantine: None };
         let plan = Plan {
             migration: KEY.to_owned(),

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +23,8 @@ pub struct Faults {
     pub cut_ppm: AtomicU64,
     /// A quarter of the requests and of the answers take so much longer, at random up to this.
     pub delay_ms: AtomicU64,
+    /// Nothing goes through, and nothing is lost.
+    pub held: AtomicBool,
     /// Connections cut so far.
     pub cuts: AtomicU64,
 }
@@ -35,6 +37,9 @@ impl Faults {
     }
 
     async fn delay(&self) {
+        while self.held.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let delay_ms = self.delay_ms.load(Ordering::Relaxed);
         if delay_ms > 0 && rand::random_range(0..4) == 0 {
             tokio::time::sleep(Duration::from_millis(rand::random_range(0..=delay_ms))).await;

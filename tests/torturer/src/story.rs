@@ -1,6 +1,8 @@
 //! What happens in a run: drawn from the seed, so that a run can be played again. (What the
 //! machine's scheduler makes of it can't.)
 
+mod directed;
+
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -25,7 +27,9 @@ use crate::{
     check::SEEDED,
     log::{Log, now_ns},
     proxy::{Faults, Proxy},
-    stores, worker,
+    scenario, stores,
+    unreliable::Mood,
+    worker,
 };
 
 /// Services under torture.
@@ -60,6 +64,8 @@ struct Story {
     places: Places,
     /// Of the ways to the controller, the source and the target.
     links: [Arc<Faults>; 3],
+    /// Of the first service's way to the controller, in a directed run.
+    held: Arc<Faults>,
     controller: Option<Child>,
     workers: Vec<Life>,
     pass: Option<Child>,
@@ -87,9 +93,19 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     let (source, _source) = stores::through_proxy(&source, to_source).await?;
     let (target, _target) = stores::through_proxy(&target, to_target).await?;
     let server = (format!("http://{}", server.address), server);
+    let held = Arc::<Faults>::default();
+    let first = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), held.clone()).await?;
     let bug = run.bug.and_then(|bug| clap::ValueEnum::to_possible_value(&bug));
     let bug = bug.map_or(Vec::new(), |bug| vec!["--bug".to_owned(), bug.get_name().to_owned()]);
-    let places = Places { dir: dir.to_owned(), port, server: server.0, source, target, bug };
+    let places = Places {
+        dir: dir.to_owned(),
+        port,
+        server: server.0,
+        source,
+        target,
+        bug,
+        pass_mood: Mood::default(),
+    };
     let mut liars = tokio::task::JoinSet::new();
     if let Some(bug) = run.bug {
         liars.spawn(bug.lie(places.direct()));
@@ -108,13 +124,24 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
         next_ramp: Instant::now(),
         places,
         links,
+        held,
     };
-    story.create(seed.is_multiple_of(2)).await?;
+    let directed = run.directed.or(run.bug);
+    if directed.is_some() {
+        story.workers[0].server = Some(format!("http://{}", first.address));
+    }
+    story.create(directed.map_or(seed.is_multiple_of(2), scenario::wants_linearizable)).await?;
     for worker in &mut story.workers {
         worker.start(&story.places)?;
     }
     let end = Instant::now() + Duration::from_secs(run.seconds);
-    while Instant::now() < end {
+    if let Some(bug) = directed
+        && story.directed(bug, end, dir).await?
+    {
+        story.told.end_ns = now_ns();
+        return Ok(story.told);
+    }
+    while Instant::now() < end && directed.is_none() {
         story.happen().await?;
         story.look().await?;
         let pause_ms = story.rng.random_range(100..900);
@@ -218,11 +245,7 @@ impl Story {
             let waiting: Vec<&str> = status.waiting.iter().map(|waiting| waiting.message.as_str()).collect();
             eprintln!("torture: asked for {}, pass {:?}, waits: {waiting:?}", self.at, self.pass.is_some());
         }
-        for share in status.shares.iter().filter(|share| share.ppm > 0) {
-            self.told
-                .stages
-                .extend(cutover_client::wire::rung_from_wire(share.rung).map(|rung| rung.name().into()));
-        }
+        self.note_stages(&status);
         let goal = status.migration.as_ref().and_then(|migration| migration.goal).unwrap_or_default();
         if self.pass.is_none() {
             let waits = |gate: &str| status.waiting.iter().any(|waiting| waiting.gate == gate);
@@ -251,6 +274,13 @@ impl Story {
         Ok(())
     }
 
+    fn note_stages(&mut self, status: &v1::Status) {
+        for share in status.shares.iter().filter(|share| share.ppm > 0) {
+            let rung = cutover_client::wire::rung_from_wire(share.rung);
+            self.told.stages.extend(rung.map(|rung| rung.name().into()));
+        }
+    }
+
     /// Mostly on up the ladder, often back, sometimes anywhere.
     async fn ramp(&mut self) {
         let at = match self.rng.random_range(0..10) {
@@ -258,8 +288,13 @@ impl Story {
             7..9 => self.at.saturating_sub(self.rng.random_range(1..=3)),
             _ => self.rng.random_range(0..=LADDER_TOP),
         };
-        let [all, none] = [Some(1_000_000), Some(0)];
-        let some = Some(self.rng.random_range(1..1_000_000));
+        let some_ppm = self.rng.random_range(1..1_000_000);
+        self.ask(at, some_ppm).await;
+    }
+
+    /// Asks for a place of the ladder, of which every second one is between two rungs.
+    async fn ask(&mut self, at: u32, some_ppm: u32) {
+        let [all, none, some] = [Some(1_000_000), Some(0), Some(some_ppm)];
         let shares = match at {
             0 => [none, none, none, none],
             1 => [all, none, none, none],

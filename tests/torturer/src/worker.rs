@@ -14,6 +14,7 @@ use crate::{
     bug::Bug,
     log::{Answer, Line, Log, now_ns},
     stores,
+    unreliable::{Active, Moods},
 };
 
 /// Tasks of a worker, each with one operation at a time.
@@ -65,18 +66,25 @@ impl Worker {
         if let Some(bug) = self.bug {
             (source, target) = bug.for_service(source, target);
         }
+        let moods = Moods::default();
+        (source, target) = moods.stores(source, target);
+        hear(moods.clone());
         let log = Arc::new(Log::open(&self.log)?);
         let options = Options {
-            instance_id: Some(self.name),
+            instance_id: Some(self.name.clone()),
             start_timeout: Duration::from_secs(30),
             ..Options::default()
         };
-        let client = Client::connect(&self.server, "torture", options).await?;
+        let client = Arc::new(Client::connect(&self.server, "torture", options).await?);
+        if let Some(bug) = self.bug {
+            tokio::spawn(bug.lie_for(client.clone(), self.name, self.server));
+        }
         let records = client.migrator(KEY, source, target);
         let mut stop = signal(SignalKind::terminate())?;
         let (stopping, stopped) = tokio::sync::watch::channel(false);
-        let tasks: Vec<_> =
-            (0..TASKS).map(|_| tokio::spawn(work(records.clone(), log.clone(), stopped.clone()))).collect();
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| tokio::spawn(work(records.clone(), log.clone(), moods.clone(), stopped.clone())))
+            .collect();
         stop.recv().await;
         stopping.send_replace(true);
         for task in tasks {
@@ -87,15 +95,29 @@ impl Worker {
     }
 }
 
+/// Changes the mood at each line that comes in. On a thread that nobody waits for at the end.
+fn hear(moods: Moods) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if let Ok(mood) = serde_json::from_str(&line) {
+                moods.set(mood);
+            }
+        }
+    });
+}
+
 async fn work(
     records: Migrator,
     log: Arc<Log>,
+    moods: Moods,
     stopped: tokio::sync::watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     while !*stopped.borrow() {
         let (tenant, key) = (tenant(rand::random_range(0..TENANTS)), key(rand::random_range(0..KEYS)));
         match rand::random_range(0..10) {
-            0..5 => _ = read(&records, &log, &tenant, &key).await?,
+            kind if kind < 5 || moods.now().active == Active::Reads => {
+                _ = read(&records, &log, &tenant, &key).await?
+            }
             kind => write(&records, &log, &tenant, &key, kind == 9).await?,
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=PAUSE_MS))).await;

@@ -1,0 +1,126 @@
+//! Plays the scenario of a bug, over and over, until the time is over or the bug is caught.
+
+use std::{
+    path::Path,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use cutover_proto::v1;
+
+use super::{LADDER_TOP, Story, is_seeded};
+use crate::{
+    KEY,
+    bug::Bug,
+    check, lives,
+    scenario::{self, Act},
+    unreliable::Mood,
+};
+
+/// Longest that a ramp is waited for.
+const RAMP_MOST: Duration = Duration::from_secs(5);
+const START: Duration = Duration::from_millis(800);
+/// Nothing is delayed for longer in the passes of a scenario.
+const RESIDUAL_MS: u64 = 300;
+
+impl Story {
+    /// True: something was found, and everybody is dead.
+    pub(super) async fn directed(&mut self, bug: Bug, end: Instant, dir: &Path) -> anyhow::Result<bool> {
+        let acts = scenario::of(bug);
+        // Everybody is at work.
+        tokio::time::sleep(START).await;
+        while Instant::now() < end {
+            for act in &acts {
+                self.act(act).await?;
+            }
+            let verdict = check::check(&lives(dir)?, is_seeded, u64::MAX);
+            if verdict.resurrected + verdict.back_in_time > 0 {
+                for worker in &mut self.workers {
+                    worker.kill().await?;
+                }
+                return Ok(true);
+            }
+        }
+        self.moods(.., Mood::default()).await?;
+        self.held.held.store(false, Ordering::Relaxed);
+        Ok(false)
+    }
+
+    async fn act(&mut self, act: &Act) -> anyhow::Result<()> {
+        if self.verbose {
+            eprintln!("torture: {act:?}");
+        }
+        match *act {
+            Act::Ask(at) => self.ask(at, 0).await,
+            Act::Ramp(at) => self.arrive(at).await?,
+            Act::Hold => self.held.held.store(true, Ordering::Relaxed),
+            Act::Release => self.held.held.store(false, Ordering::Relaxed),
+            Act::First(mood) => self.moods(..1, mood).await?,
+            Act::Others(mood) => self.moods(1.., mood).await?,
+            Act::Passes(mood) => self.places.pass_mood = mood,
+            Act::Pass => {
+                let whole = crate::cast::Places { bug: Vec::new(), ..self.places.clone() };
+                let mut pass = whole.pass("full", RESIDUAL_MS)?;
+                // A bug may have made it impossible; then the ramp tells.
+                let ended = tokio::time::timeout(RAMP_MOST * 2, pass.wait()).await;
+                self.told.passes += u64::from(matches!(ended, Ok(Ok(status)) if status.success()));
+            }
+            Act::Wait(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        }
+        Ok(())
+    }
+
+    async fn moods(
+        &mut self,
+        whose: impl std::slice::SliceIndex<[crate::cast::Life], Output = [crate::cast::Life]>,
+        mood: Mood,
+    ) -> anyhow::Result<()> {
+        for worker in &mut self.workers[whose] {
+            worker.mood(mood).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks, and waits until nobody waits, running the passes that are waited for.
+    async fn arrive(&mut self, at: u32) -> anyhow::Result<()> {
+        debug_assert!(at <= LADDER_TOP);
+        let end = Instant::now() + RAMP_MOST;
+        let wanted = match at {
+            0 => v1::Rung::SourceOnly,
+            1 => v1::Rung::Dual,
+            3 => v1::Rung::Mirrored,
+            5 => v1::Rung::TargetFirst,
+            _ => v1::Rung::TargetOnly,
+        };
+        self.ask(at, 0).await;
+        while Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if let Some(pass) = &mut self.pass
+                && let Some(ended) = pass.try_wait()?
+            {
+                self.told.passes += u64::from(ended.success());
+                self.pass = None;
+            }
+            let request = v1::GetStatusRequest { key: KEY.to_owned() };
+            let Ok(status) = self.admin.get_status(request).await else { continue };
+            let status = status.into_inner();
+            self.note_stages(&status);
+            if self.verbose {
+                let waiting = status.waiting.iter().map(|waiting| (&waiting.gate, &waiting.message));
+                eprintln!("torture: waits for {:?}", waiting.collect::<Vec<_>>());
+            }
+            let there = status.shares.iter().all(|share| share.ppm == 0 || share.rung == i32::from(wanted));
+            if there && status.settled {
+                break;
+            }
+            let waits = |gate: &str| status.waiting.iter().any(|waiting| waiting.gate == gate);
+            if self.pass.is_none() && !waits("barrier") {
+                // Who has been to target-only stands at its floor, and waits for nothing.
+                let stands = status.waiting.is_empty() && status.settled;
+                let kind = if waits("full-pass") { Some("full") } else { stands.then_some("reverse") };
+                self.pass = kind.map(|kind| self.places.pass(kind, RESIDUAL_MS)).transpose()?;
+            }
+        }
+        Ok(())
+    }
+}
