@@ -31,7 +31,7 @@ const TENANTS: u64 = 200;
 /// Records of each tenant at the start.
 const RECORDS: u64 = 100;
 /// Scenes that share the time there is.
-const SCENES: u32 = 17;
+const SCENES: u32 = 18;
 /// What a scene lasts at least, however late it is.
 const SCENE_MIN: Duration = Duration::from_millis(100);
 /// Kept for the end: processes stop, the proof is made.

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -25,7 +25,8 @@ use super::{
 
 pub(super) const SHARDS: usize = 4;
 
-/// This many failed calls to a target are not kept for a report's usual time.
+/// This many failed calls to a target are not kept for a report's usual time. After a report without
+/// any, the first is not: in a large fleet each instance may see but one.
 const URGENT_ERRORS: u64 = 3;
 
 /// Counts everything that operations report until [`Recorder::drain`] takes it away.
@@ -42,6 +43,8 @@ pub struct Recorder {
     dropped_cells: AtomicU64,
     /// Failed calls to a target since the last drain.
     target_errors: AtomicU64,
+    /// The last drain had none.
+    was_well: AtomicBool,
     urgent: Notify,
 }
 
@@ -76,6 +79,7 @@ impl Recorder {
             in_flight: AllInFlight::default(),
             dropped_cells: AtomicU64::new(0),
             target_errors: AtomicU64::new(0),
+            was_well: AtomicBool::new(true),
             urgent: Notify::new(),
         }
     }
@@ -89,7 +93,8 @@ impl Recorder {
         self.with(origin, |counts| outcomes.iter().for_each(|outcome| counts.add(outcome)));
         let errors = outcomes.iter().filter(|outcome| outcome.is_target_error()).count() as u64;
         let before = if errors == 0 { 0 } else { self.target_errors.fetch_add(errors, Ordering::Relaxed) };
-        if before < URGENT_ERRORS && before + errors >= URGENT_ERRORS {
+        let urgent = self.urgent_errors();
+        if before < urgent && before + errors >= urgent {
             self.urgent.notify_one();
         }
         if let Some(tenant) = origin.tenant
@@ -145,13 +150,18 @@ impl Recorder {
 
     /// Have so many calls to a target failed since the last drain?
     pub(crate) fn is_urgent(&self) -> bool {
-        self.target_errors.load(Ordering::Relaxed) >= URGENT_ERRORS
+        self.target_errors.load(Ordering::Relaxed) >= self.urgent_errors()
+    }
+
+    fn urgent_errors(&self) -> u64 {
+        if self.was_well.load(Ordering::Relaxed) { 1 } else { URGENT_ERRORS }
     }
 
     /// Takes away everything counted. Whoever takes it keeps it until it has been delivered.
     pub fn drain(&self) -> Drained {
         // First: an error that is counted meanwhile rather hastens the next report than none.
-        self.target_errors.store(0, Ordering::Relaxed);
+        let errors = self.target_errors.swap(0, Ordering::Relaxed);
+        self.was_well.store(errors == 0, Ordering::Relaxed);
         let mut merged: BTreeMap<Key, Counts> = BTreeMap::new();
         // The newest revision seen of each migration, for what is under way.
         let mut newest: BTreeMap<Arc<str>, u64> = BTreeMap::new();

@@ -187,15 +187,17 @@ fn errors(report: &v1::ReportRequest) -> u64 {
 }
 
 #[tokio::test]
-async fn three_errors_of_the_target_do_not_wait_for_their_turn() {
+async fn the_first_error_of_the_target_and_three_more_do_not_wait_for_their_turn() {
     let mut fake = Fake::start().await;
     let seldom = Options { report_interval: Some(Duration::from_secs(600)), ..Options::default() };
     let (client, _stream) = started(&mut fake, Rung::Dual, seldom).await;
     fake.report(|_| true).await;
+    target_failed(&client, 1);
+    assert_eq!(errors(&fake.report(|report| errors(report) > 0).await), 1);
     target_failed(&client, 2);
     // Longer than an urgent report would take.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    fake.no_report(|report| errors(report) > 0);
+    fake.no_report(|report| errors(report) == 2);
     target_failed(&client, 1);
     let report = fake.report(|report| errors(report) > 0).await;
     assert_eq!(errors(&report), 3);
