@@ -3,6 +3,7 @@
 //! Servers and clients are child processes of this same program, so that each one's CPU and memory
 //! are its own; they end when the bench does, however it ends.
 
+mod backfill;
 mod bare;
 pub mod child;
 mod decide;
@@ -29,6 +30,8 @@ pub enum Bench {
     Fanout(fanout::Fanout),
     /// Reports counted a second on one core
     Report(report::Report),
+    /// A backfill, a second run and a verify, beside the stores' own scan and upserts
+    Backfill(backfill::Backfill),
 }
 
 impl Bench {
@@ -39,6 +42,7 @@ impl Bench {
                 Self::Decide(decide) => on_a_thread(|| decide.run()).await,
                 Self::Grpc(grpc) => grpc.run().await,
                 Self::Fanout(fanout) => fanout.run().await,
+                Self::Backfill(backfill) => backfill.run().await,
                 Self::Report(report) => on_a_thread(|| report.run()).await,
             }
         };

@@ -48,7 +48,7 @@ pub(super) fn write_of(value: &[u8]) -> Option<u64> {
 impl Worker {
     /// Works until SIGTERM.
     pub async fn run(self, server: &str) -> anyhow::Result<()> {
-        let (source, target) = super::stores(&self.dir).await?;
+        let (source, target) = super::stores::open(&self.dir).await?;
         let name = format!("worker-{}", self.number);
         let mut log = File::options().create(true).append(true).open(self.dir.join(format!("{name}.log")))?;
         let options = Options { instance_id: Some(name), ..Options::default() };
