@@ -71,8 +71,9 @@ impl Plan {
         };
         let segments = match kind {
             v1::PassKind::Reverse | v1::PassKind::Sweep => parts(&spec.target),
-            // A comparison goes over both stores, half of its segments over each.
-            v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).max(parts(&spec.target)) * 2,
+            // A comparison goes over both stores, half of its segments over each; a file on either
+            // side would be read once for each of its half.
+            v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).min(parts(&spec.target)) * 2,
             _ => parts(&spec.source),
         };
         let unless_zero = |ms: u64| if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) };

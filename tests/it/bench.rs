@@ -130,7 +130,7 @@ fn what_can_not_be_measured_is_refused() {
         ("fanout --changes 501", "--changes"),
         ("fanout --streams 500 --connections 2", "give --connections 3 or more"),
         ("backfill --records 10", "--records"),
-        ("backfill --records 1000 --source nonsense", "nonsense"),
+        ("backfill --records 1000 --source nonsense", "no known store"),
         ("nonsense", "nonsense"),
     ] {
         let ran = bench(tmp.path(), args);
