@@ -38,7 +38,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "demo", may: &["server", "config", "jobs", "view"], never: &[] },
     // What `status -w` and the demo both draw; it knows the wire only.
     Layer { name: "view", may: &[], never: &["axum", "sqlx"] },
-    Layer { name: "bench", may: &["server", "config", "service", "telemetry", "simulation"], never: &[] },
+    Layer {
+        name: "bench",
+        may: &["server", "config", "service", "telemetry", "simulation", "jobs"],
+        never: &[],
+    },
     // Random traffic for the pure domain: a seed in, an outcome out.
     Layer {
         name: "simulation",
