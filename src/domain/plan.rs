@@ -197,4 +197,5 @@ impl Missing {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
