@@ -11,6 +11,7 @@ use cutover_client::{
     report::ErrorClass,
     store::{self, Faulty, Store, StoreError, Verb},
 };
+use cutover_proto::v1;
 
 /// How often a worker looks.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +40,16 @@ impl Fault {
         // Whole or not at all: half a tenant's name would be another tenant.
         fs::write(dir.join("target-fault.new"), text)?;
         fs::rename(dir.join("target-fault.new"), dir.join(FILE))
+    }
+
+    /// Is it about those for whom the target fails? When it does for all, the busiest tenant may trip
+    /// a moment before everybody.
+    pub(super) fn is_answered_by(&self, trip: &v1::Trip) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => trip.tenant.is_empty(),
+            Self::Tenant(tenant) => trip.tenant == *tenant,
+        }
     }
 
     fn read(dir: &Path) -> Self {

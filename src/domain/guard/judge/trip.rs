@@ -203,11 +203,16 @@ impl Judge {
         let places = 0..self.tenants.len();
         let bad = |place: &usize| bad_of(&self.tenants.get(*place).detectors[at].since());
         let worst = places.max_by_key(bad).filter(|place| bad(place) > 0)?;
-        let mut rest = self.pools[at].detector.since();
-        rest.take(&self.tenants.get(worst).detectors[at].since());
+        let (pool, own) = (&self.pools[at].detector, &self.tenants.get(worst).detectors[at]);
         let test = &self.pools[at].test;
-        let left = scores(&test.weights(&rest), &rest, measure.phi);
-        let most = left[..test.len()].iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let left_of = |mut rest: Sample, own: &Sample| {
+            rest.take(own);
+            let left = scores(&test.weights(&rest), &rest, measure.phi);
+            left[..test.len()].iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        };
+        // In the open tick as well: since the onset of a fault of everybody's there may be more good
+        // outcomes of before it than bad ones.
+        let most = left_of(pool.since(), &own.since()).max(left_of(*pool.tick(), own.tick()));
         (most < measure.ln_c / 2.0 && !self.is_majority(worst)).then_some(worst)
     }
 
