@@ -52,6 +52,8 @@ const LAYERS: &[Layer] = &[
         may: &["store", "telemetry", "domain"],
         never: &["crate::store::sqlite", "axum", "sqlx"],
     },
+    // What others are told: bytes from events. Who sends them passes the time in.
+    Layer { name: "notify", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
     Layer { name: "telemetry", may: &["domain"], never: &["tonic", "axum", "sqlx"] },
     Layer { name: "store", may: &["domain"], never: &["tonic", "axum", "cutover_proto"] },
     Layer { name: "domain", may: &[], never: IMPURE },
