@@ -3,6 +3,7 @@
 //! Servers and clients are child processes of this same program, so that each one's CPU and memory
 //! are its own; they end when the bench does, however it ends.
 
+mod backfill;
 mod bare;
 pub mod child;
 mod decide;
@@ -32,6 +33,8 @@ pub enum Bench {
     Report(report::Report),
     /// From the target's first failure to the last instance that is safe from it
     Rollback(rollback::Rollback),
+    /// A backfill, a second run and a verify, beside the stores' own scan and upserts
+    Backfill(backfill::Backfill),
 }
 
 impl Bench {
@@ -43,6 +46,7 @@ impl Bench {
                 Self::Grpc(grpc) => grpc.run().await,
                 Self::Fanout(fanout) => fanout.run().await,
                 Self::Rollback(rollback) => rollback.run().await,
+                Self::Backfill(backfill) => backfill.run().await,
                 Self::Report(report) => on_a_thread(|| report.run()).await,
             }
         };

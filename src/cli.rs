@@ -9,6 +9,7 @@ mod migrations;
 mod out;
 mod passes;
 mod percent;
+mod plan;
 mod render;
 mod routing;
 mod usage;
@@ -89,6 +90,8 @@ enum Verb {
     #[command(flatten)]
     Guards(guards::Verb),
     #[command(flatten)]
+    Plan(plan::Verb),
+    #[command(flatten)]
     Look(look::Verb),
 }
 
@@ -136,6 +139,7 @@ impl Cli {
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
             Verb::Guards(verb) => verb.run(&global).await,
+            Verb::Plan(verb) => verb.run(&global),
             Verb::Look(verb) => verb.run(&global).await,
         };
         done.map_err(|error| connect::located(error, &global))

@@ -1,16 +1,17 @@
-//! `cutover demo`: the whole story on embedded stores. Real records move between two databases
+//! `cutover demo`: the whole story, on embedded stores unless others are asked for. Real records move between two databases
 //! while three worker processes read, write and delete; one is killed, and so is the controller.
 
 mod cast;
 mod chapters;
 mod fault;
 mod proof;
+mod stores;
 pub mod worker;
 
-use std::{cell::RefCell, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{cell::RefCell, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
-use cutover_client::store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
+use cutover_client::store::{Id, Record, Version};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -31,14 +32,14 @@ const TENANTS: u64 = 200;
 /// Records of each tenant at the start.
 const RECORDS: u64 = 100;
 /// Scenes that share the time there is.
-const SCENES: u32 = 17;
+const SCENES: u32 = 18;
 /// What a scene lasts at least, however late it is.
 const SCENE_MIN: Duration = Duration::from_millis(100);
 /// Kept for the end: processes stop, the proof is made.
 const END: Duration = Duration::from_secs(4);
 
 /// Flags of `cutover demo`.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Demo {
     /// Tell the story as plain lines
     #[arg(long)]
@@ -46,6 +47,8 @@ pub struct Demo {
     /// How long the whole demo may take; at least 25
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(25..=3600))]
     seconds: u64,
+    #[command(flatten)]
+    stores: stores::Choice,
 }
 
 impl Demo {
@@ -58,6 +61,7 @@ impl Demo {
         let live = !self.headless && console::Term::stdout().is_term();
         let stage = Stage { live, view: RefCell::default() };
         let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
+        self.stores.settle(dir.path()).await?;
         let mut cast = Cast::new(dir.path())?;
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -97,7 +101,7 @@ impl Demo {
         let end = begun + Duration::from_secs(self.seconds) - END;
         let slot = end.saturating_duration_since(ready) / SCENES;
         let mut story = Story { admin: cast.admin().await?, slot, next: ready, stage };
-        story.create().await?;
+        story.create(stores::kinds(cast.dir())?).await?;
         let url = cast.url().to_owned();
         let connect = async || {
             let admin = AdminServiceClient::connect(url.clone()).await;
@@ -181,12 +185,12 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    async fn create(&mut self) -> anyhow::Result<()> {
+    async fn create(&mut self, [source, target]: [&str; 2]) -> anyhow::Result<()> {
         let request = v1::CreateMigrationRequest {
             mutation: mutation(),
             key: KEY.to_owned(),
-            source: "sqlite:source.db".to_owned(),
-            target: "sqlite:target.db".to_owned(),
+            source: format!("{source}:source"),
+            target: format!("{target}:target"),
             policy: Some(v1::Policy {
                 level: v1::Level::Linearizable.into(),
                 required_services: vec!["demo".to_owned()],
@@ -231,7 +235,7 @@ impl Story<'_> {
     }
 
     async fn pass(&mut self, cast: &Cast, what: &str) -> anyhow::Result<()> {
-        let (source, target) = stores(cast.dir()).await?;
+        let (source, target) = stores::open(cast.dir()).await?;
         let stores = Stores { source, target, quarantine: None };
         let plan = Plan {
             migration: KEY.to_owned(),
@@ -300,16 +304,8 @@ fn mutation() -> Option<v1::Mutation> {
     })
 }
 
-/// The two databases of a demo.
-async fn stores(dir: &Path) -> anyhow::Result<(Arc<SqliteStore>, Arc<SqliteStore>)> {
-    let open = async |file: &str| {
-        SqliteStore::create(&dir.join(file), "records", SqliteOptions::default()).await.map(Arc::new)
-    };
-    Ok((open("source.db").await?, open("target.db").await?))
-}
-
 async fn seed(dir: &Path) -> anyhow::Result<()> {
-    let (source, _) = stores(dir).await?;
+    let (source, _) = stores::open(dir).await?;
     let record = Record { version: Version::ZERO, value: Some(worker::value(0)) };
     for tenant in 0..TENANTS {
         let of_tenant = (0..RECORDS).map(|at| Id::new(&worker::tenant(tenant), &worker::key(at)));

@@ -16,6 +16,7 @@ pub mod guard;
 mod key;
 mod migration;
 mod placement;
+pub mod plan;
 mod resolve;
 mod rollout;
 mod trip;

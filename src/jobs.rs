@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use cutover_client::{
     ConnectError,
+    spec::{Spec, StoreSpec, StoreUrl},
     store::{Store, StoreError},
 };
 use cutover_proto::v1;
@@ -57,6 +58,48 @@ pub struct Plan {
     pub limits: Limits,
     /// Who runs it.
     pub actor: String,
+}
+
+impl Plan {
+    /// What a spec asks for, for a pass of this kind that repairs nothing.
+    pub fn of(spec: &Spec, kind: v1::PassKind, actor: String) -> Self {
+        let limits = &spec.limits;
+        // A part of a SQLite file is read by reading all of it: more than one part is only more work.
+        let parts = |store: &StoreSpec| match store.url {
+            StoreUrl::Sqlite { .. } => 1,
+            _ => limits.segments,
+        };
+        let segments = match kind {
+            v1::PassKind::Reverse | v1::PassKind::Sweep => parts(&spec.target),
+            // A comparison goes over both stores, half of its segments over each; a file on either
+            // side would be read once for each of its half.
+            v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).min(parts(&spec.target)) * 2,
+            _ => parts(&spec.source),
+        };
+        let unless_zero = |ms: u64| if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) };
+        Self {
+            migration: spec.migration.clone(),
+            kind,
+            repair: false,
+            sample_ppm: 0,
+            fingerprint: spec.fingerprint(),
+            segments,
+            parallel: limits.workers,
+            residual: Duration::from_millis(spec.residual_ms),
+            tuning: v1::Tuning {
+                paused: false,
+                records_per_s: limits.rows_per_s,
+                bytes_per_s: limits.bytes_per_s,
+            },
+            limits: Limits {
+                chunk: Duration::from_millis(limits.chunk_ms),
+                chunk_bytes: usize::try_from(limits.chunk_bytes).unwrap_or(usize::MAX),
+                latency: unless_zero(limits.latency_ms),
+                replica_lag: unless_zero(limits.lag_ms),
+            },
+            actor,
+        }
+    }
 }
 
 /// What one statement and the stores should bear.

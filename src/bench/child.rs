@@ -261,8 +261,17 @@ pub(super) fn cpu_us() -> f64 {
 
 /// `VmRSS` of proc(5).
 fn rss_bytes() -> Option<f64> {
+    memory_bytes("VmRSS:")
+}
+
+/// The most that this process has ever had resident: `VmHWM`.
+pub(super) fn peak_rss_bytes() -> Option<f64> {
+    memory_bytes("VmHWM:")
+}
+
+fn memory_bytes(line: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = rss.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let value = status.lines().find_map(|of| of.strip_prefix(line))?;
+    let kib: f64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0)
 }

@@ -2,10 +2,10 @@
 
 mod progress;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use cutover_client::spec::{Missing, Spec, StoreSpec, StoreUrl};
+use cutover_client::spec::{Missing, Spec};
 use cutover_proto::v1;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     out,
     render::{evidence_json, evidence_line},
 };
-use crate::jobs::{Limits, Plan, Stores, worker};
+use crate::jobs::{Plan, Stores, worker};
 use progress::{Progress, job_json, job_line};
 
 #[derive(Debug, clap::Subcommand)]
@@ -161,7 +161,7 @@ impl Pass {
         let spec = self.read()?;
         let stores = self.stores(&spec).await?;
         let (source, target) = (stores.source.estimate().await?, stores.target.estimate().await?);
-        let plan = plan(&spec, v1::PassKind::Full);
+        let plan = Plan::of(&spec, v1::PassKind::Full, actor());
         if global.json {
             out::json(&serde_json::json!({
                 "migration": spec.migration,
@@ -190,7 +190,7 @@ impl Pass {
     ) -> anyhow::Result<v1::Evidence> {
         let spec = self.read()?;
         let stores = self.stores(&spec).await?;
-        let mut plan = plan(&spec, kind);
+        let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
         let scanned = if kind == v1::PassKind::Reverse { &stores.target } else { &stores.source };
         // An estimate is for the bar alone.
@@ -206,44 +206,6 @@ impl Pass {
         let done = worker::run(server, &stores, &plan, progress.told(), stop).await;
         progress.end();
         Ok(done?)
-    }
-}
-
-fn plan(spec: &Spec, kind: v1::PassKind) -> Plan {
-    let limits = &spec.limits;
-    // A part of a SQLite file is read by reading all of it: more than one part is only more work.
-    let parts = |store: &StoreSpec| match store.url {
-        StoreUrl::Sqlite { .. } => 1,
-        _ => limits.segments,
-    };
-    let segments = match kind {
-        v1::PassKind::Reverse | v1::PassKind::Sweep => parts(&spec.target),
-        // A comparison goes over both stores, half of its segments over each.
-        v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).max(parts(&spec.target)) * 2,
-        _ => parts(&spec.source),
-    };
-    let unless_zero = |ms: u64| if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) };
-    Plan {
-        migration: spec.migration.clone(),
-        kind,
-        repair: false,
-        sample_ppm: 0,
-        fingerprint: spec.fingerprint(),
-        segments,
-        parallel: limits.workers,
-        residual: Duration::from_millis(spec.residual_ms),
-        tuning: v1::Tuning {
-            paused: false,
-            records_per_s: limits.rows_per_s,
-            bytes_per_s: limits.bytes_per_s,
-        },
-        limits: Limits {
-            chunk: Duration::from_millis(limits.chunk_ms),
-            chunk_bytes: usize::try_from(limits.chunk_bytes).unwrap_or(usize::MAX),
-            latency: unless_zero(limits.latency_ms),
-            replica_lag: unless_zero(limits.lag_ms),
-        },
-        actor: actor(),
     }
 }
 

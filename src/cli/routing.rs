@@ -85,6 +85,17 @@ pub(super) enum Verb {
         #[command(flatten)]
         change: Change,
     },
+    /// Wait, for scripts: exit 0 done, 2 rolled back, 3 timeout, 4 held
+    Wait {
+        /// The migration
+        key: String,
+        /// For what: settled, everybody is where they were asked to be and knows it
+        #[arg(long = "for", value_name = "WHAT", value_parser = ["settled"], default_value = "settled")]
+        what: String,
+        /// Give up after so many seconds, or a time like 5m
+        #[arg(long, default_value = "1h", value_parser = seconds)]
+        timeout: Duration,
+    },
 }
 
 /// How to go about what can't be done at once.
@@ -127,6 +138,7 @@ impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let mut admin = global.admin().await?;
         let (waits, key, answered) = match self {
+            Self::Wait { key, what: _, timeout } => return follow(global, key, timeout).await,
             Self::Ramp(Ramp { key, dual, mirrored, target_first, target_only, ask, change }) => {
                 anyhow::ensure!(
                     [dual, mirrored, target_first, target_only].iter().any(Option::is_some),
@@ -252,6 +264,13 @@ async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Resu
             out::error("not there yet; the controller goes on: cutover status -w shows it");
             Ok(ExitCode::from(3))
         }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string()),
     }
 }
 

@@ -18,6 +18,8 @@ impl Story<'_> {
         self.fails(cast, Fault::Everything).await?;
         self.mended(cast, "the target is mended, the rollback acknowledged: mirrored again").await?;
         self.ramp([None, Some(100), None, None], "everybody mirrored again").await?;
+        // The rollback took its pin down, too.
+        self.pin("tenant-7", v1::Rung::Mirrored, "the pinned tenant too").await?;
         self.pass(cast, "a full pass copies what the target missed").await?;
         self.ramp([None, None, Some(50), None], "target-first for 50 % again").await
     }

@@ -9,7 +9,7 @@ use std::{
 
 use cutover_client::{
     report::ErrorClass,
-    store::{self, Faulty, SqliteStore, StoreError, Verb},
+    store::{self, Faulty, Store, StoreError, Verb},
 };
 
 /// How often a worker looks.
@@ -51,7 +51,7 @@ impl Fault {
 }
 
 /// Makes a worker's target fail as it is told, until the process ends.
-pub(super) async fn follow(dir: PathBuf, target: Arc<Faulty<SqliteStore>>) {
+pub(super) async fn follow(dir: PathBuf, target: Arc<Faulty<dyn Store>>) {
     let mut set = Fault::Nothing;
     let mut looks = tokio::time::interval(LOOK);
     loop {

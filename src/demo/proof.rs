@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cutover_client::store::{Id, Store as _};
+use cutover_client::store::Id;
 
 use super::worker;
 
@@ -97,7 +97,7 @@ pub(super) async fn prove(dir: &Path, workers: &[&str]) -> anyhow::Result<Proof>
         let log = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
         proof.follow(&log, &mut possible);
     }
-    let (_, target) = super::stores(dir).await?;
+    let (_, target) = super::stores::open(dir).await?;
     for ((tenant, key), possible) in &possible {
         let record = target.get(&Id::new(tenant, key)?).await?;
         let found = record.and_then(|record| record.value).as_deref().and_then(worker::write_of);
@@ -117,7 +117,7 @@ pub(super) async fn prove(dir: &Path, workers: &[&str]) -> anyhow::Result<Proof>
 mod tests {
     use std::collections::BTreeMap;
 
-    use cutover_client::store::{Id, Record, Store as _, Version};
+    use cutover_client::store::{Id, Record, Version};
 
     use super::{Proof, prove, worker};
 
@@ -125,7 +125,7 @@ mod tests {
     async fn proof_of(log: &str) -> Proof {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("worker-1.log"), log).unwrap();
-        let (_, target) = super::super::stores(dir.path()).await.unwrap();
+        let (_, target) = super::super::stores::open(dir.path()).await.unwrap();
         let record = Record { version: Version::ZERO, value: Some(worker::value(0)) };
         target.put_many_if_newer(&[(Id::new("t", "k").unwrap(), record)]).await.unwrap();
         prove(dir.path(), &["worker-1"]).await.unwrap()

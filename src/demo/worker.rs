@@ -58,7 +58,7 @@ pub(super) fn write_of(value: &[u8]) -> Option<u64> {
 impl Worker {
     /// Works until SIGTERM.
     pub async fn run(self, server: &str) -> anyhow::Result<()> {
-        let (source, target) = super::stores(&self.dir).await?;
+        let (source, target) = super::stores::open(&self.dir).await?;
         let target = Arc::new(Faulty::new(target));
         tokio::spawn(fault::follow(self.dir.clone(), target.clone()));
         let name = format!("worker-{}", self.number);

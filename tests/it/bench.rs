@@ -92,6 +92,19 @@ fn reports_are_counted_in_process() {
 }
 
 #[test]
+fn a_backfill_is_measured_beside_its_stores() {
+    let figures = figures("backfill --records 3000");
+    assert_eq!((&figures["source"], &figures["target"]), (&"sqlite".into(), &"sqlite".into()));
+    let slower = measured(&figures, "scan_per_s").min(measured(&figures, "upsert_per_s"));
+    let backfill = measured(&figures, "backfill_per_s");
+    assert!(close(measured(&figures, "ratio"), backfill / slower), "{figures}");
+    for (rate, ratio) in [("second_run_per_s", "second_run_ratio"), ("verify_per_s", "verify_ratio")] {
+        assert!(close(measured(&figures, ratio), measured(&figures, rate) / backfill), "{figures}");
+    }
+    measured(&figures, "peak_rss_mib");
+}
+
+#[test]
 fn people_read_a_table_with_the_bare_baseline_and_the_ratio() {
     let tmp = tempfile::tempdir().unwrap();
     let ran = bench(tmp.path(), "decide --overrides 100");
@@ -116,6 +129,8 @@ fn what_can_not_be_measured_is_refused() {
         ("report --cells 0", "--cells"),
         ("fanout --changes 501", "--changes"),
         ("fanout --streams 500 --connections 2", "give --connections 3 or more"),
+        ("backfill --records 10", "--records"),
+        ("backfill --records 1000 --source nonsense", "no known store"),
         ("nonsense", "nonsense"),
     ] {
         let ran = bench(tmp.path(), args);

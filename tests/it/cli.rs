@@ -1,6 +1,7 @@
 //! The real binary against a real controller: what people type, what they and their scripts read.
 
 mod passes;
+mod plan;
 mod refused;
 mod serve;
 mod unreachable;

@@ -37,7 +37,7 @@ async fn traffic(orders: Migrator) {
         let tenant = format!("tenant-{}", at % 50);
         let key = format!("order-{}", at % 400);
         // Every fourth is a write; what comes of it is the guards' concern.
-        if at % 4 == 0 {
+        if at.is_multiple_of(4) {
             let _ = orders.put(&tenant, &key, b"value".to_vec()).await;
         } else {
             let _ = orders.get(&tenant, &key).await;

@@ -17,12 +17,13 @@ use tokio::{
 use tonic::transport::Endpoint;
 use tracing::warn;
 
+pub use crate::report::Outcome;
 pub use options::{Kind, Options};
 
 use crate::{
     migrator::{self, Migrator},
     persisted,
-    report::{Closing, ErrorClass, Event, Operation as StoreOperation, Recorder, Reporter, StoreRole},
+    report::{Closing, Origin, Recorder, Reporter},
     routing::Decision,
     store::Store,
     watch::{BeginError, Current, Identity, Link, Operation, Source, Start, Watcher, describe},
@@ -92,24 +93,6 @@ pub struct Status {
     pub dropped_cells: u64,
     /// The last thing that went wrong with the controller. `None`: nothing ever did.
     pub last_error: Option<String>,
-}
-
-/// Something that happened to an operation, for those who route by themselves.
-#[derive(Clone, Copy, Debug)]
-pub enum Outcome {
-    /// A call to a store ended.
-    Call {
-        /// Which store.
-        store: StoreRole,
-        /// Read or write.
-        operation: StoreOperation,
-        /// How long it took, by a monotonic clock.
-        latency: Duration,
-        /// `None`: the store answered.
-        error: Option<ErrorClass>,
-    },
-    /// Anything that is counted.
-    Event(Event),
 }
 
 /// Decides in process by the newest snapshot, and reports what came of it.
@@ -244,14 +227,11 @@ impl Client {
         self.current.begin(migration, tenant)
     }
 
-    /// Counts what came of an operation, under the revision it was decided under.
-    pub fn record(&self, migration: &str, revision: u64, outcome: Outcome) {
-        match outcome {
-            Outcome::Call { store, operation, latency, error } => {
-                self.recorder.call(migration, revision, store, operation, latency, error);
-            }
-            Outcome::Event(event) => self.recorder.count(migration, revision, event),
-        }
+    /// Counts what came of an operation, for those who route by themselves. `revision` is the one it
+    /// was decided under; give all of its outcomes at once, so that no report parts them. With its
+    /// tenant, one that fares worse than others can be rolled back alone.
+    pub fn record(&self, migration: &str, revision: u64, tenant: Option<&str>, outcomes: &[Outcome]) {
+        self.recorder.record(Origin { migration, revision, tenant }, outcomes);
     }
 
     /// How the client is doing.

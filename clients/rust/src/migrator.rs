@@ -14,8 +14,8 @@
 //!   under the new decision, [`READS_MAX`] times at most.
 //! - **Hold.** An operation waits, before it begins, for at most the policy's `hold_timeout_ms`.
 //!
-//! **What is counted**, under the revision of the decision: each store call with its latency and
-//! error. Of reads that the target had a part in, exactly one of `hit` (it has the record), `miss`
+//! **What is counted**, under the revision of the decision and all at once when the operation has
+//! ended: each store call with its latency and error, and whether its answer was the caller's. Of reads that the target had a part in, exactly one of `hit` (it has the record), `miss`
 //! (only the source had it; with it goes `migrated`, the copy) and `not_found` (no record, or a
 //! deleted one); besides, `repaired` when a confirmed read found the target behind. Of writes to
 //! both stores, `both_ok`, `only_target_failed` or `only_source_failed` by their puts (the source
@@ -42,7 +42,7 @@ pub use error::{Cause, ReadError, Unavailable, WriteError};
 pub use stamp::{AHEAD_MS, StampError, Stamper, stamp};
 
 use crate::{
-    report::{Event, Recorder, StoreRole},
+    report::{Event, Origin, Outcome, Recorder, StoreRole},
     routing::Rung,
     store::{Id, Store, Version},
     watch::{self, BeginError, Current},
@@ -132,7 +132,7 @@ impl Migrator {
                 return answer;
             }
         }
-        self.inner.recorder.count(&self.inner.migration, self.inner.revision(tenant), Event::Unavailable);
+        self.inner.unavailable(tenant, self.inner.revision(tenant));
         Err(Unavailable::Overtaken(READS_MAX).into())
     }
 
@@ -211,7 +211,7 @@ impl Inner {
             let revision = operation.decision.revision;
             drop(operation);
             if timeout_at(deadline, newer.changed()).await.is_err() {
-                self.recorder.count(&self.migration, revision, Event::Unavailable);
+                self.unavailable(tenant, revision);
                 return Err(Unavailable::Held { waited_ms });
             }
         }
@@ -220,10 +220,16 @@ impl Inner {
     fn begin(&self, tenant: &str) -> Result<watch::Operation, Unavailable> {
         self.current.begin(&self.migration, tenant).map_err(|error| {
             if matches!(error, BeginError::Fenced { .. }) {
-                self.recorder.count(&self.migration, self.revision(tenant), Event::Unavailable);
+                self.unavailable(tenant, self.revision(tenant));
             }
             error.into()
         })
+    }
+
+    /// Counts an operation that did not begin, or can't be answered for.
+    fn unavailable(&self, tenant: &str, revision: u64) {
+        let origin = Origin { migration: &self.migration, revision, tenant: Some(tenant) };
+        self.recorder.record(origin, &[Outcome::Event(Event::Unavailable)]);
     }
 
     /// What an operation that does not begin is counted under. 0: there is no decision.

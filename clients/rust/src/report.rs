@@ -6,11 +6,16 @@
 mod cell;
 mod histogram;
 mod in_flight;
+mod outcome;
 mod recorder;
 mod reporter;
+mod shard;
+mod sketch;
+mod tenants;
 
 pub use cell::{ErrorClass, Event, Operation, StoreRole};
 pub use histogram::{BUCKETS, BadHistogram, Histogram};
 pub use in_flight::InFlight;
+pub use outcome::{Origin, Outcome};
 pub use recorder::{Drained, Recorder};
 pub(crate) use reporter::{Closing, Reporter};

@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use cutover_client::{
-    report::{Event, Operation, Recorder, StoreRole},
+    report::{Event, Operation, Origin, Outcome, Recorder, StoreRole},
     routing::{Band, Policy, Reason, Route, Rung, Snapshot, Table},
     watch::Current,
 };
@@ -65,6 +65,10 @@ fn counting_allocates_nothing_after_the_first_time() {
         drop(running);
         recorder.call("orders", 7, StoreRole::Target, Operation::Write, Duration::from_millis(3), None);
         recorder.count("orders", 7, Event::Hit);
+        for tenant in ["acme", "bolt"] {
+            let origin = Origin { migration: "orders", revision: 7, tenant: Some(tenant) };
+            recorder.record(origin, &[Outcome::Event(Event::Hit)]);
+        }
     };
     assert_eq!(allocations(count), 0);
     assert_eq!(recorder.drain().cells.len(), 1);

@@ -1,5 +1,8 @@
 //! Counting: nothing is lost, and it stays small.
 
+#[path = "report/tenants.rs"]
+mod tenants;
+
 use std::{sync::Arc, thread, time::Duration};
 
 use cutover_client::report::{
@@ -49,7 +52,7 @@ fn counts_are_kept_apart_by_migration_and_revision_until_they_are_drained() {
 fn every_event_has_its_field() {
     type Field = fn(&v1::Cell) -> u64;
     let recorder = Recorder::new();
-    let events: [(Event, Field); 15] = [
+    let events: [(Event, Field); 19] = [
         (Event::Hit, |c| c.hit),
         (Event::Miss, |c| c.miss),
         (Event::NotFound, |c| c.not_found),
@@ -65,6 +68,10 @@ fn every_event_has_its_field() {
         (Event::Indeterminate, |c| c.indeterminate),
         (Event::NotApplied, |c| c.not_applied),
         (Event::Unavailable, |c| c.unavailable),
+        (Event::Lacking, |c| c.lacking),
+        (Event::ReadOnlyTargetFailed, |c| c.read_pairs.map_or(0, |pairs| pairs.only_target_failed)),
+        (Event::ReadOnlySourceFailed, |c| c.read_pairs.map_or(0, |pairs| pairs.only_source_failed)),
+        (Event::ReadBothFailed, |c| c.read_pairs.map_or(0, |pairs| pairs.both_failed)),
     ];
     for (times, (event, _)) in (1..).zip(events) {
         (0..times).for_each(|_| recorder.count("orders", 1, event));
@@ -73,6 +80,10 @@ fn every_event_has_its_field() {
     for (times, (event, field)) in (1..).zip(events) {
         assert_eq!(field(cell), times, "{event:?}");
     }
+    recorder.count("orders", 1, Event::ReadBothOk);
+    recorder.count("orders", 1, Event::ReadBothFailed);
+    let pairs = recorder.drain().cells[0].read_pairs.expect("reads of both");
+    assert_eq!((pairs.calls, pairs.both_failed), (2, 1));
 }
 
 #[test]
@@ -109,6 +120,8 @@ fn calls_under_way_are_shown_with_the_age_of_the_oldest() {
     let age = one[0].stores[0].oldest_in_flight_us;
     let later = recorder.drain().cells;
     assert_eq!(later[0].stores[0].in_flight, 1, "shown again while it lasts");
+    let ages = later[0].stores[0].in_flight_us.as_ref().expect("one runs");
+    assert_eq!(Histogram::try_from(ages).map(|ages| ages.total()), Ok(1));
     assert!(later[0].stores[0].oldest_in_flight_us >= age);
 
     drop(oldest);

@@ -38,7 +38,9 @@ pub struct Arm {
     pub errors: [u64; 6],
     /// Slower than the limit.
     pub slow: u64,
-    /// Answered that there is no such record. Only where that answer was the caller's: not a miss.
+    /// Reads whose answer was the caller's: not those that only compared, nor the fallback of a miss.
+    pub answered: u64,
+    /// Of `answered`: that there is no such record.
     pub not_found: u64,
     /// Still running, and slower than the limit already. Not among `calls`.
     pub overdue: u64,
@@ -108,8 +110,10 @@ impl Arm {
     }
 
     fn is_sound(&self) -> bool {
-        let counts = [self.slow, self.not_found, self.failed()];
-        self.calls.max(self.overdue) < COUNT_END && counts.into_iter().all(|count| count <= self.calls)
+        let counts = [self.slow, self.answered, self.failed()];
+        self.calls.max(self.overdue) < COUNT_END
+            && counts.into_iter().all(|count| count <= self.calls)
+            && self.not_found <= self.answered
     }
 }
 
@@ -182,9 +186,9 @@ impl<'a> Cell<'a> {
                 ..Sample::default()
             },
             GuardKind::NotFoundRelative => Sample {
-                target: target.calls,
+                target: target.answered,
                 target_bad: target.not_found,
-                source: source.calls,
+                source: source.answered,
                 source_bad: source.not_found,
                 ..Sample::default()
             },

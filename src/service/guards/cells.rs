@@ -67,6 +67,7 @@ fn arm(wire: &v1::Cell, store: v1::StoreRole, operation: Operation, slow_from: S
         calls: calls.calls,
         errors: [timeout, connection, server, constraint, serialization, other],
         slow: slower(calls.latency_us.as_ref()),
+        answered: calls.answered,
         not_found: calls.not_found,
         overdue: slower(calls.in_flight_us.as_ref()),
     }

@@ -104,3 +104,51 @@ async fn a_spec_with_a_mistake_is_told_with_its_place() {
     std::fs::write(&spec, text.replace("source.db", "none.db")).unwrap();
     at(url, &format!("backfill {spec}")).await.fails(&["the source", "none.db"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_spec_began_is_not_gone_on_with() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 100_000\nworkers = 1\n").await;
+    let url = controller.url.as_str();
+    let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
+    let mut killed = binary().args(backfill).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let job = loop {
+        let jobs = at(url, "jobs orders --json").await.objects();
+        match jobs.into_iter().find(|job| job["counts"]["copied"].as_u64() > Some(0)) {
+            Some(job) => break job["job"].as_str().unwrap().to_owned(),
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    killed.kill().await.unwrap();
+    let text = std::fs::read_to_string(&spec).unwrap();
+    let other = dir.path().join("other.toml");
+    std::fs::write(&other, text.replace("target.db", "elsewhere.db")).unwrap();
+    let other = other.display().to_string();
+    at(url, &format!("backfill {other} --create-tables")).await.fails(&[&job, "other stores or options"]);
+    let elsewhere = dir.path().join("elsewhere.db");
+    let copied = SqliteStore::open(&elsewhere, "orders", SqliteOptions::default()).await.unwrap();
+    assert_eq!(copied.estimate().await.unwrap().records, Some(0), "nothing was copied there");
+}
+
+#[cfg(feature = "mysql")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_refuses_the_password_is_told_without_the_password() {
+    let Ok(server) = std::env::var("CUTOVER_TEST_MYSQL") else {
+        let required = std::env::var("CUTOVER_TEST_SERVERS").is_ok_and(|given| given == "required");
+        assert!(!required, "CUTOVER_TEST_MYSQL is not set, and CUTOVER_TEST_SERVERS requires it");
+        eprintln!("CUTOVER_TEST_MYSQL is not set: MariaDB left out; tests/run starts it");
+        return;
+    };
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "").await;
+    let text = std::fs::read_to_string(&spec).unwrap();
+    let target = format!("sqlite:{}/target.db", dir.path().display());
+    let url = controller.url.as_str();
+    let mistaken = |server: &str| std::fs::write(&spec, text.replace(&target, server)).unwrap();
+    mistaken(&server.replacen(":cutover@", ":not-the-word@", 1));
+    let told = at(url, &format!("backfill {spec} --create-tables")).await;
+    assert!(!told.err.contains("not-the-word"), "{told:?}");
+    told.fails(&["the target", "cutover"]);
+    mistaken(&server);
+    at(url, &format!("backfill {spec}")).await.fails(&["the target", "orders", "--create-tables"]);
+}

@@ -26,6 +26,16 @@ async fn it_arrives_or_is_not_there_in_time() {
     assert_eq!(late.code, 3, "{late:?}");
     assert!(late.err.contains("[full-pass]") && late.err.contains("the controller goes on"), "{late:?}");
     at(url, "ramp nope --dual 1 --wait").await.fails(&["nope"]);
+    assert_eq!(
+        at(url, "wait orders --for settled --timeout 1").await.code,
+        3,
+        "nor is it for who comes later"
+    );
+    at(url, "ramp orders --target-first 0").await.done();
+    assert_eq!(at(url, "wait orders --for settled --timeout 20").await.code, 0);
+    at(url, "pause orders").await.done();
+    assert_eq!(at(url, "wait orders").await.code, 4);
+    at(url, "wait nope").await.fails(&["nope"]);
     controller.stop().await;
 }
 

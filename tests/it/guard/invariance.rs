@@ -15,7 +15,8 @@ fn cell(draw: &mut Draw) -> Cell<'static> {
         let calls = draw.binomial(calls, 0.5);
         let mut arm = arm(calls, draw.binomial(calls, share));
         arm.slow = draw.binomial(calls, share);
-        arm.not_found = draw.binomial(calls, share);
+        arm.answered = draw.binomial(calls, 0.9);
+        arm.not_found = draw.binomial(arm.answered, share);
         arm
     };
     let (target, source) = (outcomes(60, 0.03), outcomes(60, 0.01));
@@ -116,7 +117,8 @@ fn halves(whole: &Cell<'static>) -> (Cell<'static>, Cell<'static>) {
     let parts = |cell: &mut Cell<'static>| {
         let Cell { target, source, pairs, hit, miss, compared, lacking, mismatch, .. } = cell;
         let of = |arm: &mut cutover::domain::guard::Arm| {
-            let counts = [&mut arm.calls, &mut arm.slow, &mut arm.not_found, &mut arm.overdue];
+            let counts =
+                [&mut arm.calls, &mut arm.slow, &mut arm.answered, &mut arm.not_found, &mut arm.overdue];
             for count in counts.into_iter().chain(&mut arm.errors) {
                 *count /= 2;
             }
@@ -138,6 +140,7 @@ fn halves(whole: &Cell<'static>) -> (Cell<'static>, Cell<'static>) {
     for (arm, part) in [(&mut other.target, one.target), (&mut other.source, one.source)] {
         arm.calls = rest(arm.calls, part.calls);
         arm.slow = rest(arm.slow, part.slow);
+        arm.answered = rest(arm.answered, part.answered);
         arm.not_found = rest(arm.not_found, part.not_found);
         arm.errors[0] = rest(arm.errors[0], part.errors[0]);
     }

@@ -134,7 +134,7 @@ fn a_guard_that_only_observes_tells_once_and_stops_nobody() {
 fn each_guard_sees_what_it_is_for() {
     let slow = |count| cutover::domain::guard::Arm { slow: count, ..arm(100, 0) };
     let overdue = |count| cutover::domain::guard::Arm { overdue: count, ..arm(0, 0) };
-    let not_found = |count| cutover::domain::guard::Arm { not_found: count, ..arm(100, 0) };
+    let not_found = |count| cutover::domain::guard::Arm { answered: 80, not_found: count, ..arm(100, 0) };
     let read = reads(100, 0, 100, 0);
     let cases = [
         (GuardKind::SlowRelative, cutover::domain::guard::Cell { target: slow(40), source: slow(2), ..read }),
@@ -156,5 +156,20 @@ fn each_guard_sees_what_it_is_for() {
         let (second, verdict) = story.until(60, &[cell]).unwrap_or_else(|| panic!("{}", kind.name()));
         assert_eq!((verdict.guard.kind, verdict.action), (kind, Action::Rollback));
         assert!(second <= 30, "{} after {second} s", kind.name());
+    }
+}
+
+#[test]
+fn reads_that_answered_nobody_are_no_part_of_the_not_found_rate() {
+    let arm =
+        |calls, answered, not_found| cutover::domain::guard::Arm { answered, not_found, ..arm(calls, 0) };
+    let not_found = guard(GuardKind::NotFoundRelative, READ);
+    // A third of the source's answers and of the target's, whatever else was read beside them.
+    for (target_calls, source_calls) in [(30, 300), (3_000, 300), (30, 30_000)] {
+        let (target, source) = (arm(target_calls, 30, 10), arm(source_calls, 300, 100));
+        let cell = cutover::domain::guard::Cell { target, source, ..reads(0, 0, 0, 0) };
+        assert!(cell.is_sound());
+        let mut story = Story::of(&[not_found]).well();
+        assert_eq!(story.until(60, &[cell]), None, "{target_calls} and {source_calls} calls");
     }
 }

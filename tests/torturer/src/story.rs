@@ -163,8 +163,8 @@ impl Story {
             ..Default::default()
         };
         for _ in 0..100 {
-            if self.admin.create_migration(request.clone()).await.is_ok() {
-                return Ok(());
+            if let Ok(created) = self.admin.create_migration(request.clone()).await {
+                return self.observe(created.into_inner().migration.unwrap_or_default().guards).await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -172,6 +172,20 @@ impl Story {
             "the controller did not start: see {}",
             self.places.dir.join("controller.err").display()
         )
+    }
+
+    /// Guards only tell: half of the fleet is dead now and then, and a latch would end the ramps.
+    async fn observe(&mut self, guards: Vec<v1::GuardRule>) -> anyhow::Result<()> {
+        let mode = v1::GuardMode::Observe.into();
+        let told = |rule: v1::GuardRule| v1::GuardRule { guard: rule.guard, mode, ..Default::default() };
+        let request = v1::UpdateMigrationRequest {
+            mutation: mutation(),
+            key: KEY.to_owned(),
+            guards: guards.into_iter().map(told).collect(),
+            ..Default::default()
+        };
+        self.admin.update_migration(request).await?;
+        Ok(())
     }
 
     /// One random thing. What a controller that is away or unwilling refuses is left.

@@ -1,46 +1,109 @@
-//! One call to one store: bounded in time and counted.
+//! One operation's calls to the stores: bounded in time, and counted together when it has ended.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
+
+use smallvec::SmallVec;
 
 use super::{Inner, rules::Condition};
 use crate::{
-    report::{ErrorClass, Operation, StoreRole},
+    report::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
     store::{Id, Put, Record, StoreError},
 };
 
-impl Inner {
-    pub(super) async fn call_get(
-        &self,
-        revision: u64,
-        store: StoreRole,
-        id: &Id,
-    ) -> Result<Option<Record>, StoreError> {
-        self.call(revision, store, Operation::Read, self.store(store).get(id)).await
+/// Makes the calls of one operation and keeps their outcomes. Dropped, it counts them: all at once,
+/// so that no report has half of an operation, and under one short lock.
+pub(super) struct Calls {
+    pub(super) inner: Arc<Inner>,
+    pub(super) id: Id,
+    revision: u64,
+    outcomes: SmallVec<[Outcome; 6]>,
+}
+
+impl Calls {
+    /// Of an operation decided under `revision`.
+    pub(super) const fn new(inner: Arc<Inner>, id: Id, revision: u64) -> Self {
+        Self { inner, id, revision, outcomes: SmallVec::new_const() }
     }
 
-    pub(super) async fn call_put(
-        &self,
-        revision: u64,
+    pub(super) async fn get(&mut self, store: StoreRole) -> Result<Option<Record>, StoreError> {
+        let inner = &self.inner;
+        let (ended, result) = inner.call(store, Operation::Read, inner.store(store).get(&self.id)).await;
+        self.outcomes.push(ended);
+        result
+    }
+
+    pub(super) async fn put(
+        &mut self,
         store: StoreRole,
-        id: &Id,
         record: &Record,
         condition: Condition,
     ) -> Result<Put, StoreError> {
-        let to = self.store(store);
+        let to = self.inner.store(store);
         let put = match condition {
-            Condition::Newer => to.put_if_newer(id, record),
-            Condition::Unchanged { expected, .. } => to.put_if_unchanged(id, record, expected),
+            Condition::Newer => to.put_if_newer(&self.id, record),
+            Condition::Unchanged { expected, .. } => to.put_if_unchanged(&self.id, record, expected),
         };
-        self.call(revision, store, Operation::Write, put).await
+        let (ended, result) = self.inner.call(store, Operation::Write, put).await;
+        self.outcomes.push(ended);
+        result
     }
 
+    pub(super) fn count(&mut self, event: Event) {
+        self.outcomes.push(Outcome::Event(event));
+    }
+
+    /// The caller's answer is what this store said last.
+    pub(super) fn answered(&mut self, by: StoreRole, is_found: bool) {
+        let last = self.outcomes.iter_mut().rev().find_map(|outcome| match outcome {
+            Outcome::Call { store, operation: Operation::Read, error: None, found, .. } if *store == by => {
+                Some(found)
+            }
+            _ => None,
+        });
+        if let Some(found) = last {
+            *found = Some(is_found);
+        }
+    }
+
+    /// Did the first read of this store fail? `None`: it was not read.
+    pub(super) fn read_failed(&self, of: StoreRole) -> Option<bool> {
+        self.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Call { store, operation: Operation::Read, error, .. } if *store == of => {
+                Some(error.is_some())
+            }
+            _ => None,
+        })
+    }
+
+    /// Counts a read of both stores, if it was one: did it fail in the source, and in the target?
+    pub(super) fn paired(&mut self, source_failed: Option<bool>, target_failed: Option<bool>) {
+        let (Some(source_failed), Some(target_failed)) = (source_failed, target_failed) else { return };
+        self.count(match (source_failed, target_failed) {
+            (false, false) => Event::ReadBothOk,
+            (false, true) => Event::ReadOnlyTargetFailed,
+            (true, false) => Event::ReadOnlySourceFailed,
+            (true, true) => Event::ReadBothFailed,
+        });
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { migration: &self.inner.migration, revision: self.revision, tenant: Some(&self.id.tenant) }
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        self.inner.recorder.record(self.origin(), &self.outcomes);
+    }
+}
+
+impl Inner {
     async fn call<T>(
         &self,
-        revision: u64,
         store: StoreRole,
         operation: Operation,
         call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+    ) -> (Outcome, Result<T, StoreError>) {
         let _in_flight = self.recorder.in_flight(&self.migration, store, operation);
         let began = Instant::now();
         let result = match tokio::time::timeout(self.call_timeout, call).await {
@@ -48,8 +111,7 @@ impl Inner {
             Err(_) => Err(self.timed_out(operation)),
         };
         let error = result.as_ref().err().map(StoreError::class);
-        self.recorder.call(&self.migration, revision, store, operation, began.elapsed(), error);
-        result
+        (Outcome::Call { store, operation, latency: began.elapsed(), error, found: None }, result)
     }
 
     fn timed_out(&self, operation: Operation) -> StoreError {

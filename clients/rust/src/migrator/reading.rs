@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Inner, ReadError,
+    calls::Calls,
     finish::Finish,
     rules::{Answer, Condition, Found, Read, ReadCall, ReadEnd, Seen, Step},
     shadow,
@@ -22,8 +23,9 @@ type ReadStep = Step<Read, ReadCall, ReadEnd>;
 
 /// What the calls of one read have brought.
 struct Reading {
+    /// Before the operation: what has ended is counted when its revision is acknowledged.
+    calls: Calls,
     operation: Operation,
-    id: Id,
     source: Option<Record>,
     target: Option<Record>,
     error: Option<StoreError>,
@@ -33,34 +35,34 @@ pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> An
     let decision = operation.decision;
     let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
     let mut step = first.expect("an admitted operation is not on hold");
-    let mut reading = Reading { operation, id, source: None, target: None, error: None };
+    let calls = Calls::new(inner.clone(), id, decision.revision);
+    let mut reading = Reading { calls, operation, source: None, target: None, error: None };
     loop {
         match step {
             // Nothing is written so far: until then it may be dropped at any time.
-            Step::Call(read, ReadCall::Get(store)) => step = read.step(reading.get(inner, store).await),
+            Step::Call(read, ReadCall::Get(store)) => step = read.step(reading.get(store).await),
             Step::Call(_, ReadCall::Copy) => {
-                let inner = inner.clone();
-                return Finish::new(reading.run(inner, step)).await;
+                return Finish::new(reading.run(step)).await;
             }
-            Step::End(end) => return reading.conclude(inner, end),
+            Step::End(end) => return reading.conclude(end),
         }
     }
 }
 
 impl Reading {
     /// All the rest of it, copies included.
-    async fn run(mut self, inner: Arc<Inner>, mut step: ReadStep) -> Answered {
+    async fn run(mut self, mut step: ReadStep) -> Answered {
         loop {
             step = match step {
-                Step::Call(read, ReadCall::Get(store)) => read.step(self.get(&inner, store).await),
-                Step::Call(read, ReadCall::Copy) => read.step(self.copy(&inner).await),
-                Step::End(end) => return self.conclude(&inner, end),
+                Step::Call(read, ReadCall::Get(store)) => read.step(self.get(store).await),
+                Step::Call(read, ReadCall::Copy) => read.step(self.copy().await),
+                Step::End(end) => return self.conclude(end),
             };
         }
     }
 
-    async fn get(&mut self, inner: &Inner, store: StoreRole) -> Answer {
-        match inner.call_get(self.operation.decision.revision, store, &self.id).await {
+    async fn get(&mut self, store: StoreRole) -> Answer {
+        match self.calls.get(store).await {
             Ok(record) => {
                 let seen = record.as_ref().map(Seen::from);
                 match store {
@@ -73,10 +75,9 @@ impl Reading {
         }
     }
 
-    async fn copy(&mut self, inner: &Inner) -> Answer {
+    async fn copy(&mut self) -> Answer {
         let record = self.source.as_ref().expect("the rules copy only what the source has answered");
-        let revision = self.operation.decision.revision;
-        match inner.call_put(revision, StoreRole::Target, &self.id, record, Condition::Newer).await {
+        match self.calls.put(StoreRole::Target, record, Condition::Newer).await {
             Ok(put) => Answer::Put(put),
             Err(error) => self.failed(error),
         }
@@ -89,15 +90,15 @@ impl Reading {
     }
 
     /// Counts the read and ends its operation.
-    fn conclude(self, inner: &Arc<Inner>, end: ReadEnd) -> Answered {
-        let overtaken = inner.overtaken(&self.operation, &self.id);
-        let revision = self.operation.decision.revision;
-        let count = |event| inner.recorder.count(&inner.migration, revision, event);
+    fn conclude(mut self, end: ReadEnd) -> Answered {
+        let (inner, calls) = (self.calls.inner.clone(), &mut self.calls);
+        let overtaken = inner.overtaken(&self.operation, &calls.id);
+        calls.paired(calls.read_failed(StoreRole::Source), calls.read_failed(StoreRole::Target));
         if let ReadEnd::Return(_, found) = end {
             // What was copied was copied, even if the answer is of no use any more.
             match found {
-                Found::Miss => count(Event::Migrated),
-                Found::Repaired => count(Event::Repaired),
+                Found::Miss => calls.count(Event::Migrated),
+                Found::Repaired => calls.count(Event::Repaired),
                 Found::Hit | Found::NotFound | Found::Unasked => {}
             }
         }
@@ -107,19 +108,24 @@ impl Reading {
         Some(match end {
             ReadEnd::Return(from, found) => {
                 match found {
-                    Found::Hit | Found::Repaired => count(Event::Hit),
-                    Found::Miss => count(Event::Miss),
-                    Found::NotFound => count(Event::NotFound),
+                    Found::Hit | Found::Repaired => calls.count(Event::Hit),
+                    Found::Miss => calls.count(Event::Miss),
+                    Found::NotFound => calls.count(Event::NotFound),
                     Found::Unasked => {}
                 }
-                if self.operation.decision.rung == Rung::Dual {
-                    shadow::sample(inner, &self.operation, &self.id, self.source.as_ref());
+                let rung = self.operation.decision.rung;
+                if rung == Rung::Dual {
+                    shadow::sample(&inner, &self.operation, &calls.id, self.source.as_ref());
                 }
-                Ok(match from {
+                let value = match from {
                     Some(StoreRole::Source) => self.source.and_then(|record| record.value),
                     Some(StoreRole::Target) => self.target.and_then(|record| record.value),
                     None => None,
-                })
+                };
+                if let Some(store) = end.answered(rung) {
+                    calls.answered(store, value.is_some());
+                }
+                Ok(value)
             }
             ReadEnd::Failed(store) => {
                 let error = self.error.expect("the rules fail a read only when a store has failed");

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Inner;
+use super::{Inner, calls::Calls};
 use crate::{
     report::{Event, StoreRole},
     routing::PPM,
@@ -26,35 +26,53 @@ pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source:
     let (inner, id, source) = (inner.clone(), id.clone(), source.cloned());
     let revision = operation.decision.revision;
     tokio::spawn(async move {
+        let mut calls = Calls::new(inner, id, revision);
         // What a store fails to answer is counted with its calls, and compares to nothing.
-        if let Ok(Some(mismatch)) = compare(&inner, revision, &id, source).await
-            && inner.revision(&id.tenant) == revision
+        if let Ok(compared) = compare(&mut calls, source).await
+            && calls.inner.revision(&calls.id.tenant) == revision
         {
-            inner.recorder.count(&inner.migration, revision, Event::Compared);
-            if mismatch {
-                inner.recorder.count(&inner.migration, revision, Event::Mismatch);
+            calls.count(Event::Compared);
+            match compared {
+                Compared::Same => {}
+                Compared::Lacking => calls.count(Event::Lacking),
+                Compared::Different => calls.count(Event::Mismatch),
             }
         }
         drop(permit);
     });
 }
 
-/// `None`: the target does not have the record, so there is nothing to compare. Before the backfill
-/// that is how it should be.
-async fn compare(
-    inner: &Inner,
-    revision: u64,
-    id: &Id,
-    source: Option<Record>,
-) -> Result<Option<bool>, StoreError> {
-    let Some(target) = inner.call_get(revision, StoreRole::Target, id).await? else { return Ok(None) };
+/// What a comparison comes to.
+enum Compared {
+    Same,
+    /// The target has nothing of what the source has. Before the backfill that is how it should be.
+    Lacking,
+    Different,
+}
+
+impl Compared {
+    /// With a target that has nothing, not even a tombstone. It lacks nothing that is deleted.
+    fn to_nothing(source: Option<&Record>) -> Self {
+        if source.is_some_and(|source| !source.is_tombstone()) { Self::Lacking } else { Self::Same }
+    }
+}
+
+async fn compare(calls: &mut Calls, source: Option<Record>) -> Result<Compared, StoreError> {
+    let target = calls.get(StoreRole::Target).await;
+    // The source had answered, or there were no comparison.
+    calls.paired(Some(false), Some(target.is_err()));
+    let Some(target) = target? else { return Ok(Compared::to_nothing(source.as_ref())) };
     if source.as_ref() == Some(&target) {
-        return Ok(Some(false));
+        return Ok(Compared::Same);
     }
     tokio::time::sleep(Duration::from_millis(PERSISTS_MS)).await;
-    let Some(target) = inner.call_get(revision, StoreRole::Target, id).await? else { return Ok(None) };
-    let again = inner.call_get(revision, StoreRole::Source, id).await?;
-    Ok(Some(differ(source.as_ref(), &target, again.as_ref())))
+    let Some(target) = calls.get(StoreRole::Target).await? else {
+        return Ok(Compared::to_nothing(source.as_ref()));
+    };
+    let again = calls.get(StoreRole::Source).await;
+    calls.paired(Some(again.is_err()), Some(false));
+    let is_different = differ(source.as_ref(), &target, again?.as_ref());
+    Ok(if is_different { Compared::Different } else { Compared::Same })
 }
 
 /// Do they differ for good? `source` was read `PERSISTS_MS` before the target, `again` after it, so

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Cause, Change, Inner, WriteError,
+    calls::Calls,
     rules::{Answer, Condition, Outcome, Pair, Seen, Step, Write, WriteCall, WriteEnd},
 };
 use crate::{
@@ -28,9 +29,9 @@ pub(super) enum Intent {
 
 /// One write from its decision to its end.
 pub(super) struct Writing {
-    inner: Arc<Inner>,
+    /// Before the operation: what has ended is counted when its revision is acknowledged.
+    calls: Calls,
     operation: Operation,
-    id: Id,
     mutation: Option<Mutation>,
     /// What is written.
     record: Record,
@@ -54,7 +55,8 @@ impl Writing {
             Intent::Mutate(mutation) => (None, Some(mutation)),
         };
         let record = Record { version: Version::ZERO, value };
-        Self { inner, operation, id, mutation, record, source: None, target: None, error: None, puts: 0 }
+        let calls = Calls::new(inner, id, operation.decision.revision);
+        Self { calls, operation, mutation, record, source: None, target: None, error: None, puts: 0 }
     }
 
     /// To its end; must not be dropped before.
@@ -81,7 +83,7 @@ impl Writing {
     }
 
     async fn get(&mut self, store: StoreRole) -> Answer {
-        match self.inner.call_get(self.operation.decision.revision, store, &self.id).await {
+        match self.calls.get(store).await {
             Ok(record) => {
                 let seen = record.as_ref().map(Seen::from);
                 match store {
@@ -112,14 +114,13 @@ impl Writing {
                 Change::Keep => return Err(Unput::Keep),
             };
         }
-        let stamp = self.inner.stamper.stamp(now_ms_since_2025(), above);
+        let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
         Ok(())
     }
 
     async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {
-        let revision = self.operation.decision.revision;
-        match self.inner.call_put(revision, store, &self.id, &self.record, condition).await {
+        match self.calls.put(store, &self.record, condition).await {
             Ok(put) => Answer::Put(put),
             Err(error) => self.failed(error),
         }
@@ -132,11 +133,9 @@ impl Writing {
     }
 
     /// Counts the write and ends its operation.
-    fn conclude(self, end: Result<WriteEnd, Unput>) -> Result<Option<Version>, WriteError> {
-        let overtaken = self.inner.overtaken(&self.operation, &self.id);
-        let count = |event| {
-            self.inner.recorder.count(&self.inner.migration, self.operation.decision.revision, event);
-        };
+    fn conclude(mut self, end: Result<WriteEnd, Unput>) -> Result<Option<Version>, WriteError> {
+        let overtaken = self.calls.inner.overtaken(&self.operation, &self.calls.id);
+        let mut count = |event| self.calls.count(event);
         let end = match end {
             Ok(end) => end,
             Err(Unput::Keep) if !overtaken => return Ok(None),

@@ -1,10 +1,10 @@
 //! The counts of one migration under one revision.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cutover_proto::v1;
 
-use super::Histogram;
+use super::{Histogram, Outcome};
 
 /// What a call to a store did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,9 +75,20 @@ pub enum Event {
     NotApplied,
     /// The caller was told "unavailable": held or fenced.
     Unavailable,
+    /// A compared read, so [`Event::Compared`] too: the source had a record, the target nothing.
+    Lacking,
+    /// A read that touched both stores, to confirm, to compare or because the target lacked the
+    /// record: both answered.
+    ReadBothOk,
+    /// Such a read: only the target failed.
+    ReadOnlyTargetFailed,
+    /// Such a read: only the source failed.
+    ReadOnlySourceFailed,
+    /// Such a read: both failed.
+    ReadBothFailed,
 }
 
-const EVENTS: usize = Event::Unavailable as usize + 1;
+const EVENTS: usize = Event::ReadBothFailed as usize + 1;
 const ERROR_CLASSES: usize = ErrorClass::Other as usize + 1;
 /// Both stores, each with reads and writes.
 pub(super) const LANES: usize = 4;
@@ -85,6 +96,15 @@ pub(super) const LANES: usize = 4;
 /// The place of calls of one operation kind to one store.
 pub(super) const fn lane(store: StoreRole, operation: Operation) -> usize {
     store as usize * 2 + operation as usize
+}
+
+/// What a cell is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) migration: Arc<str>,
+    pub(super) revision: u64,
+    /// `None`: all that are not told apart.
+    pub(super) tenant: Option<Arc<str>>,
 }
 
 /// Everything counted under one revision. Without histograms when there are too many of these.
@@ -99,13 +119,16 @@ pub(super) struct Counts {
 struct Calls {
     calls: u64,
     errors: [u64; ERROR_CLASSES],
+    answered: u64,
+    not_found: u64,
 }
 
 /// Calls under way now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Running {
-    pub(super) calls: u64,
     pub(super) oldest_us: u64,
+    /// For how long each has been.
+    pub(super) ages: Histogram,
 }
 
 impl Counts {
@@ -117,10 +140,22 @@ impl Counts {
         self.latencies.is_some()
     }
 
-    pub(super) fn call(&mut self, lane: usize, latency: Duration, error: Option<ErrorClass>) {
-        self.calls[lane].calls += 1;
+    pub(super) fn add(&mut self, outcome: &Outcome) {
+        match *outcome {
+            Outcome::Call { store, operation, latency, error, found } => {
+                self.call(lane(store, operation), latency, error, found);
+            }
+            Outcome::Event(event) => self.count(event, 1),
+        }
+    }
+
+    fn call(&mut self, lane: usize, latency: Duration, error: Option<ErrorClass>, found: Option<bool>) {
+        let calls = &mut self.calls[lane];
+        calls.calls += 1;
+        calls.answered += u64::from(found.is_some());
+        calls.not_found += u64::from(found == Some(false));
         if let Some(error) = error {
-            self.calls[lane].errors[error as usize] += 1;
+            calls.errors[error as usize] += 1;
         }
         if let Some(latencies) = &mut self.latencies {
             latencies[lane].record(latency);
@@ -154,6 +189,8 @@ impl Counts {
         }
         for (calls, more) in self.calls.iter_mut().zip(&other.calls) {
             calls.calls += more.calls;
+            calls.answered += more.answered;
+            calls.not_found += more.not_found;
             for (count, more) in calls.errors.iter_mut().zip(&more.errors) {
                 *count += more;
             }
@@ -170,25 +207,28 @@ impl Counts {
     }
 
     /// As it is sent. Lanes without calls are left out.
-    pub(super) fn to_wire(&self, migration: &str, revision: u64, running: [Running; LANES]) -> v1::Cell {
+    pub(super) fn to_wire(&self, key: &Key, running: &[Running; LANES]) -> v1::Cell {
         let stores = [(v1::StoreRole::Source, 0), (v1::StoreRole::Target, 2)].into_iter();
         let lanes = stores.flat_map(|(store, at)| {
             [(store, v1::Operation::Read, at), (store, v1::Operation::Write, at + 1)]
         });
-        let used = lanes.filter(|(.., lane)| self.calls[*lane].calls > 0 || running[*lane].calls > 0);
+        let used = lanes.filter(|(.., lane)| self.calls[*lane].calls > 0 || running[*lane].ages.total() > 0);
         let stores = used.map(|(store, operation, lane)| v1::StoreCalls {
             store: store.into(),
             operation: operation.into(),
             calls: self.calls[lane].calls,
             errors: self.calls[lane].errors(),
             latency_us: self.latencies.as_ref().map(|latencies| (&latencies[lane]).into()),
-            in_flight: running[lane].calls,
+            in_flight: running[lane].ages.total(),
             oldest_in_flight_us: running[lane].oldest_us,
-            ..v1::StoreCalls::default()
+            answered: self.calls[lane].answered,
+            not_found: self.calls[lane].not_found,
+            in_flight_us: Some(&running[lane].ages).filter(|ages| ages.total() > 0).map(Into::into),
         });
         v1::Cell {
-            migration: migration.to_owned(),
-            revision,
+            migration: key.migration.to_string(),
+            revision: key.revision,
+            tenant: key.tenant.as_deref().unwrap_or_default().to_owned(),
             stores: stores.collect(),
             hit: self.of(Event::Hit),
             miss: self.of(Event::Miss),
@@ -205,8 +245,20 @@ impl Counts {
             indeterminate: self.of(Event::Indeterminate),
             not_applied: self.of(Event::NotApplied),
             unavailable: self.of(Event::Unavailable),
-            ..v1::Cell::default()
+            lacking: self.of(Event::Lacking),
+            read_pairs: self.read_pairs(),
         }
+    }
+
+    fn read_pairs(&self) -> Option<v1::ReadPairs> {
+        let both_ok = self.of(Event::ReadBothOk);
+        let (only_target_failed, only_source_failed, both_failed) = (
+            self.of(Event::ReadOnlyTargetFailed),
+            self.of(Event::ReadOnlySourceFailed),
+            self.of(Event::ReadBothFailed),
+        );
+        let calls = both_ok + only_target_failed + only_source_failed + both_failed;
+        (calls > 0).then_some(v1::ReadPairs { calls, only_target_failed, only_source_failed, both_failed })
     }
 }
 

@@ -97,9 +97,13 @@ impl Lanes {
 
 impl Slots {
     fn running(&self, now: Instant) -> Running {
-        let began = self.began.iter().flatten();
-        let oldest = began.clone().min().map_or(0, |began| now.saturating_duration_since(*began).as_micros());
-        Running { calls: began.count() as u64, oldest_us: u64::try_from(oldest).unwrap_or(u64::MAX) }
+        let mut running = Running::default();
+        for began in self.began.iter().flatten() {
+            let age = now.saturating_duration_since(*began);
+            running.ages.record(age);
+            running.oldest_us = running.oldest_us.max(u64::try_from(age.as_micros()).unwrap_or(u64::MAX));
+        }
+        running
     }
 }
 

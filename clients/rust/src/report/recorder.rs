@@ -6,59 +6,56 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use cutover_proto::v1;
 
+use tokio::sync::Notify;
+
 use super::{
-    ErrorClass, Event, InFlight, Operation, StoreRole,
-    cell::{Counts, LANES, Running, lane},
+    ErrorClass, Event, InFlight, Operation, Origin, Outcome, StoreRole,
+    cell::{Counts, Key, LANES, Running, lane},
     in_flight::AllInFlight,
+    shard::Shard,
+    tenants::{Busiest, Tenants, find},
 };
 
-const SHARDS: usize = 4;
+pub(super) const SHARDS: usize = 4;
 
-/// Cells with histograms, of all shards: 5 KiB each.
-const DETAILED_MAX: usize = 256;
-
-/// Cells at all. Beyond, counts go to the oldest revision of their migration, where they can't
-/// trip a newer one's guards.
-const CELLS_MAX: usize = 4_096;
+/// This many failed calls to a target are not kept for a report's usual time. After a report without
+/// any, the first is not: in a large fleet each instance may see but one.
+const URGENT_ERRORS: u64 = 3;
 
 /// Counts everything that operations report until [`Recorder::drain`] takes it away.
 ///
 /// Bounded: beyond 256 pairs of migration and revision the latency detail of further ones is
-/// dropped, which is counted; no call, error or event ever is.
+/// dropped, which is counted; no call, error or event ever is. At most 64 tenants a migration have
+/// cells of their own: the busiest, and those whose calls failed in the target lately or whose
+/// records differed. What is in a tenant's cell is in no other.
 #[derive(Debug)]
 pub struct Recorder {
     shards: [Mutex<Shard>; SHARDS],
+    tenants: Tenants,
     in_flight: AllInFlight,
     dropped_cells: AtomicU64,
+    /// Failed calls to a target since the last drain.
+    target_errors: AtomicU64,
+    /// The last drain had none.
+    was_well: AtomicBool,
+    urgent: Notify,
 }
 
 /// What was counted since the last time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drained {
-    /// By migration and revision. A cell of revision 0 has only calls under way, of a migration
+    /// By migration, revision, and tenant where it is told apart. A cell of revision 0 has only calls under way, of a migration
     /// for which nothing has been counted yet.
     pub cells: Vec<v1::Cell>,
     /// Cells that lost detail since the recorder was made.
     pub dropped_cells: u64,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    cells: Vec<Cell>,
-}
-
-#[derive(Debug)]
-struct Cell {
-    revision: u64,
-    migration: Arc<str>,
-    counts: Counts,
 }
 
 thread_local! {
@@ -78,13 +75,38 @@ impl Recorder {
     pub fn new() -> Self {
         Self {
             shards: Default::default(),
+            tenants: Tenants::default(),
             in_flight: AllInFlight::default(),
             dropped_cells: AtomicU64::new(0),
+            target_errors: AtomicU64::new(0),
+            was_well: AtomicBool::new(true),
+            urgent: Notify::new(),
         }
     }
 
-    /// Counts one ended call to a store. `revision` is the one the operation was decided under;
-    /// `error` is `None` when the store answered, whatever it answered.
+    /// Counts what came of an operation, all of it into one report: a read whose calls and whose
+    /// answer are told together is never half of one.
+    pub fn record(&self, origin: Origin<'_>, outcomes: &[Outcome]) {
+        if outcomes.is_empty() {
+            return;
+        }
+        self.with(origin, |counts| outcomes.iter().for_each(|outcome| counts.add(outcome)));
+        let errors = outcomes.iter().filter(|outcome| outcome.is_target_error()).count() as u64;
+        let before = if errors == 0 { 0 } else { self.target_errors.fetch_add(errors, Ordering::Relaxed) };
+        let urgent = self.urgent_errors();
+        if before < urgent && before + errors >= urgent {
+            self.urgent.notify_one();
+        }
+        if let Some(tenant) = origin.tenant
+            && outcomes.iter().any(Outcome::is_suspicious)
+        {
+            self.tenants.suspect(&self.tenants.load(), origin.migration, tenant);
+        }
+    }
+
+    /// Counts one ended call to a store that was nobody's in particular and no answer to a caller.
+    /// `revision` is the one the operation was decided under; `error` is `None` when the store
+    /// answered, whatever it answered.
     pub fn call(
         &self,
         migration: &str,
@@ -94,10 +116,11 @@ impl Recorder {
         latency: Duration,
         error: Option<ErrorClass>,
     ) {
-        self.with(migration, revision, |counts| counts.call(lane(store, operation), latency, error));
+        let call = Outcome::Call { store, operation, latency, error, found: None };
+        self.record(Origin { migration, revision, tenant: None }, &[call]);
     }
 
-    /// Counts one event.
+    /// Counts one event that was nobody's in particular.
     pub fn count(&self, migration: &str, revision: u64, event: Event) {
         self.count_many(migration, revision, event, 1);
     }
@@ -105,7 +128,8 @@ impl Recorder {
     /// Counts many of one kind.
     pub fn count_many(&self, migration: &str, revision: u64, event: Event, times: u64) {
         if times > 0 {
-            self.with(migration, revision, |counts| counts.count(event, times));
+            let origin = Origin { migration, revision, tenant: None };
+            self.with(origin, |counts| counts.count(event, times));
         }
     }
 
@@ -116,41 +140,45 @@ impl Recorder {
 
     /// How often an event was counted since the last drain, under all revisions.
     pub fn total(&self, migration: &str, event: Event) -> u64 {
-        let of = |shard: &Mutex<Shard>| -> u64 {
-            let shard = lock(shard);
-            let cells = shard.cells.iter().filter(|cell| *cell.migration == *migration);
-            cells.map(|cell| cell.counts.of(event)).sum()
-        };
-        self.shards.iter().map(of).sum()
+        self.shards.iter().map(|shard| lock(shard).total(migration, event)).sum()
+    }
+
+    /// Waits until so many calls to a target have failed that a report should not wait.
+    pub(crate) async fn urgent(&self) {
+        self.urgent.notified().await;
+    }
+
+    /// Have so many calls to a target failed since the last drain?
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.target_errors.load(Ordering::Relaxed) >= self.urgent_errors()
+    }
+
+    fn urgent_errors(&self) -> u64 {
+        if self.was_well.load(Ordering::Relaxed) { 1 } else { URGENT_ERRORS }
     }
 
     /// Takes away everything counted. Whoever takes it keeps it until it has been delivered.
     pub fn drain(&self) -> Drained {
-        let mut merged: BTreeMap<(Arc<str>, u64), Counts> = BTreeMap::new();
+        // First: an error that is counted meanwhile rather hastens the next report than none.
+        let errors = self.target_errors.swap(0, Ordering::Relaxed);
+        self.was_well.store(errors == 0, Ordering::Relaxed);
+        let mut merged: BTreeMap<Key, Counts> = BTreeMap::new();
         // The newest revision seen of each migration, for what is under way.
         let mut newest: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+        let mut busiest: BTreeMap<Arc<str>, Busiest> = BTreeMap::new();
         for shard in &self.shards {
-            let mut shard = lock(shard);
-            for cell in &shard.cells {
-                let seen = newest.entry(cell.migration.clone()).or_default();
-                *seen = cell.revision.max(*seen);
-            }
-            // A cell that nothing was counted in since the last time has had its day.
-            shard.cells.retain(|cell| !cell.counts.is_zero());
-            for cell in &mut shard.cells {
-                merged.entry((cell.migration.clone(), cell.revision)).or_default().merge(&cell.counts);
-                cell.counts.clear();
-            }
+            lock(shard).drain_into(&mut merged, &mut newest, &mut busiest);
         }
-        let mut running: BTreeMap<(Arc<str>, u64), [Running; LANES]> = BTreeMap::new();
+        self.tenants.settle(&busiest);
+        let mut running: BTreeMap<Key, [Running; LANES]> = BTreeMap::new();
         for (migration, lanes) in self.in_flight.running(Instant::now()) {
             let revision = newest.get(&migration).copied().unwrap_or_default();
-            merged.entry((migration.clone(), revision)).or_default();
-            running.insert((migration, revision), lanes);
+            let key = Key { migration, revision, tenant: None };
+            merged.entry(key.clone()).or_default();
+            running.insert(key, lanes);
         }
-        let cells = merged.iter().map(|(key, counts)| {
-            counts.to_wire(&key.0, key.1, running.get(key).copied().unwrap_or_default())
-        });
+        let none = <[Running; LANES]>::default();
+        let cells = merged.iter().map(|(key, counts)| counts.to_wire(key, running.get(key).unwrap_or(&none)));
         Drained { cells: cells.collect(), dropped_cells: self.dropped_cells() }
     }
 
@@ -164,40 +192,22 @@ impl Recorder {
         self.dropped_cells.fetch_add(cells, Ordering::Relaxed);
     }
 
-    fn with(&self, migration: &str, revision: u64, count: impl FnOnce(&mut Counts)) {
+    fn with(&self, origin: Origin<'_>, count: impl FnOnce(&mut Counts)) {
+        let Origin { migration, revision, tenant } = origin;
+        let all = self.tenants.load();
+        let told = tenant.and_then(|tenant| find(&all, migration, tenant));
         let mut shard = lock(&self.shards[this_shard()]);
-        let found =
-            shard.cells.iter_mut().find(|cell| cell.revision == revision && *cell.migration == *migration);
-        match found {
-            Some(cell) => count(&mut cell.counts),
-            None => {
-                let (counts, dropped) = shard.admit(migration, revision);
-                count(counts);
-                self.drop_cells(u64::from(dropped));
-            }
+        if let Some(tenant) = tenant {
+            shard.called(migration, tenant);
         }
-    }
-}
-
-impl Shard {
-    /// Where the first count of a migration and revision goes, and whether detail is lost by it.
-    fn admit(&mut self, migration: &str, revision: u64) -> (&mut Counts, bool) {
-        let full = self.cells.len() >= CELLS_MAX / SHARDS;
-        let oldest = if full {
-            let same = self.cells.iter().enumerate().filter(|(_, cell)| *cell.migration == *migration);
-            same.min_by_key(|(_, cell)| cell.revision).map(|(at, _)| at)
-        } else {
-            None
-        };
-        if let Some(at) = oldest {
-            return (&mut self.cells[at].counts, true);
+        if let Some(counts) = told.and_then(|told| shard.of_tenant(migration, revision, &told.tenant)) {
+            return count(counts);
         }
-        let detailed = self.cells.iter().filter(|cell| cell.counts.has_latencies()).count();
-        let dropped = detailed >= DETAILED_MAX / SHARDS;
-        let counts = if dropped { Counts::default() } else { Counts::with_latencies() };
-        self.cells.push(Cell { revision, migration: migration.into(), counts });
-        let at = self.cells.len() - 1;
-        (&mut self.cells[at].counts, dropped)
+        let (counts, dropped) = shard.of_all(migration, revision);
+        count(counts);
+        if dropped {
+            self.drop_cells(1);
+        }
     }
 }
 

@@ -25,6 +25,9 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 /// What a flush hint makes of the time to the next report.
 const FLUSH: Duration = Duration::from_millis(100);
 
+/// Least time between two reports because of errors.
+const URGENT: Duration = Duration::from_millis(100);
+
 /// An end with notice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closing {
@@ -69,6 +72,8 @@ impl Reporter {
         let mut received = self.current.subscribe();
         let mut closing = self.closing.clone();
         let mut due = Instant::now();
+        // Errors hasten no report while none gets through, nor one that was begun just now.
+        let (mut is_heard, mut last) = (true, due);
         loop {
             tokio::select! {
                 changed = closing.changed() => {
@@ -83,12 +88,15 @@ impl Reporter {
                 _ = received.changed() => due = self.soon(due),
                 _ = sessions.changed() => due = self.soon(due),
                 () = self.current.operations_ended() => due = self.soon(due),
+                () = self.recorder.urgent(), if is_heard => due = self.hastened(due, last),
             }
             if Instant::now() < due {
                 continue;
             }
             let session = sessions.borrow_and_update().clone();
+            last = Instant::now();
             let sent = self.send(session.as_ref()).await;
+            is_heard = matches!(sent, Sent::Accepted { .. });
             let wait = match sent {
                 // What happened while the last one was under way is said at once.
                 Sent::Accepted { .. } if self.unanswered.acknowledged != self.revisions() => Duration::ZERO,
@@ -96,7 +104,15 @@ impl Reporter {
                 Sent::Accepted { flush: false } | Sent::Failed => self.interval(session.as_ref()),
             };
             due = Instant::now() + wait;
+            if is_heard {
+                due = self.hastened(due, last);
+            }
         }
+    }
+
+    /// When to report, now that calls to the target may have failed.
+    fn hastened(&self, due: Instant, last: Instant) -> Instant {
+        if self.recorder.is_urgent() { due.min(last + URGENT) } else { due }
     }
 
     /// When to report, now that something may have changed.

@@ -44,7 +44,7 @@ pub struct Gate {
 
 /// A store with faults before it.
 #[derive(Debug)]
-pub struct Faulty<S> {
+pub struct Faulty<S: ?Sized> {
     inner: Arc<S>,
     script: Mutex<Script>,
 }
@@ -92,7 +92,7 @@ async fn take(semaphore: &Semaphore) {
     }
 }
 
-impl<S: Store> Faulty<S> {
+impl<S: Store + ?Sized> Faulty<S> {
     /// A store without any fault so far.
     pub fn new(inner: Arc<S>) -> Self {
         Self { inner, script: Mutex::default() }
@@ -168,7 +168,7 @@ impl<S: Store> Faulty<S> {
 }
 
 #[async_trait]
-impl<S: Store> Store for Faulty<S> {
+impl<S: Store + ?Sized> Store for Faulty<S> {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         self.run(Verb::Get, [id].into_iter(), self.inner.get(id)).await
     }

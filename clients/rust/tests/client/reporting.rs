@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover_client::{
     Options,
     client::Outcome,
-    report::{Event, Operation, StoreRole},
+    report::{ErrorClass, Event, Operation, StoreRole},
     routing::Rung,
 };
 use cutover_proto::v1;
@@ -58,13 +58,14 @@ async fn counts_arrive_under_the_revision_they_were_decided_under() {
         operation: Operation::Read,
         latency: Duration::from_millis(3),
         error: None,
+        found: Some(true),
     };
-    client.record("orders", 1, outcome);
-    client.record("orders", 1, Outcome::Event(Event::Hit));
+    client.record("orders", 1, Some("acme"), &[outcome, Outcome::Event(Event::Hit)]);
     let report = fake.report(|report| !report.cells.is_empty()).await;
     let cell = &report.cells[0];
     assert_eq!((cell.migration.as_str(), cell.revision, cell.hit), ("orders", 1, 1));
-    assert_eq!((cell.stores[0].calls, report.dropped_cells), (1, 0));
+    let calls = &cell.stores[0];
+    assert_eq!((calls.calls, calls.answered, calls.not_found, report.dropped_cells), (1, 1, 0, 0));
 }
 
 #[tokio::test]
@@ -167,4 +168,59 @@ async fn closing_with_an_operation_that_does_not_end_says_no_goodbye() {
     let _endless = client.begin("orders", "acme").expect("begun");
     assert!(!client.close().await);
     assert!(!fake.said_goodbye(), "the controller has to wait for it");
+}
+
+fn target_failed(client: &cutover_client::Client, times: usize) {
+    let failed = Outcome::Call {
+        store: StoreRole::Target,
+        operation: Operation::Write,
+        latency: Duration::from_millis(3),
+        error: Some(ErrorClass::Server),
+        found: None,
+    };
+    (0..times).for_each(|_| client.record("orders", 1, Some("acme"), &[failed]));
+}
+
+fn errors(report: &v1::ReportRequest) -> u64 {
+    let stores = report.cells.iter().flat_map(|cell| &cell.stores);
+    stores.filter_map(|calls| calls.errors.as_ref()).map(|errors| errors.server).sum()
+}
+
+#[tokio::test]
+async fn the_first_error_of_the_target_and_three_more_do_not_wait_for_their_turn() {
+    let mut fake = Fake::start().await;
+    let seldom = Options { report_interval: Some(Duration::from_secs(600)), ..Options::default() };
+    let (client, _stream) = started(&mut fake, Rung::Dual, seldom).await;
+    fake.report(|_| true).await;
+    target_failed(&client, 1);
+    assert_eq!(errors(&fake.report(|report| errors(report) > 0).await), 1);
+    target_failed(&client, 2);
+    // Longer than an urgent report would take.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fake.no_report(|report| errors(report) == 2);
+    target_failed(&client, 1);
+    let report = fake.report(|report| errors(report) > 0).await;
+    assert_eq!(errors(&report), 3);
+}
+
+#[tokio::test]
+async fn errors_hasten_at_most_ten_reports_a_second_and_none_is_lost() {
+    let mut fake = Fake::start().await;
+    let seldom = Options { report_interval: Some(Duration::from_secs(600)), ..Options::default() };
+    let (client, _stream) = started(&mut fake, Rung::Dual, seldom).await;
+    fake.report(|_| true).await;
+    let began = std::time::Instant::now();
+    let (mut sent, mut told, mut reports) = (0, 0, 0);
+    while reports < 6 {
+        target_failed(&client, 3);
+        sent += 3;
+        while told < sent {
+            told += errors(&fake.report(|report| errors(report) > 0).await);
+            reports += 1;
+        }
+    }
+    assert_eq!(told, sent);
+    // The first may be at once; each other one keeps its distance.
+    let least = Duration::from_millis(100) * (reports - 1);
+    assert!(began.elapsed() >= least, "{reports} reports in {:?}", began.elapsed());
 }

@@ -65,6 +65,19 @@ pub enum ReadEnd {
     Failed(StoreRole),
 }
 
+impl ReadEnd {
+    /// The store whose answer the caller got, at this rung. `None`: it failed, or it was a miss, and
+    /// the source stood in. What neither store has, the target has answered at target-first.
+    pub const fn answered(self, rung: Rung) -> Option<StoreRole> {
+        match (self, rung) {
+            (Self::Failed(_), _) | (_, Rung::Hold) => None,
+            (Self::Return(..), Rung::SourceOnly | Rung::Dual | Rung::Mirrored) => Some(StoreRole::Source),
+            (Self::Return(_, Found::Miss), Rung::TargetFirst | Rung::TargetOnly) => None,
+            (Self::Return(..), Rung::TargetFirst | Rung::TargetOnly) => Some(StoreRole::Target),
+        }
+    }
+}
+
 type ReadStep = Step<Read, ReadCall, ReadEnd>;
 
 impl Read {

@@ -1,0 +1,256 @@
+//! A whole backfill, a second run and a verify, beside what the stores alone can do: the source's
+//! scan and the target's guarded upserts, with as many of them at once.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use anyhow::Context as _;
+use cutover_client::{
+    spec::{Missing, Spec, StoreSpec, StoreUrl},
+    store::{Id, Record, Scope, Segment, Store, StoreError, Version},
+};
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::{
+    KEY,
+    child::{Process, Role, peak_rss_bytes},
+    figures::{Figures, Row, ratio, round},
+};
+use crate::jobs::{Plan, Stores, worker};
+
+/// Size of a value; its key has about 16 more.
+const VALUE_BYTES: usize = 200;
+/// Records that belong to one tenant.
+const PER_TENANT: u64 = 100;
+/// Of the batches that fill the source and that are written alone.
+const BATCH: u64 = 1_000;
+/// Flags of `cutover bench backfill`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Backfill {
+    /// Records to copy, of 200 bytes each
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    records: u64,
+    /// The source, as in a spec (docs/spec.md); a new table is made there and stays. A SQLite file that
+    /// is removed at the end, if not given
+    #[arg(long, value_name = "URL", env = "CUTOVER_BENCH_SOURCE")]
+    source: Option<String>,
+    /// The target, likewise
+    #[arg(long, value_name = "URL", env = "CUTOVER_BENCH_TARGET")]
+    target: Option<String>,
+    /// Parts of the table that are copied at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    workers: u32,
+}
+
+/// The numbers. Rates are in records of the source a second.
+#[derive(Debug, Serialize)]
+struct Numbers {
+    bench: &'static str,
+    source: String,
+    target: String,
+    records: u64,
+    value_bytes: usize,
+    workers: u32,
+    segments: u32,
+    scan_per_s: f64,
+    upsert_per_s: f64,
+    backfill_per_s: f64,
+    second_run_per_s: f64,
+    verify_per_s: f64,
+    /// Of the backfill to the slower of scan and upserts.
+    ratio: f64,
+    second_run_ratio: f64,
+    verify_ratio: f64,
+    /// Of the process that scans, writes and compares; of stores in files, these too.
+    peak_rss_mib: f64,
+}
+
+impl Backfill {
+    pub(super) async fn run(self) -> anyhow::Result<Figures> {
+        let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
+        let controller = Process::start(&Role::Controller { dir: dir.path().to_owned() }).await?;
+        let server = controller.url.clone();
+        let mut admin = AdminServiceClient::connect(server.clone()).await?;
+        admin
+            .create_migration(v1::CreateMigrationRequest { key: KEY.to_owned(), ..Default::default() })
+            .await?;
+
+        let table = format!("cutover_bench_{:08x}", rand::random::<u32>());
+        let spec = self.spec(dir.path(), &table)?;
+        let alone = self.spec(dir.path(), &format!("{table}_alone"))?;
+        let open =
+            async |store: &StoreSpec| store.open(Missing::Create, |name| std::env::var(name).ok()).await;
+        let source = open(&spec.source).await.context("the source")?;
+        let stores =
+            Stores { source, target: open(&spec.target).await.context("the target")?, quarantine: None };
+        let bare = open(&alone.target).await.context("the target")?;
+
+        let plan =
+            |kind| Plan { parallel: self.workers, ..Plan::of(&spec, kind, "operator:bench".to_owned()) };
+        let full = plan(v1::PassKind::Full);
+        let writers = |store: &StoreSpec| match store.url {
+            // A file has one writer at a time.
+            StoreUrl::Sqlite { .. } => 1,
+            _ => u64::from(self.workers),
+        };
+        fill(&stores.source, self.records, writers(&spec.source))
+            .await
+            .context("the source can't be filled")?;
+        let rate = |begun: Instant| ratio(self.records as f64, begun.elapsed().as_secs_f64());
+
+        let begun = Instant::now();
+        let scanned = scan(&stores.source, &full).await.context("the source")?;
+        let scan_per_s = rate(begun);
+        anyhow::ensure!(scanned == self.records, "the source has {scanned} records, not {}", self.records);
+        let begun = Instant::now();
+        fill(&bare, self.records, writers(&spec.target)).await.context("the target")?;
+        let upsert_per_s = rate(begun);
+
+        let backfill_per_s = self.pass(&server, &stores, &full, |counts| counts.copied).await?;
+        let second_run_per_s = self.pass(&server, &stores, &full, |counts| counts.present).await?;
+        let verify = plan(v1::PassKind::Verify);
+        let verify_per_s = self.pass(&server, &stores, &verify, |counts| counts.scanned / 2).await?;
+        let peak_rss_mib = peak_rss_bytes().unwrap_or_default() / f64::from(1 << 20);
+        controller.stop().await?;
+
+        let slower = scan_per_s.min(upsert_per_s);
+        let name = |given: &Option<String>| {
+            let scheme =
+                given.as_deref().and_then(|url| url.split_once(':')).map_or("sqlite", |(scheme, _)| scheme);
+            scheme.to_owned()
+        };
+        let numbers = Numbers {
+            bench: "backfill",
+            source: name(&self.source),
+            target: name(&self.target),
+            records: self.records,
+            value_bytes: VALUE_BYTES,
+            workers: self.workers,
+            segments: full.segments,
+            scan_per_s: scan_per_s.round(),
+            upsert_per_s: upsert_per_s.round(),
+            backfill_per_s: backfill_per_s.round(),
+            second_run_per_s: second_run_per_s.round(),
+            verify_per_s: verify_per_s.round(),
+            ratio: round(ratio(backfill_per_s, slower), 3),
+            second_run_ratio: round(ratio(second_run_per_s, backfill_per_s), 3),
+            verify_ratio: round(ratio(verify_per_s, backfill_per_s), 3),
+            peak_rss_mib: round(peak_rss_mib, 1),
+        };
+        let rows = vec![
+            Row::rate("the source's scan alone", "records/s", scan_per_s, None),
+            Row::rate("the target's guarded upserts alone", "records/s", upsert_per_s, None),
+            Row::rate("backfill, beside the slower", "records/s", backfill_per_s, Some(slower)),
+            Row::rate("second run, beside the first", "records/s", second_run_per_s, Some(backfill_per_s)),
+            Row::rate("verify, beside the backfill", "records/s", verify_per_s, Some(backfill_per_s)),
+            Row::cost("peak memory of the worker", "MiB", peak_rss_mib, None),
+        ];
+        let title = format!(
+            "backfill: {} records of {VALUE_BYTES} bytes, {} -> {}, {} parts, {} at once",
+            self.records, numbers.source, numbers.target, full.segments, self.workers
+        );
+        Ok(Figures::new(title, rows, &numbers)?)
+    }
+
+    fn spec(&self, dir: &Path, table: &str) -> anyhow::Result<Spec> {
+        let side = |side: &str, given: &Option<String>| match given {
+            // DynamoDB's table is a part of its URL.
+            Some(url) if url.starts_with("dynamodb:") => {
+                let options = url.split_once('?').map_or("", |(_, options)| options);
+                format!("[{side}]\nurl = {:?}\n", format!("dynamodb://{table}?{options}"))
+            }
+            Some(url) => format!("[{side}]\nurl = {url:?}\ntable = {table:?}\n"),
+            None => {
+                let url = format!("sqlite:{}", dir.join(format!("{side}.db")).display());
+                format!("[{side}]\nurl = {url:?}\ntable = {table:?}\n")
+            }
+        };
+        let (source, target) = (side("source", &self.source), side("target", &self.target));
+        Ok(format!("migration = {KEY:?}\n{source}{target}").parse()?)
+    }
+
+    /// Records a second of a pass, which must have met all of them.
+    async fn pass(
+        &self,
+        server: &str,
+        stores: &Stores,
+        plan: &Plan,
+        met: impl Fn(v1::PassCounts) -> u64,
+    ) -> anyhow::Result<f64> {
+        let begun = Instant::now();
+        let evidence = worker::run(server, stores, plan, |_| {}, std::future::pending()).await?;
+        let elapsed_s = begun.elapsed().as_secs_f64();
+        let met = met(evidence.counts.unwrap_or_default());
+        anyhow::ensure!(
+            evidence.clean && met == self.records,
+            "a pass met {met} of {} records",
+            self.records
+        );
+        Ok(ratio(self.records as f64, elapsed_s))
+    }
+}
+
+/// Writes all records, from so many tasks.
+async fn fill(store: &Arc<dyn Store>, records: u64, tasks: u64) -> anyhow::Result<()> {
+    let mut writers = JoinSet::new();
+    for writer in 0..tasks {
+        let store = store.clone();
+        writers.spawn(async move {
+            let mut from = writer * BATCH;
+            while from < records {
+                let batch: Result<Vec<_>, _> =
+                    (from..records.min(from + BATCH)).map(|at| id(at).map(|id| (id, record(at)))).collect();
+                let batch = batch?;
+                while let Err(error) = store.put_many_if_newer(&batch).await {
+                    let StoreError::Throttled { retry_after, .. } = error else { return Err(error.into()) };
+                    tokio::time::sleep(retry_after).await;
+                }
+                from += tasks * BATCH;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written??;
+    }
+    Ok(())
+}
+
+/// Reads all parts that a pass would, as many at once as it would.
+async fn scan(store: &Arc<dyn Store>, plan: &Plan) -> anyhow::Result<u64> {
+    let mut readers = JoinSet::new();
+    for reader in 0..plan.parallel {
+        let (store, of, parallel) = (store.clone(), plan.segments, plan.parallel);
+        let limit_bytes = plan.limits.chunk_bytes.min(1 << 20);
+        readers.spawn(async move {
+            let mut scanned = 0;
+            for index in (reader..of).step_by(parallel as usize) {
+                let mut cursor = None;
+                loop {
+                    let page =
+                        store.scan(&Scope::All, Segment { index, of }, cursor.as_ref(), limit_bytes).await?;
+                    scanned += page.records.len() as u64;
+                    match page.next {
+                        Some(next) => cursor = Some(next),
+                        None => break,
+                    }
+                }
+            }
+            anyhow::Ok(scanned)
+        });
+    }
+    let mut all = 0;
+    while let Some(scanned) = readers.join_next().await {
+        all += scanned??;
+    }
+    Ok(all)
+}
+
+fn id(at: u64) -> anyhow::Result<Id> {
+    Ok(Id::new(&format!("tenant-{}", at / PER_TENANT), &format!("record-{at}"))?)
+}
+
+fn record(at: u64) -> Record {
+    Record { version: Version(at + 1), value: Some(format!("{at:<VALUE_BYTES$}").into_bytes()) }
+}
