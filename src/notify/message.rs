@@ -4,6 +4,21 @@ use serde_json::json;
 
 use crate::domain::Event;
 
+/// The kinds that are told.
+pub const KINDS: &[&str] = &[
+    "rollback",
+    "hold",
+    "observe",
+    "acknowledge",
+    "pause",
+    "resume",
+    "finish",
+    "evict",
+    "delete",
+    "job-finish",
+    "plan-*",
+];
+
 /// What an endpoint reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -15,11 +30,19 @@ pub enum Shape {
 
 /// Is an event of this kind told, given the kinds that are wanted? A kind that ends in `*` is a prefix.
 #[must_use]
-pub fn matters(change: &str, wanted: &[String]) -> bool {
-    wanted.iter().any(|kind| match kind.strip_suffix('*') {
+pub fn matters(change: &str, wanted: &[impl AsRef<str>]) -> bool {
+    wanted.iter().map(AsRef::as_ref).any(|kind| match kind.strip_suffix('*') {
         Some(prefix) => change.starts_with(prefix),
         None => change == kind,
     })
+}
+
+/// Is this event told? It is if its kind matters; but of a pass that ended clean nobody has to hear.
+#[must_use]
+pub fn is_told(event: &Event, wanted: &[impl AsRef<str>]) -> bool {
+    let evidence = event.document.as_ref().and_then(|document| document.evidence.last());
+    let is_clean = event.change == "job-finish" && evidence.is_some_and(|evidence| evidence.clean);
+    matters(&event.change, wanted) && !is_clean
 }
 
 /// The same for every attempt, another for every event of every store: a receiver that has seen it

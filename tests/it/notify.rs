@@ -1,8 +1,12 @@
 //! What others are told: which commits, in which bytes, signed how, tried again when.
 
+#[cfg(feature = "sqlite")]
+mod delivery;
+mod flags;
+
 use cutover::{
     domain::{Event, Key},
-    notify::{Answer, Outcome, Secret, Shape, after, body, delay_ms, idempotency_key, matters},
+    notify::{Answer, KINDS, Outcome, Secret, Shape, after, body, delay_ms, idempotency_key, matters},
 };
 use serde_json::{Value, json};
 
@@ -58,7 +62,13 @@ fn the_signature_is_the_hmac_of_time_and_body() {
 fn only_wanted_kinds_are_told() {
     let wanted = ["rollback".to_owned(), "plan-*".to_owned()];
     assert!(matters("rollback", &wanted) && matters("plan-step", &wanted));
-    assert!(!matters("step", &wanted) && !matters("rollback-x", &wanted) && !matters("rollback", &[]));
+    assert!(!matters("step", &wanted) && !matters("rollback-x", &wanted) && !matters("rollback", &[""; 0]));
+    for kind in ["rollback", "hold", "pause", "delete", "job-finish", "plan-step"] {
+        assert!(matters(kind, KINDS), "{kind}");
+    }
+    for kind in ["create", "rollout", "step", "pin", "job-begin"] {
+        assert!(!matters(kind, KINDS), "{kind}");
+    }
 }
 
 #[test]
