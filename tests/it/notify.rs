@@ -5,10 +5,14 @@ mod delivery;
 mod flags;
 
 use cutover::{
-    domain::{Event, Key},
-    notify::{Answer, KINDS, Outcome, Secret, Shape, after, body, delay_ms, idempotency_key, matters},
+    domain::{Cover, Event, Key, PassKind},
+    notify::{
+        Answer, KINDS, Outcome, Secret, Shape, after, body, delay_ms, idempotency_key, is_told, matters,
+    },
 };
 use serde_json::{Value, json};
+
+use crate::support::{commit, create, key};
 
 fn rollback() -> Event {
     Event {
@@ -89,4 +93,21 @@ fn the_delay_doubles_with_jitter_up_to_five_minutes() {
     assert_eq!((delay_ms(1, 0), delay_ms(1, u32::MAX)), (500, 1_000));
     assert_eq!((delay_ms(4, 0), delay_ms(4, u32::MAX)), (4_000, 8_000));
     assert_eq!((delay_ms(u32::MAX, 0), delay_ms(u32::MAX, u32::MAX)), (150_000, 300_000));
+}
+
+#[test]
+fn of_a_pass_that_ended_clean_nobody_hears() {
+    let mut event = commit(None, &key("orders"), &create(), 1).event;
+    event.change = "job-finish".to_owned();
+    for (clean, told) in [(false, true), (true, false), (false, true)] {
+        let evidence = json!({
+            "job": {
+                "id": "orders/a", "kind": PassKind::Full, "cover": Cover { upto_ppm: 1, tenants: Vec::new() }, "began_revision": 1,
+                "settled": 1, "fingerprint": "", "segments": 1, "begins_at_ms": 0, "residual_ms": 0,
+            },
+            "counts": {}, "clean": clean, "finished_at_ms": 1,
+        });
+        event.document.as_mut().unwrap().evidence.push(serde_json::from_value(evidence).unwrap());
+        assert_eq!(is_told(&event, KINDS), told, "clean: {clean}");
+    }
 }
