@@ -1,13 +1,18 @@
 //! What `cutover serve` is told: flags, then environment, then the file, then defaults.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod endpoints;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
+
+use crate::notify::{Endpoint, EndpointError};
 
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, statsd
+    /// TOML file with any of: store, grpc, http, statsd, and tables webhook,
+    /// webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where the state is kept: sqlite:PATH [default: sqlite:cutover.db]
@@ -22,6 +27,15 @@ pub struct Serve {
     /// Send metrics to this statsd [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
+    /// Post what happens to this URL, as JSON; may be given more than once
+    #[arg(long, value_name = "NAME=URL")]
+    pub webhook: Vec<String>,
+    /// Sign what that webhook gets with what this file holds; may be given more than once
+    #[arg(long, value_name = "NAME=FILE")]
+    pub webhook_secret_file: Vec<String>,
+    /// Post what happens to this Slack webhook, as text; may be given more than once
+    #[arg(long, value_name = "NAME=URL")]
+    pub slack: Vec<String>,
 }
 
 /// The same names in a file.
@@ -32,6 +46,12 @@ struct File {
     grpc: Option<String>,
     http: Option<String>,
     statsd: Option<String>,
+    #[serde(default)]
+    webhook: BTreeMap<String, String>,
+    #[serde(default, rename = "webhook-secret-file")]
+    webhook_secret_file: BTreeMap<String, String>,
+    #[serde(default)]
+    slack: BTreeMap<String, String>,
 }
 
 /// What a controller runs with.
@@ -45,6 +65,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Address of a statsd. `None`: off.
     pub statsd: Option<String>,
+    /// Who is told of commits. Empty: nobody.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// What is wrong with it.
@@ -80,6 +102,35 @@ pub enum Error {
     /// Both surfaces were put on one port.
     #[error("gRPC and HTTP can't share {0}: give --grpc and --http different ports")]
     Shared(SocketAddr),
+    /// An endpoint is none.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Two endpoints, or two secrets, have one name.
+    #[error("{0} is named twice among --webhook, --webhook-secret-file and --slack: give each another name")]
+    TwoEndpoints(String),
+    /// A secret of nobody.
+    #[error("--webhook-secret-file {0}: there is no such webhook: give --webhook {0}=URL, too")]
+    NoWebhook(String),
+    /// A secret can't be read.
+    #[error("--webhook-secret-file {name}: can't read {path}: {error}")]
+    SecretUnreadable {
+        /// Whose.
+        name: String,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A secret is none.
+    #[error(
+        "--webhook-secret-file {name}: {path} is empty: put a secret there, as `openssl rand -hex 32` makes"
+    )]
+    SecretEmpty {
+        /// Whose.
+        name: String,
+        /// Which file.
+        path: PathBuf,
+    },
 }
 
 impl Config {
@@ -94,6 +145,12 @@ impl Config {
                     .map_err(|error| Error::Malformed { path: path.clone(), error: Box::new(error) })?
             }
         };
+        let named = endpoints::Named {
+            webhook: file.webhook,
+            secret_file: file.webhook_secret_file,
+            slack: file.slack,
+        };
+        let endpoints = endpoints::load(&serve, named)?;
         let grpc = address("--grpc", serve.grpc.or(file.grpc), "127.0.0.1:7070")?;
         let http = address("--http", serve.http.or(file.http), "127.0.0.1:7071")?;
         if grpc == http && grpc.port() != 0 {
@@ -104,7 +161,7 @@ impl Config {
         if let Some(text) = statsd.as_ref().filter(|text| !is_host_and_port(text)) {
             return Err(Error::Statsd(text.clone()));
         }
-        Ok(Self { store, grpc, http, statsd })
+        Ok(Self { store, grpc, http, statsd, endpoints })
     }
 }
 

@@ -10,6 +10,7 @@ pub mod domain;
 pub mod grpc;
 pub mod http;
 pub mod jobs;
+pub mod notify;
 pub mod server;
 pub mod service;
 pub mod simulation;

@@ -14,7 +14,7 @@ use crate::{
     domain::Wait,
     grpc::{self, Services},
     http,
-    service::{Entry, Guards, Instances, Operate, Passes, Registry, steps},
+    service::{Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Registry, steps},
     store::{self, OpenError},
     telemetry::{Gauges, Ingest, prometheus, statsd},
 };
@@ -45,6 +45,9 @@ pub enum Error {
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Those who were to be told of commits can't be.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     /// A port can't be had.
     #[error("can't listen on {address}: {error}; is another controller running? Choose another --{flag}")]
     Listen {
@@ -87,17 +90,19 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let store = store::open_store(&config.store).await?;
-    let (registry, known, passes) = Registry::load(store.clone()).await?;
+    let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
-    let (instances, registrations) = Instances::new(store.clone(), known);
+    let (instances, registrations) = Instances::new(store.clone(), kept.instances);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
-    let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), passes);
+    let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), kept.passes);
     let passes = Arc::new(passes);
     let ingest = Arc::new(Ingest::default());
     let (guards, conclusions) =
         Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
     let guards = Arc::new(guards);
+    let endpoints = config.endpoints.clone();
+    let notify = Arc::new(Notify::new(store.clone(), registry.clone(), endpoints, &kept.cursors).await?);
     let (stop, stopped) = watch::channel(false);
 
     let mut tasks = tokio::task::JoinSet::new();
@@ -118,6 +123,7 @@ pub async fn run(
         async move { guards.watch().await }
     });
     tasks.spawn(guards.clone().act(conclusions));
+    tasks.spawn(notify.clone().tell());
     tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
     let gauges = {
@@ -129,7 +135,7 @@ pub async fn run(
     }
     let metrics = {
         let ingest = ingest.clone();
-        move || prometheus::text(ingest.view(Instant::now()), gauges())
+        move || prometheus::text(ingest.view(Instant::now()), gauges(), notify.deliveries())
     };
     let pinged = store.clone();
     let ready: http::Ready = Arc::new(move || {

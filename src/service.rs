@@ -1,9 +1,10 @@
 //! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
 //! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
-//! requests, [`Guards`] takes a migration back.
+//! requests, [`Guards`] takes a migration back, [`Notify`] tells others.
 
 mod guards;
 mod instances;
+mod notify;
 pub mod operate;
 mod passes;
 mod registry;
@@ -11,8 +12,9 @@ pub mod steps;
 
 pub use guards::{Followed, Guards};
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
+pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
 pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
-pub use registry::{Delta, Entry, Registry, State};
+pub use registry::{Delta, Entry, Kept, Registry, State};
 
 pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning};

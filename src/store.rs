@@ -27,6 +27,8 @@ pub struct State {
     pub instances: Vec<InstanceRecord>,
     /// How far passes under way are.
     pub passes: Vec<PassRecord>,
+    /// How far endpoints of notifications have got.
+    pub cursors: Vec<CursorRecord>,
 }
 
 /// A change to be committed.
@@ -103,6 +105,15 @@ pub struct Tuning {
     pub bytes_per_s: u64,
 }
 
+/// How far an endpoint of notifications has got.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CursorRecord {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Every event up to it was told, dropped, or of a kind that is not told. 0: none was.
+    pub revision: u64,
+}
+
 /// What has to survive a restart and is no change of a migration.
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
@@ -114,6 +125,10 @@ pub struct Upkeep {
     pub put_passes: Vec<PassRecord>,
     /// Ids of those that ended.
     pub remove_passes: Vec<String>,
+    /// Endpoints that got further.
+    pub put_cursors: Vec<CursorRecord>,
+    /// Names of those that nobody names any more.
+    pub remove_cursors: Vec<String>,
 }
 
 /// What a store could not do.
@@ -187,7 +202,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Past events, newest first, without their rows.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error>;
 
-    /// Puts and removes instances and passes, all or none; durable when it returns.
+    /// Puts and removes instances, passes and cursors, all or none; durable when it returns.
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error>;
 
     /// Does it answer?

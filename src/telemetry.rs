@@ -30,6 +30,19 @@ pub struct Gauges {
     pub unsettled: u64,
 }
 
+/// What came of the messages to one endpoint since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliveries {
+    /// Its name.
+    pub endpoint: String,
+    /// Messages that arrived.
+    pub delivered: u64,
+    /// Attempts that are made again.
+    pub retried: u64,
+    /// Messages that it will never take.
+    pub dropped: u64,
+}
+
 impl Gauges {
     /// All values by their names.
     fn named(&self) -> [(&'static str, u64); 6] {

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::{
     domain::{Event, Key, Migration, Tenant},
-    store::{Error, InstanceRecord, PassRecord, Store},
+    store::{CursorRecord, Error, InstanceRecord, PassRecord, Store},
 };
 
 /// Deltas kept for streams that are behind.
@@ -69,6 +69,17 @@ pub struct Delta {
     pub overrides: Vec<(Tenant, Option<Route>)>,
 }
 
+/// What the store knows beside the migrations.
+#[derive(Debug)]
+pub struct Kept {
+    /// Registered instances.
+    pub instances: Vec<InstanceRecord>,
+    /// Passes under way.
+    pub passes: Vec<PassRecord>,
+    /// How far endpoints of notifications have got.
+    pub cursors: Vec<CursorRecord>,
+}
+
 /// Keeps the newest [`State`] and tells of each.
 #[derive(Debug)]
 pub struct Registry {
@@ -79,8 +90,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Loads everything; also gives the instances and the passes that the store knows.
-    pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Vec<InstanceRecord>, Vec<PassRecord>), Error> {
+    /// Loads everything; also gives what the store knows beside the migrations.
+    pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Kept), Error> {
         let stored = store.snapshot().await?;
         let mut routing = Snapshot::empty(stored.revision);
         let mut entries = HashMap::new();
@@ -97,7 +108,8 @@ impl Registry {
         };
         let newest = watch::Sender::new(state.revision);
         let registry = Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default() };
-        Ok((registry, stored.instances, stored.passes))
+        let kept = Kept { instances: stored.instances, passes: stored.passes, cursors: stored.cursors };
+        Ok((registry, kept))
     }
 
     /// The newest state; one atomic load.

@@ -44,9 +44,10 @@ impl Store for SqliteStore {
             let instances =
                 sqlx::query("SELECT record FROM instances ORDER BY id").fetch_all(&mut *tx).await?;
             let passes = sqlx::query("SELECT record FROM passes ORDER BY id").fetch_all(&mut *tx).await?;
-            sqlx::Result::Ok((revision, history_id, documents, rows, instances, passes))
+            let cursors = sqlx::query("SELECT record FROM cursors ORDER BY id").fetch_all(&mut *tx).await?;
+            sqlx::Result::Ok((revision, history_id, documents, rows, instances, passes, cursors))
         };
-        let (revision, history_id, documents, rows, instances, passes) =
+        let (revision, history_id, documents, rows, instances, passes, cursors) =
             state.await.map_err(|error| self.failed(&error))?;
         drop(tx);
 
@@ -83,7 +84,11 @@ impl Store for SqliteStore {
             .iter()
             .map(|row| json(row, "record", || "a pass's record".to_owned()))
             .collect::<Result<_, Error>>()?;
-        Ok(State { revision: revision.cast_unsigned(), history_id, migrations, instances, passes })
+        let cursors = cursors
+            .iter()
+            .map(|row| json(row, "record", || "an endpoint's cursor".to_owned()))
+            .collect::<Result<_, Error>>()?;
+        Ok(State { revision: revision.cast_unsigned(), history_id, migrations, instances, passes, cursors })
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
@@ -120,9 +125,11 @@ impl Store for SqliteStore {
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
         let instances = upkeep.put_instances.iter().map(|record| (&record.instance_id, record));
         let passes = upkeep.put_passes.iter().map(|record| (&record.id, record));
+        let cursors = upkeep.put_cursors.iter().map(|record| (&record.endpoint, record));
         let kept = [
             ("instances", encoded(&instances.collect::<Vec<_>>())?, encoded(&upkeep.remove_instances)?),
             ("passes", encoded(&passes.collect::<Vec<_>>())?, encoded(&upkeep.remove_passes)?),
+            ("cursors", encoded(&cursors.collect::<Vec<_>>())?, encoded(&upkeep.remove_cursors)?),
         ];
         let mut writer = self.writer.acquire().await.map_err(|error| self.failed(&error))?;
         let result = async {

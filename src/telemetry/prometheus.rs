@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Gauges, StoreView, View};
+use super::{Deliveries, Gauges, StoreView, View};
 
 /// Of the content of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -20,9 +20,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const COARSE: usize = 16;
 
 /// All of it as one scrape.
-pub fn text(view: View, gauges: Vec<Gauges>) -> String {
+pub fn text(view: View, gauges: Vec<Gauges>, deliveries: Vec<Deliveries>) -> String {
     let mut registry = Registry::with_prefix("cutover");
-    registry.register_collector(Box::new(Scrape { view, gauges }));
+    registry.register_collector(Box::new(Scrape { view, gauges, deliveries }));
     let mut text = String::new();
     match encode(&mut text, &registry) {
         Ok(()) => text,
@@ -37,6 +37,7 @@ pub fn text(view: View, gauges: Vec<Gauges>) -> String {
 struct Scrape {
     view: View,
     gauges: Vec<Gauges>,
+    deliveries: Vec<Deliveries>,
 }
 
 impl Collector for Scrape {
@@ -44,6 +45,7 @@ impl Collector for Scrape {
         self.events(&mut encoder)?;
         self.calls(&mut encoder)?;
         self.placements(&mut encoder)?;
+        self.notifications(&mut encoder)?;
         let dropped = "Cells that instances had to drop";
         let plain = [
             ("dropped_cells", dropped, self.view.dropped_cells),
@@ -63,6 +65,18 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    fn notifications(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "What came of messages to endpoints";
+        let mut family = encoder.encode_descriptor("notifications", help, None, MetricType::Counter)?;
+        for Deliveries { endpoint, delivered, retried, dropped } in &self.deliveries {
+            for (outcome, count) in [("delivered", delivered), ("retried", retried), ("dropped", dropped)] {
+                let labels = [("endpoint", endpoint.as_str()), ("outcome", outcome)];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn events(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let help = "What operations came to";
         let mut family = encoder.encode_descriptor("events", help, None, MetricType::Counter)?;

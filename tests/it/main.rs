@@ -13,6 +13,7 @@ mod demo;
 mod guard;
 mod http;
 mod ladder;
+mod notify;
 #[cfg(feature = "sqlite")]
 mod passes;
 mod rollback;

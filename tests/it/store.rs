@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cutover::{
     domain::{Change, Event},
-    store::{Error, HistoryQuery, InstanceRecord, PassRecord, SegmentRecord, Store, Upkeep},
+    store::{CursorRecord, Error, HistoryQuery, InstanceRecord, PassRecord, SegmentRecord, Store, Upkeep},
 };
 use cutover_client::routing::Rung;
 use tokio::sync::Barrier;
@@ -243,8 +243,15 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
     let put_passes = vec![on.clone()];
     let remove_passes = vec!["orders/b".to_owned()];
     store.keep(&Upkeep { put_passes, remove_passes, ..Upkeep::default() }).await.unwrap();
+    let cursor = |endpoint: &str, revision| CursorRecord { endpoint: endpoint.to_owned(), revision };
+    let put_cursors = vec![cursor("ops", 7), cursor("old", 1)];
+    store.keep(&Upkeep { put_cursors, ..Upkeep::default() }).await.unwrap();
+    let put_cursors = vec![cursor("ops", u64::MAX)];
+    let remove_cursors = vec!["old".to_owned()];
+    store.keep(&Upkeep { put_cursors, remove_cursors, ..Upkeep::default() }).await.unwrap();
     let state = place.open().await.snapshot().await.unwrap();
     assert_eq!((state.instances, state.passes), (vec![b, c], vec![on]));
+    assert_eq!(state.cursors, vec![cursor("ops", u64::MAX)]);
     assert_eq!(store.snapshot().await.unwrap().revision, 0, "they are no change of a migration");
 }
 

@@ -33,7 +33,7 @@ const LAYERS: &[Layer] = &[
         may: &["config", "grpc", "http", "service", "telemetry", "store", "domain"],
         never: &[],
     },
-    Layer { name: "config", may: &[], never: &["tonic", "axum", "sqlx"] },
+    Layer { name: "config", may: &["notify"], never: &["tonic", "axum", "sqlx"] },
     // The batch side and the demo are clients: they see the controller over the wire.
     Layer { name: "jobs", may: &["config"], never: &[] },
     Layer { name: "demo", may: &["server", "config", "jobs", "view"], never: &[] },
@@ -54,9 +54,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "http", may: &["service", "telemetry"], never: &["tonic", "sqlx"] },
     Layer {
         name: "service",
-        may: &["store", "telemetry", "domain"],
+        may: &["store", "notify", "telemetry", "domain"],
         never: &["crate::store::sqlite", "axum", "sqlx"],
     },
+    // What others are told: bytes from events. Who sends them passes the time in.
+    Layer { name: "notify", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
     Layer { name: "telemetry", may: &["domain"], never: &["tonic", "axum", "sqlx"] },
     Layer { name: "store", may: &["domain"], never: &["tonic", "axum", "cutover_proto"] },
     Layer { name: "domain", may: &[], never: IMPURE },

@@ -144,6 +144,7 @@ where
 
 fn migrator() -> Migrator {
     let initial = include_str!("../../../migrations/sqlite/0001_initial.sql");
+    let notifications = include_str!("../../../migrations/sqlite/0002_notifications.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -153,7 +154,10 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(1, "initial", initial)])
+    Migrator::with_migrations(vec![
+        migration(1, "initial", initial),
+        migration(2, "notifications", notifications),
+    ])
 }
 
 fn migration_failed(error: MigrateError, path: &Path) -> OpenError {

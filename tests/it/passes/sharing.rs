@@ -101,14 +101,14 @@ async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
 /// Passes in a process of their own, over the store in a directory.
 async fn passes(dir: &TempDir) -> Passes {
     let store = open_store(&format!("sqlite:{}", dir.path().join("cutover.db").display())).await.unwrap();
-    let (registry, known, passes) = Registry::load(store.clone()).await.unwrap();
+    let (registry, kept) = Registry::load(store.clone()).await.unwrap();
     let registry = Arc::new(registry);
-    let (instances, _) = Instances::new(store.clone(), known);
+    let (instances, _) = Instances::new(store.clone(), kept.instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), Arc::new(instances)));
     if registry.state().entry(&key(KEY)).is_none() {
         operate.change(&key(KEY), &crate::support::create(), &Mutation::default()).await.unwrap();
     }
-    Passes::new(store, registry, operate, passes)
+    Passes::new(store, registry, operate, kept.passes)
 }
 
 fn new_pass() -> NewPass {

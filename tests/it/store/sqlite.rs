@@ -146,7 +146,8 @@ async fn a_newer_schema() {
     let file = File::used().await;
     let mut raw = file.raw().await;
     raw.execute(
-        "INSERT INTO _sqlx_migrations SELECT 2, 'later', installed_on, 1, x'00', 0 FROM _sqlx_migrations",
+        "INSERT INTO _sqlx_migrations SELECT 1000, 'later', installed_on, 1, x'00', 0 FROM _sqlx_migrations
+         WHERE version = 1",
     )
     .await
     .unwrap();

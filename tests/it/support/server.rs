@@ -24,11 +24,16 @@ pub struct Controller {
 impl Controller {
     /// Starts one on the store in a directory; `port` 0 takes a free one.
     pub async fn start(dir: &Path, port: u16) -> Self {
+        Self::start_with(dir, port, Serve::default()).await
+    }
+
+    /// The same with other flags, too.
+    pub async fn start_with(dir: &Path, port: u16, flags: Serve) -> Self {
         let serve = Serve {
             store: Some(format!("sqlite:{}", dir.join("cutover.db").display())),
             grpc: Some(format!("127.0.0.1:{port}")),
             http: Some("127.0.0.1:0".to_owned()),
-            ..Serve::default()
+            ..flags
         };
         let config = Config::load(serve).unwrap();
         let listeners = Listeners::bind(&config).await.unwrap();

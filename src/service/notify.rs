@@ -1,0 +1,199 @@
+//! Tells endpoints of commits (docs/notifications.md): follows the event log behind the commits, one
+//! task and one event in hand for each endpoint, so that none holds up a commit or another endpoint.
+
+mod sender;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+pub use sender::SenderError;
+
+use self::sender::Sender;
+use super::Registry;
+use crate::{
+    domain::Event,
+    notify::{Endpoint, KINDS, Outcome, after, delay_ms, idempotency_key, is_told},
+    store::{CursorRecord, Error, Store, Upkeep},
+    telemetry::Deliveries,
+};
+
+/// Events read at a time; each may have many rows.
+const EVENTS_MAX: u32 = 16;
+/// Events that are not told are passed over without a write until there are so many.
+const UNSAVED_MAX: u64 = 256;
+/// Between looks at a store that does not answer.
+const STORE_AWAY: Duration = Duration::from_secs(1);
+
+/// Tells endpoints of commits.
+#[derive(Debug)]
+pub struct Notify {
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    sender: Sender,
+    told: Vec<Arc<Told>>,
+}
+
+/// One endpoint, and what came of its messages since the start.
+#[derive(Debug)]
+struct Told {
+    endpoint: Endpoint,
+    /// Where it stood at the start.
+    cursor: u64,
+    delivered: AtomicU64,
+    retried: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Why nobody can be told.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// Messages can't be sent.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    /// Cursors can't be kept.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Notify {
+    /// Gives each new endpoint a cursor at the newest revision, and forgets those of endpoints that are
+    /// no more.
+    pub async fn new(
+        store: Arc<dyn Store>,
+        registry: Arc<Registry>,
+        endpoints: Vec<Endpoint>,
+        known: &[CursorRecord],
+    ) -> Result<Self, NotifyError> {
+        let newest = registry.state().revision;
+        let sender = Sender::new(endpoints.iter().any(Endpoint::is_https))?;
+        let is_named = |record: &&CursorRecord| endpoints.iter().any(|to| to.name == record.endpoint);
+        let gone = known.iter().filter(|record| !is_named(record));
+        let mut upkeep = Upkeep {
+            remove_cursors: gone.map(|record| record.endpoint.clone()).collect(),
+            ..Upkeep::default()
+        };
+        let mut told = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            // Beyond the newest: the store is an older backup, and what comes is news again.
+            let at = known.iter().find(|record| record.endpoint == endpoint.name);
+            let cursor = at.map_or(newest, |record| record.revision.min(newest));
+            if at.is_none_or(|record| record.revision != cursor) {
+                let endpoint = endpoint.name.clone();
+                upkeep.put_cursors.push(CursorRecord { endpoint, revision: cursor });
+            }
+            let (delivered, retried, dropped) = Default::default();
+            told.push(Arc::new(Told { endpoint, cursor, delivered, retried, dropped }));
+        }
+        if !upkeep.put_cursors.is_empty() || !upkeep.remove_cursors.is_empty() {
+            store.keep(&upkeep).await?;
+        }
+        Ok(Self { store, registry, sender, told })
+    }
+
+    /// What came of messages since the start, for metrics.
+    pub fn deliveries(&self) -> Vec<Deliveries> {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let one = |told: &Arc<Told>| Deliveries {
+            endpoint: told.endpoint.name.clone(),
+            delivered: read(&told.delivered),
+            retried: read(&told.retried),
+            dropped: read(&told.dropped),
+        };
+        self.told.iter().map(one).collect()
+    }
+
+    /// Tells all endpoints until it is dropped.
+    pub async fn tell(self: Arc<Self>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for told in &self.told {
+            let (notify, told) = (self.clone(), told.clone());
+            tasks.spawn(async move { notify.follow(&told).await });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn follow(&self, told: &Told) {
+        let name = &told.endpoint.name;
+        let mut revisions = self.registry.subscribe();
+        let (mut cursor, mut saved) = (told.cursor, told.cursor);
+        loop {
+            // Marked before the read: a commit in between is seen by the next look.
+            revisions.mark_unchanged();
+            let events = match self.store.changes(cursor, EVENTS_MAX).await {
+                Ok(events) => events,
+                Err(error) => {
+                    tracing::warn!(endpoint = name, %error, "what to tell can't be read; trying on");
+                    tokio::time::sleep(STORE_AWAY).await;
+                    continue;
+                }
+            };
+            let are_all = events.is_empty();
+            for event in events {
+                let is_told = is_told(&event, KINDS);
+                if is_told {
+                    self.deliver(told, &event).await;
+                }
+                cursor = event.revision;
+                if is_told || cursor - saved >= UNSAVED_MAX {
+                    let put_cursors = vec![CursorRecord { endpoint: name.clone(), revision: cursor }];
+                    match self.store.keep(&Upkeep { put_cursors, ..Upkeep::default() }).await {
+                        Ok(()) => saved = cursor,
+                        Err(error) => tracing::warn!(
+                            endpoint = name,
+                            %error,
+                            "how far it got can't be kept; after a restart it is told again"
+                        ),
+                    }
+                }
+            }
+            if are_all && revisions.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The same message until it arrives or never will.
+    async fn deliver(&self, told: &Told, event: &Event) {
+        let (endpoint, history_id) = (&told.endpoint, self.registry.state().history_id.clone());
+        let (name, key) = (&endpoint.name, idempotency_key(&history_id, event));
+        let body = crate::notify::body(endpoint.shape, &history_id, event);
+        let mut failures = 0_u32;
+        loop {
+            let answer = self.sender.post(endpoint, &key, &body, unix_s()).await;
+            let outcome = after(answer);
+            let count = match outcome {
+                Outcome::Delivered => &told.delivered,
+                Outcome::Retried => &told.retried,
+                Outcome::Dropped => &told.dropped,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            match outcome {
+                Outcome::Delivered => return,
+                Outcome::Dropped => {
+                    tracing::error!(
+                        endpoint = name,
+                        key,
+                        ?answer,
+                        "it will never take this message: dropped"
+                    );
+                    return;
+                }
+                Outcome::Retried => {
+                    failures = failures.saturating_add(1);
+                    let delay_ms = delay_ms(failures, rand::random());
+                    tracing::warn!(endpoint = name, key, ?answer, failures, delay_ms, "not told; trying on");
+                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                }
+            }
+        }
+    }
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,85 @@
+//! One request, and what came of it. TLS is rustls with the system's certificates.
+
+use std::{sync::Arc, time::Duration};
+
+use http_body_util::Full;
+use hyper::{Request, body::Bytes, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+
+use crate::notify::{Answer, Endpoint, HEADER};
+
+/// An endpoint that takes longer to answer than this, connecting included, is silent.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Why messages can't be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderError {
+    /// Nobody's certificate could be checked.
+    #[error(
+        "an endpoint has https, but this system has no certificates{0}: install ca-certificates or set SSL_CERT_FILE"
+    )]
+    NoCertificates(String),
+    /// TLS can't be set up.
+    #[error("TLS can't be set up for https endpoints: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Sends requests.
+#[derive(Debug)]
+pub(super) struct Sender {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Sender {
+    /// Reads the system's certificates if there is need of them.
+    pub(super) fn new(needs_tls: bool) -> Result<Self, SenderError> {
+        let mut roots = RootCertStore::empty();
+        if needs_tls {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+            if roots.is_empty() {
+                let why = found.errors.first().map(|error| format!(" ({error})").replace('\n', " "));
+                return Err(SenderError::NoCertificates(why.unwrap_or_default()));
+            }
+        }
+        // The provider is named: another crate of the process may have set another one up.
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector.build()) })
+    }
+
+    /// One attempt at `unix_s`. Redirects are not followed: a message goes where somebody said.
+    pub(super) async fn post(&self, to: &Endpoint, key: &str, body: &[u8], unix_s: u64) -> Answer {
+        let mut request = Request::post(to.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::USER_AGENT, concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .header("Idempotency-Key", key);
+        if let Some(secret) = &to.secret {
+            request = request.header(HEADER, secret.sign(unix_s, body));
+        }
+        let request = match request.body(Full::new(Bytes::copy_from_slice(body))) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!(endpoint = to.name, %error, "the request can't be made");
+                return Answer::Silence;
+            }
+        };
+        match tokio::time::timeout(ANSWER, self.client.request(request)).await {
+            Ok(Ok(response)) => Answer::Status(response.status().as_u16()),
+            Ok(Err(error)) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::debug!(endpoint = to.name, why, "no answer");
+                Answer::Silence
+            }
+            Err(_) => Answer::Silence,
+        }
+    }
+}
