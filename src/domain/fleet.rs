@@ -61,11 +61,6 @@ impl Fleet {
         self.applied.unwrap_or(newest).min(newest)
     }
 
-    /// How many are not lost.
-    pub fn live(&self) -> usize {
-        self.members.iter().filter(|member| !member.lost).count()
-    }
-
     /// Services with an instance that is not lost.
     pub fn services(&self) -> BTreeSet<&str> {
         self.members.iter().filter(|member| !member.lost).map(|member| member.service.as_str()).collect()

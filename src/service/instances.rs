@@ -287,6 +287,13 @@ impl Instances {
         seen
     }
 
+    /// How many are not lost, and how many of these have not received a revision.
+    pub fn live_and_behind(&self, revision: u64) -> (u32, u32) {
+        let live = self.live();
+        let there = live.seen.values().filter(|heard| heard.at.elapsed() <= LEASE);
+        there.fold((0, 0), |(live, behind), heard| (live + 1, behind + u32::from(heard.received < revision)))
+    }
+
     /// Who has to acknowledge the steps of a migration.
     pub fn fleet(&self, entry: Option<&Entry>) -> Fleet {
         let live = self.live();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Guards;
-use crate::domain::{Key, Wait};
+use crate::domain::Key;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(5);
@@ -30,16 +30,12 @@ pub struct Followed {
 /// Looks on until everybody has heard, or long enough.
 pub(super) async fn follow(guards: &Guards, key: &Key, revision: u64, decided: Duration) {
     let began = Instant::now();
-    let behind = || {
-        let fleet = guards.instances.fleet(None);
-        fleet.behind(revision, Wait::Received).count() as u32
-    };
-    let instances = guards.instances.fleet(None).live() as u32;
+    let (instances, _) = guards.instances.live_and_behind(revision);
     let decided_ms = decided.as_millis() as u64;
     let mut followed =
         Followed { revision, instances, behind: instances, decided_ms, p50_ms: None, last_ms: 0 };
     loop {
-        followed.behind = behind();
+        (_, followed.behind) = guards.instances.live_and_behind(revision);
         followed.last_ms = began.elapsed().as_millis() as u64;
         if followed.behind * 2 <= instances {
             followed.p50_ms = followed.p50_ms.or(Some(followed.last_ms));
