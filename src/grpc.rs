@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Guards, Instances, Operate, Passes, Registry},
+    service::{Guards, Instances, Operate, Passes, Registry, Windows},
     telemetry::Ingest,
 };
 
@@ -43,19 +43,22 @@ pub struct Services {
     pub guards: Arc<Guards>,
     /// Where reports go.
     pub ingest: Arc<Ingest>,
+    /// Where what was reported is kept.
+    pub windows: Arc<Windows>,
     /// True once the controller stops: streams end then.
     pub stop: watch::Receiver<bool>,
 }
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, passes, guards, ingest, stop } = services;
+    let Services { registry, instances, operate, passes, guards, ingest, windows, stop } = services;
     let admin = admin::Admin {
         registry: registry.clone(),
         instances: instances.clone(),
         operate,
         guards: guards.clone(),
         ingest: ingest.clone(),
+        windows,
         stop: stop.clone(),
     };
     let routing = routing::Routing {

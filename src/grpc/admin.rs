@@ -3,7 +3,7 @@
 mod pins;
 mod watch;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use cutover_proto::v1::{self, admin_service_server::AdminService};
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,7 +13,7 @@ use super::{convert, status};
 use crate::{
     domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
     service::{
-        Entry, Guards, HistoryQuery, Instances, Operate, Registry, operate, operate::Mutation,
+        Entry, Guards, HistoryQuery, Instances, Operate, Registry, Windows, operate, operate::Mutation,
         operate::now_ms,
     },
     telemetry::Ingest,
@@ -27,6 +27,7 @@ pub(super) struct Admin {
     pub(super) operate: Arc<Operate>,
     pub(super) guards: Arc<Guards>,
     pub(super) ingest: Arc<Ingest>,
+    pub(super) windows: Arc<Windows>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -78,7 +79,7 @@ impl AdminService for Admin {
         let v1::DeleteMigrationRequest { mutation, key } = request.into_inner();
         let answer = self.change(mutation, &key, Change::Delete).await?;
         if !answer.get_ref().dry_run {
-            self.ingest.forget(&key);
+            self.windows.forget(&key).await;
         }
         Ok(answer)
     }
@@ -131,7 +132,7 @@ impl AdminService for Admin {
         let answer = self.change(mutation, &key, Change::Rollback { tenant }).await?;
         let v1::MutationResponse { changes, dry_run, repeated, .. } = answer.get_ref();
         if !(changes.is_empty() || *dry_run || *repeated) {
-            self.ingest.rolled_back(&key);
+            Key::parse(&key).iter().for_each(|key| self.ingest.rolled_back(key));
         }
         Ok(answer)
     }
@@ -295,8 +296,8 @@ impl Admin {
             waiting,
             settled: fleet.acknowledged(step, crate::domain::Wait::Quiesced),
             instances: self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect(),
-            totals: Some(convert::totals(&self.ingest.totals(key))),
-            rates: self.ingest.rates(key, Instant::now()).iter().map(convert::rate).collect(),
+            totals: Some(convert::totals(&self.ingest.totals(key), self.ingest.dropped_cells())),
+            rates: self.ingest.rates(key, now_ms()).iter().map(convert::rate).collect(),
             at_ms: now_ms(),
             shares: convert::shares(&migration.document),
         })
