@@ -154,18 +154,17 @@ pub async fn run(
     });
 
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
-    let routes =
-        grpc::routes(Services {
-            registry,
-            instances,
-            operate,
-            passes,
-            guards,
-            ingest,
-            windows: windows.clone(),
-            stop: stopped,
-        })
-        .await?;
+    let routes = grpc::routes(Services {
+        registry,
+        instances,
+        operate,
+        passes,
+        guards,
+        ingest,
+        windows: windows.clone(),
+        stop: stopped,
+    })
+    .await?;
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()

@@ -20,4 +20,6 @@ pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
 pub use registry::{Delta, Entry, Kept, Registry, State};
 pub use windows::Windows;
 
-pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery};
+pub use crate::store::{
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery,
+};

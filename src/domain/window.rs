@@ -1,11 +1,13 @@
 //! What was reported of a migration, by time and by revision: its picture over a month.
 
+mod grid;
 mod totals;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Rollout};
 
+pub use grid::Grid;
 pub use totals::Totals;
 
 /// What there is a window for.

@@ -1,6 +1,7 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod pins;
+mod progress;
 mod watch;
 
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use super::{convert, status};
 use crate::{
     domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
     service::{
-        Entry, Guards, HistoryQuery, Instances, Operate, Registry, Windows, operate, operate::Mutation,
-        operate::now_ms,
+        Entry, Guards, HistoryQuery, Instances, Operate, Registry, WindowQuery, Windows, operate,
+        operate::Mutation, operate::now_ms,
     },
     telemetry::Ingest,
 };
@@ -168,6 +169,15 @@ impl AdminService for Admin {
         let key = request.into_inner().key;
         self.entry(&key)?;
         Ok(Response::new(watch::statuses(self.clone(), key)))
+    }
+
+    async fn get_progress(&self, request: Request<v1::GetProgressRequest>) -> Answer<v1::Progress> {
+        let request = request.into_inner();
+        let key = self.entry(&request.key)?.migration.key().clone();
+        let grid = progress::grid(&request, now_ms()).map_err(status::invalid)?;
+        let query = WindowQuery { key, scale: grid.scale, from: grid.from_s, before: grid.before_s };
+        let windows = self.windows.windows(&query).await.map_err(status::store)?;
+        Ok(Response::new(progress::answer(&grid, windows)))
     }
 
     async fn list_history(

@@ -60,7 +60,8 @@ impl Roster {
         let mut kept: HashMap<String, Heard> =
             kept.into_iter().map(|heard| (heard.instance_id.clone(), heard)).collect();
         for id in registered {
-            let heard = kept.remove(*id).unwrap_or(Heard { instance_id: (*id).to_owned(), ..Heard::default() });
+            let heard =
+                kept.remove(*id).unwrap_or(Heard { instance_id: (*id).to_owned(), ..Heard::default() });
             self.entries.insert((*id).to_owned(), Entry { heard, is_old: true, ..Entry::default() });
         }
         self.forgotten.extend(kept.into_keys());

@@ -199,7 +199,8 @@ impl Tally {
 
     fn used(&self) -> impl Iterator<Item = (usize, v1::StoreRole, v1::Operation, &Sum)> {
         let slots = SLOTS.iter().zip(&self.all).enumerate();
-        slots.filter_map(|(slot, ((store, operation), sum))| Some((slot, *store, *operation, sum.as_deref()?)))
+        slots
+            .filter_map(|(slot, ((store, operation), sum))| Some((slot, *store, *operation, sum.as_deref()?)))
     }
 
     /// The sum of the last ten seconds.

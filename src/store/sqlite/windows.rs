@@ -67,7 +67,8 @@ impl WindowStore for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .map_err(|error| self.failed(&error))?;
-        let window = |row| Ok((number(row, "at")?, json(row, "counts", || format!("a window of {}", query.key))?));
+        let window =
+            |row| Ok((number(row, "at")?, json(row, "counts", || format!("a window of {}", query.key))?));
         rows.iter().map(window).collect()
     }
 }
