@@ -33,7 +33,7 @@ fn what_has_no_id_keeps_its_place() {
         gathered.take(found);
         assert!(gathered.is_full(0), "it counts");
         let page = gathered.end(true);
-        let after = page.next.expect("more");
+        let after = page.next.as_ref().expect("more");
         assert_eq!(after.place(), Ok((place.0.as_slice(), place.1.as_slice())));
         let [unreadable] = page.unreadable.as_slice() else { panic!("{page:?}") };
         assert_eq!((unreadable.tenant.as_str(), unreadable.key.as_str()), (tenant, key));
