@@ -1,6 +1,6 @@
 //! What a judge takes for its tenants: weighed in a process of its own.
 
-use std::process::Command;
+use std::{io::Write as _, process::Command};
 
 use cutover::{
     domain::{
@@ -67,7 +67,7 @@ fn child() {
     assert_eq!(judge.tracked_tenants(), 10_000);
     report(&mut judge, &ingest, 0..100_000, &mut sequence);
     assert_eq!(judge.tracked_tenants(), 10_000);
-    println!("weighed {} {}", tracked - before, rss_mib() - tracked);
+    writeln!(std::io::stdout(), "weighed {} {}", tracked - before, rss_mib() - tracked).unwrap();
 }
 
 #[test]
