@@ -14,7 +14,7 @@ use crate::{
     domain::Wait,
     grpc::{self, Services},
     http,
-    service::{Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Registry, steps},
+    service::{Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry, steps},
     store::{self, OpenError},
     telemetry::{Gauges, Ingest, prometheus, statsd},
 };
@@ -101,6 +101,8 @@ pub async fn run(
     let (guards, conclusions) =
         Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
     let guards = Arc::new(guards);
+    let plans = Plans::new(registry.clone(), instances.clone(), operate.clone(), guards.clone());
+    let plans = Arc::new(plans);
     let endpoints = config.endpoints.clone();
     let notify = Arc::new(Notify::new(store.clone(), registry.clone(), endpoints, &kept.cursors).await?);
     let (stop, stopped) = watch::channel(false);
@@ -123,6 +125,7 @@ pub async fn run(
         async move { guards.watch().await }
     });
     tasks.spawn(guards.clone().act(conclusions));
+    tasks.spawn(plans.clone().go_on());
     tasks.spawn(notify.clone().tell());
     tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
@@ -151,7 +154,7 @@ pub async fn run(
 
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
     let routes =
-        grpc::routes(Services { registry, instances, operate, passes, guards, ingest, stop: stopped })
+        grpc::routes(Services { registry, instances, operate, passes, guards, plans, ingest, stop: stopped })
             .await?;
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     let (ended, end) = tokio::sync::oneshot::channel::<()>();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Tenant, Violation, guard::Standing};
 
 pub use state::{PlanMove, PlanState, PlanStatus, Taken};
-pub use window::{Window, Windows};
+pub use window::{EVERY_DAY, Window, Windows};
 
 /// Most steps of one plan: its state is part of a document that is written whole.
 pub const STEPS_MAX: usize = 200;

@@ -165,11 +165,13 @@ impl Draft {
             state.plan.steps().len()
         });
         self.say(format!("step {} of {steps} of the plan: {} {whom}", at + 1, step.rung));
+        if let Part::Share(PPM) = step.part {
+            self.release_pins(step.rung);
+        }
         match &step.part {
             // Somebody may have been faster: a plan takes nobody back.
             _ if step.is_in_place(&self.migration) => Ok(()),
             Part::Share(ppm) => {
-                self.release_pins(step.rung, *ppm);
                 self.set_rollout(&shares(step.rung, *ppm), &ask, context)
             }
             Part::Tenants(tenants) => {
@@ -181,8 +183,8 @@ impl Draft {
     }
 
     /// Tenants that the plan pinned follow their bucket again once that leads as far.
-    fn release_pins(&mut self, rung: Rung, ppm: u32) {
-        let Some(state) = self.document.plan.as_ref().filter(|_| ppm == PPM) else { return };
+    fn release_pins(&mut self, rung: Rung) {
+        let Some(state) = &self.document.plan else { return };
         let steps = state.plan.steps().iter().filter(|step| step.rung <= rung);
         let named = steps.flat_map(|step| match &step.part {
             Part::Tenants(tenants) => tenants.iter().map(|tenant| (tenant.clone(), step.rung)).collect(),
