@@ -37,9 +37,13 @@ pub(in crate::cli) fn doing(view: &v1::PlanView) -> String {
     if !view.held.is_empty() {
         return view.held.clone();
     }
-    let step = view.taken.len();
     let missing: Vec<_> = view.missing.iter().map(missing_line).collect();
-    if missing.is_empty() { String::new() } else { format!("step {step}: {}", missing.join(" | ")) }
+    let missing = missing.join(" | ");
+    match view.taken.len() {
+        _ if missing.is_empty() => missing,
+        0 => format!("before step 1: {missing}"),
+        step => format!("step {step}: {missing}"),
+    }
 }
 
 fn status(view: &v1::PlanView) -> &'static str {
