@@ -16,6 +16,8 @@ mod ladder;
 mod notify;
 #[cfg(feature = "sqlite")]
 mod passes;
+#[cfg(feature = "sqlite")]
+mod plan;
 mod rollback;
 mod store;
 mod structure;
