@@ -284,21 +284,30 @@ async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Resu
 }
 
 /// Watches until a step of the plan is over, counted from 1; 0: all of them.
-async fn follow_plan(global: &Global, key: String, step: usize, timeout: Duration) -> anyhow::Result<ExitCode> {
+async fn follow_plan(
+    global: &Global,
+    key: String,
+    step: usize,
+    timeout: Duration,
+) -> anyhow::Result<ExitCode> {
     let over = async {
         let mut admin = global.admin().await?;
         let mut told = String::new();
         loop {
             let view = answer(admin.get_plan(v1::GetPlanRequest { key: key.clone() })).await?;
             let steps = view.plan.as_ref().map_or(0, |plan| plan.steps.len());
-            anyhow::ensure!(step <= steps, "the plan has {steps} steps: give --for step=1 to {steps}, or done");
+            anyhow::ensure!(
+                step <= steps,
+                "the plan has {steps} steps: give --for step=1 to {steps}, or done"
+            );
             if plan::is_over(&view, step) {
                 return Ok(ExitCode::SUCCESS);
             }
             let doing = plan::doing(&view);
             if !view.held.is_empty() {
                 let migration = answer(admin.get_migration(v1::GetMigrationRequest { key })).await?;
-                let is_tripped = migration.state() == v1::State::Tripped || view.status() == v1::PlanStatus::Stopped;
+                let is_tripped =
+                    migration.state() == v1::State::Tripped || view.status() == v1::PlanStatus::Stopped;
                 out::error(&format!("{}: {doing}", if is_tripped { "rolled back" } else { "held" }));
                 return Ok(ExitCode::from(if is_tripped { 2 } else { 4 }));
             }

@@ -139,7 +139,8 @@ pub struct Missing {
 impl Plan {
     /// A plan of these steps, or everything that is wrong with them.
     pub fn of(steps: Vec<Step>, rules: Rules) -> Result<Self, Vec<Violation>> {
-        let violations: Vec<_> = lint::violations(&steps).into_iter().chain(rules.windows.violations()).collect();
+        let violations: Vec<_> =
+            lint::violations(&steps).into_iter().chain(rules.windows.violations()).collect();
         if violations.is_empty() { Ok(Self { steps, rules }) } else { Err(violations) }
     }
 
@@ -169,11 +170,16 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
         let bake = bake(taken, step, seen, now_ms);
         let is_wanted = step.evidence == Proof::Guards && taken.skipped.is_none();
         let evidence = if is_wanted { proof::evidence(taken, seen) } else { Vec::new() };
-        if is_wanted && bake.is_empty() && proof::is_blind(taken, seen) && state.plan.rules.when_blind == WhenBlind::Pause {
+        if is_wanted
+            && bake.is_empty()
+            && proof::is_blind(taken, seen)
+            && state.plan.rules.when_blind == WhenBlind::Pause
+        {
             return Next::Move(PlanMove::Pause(at));
         }
         // Written down only where it would be needed after a restart.
-        if is_wanted && seen.settled && evidence.is_empty() && !bake.is_empty() && taken.shown_at_ms.is_none() {
+        if is_wanted && seen.settled && evidence.is_empty() && !bake.is_empty() && taken.shown_at_ms.is_none()
+        {
             return Next::Move(PlanMove::Show(at));
         }
         missing.extend(bake);
@@ -214,7 +220,9 @@ fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
     }
     (seen.in_place < state.taken.len()).then(|| {
         let step = seen.in_place + 1;
-        Next::Held(format!("somebody took step {step} back: cutover resume takes it again, cutover plan stop ends it"))
+        Next::Held(format!(
+            "somebody took step {step} back: cutover resume takes it again, cutover plan stop ends it"
+        ))
     })
 }
 

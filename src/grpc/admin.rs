@@ -173,7 +173,10 @@ impl AdminService for Admin {
         self.change(mutation, &key, Change::ApprovePlan { step: plan::number(step) }).await
     }
 
-    async fn skip_plan_step(&self, request: Request<v1::SkipPlanStepRequest>) -> Answer<v1::MutationResponse> {
+    async fn skip_plan_step(
+        &self,
+        request: Request<v1::SkipPlanStepRequest>,
+    ) -> Answer<v1::MutationResponse> {
         let v1::SkipPlanStepRequest { mutation, key, step } = request.into_inner();
         self.change(mutation, &key, Change::SkipPlanStep { step: plan::number(step) }).await
     }

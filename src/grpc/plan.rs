@@ -8,7 +8,9 @@ use super::{convert, status};
 use crate::{
     domain::{
         Change, Refusal, Tenant, Violation,
-        plan::{Next, OnTrip, Part, Plan, PlanState, PlanStatus, Proof, Rules, Step, WhenBlind, Window, Windows},
+        plan::{
+            Next, OnTrip, Part, Plan, PlanState, PlanStatus, Proof, Rules, Step, WhenBlind, Window, Windows,
+        },
     },
     service::{Entry, operate::now_ms},
 };
@@ -63,10 +65,9 @@ pub(super) fn view(entry: &Entry, next: Option<Next>) -> Result<v1::PlanView, St
         Next::Wait(what) => missing = what,
         Next::Move(_) | Next::Done => {}
     }
-    let missing = missing.into_iter().map(|missing| v1::PlanMissing {
-        what: missing.what,
-        until_ms: missing.until_ms.unwrap_or(0),
-    });
+    let missing = missing
+        .into_iter()
+        .map(|missing| v1::PlanMissing { what: missing.what, until_ms: missing.until_ms.unwrap_or(0) });
     Ok(v1::PlanView {
         migration: migration.key().to_string(),
         revision: migration.revision,

@@ -71,11 +71,8 @@ impl Plans {
     /// Writes a move down, unless anything has happened since it was thought out.
     async fn make(&self, entry: &Entry, going: PlanMove) {
         let (key, revision) = (entry.migration.key(), entry.migration.revision);
-        let by = Mutation {
-            actor: ACTOR.to_owned(),
-            expected_revision: Some(revision),
-            ..Mutation::default()
-        };
+        let by =
+            Mutation { actor: ACTOR.to_owned(), expected_revision: Some(revision), ..Mutation::default() };
         match self.operate.change(key, &Change::MovePlan(going), &by).await {
             // Somebody was faster: the next look sees what they did.
             Ok(_) | Err(operate::Error::Stale { .. }) => {}

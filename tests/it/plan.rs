@@ -132,7 +132,8 @@ async fn a_plan_ramps_to_its_end() {
     let mut world = World::new().await;
     let _service = world.service(MANY).await;
     let (dual, mirrored) = (v1::Rung::Dual, v1::Rung::Mirrored);
-    let answer = world.apply(plan([share(dual, 10, 200), share(dual, 100, 0), share(mirrored, 100, 0)])).await;
+    let answer =
+        world.apply(plan([share(dual, 10, 200), share(dual, 100, 0), share(mirrored, 100, 0)])).await;
     assert_eq!(answer.changes, ["a plan of 3 steps"]);
     let done = world.until(|view| view.status() == v1::PlanStatus::Done).await;
     assert_eq!(done.taken.len(), 3);
@@ -214,7 +215,6 @@ async fn a_trip_stops_it_and_resume_goes_on_only_after_the_acknowledgement() {
     assert_eq!(told, ["step 1", "step 2", "step 3", "step 2", "step 3"]);
     world.controller.stop().await;
 }
-
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_go_first_and_follow_the_rollout_when_it_has_come_as_far() {

@@ -57,7 +57,8 @@ fn looks_like_yaml(text: &str) -> bool {
     let word = |line: &str| {
         let line = line.trim_start().trim_start_matches("- ");
         line.split_once(':').is_some_and(|(key, rest)| {
-            let is_word = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let is_word =
+                !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
             is_word && (rest.is_empty() || rest.starts_with(' '))
         })
     };
@@ -79,7 +80,10 @@ fn toml_table(table: &DeTable<'_>, line_of: &impl Fn(usize) -> usize) -> Value {
     entries.sort_by_key(|(key, _)| key.span().start);
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let name: &std::borrow::Cow<'_, str> = key.get_ref();
-        (name.to_string(), Node { line: line_of(key.span().start), value: toml_value(value.get_ref(), line_of) })
+        (
+            name.to_string(),
+            Node { line: line_of(key.span().start), value: toml_value(value.get_ref(), line_of) },
+        )
     };
     Value::Table(entries.into_iter().map(entry).collect())
 }

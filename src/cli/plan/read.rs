@@ -112,8 +112,7 @@ impl Reader<'_> {
         let rung = self.rung(node, &fields);
         let parts = self.parts(node, &fields);
         let bake_ms = fields.get("bake").map_or(0, |bake| self.bake_ms(bake));
-        let evidence =
-            self.one_of(&fields, "evidence", &[("guards", Proof::Guards), ("none", Proof::None)]);
+        let evidence = self.one_of(&fields, "evidence", &[("guards", Proof::Guards), ("none", Proof::None)]);
         let approval = match fields.get("approval").map(|node| (node, &node.value)) {
             None => false,
             Some((_, Value::Bool(is))) => *is,
@@ -200,7 +199,10 @@ impl Reader<'_> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let day = |name: &str| DAYS.iter().position(|day| *day == name.trim());
         let (Some(first), Some(last)) = (day(first), day(last)) else {
-            self.wrong(node, format!("days: {text:?} is none: give mon, tue, .. sun, or a range like mon-fri"));
+            self.wrong(
+                node,
+                format!("days: {text:?} is none: give mon, tue, .. sun, or a range like mon-fri"),
+            );
             return 0;
         };
         let count = (last + 7 - first) % 7;

@@ -72,7 +72,8 @@ fn page(view: &v1::PlanView) -> Vec<String> {
     let plan = view.plan.clone().unwrap_or_default();
     let (done, of) = (view.taken.len(), plan.steps.len());
     let by = format!("applied {} by {}", time(view.applied_at_ms), view.applied_by);
-    let mut page = vec![format!("plan of {} is {}, {done} of {of} steps taken, {by}", view.migration, status(view))];
+    let mut page =
+        vec![format!("plan of {} is {}, {done} of {of} steps taken, {by}", view.migration, status(view))];
     for (at, step) in plan.steps.iter().enumerate() {
         page.push(format!("{:<8} {}", state(view, at), step_line(at, step)));
         if let Some(taken) = view.taken.get(at) {
@@ -165,7 +166,8 @@ fn view_json(view: &v1::PlanView) -> Value {
         json
     });
     let steps: Vec<Value> = steps.collect();
-    let missing = |missing: &v1::PlanMissing| json!({ "what": missing.what, "until_ms": some(missing.until_ms) });
+    let missing =
+        |missing: &v1::PlanMissing| json!({ "what": missing.what, "until_ms": some(missing.until_ms) });
     json!({
         "migration": view.migration, "revision": view.revision, "status": status(view), "steps": steps,
         "taken": view.taken.len(), "approved": view.approved, "applied_at_ms": view.applied_at_ms,

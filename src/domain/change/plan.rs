@@ -63,8 +63,7 @@ impl Draft {
         if is_stopped && drafted.document.state() == State::Tripped {
             return self.refuse_plan_if_tripped();
         }
-        let is_reset =
-            state.reset_to(state.plan.in_place(&drafted), context.revision, context.now_ms);
+        let is_reset = state.reset_to(state.plan.in_place(&drafted), context.revision, context.now_ms);
         state.status = PlanStatus::Running;
         if is_reset || is_stopped {
             let next = state.taken.len() + 1;
@@ -171,9 +170,7 @@ impl Draft {
         match &step.part {
             // Somebody may have been faster: a plan takes nobody back.
             _ if step.is_in_place(&self.migration) => Ok(()),
-            Part::Share(ppm) => {
-                self.set_rollout(&shares(step.rung, *ppm), &ask, context)
-            }
+            Part::Share(ppm) => self.set_rollout(&shares(step.rung, *ppm), &ask, context),
             Part::Tenants(tenants) => {
                 let below = tenants.iter().filter(|tenant| self.migration.wanted(tenant).rung < step.rung);
                 let pins: Vec<_> = below.map(|tenant| (tenant.clone(), step.rung)).collect();
@@ -219,7 +216,9 @@ impl Draft {
         let state = self.document.plan.as_mut().ok_or_else(|| no_plan(&key))?;
         let (what, action) = match state.status {
             PlanStatus::Running => return Ok(state),
-            PlanStatus::Stopped => ("stopped at a rollback", format!("cutover ack {key}, then cutover resume {key}")),
+            PlanStatus::Stopped => {
+                ("stopped at a rollback", format!("cutover ack {key}, then cutover resume {key}"))
+            }
             PlanStatus::Ended => ("has ended", format!("cutover plan apply {key} FILE begins another")),
             PlanStatus::Done => ("is done", format!("cutover plan apply {key} FILE begins another")),
         };
@@ -237,7 +236,8 @@ impl Draft {
 }
 
 fn no_plan(key: &str) -> Refusal {
-    Unmet::of_change(Gate::Stage, "there is no plan", format!("cutover plan apply {key} FILE begins one")).into()
+    Unmet::of_change(Gate::Stage, "there is no plan", format!("cutover plan apply {key} FILE begins one"))
+        .into()
 }
 
 fn shares(rung: Rung, ppm: u32) -> Shares {

@@ -46,7 +46,8 @@ pub(super) fn violations(steps: &[Step]) -> Vec<Violation> {
         }
     }
     if reached.tenants.len() > TENANTS_MAX {
-        let message = format!("name {} tenants: give at most {TENANTS_MAX}, or a share", reached.tenants.len());
+        let message =
+            format!("name {} tenants: give at most {TENANTS_MAX}, or a share", reached.tenants.len());
         violations.push(Violation::new("steps", message));
     }
     violations
@@ -87,7 +88,10 @@ impl<'a> Reached<'a> {
                 wrong(format!("tenant {tenant} is at {} by then: a plan only goes up", LADDER[has - 1]));
             } else if has < rung {
                 let lower = LADDER[rung - 1];
-                wrong(format!("tenant {tenant} jumps to {}: put it, or everybody, at {lower} before", LADDER[rung]));
+                wrong(format!(
+                    "tenant {tenant} jumps to {}: put it, or everybody, at {lower} before",
+                    LADDER[rung]
+                ));
             }
             self.tenants.insert(tenant, rung);
         }

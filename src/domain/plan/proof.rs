@@ -27,7 +27,8 @@ pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
 pub(super) fn is_blind(taken: &Taken, seen: &Seen) -> bool {
     let Some(standing) = &seen.standing else { return true };
     let is_silent = taken.shown_at_ms.is_none() && standing.certificates.iter().all(|shown| shown.calls == 0);
-    is_silent || standing.blocks.iter().any(|block| matches!(block, Block::InstancesGone | Block::NoTargetCalls))
+    is_silent
+        || standing.blocks.iter().any(|block| matches!(block, Block::InstancesGone | Block::NoTargetCalls))
 }
 
 /// Reads that the target could not have answered.

@@ -111,9 +111,7 @@ impl Step {
                 let shares = migration.document.goal.shares();
                 shares.into_iter().any(|(rung, has)| rung == self.rung && has >= *ppm)
             }
-            Part::Tenants(tenants) => {
-                tenants.iter().all(|tenant| migration.wanted(tenant).rung >= self.rung)
-            }
+            Part::Tenants(tenants) => tenants.iter().all(|tenant| migration.wanted(tenant).rung >= self.rung),
         }
     }
 }

@@ -55,7 +55,8 @@ impl Windows {
     pub(super) fn violations(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
         if self.zone().is_none() {
-            let message = format!("{:?} is no time zone: give one like Europe/Vienna, or UTC", self.time_zone);
+            let message =
+                format!("{:?} is no time zone: give one like Europe/Vienna, or UTC", self.time_zone);
             violations.push(Violation::new("time_zone", message));
         }
         for (at, window) in self.open.iter().enumerate() {

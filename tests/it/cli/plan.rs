@@ -61,7 +61,10 @@ steps:
     let read = run_with(["plan", "lint", "-", "--json"], toml).await.objects();
     assert_eq!(run_with(["plan", "lint", "-", "--json"], yaml).await.objects(), read);
     assert_eq!(read.len(), 3);
-    assert_eq!((&read[0]["tenants"], &read[1]["share_ppm"]), (&serde_json::json!(["acme", "17"]), &5_000.into()));
+    assert_eq!(
+        (&read[0]["tenants"], &read[1]["share_ppm"]),
+        (&serde_json::json!(["acme", "17"]), &5_000.into())
+    );
     assert_eq!(read[2]["bake_ms"], 5_400_000);
 }
 
@@ -109,7 +112,9 @@ async fn every_mistake_is_told_in_one_line_with_where_it_is() {
     let parts = ["2 wrong", "line 1: steps[2]: dual goes down", "line 4: steps[3]: target-first jumps"];
     run_with(["plan", "lint", "-"], jumps).await.fails(&parts);
     let zone = "time_zone: Europe/Wien\nsteps:\n- stage: dual\n  percent: 1\n";
-    run_with(["plan", "lint", "-"], zone).await.fails(&["line 1: time_zone: \"Europe/Wien\" is no time zone"]);
+    run_with(["plan", "lint", "-"], zone)
+        .await
+        .fails(&["line 1: time_zone: \"Europe/Wien\" is no time zone"]);
     run_with(["plan", "lint", "-"], "").await.fails(&["steps: there are none"]);
     run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 wrong", "line 1"]);
     run_with(["plan", "lint", "-"], "steps: [").await.fails(&["1 wrong", "line "]);
@@ -151,12 +156,17 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     at(url, "wait orders --for step=4").await.fails(&["the plan has 3 steps"]);
 
     let shown = at(url, "plan show orders").await.done();
-    for part in ["is running, 2 of 3 steps taken", "done       1  dual", "running    2", "to come    3", "waits    "] {
+    for part in
+        ["is running, 2 of 3 steps taken", "done       1  dual", "running    2", "to come    3", "waits    "]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let shown = at(url, "plan show orders --json").await.object();
     has(&shown, &["migration", "revision", "status", "steps", "missing", "held", "taken"]);
-    assert_eq!((&shown["steps"][1]["state"], &shown["steps"][2]["state"]), (&"running".into(), &"to_come".into()));
+    assert_eq!(
+        (&shown["steps"][1]["state"], &shown["steps"][2]["state"]),
+        (&"running".into(), &"to_come".into())
+    );
 
     at(url, "plan skip orders").await.fails(&["reason"]);
     at(url, "pause orders").await.done();

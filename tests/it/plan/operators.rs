@@ -61,14 +61,26 @@ async fn outside_its_windows_no_step_is_taken() {
 
     for (bad, part) in [
         (v1::Plan { time_zone: "Vienna".to_owned(), ..closed.clone() }, "is no time zone"),
-        (v1::Plan { windows: vec![v1::PlanWindow { days: vec![8], ..window.clone() }], ..closed.clone() }, "day"),
-        (v1::Plan { windows: vec![v1::PlanWindow { days: vec![], ..window.clone() }], ..closed.clone() }, "never"),
-        (v1::Plan { windows: vec![v1::PlanWindow { from_min: u32::MAX, ..window }], ..closed }, "out of a day"),
+        (
+            v1::Plan { windows: vec![v1::PlanWindow { days: vec![8], ..window.clone() }], ..closed.clone() },
+            "day",
+        ),
+        (
+            v1::Plan { windows: vec![v1::PlanWindow { days: vec![], ..window.clone() }], ..closed.clone() },
+            "never",
+        ),
+        (
+            v1::Plan { windows: vec![v1::PlanWindow { from_min: u32::MAX, ..window }], ..closed },
+            "out of a day",
+        ),
         (plan([]), "there are none"),
         (plan([share(DUAL, 101, 0)]), "over 100 %"),
         (plan([v1::PlanStep { rung: 99, ..share(DUAL, 1, 0) }]), "has no rung"),
         (plan([v1::PlanStep { tenants: vec!["a".to_owned()], ..share(DUAL, 1, 0) }]), "one of them"),
-        (plan((0..201).map(|at| v1::PlanStep { share_ppm: Some(at + 1), ..share(DUAL, 1, 0) })), "at most 200"),
+        (
+            plan((0..201).map(|at| v1::PlanStep { share_ppm: Some(at + 1), ..share(DUAL, 1, 0) })),
+            "at most 200",
+        ),
     ] {
         let refused = world.admin.start_plan(apply(bad)).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
