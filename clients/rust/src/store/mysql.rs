@@ -17,6 +17,7 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    scan,
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, check_name, column_of, in_order, permanent,
         put_many, put_one, removed_outright, version_of,
@@ -202,7 +203,7 @@ impl Store for MySqlStore {
             Ok(())
         })? {
             for row in self.rows(sql).await? {
-                found.push(self.layout.record(&row)?);
+                found.push(self.layout.found(&row)?.read()?);
             }
         }
         Ok(in_order(ids, found))
@@ -221,10 +222,10 @@ impl Store for MySqlStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let after = cursor.map(Cursor::id).transpose()?;
+        let after = cursor.map(Cursor::place).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
-        let sql = self.layout.scan(scope, segment, after.as_ref(), rows);
-        let decode = |row: MySqlRow| self.layout.record(&row);
+        let sql = self.layout.scan(scope, segment, after, rows);
+        let decode = |row: MySqlRow| self.layout.found(&row);
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
     }
 
@@ -262,7 +263,8 @@ impl Guarded for MySqlStore {
             Ok(())
         })? {
             for row in self.rows(sql).await? {
-                let (id, version) = layout::id_and_version(&row)?;
+                let (tenant, key, version) = layout::place_and_version(&row)?;
+                let id = scan::id(tenant, key).map_err(|(error, ..)| error)?;
                 versions.insert(id, version);
             }
         }

@@ -125,7 +125,7 @@ impl Given {
 impl Store for PostgresStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         let rows = self.rows(&self.layout.get, Given::default().id(id)?.0).await?;
-        Ok(rows.into_iter().next().map(layout::record).transpose()?.map(|(_, record)| record))
+        rows.into_iter().next().map(|row| layout::found(row)?.record).transpose()
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
@@ -152,7 +152,7 @@ impl Store for PostgresStore {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
-        let found: Result<Vec<_>, _> = rows.into_iter().map(layout::record).collect();
+        let found: Result<Vec<_>, _> = rows.into_iter().map(|row| layout::found(row)?.read()).collect();
         Ok(in_order(ids, found?))
     }
 
@@ -169,17 +169,16 @@ impl Store for PostgresStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let after = cursor.map(Cursor::id).transpose()?;
-        let (tenant, key) = after.map_or_else(Default::default, |id| (id.tenant, id.key));
+        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
         let (sql, tenant) = match scope {
             Scope::All => (&self.layout.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.clone()),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.as_str()),
         };
         let rows = self.calls.page_rows(limit_bytes);
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let given = Given::default().and(tenant)?.and(key)?.and(limit)?;
         let statement = Statement::prepared(sql, given.0);
-        self.calls.page(&statement, rows, segment, limit_bytes, layout::record).await
+        self.calls.page(&statement, rows, segment, limit_bytes, layout::found).await
     }
 
     /// By the planner's statistics: of the last time that the table was vacuumed or analysed.

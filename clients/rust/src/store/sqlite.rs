@@ -5,6 +5,7 @@
 //! get that lock within `busy_timeout` fails as throttled, having changed nothing.
 
 mod error;
+mod row;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +22,8 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
-    sql::{check_name, column_of, removed_outright, version_of},
+    scan::Gathered,
+    sql::{check_name, column_of, removed_outright},
 };
 use error::{read_error, set_up_error, write_error};
 
@@ -65,9 +67,6 @@ struct Sql {
     scan_tenant: String,
     count: String,
 }
-
-/// `tenant, key, version, value`
-type Row = (String, String, i64, Option<Vec<u8>>);
 
 impl SqliteStore {
     /// Opens a table that is there. Changes nothing in the file.
@@ -217,30 +216,28 @@ impl Store for SqliteStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let after = cursor.map(Cursor::id).transpose()?;
-        let (tenant, key) = after.map_or_else(Default::default, |id| (id.tenant, id.key));
+        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
         let (sql, tenant) = match scope {
             Scope::All => (&self.sql.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.sql.scan_tenant, tenant.clone()),
+            Scope::Tenant(tenant) => (&self.sql.scan_tenant, tenant.as_str()),
         };
-        let mut rows =
-            sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(tenant).bind(key).fetch(&self.readers);
-        let mut page = Page { records: Vec::new(), next: None };
-        let mut bytes = 0;
+        let mut rows = sqlx::query(AssertSqlSafe(sql.as_str())).bind(tenant).bind(key).fetch(&self.readers);
+        let mut gathered = Gathered::default();
+        // Only a text can be gone on after; a page that would end elsewhere is made longer.
+        let mut may_end = true;
         while let Some(row) = rows.try_next().await.map_err(read_error)? {
-            let (tenant, key, version, value): Row = row;
-            let (id, record) = (Id { tenant, key }, Record { version: version_of(version), value });
-            if !segment.contains(&id) {
-                continue;
+            if may_end && gathered.is_full(limit_bytes) {
+                return Ok(gathered.end(true));
             }
-            if bytes >= limit_bytes && !page.records.is_empty() {
-                page.next = page.records.last().map(|(last, _)| Cursor::after(last));
-                break;
+            let (found, is_text) = row::found(&row)?;
+            may_end = is_text;
+            if segment.has(&found.tenant, &found.key) {
+                gathered.take(found);
+            } else {
+                gathered.pass(found);
             }
-            bytes += id.bytes() + record.bytes();
-            page.records.push((id, record));
         }
-        Ok(page)
+        Ok(gathered.end(false))
     }
 
     /// The exact number of records: a walk over the table, without their values.
@@ -261,13 +258,13 @@ impl Store for SqliteStore {
 
 impl SqliteStore {
     async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {
-        let row: Option<(i64, Option<Vec<u8>>)> = sqlx::query_as(AssertSqlSafe(self.sql.get.as_str()))
+        let row = sqlx::query(AssertSqlSafe(self.sql.get.as_str()))
             .bind(&id.tenant)
             .bind(&id.key)
             .fetch_optional(connection)
             .await
             .map_err(read_error)?;
-        Ok(row.map(|(version, value)| Record { version: version_of(version), value }))
+        row.map(|row| row::record(&row)).transpose()
     }
 
     async fn put_on(
@@ -304,13 +301,13 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         id: &Id,
     ) -> Result<Option<Version>, StoreError> {
-        let version: Option<i64> = sqlx::query_scalar(AssertSqlSafe(self.sql.version.as_str()))
+        let row = sqlx::query(AssertSqlSafe(self.sql.version.as_str()))
             .bind(&id.tenant)
             .bind(&id.key)
             .fetch_optional(connection)
             .await
             .map_err(read_error)?;
-        Ok(version.map(version_of))
+        row.map(|row| row::version(&row)).transpose()
     }
 }
 
@@ -318,8 +315,10 @@ impl Sql {
     fn new(table: &str) -> Self {
         let insert = format!("INSERT INTO \"{table}\" (tenant, key, version, value) VALUES (?1, ?2, ?3, ?4)");
         Self {
-            get: format!("SELECT version, value FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"),
-            version: format!("SELECT version FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"),
+            get: format!(
+                "SELECT tenant, key, version, value FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"
+            ),
+            version: format!("SELECT tenant, key, version FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"),
             put: format!(
                 "{insert} ON CONFLICT (tenant, key) DO UPDATE \
                  SET version = excluded.version, value = excluded.value \

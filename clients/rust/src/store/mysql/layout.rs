@@ -6,10 +6,10 @@ use std::{fmt::Write, str};
 use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
-    super::{Id, KEY_MAX_BYTES, Record, Scope, Segment, StoreError, Version},
-    Database, column_of, permanent, version_of,
+    super::{Id, KEY_MAX_BYTES, Record, Scope, Segment, StoreError, Version, scan::Found},
+    Database, column_of, version_of,
 };
-use crate::{report::ErrorClass, routing::TENANT_MAX_BYTES};
+use crate::routing::TENANT_MAX_BYTES;
 
 /// A column that has to be there, and which types of `information_schema` do.
 pub(super) struct Column {
@@ -124,14 +124,20 @@ impl Layout {
         pair(text, id);
     }
 
-    pub(super) fn scan(&self, scope: &Scope, segment: Segment, after: Option<&Id>, rows: usize) -> String {
+    pub(super) fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        after: Option<(&[u8], &[u8])>,
+        rows: usize,
+    ) -> String {
         let mut sql = format!(
             "SELECT tenant, `key`, version, {VALUE} FROM `{}` FORCE INDEX (PRIMARY) WHERE TRUE",
             self.table
         );
-        let hex = |bytes: &str| {
+        let hex = |bytes: &[u8]| {
             let mut text = Vec::new();
-            literal(&mut text, bytes.as_bytes());
+            literal(&mut text, bytes);
             String::from_utf8_lossy(&text).into_owned()
         };
         let mut and = |condition: std::fmt::Arguments<'_>| {
@@ -140,14 +146,14 @@ impl Layout {
         // Two ranges of the index; a comparison of pairs would not be taken for one.
         match (scope, after) {
             (Scope::All, None) => {}
-            (Scope::All, Some(after)) => {
-                let (tenant, key) = (hex(&after.tenant), hex(&after.key));
+            (Scope::All, Some((tenant, key))) => {
+                let (tenant, key) = (hex(tenant), hex(key));
                 and(format_args!("tenant > {tenant} OR tenant = {tenant} AND `key` > {key}"));
             }
             (Scope::Tenant(tenant), after) => {
-                and(format_args!("tenant = {}", hex(tenant)));
-                if let Some(after) = after {
-                    and(format_args!("`key` > {}", hex(&after.key)));
+                and(format_args!("tenant = {}", hex(tenant.as_bytes())));
+                if let Some((_, key)) = after {
+                    and(format_args!("`key` > {}", hex(key)));
                 }
             }
         }
@@ -169,10 +175,10 @@ impl Layout {
     }
 
     /// Of a row of [`Self::select_in`] or [`Self::scan`].
-    pub(super) fn record(&self, row: &MySqlRow) -> Result<(Id, Record), StoreError> {
-        let (id, version) = id_and_version(row)?;
+    pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
+        let (tenant, key, version) = place_and_version(row)?;
         let value = row.try_get(3).map_err(|error| MySql::error(error, false))?;
-        Ok((id, Record { version, value }))
+        Ok(Found { tenant, key, record: Ok(Record { version, value }) })
     }
 }
 
@@ -197,15 +203,7 @@ pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Of a row that begins with tenant, key and version.
-pub(super) fn id_and_version(row: &MySqlRow) -> Result<(Id, Version), StoreError> {
-    let failed = |error| MySql::error(error, false);
-    let name = |at: usize, field: &str| {
-        let bytes: Vec<u8> = row.try_get(at).map_err(failed)?;
-        String::from_utf8(bytes).map_err(|error| {
-            let what = format!("{:?} is not UTF-8: correct or remove the record", error.as_bytes());
-            permanent(ErrorClass::Serialization, field, what)
-        })
-    };
-    let version: i64 = row.try_get(2).map_err(failed)?;
-    Ok((Id { tenant: name(0, "tenant")?, key: name(1, "key")? }, version_of(version)))
+pub(super) fn place_and_version(row: &MySqlRow) -> Result<(Vec<u8>, Vec<u8>, Version), StoreError> {
+    let read = || Ok((row.try_get(0)?, row.try_get(1)?, version_of(row.try_get(2)?)));
+    read().map_err(|error| MySql::error(error, false))
 }

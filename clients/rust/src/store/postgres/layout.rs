@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 
 use super::{
-    super::{Id, Record, StoreError, Version},
+    super::{Id, Record, StoreError, Version, scan::Found},
     Database, Given, version_of,
 };
 
@@ -98,13 +98,13 @@ pub(super) fn give_many(given: Given, records: &[(&Id, &Record)]) -> Result<Give
 }
 
 /// Of a row with all columns.
-pub(super) fn record(row: PgRow) -> Result<(Id, Record), StoreError> {
-    let (id, version) = id_and_version(&row)?;
+pub(super) fn found(row: PgRow) -> Result<Found, StoreError> {
+    let (Id { tenant, key }, version) = id_and_version(&row)?;
     let value = row.try_get(3).map_err(|error| Postgres::error(error, false))?;
-    Ok((id, Record { version, value }))
+    Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record: Ok(Record { version, value }) })
 }
 
-/// Of a row that begins with tenant, key and version.
+/// Of a row that begins with tenant, key and version. Both are text here, though they need not make an id.
 pub(super) fn id_and_version(row: &PgRow) -> Result<(Id, Version), StoreError> {
     let read = || Ok((Id { tenant: row.try_get(0)?, key: row.try_get(1)? }, version_of(row.try_get(2)?)));
     read().map_err(|error| Postgres::error(error, false))
