@@ -129,14 +129,12 @@ impl Draft {
                 None => return Ok(()),
             },
             PlanMove::Settle(step) if step == at && self.is_settled(context) => {
-                if self.note(|taken| taken.settled_at_ms.get_or_insert(context.now_ms) == &context.now_ms) {
-                    self.say(format!("step {at} of {steps} of the plan is settled"));
-                }
+                let told = format!("step {at} of {steps} of the plan is settled");
+                self.note(told, |taken| &mut taken.settled_at_ms, context);
             }
             PlanMove::Show(step) if step == at => {
-                if self.note(|taken| taken.shown_at_ms.get_or_insert(context.now_ms) == &context.now_ms) {
-                    self.say(format!("step {at} of {steps} of the plan has shown what it had to"));
-                }
+                let told = format!("step {at} of {steps} of the plan has shown what it had to");
+                self.note(told, |taken| &mut taken.shown_at_ms, context);
             }
             PlanMove::Pause(step) if step == at => {
                 self.document.paused = true;
@@ -206,9 +204,13 @@ impl Draft {
         !self.migration.has_more_to_do() && context.fleet.acknowledged(newest, Wait::Quiesced)
     }
 
-    /// Notes something of the last step taken; gives what the note gives.
-    fn note(&mut self, note: impl FnOnce(&mut Taken) -> bool) -> bool {
-        self.document.plan.as_mut().and_then(|state| state.taken.last_mut()).is_some_and(note)
+    /// Notes the time of something about the last step taken, once.
+    fn note(&mut self, told: String, of: impl Fn(&mut Taken) -> &mut Option<u64>, context: &Context<'_>) {
+        let taken = self.document.plan.as_mut().and_then(|state| state.taken.last_mut());
+        if let Some(at_ms) = taken.map(of).filter(|at_ms| at_ms.is_none()) {
+            *at_ms = Some(context.now_ms);
+            self.say(told);
+        }
     }
 
     fn running_plan(&mut self) -> Result<&mut PlanState, Refusal> {

@@ -45,7 +45,7 @@ impl Windows {
         let today = now.to_zoned_datetime(zone.clone()).date();
         // From yesterday: its window may reach past midnight.
         let days = (-1_i64..=8).filter_map(|day| today.checked_add(day.days()).ok());
-        let spans = days.flat_map(|date| self.open.iter().filter_map(move |window| Some((window, date))));
+        let spans = days.flat_map(|date| self.open.iter().map(move |window| (window, date)));
         let spans = spans.filter_map(|(window, date)| window.span_ms(date, &zone));
         let spans = spans.filter(|(from_ms, end_ms)| from_ms < end_ms && *end_ms > now_ms);
         spans.map(|(from_ms, _)| from_ms.max(now_ms)).min()
