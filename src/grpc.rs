@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Guards, Instances, Operate, Passes, Plans, Registry},
+    service::{Guards, Instances, Operate, Passes, Plans, Registry, Windows},
     telemetry::Ingest,
 };
 
@@ -46,13 +46,15 @@ pub struct Services {
     pub plans: Arc<Plans>,
     /// Where reports go.
     pub ingest: Arc<Ingest>,
+    /// Where what was reported is kept.
+    pub windows: Arc<Windows>,
     /// True once the controller stops: streams end then.
     pub stop: watch::Receiver<bool>,
 }
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, passes, guards, plans, ingest, stop } = services;
+    let Services { registry, instances, operate, passes, guards, plans, ingest, windows, stop } = services;
     let admin = admin::Admin {
         registry: registry.clone(),
         instances: instances.clone(),
@@ -60,6 +62,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         guards: guards.clone(),
         plans,
         ingest: ingest.clone(),
+        windows,
         stop: stop.clone(),
     };
     let routing = routing::Routing {

@@ -1,6 +1,7 @@
 //! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
 //! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
-//! requests, [`Plans`] ramps, [`Guards`] takes a migration back, [`Notify`] tells others.
+//! requests, [`Plans`] ramps, [`Guards`] takes a migration back, [`Notify`] tells others, [`Windows`]
+//! keeps what was reported.
 
 mod guards;
 mod instances;
@@ -10,6 +11,7 @@ mod passes;
 mod plans;
 mod registry;
 pub mod steps;
+pub mod windows;
 
 pub use guards::{Followed, Guards};
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
@@ -18,5 +20,8 @@ pub use operate::Operate;
 pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
 pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};
+pub use windows::Windows;
 
-pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning};
+pub use crate::store::{
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery,
+};

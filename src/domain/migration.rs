@@ -79,6 +79,10 @@ pub struct Document {
     pub policy: Policy,
     /// Unix time.
     pub created_at_ms: u64,
+    /// The revision that created it: what was decided under an older one is of another migration that
+    /// had its key. 0: not known.
+    #[serde(default)]
+    pub created_revision: u64,
     /// Shares asked for.
     pub goal: Rollout,
     /// Where the tenants without a row stand.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Tenant, Violation, guard::Standing};
 
 pub use state::{PlanMove, PlanState, PlanStatus, Taken};
-pub use window::{EVERY_DAY, Window, Windows};
+pub use window::{ChangeWindow, ChangeWindows, EVERY_DAY};
 
 /// Most steps of one plan: its state is part of a document that is written whole.
 pub const STEPS_MAX: usize = 200;
@@ -66,7 +66,7 @@ pub enum Proof {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// When steps may be taken.
-    pub windows: Windows,
+    pub windows: ChangeWindows,
     /// What becomes of the plan when the migration, or a tenant, is rolled back.
     pub on_trip: OnTrip,
     /// What is done when a step has lasted long enough and there is no data.
@@ -241,7 +241,7 @@ fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
     vec![Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms) }]
 }
 
-fn window(windows: &Windows, now_ms: u64) -> Option<Missing> {
+fn window(windows: &ChangeWindows, now_ms: u64) -> Option<Missing> {
     let next_ms = windows.next_ms(now_ms);
     (next_ms != Some(now_ms))
         .then(|| Missing { what: "its change window to open".to_owned(), until_ms: next_ms })

@@ -9,7 +9,8 @@ use crate::{
     domain::{
         Change, Refusal, Tenant, Violation,
         plan::{
-            Next, OnTrip, Part, Plan, PlanState, PlanStatus, Proof, Rules, Step, WhenBlind, Window, Windows,
+            ChangeWindow, ChangeWindows, Next, OnTrip, Part, Plan, PlanState, PlanStatus, Proof, Rules, Step,
+            WhenBlind,
         },
     },
     service::{Entry, operate::now_ms},
@@ -27,7 +28,7 @@ pub(super) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
         window(&format!("windows[{}]", at + 1), &wire).map_err(|wrong| violations.push(wrong)).ok()
     });
     let rules = Rules {
-        windows: Windows { time_zone, open: open.collect() },
+        windows: ChangeWindows { time_zone, open: open.collect() },
         on_trip: match v1::PlanOnTrip::try_from(on_trip) {
             Ok(v1::PlanOnTrip::Unspecified | v1::PlanOnTrip::Stop) => OnTrip::Stop,
             Ok(v1::PlanOnTrip::End) => OnTrip::End,
@@ -116,7 +117,7 @@ fn to_wire(plan: &Plan) -> v1::Plan {
         let (bake_ms, approval, rung) = (step.bake_ms, step.approval, convert::rung(step.rung));
         v1::PlanStep { rung, share_ppm, tenants, bake_ms, evidence: evidence.into(), approval }
     };
-    let window = |window: &Window| v1::PlanWindow {
+    let window = |window: &ChangeWindow| v1::PlanWindow {
         days: (1..=7).filter(|day| window.days & (1 << (day - 1)) != 0).collect(),
         from_min: window.from_min.into(),
         upto_min: window.upto_min.into(),
@@ -159,7 +160,7 @@ fn step(field: &str, wire: v1::PlanStep) -> Result<Step, Violation> {
     Ok(Step { rung, part, bake_ms, evidence, approval })
 }
 
-fn window(field: &str, wire: &v1::PlanWindow) -> Result<Window, Violation> {
+fn window(field: &str, wire: &v1::PlanWindow) -> Result<ChangeWindow, Violation> {
     let minutes = |minutes: u32| {
         u16::try_from(minutes).map_err(|_| Violation::new(field, "is out of a day: give 0 to 1440 minutes"))
     };
@@ -170,7 +171,7 @@ fn window(field: &str, wire: &v1::PlanWindow) -> Result<Window, Violation> {
         }
         days |= 1 << (day - 1);
     }
-    Ok(Window { days, from_min: minutes(wire.from_min)?, upto_min: minutes(wire.upto_min)? })
+    Ok(ChangeWindow { days, from_min: minutes(wire.from_min)?, upto_min: minutes(wire.upto_min)? })
 }
 
 fn unknown(field: &str, known: &str) -> Status {

@@ -175,7 +175,7 @@ impl Guards {
                 Ok(outcome) => {
                     tracing::warn!(migration.key = %key, guard = %verdict.guard, "{verdict}");
                     if verdict.action == Action::Rollback {
-                        self.ingest.rolled_back(key.as_str());
+                        self.ingest.rolled_back(&key);
                         followed::follow(self, &key, outcome.revision, at.elapsed()).await;
                     }
                     return;

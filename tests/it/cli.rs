@@ -2,6 +2,7 @@
 
 mod passes;
 mod plan;
+mod progress;
 mod refused;
 mod serve;
 mod unreachable;

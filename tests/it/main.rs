@@ -23,3 +23,5 @@ mod store;
 mod structure;
 mod support;
 mod telemetry;
+#[cfg(feature = "sqlite")]
+mod windows;

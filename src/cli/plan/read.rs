@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     Tenant, Violation,
-    plan::{EVERY_DAY, OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind, Window, Windows},
+    plan::{ChangeWindow, ChangeWindows, EVERY_DAY, OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind},
 };
 
 const RUNGS: [Rung; 4] = [Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly];
@@ -28,7 +28,7 @@ pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
     let on_trip = reader.one_of(&fields, "on_trip", &[("stop", OnTrip::Stop), ("end", OnTrip::End)]);
     let blind = [("wait", WhenBlind::Wait), ("pause", WhenBlind::Pause)];
     let when_blind = reader.one_of(&fields, "when_blind", &blind);
-    let windows = Windows { time_zone: time_zone.unwrap_or_default(), open };
+    let windows = ChangeWindows { time_zone: time_zone.unwrap_or_default(), open };
     let rules = Rules { windows, on_trip, when_blind };
     let read: Vec<(usize, Vec<Step>)> =
         fields.list("steps").map(|node| (node.line, reader.steps(node))).collect();
@@ -181,7 +181,7 @@ impl Reader<'_> {
         }
     }
 
-    fn window(&mut self, node: &Node) -> Option<Window> {
+    fn window(&mut self, node: &Node) -> Option<ChangeWindow> {
         let before = self.mistakes.len();
         let fields = self.fields(node, "a window", &WINDOW);
         let days = match fields.get("days") {
@@ -190,7 +190,7 @@ impl Reader<'_> {
         };
         let from_min = fields.get("from").map_or(0, |at| self.minutes(at));
         let upto_min = fields.get("to").map_or(24 * 60, |at| self.minutes(at));
-        (self.mistakes.len() == before).then_some(Window { days, from_min, upto_min })
+        (self.mistakes.len() == before).then_some(ChangeWindow { days, from_min, upto_min })
     }
 
     /// A day, or a range of them that may reach into the next week.

@@ -2,7 +2,7 @@
 
 use cutover_proto::v1;
 
-use crate::domain::plan::{OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind, Window};
+use crate::domain::plan::{ChangeWindow, OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind};
 
 pub(super) fn plan(plan: &Plan) -> v1::Plan {
     let Rules { windows, on_trip, when_blind } = plan.rules();
@@ -42,7 +42,7 @@ fn step(step: &Step) -> v1::PlanStep {
     }
 }
 
-fn window(window: &Window) -> v1::PlanWindow {
+fn window(window: &ChangeWindow) -> v1::PlanWindow {
     v1::PlanWindow {
         days: (1..=7).filter(|day| window.days & (1 << (day - 1)) != 0).collect(),
         from_min: window.from_min.into(),

@@ -38,6 +38,7 @@ pub(super) fn create(
         description,
         policy: policy.clone(),
         created_at_ms: context.now_ms,
+        created_revision: context.revision,
         goal: Rollout::default(),
         bands: Bands::default(),
         ceiling: None,

@@ -146,9 +146,9 @@ fn a_skipped_step_lacks_neither_time_nor_evidence_but_what_a_guard_suspects_and_
 #[test]
 fn a_closed_window_is_waited_for_until_it_opens() {
     // The first of January 1970 was a Thursday.
-    let windows = Windows {
+    let windows = ChangeWindows {
         time_zone: String::new(),
-        open: vec![Window { days: 0b1000, from_min: 60, upto_min: 120 }],
+        open: vec![ChangeWindow { days: 0b1000, from_min: 60, upto_min: 120 }],
     };
     let plan = Plan::of(plan().steps().to_vec(), Rules { windows, ..Rules::default() }).unwrap();
     let opens = Missing { what: "its change window to open".to_owned(), until_ms: Some(3_600_000) };

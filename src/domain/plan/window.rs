@@ -16,16 +16,16 @@ pub const EVERY_DAY: u8 = 0b111_1111;
 
 /// When steps may be taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Windows {
+pub struct ChangeWindows {
     /// Of the hours: a name of the IANA database. Empty: UTC.
     pub time_zone: String,
     /// In any of these. Empty: always.
-    pub open: Vec<Window>,
+    pub open: Vec<ChangeWindow>,
 }
 
 /// Hours of some weekdays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
+pub struct ChangeWindow {
     /// On which days it opens; the lowest bit is Monday.
     pub days: u8,
     /// Minutes after midnight, by the clocks of the zone.
@@ -34,7 +34,7 @@ pub struct Window {
     pub upto_min: u16,
 }
 
-impl Windows {
+impl ChangeWindows {
     /// The first moment, now or later, at which a window is open, in Unix time. `None`: never.
     pub fn next_ms(&self, now_ms: u64) -> Option<u64> {
         if self.open.is_empty() {
@@ -81,7 +81,7 @@ impl Windows {
     }
 }
 
-impl Window {
+impl ChangeWindow {
     /// From when until when it is open if it opens on this date. An hour that the clocks leave out
     /// counts as the one after it.
     fn span_ms(&self, date: Date, zone: &TimeZone) -> Option<(u64, u64)> {
@@ -111,8 +111,11 @@ mod tests {
         text.parse::<Timestamp>().unwrap().as_millisecond() as u64
     }
 
-    fn vienna(days: u8, from_min: u16, upto_min: u16) -> Windows {
-        Windows { time_zone: "Europe/Vienna".to_owned(), open: vec![Window { days, from_min, upto_min }] }
+    fn vienna(days: u8, from_min: u16, upto_min: u16) -> ChangeWindows {
+        ChangeWindows {
+            time_zone: "Europe/Vienna".to_owned(),
+            open: vec![ChangeWindow { days, from_min, upto_min }],
+        }
     }
 
     #[test]
@@ -126,7 +129,7 @@ mod tests {
         assert_eq!(weekdays.next_ms(ms("2026-11-27T15:00:00Z")), Some(ms("2026-11-30T08:00:00Z")));
         // In summer two hours.
         assert_eq!(weekdays.next_ms(ms("2026-07-01T00:00:00Z")), Some(ms("2026-07-01T07:00:00Z")));
-        assert_eq!(Windows::default().next_ms(5), Some(5));
+        assert_eq!(ChangeWindows::default().next_ms(5), Some(5));
     }
 
     #[test]
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_never_opens_is_a_mistake() {
-        let nowhere = Windows { time_zone: "Europe/Wien".to_owned(), open: Vec::new() };
+        let nowhere = ChangeWindows { time_zone: "Europe/Wien".to_owned(), open: Vec::new() };
         assert!(nowhere.violations()[0].message.contains("no time zone"));
         assert!(vienna(0, 0, 60).violations()[0].message.contains("never opens"));
         assert!(vienna(1, DAY_MIN, 60).violations()[0].message.contains("out of a day"));
