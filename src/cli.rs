@@ -142,7 +142,7 @@ impl Cli {
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
             Verb::Guards(verb) => verb.run(&global).await,
-            Verb::Plan(verb) => verb.run(&global),
+            Verb::Plan(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
             Verb::Progress(progress) => progress.run(&global).await,
         };

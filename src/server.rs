@@ -11,7 +11,8 @@ use crate::{
     grpc::{self, Services},
     http,
     service::{
-        Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Registry, Windows, steps, windows,
+        Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry, Windows, steps,
+        windows,
     },
     store::{self, OpenError},
     telemetry::{Gauges, now_ms, prometheus, statsd},
@@ -101,6 +102,8 @@ pub async fn run(
     let (guards, conclusions) =
         Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
     let guards = Arc::new(guards);
+    let plans = Plans::new(registry.clone(), instances.clone(), operate.clone(), guards.clone());
+    let plans = Arc::new(plans);
     let endpoints = config.endpoints.clone();
     let notify = Arc::new(Notify::new(store.clone(), registry.clone(), endpoints, &kept.cursors).await?);
     let (stop, stopped) = watch::channel(false);
@@ -123,6 +126,7 @@ pub async fn run(
         async move { guards.watch().await }
     });
     tasks.spawn(guards.clone().act(conclusions));
+    tasks.spawn(plans.clone().go_on());
     tasks.spawn({
         let windows = windows.clone();
         async move { windows.keep().await }
@@ -160,6 +164,7 @@ pub async fn run(
         operate,
         passes,
         guards,
+        plans,
         ingest,
         windows: windows.clone(),
         stop: stopped,

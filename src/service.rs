@@ -1,13 +1,14 @@
 //! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
 //! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
-//! requests, [`Guards`] takes a migration back, [`Notify`] tells others, [`Windows`] keeps what was
-//! reported.
+//! requests, [`Plans`] ramps, [`Guards`] takes a migration back, [`Notify`] tells others, [`Windows`]
+//! keeps what was reported.
 
 mod guards;
 mod instances;
 mod notify;
 pub mod operate;
 mod passes;
+mod plans;
 mod registry;
 pub mod steps;
 pub mod windows;
@@ -17,6 +18,7 @@ pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registratio
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
 pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
+pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};
 pub use windows::Windows;
 

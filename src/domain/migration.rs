@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bands, Evidence, Gate, GuardSettings, Job, Key, Placement, Rollout, Tenant, Trip,
+    plan::PlanState,
     resolve::{self, Caps},
 };
 
@@ -112,6 +113,9 @@ pub struct Document {
     /// What guards concluded of late, oldest first; bounded.
     #[serde(default)]
     pub trips: Vec<Trip>,
+    /// What ramps it by itself. `None`: nothing ever did.
+    #[serde(default)]
+    pub plan: Option<PlanState>,
 }
 
 /// A tenant that does not follow its bucket, or not yet again.

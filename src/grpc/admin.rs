@@ -10,11 +10,11 @@ use cutover_proto::v1::{self, admin_service_server::AdminService};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, status};
+use super::{convert, plan, status};
 use crate::{
     domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
     service::{
-        Entry, Guards, HistoryQuery, Instances, Operate, Registry, WindowQuery, Windows, operate,
+        Entry, Guards, HistoryQuery, Instances, Operate, Plans, Registry, WindowQuery, Windows, operate,
         operate::Mutation, operate::now_ms,
     },
     telemetry::Ingest,
@@ -27,6 +27,7 @@ pub(super) struct Admin {
     pub(super) instances: Arc<Instances>,
     pub(super) operate: Arc<Operate>,
     pub(super) guards: Arc<Guards>,
+    pub(super) plans: Arc<Plans>,
     pub(super) ingest: Arc<Ingest>,
     pub(super) windows: Arc<Windows>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
@@ -157,6 +158,34 @@ impl AdminService for Admin {
         let v1::FinishRequest { mutation, key, confirm, override_gates } = request.into_inner();
         let overrides = convert::gates(&override_gates)?;
         self.change(mutation, &key, Change::Finish { confirm, overrides }).await
+    }
+
+    async fn start_plan(&self, request: Request<v1::StartPlanRequest>) -> Answer<v1::MutationResponse> {
+        let v1::StartPlanRequest { mutation, key, plan } = request.into_inner();
+        self.change(mutation, &key, plan::apply(plan)?).await
+    }
+
+    async fn stop_plan(&self, request: Request<v1::StopPlanRequest>) -> Answer<v1::MutationResponse> {
+        let v1::StopPlanRequest { mutation, key } = request.into_inner();
+        self.change(mutation, &key, Change::StopPlan).await
+    }
+
+    async fn approve_plan(&self, request: Request<v1::ApprovePlanRequest>) -> Answer<v1::MutationResponse> {
+        let v1::ApprovePlanRequest { mutation, key, step } = request.into_inner();
+        self.change(mutation, &key, Change::ApprovePlan { step: plan::number(step) }).await
+    }
+
+    async fn skip_plan_step(
+        &self,
+        request: Request<v1::SkipPlanStepRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let v1::SkipPlanStepRequest { mutation, key, step } = request.into_inner();
+        self.change(mutation, &key, Change::SkipPlanStep { step: plan::number(step) }).await
+    }
+
+    async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {
+        let entry = self.entry(&request.into_inner().key)?;
+        plan::view(&entry, self.plans.next(&entry)).map(Response::new)
     }
 
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::Status> {

@@ -16,6 +16,7 @@ mod ladder;
 mod notify;
 #[cfg(feature = "sqlite")]
 mod passes;
+mod plan;
 #[cfg(feature = "sqlite")]
 mod reports;
 mod rollback;
