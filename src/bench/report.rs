@@ -69,8 +69,8 @@ struct Controller {
     registry: Arc<Registry>,
     ingest: Arc<Ingest>,
     guards: Arc<Guards>,
-    /// What was concluded: nothing may be, or what is measured is not what it says.
-    concluded: Box<dyn FnMut() -> bool + Send>,
+    /// The next thing that was concluded: there may be none, or what is measured is not what it says.
+    concluded: Box<dyn FnMut() -> Option<String> + Send>,
     watching: tokio::task::JoinHandle<()>,
 }
 
@@ -105,7 +105,7 @@ impl Controller {
         while guards.standing(&last).is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let concluded = Box::new(move || conclusions.try_recv().is_ok());
+        let concluded = Box::new(move || conclusions.try_recv().ok().map(|of| format!("{of:?}")));
         Ok(Self { registry, ingest, guards, concluded, watching })
     }
 
@@ -154,9 +154,12 @@ impl Report {
         controller.watching.abort();
         let read: u64 = controller.ingest.keys().iter().map(|key| controller.ingest.totals(key).hit).sum();
         anyhow::ensure!(read == accepted * u64::from(self.cells) * 90, "some reports were not counted");
-        let refused = |at| controller.guards.refused(&key(at).ok()?);
-        let is_judged = (0..self.cells).all(|at| refused(at) == Some(Default::default()));
-        anyhow::ensure!(is_judged && !(controller.concluded)(), "some reports were not judged");
+        for at in 0..self.cells {
+            let refused = controller.guards.refused(&key(at)?);
+            anyhow::ensure!(refused == Some(Default::default()), "some were not judged: {refused:?}");
+        }
+        let concluded = (controller.concluded)();
+        anyhow::ensure!(concluded.is_none(), "guards concluded something: {concluded:?}");
 
         let (count_us, judge_us, decode_us) = (median(&counted), median(&judged), median(&decoded));
         let report_us = count_us + judge_us;
