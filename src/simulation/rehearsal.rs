@@ -18,6 +18,8 @@ use crate::domain::{
 const PATIENCE_TICKS: u64 = 3_600;
 /// Of the calls: reads.
 const READS: f64 = 0.75;
+/// Share of the calls that a tenant has which goes by its name.
+const NAMED: f64 = 0.01;
 /// Errors of both stores when all is well.
 const BASE_ERRORS: f64 = 1e-4;
 
@@ -269,7 +271,11 @@ impl Play {
 impl Rehearsal {
     /// A second of traffic, by where tenants stand.
     fn traffic(&self, migration: &Migration, is_faulty: bool) -> Traffic {
-        let share = |rung| f64::from(migration.document.bands.at_least_ppm(rung)) / f64::from(PPM);
+        let share = |rung| {
+            let by_bucket = f64::from(migration.document.bands.at_least_ppm(rung)) / f64::from(PPM);
+            let named = migration.tenants.values().filter(|row| row.placement.rung >= rung).count();
+            (by_bucket + named as f64 * NAMED).min(1.0)
+        };
         let (both, target_first) = (share(Rung::Dual), share(Rung::TargetFirst));
         let reads = self.calls_per_s * READS;
         let well = Traffic {
