@@ -1,5 +1,11 @@
 //! Every store keeps the same promises: one suite, run on each of them.
 
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/columns.rs"]
+mod columns;
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/documents.rs"]
+mod documents;
 #[cfg(feature = "dynamodb")]
 #[path = "store/dynamodb.rs"]
 mod dynamodb;

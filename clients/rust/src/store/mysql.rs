@@ -17,9 +17,10 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, check_name, column_of, in_order, permanent,
-        put_many, put_one, removed_outright, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, column_of, in_order, permanent, put_many,
+        put_one, removed_outright, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -31,7 +32,8 @@ const ROWS_MAX: usize = 500;
 /// Bytes of a statement, as far as one record fits. The server may allow less.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
-/// One table `(tenant, key, version, value)` of a MySQL or MariaDB server.
+/// One table of a MySQL or MariaDB server; of whole records, `(tenant, key, version, value)`, if it is
+/// given by its name alone.
 #[derive(Debug)]
 pub struct MySqlStore {
     calls: Calls<MySql>,
@@ -43,22 +45,33 @@ pub struct MySqlStore {
 impl MySqlStore {
     /// Opens a table that is there, after a check that it can hold what will be written. `url` is
     /// `mysql://user:password@host:port/database`; it may ask for TLS by `?ssl-mode=VERIFY_IDENTITY`.
-    pub async fn open(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table, options).await?;
-        schema::check(&store.calls, table).await?;
+    pub async fn open(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
 
     /// The same, after making the table if it is not there. One that is there stays as it is.
-    pub async fn create(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+    pub async fn create(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        let sql = create_table_sql(Dialect::MySql, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
-        store.calls.ask(true, &Statement::text(store.layout.create())).await?;
-        schema::check(&store.calls, table).await?;
+        store.calls.ask(true, &Statement::text(sql)).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
 
-    async fn connect(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        check_name(table)?;
+    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
+        table.check(Dialect::MySql)?;
         let wrong = |what: String| permanent(ErrorClass::Other, "url", what);
         let connect = MySqlConnectOptions::from_str(url)
             .map_err(|error| wrong(format!("{error}: give mysql://user:password@host:port/database")))?;
@@ -86,6 +99,11 @@ impl MySqlStore {
 
     async fn rows(&self, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
         Ok(self.calls.ask(false, &Statement::text(sql)).await?.0)
+    }
+
+    fn decode(&self, row: &MySqlRow) -> Result<(Id, Record), StoreError> {
+        let (id, version) = self.layout.id_and_version(row)?;
+        Ok((id, self.layout.record(row, version)?))
     }
 
     /// As few statements as hold all of `items`, each between a head and a tail.
@@ -167,8 +185,8 @@ impl Store for MySqlStore {
     ) -> Result<Put, StoreError> {
         let sql = match expected {
             Some(expected) => self.statements(
-                &self.layout.update(record)?,
-                &format!(" AND version = {}", column_of(expected)?),
+                &self.layout.update(id, record)?,
+                &format!("{}{}", self.layout.and_version(), column_of(expected)?),
                 &[id],
                 |text, id| {
                     self.layout.is(text, id);
@@ -177,7 +195,7 @@ impl Store for MySqlStore {
             )?,
             None => self.statements(
                 &self.layout.insert(),
-                self.layout.unless_there(),
+                &self.layout.unless_there(),
                 &[(id, record)],
                 |text, given| self.layout.values(text, given.0, given.1),
             )?,
@@ -198,11 +216,11 @@ impl Store for MySqlStore {
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for sql in self.statements(&self.layout.select_in(), ")", ids, |text, id| {
-            layout::pair(text, id);
+            self.layout.id(text, id);
             Ok(())
         })? {
             for row in self.rows(sql).await? {
-                found.push(self.layout.record(&row)?);
+                found.push(self.decode(&row)?);
             }
         }
         Ok(in_order(ids, found))
@@ -224,7 +242,7 @@ impl Store for MySqlStore {
         let after = cursor.map(Cursor::id).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
         let sql = self.layout.scan(scope, segment, after.as_ref(), rows);
-        let decode = |row: MySqlRow| self.layout.record(&row);
+        let decode = |row: MySqlRow| self.decode(&row);
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
     }
 
@@ -258,11 +276,11 @@ impl Guarded for MySqlStore {
     async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
         let mut versions = HashMap::with_capacity(ids.len());
         for sql in self.statements(&self.layout.versions_in(), ")", ids, |text, id| {
-            layout::pair(text, id);
+            self.layout.id(text, id);
             Ok(())
         })? {
             for row in self.rows(sql).await? {
-                let (id, version) = layout::id_and_version(&row)?;
+                let (id, version) = self.layout.id_and_version(&row)?;
                 versions.insert(id, version);
             }
         }

@@ -1,90 +1,83 @@
-//! Where a record lies in the table: the one file that knows which columns hold its value, and the
-//! statements that name them.
+//! Where a record lies in the table: the statements that name its columns, and what of a row is what.
 
-use std::{fmt::Write, str};
+use std::fmt::Write;
 
 use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
-    super::{Id, KEY_MAX_BYTES, Record, Scope, Segment, StoreError, Version},
+    super::{
+        Id, Record, Scope, Segment, StoreError, Version,
+        mapping::{Cell, ColumnType, SqlTable},
+    },
     Database, column_of, permanent, version_of,
 };
-use crate::{report::ErrorClass, routing::TENANT_MAX_BYTES};
+use crate::report::ErrorClass;
 
-/// A column that has to be there, and which types of `information_schema` do.
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    pub(super) types: &'static [&'static str],
-    /// 0 where the type says all.
-    pub(super) bytes: usize,
-    pub(super) nullable: bool,
-}
-
-/// VARBINARY because it is compared byte by byte, and with its trailing blanks: most collations do
-/// neither, MariaDB's `utf8mb4_bin` not the second.
-pub(super) const COLUMNS: [Column; 4] = [
-    Column { name: "tenant", types: &["varbinary"], bytes: TENANT_MAX_BYTES, nullable: false },
-    Column { name: "key", types: &["varbinary"], bytes: KEY_MAX_BYTES, nullable: false },
-    Column { name: "version", types: &["bigint"], bytes: 0, nullable: false },
-    Column { name: "value", types: &["longblob", "mediumblob"], bytes: 0, nullable: true },
-];
-
-/// The columns of a record's value: `NULL` in a tombstone.
-const VALUE: &str = "`value`";
-
-/// The statements of one table. Its name was checked.
+/// The statements of one table. All names were checked; those here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
-    table: String,
+    pub(super) table: SqlTable,
+    name: String,
+    /// `tenant, key`, or the one column that is both.
+    ids: String,
+    tenant: String,
+    key: String,
+    version: String,
+    content: Vec<String>,
+    kinds: Vec<ColumnType>,
 }
 
 impl Layout {
-    pub(super) fn new(table: &str) -> Self {
-        Self { table: table.to_owned() }
+    pub(super) fn new(table: SqlTable) -> Self {
+        let q = |name: &str| format!("`{name}`");
+        Self {
+            name: q(&table.name),
+            ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
+            tenant: q(&table.fields.tenant),
+            key: q(&table.fields.key),
+            version: q(&table.fields.version),
+            content: table.content().into_iter().map(|(name, _)| q(name)).collect(),
+            kinds: table.content().into_iter().map(|(_, kind)| kind).collect(),
+            table,
+        }
     }
 
-    pub(super) fn create(&self) -> String {
-        format!(
-            "CREATE TABLE IF NOT EXISTS `{}` (
-                tenant VARBINARY({TENANT_MAX_BYTES}) NOT NULL,
-                `key` VARBINARY({KEY_MAX_BYTES}) NOT NULL,
-                version BIGINT NOT NULL DEFAULT 0,
-                {VALUE} LONGBLOB,
-                PRIMARY KEY (tenant, `key`)
-            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC",
-            self.table
-        )
-    }
-
-    /// To be followed by [`pair`]s.
+    /// To be followed by [`Self::id`]s.
     pub(super) fn select_in(&self) -> String {
-        self.find_in(&format!("tenant, `key`, version, {VALUE}"))
+        self.find_in(&self.all())
     }
 
-    /// To be followed by [`pair`]s.
+    /// To be followed by [`Self::id`]s.
     pub(super) fn versions_in(&self) -> String {
-        self.find_in("tenant, `key`, version")
+        let Self { tenant, key, version, .. } = self;
+        self.find_in(&format!("{tenant}, {key}, {version}"))
+    }
+
+    fn all(&self) -> String {
+        let Self { tenant, key, version, content, .. } = self;
+        format!("{tenant}, {key}, {version}, {}", content.join(", "))
     }
 
     // A long list can make the planner read the whole table instead, so the index is forced.
     fn find_in(&self, columns: &str) -> String {
-        format!("SELECT {columns} FROM `{}` FORCE INDEX (PRIMARY) WHERE (tenant, `key`) IN (", self.table)
+        format!("SELECT {columns} FROM {} FORCE INDEX (PRIMARY) WHERE ({}) IN (", self.name, self.ids)
     }
 
     /// To be followed by [`Self::values`].
     pub(super) fn insert(&self) -> String {
-        format!("INSERT INTO `{}` (tenant, `key`, version, {VALUE}) VALUES ", self.table)
+        let Self { name, ids, version, content, .. } = self;
+        format!("INSERT INTO {name} ({ids}, {version}, {}) VALUES ", content.join(", "))
     }
 
     pub(super) fn values(&self, text: &mut Vec<u8>, id: &Id, record: &Record) -> Result<(), StoreError> {
-        text.push(b'(');
-        literal(text, id.tenant.as_bytes());
-        text.push(b',');
-        literal(text, id.key.as_bytes());
-        text.extend_from_slice(format!(",{},", column_of(record.version)?).as_bytes());
-        match &record.value {
-            Some(value) => literal(text, value),
-            None => text.extend_from_slice(b"NULL"),
+        let cells = self.table.cells(id, record)?;
+        self.id(text, id);
+        // Without its parenthesis.
+        text.pop();
+        text.extend_from_slice(format!(",{}", column_of(record.version)?).as_bytes());
+        for cell in &cells {
+            text.push(b',');
+            value(text, cell);
         }
         text.push(b')');
         Ok(())
@@ -96,39 +89,57 @@ impl Layout {
     /// sqlx has the server count rows that it found, so an insert and a row that was left alone
     /// would look alike. A table with AUTO_INCREMENT sets it too; then we look once more than needed.
     pub(super) fn if_newer(&self) -> String {
-        format!(
-            " ON DUPLICATE KEY UPDATE {VALUE} = IF(VALUES(version) > version, VALUES({VALUE}), {VALUE}), \
-             version = IF(VALUES(version) > version, VALUES(version), IF(LAST_INSERT_ID(1), version, version))"
+        let version = &self.version;
+        let mut sql = " ON DUPLICATE KEY UPDATE ".to_owned();
+        for column in &self.content {
+            sql += &format!("{column} = IF(VALUES({version}) > {version}, VALUES({column}), {column}), ");
+        }
+        sql + &format!(
+            "{version} = IF(VALUES({version}) > {version}, VALUES({version}), \
+             IF(LAST_INSERT_ID(1), {version}, {version}))"
         )
     }
 
     /// Leaves alone what is there. Unlike INSERT IGNORE it ignores nothing else.
-    pub(super) fn unless_there(&self) -> &'static str {
-        " ON DUPLICATE KEY UPDATE version = IF(LAST_INSERT_ID(1), version, version)"
+    pub(super) fn unless_there(&self) -> String {
+        let version = &self.version;
+        format!(" ON DUPLICATE KEY UPDATE {version} = IF(LAST_INSERT_ID(1), {version}, {version})")
     }
 
     /// To be followed by [`Self::is`].
-    pub(super) fn update(&self, record: &Record) -> Result<String, StoreError> {
-        let mut value = Vec::new();
-        match &record.value {
-            Some(bytes) => literal(&mut value, bytes),
-            None => value.extend_from_slice(b"NULL"),
+    pub(super) fn update(&self, id: &Id, record: &Record) -> Result<String, StoreError> {
+        let mut set = format!("{} = {}", self.version, column_of(record.version)?).into_bytes();
+        for (column, cell) in self.content.iter().zip(&self.table.cells(id, record)?) {
+            set.extend_from_slice(format!(", {column} = ").as_bytes());
+            value(&mut set, cell);
         }
-        let value = String::from_utf8_lossy(&value);
-        let version = column_of(record.version)?;
-        Ok(format!("UPDATE `{}` SET version = {version}, {VALUE} = {value} WHERE ", self.table))
+        Ok(format!("UPDATE {} SET {} WHERE ", self.name, String::from_utf8_lossy(&set)))
     }
 
     pub(super) fn is(&self, text: &mut Vec<u8>, id: &Id) {
-        text.extend_from_slice(b"(tenant, `key`) = ");
-        pair(text, id);
+        text.extend_from_slice(format!("({}) = ", self.ids).as_bytes());
+        self.id(text, id);
+    }
+
+    /// To be followed by the version.
+    pub(super) fn and_version(&self) -> String {
+        format!(" AND {} = ", self.version)
+    }
+
+    /// `(tenant,key)`
+    pub(super) fn id(&self, text: &mut Vec<u8>, id: &Id) {
+        text.push(b'(');
+        literal(text, id.tenant.as_bytes());
+        if !self.table.fields.is_own_tenant() {
+            text.push(b',');
+            literal(text, id.key.as_bytes());
+        }
+        text.push(b')');
     }
 
     pub(super) fn scan(&self, scope: &Scope, segment: Segment, after: Option<&Id>, rows: usize) -> String {
-        let mut sql = format!(
-            "SELECT tenant, `key`, version, {VALUE} FROM `{}` FORCE INDEX (PRIMARY) WHERE TRUE",
-            self.table
-        );
+        let Self { name, ids, tenant, key, .. } = self;
+        let mut sql = format!("SELECT {} FROM {name} FORCE INDEX (PRIMARY) WHERE TRUE", self.all());
         let hex = |bytes: &str| {
             let mut text = Vec::new();
             literal(&mut text, bytes.as_bytes());
@@ -140,23 +151,26 @@ impl Layout {
         // Two ranges of the index; a comparison of pairs would not be taken for one.
         match (scope, after) {
             (Scope::All, None) => {}
-            (Scope::All, Some(after)) => {
-                let (tenant, key) = (hex(&after.tenant), hex(&after.key));
-                and(format_args!("tenant > {tenant} OR tenant = {tenant} AND `key` > {key}"));
+            (Scope::All, Some(after)) if self.table.fields.is_own_tenant() => {
+                and(format_args!("{tenant} > {}", hex(&after.tenant)));
             }
-            (Scope::Tenant(tenant), after) => {
-                and(format_args!("tenant = {}", hex(tenant)));
+            (Scope::All, Some(after)) => {
+                let (of, at) = (hex(&after.tenant), hex(&after.key));
+                and(format_args!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"));
+            }
+            (Scope::Tenant(of), after) => {
+                and(format_args!("{tenant} = {}", hex(of)));
                 if let Some(after) = after {
-                    and(format_args!("`key` > {}", hex(&after.key)));
+                    and(format_args!("{key} > {}", hex(&after.key)));
                 }
             }
         }
         if segment.of > 1 {
             // As in `Segment::contains`.
             let Segment { index, of } = segment;
-            and(format_args!("(CRC32(CONCAT(tenant, x'00', `key`)) * {of}) >> 32 = {index}"));
+            and(format_args!("(CRC32(CONCAT({tenant}, x'00', {key})) * {of}) >> 32 = {index}"));
         }
-        sql.write_fmt(format_args!(" ORDER BY tenant, `key` LIMIT {rows}")).expect("a String takes all");
+        sql.write_fmt(format_args!(" ORDER BY {ids} LIMIT {rows}")).expect("a String takes all");
         sql
     }
 
@@ -164,29 +178,67 @@ impl Layout {
         format!(
             "SELECT CAST(table_rows AS SIGNED), CAST(data_length AS SIGNED) FROM information_schema.tables \
              WHERE table_schema = DATABASE() AND table_name = '{}'",
-            self.table
+            self.table.name
         )
     }
 
-    /// Of a row of [`Self::select_in`] or [`Self::scan`].
-    pub(super) fn record(&self, row: &MySqlRow) -> Result<(Id, Record), StoreError> {
-        let (id, version) = id_and_version(row)?;
-        let value = row.try_get(3).map_err(|error| MySql::error(error, false))?;
-        Ok((id, Record { version, value }))
+    /// Of a row that begins with tenant, key and version.
+    pub(super) fn id_and_version(&self, row: &MySqlRow) -> Result<(Id, Version), StoreError> {
+        let failed = |error| MySql::error(error, false);
+        let name = |at: usize, field: &str| {
+            let bytes: Vec<u8> = row.try_get(at).map_err(failed)?;
+            String::from_utf8(bytes).map_err(|error| {
+                let what = format!("{:?} is not UTF-8: correct or remove the record", error.as_bytes());
+                permanent(ErrorClass::Serialization, field, what)
+            })
+        };
+        let version: i64 = row.try_get(2).map_err(failed)?;
+        let fields = &self.table.fields;
+        Ok((Id { tenant: name(0, &fields.tenant)?, key: name(1, &fields.key)? }, version_of(version)))
+    }
+
+    /// Of a row of [`Self::select_in`] or [`Self::scan`]: what it holds.
+    pub(super) fn record(&self, row: &MySqlRow, version: Version) -> Result<Record, StoreError> {
+        let content = self.kinds.iter().enumerate();
+        let cells: Result<Vec<Cell>, sqlx::Error> =
+            content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
+        let value = self.table.value(cells.map_err(|error| MySql::error(error, false))?)?;
+        Ok(Record { version, value })
     }
 }
 
-/// `(tenant,key)`
-pub(super) fn pair(text: &mut Vec<u8>, id: &Id) {
-    text.push(b'(');
-    literal(text, id.tenant.as_bytes());
-    text.push(b',');
-    literal(text, id.key.as_bytes());
-    text.push(b')');
+/// Of a row that was asked for by text, and so is answered in text.
+fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
+    let Some(bytes) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at)? else { return Ok(Cell::Null) };
+    Ok(match kind {
+        ColumnType::Blob | ColumnType::Varbinary(_) => Cell::Bytes(bytes),
+        ColumnType::Boolean => match str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
+            Some(whole) => Cell::Int(whole),
+            None => Cell::Bytes(bytes),
+        },
+        _ => Cell::text(bytes),
+    })
+}
+
+/// As SQL. Text says what it is, so that a column of another character set would not keep other
+/// characters.
+fn value(text: &mut Vec<u8>, cell: &Cell) {
+    match cell {
+        Cell::Null => text.extend_from_slice(b"NULL"),
+        Cell::Text(it) | Cell::Json(it) => {
+            text.extend_from_slice(b"_utf8mb4 ");
+            literal(text, it.as_bytes());
+        }
+        Cell::Int(it) => text.extend_from_slice(it.to_string().as_bytes()),
+        // A canonical number: digits, a sign, a point.
+        Cell::Decimal(it) => text.extend_from_slice(it.as_bytes()),
+        Cell::Bool(it) => text.extend_from_slice(if *it { b"1" } else { b"0" }),
+        Cell::Bytes(it) => literal(text, it),
+    }
 }
 
 /// Bytes as a hexadecimal literal, in which nothing can be mistaken for SQL.
-pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
+fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     text.reserve(bytes.len() * 2 + 3);
     text.extend_from_slice(b"x'");
@@ -194,18 +246,4 @@ pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
         text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
     text.push(b'\'');
-}
-
-/// Of a row that begins with tenant, key and version.
-pub(super) fn id_and_version(row: &MySqlRow) -> Result<(Id, Version), StoreError> {
-    let failed = |error| MySql::error(error, false);
-    let name = |at: usize, field: &str| {
-        let bytes: Vec<u8> = row.try_get(at).map_err(failed)?;
-        String::from_utf8(bytes).map_err(|error| {
-            let what = format!("{:?} is not UTF-8: correct or remove the record", error.as_bytes());
-            permanent(ErrorClass::Serialization, field, what)
-        })
-    };
-    let version: i64 = row.try_get(2).map_err(failed)?;
-    Ok((Id { tenant: name(0, "tenant")?, key: name(1, "key")? }, version_of(version)))
 }
