@@ -112,8 +112,8 @@ impl Layout {
             records.iter().map(|(id, record)| self.table.cells(id, record)).collect();
         let (versions, cells) = (versions?, cells?);
         let given = Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions)?;
-        let columns = self.kinds.iter().enumerate();
-        columns.fold(Ok(given), |given, (at, kind)| column(given?, *kind, cells.iter().map(|row| &row[at])))
+        let mut columns = self.kinds.iter().enumerate();
+        columns.try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))
     }
 
     /// Of a row with all columns.

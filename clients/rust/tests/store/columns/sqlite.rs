@@ -134,7 +134,7 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         error.to_string().contains("price") && error.to_string().contains("rest"),
         "every fault: {error}"
     );
-    file.sql(&format!("DROP TABLE orders; CREATE TABLE orders ({good}, note_of_us TEXT)")).await;
+    file.sql(&format!("DROP TABLE orders; CREATE TABLE orders (note_of_us TEXT, {good})")).await;
     let store = SqliteStore::open(&file.path(), table(), SqliteOptions::default()).await.expect("it fits");
     documents_come_back_byte_by_byte(&store).await;
 }
