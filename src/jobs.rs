@@ -6,9 +6,11 @@
 //! A worker is an instance: it holds an operation from reading a page to having written it, so that
 //! no barrier settles in between.
 
+mod compare;
 pub mod pace;
 pub mod page;
 pub mod pressure;
+mod quarantine;
 pub mod segment;
 pub mod worker;
 
@@ -141,6 +143,19 @@ pub enum Error {
         /// `source`, `target` or `quarantine`.
         store: &'static str,
         /// What it said.
+        error: StoreError,
+    },
+    /// A record does not move, and there is no place to keep it apart.
+    #[error(
+        "the {store}: record {place}: {error}; correct it, or let --create-tables make a quarantine table \
+         for such records, then run it again"
+    )]
+    NoQuarantine {
+        /// `source` or `target`: where it can't be read or written.
+        store: &'static str,
+        /// Tenant and key.
+        place: String,
+        /// What is wrong.
         error: StoreError,
     },
     /// The controller had taken this worker for dead: what it did since is not vouched for.

@@ -8,7 +8,7 @@ use std::{
 use cutover_client::{
     Client,
     report::Event,
-    store::{Cursor, Id, Record, Scope, Segment, StoreError},
+    store::{Cursor, Page, Scope, Segment, StoreError},
     watch::{BeginError, Operation},
 };
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
@@ -20,7 +20,7 @@ use super::{
     Error, Plan, Stores,
     pace::{Budget, Chunk},
     page::{Done, Side},
-    pressure,
+    pressure, quarantine,
     worker::insist,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Bench {
     pub(super) stores: Stores,
     pub(super) plan: Arc<Plan>,
     pub(super) pressure: Arc<pressure::Watch>,
-    pub(super) job_id: String,
+    pub(super) pass: quarantine::Pass,
     pub(super) instance_id: String,
 }
 
@@ -59,8 +59,7 @@ struct Pace {
 /// A page that was read, and the operation that holds the barrier until it is written.
 struct Held {
     operation: Operation,
-    records: Vec<(Id, Record)>,
-    next: Option<Cursor>,
+    page: Page,
 }
 
 /// Ends with its owner.
@@ -85,7 +84,7 @@ impl Bench {
         let pace = Arc::new(Mutex::new(Pace::new(&self.plan)));
         lock(&pace).tune(sharing, tuning);
         let mut checkpoint = v1::CheckpointRequest {
-            id: self.job_id.clone(),
+            id: self.pass.id.clone(),
             instance_id: self.instance_id.clone(),
             segment: index,
             cursor,
@@ -98,9 +97,9 @@ impl Bench {
         while !checkpoint.done {
             let read = async { (&mut ahead.0).await.unwrap_or(Err(Error::Stopped)) };
             let Some(held) = self.alive(read, &mut checkpoint, &pace).await? else { return Ok(()) };
-            let Held { operation, records, next } = held;
-            let more = next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
-            let write = self.write(side, &records, &pace);
+            let Held { operation, page } = held;
+            let more = page.next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
+            let write = self.write(side, &page, &pace);
             let Some(done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
             if operation.overtaken(self.client.current(), &self.plan.migration, TENANT) {
                 return Err(Error::Overtaken);
@@ -109,8 +108,8 @@ impl Bench {
             drop(operation);
             add(checkpoint.counts.get_or_insert_default(), &done.counts);
             checkpoint.samples = done.samples;
-            checkpoint.done = next.is_none();
-            checkpoint.cursor = next.map(|next| next.0).unwrap_or_default();
+            checkpoint.done = page.next.is_none();
+            checkpoint.cursor = page.next.map(|next| next.0).unwrap_or_default();
             if !self.tell(&mut checkpoint, &pace).await? {
                 return Ok(());
             }
@@ -172,7 +171,7 @@ impl Bench {
             let failed = |error| Error::Store { store: side.name(), error };
             let scan = || store.scan(&Scope::All, segment, cursor, limit_bytes).map_err(failed);
             let page = patiently(&pace, scan).await?;
-            Ok(Held { operation, records: page.records, next: page.next })
+            Ok(Held { operation, page })
         }))
     }
 
@@ -201,14 +200,9 @@ impl Bench {
         }
     }
 
-    async fn write(
-        &self,
-        scanned: Side,
-        records: &[(Id, Record)],
-        pace: &Mutex<Pace>,
-    ) -> Result<Done, Error> {
+    async fn write(&self, scanned: Side, page: &Page, pace: &Mutex<Pace>) -> Result<Done, Error> {
         let began = Instant::now();
-        let done = patiently(pace, || self.stores.page(&self.plan, scanned, records)).await?;
+        let done = patiently(pace, || self.stores.page(&self.plan, &self.pass, scanned, page)).await?;
         let mut pace = lock(pace);
         pace.chunk.took(done.counts.bytes as usize, began.elapsed());
         pace.records.spend(done.counts.scanned);

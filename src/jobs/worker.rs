@@ -11,7 +11,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Error, Plan, Stores, pressure, segment::Bench};
+use super::{Error, Plan, Stores, pressure, quarantine::Pass, segment::Bench};
 
 /// How often the whole job's progress is told.
 const TELL: Duration = Duration::from_millis(500);
@@ -67,13 +67,14 @@ async fn work(
     });
     let job = job.await?;
     told(&job);
+    let pass = Pass::joined(&job.id);
     let bench = Bench {
         client: client.clone(),
         jobs: jobs.clone(),
         stores: stores.clone(),
         plan: Arc::new(plan.clone()),
         pressure: Arc::new(pressure::Watch::start(stores, plan.limits)),
-        job_id: job.id.clone(),
+        pass: pass.clone(),
         instance_id,
     };
     // Dropped with this call: no segment is worked on any more then.
@@ -84,14 +85,18 @@ async fn work(
     }
     let progress = tell(jobs.clone(), plan.migration.clone(), job.id.clone(), told);
     let worked = async {
+        let mut whole = false;
         while let Some(ended) = lanes.join_next().await {
-            ended.unwrap_or(Err(Error::Stopped))?;
+            whole |= ended.unwrap_or(Err(Error::Stopped))?;
         }
-        Ok::<_, Error>(())
+        Ok::<_, Error>(whole)
     };
-    tokio::select! {
+    let whole = tokio::select! {
         worked = worked => worked?,
         never = progress => match never {},
+    };
+    if whole {
+        stores.release(plan, &pass).await?;
     }
     let finish =
         v1::FinishJobRequest { id: job.id, complete: true, actor: plan.actor.clone(), ..Default::default() };
@@ -103,9 +108,9 @@ async fn work(
 }
 
 impl Bench {
-    /// Claims and works on segments until none is left.
-    async fn lane(&self) -> Result<(), Error> {
-        let (id, instance_id) = (self.job_id.clone(), self.instance_id.clone());
+    /// Claims and works on segments until none is left. False: the job was ended meanwhile.
+    async fn lane(&self) -> Result<bool, Error> {
+        let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());
         let claim = v1::ClaimSegmentRequest { id, instance_id };
         loop {
             let claimed = insist(&self.jobs, |mut jobs| {
@@ -113,15 +118,15 @@ impl Bench {
                 async move { jobs.claim_segment(claim).await }
             });
             let claimed = match claimed.await {
-                // Another worker has ended the job.
-                Err(Error::Controller(status)) if status.code() == Code::NotFound => return Ok(()),
+                // By another worker or an operator.
+                Err(Error::Controller(status)) if status.code() == Code::NotFound => return Ok(false),
                 claimed => claimed?,
             };
             match claimed.segment {
                 Some(segment) => {
                     self.segment(segment, claimed.claimed, claimed.tuning.unwrap_or_default()).await?;
                 }
-                None if claimed.all_done => return Ok(()),
+                None if claimed.all_done => return Ok(true),
                 None => tokio::time::sleep(ASK_AGAIN).await,
             }
         }

@@ -2,6 +2,7 @@
 
 mod compare;
 mod hooked;
+mod misfits;
 mod sharing;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use cutover_proto::v1;
 use crate::support::server::Controller;
 
 const KEY: &str = "orders";
+const RECORDS: u64 = 3_000;
 
 fn plan(kind: v1::PassKind) -> Plan {
     Plan {
@@ -62,6 +64,14 @@ impl World {
             quarantine: Some(self.quarantine.clone()),
         }
     }
+}
+
+fn filled() -> World {
+    let world = World::new();
+    for n in 0..RECORDS {
+        world.source.insert(id(n), if n % 10 == 0 { tombstone(n + 1) } else { record(n + 1) });
+    }
+    world
 }
 
 async fn create(controller: &Controller) {

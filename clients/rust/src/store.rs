@@ -18,6 +18,7 @@ mod memory;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod scan;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -36,6 +37,7 @@ pub use memory::MemoryStore;
 pub use mysql::MySqlStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+pub use scan::{Cursor, Page, Scope, Segment, Unreadable};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use sql::ServerOptions;
 #[cfg(feature = "sqlite")]
@@ -88,38 +90,6 @@ pub enum Put {
     Stale(Version),
 }
 
-/// One of `of` equal parts of all records, by a hash of tenant and key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Segment {
-    /// `0..of`.
-    pub index: u32,
-    /// At least 1.
-    pub of: u32,
-}
-
-/// What a scan covers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// Every record.
-    All,
-    /// One tenant's.
-    Tenant(String),
-}
-
-/// Where a scan goes on. Opaque, of one store's own making; it may be kept and used by another
-/// process, for the same scope and segment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Cursor(pub Vec<u8>);
-
-/// A part of a scan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// Tombstones included; possibly none, although there is more.
-    pub records: Vec<(Id, Record)>,
-    /// `None`: that was all.
-    pub next: Option<Cursor>,
-}
-
 /// A data store. All reads are consistent: they see every write that was answered before.
 ///
 /// Calls may be dropped before they end, and a write may then take effect all the same. Retries of
@@ -151,7 +121,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The next part of a segment, about `limit_bytes` of it and at least one record if there is
     /// any, each record once and none forgotten that is there throughout the scan. What is written
-    /// meanwhile may or may not be seen.
+    /// meanwhile may or may not be seen. It goes past what no record can be made of, and says so;
+    /// reading just that fails.
     async fn scan(
         &self,
         scope: &Scope,
@@ -170,6 +141,11 @@ pub trait Store: Send + Sync + 'static {
 impl Id {
     /// Checks both halves.
     pub fn new(tenant: &str, key: &str) -> Result<Self, IdError> {
+        Self::check(tenant, key)?;
+        Ok(Self { tenant: tenant.to_owned(), key: key.to_owned() })
+    }
+
+    fn check(tenant: &str, key: &str) -> Result<(), IdError> {
         routing::check_tenant(tenant)?;
         if key.is_empty() || key.len() > KEY_MAX_BYTES {
             return Err(IdError::KeyBytes(key.len()));
@@ -177,7 +153,7 @@ impl Id {
         if key.as_bytes().contains(&0) {
             return Err(IdError::KeyNul);
         }
-        Ok(Self { tenant: tenant.to_owned(), key: key.to_owned() })
+        Ok(())
     }
 
     /// Bytes of both.
@@ -202,47 +178,5 @@ impl Put {
     /// Of a write of `version`, given what a failed condition found.
     const fn unless_ours(version: Version, current: Version) -> Self {
         if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
-    }
-}
-
-impl Segment {
-    /// Everything, in one part.
-    pub const ALL: Self = Self { index: 0, of: 1 };
-
-    /// The parts of a whole.
-    pub fn split(of: u32) -> impl Iterator<Item = Self> {
-        (0..of).map(move |index| Self { index, of })
-    }
-
-    /// Is it in this part? For stores that have no parallel scan of their own.
-    pub fn contains(&self, id: &Id) -> bool {
-        if self.of <= 1 {
-            return true;
-        }
-        let mut hash = crc32fast::Hasher::new();
-        hash.update(id.tenant.as_bytes());
-        hash.update(&[0]);
-        hash.update(id.key.as_bytes());
-        (u64::from(hash.finalize()) * u64::from(self.of)) >> 32 == u64::from(self.index)
-    }
-}
-
-impl Cursor {
-    /// "After this record", for stores that scan in order of tenant and key.
-    fn after(id: &Id) -> Self {
-        Self([id.tenant.as_bytes(), &[0], id.key.as_bytes()].concat())
-    }
-
-    /// What [`Self::after`] was given. A tenant has no control characters, so the first NUL ends it.
-    fn id(&self) -> Result<Id, StoreError> {
-        let mut halves = self.0.splitn(2, |byte| *byte == 0).map(|half| str::from_utf8(half).ok());
-        match (halves.next().flatten(), halves.next().flatten()) {
-            (Some(tenant), Some(key)) => Ok(Id { tenant: tenant.to_owned(), key: key.to_owned() }),
-            _ => Err(StoreError::Permanent {
-                class: crate::report::ErrorClass::Serialization,
-                field: "cursor".to_owned(),
-                what: "it is not one of this store: start this segment anew".to_owned(),
-            }),
-        }
     }
 }

@@ -20,6 +20,8 @@ mod postgres;
 mod servers;
 #[path = "store/suite.rs"]
 mod suite;
+#[path = "store/unreadable.rs"]
+mod unreadable;
 
 use cutover_client::store::MemoryStore;
 
@@ -122,6 +124,44 @@ mod sqlite {
         assert_eq!(stores[0].get(&id("shared")).await, Ok(Some(record(300))), "the highest one stays");
         let page = stores[1].scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
         assert_eq!(page.records.len(), 301);
+    }
+
+    #[tokio::test]
+    async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("store.db");
+        let store = create(&path).await;
+        let good: Vec<_> = (1..=9).map(|n| (id(&format!("k{n}")), record(n))).collect();
+        store.put_many_if_newer(&good).await.expect("written");
+        let connect = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let pool = sqlx::SqlitePool::connect_with(connect).await.expect("open");
+        let rows = "INSERT INTO records (tenant, key, version, value) VALUES \
+            ('t', 'k3a', 'two', x'00'), ('t', 'k3b', 1.5, x'00'), ('t', 'k5a', 1, 7), \
+            ('a' || char(10) || 'b', 'k', 1, x'00'), ('', 'k', 1, x'00'), ('t', '', 1, x'00'), \
+            ('t', CAST(x'6b35ff' AS TEXT), 1, x'00'), ('t', x'6b31', 1, x'00'), (x'74', 'k1', 1, x'00')";
+        sqlx::query(rows).execute(&pool).await.expect("SQLite takes all of it");
+        let wrong = [
+            ("t", "k3a", "version: it is no INTEGER"),
+            ("t", "k3b", "version: it is no INTEGER"),
+            ("t", "k5a", "value: it is a number"),
+            ("a\\nb", "k", "tenant: "),
+            ("", "k", "tenant: "),
+            ("t", "", "key: "),
+            ("t", "k5\\xff", "key: it is not UTF-8"),
+        ];
+        // Blobs of the same bytes as texts are other places.
+        let blobs = [("t", "k1", "key: tenant or key is no TEXT"); 2];
+        let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
+        assert_eq!(page.unreadable.len(), wrong.len() + blobs.len());
+        sqlx::query("DELETE FROM records WHERE typeof(tenant) <> 'text' OR typeof(key) <> 'text'")
+            .execute(&pool)
+            .await
+            .expect("deleted");
+        super::unreadable::is_gone_past(&store, &good, &wrong).await;
+        let error = store.get(&id("k3a")).await.expect_err("just that one").to_string();
+        assert!(error.starts_with("version: "), "{error}");
+        let error = store.put_if_newer(&id("k3b"), &record(1)).await.expect_err("not to be compared");
+        assert!(error.to_string().starts_with("version: "), "{error}");
     }
 
     #[tokio::test]

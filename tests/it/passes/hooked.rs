@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use cutover_client::store::{
     Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
-    StoreError, Version,
+    StoreError, Unreadable, Version,
 };
 
 pub struct Hooked {
@@ -16,6 +16,8 @@ pub struct Hooked {
     pub reads: AtomicUsize,
     /// Why a batch is not written.
     pub refuses: fn(&[(Id, Record)]) -> Option<StoreError>,
+    /// Why a record can't be read.
+    pub unreadable: fn(&Id) -> Option<StoreError>,
     /// Happens before the n-th read of many records, from 1.
     pub before_read: fn(&MemoryStore, usize),
 }
@@ -23,7 +25,7 @@ pub struct Hooked {
 impl Hooked {
     pub fn new(inner: &Arc<MemoryStore>) -> Self {
         let reads = AtomicUsize::new(0);
-        Self { inner: inner.clone(), reads, refuses: |_| None, before_read: |_, _| {} }
+        Self { inner: inner.clone(), reads, refuses: |_| None, unreadable: |_| None, before_read: |_, _| {} }
     }
 }
 
@@ -48,7 +50,10 @@ impl Store for Hooked {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         (self.before_read)(&self.inner, self.reads.fetch_add(1, Ordering::SeqCst) + 1);
-        self.inner.get_many(ids).await
+        match ids.iter().find_map(self.unreadable) {
+            Some(error) => Err(error),
+            None => self.inner.get_many(ids).await,
+        }
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -65,7 +70,12 @@ impl Store for Hooked {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        self.inner.scan(scope, segment, cursor, limit_bytes).await
+        let mut page = self.inner.scan(scope, segment, cursor, limit_bytes).await?;
+        for (id, _) in page.records.extract_if(.., |(id, _)| (self.unreadable)(id).is_some()) {
+            let error = (self.unreadable)(&id).unwrap();
+            page.unreadable.push(Unreadable { tenant: id.tenant, key: id.key, error });
+        }
+        Ok(page)
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -5,21 +5,10 @@ use cutover::{
     service::{Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tuning, operate::Mutation},
     store::open_store,
 };
-use cutover_client::{report::ErrorClass, store::StoreError};
 use tempfile::TempDir;
 
-use super::{hooked::Hooked, *};
+use super::{filled, *};
 use crate::support::key;
-
-const RECORDS: u64 = 3_000;
-
-fn filled() -> World {
-    let world = World::new();
-    for n in 0..RECORDS {
-        world.source.insert(id(n), if n % 10 == 0 { tombstone(n + 1) } else { record(n + 1) });
-    }
-    world
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_share_a_backfill_and_a_second_run_writes_nothing() {
@@ -177,36 +166,4 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let evidence = passes.finish(&id, Default::default(), true, &by).await.unwrap();
     assert_eq!(passes.finish(&id, Default::default(), true, &by).await.unwrap(), evidence, "twice is once");
     assert!(passes.claim(&id, "late").await.is_err());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_does_not_fit_is_quarantined_and_blocks_the_gate() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
-    let world = filled();
-    let narrow = Hooked {
-        refuses: |records| {
-            let what = "41 characters do not fit varchar(40)".to_owned();
-            let error =
-                StoreError::Permanent { class: ErrorClass::Constraint, field: "name".to_owned(), what };
-            records.iter().any(|(each, _)| *each == id(77)).then_some(error)
-        },
-        ..Hooked::new(&world.target)
-    };
-    let stores = Stores { target: Arc::new(narrow), ..world.stores() };
-    let evidence = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
-    let done = counts(&evidence);
-    assert_eq!((done.copied, done.quarantined), (RECORDS - 1, 1), "the others move");
-    assert!(!evidence.clean, "no gate accepts it");
-    assert!(evidence.samples[0].contains("varchar(40)"), "{:?}", evidence.samples);
-    let kept: Vec<_> = world.quarantine.dump().into_iter().collect();
-    let [(kept_id, kept)] = kept.as_slice() else { panic!("{kept:?}") };
-    assert_eq!((kept_id, kept.version), (&id(77), Version(78)));
-    let text = String::from_utf8(kept.value.clone().unwrap()).unwrap();
-    assert!(text.contains("varchar(40)") && text.contains("xxx"), "{text}");
-
-    let stores = Stores { quarantine: None, ..stores };
-    let failed = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap_err().to_string();
-    assert!(failed.contains("the target: name: 41 characters"), "{failed}");
 }

@@ -173,8 +173,8 @@ impl Store for DynamoDbStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let cursor = cursor.map(Cursor::id).transpose()?;
-        self.page(scope, segment, cursor.as_ref(), limit_bytes).await
+        let after = cursor.map(Cursor::texts).transpose()?;
+        self.page(scope, segment, after, limit_bytes).await
     }
 
     /// As DynamoDB counts them, every six hours or so; of a new table it knows nothing.

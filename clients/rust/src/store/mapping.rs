@@ -24,7 +24,7 @@ pub use fields::{Fields, NameError};
 pub use misfit::{Misfit, Reason};
 pub use table::SqlTable;
 #[cfg(feature = "sqlite")]
-pub(super) use table::unreadable;
+pub(super) use table::foreign;
 
 use super::document::Document;
 

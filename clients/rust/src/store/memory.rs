@@ -96,7 +96,10 @@ impl Store for MemoryStore {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         let from = match (cursor, scope) {
-            (Some(cursor), _) => Bound::Excluded(cursor.id()?),
+            (Some(cursor), _) => {
+                let (tenant, key) = cursor.texts()?;
+                Bound::Excluded(Id { tenant: tenant.to_owned(), key: key.to_owned() })
+            }
             (None, Scope::Tenant(tenant)) => {
                 Bound::Included(Id { tenant: tenant.clone(), key: String::new() })
             }
@@ -107,11 +110,14 @@ impl Store for MemoryStore {
             Scope::All => true,
             Scope::Tenant(tenant) => id.tenant == *tenant,
         });
-        let mut page = Page { records: Vec::new(), next: None };
+        let mut page = Page::default();
         let mut bytes = 0;
         for (id, record) in in_scope.filter(|(id, _)| segment.contains(id)) {
             if bytes >= limit_bytes && !page.records.is_empty() {
-                page.next = page.records.last().map(|(last, _)| Cursor::after(last));
+                page.next = page
+                    .records
+                    .last()
+                    .map(|(last, _)| Cursor::after(last.tenant.as_bytes(), last.key.as_bytes()));
                 break;
             }
             bytes += id.bytes() + record.bytes();

@@ -18,6 +18,7 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_table_sql},
+    scan,
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, column_of, in_order, permanent, put_many,
         put_one, removed_outright, version_of,
@@ -99,11 +100,6 @@ impl MySqlStore {
 
     async fn rows(&self, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
         Ok(self.calls.ask(false, &Statement::text(sql)).await?.0)
-    }
-
-    fn decode(&self, row: &MySqlRow) -> Result<(Id, Record), StoreError> {
-        let (id, version) = self.layout.id_and_version(row)?;
-        Ok((id, self.layout.record(row, version)?))
     }
 
     /// As few statements as hold all of `items`, each between a head and a tail.
@@ -220,7 +216,7 @@ impl Store for MySqlStore {
             Ok(())
         })? {
             for row in self.rows(sql).await? {
-                found.push(self.decode(&row)?);
+                found.push(self.layout.found(&row)?.read()?);
             }
         }
         Ok(in_order(ids, found))
@@ -239,10 +235,10 @@ impl Store for MySqlStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let after = cursor.map(Cursor::id).transpose()?;
+        let after = cursor.map(Cursor::place).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
-        let sql = self.layout.scan(scope, segment, after.as_ref(), rows);
-        let decode = |row: MySqlRow| self.decode(&row);
+        let sql = self.layout.scan(scope, segment, after, rows);
+        let decode = |row: MySqlRow| self.layout.found(&row);
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
     }
 
@@ -280,7 +276,8 @@ impl Guarded for MySqlStore {
             Ok(())
         })? {
             for row in self.rows(sql).await? {
-                let (id, version) = self.layout.id_and_version(&row)?;
+                let (tenant, key, version) = layout::place_and_version(&row)?;
+                let id = scan::id(tenant, key).map_err(|(error, ..)| error)?;
                 versions.insert(id, version);
             }
         }

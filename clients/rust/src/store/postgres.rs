@@ -141,7 +141,7 @@ impl Given {
 impl Store for PostgresStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         let rows = self.rows(&self.layout.get, Given::default().id(id)?.0).await?;
-        Ok(rows.first().map(|row| self.layout.record(row)).transpose()?.map(|(_, record)| record))
+        rows.first().map(|row| self.layout.found(row)?.record).transpose()
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
@@ -168,7 +168,7 @@ impl Store for PostgresStore {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
-        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.record(row)).collect();
+        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.found(row)?.read()).collect();
         Ok(in_order(ids, found?))
     }
 
@@ -185,17 +185,16 @@ impl Store for PostgresStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let after = cursor.map(Cursor::id).transpose()?;
-        let (tenant, key) = after.map_or_else(Default::default, |id| (id.tenant, id.key));
+        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
         let (sql, tenant) = match scope {
             Scope::All => (&self.layout.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.clone()),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.as_str()),
         };
         let rows = self.calls.page_rows(limit_bytes);
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let given = Given::default().and(tenant)?.and(key)?.and(limit)?;
         let statement = Statement::prepared(sql, given.0);
-        let decode = |row: PgRow| self.layout.record(&row);
+        let decode = |row: PgRow| self.layout.found(&row);
         self.calls.page(&statement, rows, segment, limit_bytes, decode).await
     }
 

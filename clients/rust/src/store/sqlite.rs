@@ -24,7 +24,8 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_table_sql},
-    sql::{column_of, permanent, removed_outright, version_of},
+    scan::Gathered,
+    sql::{column_of, permanent, removed_outright},
 };
 use crate::report::ErrorClass;
 use error::{read_error, set_up_error, write_error};
@@ -200,29 +201,28 @@ impl Store for SqliteStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let after = cursor.map(Cursor::id).transpose()?;
-        let (tenant, key) = after.map_or_else(Default::default, |id| (id.tenant, id.key));
+        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
         let (sql, tenant) = match scope {
             Scope::All => (&self.layout.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.clone()),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.as_str()),
         };
         let mut rows = sqlx::query(sql.clone()).bind(tenant).bind(key).fetch(&self.readers);
-        let mut page = Page { records: Vec::new(), next: None };
-        let mut bytes = 0;
+        let mut gathered = Gathered::default();
+        // Only a text can be gone on after; a page that would end elsewhere is made longer.
+        let mut may_end = true;
         while let Some(row) = rows.try_next().await.map_err(read_error)? {
-            let id = Layout::id(&row)?;
-            if !segment.contains(&id) {
-                continue;
+            if may_end && gathered.is_full(limit_bytes) {
+                return Ok(gathered.end(true));
             }
-            if bytes >= limit_bytes && !page.records.is_empty() {
-                page.next = page.records.last().map(|(last, _)| Cursor::after(last));
-                break;
+            let (found, is_text) = self.layout.found(&row)?;
+            may_end = is_text;
+            if segment.has(&found.tenant, &found.key) {
+                gathered.take(found);
+            } else {
+                gathered.pass(found);
             }
-            let record = self.layout.record(&row)?;
-            bytes += id.bytes() + record.bytes();
-            page.records.push((id, record));
         }
-        Ok(page)
+        Ok(gathered.end(false))
     }
 
     /// The exact number of records: a walk over the table, without their values.
@@ -276,13 +276,9 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         id: &Id,
     ) -> Result<Option<Version>, StoreError> {
-        let version: Option<i64> = sqlx::query_scalar(self.layout.version.clone())
-            .bind(&id.tenant)
-            .bind(&id.key)
-            .fetch_optional(connection)
-            .await
-            .map_err(read_error)?;
-        Ok(version.map(version_of))
+        let ask = sqlx::query(self.layout.version.clone()).bind(&id.tenant).bind(&id.key);
+        let row = ask.fetch_optional(connection).await.map_err(read_error)?;
+        row.map(|row| self.layout.version_in(&row)).transpose()
     }
 }
 

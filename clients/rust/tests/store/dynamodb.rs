@@ -16,7 +16,7 @@ use cutover_client::store::{
     Copied, DynamoDbOptions, DynamoDbStore, Id, Put, Record, Scope, Segment, Store, StoreError, Version,
 };
 
-use super::suite;
+use super::{suite, unreadable::is_gone_past};
 use proxy::Proxy;
 
 const VARIABLE: &str = "CUTOVER_TEST_DYNAMODB";
@@ -136,11 +136,11 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
     let store = DynamoDbStore::create(&url, &table, patient()).await.expect("created");
     let credentials = Credentials::new("test", "test", None, None, "test");
     let client = Client::new(&config(&url, Some(credentials)));
-    let put = async |key: &str, attributes: &[(&str, AttributeValue)]| {
+    let put = async |tenant: &str, key: &str, attributes: &[(&str, AttributeValue)]| {
         let mut request = client
             .put_item()
             .table_name(&table)
-            .item("tenant", AttributeValue::S("t".to_owned()))
+            .item("tenant", AttributeValue::S(tenant.to_owned()))
             .item("key", AttributeValue::S(key.to_owned()));
         for (name, value) in attributes {
             request = request.item(*name, value.clone());
@@ -150,7 +150,7 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
     let value = ("value", AttributeValue::B(Blob::new(*b"old")));
     let number = |digits: &str| ("version", AttributeValue::N(digits.to_owned()));
 
-    put("unversioned", std::slice::from_ref(&value)).await;
+    put("t", "unversioned", std::slice::from_ref(&value)).await;
     let old = Record { version: Version::ZERO, value: Some(b"old".to_vec()) };
     let new = Record { version: Version::ZERO, value: Some(b"new".to_vec()) };
     assert_eq!(store.get(&id("unversioned")).await, Ok(Some(old.clone())));
@@ -159,6 +159,7 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
     let unchanged = store.put_if_unchanged(&id("unversioned"), &record(2), Some(Version::ZERO)).await;
     assert_eq!(unchanged, Ok(Put::Applied));
 
+    let mut wrong = Vec::new();
     for (key, attributes, field) in [
         ("no value", vec![number("1")], "value: "),
         ("null is not absent", vec![number("1"), ("value", AttributeValue::Null(true))], "value: "),
@@ -167,11 +168,15 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
         ("text", vec![("version", AttributeValue::S("1".to_owned())), value.clone()], "version: "),
         ("a word", vec![value.clone(), ("deleted", AttributeValue::S("no".to_owned()))], "deleted: "),
     ] {
-        put(key, &attributes).await;
+        put("t", key, &attributes).await;
+        wrong.push(("t", key, field));
         let error = store.get(&id(key)).await.expect_err(key);
         assert!(matches!(error, StoreError::Permanent { .. }), "{error}");
         assert!(error.to_string().starts_with(field), "{key}: {error}");
     }
+    put("a\nb", "k", &[number("1"), value]).await;
+    wrong.push(("a\\nb", "k", "tenant: "));
+    is_gone_past(&store, &[(id("unversioned"), record(2))], &wrong).await;
 }
 
 #[tokio::test]

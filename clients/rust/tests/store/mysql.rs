@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, MySqlPool};
 use super::{
     servers::{batch, id, is_written_when_given_again, record, table},
     suite,
+    unreadable::is_gone_past,
 };
 
 fn url() -> Option<String> {
@@ -105,6 +106,34 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         MySqlStore::open(&url, &table, options()).await.is_ok(),
         "columns that fill themselves do no harm"
     );
+    sql(&admin, format!("DROP TABLE {table}")).await;
+}
+
+#[tokio::test]
+async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("unreadable"));
+    let store = create(&url, &table).await;
+    let good = batch(1);
+    store.put_many_if_newer(&good).await.expect("written");
+    // More of them than a page has rows, so that a page ends where there is no id.
+    sql(&admin, format!(
+        "INSERT INTO {table} (tenant, `key`, version, value) VALUES ('t', x'6b6579ff', 1, ''), ('', 'k', 1, ''), \
+         (x'61000a', 'k', 1, ''), ('t', '', 1, ''), (x'c328', 'k', 1, '')"
+    )).await;
+    let many: Vec<String> = (1..=50).map(|n| format!("k{n}")).collect();
+    let rows: Vec<String> = many.iter().map(|key| format!("(x'74ff', '{key}', 1, '')")).collect();
+    sql(&admin, format!("INSERT INTO {table} (tenant, `key`, version, value) VALUES {}", rows.join(",")))
+        .await;
+    let mut wrong = vec![
+        ("t", "key\\xff", "key: it is not UTF-8"),
+        ("", "k", "tenant: "),
+        ("a\\0\\n", "k", "tenant: "),
+        ("t", "", "key: "),
+        ("\\xc3(", "k", "tenant: it is not UTF-8"),
+    ];
+    wrong.extend(many.iter().map(|key| ("t\\xff", key.as_str(), "tenant: it is not UTF-8")));
+    is_gone_past(&store, &good, &wrong).await;
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 

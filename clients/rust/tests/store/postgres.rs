@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use super::{
     servers::{batch, id, is_written_when_given_again, record, table},
     suite,
+    unreadable::is_gone_past,
 };
 
 fn url() -> Option<String> {
@@ -105,6 +106,32 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         PostgresStore::open(&url, &table, options()).await.is_ok(),
         "columns that fill themselves do no harm"
     );
+    sql(&admin, format!("DROP TABLE {table}")).await;
+}
+
+#[tokio::test]
+async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("unreadable"));
+    let store = create(&url, &table).await;
+    let good = batch(1);
+    store.put_many_if_newer(&good).await.expect("written");
+    sql(
+        &admin,
+        format!(
+            "INSERT INTO {table} (tenant, key, version, value) \
+         VALUES ('', 'k', 1, ''), (E'a\\nb', 'k', 1, ''), ('t', '', 1, ''), ('t', repeat('x', 1025), 1, '')"
+        ),
+    )
+    .await;
+    let long = "x".repeat(1025);
+    let wrong = [
+        ("", "k", "tenant: "),
+        ("a\\nb", "k", "tenant: "),
+        ("t", "", "key: "),
+        ("t", long.as_str(), "key: key has 1025 bytes"),
+    ];
+    is_gone_past(&store, &good, &wrong).await;
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 

@@ -79,7 +79,7 @@ impl Store for Careless {
     ) -> Result<Page, StoreError> {
         let page = self.inner.scan(scope, segment, cursor, limit_bytes).await?;
         let kept = page.records.into_iter().filter(|(_, record)| !(self.forgets && record.is_tombstone()));
-        Ok(Page { records: kept.collect(), next: page.next })
+        Ok(Page { records: kept.collect(), ..page })
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use super::{DynamoDbOptions, error::permanent};
 use crate::{
     report::ErrorClass,
-    store::{Id, Record, StoreError, Version},
+    store::{Id, Record, StoreError, Version, scan::Found},
 };
 
 /// As DynamoDB has it.
@@ -19,10 +19,15 @@ pub(super) fn key_of(options: &DynamoDbOptions, id: &Id) -> Result<Item, StoreEr
         let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
         return Err(permanent(ErrorClass::Constraint, "tenant", what));
     }
-    Ok(HashMap::from([
-        (options.tenant_attribute.clone(), AttributeValue::S(id.tenant.clone())),
-        (options.key_attribute.clone(), AttributeValue::S(id.key.clone())),
-    ]))
+    Ok(place_of(options, &id.tenant, &id.key))
+}
+
+/// The same of what need be no id.
+pub(super) fn place_of(options: &DynamoDbOptions, tenant: &str, key: &str) -> Item {
+    HashMap::from([
+        (options.tenant_attribute.clone(), AttributeValue::S(tenant.to_owned())),
+        (options.key_attribute.clone(), AttributeValue::S(key.to_owned())),
+    ])
 }
 
 /// The whole item of a record. An empty value is a value; only `deleted` makes a tombstone.
@@ -38,13 +43,29 @@ pub(super) fn item_of(options: &DynamoDbOptions, id: &Id, record: &Record) -> Re
     Ok(item)
 }
 
-/// Whose item it is.
-pub(super) fn id_of(options: &DynamoDbOptions, item: &Item) -> Result<Id, StoreError> {
+/// What a scan found.
+pub(super) fn found(options: &DynamoDbOptions, item: Item) -> Result<Found, StoreError> {
+    let (tenant, key) = place_in(options, &item)?;
+    let (tenant, key) = (tenant.as_bytes().to_vec(), key.as_bytes().to_vec());
+    Ok(Found { tenant, key, record: record_of(options, item) })
+}
+
+/// Tenant and key of an item, which need not make an id.
+pub(super) fn place_in<'a>(
+    options: &DynamoDbOptions,
+    item: &'a Item,
+) -> Result<(&'a str, &'a str), StoreError> {
     let text = |name: &str| match item.get(name) {
-        Some(AttributeValue::S(text)) => Ok(text.clone()),
+        Some(AttributeValue::S(text)) => Ok(text.as_str()),
         other => Err(unreadable(name, "a string", other)),
     };
-    Ok(Id { tenant: text(&options.tenant_attribute)?, key: text(&options.key_attribute)? })
+    Ok((text(&options.tenant_attribute)?, text(&options.key_attribute)?))
+}
+
+/// Whose item it is, of those that were asked for by their ids.
+pub(super) fn id_of(options: &DynamoDbOptions, item: &Item) -> Result<Id, StoreError> {
+    let (tenant, key) = place_in(options, item)?;
+    Ok(Id { tenant: tenant.to_owned(), key: key.to_owned() })
 }
 
 /// What it holds.

@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    Access, Cursor, DynamoDbStore, Id, Item, Page, Scope, Segment, StoreError, id_of, key_of, of_request,
-    record_of,
+    Access, Cursor, DynamoDbStore, Item, Page, Scope, Segment, StoreError,
+    item::{found, place_in, place_of},
+    of_request,
 };
+use crate::store::scan::Gathered;
 
 /// Items and the key after which there are more.
 type Items = (Vec<Item>, Option<Item>);
@@ -20,10 +22,10 @@ impl DynamoDbStore {
         &self,
         scope: &Scope,
         segment: Segment,
-        after: Option<&Id>,
+        after: Option<(&str, &str)>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let start = after.map(|id| key_of(&self.options, id)).transpose()?;
+        let start = after.map(|(tenant, key)| place_of(&self.options, tenant, key));
         let limit = self.limit(limit_bytes);
         let queried = match scope {
             Scope::Tenant(tenant) if self.partition == self.options.tenant_attribute => Some(tenant),
@@ -37,30 +39,34 @@ impl DynamoDbStore {
             })
             .await?;
 
-        let mut page = Page { records: Vec::with_capacity(items.len()), next: None };
-        let mut bytes = 0;
-        let mut last = None;
+        let mut gathered = Gathered::default();
+        let mut seen = 0;
+        let mut full = false;
         for item in items {
-            let id = id_of(&self.options, &item)?;
-            if bytes >= limit_bytes && !page.records.is_empty() {
-                page.next = last.as_ref().map(Cursor::after);
+            full = gathered.is_full(limit_bytes);
+            if full {
                 break;
             }
-            last = Some(id.clone());
-            if queried.is_some() && !segment.contains(&id) {
-                continue;
+            let found = found(&self.options, item)?;
+            if queried.is_some() && !segment.has(&found.tenant, &found.key) {
+                gathered.pass(found);
+            } else {
+                gathered.take(found);
             }
-            let record = record_of(&self.options, item)?;
-            bytes += id.bytes() + record.bytes();
-            page.records.push((id, record));
+            seen += 1;
         }
-        if let Some(usual) = bytes.checked_div(page.records.len()) {
+        if let Some(usual) = gathered.seen_bytes.checked_div(seen) {
             self.usual_bytes.store(usual.max(1), Relaxed);
         }
-        if page.next.is_none() {
-            page.next = more.map(|key| id_of(&self.options, &key)).transpose()?.as_ref().map(Cursor::after);
+        let page = gathered.end(full);
+        if full {
+            return Ok(page);
         }
-        Ok(page)
+        let next = more.map(|key| {
+            let (tenant, key) = place_in(&self.options, &key)?;
+            Ok(Cursor::after(tenant.as_bytes(), key.as_bytes()))
+        });
+        Ok(Page { next: next.transpose()?, ..page })
     }
 
     /// How many items are likely to have so many bytes. The first page has to guess.

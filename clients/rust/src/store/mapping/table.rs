@@ -6,6 +6,7 @@ use crate::{
     store::{
         Id, Record, StoreError,
         document::{Document, DocumentError},
+        scan::unreadable,
     },
 };
 
@@ -117,14 +118,14 @@ impl SqlTable {
                 None | Some(Cell::Null) => Ok(None),
                 Some(Cell::Bytes(value)) => Ok(Some(value)),
                 Some(Cell::Text(text)) => Ok(Some(text.into_bytes())),
-                Some(other) => Err(unreadable(&self.fields.value, other.kind())),
+                Some(other) => Err(foreign(&self.fields.value, other.kind())),
             };
         };
         match cells.first() {
             Some(Cell::Bool(true) | Cell::Int(1)) => return Ok(None),
             Some(Cell::Bool(false) | Cell::Int(0)) => {}
             other => {
-                return Err(unreadable(&self.fields.deleted, other.map_or("nothing", Cell::kind)));
+                return Err(foreign(&self.fields.deleted, other.map_or("nothing", Cell::kind)));
             }
         }
         let document = mapping.from_row(&cells[1..]);
@@ -144,9 +145,8 @@ impl SqlTable {
 }
 
 /// A column whose cell is of a type that says nothing there.
-pub(in crate::store) fn unreadable(column: &str, found: &str) -> StoreError {
-    let what = format!("the row has {found} there: somebody else wrote it, correct it");
-    permanent(ErrorClass::Serialization, column, what)
+pub(in crate::store) fn foreign(column: &str, found: &str) -> StoreError {
+    unreadable(column, format!("the row has {found} there: somebody else wrote it, correct it"))
 }
 
 fn no_document(error: &DocumentError) -> StoreError {

@@ -8,10 +8,10 @@ use super::{
     super::{
         Id, Record, Scope, Segment, StoreError, Version,
         mapping::{Cell, ColumnType, SqlTable},
+        scan::Found,
     },
-    Database, column_of, permanent, version_of,
+    Database, column_of, version_of,
 };
-use crate::report::ErrorClass;
 
 /// The statements of one table. All names were checked; those here are quoted.
 #[derive(Debug)]
@@ -137,12 +137,18 @@ impl Layout {
         text.push(b')');
     }
 
-    pub(super) fn scan(&self, scope: &Scope, segment: Segment, after: Option<&Id>, rows: usize) -> String {
+    pub(super) fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        after: Option<(&[u8], &[u8])>,
+        rows: usize,
+    ) -> String {
         let Self { name, ids, tenant, key, .. } = self;
         let mut sql = format!("SELECT {} FROM {name} FORCE INDEX (PRIMARY) WHERE TRUE", self.all());
-        let hex = |bytes: &str| {
+        let hex = |bytes: &[u8]| {
             let mut text = Vec::new();
-            literal(&mut text, bytes.as_bytes());
+            literal(&mut text, bytes);
             String::from_utf8_lossy(&text).into_owned()
         };
         let mut and = |condition: std::fmt::Arguments<'_>| {
@@ -151,17 +157,17 @@ impl Layout {
         // Two ranges of the index; a comparison of pairs would not be taken for one.
         match (scope, after) {
             (Scope::All, None) => {}
-            (Scope::All, Some(after)) if self.table.fields.is_own_tenant() => {
-                and(format_args!("{tenant} > {}", hex(&after.tenant)));
+            (Scope::All, Some((of, _))) if self.table.fields.is_own_tenant() => {
+                and(format_args!("{tenant} > {}", hex(of)));
             }
-            (Scope::All, Some(after)) => {
-                let (of, at) = (hex(&after.tenant), hex(&after.key));
+            (Scope::All, Some((of, at))) => {
+                let (of, at) = (hex(of), hex(at));
                 and(format_args!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"));
             }
             (Scope::Tenant(of), after) => {
-                and(format_args!("{tenant} = {}", hex(of)));
-                if let Some(after) = after {
-                    and(format_args!("{key} > {}", hex(&after.key)));
+                and(format_args!("{tenant} = {}", hex(of.as_bytes())));
+                if let Some((_, at)) = after {
+                    and(format_args!("{key} > {}", hex(at)));
                 }
             }
         }
@@ -182,29 +188,21 @@ impl Layout {
         )
     }
 
-    /// Of a row that begins with tenant, key and version.
-    pub(super) fn id_and_version(&self, row: &MySqlRow) -> Result<(Id, Version), StoreError> {
-        let failed = |error| MySql::error(error, false);
-        let name = |at: usize, field: &str| {
-            let bytes: Vec<u8> = row.try_get(at).map_err(failed)?;
-            String::from_utf8(bytes).map_err(|error| {
-                let what = format!("{:?} is not UTF-8: correct or remove the record", error.as_bytes());
-                permanent(ErrorClass::Serialization, field, what)
-            })
-        };
-        let version: i64 = row.try_get(2).map_err(failed)?;
-        let fields = &self.table.fields;
-        Ok((Id { tenant: name(0, &fields.tenant)?, key: name(1, &fields.key)? }, version_of(version)))
-    }
-
-    /// Of a row of [`Self::select_in`] or [`Self::scan`]: what it holds.
-    pub(super) fn record(&self, row: &MySqlRow, version: Version) -> Result<Record, StoreError> {
+    /// Of a row of [`Self::select_in`] or [`Self::scan`].
+    pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
+        let (tenant, key, version) = place_and_version(row)?;
         let content = self.kinds.iter().enumerate();
         let cells: Result<Vec<Cell>, sqlx::Error> =
             content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
-        let value = self.table.value(cells.map_err(|error| MySql::error(error, false))?)?;
-        Ok(Record { version, value })
+        let value = self.table.value(cells.map_err(|error| MySql::error(error, false))?);
+        Ok(Found { tenant, key, record: value.map(|value| Record { version, value }) })
     }
+}
+
+/// Of a row that begins with tenant, key and version.
+pub(super) fn place_and_version(row: &MySqlRow) -> Result<(Vec<u8>, Vec<u8>, Version), StoreError> {
+    let read = || Ok((row.try_get(0)?, row.try_get(1)?, version_of(row.try_get(2)?)));
+    read().map_err(|error| MySql::error(error, false))
 }
 
 /// Of a row that was asked for by text, and so is answered in text.

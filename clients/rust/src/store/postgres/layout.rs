@@ -6,6 +6,7 @@ use super::{
     super::{
         Id, Record, StoreError, Version,
         mapping::{Cell, ColumnType, SqlTable},
+        scan::Found,
     },
     Database, Given, column_of, version_of,
 };
@@ -117,16 +118,17 @@ impl Layout {
     }
 
     /// Of a row with all columns.
-    pub(super) fn record(&self, row: &PgRow) -> Result<(Id, Record), StoreError> {
-        let (id, version) = id_and_version(row)?;
+    pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
+        let (Id { tenant, key }, version) = id_and_version(row)?;
         let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
         let cells: Result<Vec<Cell>, sqlx::Error> = cells.collect();
-        let value = self.table.value(cells.map_err(|error| Postgres::error(error, false))?)?;
-        Ok((id, Record { version, value }))
+        let value = self.table.value(cells.map_err(|error| Postgres::error(error, false))?);
+        let record = value.map(|value| Record { version, value });
+        Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record })
     }
 }
 
-/// Of a row that begins with tenant, key and version.
+/// Of a row that begins with tenant, key and version. Both are text here, though they need not make an id.
 pub(super) fn id_and_version(row: &PgRow) -> Result<(Id, Version), StoreError> {
     let read = || Ok((Id { tenant: row.try_get(0)?, key: row.try_get(1)? }, version_of(row.try_get(2)?)));
     read().map_err(|error| Postgres::error(error, false))

@@ -14,7 +14,10 @@ use sqlx::{
 };
 
 use super::{
-    super::{Cursor, Id, Page, Record, Segment, StoreError},
+    super::{
+        Page, Segment, StoreError,
+        scan::{Found, Gathered},
+    },
     class, driver_error, not_applied,
 };
 use crate::report::ErrorClass;
@@ -203,45 +206,37 @@ where
         rows: usize,
         segment: Segment,
         limit_bytes: usize,
-        decode: impl Fn(DB::Row) -> Result<(Id, Record), StoreError> + Send + Sync,
+        decode: impl Fn(DB::Row) -> Result<Found, StoreError> + Send + Sync,
     ) -> Result<Page, StoreError> {
-        let mut records: Vec<(Id, Record)> = Vec::new();
-        let (mut seen, mut bytes, mut kept_bytes, mut full) = (0, 0, 0, false);
-        let mut last_seen = None;
+        let mut gathered = Gathered::default();
+        let (mut seen, mut full) = (0, false);
         self.send(false, statement, |answer| {
             let row = match answer {
                 None => {
-                    records.clear();
-                    (seen, bytes, kept_bytes) = (0, 0, 0);
+                    (gathered, seen) = (Gathered::default(), 0);
                     return Ok(true);
                 }
                 Some(Either::Left(_)) => return Ok(true),
                 Some(Either::Right(row)) => row,
             };
-            let (id, record) = decode(row)?;
-            full = kept_bytes >= limit_bytes && !records.is_empty();
+            let found = decode(row)?;
+            full = gathered.is_full(limit_bytes);
             if full {
                 return Ok(false);
             }
             seen += 1;
-            bytes += id.bytes() + record.bytes();
-            if segment.contains(&id) {
-                kept_bytes += id.bytes() + record.bytes();
-                records.push((id, record));
-                last_seen = None;
+            if segment.has(&found.tenant, &found.key) {
+                gathered.take(found);
             } else {
-                last_seen = Some(id);
+                gathered.pass(found);
             }
             Ok(true)
         })
         .await?;
-        if let Some(mean) = bytes.checked_div(seen) {
+        if let Some(mean) = gathered.seen_bytes.checked_div(seen) {
             self.record_bytes.store(mean.max(1), Ordering::Relaxed);
         }
-        let next = (full || seen == rows)
-            .then(|| last_seen.as_ref().or(records.last().map(|(id, _)| id)).map(Cursor::after))
-            .flatten();
-        Ok(Page { records, next })
+        Ok(gathered.end(full || seen == rows))
     }
 
     /// Waits for calls under way and closes all connections.

@@ -88,7 +88,7 @@ fn known(error: &sqlx::Error) -> Option<StoreError> {
             not_applied(ErrorClass::Connection, "the file or its directory is gone: restore it".to_owned())
         }
         code::READONLY => permanent(ErrorClass::Other, "file", READ_ONLY.to_owned()),
-        code::CORRUPT | code::NOTADB => permanent(ErrorClass::Serialization, "file", DAMAGED.to_owned()),
+        code::CORRUPT | code::NOTADB => permanent(ErrorClass::Other, "file", DAMAGED.to_owned()),
         code::TOOBIG => permanent(
             ErrorClass::Constraint,
             "value",

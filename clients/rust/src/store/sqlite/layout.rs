@@ -9,10 +9,12 @@ use sqlx::{
 
 use super::{
     super::{
-        Id, Record, StoreError,
-        mapping::{Cell, SqlTable, unreadable},
+        Id, Record, StoreError, Version,
+        mapping::{Cell, SqlTable, foreign},
+        scan::{Found, unreadable},
+        sql::version_of,
     },
-    column_of, read_error, version_of,
+    column_of, read_error,
 };
 
 /// The statements of one table. Names were checked; they are in backticks, because SQLite takes a
@@ -56,7 +58,7 @@ impl Layout {
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
         Self {
             get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
-            version: sql(format!("SELECT {version} FROM {name} WHERE {is_it}")),
+            version: sql(format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}")),
             put: sql(format!(
                 "{insert} {conflict} UPDATE SET {version} = excluded.{version}, {} \
                  WHERE excluded.{version} > {version}",
@@ -99,19 +101,43 @@ impl Layout {
         }))
     }
 
-    /// Whose row it is.
-    pub(super) fn id(row: &SqliteRow) -> Result<Id, StoreError> {
-        let read = || Ok(Id { tenant: row.try_get(0)?, key: row.try_get(1)? });
-        read().map_err(read_error)
+    /// Of a row with all columns. True: tenant and key are texts.
+    pub(super) fn found(&self, row: &SqliteRow) -> Result<(Found, bool), StoreError> {
+        let bytes = |at: usize| row.try_get_unchecked::<Vec<u8>, _>(at).map_err(read_error);
+        let (tenant, key) = (bytes(0)?, bytes(1)?);
+        let texts = is(row, 0, "TEXT")? && is(row, 1, "TEXT")?;
+        // Another record may have the same bytes as text.
+        let record = match texts {
+            true => self.record(row),
+            false => {
+                let what = "tenant or key is no TEXT: correct or remove the row";
+                Err(unreadable(&self.table.fields.key, what.to_owned()))
+            }
+        };
+        let may_end = texts && str::from_utf8(&tenant).is_ok() && str::from_utf8(&key).is_ok();
+        Ok((Found { tenant, key, record }, may_end))
     }
 
-    /// What it holds.
+    /// Of the same row: what it holds.
     pub(super) fn record(&self, row: &SqliteRow) -> Result<Record, StoreError> {
-        let version = version_of(row.try_get(2).map_err(read_error)?);
+        let version = self.version_in(row)?;
         let content = self.table.content().into_iter().enumerate();
         let cells: Result<Vec<Cell>, _> = content.map(|(at, (name, _))| cell(row, at + 3, name)).collect();
         Ok(Record { version, value: self.table.value(cells?)? })
     }
+
+    /// Of a row that begins with tenant, key and version.
+    pub(super) fn version_in(&self, row: &SqliteRow) -> Result<Version, StoreError> {
+        if !is(row, 2, "INTEGER")? {
+            let what = "it is no INTEGER: correct it in the row".to_owned();
+            return Err(unreadable(&self.table.fields.version, what));
+        }
+        row.try_get_unchecked(2).map(version_of).map_err(read_error)
+    }
+}
+
+fn is(row: &SqliteRow, at: usize, kind: &str) -> Result<bool, StoreError> {
+    Ok(row.try_get_raw(at).map_err(read_error)?.type_info().name() == kind)
 }
 
 /// By what the row has: SQLite gives a type to each value, and only prefers the column's.
@@ -129,6 +155,6 @@ fn cell(row: &SqliteRow, at: usize, name: &str) -> Result<Cell, StoreError> {
             let bytes = <Vec<u8> as Decode<Sqlite>>::decode(value).map_err(failed)?;
             Ok(Cell::text(bytes))
         }
-        _ => Err(unreadable(name, "a floating point number")),
+        _ => Err(foreign(name, "a floating point number")),
     }
 }

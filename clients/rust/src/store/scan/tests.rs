@@ -1,0 +1,44 @@
+use super::*;
+use crate::store::Version;
+
+fn found(tenant: &[u8], key: &[u8]) -> Found {
+    let record = Record { version: Version(1), value: None };
+    Found { tenant: tenant.to_vec(), key: key.to_vec(), record: Ok(record) }
+}
+
+#[test]
+fn a_cursor_holds_any_place() {
+    for (tenant, key) in [(&b"t"[..], &b"k"[..]), (b"", b""), (b"a\0b", b"\0"), (b"\xff", b"\xfe")] {
+        assert_eq!(Cursor::after(tenant, key).place(), Ok((tenant, key)));
+    }
+    assert_eq!(Cursor::after(b"t", b"k").texts(), Ok(("t", "k")));
+    for wrong in [Cursor(Vec::new()), Cursor(b"t\0k".to_vec()), Cursor(vec![0, 0, 0, 9, 1])] {
+        assert!(wrong.place().is_err(), "{wrong:?}");
+    }
+    assert!(Cursor::after(b"\xff", b"k").texts().is_err());
+}
+
+#[test]
+fn what_has_no_id_keeps_its_place() {
+    let cases = [
+        (found(b"a\xff", b"k"), "a\\xff", "k", "tenant: it is not UTF-8"),
+        (found(b"t", b"\xc3("), "t", "\\xc3(", "key: it is not UTF-8"),
+        (found(b"a\nb", b"k"), "a\\nb", "k", "tenant: "),
+        (found(b"", b"k"), "", "k", "tenant: "),
+        (found(b"t", b"a\0"), "t", "a\\0", "key: key has a NUL character"),
+    ];
+    for (found, tenant, key, error) in cases {
+        let mut gathered = Gathered::default();
+        let place = (found.tenant.clone(), found.key.clone());
+        gathered.take(found);
+        assert!(gathered.is_full(0), "it counts");
+        let page = gathered.end(true);
+        let after = page.next.clone().expect("more");
+        assert_eq!(after.place(), Ok((place.0.as_slice(), place.1.as_slice())));
+        let [unreadable] = page.unreadable.as_slice() else { panic!("{page:?}") };
+        assert_eq!((unreadable.tenant.as_str(), unreadable.key.as_str()), (tenant, key));
+        let told = unreadable.error.to_string();
+        assert!(told.starts_with(error) && told.contains("correct or remove"), "{told}");
+    }
+    assert!(found(b"t", b"k").read().is_ok());
+}

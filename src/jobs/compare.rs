@@ -1,0 +1,247 @@
+//! How the records of two stores differ, and which differences are more than a moment between two
+//! writes.
+
+use std::time::Duration;
+
+use cutover_client::{
+    report::ErrorClass,
+    store::{Id, Record, Segment, StoreError, Unreadable},
+};
+use cutover_proto::v1;
+
+use super::{
+    Error, Plan, Stores,
+    page::{Done, Side},
+    quarantine::{Pass, is_misfit},
+};
+
+/// Between re-reads of a difference, and how often it has to be seen again to count.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const AGAIN_TIMES: u32 = 3;
+/// A record that changes faster than this many re-reads is not different, it is hot.
+const HOT_AFTER: u32 = 10;
+
+/// How two records differ; `None` of either: it is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Difference {
+    /// Only the source has it.
+    Missing,
+    /// The target's is older.
+    Stale,
+    /// The target's is newer.
+    Ahead,
+    /// Only the target has it.
+    Extra,
+    /// One version, two contents.
+    Different,
+}
+
+/// What a store answered for one id.
+type Read = Result<Option<Record>, StoreError>;
+type Pair = (Option<Record>, Option<Record>);
+
+/// Perhaps different; what was seen in the target, and in how many looks that did not change.
+struct Suspect {
+    target: Option<Record>,
+    times: u32,
+}
+
+impl Stores {
+    pub(super) async fn compare(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        scanned: Side,
+        page: &[(Id, Record)],
+    ) -> Result<Done, Error> {
+        let wanted = |id: &Id| plan.kind != v1::PassKind::Sample || is_sampled(id, plan.sample_ppm);
+        let (ids, here): (Vec<Id>, Vec<Read>) = page
+            .iter()
+            .filter(|(id, _)| wanted(id))
+            .map(|(id, record)| (id.clone(), Ok(Some(record.clone()))))
+            .unzip();
+        let (source, target) = match scanned {
+            Side::Source => (here, self.read(Side::Target, &ids).await?),
+            Side::Target => (self.read(Side::Source, &ids).await?, here),
+        };
+        let mut done = Done::default();
+        let ids = ids.into_iter().map(|id| (id, ()));
+        // A comparison over both stores meets what both have from the source's side.
+        let both = plan.kind != v1::PassKind::Sweep;
+        let met = |source: &Option<Record>| !both || scanned == Side::Source || source.is_none();
+        let suspects = done
+            .readable(both && scanned == Side::Target, ids, source, target)
+            .into_iter()
+            .filter(|(_, (), (source, target))| {
+                met(source) && Difference::of(source.as_ref(), target.as_ref()).is_some()
+            })
+            .map(|(id, (), (_, target))| (id, Suspect { target, times: 0 }))
+            .collect();
+        for (id, (source, target), difference) in self.persisting(&mut done, suspects).await? {
+            add(done.counts.found.get_or_insert_default(), difference);
+            done.show(format!(
+                "{} {}: source {}, target {}",
+                difference.name(),
+                named(&id),
+                shown(source.as_ref()),
+                shown(target.as_ref())
+            ));
+            let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
+            let newer = matches!(difference, Difference::Missing | Difference::Stale);
+            if let Some(record) = source.filter(|_| repairs && newer) {
+                let repaired = self.copy(plan, pass, Side::Target, &[(id, record)]).await?;
+                done.counts.copied += repaired.counts.copied;
+                done.counts.quarantined += repaired.counts.quarantined;
+                repaired.samples.into_iter().for_each(|line| done.show(line));
+            } else {
+                add(done.counts.remaining.get_or_insert_default(), difference);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Those that are different still when read again and again, while the target did not move.
+    async fn persisting(
+        &self,
+        done: &mut Done,
+        mut suspects: Vec<(Id, Suspect)>,
+    ) -> Result<Vec<(Id, Pair, Difference)>, Error> {
+        let mut persisting = Vec::new();
+        for _ in 0..HOT_AFTER {
+            if suspects.is_empty() {
+                break;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+            let ids: Vec<Id> = suspects.iter().map(|(id, _)| id.clone()).collect();
+            // The target first: a write that comes between is newer in the source then, not ahead.
+            let target = self.read(Side::Target, &ids).await?;
+            let source = self.read(Side::Source, &ids).await?;
+            let before = std::mem::take(&mut suspects).into_iter();
+            for (id, was, (source, target)) in done.readable(false, before, source, target) {
+                let Some(difference) = Difference::of(source.as_ref(), target.as_ref()) else { continue };
+                let times = if was.target == target { was.times + 1 } else { 1 };
+                if times >= AGAIN_TIMES {
+                    persisting.push((id, (source, target), difference));
+                } else {
+                    suspects.push((id, Suspect { target, times }));
+                }
+            }
+        }
+        Ok(persisting)
+    }
+
+    /// Does the source's half of a comparison over both stores meet what can't be read in the target?
+    pub(super) async fn is_met_from_source(
+        &self,
+        plan: &Plan,
+        scanned: Side,
+        it: &Unreadable,
+    ) -> Result<bool, Error> {
+        if plan.kind == v1::PassKind::Sweep || scanned == Side::Source {
+            return Ok(false);
+        }
+        // What has no id is in no other store.
+        let Ok(id) = Id::new(&it.tenant, &it.key) else { return Ok(false) };
+        Ok(self.read(Side::Source, &[id]).await?.pop() != Some(Ok(None)))
+    }
+
+    /// Records, or why just that one can't be read.
+    async fn read(&self, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
+        let mut read = Vec::with_capacity(ids.len());
+        // Halves of what could not be read, down to the record that is at fault, in order.
+        let mut left = vec![ids];
+        while let Some(part) = left.pop() {
+            match self.side(side).get_many(part).await {
+                Ok(records) => read.extend(records.into_iter().map(Ok)),
+                Err(error) if !is_misfit(&error) => {
+                    return Err(Error::Store { store: side.name(), error });
+                }
+                Err(error) if part.len() <= 1 => read.push(Err(error)),
+                Err(_) => {
+                    let (one, other) = part.split_at(part.len() / 2);
+                    left.extend([other, one]);
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Done {
+    /// Both records of each; tells of those of which one can't be read. `met`: what is in the
+    /// source is met from there.
+    fn readable<T>(
+        &mut self,
+        met: bool,
+        given: impl Iterator<Item = (Id, T)>,
+        source: Vec<Read>,
+        target: Vec<Read>,
+    ) -> Vec<(Id, T, Pair)> {
+        let mut readable = Vec::with_capacity(source.len());
+        for ((id, more), pair) in given.zip(source.into_iter().zip(target)) {
+            match pair {
+                (Ok(source), Ok(target)) => readable.push((id, more, (source, target))),
+                // It is there. Any other class says that there is no such place.
+                (Err(error), _) if met && error.class() == ErrorClass::Serialization => {}
+                (Err(error), _) => self.unreadable(Side::Source, &id.tenant, &id.key, &error),
+                (_, Err(error)) => self.unreadable(Side::Target, &id.tenant, &id.key, &error),
+            }
+        }
+        readable
+    }
+}
+
+impl Difference {
+    /// Of what both stores have. A tombstone that only the target has is none: nothing is there on
+    /// either side. One that only the source has is: a late copy could bring the dead back.
+    fn of(source: Option<&Record>, target: Option<&Record>) -> Option<Self> {
+        match (source, target) {
+            (None, None) => None,
+            (Some(_), None) => Some(Self::Missing),
+            (None, Some(target)) => (!target.is_tombstone()).then_some(Self::Extra),
+            (Some(source), Some(target)) if source.version > target.version => Some(Self::Stale),
+            (Some(source), Some(target)) if source.version < target.version => Some(Self::Ahead),
+            (Some(source), Some(target)) => (source.value != target.value).then_some(Self::Different),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Stale => "stale",
+            Self::Ahead => "ahead",
+            Self::Extra => "extra",
+            Self::Different => "different",
+        }
+    }
+}
+
+const fn add(differences: &mut v1::Differences, difference: Difference) {
+    let count = match difference {
+        Difference::Missing => &mut differences.missing,
+        Difference::Stale => &mut differences.stale,
+        Difference::Ahead => &mut differences.ahead,
+        Difference::Extra => &mut differences.extra,
+        Difference::Different => &mut differences.different,
+    };
+    *count += 1;
+}
+
+/// The same records in every pass, so that a difference found once is found again.
+fn is_sampled(id: &Id, sample_ppm: u32) -> bool {
+    let buckets = 1_000_000 / sample_ppm.clamp(1, 1_000_000);
+    Segment { index: 0, of: buckets.max(1) }.contains(id)
+}
+
+fn named(id: &Id) -> String {
+    format!("{:?}/{:?}", id.tenant, id.key)
+}
+
+/// A record without what is in it.
+fn shown(record: Option<&Record>) -> String {
+    match record {
+        None => "has none".to_owned(),
+        Some(Record { version, value: None }) => format!("deleted at version {version}"),
+        Some(record) => format!("version {} ({} bytes)", record.version, record.bytes()),
+    }
+}

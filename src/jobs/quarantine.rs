@@ -1,0 +1,206 @@
+//! Records that do not move, kept for people with the reason, in a table for any number of migrations.
+//!
+//! A row there is a record like any other: its tenant is the migration, its key the place of what
+//! does not move. It says which pass met it last. When a pass over everything has ended, the rows
+//! that it did not write are of records that fit by now, or are gone, and become tombstones.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cutover_client::{
+    report::ErrorClass,
+    store::{
+        EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, Scope, Segment, StoreError, Version,
+        document::{Attribute, Document},
+    },
+};
+use cutover_proto::v1::PassKind;
+use sha2::{Digest as _, Sha256};
+
+use super::{Error, Plan, Stores, page::Side};
+
+/// Bytes of a page of rows.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Which pass it is, as its rows say.
+#[derive(Clone, Debug)]
+pub(super) struct Pass {
+    /// Of the job.
+    pub(super) id: String,
+    /// When this worker joined it, Unix time.
+    pub(super) since_ms: u64,
+}
+
+/// What does not move.
+pub(super) struct Refused<'a> {
+    /// Whose it is.
+    pub(super) tenant: &'a str,
+    /// Which one.
+    pub(super) key: &'a str,
+    /// `None`: it can't be read, and so stays where it is.
+    pub(super) record: Option<&'a Record>,
+    /// Where it was to go.
+    pub(super) toward: Side,
+    /// Of reading or writing it.
+    pub(super) error: &'a StoreError,
+}
+
+impl Pass {
+    /// Joined now.
+    pub(super) fn joined(id: &str) -> Self {
+        Self { id: id.to_owned(), since_ms: now_ms() }
+    }
+}
+
+impl Stores {
+    /// Keeps what does not move; without a place for it the pass ends.
+    pub(super) async fn quarantine(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        refused: Refused<'_>,
+    ) -> Result<(), Error> {
+        let place = refused.place();
+        let Some(quarantine) = &self.quarantine else {
+            let store = if refused.record.is_some() { refused.toward } else { refused.toward.other() };
+            return Err(Error::NoQuarantine { store: store.name(), place, error: refused.error.clone() });
+        };
+        let id = row_id(&plan.migration, &place)?;
+        let now_ms = now_ms();
+        let mut row = Record { version: version(now_ms), value: Some(refused.row(pass, now_ms, true)?) };
+        loop {
+            match quarantine.put_if_newer(&id, &row).await {
+                Ok(Put::Applied) => return Ok(()),
+                // By a clock that is ahead of ours.
+                Ok(Put::Stale(current)) => row.version = current.next(0).unwrap_or(Version::MAX),
+                Err(error) if is_misfit(&error) && refused.record.is_some_and(|it| it.value.is_some()) => {
+                    row.value = Some(refused.row(pass, now_ms, false)?);
+                    let put = quarantine.put_if_newer(&id, &row).await;
+                    return put.map(drop).map_err(failed);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Once a pass has gone over everything: what it did not meet again is out of quarantine.
+    pub(super) async fn release(&self, plan: &Plan, pass: &Pass) -> Result<(), Error> {
+        let toward = match plan.kind {
+            PassKind::Full => Side::Target,
+            PassKind::Verify if plan.repair => Side::Target,
+            PassKind::Reverse => Side::Source,
+            _ => return Ok(()),
+        };
+        let Some(quarantine) = &self.quarantine else { return Ok(()) };
+        let scope = Scope::Tenant(plan.migration.clone());
+        let mut cursor = None;
+        loop {
+            let page = quarantine.scan(&scope, Segment::ALL, cursor.as_ref(), PAGE_BYTES).await;
+            let page = page.map_err(failed)?;
+            for (id, row) in page.records.iter().filter(|(_, row)| is_of_earlier(row, toward, pass)) {
+                let gone = Record { version: row.version.next(0).unwrap_or(Version::MAX), value: None };
+                quarantine.put_if_unchanged(id, &gone, Some(row.version)).await.map_err(failed)?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Refused<'_> {
+    /// For people, and unique: neither half can be mistaken for the other.
+    pub(super) fn place(&self) -> String {
+        format!("{:?}/{:?}", self.tenant, self.key)
+    }
+
+    fn row(&self, pass: &Pass, now_ms: u64, with_value: bool) -> Result<Vec<u8>, Error> {
+        let text = |text: &str| Attribute::S(text.to_owned());
+        let mut reason = self.error.to_string();
+        if !with_value {
+            reason.push_str("; its value does not fit here either");
+        }
+        let mut row = Document::default();
+        let mut put = |name: &str, attribute| row.0.insert(name.to_owned(), attribute);
+        put("tenant", text(self.tenant));
+        put("key", text(self.key));
+        put("toward", text(self.toward.name()));
+        put("pass", text(&pass.id));
+        put("reason", text(&reason));
+        put("quarantined_at_ms", number(now_ms));
+        if let Some(record) = self.record {
+            put("version", number(record.version.0));
+        }
+        if let Some(value) = self.record.and_then(|record| record.value.as_deref()).filter(|_| with_value) {
+            put("value", exactly(value));
+        }
+        row.encode().map_err(|error| {
+            failed(StoreError::Permanent {
+                class: ErrorClass::Serialization,
+                field: "row".to_owned(),
+                what: error.to_string(),
+            })
+        })
+    }
+}
+
+/// The value as what it is, if that brings back its very bytes.
+fn exactly(value: &[u8]) -> Attribute {
+    let map = Document::decode(value).ok().map(|document| Attribute::M(document.0));
+    // As a map it lies one level deeper.
+    let same = |map: &Attribute| {
+        map.encode().is_ok_and(|bytes| {
+            bytes.strip_prefix(b"{\"M\":").and_then(|bytes| bytes.strip_suffix(b"}")) == Some(value)
+        })
+    };
+    map.filter(same).unwrap_or_else(|| Attribute::B(value.to_vec()))
+}
+
+fn number(whole: u64) -> Attribute {
+    Attribute::N(whole.to_string().parse().expect("20 digits are a number"))
+}
+
+fn is_of_earlier(row: &Record, toward: Side, pass: &Pass) -> bool {
+    let Some(Ok(document)) = row.value.as_deref().map(Document::decode) else { return false };
+    let says =
+        |name: &str, what: &str| matches!(document.0.get(name), Some(Attribute::S(text)) if text == what);
+    // A later pass may have begun before this worker hears that its own is over.
+    let earlier = row.version < version(pass.since_ms);
+    says("toward", toward.name()) && !says("pass", &pass.id) && earlier
+}
+
+fn row_id(migration: &str, place: &str) -> Result<Id, Error> {
+    let mut key = place.to_owned();
+    if key.len() > KEY_MAX_BYTES {
+        let digest = Sha256::digest(place.as_bytes());
+        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        key.truncate(key.floor_char_boundary(KEY_MAX_BYTES - digest.len() - 1));
+        key = format!("{key}#{digest}");
+    }
+    Id::new(migration, &key).map_err(|error| {
+        failed(StoreError::Permanent {
+            class: ErrorClass::Constraint,
+            field: "migration".to_owned(),
+            what: error.to_string(),
+        })
+    })
+}
+
+/// Is it the record's fault, and not the store's?
+pub(super) const fn is_misfit(error: &StoreError) -> bool {
+    let StoreError::Permanent { class, .. } = error else { return false };
+    matches!(class, ErrorClass::Constraint | ErrorClass::Serialization)
+}
+
+const fn failed(error: StoreError) -> Error {
+    Error::Store { store: "quarantine", error }
+}
+
+/// Of a row that is written then.
+fn version(unix_ms: u64) -> Version {
+    Version::new(unix_ms.saturating_sub(EPOCH_UNIX_MS), 0, 0).unwrap_or(Version::MAX)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
