@@ -143,7 +143,7 @@ mod sqlite {
         let wrong = [
             ("t", "k3a", "version: it is no INTEGER"),
             ("t", "k3b", "version: it is no INTEGER"),
-            ("t", "k5a", "value: it is a number"),
+            ("t", "k5a", "value: the row has a whole number"),
             ("a\\nb", "k", "tenant: "),
             ("", "k", "tenant: "),
             ("t", "", "key: "),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::store::{
     Store, StoreError,
-    mapping::{Dialect, Fields, SqlTable},
+    mapping::{Dialect, Fields},
 };
 
 /// Why a store of a spec could not be opened.
@@ -47,13 +47,6 @@ impl StoreSpec {
         }
         let connect = self.connect_url(lookup)?;
         open(self, &connect, missing).await
-    }
-
-    /// Its table, if it is a SQL database's.
-    pub fn sql_table(&self) -> Option<SqlTable> {
-        self.url.dialect()?;
-        let (name, fields, mapping) = (self.table.clone(), self.fields.clone(), self.mapping.clone());
-        Some(SqlTable { name, fields, mapping })
     }
 }
 
