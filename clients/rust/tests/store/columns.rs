@@ -68,6 +68,26 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>, of: Err
     }
 }
 
+/// A scan tells of each of these by its place, and of the others as records; a read of one is refused
+/// and names the column. Who writes by the rules mends it. Each is key, column, and a part of what is said.
+pub(crate) async fn is_unreadable_until_it_is_mended(store: &dyn Store, rows: &[(&str, &str, &str)]) {
+    let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("it goes past them");
+    let mut keys: Vec<_> = page.unreadable.iter().map(|it| it.key.as_str()).collect();
+    let mut expected: Vec<_> = rows.iter().map(|(key, ..)| *key).collect();
+    keys.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    for (key, field, what) in rows {
+        let (named, told) = refused(store.get(&id(key)).await, ErrorClass::Serialization);
+        assert!(named == *field && told.contains(what), "{key}: {told}");
+        let mended = record(5, r#"{"id":{"N":"5"}}"#);
+        assert_eq!(store.put_if_newer(&id(key), &mended).await, Ok(Put::Applied));
+        assert_eq!(store.get(&id(key)).await, Ok(Some(mended)));
+    }
+    let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
+    assert_eq!(page.unreadable, []);
+}
+
 /// Documents that have everything, in columns, beside them, and in both.
 fn documents() -> Vec<String> {
     let most = "9".repeat(38);

@@ -81,14 +81,7 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
         ("both", "id", "both its column and the overflow"),
         ("id", "id", "it is missing"),
     ];
-    for (key, field, what) in unreadable {
-        let (named, told) = refused(store.get(&id(key)).await, ErrorClass::Serialization);
-        assert!(named == field && told.contains(what), "{key}: {told}");
-        // Who writes by the rules mends it.
-        let mended = record(5, r#"{"id":{"N":"5"}}"#);
-        assert_eq!(store.put_if_newer(&id(key), &mended).await, Ok(Put::Applied));
-        assert_eq!(store.get(&id(key)).await, Ok(Some(mended)));
-    }
+    is_unreadable_until_it_is_mended(&store, &unreadable).await;
     sql(&admin, &format!("DROP TABLE {name}")).await;
 }
 
