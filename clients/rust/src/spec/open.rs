@@ -17,8 +17,8 @@ pub enum OpenError {
     /// This build has no such store.
     #[error("this build has no {0} store: build it with the cargo feature {0}")]
     NotBuilt(&'static str),
-    /// The stores keep whole records, in columns and attributes of fixed names.
-    #[error("{0} names columns or fields: the stores keep whole records under the default names so far")]
+    /// DynamoDB's items have attributes of fixed names.
+    #[error("{0} names fields: items keep whole records under the default names so far")]
     Mapped(String),
     /// The store can't be used.
     #[error(transparent)]
@@ -42,7 +42,7 @@ impl StoreSpec {
         missing: Missing,
         lookup: impl Fn(&str) -> Option<String> + Send,
     ) -> Result<Arc<dyn Store>, OpenError> {
-        if self.mapping.is_some() || self.fields != Fields::default() {
+        if self.url.dialect().is_none() && self.fields != Fields::default() {
             return Err(OpenError::Mapped(self.table.clone()));
         }
         let connect = self.connect_url(lookup)?;
@@ -72,14 +72,15 @@ async fn open(
     missing: Missing,
 ) -> Result<Arc<dyn Store>, OpenError> {
     let (url, table) = (connect.expose(), spec.table.as_str());
+    let sql_table = || spec.sql_table().unwrap_or_else(|| table.into());
     match &spec.url {
         #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite { path } => {
             use crate::store::{SqliteOptions, SqliteStore};
             let options = SqliteOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(SqliteStore::open(path, table, options).await?),
-                Missing::Create => Arc::new(SqliteStore::create(path, table, options).await?),
+                Missing::Refuse => Arc::new(SqliteStore::open(path, sql_table(), options).await?),
+                Missing::Create => Arc::new(SqliteStore::create(path, sql_table(), options).await?),
             })
         }
         #[cfg(feature = "mysql")]
@@ -87,8 +88,8 @@ async fn open(
             use crate::store::{MySqlStore, ServerOptions};
             let options = ServerOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(MySqlStore::open(url, table, options).await?),
-                Missing::Create => Arc::new(MySqlStore::create(url, table, options).await?),
+                Missing::Refuse => Arc::new(MySqlStore::open(url, sql_table(), options).await?),
+                Missing::Create => Arc::new(MySqlStore::create(url, sql_table(), options).await?),
             })
         }
         #[cfg(feature = "postgres")]
@@ -96,8 +97,8 @@ async fn open(
             use crate::store::{PostgresStore, ServerOptions};
             let options = ServerOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(PostgresStore::open(url, table, options).await?),
-                Missing::Create => Arc::new(PostgresStore::create(url, table, options).await?),
+                Missing::Refuse => Arc::new(PostgresStore::open(url, sql_table(), options).await?),
+                Missing::Create => Arc::new(PostgresStore::create(url, sql_table(), options).await?),
             })
         }
         #[cfg(feature = "dynamodb")]

@@ -11,6 +11,7 @@ mod ddl;
 mod fields;
 mod misfit;
 mod row;
+mod table;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,9 @@ pub use ddl::{create_quarantine_sql, create_table_sql};
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
 pub use misfit::{Misfit, Reason};
+pub use table::SqlTable;
+#[cfg(feature = "sqlite")]
+pub(super) use table::foreign;
 
 use super::document::Document;
 
