@@ -163,7 +163,9 @@ impl Pass {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
             target: target.with_context(|| format!("the target{advice}"))?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
-            quarantine: spec.open_quarantine(missing, lookup).await.ok(),
+            quarantine: spec.open_quarantine(missing, lookup).await.with_context(|| {
+                format!("the quarantine {:?}, of records that do not fit", spec.quarantine_table)
+            })?,
         })
     }
 

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/columns.rs"]
 mod columns;
-#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 #[path = "store/documents.rs"]
 mod documents;
 #[cfg(feature = "dynamodb")]

@@ -14,6 +14,9 @@ impl StoreSpec {
     /// Takes the record through the mapping and back. Says where and why it does not fit, always as
     /// [`StoreError::Permanent`]; names no value.
     pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
-        self.sql_table().map_or(Ok(()), |table| table.fit(id, record))
+        match self.sql_table() {
+            Some(table) => table.fit(id, record),
+            None => self.fields.content(id, record).map(drop),
+        }
     }
 }

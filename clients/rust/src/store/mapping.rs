@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 pub use cell::Cell;
 pub use column::{Column, ColumnPath, ColumnType};
-pub use ddl::{create_quarantine_sql, create_table_sql};
+pub use ddl::create_table_sql;
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};

@@ -97,12 +97,7 @@ impl SqlTable {
         match &record.value {
             None => cells.extend(mapping.names().map(|_| Cell::Null)),
             Some(value) => {
-                let document = Document::decode(value).map_err(|error| no_document(&error))?;
-                if document.encode().map_err(|error| no_document(&error))? != *value {
-                    let what = "it is not canonical, and would come back as other bytes: write it as \
-                                Document::encode does";
-                    return Err(permanent(ErrorClass::Constraint, "value", what.to_owned()));
-                }
+                let document = document(value)?;
                 cells.extend(
                     mapping.to_row(&document).map_err(|error| misfit(error, ErrorClass::Constraint))?,
                 );
@@ -149,13 +144,14 @@ pub(in crate::store) fn foreign(column: &str, found: &str) -> StoreError {
     unreadable(column, format!("the row has {found} there: somebody else wrote it, correct it"))
 }
 
-fn no_document(error: &DocumentError) -> StoreError {
-    let what = format!("no typed JSON that the columns could take: {error}");
-    permanent(ErrorClass::Constraint, "value", what)
+/// A value as the document that a store of parts keeps of it.
+pub(in crate::store) fn document(value: &[u8]) -> Result<Document, StoreError> {
+    let wrong = |error: DocumentError| permanent(ErrorClass::Constraint, "value", error.to_string());
+    Document::decode_canonical(value).map_err(wrong)
 }
 
 /// Names the column, else the attribute.
-fn misfit(error: Misfit, class: ErrorClass) -> StoreError {
+pub(in crate::store) fn misfit(error: Misfit, class: ErrorClass) -> StoreError {
     let Misfit { path, column, reason } = error;
     match column {
         Some(column) if path == column || path.is_empty() => permanent(class, &column, reason.to_string()),

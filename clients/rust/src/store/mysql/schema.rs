@@ -47,7 +47,7 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
     let keys = calls.ask(false, &Statement::text(keys)).await?.0;
     let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
-        return wrong(format!("there is no {name:?} in this database: create it, or name another one"));
+        return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
     }
     let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
     let mut faults = Vec::new();

@@ -70,7 +70,7 @@ pub(super) async fn check(
     let path = path.display();
     let wrong = |what| Ok(Err(permanent(ErrorClass::Other, "table", what)));
     if columns.is_empty() {
-        return wrong(format!("there is no {name:?} in {path}: create it, or name another one"));
+        return Ok(Err(StoreError::no_table(name, &format!("in {path}: create it, or name another one"))));
     }
     let mut faults = Vec::new();
     let mut fault = |column: &str, kind, nullable| match found(&columns, column) {
