@@ -10,6 +10,7 @@ mod out;
 mod passes;
 mod percent;
 mod plan;
+mod progress;
 mod render;
 mod routing;
 mod usage;
@@ -93,6 +94,8 @@ enum Verb {
     Plan(plan::Verb),
     #[command(flatten)]
     Look(look::Verb),
+    /// What was reported of a migration, over time
+    Progress(progress::Progress),
 }
 
 impl Cli {
@@ -139,8 +142,9 @@ impl Cli {
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
             Verb::Guards(verb) => verb.run(&global).await,
-            Verb::Plan(verb) => verb.run(&global),
+            Verb::Plan(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
+            Verb::Progress(progress) => progress.run(&global).await,
         };
         done.map_err(|error| connect::located(error, &global))
     }

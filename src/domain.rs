@@ -20,6 +20,7 @@ pub mod plan;
 mod resolve;
 mod rollout;
 mod trip;
+mod window;
 
 pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, apply};
 pub use event::Event;
@@ -32,3 +33,4 @@ pub use placement::{Band, Bands, Placement, Wait};
 pub use resolve::Wanted;
 pub use rollout::{Rollout, Shares};
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
+pub use window::{Calls, Counts, Grid, Latency, Scale, Totals, WindowId};

@@ -4,6 +4,7 @@ mod admin;
 mod convert;
 mod feed;
 mod job;
+mod plan;
 mod routing;
 mod status;
 mod telemetry;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Guards, Instances, Operate, Passes, Registry},
+    service::{Guards, Instances, Operate, Passes, Plans, Registry, Windows},
     telemetry::Ingest,
 };
 
@@ -41,21 +42,27 @@ pub struct Services {
     pub passes: Arc<Passes>,
     /// Who judges reports.
     pub guards: Arc<Guards>,
+    /// Who ramps by plan.
+    pub plans: Arc<Plans>,
     /// Where reports go.
     pub ingest: Arc<Ingest>,
+    /// Where what was reported is kept.
+    pub windows: Arc<Windows>,
     /// True once the controller stops: streams end then.
     pub stop: watch::Receiver<bool>,
 }
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, passes, guards, ingest, stop } = services;
+    let Services { registry, instances, operate, passes, guards, plans, ingest, windows, stop } = services;
     let admin = admin::Admin {
         registry: registry.clone(),
         instances: instances.clone(),
         operate,
         guards: guards.clone(),
+        plans,
         ingest: ingest.clone(),
+        windows,
         stop: stop.clone(),
     };
     let routing = routing::Routing {

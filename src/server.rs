@@ -1,10 +1,6 @@
 //! The composition root: the only file that names every layer.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -14,9 +10,12 @@ use crate::{
     domain::Wait,
     grpc::{self, Services},
     http,
-    service::{Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Registry, steps},
+    service::{
+        Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry, Windows, steps,
+        windows,
+    },
     store::{self, OpenError},
-    telemetry::{Gauges, Ingest, prometheus, statsd},
+    telemetry::{Gauges, now_ms, prometheus, statsd},
 };
 
 /// How often commits of other replicas are looked for.
@@ -92,15 +91,19 @@ pub async fn run(
     let store = store::open_store(&config.store).await?;
     let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
+    let registered = kept.instances.iter().map(|record| record.instance_id.as_str());
+    let ingest = Arc::new(windows::ingest(kept.heard, registered));
     let (instances, registrations) = Instances::new(store.clone(), kept.instances);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), kept.passes);
     let passes = Arc::new(passes);
-    let ingest = Arc::new(Ingest::default());
+    let windows = Arc::new(Windows::new(store.clone(), registry.clone(), ingest.clone()));
     let (guards, conclusions) =
         Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
     let guards = Arc::new(guards);
+    let plans = Plans::new(registry.clone(), instances.clone(), operate.clone(), guards.clone());
+    let plans = Arc::new(plans);
     let endpoints = config.endpoints.clone();
     let notify = Arc::new(Notify::new(store.clone(), registry.clone(), endpoints, &kept.cursors).await?);
     let (stop, stopped) = watch::channel(false);
@@ -123,6 +126,11 @@ pub async fn run(
         async move { guards.watch().await }
     });
     tasks.spawn(guards.clone().act(conclusions));
+    tasks.spawn(plans.clone().go_on());
+    tasks.spawn({
+        let windows = windows.clone();
+        async move { windows.keep().await }
+    });
     tasks.spawn(notify.clone().tell());
     tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
@@ -135,7 +143,7 @@ pub async fn run(
     }
     let metrics = {
         let ingest = ingest.clone();
-        move || prometheus::text(ingest.view(Instant::now()), gauges(), notify.deliveries())
+        move || prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries())
     };
     let pinged = store.clone();
     let ready: http::Ready = Arc::new(move || {
@@ -150,9 +158,18 @@ pub async fn run(
     });
 
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
-    let routes =
-        grpc::routes(Services { registry, instances, operate, passes, guards, ingest, stop: stopped })
-            .await?;
+    let routes = grpc::routes(Services {
+        registry,
+        instances,
+        operate,
+        passes,
+        guards,
+        plans,
+        ingest,
+        windows: windows.clone(),
+        stop: stopped,
+    })
+    .await?;
     let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
@@ -169,11 +186,15 @@ pub async fn run(
     }
     tracing::info!("stopping");
     let _ = (stop.send(true), ended.send(()));
-    match tokio::time::timeout(GRACE, server).await {
-        Ok(served) => Ok(served?),
-        // What is committed is durable; who still hangs on a stream reconnects.
-        Err(_) => Ok(()),
+    let served = tokio::time::timeout(GRACE, server).await;
+    // No report comes any more.
+    match tokio::time::timeout(GRACE, windows.save()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "what was reported of late can't be kept: it is lost"),
+        Err(_) => tracing::error!("what was reported of late is not kept in time: it is lost"),
     }
+    // What is committed is durable; who still hangs on a stream reconnects.
+    Ok(served.unwrap_or(Ok(()))?)
 }
 
 /// What metrics show of every migration.

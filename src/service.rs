@@ -1,20 +1,27 @@
 //! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
 //! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
-//! requests, [`Guards`] takes a migration back, [`Notify`] tells others.
+//! requests, [`Plans`] ramps, [`Guards`] takes a migration back, [`Notify`] tells others, [`Windows`]
+//! keeps what was reported.
 
 mod guards;
 mod instances;
 mod notify;
 pub mod operate;
 mod passes;
+mod plans;
 mod registry;
 pub mod steps;
+pub mod windows;
 
 pub use guards::{Followed, Guards};
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
 pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
+pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};
+pub use windows::Windows;
 
-pub use crate::store::{Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning};
+pub use crate::store::{
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery,
+};

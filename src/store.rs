@@ -1,4 +1,5 @@
-//! Where the controller's state is kept: six verbs, one suite for every backend.
+//! Where the controller's state is kept: six verbs, one suite for every backend; and [`WindowStore`], two
+//! more for what was reported.
 //!
 //! A commit is one transaction: it claims the next revision, checks that the migration is the one
 //! that was read, writes its document and rows, and appends the event. The events are the change
@@ -6,6 +7,7 @@
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod windows;
 
 use std::{fmt, sync::Arc};
 
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Event, Key, Migration, PassCounts};
+
+pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 
 /// Everything at one revision.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct State {
     pub passes: Vec<PassRecord>,
     /// How far endpoints of notifications have got.
     pub cursors: Vec<CursorRecord>,
+    /// The last report of each instance that windows have.
+    pub heard: Vec<HeardRecord>,
 }
 
 /// A change to be committed.
@@ -189,7 +195,7 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
 
 /// A place that keeps the controller's state.
 #[async_trait]
-pub trait Store: fmt::Debug + Send + Sync {
+pub trait Store: WindowStore + fmt::Debug + Send + Sync {
     /// Everything, at one revision.
     async fn snapshot(&self) -> Result<State, Error>;
 

@@ -1,15 +1,25 @@
 //! What the SDKs report, counted once, and how it leaves: statsd lines and a Prometheus scrape.
 //!
-//! Totals are since this process started. A tenant is never a label.
+//! Metrics are since this process started; what is to outlive it is taken from here and kept as windows
+//! (`service::Windows`). A tenant is never a label.
 
+mod heard;
 mod ingest;
 pub mod prometheus;
 mod reading;
 pub mod statsd;
 mod tally;
 
-pub use ingest::Ingest;
-pub use tally::{MigrationView, StoreRate, StoreView, Totals, View};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use heard::Heard;
+pub use ingest::{Accepted, Ingest, Known, Refused, Taken};
+pub use tally::{MigrationView, SLOTS, StoreRate, StoreView, View};
+
+/// Unix time.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
 
 /// What the controller knows of a migration beside the reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

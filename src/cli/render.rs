@@ -1,6 +1,7 @@
 //! What people and scripts read. Pure: messages in, lines or JSON out.
 
 mod pass;
+mod progress;
 mod status;
 
 use cutover_client::wire::rung_from_wire;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Global, guards::trip_json, out, percent};
 pub(super) use pass::{counts_json, differences, evidence_json, evidence_line, pass_kind};
+pub(super) use progress::{progress_json, progress_line, progress_table};
 pub(super) use status::{status_json, status_page};
 
 /// A rung's name; `-` for none.

@@ -11,8 +11,11 @@ use tonic::{Code, Status};
 use super::{
     Change, Global,
     connect::{answer, failure},
-    out, percent, render,
+    out, percent, plan, render,
 };
+
+/// Between looks at a plan.
+const LOOK: Duration = Duration::from_millis(250);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -89,13 +92,23 @@ pub(super) enum Verb {
     Wait {
         /// The migration
         key: String,
-        /// For what: settled, everybody is where they were asked to be and knows it
-        #[arg(long = "for", value_name = "WHAT", value_parser = ["settled"], default_value = "settled")]
-        what: String,
+        /// For what: settled, everybody is where they were asked to be and knows it; step=N, that step
+        /// of the plan is over; done, all are
+        #[arg(long = "for", value_name = "WHAT", value_parser = awaited, default_value = "settled")]
+        what: Awaited,
         /// Give up after so many seconds, or a time like 5m
         #[arg(long, default_value = "1h", value_parser = seconds)]
         timeout: Duration,
     },
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Awaited {
+    /// Everybody is where they were asked to be.
+    Settled,
+    /// This step of the plan, counted from 1; 0: all of them.
+    Step(usize),
 }
 
 /// How to go about what can't be done at once.
@@ -138,7 +151,10 @@ impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let mut admin = global.admin().await?;
         let (waits, key, answered) = match self {
-            Self::Wait { key, what: _, timeout } => return follow(global, key, timeout).await,
+            Self::Wait { key, what: Awaited::Settled, timeout } => return follow(global, key, timeout).await,
+            Self::Wait { key, what: Awaited::Step(step), timeout } => {
+                return follow_plan(global, key, step, timeout).await;
+            }
             Self::Ramp(Ramp { key, dual, mirrored, target_first, target_only, ask, change }) => {
                 anyhow::ensure!(
                     [dual, mirrored, target_first, target_only].iter().any(Option::is_some),
@@ -264,6 +280,59 @@ async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Resu
             out::error("not there yet; the controller goes on: cutover status -w shows it");
             Ok(ExitCode::from(3))
         }
+    }
+}
+
+/// Watches until a step of the plan is over, counted from 1; 0: all of them.
+async fn follow_plan(
+    global: &Global,
+    key: String,
+    step: usize,
+    timeout: Duration,
+) -> anyhow::Result<ExitCode> {
+    let over = async {
+        let mut admin = global.admin().await?;
+        let mut told = String::new();
+        loop {
+            let view = answer(admin.get_plan(v1::GetPlanRequest { key: key.clone() })).await?;
+            let steps = view.plan.as_ref().map_or(0, |plan| plan.steps.len());
+            anyhow::ensure!(
+                step <= steps,
+                "the plan has {steps} steps: give --for step=1 to {steps}, or done"
+            );
+            if plan::is_over(&view, step) {
+                return Ok(ExitCode::SUCCESS);
+            }
+            let doing = plan::doing(&view);
+            if !view.held.is_empty() {
+                let migration = answer(admin.get_migration(v1::GetMigrationRequest { key })).await?;
+                let is_tripped =
+                    migration.state() == v1::State::Tripped || view.status() == v1::PlanStatus::Stopped;
+                out::error(&format!("{}: {doing}", if is_tripped { "rolled back" } else { "held" }));
+                return Ok(ExitCode::from(if is_tripped { 2 } else { 4 }));
+            }
+            if doing != told && !doing.is_empty() {
+                out::error(&format!("waiting: {doing}"));
+            }
+            told = doing;
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(timeout, over).await {
+        Ok(over) => over,
+        Err(_) => {
+            out::error("not there yet; the plan goes on: cutover plan show says what it waits for");
+            Ok(ExitCode::from(3))
+        }
+    }
+}
+
+fn awaited(text: &str) -> Result<Awaited, String> {
+    let step = || text.strip_prefix("step=")?.parse().ok().filter(|step| *step > 0);
+    match text {
+        "settled" => Ok(Awaited::Settled),
+        "done" => Ok(Awaited::Step(0)),
+        _ => step().map(Awaited::Step).ok_or_else(|| "give settled, step=N or done".to_owned()),
     }
 }
 

@@ -5,6 +5,7 @@ mod draft;
 mod lifecycle;
 mod passes;
 mod pins;
+mod plan;
 mod rollback;
 mod rollout;
 mod trip;
@@ -15,7 +16,10 @@ pub use passes::NewPass;
 
 use super::{
     Breach, Document, Fleet, Gate, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow,
-    Unmet, Violation, Whom, advance, gate::Sight, guard::Action,
+    Unmet, Violation, Whom, advance,
+    gate::Sight,
+    guard::Action,
+    plan::{Plan, PlanMove},
 };
 
 /// What can be asked of a migration.
@@ -81,6 +85,22 @@ pub enum Change {
     Resume,
     /// The controller goes on with what was asked.
     Step,
+    /// A plan ramps from here on; it takes the place of an earlier one.
+    ApplyPlan(Box<Plan>),
+    /// The plan ends; everybody stays where they are.
+    StopPlan,
+    /// The next step that needs it may be taken.
+    ApprovePlan {
+        /// Only if it is this one, counted from 0. `None`: whichever it is.
+        step: Option<usize>,
+    },
+    /// What the last step taken still lacks is not waited for.
+    SkipPlanStep {
+        /// Only if it is this one, counted from 0. `None`: whichever it is.
+        step: Option<usize>,
+    },
+    /// The plan goes on by itself. Nothing happens if it has already, or may not.
+    MovePlan(PlanMove),
     /// A pass begins.
     BeginJob(NewPass),
     /// A sweep that waits goes on, if it may: to its second barrier, then to its beginning.
@@ -203,12 +223,26 @@ pub fn apply(
         Change::SetRollout { shares, ask } => draft.set_rollout(shares, ask, context)?,
         Change::SetPins { pins, ask } => draft.set_pins(pins, ask, context)?,
         Change::ClearPin { tenant, ask } => draft.clear_pin(tenant, ask, context)?,
-        Change::Rollback { tenant } => draft.rollback(tenant.as_ref())?,
-        Change::Trip(breach) => draft.trip(breach, context)?,
+        Change::Rollback { tenant } => {
+            draft.rollback(tenant.as_ref())?;
+            draft.stop_plan_if_tripped();
+        }
+        Change::Trip(breach) => {
+            draft.trip(breach, context)?;
+            draft.stop_plan_if_tripped();
+        }
         Change::Acknowledge => draft.acknowledge(context)?,
         Change::Pause => draft.pause()?,
-        Change::Resume => draft.resume()?,
+        Change::Resume => {
+            draft.resume()?;
+            draft.resume_plan(context)?;
+        }
         Change::Step => {}
+        Change::ApplyPlan(plan) => draft.apply_plan(plan, context)?,
+        Change::StopPlan => draft.stop_plan()?,
+        Change::ApprovePlan { step } => draft.approve_plan(*step)?,
+        Change::SkipPlanStep { step } => draft.skip_plan_step(*step, context)?,
+        Change::MovePlan(going) => draft.move_plan(*going, context)?,
         Change::Evict { instance } => draft.say(format!("evicted instance {instance}")),
         Change::BeginJob(pass) => draft.begin_job(pass, context)?,
         Change::DrainJob { id } => draft.drain_job(id, context),
@@ -240,6 +274,15 @@ impl Change {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Step => "step",
+            Self::ApplyPlan(_) => "plan-apply",
+            Self::StopPlan => "plan-stop",
+            Self::ApprovePlan { .. } => "plan-approve",
+            Self::SkipPlanStep { .. } => "plan-skip",
+            Self::MovePlan(PlanMove::Take(_)) => "plan-step",
+            Self::MovePlan(PlanMove::Settle(_)) => "plan-settled",
+            Self::MovePlan(PlanMove::Show(_)) => "plan-shown",
+            Self::MovePlan(PlanMove::Pause(_)) => "plan-pause",
+            Self::MovePlan(PlanMove::Finish) => "plan-done",
             Self::Evict { .. } => "evict",
             Self::BeginJob(_) => "job-begin",
             Self::DrainJob { .. } => "job-drain",

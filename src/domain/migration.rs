@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bands, Evidence, Gate, GuardSettings, Job, Key, Placement, Rollout, Tenant, Trip,
+    plan::PlanState,
     resolve::{self, Caps},
 };
 
@@ -78,6 +79,10 @@ pub struct Document {
     pub policy: Policy,
     /// Unix time.
     pub created_at_ms: u64,
+    /// The revision that created it: what was decided under an older one is of another migration that
+    /// had its key. 0: not known.
+    #[serde(default)]
+    pub created_revision: u64,
     /// Shares asked for.
     pub goal: Rollout,
     /// Where the tenants without a row stand.
@@ -108,6 +113,9 @@ pub struct Document {
     /// What guards concluded of late, oldest first; bounded.
     #[serde(default)]
     pub trips: Vec<Trip>,
+    /// What ramps it by itself. `None`: nothing ever did.
+    #[serde(default)]
+    pub plan: Option<PlanState>,
 }
 
 /// A tenant that does not follow its bucket, or not yet again.

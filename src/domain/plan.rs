@@ -2,34 +2,53 @@
 //! next may be taken. Pure: what is seen and `now` are arguments.
 
 mod lint;
+mod proof;
+mod state;
+mod window;
 
 use cutover_client::routing::Rung;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Violation,
-    guard::{Block, Standing},
-};
+use super::{Tenant, Violation, guard::Standing};
+
+pub use state::{PlanMove, PlanState, PlanStatus, Taken};
+pub use window::{ChangeWindow, ChangeWindows, EVERY_DAY};
+
+/// Most steps of one plan: its state is part of a document that is written whole.
+pub const STEPS_MAX: usize = 200;
+/// Most tenants that a plan names.
+pub const TENANTS_MAX: usize = 1_000;
 
 /// Steps that are in order: no share falls, none jumps over a rung.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     steps: Vec<Step>,
+    rules: Rules,
 }
 
 /// One step up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The rung whose share is raised.
+    /// The rung that is reached.
     pub rung: Rung,
-    /// To this share, at least at that rung.
-    pub share_ppm: u32,
+    /// By whom.
+    pub part: Part,
     /// How long it lasts from when it is settled, before the next. 0: no longer than it takes.
     pub bake_ms: u64,
     /// What has to be shown before the next.
     pub evidence: Proof,
     /// Does somebody have to approve before it is taken?
     pub approval: bool,
+}
+
+/// Who takes a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// This share of the tenants is at least at the rung, in ppm.
+    Share(u32),
+    /// These tenants are pinned to it, until everybody is there.
+    Tenants(Vec<Tenant>),
 }
 
 /// What a step has to show before the next is taken.
@@ -43,13 +62,37 @@ pub enum Proof {
     None,
 }
 
-/// How far a plan is.
+/// What holds for the whole plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// When steps may be taken.
+    pub windows: ChangeWindows,
+    /// What becomes of the plan when the migration, or a tenant, is rolled back.
+    pub on_trip: OnTrip,
+    /// What is done when a step has lasted long enough and there is no data.
+    pub when_blind: WhenBlind,
+}
+
+/// What becomes of a plan at a rollback. It never goes on by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Steps taken; 0: not begun.
-    pub taken: usize,
-    /// Steps that are approved, from the first: a step before this many needs no approval any more.
-    pub approved: usize,
+#[serde(rename_all = "kebab-case")]
+pub enum OnTrip {
+    /// It stops; after the acknowledgement, resume goes on from where the rollout is then.
+    #[default]
+    Stop,
+    /// It ends for good.
+    End,
+}
+
+/// What is done without data. No data never advances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenBlind {
+    /// It waits, and says for what.
+    #[default]
+    Wait,
+    /// The migration is paused, which calls somebody.
+    Pause,
 }
 
 /// What is seen of the migration.
@@ -59,10 +102,13 @@ pub struct Seen {
     pub tripped: bool,
     /// Paused by somebody.
     pub paused: bool,
-    /// Since when every live instance is on the last step's revision and everybody is where they were
-    /// asked to be. `None`: not yet.
-    pub settled_since_ms: Option<u64>,
-    /// How the guards stand. `None`: no data.
+    /// Taken steps that still hold, from the first.
+    pub in_place: usize,
+    /// Every live instance is on the last step's revision and everybody is where they were asked to be.
+    pub settled: bool,
+    /// What that waits for, where it is known.
+    pub unsettled: Vec<Missing>,
+    /// How the guards stand, times in Unix time. `None`: no data.
     pub standing: Option<Standing>,
     /// Misses of reads that are borne before a step to target-first or above: a share.
     pub miss_max: f64,
@@ -71,12 +117,12 @@ pub struct Seen {
 /// What is to be done now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    /// Take this step, counted from 0.
-    Advance(usize),
+    /// Write this down.
+    Move(PlanMove),
     /// Everything that is missing; never empty.
     Wait(Vec<Missing>),
     /// Nothing goes on by itself until somebody does what this says.
-    Held(&'static str),
+    Held(String),
     /// The last step has lasted and shown what it had to.
     Done,
 }
@@ -92,106 +138,118 @@ pub struct Missing {
 
 impl Plan {
     /// A plan of these steps, or everything that is wrong with them.
-    pub fn of(steps: Vec<Step>) -> Result<Self, Vec<Violation>> {
-        let violations = lint::violations(&steps);
-        if violations.is_empty() { Ok(Self { steps }) } else { Err(violations) }
+    pub fn of(steps: Vec<Step>, rules: Rules) -> Result<Self, Vec<Violation>> {
+        let violations: Vec<_> =
+            lint::violations(&steps).into_iter().chain(rules.windows.violations()).collect();
+        if violations.is_empty() { Ok(Self { steps, rules }) } else { Err(violations) }
     }
 
     /// In order; at least one.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
+
+    /// What holds for all of them.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
 }
 
 /// What is to be done now. No data never advances a step that has to show something.
-pub fn decide(plan: &Plan, progress: Progress, seen: &Seen, now_ms: u64) -> Next {
-    if seen.tripped {
-        return Next::Held("it was rolled back: repair it, then cutover ack");
+pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
+    if let Some(held) = held(state, seen) {
+        return held;
     }
-    if seen.paused {
-        return Next::Held("it is paused: cutover resume goes on");
-    }
-    let next = plan.steps.get(progress.taken);
-    let last = progress.taken.checked_sub(1).and_then(|at| plan.steps.get(at));
+    let at = state.taken.len();
+    let next = state.plan.steps.get(at);
     let mut missing = Vec::new();
-    if let Some(step) = last {
-        missing.extend(bake(step, seen.settled_since_ms, now_ms));
-        missing.extend(proof(step, next, seen));
+    if let Some((step, taken)) = state.current() {
+        if seen.settled && taken.settled_at_ms.is_none() {
+            return Next::Move(PlanMove::Settle(at));
+        }
+        let bake = bake(taken, step, seen, now_ms);
+        let is_wanted = step.evidence == Proof::Guards && taken.skipped.is_none();
+        let evidence = if is_wanted { proof::evidence(taken, seen) } else { Vec::new() };
+        if is_wanted
+            && bake.is_empty()
+            && proof::is_blind(taken, seen)
+            && state.plan.rules.when_blind == WhenBlind::Pause
+        {
+            return Next::Move(PlanMove::Pause(at));
+        }
+        // Written down only where it would be needed after a restart.
+        if is_wanted && seen.settled && evidence.is_empty() && !bake.is_empty() && taken.shown_at_ms.is_none()
+        {
+            return Next::Move(PlanMove::Show(at));
+        }
+        missing.extend(bake);
+        missing.extend(proof::blocks(seen));
+        missing.extend(evidence);
+        let is_read = next.is_some_and(|next| next.rung >= Rung::TargetFirst);
+        missing.extend(if is_wanted && is_read { proof::misses(seen) } else { None });
     }
-    if next.is_some_and(|step| step.approval) && progress.approved <= progress.taken {
-        missing.push(Missing::open(format!("the approval of step {}", progress.taken + 1)));
+    if let Some(step) = next {
+        if step.approval && state.approved <= at {
+            missing.push(Missing::open(format!("the approval of step {}: cutover plan approve", at + 1)));
+        }
+        missing.extend(window(&state.plan.rules.windows, now_ms));
     }
     match next {
         _ if !missing.is_empty() => Next::Wait(missing),
-        Some(_) => Next::Advance(progress.taken),
-        None => Next::Done,
+        Some(_) => Next::Move(PlanMove::Take(at)),
+        None => Next::Move(PlanMove::Finish),
     }
 }
 
-fn bake(step: &Step, settled_since_ms: Option<u64>, now_ms: u64) -> Option<Missing> {
-    let Some(since_ms) = settled_since_ms else {
-        return Some(Missing::open("every live instance to be on the step's revision".to_owned()));
+/// What somebody has to do before anything goes on.
+fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
+    let held = |why: &str| Some(Next::Held(why.to_owned()));
+    match state.status {
+        PlanStatus::Done => return Some(Next::Done),
+        PlanStatus::Ended => return held("it has ended: cutover plan apply begins another"),
+        PlanStatus::Running | PlanStatus::Stopped => {}
+    }
+    if seen.tripped {
+        return held("it was rolled back: repair it, then cutover ack, then cutover resume");
+    }
+    if state.status == PlanStatus::Stopped {
+        return held("it stopped at a rollback: cutover resume goes on from where the rollout is now");
+    }
+    if seen.paused {
+        return held("it is paused: cutover resume goes on");
+    }
+    (seen.in_place < state.taken.len()).then(|| {
+        let step = seen.in_place + 1;
+        Next::Held(format!(
+            "somebody took step {step} back: cutover resume takes it again, cutover plan stop ends it"
+        ))
+    })
+}
+
+fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
+    if !seen.settled && !seen.unsettled.is_empty() {
+        return seen.unsettled.clone();
+    }
+    let Some(since_ms) = taken.settled_at_ms.filter(|_| seen.settled) else {
+        return vec![Missing::open("every live instance to be on the step's revision".to_owned())];
     };
     let until_ms = since_ms.saturating_add(step.bake_ms);
-    let left_s = until_ms.saturating_sub(now_ms).div_ceil(1000);
-    (now_ms < until_ms)
-        .then(|| Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms) })
+    if taken.skipped.is_some() || now_ms >= until_ms {
+        return Vec::new();
+    }
+    let left_s = (until_ms - now_ms).div_ceil(1000);
+    vec![Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms) }]
 }
 
-fn proof(step: &Step, next: Option<&Step>, seen: &Seen) -> Vec<Missing> {
-    let wanted = step.evidence == Proof::Guards;
-    let Some(standing) = &seen.standing else {
-        let no_data = "evidence: there is no data, are the services reporting?";
-        return wanted.then(|| Missing::open(no_data.to_owned())).into_iter().collect();
-    };
-    let mut missing: Vec<_> = standing.blocks.iter().map(|block| Missing::open(told(block))).collect();
-    if !wanted {
-        return missing;
-    }
-    if standing.certificates.is_empty() {
-        missing.push(Missing::open("evidence: nothing has called the target yet".to_owned()));
-    }
-    for shown in &standing.certificates {
-        let operation = shown.operation;
-        let what = match shown.missing {
-            Some(0) => continue,
-            Some(calls) => format!("{calls} more {operation:?} calls to the target").to_lowercase(),
-            None => format!(
-                "fewer {} errors: up to {:.3} % over the source's, {:.3} % are borne",
-                format!("{operation:?}").to_lowercase(),
-                shown.excess * 100.0,
-                shown.margin * 100.0
-            ),
-        };
-        missing.push(Missing { what, until_ms: shown.expected_ms });
-    }
-    if next.is_some_and(|next| next.rung >= Rung::TargetFirst) && standing.miss_upper > seen.miss_max {
-        let what = format!(
-            "fewer misses: up to {:.3} % of the reads, {:.3} % are borne; a backfill brings them down",
-            standing.miss_upper * 100.0,
-            seen.miss_max * 100.0
-        );
-        missing.push(Missing::open(what));
-    }
-    missing
-}
-
-fn told(block: &Block) -> String {
-    match block {
-        Block::Tripped => "the guards to be judged anew: this stage tripped".to_owned(),
-        Block::Suspicion { guard, ln_m, ln_c } => {
-            format!("a guard to calm down: {guard} has {ln_m:.1} of {ln_c:.1}, over half of its evidence")
-        }
-        Block::Source(operation) => {
-            format!("the source's {} errors to fall", format!("{operation:?}").to_lowercase())
-        }
-        Block::InstancesGone => "the instances that went silent together".to_owned(),
-        Block::NoTargetCalls => "calls to the target: there should be some and are none".to_owned(),
-    }
+fn window(windows: &ChangeWindows, now_ms: u64) -> Option<Missing> {
+    let next_ms = windows.next_ms(now_ms);
+    (next_ms != Some(now_ms))
+        .then(|| Missing { what: "its change window to open".to_owned(), until_ms: next_ms })
 }
 
 impl Missing {
-    fn open(what: String) -> Self {
+    /// Not to be foreseen.
+    pub const fn open(what: String) -> Self {
         Self { what, until_ms: None }
     }
 }

@@ -1,20 +1,21 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod pins;
+mod progress;
 mod watch;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use cutover_proto::v1::{self, admin_service_server::AdminService};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, status};
+use super::{convert, plan, status};
 use crate::{
     domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
     service::{
-        Entry, Guards, HistoryQuery, Instances, Operate, Registry, operate, operate::Mutation,
-        operate::now_ms,
+        Entry, Guards, HistoryQuery, Instances, Operate, Plans, Registry, WindowQuery, Windows, operate,
+        operate::Mutation, operate::now_ms,
     },
     telemetry::Ingest,
 };
@@ -26,7 +27,9 @@ pub(super) struct Admin {
     pub(super) instances: Arc<Instances>,
     pub(super) operate: Arc<Operate>,
     pub(super) guards: Arc<Guards>,
+    pub(super) plans: Arc<Plans>,
     pub(super) ingest: Arc<Ingest>,
+    pub(super) windows: Arc<Windows>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -78,7 +81,7 @@ impl AdminService for Admin {
         let v1::DeleteMigrationRequest { mutation, key } = request.into_inner();
         let answer = self.change(mutation, &key, Change::Delete).await?;
         if !answer.get_ref().dry_run {
-            self.ingest.forget(&key);
+            self.windows.forget(&key).await;
         }
         Ok(answer)
     }
@@ -131,7 +134,7 @@ impl AdminService for Admin {
         let answer = self.change(mutation, &key, Change::Rollback { tenant }).await?;
         let v1::MutationResponse { changes, dry_run, repeated, .. } = answer.get_ref();
         if !(changes.is_empty() || *dry_run || *repeated) {
-            self.ingest.rolled_back(&key);
+            Key::parse(&key).iter().for_each(|key| self.ingest.rolled_back(key));
         }
         Ok(answer)
     }
@@ -157,6 +160,34 @@ impl AdminService for Admin {
         self.change(mutation, &key, Change::Finish { confirm, overrides }).await
     }
 
+    async fn start_plan(&self, request: Request<v1::StartPlanRequest>) -> Answer<v1::MutationResponse> {
+        let v1::StartPlanRequest { mutation, key, plan } = request.into_inner();
+        self.change(mutation, &key, plan::apply(plan)?).await
+    }
+
+    async fn stop_plan(&self, request: Request<v1::StopPlanRequest>) -> Answer<v1::MutationResponse> {
+        let v1::StopPlanRequest { mutation, key } = request.into_inner();
+        self.change(mutation, &key, Change::StopPlan).await
+    }
+
+    async fn approve_plan(&self, request: Request<v1::ApprovePlanRequest>) -> Answer<v1::MutationResponse> {
+        let v1::ApprovePlanRequest { mutation, key, step } = request.into_inner();
+        self.change(mutation, &key, Change::ApprovePlan { step: plan::number(step) }).await
+    }
+
+    async fn skip_plan_step(
+        &self,
+        request: Request<v1::SkipPlanStepRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let v1::SkipPlanStepRequest { mutation, key, step } = request.into_inner();
+        self.change(mutation, &key, Change::SkipPlanStep { step: plan::number(step) }).await
+    }
+
+    async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {
+        let entry = self.entry(&request.into_inner().key)?;
+        plan::view(&entry, self.plans.next(&entry)).map(Response::new)
+    }
+
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::Status> {
         self.status(&request.into_inner().key).map(Response::new)
     }
@@ -167,6 +198,15 @@ impl AdminService for Admin {
         let key = request.into_inner().key;
         self.entry(&key)?;
         Ok(Response::new(watch::statuses(self.clone(), key)))
+    }
+
+    async fn get_progress(&self, request: Request<v1::GetProgressRequest>) -> Answer<v1::Progress> {
+        let request = request.into_inner();
+        let key = self.entry(&request.key)?.migration.key().clone();
+        let grid = progress::grid(&request, now_ms()).map_err(status::invalid)?;
+        let query = WindowQuery { key, scale: grid.scale, from: grid.from_s, before: grid.before_s };
+        let windows = self.windows.windows(&query).await.map_err(status::store)?;
+        Ok(Response::new(progress::answer(&grid, windows)))
     }
 
     async fn list_history(
@@ -295,8 +335,8 @@ impl Admin {
             waiting,
             settled: fleet.acknowledged(step, crate::domain::Wait::Quiesced),
             instances: self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect(),
-            totals: Some(convert::totals(&self.ingest.totals(key))),
-            rates: self.ingest.rates(key, Instant::now()).iter().map(convert::rate).collect(),
+            totals: Some(convert::totals(&self.ingest.totals(key), self.ingest.dropped_cells())),
+            rates: self.ingest.rates(key, now_ms()).iter().map(convert::rate).collect(),
             at_ms: now_ms(),
             shares: convert::shares(&migration.document),
         })

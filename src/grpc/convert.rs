@@ -256,7 +256,7 @@ pub(super) fn explain(
     }
 }
 
-pub(super) fn totals(totals: &crate::telemetry::Totals) -> v1::Totals {
+pub(super) fn totals(totals: &crate::domain::Totals, dropped_cells: u64) -> v1::Totals {
     v1::Totals {
         hit: totals.hit,
         miss: totals.miss,
@@ -273,7 +273,7 @@ pub(super) fn totals(totals: &crate::telemetry::Totals) -> v1::Totals {
         only_source_failed: totals.only_source_failed,
         both_ok: totals.both_ok,
         both_failed: totals.both_failed,
-        dropped_cells: totals.dropped_cells,
+        dropped_cells,
     }
 }
 

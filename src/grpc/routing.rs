@@ -12,7 +12,7 @@ use super::{feed, status};
 use crate::{
     domain::Violation,
     service::{DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Registry, State},
-    telemetry::Ingest,
+    telemetry::{Ingest, now_ms},
 };
 
 /// How often an SDK reports at least.
@@ -95,8 +95,8 @@ impl RoutingService for Routing {
         let never_held = (last_revision == 0).then_some(newest);
         let registration = self.instances.register(record, held, never_held, incarnation).await;
         let registration = registration.map_err(status::register)?;
+        self.ingest.registered(&instance_id, incarnation, now_ms());
         if registration.restarted {
-            self.ingest.forget_instance(&instance_id);
             self.guards.goodbye(&instance_id);
         }
         let registered = v1::Registered {

@@ -1,6 +1,6 @@
 //! `TelemetryService`.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use cutover_proto::v1::{self, telemetry_service_server::TelemetryService};
 use tonic::{Request, Response, Status};
@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status};
 use super::status;
 use crate::{
     domain::Violation,
-    service::{Guards, Instances, Registry},
-    telemetry::Ingest,
+    service::{Guards, Instances, Registry, windows},
+    telemetry::{Accepted, Ingest, Refused, now_ms},
 };
 
 /// Takes reports.
@@ -31,24 +31,27 @@ impl TelemetryService for Telemetry {
         let newest_revision = self.registry.state().revision;
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {
+            self.ingest.refuse(Refused::Sequence);
             return Err(status::invalid(Violation::new("sequence", "begins at 1")));
         }
         if applied_revision > received_revision || received_revision > newest_revision {
+            self.ingest.refuse(Refused::Revisions);
             let message = format!(
                 "applied {applied_revision} and received {received_revision} must ascend and not pass {newest_revision}, the newest"
             );
             return Err(status::invalid(Violation::new("received_revision", message)));
         }
         if !self.instances.acknowledge(&report.instance_id, received_revision, applied_revision) {
+            self.ingest.refuse(Refused::Unregistered);
             return Err(Status::not_found(format!(
                 "instance {:?} is not registered: watch anew",
                 report.instance_id
             )));
         }
-        let state = self.registry.state();
-        let known = |key: &str| state.entry_of(key).is_some();
-        let sequence = self.ingest.accept_known(&report, newest_revision, known, Instant::now());
-        let flush = self.guards.observe(&report);
+        let known = |key: &str| windows::known(&self.registry, key);
+        let Accepted { sequence, is_new } =
+            self.ingest.accept_known(&report, newest_revision, known, now_ms());
+        let flush = is_new && self.guards.observe(&report);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
     }
 

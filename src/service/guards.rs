@@ -116,7 +116,14 @@ impl Guards {
     /// in it are of the guards' clock: [`Self::unix_ms`].
     pub fn standing(&self, key: &Key) -> Option<Standing> {
         let now_ms = self.now_ms();
-        self.judges().get_mut(key).map(|watched| watched.standing(now_ms))
+        let state = self.registry.state();
+        let mut judges = self.judges();
+        let watched = judges.get_mut(key)?;
+        // A step may have been committed that the watching task has not seen yet.
+        if let Some(entry) = state.entry(key) {
+            watched.sync(&entry.migration, now_ms);
+        }
+        Some(watched.standing(now_ms))
     }
 
     /// What was not judged, of a migration that is watched.
@@ -168,7 +175,7 @@ impl Guards {
                 Ok(outcome) => {
                     tracing::warn!(migration.key = %key, guard = %verdict.guard, "{verdict}");
                     if verdict.action == Action::Rollback {
-                        self.ingest.rolled_back(key.as_str());
+                        self.ingest.rolled_back(&key);
                         followed::follow(self, &key, outcome.revision, at.elapsed()).await;
                     }
                     return;

@@ -1,12 +1,10 @@
 //! The one door for writes: operators, the controller's own steps and (later) plans and guards
 //! change a migration here and nowhere else.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use super::{Instances, Registry};
+pub use crate::telemetry::now_ms;
 use crate::{
     domain::{Applied, Change, Context, Document, Event, Key, Refusal, Unmet, apply},
     store::{self, Commit, HistoryQuery, Store},
@@ -189,9 +187,4 @@ impl Operate {
             repeated: true,
         }))
     }
-}
-
-/// Unix time.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::{
     domain::{Event, Key, Migration, Tenant},
-    store::{CursorRecord, Error, InstanceRecord, PassRecord, Store},
+    store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store},
 };
 
 /// Deltas kept for streams that are behind.
@@ -78,6 +78,8 @@ pub struct Kept {
     pub passes: Vec<PassRecord>,
     /// How far endpoints of notifications have got.
     pub cursors: Vec<CursorRecord>,
+    /// The last report of each instance that windows have.
+    pub heard: Vec<HeardRecord>,
 }
 
 /// Keeps the newest [`State`] and tells of each.
@@ -108,7 +110,12 @@ impl Registry {
         };
         let newest = watch::Sender::new(state.revision);
         let registry = Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default() };
-        let kept = Kept { instances: stored.instances, passes: stored.passes, cursors: stored.cursors };
+        let kept = Kept {
+            instances: stored.instances,
+            passes: stored.passes,
+            cursors: stored.cursors,
+            heard: stored.heard,
+        };
         Ok((registry, kept))
     }
 

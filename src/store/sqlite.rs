@@ -6,6 +6,7 @@
 mod failure;
 mod open;
 mod row;
+mod windows;
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -45,9 +46,10 @@ impl Store for SqliteStore {
                 sqlx::query("SELECT record FROM instances ORDER BY id").fetch_all(&mut *tx).await?;
             let passes = sqlx::query("SELECT record FROM passes ORDER BY id").fetch_all(&mut *tx).await?;
             let cursors = sqlx::query("SELECT record FROM cursors ORDER BY id").fetch_all(&mut *tx).await?;
-            sqlx::Result::Ok((revision, history_id, documents, rows, instances, passes, cursors))
+            let heard = sqlx::query("SELECT record FROM heard ORDER BY id").fetch_all(&mut *tx).await?;
+            sqlx::Result::Ok((revision, history_id, documents, rows, instances, passes, cursors, heard))
         };
-        let (revision, history_id, documents, rows, instances, passes, cursors) =
+        let (revision, history_id, documents, rows, instances, passes, cursors, heard) =
             state.await.map_err(|error| self.failed(&error))?;
         drop(tx);
 
@@ -88,7 +90,12 @@ impl Store for SqliteStore {
             .iter()
             .map(|row| json(row, "record", || "an endpoint's cursor".to_owned()))
             .collect::<Result<_, Error>>()?;
-        Ok(State { revision: revision.cast_unsigned(), history_id, migrations, instances, passes, cursors })
+        let heard = heard
+            .iter()
+            .map(|row| json(row, "record", || "an instance's last report".to_owned()))
+            .collect::<Result<_, Error>>()?;
+        let revision = revision.cast_unsigned();
+        Ok(State { revision, history_id, migrations, instances, passes, cursors, heard })
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
@@ -235,6 +242,7 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit, json: &Encode
 
     if json.document.is_none() {
         sqlx::query("DELETE FROM tenants WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM windows WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
     } else if !event.rows.is_empty() {
         // SQLite takes the rows out of the event's JSON itself: one statement for any number.
         if event.rows.iter().any(|(_, row)| row.is_none()) {

@@ -1,17 +1,18 @@
 //! Where reports are counted, each once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use cutover_proto::v1;
 
 use super::{
+    heard::{Heard, Heed, Roster},
     reading::Reading,
-    tally::{StoreRate, Tally, Totals, View},
+    tally::{StoreRate, Tally, View},
 };
+use crate::domain::{Counts, Key, Rollout, Totals, WindowId};
 
 /// More migrations are not counted.
 const MIGRATIONS_MAX: usize = 10_000;
@@ -19,99 +20,177 @@ const MIGRATIONS_MAX: usize = 10_000;
 /// Counts what instances report.
 #[derive(Debug, Default)]
 pub struct Ingest {
-    counts: Mutex<Counts>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
-    instances: HashMap<String, Heard>,
-    migrations: BTreeMap<String, Tally>,
+struct State {
+    instances: Roster,
+    migrations: BTreeMap<Key, Tally>,
     dropped_cells: u64,
     rejected_cells: u64,
     unknown_cells: u64,
+    refused: [u64; Refused::ALL.len()],
 }
 
-/// What one instance has reported so far.
+/// Why a report was not counted at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It, or a later one of its instance, was counted before.
+    Repeated,
+    /// It claims revisions that there are not, or in the wrong order.
+    Revisions,
+    /// Sequences begin at 1.
+    Sequence,
+    /// Its instance is not registered.
+    Unregistered,
+    /// It is too large, or no report.
+    Unreadable,
+}
+
+/// What the controller knows of a migration that a report is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// The revision that created it. What was decided under an older one is another migration's.
+    pub created_revision: u64,
+    /// Its revision.
+    pub revision: u64,
+    /// Where tenants stand.
+    pub rollout: Rollout,
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The highest sequence of its instance that was counted.
+    pub sequence: u64,
+    /// This one was counted, for the first time.
+    pub is_new: bool,
+}
+
+/// What was counted since the last time, and is to be kept in one transaction.
 #[derive(Debug, Default)]
-struct Heard {
-    sequence: u64,
-    dropped_cells: u64,
+pub struct Taken {
+    /// By second and by revision.
+    pub windows: Vec<(WindowId, Counts)>,
+    /// Instances that have reported since.
+    pub heard: Vec<Heard>,
+    /// Ids of instances that need not be remembered any more.
+    pub forgotten: BTreeSet<String>,
 }
 
 impl Ingest {
+    /// Goes on where the last process was, with the instances that are registered.
+    pub fn after(heard: Vec<Heard>, registered: &BTreeSet<&str>) -> Self {
+        let mut state = State::default();
+        state.instances.load(heard, registered);
+        Self { state: Mutex::new(state) }
+    }
+
     /// Counts a report unless it, or a later one, of this instance was counted before, and returns
     /// the highest sequence counted. `newest` is the controller's revision: a cell of a later one
-    /// is malformed, and malformed cells are left out, each as a whole.
-    pub fn accept(&self, report: &v1::ReportRequest, newest: u64, now: Instant) -> u64 {
-        self.accept_known(report, newest, |_| true, now)
+    /// is malformed, and malformed cells are left out, each as a whole. `now_ms` is Unix time.
+    pub fn accept(&self, report: &v1::ReportRequest, newest: u64, now_ms: u64) -> u64 {
+        self.accept_known(report, newest, |_| Some(Known::default()), now_ms).sequence
     }
 
     /// The same; cells of a migration that is not `known`, being deleted perhaps, are only counted
-    /// as such.
+    /// as such. It is asked while counts are locked: a migration that is forgotten after it was
+    /// deleted stays so.
     pub fn accept_known(
         &self,
         report: &v1::ReportRequest,
         newest: u64,
-        known: impl Fn(&str) -> bool,
-        now: Instant,
-    ) -> u64 {
+        known: impl Fn(&str) -> Option<Known>,
+        now_ms: u64,
+    ) -> Accepted {
         // Outside the lock, although a repeated report needs none of it.
         let readings: Vec<_> = report.cells.iter().map(|cell| Reading::of(cell, newest)).collect();
         let mut guard = self.lock();
-        let counts = &mut *guard;
-        let heard = counts.instances.entry(report.instance_id.clone()).or_default();
-        if report.sequence <= heard.sequence {
-            return heard.sequence;
-        }
-        heard.sequence = report.sequence;
-        let dropped = report.dropped_cells.saturating_sub(heard.dropped_cells);
-        heard.dropped_cells = heard.dropped_cells.max(report.dropped_cells);
-        counts.dropped_cells = counts.dropped_cells.saturating_add(dropped);
-        for reading in readings {
-            if reading.as_ref().is_some_and(|reading| !known(&reading.migration)) {
-                counts.unknown_cells = counts.unknown_cells.saturating_add(1);
-            } else if !reading.is_some_and(|reading| counts.add(reading, now)) {
-                counts.rejected_cells = counts.rejected_cells.saturating_add(1);
+        let state = &mut *guard;
+        let v1::ReportRequest { sequence, dropped_cells, .. } = *report;
+        match state.instances.hear(&report.instance_id, sequence, dropped_cells, now_ms) {
+            Heed::Repeated(sequence) => {
+                state.refuse(Refused::Repeated);
+                return Accepted { sequence, is_new: false };
+            }
+            Heed::Count { dropped_cells } => {
+                state.dropped_cells = state.dropped_cells.saturating_add(dropped_cells);
             }
         }
-        report.sequence
+        for reading in readings {
+            let Some(reading) = reading else {
+                state.rejected_cells = state.rejected_cells.saturating_add(1);
+                continue;
+            };
+            let known = known(reading.migration.as_str());
+            match known.filter(|known| reading.revision >= known.created_revision) {
+                None => state.unknown_cells = state.unknown_cells.saturating_add(1),
+                Some(known) if state.has_room(reading.migration.as_str()) => {
+                    let tally = state.migrations.entry(reading.migration.clone()).or_default();
+                    tally.add(&reading, &known, now_ms);
+                }
+                Some(_) => state.rejected_cells = state.rejected_cells.saturating_add(1),
+            }
+        }
+        Accepted { sequence, is_new: true }
+    }
+
+    /// A report was refused before it came here.
+    pub fn refuse(&self, why: Refused) {
+        self.lock().refuse(why);
     }
 
     /// The migration, or a tenant of it, was rolled back.
-    pub fn rolled_back(&self, key: &str) {
-        let mut counts = self.lock();
-        if counts.has_room(key) {
-            let tally = counts.migrations.entry(key.to_owned()).or_default();
+    pub fn rolled_back(&self, key: &Key) {
+        let mut state = self.lock();
+        if state.has_room(key.as_str()) {
+            let tally = state.migrations.entry(key.clone()).or_default();
             tally.rollbacks = tally.rollbacks.saturating_add(1);
         }
     }
 
     /// Events of a migration since the process started.
     pub fn totals(&self, key: &str) -> Totals {
-        let counts = self.lock();
-        let totals = counts.migrations.get(key).map(|tally| tally.totals).unwrap_or_default();
-        Totals { dropped_cells: counts.dropped_cells, ..totals }
+        self.lock().migrations.get(key).map(|tally| tally.totals).unwrap_or_default()
+    }
+
+    /// Cells that instances had to drop since the process started, of whatever migration: which is
+    /// not known.
+    pub fn dropped_cells(&self) -> u64 {
+        self.lock().dropped_cells
     }
 
     /// How often each store was called in the last ten seconds, as far as it ever was.
-    pub fn rates(&self, key: &str, now: Instant) -> Vec<StoreRate> {
-        self.lock().migrations.get(key).map(|tally| tally.rates(now)).unwrap_or_default()
+    pub fn rates(&self, key: &str, now_ms: u64) -> Vec<StoreRate> {
+        self.lock().migrations.get(key).map(|tally| tally.rates(now_ms)).unwrap_or_default()
     }
 
     /// Everything, for metrics.
-    pub fn view(&self, now: Instant) -> View {
-        let counts = self.lock();
+    pub fn view(&self, now_ms: u64) -> View {
+        let state = self.lock();
+        let migrations = state.migrations.iter();
         View {
-            migrations: counts.migrations.iter().map(|(key, tally)| tally.view(key, now)).collect(),
-            dropped_cells: counts.dropped_cells,
-            rejected_cells: counts.rejected_cells,
-            unknown_cells: counts.unknown_cells,
+            migrations: migrations.map(|(key, tally)| tally.view(key.as_str(), now_ms)).collect(),
+            dropped_cells: state.dropped_cells,
+            rejected_cells: state.rejected_cells,
+            unknown_cells: state.unknown_cells,
+            lost_reports: state.instances.lost_reports,
+            refused_reports: Refused::ALL.map(|why| (why.name(), state.refused[why as usize])).to_vec(),
         }
     }
 
     /// The migrations that something was counted of, ascending.
     pub fn keys(&self) -> Vec<String> {
-        self.lock().migrations.keys().cloned().collect()
+        self.lock().migrations.keys().map(Key::to_string).collect()
+    }
+
+    /// What is new since the last time. Whoever takes it has to keep it.
+    pub fn take(&self) -> Taken {
+        let mut state = self.lock();
+        let windows = state.migrations.iter_mut().flat_map(|(key, tally)| tally.take(key)).collect();
+        let (heard, forgotten) = state.instances.take();
+        Taken { windows, heard, forgotten }
     }
 
     /// The migration is deleted: drops its counts.
@@ -119,28 +198,52 @@ impl Ingest {
         self.lock().migrations.remove(key);
     }
 
-    /// The instance is gone, or a new process has its id: the next sequence may be 1.
+    /// Drops the counts of migrations that are no more.
+    pub fn retain(&self, is_there: impl Fn(&Key) -> bool) {
+        self.lock().migrations.retain(|key, _| is_there(key));
+    }
+
+    /// An instance has registered. A new process under a known id is one of another incarnation, and
+    /// its next sequence may be 1.
+    pub fn registered(&self, id: &str, incarnation: u64, now_ms: u64) {
+        self.lock().instances.registered(id, incarnation, now_ms);
+    }
+
+    /// The instance has said goodbye.
     pub fn forget_instance(&self, id: &str) {
-        self.lock().instances.remove(id);
+        self.lock().instances.forget(id);
     }
 
     /// Counts stay as they are when a thread has panicked: each is right by itself.
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
-    /// Whether there was room.
-    fn add(&mut self, reading: Reading, now: Instant) -> bool {
-        if !self.has_room(&reading.migration) {
-            return false;
-        }
-        self.migrations.entry(reading.migration.clone()).or_default().add(&reading, now);
-        true
-    }
-
+impl State {
     fn has_room(&self, key: &str) -> bool {
         self.migrations.len() < MIGRATIONS_MAX || self.migrations.contains_key(key)
+    }
+
+    fn refuse(&mut self, why: Refused) {
+        let count = &mut self.refused[why as usize];
+        *count = count.saturating_add(1);
+    }
+}
+
+impl Refused {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] =
+        [Self::Repeated, Self::Revisions, Self::Sequence, Self::Unregistered, Self::Unreadable];
+
+    /// As metrics have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Repeated => "repeated",
+            Self::Revisions => "revisions",
+            Self::Sequence => "sequence",
+            Self::Unregistered => "unregistered",
+            Self::Unreadable => "unreadable",
+        }
     }
 }

@@ -51,6 +51,7 @@ impl Collector for Scrape {
             ("dropped_cells", dropped, self.view.dropped_cells),
             ("rejected_cells", "Cells that came malformed", self.view.rejected_cells),
             ("unknown_cells", "Cells of migrations that there are not", self.view.unknown_cells),
+            ("lost_reports", "Reports whose counts a crash of the controller lost", self.view.lost_reports),
         ];
         for (name, help, count) in plain {
             ConstCounter::new(count).encode(encoder.encode_descriptor(
@@ -59,6 +60,11 @@ impl Collector for Scrape {
                 None,
                 MetricType::Counter,
             )?)?;
+        }
+        let help = "Reports that were not counted";
+        let mut family = encoder.encode_descriptor("refused_reports", help, None, MetricType::Counter)?;
+        for (reason, count) in &self.view.refused_reports {
+            ConstCounter::new(*count).encode(family.encode_family(&[("reason", *reason)])?)?;
         }
         Ok(())
     }

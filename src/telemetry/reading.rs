@@ -3,8 +3,8 @@
 use cutover_client::report::Histogram;
 use cutover_proto::v1;
 
-use super::tally::{Totals, slot};
-use crate::domain::{Key, Tenant};
+use super::tally::slot;
+use crate::domain::{Key, Tenant, Totals};
 
 /// No count of one report is this large.
 const COUNT_END: u64 = 1 << 48;
@@ -12,7 +12,9 @@ const COUNT_END: u64 = 1 << 48;
 /// A cell that makes sense.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) migration: String,
+    pub(super) migration: Key,
+    /// The one that its calls were decided under.
+    pub(super) revision: u64,
     pub(super) events: Totals,
     pub(super) calls: Vec<Calls>,
 }
@@ -30,14 +32,14 @@ impl Reading {
     /// `None`: malformed, all of it is to be rejected.
     pub(super) fn of(cell: &v1::Cell, newest: u64) -> Option<Self> {
         let key = Key::parse(&cell.migration).ok()?;
-        let events = Totals::from(cell);
+        let events = events(cell);
         let is_tenant = cell.tenant.is_empty() || Tenant::parse(&cell.tenant).is_ok();
         let is_small = events.named().iter().all(|(_, count)| *count < COUNT_END);
         if cell.revision > newest || !is_tenant || !is_small {
             return None;
         }
         let calls = cell.stores.iter().map(Calls::of).collect::<Option<_>>()?;
-        Some(Self { migration: key.as_str().to_owned(), events, calls })
+        Some(Self { migration: key, revision: cell.revision, events, calls })
     }
 }
 
@@ -60,5 +62,25 @@ impl Calls {
             errors,
             latency,
         })
+    }
+}
+
+fn events(cell: &v1::Cell) -> Totals {
+    Totals {
+        hit: cell.hit,
+        miss: cell.miss,
+        not_found: cell.not_found,
+        migrated: cell.migrated,
+        backfill: cell.backfill,
+        repaired: cell.repaired,
+        mismatch: cell.mismatch,
+        compared: cell.compared,
+        both_ok: cell.both_ok,
+        only_target_failed: cell.only_target_failed,
+        only_source_failed: cell.only_source_failed,
+        both_failed: cell.both_failed,
+        indeterminate: cell.indeterminate,
+        not_applied: cell.not_applied,
+        unavailable: cell.unavailable,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use cutover_proto::v1;
 use statsd::client::{Client, Pipeline};
 
-use super::{Gauges, Ingest, StoreView, View};
+use super::{Gauges, Ingest, StoreView, View, now_ms};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// So often the address is resolved anew, since a name may move.
@@ -107,7 +107,7 @@ pub async fn run(address: String, ingest: Arc<Ingest>, gauges: impl Fn() -> Vec<
     loop {
         ticks.tick().await;
         let now = Instant::now();
-        let said = lines.next(&ingest.view(now), &gauges());
+        let said = lines.next(&ingest.view(now_ms()), &gauges());
         let (address, had) = (address.clone(), client.take());
         // Names are resolved, and datagrams sent, by blocking calls.
         let sent = tokio::task::spawn_blocking(move || send(&address, had, &said, now));

@@ -1,23 +1,29 @@
 //! The counts of one migration.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use cutover_client::report::Histogram;
 use cutover_proto::v1;
 
-use super::reading::{Calls, Reading};
+use super::{
+    Known,
+    reading::{Calls, Reading},
+};
+use crate::domain::{self, Counts, Key, Latency, Scale, Totals, WindowId};
 
-const SECOND: Duration = Duration::from_secs(1);
 /// What rates are of.
-const WINDOW: Duration = Duration::from_secs(10);
+const RATES_S: u64 = 10;
+/// Seconds that are held apart. More only while the store does not take them: then the last one goes
+/// on.
+const SECONDS_MAX: usize = 64;
+/// Revisions that are held apart until they are taken. What is of further ones counts as of revision 0:
+/// for no step that began later.
+const REVISIONS_MAX: usize = 64;
 /// A histogram that has counted as many counts no more: it cannot overflow, nor a sum of ten.
 const LATENCIES_MAX: u64 = 1 << 60;
 
-/// Every store and operation kind, in the order of their slots.
-const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
+/// Every store and operation kind, in the order of [`Counts::calls`].
+pub const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
     (v1::StoreRole::Source, v1::Operation::Read),
     (v1::StoreRole::Source, v1::Operation::Write),
     (v1::StoreRole::Target, v1::Operation::Read),
@@ -27,68 +33,6 @@ const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
 /// Where this store's calls of this kind are counted. `None`: one of them is unspecified.
 pub(super) fn slot(store: v1::StoreRole, operation: v1::Operation) -> Option<usize> {
     SLOTS.iter().position(|slot| *slot == (store, operation))
-}
-
-macro_rules! totals {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Events since the process started.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Totals {
-            $($(#[$doc])* pub $name: u64,)*
-            /// Cells that instances had to drop, of whatever migration: which is not known.
-            pub dropped_cells: u64,
-        }
-
-        impl Totals {
-            /// All events by their names; `dropped_cells` are none.
-            pub fn named(&self) -> Vec<(&'static str, u64)> {
-                vec![$((stringify!($name), self.$name)),*]
-            }
-
-            fn add(&mut self, more: &Self) {
-                $(self.$name = self.$name.saturating_add(more.$name);)*
-            }
-        }
-
-        impl From<&v1::Cell> for Totals {
-            fn from(cell: &v1::Cell) -> Self {
-                Self { $($name: cell.$name,)* dropped_cells: 0 }
-            }
-        }
-    };
-}
-
-totals! {
-    /// Reads that the target answered.
-    hit,
-    /// Reads that only the source could answer.
-    miss,
-    /// Reads that neither could answer.
-    not_found,
-    /// Copied to the target by an operation.
-    migrated,
-    /// Copied by a batch job.
-    backfill,
-    /// Older in the target, made equal.
-    repaired,
-    /// Different, and still so when read again.
-    mismatch,
-    /// Reads of which both answers were compared.
-    compared,
-    /// Writes that both stores took.
-    both_ok,
-    /// Writes that only the source took.
-    only_target_failed,
-    /// Writes that only the target took.
-    only_source_failed,
-    /// Writes that neither took.
-    both_failed,
-    /// Operations of which the caller cannot know whether they took effect.
-    indeterminate,
-    /// Operations that took no effect.
-    not_applied,
-    /// Operations that were held or fenced.
-    unavailable,
 }
 
 /// How often, and how fast, one store was called of late.
@@ -149,6 +93,10 @@ pub struct View {
     pub rejected_cells: u64,
     /// Cells of migrations that there are not.
     pub unknown_cells: u64,
+    /// Reports that were acknowledged, and whose counts were lost when the last process died.
+    pub lost_reports: u64,
+    /// Reports that were not counted, by why.
+    pub refused_reports: Vec<(&'static str, u64)>,
 }
 
 /// Calls and their latencies.
@@ -169,37 +117,15 @@ impl Sum {
     }
 }
 
-/// Calls of one kind to one store: all, and by the second of their arrival.
-#[derive(Debug, Default)]
-struct Series {
-    all: Sum,
-    recent: VecDeque<(Instant, Sum)>,
-}
-
-impl Series {
-    fn add(&mut self, calls: &Calls, now: Instant) {
-        let Calls { calls, errors, latency, .. } = calls;
-        self.all.add(*calls, *errors, latency);
-        self.recent.retain(|(begun, _)| now.saturating_duration_since(*begun) < WINDOW);
-        match self.recent.back_mut() {
-            Some((begun, sum)) if now.saturating_duration_since(*begun) < SECOND => {
-                sum.add(*calls, *errors, latency);
-            }
-            _ => {
-                let mut sum = Sum::default();
-                sum.add(*calls, *errors, latency);
-                self.recent.push_back((now, sum));
-            }
-        }
-    }
-
-    /// The sum of the window that ends now.
-    fn window(&self, now: Instant) -> Sum {
-        let mut sum = Sum::default();
-        let recent = self.recent.iter().filter(|(begun, _)| now.saturating_duration_since(*begun) < WINDOW);
-        recent.for_each(|(_, second)| sum.add(second.calls, second.errors, &second.latency));
-        sum
-    }
+/// What arrived in one second.
+#[derive(Debug)]
+struct Second {
+    at_s: u64,
+    /// Its counts are with the windows.
+    is_taken: bool,
+    known: Known,
+    events: Totals,
+    calls: [Option<Box<Sum>>; SLOTS.len()],
 }
 
 /// Everything counted of one migration.
@@ -207,32 +133,94 @@ impl Series {
 pub(super) struct Tally {
     pub(super) totals: Totals,
     pub(super) rollbacks: u64,
-    series: [Option<Box<Series>>; SLOTS.len()],
+    all: [Option<Box<Sum>>; SLOTS.len()],
+    recent: VecDeque<Second>,
+    /// By the revision that it was decided under: what is not with the windows yet.
+    revisions: BTreeMap<u64, Counts>,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, reading: &Reading, now: Instant) {
+    pub(super) fn add(&mut self, reading: &Reading, known: &Known, now_ms: u64) {
         self.totals.add(&reading.events);
+        let revision = self.revision(reading.revision);
+        (revision.revision, revision.rollout) = (known.revision, known.rollout);
+        revision.events.add(&reading.events);
         for calls in &reading.calls {
-            if let Some(series) = self.series.get_mut(calls.slot) {
-                series.get_or_insert_default().add(calls, now);
+            if let Some(of) = revision.calls.get_mut(calls.slot) {
+                of.calls = of.calls.saturating_add(calls.calls);
+                of.errors = of.errors.saturating_add(calls.errors);
             }
         }
+        let second = self.second(now_ms / 1_000, known);
+        second.events.add(&reading.events);
+        add_calls(&mut second.calls, &reading.calls);
+        add_calls(&mut self.all, &reading.calls);
     }
 
-    fn used(&self) -> impl Iterator<Item = (v1::StoreRole, v1::Operation, &Series)> {
-        let slots = SLOTS.iter().zip(&self.series);
-        slots.filter_map(|((store, operation), series)| Some((*store, *operation, series.as_deref()?)))
+    fn revision(&mut self, revision: u64) -> &mut Counts {
+        let has_room = self.revisions.len() < REVISIONS_MAX || self.revisions.contains_key(&revision);
+        self.revisions.entry(if has_room { revision } else { 0 }).or_default()
     }
 
-    pub(super) fn rates(&self, now: Instant) -> Vec<StoreRate> {
-        let rate = |(store, operation, series): (_, _, &Series)| {
-            let sum = series.window(now);
+    fn second(&mut self, at_s: u64, known: &Known) -> &mut Second {
+        let is_over = |second: &Second| second.is_taken && !is_recent(second.at_s, at_s);
+        while self.recent.front().is_some_and(is_over) {
+            self.recent.pop_front();
+        }
+        let is_full = self.recent.len() >= SECONDS_MAX;
+        let goes_on = |last: &Second| !last.is_taken && (last.at_s == at_s || is_full);
+        if !self.recent.back().is_some_and(goes_on) {
+            if is_full {
+                // All are taken, as the last one is.
+                self.recent.pop_front();
+            }
+            let (known, events, calls) = (*known, Totals::default(), Default::default());
+            self.recent.push_back(Second { at_s, is_taken: false, known, events, calls });
+        }
+        let last = self.recent.len() - 1;
+        let second = &mut self.recent[last];
+        second.known = *known;
+        second
+    }
+
+    /// What is not with the windows yet, by second and by revision. From now on it is.
+    pub(super) fn take(&mut self, key: &Key) -> Vec<(WindowId, Counts)> {
+        let id = |scale, at| WindowId { key: key.clone(), scale, at };
+        let mut taken: Vec<_> = std::mem::take(&mut self.revisions)
+            .into_iter()
+            .map(|(revision, counts)| (id(Scale::Revision, revision), counts))
+            .collect();
+        for second in self.recent.iter_mut().filter(|second| !second.is_taken) {
+            second.is_taken = true;
+            taken.push((id(Scale::Second, second.at_s), second.counts()));
+        }
+        taken
+    }
+
+    fn used(&self) -> impl Iterator<Item = (usize, v1::StoreRole, v1::Operation, &Sum)> {
+        let slots = SLOTS.iter().zip(&self.all).enumerate();
+        slots
+            .filter_map(|(slot, ((store, operation), sum))| Some((slot, *store, *operation, sum.as_deref()?)))
+    }
+
+    /// The sum of the last ten seconds.
+    fn window(&self, slot: usize, now_ms: u64) -> Sum {
+        let mut sum = Sum::default();
+        let recent = self.recent.iter().filter(|second| is_recent(second.at_s, now_ms / 1_000));
+        for second in recent.filter_map(|second| second.calls[slot].as_deref()) {
+            sum.add(second.calls, second.errors, &second.latency);
+        }
+        sum
+    }
+
+    pub(super) fn rates(&self, now_ms: u64) -> Vec<StoreRate> {
+        let rate = |(slot, store, operation, _): (_, _, _, &Sum)| {
+            let sum = self.window(slot, now_ms);
             StoreRate {
                 store,
                 operation,
-                calls_per_s: sum.calls as f64 / WINDOW.as_secs_f64(),
-                errors_per_s: sum.errors as f64 / WINDOW.as_secs_f64(),
+                calls_per_s: sum.calls as f64 / RATES_S as f64,
+                errors_per_s: sum.errors as f64 / RATES_S as f64,
                 p50_us: sum.latency.p50_us().unwrap_or(0),
                 p99_us: sum.latency.p99_us().unwrap_or(0),
             }
@@ -240,14 +228,14 @@ impl Tally {
         self.used().map(rate).collect()
     }
 
-    pub(super) fn view(&self, key: &str, now: Instant) -> MigrationView {
-        let store = |(store, operation, series): (_, _, &Series)| StoreView {
+    pub(super) fn view(&self, key: &str, now_ms: u64) -> MigrationView {
+        let store = |(slot, store, operation, sum): (_, _, _, &Sum)| StoreView {
             store,
             operation,
-            calls: series.all.calls,
-            errors: series.all.errors,
-            latency: series.all.latency.clone(),
-            p50_us: series.window(now).latency.p50_us().unwrap_or(0),
+            calls: sum.calls,
+            errors: sum.errors,
+            latency: sum.latency.clone(),
+            p50_us: self.window(slot, now_ms).latency.p50_us().unwrap_or(0),
         };
         MigrationView {
             key: key.to_owned(),
@@ -256,4 +244,33 @@ impl Tally {
             stores: self.used().map(store).collect(),
         }
     }
+}
+
+impl Second {
+    fn counts(&self) -> Counts {
+        let calls = |sum: &Option<Box<Sum>>| {
+            let sum = sum.as_deref()?;
+            let latency = Latency::of(sum.latency.counts());
+            Some(domain::Calls { calls: sum.calls, errors: sum.errors, latency })
+        };
+        Counts {
+            revision: self.known.revision,
+            rollout: self.known.rollout,
+            events: self.events,
+            calls: std::array::from_fn(|slot| calls(&self.calls[slot]).unwrap_or_default()),
+        }
+    }
+}
+
+fn add_calls(sums: &mut [Option<Box<Sum>>; SLOTS.len()], more: &[Calls]) {
+    for Calls { slot, calls, errors, latency } in more {
+        if let Some(sum) = sums.get_mut(*slot) {
+            sum.get_or_insert_default().add(*calls, *errors, latency);
+        }
+    }
+}
+
+/// Within the ten seconds until `now_s`. What a clock that was set back left ahead is not.
+fn is_recent(at_s: u64, now_s: u64) -> bool {
+    at_s <= now_s && now_s - at_s < RATES_S
 }

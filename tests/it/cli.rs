@@ -5,6 +5,7 @@ mod columns;
 mod documents;
 mod passes;
 mod plan;
+mod progress;
 mod refused;
 mod serve;
 mod unreachable;

@@ -16,8 +16,12 @@ mod ladder;
 mod notify;
 #[cfg(feature = "sqlite")]
 mod passes;
+#[cfg(feature = "sqlite")]
+mod plan;
 mod rollback;
 mod store;
 mod structure;
 mod support;
 mod telemetry;
+#[cfg(feature = "sqlite")]
+mod windows;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod windows;
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ macro_rules! suite {
             history_is_found_by_key_and_request, a_request_is_made_once, instances_and_passes_are_kept,
             a_deleted_migration_is_gone_with_its_rows, ten_thousand_rows_in_a_second,
             replaying_all_events_gives_the_live_state, reopened_it_is_the_same,
-            a_snapshot_is_of_one_revision);
+            a_snapshot_is_of_one_revision, counts_are_added_to_what_is_kept,
+            who_was_heard_is_kept_with_the_counts, windows_are_bounded_and_go_with_their_migration);
     };
     ($fresh:expr; $($story:ident),*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,6 +42,10 @@ macro_rules! suite {
     )*};
 }
 pub(crate) use suite;
+pub use windows::{
+    counts_are_added_to_what_is_kept, who_was_heard_is_kept_with_the_counts,
+    windows_are_bounded_and_go_with_their_migration,
+};
 
 async fn all_changes(store: &dyn Store) -> Vec<Event> {
     store.changes(0, u32::MAX).await.unwrap()

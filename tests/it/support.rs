@@ -1,5 +1,6 @@
 //! What several stories need.
 
+pub mod instance;
 pub mod server;
 
 use std::collections::BTreeMap;

@@ -1,19 +1,20 @@
 //! What is reported is counted once, and leaves as statsd lines and as a scrape.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use cutover::telemetry::{
-    Gauges, Ingest, prometheus,
+    Gauges, Ingest, Known, now_ms, prometheus,
     statsd::{self, Line, Lines, Value},
 };
 use cutover_client::report::Histogram;
 use cutover_proto::v1;
 use tokio::{net::UdpSocket, time::timeout};
 
+use crate::support::key;
+
 const NEWEST: u64 = 7;
+/// Unix time, in milliseconds.
+const NOW: u64 = 1_764_201_600_000;
 
 fn reads(calls: u64, failed: u64) -> v1::StoreCalls {
     let mut latency = Histogram::default();
@@ -48,7 +49,7 @@ fn gauges() -> Vec<Gauges> {
 
 #[test]
 fn a_report_is_counted_once() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     assert_eq!(ingest.accept(&report(0, vec![cell(1)]), NEWEST, now), 0);
     for sequence in [1, 1, 3, 2, 3, 1] {
         ingest.accept(&report(sequence, vec![cell(1)]), NEWEST, now);
@@ -62,17 +63,17 @@ fn a_report_is_counted_once() {
 
 #[test]
 fn a_new_process_under_the_same_id_begins_again() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let dropped = |sequence, dropped_cells| v1::ReportRequest { dropped_cells, ..report(sequence, vec![]) };
     ingest.accept(&report(8, vec![cell(1)]), NEWEST, now);
     ingest.accept(&dropped(9, 5), NEWEST, now);
     ingest.accept(&dropped(10, 6), NEWEST, now);
-    assert_eq!(ingest.totals("orders").dropped_cells, 6);
-    ingest.forget_instance("a");
+    assert_eq!(ingest.dropped_cells(), 6);
+    ingest.registered("a", 2, now);
     assert_eq!(ingest.accept(&report(1, vec![cell(1)]), NEWEST, now), 1);
     ingest.accept(&dropped(2, 1), NEWEST, now);
     assert_eq!(ingest.totals("orders").hit, 2);
-    assert_eq!(ingest.totals("orders").dropped_cells, 7);
+    assert_eq!(ingest.dropped_cells(), 7);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn a_malformed_cell_is_left_out_and_the_others_count() {
         histogram(vec![1], vec![]),
         histogram(vec![1, 2], vec![u64::MAX, u64::MAX]),
     ];
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let count = malformed.len() as u64;
     let cells = malformed.into_iter().chain([cell(1)]).collect();
     assert_eq!(ingest.accept(&report(1, cells), NEWEST, now), 1);
@@ -119,7 +120,7 @@ fn a_malformed_cell_is_left_out_and_the_others_count() {
 
 #[test]
 fn the_greatest_counts_do_not_overflow() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let most = (1 << 48) - 1;
     let mut greatest = cell(most);
     greatest.stores[0].calls = most;
@@ -127,17 +128,17 @@ fn the_greatest_counts_do_not_overflow() {
     greatest.stores[0].latency_us = Some(latency);
     let cells = vec![greatest; 1_000];
     for sequence in 1..=70 {
-        let at = now + Duration::from_secs(sequence);
+        let at = now + 1_000 * sequence;
         assert_eq!(ingest.accept(&report(sequence, cells.clone()), NEWEST, at), sequence);
     }
     assert_eq!(ingest.totals("orders").hit, u64::MAX);
-    assert!(ingest.rates("orders", now + Duration::from_secs(70))[0].p99_us > 0);
+    assert!(ingest.rates("orders", now + 70_000)[0].p99_us > 0);
     assert!(prometheus::text(ingest.view(now), Vec::new(), Vec::new()).ends_with("# EOF\n"));
 }
 
 #[test]
 fn no_more_than_ten_thousand_migrations_are_counted() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let named = |at: u32| v1::Cell { migration: format!("m{at}"), stores: vec![], ..cell(1) };
     ingest.accept(&report(1, (0..10_001).map(named).collect()), NEWEST, now);
     assert_eq!(ingest.keys().len(), 10_000);
@@ -149,8 +150,8 @@ fn no_more_than_ten_thousand_migrations_are_counted() {
 
 #[test]
 fn rates_are_of_the_last_ten_seconds() {
-    let (ingest, begun) = (Ingest::default(), Instant::now());
-    let at = |seconds| begun + Duration::from_secs(seconds);
+    let (ingest, begun) = (Ingest::default(), NOW);
+    let at = |seconds| begun + 1_000 * seconds;
     for second in 0..30 {
         ingest.accept(&report(second + 1, vec![cell(1)]), NEWEST, at(second));
     }
@@ -165,7 +166,7 @@ fn rates_are_of_the_last_ten_seconds() {
 
 #[test]
 fn lines_say_what_is_new() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let mut lines = Lines::default();
     let count = |name: &str, more| Line { name: name.to_owned(), value: Value::Count(more) };
     ingest.accept(&report(1, vec![cell(4)]), NEWEST, now);
@@ -184,13 +185,13 @@ fn lines_say_what_is_new() {
 
 #[test]
 fn a_late_report_of_a_deleted_migration_makes_no_series() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let late = || vec![cell(4), v1::Cell { migration: "users".to_owned(), ..cell(2) }];
-    let known = |key: &str| key == "users";
+    let known = |key: &str| (key == "users").then(Known::default);
     ingest.accept(&report(1, late()), NEWEST, now);
     ingest.forget("orders");
     for _retry in 0..2 {
-        assert_eq!(ingest.accept_known(&report(2, late()), NEWEST, known, now), 2);
+        assert_eq!(ingest.accept_known(&report(2, late()), NEWEST, known, now).sequence, 2);
     }
     assert_eq!((ingest.keys(), ingest.view(now).unknown_cells), (vec!["users".to_owned()], 1));
     assert_eq!(ingest.totals("users").hit, 4);
@@ -201,18 +202,18 @@ fn a_late_report_of_a_deleted_migration_makes_no_series() {
 fn a_rollback_is_a_line() {
     let (ingest, mut lines) = (Ingest::default(), Lines::default());
     let line = |more| Line { name: "orders.rollback".to_owned(), value: Value::Count(more) };
-    ingest.rolled_back("orders");
-    assert_eq!(lines.next(&ingest.view(Instant::now()), &[]), [line(1)]);
-    ingest.rolled_back("orders");
-    ingest.rolled_back("orders");
-    assert_eq!(lines.next(&ingest.view(Instant::now()), &[]), [line(2)]);
+    ingest.rolled_back(&key("orders"));
+    assert_eq!(lines.next(&ingest.view(NOW), &[]), [line(1)]);
+    ingest.rolled_back(&key("orders"));
+    ingest.rolled_back(&key("orders"));
+    assert_eq!(lines.next(&ingest.view(NOW), &[]), [line(2)]);
 }
 
 #[tokio::test]
 async fn statsd_hears_it() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let ingest = Arc::new(Ingest::default());
-    ingest.accept(&report(1, vec![cell(4)]), NEWEST, Instant::now());
+    ingest.accept(&report(1, vec![cell(4)]), NEWEST, now_ms());
     let address = socket.local_addr().unwrap().to_string();
     let running = tokio::spawn(statsd::run(address, ingest, gauges));
     let mut heard = String::new();
@@ -246,7 +247,7 @@ async fn a_dead_statsd_does_not_hurt() {
 
 #[test]
 fn a_scrape_has_no_tenants() {
-    let (ingest, now) = (Ingest::default(), Instant::now());
+    let (ingest, now) = (Ingest::default(), NOW);
     let secret = v1::Cell { tenant: "acme".to_owned(), ..cell(4) };
     ingest.accept(&report(1, vec![secret]), NEWEST, now);
     let text = prometheus::text(ingest.view(now), gauges(), vec![]);

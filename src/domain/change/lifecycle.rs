@@ -38,6 +38,7 @@ pub(super) fn create(
         description,
         policy: policy.clone(),
         created_at_ms: context.now_ms,
+        created_revision: context.revision,
         goal: Rollout::default(),
         bands: Bands::default(),
         ceiling: None,
@@ -52,6 +53,7 @@ pub(super) fn create(
         ramping: false,
         guards: GuardSettings::default(),
         trips: Vec::new(),
+        plan: None,
     };
     let summary = vec![format!("created migration {key}, everybody at source-only")];
     Ok(Applied { document: Some(document), rows: Vec::new(), summary, waiting: Vec::new() })

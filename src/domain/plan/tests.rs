@@ -1,13 +1,31 @@
 use super::*;
-use crate::domain::guard::{Certificate, Operation};
+use crate::domain::guard::{Block, Certificate, Operation};
 
 fn step(rung: Rung, percent: u32) -> Step {
-    Step { rung, share_ppm: percent * 10_000, bake_ms: 60_000, evidence: Proof::Guards, approval: false }
+    let part = Part::Share(percent * 10_000);
+    Step { rung, part, bake_ms: 60_000, evidence: Proof::Guards, approval: false }
+}
+
+fn of(steps: Vec<Step>) -> Plan {
+    Plan::of(steps, Rules::default()).unwrap()
 }
 
 fn plan() -> Plan {
     let approved = Step { approval: true, ..step(Rung::TargetFirst, 100) };
-    Plan::of(vec![step(Rung::Dual, 100), step(Rung::Mirrored, 100), approved]).unwrap()
+    of(vec![step(Rung::Dual, 100), step(Rung::Mirrored, 100), approved])
+}
+
+/// So many steps of it are taken; the last settled at one second.
+fn taken(plan: Plan, count: usize) -> PlanState {
+    let settled = Taken { settled_at_ms: Some(1_000), ..Taken::at(5, 500) };
+    PlanState {
+        plan,
+        status: PlanStatus::Running,
+        applied_at_ms: 400,
+        applied_by: "operator:ada".to_owned(),
+        taken: vec![settled; count],
+        approved: 0,
+    }
 }
 
 fn shown(missing: Option<u64>) -> Standing {
@@ -24,9 +42,10 @@ fn shown(missing: Option<u64>) -> Standing {
 }
 
 fn seen(standing: Option<Standing>) -> Seen {
-    Seen { settled_since_ms: Some(1_000), standing, miss_max: 0.001, ..Seen::default() }
+    Seen { settled: true, in_place: usize::MAX, standing, miss_max: 0.001, ..Seen::default() }
 }
 
+#[track_caller]
 fn missing(next: Next) -> Vec<String> {
     match next {
         Next::Wait(missing) => missing.into_iter().map(|missing| missing.what).collect(),
@@ -36,46 +55,111 @@ fn missing(next: Next) -> Vec<String> {
 
 #[test]
 fn a_step_needs_its_bake_time_and_its_evidence_and_says_what_is_missing_until_when() {
-    let at = Progress { taken: 1, approved: 0 };
-    assert_eq!(decide(&plan(), Progress::default(), &seen(None), 0), Next::Advance(0));
-    let Next::Wait(waits) = decide(&plan(), at, &seen(Some(shown(Some(70)))), 31_000) else { panic!() };
+    let at = taken(plan(), 1);
+    assert_eq!(decide(&taken(plan(), 0), &seen(None), 0), Next::Move(PlanMove::Take(0)));
+    let Next::Wait(waits) = decide(&at, &seen(Some(shown(Some(70)))), 31_000) else { panic!() };
     assert_eq!(waits[0], Missing { what: "30 s of its bake time".to_owned(), until_ms: Some(61_000) });
     assert_eq!(waits[1].what, "70 more write calls to the target");
     assert_eq!(waits[1].until_ms, Some(90_000));
-    assert_eq!(decide(&plan(), at, &seen(Some(shown(Some(0)))), 61_000), Next::Advance(1));
-    let unsettled = Seen { settled_since_ms: None, ..seen(Some(shown(Some(0)))) };
-    assert!(missing(decide(&plan(), at, &unsettled, u64::MAX))[0].contains("every live instance"));
+    let good = seen(Some(shown(Some(0))));
+    assert_eq!(decide(&at, &good, 61_000), Next::Move(PlanMove::Take(1)));
+    let unsettled = Seen { settled: false, ..good.clone() };
+    assert!(missing(decide(&at, &unsettled, u64::MAX))[0].contains("every live instance"));
+    let why = vec![Missing::open("revision 7 to be known to i-1".to_owned())];
+    let unsettled = Seen { unsettled: why, ..unsettled };
+    assert!(missing(decide(&at, &unsettled, u64::MAX))[0].contains("i-1"));
+    assert_eq!(decide(&taken(of(vec![step(Rung::Dual, 5)]), 1), &good, 61_000), Next::Move(PlanMove::Finish));
+}
+
+#[test]
+fn what_a_restart_has_to_know_is_written_down_first() {
+    let good = seen(Some(shown(Some(0))));
+    let mut at = taken(plan(), 1);
+    at.taken[0].settled_at_ms = None;
+    assert_eq!(decide(&at, &good, 2_000), Next::Move(PlanMove::Settle(1)));
+    at.taken[0].settled_at_ms = Some(1_000);
+    assert_eq!(decide(&at, &good, 2_000), Next::Move(PlanMove::Show(1)));
+    at.taken[0].shown_at_ms = Some(2_000);
+    assert_eq!(missing(decide(&at, &good, 2_000)), ["59 s of its bake time"]);
+    // The guards begin anew: what was shown stands until something fails.
+    let anew = seen(Some(shown(Some(4_000))));
+    assert_eq!(decide(&at, &anew, 61_000), Next::Move(PlanMove::Take(1)));
+    let silent = seen(Some(Standing { certificates: Vec::new(), ..shown(None) }));
+    assert_eq!(decide(&at, &silent, 61_000), Next::Move(PlanMove::Take(1)));
+    let mut failed = shown(Some(4_000));
+    failed.certificates[0].bad = 1;
+    assert_eq!(missing(decide(&at, &seen(Some(failed)), 61_000)), ["4000 more write calls to the target"]);
 }
 
 #[test]
 fn no_data_never_advances_a_step_that_has_to_show_something() {
-    let at = Progress { taken: 1, approved: 0 };
-    assert!(missing(decide(&plan(), at, &seen(None), u64::MAX))[0].contains("no data"));
-    let silent = Standing { certificates: Vec::new(), ..shown(None) };
-    assert!(missing(decide(&plan(), at, &seen(Some(silent)), u64::MAX))[0].contains("nothing has called"));
+    let at = taken(plan(), 1);
+    assert!(missing(decide(&at, &seen(None), u64::MAX))[0].contains("no data"));
+    let silent = seen(Some(Standing { certificates: Vec::new(), ..shown(None) }));
+    assert!(missing(decide(&at, &silent, u64::MAX))[0].contains("nothing has called"));
+    let rules = Rules { when_blind: WhenBlind::Pause, ..Rules::default() };
+    let strict = taken(Plan::of(plan().steps().to_vec(), rules).unwrap(), 1);
+    assert_eq!(decide(&strict, &silent, 61_000), Next::Move(PlanMove::Pause(1)));
+    assert!(matches!(decide(&strict, &silent, 60_000), Next::Wait(_)), "not before it has lasted");
 
-    let lenient = Plan::of(vec![Step { evidence: Proof::None, ..step(Rung::Dual, 5) }]).unwrap();
-    assert_eq!(decide(&lenient, at, &seen(None), 61_000), Next::Done);
+    let lenient = taken(of(vec![Step { evidence: Proof::None, ..step(Rung::Dual, 5) }]), 1);
+    assert_eq!(decide(&lenient, &seen(None), 61_000), Next::Move(PlanMove::Finish));
     let suspected = Standing { blocks: vec![Block::InstancesGone], ..shown(Some(0)) };
-    assert!(matches!(decide(&lenient, at, &seen(Some(suspected)), 61_000), Next::Wait(_)));
+    assert!(matches!(decide(&lenient, &seen(Some(suspected)), 61_000), Next::Wait(_)));
 }
 
 #[test]
 fn a_trip_and_a_pause_hold_it_and_an_approval_is_for_one_step() {
     let good = seen(Some(shown(Some(0))));
-    let at = Progress { taken: 2, approved: 0 };
-    assert_eq!(missing(decide(&plan(), at, &good, 61_000)), ["the approval of step 3"]);
-    let approved = Progress { approved: 3, ..at };
-    assert_eq!(decide(&plan(), approved, &good, 61_000), Next::Advance(2));
+    let at = taken(plan(), 2);
+    assert_eq!(missing(decide(&at, &good, 61_000)), ["the approval of step 3: cutover plan approve"]);
+    let approved = PlanState { approved: 3, ..at };
+    assert_eq!(decide(&approved, &good, 61_000), Next::Move(PlanMove::Take(2)));
     let misses = Standing { miss_upper: 0.02, ..shown(Some(0)) };
-    assert!(missing(decide(&plan(), approved, &seen(Some(misses)), 61_000))[0].contains("2.000 %"));
-    for held in [Seen { tripped: true, ..good.clone() }, Seen { paused: true, ..good }] {
-        assert!(matches!(decide(&plan(), approved, &held, 61_000), Next::Held(_)));
+    assert!(missing(decide(&approved, &seen(Some(misses)), 61_000))[0].contains("2.000 %"));
+    let held = [
+        Seen { tripped: true, ..good.clone() },
+        Seen { paused: true, ..good.clone() },
+        Seen { in_place: 1, ..good.clone() },
+    ];
+    for (held, part) in held.iter().zip(["cutover ack", "cutover resume", "took step 2 back"]) {
+        let Next::Held(why) = decide(&approved, held, 61_000) else { panic!("{held:?}") };
+        assert!(why.contains(part), "{why}");
     }
+    let over = |status| decide(&PlanState { status, ..approved.clone() }, &good, 61_000);
+    assert_eq!(over(PlanStatus::Done), Next::Done);
+    assert!(matches!(over(PlanStatus::Ended), Next::Held(_)));
+    assert!(matches!(over(PlanStatus::Stopped), Next::Held(_)));
+}
+
+#[test]
+fn a_skipped_step_lacks_neither_time_nor_evidence_but_what_a_guard_suspects_and_who_is_behind() {
+    let mut at = taken(plan(), 1);
+    at.taken[0].skipped = Some("known".to_owned());
+    assert_eq!(decide(&at, &seen(None), 2_000), Next::Move(PlanMove::Take(1)));
+    let suspected = Standing { blocks: vec![Block::Tripped], ..shown(None) };
+    assert_eq!(missing(decide(&at, &seen(Some(suspected)), 2_000)).len(), 1);
+    let behind = Seen { settled: false, ..seen(None) };
+    assert!(missing(decide(&at, &behind, 2_000))[0].contains("every live instance"));
+}
+
+#[test]
+fn a_closed_window_is_waited_for_until_it_opens() {
+    // The first of January 1970 was a Thursday.
+    let windows = ChangeWindows {
+        time_zone: String::new(),
+        open: vec![ChangeWindow { days: 0b1000, from_min: 60, upto_min: 120 }],
+    };
+    let plan = Plan::of(plan().steps().to_vec(), Rules { windows, ..Rules::default() }).unwrap();
+    let opens = Missing { what: "its change window to open".to_owned(), until_ms: Some(3_600_000) };
+    assert_eq!(decide(&taken(plan.clone(), 0), &seen(None), 5), Next::Wait(vec![opens]));
+    assert_eq!(decide(&taken(plan, 0), &seen(None), 3_600_000), Next::Move(PlanMove::Take(0)));
 }
 
 #[test]
 fn every_mistake_is_told_at_once() {
+    let tenant = |name| Tenant::parse(name).unwrap();
+    let named = |rung, tenants| Step { part: Part::Tenants(tenants), ..step(rung, 0) };
     let steps = vec![
         step(Rung::Dual, 50),
         step(Rung::Dual, 20),
@@ -83,18 +167,27 @@ fn every_mistake_is_told_at_once() {
         step(Rung::Hold, 10),
         step(Rung::Dual, 101),
         step(Rung::Dual, 50),
+        named(Rung::Mirrored, vec![tenant("acme")]),
+        named(Rung::Dual, vec![tenant("globex")]),
+        named(Rung::Mirrored, vec![tenant("globex")]),
+        named(Rung::Mirrored, Vec::new()),
+        named(Rung::Dual, vec![tenant("globex")]),
     ];
-    let wrong = Plan::of(steps).unwrap_err();
+    let wrong = Plan::of(steps, Rules::default()).unwrap_err();
     let told: Vec<_> = wrong.iter().map(|wrong| (wrong.field.as_str(), wrong.message.as_str())).collect();
-    assert_eq!(told.len(), 5, "{told:?}");
-    for ((field, message), (step, part)) in told.into_iter().zip([
+    let expected = [
         ("steps[2]", "goes down"),
         ("steps[3]", "put mirrored 10 before it"),
         ("steps[4]", "has no share"),
         ("steps[5]", "over 100 %"),
         ("steps[6]", "changes nothing"),
-    ]) {
+        ("steps[7]", "tenant acme jumps"),
+        ("steps[10]", "names no tenant"),
+        ("steps[11]", "tenant globex is at mirrored"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for ((field, message), (step, part)) in told.into_iter().zip(expected) {
         assert!(field == step && message.contains(part), "{field}: {message}");
     }
-    assert_eq!(Plan::of(Vec::new()).unwrap_err()[0].field, "steps");
+    assert_eq!(Plan::of(Vec::new(), Rules::default()).unwrap_err()[0].field, "steps");
 }

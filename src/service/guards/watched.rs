@@ -174,7 +174,9 @@ fn stage(migration: &Migration, is_more: bool) -> Stage {
             && migration.tenants.values().all(|row| row.placement.rung >= least);
         if all { PPM } else { 0 }
     };
-    let revision = bands.since();
+    // A plan's step that moves tenants by name moves no band, and has to be shown by what came since.
+    let step = migration.document.plan.as_ref().and_then(|plan| plan.taken.last());
+    let revision = bands.since().max(step.map_or(0, |taken| taken.revision));
     Stage {
         revision,
         frozen_reads: target_first_ppm == PPM || by_name(Rung::TargetFirst, target_first_ppm),

@@ -145,6 +145,7 @@ where
 fn migrator() -> Migrator {
     let initial = include_str!("../../../migrations/sqlite/0001_initial.sql");
     let notifications = include_str!("../../../migrations/sqlite/0002_notifications.sql");
+    let windows = include_str!("../../../migrations/sqlite/0003_windows.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -157,6 +158,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "initial", initial),
         migration(2, "notifications", notifications),
+        migration(3, "windows", windows),
     ])
 }
 

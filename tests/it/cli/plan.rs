@@ -1,6 +1,10 @@
-//! `plan lint`: what a plan's file comes to, and every mistake of it in one line. No controller runs.
+//! `plan`: what a file comes to, every mistake of it in one line, and how one ramps; and what `wait`
+//! tells a script.
 
-use super::run_with;
+use tempfile::TempDir;
+
+use super::{Said, at, has, run_with};
+use crate::{plan::service::Service, support::server::Controller};
 
 #[tokio::test]
 async fn lists_expand_to_a_step_each() {
@@ -27,7 +31,45 @@ async fn lists_expand_to_a_step_each() {
 }
 
 #[tokio::test]
-async fn every_mistake_is_told_in_one_line() {
+async fn yaml_says_the_same_as_toml() {
+    let toml = r#"
+        time_zone = "Europe/Vienna"
+        on_trip = "end"
+        when_blind = "pause"
+        windows = [{ days = ["mon-wed", "sat"], from = "09:00", to = "16:30" }]
+        [[steps]]
+        stage = "dual"
+        tenants = ["acme", "17"]
+        [[steps]]
+        stage = "dual"
+        percent = [0.5, 100]
+        bake = "1h 30m"
+    "#;
+    let yaml = r#"
+time_zone: Europe/Vienna
+on_trip: end
+when_blind: pause
+windows:
+  - { days: [mon-wed, sat], from: 09:00, to: 16:30 }
+steps:
+  - stage: dual
+    tenants: [acme, 17]
+  - stage: dual
+    percent: [0.5, 100.0]
+    bake: 1h 30m
+"#;
+    let read = run_with(["plan", "lint", "-", "--json"], toml).await.objects();
+    assert_eq!(run_with(["plan", "lint", "-", "--json"], yaml).await.objects(), read);
+    assert_eq!(read.len(), 3);
+    assert_eq!(
+        (&read[0]["tenants"], &read[1]["share_ppm"]),
+        (&serde_json::json!(["acme", "17"]), &5_000.into())
+    );
+    assert_eq!(read[2]["bake_ms"], 5_400_000);
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_in_one_line_with_where_it_is() {
     let text = r#"
         step = 1
         [[steps]]
@@ -40,16 +82,109 @@ async fn every_mistake_is_told_in_one_line() {
         stage = "mirrored"
         percent = [5, 101]
     "#;
-    let parts =
-        ["8 wrong", "did you mean steps?", "did you mean dual?", "did you mean percent?", "is missing"];
-    let parts = parts.into_iter().chain(["is no time", "\"none\"", "true or false", "over 100 %"]);
-    run_with(["plan", "lint", "-"], text).await.fails(&parts.collect::<Vec<_>>());
+    let parts = [
+        "8 wrong",
+        "line 2: there is no field \"step\", did you mean steps?",
+        "line 4: stage \"duel\" is none, did you mean dual?",
+        "line 5: there is no field \"percnt\", did you mean percent?",
+        "line 3: percent is missing",
+        "line 6: bake is no time",
+        "line 7: evidence: give guards or none",
+        "line 8: approval: give true or false",
+        "line 11: percent: 101 is over 100 %",
+    ];
+    run_with(["plan", "lint", "-"], text).await.fails(&parts);
+    let yaml = "on_trip: retry\ntime_zone: [1]\nwindows:\n- days: [mon, funday]\n  from: 25:00\n- 7\nsteps:\n- stage: dual\n  percent: 1\n  tenants: [a]\n- percent: []\n  stage: dual\n";
+    let parts = [
+        "8 wrong",
+        "line 1: on_trip: give stop or end",
+        "line 2: time_zone is no text",
+        "line 4: days: \"funday\" is none",
+        "line 5: \"25:00\" is no time of a day",
+        "line 6: a window is no table",
+        "line 10: tenants beside percent",
+        "line 11: percent is empty",
+    ];
+    run_with(["plan", "lint", "-"], yaml).await.fails(&parts[1..]);
 
     let jumps =
         "[[steps]]\nstage = 'dual'\npercent = [50, 20]\n[[steps]]\nstage = 'target-first'\npercent = 1";
-    let parts = ["2 wrong", "steps[2]: dual goes down", "steps[3]: target-first jumps"];
+    let parts = ["2 wrong", "line 1: steps[2]: dual goes down", "line 4: steps[3]: target-first jumps"];
     run_with(["plan", "lint", "-"], jumps).await.fails(&parts);
+    let zone = "time_zone: Europe/Wien\nsteps:\n- stage: dual\n  percent: 1\n";
+    run_with(["plan", "lint", "-"], zone)
+        .await
+        .fails(&["line 1: time_zone: \"Europe/Wien\" is no time zone"]);
     run_with(["plan", "lint", "-"], "").await.fails(&["steps: there are none"]);
-    run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 wrong"]);
+    run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 wrong", "line 1"]);
+    run_with(["plan", "lint", "-"], "steps: [").await.fails(&["1 wrong", "line "]);
+    run_with(["plan", "lint", "-"], "a: 1\n---\nb: 1\n").await.fails(&["second document"]);
+    run_with(["plan", "lint", "-"], "a: &a [*a]\n").await.fails(&["wrong"]);
     run_with(["plan", "lint", "/no/such"], "").await.fails(&["can't read /no/such"]);
+}
+
+/// A verb that reads a plan.
+async fn with_plan(url: &str, line: &str, text: &str) -> Said {
+    run_with(["--server", url].into_iter().chain(line.split_whitespace()), text).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    at(url, "plan show orders").await.fails(&["has no plan", "cutover plan apply orders FILE"]);
+    at(url, "wait orders --for done").await.fails(&["has no plan"]);
+    at(url, "wait orders --for step=0").await.fails(&["settled, step=N or done"]);
+    at(url, "plan skip orders --reason why").await.fails(&["there is no plan"]);
+
+    let text = "steps:\n- { stage: dual, percent: 10, evidence: none }\n- { stage: dual, percent: [50, 100], approval: true, bake: 1h }\n";
+    let would = with_plan(url, "plan apply orders - --dry-run", text).await.done();
+    assert_eq!(would, "would: a plan of 3 steps\n");
+    let applied = with_plan(url, "plan apply orders - --reason go --json", text).await.object();
+    has(&applied, &["migration", "changes", "dry_run", "repeated"]);
+    with_plan(url, "plan apply orders -", "steps: 3").await.fails(&["a step is no table"]);
+
+    let timeout = at(url, "wait orders --for step=1 --timeout 1").await;
+    assert_eq!(timeout.code, 3, "{timeout:?}");
+    assert!(timeout.err.contains("waiting: step 1: the approval of step 2"), "{timeout:?}");
+    at(url, "plan approve orders --step 3").await.fails(&["the next step that needs an approval is 2"]);
+    at(url, "plan approve orders").await.done();
+    let done = at(url, "wait orders --for step=1 --timeout 20").await;
+    assert_eq!(done.code, 0, "{done:?}");
+    at(url, "wait orders --for step=4").await.fails(&["the plan has 3 steps"]);
+
+    let shown = at(url, "plan show orders").await.done();
+    for part in
+        ["is running, 2 of 3 steps taken", "done       1  dual", "running    2", "to come    3", "waits    "]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = at(url, "plan show orders --json").await.object();
+    has(&shown, &["migration", "revision", "status", "steps", "missing", "held", "taken"]);
+    assert_eq!(
+        (&shown["steps"][1]["state"], &shown["steps"][2]["state"]),
+        (&"running".into(), &"to_come".into())
+    );
+
+    at(url, "plan skip orders").await.fails(&["reason"]);
+    at(url, "pause orders").await.done();
+    let held = at(url, "wait orders --for done").await;
+    assert!(held.code == 4 && held.err.contains("held: it is paused"), "{held:?}");
+    at(url, "resume orders").await.done();
+    at(url, "rollback orders --reason why").await.done();
+    let tripped = at(url, "wait orders --for done").await;
+    assert!(tripped.code == 2 && tripped.err.contains("cutover ack"), "{tripped:?}");
+    at(url, "ack orders --reason fine").await.done();
+    assert_eq!(at(url, "wait orders --for step=3").await.code, 2, "it is not resumed");
+
+    let _service = Service::start(url, "one", 5_000).await;
+    let quick = "[[steps]]\nstage = 'dual'\npercent = [50, 100]\n";
+    with_plan(url, "plan apply orders -", quick).await.done();
+    let done = at(url, "wait orders --for done --timeout 20").await;
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(at(url, "wait orders --for step=2").await.code, 0);
+    at(url, "plan stop orders").await.done();
+    controller.stop().await;
 }

@@ -1,0 +1,233 @@
+//! A plan from a file, or everything that is wrong with it.
+
+use cutover_client::routing::Rung;
+
+use super::{
+    super::percent,
+    file::{self, Node, Value},
+};
+use crate::domain::{
+    Tenant, Violation,
+    plan::{ChangeWindow, ChangeWindows, EVERY_DAY, OnTrip, Part, Plan, Proof, Rules, Step, WhenBlind},
+};
+
+const RUNGS: [Rung; 4] = [Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly];
+const PLAN: [&str; 5] = ["time_zone", "windows", "on_trip", "when_blind", "steps"];
+const STEP: [&str; 6] = ["stage", "percent", "tenants", "bake", "evidence", "approval"];
+const WINDOW: [&str; 3] = ["days", "from", "to"];
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// A plan. What steps mean together is looked at when each can be read.
+pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
+    let root = file::parse(name, text).map_err(|mistake| vec![mistake])?;
+    let mut mistakes = Vec::new();
+    let mut reader = Reader { mistakes: &mut mistakes };
+    let fields = reader.fields(&root, "the file", &PLAN);
+    let time_zone = fields.get("time_zone").and_then(|node| reader.text(node, "time_zone", "UTC"));
+    let open = fields.list("windows").filter_map(|node| reader.window(node)).collect();
+    let on_trip = reader.one_of(&fields, "on_trip", &[("stop", OnTrip::Stop), ("end", OnTrip::End)]);
+    let blind = [("wait", WhenBlind::Wait), ("pause", WhenBlind::Pause)];
+    let when_blind = reader.one_of(&fields, "when_blind", &blind);
+    let windows = ChangeWindows { time_zone: time_zone.unwrap_or_default(), open };
+    let rules = Rules { windows, on_trip, when_blind };
+    let read: Vec<(usize, Vec<Step>)> =
+        fields.list("steps").map(|node| (node.line, reader.steps(node))).collect();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let lines: Vec<usize> = read.iter().flat_map(|(line, steps)| steps.iter().map(|_| *line)).collect();
+    let steps = read.into_iter().flat_map(|(_, steps)| steps).collect();
+    let windows: Vec<usize> = fields.list("windows").map(|node| node.line).collect();
+    let zone = fields.get("time_zone").map_or(1, |node| node.line);
+    let told = |Violation { field, message }: Violation| {
+        let at = field.split_once('[').and_then(|(_, at)| at.trim_end_matches(']').parse::<usize>().ok());
+        let lines = if field.starts_with("steps[") { &lines } else { &windows };
+        let line = at.and_then(|at| lines.get(at - 1).copied());
+        let line = line.or_else(|| (field == "time_zone").then_some(zone));
+        let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+        format!("{line}{field}: {message}")
+    };
+    Plan::of(steps, rules).map_err(|wrong| wrong.into_iter().map(told).collect())
+}
+
+/// The fields of one table.
+struct Fields<'a>(Vec<(&'a str, &'a Node)>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a Node> {
+        self.0.iter().find(|(has, _)| *has == name).map(|(_, node)| *node)
+    }
+
+    fn list(&self, name: &str) -> impl Iterator<Item = &'a Node> + use<'a> {
+        self.get(name).map(Node::elements).unwrap_or_default().iter()
+    }
+}
+
+/// Notes what is wrong, and goes on.
+struct Reader<'m> {
+    mistakes: &'m mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, node: &Node, what: impl AsRef<str>) {
+        self.mistakes.push(format!("line {}: {}", node.line, what.as_ref()));
+    }
+
+    fn fields<'a>(&mut self, node: &'a Node, what: &str, known: &[&str]) -> Fields<'a> {
+        let Value::Table(entries) = &node.value else {
+            self.wrong(node, format!("{what} is no table of {}", known.join(", ")));
+            return Fields(Vec::new());
+        };
+        for (name, node) in entries.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+            let meant = alike(name, known).unwrap_or_else(|| format!("there are {}", known.join(", ")));
+            self.wrong(node, format!("there is no field {name:?}, {meant}"));
+        }
+        Fields(entries.iter().map(|(name, node)| (name.as_str(), node)).collect())
+    }
+
+    fn text(&mut self, node: &Node, name: &str, like: &str) -> Option<String> {
+        let text = node.text().map(str::to_owned);
+        if text.is_none() {
+            self.wrong(node, format!("{name} is no text: give one like {like:?}"));
+        }
+        text
+    }
+
+    /// One of a few words, the first unless told.
+    fn one_of<T: Copy + Default>(&mut self, fields: &Fields<'_>, name: &str, known: &[(&str, T)]) -> T {
+        let Some(node) = fields.get(name) else { return T::default() };
+        let word = node.text().unwrap_or_default();
+        if let Some((_, value)) = known.iter().find(|(known, _)| *known == word) {
+            return *value;
+        }
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        self.wrong(node, format!("{name}: give {}", names.join(" or ")));
+        T::default()
+    }
+
+    /// One step for each percentage, or one of tenants.
+    fn steps(&mut self, node: &Node) -> Vec<Step> {
+        let before = self.mistakes.len();
+        let fields = self.fields(node, "a step", &STEP);
+        let rung = self.rung(node, &fields);
+        let parts = self.parts(node, &fields);
+        let bake_ms = fields.get("bake").map_or(0, |bake| self.bake_ms(bake));
+        let evidence = self.one_of(&fields, "evidence", &[("guards", Proof::Guards), ("none", Proof::None)]);
+        let approval = match fields.get("approval").map(|node| (node, &node.value)) {
+            None => false,
+            Some((_, Value::Bool(is))) => *is,
+            Some((node, _)) => {
+                self.wrong(node, "approval: give true or false");
+                false
+            }
+        };
+        let Some(rung) = rung.filter(|_| self.mistakes.len() == before) else { return Vec::new() };
+        parts.into_iter().map(|part| Step { rung, part, bake_ms, evidence, approval }).collect()
+    }
+
+    fn rung(&mut self, step: &Node, fields: &Fields<'_>) -> Option<Rung> {
+        let names = RUNGS.map(Rung::name);
+        let Some(node) = fields.get("stage") else {
+            self.wrong(step, format!("stage is missing: give one of {}", names.join(", ")));
+            return None;
+        };
+        let stage = node.text().unwrap_or_default();
+        let rung = RUNGS.into_iter().find(|rung| rung.name() == stage);
+        if rung.is_none() {
+            let meant = alike(stage, &names).unwrap_or_else(|| format!("give one of {}", names.join(", ")));
+            self.wrong(node, format!("stage {stage:?} is none, {meant}"));
+        }
+        rung
+    }
+
+    fn parts(&mut self, step: &Node, fields: &Fields<'_>) -> Vec<Part> {
+        let mut parts = Vec::new();
+        match (fields.get("percent"), fields.get("tenants")) {
+            (Some(percents), None) => {
+                for node in percents.elements() {
+                    let text = node.text().unwrap_or_default();
+                    match percent::ppm(text.strip_suffix(".0").unwrap_or(text)) {
+                        Ok(ppm) => parts.push(Part::Share(ppm)),
+                        Err(why) => self.wrong(node, format!("percent: {why}")),
+                    }
+                }
+            }
+            (None, Some(tenants)) => {
+                let mut named = Vec::new();
+                for node in tenants.elements() {
+                    match Tenant::parse(node.text().unwrap_or_default()) {
+                        Ok(tenant) => named.push(tenant),
+                        Err(why) => self.wrong(node, format!("tenants: {}", why.message)),
+                    }
+                }
+                parts.push(Part::Tenants(named));
+            }
+            (Some(_), Some(tenants)) => self.wrong(tenants, "tenants beside percent: give one of them"),
+            (None, None) => self.wrong(step, "percent is missing: give one, or a list; or tenants"),
+        }
+        if parts.is_empty() && fields.get("percent").is_some_and(|node| node.elements().is_empty()) {
+            self.wrong(step, "percent is empty: give one, or a list");
+        }
+        parts
+    }
+
+    fn bake_ms(&mut self, node: &Node) -> u64 {
+        match node.text().map(humantime::parse_duration) {
+            Some(Ok(bake)) => u64::try_from(bake.as_millis()).unwrap_or(u64::MAX),
+            _ => {
+                self.wrong(node, "bake is no time: give one like \"10m\"");
+                0
+            }
+        }
+    }
+
+    fn window(&mut self, node: &Node) -> Option<ChangeWindow> {
+        let before = self.mistakes.len();
+        let fields = self.fields(node, "a window", &WINDOW);
+        let days = match fields.get("days") {
+            None => EVERY_DAY,
+            Some(days) => days.elements().iter().fold(0, |all, days| all | self.days(days)),
+        };
+        let from_min = fields.get("from").map_or(0, |at| self.minutes(at));
+        let upto_min = fields.get("to").map_or(24 * 60, |at| self.minutes(at));
+        (self.mistakes.len() == before).then_some(ChangeWindow { days, from_min, upto_min })
+    }
+
+    /// A day, or a range of them that may reach into the next week.
+    fn days(&mut self, node: &Node) -> u8 {
+        let text = node.text().unwrap_or_default();
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let day = |name: &str| DAYS.iter().position(|day| *day == name.trim());
+        let (Some(first), Some(last)) = (day(first), day(last)) else {
+            self.wrong(
+                node,
+                format!("days: {text:?} is none: give mon, tue, .. sun, or a range like mon-fri"),
+            );
+            return 0;
+        };
+        let count = (last + 7 - first) % 7;
+        (0..=count).fold(0, |all, at| all | 1 << ((first + at) % 7))
+    }
+
+    fn minutes(&mut self, node: &Node) -> u16 {
+        let text = node.text().unwrap_or_default();
+        let minutes = || {
+            let (hours, minutes) = text.split_once(':')?;
+            // A time of TOML may have seconds; a window has none.
+            let minutes = minutes.strip_suffix(":00").unwrap_or(minutes);
+            let (hours, minutes) = (hours.parse::<u16>().ok()?, minutes.parse::<u16>().ok()?);
+            let all = hours.checked_mul(60)?.checked_add(minutes)?;
+            (minutes < 60 && all <= 24 * 60).then_some(all)
+        };
+        minutes().unwrap_or_else(|| {
+            self.wrong(node, format!("{text:?} is no time of a day: give one like \"09:00\""));
+            0
+        })
+    }
+}
+
+fn alike(word: &str, known: &[&str]) -> Option<String> {
+    let near = known.iter().map(|name| (strsim::jaro_winkler(word, name), name));
+    let best = near.filter(|(near, _)| *near > 0.75).max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.map(|(_, name)| format!("did you mean {name}?"))
+}

@@ -1,0 +1,187 @@
+//! What people and scripts read of a plan. Pure: messages in, lines or JSON out.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use cutover_proto::v1;
+use serde_json::{Value, json};
+
+use super::super::{Global, out, percent, render};
+
+/// The steps that a file comes to.
+pub(super) fn steps(global: &Global, plan: &v1::Plan) {
+    for (at, step) in plan.steps.iter().enumerate() {
+        if global.json {
+            out::json(&step_json(at, step));
+        } else {
+            out::line(&step_line(at, step));
+        }
+    }
+}
+
+/// How far a plan is.
+pub(super) fn view(global: &Global, view: &v1::PlanView) {
+    if global.json {
+        out::json(&view_json(view));
+    } else {
+        page(view).iter().for_each(|line| out::line(line));
+    }
+}
+
+/// Is this step over, counted from 1? 0: are all?
+pub(in crate::cli) fn is_over(view: &v1::PlanView, step: usize) -> bool {
+    view.status() == v1::PlanStatus::Done || (step > 0 && view.taken.len() > step)
+}
+
+/// What it waits for, or who has to do what, in one line.
+pub(in crate::cli) fn doing(view: &v1::PlanView) -> String {
+    if !view.held.is_empty() {
+        return view.held.clone();
+    }
+    let missing: Vec<_> = view.missing.iter().map(missing_line).collect();
+    let missing = missing.join(" | ");
+    match view.taken.len() {
+        _ if missing.is_empty() => missing,
+        0 => format!("before step 1: {missing}"),
+        step => format!("step {step}: {missing}"),
+    }
+}
+
+fn status(view: &v1::PlanView) -> &'static str {
+    match view.status() {
+        v1::PlanStatus::Unspecified => "unknown",
+        v1::PlanStatus::Running => "running",
+        v1::PlanStatus::Stopped => "stopped",
+        v1::PlanStatus::Ended => "ended",
+        v1::PlanStatus::Done => "done",
+    }
+}
+
+/// Of a step, counted from 0.
+fn state(view: &v1::PlanView, at: usize) -> &'static str {
+    let is_last = at + 1 == view.taken.len();
+    match view.status() {
+        v1::PlanStatus::Done => "done",
+        _ if at >= view.taken.len() => "to come",
+        v1::PlanStatus::Running if is_last => "running",
+        _ if is_last => "stopped",
+        _ => "done",
+    }
+}
+
+fn page(view: &v1::PlanView) -> Vec<String> {
+    let plan = view.plan.clone().unwrap_or_default();
+    let (done, of) = (view.taken.len(), plan.steps.len());
+    let by = format!("applied {} by {}", time(view.applied_at_ms), view.applied_by);
+    let mut page =
+        vec![format!("plan of {} is {}, {done} of {of} steps taken, {by}", view.migration, status(view))];
+    for (at, step) in plan.steps.iter().enumerate() {
+        page.push(format!("{:<8} {}", state(view, at), step_line(at, step)));
+        if let Some(taken) = view.taken.get(at) {
+            let next = view.taken.get(at + 1).map(|next| next.at_ms);
+            page.push(format!("             {}", taken_line(taken, next, view.at_ms)));
+        }
+    }
+    page.extend((!plan.windows.is_empty()).then(|| format!("windows  {}", windows_line(&plan))));
+    page.extend((!view.held.is_empty()).then(|| format!("held     {}", view.held)));
+    page.extend(view.missing.iter().map(|missing| format!("waits    {}", missing_line(missing))));
+    page
+}
+
+fn taken_line(taken: &v1::PlanTaken, next_ms: Option<u64>, now_ms: u64) -> String {
+    let mut line = format!("taken {} in revision {}", time(taken.at_ms), taken.revision);
+    match (taken.settled_at_ms, next_ms) {
+        (_, Some(next_ms)) => line += &format!(", over {}", time(next_ms)),
+        (0, None) => line += ", not settled yet",
+        (settled_ms, None) => line += &format!(", settled for {}", lasted(now_ms.saturating_sub(settled_ms))),
+    }
+    if taken.shown_at_ms > 0 {
+        line += &format!(", evidence complete {}", time(taken.shown_at_ms));
+    }
+    if !taken.skipped.is_empty() {
+        line += &format!(", skipped because {}", taken.skipped);
+    }
+    line
+}
+
+fn step_line(at: usize, step: &v1::PlanStep) -> String {
+    let bake = lasted(step.bake_ms);
+    let whom = match step.share_ppm {
+        Some(ppm) => format!("{} %", percent::text(ppm)),
+        None => named(&step.tenants),
+    };
+    let approval = if step.approval { "  approval" } else { "" };
+    let (rung, evidence) = (render::rung(step.rung), evidence(step));
+    format!("{:>3}  {rung:<12} {whom:>10}  bake {bake:<8} evidence {evidence}{approval}", at + 1)
+}
+
+fn named(tenants: &[String]) -> String {
+    match tenants {
+        [one, two, _, rest @ ..] => format!("{one}, {two} and {} more", rest.len() + 1),
+        few => few.join(", "),
+    }
+}
+
+fn evidence(step: &v1::PlanStep) -> &'static str {
+    if step.evidence() == v1::PlanEvidence::None { "none" } else { "guards" }
+}
+
+fn windows_line(plan: &v1::Plan) -> String {
+    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let zone = if plan.time_zone.is_empty() { "UTC" } else { &plan.time_zone };
+    let at = |minutes: u32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    let one = |window: &v1::PlanWindow| {
+        let days = window.days.iter().filter_map(|day| DAYS.get(*day as usize - 1).copied());
+        format!("{} {} to {}", days.collect::<Vec<_>>().join(" "), at(window.from_min), at(window.upto_min))
+    };
+    format!("{} in {zone}", plan.windows.iter().map(one).collect::<Vec<_>>().join("; "))
+}
+
+fn missing_line(missing: &v1::PlanMissing) -> String {
+    match missing.until_ms {
+        0 => missing.what.clone(),
+        until_ms => format!("{} (until {})", missing.what, time(until_ms)),
+    }
+}
+
+fn step_json(at: usize, step: &v1::PlanStep) -> Value {
+    json!({
+        "step": at + 1, "stage": render::rung(step.rung), "share_ppm": step.share_ppm, "tenants": step.tenants,
+        "bake_ms": step.bake_ms, "evidence": evidence(step), "approval": step.approval,
+    })
+}
+
+fn view_json(view: &v1::PlanView) -> Value {
+    let some = |ms: u64| Some(ms).filter(|ms| *ms > 0);
+    let plan = view.plan.clone().unwrap_or_default();
+    let steps = plan.steps.iter().enumerate().map(|(at, step)| {
+        let mut json = step_json(at, step);
+        json["state"] = state(view, at).replace(' ', "_").into();
+        if let Some(taken) = view.taken.get(at) {
+            json["taken_at_ms"] = taken.at_ms.into();
+            json["revision"] = taken.revision.into();
+            json["settled_at_ms"] = some(taken.settled_at_ms).into();
+            json["shown_at_ms"] = some(taken.shown_at_ms).into();
+            json["skipped"] = Some(&taken.skipped).filter(|why| !why.is_empty()).cloned().into();
+        }
+        json
+    });
+    let steps: Vec<Value> = steps.collect();
+    let missing =
+        |missing: &v1::PlanMissing| json!({ "what": missing.what, "until_ms": some(missing.until_ms) });
+    json!({
+        "migration": view.migration, "revision": view.revision, "status": status(view), "steps": steps,
+        "taken": view.taken.len(), "approved": view.approved, "applied_at_ms": view.applied_at_ms,
+        "applied_by": view.applied_by, "missing": view.missing.iter().map(missing).collect::<Vec<_>>(),
+        "held": Some(&view.held).filter(|why| !why.is_empty()), "at_ms": view.at_ms,
+    })
+}
+
+fn time(ms: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
+}
+
+/// To the second, where it lasts some.
+fn lasted(ms: u64) -> String {
+    let ms = if ms >= 10_000 { ms - ms % 1000 } else { ms };
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
+}

@@ -1,0 +1,222 @@
+//! What was reported, over time: a table, lines, or objects.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use cutover_proto::v1;
+use serde_json::{Value, json};
+
+use super::{rollout_json, rollout_text};
+
+/// Characters of a bar.
+const BAR: u64 = 12;
+
+fn store(window: &v1::StoreWindow) -> &'static str {
+    if window.store() == v1::StoreRole::Source { "source" } else { "target" }
+}
+
+fn operation(window: &v1::StoreWindow) -> &'static str {
+    match window.operation() {
+        v1::Operation::Unspecified => "all",
+        v1::Operation::Read => "read",
+        v1::Operation::Write => "write",
+    }
+}
+
+/// `2026-11-26T14:30:00Z`
+fn time(at_ms: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at_ms)).to_string()
+}
+
+fn ms(us: u64) -> String {
+    let ms = us as f64 / 1_000.0;
+    if ms < 100.0 { format!("{ms:.1}") } else { format!("{ms:.0}") }
+}
+
+/// Six characters at most.
+fn short(count: u64) -> String {
+    let value = count as f64;
+    match count {
+        0..=9_999 => count.to_string(),
+        10_000..=9_999_999 => format!("{:.1}k", value / 1e3),
+        10_000_000..=9_999_999_999 => format!("{:.1}M", value / 1e6),
+        10_000_000_000..=999_999_999_999 => format!("{:.1}G", value / 1e9),
+        _ => format!("{value:.0e}"),
+    }
+}
+
+/// `-` of nothing.
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 { "-".to_owned() } else { format!("{:.2}", part as f64 * 100.0 / whole as f64) }
+}
+
+/// One point as scripts see it.
+pub(in crate::cli) fn progress_json(key: &str, width_ms: u64, point: &v1::ProgressPoint) -> Value {
+    let totals = point.totals.unwrap_or_default();
+    let store = |window: &v1::StoreWindow| {
+        json!({
+            "store": store(window), "operation": operation(window), "calls": window.calls,
+            "errors": window.errors, "p50_us": window.p50_us, "p90_us": window.p90_us, "p99_us": window.p99_us,
+        })
+    };
+    json!({
+        "migration": key, "at_ms": point.at_ms, "width_ms": width_ms, "revision": point.revision,
+        "rollout": rollout_json(point.rollout.as_ref()),
+        "hit": totals.hit, "miss": totals.miss, "not_found": totals.not_found, "migrated": totals.migrated,
+        "backfill": totals.backfill, "repaired": totals.repaired, "mismatch": totals.mismatch,
+        "compared": totals.compared, "both_ok": totals.both_ok,
+        "only_target_failed": totals.only_target_failed, "only_source_failed": totals.only_source_failed,
+        "both_failed": totals.both_failed, "indeterminate": totals.indeterminate,
+        "not_applied": totals.not_applied, "unavailable": totals.unavailable,
+        "stores": point.stores.iter().map(store).collect::<Vec<_>>(),
+    })
+}
+
+/// One point as a line.
+pub(in crate::cli) fn progress_line(point: &v1::ProgressPoint) -> String {
+    let totals = point.totals.unwrap_or_default();
+    let mut line = format!(
+        "{} r{} {}; hit {} miss {} not found {} migrated {} backfill {} mismatch {} of {} compared",
+        time(point.at_ms),
+        point.revision,
+        rollout_text(point.rollout.as_ref()),
+        totals.hit,
+        totals.miss,
+        totals.not_found,
+        totals.migrated,
+        totals.backfill,
+        totals.mismatch,
+        totals.compared
+    );
+    for window in point.stores.iter().filter(|window| window.operation() != v1::Operation::Unspecified) {
+        line.push_str(&format!(
+            "; {} {} {} calls {} errors p50 {} ms p99 {} ms",
+            store(window),
+            operation(window),
+            window.calls,
+            window.errors,
+            ms(window.p50_us),
+            ms(window.p99_us)
+        ));
+    }
+    line
+}
+
+/// All points, a row each, oldest first; a gap is told.
+pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress) -> Vec<String> {
+    let width = humantime::format_duration(Duration::from_millis(progress.width_ms));
+    let mut table = vec![
+        format!("{key}, {width} a row, times are UTC    █ target-only ▓ target-first ▒ dual · source-only"),
+        format!(
+            "{:<11} {:>5}  {:<12} {:>7} {:>6} {:>8} {:>8} {:>6}  {:>7} {:>6} {:>11}  {:>7} {:>6} {:>11}",
+            "", "", "", "reads", "", "", "", "", "source", "", "", "target", "", ""
+        ),
+        format!(
+            "{:<11} {:>5}  {:<12} {:>7} {:>6} {:>8} {:>8} {:>6}  {:>7} {:>6} {:>11}  {:>7} {:>6} {:>11}",
+            "time",
+            "rev",
+            "tenants",
+            "hit %",
+            "miss",
+            "migrated",
+            "backfill",
+            "differ",
+            "calls",
+            "err %",
+            "p50/p99 ms",
+            "calls",
+            "err %",
+            "p50/p99 ms"
+        ),
+    ];
+    let mut due_ms = progress.points.first().map_or(0, |first| first.at_ms);
+    for point in &progress.points {
+        if point.at_ms > due_ms {
+            let gap = humantime::format_duration(Duration::from_millis(point.at_ms - due_ms));
+            table.push(format!("{:<11} nothing was reported for {gap}", ""));
+        }
+        due_ms = point.at_ms + progress.width_ms;
+        table.push(row(point, progress.width_ms));
+    }
+    table
+}
+
+fn row(point: &v1::ProgressPoint, width_ms: u64) -> String {
+    let totals = point.totals.unwrap_or_default();
+    let at = time(point.at_ms);
+    // The day and the minute; seconds where rows are shorter than a minute.
+    let at = if width_ms < 60_000 { &at[11..19] } else { &at[5..16] };
+    let of = |role: v1::StoreRole| {
+        let is_it = |window: &&v1::StoreWindow| window.store() == role && window.operation == 0;
+        let Some(window) = point.stores.iter().find(is_it) else {
+            return format!("{:>7} {:>6} {:>11}", "-", "-", "-");
+        };
+        let latency = format!("{}/{}", ms(window.p50_us), ms(window.p99_us));
+        format!("{:>7} {:>6} {latency:>11}", short(window.calls), share(window.errors, window.calls))
+    };
+    format!(
+        "{:<11} {:>5}  {} {:>7} {:>6} {:>8} {:>8} {:>6}  {}  {}",
+        at.replace('T', " "),
+        format!("r{}", point.revision),
+        bar(point.rollout.unwrap_or_default()),
+        share(totals.hit, totals.hit + totals.miss),
+        short(totals.miss),
+        short(totals.migrated),
+        short(totals.backfill),
+        short(totals.mismatch),
+        of(v1::StoreRole::Source),
+        of(v1::StoreRole::Target)
+    )
+}
+
+/// Where tenants stand; whoever has left a rung has at least a sliver.
+fn bar(rollout: v1::Rollout) -> String {
+    let upto = |ppm: u32| (u64::from(ppm) * BAR).div_ceil(1_000_000) as usize;
+    let ends = [upto(rollout.target_only_ppm), upto(rollout.target_first_ppm), upto(rollout.dual_ppm)];
+    let sign = |at: usize| {
+        let rung = ends.iter().position(|end| at < *end);
+        rung.map_or('·', |rung| ['█', '▓', '▒'][rung])
+    };
+    (0..BAR as usize).map(sign).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(at_ms: u64) -> v1::ProgressPoint {
+        let window = |store: v1::StoreRole, errors| v1::StoreWindow {
+            store: store.into(),
+            calls: 12_345,
+            errors,
+            p50_us: 1_200,
+            p99_us: 250_000,
+            ..Default::default()
+        };
+        v1::ProgressPoint {
+            at_ms,
+            revision: 12,
+            rollout: Some(v1::Rollout {
+                dual_ppm: 1_000_000,
+                target_first_ppm: 250_000,
+                ..Default::default()
+            }),
+            totals: Some(v1::Totals { hit: 3, miss: 1, ..Default::default() }),
+            stores: vec![window(v1::StoreRole::Source, 0), window(v1::StoreRole::Target, 123)],
+        }
+    }
+
+    #[test]
+    fn a_row_tells_where_tenants_were_and_how_both_stores_did_and_a_gap_is_told() {
+        let half_hour = 1_800_000;
+        let at_ms = 1_764_201_600_000;
+        let points = vec![point(at_ms), point(at_ms + 3 * half_hour)];
+        let table = progress_table("orders", &v1::Progress { width_ms: half_hour, points });
+        assert!(table[0].starts_with("orders, 30m a row"), "{table:#?}");
+        let row = "11-27 00:00   r12  ▓▓▓▒▒▒▒▒▒▒▒▒   75.00      1        0        0      0    12.3k   0.00     1.2/250    12.3k   1.00     1.2/250";
+        assert_eq!(table[3], row);
+        assert_eq!(table[4].trim(), "nothing was reported for 1h");
+        assert_eq!(table.len(), 6);
+        let width = |line: &String| console::measure_text_width(line);
+        assert_eq!(width(&table[2]), width(&table[3]), "the head stands over its columns");
+    }
+}

@@ -1,0 +1,80 @@
+//! What a step has shown, and what it still has to.
+
+use super::{Missing, Seen, Taken};
+use crate::domain::guard::{Block, Certificate, Operation};
+
+/// What the guards have against any step.
+pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
+    let blocks = seen.standing.iter().flat_map(|standing| &standing.blocks);
+    blocks.map(|block| Missing::open(told(block))).collect()
+}
+
+/// What is missing until the target's errors are known to be within the margin. What was shown before
+/// a restart stands as long as nothing has failed since.
+pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
+    let Some(standing) = &seen.standing else {
+        return vec![Missing::open("evidence: there is no data, are the services reporting?".to_owned())];
+    };
+    let is_shown = taken.shown_at_ms.is_some();
+    if standing.certificates.is_empty() && !is_shown {
+        return vec![Missing::open("evidence: nothing has called the target yet".to_owned())];
+    }
+    let open = standing.certificates.iter().filter(|shown| !(is_shown && shown.bad == 0));
+    open.filter_map(certificate).collect()
+}
+
+/// Does nobody say anything of the step?
+pub(super) fn is_blind(taken: &Taken, seen: &Seen) -> bool {
+    let Some(standing) = &seen.standing else { return true };
+    let is_silent = taken.shown_at_ms.is_none() && standing.certificates.iter().all(|shown| shown.calls == 0);
+    is_silent
+        || standing.blocks.iter().any(|block| matches!(block, Block::InstancesGone | Block::NoTargetCalls))
+}
+
+/// Reads that the target could not have answered.
+pub(super) fn misses(seen: &Seen) -> Option<Missing> {
+    let upper = seen.standing.as_ref()?.miss_upper;
+    (upper > seen.miss_max).then(|| {
+        let most = seen.miss_max * 100.0;
+        Missing::open(match upper {
+            1.0 => format!("reads of both stores that show misses under {most:.3} %: none was compared yet"),
+            _ => format!(
+                "fewer misses: up to {:.3} % of the reads, {most:.3} % are borne; a backfill brings them down, and more reads make it certain",
+                upper * 100.0
+            ),
+        })
+    })
+}
+
+fn certificate(shown: &Certificate) -> Option<Missing> {
+    let operation = name(shown.operation);
+    let what = match shown.missing {
+        Some(0) => return None,
+        Some(calls) => format!("{calls} more {operation} calls to the target"),
+        None => format!(
+            "fewer {operation} errors: up to {:.3} % over the source's, {:.3} % are borne",
+            shown.excess * 100.0,
+            shown.margin * 100.0
+        ),
+    };
+    Some(Missing { what, until_ms: shown.expected_ms })
+}
+
+fn told(block: &Block) -> String {
+    match block {
+        Block::Tripped => "the guards to be judged anew: this stage tripped".to_owned(),
+        Block::Suspicion { guard, ln_m, ln_c } => {
+            format!("a guard to calm down: {guard} has {ln_m:.1} of {ln_c:.1}, over half of its evidence")
+        }
+        Block::Source(operation) => format!("the source's {} errors to fall", name(*operation)),
+        Block::InstancesGone => "the instances that went silent together".to_owned(),
+        Block::NoTargetCalls => "calls to the target: there should be some and are none".to_owned(),
+    }
+}
+
+const fn name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "read",
+        Operation::Write => "write",
+    }
+}

@@ -1,0 +1,128 @@
+//! Ramps by plan: looks at each migration with a plan that runs, and writes down what the plan says.
+//! Its only state is the migrations', so it goes on after a restart; and every move is one
+//! compare-and-set, so that a step is taken once, whatever the number of replicas.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Entry, Guards, Instances, Operate, Registry,
+    operate::{self, Mutation, now_ms},
+};
+use crate::domain::{
+    Change, Fleet, Migration, State, Unmet, Wait, change,
+    plan::{self, Missing, Next, PlanMove, PlanState, PlanStatus, Seen},
+};
+
+/// Who a plan's steps are by.
+const ACTOR: &str = "plan";
+/// Looks are at most so far apart: time passes and evidence comes without a commit.
+const TICK: Duration = Duration::from_millis(250);
+/// Looks are at least so far apart.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The plans of this controller.
+#[derive(Debug)]
+pub struct Plans {
+    registry: Arc<Registry>,
+    instances: Arc<Instances>,
+    operate: Arc<Operate>,
+    guards: Arc<Guards>,
+}
+
+impl Plans {
+    /// Nothing goes on before [`Self::go_on`].
+    pub const fn new(
+        registry: Arc<Registry>,
+        instances: Arc<Instances>,
+        operate: Arc<Operate>,
+        guards: Arc<Guards>,
+    ) -> Self {
+        Self { registry, instances, operate, guards }
+    }
+
+    /// What a migration's plan would do now, and what it waits for. `None`: it has no plan.
+    pub fn next(&self, entry: &Entry) -> Option<Next> {
+        let state = entry.migration.document.plan.as_ref()?;
+        let now_ms = now_ms();
+        Some(plan::decide(state, &self.seen(entry, state, now_ms), now_ms))
+    }
+
+    /// Goes on with plans until the process ends.
+    pub async fn go_on(self: Arc<Self>) {
+        let mut revisions = self.registry.subscribe();
+        loop {
+            let running: Vec<_> = {
+                let state = self.registry.state();
+                state.entries().filter(|entry| is_running(&entry.migration)).cloned().collect()
+            };
+            for entry in running {
+                if let Some(Next::Move(going)) = self.next(&entry) {
+                    self.make(&entry, going).await;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                _ = revisions.changed() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    /// Writes a move down, unless anything has happened since it was thought out.
+    async fn make(&self, entry: &Entry, going: PlanMove) {
+        let (key, revision) = (entry.migration.key(), entry.migration.revision);
+        let by =
+            Mutation { actor: ACTOR.to_owned(), expected_revision: Some(revision), ..Mutation::default() };
+        match self.operate.change(key, &Change::MovePlan(going), &by).await {
+            // Somebody was faster: the next look sees what they did.
+            Ok(_) | Err(operate::Error::Stale { .. }) => {}
+            Err(error) => {
+                tracing::warn!(migration.key = %key, %error, "the plan can't go on now; trying on");
+            }
+        }
+    }
+
+    fn seen(&self, entry: &Entry, state: &PlanState, now_ms: u64) -> Seen {
+        let migration = &entry.migration;
+        let fleet = self.instances.fleet(Some(entry));
+        let unsettled = unsettled(migration, &fleet, now_ms);
+        let mut standing = self.guards.standing(migration.key());
+        let certificates = standing.iter_mut().flat_map(|standing| &mut standing.certificates);
+        certificates.for_each(|shown| {
+            shown.expected_ms = shown.expected_ms.map(|at_ms| self.guards.unix_ms(at_ms));
+        });
+        Seen {
+            tripped: migration.document.state() == State::Tripped,
+            paused: migration.document.paused,
+            in_place: state.plan.in_place(migration),
+            settled: unsettled.is_empty(),
+            unsettled,
+            standing,
+            miss_max: migration.document.guards.config().advance_miss_max,
+        }
+    }
+}
+
+fn is_running(migration: &Migration) -> bool {
+    let document = &migration.document;
+    document.finished_at_ms.is_none()
+        && document.plan.as_ref().is_some_and(|plan| plan.status == PlanStatus::Running)
+}
+
+/// Why not everybody is where they were asked to be, and knows it. Empty: they are.
+fn unsettled(migration: &Migration, fleet: &Fleet, now_ms: u64) -> Vec<Missing> {
+    let told = |unmet: Unmet| {
+        let Unmet { step, whom, gate, message, action, .. } = unmet;
+        Missing::open(format!("{whom} {step}: [{gate}] {message} ({action})"))
+    };
+    let mut missing: Vec<_> = change::waiting(migration, fleet, now_ms).into_iter().map(told).collect();
+    let step = migration.newest_step();
+    let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).map(|member| member.name.as_str()).collect();
+    if missing.is_empty() && !behind.is_empty() {
+        missing.push(Missing::open(format!("revision {step} to be known to {}", behind.join(", "))));
+    }
+    if missing.is_empty() && migration.has_more_to_do() {
+        missing.push(Missing::open("tenants to follow their bucket again".to_owned()));
+    }
+    missing
+}

@@ -1,0 +1,187 @@
+//! What was reported, over a month and over restarts: takes what is counted to the store now and then,
+//! and reads it back (docs/adr/0018-windows-are-added-to-the-store.md).
+//!
+//! Counts and the sequences of the reports that they came by are kept in one transaction. A controller
+//! that stops loses nothing. One that is killed loses what was counted since the last time, at most
+//! [`EVERY`] or as long as the store was away, and nothing is ever counted twice: what an instance sends
+//! again is known by its sequence, and the gap in sequences tells how many reports were lost.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+use super::Registry;
+use crate::{
+    domain::{Counts, Key, Scale, WindowId},
+    store::{Counted, Error, HeardRecord, Store, WindowQuery},
+    telemetry::{Heard, Ingest, Known, now_ms},
+};
+
+/// Between two transactions.
+pub const EVERY: Duration = Duration::from_secs(10);
+
+/// Keeps what was reported.
+#[derive(Debug)]
+pub struct Windows {
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    ingest: Arc<Ingest>,
+    /// Locked while the store is asked, so that nothing is on its way when it is read.
+    pending: Mutex<Pending>,
+}
+
+/// What the store does not have yet.
+#[derive(Debug, Default)]
+struct Pending {
+    windows: BTreeMap<WindowId, Counts>,
+    heard: BTreeMap<String, HeardRecord>,
+    forgotten: BTreeSet<String>,
+}
+
+/// Counts that go on where the last process was. `registered`: ids of instances.
+pub fn ingest<'a>(heard: Vec<HeardRecord>, registered: impl Iterator<Item = &'a str>) -> Ingest {
+    let heard = heard.into_iter().map(|record| {
+        let HeardRecord { instance_id, incarnation, sequence, dropped_cells } = record;
+        Heard { instance_id, incarnation, sequence, dropped_cells }
+    });
+    Ingest::after(heard.collect(), &registered.collect())
+}
+
+impl Windows {
+    /// Of what is counted there.
+    pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, ingest: Arc<Ingest>) -> Self {
+        Self { store, registry, ingest, pending: Mutex::default() }
+    }
+
+    /// Takes counts to the store until the process ends.
+    pub async fn keep(&self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut complained = false;
+        loop {
+            ticks.tick().await;
+            match self.save().await {
+                Ok(()) => complained = false,
+                Err(error) if !complained => {
+                    tracing::error!(%error, "what was reported can't be kept now; trying on");
+                    complained = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes to the store what it does not have yet.
+    pub async fn save(&self) -> Result<(), Error> {
+        let mut pending = self.pending.lock().await;
+        pending.take_from(&self.ingest);
+        {
+            let state = self.registry.state();
+            self.ingest.retain(|key| state.entry(key).is_some());
+            pending.windows.retain(|id, _| state.entry(&id.key).is_some());
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let Pending { windows, heard, forgotten } = std::mem::take(&mut *pending);
+        let counted = Counted {
+            windows: windows.into_iter().collect(),
+            heard: heard.into_values().collect(),
+            forgotten: forgotten.into_iter().collect(),
+            now_s: now_ms() / 1_000,
+        };
+        let saved = self.store.count(&counted).await;
+        if saved.is_err() {
+            pending.put_back(counted);
+        }
+        saved
+    }
+
+    /// Windows of a migration that begin in a span, in order, with all that was counted until now.
+    pub async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
+        let mut pending = self.pending.lock().await;
+        pending.take_from(&self.ingest);
+        let mut windows: BTreeMap<u64, Counts> = self.store.windows(query).await?.into_iter().collect();
+        let news = pending.windows.iter().filter(|(id, _)| {
+            id.key == query.key && id.scale == query.scale && (query.from..query.before).contains(&id.at)
+        });
+        for (id, counts) in news {
+            windows.entry(id.at).or_default().merge(counts);
+        }
+        Ok(windows.into_iter().collect())
+    }
+
+    /// Everything that was decided under `revision` or a later one, of a migration: what a step has
+    /// shown since that revision began it. It is the same after a restart, but for what a crash lost:
+    /// then it is less, never more. Less, too, where revisions since then are very many (over
+    /// [`Scale::REVISIONS_MAX`]). Latencies are not in it.
+    pub async fn since(&self, key: &Key, revision: u64) -> Result<Counts, Error> {
+        let query =
+            WindowQuery { key: key.clone(), scale: Scale::Revision, from: revision, before: u64::MAX };
+        let windows = self.windows(&query).await?;
+        Ok(windows.iter().fold(Counts::default(), |mut sum, (_, counts)| {
+            sum.merge(counts);
+            sum
+        }))
+    }
+
+    /// The migration is deleted.
+    pub async fn forget(&self, key: &str) {
+        let mut pending = self.pending.lock().await;
+        self.ingest.forget(key);
+        pending.windows.retain(|id, _| id.key.as_str() != key);
+    }
+}
+
+/// What reports about a migration are counted with. `None`: there is none.
+pub fn known(registry: &Registry, key: &str) -> Option<Known> {
+    let state = registry.state();
+    let migration = &state.entry_of(key)?.migration;
+    let created_revision = migration.document.created_revision;
+    Some(Known { created_revision, revision: migration.revision, rollout: migration.document.rollout() })
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.heard.is_empty() && self.forgotten.is_empty()
+    }
+
+    fn take_from(&mut self, ingest: &Ingest) {
+        let taken = ingest.take();
+        for (id, counts) in taken.windows {
+            if id.scale == Scale::Second {
+                for scale in [Scale::Minute, Scale::HalfHour] {
+                    let at = scale.start_of(id.at);
+                    self.add(WindowId { key: id.key.clone(), scale, at }, &counts);
+                }
+            }
+            self.add(id, &counts);
+        }
+        for id in taken.forgotten {
+            self.heard.remove(&id);
+            self.forgotten.insert(id);
+        }
+        for Heard { instance_id, incarnation, sequence, dropped_cells } in taken.heard {
+            self.forgotten.remove(&instance_id);
+            let record = HeardRecord { instance_id, incarnation, sequence, dropped_cells };
+            self.heard.insert(record.instance_id.clone(), record);
+        }
+    }
+
+    fn add(&mut self, id: WindowId, counts: &Counts) {
+        self.windows.entry(id).or_default().merge(counts);
+    }
+
+    /// It could not be kept. What would be dropped by now is not tried again.
+    fn put_back(&mut self, counted: Counted) {
+        let Counted { windows, heard, forgotten, now_s } = counted;
+        self.windows = windows.into_iter().collect();
+        self.windows.retain(|id, _| id.scale == Scale::Revision || id.at >= id.scale.expired_before(now_s));
+        self.heard = heard.into_iter().map(|record| (record.instance_id.clone(), record)).collect();
+        self.forgotten = forgotten.into_iter().collect();
+    }
+}

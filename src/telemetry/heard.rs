@@ -1,0 +1,181 @@
+//! Which reports were counted: each once, over retries, reconnects and restarts of the controller.
+//!
+//! An instance's highest counted sequence is kept together with what was counted, in one transaction.
+//! So a report that is sent again after a crash is known if its counts were kept, and counted if they
+//! were not. What was acknowledged in between and not sent again is lost: the gap tells how many.
+
+use std::collections::{BTreeSet, HashMap};
+
+/// Instances that are remembered; beyond, the longest silent one is forgotten. More than can be
+/// registered at once, for an evicted one may come back with a report that was counted.
+const INSTANCES_MAX: usize = 8_192;
+
+/// What has to survive a restart of what one instance reported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Its id.
+    pub instance_id: String,
+    /// Drawn by its process. 0: not said.
+    pub incarnation: u64,
+    /// The highest one that was counted. 0: none was.
+    pub sequence: u64,
+    /// What it said last of cells that it had to drop.
+    pub dropped_cells: u64,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    heard: Heard,
+    at_ms: u64,
+    /// From before this process, and silent since.
+    is_old: bool,
+    /// Not kept yet.
+    is_news: bool,
+}
+
+/// All instances that have reported.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    entries: HashMap<String, Entry>,
+    forgotten: BTreeSet<String>,
+    /// Reports whose counts the last process lost.
+    pub(super) lost_reports: u64,
+}
+
+/// What to make of a report.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heed {
+    /// It, or a later one, was counted before; the highest that was.
+    Repeated(u64),
+    /// It is to be counted, and so many more cells were dropped.
+    Count {
+        /// Since the report before.
+        dropped_cells: u64,
+    },
+}
+
+impl Roster {
+    /// What the last process kept of the instances that are registered.
+    pub(super) fn load(&mut self, kept: Vec<Heard>, registered: &BTreeSet<&str>) {
+        let mut kept: HashMap<String, Heard> =
+            kept.into_iter().map(|heard| (heard.instance_id.clone(), heard)).collect();
+        for id in registered {
+            let heard =
+                kept.remove(*id).unwrap_or(Heard { instance_id: (*id).to_owned(), ..Heard::default() });
+            self.entries.insert((*id).to_owned(), Entry { heard, is_old: true, ..Entry::default() });
+        }
+        self.forgotten.extend(kept.into_keys());
+    }
+
+    /// An instance has registered. A new process under its id counts its reports from 1 again.
+    pub(super) fn registered(&mut self, id: &str, incarnation: u64, now_ms: u64) {
+        self.make_room(id);
+        let entry = self.entries.entry(id.to_owned()).or_default();
+        entry.at_ms = now_ms;
+        if entry.heard.incarnation != incarnation || entry.heard.instance_id.is_empty() {
+            entry.heard = Heard { instance_id: id.to_owned(), incarnation, ..Heard::default() };
+            entry.is_news = true;
+        }
+        self.forgotten.remove(id);
+    }
+
+    /// The instance said goodbye: its process has ended.
+    pub(super) fn forget(&mut self, id: &str) {
+        if self.entries.remove(id).is_some() {
+            self.forgotten.insert(id.to_owned());
+        }
+    }
+
+    /// A report has come.
+    pub(super) fn hear(&mut self, id: &str, sequence: u64, dropped_cells: u64, now_ms: u64) -> Heed {
+        if !self.entries.contains_key(id) {
+            self.registered(id, 0, now_ms);
+        }
+        let entry = self.entries.entry(id.to_owned()).or_default();
+        entry.at_ms = now_ms;
+        if sequence <= entry.heard.sequence {
+            return Heed::Repeated(entry.heard.sequence);
+        }
+        if std::mem::take(&mut entry.is_old) {
+            let lost = sequence - entry.heard.sequence - 1;
+            self.lost_reports = self.lost_reports.saturating_add(lost);
+        }
+        entry.is_news = true;
+        entry.heard.sequence = sequence;
+        let more = dropped_cells.saturating_sub(entry.heard.dropped_cells);
+        entry.heard.dropped_cells = entry.heard.dropped_cells.max(dropped_cells);
+        Heed::Count { dropped_cells: more }
+    }
+
+    /// What is new since the last time, to be kept, and ids to be kept no longer.
+    pub(super) fn take(&mut self) -> (Vec<Heard>, BTreeSet<String>) {
+        let news = |entry: &mut Entry| std::mem::take(&mut entry.is_news).then(|| entry.heard.clone());
+        (self.entries.values_mut().filter_map(news).collect(), std::mem::take(&mut self.forgotten))
+    }
+
+    fn make_room(&mut self, id: &str) {
+        if self.entries.len() < INSTANCES_MAX || self.entries.contains_key(id) {
+            return;
+        }
+        let silent = self.entries.iter().min_by_key(|(_, entry)| entry.at_ms).map(|(id, _)| id.clone());
+        silent.iter().for_each(|id| self.forget(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Heed = Heed::Count { dropped_cells: 0 };
+
+    fn restarted(before: &mut Roster, registered: &[&str]) -> Roster {
+        let mut after = Roster::default();
+        after.load(before.take().0, &registered.iter().copied().collect());
+        after
+    }
+
+    #[test]
+    fn a_report_sent_again_after_a_restart_is_known_and_a_gap_is_what_was_lost() {
+        let mut first = Roster::default();
+        first.registered("a", 9, 0);
+        (1..=5).for_each(|sequence| assert_eq!(first.hear("a", sequence, 0, 0), NONE));
+        let mut second = restarted(&mut first, &["a", "b"]);
+        second.registered("a", 9, 0);
+        assert_eq!(second.hear("a", 5, 0, 0), Heed::Repeated(5), "it was kept");
+        assert_eq!((second.hear("a", 9, 0, 0), second.lost_reports), (NONE, 3), "6, 7 and 8 were not");
+        assert_eq!((second.hear("a", 20, 0, 0), second.lost_reports), (NONE, 3), "its own business now");
+        // Registered, and never kept before the crash.
+        second.registered("b", 4, 0);
+        assert_eq!((second.hear("b", 3, 0, 0), second.lost_reports), (NONE, 5));
+        // New since.
+        second.registered("c", 5, 0);
+        assert_eq!((second.hear("c", 7, 0, 0), second.lost_reports), (NONE, 5));
+    }
+
+    #[test]
+    fn a_new_process_under_an_old_id_counts_from_1_on_whenever_it_came() {
+        let mut first = Roster::default();
+        first.registered("a", 9, 0);
+        first.hear("a", 50, 7, 0);
+        let mut second = restarted(&mut first, &["a"]);
+        second.registered("a", 10, 0);
+        assert_eq!(second.hear("a", 1, 2, 0), Heed::Count { dropped_cells: 2 });
+        second.registered("a", 10, 0);
+        assert_eq!((second.hear("a", 1, 2, 0), second.lost_reports), (Heed::Repeated(1), 0));
+    }
+
+    #[test]
+    fn who_is_gone_is_kept_no_longer_and_memory_is_bounded() {
+        let mut roster = Roster::default();
+        roster.hear("a", 1, 0, 1);
+        let mut roster = restarted(&mut roster, &[]);
+        assert_eq!(roster.take().1, BTreeSet::from(["a".to_owned()]), "it is not registered any more");
+        for at in 0..INSTANCES_MAX + 10 {
+            roster.hear(&format!("i{at}"), 1, 0, at as u64);
+        }
+        let (news, forgotten) = roster.take();
+        assert_eq!((news.len(), forgotten.len()), (INSTANCES_MAX, 10));
+        assert!(forgotten.contains("i9") && !forgotten.contains("i10"));
+        assert_eq!(roster.take(), (vec![], BTreeSet::new()), "nothing new");
+    }
+}

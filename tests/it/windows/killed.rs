@@ -1,0 +1,147 @@
+//! Kill -9 of a real controller while instances report.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use cutover::store::{Store as _, sqlite::SqliteStore};
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+use super::cell;
+use crate::support::instance::Instance;
+
+struct Process {
+    url: String,
+    http: String,
+    child: Child,
+}
+
+impl Process {
+    async fn start(dir: &Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args(["serve", "--store", &format!("sqlite:{}", dir.join("cutover.db").display())])
+            .args(["--grpc", "127.0.0.1:0", "--http", &free])
+            .env_remove("RUST_LOG")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serving = async {
+            loop {
+                let line = told.next_line().await.unwrap().expect("it serves");
+                if let Some(rest) = line.split("grpc=\"").nth(1) {
+                    return format!("http://{}", rest.split('"').next().unwrap());
+                }
+            }
+        };
+        let url = tokio::time::timeout(Duration::from_secs(20), serving).await.unwrap();
+        tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+        Self { url, http: free, child }
+    }
+
+    async fn end(mut self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().unwrap().cast_signed()), signal).unwrap();
+        self.child.wait().await.unwrap();
+    }
+
+    async fn metric(&self, name: &str) -> u64 {
+        let mut stream = TcpStream::connect(&self.http).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
+    /// Of all time, as the picture of a day has it.
+    async fn hits(&self) -> u64 {
+        let mut admin = AdminServiceClient::connect(self.url.clone()).await.unwrap();
+        let request = v1::GetProgressRequest { key: "orders".to_owned(), ..Default::default() };
+        let points = admin.get_progress(request).await.unwrap().into_inner().points;
+        points.iter().map(|point| point.totals.unwrap().hit).sum()
+    }
+}
+
+/// The lowest sequence that is kept of these instances. 0: of one none is.
+async fn kept(path: &Path, ids: &[&str]) -> u64 {
+    let heard = SqliteStore::open(path).await.unwrap().snapshot().await.unwrap().heard;
+    let of =
+        |id: &&str| heard.iter().find(|heard| heard.instance_id == *id).map_or(0, |heard| heard.sequence);
+    ids.iter().map(of).min().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_reported_to_a_controller_that_was_killed_is_exact_or_counted_as_lost() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("cutover.db");
+    let ids = ["a", "b", "c"];
+    let first = Process::start(dir.path()).await;
+    let create = v1::CreateMigrationRequest {
+        key: "orders".to_owned(),
+        source: "ddb".to_owned(),
+        target: "mysql".to_owned(),
+        ..Default::default()
+    };
+    AdminServiceClient::connect(first.url.clone()).await.unwrap().create_migration(create).await.unwrap();
+    let mut instances = Vec::new();
+    for (at, id) in ids.into_iter().enumerate() {
+        instances.push(Instance::register(&first.url, id, at as u64 + 1).await);
+    }
+    // Until something is kept, and then some more that is not.
+    let mut more = 7;
+    while more > 0 {
+        for instance in &mut instances {
+            instance.report(vec![cell(1, 1)]).await;
+        }
+        if kept(&path, &ids).await > 0 {
+            more -= 1;
+        } else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let acknowledged: u64 = instances.iter().map(|instance| instance.sequence).sum();
+    assert_eq!(first.hits().await, acknowledged);
+    first.end(Signal::SIGKILL).await;
+    let before = kept(&path, &ids).await;
+    assert!(before > 0);
+
+    let second = Process::start(dir.path()).await;
+    for (at, id) in ids.into_iter().enumerate() {
+        let mut back = Instance::register(&second.url, id, at as u64 + 1).await;
+        let last = instances[at].sequence;
+        // What was kept is known, and the last one, whose answer did not arrive, is counted once.
+        let answer = back.say(before, vec![cell(1, 1)]).await.unwrap();
+        assert!((before..last).contains(&answer.sequence), "{answer:?} of {last}");
+        for _ in 0..3 {
+            assert_eq!(back.say(last, vec![cell(1, 1)]).await.unwrap().sequence, last);
+        }
+        assert_eq!(back.say(last + 1, vec![cell(1, 1)]).await.unwrap().sequence, last + 1);
+    }
+    let lost = second.metric("cutover_lost_reports_total").await;
+    assert!((1..=3 * 7).contains(&lost), "{lost} of {acknowledged}");
+    let total = acknowledged + 3 - lost;
+    assert_eq!(second.hits().await, total);
+    assert_eq!(second.metric("cutover_refused_reports_total{reason=\"repeated\"}").await, 3 + 6);
+
+    // One that stops in order loses nothing.
+    second.end(Signal::SIGTERM).await;
+    let third = Process::start(dir.path()).await;
+    assert_eq!(third.hits().await, total);
+    for (at, id) in ids.into_iter().enumerate() {
+        let last = instances[at].sequence + 1;
+        let mut back = Instance::register(&third.url, id, at as u64 + 1).await;
+        assert_eq!(back.say(last, vec![cell(1, 1)]).await.unwrap().sequence, last);
+    }
+    assert_eq!((third.metric("cutover_lost_reports_total").await, third.hits().await), (0, total));
+    third.end(Signal::SIGTERM).await;
+}
