@@ -72,7 +72,8 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         guards: guards.clone(),
         stop,
     };
-    let telemetry = telemetry::Telemetry { registry, instances, guards, ingest };
+    let telemetry = telemetry::Telemetry { registry, instances, guards, ingest: ingest.clone() };
+    let telemetry = TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;
     health.set_serving::<RoutingServiceServer<routing::Routing>>().await;
@@ -86,7 +87,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     routes
         .add_service(AdminServiceServer::new(admin).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(RoutingServiceServer::new(routing).max_decoding_message_size(REQUEST_MAX_BYTES))
-        .add_service(TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .add_service(telemetry::Counting { inner: telemetry, ingest })
         .add_service(JobServiceServer::new(job::Jobs { passes }).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(health_service)
         .add_service(reflection);

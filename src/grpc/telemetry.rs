@@ -1,9 +1,18 @@
 //! `TelemetryService`.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use cutover_proto::v1::{self, telemetry_service_server::TelemetryService};
-use tonic::{Request, Response, Status};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codegen::{BoxFuture, Service, http},
+    server::NamedService,
+};
 
 use super::status;
 use crate::{
@@ -27,7 +36,7 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
-        let report = request.into_inner();
+        let mut report = request.into_inner();
         let newest_revision = self.registry.state().revision;
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {
@@ -43,14 +52,15 @@ impl TelemetryService for Telemetry {
         }
         if !self.instances.acknowledge(&report.instance_id, received_revision, applied_revision) {
             self.ingest.refuse(Refused::Unregistered);
-            return Err(Status::not_found(format!(
-                "instance {:?} is not registered: watch anew",
-                report.instance_id
-            )));
+            // No longer than an id may be: an answer has to fit its head.
+            let id: String = report.instance_id.chars().take(128).collect();
+            return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         }
         let known = |key: &str| windows::known(&self.registry, key);
-        let Accepted { sequence, is_new } =
+        let Accepted { sequence, is_new, left_out } =
             self.ingest.accept_known(&report, newest_revision, known, now_ms());
+        // From the last on: places before it stay what they were.
+        left_out.into_iter().rev().for_each(|at| drop(report.cells.swap_remove(at)));
         let flush = is_new && self.guards.observe(&report);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
     }
@@ -66,5 +76,46 @@ impl TelemetryService for Telemetry {
         self.ingest.forget_instance(&instance_id);
         self.guards.goodbye(&instance_id);
         Ok(Response::new(v1::GoodbyeResponse {}))
+    }
+}
+
+/// Counts the reports that are refused before anybody has read them: too large, or no message.
+#[derive(Clone, Debug)]
+pub(super) struct Counting<S> {
+    pub(super) inner: S,
+    pub(super) ingest: Arc<Ingest>,
+}
+
+impl<S: NamedService> NamedService for Counting<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<http::Request<Body>> for Counting<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let is_report = request.uri().path().ends_with("/Report");
+        let (answer, ingest) = (self.inner.call(request), self.ingest.clone());
+        Box::pin(async move {
+            let answer = answer.await?;
+            // An answer that is only a status has it in its head; ours are of other codes.
+            let refused = Status::from_header_map(answer.headers()).is_some_and(|status| {
+                matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::Internal)
+            });
+            if is_report && refused {
+                ingest.refuse(Refused::Unreadable);
+            }
+            Ok(answer)
+        })
     }
 }

@@ -10,6 +10,9 @@ use std::collections::{BTreeSet, HashMap};
 /// registered at once, for an evicted one may come back with a report that was counted.
 const INSTANCES_MAX: usize = 8_192;
 
+/// Nobody reports so often that more could be lost: a sequence beyond was made up.
+const LOST_MAX: u64 = 1_000_000;
+
 /// What has to survive a restart of what one instance reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
@@ -97,7 +100,7 @@ impl Roster {
             return Heed::Repeated(entry.heard.sequence);
         }
         if std::mem::take(&mut entry.is_old) {
-            let lost = sequence - entry.heard.sequence - 1;
+            let lost = (sequence - entry.heard.sequence - 1).min(LOST_MAX);
             self.lost_reports = self.lost_reports.saturating_add(lost);
         }
         entry.is_news = true;

@@ -60,12 +60,14 @@ pub struct Known {
 }
 
 /// What became of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The highest sequence of its instance that was counted.
     pub sequence: u64,
     /// This one was counted, for the first time.
     pub is_new: bool,
+    /// Which of its cells were not, ascending: malformed, or of no migration.
+    pub left_out: Vec<usize>,
 }
 
 /// What was counted since the last time, and is to be kept in one transaction.
@@ -112,28 +114,19 @@ impl Ingest {
         match state.instances.hear(&report.instance_id, sequence, dropped_cells, now_ms) {
             Heed::Repeated(sequence) => {
                 state.refuse(Refused::Repeated);
-                return Accepted { sequence, is_new: false };
+                return Accepted { sequence, is_new: false, left_out: Vec::new() };
             }
             Heed::Count { dropped_cells } => {
                 state.dropped_cells = state.dropped_cells.saturating_add(dropped_cells);
             }
         }
-        for reading in readings {
-            let Some(reading) = reading else {
-                state.rejected_cells = state.rejected_cells.saturating_add(1);
-                continue;
-            };
-            let known = known(reading.migration.as_str());
-            match known.filter(|known| reading.revision >= known.created_revision) {
-                None => state.unknown_cells = state.unknown_cells.saturating_add(1),
-                Some(known) if state.has_room(reading.migration.as_str()) => {
-                    let tally = state.migrations.entry(reading.migration.clone()).or_default();
-                    tally.add(&reading, &known, now_ms);
-                }
-                Some(_) => state.rejected_cells = state.rejected_cells.saturating_add(1),
+        let mut left_out = Vec::new();
+        for (at, reading) in readings.into_iter().enumerate() {
+            if !state.count(reading, &known, now_ms) {
+                left_out.push(at);
             }
         }
-        Accepted { sequence, is_new: true }
+        Accepted { sequence, is_new: true, left_out }
     }
 
     /// A report was refused before it came here.
@@ -221,6 +214,25 @@ impl Ingest {
 }
 
 impl State {
+    fn count(
+        &mut self,
+        reading: Option<Reading>,
+        known: impl Fn(&str) -> Option<Known>,
+        now_ms: u64,
+    ) -> bool {
+        let Some(reading) = reading.filter(|reading| self.has_room(reading.migration.as_str())) else {
+            self.rejected_cells = self.rejected_cells.saturating_add(1);
+            return false;
+        };
+        let known = known(reading.migration.as_str());
+        let Some(known) = known.filter(|known| reading.revision >= known.created_revision) else {
+            self.unknown_cells = self.unknown_cells.saturating_add(1);
+            return false;
+        };
+        self.migrations.entry(reading.migration.clone()).or_default().add(&reading, &known, now_ms);
+        true
+    }
+
     fn has_room(&self, key: &str) -> bool {
         self.migrations.len() < MIGRATIONS_MAX || self.migrations.contains_key(key)
     }

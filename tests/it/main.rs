@@ -16,8 +16,9 @@ mod ladder;
 mod notify;
 #[cfg(feature = "sqlite")]
 mod passes;
-#[cfg(feature = "sqlite")]
 mod plan;
+#[cfg(feature = "sqlite")]
+mod reports;
 mod rollback;
 mod store;
 mod structure;

@@ -1,6 +1,8 @@
 //! What several stories need.
 
 pub mod instance;
+#[cfg(feature = "sqlite")]
+pub mod process;
 pub mod server;
 
 use std::collections::BTreeMap;

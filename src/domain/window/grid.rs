@@ -29,9 +29,11 @@ impl Grid {
         let since_s = since_s.max(now_s.saturating_sub(longest_s));
         let until_s = until_s.min(now_s + 1).max(since_s + 1);
         let age_s = now_s.saturating_sub(since_s);
-        let has = |scale: &Scale| scale.kept_s().is_some_and(|kept_s| age_s <= kept_s);
+        let has = |scale: &Scale| scale.kept_s().is_some_and(|kept_s| age_s <= kept_s + scale.width_s());
         let finest = Scale::OF_TIME.into_iter().find(has).unwrap_or(Scale::HalfHour);
-        let least_s = (until_s - since_s).div_ceil(points.max(1)).max(finest.width_s());
+        // Less what comes of seconds that are not whole, or a day would not be 48 half hours.
+        let span_s = (until_s - since_s).saturating_sub(2);
+        let least_s = span_s.div_ceil(points.max(1)).max(finest.width_s());
         let fits = |width: &u64| *width >= least_s && width.is_multiple_of(finest.width_s());
         let width_s = WIDTHS_S.into_iter().find(fits).unwrap_or(longest_s);
         let divides = |scale: &Scale| width_s.is_multiple_of(scale.width_s());
@@ -72,10 +74,10 @@ mod tests {
         };
         assert_eq!(of(60, 48), (Scale::Second, 2));
         assert_eq!(of(600, 48), (Scale::Second, 15));
-        assert_eq!(of(601, 48), (Scale::Minute, 60), "a second is not kept for so long");
-        assert_eq!(of(DAY, 48), (Scale::HalfHour, 1_800));
+        assert_eq!(of(602, 48), (Scale::Minute, 60), "a second is not kept for so long");
+        assert_eq!(of(DAY + 1, 48), (Scale::HalfHour, 1_800));
         assert_eq!(of(DAY, 1_000), (Scale::Minute, 120));
-        assert_eq!(of(DAY + 1, 1_000), (Scale::HalfHour, 1_800));
+        assert_eq!(of(DAY + 61, 1_000), (Scale::HalfHour, 1_800));
         assert_eq!(of(90 * DAY, 48), (Scale::HalfHour, 2 * DAY));
         assert_eq!(of(90 * DAY, 1), (Scale::HalfHour, 90 * DAY));
     }

@@ -11,6 +11,10 @@ const QUANTILE: f64 = 0.99;
 const CALLS_MIN: u64 = 200;
 /// What is faster than this is never slow: nobody notices, and noise is large there.
 const LEAST_US: u64 = 10_000;
+/// No report counts so many calls.
+const COUNT_END: u64 = 1 << 40;
+/// Nor are there so many in a minute.
+const PRESENT_END: u64 = 1 << 60;
 /// How long calls are remembered: this, and what has come since.
 const REMEMBERED_MS: u64 = 60_000;
 
@@ -31,7 +35,10 @@ impl Slow {
 
     /// Counts calls to the source.
     pub(super) fn add(&mut self, latency: &Histogram) {
-        self.present.merge(latency);
+        // Reports of absurd counts must not overflow the sum, nor have a say in it.
+        if latency.total() < COUNT_END && self.present.total() < PRESENT_END {
+            self.present.merge(latency);
+        }
     }
 
     /// Time goes on; a new limit now and then.

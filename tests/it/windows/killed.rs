@@ -1,76 +1,14 @@
 //! Kill -9 of a real controller while instances report.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, time::Duration};
 
 use cutover::store::{Store as _, sqlite::SqliteStore};
-use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use cutover_proto::v1;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
-};
 
 use super::cell;
-use crate::support::instance::Instance;
-
-struct Process {
-    url: String,
-    http: String,
-    child: Child,
-}
-
-impl Process {
-    async fn start(dir: &Path) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
-            .args(["serve", "--store", &format!("sqlite:{}", dir.join("cutover.db").display())])
-            .args(["--grpc", "127.0.0.1:0", "--http", &free])
-            .env_remove("RUST_LOG")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
-        let serving = async {
-            loop {
-                let line = told.next_line().await.unwrap().expect("it serves");
-                if let Some(rest) = line.split("grpc=\"").nth(1) {
-                    return format!("http://{}", rest.split('"').next().unwrap());
-                }
-            }
-        };
-        let url = tokio::time::timeout(Duration::from_secs(20), serving).await.unwrap();
-        tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
-        Self { url, http: free, child }
-    }
-
-    async fn end(mut self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().unwrap().cast_signed()), signal).unwrap();
-        self.child.wait().await.unwrap();
-    }
-
-    async fn metric(&self, name: &str) -> u64 {
-        let mut stream = TcpStream::connect(&self.http).await.unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
-    }
-
-    /// Of all time, as the picture of a day has it.
-    async fn hits(&self) -> u64 {
-        let mut admin = AdminServiceClient::connect(self.url.clone()).await.unwrap();
-        let request = v1::GetProgressRequest { key: "orders".to_owned(), ..Default::default() };
-        let points = admin.get_progress(request).await.unwrap().into_inner().points;
-        points.iter().map(|point| point.totals.unwrap().hit).sum()
-    }
-}
+use crate::support::{instance::Instance, process::Process};
 
 /// The lowest sequence that is kept of these instances. 0: of one none is.
 async fn kept(path: &Path, ids: &[&str]) -> u64 {
@@ -92,7 +30,7 @@ async fn what_was_reported_to_a_controller_that_was_killed_is_exact_or_counted_a
         target: "mysql".to_owned(),
         ..Default::default()
     };
-    AdminServiceClient::connect(first.url.clone()).await.unwrap().create_migration(create).await.unwrap();
+    first.admin().await.create_migration(create).await.unwrap();
     let mut instances = Vec::new();
     for (at, id) in ids.into_iter().enumerate() {
         instances.push(Instance::register(&first.url, id, at as u64 + 1).await);

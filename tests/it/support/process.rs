@@ -1,0 +1,79 @@
+//! A controller in a process of its own: to be killed, and to be weighed.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+pub struct Process {
+    pub url: String,
+    http: String,
+    child: Child,
+}
+
+impl Process {
+    pub async fn start(dir: &Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args(["serve", "--store", &format!("sqlite:{}", dir.join("cutover.db").display())])
+            .args(["--grpc", "127.0.0.1:0", "--http", &free])
+            .env_remove("RUST_LOG")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serving = async {
+            loop {
+                let line = told.next_line().await.unwrap().expect("it serves");
+                if let Some(rest) = line.split("grpc=\"").nth(1) {
+                    return format!("http://{}", rest.split('"').next().unwrap());
+                }
+            }
+        };
+        let url = tokio::time::timeout(Duration::from_secs(20), serving).await.unwrap();
+        tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+        Self { url, http: free, child }
+    }
+
+    pub async fn end(mut self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().unwrap().cast_signed()), signal).unwrap();
+        self.child.wait().await.unwrap();
+    }
+
+    pub async fn metric(&self, name: &str) -> u64 {
+        let mut stream = TcpStream::connect(&self.http).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
+    pub async fn admin(&self) -> AdminServiceClient<tonic::transport::Channel> {
+        AdminServiceClient::connect(self.url.clone()).await.unwrap()
+    }
+
+    /// Of all time, as the picture of a day has it.
+    pub async fn hits(&self) -> u64 {
+        let mut admin = self.admin().await;
+        let request = v1::GetProgressRequest { key: "orders".to_owned(), ..Default::default() };
+        let points = admin.get_progress(request).await.unwrap().into_inner().points;
+        points.iter().map(|point| point.totals.unwrap().hit).sum()
+    }
+
+    /// Resident now.
+    pub fn rss_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    }
+}
