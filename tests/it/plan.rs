@@ -1,5 +1,6 @@
 //! Plans ramp: over a real controller, by what services report.
 
+mod algebra;
 mod operators;
 mod rehearsal;
 mod replicas;
