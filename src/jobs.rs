@@ -11,6 +11,7 @@ pub mod pace;
 pub mod page;
 pub mod pressure;
 mod quarantine;
+pub mod sample;
 pub mod segment;
 pub mod worker;
 

@@ -1,5 +1,6 @@
 //! The batch side: backfill, verify, reverse, and what can be done to them while they run.
 
+mod dry_run;
 mod progress;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -23,7 +24,8 @@ pub(super) enum Verb {
     Backfill {
         #[command(flatten)]
         pass: Pass,
-        /// Open both stores and say what would be done; copy nothing
+        /// Open both stores and say what would be done; check that real records fit and come back as
+        /// they are; copy nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -41,6 +43,9 @@ pub(super) enum Verb {
         /// target-first, where reads copy what is missing
         #[arg(long)]
         sweep: bool,
+        /// Compare nothing: open both stores, and check that real records fit and come back as they are
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Copy back what only the target has, deletes included, so that the way down is open again
     Reverse {
@@ -89,15 +94,20 @@ pub(super) struct Pass {
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let evidence = match self {
-            Self::Backfill { pass, dry_run: true } => return pass.dry_run(global).await,
+            Self::Backfill { pass, dry_run: true } => {
+                return pass.dry_run(global, "copy", v1::PassKind::Full).await;
+            }
             Self::Backfill { pass, dry_run: false } => pass.run(global, v1::PassKind::Full, |_| {}).await?,
-            Self::Verify { pass, repair, sample, sweep } => {
+            Self::Verify { pass, repair, sample, sweep, dry_run } => {
                 let kind = match (sample, sweep) {
                     (Some(_), _) => v1::PassKind::Sample,
                     (None, true) => v1::PassKind::Sweep,
                     (None, false) => v1::PassKind::Verify,
                 };
                 let sample_ppm = sample.map_or(Ok(0), sample_ppm)?;
+                if dry_run {
+                    return pass.dry_run(global, "compare", kind).await;
+                }
                 let more = |plan: &mut Plan| {
                     plan.repair = repair;
                     plan.sample_ppm = sample_ppm;
@@ -153,33 +163,16 @@ impl Pass {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
             target: target.with_context(|| format!("the target{advice}"))?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
-            quarantine: spec.open_quarantine(missing, lookup).await.ok(),
+            quarantine: spec.open_quarantine(missing, lookup).await.with_context(|| {
+                format!("the quarantine {:?}, of records that do not fit", spec.quarantine_table)
+            })?,
         })
     }
 
-    async fn dry_run(&self, global: &Global) -> anyhow::Result<ExitCode> {
+    async fn dry_run(&self, global: &Global, verb: &str, kind: v1::PassKind) -> anyhow::Result<ExitCode> {
         let spec = self.read()?;
         let stores = self.stores(&spec).await?;
-        let (source, target) = (stores.source.estimate().await?, stores.target.estimate().await?);
-        let plan = Plan::of(&spec, v1::PassKind::Full, actor());
-        if global.json {
-            out::json(&serde_json::json!({
-                "migration": spec.migration,
-                "source_records": source.records,
-                "target_records": target.records,
-                "segments": plan.segments,
-                "fingerprint": plan.fingerprint,
-            }));
-        } else {
-            let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
-            out::line(&format!(
-                "would copy about {} records in {} segments; the target has about {}; nothing was copied",
-                about(source.records),
-                plan.segments,
-                about(target.records),
-            ));
-        }
-        Ok(ExitCode::SUCCESS)
+        dry_run::say(global, verb, &spec, &stores, &Plan::of(&spec, kind, actor())).await
     }
 
     async fn run(

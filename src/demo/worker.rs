@@ -9,7 +9,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use cutover_client::{Client, Options, migrator::WriteError, routing::bucket, store::Faulty};
+use cutover_client::{
+    Client, Options,
+    migrator::WriteError,
+    routing::bucket,
+    store::{
+        Faulty,
+        document::{Attribute, Document},
+    },
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{KEY, RECORDS, TENANTS, fault};
@@ -45,14 +53,17 @@ pub(super) fn key(number: u64) -> String {
     format!("record-{number:03}")
 }
 
-/// A record of about 200 bytes that says which write it is of; the seed's is 0.
+/// A document of about 200 bytes that says which write it is of; the seed's is 0.
 pub(super) fn value(write: u64) -> Vec<u8> {
-    format!("{write:<200}").into_bytes()
+    format!(r#"{{"note":{{"S":"{:160}"}},"write":{{"N":"{write}"}}}}"#, "").into_bytes()
 }
 
 /// Which write a record is of.
 pub(super) fn write_of(value: &[u8]) -> Option<u64> {
-    str::from_utf8(value).ok()?.trim_end().parse().ok()
+    match Document::decode(value).ok()?.0.get("write")? {
+        Attribute::N(write) => write.as_str().parse().ok(),
+        _ => None,
+    }
 }
 
 impl Worker {

@@ -1,5 +1,8 @@
 //! The real binary against a real controller: what people type, what they and their scripts read.
 
+mod columns;
+#[cfg(all(feature = "dynamodb", feature = "mysql"))]
+mod documents;
 mod passes;
 mod plan;
 mod progress;

@@ -5,6 +5,7 @@
 
 mod error;
 mod fingerprint;
+mod fit;
 mod limits;
 mod open;
 mod read;

@@ -1,5 +1,11 @@
 //! Every store keeps the same promises: one suite, run on each of them.
 
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/columns.rs"]
+mod columns;
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "dynamodb"))]
+#[path = "store/documents.rs"]
+mod documents;
 #[cfg(feature = "dynamodb")]
 #[path = "store/dynamodb.rs"]
 mod dynamodb;
@@ -137,7 +143,7 @@ mod sqlite {
         let wrong = [
             ("t", "k3a", "version: it is no INTEGER"),
             ("t", "k3b", "version: it is no INTEGER"),
-            ("t", "k5a", "value: it is a number"),
+            ("t", "k5a", "value: the row has a whole number"),
             ("a\\nb", "k", "tenant: "),
             ("", "k", "tenant: "),
             ("t", "", "key: "),

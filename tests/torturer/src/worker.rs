@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use cutover_client::{
     Client, Options,
     migrator::{Migrator, WriteError},
+    store::document::{Attribute, Document},
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,14 +40,17 @@ pub struct Worker {
     bug: Option<Bug>,
 }
 
-/// A record's value, which says which write it is of.
+/// A record's value, a document that says which write it is of.
 pub fn value(write: u64) -> Vec<u8> {
-    format!("{write:<60}").into_bytes()
+    format!(r#"{{"note":{{"S":"{:30}"}},"write":{{"N":"{write}"}}}}"#, "").into_bytes()
 }
 
 /// Which write a value is of.
 pub fn write_of(value: &[u8]) -> Option<u64> {
-    str::from_utf8(value).ok()?.trim_end().parse().ok()
+    match Document::decode(value).ok()?.0.get("write")? {
+        Attribute::N(write) => write.as_str().parse().ok(),
+        _ => None,
+    }
 }
 
 /// A tenant's name.

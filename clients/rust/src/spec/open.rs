@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::store::{
     Store, StoreError,
-    mapping::{Dialect, Fields},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, Mapping, OnMisfit},
 };
 
 /// Why a store of a spec could not be opened.
@@ -17,9 +17,6 @@ pub enum OpenError {
     /// This build has no such store.
     #[error("this build has no {0} store: build it with the cargo feature {0}")]
     NotBuilt(&'static str),
-    /// The stores keep whole records, in columns and attributes of fixed names.
-    #[error("{0} names columns or fields: the stores keep whole records under the default names so far")]
-    Mapped(String),
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,28 +39,59 @@ impl StoreSpec {
         missing: Missing,
         lookup: impl Fn(&str) -> Option<String> + Send,
     ) -> Result<Arc<dyn Store>, OpenError> {
-        if self.mapping.is_some() || self.fields != Fields::default() {
-            return Err(OpenError::Mapped(self.table.clone()));
-        }
         let connect = self.connect_url(lookup)?;
         open(self, &connect, missing).await
     }
 }
 
 impl Spec {
-    /// Opens the place for records that do not fit: a table of the target, or of the source where
-    /// the target has no SQL. It holds whole records.
+    /// Opens the place for records that do not move: a table of the target if that is SQL, else of the
+    /// source. `None`: it is not there, and is not to be made. A row is a record whose tenant is a
+    /// migration, and has the columns (or attributes) that docs/spec.md lists.
     pub async fn open_quarantine(
         &self,
         missing: Missing,
         lookup: impl Fn(&str) -> Option<String> + Send,
-    ) -> Result<Arc<dyn Store>, OpenError> {
+    ) -> Result<Option<Arc<dyn Store>>, OpenError> {
         let beside = if self.target.url.dialect().is_some() { &self.target } else { &self.source };
-        let table = self.quarantine_table.clone();
-        let quarantine = StoreSpec { table, mapping: None, fields: Default::default(), ..beside.clone() };
-        quarantine.open(missing, lookup).await
+        let mapping = beside.url.dialect().map(|dialect| {
+            let column = |(name, kind): &(&str, ColumnType)| Column {
+                name: (*name).to_owned(),
+                path: ColumnPath::dotted(name).expect("it has no point"),
+                kind: *kind,
+                required: false,
+            };
+            let columns = QUARANTINE.iter().map(column).collect();
+            Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")
+        });
+        let name = |name: &str| name.to_owned();
+        let fields = Fields {
+            tenant: name("migration"),
+            key: name("record"),
+            version: name("row_version"),
+            deleted: name("released"),
+            ..Fields::default()
+        };
+        let quarantine =
+            StoreSpec { table: self.quarantine_table.clone(), mapping, fields, ..beside.clone() };
+        match quarantine.open(missing, lookup).await {
+            Err(OpenError::Store(error)) if error.is_no_table() => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 }
+
+/// What a row of the quarantine says; nothing of a record that is out of it.
+const QUARANTINE: [(&str, ColumnType); 8] = [
+    ("tenant", ColumnType::Text),
+    ("key", ColumnType::Text),
+    ("version", ColumnType::Bigint),
+    ("toward", ColumnType::Text),
+    ("reason", ColumnType::Text),
+    ("value", ColumnType::Json),
+    ("pass", ColumnType::Text),
+    ("quarantined_at_ms", ColumnType::Bigint),
+];
 
 #[allow(unused_variables, reason = "without the feature of any store there is nothing to open")]
 async fn open(
@@ -72,14 +100,15 @@ async fn open(
     missing: Missing,
 ) -> Result<Arc<dyn Store>, OpenError> {
     let (url, table) = (connect.expose(), spec.table.as_str());
+    let sql_table = || spec.sql_table().unwrap_or_else(|| table.into());
     match &spec.url {
         #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite { path } => {
             use crate::store::{SqliteOptions, SqliteStore};
             let options = SqliteOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(SqliteStore::open(path, table, options).await?),
-                Missing::Create => Arc::new(SqliteStore::create(path, table, options).await?),
+                Missing::Refuse => Arc::new(SqliteStore::open(path, sql_table(), options).await?),
+                Missing::Create => Arc::new(SqliteStore::create(path, sql_table(), options).await?),
             })
         }
         #[cfg(feature = "mysql")]
@@ -87,8 +116,8 @@ async fn open(
             use crate::store::{MySqlStore, ServerOptions};
             let options = ServerOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(MySqlStore::open(url, table, options).await?),
-                Missing::Create => Arc::new(MySqlStore::create(url, table, options).await?),
+                Missing::Refuse => Arc::new(MySqlStore::open(url, sql_table(), options).await?),
+                Missing::Create => Arc::new(MySqlStore::create(url, sql_table(), options).await?),
             })
         }
         #[cfg(feature = "postgres")]
@@ -96,14 +125,14 @@ async fn open(
             use crate::store::{PostgresStore, ServerOptions};
             let options = ServerOptions::default();
             Ok(match missing {
-                Missing::Refuse => Arc::new(PostgresStore::open(url, table, options).await?),
-                Missing::Create => Arc::new(PostgresStore::create(url, table, options).await?),
+                Missing::Refuse => Arc::new(PostgresStore::open(url, sql_table(), options).await?),
+                Missing::Create => Arc::new(PostgresStore::create(url, sql_table(), options).await?),
             })
         }
         #[cfg(feature = "dynamodb")]
         StoreUrl::DynamoDb { .. } => {
             use crate::store::{DynamoDbOptions, DynamoDbStore};
-            let options = DynamoDbOptions::default();
+            let options = DynamoDbOptions { fields: spec.fields.clone(), ..DynamoDbOptions::default() };
             Ok(match missing {
                 Missing::Refuse => Arc::new(DynamoDbStore::open(url, table, options).await?),
                 Missing::Create => Arc::new(DynamoDbStore::create(url, table, options).await?),

@@ -59,6 +59,16 @@ impl Document {
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         decode::document(bytes)
     }
+
+    /// The same of bytes that a store has to give back as they are, though it keeps them in parts:
+    /// refuses what [`Self::encode`] would write in another way.
+    pub fn decode_canonical(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let document = Self::decode(bytes)?;
+        if document.encode()? != bytes {
+            return Err(Fault::NotCanonical.into());
+        }
+        Ok(document)
+    }
 }
 
 impl Attribute {

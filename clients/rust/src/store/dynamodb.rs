@@ -1,10 +1,11 @@
-//! A table of DynamoDB.
+//! A table of DynamoDB: records are its items, their values the attributes, as canonical typed JSON.
 //!
 //! The tenant is the partition key and the key the sort key, or the other way round, or both are
 //! the partition key of a table without a sort key. Every write is a `PutItem` with a condition,
 //! because `BatchWriteItem` takes none; a failed condition answers with what is there, so it costs
 //! no second request.
 
+mod attribute;
 mod error;
 mod item;
 mod options;
@@ -113,9 +114,9 @@ fn client(config: &SdkConfig, options: &DynamoDbOptions) -> Client {
 #[async_trait]
 impl Store for DynamoDbStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        let key = key_of(&self.options, id)?;
+        let key = key_of(&self.options.fields, id)?;
         let item = self.retries().run(|| self.get_item(key.clone())).await?;
-        item.map(|item| record_of(&self.options, item)).transpose()
+        item.map(|item| record_of(&self.options.fields, item)).transpose()
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
@@ -147,7 +148,10 @@ impl Store for DynamoDbStore {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let items = self.get_items(ids, false).await?;
-        items.into_iter().map(|item| item.map(|item| record_of(&self.options, item)).transpose()).collect()
+        items
+            .into_iter()
+            .map(|item| item.map(|item| record_of(&self.options.fields, item)).transpose())
+            .collect()
     }
 
     /// Reads the versions that are there first, a hundred in a request: records that are there
@@ -187,7 +191,7 @@ impl Store for DynamoDbStore {
     /// Times a read of one item that is hardly there.
     async fn pressure(&self) -> Result<Pressure, StoreError> {
         let probe = Id { tenant: "?".to_owned(), key: "?".to_owned() };
-        let key = key_of(&self.options, &probe)?;
+        let key = key_of(&self.options.fields, &probe)?;
         let began = Instant::now();
         self.get_item(key).await?;
         Ok(Pressure { latency: began.elapsed(), replica_lag: None })
@@ -204,7 +208,7 @@ impl DynamoDbStore {
     /// [`Self::put_newer`], unless the item as it was read makes that needless.
     async fn put_after(&self, item: Option<Item>, id: &Id, record: &Record) -> Result<Copied, StoreError> {
         if let Some(item) = item {
-            let current = version_of(&self.options, &item)?;
+            let current = version_of(&self.options.fields, &item)?;
             if current >= record.version {
                 return Ok(Copied::unless_newer(record.version, current));
             }
@@ -233,10 +237,10 @@ impl DynamoDbStore {
         condition: &str,
         version: Option<Version>,
     ) -> Result<Result<(), Found>, StoreError> {
-        let item = item_of(&self.options, id, record)?;
+        let item = item_of(&self.options.fields, id, record)?;
         // A name that no expression uses is refused.
         let used = |(name, _): &(&str, &String)| condition.contains(name);
-        let names = [("#p", &self.partition), ("#v", &self.options.version_attribute)];
+        let names = [("#p", &self.partition), ("#v", &self.options.fields.version)];
         let names: HashMap<_, _> = names
             .into_iter()
             .filter(used)
@@ -261,7 +265,7 @@ impl DynamoDbStore {
                 if let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
                 {
                     let found = failed.item().filter(|item| !item.is_empty());
-                    return Ok(Err(found.map(|item| version_of(&self.options, item)).transpose()?));
+                    return Ok(Err(found.map(|item| version_of(&self.options.fields, item)).transpose()?));
                 }
                 Err(of_request(Access::Write, &self.table, error))
             })
@@ -284,17 +288,17 @@ impl DynamoDbStore {
         let mut asked = KeysAndAttributes::builder().consistent_read(true);
         if versions_only {
             // The same attribute may not be asked for twice.
-            let one_key = self.options.tenant_attribute == self.options.key_attribute;
+            let one_key = self.options.fields.is_own_tenant();
             asked = asked
                 .projection_expression(if one_key { "#t, #v" } else { "#t, #k, #v" })
-                .expression_attribute_names("#t", &self.options.tenant_attribute)
-                .expression_attribute_names("#v", &self.options.version_attribute);
+                .expression_attribute_names("#t", &self.options.fields.tenant)
+                .expression_attribute_names("#v", &self.options.fields.version);
             if !one_key {
-                asked = asked.expression_attribute_names("#k", &self.options.key_attribute);
+                asked = asked.expression_attribute_names("#k", &self.options.fields.key);
             }
         }
         for id in ids {
-            asked = asked.keys(key_of(&self.options, id)?);
+            asked = asked.keys(key_of(&self.options.fields, id)?);
         }
         let mut left = Some(asked.build().expect("ids has at least one"));
         let mut found: HashMap<Id, Item> = HashMap::with_capacity(ids.len());
@@ -309,7 +313,7 @@ impl DynamoDbStore {
                 .await?;
             let before = found.len();
             for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                found.insert(id_of(&self.options, &item)?, item);
+                found.insert(id_of(&self.options.fields, &item)?, item);
             }
             left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
             if found.len() > before {

@@ -45,6 +45,9 @@ pub enum StoreError {
     },
 }
 
+/// How [`StoreError::no_table`] begins, and no other error of a table.
+const NO_TABLE: &str = "there is no ";
+
 impl StoreError {
     /// Its kind, for the counts.
     pub const fn class(&self) -> ErrorClass {
@@ -54,6 +57,17 @@ impl StoreError {
             | Self::Permanent { class, .. } => *class,
             Self::Throttled { .. } => ErrorClass::Server,
         }
+    }
+
+    /// There is no such table; `advice` says where it is not, and what to do.
+    pub(super) fn no_table(table: &str, advice: &str) -> Self {
+        let what = format!("{NO_TABLE}{table:?} {advice}");
+        Self::Permanent { class: ErrorClass::Other, field: "table".to_owned(), what }
+    }
+
+    /// Is it that the table is not there, of a store that was to be opened?
+    pub fn is_no_table(&self) -> bool {
+        matches!(self, Self::Permanent { field, what, .. } if field == "table" && what.starts_with(NO_TABLE))
     }
 
     /// May the write have taken effect, or still do so?

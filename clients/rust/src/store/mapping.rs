@@ -11,16 +11,20 @@ mod ddl;
 mod fields;
 mod misfit;
 mod row;
+mod table;
 
 use std::collections::BTreeSet;
 
 pub use cell::Cell;
 pub use column::{Column, ColumnPath, ColumnType};
-pub use ddl::{create_quarantine_sql, create_table_sql};
+pub use ddl::create_table_sql;
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
 pub use misfit::{Misfit, Reason};
+pub use table::SqlTable;
+#[cfg(feature = "sqlite")]
+pub(super) use table::foreign;
 
 use super::document::Document;
 

@@ -17,10 +17,11 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    mapping::{Dialect, SqlTable, create_table_sql},
     scan,
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, check_name, column_of, in_order, permanent,
-        put_many, put_one, removed_outright, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, column_of, in_order, permanent, put_many,
+        put_one, removed_outright, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -32,7 +33,8 @@ const ROWS_MAX: usize = 500;
 /// Bytes of a statement, as far as one record fits. The server may allow less.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
-/// One table `(tenant, key, version, value)` of a MySQL or MariaDB server.
+/// One table of a MySQL or MariaDB server; of whole records, `(tenant, key, version, value)`, if it is
+/// given by its name alone.
 #[derive(Debug)]
 pub struct MySqlStore {
     calls: Calls<MySql>,
@@ -44,22 +46,33 @@ pub struct MySqlStore {
 impl MySqlStore {
     /// Opens a table that is there, after a check that it can hold what will be written. `url` is
     /// `mysql://user:password@host:port/database`; it may ask for TLS by `?ssl-mode=VERIFY_IDENTITY`.
-    pub async fn open(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table, options).await?;
-        schema::check(&store.calls, table).await?;
+    pub async fn open(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
 
     /// The same, after making the table if it is not there. One that is there stays as it is.
-    pub async fn create(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
+    pub async fn create(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        let sql = create_table_sql(Dialect::MySql, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
-        store.calls.ask(true, &Statement::text(store.layout.create())).await?;
-        schema::check(&store.calls, table).await?;
+        store.calls.ask(true, &Statement::text(sql)).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
 
-    async fn connect(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        check_name(table)?;
+    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
+        table.check(Dialect::MySql)?;
         let wrong = |what: String| permanent(ErrorClass::Other, "url", what);
         let connect = MySqlConnectOptions::from_str(url)
             .map_err(|error| wrong(format!("{error}: give mysql://user:password@host:port/database")))?;
@@ -168,8 +181,8 @@ impl Store for MySqlStore {
     ) -> Result<Put, StoreError> {
         let sql = match expected {
             Some(expected) => self.statements(
-                &self.layout.update(record)?,
-                &format!(" AND version = {}", column_of(expected)?),
+                &self.layout.update(id, record)?,
+                &format!("{}{}", self.layout.and_version(), column_of(expected)?),
                 &[id],
                 |text, id| {
                     self.layout.is(text, id);
@@ -178,7 +191,7 @@ impl Store for MySqlStore {
             )?,
             None => self.statements(
                 &self.layout.insert(),
-                self.layout.unless_there(),
+                &self.layout.unless_there(),
                 &[(id, record)],
                 |text, given| self.layout.values(text, given.0, given.1),
             )?,
@@ -199,7 +212,7 @@ impl Store for MySqlStore {
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for sql in self.statements(&self.layout.select_in(), ")", ids, |text, id| {
-            layout::pair(text, id);
+            self.layout.id(text, id);
             Ok(())
         })? {
             for row in self.rows(sql).await? {
@@ -259,7 +272,7 @@ impl Guarded for MySqlStore {
     async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
         let mut versions = HashMap::with_capacity(ids.len());
         for sql in self.statements(&self.layout.versions_in(), ")", ids, |text, id| {
-            layout::pair(text, id);
+            self.layout.id(text, id);
             Ok(())
         })? {
             for row in self.rows(sql).await? {

@@ -20,9 +20,10 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, check_name, column_of, in_order, permanent,
-        put_many, put_one, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, column_of, in_order, permanent, put_many,
+        put_one, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -31,7 +32,8 @@ use layout::Layout;
 /// Bytes of a batch's statement, as far as one record fits: it is held three times on its way.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
-/// One table `(tenant, key, version, value)` of a PostgreSQL server.
+/// One table of a PostgreSQL server; of whole records, `(tenant, key, version, value)`, if it is given
+/// by its name alone.
 #[derive(Debug)]
 pub struct PostgresStore {
     calls: Calls<Postgres>,
@@ -42,24 +44,38 @@ impl PostgresStore {
     /// Opens a table that is there, after a check that it can hold what will be written. It is
     /// looked for in the user's search path. `url` is `postgres://user:password@host:port/database`;
     /// it may ask for TLS by `?sslmode=verify-full`.
-    pub async fn open(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table, options).await?;
-        schema::check(&store.calls, table).await?;
+    pub async fn open(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
 
     /// The same, after making the table if it is not there. One that is there stays as it is.
-    pub async fn create(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table, options).await?;
-        if !schema::exists(&store.calls, table).await? {
-            store.calls.ask(true, &Statement::text(layout::create(table))).await?;
+    pub async fn create(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        let SqlTable { name, fields, mapping } = &store.layout.table;
+        if !schema::exists(&store.calls, name).await? {
+            let sql = create_table_sql(Dialect::Postgres, name, fields, mapping.as_ref());
+            let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+            // Of two that create it at once one would fail in the catalogue, so it waits. One text is
+            // one transaction.
+            let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
+            store.calls.ask(true, &Statement::text(sql)).await?;
         }
-        schema::check(&store.calls, table).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
 
-    async fn connect(url: &str, table: &str, options: ServerOptions) -> Result<Self, StoreError> {
-        check_name(table)?;
+    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
+        table.check(Dialect::Postgres)?;
         let connect = PgConnectOptions::from_str(url).map_err(|error| {
             let what = format!("{error}: give postgres://user:password@host:port/database");
             permanent(ErrorClass::Other, "url", what)
@@ -125,7 +141,7 @@ impl Given {
 impl Store for PostgresStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         let rows = self.rows(&self.layout.get, Given::default().id(id)?.0).await?;
-        rows.into_iter().next().map(|row| layout::found(row)?.record).transpose()
+        rows.first().map(|row| self.layout.found(row)?.record).transpose()
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
@@ -138,7 +154,7 @@ impl Store for PostgresStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        let given = layout::give(Given::default().id(id)?.and(column_of(record.version)?)?, record)?;
+        let given = self.layout.rows(&[(id, record)])?;
         let written = match expected {
             Some(expected) => self.written(&self.layout.update, given.and(column_of(expected)?)?.0).await?,
             None => self.written(&self.layout.insert, given.0).await?,
@@ -152,7 +168,7 @@ impl Store for PostgresStore {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
-        let found: Result<Vec<_>, _> = rows.into_iter().map(|row| layout::found(row)?.read()).collect();
+        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.found(row)?.read()).collect();
         Ok(in_order(ids, found?))
     }
 
@@ -178,7 +194,8 @@ impl Store for PostgresStore {
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let given = Given::default().and(tenant)?.and(key)?.and(limit)?;
         let statement = Statement::prepared(sql, given.0);
-        self.calls.page(&statement, rows, segment, limit_bytes, layout::found).await
+        let decode = |row: PgRow| self.layout.found(&row);
+        self.calls.page(&statement, rows, segment, limit_bytes, decode).await
     }
 
     /// By the planner's statistics: of the last time that the table was vacuumed or analysed.
@@ -220,10 +237,7 @@ impl Guarded for PostgresStore {
                 bytes <= STATEMENT_BYTES_MAX
             });
             let (part, others) = rest.split_at(fit.count().max(1));
-            let versions: Result<Vec<i64>, _> =
-                part.iter().map(|(_, record)| column_of(record.version)).collect();
-            let given = Given::default().ids(part.iter().map(|(id, _)| *id))?.and(versions?)?;
-            let given = layout::give_many(given, part)?;
+            let given = self.layout.rows(part)?;
             all &= self.written(&self.layout.put_many, given.0).await? == part.len() as u64;
             rest = others;
         }

@@ -1,4 +1,4 @@
-//! What SQL databases have in common: names of tables, versions in a column, errors of the driver.
+//! What SQL databases have in common: versions in a column, errors of the driver.
 //! For servers also the calls, and batches of guarded writes.
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -19,16 +19,6 @@ pub(super) use error::{class, driver_error, message, not_applied, permanent, thr
 
 use super::{StoreError, Version};
 use crate::report::ErrorClass;
-
-/// Names can't be bound, so only harmless ones are let into a statement.
-pub(super) fn check_name(table: &str) -> Result<(), StoreError> {
-    let head = table.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if head && table.len() <= 63 && table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Ok(());
-    }
-    let what = format!("{table:?} is no name for a table: use up to 63 of [A-Za-z0-9_], no digit first");
-    Err(permanent(ErrorClass::Other, "table", what))
-}
 
 /// Negative ones are not ours; like none at all they are below every stamp.
 pub(super) fn version_of(column: i64) -> Version {

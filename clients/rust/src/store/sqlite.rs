@@ -5,7 +5,8 @@
 //! get that lock within `busy_timeout` fails as throttled, having changed nothing.
 
 mod error;
-mod row;
+mod layout;
+mod schema;
 
 use std::{
     path::{Path, PathBuf},
@@ -22,10 +23,13 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    mapping::{Dialect, SqlTable, create_table_sql},
     scan::Gathered,
-    sql::{check_name, column_of, removed_outright},
+    sql::{column_of, permanent, removed_outright},
 };
+use crate::report::ErrorClass;
 use error::{read_error, set_up_error, write_error};
+use layout::Layout;
 
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,38 +51,40 @@ impl Default for SqliteOptions {
     }
 }
 
-/// One table `(tenant, key, version, value)` of a SQLite file.
+/// One table of a SQLite file; of whole records, `(tenant, key, version, value)`, if it is given by
+/// its name alone.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
-    sql: Sql,
-}
-
-/// The statements, with the table's name in them. The name was checked.
-#[derive(Debug)]
-struct Sql {
-    get: String,
-    version: String,
-    put: String,
-    insert: String,
-    update: String,
-    scan_all: String,
-    scan_tenant: String,
-    count: String,
+    layout: Layout,
 }
 
 impl SqliteStore {
-    /// Opens a table that is there. Changes nothing in the file.
-    pub async fn open(path: &Path, table: &str, options: SqliteOptions) -> Result<Self, StoreError> {
-        Self::connect(path, table, options, SqliteConnectOptions::new()).await
+    /// Opens a table that is there, after a check that it can hold what will be written. Changes
+    /// nothing in the file.
+    pub async fn open(
+        path: &Path,
+        table: impl Into<SqlTable>,
+        options: SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        table.check(Dialect::Sqlite)?;
+        Self::connect(path, table, options).await
     }
 
     /// Opens a table after making the file and the table if they are not there; a table that is
     /// there stays as it is. The file is put into WAL mode, so that readers never wait.
-    pub async fn create(path: &Path, table: &str, options: SqliteOptions) -> Result<Self, StoreError> {
-        check_name(table)?;
-        let failed = |error| set_up_error(path, table, error);
+    pub async fn create(
+        path: &Path,
+        table: impl Into<SqlTable>,
+        options: SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        table.check(Dialect::Sqlite)?;
+        let sql = create_table_sql(Dialect::Sqlite, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        let failed = |error| set_up_error(path, &table.name, error);
         let create = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -94,29 +100,16 @@ impl SqliteStore {
                 done => break done.map_err(failed)?,
             }
         };
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS \"{table}\" (
-                tenant TEXT NOT NULL COLLATE BINARY,
-                key TEXT NOT NULL COLLATE BINARY,
-                version INTEGER NOT NULL DEFAULT 0,
-                value BLOB,
-                PRIMARY KEY (tenant, key)
-            ) WITHOUT ROWID"
-        );
         sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
         connection.close().await.map_err(failed)?;
-        Self::open(path, table, options).await
+        Self::connect(path, table, options).await
     }
 
-    async fn connect(
-        path: &Path,
-        table: &str,
-        options: SqliteOptions,
-        connect: SqliteConnectOptions,
-    ) -> Result<Self, StoreError> {
-        check_name(table)?;
-        let failed = |error| set_up_error(path, table, error);
+    async fn connect(path: &Path, table: SqlTable, options: SqliteOptions) -> Result<Self, StoreError> {
+        let name = table.name.clone();
+        let failed = |error| set_up_error(path, &name, error);
         let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
+        let connect = SqliteConnectOptions::new();
         let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
         // A scan is slow by its nature, and what a statement holds does not belong in a log.
         let connect = connect.disable_statement_logging();
@@ -131,15 +124,11 @@ impl SqliteStore {
         let store = Self {
             writer: pool(1).connect_with(connect.clone()).await.map_err(failed)?,
             readers: pool(options.readers).connect_with(connect).await.map_err(failed)?,
-            sql: Sql::new(table),
+            layout: Layout::new(table),
         };
-        // Prepares a statement with every column, so a missing one is told now and not by a write.
-        sqlx::query(AssertSqlSafe(store.sql.scan_all.as_str()))
-            .bind("")
-            .bind("")
-            .fetch_optional(&store.readers)
-            .await
-            .map_err(failed)?;
+        let mut connection = store.readers.acquire().await.map_err(failed)?;
+        schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
+        drop(connection);
         Ok(store)
     }
 
@@ -172,12 +161,8 @@ impl Store for SqliteStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(write_error)?;
-        let sql = if expected.is_some() { &self.sql.update } else { &self.sql.insert };
-        let put = sqlx::query(AssertSqlSafe(sql.as_str()))
-            .bind(&id.tenant)
-            .bind(&id.key)
-            .bind(column_of(record.version)?)
-            .bind(&record.value);
+        let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
+        let put = self.layout.write(sql, id, record)?;
         let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
         let done = put.execute(&mut *connection).await.map_err(write_error)?;
         if done.rows_affected() > 0 {
@@ -218,10 +203,10 @@ impl Store for SqliteStore {
     ) -> Result<Page, StoreError> {
         let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
         let (sql, tenant) = match scope {
-            Scope::All => (&self.sql.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.sql.scan_tenant, tenant.as_str()),
+            Scope::All => (&self.layout.scan_all, tenant),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.as_str()),
         };
-        let mut rows = sqlx::query(AssertSqlSafe(sql.as_str())).bind(tenant).bind(key).fetch(&self.readers);
+        let mut rows = sqlx::query(sql.clone()).bind(tenant).bind(key).fetch(&self.readers);
         let mut gathered = Gathered::default();
         // Only a text can be gone on after; a page that would end elsewhere is made longer.
         let mut may_end = true;
@@ -229,7 +214,7 @@ impl Store for SqliteStore {
             if may_end && gathered.is_full(limit_bytes) {
                 return Ok(gathered.end(true));
             }
-            let (found, is_text) = row::found(&row)?;
+            let (found, is_text) = self.layout.found(&row)?;
             may_end = is_text;
             if segment.has(&found.tenant, &found.key) {
                 gathered.take(found);
@@ -242,7 +227,7 @@ impl Store for SqliteStore {
 
     /// The exact number of records: a walk over the table, without their values.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(self.sql.count.as_str()))
+        let count: i64 = sqlx::query_scalar(self.layout.count.clone())
             .fetch_one(&self.readers)
             .await
             .map_err(read_error)?;
@@ -258,13 +243,9 @@ impl Store for SqliteStore {
 
 impl SqliteStore {
     async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {
-        let row = sqlx::query(AssertSqlSafe(self.sql.get.as_str()))
-            .bind(&id.tenant)
-            .bind(&id.key)
-            .fetch_optional(connection)
-            .await
-            .map_err(read_error)?;
-        row.map(|row| row::record(&row)).transpose()
+        let get = sqlx::query(self.layout.get.clone()).bind(&id.tenant).bind(&id.key);
+        let row = get.fetch_optional(connection).await.map_err(read_error)?;
+        row.map(|row| self.layout.record(&row)).transpose()
     }
 
     async fn put_on(
@@ -277,14 +258,8 @@ impl SqliteStore {
         for _ in 0..3 {
             // One statement, run to its end: with RETURNING the commit would come after the row,
             // and its failure would go unseen.
-            let done = sqlx::query(AssertSqlSafe(self.sql.put.as_str()))
-                .bind(&id.tenant)
-                .bind(&id.key)
-                .bind(column_of(record.version)?)
-                .bind(&record.value)
-                .execute(&mut *connection)
-                .await
-                .map_err(write_error)?;
+            let put = self.layout.write(&self.layout.put, id, record)?;
+            let done = put.execute(&mut *connection).await.map_err(write_error)?;
             if done.rows_affected() > 0 {
                 return Ok(Copied::Written);
             }
@@ -301,44 +276,9 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         id: &Id,
     ) -> Result<Option<Version>, StoreError> {
-        let row = sqlx::query(AssertSqlSafe(self.sql.version.as_str()))
-            .bind(&id.tenant)
-            .bind(&id.key)
-            .fetch_optional(connection)
-            .await
-            .map_err(read_error)?;
-        row.map(|row| row::version(&row)).transpose()
-    }
-}
-
-impl Sql {
-    fn new(table: &str) -> Self {
-        let insert = format!("INSERT INTO \"{table}\" (tenant, key, version, value) VALUES (?1, ?2, ?3, ?4)");
-        Self {
-            get: format!(
-                "SELECT tenant, key, version, value FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"
-            ),
-            version: format!("SELECT tenant, key, version FROM \"{table}\" WHERE tenant = ?1 AND key = ?2"),
-            put: format!(
-                "{insert} ON CONFLICT (tenant, key) DO UPDATE \
-                 SET version = excluded.version, value = excluded.value \
-                 WHERE excluded.version > version"
-            ),
-            update: format!(
-                "UPDATE \"{table}\" SET version = ?3, value = ?4 \
-                 WHERE tenant = ?1 AND key = ?2 AND version = ?5"
-            ),
-            scan_all: format!(
-                "SELECT tenant, key, version, value FROM \"{table}\" \
-                 WHERE (tenant, key) > (?1, ?2) ORDER BY tenant, key"
-            ),
-            scan_tenant: format!(
-                "SELECT tenant, key, version, value FROM \"{table}\" \
-                 WHERE tenant = ?1 AND key > ?2 ORDER BY key"
-            ),
-            count: format!("SELECT count(*) FROM \"{table}\""),
-            insert: format!("{insert} ON CONFLICT (tenant, key) DO NOTHING"),
-        }
+        let ask = sqlx::query(self.layout.version.clone()).bind(&id.tenant).bind(&id.key);
+        let row = ask.fetch_optional(connection).await.map_err(read_error)?;
+        row.map(|row| self.layout.version_in(&row)).transpose()
     }
 }
 

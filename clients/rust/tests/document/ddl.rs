@@ -1,8 +1,6 @@
 //! The statements that make tables.
 
-use cutover_client::store::mapping::{
-    ColumnType, Dialect, Fields, Mapping, OnMisfit, create_quarantine_sql, create_table_sql,
-};
+use cutover_client::store::mapping::{ColumnType, Dialect, Fields, Mapping, OnMisfit, create_table_sql};
 
 use super::given::column;
 
@@ -59,22 +57,12 @@ fn a_tenant_of_its_own_has_one_key_column() {
 fn names_can_not_leave_their_quotes_nor_meet() {
     for dialect in DIALECTS {
         for name in ["", "a b", "a\"", "a`", "1a", "a;--", "ä", &"a".repeat(64)] {
-            assert!(create_quarantine_sql(dialect, name).is_err(), "{name}");
             assert!(create_table_sql(dialect, name, &Fields::default(), None).is_err(), "{name}");
         }
         let fields = Fields { version: "Title".to_owned(), ..Fields::default() };
         let error =
             create_table_sql(dialect, "orders", &fields, Some(&mapping(dialect))).expect_err("a clash");
         assert!(error.to_string().contains("names two different things"), "{error}");
-    }
-}
-
-#[test]
-fn quarantine_tells_migrations_apart() {
-    for dialect in DIALECTS {
-        let sql = create_quarantine_sql(dialect, "cutover_quarantine").expect("a name");
-        let primary = sql.lines().find(|line| line.contains("PRIMARY KEY")).expect("a primary key");
-        assert_eq!(primary.replace(['"', '`'], "").trim(), "PRIMARY KEY (migration, tenant, key)");
     }
 }
 
@@ -87,8 +75,7 @@ async fn sqlite_takes_the_statements_and_keeps_every_digit() {
     let mapping = mapping(Dialect::Sqlite);
     let table =
         create_table_sql(Dialect::Sqlite, "orders", &Fields::default(), Some(&mapping)).expect("names");
-    let quarantine = create_quarantine_sql(Dialect::Sqlite, "cutover_quarantine").expect("a name");
-    for sql in [&table, &quarantine, &table] {
+    for sql in [&table, &table] {
         sqlx::query(AssertSqlSafe(sql.as_str())).execute(&mut connection).await.expect("a statement");
     }
     let digits = format!("{}.25", "9".repeat(36));

@@ -1,5 +1,7 @@
 //! DynamoDB, on the server that `tests/run` starts.
 
+#[path = "dynamodb/attributes.rs"]
+mod attributes;
 #[path = "dynamodb/proxy.rs"]
 mod proxy;
 
@@ -14,9 +16,10 @@ use aws_sdk_dynamodb::{
 };
 use cutover_client::store::{
     Copied, DynamoDbOptions, DynamoDbStore, Id, Put, Record, Scope, Segment, Store, StoreError, Version,
+    mapping::Fields,
 };
 
-use super::{suite, unreadable::is_gone_past};
+use super::{documents::Documents, suite, unreadable::is_gone_past};
 use proxy::Proxy;
 
 const VARIABLE: &str = "CUTOVER_TEST_DYNAMODB";
@@ -48,6 +51,13 @@ fn patient() -> DynamoDbOptions {
     DynamoDbOptions { attempt_timeout: Duration::from_secs(20), ..DynamoDbOptions::default() }
 }
 
+/// With names for the fields.
+fn fields(tenant: &str, key: &str, version: &str) -> DynamoDbOptions {
+    let name = |name: &str| name.to_owned();
+    let fields = Fields { tenant: name(tenant), key: name(key), version: name(version), ..Fields::default() };
+    DynamoDbOptions { fields, ..patient() }
+}
+
 /// The same, but it soon gives up trying again.
 fn hasty() -> DynamoDbOptions {
     DynamoDbOptions { retry_timeout: Duration::from_millis(300), ..patient() }
@@ -69,7 +79,11 @@ fn id(key: &str) -> Id {
 }
 
 fn record(version: u64) -> Record {
-    Record { version: Version(version), value: Some(version.to_be_bytes().to_vec()) }
+    document(version, &format!(r#"{{"n":{{"N":"{version}"}}}}"#))
+}
+
+fn document(version: u64, json: &str) -> Record {
+    Record { version: Version(version), value: Some(json.as_bytes().to_vec()) }
 }
 
 fn many(of: u64) -> Vec<(Id, Record)> {
@@ -81,7 +95,7 @@ async fn passes_the_suite() {
     let Some(url) = server() else { return };
     let mut stores = Vec::new();
     for _ in 0..suite::STORES {
-        stores.push(create(&url).await);
+        stores.push(Documents(create(&url).await));
     }
     suite::run(|| stores.pop().expect("one for each story")).await;
 }
@@ -90,11 +104,7 @@ async fn passes_the_suite() {
 async fn the_sort_key_may_be_the_tenant() {
     let Some(url) = server() else { return };
     let table = table();
-    let turned = DynamoDbOptions {
-        tenant_attribute: "key".to_owned(),
-        key_attribute: "tenant".to_owned(),
-        ..patient()
-    };
+    let turned = fields("key", "tenant", "version");
     DynamoDbStore::create(&url, &table, patient()).await.expect("created");
     let store = DynamoDbStore::open(&url, &table, turned).await.expect("the key fits");
     for (id, record) in many(30) {
@@ -118,7 +128,7 @@ async fn the_sort_key_may_be_the_tenant() {
 #[tokio::test]
 async fn a_record_may_be_a_tenant_of_its_own() {
     let Some(url) = server() else { return };
-    let options = DynamoDbOptions { key_attribute: "tenant".to_owned(), ..patient() };
+    let options = fields("id", "id", "version");
     let store = DynamoDbStore::create(&url, &table(), options).await.expect("created");
     let own = Id::new("a", "a").expect("valid");
     let batch = [(own.clone(), record(1))];
@@ -148,11 +158,11 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
         request.send().await.expect("written");
     };
     let value = ("value", AttributeValue::B(Blob::new(*b"old")));
+    let of_value = |bytes: &str| document(0, &format!(r#"{{"value":{{"B":"{bytes}"}}}}"#));
     let number = |digits: &str| ("version", AttributeValue::N(digits.to_owned()));
 
     put("t", "unversioned", std::slice::from_ref(&value)).await;
-    let old = Record { version: Version::ZERO, value: Some(b"old".to_vec()) };
-    let new = Record { version: Version::ZERO, value: Some(b"new".to_vec()) };
+    let (old, new) = (of_value("b2xk"), of_value("bmV3"));
     assert_eq!(store.get(&id("unversioned")).await, Ok(Some(old.clone())));
     assert_eq!(store.put_if_newer(&id("unversioned"), &new).await, Ok(Put::Applied), "equal");
     assert_eq!(store.get(&id("unversioned")).await, Ok(Some(old)), "and so not written");
@@ -161,8 +171,7 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
 
     let mut wrong = Vec::new();
     for (key, attributes, field) in [
-        ("no value", vec![number("1")], "value: "),
-        ("null is not absent", vec![number("1"), ("value", AttributeValue::Null(true))], "value: "),
+        ("null is not absent", vec![("version", AttributeValue::Null(true)), value.clone()], "version: "),
         ("too long", vec![number("99999999999999999999999999999999999999"), value.clone()], "version: "),
         ("no whole number", vec![number("1.5"), value.clone()], "version: "),
         ("text", vec![("version", AttributeValue::S("1".to_owned())), value.clone()], "version: "),
@@ -186,15 +195,15 @@ async fn what_cannot_be_opened_says_what_to_do() {
     let options = patient;
     DynamoDbStore::create(&url, &there, options()).await.expect("created");
     let nobody = config(&url, None);
-    let other = DynamoDbOptions { key_attribute: "id".to_owned(), ..options() };
-    let twice = DynamoDbOptions { value_attribute: "version".to_owned(), ..options() };
+    let other = fields("tenant", "id", "version");
+    let twice = fields("tenant", "key", "key");
     let closed = "dynamodb://?region=us-east-1&endpoint=http://127.0.0.1:1";
     let open = async |url: &str, table: &str, options| DynamoDbStore::open(url, table, options).await;
     let cases = [
         (open(&url, "missing", options()).await, "table: ", "create it"),
         (open(&url, "no name!", options()).await, "table: ", "between 3 and 255"),
         (open(&url, &there, other).await, "table: ", "sort key \"key\""),
-        (open(&url, &there, twice).await, "value_attribute: ", "version_attribute already"),
+        (open(&url, &there, twice).await, "fields: ", "\"key\" names two different things"),
         (open(closed, &there, hasty()).await, "nothing was written, retry: ", "check endpoint"),
         (open("dynamodb://?regoin=x", &there, options()).await, "url: ", "regoin"),
         (open("dynamodb://?endpoint=localhost", &there, options()).await, "url: ", "http://"),
@@ -211,11 +220,13 @@ async fn what_cannot_be_opened_says_what_to_do() {
 async fn an_item_over_400_kb_is_refused_and_its_neighbours_are_not() {
     let Some(url) = server() else { return };
     let store = create(&url).await;
-    let big = Record { version: Version(1), value: Some(vec![7; 400 * 1024]) };
+    let of_bytes = |bytes: usize| document(1, &format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(bytes)));
+    let big = of_bytes(400 * 1024);
     let error = store.put_if_newer(&id("big"), &big).await.expect_err("too big").to_string();
     assert!(error.starts_with("value: 400 KB is the most"), "{error}");
     assert_eq!(store.get(&id("big")).await, Ok(None));
-    let most = Record { version: Version(1), value: Some(vec![7; 400 * 1024 - 100]) };
+    // Names count: of `a` and the fields.
+    let most = of_bytes(400 * 1024 - 50);
     assert_eq!(store.put_if_newer(&id("most"), &most).await, Ok(Put::Applied));
     assert_eq!(store.get(&id("most")).await, Ok(Some(most)));
 }
@@ -225,7 +236,7 @@ async fn a_get_of_more_than_one_answer_holds_is_whole() {
     let Some(url) = server() else { return };
     let store = create(&url).await;
     // 20 MB: DynamoDB leaves out what is beyond 16.
-    let value = |n: u64| Record { version: Version(n), value: Some(vec![n as u8; 380 * 1024]) };
+    let value = |n: u64| document(n, &format!(r#"{{"a":{{"S":"{n}{}"}}}}"#, "x".repeat(380 * 1024)));
     let records: Vec<_> = (1..=55).map(|n| (id(&n.to_string()), value(n))).collect();
     assert_eq!(store.put_many_if_newer(&records).await, Ok(vec![Copied::Written; 55]));
     let ids: Vec<_> = records.iter().map(|(id, _)| id.clone()).collect();

@@ -41,6 +41,9 @@ pub enum Fault {
     /// See there.
     #[error(transparent)]
     Number(#[from] NumberError),
+    /// Typed JSON, but in other words than [`Document::encode`](super::Document::encode) has for it.
+    #[error("it is not canonical, and would come back as other bytes: write it as Document::encode does")]
+    NotCanonical,
     /// Not base64 with padding.
     #[error("no base64: use the standard alphabet with padding")]
     NotBase64,

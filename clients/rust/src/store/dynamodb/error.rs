@@ -105,11 +105,9 @@ fn of_service(
         "TransactionConflictException" | "ReplicatedWriteConflictException" => {
             throttled(format!("DynamoDB: {said}"))
         }
-        "ResourceNotFoundException" => permanent(
-            ErrorClass::Other,
-            "table",
-            format!("there is no {table:?} ({said}): create it, or check region and endpoint"),
-        ),
+        "ResourceNotFoundException" => {
+            StoreError::no_table(table, &format!("({said}): create it, or check region and endpoint"))
+        }
         "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "MissingAuthenticationToken"

@@ -1,90 +1,97 @@
 //! Items and records: the one place that knows what of a record is in which attribute.
+//!
+//! Some attributes are fields: tenant, key, version and the mark of a tombstone. All others are the
+//! content, a document.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{DynamoDbOptions, error::permanent};
+use super::{
+    attribute::{to_document, to_value},
+    error::permanent,
+};
 use crate::{
     report::ErrorClass,
-    store::{Id, Record, StoreError, Version, scan::Found},
+    store::{Id, Record, StoreError, Version, mapping::Fields, scan::Found},
 };
 
 /// As DynamoDB has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The primary key of a record.
-pub(super) fn key_of(options: &DynamoDbOptions, id: &Id) -> Result<Item, StoreError> {
-    if options.tenant_attribute == options.key_attribute && id.tenant != id.key {
-        let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
-        return Err(permanent(ErrorClass::Constraint, "tenant", what));
-    }
-    Ok(place_of(options, &id.tenant, &id.key))
+pub(super) fn key_of(fields: &Fields, id: &Id) -> Result<Item, StoreError> {
+    // Whether there is one item for this id, whatever is in it.
+    fields.content(id, &Record::default())?;
+    Ok(place_of(fields, &id.tenant, &id.key))
 }
 
 /// The same of what need be no id.
-pub(super) fn place_of(options: &DynamoDbOptions, tenant: &str, key: &str) -> Item {
+pub(super) fn place_of(fields: &Fields, tenant: &str, key: &str) -> Item {
     HashMap::from([
-        (options.tenant_attribute.clone(), AttributeValue::S(tenant.to_owned())),
-        (options.key_attribute.clone(), AttributeValue::S(key.to_owned())),
+        (fields.tenant.clone(), AttributeValue::S(tenant.to_owned())),
+        (fields.key.clone(), AttributeValue::S(key.to_owned())),
     ])
 }
 
-/// The whole item of a record. An empty value is a value; only `deleted` makes a tombstone.
-pub(super) fn item_of(options: &DynamoDbOptions, id: &Id, record: &Record) -> Result<Item, StoreError> {
-    let mut item = key_of(options, id)?;
-    item.insert(options.version_attribute.clone(), number_of(record.version));
-    match &record.value {
-        Some(value) => {
-            item.insert(options.value_attribute.clone(), AttributeValue::B(Blob::new(value.as_slice())))
+/// The whole item of a record. No attribute at all is a value too; only `deleted` makes a tombstone.
+pub(super) fn item_of(fields: &Fields, id: &Id, record: &Record) -> Result<Item, StoreError> {
+    let content = fields.content(id, record)?;
+    let mut item = place_of(fields, &id.tenant, &id.key);
+    item.insert(fields.version.clone(), number_of(record.version));
+    match content {
+        Some(document) => {
+            item.extend(document.0.into_iter().map(|(name, attribute)| (name, to_value(attribute))));
         }
-        None => item.insert(options.deleted_attribute.clone(), AttributeValue::Bool(true)),
-    };
+        None => _ = item.insert(fields.deleted.clone(), AttributeValue::Bool(true)),
+    }
     Ok(item)
 }
 
 /// What a scan found.
-pub(super) fn found(options: &DynamoDbOptions, item: Item) -> Result<Found, StoreError> {
-    let (tenant, key) = place_in(options, &item)?;
+pub(super) fn found(fields: &Fields, item: Item) -> Result<Found, StoreError> {
+    let (tenant, key) = place_in(fields, &item)?;
     let (tenant, key) = (tenant.as_bytes().to_vec(), key.as_bytes().to_vec());
-    Ok(Found { tenant, key, record: record_of(options, item) })
+    Ok(Found { tenant, key, record: record_of(fields, item) })
 }
 
 /// Tenant and key of an item, which need not make an id.
-pub(super) fn place_in<'a>(
-    options: &DynamoDbOptions,
-    item: &'a Item,
-) -> Result<(&'a str, &'a str), StoreError> {
+pub(super) fn place_in<'a>(fields: &Fields, item: &'a Item) -> Result<(&'a str, &'a str), StoreError> {
     let text = |name: &str| match item.get(name) {
         Some(AttributeValue::S(text)) => Ok(text.as_str()),
         other => Err(unreadable(name, "a string", other)),
     };
-    Ok((text(&options.tenant_attribute)?, text(&options.key_attribute)?))
+    Ok((text(&fields.tenant)?, text(&fields.key)?))
 }
 
 /// Whose item it is, of those that were asked for by their ids.
-pub(super) fn id_of(options: &DynamoDbOptions, item: &Item) -> Result<Id, StoreError> {
-    let (tenant, key) = place_in(options, item)?;
+pub(super) fn id_of(fields: &Fields, item: &Item) -> Result<Id, StoreError> {
+    let (tenant, key) = place_in(fields, item)?;
     Ok(Id { tenant: tenant.to_owned(), key: key.to_owned() })
 }
 
-/// What it holds.
-pub(super) fn record_of(options: &DynamoDbOptions, mut item: Item) -> Result<Record, StoreError> {
-    let version = version_of(options, &item)?;
-    let value = match item.get(&options.deleted_attribute) {
-        Some(AttributeValue::Bool(true)) => None,
-        None | Some(AttributeValue::Bool(false)) => match item.remove(&options.value_attribute) {
-            Some(AttributeValue::B(value)) => Some(value.into_inner()),
-            other => return Err(unreadable(&options.value_attribute, "binary", other.as_ref())),
-        },
-        other => return Err(unreadable(&options.deleted_attribute, "true or false", other)),
-    };
-    Ok(Record { version, value })
+/// What it holds. A tombstone is one, whatever else it has.
+pub(super) fn record_of(fields: &Fields, mut item: Item) -> Result<Record, StoreError> {
+    let version = version_of(fields, &item)?;
+    match item.get(&fields.deleted) {
+        Some(AttributeValue::Bool(true)) => return Ok(Record { version, value: None }),
+        None | Some(AttributeValue::Bool(false)) => {}
+        other => return Err(unreadable(&fields.deleted, "true or false", other)),
+    }
+    for name in fields.of_item() {
+        item.remove(name);
+    }
+    let value = to_document(item).and_then(|document| document.encode()).map_err(|error| {
+        let field = if error.path.is_empty() { "record" } else { &error.path };
+        let what = format!("{}; somebody else wrote it, correct it there", error.fault);
+        permanent(ErrorClass::Serialization, field, what)
+    })?;
+    Ok(Record { version, value: Some(value) })
 }
 
 /// Negative versions are not ours; like none at all they are below every stamp.
-pub(super) fn version_of(options: &DynamoDbOptions, item: &Item) -> Result<Version, StoreError> {
-    let name = &options.version_attribute;
+pub(super) fn version_of(fields: &Fields, item: &Item) -> Result<Version, StoreError> {
+    let name = &fields.version;
     match item.get(name) {
         None => Ok(Version::ZERO),
         Some(AttributeValue::N(digits)) if digits.starts_with('-') => Ok(Version::ZERO),

@@ -5,22 +5,22 @@ use std::{num::NonZeroUsize, time::Duration};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use super::error::permanent;
-use crate::{report::ErrorClass, store::StoreError};
+use crate::{
+    report::ErrorClass,
+    store::{
+        StoreError,
+        mapping::{Fields, NameError},
+    },
+};
 
 /// How a table is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynamoDbOptions {
-    /// The attribute that holds the tenant, a string. It may be the same as `key_attribute` in a
-    /// table that has a partition key only: each record is then a tenant of its own.
-    pub tenant_attribute: String,
-    /// The attribute that holds the key, a string.
-    pub key_attribute: String,
-    /// The attribute that holds the version, a number. An item without it has version 0.
-    pub version_attribute: String,
-    /// The attribute that holds the value, binary.
-    pub value_attribute: String,
-    /// The attribute that makes an item a tombstone when it is true.
-    pub deleted_attribute: String,
+    /// Which attributes of an item are not content: the tenant and the key, which are its table's
+    /// key, both strings (one name for both where each record is a tenant of its own); the version,
+    /// a number, without which an item has version 0; and what makes an item a tombstone when it is
+    /// true. `value` is unused.
+    pub fields: Fields,
     /// Longest wait for the answer to one request. Keep it below half the migrator's call timeout,
     /// so that a request that got lost can be sent again in time.
     pub attempt_timeout: Duration,
@@ -33,11 +33,7 @@ pub struct DynamoDbOptions {
 impl Default for DynamoDbOptions {
     fn default() -> Self {
         Self {
-            tenant_attribute: "tenant".to_owned(),
-            key_attribute: "key".to_owned(),
-            version_attribute: "version".to_owned(),
-            value_attribute: "value".to_owned(),
-            deleted_attribute: "deleted".to_owned(),
+            fields: Fields::default(),
             attempt_timeout: Duration::from_secs(2),
             retry_timeout: Duration::from_secs(4),
             concurrency: NonZeroUsize::new(32).expect("not 0"),
@@ -48,26 +44,8 @@ impl Default for DynamoDbOptions {
 impl DynamoDbOptions {
     /// No two attributes may have the same name, but for the one pair that says something.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        let names = [
-            ("version_attribute", &self.version_attribute),
-            ("value_attribute", &self.value_attribute),
-            ("deleted_attribute", &self.deleted_attribute),
-            ("key_attribute", &self.key_attribute),
-            ("tenant_attribute", &self.tenant_attribute),
-        ];
-        for (n, (field, name)) in names.iter().enumerate() {
-            if name.is_empty() || name.len() > 255 {
-                return Err(permanent(ErrorClass::Other, field, "give it 1 to 255 bytes"));
-            }
-            let one_key = *field == "tenant_attribute" && **name == self.key_attribute;
-            if let Some((other, _)) = names[..n].iter().find(|(_, other)| other == name)
-                && !one_key
-            {
-                let what = format!("{name:?} is {other} already: name another one");
-                return Err(permanent(ErrorClass::Other, field, what));
-            }
-        }
-        Ok(())
+        let wrong = |error: NameError| permanent(ErrorClass::Other, "fields", error.to_string());
+        self.fields.check_item().map_err(wrong)
     }
 }
 

@@ -25,10 +25,10 @@ impl DynamoDbStore {
         after: Option<(&str, &str)>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let start = after.map(|(tenant, key)| place_of(&self.options, tenant, key));
+        let start = after.map(|(tenant, key)| place_of(&self.options.fields, tenant, key));
         let limit = self.limit(limit_bytes);
         let queried = match scope {
-            Scope::Tenant(tenant) if self.partition == self.options.tenant_attribute => Some(tenant),
+            Scope::Tenant(tenant) if self.partition == self.options.fields.tenant => Some(tenant),
             _ => None,
         };
         let (items, more) = self
@@ -47,7 +47,7 @@ impl DynamoDbStore {
             if full {
                 break;
             }
-            let found = found(&self.options, item)?;
+            let found = found(&self.options.fields, item)?;
             if queried.is_some() && !segment.has(&found.tenant, &found.key) {
                 gathered.pass(found);
             } else {
@@ -63,7 +63,7 @@ impl DynamoDbStore {
             return Ok(page);
         }
         let next = more.map(|key| {
-            let (tenant, key) = place_in(&self.options, &key)?;
+            let (tenant, key) = place_in(&self.options.fields, &key)?;
             Ok(Cursor::after(tenant.as_bytes(), key.as_bytes()))
         });
         Ok(Page { next: next.transpose()?, ..page })
@@ -86,7 +86,7 @@ impl DynamoDbStore {
             .table_name(&self.table)
             .consistent_read(true)
             .key_condition_expression("#t = :t")
-            .expression_attribute_names("#t", &self.options.tenant_attribute)
+            .expression_attribute_names("#t", &self.options.fields.tenant)
             .expression_attribute_values(":t", AttributeValue::S(tenant.to_owned()))
             .set_exclusive_start_key(start)
             .limit(limit);
@@ -114,7 +114,7 @@ impl DynamoDbStore {
         if let Scope::Tenant(tenant) = scope {
             request = request
                 .filter_expression("#t = :t")
-                .expression_attribute_names("#t", &self.options.tenant_attribute)
+                .expression_attribute_names("#t", &self.options.fields.tenant)
                 .expression_attribute_values(":t", AttributeValue::S(tenant.clone()));
         }
         let answer = request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))?;

@@ -26,9 +26,10 @@ pub(super) async fn create(
     table: &str,
     options: &DynamoDbOptions,
 ) -> Result<(), StoreError> {
-    let mut names = vec![(&options.tenant_attribute, KeyType::Hash)];
-    if options.key_attribute != options.tenant_attribute {
-        names.push((&options.key_attribute, KeyType::Range));
+    let fields = &options.fields;
+    let mut names = vec![(&fields.tenant, KeyType::Hash)];
+    if !fields.is_own_tenant() {
+        names.push((&fields.key, KeyType::Range));
     }
     let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
     for (name, role) in names {
@@ -86,7 +87,7 @@ pub(super) fn partition_of(
         let mut defined = described.attribute_definitions().iter();
         defined.any(|a| a.attribute_name() == name && *a.attribute_type() == ScalarAttributeType::S)
     };
-    let (tenant, key) = (options.tenant_attribute.as_str(), options.key_attribute.as_str());
+    let (tenant, key) = (options.fields.tenant.as_str(), options.fields.key.as_str());
     let (partition, sort) = (named(&KeyType::Hash).unwrap_or_default(), named(&KeyType::Range));
     let fits = match sort {
         None => partition == tenant && tenant == key,

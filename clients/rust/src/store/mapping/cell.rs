@@ -27,6 +27,12 @@ impl Cell {
         Self::Json(String::from_utf8(encoded).expect("it was encoded from texts and ASCII"))
     }
 
+    /// Of bytes that a database calls text; what is none stays bytes, and the column says so.
+    #[cfg(any(feature = "sqlite", feature = "mysql"))]
+    pub(in crate::store) fn text(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
+
     /// Its type in words, for messages.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -42,28 +42,6 @@ pub fn create_table_sql(
     Ok(create(dialect, table, lines, &primary))
 }
 
-/// Makes the table of records that did not fit, of any number of migrations: one row a record, with
-/// where and why (`field`, `reason`), the record as typed JSON or, if it is none, as its bytes
-/// (`value`, NULL for a tombstone), and when, in Unix milliseconds (`quarantined_at_ms`).
-pub fn create_quarantine_sql(dialect: Dialect, table: &str) -> Result<String, NameError> {
-    check_name(table)?;
-    let q = |name: &str| quoted(dialect, name);
-    let bigint = sql_type(dialect, ColumnType::Bigint);
-    let text = sql_type(dialect, ColumnType::Text);
-    let lines = vec![
-        format!("{} {} NOT NULL", q("migration"), id_type(dialect, 63)),
-        format!("{} {} NOT NULL", q("tenant"), id_type(dialect, 256)),
-        format!("{} {} NOT NULL", q("key"), id_type(dialect, 1024)),
-        format!("{} {bigint} NOT NULL", q("version")),
-        format!("{} {text} NOT NULL", q("field")),
-        format!("{} {text} NOT NULL", q("reason")),
-        format!("{} {}", q("value"), sql_type(dialect, ColumnType::Blob)),
-        format!("{} {bigint} NOT NULL", q("quarantined_at_ms")),
-    ];
-    let primary = [q("migration"), q("tenant"), q("key")].join(", ");
-    Ok(create(dialect, table, lines, &primary))
-}
-
 fn create(dialect: Dialect, table: &str, mut lines: Vec<String>, primary: &str) -> String {
     lines.push(format!("PRIMARY KEY ({primary})"));
     let options = match dialect {

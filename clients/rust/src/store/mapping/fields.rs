@@ -2,8 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Misfit, Reason};
-use crate::store::document::Document;
+use super::{
+    Misfit, Reason,
+    table::{document, misfit},
+};
+use crate::{
+    report::ErrorClass,
+    store::{Id, Record, StoreError, document::Document},
+};
 
 /// Most bytes of a name: PostgreSQL's limit, below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
@@ -98,6 +104,20 @@ impl Fields {
             Some(name) => Err(Misfit { path: name.to_owned(), column: None, reason: Reason::Field }),
             None => Ok(()),
         }
+    }
+
+    /// The content of a record as the attributes of a DynamoDB item; `None`: a tombstone has none.
+    /// Fails for a record that an item would not hold exactly.
+    pub fn content(&self, id: &Id, record: &Record) -> Result<Option<Document>, StoreError> {
+        if self.is_own_tenant() && id.tenant != id.key {
+            let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
+            let (class, field) = (ErrorClass::Constraint, "tenant".to_owned());
+            return Err(StoreError::Permanent { class, field, what });
+        }
+        let Some(value) = &record.value else { return Ok(None) };
+        let document = document(value)?;
+        self.fit_item(&document).map_err(|error| misfit(error, ErrorClass::Constraint))?;
+        Ok(Some(document))
     }
 
     /// Are these names valid in DynamoDB, and different from each other?

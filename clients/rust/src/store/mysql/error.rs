@@ -42,7 +42,8 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         1054 | 1136 | 1364 => wrong("table", "its columns changed: open it again to see what is wrong"),
         1665 => wrong("server", "set binlog_format to ROW or MIXED"),
         1153 => unfit("value", "raise max_allowed_packet"),
-        1118 | 1264 | 1366 | 1406 => unfit("record", "make the column larger; nothing is cut to fit"),
+        1118 => wrong("table", "its columns are too long for one row: make some of them text or blob"),
+        1264 | 1366 | 1406 => unfit("record", "make the column larger; nothing is cut to fit"),
         1048 | 1062 | 1169 | 1452 | 3819 | 4025 => {
             unfit("record", "a constraint of the table refuses it: drop that, or correct the record")
         }

@@ -1,90 +1,83 @@
-//! Where a record lies in the table: the one file that knows which columns hold its value, and the
-//! statements that name them.
+//! Where a record lies in the table: the statements that name its columns, and what of a row is what.
 
-use std::{fmt::Write, str};
+use std::fmt::Write;
 
 use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
-    super::{Id, KEY_MAX_BYTES, Record, Scope, Segment, StoreError, Version, scan::Found},
+    super::{
+        Id, Record, Scope, Segment, StoreError, Version,
+        mapping::{Cell, ColumnType, SqlTable},
+        scan::Found,
+    },
     Database, column_of, version_of,
 };
-use crate::routing::TENANT_MAX_BYTES;
 
-/// A column that has to be there, and which types of `information_schema` do.
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    pub(super) types: &'static [&'static str],
-    /// 0 where the type says all.
-    pub(super) bytes: usize,
-    pub(super) nullable: bool,
-}
-
-/// VARBINARY because it is compared byte by byte, and with its trailing blanks: most collations do
-/// neither, MariaDB's `utf8mb4_bin` not the second.
-pub(super) const COLUMNS: [Column; 4] = [
-    Column { name: "tenant", types: &["varbinary"], bytes: TENANT_MAX_BYTES, nullable: false },
-    Column { name: "key", types: &["varbinary"], bytes: KEY_MAX_BYTES, nullable: false },
-    Column { name: "version", types: &["bigint"], bytes: 0, nullable: false },
-    Column { name: "value", types: &["longblob", "mediumblob"], bytes: 0, nullable: true },
-];
-
-/// The columns of a record's value: `NULL` in a tombstone.
-const VALUE: &str = "`value`";
-
-/// The statements of one table. Its name was checked.
+/// The statements of one table. All names were checked; those here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
-    table: String,
+    pub(super) table: SqlTable,
+    name: String,
+    /// `tenant, key`, or the one column that is both.
+    ids: String,
+    tenant: String,
+    key: String,
+    version: String,
+    content: Vec<String>,
+    kinds: Vec<ColumnType>,
 }
 
 impl Layout {
-    pub(super) fn new(table: &str) -> Self {
-        Self { table: table.to_owned() }
+    pub(super) fn new(table: SqlTable) -> Self {
+        let q = |name: &str| format!("`{name}`");
+        Self {
+            name: q(&table.name),
+            ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
+            tenant: q(&table.fields.tenant),
+            key: q(&table.fields.key),
+            version: q(&table.fields.version),
+            content: table.content().into_iter().map(|(name, _)| q(name)).collect(),
+            kinds: table.content().into_iter().map(|(_, kind)| kind).collect(),
+            table,
+        }
     }
 
-    pub(super) fn create(&self) -> String {
-        format!(
-            "CREATE TABLE IF NOT EXISTS `{}` (
-                tenant VARBINARY({TENANT_MAX_BYTES}) NOT NULL,
-                `key` VARBINARY({KEY_MAX_BYTES}) NOT NULL,
-                version BIGINT NOT NULL DEFAULT 0,
-                {VALUE} LONGBLOB,
-                PRIMARY KEY (tenant, `key`)
-            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC",
-            self.table
-        )
-    }
-
-    /// To be followed by [`pair`]s.
+    /// To be followed by [`Self::id`]s.
     pub(super) fn select_in(&self) -> String {
-        self.find_in(&format!("tenant, `key`, version, {VALUE}"))
+        self.find_in(&self.all())
     }
 
-    /// To be followed by [`pair`]s.
+    /// To be followed by [`Self::id`]s.
     pub(super) fn versions_in(&self) -> String {
-        self.find_in("tenant, `key`, version")
+        let Self { tenant, key, version, .. } = self;
+        self.find_in(&format!("{tenant}, {key}, {version}"))
+    }
+
+    fn all(&self) -> String {
+        let Self { tenant, key, version, content, .. } = self;
+        format!("{tenant}, {key}, {version}, {}", content.join(", "))
     }
 
     // A long list can make the planner read the whole table instead, so the index is forced.
     fn find_in(&self, columns: &str) -> String {
-        format!("SELECT {columns} FROM `{}` FORCE INDEX (PRIMARY) WHERE (tenant, `key`) IN (", self.table)
+        format!("SELECT {columns} FROM {} FORCE INDEX (PRIMARY) WHERE ({}) IN (", self.name, self.ids)
     }
 
     /// To be followed by [`Self::values`].
     pub(super) fn insert(&self) -> String {
-        format!("INSERT INTO `{}` (tenant, `key`, version, {VALUE}) VALUES ", self.table)
+        let Self { name, ids, version, content, .. } = self;
+        format!("INSERT INTO {name} ({ids}, {version}, {}) VALUES ", content.join(", "))
     }
 
     pub(super) fn values(&self, text: &mut Vec<u8>, id: &Id, record: &Record) -> Result<(), StoreError> {
-        text.push(b'(');
-        literal(text, id.tenant.as_bytes());
-        text.push(b',');
-        literal(text, id.key.as_bytes());
-        text.extend_from_slice(format!(",{},", column_of(record.version)?).as_bytes());
-        match &record.value {
-            Some(value) => literal(text, value),
-            None => text.extend_from_slice(b"NULL"),
+        let cells = self.table.cells(id, record)?;
+        self.id(text, id);
+        // Without its parenthesis.
+        text.pop();
+        text.extend_from_slice(format!(",{}", column_of(record.version)?).as_bytes());
+        for cell in &cells {
+            text.push(b',');
+            value(text, cell);
         }
         text.push(b')');
         Ok(())
@@ -96,32 +89,52 @@ impl Layout {
     /// sqlx has the server count rows that it found, so an insert and a row that was left alone
     /// would look alike. A table with AUTO_INCREMENT sets it too; then we look once more than needed.
     pub(super) fn if_newer(&self) -> String {
-        format!(
-            " ON DUPLICATE KEY UPDATE {VALUE} = IF(VALUES(version) > version, VALUES({VALUE}), {VALUE}), \
-             version = IF(VALUES(version) > version, VALUES(version), IF(LAST_INSERT_ID(1), version, version))"
+        let version = &self.version;
+        let mut sql = " ON DUPLICATE KEY UPDATE ".to_owned();
+        for column in &self.content {
+            sql += &format!("{column} = IF(VALUES({version}) > {version}, VALUES({column}), {column}), ");
+        }
+        sql + &format!(
+            "{version} = IF(VALUES({version}) > {version}, VALUES({version}), \
+             IF(LAST_INSERT_ID(1), {version}, {version}))"
         )
     }
 
     /// Leaves alone what is there. Unlike INSERT IGNORE it ignores nothing else.
-    pub(super) fn unless_there(&self) -> &'static str {
-        " ON DUPLICATE KEY UPDATE version = IF(LAST_INSERT_ID(1), version, version)"
+    pub(super) fn unless_there(&self) -> String {
+        let version = &self.version;
+        format!(" ON DUPLICATE KEY UPDATE {version} = IF(LAST_INSERT_ID(1), {version}, {version})")
     }
 
     /// To be followed by [`Self::is`].
-    pub(super) fn update(&self, record: &Record) -> Result<String, StoreError> {
-        let mut value = Vec::new();
-        match &record.value {
-            Some(bytes) => literal(&mut value, bytes),
-            None => value.extend_from_slice(b"NULL"),
+    pub(super) fn update(&self, id: &Id, record: &Record) -> Result<String, StoreError> {
+        let mut set = format!("{} = {}", self.version, column_of(record.version)?).into_bytes();
+        for (column, cell) in self.content.iter().zip(&self.table.cells(id, record)?) {
+            set.extend_from_slice(format!(", {column} = ").as_bytes());
+            value(&mut set, cell);
         }
-        let value = String::from_utf8_lossy(&value);
-        let version = column_of(record.version)?;
-        Ok(format!("UPDATE `{}` SET version = {version}, {VALUE} = {value} WHERE ", self.table))
+        Ok(format!("UPDATE {} SET {} WHERE ", self.name, String::from_utf8_lossy(&set)))
     }
 
     pub(super) fn is(&self, text: &mut Vec<u8>, id: &Id) {
-        text.extend_from_slice(b"(tenant, `key`) = ");
-        pair(text, id);
+        text.extend_from_slice(format!("({}) = ", self.ids).as_bytes());
+        self.id(text, id);
+    }
+
+    /// To be followed by the version.
+    pub(super) fn and_version(&self) -> String {
+        format!(" AND {} = ", self.version)
+    }
+
+    /// `(tenant,key)`
+    pub(super) fn id(&self, text: &mut Vec<u8>, id: &Id) {
+        text.push(b'(');
+        literal(text, id.tenant.as_bytes());
+        if !self.table.fields.is_own_tenant() {
+            text.push(b',');
+            literal(text, id.key.as_bytes());
+        }
+        text.push(b')');
     }
 
     pub(super) fn scan(
@@ -131,10 +144,8 @@ impl Layout {
         after: Option<(&[u8], &[u8])>,
         rows: usize,
     ) -> String {
-        let mut sql = format!(
-            "SELECT tenant, `key`, version, {VALUE} FROM `{}` FORCE INDEX (PRIMARY) WHERE TRUE",
-            self.table
-        );
+        let Self { name, ids, tenant, key, .. } = self;
+        let mut sql = format!("SELECT {} FROM {name} FORCE INDEX (PRIMARY) WHERE TRUE", self.all());
         let hex = |bytes: &[u8]| {
             let mut text = Vec::new();
             literal(&mut text, bytes);
@@ -146,23 +157,26 @@ impl Layout {
         // Two ranges of the index; a comparison of pairs would not be taken for one.
         match (scope, after) {
             (Scope::All, None) => {}
-            (Scope::All, Some((tenant, key))) => {
-                let (tenant, key) = (hex(tenant), hex(key));
-                and(format_args!("tenant > {tenant} OR tenant = {tenant} AND `key` > {key}"));
+            (Scope::All, Some((of, _))) if self.table.fields.is_own_tenant() => {
+                and(format_args!("{tenant} > {}", hex(of)));
             }
-            (Scope::Tenant(tenant), after) => {
-                and(format_args!("tenant = {}", hex(tenant.as_bytes())));
-                if let Some((_, key)) = after {
-                    and(format_args!("`key` > {}", hex(key)));
+            (Scope::All, Some((of, at))) => {
+                let (of, at) = (hex(of), hex(at));
+                and(format_args!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"));
+            }
+            (Scope::Tenant(of), after) => {
+                and(format_args!("{tenant} = {}", hex(of.as_bytes())));
+                if let Some((_, at)) = after {
+                    and(format_args!("{key} > {}", hex(at)));
                 }
             }
         }
         if segment.of > 1 {
             // As in `Segment::contains`.
             let Segment { index, of } = segment;
-            and(format_args!("(CRC32(CONCAT(tenant, x'00', `key`)) * {of}) >> 32 = {index}"));
+            and(format_args!("(CRC32(CONCAT({tenant}, x'00', {key})) * {of}) >> 32 = {index}"));
         }
-        sql.write_fmt(format_args!(" ORDER BY tenant, `key` LIMIT {rows}")).expect("a String takes all");
+        sql.write_fmt(format_args!(" ORDER BY {ids} LIMIT {rows}")).expect("a String takes all");
         sql
     }
 
@@ -170,29 +184,59 @@ impl Layout {
         format!(
             "SELECT CAST(table_rows AS SIGNED), CAST(data_length AS SIGNED) FROM information_schema.tables \
              WHERE table_schema = DATABASE() AND table_name = '{}'",
-            self.table
+            self.table.name
         )
     }
 
     /// Of a row of [`Self::select_in`] or [`Self::scan`].
     pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
         let (tenant, key, version) = place_and_version(row)?;
-        let value = row.try_get(3).map_err(|error| MySql::error(error, false))?;
-        Ok(Found { tenant, key, record: Ok(Record { version, value }) })
+        let content = self.kinds.iter().enumerate();
+        let cells: Result<Vec<Cell>, sqlx::Error> =
+            content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
+        let value = self.table.value(cells.map_err(|error| MySql::error(error, false))?);
+        Ok(Found { tenant, key, record: value.map(|value| Record { version, value }) })
     }
 }
 
-/// `(tenant,key)`
-pub(super) fn pair(text: &mut Vec<u8>, id: &Id) {
-    text.push(b'(');
-    literal(text, id.tenant.as_bytes());
-    text.push(b',');
-    literal(text, id.key.as_bytes());
-    text.push(b')');
+/// Of a row that begins with tenant, key and version.
+pub(super) fn place_and_version(row: &MySqlRow) -> Result<(Vec<u8>, Vec<u8>, Version), StoreError> {
+    let read = || Ok((row.try_get(0)?, row.try_get(1)?, version_of(row.try_get(2)?)));
+    read().map_err(|error| MySql::error(error, false))
+}
+
+/// Of a row that was asked for by text, and so is answered in text.
+fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
+    let Some(bytes) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at)? else { return Ok(Cell::Null) };
+    Ok(match kind {
+        ColumnType::Blob | ColumnType::Varbinary(_) => Cell::Bytes(bytes),
+        ColumnType::Boolean => match str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
+            Some(whole) => Cell::Int(whole),
+            None => Cell::Bytes(bytes),
+        },
+        _ => Cell::text(bytes),
+    })
+}
+
+/// As SQL. Text says what it is, so that a column of another character set would not keep other
+/// characters.
+fn value(text: &mut Vec<u8>, cell: &Cell) {
+    match cell {
+        Cell::Null => text.extend_from_slice(b"NULL"),
+        Cell::Text(it) | Cell::Json(it) => {
+            text.extend_from_slice(b"_utf8mb4 ");
+            literal(text, it.as_bytes());
+        }
+        Cell::Int(it) => text.extend_from_slice(it.to_string().as_bytes()),
+        // A canonical number: digits, a sign, a point.
+        Cell::Decimal(it) => text.extend_from_slice(it.as_bytes()),
+        Cell::Bool(it) => text.extend_from_slice(if *it { b"1" } else { b"0" }),
+        Cell::Bytes(it) => literal(text, it),
+    }
 }
 
 /// Bytes as a hexadecimal literal, in which nothing can be mistaken for SQL.
-pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
+fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     text.reserve(bytes.len() * 2 + 3);
     text.extend_from_slice(b"x'");
@@ -200,10 +244,4 @@ pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
         text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
     text.push(b'\'');
-}
-
-/// Of a row that begins with tenant, key and version.
-pub(super) fn place_and_version(row: &MySqlRow) -> Result<(Vec<u8>, Vec<u8>, Version), StoreError> {
-    let read = || Ok((row.try_get(0)?, row.try_get(1)?, version_of(row.try_get(2)?)));
-    read().map_err(|error| MySql::error(error, false))
 }

@@ -4,55 +4,84 @@ use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
     super::{
-        StoreError,
+        KEY_MAX_BYTES, StoreError,
+        mapping::{ColumnType, SqlTable},
         sql::{Calls, Statement},
     },
-    layout::{COLUMNS, Column},
     permanent,
 };
-use crate::report::ErrorClass;
+use crate::{report::ErrorClass, routing::TENANT_MAX_BYTES};
 
-/// Says everything that is wrong with the table. Its name was checked.
-pub(super) async fn check(calls: &Calls<MySql>, table: &str) -> Result<(), StoreError> {
-    let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{table}'");
-    let columns = calls
-        .ask(
-            false,
-            &Statement::text(format!(
-                "SELECT column_name, data_type, CAST(character_maximum_length AS CHAR), is_nullable, \
-                 column_type, column_default IS NOT NULL OR extra <> '' FROM information_schema.columns {of_table}"
-            )),
-        )
-        .await?
-        .0;
-    let keys = calls
-        .ask(
-            false,
-            &Statement::text(format!(
-                "SELECT index_name, GROUP_CONCAT(CONCAT(column_name, IF(sub_part IS NULL, '', '(..)')) \
-                 ORDER BY seq_in_index) FROM information_schema.statistics {of_table} AND non_unique = 0 \
-                 GROUP BY index_name"
-            )),
-        )
-        .await?
-        .0;
-    let wrong = |field: &str, what| Err(permanent(ErrorClass::Other, field, what));
+/// What `information_schema` says of a column.
+struct Column {
+    name: String,
+    /// Without sizes.
+    kind: String,
+    /// In characters of VARCHAR, in bytes of everything else; what has none takes all.
+    most: u64,
+    nullable: bool,
+    /// With sizes.
+    full_kind: String,
+    fills_itself: bool,
+    digits: u64,
+    scale: u64,
+    character_set: String,
+}
+
+/// Says everything that is wrong with the table, whose names were checked.
+pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
+    let name = &table.name;
+    let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
+    let columns = format!(
+        "SELECT column_name, data_type, CAST(character_maximum_length AS CHAR), is_nullable, column_type, \
+         column_default IS NOT NULL OR extra <> '', CAST(numeric_precision AS CHAR), \
+         CAST(numeric_scale AS CHAR), character_set_name FROM information_schema.columns {of_table}"
+    );
+    let columns: Vec<Column> =
+        calls.ask(false, &Statement::text(columns)).await?.0.iter().map(Column::of).collect();
+    let keys = format!(
+        "SELECT index_name, GROUP_CONCAT(CONCAT(column_name, IF(sub_part IS NULL, '', '(..)')) \
+         ORDER BY seq_in_index) FROM information_schema.statistics {of_table} AND non_unique = 0 \
+         GROUP BY index_name"
+    );
+    let keys = calls.ask(false, &Statement::text(keys)).await?.0;
+    let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
-        return wrong(
-            "table",
-            format!("there is no {table:?} in this database: create it, or name another one"),
-        );
+        return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
     }
-    let mut faults: Vec<String> = COLUMNS.iter().filter_map(|column| fault(column, &columns)).collect();
-    for row in &columns {
-        let (name, fills_itself) = (text(row, 0), row.try_get::<i64, _>(5).is_ok_and(|is| is != 0));
-        if !COLUMNS.iter().any(|column| column.name == name) && text(row, 3) == "NO" && !fills_itself {
-            faults.push(format!("column {name} is NOT NULL and has no default"));
+    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let mut faults = Vec::new();
+    let mut need =
+        |name: &str, holds: &dyn Fn(&Column) -> bool, needed: String, nullable: bool| match find(name) {
+            None => faults.push(format!("it has no column {name}")),
+            Some(column) if !holds(column) => {
+                faults.push(format!("column {name} is {} and has to be {needed}", column.shown()));
+            }
+            Some(column) if column.nullable != nullable => {
+                let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
+                faults.push(format!("column {name} has to be {has}"));
+            }
+            Some(_) => {}
+        };
+    // It is compared byte by byte, and with its trailing blanks: most collations do neither,
+    // MariaDB's `utf8mb4_bin` not the second.
+    for (id, bytes) in table.ids().into_iter().zip([TENANT_MAX_BYTES, KEY_MAX_BYTES]) {
+        let holds = |column: &Column| column.kind == "varbinary" && column.most >= bytes as u64;
+        need(id, &holds, format!("varbinary({bytes})"), false);
+    }
+    need(&table.fields.version, &|column| column.holds(ColumnType::Bigint), "bigint".to_owned(), false);
+    for (name, kind) in table.content() {
+        need(name, &|column| column.holds(kind), needed(kind), table.is_nullable(name));
+    }
+    for column in columns.iter().filter(|column| !column.nullable && !column.fills_itself) {
+        if !table.has(&column.name) {
+            faults.push(format!("column {} is NOT NULL and has no default", column.name));
         }
     }
     let keys: Vec<_> = keys.iter().map(|row| (text(row, 0), text(row, 1))).collect();
-    if !keys.iter().any(|(name, columns)| name == "PRIMARY" && columns == "tenant,key") {
-        faults.push("its primary key is not (tenant, `key`)".to_owned());
+    let ids = table.ids().join(",");
+    if !keys.iter().any(|(name, columns)| name == "PRIMARY" && columns.eq_ignore_ascii_case(&ids)) {
+        faults.push(format!("its primary key is not ({ids})"));
     }
     for (name, _) in keys.iter().filter(|(name, _)| name != "PRIMARY") {
         // An upsert would take a record that is equal there for the one that it means.
@@ -61,25 +90,69 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &str) -> Result<(), Store
     if faults.is_empty() {
         return Ok(());
     }
-    wrong("table", format!("{table:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+    wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
 }
 
-fn fault(column: &Column, rows: &[MySqlRow]) -> Option<String> {
-    let name = column.name;
-    let Some(row) = rows.iter().find(|row| text(row, 0) == name) else {
-        return Some(format!("it has no column {name}"));
-    };
-    let is = text(row, 4);
-    let short = text(row, 2).parse::<usize>().unwrap_or(usize::MAX) < column.bytes;
-    if !column.types.contains(&text(row, 1).as_str()) || is.contains("unsigned") || short {
-        let size = if column.bytes > 0 { format!("({})", column.bytes) } else { String::new() };
-        return Some(format!("column {name} is {is} and has to be {}{size}", column.types[0]));
+impl Column {
+    fn of(row: &MySqlRow) -> Self {
+        let number = |at, none| text(row, at).parse().unwrap_or(none);
+        Self {
+            name: text(row, 0),
+            kind: text(row, 1),
+            most: number(2, u64::MAX),
+            nullable: text(row, 3) == "YES",
+            full_kind: text(row, 4),
+            fills_itself: row.try_get::<i64, _>(5).is_ok_and(|is| is != 0),
+            digits: number(6, 0),
+            scale: number(7, 0),
+            character_set: text(row, 8),
+        }
     }
-    let nullable = text(row, 3) == "YES";
-    (nullable != column.nullable).then(|| {
-        let has = if column.nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
-        format!("column {name} has to be {has}")
-    })
+
+    /// Does it hold every value of this type exactly?
+    fn holds(&self, kind: ColumnType) -> bool {
+        let (is, signed) = (self.kind.as_str(), !self.full_kind.contains("unsigned"));
+        let is_text = is.ends_with("text") && self.character_set == "utf8mb4";
+        match kind {
+            ColumnType::Text | ColumnType::Json => is_text && self.most >= LONG_BYTES,
+            ColumnType::Varchar(most) => {
+                let of_text = is_text && self.most >= u64::from(most) * 4;
+                is == "varchar" && self.character_set == "utf8mb4" && self.most >= u64::from(most) || of_text
+            }
+            ColumnType::Bigint => is == "bigint" && signed,
+            ColumnType::Decimal { digits, scale } => {
+                let (scale, whole) = (u64::from(scale), u64::from(digits - scale));
+                is == "decimal"
+                    && signed
+                    && self.scale >= scale
+                    && self.digits.saturating_sub(self.scale) >= whole
+            }
+            ColumnType::Boolean => is == "tinyint",
+            ColumnType::Blob => is.ends_with("blob") && self.most >= LONG_BYTES,
+            ColumnType::Varbinary(most) => {
+                (is == "varbinary" || is.ends_with("blob")) && self.most >= u64::from(most)
+            }
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self.character_set.as_str() {
+            "" | "utf8mb4" => self.full_kind.clone(),
+            set => format!("{} CHARACTER SET {set}", self.full_kind),
+        }
+    }
+}
+
+/// MEDIUMTEXT and MEDIUMBLOB: more than DynamoDB's items have.
+const LONG_BYTES: u64 = (1 << 24) - 1;
+
+fn needed(kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Text | ColumnType::Json => "longtext CHARACTER SET utf8mb4".to_owned(),
+        ColumnType::Varchar(most) => format!("varchar({most}) CHARACTER SET utf8mb4"),
+        ColumnType::Blob => "longblob".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// MySQL 8 has some of these as text and others as bytes.

@@ -1,40 +1,31 @@
-//! Where a record lies in the table: the one file that knows which columns hold its value, and the
-//! statements that name them.
+//! Where a record lies in the table: the statements that name its columns, and what of a row is what.
 
 use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 
 use super::{
-    super::{Id, Record, StoreError, Version, scan::Found},
-    Database, Given, version_of,
+    super::{
+        Id, Record, StoreError, Version,
+        mapping::{Cell, ColumnType, SqlTable},
+        scan::Found,
+    },
+    Database, Given, column_of, version_of,
 };
-
-/// A column that has to be there, and of which type.
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    pub(super) is: &'static str,
-    pub(super) nullable: bool,
-}
-
-/// Text with the collation "C", which compares byte by byte and so pages as other stores do.
-pub(super) const COLUMNS: [Column; 4] = [
-    Column { name: "tenant", is: "text COLLATE \"C\"", nullable: false },
-    Column { name: "key", is: "text COLLATE \"C\"", nullable: false },
-    Column { name: "version", is: "bigint", nullable: false },
-    Column { name: "value", is: "bytea", nullable: true },
-];
 
 /// Of the furthest replica, in seconds; NULL where there is none, or none that the user may see.
 pub(super) const REPLICA_LAG: SqlStr =
     SqlStr::from_static("SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replication");
 
-/// The statements of one table.
+/// The statements of one table. Those that write are given [`Layout::rows`].
 #[derive(Debug)]
 pub(super) struct Layout {
+    pub(super) table: SqlTable,
+    kinds: Vec<ColumnType>,
     pub(super) get: SqlStr,
     pub(super) get_many: SqlStr,
     pub(super) versions: SqlStr,
     pub(super) put_many: SqlStr,
     pub(super) insert: SqlStr,
+    /// The version that has to be there comes last.
     pub(super) update: SqlStr,
     pub(super) scan_all: SqlStr,
     pub(super) scan_tenant: SqlStr,
@@ -42,70 +33,159 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The table's name was checked.
-    pub(super) fn new(table: &str) -> Self {
+    /// The table's names were checked.
+    pub(super) fn new(table: SqlTable) -> Self {
+        let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
-        let select = format!("SELECT tenant, key, version, value FROM \"{table}\"");
-        let given = "unnest($1::text[], $2::text[]) AS given (tenant, key) USING (tenant, key)";
-        let insert = format!("INSERT INTO \"{table}\" AS t (tenant, key, version, value)");
-        let one = format!("{insert} VALUES ($1, $2, $3, $4)");
+        let list = |parts: &[String]| parts.join(", ");
+        let (name, version) = (q(&table.name), q(&table.fields.version));
+        // One column twice where a record is a tenant of its own.
+        let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
+        let ids = list(&table.ids().into_iter().map(q).collect::<Vec<_>>());
+        let (names, kinds): (Vec<&str>, Vec<ColumnType>) = table.content().into_iter().unzip();
+        let content: Vec<String> = names.into_iter().map(q).collect();
+        let asked = content.iter().zip(&kinds).map(|(name, kind)| format!("t.{name}{}", asked_as(*kind)));
+        let select = format!(
+            "SELECT t.{tenant}, t.{key}, t.{version}, {} FROM {name} AS t",
+            list(&asked.collect::<Vec<_>>())
+        );
+        let wanted = format!(
+            "JOIN unnest($1::text[], $2::text[]) AS g (tenant, key) ON t.{tenant} = g.tenant AND t.{key} = g.key"
+        );
+        let arrays = kinds.iter().enumerate().map(|(at, kind)| format!(", ${}::{}", at + 4, given_as(*kind)));
+        let cells: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
+        let rows = format!(
+            "unnest($1::text[], $2::text[], $3::bigint[]{}) AS g (tenant, key, version, {})",
+            arrays.collect::<String>(),
+            list(&cells)
+        );
+        let given_ids = if table.fields.is_own_tenant() { "g.key" } else { "g.tenant, g.key" };
+        let insert = format!(
+            "INSERT INTO {name} AS t ({ids}, {version}, {}) SELECT {given_ids}, g.version, {} FROM {rows} \
+             ON CONFLICT ({ids}) DO",
+            list(&content),
+            list(&cells)
+        );
+        let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
+        let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
+        let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
         Self {
-            get: sql(format!("{select} WHERE tenant = $1 AND key = $2")),
-            get_many: sql(format!("{select} JOIN {given}")),
-            versions: sql(format!("SELECT tenant, key, version FROM \"{table}\" JOIN {given}")),
+            get: sql(format!("{select} WHERE {is_it}")),
+            get_many: sql(format!("{select} {wanted}")),
+            versions: sql(format!("SELECT t.{tenant}, t.{key}, t.{version} FROM {name} AS t {wanted}")),
             put_many: sql(format!(
-                "{insert} SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[]) \
-                 ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version, value = excluded.value \
-                 WHERE excluded.version > t.version"
+                "{insert} UPDATE SET {version} = excluded.{version}, {} \
+                 WHERE excluded.{version} > t.{version}",
+                list(&excluded.collect::<Vec<_>>())
             )),
-            insert: sql(format!("{one} ON CONFLICT (tenant, key) DO NOTHING")),
+            insert: sql(format!("{insert} NOTHING")),
             update: sql(format!(
-                "UPDATE \"{table}\" SET version = $3, value = $4 \
-                 WHERE tenant = $1 AND key = $2 AND version = $5"
+                "UPDATE {name} AS t SET {version} = g.version, {} FROM {rows} \
+                 WHERE t.{tenant} = g.tenant AND t.{key} = g.key AND t.{version} = ${}",
+                list(&set.collect::<Vec<_>>()),
+                kinds.len() + 4
             )),
-            scan_all: sql(format!("{select} WHERE (tenant, key) > ($1, $2) ORDER BY tenant, key LIMIT $3")),
-            scan_tenant: sql(format!("{select} WHERE tenant = $1 AND key > $2 ORDER BY key LIMIT $3")),
+            scan_all: sql(format!(
+                "{select} WHERE (t.{tenant}, t.{key}) > ($1, $2) ORDER BY {} LIMIT $3",
+                if table.fields.is_own_tenant() {
+                    format!("t.{key}")
+                } else {
+                    format!("t.{tenant}, t.{key}")
+                }
+            )),
+            scan_tenant: sql(format!(
+                "{select} WHERE t.{tenant} = $1 AND t.{key} > $2 ORDER BY t.{key} LIMIT $3"
+            )),
             estimate: sql(format!(
                 "SELECT nullif(reltuples, -1)::bigint, pg_table_size(oid) FROM pg_class \
-                 WHERE oid = to_regclass('\"{table}\"')"
+                 WHERE oid = to_regclass('{name}')"
             )),
+            kinds,
+            table,
         }
     }
-}
 
-pub(super) fn create(table: &str) -> String {
-    let columns = COLUMNS.map(|Column { name, is, nullable }| {
-        format!("{name} {is} {}", if nullable { "" } else { "NOT NULL" })
-    });
-    // Of two that create it at once one would fail in the catalogue, so it waits. One text is one
-    // transaction.
-    format!(
-        "SELECT pg_advisory_xact_lock(hashtext('cutover.{table}')); \
-         CREATE TABLE IF NOT EXISTS \"{table}\" ({}, PRIMARY KEY (tenant, key))",
-        columns.join(", ")
-    )
-}
+    /// Records as an array for each column.
+    pub(super) fn rows(&self, records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
+        let versions: Result<Vec<i64>, _> =
+            records.iter().map(|(_, record)| column_of(record.version)).collect();
+        let cells: Result<Vec<Vec<Cell>>, _> =
+            records.iter().map(|(id, record)| self.table.cells(id, record)).collect();
+        let (versions, cells) = (versions?, cells?);
+        let given = Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions)?;
+        let mut columns = self.kinds.iter().enumerate();
+        columns.try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))
+    }
 
-/// The value's cells, after id and version.
-pub(super) fn give(given: Given, record: &Record) -> Result<Given, StoreError> {
-    given.and(record.value.as_deref())
-}
-
-/// The value's columns, after those of ids and versions.
-pub(super) fn give_many(given: Given, records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
-    let values: Vec<_> = records.iter().map(|(_, record)| record.value.as_deref()).collect();
-    given.and(values)
-}
-
-/// Of a row with all columns.
-pub(super) fn found(row: PgRow) -> Result<Found, StoreError> {
-    let (Id { tenant, key }, version) = id_and_version(&row)?;
-    let value = row.try_get(3).map_err(|error| Postgres::error(error, false))?;
-    Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record: Ok(Record { version, value }) })
+    /// Of a row with all columns.
+    pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
+        let (Id { tenant, key }, version) = id_and_version(row)?;
+        let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
+        let cells: Result<Vec<Cell>, sqlx::Error> = cells.collect();
+        let value = self.table.value(cells.map_err(|error| Postgres::error(error, false))?);
+        let record = value.map(|value| Record { version, value });
+        Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record })
+    }
 }
 
 /// Of a row that begins with tenant, key and version. Both are text here, though they need not make an id.
 pub(super) fn id_and_version(row: &PgRow) -> Result<(Id, Version), StoreError> {
     let read = || Ok((Id { tenant: row.try_get(0)?, key: row.try_get(1)? }, version_of(row.try_get(2)?)));
     read().map_err(|error| Postgres::error(error, false))
+}
+
+/// Numbers go both ways as text: no type of Rust's has their digits.
+const fn asked_as(kind: ColumnType) -> &'static str {
+    if matches!(kind, ColumnType::Decimal { .. }) { "::text" } else { "" }
+}
+
+const fn given_as(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Bigint => "bigint[]",
+        ColumnType::Boolean => "boolean[]",
+        ColumnType::Blob | ColumnType::Varbinary(_) => "bytea[]",
+        ColumnType::Decimal { .. } => "text[]::numeric[]",
+        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json => "text[]",
+    }
+}
+
+/// The cells of one column, each of which has the column's type or is NULL.
+fn column<'a>(
+    given: Given,
+    kind: ColumnType,
+    cells: impl Iterator<Item = &'a Cell>,
+) -> Result<Given, StoreError> {
+    match kind {
+        ColumnType::Bigint => given.and(
+            cells.map(|cell| if let Cell::Int(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
+        ),
+        ColumnType::Boolean => given.and(
+            cells.map(|cell| if let Cell::Bool(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
+        ),
+        ColumnType::Blob | ColumnType::Varbinary(_) => given.and(
+            cells
+                .map(|cell| if let Cell::Bytes(it) = cell { Some(it.as_slice()) } else { None })
+                .collect::<Vec<_>>(),
+        ),
+        _ => given.and(
+            cells
+                .map(|cell| match cell {
+                    Cell::Text(it) | Cell::Decimal(it) | Cell::Json(it) => Some(it.as_str()),
+                    _ => None,
+                })
+                .collect::<Vec<_>>(),
+        ),
+    }
+}
+
+fn cell(row: &PgRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
+    let cell = match kind {
+        ColumnType::Bigint => row.try_get::<Option<i64>, _>(at)?.map(Cell::Int),
+        ColumnType::Boolean => row.try_get::<Option<bool>, _>(at)?.map(Cell::Bool),
+        ColumnType::Blob | ColumnType::Varbinary(_) => {
+            row.try_get::<Option<Vec<u8>>, _>(at)?.map(Cell::Bytes)
+        }
+        _ => row.try_get::<Option<String>, _>(at)?.map(Cell::Text),
+    };
+    Ok(cell.unwrap_or(Cell::Null))
 }

@@ -5,12 +5,15 @@ use sqlx::{Postgres, Row, postgres::PgRow};
 use super::{
     super::{
         StoreError,
+        mapping::{ColumnType, SqlTable},
         sql::{Calls, Statement},
     },
-    layout::COLUMNS,
     permanent,
 };
 use crate::report::ErrorClass;
+
+/// Text that is compared byte by byte, and so pages as other stores do.
+const ID: &str = "text COLLATE \"C\"";
 
 /// Is there one of this name in the search path?
 pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool, StoreError> {
@@ -18,56 +21,92 @@ pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool,
     Ok(!calls.ask(false, &Statement::text(sql)).await?.0.is_empty())
 }
 
-/// Says everything that is wrong with the table. Its name was checked.
-pub(super) async fn check(calls: &Calls<Postgres>, table: &str) -> Result<(), StoreError> {
-    let sql = format!(
-        "SELECT attname::text, format_type(atttypid, atttypmod) || \
+/// Says everything that is wrong with the table, whose names were checked.
+pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
+    let name = &table.name;
+    let columns = format!(
+        "SELECT attname::text, format_type(atttypid, atttypmod), \
          CASE WHEN attcollation = 0 THEN '' ELSE (SELECT ' COLLATE \"' || \
          CASE WHEN collname = 'POSIX' THEN 'C' ELSE collname END || '\"' \
          FROM pg_collation WHERE oid = attcollation) END, \
          NOT attnotnull, atthasdef OR attidentity <> '' \
-         FROM pg_attribute WHERE attrelid = to_regclass('\"{table}\"') AND attnum > 0 AND NOT attisdropped"
+         FROM pg_attribute WHERE attrelid = to_regclass('\"{name}\"') AND attnum > 0 AND NOT attisdropped"
     );
-    let columns = calls.ask(false, &Statement::text(sql)).await?.0;
-    let sql = format!(
+    let columns = calls.ask(false, &Statement::text(columns)).await?.0;
+    let keys = format!(
         "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
          JOIN pg_attribute ON attrelid = indrelid AND attnum = n) \
-         FROM pg_index WHERE indrelid = to_regclass('\"{table}\"') AND indisunique AND indisvalid \
+         FROM pg_index WHERE indrelid = to_regclass('\"{name}\"') AND indisunique AND indisvalid \
          AND indpred IS NULL AND indexprs IS NULL"
     );
-    let keys = calls.ask(false, &Statement::text(sql)).await?.0;
+    let keys = calls.ask(false, &Statement::text(keys)).await?.0;
     let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
-        return wrong(format!("there is no {table:?} in this database: create it, or name another one"));
+        return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
     }
     let mut faults = Vec::new();
-    for column in &COLUMNS {
-        let Some(row) = columns.iter().find(|row| text(row, 0) == column.name) else {
-            faults.push(format!("it has no column {}", column.name));
-            continue;
+    let mut need = |name: &str, kind: Option<ColumnType>, nullable: bool| {
+        let Some(row) = columns.iter().find(|row| text(row, 0) == name) else {
+            faults.push(format!("it has no column {name}"));
+            return;
         };
-        let (is, nullable) = (text(row, 1), row.try_get::<bool, _>(2).unwrap_or(true));
-        if is != column.is {
-            faults.push(format!("column {} is {is} and has to be {}", column.name, column.is));
-        } else if nullable != column.nullable {
-            let has = if column.nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
-            faults.push(format!("column {} has to be {has}", column.name));
+        let (is, collated) = (text(row, 1), format!("{}{}", text(row, 1), text(row, 2)));
+        let fault = match kind {
+            None => (collated != ID).then(|| (collated, ID.to_owned())),
+            Some(kind) => (!holds(&is, kind)).then(|| (is, needed(kind))),
+        };
+        if let Some((is, needed)) = fault {
+            faults.push(format!("column {name} is {is} and has to be {needed}"));
+        } else if row.try_get::<bool, _>(3).unwrap_or(true) != nullable {
+            let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
+            faults.push(format!("column {name} has to be {has}"));
         }
-    }
+    };
+    table.ids().into_iter().for_each(|id| need(id, None, false));
+    need(&table.fields.version, Some(ColumnType::Bigint), false);
+    table.content().into_iter().for_each(|(name, kind)| need(name, Some(kind), table.is_nullable(name)));
     for row in &columns {
-        let (name, nullable, filled) = (text(row, 0), row.try_get(2), row.try_get(3));
-        let ours = COLUMNS.iter().any(|column| column.name == name);
-        if !ours && !nullable.unwrap_or(true) && !filled.unwrap_or(false) {
+        let (name, nullable, filled) = (text(row, 0), row.try_get(3), row.try_get(4));
+        if !table.has(&name) && !nullable.unwrap_or(true) && !filled.unwrap_or(false) {
             faults.push(format!("column {name} is NOT NULL and has no default"));
         }
     }
-    if !keys.iter().any(|row| text(row, 0) == "tenant,key") {
-        faults.push("it has no primary key or unique index on (tenant, key)".to_owned());
+    let ids = table.ids();
+    if !keys.iter().any(|row| text(row, 0) == ids.join(",")) {
+        faults.push(format!("it has no primary key or unique index on ({})", ids.join(", ")));
     }
     if faults.is_empty() {
         return Ok(());
     }
-    wrong(format!("{table:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+    wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+}
+
+/// Does a column that PostgreSQL shows like this hold every value of the type exactly?
+fn holds(is: &str, kind: ColumnType) -> bool {
+    let (name, sizes) = is.split_once('(').unwrap_or((is, ""));
+    let sizes: Vec<u32> =
+        sizes.trim_end_matches(')').split(',').filter_map(|size| size.parse().ok()).collect();
+    match (kind, name, sizes.as_slice()) {
+        (ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json, "text" | "character varying", [])
+        | (ColumnType::Bigint, "bigint", [])
+        | (ColumnType::Boolean, "boolean", [])
+        | (ColumnType::Blob | ColumnType::Varbinary(_), "bytea", [])
+        | (ColumnType::Decimal { .. }, "numeric", []) => true,
+        (ColumnType::Varchar(most), "character varying", [size]) => *size >= most,
+        (ColumnType::Decimal { digits, scale }, "numeric", [all, after]) => {
+            *after >= scale && all.saturating_sub(*after) >= digits - scale
+        }
+        _ => false,
+    }
+}
+
+fn needed(kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Json => "text".to_owned(),
+        ColumnType::Blob | ColumnType::Varbinary(_) => "bytea".to_owned(),
+        ColumnType::Decimal { digits, scale } => format!("numeric({digits},{scale})"),
+        other => other.to_string(),
+    }
 }
 
 fn text(row: &PgRow, at: usize) -> String {

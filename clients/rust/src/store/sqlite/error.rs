@@ -59,14 +59,9 @@ pub(super) fn set_up_error(path: &Path, table: &str, error: sqlx::Error) -> Stor
         Some(code::NOTADB | code::CORRUPT) => permanent("file", format!("{path}: {DAMAGED}")),
         Some(code::READONLY) => permanent("file", format!("{path}: {READ_ONLY}")),
         // SQLITE_ERROR: the statement does not fit what is there.
-        Some(1) => permanent(
-            "table",
-            format!(
-                "{table:?} in {path} can't be used ({}): it needs the columns tenant, key, version and \
-                 value; create it, or name another one",
-                message(&error)
-            ),
-        ),
+        Some(1) => {
+            permanent("table", format!("{table:?} in {path} can't be made or used: {}", message(&error)))
+        }
         _ => match read_error(error) {
             StoreError::NotApplied { class, what } => {
                 StoreError::NotApplied { class, what: format!("{path}: {what}") }

@@ -1,0 +1,166 @@
+//! A table of a SQL database: what it is called, and where in it a record lies.
+
+use super::{Cell, ColumnType, Dialect, Fields, Mapping, Misfit, NameError, fields::check_name};
+use crate::{
+    report::ErrorClass,
+    store::{
+        Id, Record, StoreError,
+        document::{Document, DocumentError},
+        scan::unreadable,
+    },
+};
+
+/// A table and the shape of its rows: tenant, key and version, then the *content*, which is either
+/// one column of the whole record, or a tombstone's mark and a column for each of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlTable {
+    /// Its name.
+    pub name: String,
+    /// What the parts of a record are called that are not in a mapping.
+    pub fields: Fields,
+    /// `None`: whole, in `fields.value`.
+    pub mapping: Option<Mapping>,
+}
+
+/// Of whole records, with the fields' default names.
+impl From<&str> for SqlTable {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), fields: Fields::default(), mapping: None }
+    }
+}
+
+/// Of whole records, with the fields' default names.
+impl From<&String> for SqlTable {
+    fn from(name: &String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl SqlTable {
+    /// Are all names valid and different, and is the mapping one of this dialect?
+    pub fn check(&self, dialect: Dialect) -> Result<(), StoreError> {
+        let wrong = |field: &str, what| permanent(ErrorClass::Other, field, what);
+        check_name(&self.name).map_err(|error| wrong("table", error.to_string()))?;
+        let names = self.mapping.iter().flat_map(Mapping::names);
+        let fine: Result<(), NameError> = self.fields.check_table(self.mapping.is_some(), names);
+        fine.map_err(|error| wrong("table", error.to_string()))?;
+        match &self.mapping {
+            Some(mapping) if mapping.dialect() != dialect => {
+                let what = format!("{} is mapped for another database", self.name);
+                Err(wrong("mapping", what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The columns that identify a record: tenant and key, or the one that is both.
+    pub fn ids(&self) -> Vec<&str> {
+        let Fields { tenant, key, .. } = &self.fields;
+        if self.fields.is_own_tenant() { vec![tenant] } else { vec![tenant, key] }
+    }
+
+    /// The columns after id and version, in the order of a row's cells.
+    pub fn content(&self) -> Vec<(&str, ColumnType)> {
+        match &self.mapping {
+            None => vec![(&self.fields.value, ColumnType::Blob)],
+            Some(mapping) => {
+                let deleted = (self.fields.deleted.as_str(), ColumnType::Boolean);
+                std::iter::once(deleted).chain(mapping.names().zip(mapping.types())).collect()
+            }
+        }
+    }
+
+    /// Is it one of this table's columns that are written? SQL does not regard case.
+    pub fn has(&self, column: &str) -> bool {
+        let content = self.content();
+        let content = content.iter().map(|(name, _)| *name);
+        let mut names = self.ids().into_iter().chain([self.fields.version.as_str()]).chain(content);
+        names.any(|name| name.eq_ignore_ascii_case(column))
+    }
+
+    /// May a column of [`Self::content`] be NULL, and has it to be able to? All but the mark of
+    /// tombstones, for these have no content.
+    pub fn is_nullable(&self, column: &str) -> bool {
+        self.mapping.is_none() || column != self.fields.deleted
+    }
+
+    /// A cell for each of [`Self::content`]. Fails for a record that they would not hold exactly.
+    pub fn cells(&self, id: &Id, record: &Record) -> Result<Vec<Cell>, StoreError> {
+        if self.fields.is_own_tenant() && id.tenant != id.key {
+            let what = "the table has one column for tenant and key, so they must be equal".to_owned();
+            return Err(permanent(ErrorClass::Constraint, &self.fields.key, what));
+        }
+        let Some(mapping) = &self.mapping else {
+            return Ok(vec![record.value.as_ref().map_or(Cell::Null, |value| Cell::Bytes(value.clone()))]);
+        };
+        let mut cells = vec![Cell::Bool(record.is_tombstone())];
+        match &record.value {
+            None => cells.extend(mapping.names().map(|_| Cell::Null)),
+            Some(value) => {
+                let document = document(value)?;
+                cells.extend(
+                    mapping.to_row(&document).map_err(|error| misfit(error, ErrorClass::Constraint))?,
+                );
+            }
+        }
+        Ok(cells)
+    }
+
+    /// The value of a row's cells; `None`: a tombstone. Fails for what no document can be made of.
+    pub fn value(&self, mut cells: Vec<Cell>) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(mapping) = &self.mapping else {
+            return match cells.pop() {
+                None | Some(Cell::Null) => Ok(None),
+                Some(Cell::Bytes(value)) => Ok(Some(value)),
+                Some(Cell::Text(text)) => Ok(Some(text.into_bytes())),
+                Some(other) => Err(foreign(&self.fields.value, other.kind())),
+            };
+        };
+        match cells.first() {
+            Some(Cell::Bool(true) | Cell::Int(1)) => return Ok(None),
+            Some(Cell::Bool(false) | Cell::Int(0)) => {}
+            other => {
+                return Err(foreign(&self.fields.deleted, other.map_or("nothing", Cell::kind)));
+            }
+        }
+        let document = mapping.from_row(&cells[1..]);
+        let document = document.map_err(|error| misfit(error, ErrorClass::Serialization))?;
+        let bytes = document.encode();
+        Ok(Some(bytes.map_err(|error| permanent(ErrorClass::Serialization, "record", error.to_string()))?))
+    }
+
+    /// Would it be stored, and come back as it was? Asked without a database.
+    pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        if self.value(self.cells(id, record)?)? == record.value {
+            return Ok(());
+        }
+        let what = "the way back changed it: report this defect".to_owned();
+        Err(permanent(ErrorClass::Constraint, "record", what))
+    }
+}
+
+/// A column whose cell is of a type that says nothing there.
+pub(in crate::store) fn foreign(column: &str, found: &str) -> StoreError {
+    unreadable(column, format!("the row has {found} there: somebody else wrote it, correct it"))
+}
+
+/// A value as the document that a store of parts keeps of it.
+pub(in crate::store) fn document(value: &[u8]) -> Result<Document, StoreError> {
+    let wrong = |error: DocumentError| permanent(ErrorClass::Constraint, "value", error.to_string());
+    Document::decode_canonical(value).map_err(wrong)
+}
+
+/// Names the column, else the attribute.
+pub(in crate::store) fn misfit(error: Misfit, class: ErrorClass) -> StoreError {
+    let Misfit { path, column, reason } = error;
+    match column {
+        Some(column) if path == column || path.is_empty() => permanent(class, &column, reason.to_string()),
+        Some(column) => permanent(class, &column, format!("attribute {path}: {reason}")),
+        None if path.is_empty() => permanent(class, "record", reason.to_string()),
+        None => permanent(class, &path, reason.to_string()),
+    }
+}
+
+fn permanent(class: ErrorClass, field: &str, what: String) -> StoreError {
+    StoreError::Permanent { class, field: field.to_owned(), what }
+}

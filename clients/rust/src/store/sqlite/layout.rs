@@ -1,0 +1,160 @@
+//! Where a record lies in the table: the statements that name its columns, what they are given and
+//! what they answer.
+
+use sqlx::{
+    AssertSqlSafe, Decode, Row, SqlSafeStr, SqlStr, Sqlite, TypeInfo, ValueRef,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use super::{
+    super::{
+        Id, Record, StoreError, Version,
+        mapping::{Cell, SqlTable, foreign},
+        scan::{Found, unreadable},
+        sql::version_of,
+    },
+    column_of, read_error,
+};
+
+/// The statements of one table. Names were checked; they are in backticks, because SQLite takes a
+/// name in double quotes for a text when there is no such column.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) table: SqlTable,
+    pub(super) get: SqlStr,
+    pub(super) version: SqlStr,
+    pub(super) put: SqlStr,
+    pub(super) insert: SqlStr,
+    /// The version that has to be there comes last.
+    pub(super) update: SqlStr,
+    pub(super) scan_all: SqlStr,
+    pub(super) scan_tenant: SqlStr,
+    pub(super) count: SqlStr,
+}
+
+impl Layout {
+    pub(super) fn new(table: SqlTable) -> Self {
+        let q = |name: &str| format!("`{name}`");
+        let list = |names: &[String]| names.join(", ");
+        let sql = |text: String| AssertSqlSafe(text).into_sql_str();
+        let (name, version) = (q(&table.name), q(&table.fields.version));
+        // One column twice where a record is a tenant of its own.
+        let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
+        let ids: Vec<String> = table.ids().into_iter().map(q).collect();
+        let content: Vec<String> = table.content().into_iter().map(|(name, _)| q(name)).collect();
+        let all = format!("{tenant}, {key}, {version}, {}", list(&content));
+        let given: Vec<String> = (0..content.len()).map(|at| format!("?{}", at + 4)).collect();
+        let given_ids = if ids.len() == 1 { "?1" } else { "?1, ?2" };
+        let insert = format!(
+            "INSERT INTO {name} ({}, {version}, {}) VALUES ({given_ids}, ?3, {})",
+            list(&ids),
+            list(&content),
+            list(&given)
+        );
+        let conflict = format!("ON CONFLICT ({}) DO", list(&ids));
+        let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
+        let set = content.iter().zip(&given).map(|(name, given)| format!("{name} = {given}"));
+        let is_it = format!("{tenant} = ?1 AND {key} = ?2");
+        Self {
+            get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
+            version: sql(format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}")),
+            put: sql(format!(
+                "{insert} {conflict} UPDATE SET {version} = excluded.{version}, {} \
+                 WHERE excluded.{version} > {version}",
+                list(&excluded.collect::<Vec<_>>())
+            )),
+            update: sql(format!(
+                "UPDATE {name} SET {version} = ?3, {} WHERE {is_it} AND {version} = ?{}",
+                list(&set.collect::<Vec<_>>()),
+                content.len() + 4
+            )),
+            scan_all: sql(format!(
+                "SELECT {all} FROM {name} WHERE ({tenant}, {key}) > (?1, ?2) ORDER BY {}",
+                list(&ids)
+            )),
+            scan_tenant: sql(format!(
+                "SELECT {all} FROM {name} WHERE {tenant} = ?1 AND {key} > ?2 ORDER BY {key}"
+            )),
+            count: sql(format!("SELECT count(*) FROM {name}")),
+            insert: sql(format!("{insert} {conflict} NOTHING")),
+            table,
+        }
+    }
+
+    /// One of the statements that write, with the record in it.
+    pub(super) fn write(
+        &self,
+        sql: &SqlStr,
+        id: &Id,
+        record: &Record,
+    ) -> Result<Query<'static, Sqlite, SqliteArguments>, StoreError> {
+        let (tenant, key) = (id.tenant.clone(), id.key.clone());
+        let query = sqlx::query(sql.clone()).bind(tenant).bind(key).bind(column_of(record.version)?);
+        let cells = self.table.cells(id, record)?.into_iter();
+        Ok(cells.fold(query, |query, cell| match cell {
+            Cell::Null => query.bind(None::<i64>),
+            Cell::Text(text) | Cell::Decimal(text) | Cell::Json(text) => query.bind(text),
+            Cell::Int(whole) => query.bind(whole),
+            Cell::Bool(is) => query.bind(is),
+            Cell::Bytes(bytes) => query.bind(bytes),
+        }))
+    }
+
+    /// Of a row with all columns. True: tenant and key are texts.
+    pub(super) fn found(&self, row: &SqliteRow) -> Result<(Found, bool), StoreError> {
+        let bytes = |at: usize| row.try_get_unchecked::<Vec<u8>, _>(at).map_err(read_error);
+        let (tenant, key) = (bytes(0)?, bytes(1)?);
+        let texts = is(row, 0, "TEXT")? && is(row, 1, "TEXT")?;
+        // Another record may have the same bytes as text.
+        let record = match texts {
+            true => self.record(row),
+            false => {
+                let what = "tenant or key is no TEXT: correct or remove the row";
+                Err(unreadable(&self.table.fields.key, what.to_owned()))
+            }
+        };
+        let may_end = texts && str::from_utf8(&tenant).is_ok() && str::from_utf8(&key).is_ok();
+        Ok((Found { tenant, key, record }, may_end))
+    }
+
+    /// Of the same row: what it holds.
+    pub(super) fn record(&self, row: &SqliteRow) -> Result<Record, StoreError> {
+        let version = self.version_in(row)?;
+        let content = self.table.content().into_iter().enumerate();
+        let cells: Result<Vec<Cell>, _> = content.map(|(at, (name, _))| cell(row, at + 3, name)).collect();
+        Ok(Record { version, value: self.table.value(cells?)? })
+    }
+
+    /// Of a row that begins with tenant, key and version.
+    pub(super) fn version_in(&self, row: &SqliteRow) -> Result<Version, StoreError> {
+        if !is(row, 2, "INTEGER")? {
+            let what = "it is no INTEGER: correct it in the row".to_owned();
+            return Err(unreadable(&self.table.fields.version, what));
+        }
+        row.try_get_unchecked(2).map(version_of).map_err(read_error)
+    }
+}
+
+fn is(row: &SqliteRow, at: usize, kind: &str) -> Result<bool, StoreError> {
+    Ok(row.try_get_raw(at).map_err(read_error)?.type_info().name() == kind)
+}
+
+/// By what the row has: SQLite gives a type to each value, and only prefers the column's.
+fn cell(row: &SqliteRow, at: usize, name: &str) -> Result<Cell, StoreError> {
+    let value = row.try_get_raw(at).map_err(read_error)?;
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    let failed = |error| read_error(sqlx::Error::Decode(error));
+    let is = value.type_info().name().to_owned();
+    match is.as_str() {
+        "INTEGER" => <i64 as Decode<Sqlite>>::decode(value).map(Cell::Int).map_err(failed),
+        "BLOB" => <Vec<u8> as Decode<Sqlite>>::decode(value).map(Cell::Bytes).map_err(failed),
+        "TEXT" => {
+            let bytes = <Vec<u8> as Decode<Sqlite>>::decode(value).map_err(failed)?;
+            Ok(Cell::text(bytes))
+        }
+        _ => Err(foreign(name, "a floating point number")),
+    }
+}

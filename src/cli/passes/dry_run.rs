@@ -1,0 +1,55 @@
+//! What a pass would do, and whether the records would come through: said before anything moves.
+
+use std::process::ExitCode;
+
+use cutover_client::spec::Spec;
+use serde_json::json;
+
+use super::super::{Global, out};
+use crate::jobs::{Plan, Stores, sample};
+
+/// `verb`: what it would do to records. Fails if records that were looked at do not fit.
+pub(super) async fn say(
+    global: &Global,
+    verb: &str,
+    spec: &Spec,
+    stores: &Stores,
+    plan: &Plan,
+) -> anyhow::Result<ExitCode> {
+    let (source, target) = (stores.source.estimate().await?, stores.target.estimate().await?);
+    let looked = sample::look(spec, &*stores.source).await?;
+    if global.json {
+        out::json(&json!({
+            "migration": spec.migration,
+            "source_records": source.records,
+            "target_records": target.records,
+            "segments": plan.segments,
+            "fingerprint": plan.fingerprint,
+            "checked": looked.checked,
+            "misfits": looked.misfits,
+            "reasons": looked.reasons,
+        }));
+    } else {
+        let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
+        out::line(&format!(
+            "would {verb} about {} records in {} segments; the target has about {}; nothing was copied",
+            about(source.records),
+            plan.segments,
+            about(target.records),
+        ));
+        let (checked, misfits) = (looked.checked, looked.misfits);
+        let verdict = match misfits {
+            0 => "all fit and come back as they are".to_owned(),
+            some => format!("{some} do not fit:"),
+        };
+        out::line(&format!("checked {checked} records of the source: {verdict}"));
+        looked.reasons.iter().for_each(|reason| out::line(&format!("  {reason}")));
+        if misfits > looked.reasons.len() as u64 {
+            out::line(&format!(
+                "  and {} more; docs/spec.md says what fits",
+                misfits - looked.reasons.len() as u64
+            ));
+        }
+    }
+    Ok(if looked.misfits == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

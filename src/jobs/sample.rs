@@ -1,0 +1,70 @@
+//! Real records, taken through the mappings before anything moves.
+
+use cutover_client::{
+    spec::Spec,
+    store::{Id, Record, Scope, Segment, Store, StoreError},
+};
+
+use super::{Error, page::Side};
+
+/// Records at most, so that a look takes seconds in a store of any size.
+const RECORDS_MAX: usize = 10_000;
+/// They are the first ones of so many parts, which lie apart where a store reads in parallel.
+const PARTS: u32 = 16;
+/// Bytes of a page.
+const PAGE_BYTES: usize = 256 << 10;
+/// Misfits that are told.
+const REASONS_MAX: usize = 5;
+
+/// What came of a look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Records that were looked at.
+    pub checked: u64,
+    /// Those of them that can't be read, or would not come through as they are.
+    pub misfits: u64,
+    /// Where and why, of the first of these; values redacted.
+    pub reasons: Vec<String>,
+}
+
+/// Reads records of the source and asks whether both stores would hold each and give it back as it
+/// is: the target for the way there, the source for the way back. Writes nothing.
+pub async fn look(spec: &Spec, source: &dyn Store) -> Result<Looked, Error> {
+    let mut looked = Looked::default();
+    for part in Segment::split(PARTS) {
+        let (mut cursor, mut left) = (None, RECORDS_MAX / PARTS as usize);
+        while left > 0 {
+            let page = source.scan(&Scope::All, part, cursor.as_ref(), PAGE_BYTES).await;
+            let page = page.map_err(|error| Error::Store { store: Side::Source.name(), error })?;
+            for it in page.unreadable.iter().take(left) {
+                looked.take(&it.tenant, &it.key, Err((Side::Source, it.error.clone())));
+            }
+            left -= page.unreadable.len().min(left);
+            for (id, record) in page.records.iter().take(left) {
+                looked.take(&id.tenant, &id.key, fit(spec, id, record));
+            }
+            left -= page.records.len().min(left);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(looked)
+}
+
+fn fit(spec: &Spec, id: &Id, record: &Record) -> Result<(), (Side, StoreError)> {
+    spec.target.fit(id, record).map_err(|error| (Side::Target, error))?;
+    spec.source.fit(id, record).map_err(|error| (Side::Source, error))
+}
+
+impl Looked {
+    fn take(&mut self, tenant: &str, key: &str, fit: Result<(), (Side, StoreError)>) {
+        self.checked += 1;
+        let Err((side, error)) = fit else { return };
+        self.misfits += 1;
+        if self.reasons.len() < REASONS_MAX {
+            self.reasons.push(format!("{tenant:?}/{key:?} in the {}: {error}", side.name()));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Items of DynamoDB, written by those who know no SDK: moved to MariaDB, compared, moved back.
+
+use std::sync::Arc;
+
+use cutover_client::{
+    spec::{Missing, Spec},
+    store::{
+        Id, Record, Scope, Segment, Store, Version,
+        document::{Attribute, Document},
+    },
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::at;
+use crate::support::server::Controller;
+
+const ITEMS: u64 = 60;
+
+/// DynamoDB's own wire, so that nothing of ours stands between a story and an item.
+struct Raw {
+    address: String,
+    table: String,
+}
+
+impl Raw {
+    async fn call(&self, verb: &str, mut request: Value) -> Value {
+        request["TableName"] = json!(self.table);
+        let body = request.to_string();
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nx-amz-target: DynamoDB_20120810.{verb}\r\n\
+             content-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\nauthorization: AWS4-HMAC-SHA256 \
+             Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{verb}: {answer}");
+        let (from, upto) = (answer.find("\r\n\r\n").unwrap(), answer.rfind('}').unwrap());
+        let body = &answer[from..=upto];
+        serde_json::from_str(&body[body.find('{').unwrap()..]).unwrap()
+    }
+
+    async fn create(&self) {
+        let key = |name: &str, role: &str| json!({ "AttributeName": name, "KeyType": role });
+        let text = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+        let request = json!({
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [key("customer", "HASH"), key("order_id", "RANGE")],
+            "AttributeDefinitions": [text("customer"), text("order_id")],
+        });
+        self.call("CreateTable", request).await;
+    }
+
+    async fn put(&self, item: Value) {
+        self.call("PutItem", json!({ "Item": item })).await;
+    }
+
+    async fn get(&self, id: &Id) -> Value {
+        let key = json!({ "customer": { "S": id.tenant }, "order_id": { "S": id.key } });
+        self.call("GetItem", json!({ "Key": key, "ConsistentRead": true })).await["Item"].take()
+    }
+}
+
+fn id(n: u64) -> Id {
+    Id::new(&format!("customer-{}", n % 5), &format!("order-{n}")).unwrap()
+}
+
+/// An item, and what DynamoDB tells of it: numbers and sets are in its own order and words already.
+fn item(n: u64) -> Value {
+    let mut item = json!({
+        "customer": { "S": id(n).tenant },
+        "order_id": { "S": id(n).key },
+        "n": { "N": n.to_string() },
+    });
+    let more = match n % 5 {
+        0 => {
+            json!({ "total": { "N": format!("{n}.0500000001") }, "digits": { "N": format!("1234567890123456789012345678901234567{}", n % 9 + 1) } })
+        }
+        1 => {
+            json!({ "sig": { "B": "AAEC/w==" }, "tags": { "SS": ["a", "b"] }, "sizes": { "NS": ["-1", "2.5"] } })
+        }
+        2 => {
+            json!({ "address": { "M": { "city": { "S": "Bonn" }, "zip": { "NULL": true } } }, "paid": { "NULL": true } })
+        }
+        3 => {
+            json!({ "lines": { "L": [{ "M": { "x": { "BS": ["AA=="] } } }, { "N": "-0.5" }, { "L": [] }] }, "paid": { "BOOL": false } })
+        }
+        _ => {
+            json!({ "name": { "S": "\u{e4}\u{1f680} \u{0} '\" " }, "sig": { "B": "" }, "none": { "S": "" }, "map": { "M": {} } })
+        }
+    };
+    item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    item
+}
+
+/// Sets have no order.
+fn sorted(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(them) => them.iter_mut().for_each(|it| *it = sorted(it.take())),
+        Value::Object(them) => {
+            for (name, it) in them.iter_mut() {
+                *it = sorted(it.take());
+                if let ("SS" | "NS" | "BS", Value::Array(them)) = (name.as_str(), it) {
+                    them.sort_by_key(Value::to_string);
+                }
+            }
+        }
+        _ => {}
+    }
+    value
+}
+
+const COLUMNS: &str = r#"
+tenant = "shop"
+key = "order_no"
+overflow = "rest"
+columns = [
+    { name = "n", type = "bigint", required = true },
+    { name = "total", type = "decimal(43,10)" },
+    { name = "city", from = "address.city", type = "varchar(6)" },
+    { name = "paid", type = "boolean" },
+    { name = "sig", type = "blob" },
+    { name = "rows_of", from = "lines", type = "json" },
+]
+"#;
+
+/// A table of items, a spec that moves it to MariaDB, and its path; `None`: no servers are there.
+async fn world(dir: &TempDir, story: &str, columns: &str) -> Option<(Raw, Spec, String)> {
+    let (source, target) = (server("CUTOVER_TEST_DYNAMODB")?, server("CUTOVER_TEST_MYSQL")?);
+    let name = format!("documents_{story}_{}", std::process::id());
+    let address = source.rsplit_once("http://").unwrap().1.to_owned();
+    let raw = Raw { address, table: name.clone() };
+    raw.create().await;
+    for n in 0..ITEMS {
+        raw.put(item(n)).await;
+    }
+    let text = format!(
+        "migration = \"orders\"\nresidual_ms = 0\nquarantine_table = \"{name}_q\"\n\
+         [source]\nurl = \"{}\"\ntenant = \"customer\"\nkey = \"order_id\"\nversion = \"_version\"\n\
+         deleted = \"_deleted\"\n[target]\nurl = \"{target}\"\ntable = \"{name}\"\n{columns}",
+        source.replace("dynamodb://", &format!("dynamodb://{name}"))
+    );
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    Some((raw, text.parse().unwrap(), path.display().to_string()))
+}
+
+fn server(variable: &str) -> Option<String> {
+    let url = std::env::var(variable).ok();
+    if url.is_none() {
+        let required = std::env::var("CUTOVER_TEST_SERVERS").is_ok_and(|given| given == "required");
+        assert!(!required, "{variable} is not set, and CUTOVER_TEST_SERVERS requires it");
+        eprintln!("{variable} is not set: the server is left out; tests/run starts it");
+    }
+    url
+}
+
+async fn ramp(url: &str, to: &str) {
+    let up =
+        at(url, &format!("ramp orders {to} 100 --wait --timeout 20s --override soak --reason test")).await;
+    assert_eq!(up.code, 0, "{up:?}");
+}
+
+async fn items_move_there_and_back(story: &str, columns: &str) {
+    let dir = TempDir::new().unwrap();
+    let Some((raw, spec, path)) = world(&dir, story, columns).await else { return };
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    ramp(url, "--mirrored").await;
+    let told = at(url, &format!("backfill {path} --create-tables --dry-run")).await.done();
+    assert!(told.contains("checked 60 records of the source: all fit"), "{told}");
+    let told = at(url, &format!("backfill {path} --create-tables")).await.done();
+    assert!(told.contains("clean: 60 scanned, 60 copied"), "{told}");
+    let told = at(url, &format!("verify {path} --json")).await.object();
+    assert_eq!((&told["clean"], &told["counts"]["scanned"]), (&json!(true), &json!(2 * ITEMS)));
+    ramp(url, "--target-first").await;
+    let told = at(url, &format!("backfill {path}")).await.done();
+    assert!(told.contains("nothing to copy, 60 there already"), "{told}");
+    ramp(url, "--target-only").await;
+
+    // Services write to the target alone: one item is replaced, one deleted, one comes anew.
+    let target: Arc<dyn Store> = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
+    let content = |n: u64| {
+        let mut content = item(n);
+        let attributes = content.as_object_mut().unwrap();
+        attributes.retain(|name, _| name != "customer" && name != "order_id");
+        Document::decode(content.to_string().as_bytes()).unwrap().encode().unwrap()
+    };
+    let record = |value| Record { version: Version(77), value };
+    let written =
+        [(id(1), record(Some(content(7)))), (id(2), record(None)), (id(ITEMS), record(Some(content(ITEMS))))];
+    target.put_many_if_newer(&written).await.unwrap();
+    assert_eq!(at(url, "ramp orders --target-only 0 --wait --timeout 20s").await.code, 0);
+    let told = at(url, &format!("reverse {path}")).await.done();
+    assert!(told.contains("3 copied"), "{told}");
+
+    let versioned = |id: &Id, mut item: Value| {
+        let fields = json!({
+            "_version": { "N": "77" }, "customer": { "S": id.tenant }, "order_id": { "S": id.key },
+        });
+        item.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        item
+    };
+    for n in (0..ITEMS).filter(|n| ![1, 2].contains(n)) {
+        assert_eq!(sorted(raw.get(&id(n)).await), sorted(item(n)), "as it was, to the last digit");
+    }
+    assert_eq!(sorted(raw.get(&id(1)).await), versioned(&id(1), item(7)), "what the value lacks is gone");
+    assert_eq!(raw.get(&id(2)).await, versioned(&id(2), json!({ "_deleted": { "BOOL": true } })));
+    assert_eq!(sorted(raw.get(&id(ITEMS)).await), versioned(&id(ITEMS), item(ITEMS)));
+    let told = at(url, &format!("verify {path} --json")).await.object();
+    assert_eq!(told["clean"], json!(true), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_move_whole_to_mariadb_and_back() {
+    items_move_there_and_back("whole", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_move_into_columns_of_mariadb_and_back() {
+    items_move_there_and_back("columns", COLUMNS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_move_is_named_and_blocks_the_gate_until_it_does() {
+    let dir = TempDir::new().unwrap();
+    let Some((raw, spec, path)) = world(&dir, "misfits", COLUMNS).await else { return };
+    let city = |city: &str| {
+        let mut long = item(2);
+        long["address"]["M"]["city"]["S"] = json!(city);
+        long
+    };
+    raw.put(city("Rotterdam")).await;
+    let mut odd = item(3);
+    odd["_version"] = json!({ "S": "three" });
+    raw.put(odd).await;
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    ramp(url, "--mirrored").await;
+    let said = at(url, &format!("backfill {path} --create-tables")).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    for part in [
+        "58 copied",
+        "QUARANTINED",
+        "quarantined \"customer-2\"/\"order-2\": city: attribute address.city: 9 characters",
+        "quarantined \"customer-3\"/\"order-3\", which can't be read: _version: an item has a string",
+        "not clean",
+    ] {
+        assert!(said.out.contains(part), "{part} in {}", said.out);
+    }
+    at(url, "ramp orders --target-first 100").await.fails(&["was not clean"]);
+
+    let quarantine = spec.open_quarantine(Missing::Refuse, |_| None).await.unwrap().unwrap();
+    let rows = async || {
+        let scope = Scope::Tenant("orders".to_owned());
+        let page = quarantine.scan(&scope, Segment::ALL, None, 1 << 20).await.unwrap();
+        let documents = page.records.into_iter().filter_map(|(_, row)| row.value);
+        documents.map(|value| Document::decode(&value).unwrap()).collect::<Vec<_>>()
+    };
+    let kept = rows().await;
+    let [long, odd] = kept.as_slice() else { panic!("{kept:?}") };
+    assert_eq!(long.0["key"], Attribute::S("order-2".to_owned()));
+    let Attribute::M(value) = &long.0["value"] else { panic!("{long:?}") };
+    let Attribute::M(address) = &value["address"] else { panic!("{value:?}") };
+    assert_eq!(address["city"], Attribute::S("Rotterdam".to_owned()), "the value itself, as it was");
+    assert_eq!((&odd.0["key"], odd.0.get("value")), (&Attribute::S("order-3".to_owned()), None));
+
+    // Corrected where they lie.
+    raw.put(city("Bonn")).await;
+    raw.put(item(3)).await;
+    let told = at(url, &format!("backfill {path}")).await.done();
+    assert!(told.contains("clean: 60 scanned, 2 copied"), "{told}");
+    assert_eq!(rows().await, Vec::new(), "and out of quarantine");
+    ramp(url, "--target-first").await;
+}
