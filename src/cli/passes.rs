@@ -6,7 +6,7 @@ mod progress;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use cutover_client::spec::{Missing, Spec};
+use cutover_client::spec::{Missing, OpenError, Spec};
 use cutover_proto::v1;
 
 use super::{
@@ -156,12 +156,16 @@ impl Pass {
     async fn stores(&self, spec: &Spec) -> anyhow::Result<Stores> {
         let lookup = |name: &str| std::env::var(name).ok();
         let missing = if self.create_tables { Missing::Create } else { Missing::Refuse };
-        let advice = if self.create_tables { "" } else { " (--create-tables makes tables)" };
         let target = spec.target.open(missing, lookup).await;
         // A source whose table is missing is a mistake in any case.
         Ok(Stores {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
-            target: target.with_context(|| format!("the target{advice}"))?,
+            target: target.map_err(|error| {
+                let is_absent = matches!(&error, OpenError::Store(error) if error.is_no_table());
+                let advice =
+                    if is_absent { "the target (--create-tables makes tables)" } else { "the target" };
+                anyhow::Error::new(error).context(advice)
+            })?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
             quarantine: spec.open_quarantine(missing, lookup).await.with_context(|| {
                 format!("the quarantine {:?}, of records that do not fit", spec.quarantine_table)
