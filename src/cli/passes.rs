@@ -6,7 +6,10 @@ mod progress;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use cutover_client::spec::{Missing, OpenError, Spec};
+use cutover_client::{
+    spec::{Missing, OpenError, Spec},
+    store::StoreError,
+};
 use cutover_proto::v1;
 
 use super::{
@@ -161,10 +164,12 @@ impl Pass {
         Ok(Stores {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
             target: target.map_err(|error| {
-                let is_absent = matches!(&error, OpenError::Store(error) if error.is_no_table());
-                let advice =
-                    if is_absent { "the target (--create-tables makes tables)" } else { "the target" };
-                anyhow::Error::new(error).context(advice)
+                // SQLite's file is made with its table.
+                let can_be_made = matches!(&error, OpenError::Store(told) if told.is_no_table()
+                    || matches!(told, StoreError::Permanent { field, .. } if field == "file"));
+                let can_be_made = can_be_made && !self.create_tables;
+                let advice = if can_be_made { " (--create-tables makes tables)" } else { "" };
+                anyhow::Error::new(error).context(format!("the target{advice}"))
             })?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
             quarantine: spec.open_quarantine(missing, lookup).await.with_context(|| {
