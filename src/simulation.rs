@@ -3,6 +3,7 @@
 
 mod draw;
 mod noise;
+mod rehearsal;
 
 use crate::domain::guard::{
     Arm, Cell, Guard, GuardConfig, GuardKind, Judge, Operation, Pairs, Report, Stage, Verdict,
@@ -10,6 +11,7 @@ use crate::domain::guard::{
 
 pub use draw::Draw;
 pub use noise::{Noise, Outcome, simulate};
+pub use rehearsal::{End, Fault, Played, Rehearsal, rehearse};
 
 const TICK_MS: u64 = 1_000;
 
@@ -26,8 +28,10 @@ pub struct Traffic {
     pub source_errors: f64,
     /// Failures come in groups of this many, as often as makes the share; 0 and 1: one by one.
     pub burst: u64,
-    /// Share of the reads from the target that have to fall back.
+    /// Share of the reads from the target that have to fall back, and of those compared that it lacks.
     pub misses: f64,
+    /// Reads of the source that are compared with the target.
+    pub compared: f64,
     /// Writes to both stores.
     pub writes: f64,
     /// Share of these that the target fails.
@@ -129,9 +133,13 @@ impl Fleet {
         let target = arm(traffic.target, traffic.target_errors, bursts.0);
         let source = arm(traffic.source, traffic.source_errors, bursts.1);
         let miss = self.draw.binomial(target.calls, traffic.misses);
+        let compared = self.draw.poisson(traffic.compared / fleet);
+        let lacking = self.draw.binomial(compared, traffic.misses);
         let read = Cell {
             target,
             source,
+            compared,
+            lacking,
             miss,
             hit: target.calls - miss,
             ..Cell::empty(self.revision, Operation::Read, None)

@@ -3,6 +3,7 @@
 mod file;
 mod read;
 mod show;
+mod simulate;
 mod wire;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ pub(super) enum Does {
         /// TOML or YAML; - is standard input
         file: String,
     },
+    /// Play a plan against synthetic traffic and the guards; nothing is touched
+    Simulate(simulate::Simulate),
     /// Ramp by a plan from here on
     Apply {
         /// The migration
@@ -79,6 +82,7 @@ impl Verb {
                 show::steps(global, &wire::plan(&load(&file)?));
                 return Ok(ExitCode::SUCCESS);
             }
+            Does::Simulate(simulate) => return simulate.run(global),
             Does::Show { key } => {
                 let view = answer(global.admin().await?.get_plan(v1::GetPlanRequest { key })).await?;
                 show::view(global, &view);

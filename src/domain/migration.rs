@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use cutover_client::routing::{self, Level, Rung, bucket};
+use cutover_client::routing::{self, Level, PPM, Rung, bucket};
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Bands, Evidence, Gate, GuardSettings, Job, Key, Placement, Rollout, Tenant, Trip,
+    guard::Stage,
     plan::PlanState,
     resolve::{self, Caps},
 };
@@ -209,6 +210,38 @@ impl Migration {
     pub fn wanted(&self, tenant: &Tenant) -> resolve::Wanted {
         let row = self.tenants.get(tenant);
         self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
+    }
+
+    /// What a judge has to know of where tenants stand. `is_more`: tenants have reached target-first.
+    pub fn stage(&self, is_more: bool) -> Stage {
+        let bands = &self.document.bands;
+        let (target_first_ppm, target_only_ppm) =
+            (bands.at_least_ppm(Rung::TargetFirst), bands.at_least_ppm(Rung::TargetOnly));
+        let by_name =
+            |least: Rung, ppm: u32| ppm == 0 && self.tenants.values().any(|row| row.placement.rung >= least);
+        // A share of few tenants may be nobody's. Only where everybody calls the target, silence tells.
+        let of_everybody = |least: Rung| {
+            let all = bands.at_least_ppm(least) == PPM
+                && self.tenants.values().all(|row| row.placement.rung >= least);
+            if all { PPM } else { 0 }
+        };
+        // A plan's step that moves tenants by name moves no band, and has to be shown by what came since.
+        let step = self.document.plan.as_ref().and_then(|plan| plan.taken.last());
+        let revision = bands.since().max(step.map_or(0, |taken| taken.revision));
+        Stage {
+            revision,
+            frozen_reads: target_first_ppm == PPM || by_name(Rung::TargetFirst, target_first_ppm),
+            frozen_writes: target_only_ppm == PPM || by_name(Rung::TargetOnly, target_only_ppm),
+            // Any number but 0 that no earlier step had.
+            enrolled: if is_more && target_first_ppm > 0 {
+                (revision % u64::from(u32::MAX)) as u32 + 1
+            } else {
+                0
+            },
+            tenants: 0,
+            read_share_ppm: of_everybody(Rung::TargetFirst),
+            write_share_ppm: of_everybody(Rung::Dual),
+        }
     }
 
     /// Replays one committed change.

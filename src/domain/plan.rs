@@ -134,6 +134,8 @@ pub struct Missing {
     pub what: String,
     /// Unix time when it is there. `None`: not to be foreseen.
     pub until_ms: Option<u64>,
+    /// Time alone brings it.
+    pub by_time: bool,
 }
 
 impl Plan {
@@ -238,19 +240,22 @@ fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
         return Vec::new();
     }
     let left_s = (until_ms - now_ms).div_ceil(1000);
-    vec![Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms) }]
+    vec![Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms), by_time: true }]
 }
 
 fn window(windows: &ChangeWindows, now_ms: u64) -> Option<Missing> {
     let next_ms = windows.next_ms(now_ms);
-    (next_ms != Some(now_ms))
-        .then(|| Missing { what: "its change window to open".to_owned(), until_ms: next_ms })
+    (next_ms != Some(now_ms)).then(|| Missing {
+        what: "its change window to open".to_owned(),
+        until_ms: next_ms,
+        by_time: true,
+    })
 }
 
 impl Missing {
     /// Not to be foreseen.
     pub const fn open(what: String) -> Self {
-        Self { what, until_ms: None }
+        Self { what, until_ms: None, by_time: false }
     }
 }
 

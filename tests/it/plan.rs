@@ -1,6 +1,8 @@
 //! Plans ramp: over a real controller, by what services report.
 
+mod algebra;
 mod operators;
+mod rehearsal;
 mod replicas;
 mod restart;
 pub mod service;
@@ -237,4 +239,16 @@ async fn tenants_go_first_and_follow_the_rollout_when_it_has_come_as_far() {
     let last = world.migration().await;
     assert_eq!((last.pins, last.rollout.unwrap().mirrored_ppm), (0, PPM));
     world.controller.stop().await;
+}
+
+#[test]
+fn a_document_of_before_plans_is_read() {
+    let older = r#"{"key":"orders","salt":"orders","source":"","target":"","description":"","policy":{"level":
+        "acknowledged","required_services":[],"soak_ms":0,"finish_soak_ms":0,"fence_after_ms":0,"hold_timeout_ms":
+        2000,"shadow_ppm":0},"created_at_ms":1,"goal":{"dual_ppm":0,"mirrored_ppm":0,"target_first_ppm":0,
+        "target_only_ppm":0},"bands":BANDS,"ceiling":null,"paused":false,"finished_at_ms":null,"overridden":[],
+        "asked_by":"","jobs":[],"evidence":[],"pins":0,"rolled_back":0,"ramping":false}"#;
+    let bands = serde_json::to_string(&cutover::domain::Bands::default()).unwrap();
+    let read: cutover::domain::Document = serde_json::from_str(&older.replace("BANDS", &bands)).unwrap();
+    assert_eq!(read.plan, None);
 }

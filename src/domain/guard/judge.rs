@@ -54,6 +54,8 @@ pub struct Judge {
     recent: Vec<(u64, Tenant, Few)>,
     tallies: [Tally; 2],
     lacking: Window,
+    /// Reads that show whether the target has the record, and those where it has not, since the stage began.
+    lacked: [u64; 2],
     blind: standing::Blind,
     refused: Refused,
 }
@@ -92,6 +94,7 @@ impl Judge {
             recent: Vec::new(),
             tallies: [Tally::default(); 2],
             lacking: Window::default(),
+            lacked: [0; 2],
             blind: standing::Blind::default(),
             refused: Refused::default(),
         }
@@ -128,6 +131,7 @@ impl Judge {
         self.recent.clear();
         self.tallies = [Tally::default(); 2];
         self.lacking = Window::default();
+        self.lacked = [0; 2];
         self.blind = standing::Blind::default();
         self.newest = self.newest.max(stage.revision);
         (self.stage, self.began_ms) = (stage, self.now_ms);
@@ -255,7 +259,9 @@ impl Judge {
             if let Some(misses) = self.misses.as_mut().filter(|_| !sample.is_empty()) {
                 misses.add(cell.step, &sample, slot, place);
             }
-            self.lacking.add(cell.compared + sample.target, cell.lacking + sample.target_bad);
+            let (reads, lacking) = (cell.compared + sample.target, cell.lacking + sample.target_bad);
+            self.lacking.add(reads, lacking);
+            self.lacked = [self.lacked[0].saturating_add(reads), self.lacked[1].saturating_add(lacking)];
         }
         self.tallies[cell.operation as usize].add(cell);
         tracked

@@ -57,7 +57,7 @@ fn certificate(shown: &Certificate) -> Option<Missing> {
             shown.margin * 100.0
         ),
     };
-    Some(Missing { what, until_ms: shown.expected_ms })
+    Some(Missing { what, until_ms: shown.expected_ms, by_time: false })
 }
 
 fn told(block: &Block) -> String {

@@ -7,12 +7,11 @@ use imbl::OrdMap;
 use super::{cells, slow::Slow};
 use crate::domain::{
     GuardSettings, Migration, Tenant, TenantRow,
-    guard::{Judge, Operation, Refused, Report, Stage, Standing, Verdict},
+    guard::{Judge, Operation, Refused, Report, Standing, Verdict},
 };
 
 /// More tenants that move at once are a new stage of everybody's.
 const MOVED_MAX: usize = 100;
-const PPM: u32 = 1_000_000;
 
 /// A migration's judge.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub(super) fn is_watched(migration: &Migration) -> bool {
 impl Watched {
     pub(super) fn new(migration: &Migration, now_ms: u64) -> Self {
         let settings = migration.document.guards.clone();
-        let stage = stage(migration, true);
+        let stage = migration.stage(true);
         let mut judge = Judge::new(settings.config(), stage, now_ms);
         judge.newest(migration.revision);
         Self {
@@ -71,7 +70,7 @@ impl Watched {
         self.revision = migration.revision;
         let target_first_ppm = migration.document.bands.at_least_ppm(Rung::TargetFirst);
         let is_more = target_first_ppm > self.target_first_ppm;
-        let mut stage = stage(migration, is_more);
+        let mut stage = migration.stage(is_more);
         let moved: Vec<_> = self
             .moved(migration)
             .take(MOVED_MAX + 1)
@@ -158,37 +157,5 @@ impl Watched {
             // It follows its bucket again, where it stood already.
             DiffItem::Update { .. } | DiffItem::Remove(..) => None,
         })
-    }
-}
-
-/// What the judge has to know of where tenants stand. `is_more`: tenants have reached target-first.
-fn stage(migration: &Migration, is_more: bool) -> Stage {
-    let bands = &migration.document.bands;
-    let (target_first_ppm, target_only_ppm) =
-        (bands.at_least_ppm(Rung::TargetFirst), bands.at_least_ppm(Rung::TargetOnly));
-    let by_name =
-        |least: Rung, ppm: u32| ppm == 0 && migration.tenants.values().any(|row| row.placement.rung >= least);
-    // A share of few tenants may be nobody's. Only where everybody calls the target, silence tells.
-    let of_everybody = |least: Rung| {
-        let all = bands.at_least_ppm(least) == PPM
-            && migration.tenants.values().all(|row| row.placement.rung >= least);
-        if all { PPM } else { 0 }
-    };
-    // A plan's step that moves tenants by name moves no band, and has to be shown by what came since.
-    let step = migration.document.plan.as_ref().and_then(|plan| plan.taken.last());
-    let revision = bands.since().max(step.map_or(0, |taken| taken.revision));
-    Stage {
-        revision,
-        frozen_reads: target_first_ppm == PPM || by_name(Rung::TargetFirst, target_first_ppm),
-        frozen_writes: target_only_ppm == PPM || by_name(Rung::TargetOnly, target_only_ppm),
-        // Any number but 0 that no earlier step had.
-        enrolled: if is_more && target_first_ppm > 0 {
-            (revision % u64::from(u32::MAX)) as u32 + 1
-        } else {
-            0
-        },
-        tenants: 0,
-        read_share_ppm: of_everybody(Rung::TargetFirst),
-        write_share_ppm: of_everybody(Rung::Dual),
     }
 }

@@ -188,3 +188,26 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     at(url, "plan stop orders").await.done();
     controller.stop().await;
 }
+
+#[tokio::test]
+async fn a_rehearsal_says_when_it_would_have_tripped() {
+    let text =
+        "steps:\n- { stage: dual, percent: 100 }\n- { stage: mirrored, percent: [50, 100], bake: 1h }\n";
+    let args = |rest: &'static str| ["plan", "simulate", "-"].into_iter().chain(rest.split_whitespace());
+    let well = run_with(args(""), text).await.done();
+    assert!(well.ends_with("\nwould be done\n") && well.contains("step   3 taken after 1h"), "{well}");
+    let fault = "--fault target-writes=20% --at-step 2";
+    let told = run_with(args(fault), text).await.done();
+    assert!(
+        told.contains("target-writes=20 % would have tripped after ") && told.contains("at step 2"),
+        "{told}"
+    );
+    let json = run_with(args("--fault target-writes=20% --at-step 2 --json"), text).await.object();
+    has(&json, &["outcome", "step", "after_ms", "told", "taken_ms", "fault", "seed"]);
+    assert_eq!((&json["outcome"], &json["step"]), (&"tripped".into(), &2.into()));
+    run_with(args("--fault fire"), text).await.fails(&["is no fault"]);
+    run_with(args("--fault misses=101"), text).await.fails(&["has no percentage"]);
+    run_with(args("--at-step 4"), text).await.fails(&["the plan has steps 1 to 3"]);
+    run_with(args("--instances 0"), text).await.fails(&["1 to 1000"]);
+    run_with(args("--calls-per-s NaN"), text).await.fails(&["0 to 1000000"]);
+}

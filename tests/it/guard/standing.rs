@@ -65,6 +65,19 @@ fn what_the_target_lacks_is_bounded_over_ten_minutes() {
 }
 
 #[test]
+fn with_little_traffic_what_the_target_lacks_is_bounded_over_the_stage() {
+    let mut story = story();
+    let read = Cell { compared: 2, ..reads(0, 0, 100, 0) };
+    // 3,600 reads in ten minutes can never show what 4,603 do.
+    assert_eq!(story.until(700, &[read]), None);
+    assert!(story.judge.standing(story.now_ms).miss_upper > 1e-3);
+    assert_eq!(story.until(100, &[read]), None);
+    assert!(story.judge.standing(story.now_ms).miss_upper < 1e-3);
+    story.restage(Stage::default());
+    assert!(story.judge.standing(story.now_ms).miss_upper >= 1.0);
+}
+
+#[test]
 fn a_guard_that_is_half_way_blocks_and_so_do_a_trip_and_a_failing_source() {
     let relative = guard(GuardKind::ErrorRelative, READ);
     let mut story = Story::of(&[relative]).well();

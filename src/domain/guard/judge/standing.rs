@@ -26,7 +26,8 @@ pub struct Standing {
     pub blocks: Vec<Block>,
     /// What has been shown of the stage, for each operation that reaches the target.
     pub certificates: Vec<Certificate>,
-    /// Upper bound of the share of reads that miss, of the last 600 ticks; 1 without reads.
+    /// Upper bound of the share of reads that miss, of the last 600 ticks or of the stage, the lower
+    /// one: after a backfill the former tells more, with little traffic the latter. 1 without reads.
     pub miss_upper: f64,
 }
 
@@ -117,7 +118,9 @@ impl Judge {
         let certificates = wanted.map(|(operation, _)| self.certificate(operation)).collect();
         let (reads, misses) = self.lacking.longest();
         let level = -self.config.advance_alpha.ln();
-        Standing { blocks, certificates, miss_upper: bounds::upper(misses as f64, reads as f64, level) }
+        let upper = |misses: u64, reads: u64| bounds::upper(misses as f64, reads as f64, level);
+        let miss_upper = upper(misses, reads).min(upper(self.lacked[1], self.lacked[0]));
+        Standing { blocks, certificates, miss_upper }
     }
 
     /// The evidence of each guard that is judged, over everybody.
