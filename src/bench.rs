@@ -29,7 +29,7 @@ pub enum Bench {
     Grpc(grpc::Grpc),
     /// From a committed change to the last watcher that has applied it, and what a watcher costs
     Fanout(fanout::Fanout),
-    /// Reports counted a second on one core
+    /// Reports counted and judged a second on one core
     Report(report::Report),
     /// From the target's first failure to the last instance that is safe from it
     Rollback(rollback::Rollback),
@@ -47,7 +47,7 @@ impl Bench {
                 Self::Fanout(fanout) => fanout.run().await,
                 Self::Rollback(rollback) => rollback.run().await,
                 Self::Backfill(backfill) => backfill.run().await,
-                Self::Report(report) => on_a_thread(|| report.run()).await,
+                Self::Report(report) => report.run().await,
             }
         };
         tokio::select! {

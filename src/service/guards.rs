@@ -86,9 +86,9 @@ impl Guards {
     /// Judges a report that was counted for the first time. True: it looks bad, the next one is
     /// wanted soon.
     pub fn observe(&self, report: &v1::ReportRequest) -> bool {
-        let now_ms = self.now_ms();
         let state = self.registry.state();
         let mut judges = self.judges();
+        let now_ms = self.now_ms();
         let mut by_key: HashMap<&str, Vec<&v1::Cell>> = HashMap::new();
         for cell in &report.cells {
             by_key.entry(&cell.migration).or_default().push(cell);
@@ -115,9 +115,9 @@ impl Guards {
     /// How the guards of a migration stand towards a step up. `None`: it is not watched. The times
     /// in it are of the guards' clock: [`Self::unix_ms`].
     pub fn standing(&self, key: &Key) -> Option<Standing> {
-        let now_ms = self.now_ms();
         let state = self.registry.state();
         let mut judges = self.judges();
+        let now_ms = self.now_ms();
         let watched = judges.get_mut(key)?;
         // A step may have been committed that the watching task has not seen yet.
         if let Some(entry) = state.entry(key) {
@@ -194,10 +194,11 @@ impl Guards {
     }
 
     fn sync(&self) {
-        let now_ms = self.now_ms();
         let state = self.registry.state();
         let mut judges = self.judges();
+        let now_ms = self.now_ms();
         judges.retain(|key, _| state.entry(key).is_some_and(|entry| is_watched(&entry.migration)));
+        self.follows().retain(|key, _| state.entry(key).is_some());
         for entry in state.entries().filter(|entry| is_watched(&entry.migration)) {
             match judges.get_mut(entry.migration.key()) {
                 Some(watched) => watched.sync(&entry.migration, now_ms),
@@ -210,8 +211,9 @@ impl Guards {
     }
 
     fn tick(&self) {
+        let mut judges = self.judges();
         let now_ms = self.now_ms();
-        for (key, watched) in self.judges().iter_mut() {
+        for (key, watched) in judges.iter_mut() {
             let verdicts = watched.tick(now_ms);
             self.conclude(key, watched.stage_revision(), verdicts);
         }
@@ -229,6 +231,7 @@ impl Guards {
         self.began.elapsed().as_millis() as u64
     }
 
+    /// The clock is read after, so that a judge never sees it go back.
     fn judges(&self) -> MutexGuard<'_, HashMap<Key, Watched>> {
         self.judges.lock().unwrap_or_else(PoisonError::into_inner)
     }

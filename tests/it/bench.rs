@@ -83,11 +83,14 @@ fn a_change_is_followed_to_the_last_stream() {
 }
 
 #[test]
-fn reports_are_counted_in_process() {
+fn reports_are_counted_and_judged_in_process() {
     let figures = figures("report --seconds 0.2 --instances 8 --cells 2");
     assert_eq!((&figures["instances"], &figures["cells"]), (&8.into(), &2.into()));
     assert!(close(measured(&figures, "reports_per_s"), 1e6 / measured(&figures, "report_us")), "{figures}");
     measured(&figures, "bare_decode_us");
+    let parts = measured(&figures, "count_us") + measured(&figures, "judge_us");
+    assert!(close(measured(&figures, "report_us"), parts), "{figures}");
+    assert!(measured(&figures, "judge_us_per_cell") < measured(&figures, "judge_us"), "{figures}");
     assert!(measured(&figures, "report_bytes") > 500.0, "a realistic report: {figures}");
 }
 
