@@ -99,6 +99,7 @@ impl Plan {
                 chunk_bytes: usize::try_from(limits.chunk_bytes).unwrap_or(usize::MAX),
                 latency: unless_zero(limits.latency_ms),
                 replica_lag: unless_zero(limits.lag_ms),
+                ..Limits::default()
             },
             actor,
         }
@@ -116,6 +117,8 @@ pub struct Limits {
     pub latency: Duration,
     /// A replica that is further behind pauses the copy.
     pub replica_lag: Duration,
+    /// A store that fails, but does not say that it is overloaded, may do so for this long.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
@@ -125,6 +128,7 @@ impl Default for Limits {
             chunk_bytes: 4 << 20,
             latency: Duration::from_millis(500),
             replica_lag: Duration::from_secs(5),
+            patience: Duration::from_secs(60),
         }
     }
 }

@@ -135,9 +135,11 @@ impl Fleet {
         let miss = self.draw.binomial(target.calls, traffic.misses);
         let compared = self.draw.poisson(traffic.compared / fleet);
         let lacking = self.draw.binomial(compared, traffic.misses);
+        let only_target_failed = self.draw.binomial(compared, traffic.target_errors);
         let read = Cell {
-            target,
+            target: with_calls(target, compared, only_target_failed),
             source,
+            pairs: Pairs { calls: compared, only_target_failed, ..Pairs::default() },
             compared,
             lacking,
             miss,
@@ -160,6 +162,13 @@ impl Fleet {
         };
         [read, write]
     }
+}
+
+/// The same with more calls of which some failed.
+fn with_calls(mut arm: Arm, calls: u64, failed: u64) -> Arm {
+    arm.calls += calls;
+    arm.errors[0] += failed;
+    arm
 }
 
 /// Delay of the relative guard of reads alone: ticks from the onset to the trip, as a mean over

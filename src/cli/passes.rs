@@ -6,7 +6,10 @@ mod progress;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
-use cutover_client::spec::{Missing, Spec};
+use cutover_client::{
+    spec::{Missing, OpenError, Spec},
+    store::StoreError,
+};
 use cutover_proto::v1;
 
 use super::{
@@ -156,12 +159,18 @@ impl Pass {
     async fn stores(&self, spec: &Spec) -> anyhow::Result<Stores> {
         let lookup = |name: &str| std::env::var(name).ok();
         let missing = if self.create_tables { Missing::Create } else { Missing::Refuse };
-        let advice = if self.create_tables { "" } else { " (--create-tables makes tables)" };
         let target = spec.target.open(missing, lookup).await;
         // A source whose table is missing is a mistake in any case.
         Ok(Stores {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
-            target: target.with_context(|| format!("the target{advice}"))?,
+            target: target.map_err(|error| {
+                // SQLite's file is made with its table.
+                let can_be_made = matches!(&error, OpenError::Store(told) if told.is_no_table()
+                    || matches!(told, StoreError::Permanent { field, .. } if field == "file"));
+                let can_be_made = can_be_made && !self.create_tables;
+                let advice = if can_be_made { " (--create-tables makes tables)" } else { "" };
+                anyhow::Error::new(error).context(format!("the target{advice}"))
+            })?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
             quarantine: spec.open_quarantine(missing, lookup).await.with_context(|| {
                 format!("the quarantine {:?}, of records that do not fit", spec.quarantine_table)

@@ -249,7 +249,10 @@ pub fn apply(
         Change::FinishJob { id, counts, samples, complete } => {
             draft.finish_job(id, counts, samples, *complete, context)?;
         }
-        Change::Finish { confirm, overrides } => draft.finish(confirm, overrides, context)?,
+        Change::Finish { confirm, overrides } => {
+            draft.finish(confirm, overrides, context)?;
+            draft.end_plan();
+        }
     }
     Ok(draft.advanced(context))
 }

@@ -203,6 +203,19 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     }
 }
 
+/// The same for people: what is only to be written down counts as written.
+pub fn outlook(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
+    let mut state = state.clone();
+    loop {
+        let next = decide(&state, seen, now_ms);
+        match (&next, state.taken.last_mut()) {
+            (Next::Move(PlanMove::Settle(_)), Some(taken)) => taken.settled_at_ms = Some(now_ms),
+            (Next::Move(PlanMove::Show(_)), Some(taken)) => taken.shown_at_ms = Some(now_ms),
+            _ => return next,
+        }
+    }
+}
+
 /// What somebody has to do before anything goes on.
 fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
     let held = |why: &str| Some(Next::Held(why.to_owned()));

@@ -185,7 +185,7 @@ impl AdminService for Admin {
 
     async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {
         let entry = self.entry(&request.into_inner().key)?;
-        plan::view(&entry, self.plans.next(&entry)).map(Response::new)
+        plan::view(&entry, self.plans.outlook(&entry)).map(Response::new)
     }
 
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::Status> {

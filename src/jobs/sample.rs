@@ -1,5 +1,7 @@
 //! Real records, taken through the mappings before anything moves.
 
+use std::fmt;
+
 use cutover_client::{
     spec::Spec,
     store::{Id, Record, Scope, Segment, Store, StoreError},
@@ -13,8 +15,8 @@ const RECORDS_MAX: usize = 10_000;
 const PARTS: u32 = 16;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 256 << 10;
-/// Misfits that are told.
-const REASONS_MAX: usize = 5;
+/// Places that are told.
+const PLACES_MAX: usize = 5;
 
 /// What came of a look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +25,25 @@ pub struct Looked {
     pub checked: u64,
     /// Those of them that can't be read, or would not come through as they are.
     pub misfits: u64,
-    /// Where and why, of the first of these; values redacted.
-    pub reasons: Vec<String>,
+    /// Where and why, each column or attribute once, the first ones.
+    pub places: Vec<Place>,
+}
+
+/// Where some of the misfits do not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    side: Side,
+    field: String,
+    /// Misfits that are met there.
+    pub records: u64,
+    /// The first of them, and why; values redacted.
+    first: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in the {}, the first {}", self.records, self.side.name(), self.first)
+    }
 }
 
 /// Reads records of the source and asks whether both stores would hold each and give it back as it
@@ -63,8 +82,13 @@ impl Looked {
         self.checked += 1;
         let Err((side, error)) = fit else { return };
         self.misfits += 1;
-        if self.reasons.len() < REASONS_MAX {
-            self.reasons.push(format!("{tenant:?}/{key:?} in the {}: {error}", side.name()));
+        let StoreError::Permanent { field, .. } = &error else { return };
+        if let Some(place) = self.places.iter_mut().find(|place| place.side == side && place.field == *field)
+        {
+            place.records += 1;
+        } else if self.places.len() < PLACES_MAX {
+            let first = format!("{tenant:?}/{key:?}: {error}");
+            self.places.push(Place { side, field: field.clone(), records: 1, first });
         }
     }
 }

@@ -26,8 +26,6 @@ use super::{
 
 /// A claim is kept alive at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// A store that fails, but does not say that it is overloaded, may do so for this long.
-const PATIENCE: Duration = Duration::from_secs(60);
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MOST: Duration = Duration::from_secs(5);
 /// A worker's operations are no tenant's; this one stands for all.
@@ -170,7 +168,7 @@ impl Bench {
             let (store, cursor) = (bench.stores.side(side), cursor.as_ref());
             let failed = |error| Error::Store { store: side.name(), error };
             let scan = || store.scan(&Scope::All, segment, cursor, limit_bytes).map_err(failed);
-            let page = patiently(&pace, scan).await?;
+            let page = patiently(bench.plan.limits.patience, &pace, scan).await?;
             Ok(Held { operation, page })
         }))
     }
@@ -202,7 +200,10 @@ impl Bench {
 
     async fn write(&self, scanned: Side, page: &Page, pace: &Mutex<Pace>) -> Result<Done, Error> {
         let began = Instant::now();
-        let done = patiently(pace, || self.stores.page(&self.plan, &self.pass, scanned, page)).await?;
+        let done = patiently(self.plan.limits.patience, pace, || {
+            self.stores.page(&self.plan, &self.pass, scanned, page)
+        })
+        .await?;
         let mut pace = lock(pace);
         pace.chunk.took(done.counts.bytes as usize, began.elapsed());
         pace.records.spend(done.counts.scanned);
@@ -263,8 +264,8 @@ impl Pace {
 }
 
 /// Tries again what may be tried again: for ever while a store says that it is overloaded, and for
-/// [`PATIENCE`] while it fails.
-async fn patiently<T, F>(pace: &Mutex<Pace>, attempt: impl Fn() -> F) -> Result<T, Error>
+/// `patience` while it fails.
+async fn patiently<T, F>(patience: Duration, pace: &Mutex<Pace>, attempt: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -283,7 +284,7 @@ where
             }
             _ => {
                 let since = *failing_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= PATIENCE {
+                if since.elapsed() >= patience {
                     return Err(Error::Store { store, error });
                 }
             }

@@ -1,5 +1,5 @@
-//! The one door for writes: operators, the controller's own steps and (later) plans and guards
-//! change a migration here and nowhere else.
+//! The one door for writes: operators, the controller's own steps, plans and guards change a
+//! migration here and nowhere else.
 
 use std::sync::Arc;
 

@@ -40,11 +40,11 @@ impl Plans {
         Self { registry, instances, operate, guards }
     }
 
-    /// What a migration's plan would do now, and what it waits for. `None`: it has no plan.
-    pub fn next(&self, entry: &Entry) -> Option<Next> {
+    /// What a migration's plan waits for, or would do now. `None`: it has no plan.
+    pub fn outlook(&self, entry: &Entry) -> Option<Next> {
         let state = entry.migration.document.plan.as_ref()?;
         let now_ms = now_ms();
-        Some(plan::decide(state, &self.seen(entry, state, now_ms), now_ms))
+        Some(plan::outlook(state, &self.seen(entry, state, now_ms), now_ms))
     }
 
     /// Goes on with plans until the process ends.
@@ -56,7 +56,10 @@ impl Plans {
                 state.entries().filter(|entry| is_running(&entry.migration)).cloned().collect()
             };
             for entry in running {
-                if let Some(Next::Move(going)) = self.next(&entry) {
+                let Some(state) = &entry.migration.document.plan else { continue };
+                let now_ms = now_ms();
+                let next = plan::decide(state, &self.seen(&entry, state, now_ms), now_ms);
+                if let Next::Move(going) = next {
                     self.make(&entry, going).await;
                 }
             }

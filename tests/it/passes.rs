@@ -3,6 +3,7 @@
 mod compare;
 mod hooked;
 mod misfits;
+mod no_room;
 mod sharing;
 
 use std::{sync::Arc, time::Duration};

@@ -27,7 +27,7 @@ pub(super) async fn say(
             "fingerprint": plan.fingerprint,
             "checked": looked.checked,
             "misfits": looked.misfits,
-            "reasons": looked.reasons,
+            "reasons": looked.places.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
     } else {
         let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
@@ -43,12 +43,10 @@ pub(super) async fn say(
             some => format!("{some} do not fit:"),
         };
         out::line(&format!("checked {checked} records of the source: {verdict}"));
-        looked.reasons.iter().for_each(|reason| out::line(&format!("  {reason}")));
-        if misfits > looked.reasons.len() as u64 {
-            out::line(&format!(
-                "  and {} more; docs/spec.md says what fits",
-                misfits - looked.reasons.len() as u64
-            ));
+        looked.places.iter().for_each(|place| out::line(&format!("  {place}")));
+        let told: u64 = looked.places.iter().map(|place| place.records).sum();
+        if misfits > told {
+            out::line(&format!("  and {} elsewhere", misfits - told));
         }
     }
     Ok(if looked.misfits == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

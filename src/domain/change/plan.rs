@@ -29,13 +29,20 @@ impl Draft {
     }
 
     pub(super) fn stop_plan(&mut self) -> Result<(), Refusal> {
-        let key = self.document.key.clone();
-        let state = self.document.plan.as_mut().ok_or_else(|| no_plan(key.as_str()))?;
-        if matches!(state.status, PlanStatus::Running | PlanStatus::Stopped) {
+        if self.document.plan.is_none() {
+            return Err(no_plan(self.document.key.as_str()));
+        }
+        self.end_plan();
+        Ok(())
+    }
+
+    /// With the migration's end its plan ends as well.
+    pub(super) fn end_plan(&mut self) {
+        let open = |state: &&mut PlanState| matches!(state.status, PlanStatus::Running | PlanStatus::Stopped);
+        if let Some(state) = self.document.plan.as_mut().filter(open) {
             state.status = PlanStatus::Ended;
             self.say("the plan ends; everybody stays where they are");
         }
-        Ok(())
     }
 
     /// A rollback stops it, in the same commit: no step can come in between.

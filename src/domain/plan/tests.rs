@@ -80,6 +80,7 @@ fn what_a_restart_has_to_know_is_written_down_first() {
     let mut at = taken(plan(), 1);
     at.taken[0].settled_at_ms = None;
     assert_eq!(decide(&at, &good, 2_000), Next::Move(PlanMove::Settle(1)));
+    assert_eq!(missing(outlook(&at, &good, 2_000)), ["60 s of its bake time"], "people need not know");
     at.taken[0].settled_at_ms = Some(1_000);
     assert_eq!(decide(&at, &good, 2_000), Next::Move(PlanMove::Show(1)));
     at.taken[0].shown_at_ms = Some(2_000);

@@ -106,6 +106,29 @@ async fn a_spec_with_a_mistake_is_told_with_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quarantine_is_a_table_of_its_own_or_there_is_none() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "").await;
+    let url = controller.url.as_str();
+    // Somebody else's table, in the way.
+    let target = dir.path().join("target.db");
+    for table in ["orders", "cutover_quarantine"] {
+        SqliteStore::create(&target, table, SqliteOptions::default()).await.unwrap().close().await;
+    }
+    for verb in ["backfill", "verify", "backfill --create-tables"] {
+        at(url, &format!("{verb} {spec}")).await.fails(&[
+            "the quarantine \"cutover_quarantine\"",
+            "it has no column reason",
+            "name another one",
+        ]);
+    }
+    let text = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, format!("quarantine_table = \"kept_apart\"\n{text}")).unwrap();
+    let told = at(url, &format!("backfill {spec}")).await.done();
+    assert!(told.contains("clean: 8000 scanned, 8000 copied"), "none is needed: {told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_spec_began_is_not_gone_on_with() {
     let dir = TempDir::new().unwrap();
     let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 100_000\nworkers = 1\n").await;

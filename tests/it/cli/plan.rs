@@ -146,7 +146,7 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     has(&applied, &["migration", "changes", "dry_run", "repeated"]);
     with_plan(url, "plan apply orders -", "steps: 3").await.fails(&["a step is no table"]);
 
-    let timeout = at(url, "wait orders --for step=1 --timeout 1").await;
+    let timeout = at(url, "wait orders --for step=1 --timeout 3").await;
     assert_eq!(timeout.code, 3, "{timeout:?}");
     assert!(timeout.err.contains("waiting: step 1: the approval of step 2"), "{timeout:?}");
     at(url, "plan approve orders --step 3").await.fails(&["the next step that needs an approval is 2"]);

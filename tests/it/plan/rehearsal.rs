@@ -78,5 +78,5 @@ fn what_is_borne_goes_unnoticed_and_what_is_too_little_is_waited_for() {
     };
     let quiet = rehearse(&ramp(), &what).unwrap();
     let End::Waits { step: 1, missing } = quiet.end else { panic!("{quiet:?}") };
-    assert!(missing[0].contains("more write calls"), "{missing:?}");
+    assert!(missing.iter().any(|what| what.contains("more write calls")), "{missing:?}");
 }

@@ -118,6 +118,11 @@ impl SqliteStore {
                 .max_connections(connections.max(1))
                 .acquire_timeout(options.busy_timeout)
                 .test_before_acquire(false)
+                // A full disk ends a transaction by itself, and what then fails to roll it back
+                // takes it for open: such a connection begins none any more.
+                .before_acquire(|connection: &mut SqliteConnection, _| {
+                    Box::pin(async { Ok(!connection.is_in_transaction()) })
+                })
                 .idle_timeout(None)
                 .max_lifetime(None)
         };

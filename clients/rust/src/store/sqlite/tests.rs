@@ -16,5 +16,18 @@ async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
     let big = Record { version: Version(2), value: Some(vec![2; 1 << 20]) };
     let error = store.put_if_newer(&id, &big).await.expect_err("no room");
     assert!(!error.may_apply() && error.to_string().contains("free space"), "{error}");
+    assert_eq!(store.get(&id).await, Ok(Some(small.clone())));
+
+    // Of a batch nothing is there, until there is room for all of it.
+    let batch: Vec<_> = (2..100)
+        .map(|n| (Id { key: n.to_string(), ..id.clone() }, Record { version: Version(n), ..big.clone() }))
+        .collect();
+    let room = sqlx::query("PRAGMA max_page_count = 2000").execute(&store.writer).await;
+    room.expect("a pragma");
+    let error = store.put_many_if_newer(&batch).await.expect_err("room for a few of them");
+    assert!(!error.may_apply() && error.to_string().contains("free space"), "{error}");
+    assert_eq!(store.estimate().await.expect("counted").records, Some(1));
+    sqlx::query("PRAGMA max_page_count = 4000000").execute(&store.writer).await.expect("a pragma");
+    assert_eq!(store.put_many_if_newer(&batch).await, Ok(vec![Copied::Written; batch.len()]));
     assert_eq!(store.get(&id).await, Ok(Some(small)));
 }
