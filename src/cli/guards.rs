@@ -41,6 +41,9 @@ pub(super) struct Guards {
     /// And so many more, 0 to 1
     #[arg(long, requires = "set")]
     slack: Option<f64>,
+    /// May SDKs that are cut off go back from target-first by themselves?
+    #[arg(long, value_parser = ["on", "off"], conflicts_with = "set")]
+    local: Option<String>,
     #[command(flatten)]
     change: Change,
 }
@@ -49,6 +52,22 @@ impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self::Guards(guards) = self;
         let mut admin = global.admin().await?;
+        if let Some(local) = &guards.local {
+            let key = guards.key.clone();
+            let migration = answer(admin.get_migration(v1::GetMigrationRequest { key })).await?;
+            let mut mutation = guards.change.to_wire();
+            // The whole policy is sent: it has to be the one that was read.
+            mutation.expected_revision = migration.revision;
+            let policy = v1::Policy { local_guard: local == "on", ..migration.policy.unwrap_or_default() };
+            let request = v1::UpdateMigrationRequest {
+                mutation: Some(mutation),
+                key: guards.key,
+                policy: Some(policy),
+                ..Default::default()
+            };
+            render::changed(global, &answer(admin.update_migration(request)).await?);
+            return Ok(ExitCode::SUCCESS);
+        }
         if let Some(rule) = guards.rule() {
             let request = v1::UpdateMigrationRequest {
                 mutation: Some(guards.change.to_wire()),

@@ -37,6 +37,7 @@ pub(super) fn create(
         target,
         description,
         policy: policy.clone(),
+        local_guard_off: 0,
         created_at_ms: context.now_ms,
         created_revision: context.revision,
         goal: Rollout::default(),
@@ -78,6 +79,7 @@ impl Draft {
         description: Option<&str>,
         policy: Option<&Policy>,
         guards: &[GuardEdit],
+        context: &Context<'_>,
     ) -> Result<(), Refusal> {
         let mut violations =
             description.and_then(|text| check_text("description", text)).into_iter().collect::<Vec<_>>();
@@ -92,6 +94,9 @@ impl Draft {
             if policy.level != self.document.policy.level && moving {
                 let message = "the level can only change while everybody is settled at source-only";
                 return Err(Unmet::of_change(Gate::Stage, message, "take everybody back first").into());
+            }
+            if self.document.policy.local_guard && !policy.local_guard {
+                self.document.local_guard_off = context.revision;
             }
             self.document.policy = policy.clone();
             self.say("policy changed");
