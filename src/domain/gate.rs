@@ -214,11 +214,15 @@ impl Sight<'_> {
         let pass = passed.and_then(|(rung, since)| self.full_pass(whom, rung, since));
         let soak = (next == Rung::TargetOnly).then(|| self.soak(placement)).flatten();
         let local = (next == Rung::TargetOnly && self.document.policy.local_guard).then(|| {
-            let message = "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
+            let message =
+                "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
             Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
         });
         let overridden = &self.document.overridden;
-        [paused, services, pass, soak, local].into_iter().flatten().filter(|unmet| !overridden.contains(&unmet.gate))
+        [paused, services, pass, soak, local]
+            .into_iter()
+            .flatten()
+            .filter(|unmet| !overridden.contains(&unmet.gate))
     }
 
     fn services(&self) -> Option<Unmet> {

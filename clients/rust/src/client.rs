@@ -162,8 +162,7 @@ impl Client {
             closing: closes,
             unanswered: Default::default(),
         };
-        let guard =
-            LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
+        let guard = LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
         let persist = options.persist.clone().map(|path| Saver::new(path, link.clone()));
         let saver = persist.clone().map(|saver| tokio::spawn(saver.run(current.subscribe())));
         let (watcher, reporter) = (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()));

@@ -41,7 +41,10 @@ impl LocalGuard {
             sleep(LOOK).await;
             if has_gone_back && self.current.gone_back().is_empty() {
                 let revision = self.current.received_revision();
-                warn!(revision, "the controller's newer routing has ended what the local guard had taken back");
+                warn!(
+                    revision,
+                    "the controller's newer routing has ended what the local guard had taken back"
+                );
                 has_gone_back = false;
             }
             if self.is_away() {

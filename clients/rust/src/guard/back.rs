@@ -8,7 +8,8 @@ use crate::routing::{Band, Level, Reason, Route, Rung, Table};
 /// acknowledged. With `local_guard` on nobody goes to target-only, nor before everybody has heard that
 /// it is off.
 pub fn may_go_back(table: &Table) -> bool {
-    is_on(table) && (table.bands().iter().any(|band| goes_back(band.route)) || overrides(table).next().is_some())
+    is_on(table)
+        && (table.bands().iter().any(|band| goes_back(band.route)) || overrides(table).next().is_some())
 }
 
 /// The same table, with everybody back who may go. `None`: there is nobody.
@@ -40,5 +41,61 @@ fn back(route: Route) -> Route {
         Route { rung: Rung::Mirrored, reason: Reason::Rollback, no_fallback: false }
     } else {
         route
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::{PPM, Policy};
+
+    const fn route(rung: Rung, reason: Reason, no_fallback: bool) -> Route {
+        Route { rung, reason, no_fallback }
+    }
+
+    fn table(policy: Policy, route: Route) -> Table {
+        Table::new(7, "orders", &[Band { upto_ppm: PPM, route }], policy)
+    }
+
+    const ON: Policy = Policy {
+        level: Level::Acknowledged,
+        hold_timeout_ms: 2_000,
+        fence_after_ms: 0,
+        shadow_ppm: 0,
+        local_guard: true,
+    };
+    const FIRST: Route = route(Rung::TargetFirst, Reason::Rollout, false);
+
+    #[test]
+    fn only_those_go_back_who_lose_nothing() {
+        let others = [
+            route(Rung::TargetFirst, Reason::Rollout, true),
+            route(Rung::TargetFirst, Reason::Floor, false),
+            route(Rung::TargetOnly, Reason::Rollout, true),
+            route(Rung::Mirrored, Reason::Pin, false),
+            route(Rung::Dual, Reason::Pin, false),
+            route(Rung::Hold, Reason::Hold, false),
+            route(Rung::SourceOnly, Reason::Pin, false),
+        ];
+        let names: Vec<String> = (0..others.len()).map(|at| format!("other-{at}")).collect();
+        let pinned = route(Rung::TargetFirst, Reason::Pin, false);
+        let overrides = names.iter().map(String::as_str).zip(others.map(Some));
+        let before = table(ON, FIRST).with_overrides(overrides.chain([("pinned", Some(pinned))]));
+        let after = taken_back(&before).expect("somebody goes");
+        let mirrored = route(Rung::Mirrored, Reason::Rollback, false);
+        assert_eq!((after.route("acme"), after.route("pinned")), (mirrored, mirrored));
+        for (name, route) in names.iter().zip(others) {
+            assert_eq!(after.route(name), route, "{name}");
+            assert!(taken_back(&table(ON, route)).is_none(), "{route:?}");
+        }
+        assert_eq!((after.revision(), after.policy()), (7, ON));
+        assert!(taken_back(&after).is_none(), "nobody is left to go");
+    }
+
+    #[test]
+    fn nobody_goes_where_it_is_off_or_reads_promise_more() {
+        assert!(taken_back(&table(Policy { local_guard: false, ..ON }, FIRST)).is_none());
+        assert!(taken_back(&table(Policy { level: Level::Linearizable, ..ON }, FIRST)).is_none());
+        assert!(!Policy::default().local_guard, "it has to be asked for");
     }
 }

@@ -137,3 +137,82 @@ impl Arm {
 fn ln_c() -> f64 {
     (TICKS_A_DAY * PARTS / FALSE_TRIPS_A_DAY).ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_SLOTS: u64 = 864_000;
+
+    fn calls(ended: u64, failed: u64) -> Calls {
+        Calls { ended, failed }
+    }
+
+    /// Slots until the first finding, at most so many.
+    fn found(most: u64, mut slot: impl FnMut() -> Slot) -> Option<(u64, Finding)> {
+        let mut local = Local::default();
+        (1..=most).map(|at| (at, local.observe(&slot()))).find(|(_, finding)| *finding != Finding::Nothing)
+    }
+
+    /// Of ten calls the ones that fail, each with this chance. Seeded: SplitMix64.
+    fn failing(state: &mut u64, ppm: u64) -> u64 {
+        let mut fails = || {
+            *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            u64::from((mixed ^ (mixed >> 31)) % 1_000_000 < ppm)
+        };
+        (0..10).map(|_| fails()).sum()
+    }
+
+    #[test]
+    fn a_dead_target_is_certain_after_some_thirty_failures_and_not_within_one_slot() {
+        let reads = || Slot { target_reads: calls(5, 5), ..Slot::default() };
+        let (slots, finding) = found(100, reads).expect("found");
+        let since = calls(5 * slots, 5 * slots);
+        assert_eq!(finding, Finding::GoBack(Failing { writes: false, since }));
+        assert!((5..=8).contains(&slots), "{slots}");
+        let writes = || Slot { target_writes: calls(5, 5), source_writes: calls(5, 0), ..Slot::default() };
+        let (slots, finding) = found(100, writes).expect("found");
+        assert!(matches!(finding, Finding::GoBack(Failing { writes: true, .. })) && slots <= 6, "{slots}");
+
+        let mut first = true;
+        let one_blip = || {
+            let failed = if std::mem::take(&mut first) { 10_000 } else { 0 };
+            Slot { target_reads: calls(failed.max(5), failed), ..Slot::default() }
+        };
+        assert_eq!(found(10_000, one_blip), None);
+    }
+
+    #[test]
+    fn a_healthy_day_has_no_finding_and_neither_has_an_idle_one() {
+        let mut state = 1;
+        let healthy = || Slot {
+            target_reads: calls(10, failing(&mut state, 2_000)),
+            target_writes: calls(10, failing(&mut state, 2_000)),
+            source_writes: calls(10, failing(&mut state, 2_000)),
+            ..Slot::default()
+        };
+        assert_eq!(found(DAY_SLOTS, healthy), None);
+        assert_eq!(found(DAY_SLOTS, Slot::default), None);
+    }
+
+    #[test]
+    fn a_fifth_of_the_calls_is_seen_after_a_day_of_health_within_seconds() {
+        let (mut state, mut local) = (2, Local::default());
+        let mut slot = |ppm| {
+            let slot = Slot { target_reads: calls(10, failing(&mut state, ppm)), ..Slot::default() };
+            local.observe(&slot)
+        };
+        assert!((0..DAY_SLOTS / 24).all(|_| slot(1_000) == Finding::Nothing));
+        let slots = (1..600).find(|_| slot(300_000) != Finding::Nothing).expect("found");
+        assert!(slots < 100, "{slots} slots");
+    }
+
+    #[test]
+    fn with_a_source_that_fails_too_there_is_nowhere_to_go() {
+        let both = || Slot { target_reads: calls(5, 5), source_writes: calls(5, 5), ..Slot::default() };
+        let (_, finding) = found(100, both).expect("found");
+        assert!(matches!(finding, Finding::Hold(_)), "{finding:?}");
+    }
+}

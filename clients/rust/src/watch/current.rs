@@ -150,11 +150,7 @@ impl Current {
 
     /// Routes by a changed snapshot of the same revision, until a newer one comes. False: there was
     /// nothing to change, or another one came meanwhile.
-    pub(crate) fn go_back(
-        &self,
-        gone: GoneBack,
-        change: impl FnOnce(&Snapshot) -> Option<Snapshot>,
-    ) -> bool {
+    pub(crate) fn go_back(&self, gone: GoneBack, change: impl FnOnce(&Snapshot) -> Option<Snapshot>) -> bool {
         let before = self.epoch.load_full();
         let Some(epoch) = &before else { return false };
         let Some(snapshot) = change(&epoch.snapshot) else { return false };
