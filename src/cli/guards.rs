@@ -79,15 +79,22 @@ impl Verb {
             return Ok(ExitCode::SUCCESS);
         }
         let migration = answer(admin.get_migration(v1::GetMigrationRequest { key: guards.key })).await?;
+        let local = migration.policy.as_ref().is_some_and(|policy| policy.local_guard);
         if global.json {
             out::json(&json!({
                 "migration": migration.key,
+                "local_guard": local,
                 "guards": migration.guards.iter().map(rule_json).collect::<Vec<_>>(),
                 "trips": migration.trips.iter().map(trip_json).collect::<Vec<_>>(),
             }));
             return Ok(ExitCode::SUCCESS);
         }
         migration.guards.iter().for_each(|rule| out::line(&rule_line(rule)));
+        out::line(if local {
+            "local guard: on, SDKs that are cut off may go back; nobody goes to target-only"
+        } else {
+            "local guard: off"
+        });
         for trip in &migration.trips {
             out::line(&format!("revision {}: {}", trip.revision, trip.summary));
         }

@@ -144,6 +144,18 @@ async fn nobody_goes_to_target_only_before_everybody_has_heard_that_the_local_gu
     let overridden = controller.admin().await.set_rollout(up(&["local-guard"])).await.unwrap_err();
     assert_eq!(overridden.code(), Code::InvalidArgument, "no operator can know better");
 
+    let linearizable =
+        Some(v1::Policy { local_guard: true, level: v1::Level::Linearizable.into(), ..Default::default() });
+    let create = v1::CreateMigrationRequest {
+        key: "other".to_owned(),
+        source: "one".to_owned(),
+        target: "other".to_owned(),
+        policy: linearizable,
+        ..Default::default()
+    };
+    let refusal = controller.admin().await.create_migration(create).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
+
     // What one has begun may have gone back by itself.
     let operation = two.begin("orders", "acme").unwrap();
     let off = set_local_guard(&controller, false).await;

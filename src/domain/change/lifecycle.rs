@@ -1,6 +1,6 @@
 //! Beginning, policy, pause and the end.
 
-use cutover_client::routing::{PPM, Rung};
+use cutover_client::routing::{Level, PPM, Rung};
 
 use super::{Applied, Context, Draft, Refusal};
 use crate::domain::{
@@ -202,6 +202,10 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
     if policy.fence_after_ms >= FENCE_MAX_MS {
         violations
             .push(Violation::new("fence_after_ms", format!("must be below the lease of {FENCE_MAX_MS} ms")));
+    }
+    if policy.local_guard && policy.level == Level::Linearizable {
+        let message = "is for level acknowledged: at linearizable going back alone would serve stale reads";
+        violations.push(Violation::new("local_guard", message));
     }
     if policy.shadow_ppm > PPM {
         violations.push(Violation::new("shadow_ppm", "is over 1000000"));

@@ -93,6 +93,7 @@ async fn without_the_controller_a_dead_target_is_left_until_a_newer_revision() {
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(rung(&unknown, "acme"), Rung::TargetFirst);
+    drop(unknown);
 
     let mut fake = Fake::start_at(address).await;
     let stream = fake.watch().await;
