@@ -102,7 +102,9 @@ impl Noise {
             Self::CommonSpikes => usual,
             Self::Bursts => Traffic { burst: 10, ..usual },
             Self::RareBursts => Traffic { burst: 10, ..well(500.0, 10.0 / 600.0 / 250.0) },
-            Self::CleanSource => Traffic { source_errors: 0.0, write_source_errors: 0.0, ..well(500.0, 4e-4) },
+            Self::CleanSource => {
+                Traffic { source_errors: 0.0, write_source_errors: 0.0, ..well(500.0, 4e-4) }
+            }
             Self::BadClient => Traffic { sick: tick % HOUR < 600, ..usual },
             Self::RampSteps => {
                 let since = (tick % RAMP_STEP) as f64;
