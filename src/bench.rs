@@ -10,6 +10,7 @@ mod decide;
 mod fanout;
 mod figures;
 mod grpc;
+mod guards;
 mod report;
 mod rollback;
 mod watcher;
@@ -31,6 +32,8 @@ pub enum Bench {
     Fanout(fanout::Fanout),
     /// Reports counted and judged a second on one core
     Report(report::Report),
+    /// False trips by kind of noise, delays of true ones, and what judging costs
+    Guards(guards::Guards),
     /// From the target's first failure to the last instance that is safe from it
     Rollback(rollback::Rollback),
     /// A backfill, a second run and a verify, beside the stores' own scan and upserts
@@ -45,6 +48,7 @@ impl Bench {
                 Self::Decide(decide) => on_a_thread(|| decide.run()).await,
                 Self::Grpc(grpc) => grpc.run().await,
                 Self::Fanout(fanout) => fanout.run().await,
+                Self::Guards(guards) => on_a_thread(|| guards.run()).await,
                 Self::Rollback(rollback) => rollback.run().await,
                 Self::Backfill(backfill) => backfill.run().await,
                 Self::Report(report) => report.run().await,

@@ -23,6 +23,10 @@ pub enum Noise {
     CommonSpikes,
     /// Errors come ten at a time.
     Bursts,
+    /// The same, and only each ten minutes in either store: hardly ever in what phi remembers.
+    RareBursts,
+    /// The source never fails; the target does, independently, as often as is still well: 0.04 %.
+    CleanSource,
     /// One client fails all its calls, to both stores, for ten minutes of each hour.
     BadClient,
     /// A step of a ramp each half hour: evidence begins anew, keys are cold.
@@ -44,12 +48,14 @@ pub struct Outcome {
 
 impl Noise {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Rare,
         Self::Frequent,
         Self::Diurnal,
         Self::CommonSpikes,
         Self::Bursts,
+        Self::RareBursts,
+        Self::CleanSource,
         Self::BadClient,
         Self::RampSteps,
         Self::LowTraffic,
@@ -63,6 +69,8 @@ impl Noise {
             Self::Diurnal => "diurnal",
             Self::CommonSpikes => "common-spikes",
             Self::Bursts => "bursts",
+            Self::RareBursts => "rare-bursts",
+            Self::CleanSource => "clean-source",
             Self::BadClient => "bad-client",
             Self::RampSteps => "ramp-steps",
             Self::LowTraffic => "low-traffic",
@@ -93,6 +101,10 @@ impl Noise {
             Self::CommonSpikes if tick % HOUR < 10 => well(500.0, 5e-2),
             Self::CommonSpikes => usual,
             Self::Bursts => Traffic { burst: 10, ..usual },
+            Self::RareBursts => Traffic { burst: 10, ..well(500.0, 10.0 / 600.0 / 250.0) },
+            Self::CleanSource => {
+                Traffic { source_errors: 0.0, write_source_errors: 0.0, ..well(500.0, 4e-4) }
+            }
             Self::BadClient => Traffic { sick: tick % HOUR < 600, ..usual },
             Self::RampSteps => {
                 let since = (tick % RAMP_STEP) as f64;

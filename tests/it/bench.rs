@@ -142,3 +142,22 @@ fn what_can_not_be_measured_is_refused() {
         assert!(said.lines().next().unwrap().contains(why), "{args}: {said}");
     }
 }
+
+#[test]
+fn guards_are_timed_and_the_same_seed_gives_the_same_trips() {
+    let run = || figures("guards --days 1 --noise iid-1% --noise ramp-steps --trials 2 --seed 5");
+    let (one, other) = (run(), run());
+    measured(&one, "report_ns");
+    let delays = one["delays"].as_array().unwrap();
+    assert_eq!(delays.len(), 10);
+    delays.iter().for_each(|delay| assert!(measured(delay, "mean_s") >= 1.0));
+    let noises: Vec<&str> =
+        one["noises"].as_array().unwrap().iter().map(|noise| noise["noise"].as_str().unwrap()).collect();
+    assert_eq!(noises, ["iid-1%", "ramp-steps"]);
+    assert_eq!(
+        (&one["days"], &one["rollbacks"]),
+        (&2.into(), &0.into()),
+        "a day of each, and no false trip: {one}"
+    );
+    assert_eq!((&one["delays"], &one["noises"]), (&other["delays"], &other["noises"]));
+}

@@ -1,5 +1,7 @@
 //! What is reported is counted once, and leaves as statsd lines and as a scrape.
 
+mod daemon;
+
 use std::{sync::Arc, time::Duration};
 
 use cutover::telemetry::{

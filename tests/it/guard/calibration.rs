@@ -1,4 +1,4 @@
-//! Often enough, and not too often: by seeded simulation. More of it: `cargo bench --bench guards`.
+//! Often enough, and not too often: by seeded simulation. More of it: `cutover bench guards`.
 
 use cutover::{
     domain::guard::{Guard, GuardConfig, GuardKind},

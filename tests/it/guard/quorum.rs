@@ -29,6 +29,18 @@ fn a_dead_target_trips_within_a_second_and_the_record_tells_why() {
 }
 
 #[test]
+fn a_dozen_failures_are_enough_although_the_source_never_failed() {
+    let mut story = Story::of(&[guard_of(GuardKind::ErrorAbsolute)]).well();
+    let failures = (1..100).find(|failure: &u64| {
+        story.now_ms += 20;
+        let instance = ["a", "b", "c"][(failure % 3) as usize];
+        !story.report(instance, &[reads(1, 1, 1, 0)]).is_empty()
+    });
+    // By theory 10 at a limit of 5 %; phi would make them thirty.
+    assert!(failures.is_some_and(|failures| (9..=14).contains(&failures)), "{failures:?}");
+}
+
+#[test]
 fn one_sick_client_does_not_roll_back_a_fleet() {
     let mut story = Story::of(&[ABSOLUTE, RELATIVE]).well();
     for _ in 0..600 {

@@ -125,8 +125,6 @@ pub struct Dispersion {
 const MEMORY_TICKS: f64 = 300.0;
 const PRIOR: f64 = 4.0;
 const PRIOR_TICKS: u32 = 30;
-/// Rarer than this in a tick, the arm says nothing about how outcomes cluster.
-const EXPECTED_MIN: f64 = 1e-6;
 
 impl Dispersion {
     /// Takes a closed tick of the arm. A tick without calls is none.
@@ -135,14 +133,14 @@ impl Dispersion {
             return;
         }
         let (n, s) = (calls as f64, bad as f64);
-        let expected = if self.calls > 0.0 { n * self.bad / self.calls } else { 0.0 };
-        if expected > EXPECTED_MIN {
-            let square = (s - expected).powi(2) / expected;
-            // A plain mean until the memory is full: the first tick must not weigh like 300.
-            let share = (f64::from(self.ticks) + 1.0).recip().max(MEMORY_TICKS.recip());
-            self.square += (square - self.square) * share;
-            self.ticks = self.ticks.saturating_add(1);
-        }
+        // With this tick: the first burst of a source that never failed must not be taken for nothing.
+        let expected = n * (self.bad + s) / (self.calls + n);
+        // No failure where none is expected: nothing clusters.
+        let square = if expected > 0.0 { (s - expected).powi(2) / expected } else { 0.0 };
+        // A plain mean until the memory is full: the first tick must not weigh like 300.
+        let share = (f64::from(self.ticks) + 1.0).recip().max(MEMORY_TICKS.recip());
+        self.square += (square - self.square) * share;
+        self.ticks = self.ticks.saturating_add(1);
         let keep = 1.0 - MEMORY_TICKS.recip();
         self.calls = self.calls * keep + n;
         self.bad = self.bad * keep + s;
