@@ -98,6 +98,9 @@ impl Draft {
             if self.document.policy.local_guard && !policy.local_guard {
                 self.document.local_guard_off = context.revision;
             }
+            if self.document.policy.local_guard != policy.local_guard {
+                self.say(format!("local guard {}", if policy.local_guard { "on" } else { "off" }));
+            }
             self.document.policy = policy.clone();
             self.say("policy changed");
         }
