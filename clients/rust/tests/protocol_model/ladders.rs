@@ -308,7 +308,7 @@ ladders! {
         let budget = Budget { reads: 2, puts: 2, failures: 1, late: 1, ..NONE };
         let steps = &[Mirrored, Dual, SourceOnly];
         (Scenario { local_guard: true, steps, budget, ..AT_TARGET_FIRST },
-            Budget { reads: 3, deletes: 1, ..budget })
+            Budget { lost: 1, ..budget })
     }
 
     local_guard_off_then_target_only comes by [
