@@ -18,6 +18,8 @@ pub use window::{ChangeWindow, ChangeWindows, EVERY_DAY};
 pub const STEPS_MAX: usize = 200;
 /// Most tenants that a plan names.
 pub const TENANTS_MAX: usize = 1_000;
+/// Silence for less is none: instances report every second, and after a restart those come back first.
+const BLIND_AFTER_MS: u64 = 10_000;
 
 /// Steps that are in order: no share falls, none jumps over a rung.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,8 @@ pub struct Seen {
     pub unsettled: Vec<Missing>,
     /// How the guards stand, times in Unix time. `None`: no data.
     pub standing: Option<Standing>,
+    /// Unix time since when reports are heard: they begin anew with the controller.
+    pub hearing_since_ms: u64,
     /// Misses of reads that are borne before a step to target-first or above: a share.
     pub miss_max: f64,
 }
@@ -174,7 +178,7 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
         let evidence = if is_wanted { proof::evidence(taken, seen) } else { Vec::new() };
         if is_wanted
             && bake.is_empty()
-            && proof::is_blind(taken, seen)
+            && proof::is_blind(taken, seen, now_ms)
             && state.plan.rules.when_blind == WhenBlind::Pause
         {
             return Next::Move(PlanMove::Pause(at));
@@ -185,11 +189,12 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
             return Next::Move(PlanMove::Show(at));
         }
         missing.extend(bake);
-        missing.extend(proof::blocks(seen));
         missing.extend(evidence);
         let is_read = next.is_some_and(|next| next.rung >= Rung::TargetFirst);
         missing.extend(if is_wanted && is_read { proof::misses(seen) } else { None });
     }
+    // The first step as well: somebody may have ramped by hand before.
+    missing.extend(proof::blocks(seen));
     if let Some(step) = next {
         if step.approval && state.approved <= at {
             missing.push(Missing::open(format!("the approval of step {}: cutover plan approve", at + 1)));

@@ -27,17 +27,19 @@ pub struct Plans {
     instances: Arc<Instances>,
     operate: Arc<Operate>,
     guards: Arc<Guards>,
+    /// Unix time.
+    began_ms: u64,
 }
 
 impl Plans {
     /// Nothing goes on before [`Self::go_on`].
-    pub const fn new(
+    pub fn new(
         registry: Arc<Registry>,
         instances: Arc<Instances>,
         operate: Arc<Operate>,
         guards: Arc<Guards>,
     ) -> Self {
-        Self { registry, instances, operate, guards }
+        Self { registry, instances, operate, guards, began_ms: now_ms() }
     }
 
     /// What a migration's plan waits for, or would do now. `None`: it has no plan.
@@ -101,6 +103,7 @@ impl Plans {
             settled: unsettled.is_empty(),
             unsettled,
             standing,
+            hearing_since_ms: self.began_ms,
             miss_max: migration.document.guards.config().advance_miss_max,
         }
     }

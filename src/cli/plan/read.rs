@@ -33,7 +33,8 @@ pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
     let read: Vec<(usize, Vec<Step>)> =
         fields.list("steps").map(|node| (node.line, reader.steps(node))).collect();
     if !mistakes.is_empty() {
-        return Err(mistakes);
+        mistakes.sort_by_key(|(line, _)| *line);
+        return Err(mistakes.into_iter().map(|(_, mistake)| mistake).collect());
     }
     let lines: Vec<usize> = read.iter().flat_map(|(line, steps)| steps.iter().map(|_| *line)).collect();
     let steps = read.into_iter().flat_map(|(_, steps)| steps).collect();
@@ -65,12 +66,13 @@ impl<'a> Fields<'a> {
 
 /// Notes what is wrong, and goes on.
 struct Reader<'m> {
-    mistakes: &'m mut Vec<String>,
+    /// With their lines.
+    mistakes: &'m mut Vec<(usize, String)>,
 }
 
 impl Reader<'_> {
     fn wrong(&mut self, node: &Node, what: impl AsRef<str>) {
-        self.mistakes.push(format!("line {}: {}", node.line, what.as_ref()));
+        self.mistakes.push((node.line, format!("line {}: {}", node.line, what.as_ref())));
     }
 
     fn fields<'a>(&mut self, node: &'a Node, what: &str, known: &[&str]) -> Fields<'a> {

@@ -4,7 +4,7 @@ use cutover_client::routing::{PPM, Rung};
 
 use super::{Ask, Context, Draft, Refusal};
 use crate::domain::{
-    Gate, Shares, State, Tenant, TenantRow, Unmet, Violation, Wait,
+    Gate, Shares, State, Tenant, TenantRow, TripOutcome, Unmet, Violation, Wait,
     plan::{OnTrip, Part, Plan, PlanMove, PlanState, PlanStatus, Step, Taken},
 };
 
@@ -72,6 +72,15 @@ impl Draft {
         }
         let is_reset = state.reset_to(state.plan.in_place(&drafted), context.revision, context.now_ms);
         state.status = PlanStatus::Running;
+        // A judge that has concluded begins anew with a step only: it would block this one for good.
+        let held = self.document.trips.iter().rev().find(|trip| trip.outcome == TripOutcome::Held);
+        let last = state.taken.last_mut().zip(held).filter(|(taken, trip)| trip.revision > taken.revision);
+        if let Some((taken, _)) = last {
+            *taken = Taken::at(context.revision, context.now_ms);
+            let step = state.taken.len();
+            self.say(format!("step {step} of the plan begins anew: a guard held it"));
+        }
+        let Some(state) = &self.document.plan else { return Ok(()) };
         if is_reset || is_stopped {
             let next = state.taken.len() + 1;
             self.say(format!("the plan goes on before step {next}"));

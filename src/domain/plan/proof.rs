@@ -1,6 +1,6 @@
 //! What a step has shown, and what it still has to.
 
-use super::{Missing, Seen, Taken};
+use super::{BLIND_AFTER_MS, Missing, Seen, Taken};
 use crate::domain::guard::{Block, Certificate, Operation};
 
 /// What the guards have against any step.
@@ -23,8 +23,12 @@ pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
     open.filter_map(certificate).collect()
 }
 
-/// Does nobody say anything of the step?
-pub(super) fn is_blind(taken: &Taken, seen: &Seen) -> bool {
+/// Does nobody say anything of the step, although there was time to?
+pub(super) fn is_blind(taken: &Taken, seen: &Seen, now_ms: u64) -> bool {
+    let since_ms = taken.settled_at_ms.unwrap_or(now_ms).max(seen.hearing_since_ms);
+    if now_ms < since_ms.saturating_add(BLIND_AFTER_MS) {
+        return false;
+    }
     let Some(standing) = &seen.standing else { return true };
     let is_silent = taken.shown_at_ms.is_none() && standing.certificates.iter().all(|shown| shown.calls == 0);
     is_silent

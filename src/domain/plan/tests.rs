@@ -105,11 +105,15 @@ fn no_data_never_advances_a_step_that_has_to_show_something() {
     let strict = taken(Plan::of(plan().steps().to_vec(), rules).unwrap(), 1);
     assert_eq!(decide(&strict, &silent, 61_000), Next::Move(PlanMove::Pause(1)));
     assert!(matches!(decide(&strict, &silent, 60_000), Next::Wait(_)), "not before it has lasted");
+    let restarted = Seen { hearing_since_ms: 100_000, ..silent.clone() };
+    assert!(matches!(decide(&strict, &restarted, 109_999), Next::Wait(_)), "nobody could report yet");
+    assert_eq!(decide(&strict, &restarted, 110_000), Next::Move(PlanMove::Pause(1)));
 
     let lenient = taken(of(vec![Step { evidence: Proof::None, ..step(Rung::Dual, 5) }]), 1);
     assert_eq!(decide(&lenient, &seen(None), 61_000), Next::Move(PlanMove::Finish));
-    let suspected = Standing { blocks: vec![Block::InstancesGone], ..shown(Some(0)) };
-    assert!(matches!(decide(&lenient, &seen(Some(suspected)), 61_000), Next::Wait(_)));
+    let suspected = seen(Some(Standing { blocks: vec![Block::InstancesGone], ..shown(Some(0)) }));
+    assert!(matches!(decide(&lenient, &suspected, 61_000), Next::Wait(_)));
+    assert!(matches!(decide(&taken(plan(), 0), &suspected, 61_000), Next::Wait(_)), "nor the first");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! takes no step twice.
 
 use cutover::domain::{
-    Applied, Ask, Change, Context, Fleet, Key, Migration, Shares, State, apply,
+    Applied, Ask, Breach, Change, Context, Fleet, Key, Migration, Shares, State, apply,
+    guard::{Action, Cause, Evidence, Guard, GuardKind, Operation, Scope, Verdict},
     plan::{
         Missing, Next, Part, Plan, PlanMove, PlanState, PlanStatus, Proof, Rules, Seen, Step, Taken, decide,
     },
@@ -111,6 +112,36 @@ impl World {
             Happening::Step => Change::Step,
         });
     }
+}
+
+#[test]
+fn after_a_guard_held_it_the_step_begins_anew_with_resume_and_so_does_its_judge() {
+    let mut world = World::new();
+    let happen = |world: &mut World, them: &[Happening]| them.iter().for_each(|it| world.happen(it));
+    let taken = |world: &World| world.plan().unwrap().taken.last().unwrap().clone();
+    happen(
+        &mut world,
+        &[Happening::Apply, Happening::Approve, Happening::Move(PlanMove::Take(0)), Happening::Step],
+    );
+    happen(&mut world, &[Happening::Move(PlanMove::Settle(1)), Happening::Pause, Happening::Resume]);
+    let before = taken(&world);
+    assert!(before.settled_at_ms.is_some(), "a pause of one's own changes nothing: {before:?}");
+    let verdict = Verdict {
+        guard: Guard { kind: GuardKind::ErrorAbsolute, operation: Operation::Read },
+        scope: Scope::Migration,
+        action: Action::Hold,
+        cause: Cause::CommonMode,
+        evidence: Evidence::default(),
+    };
+    let stage_revision = world.migration.stage(false).revision;
+    world.change(&Change::Trip(Box::new(Breach { stage_revision, verdict })));
+    assert!(world.migration.document.paused);
+    happen(&mut world, &[Happening::Resume]);
+    let anew = taken(&world);
+    assert_eq!((anew.settled_at_ms, anew.revision), (None, world.migration.revision));
+    assert!(world.migration.stage(false).revision > stage_revision, "its judge begins anew");
+    happen(&mut world, &[Happening::Pause, Happening::Resume]);
+    assert_eq!(taken(&world), anew, "once");
 }
 
 proptest! {
