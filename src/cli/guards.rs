@@ -41,6 +41,9 @@ pub(super) struct Guards {
     /// And so many more, 0 to 1
     #[arg(long, requires = "set")]
     slack: Option<f64>,
+    /// May SDKs that are cut off go back from target-first by themselves?
+    #[arg(long, value_parser = ["on", "off"], conflicts_with = "set")]
+    local: Option<String>,
     #[command(flatten)]
     change: Change,
 }
@@ -49,6 +52,22 @@ impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self::Guards(guards) = self;
         let mut admin = global.admin().await?;
+        if let Some(local) = &guards.local {
+            let key = guards.key.clone();
+            let migration = answer(admin.get_migration(v1::GetMigrationRequest { key })).await?;
+            let mut mutation = guards.change.to_wire();
+            // The whole policy is sent: it has to be the one that was read.
+            mutation.expected_revision = migration.revision;
+            let policy = v1::Policy { local_guard: local == "on", ..migration.policy.unwrap_or_default() };
+            let request = v1::UpdateMigrationRequest {
+                mutation: Some(mutation),
+                key: guards.key,
+                policy: Some(policy),
+                ..Default::default()
+            };
+            render::changed(global, &answer(admin.update_migration(request)).await?);
+            return Ok(ExitCode::SUCCESS);
+        }
         if let Some(rule) = guards.rule() {
             let request = v1::UpdateMigrationRequest {
                 mutation: Some(guards.change.to_wire()),
@@ -60,15 +79,22 @@ impl Verb {
             return Ok(ExitCode::SUCCESS);
         }
         let migration = answer(admin.get_migration(v1::GetMigrationRequest { key: guards.key })).await?;
+        let local = migration.policy.as_ref().is_some_and(|policy| policy.local_guard);
         if global.json {
             out::json(&json!({
                 "migration": migration.key,
+                "local_guard": local,
                 "guards": migration.guards.iter().map(rule_json).collect::<Vec<_>>(),
                 "trips": migration.trips.iter().map(trip_json).collect::<Vec<_>>(),
             }));
             return Ok(ExitCode::SUCCESS);
         }
         migration.guards.iter().for_each(|rule| out::line(&rule_line(rule)));
+        out::line(if local {
+            "local guard: on, SDKs that are cut off may go back; nobody goes to target-only"
+        } else {
+            "local guard: off"
+        });
         for trip in &migration.trips {
             out::line(&format!("revision {}: {}", trip.revision, trip.summary));
         }

@@ -64,6 +64,9 @@ pub(super) struct Create {
     /// Least time at target-first before target-only, like 30s or 2h
     #[arg(long, default_value = "0s")]
     soak: humantime::Duration,
+    /// SDKs that are cut off may go back from target-first by themselves: docs/guards.md
+    #[arg(long)]
+    local_guard: bool,
     #[command(flatten)]
     change: Change,
 }
@@ -78,6 +81,7 @@ impl Verb {
                     level: v1::Level::from(create.level).into(),
                     required_services: create.required_services,
                     soak_ms: soak.as_millis() as u64,
+                    local_guard: create.local_guard,
                     ..v1::Policy::default()
                 };
                 let request = v1::CreateMigrationRequest {

@@ -217,7 +217,7 @@ pub fn apply(
     match change {
         Change::Create { .. } => unreachable!("handled above"),
         Change::Update { description, policy, guards } => {
-            draft.update(description.as_deref(), policy.as_ref(), guards)?;
+            draft.update(description.as_deref(), policy.as_ref(), guards, context)?;
         }
         Change::Delete => return lifecycle::delete(migration),
         Change::SetRollout { shares, ask } => draft.set_rollout(shares, ask, context)?,

@@ -21,6 +21,8 @@ pub enum Gate {
     Soak,
     /// Acknowledged writes are in the target alone.
     Floor,
+    /// SDKs may go back by themselves to what must not live beside the next rung.
+    LocalGuard,
     /// An operator paused the migration.
     Paused,
     /// A rollback is latched.
@@ -32,12 +34,13 @@ pub enum Gate {
 }
 
 impl Gate {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Barrier,
         Self::Services,
         Self::FullPass,
         Self::Soak,
         Self::Floor,
+        Self::LocalGuard,
         Self::Paused,
         Self::Tripped,
         Self::Finished,
@@ -52,6 +55,7 @@ impl Gate {
             Self::FullPass => "full-pass",
             Self::Soak => "soak",
             Self::Floor => "floor",
+            Self::LocalGuard => "local-guard",
             Self::Paused => "paused",
             Self::Tripped => "tripped",
             Self::Finished => "finished",
@@ -152,12 +156,19 @@ impl Sight<'_> {
     }
 
     fn acknowledged(&self, placement: &Placement, next: Rung) -> bool {
-        self.fleet.acknowledged(placement.since, placement.wait_for(next))
+        self.fleet.acknowledged(self.awaited(placement, next), placement.wait_for(next))
+    }
+
+    /// The revision that has to be acknowledged. Before target-only that is also the one by which
+    /// everybody hears that nobody goes back by himself any more.
+    fn awaited(&self, placement: &Placement, next: Rung) -> u64 {
+        let off = if next == Rung::TargetOnly { self.document.local_guard_off } else { 0 };
+        placement.since.max(off)
     }
 
     fn barrier(&self, placement: &Placement, next: Rung) -> Unmet {
-        let wait = placement.wait_for(next);
-        let behind: Vec<_> = self.fleet.behind(placement.since, wait).collect();
+        let (wait, awaited) = (placement.wait_for(next), self.awaited(placement, next));
+        let behind: Vec<_> = self.fleet.behind(awaited, wait).collect();
         let mut named: Vec<String> = behind.iter().take(NAMED_MAX).map(|m| m.name.clone()).collect();
         if behind.len() > NAMED_MAX {
             named.push(format!("and {} more", behind.len() - NAMED_MAX));
@@ -177,7 +188,7 @@ impl Sight<'_> {
             by_itself: lost.is_empty(),
             ..Unmet::of_change(
                 Gate::Barrier,
-                format!("revision {} not yet {what} by: {}", placement.since, named.join(", ")),
+                format!("revision {awaited} not yet {what} by: {}", named.join(", ")),
                 action,
             )
         }
@@ -193,13 +204,25 @@ impl Sight<'_> {
         let services = (placement.rung == Rung::SourceOnly).then(|| self.services()).flatten();
         let passed = match (placement.rung, next) {
             (Rung::Mirrored, Rung::TargetFirst) => Some((Rung::Mirrored, placement.mirrored_since)),
-            (Rung::TargetFirst, Rung::TargetOnly) => Some((Rung::TargetFirst, placement.target_first_since)),
+            (Rung::TargetFirst, Rung::TargetOnly) => {
+                // Until it was off for everybody, not everybody was surely at target-first.
+                let off = if placement.target_first_since > 0 { self.document.local_guard_off } else { 0 };
+                Some((Rung::TargetFirst, placement.target_first_since.max(off)))
+            }
             _ => None,
         };
         let pass = passed.and_then(|(rung, since)| self.full_pass(whom, rung, since));
         let soak = (next == Rung::TargetOnly).then(|| self.soak(placement)).flatten();
+        let local = (next == Rung::TargetOnly && self.document.policy.local_guard).then(|| {
+            let message =
+                "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
+            Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
+        });
         let overridden = &self.document.overridden;
-        [paused, services, pass, soak].into_iter().flatten().filter(|unmet| !overridden.contains(&unmet.gate))
+        [paused, services, pass, soak, local]
+            .into_iter()
+            .flatten()
+            .filter(|unmet| !overridden.contains(&unmet.gate))
     }
 
     fn services(&self) -> Option<Unmet> {

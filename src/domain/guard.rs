@@ -22,8 +22,6 @@
 pub mod bounds;
 mod cell;
 mod config;
-pub mod detector;
-pub mod evalue;
 mod judge;
 mod misses;
 mod pool;
@@ -31,6 +29,8 @@ mod ratchet;
 mod roster;
 mod tenants;
 mod verdict;
+
+pub use cutover_client::guard::{detector, evalue};
 
 pub use cell::{Arm, Cell, ErrorClass, Pairs, Report};
 pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Operation, Rule};

@@ -30,11 +30,15 @@ pub struct Policy {
     pub hold_timeout_ms: u32,
     /// Share of dual reads that are compared with the target.
     pub shadow_ppm: u32,
+    /// SDKs that the controller can't reach may go back from target-first to mirrored by themselves.
+    /// While it is on nobody goes to target-only.
+    #[serde(default)]
+    pub local_guard: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        let routing::Policy { level, hold_timeout_ms, fence_after_ms, shadow_ppm } =
+        let routing::Policy { level, hold_timeout_ms, fence_after_ms, shadow_ppm, local_guard } =
             routing::Policy::default();
         Self {
             level,
@@ -44,6 +48,7 @@ impl Default for Policy {
             fence_after_ms,
             hold_timeout_ms,
             shadow_ppm,
+            local_guard,
         }
     }
 }
@@ -78,6 +83,10 @@ pub struct Document {
     pub description: String,
     /// What it promises and asks for.
     pub policy: Policy,
+    /// The revision that turned `policy.local_guard` off last. 0: it was never on, or is on for the
+    /// first time.
+    #[serde(default)]
+    pub local_guard_off: u64,
     /// Unix time.
     pub created_at_ms: u64,
     /// The revision that created it: what was decided under an older one is of another migration that

@@ -58,6 +58,7 @@ impl Migration {
             hold_timeout_ms: policy.hold_timeout_ms,
             fence_after_ms: policy.fence_after_ms,
             shadow_ppm: policy.shadow_ppm,
+            local_guard: policy.local_guard,
         }
     }
 

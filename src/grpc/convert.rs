@@ -70,6 +70,7 @@ pub(super) fn policy_from_wire(wire: &v1::Policy) -> Result<Policy, Status> {
             ms => small("policy.hold_timeout_ms", ms)?,
         },
         shadow_ppm: wire.shadow_ppm.unwrap_or(defaults.shadow_ppm),
+        local_guard: wire.local_guard,
     })
 }
 
@@ -82,6 +83,7 @@ fn policy(policy: &Policy) -> v1::Policy {
         fence_after_ms: policy.fence_after_ms.into(),
         hold_timeout_ms: policy.hold_timeout_ms.into(),
         shadow_ppm: Some(policy.shadow_ppm),
+        local_guard: policy.local_guard,
     }
 }
 

@@ -13,6 +13,8 @@ mod demo;
 mod guard;
 mod http;
 mod ladder;
+#[cfg(feature = "sqlite")]
+mod local_guard;
 mod notify;
 #[cfg(feature = "sqlite")]
 mod passes;

@@ -1,5 +1,6 @@
 //! The door to everything: one client a process.
 
+mod local_guard;
 mod options;
 mod saver;
 
@@ -26,8 +27,9 @@ use crate::{
     report::{Closing, Origin, Recorder, Reporter},
     routing::Decision,
     store::Store,
-    watch::{BeginError, Current, Identity, Link, Operation, Source, Start, Watcher, describe},
+    watch::{BeginError, Current, GoneBack, Identity, Link, Operation, Source, Start, Watcher, describe},
 };
+use local_guard::LocalGuard;
 use options::{check_name, endpoint};
 use saver::Saver;
 
@@ -89,6 +91,9 @@ pub struct Status {
     pub connected: bool,
     /// Where the snapshot came from.
     pub source: Source,
+    /// Migrations that the local guard has taken back in this process. It is on if the migration's
+    /// policy says so, and acts while the controller is away.
+    pub gone_back: Vec<GoneBack>,
     /// Cells of telemetry that lost detail since the start.
     pub dropped_cells: u64,
     /// The last thing that went wrong with the controller. `None`: nothing ever did.
@@ -157,10 +162,12 @@ impl Client {
             closing: closes,
             unanswered: Default::default(),
         };
+        let guard = LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
         let persist = options.persist.clone().map(|path| Saver::new(path, link.clone()));
         let saver = persist.clone().map(|saver| tokio::spawn(saver.run(current.subscribe())));
         let (watcher, reporter) = (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()));
-        let all = [watcher.abort_handle(), reporter.abort_handle()];
+        let guard = tokio::spawn(guard.run());
+        let all = [watcher.abort_handle(), reporter.abort_handle(), guard.abort_handle()];
         let all = all.into_iter().chain(saver.map(|saver| saver.abort_handle())).collect();
         let tasks = Tasks { running: Mutex::new(Some((watcher, reporter))), all };
         let close_timeout = options.close_timeout;
@@ -242,6 +249,7 @@ impl Client {
             age: Duration::from_millis(self.current.silent_ms()),
             connected: self.link.is_connected(),
             source: self.link.held().map_or(Source::Persisted, |held| held.source),
+            gone_back: self.current.gone_back(),
             dropped_cells: self.recorder.dropped_cells(),
             last_error: self.link.last_error(),
         }

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | [`routing`] | who goes where: pure, and the very code that the controller runs |
 //! | [`watch`] | the newest snapshot, and the operations that run under it |
+//! | [`guard`] | when a target fails for certain; the controller's guards are made of it too |
 //! | [`report`] | counts outcomes and brings them to the controller |
 //! | [`migrator`] | reads and writes two stores as the rung says |
 //! | [`store`] | the interface of a store, and the stores that come along |
@@ -26,6 +27,7 @@
 //! | [`client`] | the door to all of it |
 
 pub mod client;
+pub mod guard;
 pub mod migrator;
 pub mod persisted;
 pub mod report;

@@ -6,6 +6,7 @@
 mod cell;
 mod histogram;
 mod in_flight;
+mod judged;
 mod outcome;
 mod recorder;
 mod reporter;
@@ -16,6 +17,7 @@ mod tenants;
 pub use cell::{ErrorClass, Event, Operation, StoreRole};
 pub use histogram::{BUCKETS, BadHistogram, Histogram};
 pub use in_flight::InFlight;
+pub(crate) use judged::Judged;
 pub use outcome::{Origin, Outcome};
 pub use recorder::{Drained, Recorder};
 pub(crate) use reporter::{Closing, Reporter};

@@ -6,7 +6,7 @@ mod link;
 mod stream;
 
 pub use backoff::backoff;
-pub use current::{BeginError, Current, Operation};
+pub use current::{BeginError, Current, GoneBack, Operation};
 pub use link::Source;
 pub(crate) use link::{Link, Session, Start};
 pub(crate) use stream::{Identity, Watcher, describe, explain};

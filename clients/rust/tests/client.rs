@@ -2,6 +2,8 @@
 
 #[path = "client/fake.rs"]
 mod fake;
+#[path = "client/local_guard.rs"]
+mod local_guard;
 #[path = "client/reporting.rs"]
 mod reporting;
 #[path = "client/starting.rs"]

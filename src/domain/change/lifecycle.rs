@@ -1,6 +1,6 @@
 //! Beginning, policy, pause and the end.
 
-use cutover_client::routing::{PPM, Rung};
+use cutover_client::routing::{Level, PPM, Rung};
 
 use super::{Applied, Context, Draft, Refusal};
 use crate::domain::{
@@ -37,6 +37,7 @@ pub(super) fn create(
         target,
         description,
         policy: policy.clone(),
+        local_guard_off: 0,
         created_at_ms: context.now_ms,
         created_revision: context.revision,
         goal: Rollout::default(),
@@ -78,6 +79,7 @@ impl Draft {
         description: Option<&str>,
         policy: Option<&Policy>,
         guards: &[GuardEdit],
+        context: &Context<'_>,
     ) -> Result<(), Refusal> {
         let mut violations =
             description.and_then(|text| check_text("description", text)).into_iter().collect::<Vec<_>>();
@@ -92,6 +94,12 @@ impl Draft {
             if policy.level != self.document.policy.level && moving {
                 let message = "the level can only change while everybody is settled at source-only";
                 return Err(Unmet::of_change(Gate::Stage, message, "take everybody back first").into());
+            }
+            if self.document.policy.local_guard && !policy.local_guard {
+                self.document.local_guard_off = context.revision;
+            }
+            if self.document.policy.local_guard != policy.local_guard {
+                self.say(format!("local guard {}", if policy.local_guard { "on" } else { "off" }));
             }
             self.document.policy = policy.clone();
             self.say("policy changed");
@@ -197,6 +205,10 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
     if policy.fence_after_ms >= FENCE_MAX_MS {
         violations
             .push(Violation::new("fence_after_ms", format!("must be below the lease of {FENCE_MAX_MS} ms")));
+    }
+    if policy.local_guard && policy.level == Level::Linearizable {
+        let message = "is for level acknowledged: at linearizable going back alone would serve stale reads";
+        violations.push(Violation::new("local_guard", message));
     }
     if policy.shadow_ppm > PPM {
         violations.push(Violation::new("shadow_ppm", "is over 1000000"));

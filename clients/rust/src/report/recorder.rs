@@ -19,6 +19,7 @@ use super::{
     ErrorClass, Event, InFlight, Operation, Origin, Outcome, StoreRole,
     cell::{Counts, Key, LANES, Running, lane},
     in_flight::AllInFlight,
+    judged::AllJudged,
     shard::Shard,
     tenants::{Busiest, Tenants, find},
 };
@@ -40,6 +41,7 @@ pub struct Recorder {
     shards: [Mutex<Shard>; SHARDS],
     tenants: Tenants,
     in_flight: AllInFlight,
+    judged: AllJudged,
     dropped_cells: AtomicU64,
     /// Failed calls to a target since the last drain.
     target_errors: AtomicU64,
@@ -77,6 +79,7 @@ impl Recorder {
             shards: Default::default(),
             tenants: Tenants::default(),
             in_flight: AllInFlight::default(),
+            judged: AllJudged::default(),
             dropped_cells: AtomicU64::new(0),
             target_errors: AtomicU64::new(0),
             was_well: AtomicBool::new(true),
@@ -91,6 +94,7 @@ impl Recorder {
             return;
         }
         self.with(origin, |counts| outcomes.iter().for_each(|outcome| counts.add(outcome)));
+        self.judged.record(origin, outcomes);
         let errors = outcomes.iter().filter(|outcome| outcome.is_target_error()).count() as u64;
         let before = if errors == 0 { 0 } else { self.target_errors.fetch_add(errors, Ordering::Relaxed) };
         let urgent = self.urgent_errors();
@@ -141,6 +145,11 @@ impl Recorder {
     /// How often an event was counted since the last drain, under all revisions.
     pub fn total(&self, migration: &str, event: Event) -> u64 {
         self.shards.iter().map(|shard| lock(shard).total(migration, event)).sum()
+    }
+
+    /// What the local guard judges.
+    pub(crate) const fn judged(&self) -> &AllJudged {
+        &self.judged
     }
 
     /// Waits until so many calls to a target have failed that a report should not wait.

@@ -53,11 +53,20 @@ pub struct Policy {
     pub fence_after_ms: u32,
     /// Share of the reads in dual that are compared with the target. 0: none.
     pub shadow_ppm: u32,
+    /// May a process that the controller can't reach go back from target-first to mirrored by itself?
+    /// While it is on nobody goes to target-only.
+    pub local_guard: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { level: Level::Acknowledged, hold_timeout_ms: 2_000, fence_after_ms: 0, shadow_ppm: 10_000 }
+        Self {
+            level: Level::Acknowledged,
+            hold_timeout_ms: 2_000,
+            fence_after_ms: 0,
+            shadow_ppm: 10_000,
+            local_guard: false,
+        }
     }
 }
 

@@ -12,7 +12,10 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
-use crate::routing::{self, Decision, Policy, Snapshot, coexist};
+use crate::{
+    guard::Failing,
+    routing::{self, Decision, Policy, Snapshot, coexist},
+};
 
 /// Why an operation can't begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,12 +58,32 @@ pub struct Current {
 #[derive(Debug)]
 struct Epoch {
     snapshot: Snapshot,
+    /// What the local guard has changed in it.
+    gone_back: Vec<GoneBack>,
     ended: Arc<Notify>,
 }
 
 impl Drop for Epoch {
     fn drop(&mut self) {
         self.ended.notify_one();
+    }
+}
+
+/// What the local guard has done: a migration's tenants at target-first are at mirrored in this process,
+/// until it hears a newer revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneBack {
+    /// Its key.
+    pub migration: String,
+    /// Since when.
+    pub since: Instant,
+    /// Why.
+    pub failing: Failing,
+}
+
+impl GoneBack {
+    pub(crate) fn now(migration: &str, failing: Failing) -> Self {
+        Self { migration: migration.to_owned(), since: Instant::now(), failing }
     }
 }
 
@@ -120,13 +143,41 @@ impl Current {
     /// Takes a newer snapshot. Operations that run keep theirs.
     pub fn replace(&self, snapshot: Snapshot) {
         let revision = snapshot.revision();
-        let epoch = Arc::new(Epoch { snapshot, ended: self.ended.clone() });
-        self.live().push((revision, Arc::downgrade(&epoch)));
+        let epoch = self.begin_epoch(snapshot, Vec::new());
         self.epoch.store(Some(epoch));
         self.received.send_replace(revision);
     }
 
-    /// The same with the snapshot of another controller's history, whose revisions mean something
+    /// Routes by a changed snapshot of the same revision, until a newer one comes. False: there was
+    /// nothing to change, or another one came meanwhile.
+    pub(crate) fn go_back(&self, gone: GoneBack, change: impl FnOnce(&Snapshot) -> Option<Snapshot>) -> bool {
+        let before = self.epoch.load_full();
+        let Some(epoch) = &before else { return false };
+        let Some(snapshot) = change(&epoch.snapshot) else { return false };
+        let gone_back = epoch.gone_back.iter().cloned().chain([gone]).collect();
+        let after = self.begin_epoch(snapshot, gone_back);
+        let found = self.epoch.compare_and_swap(&before, Some(after));
+        found.as_ref().is_some_and(|found| Arc::ptr_eq(found, epoch))
+    }
+
+    /// What the local guard holds back now.
+    pub fn gone_back(&self) -> Vec<GoneBack> {
+        self.epoch.load().as_ref().map_or_else(Vec::new, |epoch| epoch.gone_back.clone())
+    }
+
+    pub(crate) fn has_gone_back(&self, migration: &str) -> bool {
+        let is_its = |gone: &GoneBack| gone.migration == migration;
+        self.epoch.load().as_ref().is_some_and(|epoch| epoch.gone_back.iter().any(is_its))
+    }
+
+    fn begin_epoch(&self, snapshot: Snapshot, gone_back: Vec<GoneBack>) -> Arc<Epoch> {
+        let revision = snapshot.revision();
+        let epoch = Arc::new(Epoch { snapshot, gone_back, ended: self.ended.clone() });
+        self.live().push((revision, Arc::downgrade(&epoch)));
+        epoch
+    }
+
+    /// [`Self::replace`] with the snapshot of another controller's history, whose revisions mean something
     /// else: until every operation of the old history has ended, nothing of the new is acknowledged.
     pub(crate) fn replace_history(&self, snapshot: Snapshot) {
         self.live().iter_mut().for_each(|(revision, _)| *revision = 0);

@@ -145,6 +145,11 @@ impl Link {
         self.state().connected
     }
 
+    /// Does what is held come from the controller, and not from a file?
+    pub(crate) fn is_the_controllers(&self) -> bool {
+        self.state().held.as_ref().is_some_and(|held| held.source == Source::Controller)
+    }
+
     pub(crate) fn last_error(&self) -> Option<String> {
         self.state().last_error.clone()
     }

@@ -121,6 +121,7 @@ pub fn policy_to_wire(policy: Policy) -> v1::TablePolicy {
         hold_timeout_ms: policy.hold_timeout_ms,
         fence_after_ms: policy.fence_after_ms,
         shadow_ppm: policy.shadow_ppm,
+        local_guard: policy.local_guard,
     }
 }
 
@@ -149,5 +150,6 @@ pub fn policy_from_wire(policy: Option<&v1::TablePolicy>) -> Result<Policy, Stri
         hold_timeout_ms: policy.hold_timeout_ms,
         fence_after_ms: policy.fence_after_ms,
         shadow_ppm: policy.shadow_ppm,
+        local_guard: policy.local_guard,
     })
 }

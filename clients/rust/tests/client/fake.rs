@@ -68,7 +68,12 @@ struct Service {
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// At a given address; port 0 takes a free one.
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let told = Arc::<Told>::default();
         let (watches_to, watches) = mpsc::unbounded_channel();
@@ -151,8 +156,12 @@ impl Watching {
     }
 
     pub(crate) fn snapshot(&self, revision: u64, rung: Rung) {
-        let table = table(revision, rung);
-        let parts: Vec<_> = wire::parts("orders", &table, table.overrides(), []).collect();
+        self.tables(revision, &[("orders", table(revision, rung))]);
+    }
+
+    pub(crate) fn tables(&self, revision: u64, tables: &[(&str, Table)]) {
+        let parts: Vec<_> =
+            tables.iter().flat_map(|(key, table)| wire::parts(key, table, table.overrides(), [])).collect();
         for update in wire::updates(revision, parts, vec![]) {
             self.send(Kind::Snapshot(update));
         }

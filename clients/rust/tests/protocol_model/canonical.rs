@@ -170,9 +170,16 @@ impl Client {
                 }
             };
             let version = |held: Held| held.map(|record| record.version);
-            (doing.begun, what, version(doing.source), version(doing.target), doing.acknowledged, doing.read)
+            (
+                (doing.begun, doing.gone_back),
+                what,
+                version(doing.source),
+                version(doing.target),
+                doing.acknowledged,
+                doing.read,
+            )
         });
-        hash(&(self.heard, self.evicted, work))
+        hash(&(self.heard, self.gone_back, self.evicted, work))
     }
 }
 

@@ -26,6 +26,11 @@ impl Protocol {
     pub(crate) fn step(&self, state: &State) -> Option<State> {
         let next = *self.scenario.steps.get(usize::from(state.ladder.taken))?;
         let from = state.ladder.rung();
+        // No step, but a change of policy: it waits for nobody.
+        let guard_off = from == TargetFirst && next == TargetFirst;
+        if guard_off {
+            return Some(self.guard_off(state));
+        }
         if !self.has(Mutation::Jumps) {
             assert!(legal(from, next, self.scenario.level), "{from} -> {next} is no step of the ladder");
         }
@@ -46,7 +51,8 @@ impl Protocol {
         ladder.was = from;
         ladder.floor |= next == TargetOnly;
         let no_fallback = ladder.floor && !self.has(Mutation::PurgedTombstonesWithFallback);
-        ladder.window.push(Revision { rung: next, no_fallback });
+        let Revision { local_guard, .. } = ladder.revision(ladder.newest());
+        ladder.window.push(Revision { rung: next, no_fallback, local_guard });
         let newest = ladder.newest();
         let since = |at_least: Rung, before: Option<u8>| {
             (next >= at_least && next != Hold).then(|| before.unwrap_or(newest))
@@ -66,6 +72,22 @@ impl Protocol {
         Some(after)
     }
 
+    /// Nobody who hears this goes back by himself. What a pass showed before counts no more: not
+    /// everybody was at target-first.
+    fn guard_off(&self, state: &State) -> State {
+        let mut after = state.clone();
+        let ladder = &mut after.ladder;
+        let newest = ladder.revision(ladder.newest());
+        ladder.taken += 1;
+        ladder.window.push(Revision { local_guard: false, ..newest });
+        if !self.has(Mutation::LocalGuardOffUnheard) {
+            ladder.target_first_since = Some(ladder.newest());
+            ladder.full_since_target_first = false;
+            after.jobs.iter_mut().for_each(|job| job.for_target_only = false);
+        }
+        after
+    }
+
     fn acknowledged(&self, state: &State, next: Rung) -> bool {
         let ladder = &state.ladder;
         let (rung, newest) = (ladder.rung(), ladder.newest());
@@ -79,6 +101,7 @@ impl Protocol {
             }
             Wait::Quiesced if rung == Hold && self.has(Mutation::HoldLeftEarly) => true,
             Wait::Received => self.has(Mutation::NoBarrier) || state.received(newest),
+            Wait::Quiesced if next == TargetOnly && self.has(Mutation::LocalGuardOffUnheard) => true,
             Wait::Quiesced => self.quiesced(state, newest),
         }
     }
@@ -102,6 +125,11 @@ impl Protocol {
             (Mirrored, Mirrored) if self.has(Mutation::ResidualWaitTooEarly) => state.late.is_empty(),
             (Mirrored, TargetFirst) if self.scenario.lazy => ladder.swept || ladder.full_since_mirrored,
             (Mirrored, TargetFirst) => ladder.full_since_mirrored || self.has(Mutation::PassSkipped),
+            (TargetFirst, TargetOnly)
+                if ladder.revision(ladder.newest()).local_guard && !self.has(Mutation::LocalGuardLeftOn) =>
+            {
+                false
+            }
             (TargetFirst, TargetOnly) => {
                 ladder.full_since_target_first || self.has(Mutation::PassSkippedAfterLazy)
             }

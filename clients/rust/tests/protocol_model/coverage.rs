@@ -47,10 +47,11 @@ pub(crate) enum Branch {
     Passed,
     Swept,
     Reversed,
+    WentBack,
 }
 
 impl Branch {
-    pub(crate) const ALL: [Self; 32] = {
+    pub(crate) const ALL: [Self; 33] = {
         use Branch::*;
         [
             SourceOnly,
@@ -85,6 +86,7 @@ impl Branch {
             Passed,
             Swept,
             Reversed,
+            WentBack,
         ]
     };
 

@@ -300,4 +300,24 @@ ladders! {
         let scenario = Scenario { level: Linearizable, rung: Mirrored, steps, stores, budget, ..PLAIN };
         (scenario, Budget { mutates: 3, failures: 1, ..budget })
     }
+
+    gone_back_alone comes by [
+        Mirrored, ReadUnasked, Hit, ReadFailed, AcknowledgedByBoth, Indeterminate, StaleAtFirst, StaleAtTarget,
+        WentBack
+    ] {
+        let budget = Budget { reads: 2, puts: 2, failures: 1, late: 1, ..NONE };
+        let steps = &[Mirrored, Dual, SourceOnly];
+        (Scenario { local_guard: true, steps, budget, ..AT_TARGET_FIRST },
+            Budget { reads: 3, deletes: 1, ..budget })
+    }
+
+    local_guard_off_then_target_only comes by [
+        TargetOnly, ReadUnasked, Hit, Acknowledged, AcknowledgedByBoth, StaleAtFirst, StaleAtTarget, Passed,
+        WentBack
+    ] {
+        let budget = Budget { reads: 1, puts: 2, passes: 1, ..NONE };
+        let steps = &[TargetFirst, TargetOnly];
+        (Scenario { local_guard: true, steps, budget, ..AT_TARGET_FIRST },
+            Budget { reads: 2, failures: 1, late: 1, ..budget })
+    }
 }

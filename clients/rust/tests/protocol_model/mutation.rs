@@ -57,6 +57,10 @@ pub(crate) enum Mutation {
     NotConfirmed,
     /// Writes to both stores begin with the target.
     TargetFirstSourceSecond,
+    /// Target-only although clients may go back by themselves.
+    LocalGuardLeftOn,
+    /// Target-only, and the pass before it, although not everybody has heard that they may not.
+    LocalGuardOffUnheard,
     /// The scenario's steps need not be between neighbours.
     Jumps,
 }

@@ -242,3 +242,21 @@ fn emergency_in_one_revision() {
     let scenario = Scenario { level: Linearizable, budget, steps: &[Dual], ..AT_TARGET_FIRST };
     loses(Mutation::Jumps, scenario);
 }
+
+/// Clients may go back by themselves until a change of policy, then on to target-only.
+const GUARDED: Scenario = Scenario {
+    local_guard: true,
+    steps: &[TargetFirst, TargetOnly],
+    budget: Budget { reads: 1, puts: 1, passes: 1, ..NONE },
+    ..AT_TARGET_FIRST
+};
+
+#[test]
+fn target_only_while_clients_may_go_back() {
+    missed(Mutation::LocalGuardLeftOn, Scenario { steps: &[TargetOnly], ..GUARDED });
+}
+
+#[test]
+fn target_only_before_everybody_has_heard_that_they_may_not_go_back() {
+    missed(Mutation::LocalGuardOffUnheard, GUARDED);
+}

@@ -34,7 +34,8 @@ impl Protocol {
     pub(crate) fn begin(&self, state: &State, client: usize, kind: Kind) -> Option<State> {
         let mut after = state.clone();
         let heard = after.clients[client].heard;
-        let revision = after.ladder.revision(heard);
+        let gone_back = after.clients[client].gone_back;
+        let revision = after.ladder.route(&after.clients[client]);
         let work = match kind {
             Kind::Read => {
                 let confirmed = !self.has(Mutation::NotConfirmed);
@@ -59,7 +60,7 @@ impl Protocol {
             }
         };
         let (acknowledged, read) = (after.history.acknowledged, after.history.read);
-        let doing = Doing { begun: heard, work, source: None, target: None, acknowledged, read };
+        let doing = Doing { begun: heard, gone_back, work, source: None, target: None, acknowledged, read };
         after.clients[client].doing = Some(doing);
         Some(after)
     }
@@ -71,7 +72,7 @@ impl Protocol {
             return None;
         }
         let mut doing = after.clients[client].doing.take()?;
-        let rung = after.ladder.revision(doing.begun).rung;
+        let rung = after.ladder.rung_of(&doing);
         match doing.work.clone() {
             Work::Read { state: read, call } => {
                 let answer = match call {
@@ -204,7 +205,7 @@ impl Protocol {
         call: WriteCall,
         stamp: Version,
     ) -> Late {
-        let rung = ladder.revision(doing.begun).rung;
+        let rung = ladder.rung_of(doing);
         let target_only = rung == Rung::TargetOnly;
         let both = rung != Rung::SourceOnly && !target_only;
         let swapped = both && self.has(Mutation::TargetFirstSourceSecond);
@@ -231,8 +232,7 @@ impl Protocol {
 
     fn end_read(&self, after: &mut State, client: usize, doing: Doing, end: ReadEnd) {
         let ladder = &after.ladder;
-        let (begun, now) =
-            (ladder.revision(doing.begun).rung, ladder.revision(after.clients[client].heard).rung);
+        let (begun, now) = (ladder.rung_of(&doing), ladder.route(&after.clients[client]).rung);
         self.note_read(begun, end);
         let ReadEnd::Return(from, _) = end else {
             return after.history.unread(client);
@@ -275,8 +275,7 @@ impl Protocol {
 
     fn end_write(&self, after: &mut State, client: usize, doing: &Doing, writing: &Writing, end: WriteEnd) {
         let ladder = &after.ladder;
-        let (begun, now) =
-            (ladder.revision(doing.begun).rung, ladder.revision(after.clients[client].heard).rung);
+        let (begun, now) = (ladder.rung_of(doing), ladder.route(&after.clients[client]).rung);
         let overtaken = !coexist(begun, now);
         let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
         self.coverage.note(match (overtaken, outcome, end.pair) {

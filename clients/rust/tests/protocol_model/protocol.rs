@@ -11,7 +11,7 @@ use stateright::{Model, Property};
 
 use crate::{
     canonical::APART,
-    coverage::Coverage,
+    coverage::{Branch, Coverage},
     history::{History, Order},
     mutation::Mutation,
     operations::Kind,
@@ -33,6 +33,8 @@ pub(crate) enum Action {
     /// A client's next store call. The version is the stamp of the put that stamps.
     Call(usize, Version, Fate),
     Hear(usize),
+    /// A client goes back by itself.
+    GoBack(usize),
     /// With the stamp of a put that may still land.
     Crash(usize, Option<Version>),
     Evict(usize),
@@ -57,6 +59,10 @@ impl Protocol {
     fn client_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
         if client.heard < state.ladder.newest() && !client.evicted {
             actions.push(Action::Hear(at));
+        }
+        let revision = state.ladder.route(client);
+        if revision.local_guard && revision.rung == Rung::TargetFirst && !revision.no_fallback {
+            actions.push(Action::GoBack(at));
         }
         if self.has(Mutation::EvictsTheLiving) && state.clients.iter().all(|client| !client.evicted) {
             actions.push(Action::Evict(at));
@@ -120,9 +126,9 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let Scenario { rung, stores, budget, clients, .. } = self.scenario;
-        let revision = Revision { rung, no_fallback: false };
-        let client = Client { heard: 0, evicted: false, doing: None };
+        let Scenario { rung, stores, budget, clients, local_guard, .. } = self.scenario;
+        let revision = Revision { rung, no_fallback: false, local_guard };
+        let client = Client { heard: 0, gone_back: false, evicted: false, doing: None };
         let orders = if self.linearizable() {
             vec![Order::of(stores.newest().map_or(DELETED, |record| record.content))]
         } else {
@@ -200,6 +206,13 @@ impl Model for Protocol {
             Action::Hear(client) => {
                 let mut after = state.clone();
                 after.clients[client].heard += 1;
+                after.clients[client].gone_back = false;
+                after
+            }
+            Action::GoBack(client) => {
+                let mut after = state.clone();
+                after.clients[client].gone_back = true;
+                self.coverage.note(Branch::WentBack);
                 after
             }
             Action::Crash(client, late) => self.crash(state, client, late)?,

@@ -23,6 +23,9 @@ pub(crate) struct Scenario {
     pub(crate) steps: &'static [Rung],
     /// Without a backfill: a second barrier in mirrored and a sweep are enough for target-first.
     pub(crate) lazy: bool,
+    /// Clients may go back from target-first to mirrored by themselves, until they hear a newer
+    /// revision; a step from target-first to itself turns that off.
+    pub(crate) local_guard: bool,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -63,6 +66,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     stores: Stores { source: OLD, target: NOTHING },
     steps: &[],
     lazy: false,
+    local_guard: false,
     early_passes: false,
     budget: NONE,
     expected: &[],

@@ -58,6 +58,8 @@ pub(crate) struct State {
 pub(crate) struct Client {
     /// The revision that it routes by: an index of [`Ladder::window`].
     pub(crate) heard: u8,
+    /// It has gone back by itself from what it has heard.
+    pub(crate) gone_back: bool,
     /// The controller does not wait for it, although it lives.
     pub(crate) evicted: bool,
     pub(crate) doing: Option<Doing>,
@@ -68,6 +70,8 @@ pub(crate) struct Client {
 pub(crate) struct Doing {
     /// The revision of its decision.
     pub(crate) begun: u8,
+    /// Begun at mirrored by a client that had gone back by itself.
+    pub(crate) gone_back: bool,
     pub(crate) work: Work,
     /// What it got last.
     pub(crate) source: Held,
@@ -162,6 +166,8 @@ pub(crate) struct Ladder {
 pub(crate) struct Revision {
     pub(crate) rung: Rung,
     pub(crate) no_fallback: bool,
+    /// Who routes by it may go back by himself.
+    pub(crate) local_guard: bool,
 }
 
 /// What may still happen.
@@ -225,6 +231,21 @@ impl Ladder {
 
     pub(crate) fn revision(&self, at: u8) -> Revision {
         self.window[usize::from(at)]
+    }
+
+    /// What a client routes by now.
+    pub(crate) fn route(&self, client: &Client) -> Revision {
+        self.taken_back(client.heard, client.gone_back)
+    }
+
+    /// The rung of an operation.
+    pub(crate) fn rung_of(&self, doing: &Doing) -> Rung {
+        self.taken_back(doing.begun, doing.gone_back).rung
+    }
+
+    fn taken_back(&self, at: u8, gone_back: bool) -> Revision {
+        let revision = self.revision(at);
+        if gone_back { Revision { rung: Rung::Mirrored, ..revision } } else { revision }
     }
 }
 
