@@ -245,6 +245,7 @@ impl Story<'_> {
             fingerprint: "demo".to_owned(),
             segments: 1,
             parallel: 1,
+            statements: 1,
             residual: Duration::ZERO,
             tuning: v1::Tuning::default(),
             limits: Limits::default(),

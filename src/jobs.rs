@@ -53,6 +53,8 @@ pub struct Plan {
     pub segments: u32,
     /// Parts that this process works on at once. At least 1.
     pub parallel: u32,
+    /// Statements of one page that are sent at once. At least 1.
+    pub statements: u32,
     /// For which a put that timed out can still land.
     pub residual: Duration,
     /// Limits of all workers together, at the beginning.
@@ -68,16 +70,21 @@ impl Plan {
     pub fn of(spec: &Spec, kind: v1::PassKind, actor: String) -> Self {
         let limits = &spec.limits;
         // A part of a SQLite file is read by reading all of it: more than one part is only more work.
-        let parts = |store: &StoreSpec| match store.url {
-            StoreUrl::Sqlite { .. } => 1,
-            _ => limits.segments,
-        };
+        let is_file = |store: &StoreSpec| matches!(store.url, StoreUrl::Sqlite { .. });
+        let parts = |store: &StoreSpec| if is_file(store) { 1 } else { limits.segments };
         let segments = match kind {
             v1::PassKind::Reverse | v1::PassKind::Sweep => parts(&spec.target),
             // A comparison goes over both stores, half of its segments over each; a file on either
             // side would be read once for each of its half.
             v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).min(parts(&spec.target)) * 2,
             _ => parts(&spec.source),
+        };
+        // Workers that have no segment of their own would be idle. A file has one writer at a time.
+        let idle = (limits.workers / segments).max(1);
+        let statements = match kind {
+            v1::PassKind::Reverse if is_file(&spec.source) => 1,
+            v1::PassKind::Full if is_file(&spec.target) => 1,
+            _ => idle,
         };
         let unless_zero = |ms: u64| if ms == 0 { Duration::MAX } else { Duration::from_millis(ms) };
         Self {
@@ -88,6 +95,7 @@ impl Plan {
             fingerprint: spec.fingerprint(),
             segments,
             parallel: limits.workers,
+            statements,
             residual: Duration::from_millis(spec.residual_ms),
             tuning: v1::Tuning {
                 paused: false,

@@ -86,8 +86,7 @@ impl Backfill {
             Stores { source, target: open(&spec.target).await.context("the target")?, quarantine: None };
         let bare = open(&alone.target).await.context("the target")?;
 
-        let plan =
-            |kind| Plan { parallel: self.workers, ..Plan::of(&spec, kind, "operator:bench".to_owned()) };
+        let plan = |kind| Plan::of(&spec, kind, "operator:bench".to_owned());
         let full = plan(v1::PassKind::Full);
         let writers = |store: &StoreSpec| match store.url {
             // A file has one writer at a time.
@@ -167,7 +166,8 @@ impl Backfill {
             }
         };
         let (source, target) = (side("source", &self.source), side("target", &self.target));
-        Ok(format!("migration = {KEY:?}\n{source}{target}").parse()?)
+        let limits = format!("[limits]\nworkers = {}\n", self.workers);
+        Ok(format!("migration = {KEY:?}\n{source}{target}{limits}").parse()?)
     }
 
     /// Records a second of a pass, which must have met all of them.

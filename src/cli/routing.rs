@@ -16,6 +16,8 @@ use super::{
 
 /// Between looks at a plan.
 const LOOK: Duration = Duration::from_millis(250);
+/// The answer to whether it is there already may take so long.
+const ONE_LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -96,7 +98,7 @@ pub(super) enum Verb {
         /// of the plan is over; done, all are
         #[arg(long = "for", value_name = "WHAT", value_parser = awaited, default_value = "settled")]
         what: Awaited,
-        /// Give up after so many seconds, or a time like 5m
+        /// Give up after so many seconds, or a time like 5m; after 1s at the earliest, to have looked
         #[arg(long, default_value = "1h", value_parser = seconds)]
         timeout: Duration,
     },
@@ -337,10 +339,11 @@ fn awaited(text: &str) -> Result<Awaited, String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string()),
-    }
+    let time = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    Ok(time.max(ONE_LOOK))
 }
 
 /// All of them, or why there are none: nothing is sent of a file with a bad line.

@@ -8,6 +8,7 @@ use cutover_client::{
     store::{Id, Record, Segment, StoreError, Unreadable},
 };
 use cutover_proto::v1;
+use futures::future;
 
 use super::{
     Error, Plan, Stores,
@@ -61,8 +62,8 @@ impl Stores {
             .map(|(id, record)| (id.clone(), Ok(Some(record.clone()))))
             .unzip();
         let (source, target) = match scanned {
-            Side::Source => (here, self.read(Side::Target, &ids).await?),
-            Side::Target => (self.read(Side::Source, &ids).await?, here),
+            Side::Source => (here, self.read(plan, Side::Target, &ids).await?),
+            Side::Target => (self.read(plan, Side::Source, &ids).await?, here),
         };
         let mut done = Done::default();
         let ids = ids.into_iter().map(|id| (id, ()));
@@ -77,7 +78,7 @@ impl Stores {
             })
             .map(|(id, (), (_, target))| (id, Suspect { target, times: 0 }))
             .collect();
-        for (id, (source, target), difference) in self.persisting(&mut done, suspects).await? {
+        for (id, (source, target), difference) in self.persisting(plan, &mut done, suspects).await? {
             add(done.counts.found.get_or_insert_default(), difference);
             done.show(format!(
                 "{} {}: source {}, target {}",
@@ -103,6 +104,7 @@ impl Stores {
     /// Those that are different still when read again and again, while the target did not move.
     async fn persisting(
         &self,
+        plan: &Plan,
         done: &mut Done,
         mut suspects: Vec<(Id, Suspect)>,
     ) -> Result<Vec<(Id, Pair, Difference)>, Error> {
@@ -114,8 +116,8 @@ impl Stores {
             tokio::time::sleep(AGAIN_AFTER).await;
             let ids: Vec<Id> = suspects.iter().map(|(id, _)| id.clone()).collect();
             // The target first: a write that comes between is newer in the source then, not ahead.
-            let target = self.read(Side::Target, &ids).await?;
-            let source = self.read(Side::Source, &ids).await?;
+            let target = self.read(plan, Side::Target, &ids).await?;
+            let source = self.read(plan, Side::Source, &ids).await?;
             let before = std::mem::take(&mut suspects).into_iter();
             for (id, was, (source, target)) in done.readable(false, before, source, target) {
                 let Some(difference) = Difference::of(source.as_ref(), target.as_ref()) else { continue };
@@ -142,11 +144,16 @@ impl Stores {
         }
         // What has no id is in no other store.
         let Ok(id) = Id::new(&it.tenant, &it.key) else { return Ok(false) };
-        Ok(self.read(Side::Source, &[id]).await?.pop() != Some(Ok(None)))
+        Ok(self.read(plan, Side::Source, &[id]).await?.pop() != Some(Ok(None)))
     }
 
-    /// Records, or why just that one can't be read.
-    async fn read(&self, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
+    /// Records, or why just that one can't be read; in as many statements at once as the plan has.
+    async fn read(&self, plan: &Plan, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
+        let parts = future::try_join_all(plan.parts(ids).map(|part| self.read_part(side, part)));
+        Ok(parts.await?.into_iter().flatten().collect())
+    }
+
+    async fn read_part(&self, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
         let mut read = Vec::with_capacity(ids.len());
         // Halves of what could not be read, down to the record that is at fault, in order.
         let mut left = vec![ids];

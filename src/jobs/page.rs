@@ -4,6 +4,7 @@
 
 use cutover_client::store::{Copied, Id, Page, Record, Segment, Store, StoreError};
 use cutover_proto::v1;
+use futures::future;
 
 use super::{
     Error, Plan, Stores,
@@ -12,6 +13,8 @@ use super::{
 
 /// Most differences that one page shows.
 const SAMPLES_MAX: usize = 10;
+/// So few records are one statement.
+const TOGETHER: usize = 100;
 
 /// One of the two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,11 @@ impl Plan {
             _ => (Side::Source, Segment { index: segment, of }),
         }
     }
+
+    /// A page in as many parts as there may be statements at once; few records stay together.
+    pub(super) fn parts<'a, T>(&self, page: &'a [T]) -> std::slice::Chunks<'a, T> {
+        page.chunks(page.len().div_ceil(self.statements.max(1) as usize).max(TOGETHER))
+    }
 }
 
 impl Stores {
@@ -112,8 +120,30 @@ impl Stores {
         Ok(done)
     }
 
-    /// Writes what is newer. What does not fit is quarantined, one by one.
+    /// Writes what is newer, in as many statements at once as the plan has. What does not fit is
+    /// quarantined, one by one.
     pub(super) async fn copy(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        to: Side,
+        records: &[(Id, Record)],
+    ) -> Result<Done, Error> {
+        let parts: Vec<_> = plan.parts(records).map(|part| self.copy_part(plan, pass, to, part)).collect();
+        let mut done = Done::default();
+        // All of them end before any error is told: what is given up half-way could land later.
+        for part in future::join_all(parts).await {
+            let part = part?;
+            done.counts.copied += part.counts.copied;
+            done.counts.present += part.counts.present;
+            done.counts.stale += part.counts.stale;
+            done.counts.quarantined += part.counts.quarantined;
+            part.samples.into_iter().for_each(|line| done.show(line));
+        }
+        Ok(done)
+    }
+
+    async fn copy_part(
         &self,
         plan: &Plan,
         pass: &Pass,

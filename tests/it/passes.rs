@@ -26,6 +26,7 @@ fn plan(kind: v1::PassKind) -> Plan {
         fingerprint: "f".to_owned(),
         segments: 4,
         parallel: 2,
+        statements: 2,
         residual: Duration::ZERO,
         tuning: v1::Tuning::default(),
         limits: Limits { chunk_bytes: 16 << 10, ..Limits::default() },

@@ -92,6 +92,9 @@ fn show(global: &Global, what: &Rehearsal, played: &Played) {
         }
         (End::Waits { step, .. }, _) => format!("would wait for over an hour at step {step}"),
         (End::Done { unnoticed: true }, _) => format!("would be done, and {} would go unnoticed", what.fault),
+        (End::Done { unnoticed: false }, _) if what.fault != Fault::None => {
+            format!("would be done before {} begins: give a shorter --after", what.fault)
+        }
         (End::Done { unnoticed: false }, _) => "would be done".to_owned(),
     });
     told.iter().for_each(|line| out::line(&format!("  {line}")));

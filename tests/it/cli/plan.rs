@@ -205,6 +205,12 @@ async fn a_rehearsal_says_when_it_would_have_tripped() {
     let json = run_with(args("--fault target-writes=20% --at-step 2 --json"), text).await.object();
     has(&json, &["outcome", "step", "after_ms", "told", "taken_ms", "fault", "seed"]);
     assert_eq!((&json["outcome"], &json["step"]), (&"tripped".into(), &2.into()));
+    let short = "steps:\n- { stage: dual, percent: 100, bake: 2s, evidence: none }\n";
+    let told = run_with(args("--fault target-writes=20%"), short).await.done();
+    assert!(
+        told.contains("would be done before target-writes=20 % begins: give a shorter --after"),
+        "{told}"
+    );
     run_with(args("--fault fire"), text).await.fails(&["is no fault"]);
     run_with(args("--fault misses=101"), text).await.fails(&["has no percentage"]);
     run_with(args("--at-step 4"), text).await.fails(&["the plan has steps 1 to 3"]);

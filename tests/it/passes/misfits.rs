@@ -112,8 +112,8 @@ async fn what_cannot_be_read_is_quarantined_in_a_copy_and_told_by_a_comparison()
     let done = counts(&evidence);
     assert_eq!((done.scanned, done.copied, done.quarantined), (RECORDS, RECORDS - 1, 1));
     assert!(!evidence.clean && evidence.samples[0].contains("order-13\", which can't be read: version"));
-    let rows = rows(&world.quarantine);
-    let [(_, row)] = rows.as_slice() else { panic!("{rows:?}") };
+    let kept = rows(&world.quarantine);
+    let [(_, row)] = kept.as_slice() else { panic!("{kept:?}") };
     assert_eq!(row.0.get("value"), None, "it stays where it is");
 
     world.target.insert(id(13), record(1));
@@ -126,4 +126,10 @@ async fn what_cannot_be_read_is_quarantined_in_a_copy_and_told_by_a_comparison()
         told.contains("unreadable in the source \"shop-6\"/\"order-13\": version: it is no INTEGER"),
         "{told}"
     );
+
+    let repair = Plan { repair: true, ..plan(v1::PassKind::Verify) };
+    let evidence = run(&controller, &stores, &repair).await.unwrap();
+    assert_eq!((counts(&evidence).failed, rows(&world.quarantine)), (1, kept), "it is told, and stays kept");
+    let evidence = run(&controller, &world.stores(), &repair).await.unwrap();
+    assert!(evidence.clean && rows(&world.quarantine).is_empty(), "somebody corrected it: {evidence:?}");
 }

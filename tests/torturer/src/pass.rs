@@ -58,6 +58,7 @@ impl Pass {
             fingerprint: "torture".to_owned(),
             segments: 3,
             parallel: 2,
+            statements: 2,
             residual: Duration::from_millis(self.residual_ms),
             tuning: v1::Tuning::default(),
             limits: Limits::default(),

@@ -23,6 +23,8 @@ use super::{
 pub(super) struct Layout {
     pub(super) table: SqlTable,
     pub(super) get: SqlStr,
+    /// Of a JSON list of tenants and keys; the place in the list comes last.
+    pub(super) get_many: SqlStr,
     pub(super) version: SqlStr,
     pub(super) put: SqlStr,
     pub(super) insert: SqlStr,
@@ -44,6 +46,8 @@ impl Layout {
         let ids: Vec<String> = table.ids().into_iter().map(q).collect();
         let content: Vec<String> = table.content().into_iter().map(|(name, _)| q(name)).collect();
         let all = format!("{tenant}, {key}, {version}, {}", list(&content));
+        let of_record = [&tenant, &key, &version].into_iter().chain(&content);
+        let of_record: Vec<String> = of_record.map(|name| format!("record.{name}")).collect();
         let given: Vec<String> = (0..content.len()).map(|at| format!("?{}", at + 4)).collect();
         let given_ids = if ids.len() == 1 { "?1" } else { "?1, ?2" };
         let insert = format!(
@@ -58,6 +62,12 @@ impl Layout {
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
         Self {
             get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
+            // CROSS JOIN keeps this order: the list, and for each a look into the primary key.
+            get_many: sql(format!(
+                "SELECT {}, asked.key FROM json_each(?1) AS asked CROSS JOIN {name} AS record \
+                 ON record.{tenant} = asked.value ->> 0 AND record.{key} = asked.value ->> 1",
+                list(&of_record)
+            )),
             version: sql(format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}")),
             put: sql(format!(
                 "{insert} {conflict} UPDATE SET {version} = excluded.{version}, {} \
@@ -124,6 +134,11 @@ impl Layout {
         let content = self.table.content().into_iter().enumerate();
         let cells: Result<Vec<Cell>, _> = content.map(|(at, (name, _))| cell(row, at + 3, name)).collect();
         Ok(Record { version, value: self.table.value(cells?)? })
+    }
+
+    /// Of a row of [`Self::get_many`]: the place in the list, and what is there.
+    pub(super) fn at_and_record(&self, row: &SqliteRow) -> Result<(i64, Record), StoreError> {
+        Ok((row.try_get_unchecked(row.len() - 1).map_err(read_error)?, self.record(row)?))
     }
 
     /// Of a row that begins with tenant, key and version.
