@@ -4,7 +4,6 @@ mod file;
 mod read;
 mod show;
 mod simulate;
-mod wire;
 
 use std::process::ExitCode;
 
@@ -79,7 +78,7 @@ impl Verb {
         let Self::Plan(does) = self;
         let answered = match does {
             Does::Lint { file } => {
-                show::steps(global, &wire::plan(&load(&file)?));
+                show::steps(global, &v1::Plan::from(&load(&file)?));
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Simulate(simulate) => return simulate.run(global),
@@ -89,7 +88,7 @@ impl Verb {
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Apply { key, file, change } => {
-                let plan = Some(wire::plan(&load(&file)?));
+                let plan = Some(v1::Plan::from(&load(&file)?));
                 let request = v1::StartPlanRequest { mutation: Some(change.to_wire()), key, plan };
                 answer(global.admin().await?.start_plan(request)).await?
             }

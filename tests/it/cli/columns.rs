@@ -135,26 +135,15 @@ async fn records_move_into_columns_of_a_file_and_back() {
 #[cfg(feature = "mysql")]
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_into_columns_of_mariadb_and_back() {
-    let Some(target) = server("CUTOVER_TEST_MYSQL") else { return };
+    let Some(target) = crate::support::server::given("CUTOVER_TEST_MYSQL") else { return };
     is_moved_compared_and_moved_back(&target, &TempDir::new().unwrap()).await;
 }
 
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 async fn records_move_into_columns_of_postgresql_and_back() {
-    let Some(target) = server("CUTOVER_TEST_POSTGRES") else { return };
+    let Some(target) = crate::support::server::given("CUTOVER_TEST_POSTGRES") else { return };
     is_moved_compared_and_moved_back(&target, &TempDir::new().unwrap()).await;
-}
-
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-fn server(variable: &str) -> Option<String> {
-    let url = std::env::var(variable).ok();
-    if url.is_none() {
-        let required = std::env::var("CUTOVER_TEST_SERVERS").is_ok_and(|given| given == "required");
-        assert!(!required, "{variable} is not set, and CUTOVER_TEST_SERVERS requires it");
-        eprintln!("{variable} is not set: the server is left out; tests/run starts it");
-    }
-    url
 }
 
 #[tokio::test(flavor = "multi_thread")]

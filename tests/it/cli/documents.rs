@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::at;
-use crate::support::server::Controller;
+use crate::support::server::{Controller, given};
 
 const ITEMS: u64 = 60;
 
@@ -135,7 +135,7 @@ columns = [
 
 /// A table of items, a spec that moves it to MariaDB, and its path; `None`: no servers are there.
 async fn world(dir: &TempDir, story: &str, columns: &str) -> Option<(Raw, Spec, String)> {
-    let (source, target) = (server("CUTOVER_TEST_DYNAMODB")?, server("CUTOVER_TEST_MYSQL")?);
+    let (source, target) = (given("CUTOVER_TEST_DYNAMODB")?, given("CUTOVER_TEST_MYSQL")?);
     let name = format!("documents_{story}_{}", std::process::id());
     let address = source.rsplit_once("http://").unwrap().1.to_owned();
     let raw = Raw { address, table: name.clone() };
@@ -152,16 +152,6 @@ async fn world(dir: &TempDir, story: &str, columns: &str) -> Option<(Raw, Spec, 
     let path = dir.path().join("orders.toml");
     std::fs::write(&path, &text).unwrap();
     Some((raw, text.parse().unwrap(), path.display().to_string()))
-}
-
-fn server(variable: &str) -> Option<String> {
-    let url = std::env::var(variable).ok();
-    if url.is_none() {
-        let required = std::env::var("CUTOVER_TEST_SERVERS").is_ok_and(|given| given == "required");
-        assert!(!required, "{variable} is not set, and CUTOVER_TEST_SERVERS requires it");
-        eprintln!("{variable} is not set: the server is left out; tests/run starts it");
-    }
-    url
 }
 
 async fn ramp(url: &str, to: &str) {

@@ -73,3 +73,15 @@ impl Controller {
         Client::connect(&self.url, "orders-api", options).await.unwrap()
     }
 }
+
+/// The address of a server, as tests/run gives it. Without one the story is left out, which is said;
+/// with `CUTOVER_TEST_SERVERS=required` it fails.
+pub fn given(variable: &str) -> Option<String> {
+    let address = std::env::var(variable).ok();
+    if address.is_none() {
+        let required = std::env::var("CUTOVER_TEST_SERVERS").is_ok_and(|given| given == "required");
+        assert!(!required, "{variable} is not set, and CUTOVER_TEST_SERVERS requires it");
+        eprintln!("{variable} is not set: the server is left out; tests/run starts it");
+    }
+    address
+}

@@ -12,22 +12,10 @@ use tokio::{
 };
 
 use super::{NEWEST, report};
-use crate::support::key;
+use crate::support::{key, server::given};
 
 /// More lines than a datagram holds.
 const MIGRATIONS: usize = 40;
-
-/// Where the daemon takes lines, and where it tells what it has taken, as tests/run gives them.
-fn addresses() -> Option<(String, String)> {
-    let var = |name| std::env::var(name).ok();
-    let found = var("CUTOVER_TEST_STATSD").zip(var("CUTOVER_TEST_STATSD_ADMIN"));
-    if found.is_none() {
-        let required = var("CUTOVER_TEST_SERVERS").is_some_and(|given| given == "required");
-        assert!(!required, "CUTOVER_TEST_STATSD is not set, and CUTOVER_TEST_SERVERS requires it");
-        eprintln!("CUTOVER_TEST_STATSD is not set: statsd left out; tests/run starts it");
-    }
-    found
-}
 
 /// The names that the API promises; a migration's key is theirs, too.
 fn name(at: usize) -> String {
@@ -81,7 +69,9 @@ async fn asked(admin: &str, word: &str) -> String {
 
 #[tokio::test]
 async fn it_accepts_every_line_and_none_is_bad() {
-    let Some((address, admin)) = addresses() else { return };
+    // Where it takes lines, and where it tells what it has taken.
+    let addresses = given("CUTOVER_TEST_STATSD").zip(given("CUTOVER_TEST_STATSD_ADMIN"));
+    let Some((address, admin)) = addresses else { return };
     let ingest = Arc::new(Ingest::default());
     let cells: Vec<v1::Cell> = (0..MIGRATIONS).map(cell).collect();
     ingest.accept(&report(1, cells), NEWEST, now_ms());
