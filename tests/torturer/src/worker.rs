@@ -28,7 +28,7 @@ const TASKS: usize = 4;
 /// Between a task's operations, at random up to this.
 const PAUSE_MS: u64 = 20;
 /// With the last reads, which nothing disturbs any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Flags of `worker`.
 #[derive(Clone, Debug, clap::Args)]
