@@ -93,7 +93,9 @@ pub enum Put {
 /// A data store. All reads are consistent: they see every write that was answered before.
 ///
 /// Calls may be dropped before they end, and a write may then take effect all the same. Retries of
-/// the very same write are welcome inside an adapter: they are harmless.
+/// the very same write are welcome inside an adapter: they do no harm. But once a try may have written,
+/// the answer is its own version, found there, or [`StoreError::Indeterminate`]: another try's failure
+/// does not tell what that one did, and something newer may have replaced it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The record or its tombstone; `None` when there is neither.
