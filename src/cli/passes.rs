@@ -54,6 +54,10 @@ pub(super) enum Verb {
     Reverse {
         #[command(flatten)]
         pass: Pass,
+        /// Open both stores and say what would be done; check that real records of the target fit the
+        /// source; copy nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List the passes of a migration that are under way
     Jobs {
@@ -119,7 +123,10 @@ impl Verb {
                 };
                 pass.run(global, kind, more).await?
             }
-            Self::Reverse { pass } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
+            Self::Reverse { pass, dry_run: true } => {
+                return pass.dry_run(global, "copy back", v1::PassKind::Reverse).await;
+            }
+            Self::Reverse { pass, dry_run: false } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
             Self::Jobs { key } => return list(global, key).await,
             Self::Tune { job, pause, resume, records_per_s, bytes_per_s } => {
                 return tune(global, job, |tuning| {

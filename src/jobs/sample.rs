@@ -46,17 +46,17 @@ impl fmt::Display for Place {
     }
 }
 
-/// Reads records of the source and asks whether both stores would hold each and give it back as it
-/// is: the target for the way there, the source for the way back. Writes nothing.
-pub async fn look(spec: &Spec, source: &dyn Store) -> Result<Looked, Error> {
+/// Reads records of one side, `store`, and asks whether both stores would hold each and give it back as
+/// it is: the target for the way there, the source for the way back. Writes nothing.
+pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, Error> {
     let mut looked = Looked::default();
     for part in Segment::split(PARTS) {
         let (mut cursor, mut left) = (None, RECORDS_MAX / PARTS as usize);
         while left > 0 {
-            let page = source.scan(&Scope::All, part, cursor.as_ref(), PAGE_BYTES).await;
-            let page = page.map_err(|error| Error::Store { store: Side::Source.name(), error })?;
+            let page = store.scan(&Scope::All, part, cursor.as_ref(), PAGE_BYTES).await;
+            let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
             for it in page.unreadable.iter().take(left) {
-                looked.take(&it.tenant, &it.key, Err((Side::Source, it.error.clone())));
+                looked.take(&it.tenant, &it.key, Err((side, it.error.clone())));
             }
             left -= page.unreadable.len().min(left);
             for (id, record) in page.records.iter().take(left) {

@@ -3,6 +3,8 @@
 mod columns;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
+#[cfg(feature = "dynamodb")]
+mod dry_run;
 mod passes;
 mod plan;
 mod progress;

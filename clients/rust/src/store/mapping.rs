@@ -9,6 +9,7 @@ mod cell;
 mod column;
 mod ddl;
 mod fields;
+mod item;
 mod misfit;
 mod row;
 mod table;

@@ -1,6 +1,7 @@
 //! What each type of column holds, where it ends, and where the rest goes.
 
 use cutover_client::store::{
+    Id, Record, Version,
     document::{Attribute, Document},
     mapping::{Cell, ColumnPath, ColumnType, Dialect, Fields, Mapping, MappingError, OnMisfit},
 };
@@ -187,9 +188,23 @@ fn a_column_and_an_overflow_that_both_claim_an_attribute_are_not_guessed_at() {
 
 #[test]
 fn an_attribute_does_not_overwrite_a_field_of_an_item() {
-    let fields = Fields::default();
-    assert_eq!(fields.fit_item(&document([("name", text("x")), ("value", text("y"))])), Ok(()));
-    let misfit = fields.fit_item(&document([("version", n("1"))])).expect_err("two of a name");
+    let (fields, id) = (Fields::default(), Id::new("t", "k").expect("valid"));
+    let record = |document: Document| Record {
+        version: Version(1),
+        value: Some(document.encode().expect("no empty set")),
+    };
+    let item = fields.item(&id, &record(document([("name", text("x")), ("value", text("y"))])));
+    assert_eq!(
+        item,
+        Ok(document([
+            ("tenant", text("t")),
+            ("key", text("k")),
+            ("version", n("1")),
+            ("name", text("x")),
+            ("value", text("y")),
+        ]))
+    );
+    let misfit = fields.item(&id, &record(document([("version", n("1"))]))).expect_err("two of a name");
     assert!(misfit.to_string().starts_with("version: a field of the store has the same name"), "{misfit}");
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     report::ErrorClass,
-    store::{Id, Record, StoreError, Version, mapping::Fields, scan::Found},
+    store::{Id, Record, StoreError, Version, document::Document, mapping::Fields, scan::Found},
 };
 
 /// As DynamoDB has it.
@@ -21,9 +21,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The primary key of a record.
 pub(super) fn key_of(fields: &Fields, id: &Id) -> Result<Item, StoreError> {
-    // Whether there is one item for this id, whatever is in it.
-    fields.content(id, &Record::default())?;
-    Ok(place_of(fields, &id.tenant, &id.key))
+    fields.place(id).map(to_item)
 }
 
 /// The same of what need be no id.
@@ -34,18 +32,13 @@ pub(super) fn place_of(fields: &Fields, tenant: &str, key: &str) -> Item {
     ])
 }
 
-/// The whole item of a record. No attribute at all is a value too; only `deleted` makes a tombstone.
+/// The whole item of a record.
 pub(super) fn item_of(fields: &Fields, id: &Id, record: &Record) -> Result<Item, StoreError> {
-    let content = fields.content(id, record)?;
-    let mut item = place_of(fields, &id.tenant, &id.key);
-    item.insert(fields.version.clone(), number_of(record.version));
-    match content {
-        Some(document) => {
-            item.extend(document.0.into_iter().map(|(name, attribute)| (name, to_value(attribute))));
-        }
-        None => _ = item.insert(fields.deleted.clone(), AttributeValue::Bool(true)),
-    }
-    Ok(item)
+    fields.item(id, record).map(to_item)
+}
+
+fn to_item(document: Document) -> Item {
+    document.0.into_iter().map(|(name, attribute)| (name, to_value(attribute))).collect()
 }
 
 /// What a scan found.

@@ -2,15 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Misfit, Reason,
-    table::{document, misfit},
-};
-use crate::{
-    report::ErrorClass,
-    store::{Id, Record, StoreError, document::Document},
-};
-
 /// Most bytes of a name: PostgreSQL's limit, below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -66,16 +57,6 @@ impl Fields {
         names
     }
 
-    /// The fields' attributes in a DynamoDB item, in order; `key` only if it is one of its own.
-    pub fn of_item(&self) -> Vec<&str> {
-        let mut names = vec![self.tenant.as_str()];
-        if !self.is_own_tenant() {
-            names.push(&self.key);
-        }
-        names.extend([self.version.as_str(), self.deleted.as_str()]);
-        names
-    }
-
     /// Is each record a tenant of its own?
     pub fn is_own_tenant(&self) -> bool {
         self.tenant == self.key
@@ -96,41 +77,6 @@ impl Fields {
             }
         }
         Ok(())
-    }
-
-    /// A record whose content has an attribute with the name of a field can't be an item.
-    pub fn fit_item(&self, document: &Document) -> Result<(), Misfit> {
-        match self.of_item().into_iter().find(|name| document.0.contains_key(*name)) {
-            Some(name) => Err(Misfit { path: name.to_owned(), column: None, reason: Reason::Field }),
-            None => Ok(()),
-        }
-    }
-
-    /// The content of a record as the attributes of a DynamoDB item; `None`: a tombstone has none.
-    /// Fails for a record that an item would not hold exactly.
-    pub fn content(&self, id: &Id, record: &Record) -> Result<Option<Document>, StoreError> {
-        if self.is_own_tenant() && id.tenant != id.key {
-            let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
-            let (class, field) = (ErrorClass::Constraint, "tenant".to_owned());
-            return Err(StoreError::Permanent { class, field, what });
-        }
-        let Some(value) = &record.value else { return Ok(None) };
-        let document = document(value)?;
-        self.fit_item(&document).map_err(|error| misfit(error, ErrorClass::Constraint))?;
-        Ok(Some(document))
-    }
-
-    /// Are these names valid in DynamoDB, and different from each other?
-    pub fn check_item(&self) -> Result<(), NameError> {
-        let names = self.of_item();
-        if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
-            return Err(NameError::Item((*name).to_owned()));
-        }
-        let mut seen = BTreeSet::new();
-        match names.into_iter().find(|name| !seen.insert(*name)) {
-            Some(name) => Err(NameError::Clash(name.to_owned())),
-            None => Ok(()),
-        }
     }
 }
 
