@@ -69,6 +69,13 @@ async fn at(url: &str, line: &str) -> Said {
     run(["--server", url].into_iter().chain(line.split_whitespace())).await
 }
 
+/// All of `orders` goes up to a rung, whatever time it was to soak for.
+async fn ramp(url: &str, to: &str) {
+    let up = format!("ramp orders {to} 100 --wait --timeout 20s --override soak --reason test");
+    let up = at(url, &up).await;
+    assert_eq!(up.code, 0, "{up:?}");
+}
+
 impl Said {
     /// It worked, and complained of nothing.
     #[track_caller]

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::at;
+use super::{at, ramp};
 use crate::support::server::{Controller, given};
 
 const ITEMS: u64 = 60;
@@ -152,12 +152,6 @@ async fn world(dir: &TempDir, story: &str, columns: &str) -> Option<(Raw, Spec, 
     let path = dir.path().join("orders.toml");
     std::fs::write(&path, &text).unwrap();
     Some((raw, text.parse().unwrap(), path.display().to_string()))
-}
-
-async fn ramp(url: &str, to: &str) {
-    let up =
-        at(url, &format!("ramp orders {to} 100 --wait --timeout 20s --override soak --reason test")).await;
-    assert_eq!(up.code, 0, "{up:?}");
 }
 
 async fn items_move_there_and_back(story: &str, columns: &str) {

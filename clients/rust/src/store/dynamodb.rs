@@ -120,10 +120,7 @@ impl Store for DynamoDbStore {
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        Ok(match self.put_newer(id, record).await? {
-            Copied::Written | Copied::Present => Put::Applied,
-            Copied::Stale(current) => Put::Stale(current),
-        })
+        Ok(self.put_newer(id, record).await?.into())
     }
 
     async fn put_if_unchanged(
