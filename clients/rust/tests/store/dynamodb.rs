@@ -2,6 +2,8 @@
 
 #[path = "dynamodb/attributes.rs"]
 mod attributes;
+#[path = "dynamodb/keys.rs"]
+mod keys;
 #[path = "dynamodb/proxy.rs"]
 mod proxy;
 #[path = "dynamodb/size.rs"]

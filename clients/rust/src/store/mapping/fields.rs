@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::KeyType;
+
 /// Most bytes of a name: PostgreSQL's limit, below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -12,6 +14,10 @@ pub struct Fields {
     pub tenant: String,
     /// Which one. The same name as `tenant`: each record is a tenant of its own.
     pub key: String,
+    /// What `tenant` holds in a DynamoDB item. In SQL both are text.
+    pub tenant_type: KeyType,
+    /// What `key` holds there. The same where both are one attribute.
+    pub key_type: KeyType,
     /// Its version, a whole number of 63 bits.
     pub version: String,
     /// Is it a tombstone? Unused in a SQL table without mapping: there the value's NULL says so.
@@ -32,6 +38,9 @@ pub enum NameError {
     /// Two parts of a record in one column.
     #[error("{0:?} names two different things: rename one")]
     Clash(String),
+    /// Tenant and key in one attribute, of two types.
+    #[error("{0:?} is both tenant and key: give it one type")]
+    KeyTypes(String),
 }
 
 impl Default for Fields {
@@ -39,6 +48,8 @@ impl Default for Fields {
         Self {
             tenant: "tenant".to_owned(),
             key: "key".to_owned(),
+            tenant_type: KeyType::S,
+            key_type: KeyType::S,
             version: "version".to_owned(),
             deleted: "deleted".to_owned(),
             value: "value".to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Fields, Misfit, NameError, Reason,
+    Fields, KeyType, Misfit, NameError, Reason,
     table::{document, misfit},
 };
 use crate::{
@@ -34,6 +34,9 @@ impl Fields {
         if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
             return Err(NameError::Item((*name).to_owned()));
         }
+        if self.is_own_tenant() && self.tenant_type != self.key_type {
+            return Err(NameError::KeyTypes(self.key.clone()));
+        }
         let mut seen = BTreeSet::new();
         match names.into_iter().find(|name| !seen.insert(*name)) {
             Some(name) => Err(NameError::Clash(name.to_owned())),
@@ -41,20 +44,26 @@ impl Fields {
         }
     }
 
-    /// The attributes of a record's key. Fails if there is no item for this id, whatever is in it.
-    pub fn place(&self, id: &Id) -> Result<Document, StoreError> {
-        if self.is_own_tenant() && id.tenant != id.key {
+    /// The attributes of a record's key, whose texts need be no id. Fails where there can be no item,
+    /// whatever is in it.
+    pub fn place(&self, tenant: &str, key: &str) -> Result<Document, StoreError> {
+        if self.is_own_tenant() && tenant != key {
             let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
             return Err(refused("tenant", what));
         }
-        let text = |name: &String, text: &String| (name.clone(), Attribute::S(text.clone()));
-        Ok(Document([text(&self.tenant, &id.tenant), text(&self.key, &id.key)].into()))
+        let (tenant, key) = (self.tenant_attribute(tenant)?, attribute(&self.key, self.key_type, key)?);
+        Ok(Document([(self.tenant.clone(), tenant), (self.key.clone(), key)].into()))
+    }
+
+    /// What a tenant's items have in `tenant`.
+    pub fn tenant_attribute(&self, tenant: &str) -> Result<Attribute, StoreError> {
+        attribute(&self.tenant, self.tenant_type, tenant)
     }
 
     /// All attributes of a record. None but the fields' is a value too; only `deleted` makes a
     /// tombstone. Fails for a record that an item would not hold exactly.
     pub fn item(&self, id: &Id, record: &Record) -> Result<Document, StoreError> {
-        let mut item = self.place(id)?;
+        let mut item = self.place(&id.tenant, &id.key)?;
         let version = record.version.to_string().parse().expect("digits are a number");
         item.0.insert(self.version.clone(), Attribute::N(version));
         match &record.value {
@@ -85,6 +94,11 @@ impl Fields {
             }
         }
     }
+}
+
+fn attribute(name: &str, kind: KeyType, text: &str) -> Result<Attribute, StoreError> {
+    kind.attribute(text)
+        .map_err(|needed| refused(name, format!("its table has {needed} there, no other text")))
 }
 
 fn refused(field: &str, what: String) -> StoreError {
