@@ -3,7 +3,7 @@
 mod columns;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
-#[cfg(feature = "dynamodb")]
+#[cfg(all(feature = "dynamodb", feature = "postgres"))]
 mod dry_run;
 mod passes;
 mod plan;
