@@ -20,8 +20,8 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     scan,
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, in_order, permanent, put_many,
-        put_one, removed_outright, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, in_order, permanent,
+        put_many, put_one, removed_outright, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -247,11 +247,7 @@ impl Store for MySqlStore {
     /// By InnoDB's statistics, which can be off by half.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let rows = self.rows(self.layout.estimate()).await?;
-        let column = |at: usize| {
-            let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
-            count.and_then(|count| u64::try_from(count).ok())
-        };
-        Ok(Estimate { records: column(0), bytes: column(1) })
+        Ok(estimate(&rows))
     }
 
     /// The lag is that of the server itself, where it is a replica and the user may ask.
