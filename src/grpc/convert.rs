@@ -268,6 +268,7 @@ pub(super) fn totals(totals: &crate::domain::Totals, dropped_cells: u64) -> v1::
         repaired: totals.repaired,
         mismatch: totals.mismatch,
         compared: totals.compared,
+        lacking: totals.lacking,
         indeterminate: totals.indeterminate,
         not_applied: totals.not_applied,
         unavailable: totals.unavailable,
