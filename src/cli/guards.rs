@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, out, policy, render};
+use super::{Change, Global, connect::answer, out, percent, policy, render};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -44,6 +44,12 @@ pub(super) struct Guards {
     /// May SDKs that are cut off go back from target-first by themselves?
     #[arg(long, value_parser = ["on", "off"], conflicts_with = "set")]
     local: Option<String>,
+    /// Percent of its reads that the target may fail and still be well, for such an SDK, 0.01 to 50
+    #[arg(long, value_name = "PERCENT", requires = "local", value_parser = percent::ppm)]
+    local_reads: Option<u32>,
+    /// The same of writes
+    #[arg(long, value_name = "PERCENT", requires = "local", value_parser = percent::ppm)]
+    local_writes: Option<u32>,
     #[command(flatten)]
     change: Change,
 }
@@ -54,6 +60,8 @@ impl Verb {
         if let Some(local) = guards.local {
             return policy::edit(global, guards.key, &guards.change, |policy| {
                 policy.local_guard = local == "on";
+                policy.local_guard_read_ppm = guards.local_reads.or(policy.local_guard_read_ppm);
+                policy.local_guard_write_ppm = guards.local_writes.or(policy.local_guard_write_ppm);
             })
             .await;
         }

@@ -84,8 +84,16 @@ fn page(policy: &v1::Policy) -> Vec<String> {
         format!("finish soak        {} ms at target-only", policy.finish_soak_ms()),
         format!("hold timeout       {} ms", policy.hold_timeout_ms),
         format!("fence              {fence}"),
-        format!("shadow             {} % of the reads at dual are compared", percent::text(policy.shadow_ppm())),
-        format!("local guard        {}", if policy.local_guard { "on" } else { "off" }),
+        format!(
+            "shadow             {} % of the reads at dual are compared",
+            percent::text(policy.shadow_ppm())
+        ),
+        format!(
+            "local guard        {}, at {} % of the reads or {} % of the writes",
+            if policy.local_guard { "on" } else { "off" },
+            percent::text(policy.local_guard_read_ppm()),
+            percent::text(policy.local_guard_write_ppm())
+        ),
     ]
 }
 
@@ -95,7 +103,8 @@ fn policy_json(key: &str, policy: &v1::Policy) -> Value {
         "required_services": policy.required_services, "soak_ms": policy.soak_ms,
         "finish_soak_ms": policy.finish_soak_ms(), "hold_timeout_ms": policy.hold_timeout_ms,
         "fence_after_ms": policy.fence_after_ms, "shadow_ppm": policy.shadow_ppm(),
-        "local_guard": policy.local_guard,
+        "local_guard": policy.local_guard, "local_guard_read_ppm": policy.local_guard_read_ppm(),
+        "local_guard_write_ppm": policy.local_guard_write_ppm(),
     })
 }
 

@@ -175,6 +175,20 @@ async fn a_policy_is_shown_and_how_many_reads_are_compared_is_set() {
     assert_eq!(at(url, "policy orders --shadow 0").await.done(), "nothing to do\n");
     at(url, "policy orders --shadow 100.1").await.fails(&["--shadow", "over 100 %"]);
     at(url, "policy orders --shadow some").await.fails(&["--shadow", "no percentage"]);
+    let limits = "guards orders --local off --local-reads 10 --local-writes 0.5";
+    assert_eq!(at(url, limits).await.done(), "policy changed\n");
+    let shown = at(url, "policy orders").await.done();
+    assert!(shown.contains("local guard        off, at 10 % of the reads or 0.5 % of the writes"), "{shown}");
+    assert!(at(url, "guards orders --local on").await.done().contains("local guard on"));
+    let policy = at(url, "policy orders --json").await.object();
+    assert_eq!((&policy["local_guard"], &policy["local_guard_read_ppm"]), (&json!(true), &json!(100_000)));
+    at(url, "guards orders --local on --local-writes 51")
+        .await
+        .fails(&["local_guard_write_ppm", "100 to 500000"]);
+    at(url, "guards orders --local on --local-reads 0")
+        .await
+        .fails(&["local_guard_read_ppm", "100 to 500000"]);
+    at(url, "guards orders --local-reads 5").await.fails(&["--local"]);
     at(url, "policy nope").await.fails(&["nope"]);
     at(url, "policy orders --shadow 5 --expected-revision 1").await.fails(&["revision"]);
     controller.stop().await;
