@@ -10,6 +10,7 @@ mod out;
 mod passes;
 mod percent;
 mod plan;
+mod policy;
 mod progress;
 mod render;
 mod routing;
@@ -91,6 +92,8 @@ enum Verb {
     #[command(flatten)]
     Guards(guards::Verb),
     #[command(flatten)]
+    Policy(policy::Verb),
+    #[command(flatten)]
     Plan(plan::Verb),
     #[command(flatten)]
     Look(look::Verb),
@@ -143,6 +146,7 @@ impl Cli {
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
             Verb::Guards(verb) => verb.run(&global).await,
+            Verb::Policy(verb) => verb.run(&global).await,
             Verb::Plan(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
             Verb::Progress(progress) => progress.run(&global).await,

@@ -101,6 +101,7 @@ pub async fn run(
     let windows = Arc::new(Windows::new(store.clone(), registry.clone(), ingest.clone()));
     let (guards, conclusions) =
         Guards::new(registry.clone(), operate.clone(), instances.clone(), ingest.clone());
+    guards.recall(&windows).await?;
     let guards = Arc::new(guards);
     let plans = Plans::new(registry.clone(), instances.clone(), operate.clone(), guards.clone());
     let plans = Arc::new(plans);

@@ -89,7 +89,8 @@ impl View {
         let waits: Vec<String> = status.waiting.iter().map(waiting).collect();
         let waits =
             if waits.is_empty() { String::new() } else { format!("; waits for {}", waits.join(" | ")) };
-        format!("{}; {}{waits}", headline(status), shares.join(", "))
+        let plan = status.plan.as_ref().map(|plan| format!("; {}", plan_step(plan))).unwrap_or_default();
+        format!("{}; {}{plan}{waits}", headline(status), shares.join(", "))
     }
 
     /// The page as it stands at `now`, at most `height` lines.
@@ -143,6 +144,14 @@ impl View {
         if waits.is_empty() && !status.settled {
             waits.push("not everybody has acknowledged the newest step".to_owned());
         }
+        page.extend(status.plan.iter().map(|plan| {
+            let waits = plan.missing.iter().map(|missing| missing.what.as_str());
+            let waits: Vec<&str> =
+                waits.chain(Some(plan.held.as_str()).filter(|held| !held.is_empty())).collect();
+            let waits =
+                if waits.is_empty() { String::new() } else { format!(", waits for {}", waits.join(" | ")) };
+            format!("  {}{waits}", plan_step(plan))
+        }));
         page.extend(waits.iter().map(|waits| style(format!("  waits for {waits}")).yellow().to_string()));
         page.extend(status.instances.iter().map(instance));
     }
@@ -221,6 +230,12 @@ fn headline(status: &v1::Status) -> String {
     let settled = if status.settled { "settled" } else { "not settled" };
     let instances = status.instances.len();
     format!("{} r{} {state}, {instances} instances, {settled}", migration.key, migration.revision)
+}
+
+fn plan_step(plan: &v1::PlanView) -> String {
+    let steps = plan.plan.as_ref().map_or(0, |plan| plan.steps.len());
+    let status = plan.status().as_str_name().trim_start_matches("PLAN_STATUS_").to_lowercase();
+    format!("plan {status}, {} of {steps} steps taken", plan.taken.len())
 }
 
 fn rung(wire: i32) -> &'static str {

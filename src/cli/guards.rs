@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, out, render};
+use super::{Change, Global, connect::answer, out, percent, policy, render};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -44,6 +44,12 @@ pub(super) struct Guards {
     /// May SDKs that are cut off go back from target-first by themselves?
     #[arg(long, value_parser = ["on", "off"], conflicts_with = "set")]
     local: Option<String>,
+    /// Percent of its reads that the target may fail and still be well, for such an SDK, 0.01 to 50
+    #[arg(long, value_name = "PERCENT", requires = "local", value_parser = percent::ppm)]
+    local_reads: Option<u32>,
+    /// The same of writes
+    #[arg(long, value_name = "PERCENT", requires = "local", value_parser = percent::ppm)]
+    local_writes: Option<u32>,
     #[command(flatten)]
     change: Change,
 }
@@ -51,23 +57,15 @@ pub(super) struct Guards {
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self::Guards(guards) = self;
-        let mut admin = global.admin().await?;
-        if let Some(local) = &guards.local {
-            let key = guards.key.clone();
-            let migration = answer(admin.get_migration(v1::GetMigrationRequest { key })).await?;
-            let mut mutation = guards.change.to_wire();
-            // The whole policy is sent: it has to be the one that was read.
-            mutation.expected_revision = migration.revision;
-            let policy = v1::Policy { local_guard: local == "on", ..migration.policy.unwrap_or_default() };
-            let request = v1::UpdateMigrationRequest {
-                mutation: Some(mutation),
-                key: guards.key,
-                policy: Some(policy),
-                ..Default::default()
-            };
-            render::changed(global, &answer(admin.update_migration(request)).await?);
-            return Ok(ExitCode::SUCCESS);
+        if let Some(local) = guards.local {
+            return policy::edit(global, guards.key, &guards.change, |policy| {
+                policy.local_guard = local == "on";
+                policy.local_guard_read_ppm = guards.local_reads.or(policy.local_guard_read_ppm);
+                policy.local_guard_write_ppm = guards.local_writes.or(policy.local_guard_write_ppm);
+            })
+            .await;
         }
+        let mut admin = global.admin().await?;
         if let Some(rule) = guards.rule() {
             let request = v1::UpdateMigrationRequest {
                 mutation: Some(guards.change.to_wire()),

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use cutover_proto::v1;
 
-use super::{Change, Global, connect::answer, out, render};
+use super::{Change, Global, connect::answer, out, percent, render};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -64,6 +64,9 @@ pub(super) struct Create {
     /// Least time at target-first before target-only, like 30s or 2h
     #[arg(long, default_value = "0s")]
     soak: humantime::Duration,
+    /// Percent of the reads at dual that are compared with the target, off the path [default: 1]
+    #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
+    shadow: Option<u32>,
     /// SDKs that are cut off may go back from target-first by themselves: docs/guards.md
     #[arg(long)]
     local_guard: bool,
@@ -81,6 +84,7 @@ impl Verb {
                     level: v1::Level::from(create.level).into(),
                     required_services: create.required_services,
                     soak_ms: soak.as_millis() as u64,
+                    shadow_ppm: create.shadow,
                     local_guard: create.local_guard,
                     ..v1::Policy::default()
                 };

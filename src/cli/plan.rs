@@ -12,7 +12,7 @@ use cutover_proto::v1;
 
 use super::{Change, Global, connect::answer, out, render};
 use crate::domain::plan::Plan;
-pub(super) use show::{doing, is_over};
+pub(super) use show::{doing, in_short, is_over, view_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {

@@ -34,12 +34,33 @@ pub struct Policy {
     /// While it is on nobody goes to target-only.
     #[serde(default)]
     pub local_guard: bool,
+    /// Share of its reads that the target may fail and still be well, for such an SDK.
+    #[serde(default = "local_guard_read_ppm")]
+    pub local_guard_read_ppm: u32,
+    /// The same of writes.
+    #[serde(default = "local_guard_write_ppm")]
+    pub local_guard_write_ppm: u32,
+}
+
+fn local_guard_read_ppm() -> u32 {
+    routing::Policy::default().local_guard_read_ppm
+}
+
+fn local_guard_write_ppm() -> u32 {
+    routing::Policy::default().local_guard_write_ppm
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        let routing::Policy { level, hold_timeout_ms, fence_after_ms, shadow_ppm, local_guard } =
-            routing::Policy::default();
+        let routing::Policy {
+            level,
+            hold_timeout_ms,
+            fence_after_ms,
+            shadow_ppm,
+            local_guard,
+            local_guard_read_ppm,
+            local_guard_write_ppm,
+        } = routing::Policy::default();
         Self {
             level,
             required_services: Vec::new(),
@@ -49,6 +70,8 @@ impl Default for Policy {
             hold_timeout_ms,
             shadow_ppm,
             local_guard,
+            local_guard_read_ppm,
+            local_guard_write_ppm,
         }
     }
 }

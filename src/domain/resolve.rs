@@ -59,6 +59,8 @@ impl Migration {
             fence_after_ms: policy.fence_after_ms,
             shadow_ppm: policy.shadow_ppm,
             local_guard: policy.local_guard,
+            local_guard_read_ppm: policy.local_guard_read_ppm,
+            local_guard_write_ppm: policy.local_guard_write_ppm,
         }
     }
 

@@ -339,6 +339,7 @@ impl Admin {
             rates: self.ingest.rates(key, now_ms()).iter().map(convert::rate).collect(),
             at_ms: now_ms(),
             shares: convert::shares(&migration.document),
+            plan: plan::view(&entry, self.plans.outlook(&entry)).ok(),
         })
     }
 }

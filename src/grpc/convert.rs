@@ -71,6 +71,8 @@ pub(super) fn policy_from_wire(wire: &v1::Policy) -> Result<Policy, Status> {
         },
         shadow_ppm: wire.shadow_ppm.unwrap_or(defaults.shadow_ppm),
         local_guard: wire.local_guard,
+        local_guard_read_ppm: wire.local_guard_read_ppm.unwrap_or(defaults.local_guard_read_ppm),
+        local_guard_write_ppm: wire.local_guard_write_ppm.unwrap_or(defaults.local_guard_write_ppm),
     })
 }
 
@@ -84,6 +86,8 @@ fn policy(policy: &Policy) -> v1::Policy {
         hold_timeout_ms: policy.hold_timeout_ms.into(),
         shadow_ppm: Some(policy.shadow_ppm),
         local_guard: policy.local_guard,
+        local_guard_read_ppm: Some(policy.local_guard_read_ppm),
+        local_guard_write_ppm: Some(policy.local_guard_write_ppm),
     }
 }
 
@@ -268,6 +272,7 @@ pub(super) fn totals(totals: &crate::domain::Totals, dropped_cells: u64) -> v1::
         repaired: totals.repaired,
         mismatch: totals.mismatch,
         compared: totals.compared,
+        lacking: totals.lacking,
         indeterminate: totals.indeterminate,
         not_applied: totals.not_applied,
         unavailable: totals.unavailable,

@@ -2,7 +2,8 @@
 //!
 //! A report is judged as it arrives; what the judge concludes is one commit through [`Operate`], so
 //! that losing the race to another replica, or to an operator, changes nothing. After a restart the
-//! judges begin without evidence: later, never falsely.
+//! judges begin without evidence against anybody: later, never falsely. What stages have shown by then
+//! is recalled.
 
 mod cells;
 mod followed;
@@ -19,7 +20,7 @@ use cutover_proto::v1;
 use tokio::sync::mpsc;
 
 use super::{
-    Instances, Operate, Registry,
+    Instances, Operate, Registry, Windows,
     operate::{self, Mutation},
 };
 use crate::{
@@ -81,6 +82,20 @@ impl Guards {
             concluded,
         };
         (guards, conclusions)
+    }
+
+    /// Takes up what stages had shown before this process began. Once, before any report comes.
+    pub async fn recall(&self, windows: &Windows) -> Result<(), store::Error> {
+        self.sync();
+        let stages: Vec<_> =
+            self.judges().iter().map(|(key, watched)| (key.clone(), watched.stage_revision())).collect();
+        for (key, revision) in stages {
+            let shown = windows.since(&key, revision).await?;
+            if let Some(watched) = self.judges().get_mut(&key) {
+                watched.recall(&shown);
+            }
+        }
+        Ok(())
     }
 
     /// Judges a report that was counted for the first time. True: it looks bad, the next one is

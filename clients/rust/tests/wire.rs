@@ -197,10 +197,19 @@ proptest! {
         bands in prop::collection::btree_map(1..=1_000_000_u32, routes(), 0..6),
         overrides_in in prop::collection::hash_map("\\PC{1,20}", routes(), 0..50),
         salt in "[a-z]{1,9}", revision in any::<u64>(), numbers in any::<(u32, u32, bool, bool)>(), shadow_ppm in 0..=1_000_000_u32,
+        limits in (1..=500_000_u32, 1..=500_000_u32),
     ) {
         let bands: Vec<Band> = bands.into_iter().map(|(upto_ppm, route)| Band { upto_ppm, route }).collect();
         let level = if numbers.2 { Level::Linearizable } else { Level::Acknowledged };
-        let policy = Policy { level, hold_timeout_ms: numbers.0, fence_after_ms: numbers.1, shadow_ppm, local_guard: numbers.3 };
+        let policy = Policy {
+            level,
+            hold_timeout_ms: numbers.0,
+            fence_after_ms: numbers.1,
+            shadow_ppm,
+            local_guard: numbers.3,
+            local_guard_read_ppm: limits.0,
+            local_guard_write_ppm: limits.1,
+        };
         let table = Table::new(revision, &salt, &bands, policy)
             .with_overrides(overrides_in.iter().map(|(t, r)| (t.as_str(), Some(*r))));
         let parts = wire::parts("orders", &table, table.overrides(), []).map(|part| {

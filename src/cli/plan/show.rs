@@ -46,6 +46,21 @@ pub(in crate::cli) fn doing(view: &v1::PlanView) -> String {
     }
 }
 
+/// Its step, and what that waits for, until when.
+pub(in crate::cli) fn in_short(view: &v1::PlanView) -> Vec<String> {
+    let steps = view.plan.as_ref().map_or(&[][..], |plan| &plan.steps);
+    let (taken, of) = (view.taken.len(), steps.len());
+    let mut lines = vec![match taken.checked_sub(1).and_then(|at| Some((at, steps.get(at)?))) {
+        Some((at, step)) => {
+            format!("{}, {of} steps, now at {}", status(view), step_line(at, step).trim_start())
+        }
+        None => format!("{}, none of {of} steps taken", status(view)),
+    }];
+    lines.extend((!view.held.is_empty()).then(|| format!("held: {}", view.held)));
+    lines.extend(view.missing.iter().map(|missing| format!("waits for {}", missing_line(missing))));
+    lines
+}
+
 fn status(view: &v1::PlanView) -> &'static str {
     match view.status() {
         v1::PlanStatus::Unspecified => "unknown",
@@ -150,7 +165,7 @@ fn step_json(at: usize, step: &v1::PlanStep) -> Value {
     })
 }
 
-fn view_json(view: &v1::PlanView) -> Value {
+pub(in crate::cli) fn view_json(view: &v1::PlanView) -> Value {
     let some = |ms: u64| Some(ms).filter(|ms| *ms > 0);
     let plan = view.plan.clone().unwrap_or_default();
     let steps = plan.steps.iter().enumerate().map(|(at, step)| {

@@ -4,7 +4,7 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{instance_json, instance_line, migration_json, migration_page, rung, waiting_json, waiting_line};
-use crate::cli::percent;
+use crate::cli::{percent, plan};
 
 /// Characters of the shares' bar.
 const BAR: u64 = 40;
@@ -29,6 +29,7 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
     };
     json!({
         "migration": status.migration.as_ref().map(migration_json), "settled": status.settled, "at_ms": status.at_ms,
+        "plan": status.plan.as_ref().map(plan::view_json),
         "waiting": status.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
         "instances": status.instances.iter().map(instance_json).collect::<Vec<_>>(),
         "rates": status.rates.iter().map(rate).collect::<Vec<_>>(),
@@ -52,6 +53,10 @@ pub(in crate::cli) fn status_page(status: &v1::Status) -> Vec<String> {
     if !status.waiting.is_empty() {
         page.push(String::new());
         page.extend(status.waiting.iter().map(|waiting| format!("  waits  {}", waiting_line(waiting))));
+    }
+    if let Some(view) = &status.plan {
+        page.push(String::new());
+        page.extend(plan::in_short(view).iter().map(|line| format!("  plan   {line}")));
     }
     let totals = status.totals.unwrap_or_default();
     page.push(String::new());

@@ -1,5 +1,7 @@
 //! Beginning, policy, pause and the end.
 
+use std::ops::RangeInclusive;
+
 use cutover_client::routing::{Level, PPM, Rung};
 
 use super::{Applied, Context, Draft, Refusal};
@@ -13,6 +15,8 @@ const TEXT_MAX_BYTES: usize = 1024;
 const HOLD_MAX_MS: u32 = 60_000;
 /// The lease: what does not fence before it can't fence at all.
 const FENCE_MAX_MS: u32 = 10_000;
+/// Limits of the local guard.
+const LOCAL_GUARD_PPM: RangeInclusive<u32> = 100..=500_000;
 
 pub(super) fn create(
     key: &Key,
@@ -209,6 +213,14 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
     if policy.local_guard && policy.level == Level::Linearizable {
         let message = "is for level acknowledged: at linearizable going back alone would serve stale reads";
         violations.push(Violation::new("local_guard", message));
+    }
+    let limits = [
+        ("local_guard_read_ppm", policy.local_guard_read_ppm),
+        ("local_guard_write_ppm", policy.local_guard_write_ppm),
+    ];
+    for (field, _) in limits.into_iter().filter(|(_, ppm)| !LOCAL_GUARD_PPM.contains(ppm)) {
+        let (least, most) = LOCAL_GUARD_PPM.into_inner();
+        violations.push(Violation::new(field, format!("is no limit: give {least} to {most}")));
     }
     if policy.shadow_ppm > PPM {
         violations.push(Violation::new("shadow_ppm", "is over 1000000"));

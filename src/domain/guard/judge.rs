@@ -53,6 +53,8 @@ pub struct Judge {
     /// Tenants' trips of the last ten minutes.
     recent: Vec<(u64, Tenant, Few)>,
     tallies: [Tally; 2],
+    /// What calls had shown of the stage before this judge began.
+    recalled: [Tally; 2],
     lacking: Window,
     /// Reads that show whether the target has the record, and those where it has not, since the stage began.
     lacked: [u64; 2],
@@ -93,6 +95,7 @@ impl Judge {
             tripped: false,
             recent: Vec::new(),
             tallies: [Tally::default(); 2],
+            recalled: [Tally::default(); 2],
             lacking: Window::default(),
             lacked: [0; 2],
             blind: standing::Blind::default(),
@@ -130,6 +133,7 @@ impl Judge {
         self.tripped = false;
         self.recent.clear();
         self.tallies = [Tally::default(); 2];
+        self.recalled = [Tally::default(); 2];
         self.lacking = Window::default();
         self.lacked = [0; 2];
         self.blind = standing::Blind::default();

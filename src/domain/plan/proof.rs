@@ -10,7 +10,7 @@ pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
 }
 
 /// What is missing until the target's errors are known to be within the margin. What was shown before
-/// a restart stands as long as nothing has failed since.
+/// a controller was killed, and took counts of it along, stands as long as nothing has failed.
 pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
     let Some(standing) = &seen.standing else {
         return vec![Missing::open("evidence: there is no data, are the services reporting?".to_owned())];

@@ -6,7 +6,7 @@ use imbl::OrdMap;
 
 use super::{cells, slow::Slow};
 use crate::domain::{
-    GuardSettings, Migration, Tenant, TenantRow,
+    Counts, GuardSettings, Migration, Tenant, TenantRow,
     guard::{Judge, Operation, Refused, Report, Standing, Verdict},
 };
 
@@ -130,6 +130,11 @@ impl Watched {
 
     pub(super) fn standing(&mut self, now_ms: u64) -> Standing {
         self.judge.standing(now_ms)
+    }
+
+    /// Takes up what calls had shown of the stage before this process began.
+    pub(super) fn recall(&mut self, shown: &Counts) {
+        self.judge.recall(shown);
     }
 
     pub(super) const fn refused(&self) -> Refused {

@@ -163,6 +163,16 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     }
     let shown = at(url, "plan show orders --json").await.object();
     has(&shown, &["migration", "revision", "status", "steps", "missing", "held", "taken"]);
+    let status = at(url, "status orders").await.done();
+    let of_plan: Vec<_> = status.lines().filter_map(|line| line.strip_prefix("  plan   ")).collect();
+    assert!(of_plan[0].starts_with("running, 3 steps, now at 2  dual"), "{status}");
+    assert!(
+        of_plan[1].starts_with("waits for ") && of_plan[1].contains("s of its bake time (until 20"),
+        "{status}"
+    );
+    let status = at(url, "status orders --json").await.object();
+    assert_eq!((&status["plan"]["steps"], &status["plan"]["taken"]), (&shown["steps"], &2.into()));
+    assert!(status["plan"]["missing"][0]["until_ms"].as_u64() > Some(0), "{status}");
     assert_eq!(
         (&shown["steps"][1]["state"], &shown["steps"][2]["state"]),
         (&"running".into(), &"to_come".into())
@@ -170,6 +180,7 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
 
     at(url, "plan skip orders").await.fails(&["reason"]);
     at(url, "pause orders").await.done();
+    assert!(at(url, "status orders").await.done().contains("  plan   held: it is paused"));
     let held = at(url, "wait orders --for done").await;
     assert!(held.code == 4 && held.err.contains("held: it is paused"), "{held:?}");
     at(url, "resume orders").await.done();

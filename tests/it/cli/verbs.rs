@@ -84,7 +84,7 @@ async fn tenants_are_ramped_pinned_and_looked_up() {
 
     assert!(at(url, "status orders").await.done().contains("orders is idle"));
     let status = at(url, "status orders --json").await.object();
-    has(&status, &["migration", "settled", "waiting", "instances", "rates", "totals", "at_ms"]);
+    has(&status, &["migration", "settled", "waiting", "instances", "rates", "totals", "at_ms", "plan"]);
 
     let history = at(url, "history orders").await.done();
     assert!(history.contains("by operator:bob because more"), "{history}");
@@ -153,5 +153,43 @@ async fn instances_are_listed_and_the_dead_evicted() {
     let newest = |at: usize| ["change", "summary", "reason", "actor"].map(|field| kept[at][field].clone());
     assert_eq!(newest(0), ["evict", "evicted instance two", "drowned", "operator:ada"]);
     assert_eq!(newest(1), ["evict", "evicted instance one", "burnt", "operator:ada"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_shown_and_how_many_reads_are_compared_is_set() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql --shadow 12.5 --soak 2h").await.done();
+    let shown = at(url, "policy orders").await.done();
+    for part in
+        ["level              acknowledged", "soak               7200000 ms", "shadow             12.5 %"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(at(url, "policy orders --shadow 100% --dry-run").await.done(), "would: policy changed\n");
+    assert_eq!(at(url, "policy orders --shadow 0 --reason load").await.done(), "policy changed\n");
+    let policy = at(url, "policy orders --json").await.object();
+    assert_eq!((&policy["shadow_ppm"], &policy["soak_ms"]), (&json!(0), &json!(7_200_000)), "{policy}");
+    assert_eq!(at(url, "policy orders --shadow 0").await.done(), "nothing to do\n");
+    at(url, "policy orders --shadow 100.1").await.fails(&["--shadow", "over 100 %"]);
+    at(url, "policy orders --shadow some").await.fails(&["--shadow", "no percentage"]);
+    let limits = "guards orders --local off --local-reads 10 --local-writes 0.5";
+    assert_eq!(at(url, limits).await.done(), "policy changed\n");
+    let shown = at(url, "policy orders").await.done();
+    assert!(shown.contains("local guard        off, at 10 % of the reads or 0.5 % of the writes"), "{shown}");
+    assert!(at(url, "guards orders --local on").await.done().contains("local guard on"));
+    let policy = at(url, "policy orders --json").await.object();
+    assert_eq!((&policy["local_guard"], &policy["local_guard_read_ppm"]), (&json!(true), &json!(100_000)));
+    at(url, "guards orders --local on --local-writes 51")
+        .await
+        .fails(&["local_guard_write_ppm", "100 to 500000"]);
+    at(url, "guards orders --local on --local-reads 0")
+        .await
+        .fails(&["local_guard_read_ppm", "100 to 500000"]);
+    at(url, "guards orders --local-reads 5").await.fails(&["--local"]);
+    at(url, "policy nope").await.fails(&["nope"]);
+    at(url, "policy orders --shadow 5 --expected-revision 1").await.fails(&["revision"]);
     controller.stop().await;
 }

@@ -1,6 +1,9 @@
 //! May a step go up? Not without evidence, and not blind.
 
-use cutover::domain::guard::{Action, Block, Cause, Cell, GuardConfig, GuardKind, Stage, Verdict};
+use cutover::domain::{
+    Calls, Counts,
+    guard::{Action, Block, Cause, Cell, Certificate, GuardConfig, GuardKind, Stage, Verdict},
+};
 
 use super::{READ, Story, WRITE, arm, guard, reads, writes};
 
@@ -137,4 +140,47 @@ fn a_target_that_should_be_called_and_is_not_holds() {
     assert_eq!(story.judge.standing(story.now_ms).blocks, [Block::NoTargetCalls]);
     story.second(&[Cell { target: arm(1, 0), ..idle }]);
     assert_eq!(story.judge.standing(story.now_ms).blocks, []);
+}
+
+#[test]
+fn what_was_shown_before_a_restart_counts_for_a_step_and_against_nobody() {
+    let calls = |calls, errors| Calls { calls, errors, ..Calls::default() };
+    let mut shown =
+        Counts { calls: [calls(9_000, 9), calls(0, 0), calls(9_000, 9), calls(0, 0)], ..Counts::default() };
+    (shown.events.compared, shown.events.lacking) = (5_000, 1);
+    let mut restarted = story();
+    restarted.judge.recall(&shown);
+    let standing = restarted.judge.standing(restarted.now_ms);
+    let certificate = standing.certificates[0];
+    assert_eq!((certificate.operation, certificate.calls, certificate.bad), (READ, 9_000, 9));
+    assert!(matches!(certificate.missing, Some(1..)), "{certificate:?}");
+    assert_eq!(certificate.expected_ms, None, "calls of now tell when, and there is none yet");
+    assert!((0.000_2..0.002).contains(&standing.miss_upper), "{}", standing.miss_upper);
+    assert_eq!(standing.blocks, []);
+
+    // It is the same as if nothing had happened in between.
+    let mut whole = story();
+    whole.report("a", &[reads(9_000, 9, 9_000, 9)]);
+    for story in [&mut restarted, &mut whole] {
+        story.now_ms += 1_000;
+        story.report("a", &[reads(90_000, 90, 90_000, 90)]);
+    }
+    let of = |story: &mut Story| {
+        let Certificate { calls, bad, excess, missing, .. } =
+            story.judge.standing(story.now_ms).certificates[0];
+        (calls, bad, excess, missing)
+    };
+    assert_eq!(of(&mut restarted), of(&mut whole));
+
+    // The next stage has shown nothing.
+    restarted.restage(Stage { read_share_ppm: 10_000, ..Stage::default() });
+    let standing = restarted.judge.standing(restarted.now_ms);
+    assert_eq!((standing.certificates[0].calls, standing.miss_upper), (0, 1.0));
+
+    // Errors of before trip nobody.
+    shown.calls[2] = calls(9_000, 9_000);
+    let mut failed = story();
+    failed.judge.recall(&shown);
+    assert_eq!(failed.until(30, &[reads(100, 0, 100, 0)]), None);
+    assert_eq!(failed.judge.standing(failed.now_ms).certificates[0].missing, None, "but it is not well");
 }

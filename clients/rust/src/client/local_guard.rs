@@ -86,8 +86,12 @@ impl LocalGuard {
     fn cases(&self) -> Vec<Case> {
         let Some(snapshot) = self.current.snapshot() else { return Vec::new() };
         let may = snapshot.tables().filter(|(_, table)| may_go_back(table));
-        let judged = may.map(|(key, table)| Arc::new(Judged::new(key, table.revision())));
-        judged.map(|judged| Case { judged, local: Local::default(), holds: false }).collect()
+        may.map(|(key, table)| Case {
+            judged: Arc::new(Judged::new(key, table.revision())),
+            local: Local::new(table.policy()),
+            holds: false,
+        })
+        .collect()
     }
 
     async fn go_back(&self, judged: Arc<Judged>, failing: Failing) {

@@ -63,6 +63,8 @@ mod tests {
         fence_after_ms: 0,
         shadow_ppm: 0,
         local_guard: true,
+        local_guard_read_ppm: 50_000,
+        local_guard_write_ppm: 20_000,
     };
     const FIRST: Route = route(Rung::TargetFirst, Reason::Rollout, false);
 

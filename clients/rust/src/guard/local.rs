@@ -4,6 +4,7 @@ use super::{
     detector::Detector,
     evalue::{Absolute, BANK, Sample},
 };
+use crate::routing::{PPM, Policy};
 
 /// Counts are given this often; two slots have to agree.
 pub const SLOT_MS: u64 = 100;
@@ -13,9 +14,6 @@ const TICKS_A_DAY: f64 = 86_400.0;
 const FALSE_TRIPS_A_DAY: f64 = 1e-6;
 /// Reads and writes share it.
 const PARTS: f64 = 2.0;
-/// How often a target may fail and still be well.
-const READS: f64 = 0.05;
-const WRITES: f64 = 0.02;
 /// Over-dispersion. The controller's guards against a rate divide by 3 at most.
 const PHI: f64 = 3.0;
 /// So that parts that are capped to just reach the threshold do.
@@ -79,14 +77,14 @@ struct Arm {
     gains: [f64; BANK],
 }
 
-impl Default for Local {
-    fn default() -> Self {
-        let arms = [READS, WRITES].map(Arm::new);
+impl Local {
+    /// No evidence. The policy says how often a target may fail and still be well.
+    pub fn new(policy: Policy) -> Self {
+        let limits = [policy.local_guard_read_ppm, policy.local_guard_write_ppm];
+        let arms = limits.map(|ppm| Arm::new(f64::from(ppm) / f64::from(PPM)));
         Self { target: arms, source: arms, slots: 0 }
     }
-}
 
-impl Local {
     /// Takes the next slot in. Empty ones count as time.
     pub fn observe(&mut self, slot: &Slot) -> Finding {
         self.slots += 1;
@@ -150,7 +148,7 @@ mod tests {
 
     /// Slots until the first finding, at most so many.
     fn found(most: u64, mut slot: impl FnMut() -> Slot) -> Option<(u64, Finding)> {
-        let mut local = Local::default();
+        let mut local = Local::new(Policy::default());
         (1..=most).map(|at| (at, local.observe(&slot()))).find(|(_, finding)| *finding != Finding::Nothing)
     }
 
@@ -199,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_calls_is_seen_after_a_day_of_health_within_seconds() {
-        let (mut state, mut local) = (2, Local::default());
+        let (mut state, mut local) = (2, Local::new(Policy::default()));
         let mut slot = |ppm| {
             let slot = Slot { target_reads: calls(10, failing(&mut state, ppm)), ..Slot::default() };
             local.observe(&slot)
@@ -207,6 +205,24 @@ mod tests {
         assert!((0..DAY_SLOTS / 24).all(|_| slot(1_000) == Finding::Nothing));
         let slots = (1..600).find(|_| slot(300_000) != Finding::Nothing).expect("found");
         assert!(slots < 100, "{slots} slots");
+    }
+
+    #[test]
+    fn the_policy_says_what_is_borne() {
+        let tenth = Slot { target_reads: calls(10, 1), target_writes: calls(10, 1), ..Slot::default() };
+        let seconds = |local_guard_read_ppm, local_guard_write_ppm| {
+            let policy = Policy { local_guard_read_ppm, local_guard_write_ppm, ..Policy::default() };
+            let mut local = Local::new(policy);
+            (1..6_000).find_map(|slot| match local.observe(&tenth) {
+                Finding::GoBack(failing) => Some((failing.writes, slot / 10)),
+                _ => None,
+            })
+        };
+        assert_eq!(seconds(200_000, 200_000), None, "in ten minutes");
+        let (writes, slow) = seconds(200_000, 20_000).expect("too many writes fail");
+        assert!(writes);
+        let (writes, fast) = seconds(1_000, 200_000).expect("too many reads fail");
+        assert!(!writes && fast < slow, "{fast} s, {slow} s");
     }
 
     #[test]

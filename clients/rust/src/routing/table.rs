@@ -56,6 +56,10 @@ pub struct Policy {
     /// May a process that the controller can't reach go back from target-first to mirrored by itself?
     /// While it is on nobody goes to target-only.
     pub local_guard: bool,
+    /// Share of its reads that the target may fail and still be well, for that process.
+    pub local_guard_read_ppm: u32,
+    /// The same of its writes.
+    pub local_guard_write_ppm: u32,
 }
 
 impl Default for Policy {
@@ -66,6 +70,8 @@ impl Default for Policy {
             fence_after_ms: 0,
             shadow_ppm: 10_000,
             local_guard: false,
+            local_guard_read_ppm: 50_000,
+            local_guard_write_ppm: 20_000,
         }
     }
 }

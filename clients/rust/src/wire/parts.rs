@@ -122,6 +122,8 @@ pub fn policy_to_wire(policy: Policy) -> v1::TablePolicy {
         fence_after_ms: policy.fence_after_ms,
         shadow_ppm: policy.shadow_ppm,
         local_guard: policy.local_guard,
+        local_guard_read_ppm: policy.local_guard_read_ppm,
+        local_guard_write_ppm: policy.local_guard_write_ppm,
     }
 }
 
@@ -145,11 +147,16 @@ pub fn policy_from_wire(policy: Option<&v1::TablePolicy>) -> Result<Policy, Stri
     if policy.shadow_ppm > PPM {
         return Err(format!("shadow_ppm is {}, over a million", policy.shadow_ppm));
     }
+    let standard = Policy::default();
+    // A controller that knows no limits says 0.
+    let limit = |ppm: u32, unless_told: u32| if ppm == 0 { unless_told } else { ppm.min(PPM / 2) };
     Ok(Policy {
         level: level_from_wire(policy.level).map_err(|unknown| unknown.to_string())?,
         hold_timeout_ms: policy.hold_timeout_ms,
         fence_after_ms: policy.fence_after_ms,
         shadow_ppm: policy.shadow_ppm,
         local_guard: policy.local_guard,
+        local_guard_read_ppm: limit(policy.local_guard_read_ppm, standard.local_guard_read_ppm),
+        local_guard_write_ppm: limit(policy.local_guard_write_ppm, standard.local_guard_write_ppm),
     })
 }

@@ -4,6 +4,7 @@ use super::{
     super::{Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds},
     Judge, Tally,
 };
+use crate::domain::{Calls, Counts};
 
 /// Calls to the source alone that make it as good as impossible that the target just was not drawn.
 const UNSEEN: f64 = 1e-6;
@@ -88,6 +89,24 @@ pub struct Certificate {
 }
 
 impl Judge {
+    /// Takes up what calls had shown of the present stage before this judge began: evidence that a
+    /// step up asks for. None that anything is rolled back for: that has to be of the present.
+    pub fn recall(&mut self, shown: &Counts) {
+        let [source_reads, source_writes, target_reads, target_writes] = &shown.calls;
+        let of = |target: &Calls, source: &Calls| Tally {
+            target: target.calls,
+            target_bad: target.errors,
+            source: source.calls,
+            source_bad: source.errors,
+            ..Tally::default()
+        };
+        self.recalled = [of(target_reads, source_reads), of(target_writes, source_writes)];
+        let sum = |parts: &[u64]| parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
+        let events = &shown.events;
+        let reads = sum(&[self.lacked[0], events.compared, events.hit, events.miss]);
+        self.lacked = [reads, sum(&[self.lacked[1], events.lacking, events.miss])];
+    }
+
     /// How the guards stand towards a step up.
     pub fn standing(&mut self, now_ms: u64) -> Standing {
         self.advance_to(now_ms);
@@ -113,8 +132,7 @@ impl Judge {
         }
         let shares = [self.stage.read_share_ppm, self.stage.write_share_ppm];
         let operations = [Operation::Read, Operation::Write].into_iter().zip(shares);
-        let wanted = operations
-            .filter(|(operation, share)| *share > 0 || self.tallies[*operation as usize].target > 0);
+        let wanted = operations.filter(|(operation, share)| *share > 0 || self.shown(*operation).target > 0);
         let certificates = wanted.map(|(operation, _)| self.certificate(operation)).collect();
         let (reads, misses) = self.lacking.longest();
         let level = -self.config.advance_alpha.ln();
@@ -139,17 +157,29 @@ impl Judge {
     }
 
     fn certificate(&self, operation: Operation) -> Certificate {
-        let tally = &self.tallies[operation as usize];
+        let tally = self.shown(operation);
         let (alpha, margin) = (self.config.advance_alpha, self.config.advance_margin);
         let excess = tally.excess(1.0, alpha);
         let missing = tally.missing(alpha, margin);
         let elapsed_ms = self.now_ms.saturating_sub(self.began_ms);
-        let expected_ms = missing.filter(|_| tally.target > 0).map(|missing| {
-            let ms = missing as f64 * elapsed_ms as f64 / tally.target as f64;
+        let lately = self.tallies[operation as usize].target;
+        let expected_ms = missing.filter(|_| lately > 0).map(|missing| {
+            let ms = missing as f64 * elapsed_ms as f64 / lately as f64;
             self.now_ms.saturating_add(ms as u64)
         });
         let (calls, bad) = (tally.target, tally.target_bad);
         Certificate { operation, calls, bad, excess, margin, missing, expected_ms }
+    }
+
+    /// What calls have shown of an operation since the stage began.
+    fn shown(&self, operation: Operation) -> Tally {
+        let (mut shown, before) = (self.tallies[operation as usize], self.recalled[operation as usize]);
+        let plus = |count: &mut u64, more: u64| *count = count.saturating_add(more);
+        plus(&mut shown.target, before.target);
+        plus(&mut shown.target_bad, before.target_bad);
+        plus(&mut shown.source, before.source);
+        plus(&mut shown.source_bad, before.source_bad);
+        shown
     }
 
     /// Calls to the source since the last one to the target, where that can't be chance.
