@@ -1,5 +1,6 @@
 //! What was reported of a migration, by time and by revision: its picture over a month.
 
+mod expiry;
 mod grid;
 mod totals;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Key, Rollout};
 
+pub use expiry::Expiry;
 pub use grid::Grid;
 pub use totals::Totals;
 
