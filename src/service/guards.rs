@@ -6,7 +6,6 @@
 
 mod cells;
 mod followed;
-mod slow;
 mod watched;
 
 use std::{
