@@ -75,6 +75,7 @@ fn events(cell: &v1::Cell) -> Totals {
         repaired: cell.repaired,
         mismatch: cell.mismatch,
         compared: cell.compared,
+        lacking: cell.lacking,
         both_ok: cell.both_ok,
         only_target_failed: cell.only_target_failed,
         only_source_failed: cell.only_source_failed,

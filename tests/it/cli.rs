@@ -6,6 +6,7 @@ mod documents;
 mod passes;
 mod plan;
 mod progress;
+mod recorded;
 mod refused;
 mod serve;
 mod unreachable;

@@ -42,6 +42,8 @@ totals! {
     mismatch,
     /// Reads of which both answers were compared.
     compared,
+    /// Of these: the target had nothing.
+    lacking,
     /// Writes that both stores took.
     both_ok,
     /// Writes that only the source took.
