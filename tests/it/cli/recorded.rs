@@ -84,5 +84,5 @@ async fn what_is_no_recording_is_told_by_its_line() {
     run(["plan", "simulate", &plan, "--recording", "/no/such"]).await.fails(&["can't read /no/such"]);
     run(["plan", "simulate", &plan, "--since", "7d"]).await.fails(&["--recorded"]);
     let both = ["plan", "simulate", &plan, "--recorded", "orders", "--calls-per-s", "5"];
-    run(both).await.fails(&["cannot be used with"]);
+    run(both).await.fails(&["give --recorded <KEY> or --calls-per-s", "not both"]);
 }

@@ -53,7 +53,7 @@ fn ramp() -> Plan {
 
 fn played(windows: &[Window], fault: Fault, seed: u64) -> Played {
     let demand = Demand::Recorded(Recording::of(windows).unwrap());
-    let what = Rehearsal { fault, at_step: 3, after_ms: 0, demand, shadow: 0.01, instances: 2, seed };
+    let what = Rehearsal { fault, at_step: 3, after_ms: 0, demand, shadow: 0.2, instances: 2, seed };
     rehearse(&ramp(), &what).unwrap()
 }
 
@@ -69,9 +69,9 @@ fn a_step_waits_through_the_quiet_hours_for_its_evidence_and_that_is_told() {
     assert_eq!((&played.end, played.taken_ms.len()), (&End::Done { unnoticed: false }, 3));
     let waited = &played.waited[0];
     assert_eq!((waited.step, waited.from_ms), (1, MINUTE_MS));
-    assert!(waited.missing[0].contains("more write calls to the target"), "{waited:?}");
+    assert!(waited.missing.iter().any(|what| what.contains("more write calls to the target")), "{waited:?}");
     assert_eq!(waited.until_ms, played.taken_ms[1]);
-    assert!((57 * MINUTE_MS..59 * MINUTE_MS).contains(&played.taken_ms[1]), "{played:?}");
+    assert!((56 * MINUTE_MS..60 * MINUTE_MS).contains(&played.taken_ms[1]), "{played:?}");
     assert_eq!(played.lasted_ms, played.taken_ms[2] + MINUTE_MS);
 }
 
