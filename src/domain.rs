@@ -33,4 +33,4 @@ pub use placement::{Band, Bands, Placement, Wait};
 pub use resolve::Wanted;
 pub use rollout::{Rollout, Shares};
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
-pub use window::{Calls, Counts, Grid, Latency, Scale, Totals, WindowId};
+pub use window::{Calls, Counts, Expiry, Grid, Latency, Scale, Totals, WindowId};

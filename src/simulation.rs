@@ -1,17 +1,23 @@
 //! Synthetic traffic for the guards: seeded, so that an outcome can be had again. What it shows is
 //! how often they trip when all is well, and how soon when it is not.
 
+mod demand;
 mod draw;
+mod fault;
 mod noise;
+mod recording;
 mod rehearsal;
 
 use crate::domain::guard::{
     Arm, Cell, Guard, GuardConfig, GuardKind, Judge, Operation, Pairs, Report, Stage, Verdict,
 };
 
+pub use demand::Demand;
 pub use draw::Draw;
+pub use fault::Fault;
 pub use noise::{Noise, Outcome, simulate};
-pub use rehearsal::{End, Fault, Played, Rehearsal, rehearse};
+pub use recording::{Recording, Window};
+pub use rehearsal::{End, Played, Rehearsal, Waited, rehearse};
 
 const TICK_MS: u64 = 1_000;
 
@@ -32,12 +38,16 @@ pub struct Traffic {
     pub misses: f64,
     /// Reads of the source that are compared with the target.
     pub compared: f64,
+    /// Share of these that differ for good.
+    pub mismatches: f64,
     /// Writes to both stores.
     pub writes: f64,
     /// Share of these that the target fails.
     pub write_target_errors: f64,
     /// Share of these that the source fails.
     pub write_source_errors: f64,
+    /// Shares that are slow of reads of the source, writes to it, reads of the target, writes to it.
+    pub slow: [f64; 4],
     /// The first instance fails all its calls to the target.
     pub sick: bool,
 }
@@ -135,13 +145,18 @@ impl Fleet {
         let miss = self.draw.binomial(target.calls, traffic.misses);
         let compared = self.draw.poisson(traffic.compared / fleet);
         let lacking = self.draw.binomial(compared, traffic.misses);
+        let mismatch = self.draw.binomial(compared - lacking, traffic.mismatches);
         let only_target_failed = self.draw.binomial(compared, traffic.target_errors);
+        let target_reads = with_calls(target, compared, only_target_failed);
+        let [source_slow, write_source_slow, target_slow, write_target_slow] = traffic.slow;
+        let mut slowed = |arm: Arm, share: f64| Arm { slow: self.draw.binomial(arm.calls, share), ..arm };
         let read = Cell {
-            target: with_calls(target, compared, only_target_failed),
-            source,
+            target: slowed(target_reads, target_slow),
+            source: slowed(source, source_slow),
             pairs: Pairs { calls: compared, only_target_failed, ..Pairs::default() },
             compared,
             lacking,
+            mismatch,
             miss,
             hit: target.calls - miss,
             ..Cell::empty(self.revision, Operation::Read, None)
@@ -152,11 +167,16 @@ impl Fleet {
             true => writes - only_source_failed,
             false => self.draw.binomial(writes - only_source_failed, traffic.write_target_errors),
         };
-        let failed = |failed| Arm { calls: writes, errors: [failed, 0, 0, 0, 0, 0], ..Arm::default() };
+        let mut arm = |failed, slow| Arm {
+            calls: writes,
+            errors: [failed, 0, 0, 0, 0, 0],
+            slow: self.draw.binomial(writes, slow),
+            ..Arm::default()
+        };
         let pairs = Pairs { calls: writes, only_target_failed, only_source_failed, both_failed: 0 };
         let write = Cell {
-            target: failed(only_target_failed),
-            source: failed(only_source_failed),
+            target: arm(only_target_failed, write_target_slow),
+            source: arm(only_source_failed, write_source_slow),
             pairs,
             ..Cell::empty(self.revision, Operation::Write, None)
         };

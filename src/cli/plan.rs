@@ -2,6 +2,7 @@
 
 mod file;
 mod read;
+mod recorded;
 mod show;
 mod simulate;
 
@@ -28,7 +29,7 @@ pub(super) enum Does {
         /// TOML or YAML; - is standard input
         file: String,
     },
-    /// Play a plan against synthetic traffic and the guards; nothing is touched
+    /// Play a plan against traffic, made up or recorded, and the guards; nothing is touched
     Simulate(simulate::Simulate),
     /// Ramp by a plan from here on
     Apply {
@@ -81,7 +82,7 @@ impl Verb {
                 show::steps(global, &v1::Plan::from(&load(&file)?));
                 return Ok(ExitCode::SUCCESS);
             }
-            Does::Simulate(simulate) => return simulate.run(global),
+            Does::Simulate(simulate) => return simulate.run(global).await,
             Does::Show { key } => {
                 let view = answer(global.admin().await?.get_plan(v1::GetPlanRequest { key })).await?;
                 show::view(global, &view);
@@ -111,11 +112,15 @@ impl Verb {
 }
 
 fn load(file: &str) -> anyhow::Result<Plan> {
-    let text = match file {
-        "-" => std::io::read_to_string(std::io::stdin()).context("can't read standard input")?,
-        path => std::fs::read_to_string(path).with_context(|| format!("can't read {path}"))?,
-    };
-    read::plan(file, &text).map_err(|mistakes| {
+    read::plan(file, &text(file)?).map_err(|mistakes| {
         anyhow::anyhow!("{file}, {} wrong: {}", mistakes.len(), out::one_line(&mistakes.join(" | ")))
     })
+}
+
+/// - is standard input.
+fn text(file: &str) -> anyhow::Result<String> {
+    match file {
+        "-" => std::io::read_to_string(std::io::stdin()).context("can't read standard input"),
+        path => std::fs::read_to_string(path).with_context(|| format!("can't read {path}")),
+    }
 }

@@ -7,6 +7,9 @@ use cutover_proto::v1;
 
 use super::{Global, connect::answer, out, render};
 
+/// 1,000 rows with all that a histogram can have.
+const ANSWER_BYTES: usize = 16 << 20;
+
 /// The columns of a pipe that asks for a table are nobody's; this is what a table takes.
 const COLUMNS_MIN: u16 = 40;
 
@@ -22,7 +25,7 @@ pub(super) struct Progress {
     rows: u32,
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let span =
         humantime::parse_duration(text).map_err(|error| format!("{error}: give one like 10m or 24h"))?;
     match span.as_secs() {
@@ -32,27 +35,31 @@ fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// What was reported since then, in about so many rows. `latencies`: with histograms.
+pub(super) async fn fetch(
+    global: &Global,
+    key: &str,
+    since: Duration,
+    rows: u32,
+    latencies: bool,
+) -> anyhow::Result<v1::Progress> {
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as u64;
+    let since_ms = now_ms.saturating_sub(since.as_millis() as u64).max(1);
+    let request =
+        v1::GetProgressRequest { key: key.to_owned(), since_ms, until_ms: 0, points: rows, latencies };
+    answer(global.admin().await?.max_decoding_message_size(ANSWER_BYTES).get_progress(request)).await
+}
+
 impl Progress {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis() as u64;
-        let request = v1::GetProgressRequest {
-            key: self.key.clone(),
-            since_ms: now_ms.saturating_sub(self.since.as_millis() as u64).max(1),
-            until_ms: 0,
-            points: self.rows,
-        };
-        let progress = answer(global.admin().await?.get_progress(request)).await?;
+        let progress = fetch(global, &self.key, self.since, self.rows, global.json).await?;
         let terminal = Term::stdout();
         if global.json {
             for point in &progress.points {
                 out::json(&render::progress_json(&self.key, progress.width_ms, point));
             }
         } else if progress.points.is_empty() {
-            let since = humantime::format_duration(self.since);
-            out::line(&format!(
-                "nothing was reported of {} in the last {since}: do its services run? cutover instances",
-                self.key
-            ));
+            out::line(&nothing(&self.key, self.since));
         } else if terminal.is_term() {
             let columns = usize::from(terminal.size().1.max(COLUMNS_MIN));
             for line in render::progress_table(&self.key, &progress) {
@@ -63,4 +70,17 @@ impl Progress {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// That nothing was reported, in words.
+pub(super) fn nothing(key: &str, since: Duration) -> String {
+    // Nobody says "the last 1day".
+    let since = match humantime::format_duration(since).to_string().as_str() {
+        "1day" => "day".to_owned(),
+        "1h" => "hour".to_owned(),
+        "1m" => "minute".to_owned(),
+        "1s" => "second".to_owned(),
+        other => other.to_owned(),
+    };
+    format!("nothing was reported of {key} in the last {since}: do its services run? cutover instances")
 }

@@ -74,7 +74,13 @@ pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
     if migration.goal != migration.rollout {
         page.push(format!("  goal   {}", rollout_text(migration.goal.as_ref())));
     }
-    page.push(format!("  pins   {}", migration.pins));
+    page.push(match migration.pins {
+        0 => "  pins   0".to_owned(),
+        pins => format!(
+            "  pins   {pins}, not moved by the rollout: cutover pins {0}, cutover unpin {0} TENANT",
+            migration.key
+        ),
+    });
     if migration.ceiling != 0 {
         page.push(format!(
             "  rolled back to {}: cutover ack {} --reason ..",

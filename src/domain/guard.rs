@@ -27,6 +27,7 @@ mod misses;
 mod pool;
 mod ratchet;
 mod roster;
+mod slow;
 mod tenants;
 mod verdict;
 
@@ -36,6 +37,7 @@ pub use cell::{Arm, Cell, ErrorClass, Pairs, Report};
 pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Operation, Rule};
 pub use judge::{Block, Certificate, Judge, Level, Refused, Stage, Standing};
 pub use ratchet::Ratchet;
+pub use slow::Slow;
 pub use verdict::{Action, Cause, Evidence, Holder, Scope, Suspect, Verdict};
 
 /// Memory of a tenant that is judged by itself, without its name.

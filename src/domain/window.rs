@@ -1,14 +1,20 @@
 //! What was reported of a migration, by time and by revision: its picture over a month.
 
+mod expiry;
 mod grid;
 mod totals;
 
+use cutover_client::report::{BUCKETS, Histogram};
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Rollout};
 
+pub use expiry::Expiry;
 pub use grid::Grid;
 pub use totals::Totals;
+
+/// As great a count as 160 of them can be summed up.
+const COUNT_MAX: u64 = 1 << 56;
 
 /// What there is a window for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,9 +134,16 @@ impl Latency {
         Self(used.filter_map(|(bucket, count)| Some((u8::try_from(bucket).ok()?, *count))).collect())
     }
 
-    /// Buckets with their counts, ascending.
-    pub fn buckets(&self) -> impl Iterator<Item = (u8, u64)> {
-        self.0.iter().copied()
+    /// As a histogram that can be asked for quantiles, and summed up with 160 others.
+    pub fn histogram(&self) -> Histogram {
+        let mut counts = [0; BUCKETS];
+        for (bucket, count) in &self.0 {
+            // Only damage has others than the histogram's buckets.
+            if let Some(of) = counts.get_mut(usize::from(*bucket)) {
+                *of = (*count).min(COUNT_MAX);
+            }
+        }
+        counts.into()
     }
 
     fn merge(&mut self, more: &Self) {
@@ -165,7 +178,7 @@ mod tests {
         };
         let all = sum([0, 1, 2]);
         assert_eq!((all.revision, all.events.hit, all.calls[3].errors), (9, u64::MAX, 3));
-        assert_eq!(all.calls[3].latency.buckets().collect::<Vec<_>>(), [(0, 1), (1, 2), (3, 7)]);
+        assert_eq!(all.calls[3].latency.histogram().counts()[..5], [1, 2, 0, 7, 0]);
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             assert_eq!(sum(order), all);
         }

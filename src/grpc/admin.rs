@@ -206,7 +206,7 @@ impl AdminService for Admin {
         let grid = progress::grid(&request, now_ms()).map_err(status::invalid)?;
         let query = WindowQuery { key, scale: grid.scale, from: grid.from_s, before: grid.before_s };
         let windows = self.windows.windows(&query).await.map_err(status::store)?;
-        Ok(Response::new(progress::answer(&grid, windows)))
+        Ok(Response::new(progress::answer(&grid, windows, request.latencies)))
     }
 
     async fn list_history(

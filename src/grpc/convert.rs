@@ -223,7 +223,10 @@ pub(super) fn explain(
     let bucket = bucket(&document.salt, tenant.as_str());
     let by_rollout = document.goal.rung_of(bucket);
     let mut story = vec![format!("its bucket is {bucket} of 1000000: the rollout wants it at {by_rollout}")];
-    story.extend(pin.map(|rung| format!("an operator pinned it to {rung}")));
+    story.extend(pin.map(|rung| {
+        let key = &document.key;
+        format!("an operator pinned it to {rung}, or acknowledged its rollback: cutover unpin {key} {tenant} lifts that")
+    }));
     story.extend(ceiling.map(|rung| format!("a rollback keeps it at most at {rung} until acknowledged")));
     if placement.floor > Rung::SourceOnly {
         story.push(format!("below {} acknowledged writes would be lost", placement.floor));
@@ -281,6 +284,7 @@ pub(super) fn totals(totals: &crate::domain::Totals, dropped_cells: u64) -> v1::
         both_ok: totals.both_ok,
         both_failed: totals.both_failed,
         dropped_cells,
+        lacking: totals.lacking,
     }
 }
 

@@ -7,7 +7,6 @@
 
 mod cells;
 mod followed;
-mod slow;
 mod watched;
 
 use std::{

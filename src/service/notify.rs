@@ -17,7 +17,7 @@ use self::sender::Sender;
 use super::Registry;
 use crate::{
     domain::Event,
-    notify::{Endpoint, KINDS, Outcome, after, delay_ms, idempotency_key, is_told},
+    notify::{Answer, Endpoint, KINDS, Outcome, after, delay_ms, idempotency_key, is_told},
     store::{CursorRecord, Error, Store, Upkeep},
     telemetry::Deliveries,
 };
@@ -164,8 +164,9 @@ impl Notify {
         let body = crate::notify::body(endpoint.shape, &history_id, event);
         let mut failures = 0_u32;
         loop {
-            let answer = self.sender.post(endpoint, &key, &body, unix_s()).await;
-            let outcome = after(answer);
+            let sent = self.sender.post(endpoint, &key, &body, unix_s()).await;
+            let answer = sent.as_ref().map_or(Answer::Silence, |status| Answer::Status(*status));
+            let (outcome, why) = (after(answer), sent.err());
             let count = match outcome {
                 Outcome::Delivered => &told.delivered,
                 Outcome::Retried => &told.retried,
@@ -186,7 +187,15 @@ impl Notify {
                 Outcome::Retried => {
                     failures = failures.saturating_add(1);
                     let delay_ms = delay_ms(failures, rand::random());
-                    tracing::warn!(endpoint = name, key, ?answer, failures, delay_ms, "not told; trying on");
+                    tracing::warn!(
+                        endpoint = name,
+                        key,
+                        ?answer,
+                        why,
+                        failures,
+                        delay_ms,
+                        "not told; trying on"
+                    );
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                 }
             }

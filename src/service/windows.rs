@@ -9,14 +9,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Mutex;
 
 use super::Registry;
 use crate::{
-    domain::{Counts, Key, Scale, WindowId},
+    domain::{Counts, Expiry, Key, Scale, WindowId},
     store::{Counted, Error, HeardRecord, Store, WindowQuery},
     telemetry::{Heard, Ingest, Known, now_ms},
 };
@@ -30,6 +30,7 @@ pub struct Windows {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     ingest: Arc<Ingest>,
+    began: Instant,
     /// Locked while the store is asked, so that nothing is on its way when it is read.
     pending: Mutex<Pending>,
 }
@@ -40,6 +41,7 @@ struct Pending {
     windows: BTreeMap<WindowId, Counts>,
     heard: BTreeMap<String, HeardRecord>,
     forgotten: BTreeSet<String>,
+    expiry: Expiry,
 }
 
 /// Counts that go on where the last process was. `registered`: ids of instances.
@@ -48,13 +50,13 @@ pub fn ingest<'a>(heard: Vec<HeardRecord>, registered: impl Iterator<Item = &'a 
         let HeardRecord { instance_id, incarnation, sequence, dropped_cells } = record;
         Heard { instance_id, incarnation, sequence, dropped_cells }
     });
-    Ingest::after(heard.collect(), &registered.collect())
+    Ingest::after(heard.collect(), &registered.collect(), now_ms())
 }
 
 impl Windows {
     /// Of what is counted there.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, ingest: Arc<Ingest>) -> Self {
-        Self { store, registry, ingest, pending: Mutex::default() }
+        Self { store, registry, ingest, began: Instant::now(), pending: Mutex::default() }
     }
 
     /// Takes counts to the store until the process ends.
@@ -87,12 +89,13 @@ impl Windows {
         if pending.is_empty() {
             return Ok(());
         }
-        let Pending { windows, heard, forgotten } = std::mem::take(&mut *pending);
+        let now_s = pending.expiry.time_s(now_ms() / 1_000, self.began.elapsed().as_secs());
+        let Pending { windows, heard, forgotten, .. } = pending.take();
         let counted = Counted {
             windows: windows.into_iter().collect(),
             heard: heard.into_values().collect(),
             forgotten: forgotten.into_iter().collect(),
-            now_s: now_ms() / 1_000,
+            now_s,
         };
         let saved = self.store.count(&counted).await;
         if saved.is_err() {
@@ -148,6 +151,11 @@ pub fn known(registry: &Registry, key: &str) -> Option<Known> {
 impl Pending {
     fn is_empty(&self) -> bool {
         self.windows.is_empty() && self.heard.is_empty() && self.forgotten.is_empty()
+    }
+
+    /// All but what time it is.
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self { expiry: self.expiry, ..Self::default() })
     }
 
     fn take_from(&mut self, ingest: &Ingest) {

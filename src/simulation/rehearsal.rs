@@ -1,47 +1,24 @@
-//! A plan played against synthetic traffic and the guards: nothing of it is real, but the rules are
-//! those that a controller runs.
-
-use std::{fmt, str::FromStr};
+//! A plan played against traffic that is made up or was recorded, and the guards: nothing of it is real,
+//! but the rules are those that a controller runs.
 
 use cutover_client::routing::{PPM, Rung};
 use imbl::OrdMap;
 
-use super::{Fleet, TICK_MS, Traffic};
+use super::{Demand, Fault, Fleet, TICK_MS};
 use crate::domain::{
     Applied, Breach, Change, Context, Cover, Gate, Key, Migration, NewPass, PassCounts, PassKind, Policy,
     Refusal, change,
     guard::{GuardConfig, Verdict},
-    plan::{self, Missing, Next, Plan, PlanMove, Seen},
+    plan::{self, Missing, Next, Plan, PlanMove, PlanState, Seen},
 };
 
-/// A fault, or a step that lacks something, is watched for so long.
+/// A fault, or a step that lacks something, is watched for so long where every second is like the other.
 const PATIENCE_TICKS: u64 = 3_600;
-/// Of the calls: reads.
-const READS: f64 = 0.75;
-/// Share of the calls that a tenant has which goes by its name.
-const NAMED: f64 = 0.01;
-/// Errors of both stores when all is well.
-const BASE_ERRORS: f64 = 1e-4;
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
-    /// Nothing.
-    None,
-    /// This share of all calls to the target fails.
-    TargetErrors(f64),
-    /// This share of the writes to the target fails.
-    TargetWrites(f64),
-    /// This share of all calls to both stores fails.
-    BothErrors(f64),
-    /// This share of the reads misses in the target.
-    Misses(f64),
-    /// One instance fails all its calls to the target.
-    SickInstance,
-}
+/// A step that lacks something is given all the recording, and a day at least.
+const PATIENCE_LEAST_TICKS: u64 = 24 * 3_600;
 
 /// What is played.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rehearsal {
     /// What goes wrong.
     pub fault: Fault,
@@ -50,7 +27,7 @@ pub struct Rehearsal {
     /// So long after it was taken, in ms; to the second.
     pub after_ms: u64,
     /// Reads and writes of all tenants.
-    pub calls_per_s: f64,
+    pub demand: Demand,
     /// Share of the reads that are compared with the target before target-first.
     pub shadow: f64,
     /// That report.
@@ -64,8 +41,27 @@ pub struct Rehearsal {
 pub struct Played {
     /// When each step was taken, in ms of the plan's time since its beginning.
     pub taken_ms: Vec<u64>,
+    /// What was waited for beside bake times, in order.
+    pub waited: Vec<Waited>,
+    /// How long it took, in ms of the plan's time.
+    pub lasted_ms: u64,
     /// How it ended.
     pub end: End,
+}
+
+/// A time in which the next step had everything but what is told here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waited {
+    /// The step taken last, counted from 1. 0: none was yet.
+    pub step: usize,
+    /// From when on, in ms of the plan's time since its beginning.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// What, as it was at the beginning.
+    pub missing: Vec<String>,
+    /// Only a time was waited for: its change window.
+    by_time: bool,
 }
 
 /// How a rehearsal ended, and at which step, counted from 1.
@@ -80,7 +76,7 @@ pub enum End {
         /// What would have come of it, a line each.
         told: Vec<String>,
     },
-    /// It lacks something that does not come within an hour.
+    /// It lacks something that does not come within [`Rehearsal::patience_ms`].
     Waits {
         /// At which step.
         step: usize,
@@ -100,70 +96,22 @@ struct Play {
     migration: Migration,
     fleet: Fleet,
     revision: u64,
-    /// The plan's time is ahead of the traffic's by what only had to pass.
+    /// Unix time at which it begins.
+    begins_ms: u64,
+    /// The plan's time is ahead of the traffic's by this, and by what only had to pass.
     skipped_ms: u64,
+    taken_ms: Vec<u64>,
+    waited: Vec<Waited>,
 }
 
 /// Plays a plan. Approvals are given and passes are made as soon as they are wanted.
 pub fn rehearse(plan: &Plan, what: &Rehearsal) -> Result<Played, Refusal> {
     let mut play = Play::new(what)?;
     play.make(&Change::ApplyPlan(Box::new(plan.clone())))?;
-    let mut played = Played { taken_ms: Vec::new(), end: End::Done { unnoticed: false } };
-    let mut fault_ms = None;
-    // Ticks since the last step was taken, and since the one of the fault was.
-    let (mut waited, mut watched) = (0, 0);
-    loop {
-        let next = play.next();
-        let step = played.taken_ms.len();
-        match next {
-            Some(Next::Move(going)) => {
-                play.make(&Change::MovePlan(going))?;
-                play.settle()?;
-                if let PlanMove::Take(_) = going {
-                    played.taken_ms.push(play.now_ms());
-                    waited = 0;
-                }
-                continue;
-            }
-            Some(Next::Done) | None => {
-                played.end = End::Done { unnoticed: fault_ms.is_some() };
-                return Ok(played);
-            }
-            Some(Next::Held(why)) => {
-                played.end = End::Waits { step, missing: vec![why] };
-                return Ok(played);
-            }
-            Some(Next::Wait(missing)) => {
-                // A fault gets its hour; else time only has to pass.
-                let is_watched =
-                    step >= what.at_step && what.fault != Fault::None && watched < PATIENCE_TICKS;
-                if let Some(until_ms) = only_time(&missing).filter(|_| !is_watched) {
-                    play.skipped_ms += until_ms.saturating_sub(play.now_ms());
-                    continue;
-                }
-                if waited >= PATIENCE_TICKS {
-                    let missing = missing.into_iter().map(|missing| missing.what).collect();
-                    played.end = End::Waits { step, missing };
-                    return Ok(played);
-                }
-            }
-        }
-        waited += 1;
-        if what.fault != Fault::None && step >= what.at_step {
-            watched += 1;
-            if watched * TICK_MS > what.after_ms {
-                // What an instance reports in a tick is of the second before.
-                fault_ms = fault_ms.or(Some(play.fleet.ticks() * TICK_MS));
-            }
-        }
-        let traffic = what.traffic(&play.migration, fault_ms.is_some());
-        if let Some(verdict) = play.fleet.step(&traffic) {
-            let after_ms = fault_ms.map(|since_ms| verdict.evidence.now_ms.saturating_sub(since_ms));
-            let told = play.trip(verdict)?;
-            played.end = End::Tripped { step, after_ms, told };
-            return Ok(played);
-        }
-    }
+    let end = play.play(what)?;
+    let lasted_ms = play.plan_ms();
+    let Play { taken_ms, waited, .. } = play;
+    Ok(Played { taken_ms, waited, lasted_ms, end })
 }
 
 /// When time alone has brought all of it.
@@ -188,11 +136,95 @@ impl Play {
         let Some(document) = applied.document else { return Err(Refusal::NotFound(key)) };
         let migration = Migration::new(1, document, OrdMap::new());
         let fleet = Fleet::new(GuardConfig::default(), what.instances, what.seed);
-        Ok(Self { key, migration, fleet, revision: 1, skipped_ms: 0 })
+        let begins_ms = what.demand.begins_ms();
+        let (taken_ms, waited) = (Vec::new(), Vec::new());
+        Ok(Self { key, migration, fleet, revision: 1, begins_ms, skipped_ms: begins_ms, taken_ms, waited })
+    }
+
+    fn play(&mut self, what: &Rehearsal) -> Result<End, Refusal> {
+        let is_recorded = matches!(what.demand, Demand::Recorded(_));
+        let patience_ticks = what.patience_ms() / TICK_MS;
+        let mut fault_ms = None;
+        // Ticks in which the last step lacked something, and those since the one of the fault was taken.
+        let (mut lacked, mut watched) = (0, 0);
+        loop {
+            let next = self.next();
+            let step = self.taken_ms.len();
+            let missing = match next {
+                Some(Next::Move(going)) => {
+                    self.make(&Change::MovePlan(going))?;
+                    self.settle()?;
+                    if let PlanMove::Take(_) = going {
+                        self.taken_ms.push(self.plan_ms());
+                        lacked = 0;
+                    }
+                    continue;
+                }
+                Some(Next::Done) | None => return Ok(End::Done { unnoticed: fault_ms.is_some() }),
+                Some(Next::Held(why)) => return Ok(End::Waits { step, missing: vec![why] }),
+                Some(Next::Wait(missing)) => missing,
+            };
+            let is_at_fault = step >= what.at_step && what.fault != Fault::None;
+            // No second of a recording is like the other. Else a fault gets its hour, and all other time
+            // only has to pass.
+            let is_played = is_recorded || (is_at_fault && watched < PATIENCE_TICKS);
+            let until_ms = only_time(&missing);
+            let skip_ms = until_ms.filter(|_| !is_played).map(|ms| ms.saturating_sub(self.now_ms()));
+            self.wait(&missing, skip_ms.unwrap_or(TICK_MS));
+            if let Some(skip_ms) = skip_ms {
+                self.skipped_ms += skip_ms;
+                continue;
+            }
+            if lacked >= patience_ticks {
+                let missing = missing.into_iter().map(|missing| missing.what).collect();
+                return Ok(End::Waits { step, missing });
+            }
+            lacked += u64::from(until_ms.is_none());
+            if is_at_fault {
+                watched += 1;
+                if watched * TICK_MS > what.after_ms {
+                    // What an instance reports in a tick is of the second before.
+                    fault_ms = fault_ms.or(Some(self.fleet.ticks() * TICK_MS));
+                }
+            }
+            let well = what.demand.traffic(self.now_ms(), what.shadow, &self.migration);
+            let traffic = if fault_ms.is_some() { what.fault.strike(well) } else { well };
+            if let Some(verdict) = self.fleet.step(&traffic) {
+                let after_ms = fault_ms.map(|since_ms| verdict.evidence.now_ms.saturating_sub(since_ms));
+                let told = self.trip(verdict)?;
+                return Ok(End::Tripped { step, after_ms, told });
+            }
+        }
+    }
+
+    /// Notes what is waited for, unless the step has not lasted its time yet.
+    fn wait(&mut self, missing: &[Missing], for_ms: u64) {
+        let now_ms = self.now_ms();
+        let plan = self.migration.document.plan.as_ref();
+        let is_over = |since_ms: u64, bake_ms: u64| now_ms >= since_ms.saturating_add(bake_ms);
+        if let Some((step, taken)) = plan.and_then(PlanState::current)
+            && !taken.settled_at_ms.is_some_and(|since_ms| is_over(since_ms, step.bake_ms))
+        {
+            return;
+        }
+        let (step, from_ms, by_time) = (self.taken_ms.len(), self.plan_ms(), only_time(missing).is_some());
+        let goes_on =
+            |last: &&mut Waited| (last.step, last.until_ms, last.by_time) == (step, from_ms, by_time);
+        match self.waited.last_mut().filter(goes_on) {
+            Some(last) => last.until_ms += for_ms,
+            None => {
+                let missing = missing.iter().map(|missing| missing.what.clone()).collect();
+                self.waited.push(Waited { step, from_ms, until_ms: from_ms + for_ms, missing, by_time });
+            }
+        }
     }
 
     fn now_ms(&self) -> u64 {
         self.fleet.ticks() * TICK_MS + self.skipped_ms
+    }
+
+    fn plan_ms(&self) -> u64 {
+        self.now_ms() - self.begins_ms
     }
 
     fn next(&mut self) -> Option<Next> {
@@ -269,81 +301,12 @@ impl Play {
 }
 
 impl Rehearsal {
-    /// A second of traffic, by where tenants stand.
-    fn traffic(&self, migration: &Migration, is_faulty: bool) -> Traffic {
-        let share = |rung| {
-            let by_bucket = f64::from(migration.document.bands.at_least_ppm(rung)) / f64::from(PPM);
-            let named = migration.tenants.values().filter(|row| row.placement.rung >= rung).count();
-            (by_bucket + named as f64 * NAMED).min(1.0)
+    /// How long a step may lack something before it is told as waiting.
+    pub fn patience_ms(&self) -> u64 {
+        let ticks = match &self.demand {
+            Demand::MadeUp { .. } => PATIENCE_TICKS,
+            Demand::Recorded(recording) => recording.period_s().max(PATIENCE_LEAST_TICKS),
         };
-        let (both, target_first) = (share(Rung::Dual), share(Rung::TargetFirst));
-        let reads = self.calls_per_s * READS;
-        let well = Traffic {
-            target: reads * target_first,
-            source: reads * (1.0 - target_first),
-            target_errors: BASE_ERRORS,
-            source_errors: BASE_ERRORS,
-            compared: reads * (both - target_first) * self.shadow,
-            writes: self.calls_per_s * (1.0 - READS) * both,
-            write_target_errors: BASE_ERRORS / 10.0,
-            write_source_errors: BASE_ERRORS / 10.0,
-            ..Traffic::default()
-        };
-        match self.fault {
-            Fault::None => well,
-            _ if !is_faulty => well,
-            Fault::TargetErrors(rate) => Traffic { target_errors: rate, write_target_errors: rate, ..well },
-            Fault::TargetWrites(rate) => Traffic { write_target_errors: rate, ..well },
-            Fault::BothErrors(rate) => Traffic {
-                target_errors: rate,
-                source_errors: rate,
-                write_target_errors: rate,
-                write_source_errors: rate,
-                ..well
-            },
-            Fault::Misses(rate) => Traffic { misses: rate, ..well },
-            Fault::SickInstance => Traffic { sick: true, ..well },
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, rate) = match self {
-            Self::None => ("none", None),
-            Self::TargetErrors(rate) => ("target-errors", Some(rate)),
-            Self::TargetWrites(rate) => ("target-writes", Some(rate)),
-            Self::BothErrors(rate) => ("both-errors", Some(rate)),
-            Self::Misses(rate) => ("misses", Some(rate)),
-            Self::SickInstance => ("sick-instance", None),
-        };
-        match rate {
-            Some(rate) => write!(f, "{name}={} %", rate * 100.0),
-            None => f.write_str(name),
-        }
-    }
-}
-
-impl FromStr for Fault {
-    type Err = String;
-
-    /// A name, and for most a percentage; 100 % unless told.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, rate) = text.split_once('=').unwrap_or((text, "100"));
-        let percent = rate.trim_end_matches('%').trim().parse::<f64>();
-        let rate =
-            percent.ok().filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0);
-        let rate = rate.ok_or_else(|| format!("{text:?} has no percentage: give one like {name}=20%"))?;
-        match name {
-            "none" => Ok(Self::None),
-            "target-errors" => Ok(Self::TargetErrors(rate)),
-            "target-writes" => Ok(Self::TargetWrites(rate)),
-            "both-errors" => Ok(Self::BothErrors(rate)),
-            "misses" => Ok(Self::Misses(rate)),
-            "sick-instance" => Ok(Self::SickInstance),
-            _ => Err(format!(
-                "{name:?} is no fault: give none, target-errors, target-writes, both-errors, misses or sick-instance"
-            )),
-        }
+        ticks * TICK_MS
     }
 }

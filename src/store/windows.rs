@@ -32,7 +32,8 @@ pub struct Counted {
     pub heard: Vec<HeardRecord>,
     /// Ids of instances that are gone.
     pub forgotten: Vec<String>,
-    /// Unix time: windows that are too old by then are dropped.
+    /// Unix time, or less where the clock is not to be believed: windows that are too old by then are
+    /// dropped.
     pub now_s: u64,
 }
 

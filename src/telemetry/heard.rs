@@ -58,16 +58,24 @@ pub(super) enum Heed {
 }
 
 impl Roster {
-    /// What the last process kept of the instances that are registered.
-    pub(super) fn load(&mut self, kept: Vec<Heard>, registered: &BTreeSet<&str>) {
+    /// What the last process kept, of evicted instances as well: they may come back. Registered ones are
+    /// the last to be forgotten; `now_ms` is Unix time.
+    pub(super) fn load(&mut self, kept: Vec<Heard>, registered: &BTreeSet<&str>, now_ms: u64) {
         let mut kept: HashMap<String, Heard> =
             kept.into_iter().map(|heard| (heard.instance_id.clone(), heard)).collect();
+        let entry = |heard: Heard, at_ms| Entry { heard, at_ms, is_old: true, is_news: false };
         for id in registered {
             let heard =
                 kept.remove(*id).unwrap_or(Heard { instance_id: (*id).to_owned(), ..Heard::default() });
-            self.entries.insert((*id).to_owned(), Entry { heard, is_old: true, ..Entry::default() });
+            self.entries.insert((*id).to_owned(), entry(heard, now_ms));
         }
-        self.forgotten.extend(kept.into_keys());
+        for (id, heard) in kept {
+            if self.entries.len() < INSTANCES_MAX {
+                self.entries.insert(id, entry(heard, 0));
+            } else {
+                self.forgotten.insert(id);
+            }
+        }
     }
 
     /// An instance has registered. A new process under its id counts its reports from 1 again.
@@ -133,7 +141,7 @@ mod tests {
 
     fn restarted(before: &mut Roster, registered: &[&str]) -> Roster {
         let mut after = Roster::default();
-        after.load(before.take().0, &registered.iter().copied().collect());
+        after.load(before.take().0, &registered.iter().copied().collect(), 0);
         after
     }
 
@@ -168,11 +176,33 @@ mod tests {
     }
 
     #[test]
+    fn who_was_evicted_before_a_restart_is_known_when_it_comes_back() {
+        let mut first = Roster::default();
+        first.registered("a", 9, 5);
+        (1..=5).for_each(|sequence| assert_eq!(first.hear("a", sequence, 0, 5), NONE));
+        let mut second = restarted(&mut first, &["b"]);
+        assert_eq!(second.take(), (vec![], BTreeSet::new()), "it is kept on");
+        second.registered("a", 9, 10);
+        assert_eq!(second.hear("a", 5, 0, 10), Heed::Repeated(5), "it was counted, and never answered");
+        assert_eq!((second.hear("a", 6, 0, 10), second.lost_reports), (NONE, 0));
+        second.registered("b", 1, 10);
+        // Those that do not come back are the first to make room.
+        let mut third = Roster::default();
+        let kept =
+            (0..INSTANCES_MAX + 10).map(|at| Heard { instance_id: format!("i{at}"), ..Heard::default() });
+        third.load(kept.collect(), &BTreeSet::from(["i0"]), 7);
+        let forgotten = third.take().1;
+        assert!(forgotten.len() == 10 && !forgotten.contains("i0"), "{forgotten:?}");
+        third.registered("new", 1, 8);
+        assert!(third.entries.contains_key("i0") && third.entries.len() == INSTANCES_MAX);
+    }
+
+    #[test]
     fn who_is_gone_is_kept_no_longer_and_memory_is_bounded() {
         let mut roster = Roster::default();
         roster.hear("a", 1, 0, 1);
-        let mut roster = restarted(&mut roster, &[]);
-        assert_eq!(roster.take().1, BTreeSet::from(["a".to_owned()]), "it is not registered any more");
+        roster.forget("a");
+        assert_eq!(roster.take(), (vec![], BTreeSet::from(["a".to_owned()])), "it said goodbye");
         for at in 0..INSTANCES_MAX + 10 {
             roster.hear(&format!("i{at}"), 1, 0, at as u64);
         }

@@ -82,10 +82,10 @@ pub struct Taken {
 }
 
 impl Ingest {
-    /// Goes on where the last process was, with the instances that are registered.
-    pub fn after(heard: Vec<Heard>, registered: &BTreeSet<&str>) -> Self {
+    /// Goes on where the last process was. `now_ms` is Unix time.
+    pub fn after(heard: Vec<Heard>, registered: &BTreeSet<&str>, now_ms: u64) -> Self {
         let mut state = State::default();
-        state.instances.load(heard, registered);
+        state.instances.load(heard, registered, now_ms);
         Self { state: Mutex::new(state) }
     }
 

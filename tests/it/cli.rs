@@ -8,6 +8,7 @@ mod dry_run;
 mod passes;
 mod plan;
 mod progress;
+mod recorded;
 mod refused;
 mod serve;
 mod unreachable;

@@ -3,6 +3,8 @@
 #[cfg(feature = "sqlite")]
 mod delivery;
 mod flags;
+#[cfg(feature = "sqlite")]
+mod tls;
 
 use cutover::{
     domain::{Cover, Event, Key, PassKind},

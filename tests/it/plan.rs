@@ -2,6 +2,7 @@
 
 mod algebra;
 mod operators;
+mod recorded;
 mod rehearsal;
 mod replicas;
 mod restart;

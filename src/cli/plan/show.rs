@@ -191,7 +191,8 @@ pub(in crate::cli) fn view_json(view: &v1::PlanView) -> Value {
     })
 }
 
-fn time(ms: u64) -> String {
+/// `2026-11-26T14:30:00Z`
+pub(super) fn time(ms: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
 }
 

@@ -56,6 +56,7 @@ pub(in crate::cli) fn progress_json(key: &str, width_ms: u64, point: &v1::Progre
         json!({
             "store": store(window), "operation": operation(window), "calls": window.calls,
             "errors": window.errors, "p50_us": window.p50_us, "p90_us": window.p90_us, "p99_us": window.p99_us,
+            "latency_us": window.latency_us.as_ref().map(|of| json!({ "index": of.index, "count": of.count })),
         })
     };
     json!({
@@ -63,7 +64,7 @@ pub(in crate::cli) fn progress_json(key: &str, width_ms: u64, point: &v1::Progre
         "rollout": rollout_json(point.rollout.as_ref()),
         "hit": totals.hit, "miss": totals.miss, "not_found": totals.not_found, "migrated": totals.migrated,
         "backfill": totals.backfill, "repaired": totals.repaired, "mismatch": totals.mismatch,
-        "compared": totals.compared, "both_ok": totals.both_ok,
+        "compared": totals.compared, "lacking": totals.lacking, "both_ok": totals.both_ok,
         "only_target_failed": totals.only_target_failed, "only_source_failed": totals.only_source_failed,
         "both_failed": totals.both_failed, "indeterminate": totals.indeterminate,
         "not_applied": totals.not_applied, "unavailable": totals.unavailable,

@@ -81,6 +81,7 @@ impl Draft {
         let above = |row: &TenantRow| {
             row.ceiling.is_some() || row.pin.is_some_and(|pin| everybody.is_some_and(|c| pin > c))
         };
+        let key = self.document.key.clone();
         let rows: Vec<(Tenant, TenantRow)> = self
             .migration
             .tenants
@@ -95,7 +96,9 @@ impl Draft {
             let pin = ceiling.filter(|ceiling| asked > *ceiling).or(row.pin);
             self.set_row(&tenant, TenantRow { pin, ceiling: None, ..row });
             if let Some(pin) = pin.filter(|_| row.ceiling.is_some()) {
-                self.say(format!("acknowledged; tenant {tenant} stays pinned to {pin} until unpinned"));
+                self.say(format!(
+                    "acknowledged; tenant {tenant} stays pinned to {pin}, whatever the rollout is: cutover unpin {key} {tenant} lifts that"
+                ));
             }
         }
         if self.summary.is_empty() {

@@ -5,7 +5,7 @@ use cutover_proto::v1;
 
 use super::convert;
 use crate::{
-    domain::{Counts, Grid, Latency, Violation},
+    domain::{Counts, Grid, Violation},
     telemetry::SLOTS,
 };
 
@@ -13,8 +13,6 @@ const DAY_MS: u64 = 24 * 3_600 * 1_000;
 /// Points unless more or fewer are asked for.
 const POINTS: u32 = 48;
 const POINTS_MAX: u32 = 1_000;
-/// As great a count as 160 of them can be summed up.
-const COUNT_MAX: u64 = 1 << 56;
 
 /// What is asked for.
 pub(super) fn grid(request: &v1::GetProgressRequest, now_ms: u64) -> Result<Grid, Violation> {
@@ -28,13 +26,14 @@ pub(super) fn grid(request: &v1::GetProgressRequest, now_ms: u64) -> Result<Grid
     Ok(Grid::of(since_ms / 1_000, until_ms.div_ceil(1_000), now_ms / 1_000, points.into()))
 }
 
-pub(super) fn answer(grid: &Grid, windows: Vec<(u64, Counts)>) -> v1::Progress {
+/// `latencies`: with histograms.
+pub(super) fn answer(grid: &Grid, windows: Vec<(u64, Counts)>, latencies: bool) -> v1::Progress {
     let point = |(at_s, counts): (u64, Counts)| v1::ProgressPoint {
         at_ms: at_s.saturating_mul(1_000),
         revision: counts.revision,
         rollout: Some(convert::rollout(&counts.rollout)),
         totals: Some(convert::totals(&counts.events, 0)),
-        stores: stores(&counts),
+        stores: stores(&counts, latencies),
     };
     v1::Progress {
         width_ms: grid.width_s * 1_000,
@@ -43,7 +42,7 @@ pub(super) fn answer(grid: &Grid, windows: Vec<(u64, Counts)>) -> v1::Progress {
 }
 
 /// Each store's reads, writes, and both together.
-fn stores(counts: &Counts) -> Vec<v1::StoreWindow> {
+fn stores(counts: &Counts, latencies: bool) -> Vec<v1::StoreWindow> {
     let mut stores = Vec::new();
     for role in [v1::StoreRole::Source, v1::StoreRole::Target] {
         let mut both = v1::StoreWindow { store: role.into(), ..Default::default() };
@@ -52,12 +51,21 @@ fn stores(counts: &Counts) -> Vec<v1::StoreWindow> {
             if *store != role || calls.calls == 0 {
                 continue;
             }
-            let of = histogram(&calls.latency);
+            let of = calls.latency.histogram();
             both.calls = both.calls.saturating_add(calls.calls);
             both.errors = both.errors.saturating_add(calls.errors);
             latency.merge(&of);
             let (calls, errors) = (calls.calls, calls.errors);
-            let window = v1::StoreWindow { operation: (*operation).into(), calls, errors, ..both };
+            let latency_us = (latencies && of.total() > 0).then(|| (&of).into());
+            let operation = (*operation).into();
+            let window = v1::StoreWindow {
+                store: role.into(),
+                operation,
+                calls,
+                errors,
+                latency_us,
+                ..Default::default()
+            };
             stores.push(with_latency(window, &of));
         }
         stores.extend((both.calls > 0).then(|| with_latency(both, &latency)));
@@ -68,11 +76,4 @@ fn stores(counts: &Counts) -> Vec<v1::StoreWindow> {
 fn with_latency(window: v1::StoreWindow, latency: &Histogram) -> v1::StoreWindow {
     let quantile = |q| latency.quantile(q).unwrap_or(0);
     v1::StoreWindow { p50_us: quantile(0.5), p90_us: quantile(0.9), p99_us: quantile(0.99), ..window }
-}
-
-fn histogram(latency: &Latency) -> Histogram {
-    let buckets = latency.buckets().map(|(bucket, count)| (u32::from(bucket), count.min(COUNT_MAX)));
-    let (index, count) = buckets.unzip();
-    // Only damage has others than the histogram's buckets.
-    Histogram::try_from(&v1::Histogram { index, count }).unwrap_or_default()
 }

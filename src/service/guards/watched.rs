@@ -1,13 +1,13 @@
 //! One migration under guard: its judge, told of every revision, and fed with every report.
 
-use cutover_client::{report::Histogram, routing::Rung};
+use cutover_client::routing::Rung;
 use cutover_proto::v1;
 use imbl::OrdMap;
 
-use super::{cells, slow::Slow};
+use super::cells;
 use crate::domain::{
     Counts, GuardSettings, Migration, Tenant, TenantRow,
-    guard::{Judge, Operation, Refused, Report, Standing, Verdict},
+    guard::{Judge, Operation, Refused, Report, Slow, Standing, Verdict},
 };
 
 /// More tenants that move at once are a new stage of everybody's.
@@ -144,9 +144,10 @@ impl Watched {
     fn note_latency(&mut self, cell: &v1::Cell) {
         for operation in [Operation::Read, Operation::Write] {
             let calls = cells::calls_of(cell, v1::StoreRole::Source, operation);
-            let latency = calls.and_then(|calls| calls.latency_us.as_ref());
-            if let Some(Ok(latency)) = latency.map(Histogram::try_from) {
-                self.slow[operation as usize].add(&latency);
+            // Checked where it was counted.
+            if let Some(latency) = calls.and_then(|calls| calls.latency_us.as_ref()) {
+                let buckets = latency.index.iter().map(|index| *index as usize);
+                self.slow[operation as usize].add(buckets.zip(latency.count.iter().copied()));
             }
         }
     }

@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-use crate::notify::{Answer, Endpoint, HEADER};
+use crate::notify::{Endpoint, HEADER};
 
 /// An endpoint that takes longer to answer than this, connecting included, is silent.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -56,8 +56,15 @@ impl Sender {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector.build()) })
     }
 
-    /// One attempt at `unix_s`. Redirects are not followed: a message goes where somebody said.
-    pub(super) async fn post(&self, to: &Endpoint, key: &str, body: &[u8], unix_s: u64) -> Answer {
+    /// One attempt at `unix_s`: the status of the answer, or why there is none. Redirects are not
+    /// followed: a message goes where somebody said.
+    pub(super) async fn post(
+        &self,
+        to: &Endpoint,
+        key: &str,
+        body: &[u8],
+        unix_s: u64,
+    ) -> Result<u16, String> {
         let mut request = Request::post(to.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, concat!("cutover/", env!("CARGO_PKG_VERSION")))
@@ -65,21 +72,22 @@ impl Sender {
         if let Some(secret) = &to.secret {
             request = request.header(HEADER, secret.sign(unix_s, body));
         }
-        let request = match request.body(Full::new(Bytes::copy_from_slice(body))) {
-            Ok(request) => request,
-            Err(error) => {
-                tracing::error!(endpoint = to.name, %error, "the request can't be made");
-                return Answer::Silence;
-            }
-        };
+        let request = request.body(Full::new(Bytes::copy_from_slice(body)));
+        let request = request.map_err(|error| format!("the request can't be made: {error}"))?;
         match tokio::time::timeout(ANSWER, self.client.request(request)).await {
-            Ok(Ok(response)) => Answer::Status(response.status().as_u16()),
-            Ok(Err(error)) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::debug!(endpoint = to.name, why, "no answer");
-                Answer::Silence
-            }
-            Err(_) => Answer::Silence,
+            Ok(Ok(response)) => Ok(response.status().as_u16()),
+            Ok(Err(error)) => Err(why(&error)),
+            Err(_) => Err(format!("nothing in {} s", ANSWER.as_secs())),
         }
     }
+}
+
+/// All that is known of it; no part has the URL.
+fn why(error: &hyper_util::client::legacy::Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    if why.contains("invalid peer certificate") {
+        return format!("its certificate is not trusted ({why}): SSL_CERT_FILE names the file of its CA");
+    }
+    if why.is_empty() { error.to_string() } else { why }
 }

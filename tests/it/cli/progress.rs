@@ -39,7 +39,9 @@ async fn what_was_reported_is_shown_over_time() {
     let url = controller.url.as_str();
     at(url, "create orders --source ddb --target mysql").await.done();
     let told = at(url, "progress orders").await.done();
-    assert!(told.starts_with("nothing was reported of orders in the last 1day"), "{told}");
+    assert!(told.starts_with("nothing was reported of orders in the last day: do"), "{told}");
+    let told = at(url, "progress orders --since 36h").await.done();
+    assert!(told.starts_with("nothing was reported of orders in the last 1day 12h: do"), "{told}");
     assert!(at(url, "progress orders --json").await.objects().is_empty());
 
     let mut instance = Instance::register(url, "a", 1).await;

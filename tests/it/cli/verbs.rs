@@ -78,7 +78,7 @@ async fn tenants_are_ramped_pinned_and_looked_up() {
     let decided = at(url, "decide orders acme --json").await.object();
     has(&decided, &["migration", "tenant", "stage", "rung", "revision", "reason"]);
     assert_eq!((&decided["stage"], &decided["reason"]), (&json!("dual"), &json!("pin")));
-    assert!(at(url, "explain orders acme").await.done().contains("an operator pinned it to dual"));
+    assert!(at(url, "explain orders acme").await.done().contains("an operator pinned it to dual, or"));
     let explained = at(url, "explain orders acme --json").await.object();
     assert_eq!((&explained["pin"], &explained["wanted"]), (&json!("dual"), &json!("dual")));
 
@@ -115,7 +115,20 @@ async fn a_migration_is_paused_rolled_back_and_finished() {
     at(url, "pin orders acme dual").await.done();
     has(&at(url, "rollback orders --tenant acme --json").await.object(), &CHANGED);
     assert_eq!(at(url, "show orders --json").await.object()["state"], "tripped");
-    has(&at(url, "ack orders --reason repaired --json").await.object(), &CHANGED);
+    let acked = at(url, "ack orders --reason repaired --json").await.object();
+    has(&acked, &CHANGED);
+    let change = acked["changes"][0].as_str().unwrap();
+    assert!(
+        change.contains("acme stays pinned to source-only") && change.contains("cutover unpin orders acme")
+    );
+    for (verb, lifts) in [
+        ("show orders", "cutover unpin orders TENANT"),
+        ("status orders", "cutover unpin orders TENANT"),
+        ("explain orders acme", "acknowledged its rollback: cutover unpin orders acme"),
+    ] {
+        let told = at(url, verb).await.done();
+        assert!(told.contains(lifts), "{verb}: {told}");
+    }
 
     at(url, "unpin orders acme").await.done();
     let overrides = "--override full-pass --override soak --reason empty";

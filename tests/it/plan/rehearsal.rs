@@ -5,7 +5,7 @@ use cutover::{
         Tenant,
         plan::{OnTrip, Part, Plan, Proof, Rules, Step},
     },
-    simulation::{End, Fault, Played, Rehearsal, rehearse},
+    simulation::{Demand, End, Fault, Played, Rehearsal, rehearse},
 };
 use cutover_client::routing::Rung;
 
@@ -28,8 +28,15 @@ fn ramp() -> Plan {
 
 fn played(fault: Fault, at_step: usize, seed: u64) -> Played {
     let after_ms = 10_000;
-    let what =
-        Rehearsal { fault, at_step, after_ms, calls_per_s: 2_000.0, shadow: 0.01, instances: 10, seed };
+    let what = Rehearsal {
+        fault,
+        at_step,
+        after_ms,
+        demand: Demand::MadeUp { calls_per_s: 2_000.0 },
+        shadow: 0.01,
+        instances: 10,
+        seed,
+    };
     rehearse(&ramp(), &what).unwrap()
 }
 
@@ -71,7 +78,7 @@ fn what_is_borne_goes_unnoticed_and_what_is_too_little_is_waited_for() {
         fault: Fault::None,
         at_step: 1,
         after_ms: 0,
-        calls_per_s: 1.0,
+        demand: Demand::MadeUp { calls_per_s: 1.0 },
         shadow: 0.01,
         instances: 1,
         seed: 1,

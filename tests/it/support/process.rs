@@ -1,6 +1,11 @@
 //! A controller in a process of its own: to be killed, and to be weighed.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use nix::{
@@ -17,14 +22,22 @@ pub struct Process {
     pub url: String,
     http: String,
     child: Child,
+    log: Arc<Mutex<String>>,
 }
 
 impl Process {
     pub async fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[], &[]).await
+    }
+
+    /// With further flags, and variables of its environment.
+    pub async fn start_with(dir: &Path, flags: &[&str], environment: &[(&str, &Path)]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(["serve", "--store", &format!("sqlite:{}", dir.join("cutover.db").display())])
             .args(["--grpc", "127.0.0.1:0", "--http", &free])
+            .args(flags)
+            .envs(environment.iter().copied())
             .env_remove("RUST_LOG")
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -40,8 +53,19 @@ impl Process {
             }
         };
         let url = tokio::time::timeout(Duration::from_secs(20), serving).await.unwrap();
-        tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
-        Self { url, http: free, child }
+        let log = Arc::<Mutex<String>>::default();
+        let kept = log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = told.next_line().await {
+                kept.lock().unwrap().push_str(&line);
+            }
+        });
+        Self { url, http: free, child, log }
+    }
+
+    /// Is this in its log, after its start?
+    pub fn said(&self, part: &str) -> bool {
+        self.log.lock().unwrap().contains(part)
     }
 
     pub async fn end(mut self, signal: Signal) {

@@ -128,6 +128,13 @@ impl Histogram {
     }
 }
 
+/// Counts by bucket.
+impl From<[u64; BUCKETS]> for Histogram {
+    fn from(counts: [u64; BUCKETS]) -> Self {
+        Self { counts }
+    }
+}
+
 impl From<&Histogram> for v1::Histogram {
     fn from(histogram: &Histogram) -> Self {
         let used = histogram.counts.iter().enumerate().filter(|(_, count)| **count > 0);

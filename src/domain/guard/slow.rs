@@ -3,7 +3,7 @@
 //! Any limit that is fixed before the calls it judges keeps the guard honest; this one is taken from
 //! what was seen until then, at an edge of the histogram's buckets.
 
-use cutover_client::report::Histogram;
+use cutover_client::report::{BUCKETS, Histogram};
 
 /// The source's share that is faster.
 const QUANTILE: f64 = 0.99;
@@ -19,42 +19,58 @@ const PRESENT_END: u64 = 1 << 60;
 const REMEMBERED_MS: u64 = 60_000;
 
 /// The limit of one operation.
-#[derive(Debug, Default)]
-pub(super) struct Slow {
-    past: Histogram,
-    present: Histogram,
+#[derive(Clone, Debug)]
+pub struct Slow {
+    past: [u64; BUCKETS],
+    present: [u64; BUCKETS],
+    present_total: u64,
     began_ms: u64,
     from: Option<u32>,
 }
 
+impl Default for Slow {
+    fn default() -> Self {
+        let (past, present) = ([0; BUCKETS], [0; BUCKETS]);
+        Self { past, present, present_total: 0, began_ms: 0, from: None }
+    }
+}
+
 impl Slow {
     /// The first bucket that is slow. `None`: too few calls were seen.
-    pub(super) const fn from(&self) -> Option<u32> {
+    pub const fn from(&self) -> Option<u32> {
         self.from
     }
 
-    /// Counts calls to the source.
-    pub(super) fn add(&mut self, latency: &Histogram) {
+    /// Counts calls to the source: buckets of a histogram with their counts.
+    pub fn add(&mut self, latency: impl Iterator<Item = (usize, u64)> + Clone) {
+        let total = latency.clone().fold(0, |sum: u64, (_, count)| sum.saturating_add(count));
         // Reports of absurd counts must not overflow the sum, nor have a say in it.
-        if latency.total() < COUNT_END && self.present.total() < PRESENT_END {
-            self.present.merge(latency);
+        if total >= COUNT_END || self.present_total >= PRESENT_END {
+            return;
+        }
+        self.present_total += total;
+        for (bucket, count) in latency {
+            if let Some(of) = self.present.get_mut(bucket) {
+                *of += count;
+            }
         }
     }
 
     /// Time goes on; a new limit now and then.
-    pub(super) fn tick(&mut self, now_ms: u64) {
+    pub fn tick(&mut self, now_ms: u64) {
         let is_over = now_ms.saturating_sub(self.began_ms) >= REMEMBERED_MS;
         if !is_over && self.from.is_some() {
             return;
         }
-        let mut all = self.past.clone();
-        all.merge(&self.present);
+        let mut all = Histogram::from(self.past);
+        all.merge(&self.present.into());
         if all.total() >= CALLS_MIN {
             let limit_us = all.quantile(QUANTILE).unwrap_or(0).max(LEAST_US);
             self.from = Some(Histogram::bucket(limit_us) as u32 + 1);
         }
         if is_over {
-            self.past = std::mem::take(&mut self.present);
+            self.past = std::mem::replace(&mut self.present, [0; BUCKETS]);
+            self.present_total = 0;
             self.began_ms = now_ms;
         }
     }
@@ -64,25 +80,34 @@ impl Slow {
 mod tests {
     use super::*;
 
-    fn calls(us: u64, count: usize) -> Histogram {
-        let mut histogram = Histogram::default();
-        (0..count).for_each(|_| histogram.record_us(us));
-        histogram
+    fn calls(us: u64, count: u64) -> impl Iterator<Item = (usize, u64)> + Clone {
+        std::iter::once((Histogram::bucket(us), count))
     }
 
     #[test]
     fn the_limit_is_above_nearly_all_of_the_source_and_never_below_what_nobody_notices() {
         let mut slow = Slow::default();
-        slow.add(&calls(50_000, 100));
+        slow.add(calls(50_000, 100));
         slow.tick(1_000);
         assert_eq!(slow.from(), None, "100 calls say too little");
-        slow.add(&calls(50_000, 100));
+        slow.add(calls(50_000, 100));
         slow.tick(2_000);
         assert_eq!(slow.from(), Some(Histogram::bucket(50_000) as u32 + 1));
-        slow.add(&calls(100, 100_000));
+        slow.add(calls(100, 100_000));
         slow.tick(3_000);
         assert_eq!(slow.from(), Some(Histogram::bucket(50_000) as u32 + 1), "not within a minute");
         slow.tick(60_000);
         assert_eq!(slow.from(), Some(Histogram::bucket(LEAST_US) as u32 + 1));
+    }
+
+    #[test]
+    fn what_is_absurd_has_no_say_and_overflows_nothing() {
+        let mut slow = Slow::default();
+        slow.add(calls(50_000, 200));
+        slow.add(calls(900_000, COUNT_END));
+        slow.add([(3, u64::MAX), (4, u64::MAX)].into_iter());
+        slow.add(std::iter::once((BUCKETS, 1_000)));
+        slow.tick(1_000);
+        assert_eq!(slow.from(), Some(Histogram::bucket(50_000) as u32 + 1));
     }
 }

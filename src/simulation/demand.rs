@@ -1,0 +1,94 @@
+//! What callers want of the stores in a second, made up or recorded, and what becomes of it by where
+//! tenants stand.
+
+use cutover_client::routing::{PPM, Rung};
+
+use super::{Recording, Traffic};
+use crate::domain::Migration;
+
+/// Of the calls that are made up: reads.
+const READS: f64 = 0.75;
+/// Share of the calls that a tenant has which goes by its name.
+const NAMED: f64 = 0.01;
+/// Share of the calls that fail when all is well and nothing else is known.
+pub(super) const BASE_ERRORS: f64 = 1e-4;
+/// The same of writes to both stores that only one of them fails.
+pub(super) const BASE_WRITE_ERRORS: f64 = BASE_ERRORS / 10.0;
+
+/// Where the calls come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Demand {
+    /// As many reads and writes in every second, three to one.
+    MadeUp {
+        /// Of both kinds.
+        calls_per_s: f64,
+    },
+    /// As they were, over and over again.
+    Recorded(Recording),
+}
+
+/// What callers want in a second, and how the stores answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Mix {
+    pub(super) reads: f64,
+    pub(super) writes: f64,
+    /// Shares of the reads that each store fails.
+    pub(super) source_errors: f64,
+    pub(super) target_errors: f64,
+    /// Shares of the writes that only one store fails.
+    pub(super) write_source_errors: f64,
+    pub(super) write_target_errors: f64,
+    /// Share of the reads that the target lacks the record for.
+    pub(super) misses: f64,
+    /// Share of the compared reads that differ.
+    pub(super) mismatches: f64,
+    /// Shares of the calls that are slow, in the order of `Counts::calls`.
+    pub(super) slow: [f64; 4],
+}
+
+impl Demand {
+    /// Unix time at which the play begins. 0: at no time of any day.
+    pub(super) const fn begins_ms(&self) -> u64 {
+        match self {
+            Self::MadeUp { .. } => 0,
+            Self::Recorded(recording) => recording.from_s() * 1_000,
+        }
+    }
+
+    /// A second of traffic, by where tenants stand. `shadow`: share of the reads that are compared
+    /// before target-first.
+    pub(super) fn traffic(&self, now_ms: u64, shadow: f64, migration: &Migration) -> Traffic {
+        let mix = match self {
+            Self::MadeUp { calls_per_s } => Mix {
+                reads: calls_per_s * READS,
+                writes: calls_per_s * (1.0 - READS),
+                source_errors: BASE_ERRORS,
+                target_errors: BASE_ERRORS,
+                write_source_errors: BASE_WRITE_ERRORS,
+                write_target_errors: BASE_WRITE_ERRORS,
+                ..Mix::default()
+            },
+            Self::Recorded(recording) => recording.at(now_ms / 1_000),
+        };
+        let share = |rung| {
+            let by_bucket = f64::from(migration.document.bands.at_least_ppm(rung)) / f64::from(PPM);
+            let named = migration.tenants.values().filter(|row| row.placement.rung >= rung).count();
+            (by_bucket + named as f64 * NAMED).min(1.0)
+        };
+        let (both, target_first) = (share(Rung::Dual), share(Rung::TargetFirst));
+        Traffic {
+            target: mix.reads * target_first,
+            source: mix.reads * (1.0 - target_first),
+            target_errors: mix.target_errors,
+            source_errors: mix.source_errors,
+            misses: mix.misses,
+            mismatches: mix.mismatches,
+            compared: mix.reads * (both - target_first) * shadow,
+            writes: mix.writes * both,
+            write_target_errors: mix.write_target_errors,
+            write_source_errors: mix.write_source_errors,
+            slow: mix.slow,
+            ..Traffic::default()
+        }
+    }
+}
