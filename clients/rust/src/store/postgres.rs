@@ -7,7 +7,6 @@ mod layout;
 mod schema;
 
 use std::{
-    collections::HashMap,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -22,8 +21,8 @@ use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, column_of, in_order, permanent, put_many,
-        put_one, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, column_of, get_versions, in_order, permanent,
+        put_many, put_one, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -162,14 +161,18 @@ impl Store for PostgresStore {
         if written > 0 {
             return Ok(Put::Applied);
         }
-        let current = self.versions(&[id]).await?.get(id).copied();
+        let current = self.versions(&[id]).await?.pop().flatten();
         Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
         let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.found(row)?.read()).collect();
-        Ok(in_order(ids, found?))
+        Ok(in_order(&ids.iter().collect::<Vec<_>>(), found?))
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        get_versions(self, ids).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -222,9 +225,10 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Guarded for PostgresStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
         let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
-        rows.iter().map(layout::id_and_version).collect()
+        let found: Result<Vec<_>, _> = rows.iter().map(layout::id_and_version).collect();
+        Ok(in_order(ids, found?))
     }
 
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError> {
