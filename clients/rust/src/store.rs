@@ -185,4 +185,13 @@ impl Put {
     const fn unless_ours(version: Version, current: Version) -> Self {
         if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
     }
+
+    /// The answer to a write's last try, unless it leaves open what became of the tries before.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    fn or_doubt(self, doubt: error::Doubt) -> Result<Self, StoreError> {
+        match (self, doubt) {
+            (Self::Stale(_), Some(doubt)) => Err(doubt),
+            (put, _) => Ok(put),
+        }
+    }
 }

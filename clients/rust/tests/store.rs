@@ -15,6 +15,9 @@ mod mysql;
 #[cfg(feature = "postgres")]
 #[path = "store/postgres.rs"]
 mod postgres;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
+#[path = "store/proxy.rs"]
+mod proxy;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 #[path = "store/servers.rs"]
 mod servers;

@@ -88,8 +88,14 @@ impl Life {
         Self { name: format!("worker-{number}"), server: None, lives: 0, child: None, stopped: false }
     }
 
-    pub const fn is_alive(&self) -> bool {
-        self.child.is_some()
+    /// One that could not start, because what it needs was away, has ended by itself.
+    pub fn is_alive(&mut self) -> bool {
+        let lives = self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        if !lives {
+            self.child = None;
+            self.stopped = false;
+        }
+        lives
     }
 
     pub const fn is_stopped(&self) -> bool {

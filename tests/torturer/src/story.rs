@@ -2,6 +2,7 @@
 //! machine's scheduler makes of it can't.)
 
 mod directed;
+mod ending;
 
 use std::{
     collections::BTreeSet,
@@ -12,10 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cutover_client::{
-    Client, Options,
-    store::{Copied, Id, Record, Version},
-};
+use cutover_client::store::{Copied, Id, Record, Version};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::process::Child;
@@ -25,7 +23,7 @@ use crate::{
     KEY, KEYS, Run, TENANTS,
     cast::{Life, Places},
     check::SEEDED,
-    log::{Log, now_ns},
+    log::now_ns,
     proxy::{Faults, Proxy},
     scenario, stores,
     unreliable::Mood,
@@ -252,9 +250,7 @@ impl Story {
             self.told.passes += u64::from(ended.success());
             self.pass = None;
         }
-        let request = v1::GetStatusRequest { key: KEY.to_owned() };
-        let Ok(status) = self.admin.get_status(request).await else { return Ok(()) };
-        let status = status.into_inner();
+        let Some(status) = self.status().await else { return Ok(()) };
         if self.verbose {
             let waiting: Vec<&str> = status.waiting.iter().map(|waiting| waiting.message.as_str()).collect();
             eprintln!("torture: asked for {}, pass {:?}, waits: {waiting:?}", self.at, self.pass.is_some());
@@ -271,21 +267,27 @@ impl Story {
             self.pass = kind.map(|kind| self.places.pass(kind, RESIDUAL_MS)).transpose()?;
         }
         // A worker of a pass that was killed never comes back under its name.
-        let dead = |instance: &&v1::Instance| {
-            instance.instance_id.starts_with("cutover-") && instance.lost && self.pass.is_none()
-        };
-        for instance in status.instances.iter().filter(dead) {
-            let instance_id = instance.instance_id.clone();
-            let _ = self
-                .admin
-                .evict_instance(v1::EvictInstanceRequest {
-                    actor: "operator:torture".to_owned(),
-                    reason: "killed".to_owned(),
-                    instance_id,
-                })
-                .await;
+        if self.pass.is_none() {
+            self.evict(&status, |instance| instance.instance_id.starts_with("cutover-")).await;
         }
         Ok(())
+    }
+
+    /// `None`: the controller is away.
+    async fn status(&mut self) -> Option<v1::Status> {
+        let request = v1::GetStatusRequest { key: KEY.to_owned() };
+        self.admin.get_status(request).await.ok().map(tonic::Response::into_inner)
+    }
+
+    /// Those that are lost; `is_dead`: surely.
+    async fn evict(&mut self, status: &v1::Status, is_dead: impl Fn(&v1::Instance) -> bool) {
+        for instance in status.instances.iter().filter(|instance| instance.lost && is_dead(instance)) {
+            let (actor, reason) = ("operator:torture".to_owned(), "killed".to_owned());
+            let instance_id = instance.instance_id.clone();
+            let request = v1::EvictInstanceRequest { actor, reason, instance_id };
+            // It may have been the controller that died.
+            let _ = self.admin.evict_instance(request).await;
+        }
     }
 
     fn note_stages(&mut self, status: &v1::Status) {
@@ -344,37 +346,6 @@ impl Story {
             self.told.ramps += 1;
             let _ = self.admin.acknowledge(v1::AcknowledgeRequest { mutation, key }).await;
         }
-    }
-
-    /// Mends everything, lets the services end, and reads every record once more.
-    async fn end(&mut self, source: &str, target: &str, dir: &Path) -> anyhow::Result<()> {
-        self.links.iter().for_each(|link| link.heal());
-        if self.controller.is_none() {
-            self.controller = Some(self.places.controller()?);
-        }
-        for worker in &mut self.workers {
-            worker.end().await?;
-        }
-        if let Some(mut pass) = self.pass.take() {
-            pass.kill().await?;
-        }
-        // Whatever was on its way has landed by then.
-        tokio::time::sleep(Duration::from_millis(DELAY_MOST_MS + 200)).await;
-        self.told.cuts = self.links.iter().map(|link| link.cuts.load(Ordering::Relaxed)).sum();
-        self.told.end_ns = now_ns();
-        let [source, target] = [source, target].map(|url| url.replace("{dir}", &dir.display().to_string()));
-        let (source, target) = (stores::open(&source).await?, stores::open(&target).await?);
-        let options = Options { start_timeout: Duration::from_secs(30), ..Options::default() };
-        let client = Client::connect(&self.places.direct(), "torture", options).await?;
-        let records = client.migrator(KEY, source, target);
-        let log = Log::open(&dir.join("last.log"))?;
-        for tenant in 0..TENANTS {
-            for key in 0..KEYS {
-                worker::read_surely(&records, &log, &worker::tenant(tenant), &worker::key(key)).await?;
-            }
-        }
-        client.close().await;
-        Ok(())
     }
 }
 

@@ -1,11 +1,16 @@
 //! One service under torture: reads, writes and deletes hot records through the SDK from several
 //! tasks, and logs each before it goes on. It knows nothing of what is done to it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use anyhow::Context as _;
 use cutover_client::{
     Client, Options,
-    migrator::{Migrator, WriteError},
+    migrator::{Migrator, ReadError, WriteError},
     store::document::{Attribute, Document},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +27,8 @@ use crate::{
 const TASKS: usize = 4;
 /// Between a task's operations, at random up to this.
 const PAUSE_MS: u64 = 20;
+/// With the last reads, which nothing disturbs any more.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Flags of `worker`.
 #[derive(Clone, Debug, clap::Args)]
@@ -120,7 +127,7 @@ async fn work(
         let (tenant, key) = (tenant(rand::random_range(0..TENANTS)), key(rand::random_range(0..KEYS)));
         match rand::random_range(0..10) {
             kind if kind < 5 || moods.now().active == Active::Reads => {
-                _ = read(&records, &log, &tenant, &key).await?
+                _ = read(&records, &log, &tenant, &key).await?;
             }
             kind => write(&records, &log, &tenant, &key, kind == 9).await?,
         }
@@ -129,24 +136,35 @@ async fn work(
     Ok(())
 }
 
-/// One read; what it found is logged. False: it failed, which says nothing.
-async fn read(records: &Migrator, log: &Log, tenant: &str, key: &str) -> anyhow::Result<bool> {
+/// One read; what it found is logged. The inner error: it failed, which says nothing.
+async fn read(
+    records: &Migrator,
+    log: &Log,
+    tenant: &str,
+    key: &str,
+) -> anyhow::Result<Result<(), ReadError>> {
     let began = now_ns();
-    let Ok(found) = records.get(tenant, key).await else { return Ok(false) };
+    let found = match records.get(tenant, key).await {
+        Ok(found) => found,
+        Err(error) => return Ok(Err(error)),
+    };
     let found = found.as_deref().and_then(write_of);
     log.note(&Line::Read { record: format!("{tenant}/{key}"), found, began, ended: now_ns() })?;
-    Ok(true)
+    Ok(Ok(()))
 }
 
 /// One read that has to be answered, however often it is asked.
 pub async fn read_surely(records: &Migrator, log: &Log, tenant: &str, key: &str) -> anyhow::Result<()> {
-    for _ in 0..50 {
-        if read(records, log, tenant, key).await? {
-            return Ok(());
+    let began = Instant::now();
+    loop {
+        match read(records, log, tenant, key).await? {
+            Ok(()) => return Ok(()),
+            Err(error) if began.elapsed() >= PATIENCE => {
+                return Err(error).with_context(|| format!("{tenant}/{key} can't be read at the end"));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    anyhow::bail!("{tenant}/{key} can't be read at the end")
 }
 
 async fn write(records: &Migrator, log: &Log, tenant: &str, key: &str, delete: bool) -> anyhow::Result<()> {

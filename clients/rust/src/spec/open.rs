@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::store::{
     Store, StoreError,
@@ -40,7 +42,8 @@ impl StoreSpec {
         lookup: impl Fn(&str) -> Option<String> + Send,
     ) -> Result<Arc<dyn Store>, OpenError> {
         let connect = self.connect_url(lookup)?;
-        open(self, &connect, missing).await
+        // Drivers nest their futures so deeply that rustc could give up on a program around them.
+        open(self, &connect, missing).boxed().await
     }
 }
 

@@ -251,8 +251,9 @@ impl DynamoDbStore {
             .map(|(name, attribute)| (name.to_owned(), attribute.clone()))
             .collect();
         let values = version.map(|version| HashMap::from([(":v".to_owned(), number_of(version))]));
-        self.retries()
-            .run(async || {
+        let (put, doubt) = self
+            .retries()
+            .write(async || {
                 let request = self
                     .client
                     .put_item()
@@ -273,6 +274,10 @@ impl DynamoDbStore {
                 }
                 Err(of_request(Access::Write, &self.table, error))
             })
-            .await
+            .await?;
+        match (put, doubt) {
+            (Err(found), Some(doubt)) if found != Some(record.version) => Err(doubt),
+            (put, _) => Ok(put),
+        }
     }
 }

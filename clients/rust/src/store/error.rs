@@ -45,6 +45,11 @@ pub enum StoreError {
     },
 }
 
+/// The error of an earlier try of one write, if that may have written. From then on only the write's own
+/// version, found there, is an answer: something newer may have replaced it.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
+pub(super) type Doubt = Option<StoreError>;
+
 /// How [`StoreError::no_table`] begins, and no other error of a table.
 const NO_TABLE: &str = "there is no ";
 

@@ -19,8 +19,8 @@ use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, column_of, get_versions, permanent, put_many,
-        put_one, removed_outright, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, get_versions, permanent,
+        put_many, put_one, removed_outright, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -65,7 +65,7 @@ impl MySqlStore {
         let sql = create_table_sql(Dialect::MySql, &table.name, &table.fields, table.mapping.as_ref());
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
-        store.calls.ask(true, &Statement::text(sql)).await?;
+        store.calls.write(&Statement::text(sql)).await?;
         schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
@@ -84,9 +84,8 @@ impl MySqlStore {
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<MySql>::open(connect, &server, options, session(options)).await?;
-        let (rows, _) = calls
-            .ask(false, &Statement::text("SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned()))
-            .await?;
+        let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned();
+        let rows = calls.rows(&Statement::text(packet)).await?;
         let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
         let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
         Ok(Self { calls, layout: Layout::new(table), packet_bytes })
@@ -98,7 +97,7 @@ impl MySqlStore {
     }
 
     async fn rows(&self, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
-        Ok(self.calls.ask(false, &Statement::text(sql)).await?.0)
+        self.calls.rows(&Statement::text(sql)).await
     }
 
     /// Of each id, given once, what `decode` makes of its row. Where many ids of a tenant are asked
@@ -237,17 +236,20 @@ impl Store for MySqlStore {
                 |text, given| self.layout.values(text, given.0, given.1),
             )?,
         };
-        for sql in sql {
-            let (_, done) = self.calls.ask(true, &Statement::text(sql)).await?;
-            if done.rows_affected() > 0 && done.last_insert_id() == 0 {
-                return Ok(Put::Applied);
-            }
+        // One record is one statement.
+        let [sql]: [String; 1] = sql.try_into().expect("one record was given");
+        let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
+        if done.rows_affected() > 0 && done.last_insert_id() == 0 {
+            return Ok(Put::Applied);
         }
-        let current = self.versions(&[id]).await?.pop().flatten();
+        let current = match self.versions(&[id]).await {
+            Ok(mut versions) => versions.pop().flatten(),
+            Err(error) => return Err(doubt.unwrap_or(error)),
+        };
         if expected.is_none() && current.is_none() {
-            return Err(removed_outright());
+            return Err(doubt.unwrap_or_else(removed_outright));
         }
-        Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
+        Put::unless_ours(record.version, current.unwrap_or_default()).or_doubt(doubt)
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
@@ -310,14 +312,15 @@ impl Guarded for MySqlStore {
         self.find(&self.layout.place_and_version(), ids, layout::version).await
     }
 
-    async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError> {
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
         let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
-        let mut all = true;
+        let mut wrote = Wrote { all: true, doubt: None };
         for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
-            let (_, done) = self.calls.ask(true, &Statement::text(sql)).await?;
-            all &= done.last_insert_id() == 0;
+            let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
+            wrote.all &= done.last_insert_id() == 0;
+            wrote.doubt = wrote.doubt.or(doubt);
         }
-        Ok(all)
+        Ok(wrote)
     }
 }
 

@@ -19,10 +19,11 @@ use sqlx::{
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    error::Doubt,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, column_of, get_versions, in_order, permanent,
-        put_many, put_one, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, get_versions, in_order,
+        permanent, put_many, put_one, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -67,7 +68,7 @@ impl PostgresStore {
             // Of two that create it at once one would fail in the catalogue, so it waits. One text is
             // one transaction.
             let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
-            store.calls.ask(true, &Statement::text(sql)).await?;
+            store.calls.write(&Statement::text(sql)).await?;
         }
         schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
@@ -92,12 +93,13 @@ impl PostgresStore {
     }
 
     async fn rows(&self, sql: &SqlStr, arguments: PgArguments) -> Result<Vec<PgRow>, StoreError> {
-        Ok(self.calls.ask(false, &Statement::prepared(sql, arguments)).await?.0)
+        self.calls.rows(&Statement::prepared(sql, arguments)).await
     }
 
     /// Rows written.
-    async fn written(&self, sql: &SqlStr, arguments: PgArguments) -> Result<u64, StoreError> {
-        Ok(self.calls.ask(true, &Statement::prepared(sql, arguments)).await?.1.rows_affected())
+    async fn written(&self, sql: &SqlStr, arguments: PgArguments) -> Result<(u64, Doubt), StoreError> {
+        let (done, doubt) = self.calls.write(&Statement::prepared(sql, arguments)).await?;
+        Ok((done.rows_affected(), doubt))
     }
 }
 
@@ -154,15 +156,18 @@ impl Store for PostgresStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let given = self.layout.rows(&[(id, record)])?;
-        let written = match expected {
+        let (written, doubt) = match expected {
             Some(expected) => self.written(&self.layout.update, given.and(column_of(expected)?)?.0).await?,
             None => self.written(&self.layout.insert, given.0).await?,
         };
         if written > 0 {
             return Ok(Put::Applied);
         }
-        let current = self.versions(&[id]).await?.pop().flatten();
-        Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
+        let current = match self.versions(&[id]).await {
+            Ok(mut versions) => versions.pop().flatten(),
+            Err(error) => return Err(doubt.unwrap_or(error)),
+        };
+        Put::unless_ours(record.version, current.unwrap_or_default()).or_doubt(doubt)
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
@@ -214,7 +219,7 @@ impl Store for PostgresStore {
     /// The lag is that of the server's furthest replica, where the user may ask (`pg_monitor`).
     async fn pressure(&self) -> Result<Pressure, StoreError> {
         let began = Instant::now();
-        self.calls.ask(false, &Statement::text("SELECT 1".to_owned())).await?;
+        self.calls.rows(&Statement::text("SELECT 1".to_owned())).await?;
         let latency = began.elapsed();
         let rows = self.rows(&layout::REPLICA_LAG, PgArguments::default()).await.unwrap_or_default();
         let seconds: Option<f64> = rows.first().and_then(|row| row.try_get(0).ok()).flatten();
@@ -231,8 +236,8 @@ impl Guarded for PostgresStore {
         Ok(in_order(ids, found?))
     }
 
-    async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError> {
-        let mut all = true;
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+        let mut wrote = Wrote { all: true, doubt: None };
         let mut rest = records;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -242,10 +247,12 @@ impl Guarded for PostgresStore {
             });
             let (part, others) = rest.split_at(fit.count().max(1));
             let given = self.layout.rows(part)?;
-            all &= self.written(&self.layout.put_many, given.0).await? == part.len() as u64;
+            let (written, doubt) = self.written(&self.layout.put_many, given.0).await?;
+            wrote.all &= written == part.len() as u64;
+            wrote.doubt = wrote.doubt.or(doubt);
             rest = others;
         }
-        Ok(all)
+        Ok(wrote)
     }
 }
 

@@ -2,8 +2,6 @@
 
 #[path = "dynamodb/attributes.rs"]
 mod attributes;
-#[path = "dynamodb/proxy.rs"]
-mod proxy;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -19,8 +17,12 @@ use cutover_client::store::{
     mapping::Fields,
 };
 
-use super::{documents::Documents, suite, unreadable::is_gone_past};
-use proxy::Proxy;
+use super::{
+    documents::Documents,
+    proxy::{Proxy, a_lost_answer_is_not_called_unwritten},
+    suite,
+    unreadable::is_gone_past,
+};
 
 const VARIABLE: &str = "CUTOVER_TEST_DYNAMODB";
 
@@ -247,10 +249,10 @@ async fn a_get_of_more_than_one_answer_holds_is_whole() {
 #[tokio::test]
 async fn a_server_that_goes_away_in_mid_batch_loses_nothing() {
     let Some(url) = server() else { return };
-    let proxy = Proxy::before(&url).await;
+    let (proxy, far) = Proxy::before(&url).await;
     let table = table();
     let options = DynamoDbOptions { concurrency: NonZeroUsize::new(8).expect("not 0"), ..hasty() };
-    let store = DynamoDbStore::create(&proxy.url(), &table, options).await.expect("created");
+    let store = DynamoDbStore::create(&far, &table, options).await.expect("created");
     let records = many(300);
     proxy.cut_after_requests(80);
     let error = store.put_many_if_newer(&records).await.expect_err("cut off");
@@ -271,12 +273,9 @@ async fn a_server_that_goes_away_in_mid_batch_loses_nothing() {
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
     let Some(url) = server() else { return };
-    let proxy = Proxy::before(&url).await;
-    let store = DynamoDbStore::create(&proxy.url(), &table(), hasty()).await.expect("created");
-    proxy.cut_instead_of_answers();
-    let error = store.put_if_newer(&id("k"), &record(1)).await.expect_err("no answer");
-    assert!(error.may_apply(), "{error}");
-    proxy.mend();
-    assert_eq!(store.get(&id("k")).await, Ok(Some(record(1))), "it was written");
-    assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "our own, repeated");
+    let (proxy, far) = Proxy::before(&url).await;
+    let table = table();
+    let far = DynamoDbStore::create(&far, &table, hasty()).await.expect("created");
+    let near = DynamoDbStore::open(&url, &table, patient()).await.expect("opened");
+    a_lost_answer_is_not_called_unwritten(&far, &near, &proxy).await;
 }

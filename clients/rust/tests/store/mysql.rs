@@ -6,6 +6,7 @@ use cutover_client::store::{Copied, MySqlStore, Put, Record, ServerOptions, Stor
 use sqlx::{AssertSqlSafe, MySqlPool};
 
 use super::{
+    proxy::{Proxy, a_lost_answer_is_not_called_unwritten},
     servers::{batch, id, is_written_when_given_again, record, table},
     suite,
     unreadable::is_gone_past,
@@ -38,6 +39,18 @@ async fn passes_the_suite() {
     suite::run(|| stores.pop().expect("one for each story")).await;
     let admin = MySqlPool::connect(&url).await.expect("connected");
     sql(&admin, format!("DROP TABLE {}", tables.join(","))).await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("answers"));
+    let (proxy, far) = Proxy::before(&url).await;
+    let hasty = ServerOptions { connect_timeout: Duration::from_millis(500), ..options() };
+    let near = create(&url, &table).await;
+    let far = MySqlStore::open(&far, &*table, hasty).await.expect("opened");
+    a_lost_answer_is_not_called_unwritten(&far, &near, &proxy).await;
+    sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
 #[tokio::test]

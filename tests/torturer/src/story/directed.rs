@@ -10,7 +10,6 @@ use cutover_proto::v1;
 
 use super::{LADDER_TOP, Story, is_seeded};
 use crate::{
-    KEY,
     bug::Bug,
     check, lives,
     log::{Line, now_ns},
@@ -108,9 +107,7 @@ impl Story {
                 self.told.passes += u64::from(ended.success());
                 self.pass = None;
             }
-            let request = v1::GetStatusRequest { key: KEY.to_owned() };
-            let Ok(status) = self.admin.get_status(request).await else { continue };
-            let status = status.into_inner();
+            let Some(status) = self.status().await else { continue };
             self.note_stages(&status);
             if self.verbose {
                 let waiting = status.waiting.iter().map(|waiting| (&waiting.gate, &waiting.message));

@@ -6,7 +6,7 @@ use std::{future::Future, time::Duration};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, error::Doubt};
 
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -36,24 +36,34 @@ impl Retries {
     }
 
     /// Makes attempts until one succeeds, fails for good, or time is up.
-    ///
-    /// Once an attempt may have written, no later failure can say that nothing was written.
-    pub(super) async fn run<T, F>(mut self, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+    pub(super) async fn run<T, F>(self, attempt: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let mut unsure: Option<StoreError> = None;
+        Ok(self.write(attempt).await?.0)
+    }
+
+    /// The same of attempts that write. Once one may have written, no later failure can say that
+    /// nothing was written.
+    pub(super) async fn write<T, F>(
+        mut self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<(T, Doubt), StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut doubt: Doubt = None;
         loop {
             let error = match attempt().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((answer, doubt)),
                 Err(error) => error,
             };
             let retry = !matches!(error, StoreError::Permanent { .. });
             if error.may_apply() {
-                unsure = Some(error.clone());
+                doubt = Some(error.clone());
             }
             if !retry || !self.wait().await {
-                return Err(unsure.unwrap_or(error));
+                return Err(doubt.unwrap_or(error));
             }
         }
     }

@@ -37,14 +37,13 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
          column_default IS NOT NULL OR extra <> '', CAST(numeric_precision AS CHAR), \
          CAST(numeric_scale AS CHAR), character_set_name FROM information_schema.columns {of_table}"
     );
-    let columns: Vec<Column> =
-        calls.ask(false, &Statement::text(columns)).await?.0.iter().map(Column::of).collect();
+    let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
     let keys = format!(
         "SELECT index_name, GROUP_CONCAT(CONCAT(column_name, IF(sub_part IS NULL, '', '(..)')) \
          ORDER BY seq_in_index) FROM information_schema.statistics {of_table} AND non_unique = 0 \
          GROUP BY index_name"
     );
-    let keys = calls.ask(false, &Statement::text(keys)).await?.0;
+    let keys = calls.rows(&Statement::text(keys)).await?;
     let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
         return Err(StoreError::no_table(name, "in this database: create it, or name another one"));

@@ -18,7 +18,7 @@ const ID: &str = "text COLLATE \"C\"";
 /// Is there one of this name in the search path?
 pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool, StoreError> {
     let sql = format!("SELECT 1 WHERE to_regclass('\"{table}\"') IS NOT NULL");
-    Ok(!calls.ask(false, &Statement::text(sql)).await?.0.is_empty())
+    Ok(!calls.rows(&Statement::text(sql)).await?.is_empty())
 }
 
 /// Says everything that is wrong with the table, whose names were checked.
@@ -32,14 +32,14 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
          NOT attnotnull, atthasdef OR attidentity <> '' \
          FROM pg_attribute WHERE attrelid = to_regclass('\"{name}\"') AND attnum > 0 AND NOT attisdropped"
     );
-    let columns = calls.ask(false, &Statement::text(columns)).await?.0;
+    let columns = calls.rows(&Statement::text(columns)).await?;
     let keys = format!(
         "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
          JOIN pg_attribute ON attrelid = indrelid AND attnum = n) \
          FROM pg_index WHERE indrelid = to_regclass('\"{name}\"') AND indisunique AND indisvalid \
          AND indpred IS NULL AND indexprs IS NULL"
     );
-    let keys = calls.ask(false, &Statement::text(keys)).await?.0;
+    let keys = calls.rows(&Statement::text(keys)).await?;
     let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
         return Err(StoreError::no_table(name, "in this database: create it, or name another one"));

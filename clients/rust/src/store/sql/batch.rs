@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    super::{Copied, Id, Put, Record, StoreError, Version},
+    super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
     removed_outright,
 };
 
@@ -27,9 +27,16 @@ pub(in super::super) trait Guarded: Sync {
     async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError>;
 
     /// Writes each record unless the same or a newer version is there. Each id is given once, in
-    /// ascending order, so that batches lock in the same order. True: every one was written; false:
-    /// that is not known.
-    async fn write(&self, records: &[(&Id, &Record)]) -> Result<bool, StoreError>;
+    /// ascending order, so that batches lock in the same order.
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError>;
+}
+
+/// How a batch was written.
+#[derive(Debug)]
+pub(in super::super) struct Wrote {
+    /// Every one was written by the last try; false: that is not known.
+    pub(in super::super) all: bool,
+    pub(in super::super) doubt: Doubt,
 }
 
 /// [`super::super::Store::get_versions`].
@@ -46,18 +53,27 @@ pub(in super::super) async fn put_one(
     id: &Id,
     record: &Record,
 ) -> Result<Put, StoreError> {
+    let mut doubt: Doubt = None;
     for _ in 0..ROUNDS {
-        if store.write(&[(id, record)]).await? {
-            return Ok(Put::Applied);
-        }
-        match store.versions(&[id]).await?.pop().flatten() {
-            Some(current) if current >= record.version => {
-                return Ok(Put::unless_ours(record.version, current));
+        let current = match store.write(&[(id, record)]).await {
+            Ok(wrote) if wrote.all => return Ok(Put::Applied),
+            Ok(wrote) => {
+                doubt = doubt.or(wrote.doubt);
+                store.versions(&[id]).await
             }
-            _ => {}
+            Err(error) => Err(error),
+        };
+        match current {
+            Ok(mut versions) => match versions.pop().flatten() {
+                Some(current) if current >= record.version => {
+                    return Put::unless_ours(record.version, current).or_doubt(doubt);
+                }
+                _ => {}
+            },
+            Err(error) => return Err(doubt.unwrap_or(error)),
         }
     }
-    Err(removed_outright())
+    Err(doubt.unwrap_or_else(removed_outright))
 }
 
 /// [`super::super::Store::put_many_if_newer`].
@@ -91,7 +107,7 @@ pub(in super::super) async fn put_many(
             }
         }
         let writes: Vec<_> = due.iter().map(|at| (&records[*at].0, &records[*at].1)).collect();
-        if !writes.is_empty() && !store.write(&writes).await? {
+        if !writes.is_empty() && !store.write(&writes).await?.all {
             tried.extend(due.iter().copied());
             later.extend(due);
             later.sort_by_key(|at| (&records[*at].0, Reverse(records[*at].1.version)));
@@ -106,3 +122,6 @@ pub(in super::super) fn in_order<T>(ids: &[&Id], found: Vec<(Id, T)>) -> Vec<Opt
     let mut found: HashMap<Id, T> = found.into_iter().collect();
     ids.iter().map(|id| found.remove(*id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use sqlx::{
 use super::{
     super::{
         Page, Segment, StoreError,
+        error::Doubt,
         scan::{Found, Gathered},
     },
     class, driver_error, not_applied,
@@ -170,23 +171,38 @@ where
         Ok(Self { pool, longest: options.call_timeout, record_bytes: AtomicUsize::new(0) })
     }
 
-    /// All rows. `writes`: if so, doing it twice must do no harm.
-    pub(in super::super) async fn ask(
-        &self,
-        writes: bool,
-        statement: &Statement<DB>,
-    ) -> Result<(Vec<DB::Row>, DB::QueryResult), StoreError> {
-        let (mut rows, mut result) = (Vec::new(), DB::QueryResult::default());
-        self.send(writes, statement, |answer| {
+    /// All rows of a statement that changes nothing.
+    pub(in super::super) async fn rows(&self, statement: &Statement<DB>) -> Result<Vec<DB::Row>, StoreError> {
+        let mut rows = Vec::new();
+        self.send(false, statement, |answer| {
             match answer {
                 None => rows.clear(),
-                Some(Either::Left(done)) => result.extend([done]),
+                Some(Either::Left(_)) => {}
                 Some(Either::Right(row)) => rows.push(row),
             }
             Ok(true)
         })
         .await?;
-        Ok((rows, result))
+        Ok(rows)
+    }
+
+    /// What the last try of a write did. Doing it twice must do no harm.
+    pub(in super::super) async fn write(
+        &self,
+        statement: &Statement<DB>,
+    ) -> Result<(DB::QueryResult, Doubt), StoreError> {
+        let mut result = DB::QueryResult::default();
+        let doubt = self
+            .send(true, statement, |answer| {
+                match answer {
+                    None => result = DB::QueryResult::default(),
+                    Some(Either::Left(done)) => result.extend([done]),
+                    Some(Either::Right(_)) => {}
+                }
+                Ok(true)
+            })
+            .await?;
+        Ok((result, doubt))
     }
 
     /// How many rows to ask for so that they have about `limit_bytes`.
@@ -245,16 +261,22 @@ where
     }
 
     /// Sends a statement up to [`TRIES`] times. `each` is given `None` at the start of every try,
-    /// then what is answered; it returns false when it has enough.
+    /// then what is answered; it returns false when it has enough. Once a try may have written, no
+    /// later failure can say that nothing was written.
     async fn send(
         &self,
         writes: bool,
         statement: &Statement<DB>,
         mut each: impl FnMut(Option<Either<DB::QueryResult, DB::Row>>) -> Result<bool, StoreError> + Send,
-    ) -> Result<(), StoreError> {
-        let mut tried = 1;
+    ) -> Result<Doubt, StoreError> {
+        let mut doubt: Doubt = None;
+        let mut tried = 0;
         loop {
-            let mut connection = self.connection(tried > 1).await?;
+            tried += 1;
+            let mut connection = match self.connection(tried > 1).await {
+                Ok(connection) => connection,
+                Err(error) => return Err(doubt.unwrap_or(error)),
+            };
             each(None)?;
             let answered = async {
                 let mut answers = connection.fetch_many(statement);
@@ -267,20 +289,22 @@ where
             };
             // The server gives up first, and says so; this is for one that says nothing any more.
             let longest = self.longest + Duration::from_secs(1);
-            let failed = match tokio::time::timeout(longest, answered).await {
-                Ok(Ok(())) => return Ok(()),
+            let (may_help, error) = match tokio::time::timeout(longest, answered).await {
+                Ok(Ok(())) => return Ok(doubt),
                 Ok(Err(Ok(error))) => return Err(error),
-                Ok(Err(Err(error))) => error,
+                Ok(Err(Err(error))) => (DB::is_momentary(&error), DB::error(error, writes)),
                 Err(_) => {
                     drop(connection.detach());
                     let late = io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time");
-                    return Err(DB::error(late.into(), writes));
+                    (false, DB::error(late.into(), writes))
                 }
             };
-            if tried == TRIES || !DB::is_momentary(&failed) {
-                return Err(DB::error(failed, writes));
+            if error.may_apply() {
+                doubt = Some(error.clone());
             }
-            tried += 1;
+            if tried == TRIES || !may_help {
+                return Err(doubt.unwrap_or(error));
+            }
         }
     }
 

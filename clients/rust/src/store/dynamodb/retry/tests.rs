@@ -44,6 +44,14 @@ async fn a_write_that_may_have_been_made_is_never_called_not_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_after_one_is_told_with_the_doubt() {
+    let answers = RefCell::new(vec![Err(unsure()), Err(throttled()), Ok(7)]);
+    let written =
+        Retries::within(Duration::from_secs(4)).write(async || answers.borrow_mut().remove(0)).await;
+    assert_eq!(written, Ok((7, Some(unsure()))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_gives_up_when_its_time_is_over() {
     let began = Instant::now();
     let (answer, made) = attempts(&[Err(throttled())]).await;

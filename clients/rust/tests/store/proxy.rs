@@ -1,0 +1,147 @@
+//! A way to the server that can be cut, and what no store may say of a write when it is.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
+};
+
+use cutover_client::store::{Id, Put, Record, Store, Version};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Passes bytes on between its port and the server's.
+pub(crate) struct Proxy {
+    state: Arc<State>,
+}
+
+struct State {
+    /// Reads of requests still passed on; below 0 every connection is cut.
+    requests_left: AtomicI64,
+    answers_pass: AtomicBool,
+    /// An answer was not passed on.
+    has_cut: AtomicBool,
+    /// A request with any of these in it is the last one whose answer could have passed.
+    last: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Proxy {
+    /// In front of the server that `url` names by host and port; and the URL of the way over it.
+    pub(crate) async fn before(url: &str) -> (Self, String) {
+        let rest = url.rsplit_once("://").expect("the script writes it").1;
+        let place = rest.split('/').next().expect("it has one");
+        let server = place.rsplit('@').next().expect("it has one").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let own = listener.local_addr().expect("bound").to_string();
+        let over = url.replace(&server, &own);
+        let state = Arc::new(State {
+            requests_left: AtomicI64::new(i64::MAX),
+            answers_pass: AtomicBool::new(true),
+            has_cut: AtomicBool::new(false),
+            last: Mutex::default(),
+        });
+        let shared = state.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (state, server) = (shared.clone(), server.clone());
+                tokio::spawn(async move { pass(client, &server, &state).await });
+            }
+        });
+        (Self { state }, over)
+    }
+
+    /// Cuts every connection, old and new, once about so many requests have passed.
+    pub(crate) fn cut_after_requests(&self, requests: i64) {
+        self.state.requests_left.store(requests, SeqCst);
+    }
+
+    /// The server does what it is asked up to a request that names this key; when it answers that,
+    /// every connection is cut.
+    pub(crate) fn cut_instead_of_answer(&self, key: &str) {
+        self.state.has_cut.store(false, SeqCst);
+        let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+        *self.state.last.lock().expect("no panic") = vec![key.as_bytes().to_vec(), hex.into_bytes()];
+    }
+
+    pub(crate) fn mend(&self) {
+        self.state.requests_left.store(i64::MAX, SeqCst);
+        self.state.last.lock().expect("no panic").clear();
+        self.state.answers_pass.store(true, SeqCst);
+    }
+}
+
+impl State {
+    fn is_last(&self, request: &[u8]) -> bool {
+        let last = self.last.lock().expect("no panic");
+        last.iter().any(|key| request.windows(key.len()).any(|part| part == key))
+    }
+}
+
+/// Until either side ends, or the way is cut; both are dropped then.
+async fn pass(mut client: TcpStream, server: &str, state: &State) {
+    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let (mut request, mut answer) = ([0; 65_536], [0; 65_536]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut request) => {
+                let Ok(bytes @ 1..) = read else { return };
+                if state.requests_left.fetch_sub(1, SeqCst) <= 0 {
+                    return;
+                }
+                if state.is_last(&request[..bytes]) {
+                    state.answers_pass.store(false, SeqCst);
+                }
+                if server.write_all(&request[..bytes]).await.is_err() { return }
+            }
+            read = server.read(&mut answer) => {
+                let Ok(bytes @ 1..) = read else { return };
+                if !state.answers_pass.load(SeqCst) {
+                    state.has_cut.store(true, SeqCst);
+                    return;
+                }
+                if client.write_all(&answer[..bytes]).await.is_err() { return }
+            }
+        }
+    }
+}
+
+/// `far` goes over the proxy, `near` to the same table does not.
+pub(crate) async fn a_lost_answer_is_not_called_unwritten(far: &dyn Store, near: &dyn Store, proxy: &Proxy) {
+    let id = |name: &str| Id::new("t", name).expect("valid");
+    let record = |version| Record {
+        version: Version(version),
+        value: Some(format!(r#"{{"n":{{"N":"{version}"}}}}"#).into_bytes()),
+    };
+    for (key, exists) in [("if-newer", false), ("if-none", false), ("if-unchanged", true)] {
+        if exists {
+            assert_eq!(near.put_if_newer(&id(key), &record(1)).await, Ok(Put::Applied));
+        }
+        proxy.cut_instead_of_answer(key);
+        let put = match key {
+            "if-newer" => far.put_if_newer(&id(key), &record(2)).await,
+            _ => far.put_if_unchanged(&id(key), &record(2), exists.then_some(Version(1))).await,
+        };
+        assert_eq!(near.get(&id(key)).await, Ok(Some(record(2))), "{key}: it was written");
+        let error = put.expect_err("no answer");
+        assert!(error.may_apply(), "{key}: {error}");
+        proxy.mend();
+        assert_eq!(far.put_if_newer(&id(key), &record(2)).await, Ok(Put::Applied), "our own, repeated");
+    }
+
+    // Somebody else's comes before it is tried again: whether ours was there is not known then, and to
+    // write it once more could let readers see it twice.
+    let (id, ours, theirs) = (id("replaced"), record(1), record(2));
+    proxy.cut_instead_of_answer(&id.key);
+    let replace = async {
+        while !proxy.state.has_cut.load(SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(near.get(&id).await, Ok(Some(ours.clone())));
+        assert_eq!(near.put_if_newer(&id, &theirs).await, Ok(Put::Applied));
+        proxy.mend();
+    };
+    let (put, ()) = tokio::join!(far.put_if_newer(&id, &ours), replace);
+    let error = put.expect_err("no answer, or theirs is there");
+    assert!(error.may_apply(), "{error}");
+}
