@@ -244,6 +244,7 @@ impl Story<'_> {
             sample_ppm: 0,
             fingerprint: "demo".to_owned(),
             segments: 1,
+            on_target: 0,
             parallel: 1,
             statements: 1,
             residual: Duration::ZERO,

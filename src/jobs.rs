@@ -74,6 +74,8 @@ pub struct Plan {
     pub fingerprint: String,
     /// Parts that are worked on at once, over all workers. At least 1.
     pub segments: u32,
+    /// Those of them that scan the target, the first ones; the others scan the source.
+    pub on_target: u32,
     /// Parts that this process works on at once. At least 1.
     pub parallel: u32,
     /// Statements of one page that are sent at once. At least 1.
@@ -95,13 +97,15 @@ impl Plan {
         // A part of a SQLite file is read by reading all of it: more than one part is only more work.
         let is_file = |store: &StoreSpec| matches!(store.url, StoreUrl::Sqlite { .. });
         let parts = |store: &StoreSpec| if is_file(store) { 1 } else { limits.segments };
-        let segments = match kind {
-            v1::PassKind::Reverse | v1::PassKind::Sweep => parts(&spec.target),
-            // A comparison goes over both stores, half of its segments over each; a file on either
-            // side would be read once for each of its half.
-            v1::PassKind::Verify | v1::PassKind::Sample => parts(&spec.source).min(parts(&spec.target)) * 2,
-            _ => parts(&spec.source),
+        // So it is of a server's table, but for what its copies cost. A comparison looks each page up in
+        // the other store, which takes neighbours in one go: a part of many would have none.
+        let whole = |store: &StoreSpec| if store.url.dialect().is_some() { 1 } else { limits.segments };
+        let (on_source, on_target) = match kind {
+            v1::PassKind::Reverse | v1::PassKind::Sweep => (0, parts(&spec.target)),
+            v1::PassKind::Verify | v1::PassKind::Sample => (whole(&spec.source), whole(&spec.target)),
+            _ => (parts(&spec.source), 0),
         };
+        let segments = on_source + on_target;
         // Workers that have no segment of their own would be idle. A file has one writer at a time.
         let idle = (limits.workers / segments).max(1);
         let statements = match kind {
@@ -117,6 +121,7 @@ impl Plan {
             sample_ppm: 0,
             fingerprint: spec.fingerprint(),
             segments,
+            on_target,
             parallel: limits.workers,
             statements,
             residual: Duration::from_millis(spec.residual_ms),

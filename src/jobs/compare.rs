@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use cutover_client::{
     report::ErrorClass,
-    store::{Id, Record, Segment, StoreError, Unreadable},
+    store::{Id, Record, Segment, Store, StoreError, Unreadable},
 };
 use cutover_proto::v1;
-use futures::future;
+use futures::future::{self, BoxFuture};
 
 use super::{
     Error, Plan, Stores,
@@ -37,8 +37,10 @@ enum Difference {
     Different,
 }
 
-/// What a store answered for one id.
-type Read = Result<Option<Record>, StoreError>;
+/// What a store is asked of many ids, and what it answered for one.
+type Question<T> = for<'a> fn(&'a dyn Store, &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<T>>, StoreError>>;
+type Answer<T> = Result<Option<T>, StoreError>;
+type Read = Answer<Record>;
 type Pair = (Option<Record>, Option<Record>);
 
 /// Perhaps different; what was seen in the target, and in how many looks that did not change.
@@ -56,19 +58,20 @@ impl Stores {
         page: &[(Id, Record)],
     ) -> Result<Done, Error> {
         let wanted = |id: &Id| plan.kind != v1::PassKind::Sample || is_sampled(id, plan.sample_ppm);
-        let (ids, here): (Vec<Id>, Vec<Read>) = page
-            .iter()
-            .filter(|(id, _)| wanted(id))
-            .map(|(id, record)| (id.clone(), Ok(Some(record.clone()))))
-            .unzip();
+        let mut page: Vec<&(Id, Record)> = page.iter().filter(|(id, _)| wanted(id)).collect();
+        // A comparison over both stores meets what both have from the source's side.
+        let both = plan.kind != v1::PassKind::Sweep;
+        if both && scanned == Side::Target {
+            page = self.not_in_source(plan, page).await?;
+        }
+        let (ids, here): (Vec<Id>, Vec<Read>) =
+            page.into_iter().map(|(id, record)| (id.clone(), Ok(Some(record.clone())))).unzip();
         let (source, target) = match scanned {
             Side::Source => (here, self.read(plan, Side::Target, &ids).await?),
             Side::Target => (self.read(plan, Side::Source, &ids).await?, here),
         };
         let mut done = Done::default();
         let ids = ids.into_iter().map(|id| (id, ()));
-        // A comparison over both stores meets what both have from the source's side.
-        let both = plan.kind != v1::PassKind::Sweep;
         let met = |source: &Option<Record>| !both || scanned == Side::Source || source.is_none();
         let suspects = done
             .readable(both && scanned == Side::Target, ids, source, target)
@@ -132,6 +135,19 @@ impl Stores {
         Ok(persisting)
     }
 
+    /// Those of the target's records that the source's half of a comparison does not meet, and those
+    /// of which that can't be told.
+    async fn not_in_source<'a>(
+        &self,
+        plan: &Plan,
+        page: Vec<&'a (Id, Record)>,
+    ) -> Result<Vec<&'a (Id, Record)>, Error> {
+        let ids: Vec<Id> = page.iter().map(|(id, _)| id.clone()).collect();
+        let there = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
+        let asked = page.into_iter().zip(there);
+        Ok(asked.filter(|(_, there)| !matches!(there, Ok(Some(_)))).map(|(record, _)| record).collect())
+    }
+
     /// Does the source's half of a comparison over both stores meet what can't be read in the target?
     pub(super) async fn is_met_from_source(
         &self,
@@ -147,18 +163,34 @@ impl Stores {
         Ok(self.read(plan, Side::Source, &[id]).await?.pop() != Some(Ok(None)))
     }
 
-    /// Records, or why just that one can't be read; in as many statements at once as the plan has.
+    /// Records, or why just that one can't be read.
     async fn read(&self, plan: &Plan, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
-        let parts = future::try_join_all(plan.parts(ids).map(|part| self.read_part(side, part)));
-        Ok(parts.await?.into_iter().flatten().collect())
+        self.ask(plan, side, ids, |store, ids| store.get_many(ids)).await
     }
 
-    async fn read_part(&self, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
+    /// In as many statements at once as the plan has.
+    async fn ask<T>(
+        &self,
+        plan: &Plan,
+        side: Side,
+        ids: &[Id],
+        question: Question<T>,
+    ) -> Result<Vec<Answer<T>>, Error> {
+        let parts = plan.parts(ids).map(|part| self.ask_part(side, part, question));
+        Ok(future::try_join_all(parts).await?.into_iter().flatten().collect())
+    }
+
+    async fn ask_part<T>(
+        &self,
+        side: Side,
+        ids: &[Id],
+        question: Question<T>,
+    ) -> Result<Vec<Answer<T>>, Error> {
         let mut read = Vec::with_capacity(ids.len());
         // Halves of what could not be read, down to the record that is at fault, in order.
         let mut left = vec![ids];
         while let Some(part) = left.pop() {
-            match self.side(side).get_many(part).await {
+            match question(self.side(side), part).await {
                 Ok(records) => read.extend(records.into_iter().map(Ok)),
                 Err(error) if !is_misfit(&error) => {
                     return Err(Error::Store { store: side.name(), error });

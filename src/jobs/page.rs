@@ -52,19 +52,11 @@ impl Side {
 }
 
 impl Plan {
-    /// Which store a segment of the job scans, and which part of it. A comparison goes over both
-    /// stores: its first half of segments over the source, the second over the target.
-    pub(super) fn scans(&self, segment: u32, of: u32) -> (Side, Segment) {
-        match self.kind {
-            v1::PassKind::Verify | v1::PassKind::Sample if of > 1 => {
-                let half = of / 2;
-                match segment < half {
-                    true => (Side::Source, Segment { index: segment, of: half }),
-                    false => (Side::Target, Segment { index: segment - half, of: of - half }),
-                }
-            }
-            v1::PassKind::Reverse | v1::PassKind::Sweep => (Side::Target, Segment { index: segment, of }),
-            _ => (Side::Source, Segment { index: segment, of }),
+    /// Which store a segment of the job scans, and which part of it.
+    pub(super) const fn scans(&self, segment: u32, of: u32) -> (Side, Segment) {
+        match segment.checked_sub(self.on_target) {
+            None => (Side::Target, Segment { index: segment, of: self.on_target }),
+            Some(index) => (Side::Source, Segment { index, of: of - self.on_target }),
         }
     }
 

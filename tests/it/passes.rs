@@ -25,6 +25,11 @@ fn plan(kind: v1::PassKind) -> Plan {
         sample_ppm: 1_000_000,
         fingerprint: "f".to_owned(),
         segments: 4,
+        on_target: match kind {
+            v1::PassKind::Verify | v1::PassKind::Sample => 2,
+            v1::PassKind::Reverse | v1::PassKind::Sweep => 4,
+            _ => 0,
+        },
         parallel: 2,
         statements: 2,
         residual: Duration::ZERO,

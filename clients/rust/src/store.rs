@@ -117,6 +117,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`Self::get`] of many different records; answers in their order.
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError>;
 
+    /// The versions of [`Self::get_many`]. The content is not looked at, so that it need be none.
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        let records = self.get_many(ids).await?;
+        Ok(records.into_iter().map(|record| record.map(|record| record.version)).collect())
+    }
+
     /// [`Self::put_if_newer`] of many different records, each on its own; answers in their order.
     /// After an error any of them may have been applied: give them all again.
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError>;

@@ -90,7 +90,7 @@ async fn a_difference_that_is_gone_when_read_again_does_not_count() {
         }
     };
     let target = Arc::new(Hooked { before_read: arrives, ..Hooked::new(&world.target) });
-    let plan = Plan { segments: 1, ..plan(v1::PassKind::Verify) };
+    let plan = Plan { segments: 1, on_target: 0, ..plan(v1::PassKind::Verify) };
     let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
     assert!(evidence.clean && found(&evidence) == v1::Differences::default(), "{evidence:?}");
 

@@ -57,6 +57,11 @@ impl Pass {
             sample_ppm: 0,
             fingerprint: "torture".to_owned(),
             segments: 3,
+            on_target: match kind {
+                v1::PassKind::Verify | v1::PassKind::Sample => 1,
+                v1::PassKind::Reverse | v1::PassKind::Sweep => 3,
+                _ => 0,
+            },
             parallel: 2,
             statements: 2,
             residual: Duration::from_millis(self.residual_ms),

@@ -8,6 +8,7 @@
 mod attribute;
 mod error;
 mod item;
+mod many;
 mod options;
 mod retry;
 mod scan;
@@ -18,9 +19,7 @@ use std::{collections::HashMap, sync::atomic::AtomicUsize, time::Instant};
 use async_trait::async_trait;
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
-    Client,
-    operation::put_item::PutItemError,
-    types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
+    Client, operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -28,13 +27,10 @@ use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::KeyType,
 };
-use error::{Access, of_request, throttled};
-use item::{Item, id_of, item_of, key_of, number_of, place_of, record_of, version_of};
+use error::{Access, of_request};
+use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
 pub use options::DynamoDbOptions;
 use retry::Retries;
-
-/// Most items that one `BatchGetItem` takes.
-const BATCH: usize = 100;
 
 /// One table of DynamoDB.
 #[derive(Debug)]
@@ -149,6 +145,14 @@ impl Store for DynamoDbStore {
         items
             .into_iter()
             .map(|item| item.map(|item| record_of(&self.options.fields, item)).transpose())
+            .collect()
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        let items = self.get_items(ids, true).await?;
+        items
+            .into_iter()
+            .map(|item| item.map(|item| version_of(&self.options.fields, &item)).transpose())
             .collect()
     }
 
@@ -275,59 +279,5 @@ impl DynamoDbStore {
             (Err(found), Some(doubt)) if found != Some(record.version) => Err(doubt),
             (put, _) => Ok(put),
         }
-    }
-
-    /// Many items, or just their keys and versions, in the order of `ids`.
-    async fn get_items(&self, ids: &[Id], versions_only: bool) -> Result<Vec<Option<Item>>, StoreError> {
-        let mut batches = Vec::new();
-        for ids in ids.chunks(BATCH) {
-            batches.push(self.get_batch(ids, versions_only));
-        }
-        let found: Vec<_> =
-            stream::iter(batches).buffered(self.options.concurrency.get()).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    /// At most [`BATCH`] of them. What DynamoDB leaves out of an answer is asked for again.
-    async fn get_batch(&self, ids: &[Id], versions_only: bool) -> Result<Vec<Option<Item>>, StoreError> {
-        let mut asked = KeysAndAttributes::builder().consistent_read(true);
-        if versions_only {
-            // The same attribute may not be asked for twice.
-            let one_key = self.options.fields.is_own_tenant();
-            asked = asked
-                .projection_expression(if one_key { "#t, #v" } else { "#t, #k, #v" })
-                .expression_attribute_names("#t", &self.options.fields.tenant)
-                .expression_attribute_names("#v", &self.options.fields.version);
-            if !one_key {
-                asked = asked.expression_attribute_names("#k", &self.options.fields.key);
-            }
-        }
-        for id in ids {
-            asked = asked.keys(key_of(&self.options.fields, id)?);
-        }
-        let mut left = Some(asked.build().expect("ids has at least one"));
-        let mut found: HashMap<Id, Item> = HashMap::with_capacity(ids.len());
-        let mut pause = self.retries();
-        while let Some(asked) = left {
-            let answer = self
-                .retries()
-                .run(async || {
-                    let request = self.client.batch_get_item().request_items(&self.table, asked.clone());
-                    request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))
-                })
-                .await?;
-            let before = found.len();
-            for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                found.insert(id_of(&self.options.fields, &item)?, item);
-            }
-            left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
-            if found.len() > before {
-                // An answer has at most 16 MB: there is more, but no overload.
-                pause = self.retries();
-            } else if left.is_some() && !pause.wait().await {
-                return Err(throttled("DynamoDB leaves keys unread again and again".to_owned()));
-            }
-        }
-        Ok(ids.iter().map(|id| found.remove(id)).collect())
     }
 }

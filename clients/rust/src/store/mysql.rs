@@ -18,10 +18,9 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_table_sql},
-    scan,
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, in_order, permanent,
-        put_many, put_one, removed_outright, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        permanent, put_many, put_one, removed_outright, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -101,6 +100,44 @@ impl MySqlStore {
         self.calls.rows(&Statement::text(sql)).await
     }
 
+    /// Of each id, given once, what `decode` makes of its row. Where many ids of a tenant are asked
+    /// for, the server is asked for all that lies between the first and the last, which costs it a
+    /// fifth of looking for each: they usually come from a scan in order.
+    async fn find<T: Send>(
+        &self,
+        columns: &str,
+        ids: &[&Id],
+        decode: impl Fn(&MySqlRow) -> Result<T, StoreError> + Send + Sync,
+    ) -> Result<Vec<Option<T>>, StoreError> {
+        let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
+        let places: HashMap<_, usize> = ids.iter().enumerate().map(|(at, id)| (place_of(id), at)).collect();
+        let mut take = |rows: &[MySqlRow]| {
+            for row in rows {
+                if let Some(at) = places.get(&layout::place(row)?) {
+                    all[*at] = Some(decode(row)?);
+                }
+            }
+            Ok::<_, StoreError>(())
+        };
+        let mut left = ids.to_vec();
+        left.sort_unstable();
+        // Some more may lie between them than is asked for; with too many it ends early.
+        let most = ids.len() + ids.len() / 4;
+        if let Some(sql) = self.layout.between(columns, &left, most) {
+            let rows = self.rows(sql).await?;
+            take(&rows)?;
+            let last = rows.last().filter(|_| rows.len() == most).map(layout::place).transpose()?;
+            left.retain(|id| last.is_some_and(|last| place_of(id) > last));
+        }
+        for sql in self.statements(&self.layout.find_in(columns), ")", &left, |text, id| {
+            self.layout.id(text, id);
+            Ok(())
+        })? {
+            take(&self.rows(sql).await?)?;
+        }
+        Ok(all)
+    }
+
     /// As few statements as hold all of `items`, each between a head and a tail.
     fn statements<T>(
         &self,
@@ -144,6 +181,10 @@ impl MySqlStore {
         }
         Ok(statements)
     }
+}
+
+fn place_of(id: &Id) -> (&[u8], &[u8]) {
+    (id.tenant.as_bytes(), id.key.as_bytes())
 }
 
 /// What each connection is told. Strict, so that nothing is ever cut to fit; read committed, so that
@@ -202,7 +243,7 @@ impl Store for MySqlStore {
             return Ok(Put::Applied);
         }
         let current = match self.versions(&[id]).await {
-            Ok(versions) => versions.get(id).copied(),
+            Ok(mut versions) => versions.pop().flatten(),
             Err(error) => return Err(doubt.unwrap_or(error)),
         };
         if expected.is_none() && current.is_none() {
@@ -212,16 +253,12 @@ impl Store for MySqlStore {
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        let mut found = Vec::with_capacity(ids.len());
-        for sql in self.statements(&self.layout.select_in(), ")", ids, |text, id| {
-            self.layout.id(text, id);
-            Ok(())
-        })? {
-            for row in self.rows(sql).await? {
-                found.push(self.layout.found(&row)?.read()?);
-            }
-        }
-        Ok(in_order(ids, found))
+        let ids: Vec<&Id> = ids.iter().collect();
+        self.find(&self.layout.all(), &ids, |row| self.layout.found(row)?.record).await
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        get_versions(self, ids).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -267,19 +304,8 @@ impl Store for MySqlStore {
 
 #[async_trait]
 impl Guarded for MySqlStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
-        let mut versions = HashMap::with_capacity(ids.len());
-        for sql in self.statements(&self.layout.versions_in(), ")", ids, |text, id| {
-            self.layout.id(text, id);
-            Ok(())
-        })? {
-            for row in self.rows(sql).await? {
-                let (tenant, key, version) = layout::place_and_version(&row)?;
-                let id = scan::id(tenant, key).map_err(|(error, ..)| error)?;
-                versions.insert(id, version);
-            }
-        }
-        Ok(versions)
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.find(&self.layout.place_and_version(), ids, layout::version).await
     }
 
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {

@@ -7,7 +7,6 @@ mod layout;
 mod schema;
 
 use std::{
-    collections::HashMap,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -23,8 +22,8 @@ use super::{
     error::Doubt,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, in_order, permanent,
-        put_many, put_one, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        in_order, permanent, put_many, put_one, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -165,7 +164,7 @@ impl Store for PostgresStore {
             return Ok(Put::Applied);
         }
         let current = match self.versions(&[id]).await {
-            Ok(versions) => versions.get(id).copied(),
+            Ok(mut versions) => versions.pop().flatten(),
             Err(error) => return Err(doubt.unwrap_or(error)),
         };
         Put::unless_ours(record.version, current.unwrap_or_default()).or_doubt(doubt)
@@ -174,7 +173,11 @@ impl Store for PostgresStore {
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
         let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.found(row)?.read()).collect();
-        Ok(in_order(ids, found?))
+        Ok(in_order(&ids.iter().collect::<Vec<_>>(), found?))
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        get_versions(self, ids).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -223,9 +226,10 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Guarded for PostgresStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError> {
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
         let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
-        rows.iter().map(layout::id_and_version).collect()
+        let found: Result<Vec<_>, _> = rows.iter().map(layout::id_and_version).collect();
+        Ok(in_order(ids, found?))
     }
 
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {

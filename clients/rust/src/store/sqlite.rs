@@ -16,9 +16,9 @@ use std::{
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions as _, Connection, SqlStr, SqliteConnection, SqlitePool,
     pool::PoolOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
 
 use super::{
@@ -30,6 +30,9 @@ use super::{
 use crate::report::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use layout::Layout;
+
+/// Rows that a reader is ahead: every time that it has to stop, two threads change places.
+const ROWS_AHEAD: usize = 1000;
 
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +115,7 @@ impl SqliteStore {
         let connect = SqliteConnectOptions::new();
         let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
         // A scan is slow by its nature, and what a statement holds does not belong in a log.
-        let connect = connect.disable_statement_logging();
+        let connect = connect.disable_statement_logging().row_buffer_size(ROWS_AHEAD);
         let pool = |connections: u32| {
             PoolOptions::new()
                 .max_connections(connections.max(1))
@@ -175,19 +178,11 @@ impl Store for SqliteStore {
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        // One statement for any number of them: a call costs more than the look at a record.
-        let asked: Vec<[&str; 2]> = ids.iter().map(|id| [id.tenant.as_str(), id.key.as_str()]).collect();
-        let asked =
-            serde_json::to_string(&asked).map_err(|error| read_error(sqlx::Error::Encode(error.into())))?;
-        let mut records = vec![None; ids.len()];
-        let mut rows = sqlx::query(self.layout.get_many.clone()).bind(asked).fetch(&self.readers);
-        while let Some(row) = rows.try_next().await.map_err(read_error)? {
-            let (at, record) = self.layout.at_and_record(&row)?;
-            if let Some(place) = usize::try_from(at).ok().and_then(|at| records.get_mut(at)) {
-                *place = Some(record);
-            }
-        }
-        Ok(records)
+        self.many(&self.layout.get_many, ids, |row| self.layout.record(row)).await
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.many(&self.layout.get_versions, ids, |row| self.layout.version_in(row)).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -255,6 +250,26 @@ impl SqliteStore {
         let get = sqlx::query(self.layout.get.clone()).bind(&id.tenant).bind(&id.key);
         let row = get.fetch_optional(connection).await.map_err(read_error)?;
         row.map(|row| self.layout.record(&row)).transpose()
+    }
+
+    /// One statement for any number of ids: a call costs more than the look at a record.
+    async fn many<T>(
+        &self,
+        sql: &SqlStr,
+        ids: &[Id],
+        found: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<Option<T>>, StoreError> {
+        let asked: Vec<[&str; 2]> = ids.iter().map(|id| [id.tenant.as_str(), id.key.as_str()]).collect();
+        let asked =
+            serde_json::to_string(&asked).map_err(|error| read_error(sqlx::Error::Encode(error.into())))?;
+        let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
+        let mut rows = sqlx::query(sql.clone()).bind(asked).fetch(&self.readers);
+        while let Some(row) = rows.try_next().await.map_err(read_error)? {
+            if let Some(place) = all.get_mut(layout::place_in_list(&row)?) {
+                *place = Some(found(&row)?);
+            }
+        }
+        Ok(all)
     }
 
     async fn put_on(

@@ -34,10 +34,22 @@ pub(super) async fn a_batch_is_answered_one_by_one(store: &dyn Store) {
     let answers = (0..half.len()).map(|n| if n % 2 == 0 { Copied::Written } else { Copied::Present });
     assert_eq!(store.put_many_if_newer(&half).await, Ok(answers.collect()));
     assert_eq!(store.get_many(&ids).await, Ok(stored(&half)));
+    let versions = half.iter().map(|(_, record)| Some(record.version)).collect();
+    assert_eq!(store.get_versions(&ids).await, Ok(versions), "of tombstones too");
     let answers =
         (0..old.len()).map(|n| if n % 2 == 0 { Copied::Stale(new[n].1.version) } else { Copied::Present });
     assert_eq!(store.put_many_if_newer(&old).await, Ok(answers.collect()));
     assert_eq!(store.get_many(&ids).await, Ok(stored(&half)), "nothing old came back");
+
+    // Some of many that lie close together, and one among them that is not there.
+    let some: Vec<_> = half.iter().step_by(9).cloned().collect();
+    let mut ids: Vec<_> = some.iter().map(|(id, _)| id.clone()).collect();
+    ids.insert(50, id("t3", "key-5"));
+    let mut records: Vec<_> = some.into_iter().map(|(_, record)| Some(record)).collect();
+    records.insert(50, None);
+    let versions = records.iter().map(|record| record.as_ref().map(|record| record.version)).collect();
+    assert_eq!(store.get_versions(&ids).await, Ok(versions));
+    assert_eq!(store.get_many(&ids).await, Ok(records));
 }
 
 pub(super) async fn an_id_twice_in_a_batch_harms_nothing(store: &dyn Store) {

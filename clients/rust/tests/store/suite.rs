@@ -58,7 +58,10 @@ async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
     let ids = [other.clone(), super::suite::id("t", "none"), id.clone()];
     let records = vec![Some(record(1, b"")), None, Some(record(Version::MAX.0, b"max"))];
     assert_eq!(store.get_many(&ids).await, Ok(records), "in their order");
+    let versions = vec![Some(Version(1)), None, Some(Version::MAX)];
+    assert_eq!(store.get_versions(&ids).await, Ok(versions), "likewise");
     assert_eq!(store.get_many(&[]).await, Ok(Vec::new()));
+    assert_eq!(store.get_versions(&[]).await, Ok(Vec::new()));
     store.estimate().await.expect("told");
     store.pressure().await.expect("told");
 }

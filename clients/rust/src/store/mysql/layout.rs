@@ -13,6 +13,9 @@ use super::{
     Database, column_of, version_of,
 };
 
+/// So many ids of a tenant, on average, are worth one range instead of a look for each.
+const RUN: usize = 8;
+
 /// The statements of one table. All names were checked; those here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -42,25 +45,43 @@ impl Layout {
         }
     }
 
-    /// To be followed by [`Self::id`]s.
-    pub(super) fn select_in(&self) -> String {
-        self.find_in(&self.all())
+    /// The columns of a record.
+    pub(super) fn all(&self) -> String {
+        format!("{}, {}", self.place_and_version(), self.content.join(", "))
     }
 
-    /// To be followed by [`Self::id`]s.
-    pub(super) fn versions_in(&self) -> String {
+    /// Those of them that every query begins with.
+    pub(super) fn place_and_version(&self) -> String {
         let Self { tenant, key, version, .. } = self;
-        self.find_in(&format!("{tenant}, {key}, {version}"))
-    }
-
-    fn all(&self) -> String {
-        let Self { tenant, key, version, content, .. } = self;
-        format!("{tenant}, {key}, {version}, {}", content.join(", "))
+        format!("{tenant}, {key}, {version}")
     }
 
     // A long list can make the planner read the whole table instead, so the index is forced.
-    fn find_in(&self, columns: &str) -> String {
-        format!("SELECT {columns} FROM {} FORCE INDEX (PRIMARY) WHERE ({}) IN (", self.name, self.ids)
+    fn select(&self, columns: &str) -> String {
+        format!("SELECT {columns} FROM {} FORCE INDEX (PRIMARY) WHERE ", self.name)
+    }
+
+    /// To be followed by [`Self::id`]s.
+    pub(super) fn find_in(&self, columns: &str) -> String {
+        format!("{}({}) IN (", self.select(columns), self.ids)
+    }
+
+    /// From the first to the last key that each tenant has among the ids, which are in order; in the
+    /// same order, at most so many. `None`: it would be no less work than [`Self::find_in`].
+    pub(super) fn between(&self, columns: &str, ids: &[&Id], rows: usize) -> Option<String> {
+        let of_tenants: Vec<_> = ids.chunk_by(|one, other| one.tenant == other.tenant).collect();
+        if ids.len() < of_tenants.len() * RUN {
+            return None;
+        }
+        let Self { ids, tenant, key, .. } = self;
+        let hex = |text: &str| hex(text.as_bytes());
+        let ranges = of_tenants.into_iter().filter_map(|of| {
+            let (first, last) = (of.first()?, of.last()?);
+            let (of, first, last) = (hex(&first.tenant), hex(&first.key), hex(&last.key));
+            Some(format!("{tenant} = {of} AND {key} BETWEEN {first} AND {last}"))
+        });
+        let ranges = ranges.collect::<Vec<_>>().join(" OR ");
+        Some(format!("{}{ranges} ORDER BY {ids} LIMIT {rows}", self.select(columns)))
     }
 
     /// To be followed by [`Self::values`].
@@ -146,11 +167,6 @@ impl Layout {
     ) -> String {
         let Self { name, ids, tenant, key, .. } = self;
         let mut sql = format!("SELECT {} FROM {name} FORCE INDEX (PRIMARY) WHERE TRUE", self.all());
-        let hex = |bytes: &[u8]| {
-            let mut text = Vec::new();
-            literal(&mut text, bytes);
-            String::from_utf8_lossy(&text).into_owned()
-        };
         let mut and = |condition: std::fmt::Arguments<'_>| {
             sql.write_fmt(format_args!(" AND ({condition})")).expect("a String takes all");
         };
@@ -188,9 +204,10 @@ impl Layout {
         )
     }
 
-    /// Of a row of [`Self::select_in`] or [`Self::scan`].
+    /// Of a row of [`Self::all`] columns.
     pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
-        let (tenant, key, version) = place_and_version(row)?;
+        let ((tenant, key), version) = (place(row)?, version(row)?);
+        let (tenant, key) = (tenant.to_vec(), key.to_vec());
         let content = self.kinds.iter().enumerate();
         let cells: Result<Vec<Cell>, sqlx::Error> =
             content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
@@ -199,10 +216,15 @@ impl Layout {
     }
 }
 
-/// Of a row that begins with tenant, key and version.
-pub(super) fn place_and_version(row: &MySqlRow) -> Result<(Vec<u8>, Vec<u8>, Version), StoreError> {
-    let read = || Ok((row.try_get(0)?, row.try_get(1)?, version_of(row.try_get(2)?)));
+/// Of a row that begins with tenant, key and version: the first two.
+pub(super) fn place(row: &MySqlRow) -> Result<(&[u8], &[u8]), StoreError> {
+    let read = || Ok((row.try_get(0)?, row.try_get(1)?));
     read().map_err(|error| MySql::error(error, false))
+}
+
+/// Of the same row.
+pub(super) fn version(row: &MySqlRow) -> Result<Version, StoreError> {
+    row.try_get(2).map(version_of).map_err(|error| MySql::error(error, false))
 }
 
 /// Of a row that was asked for by text, and so is answered in text.
@@ -233,6 +255,12 @@ fn value(text: &mut Vec<u8>, cell: &Cell) {
         Cell::Bool(it) => text.extend_from_slice(if *it { b"1" } else { b"0" }),
         Cell::Bytes(it) => literal(text, it),
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = Vec::new();
+    literal(&mut text, bytes);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Bytes as a hexadecimal literal, in which nothing can be mistaken for SQL.

@@ -23,8 +23,8 @@ const ROUNDS: usize = 4;
 /// The two statements of a batch, in a database's own words.
 #[async_trait]
 pub(in super::super) trait Guarded: Sync {
-    /// The versions of those that are there.
-    async fn versions(&self, ids: &[&Id]) -> Result<HashMap<Id, Version>, StoreError>;
+    /// The versions of those that are there, in the order of `ids`, which has each once.
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError>;
 
     /// Writes each record unless the same or a newer version is there. Each id is given once, in
     /// ascending order, so that batches lock in the same order.
@@ -37,6 +37,14 @@ pub(in super::super) struct Wrote {
     /// Every one was written by the last try; false: that is not known.
     pub(in super::super) all: bool,
     pub(in super::super) doubt: Doubt,
+}
+
+/// [`super::super::Store::get_versions`].
+pub(in super::super) async fn get_versions(
+    store: &impl Guarded,
+    ids: &[Id],
+) -> Result<Vec<Option<Version>>, StoreError> {
+    store.versions(&ids.iter().collect::<Vec<_>>()).await
 }
 
 /// [`super::super::Store::put_if_newer`], in one round trip if it is written.
@@ -56,9 +64,9 @@ pub(in super::super) async fn put_one(
             Err(error) => Err(error),
         };
         match current {
-            Ok(versions) => match versions.get(id) {
-                Some(current) if *current >= record.version => {
-                    return Put::unless_ours(record.version, *current).or_doubt(doubt);
+            Ok(mut versions) => match versions.pop().flatten() {
+                Some(current) if current >= record.version => {
+                    return Put::unless_ours(record.version, current).or_doubt(doubt);
                 }
                 _ => {}
             },
@@ -82,16 +90,17 @@ pub(in super::super) async fn put_many(
         if open.is_empty() {
             return Ok(answers);
         }
-        let ids: Vec<_> = open.iter().map(|at| &records[*at].0).collect();
-        let versions = store.versions(&ids).await?;
+        let mut ids: Vec<_> = open.iter().map(|at| &records[*at].0).collect();
+        ids.dedup();
+        let versions: HashMap<_, _> = ids.iter().zip(store.versions(&ids).await?).collect();
         let (mut due, mut later): (Vec<usize>, Vec<usize>) = Default::default();
         for at in open {
             let (id, record) = &records[at];
-            match versions.get(id) {
+            match versions.get(&id).copied().flatten() {
                 // What we found older before, and then wrote.
-                Some(current) if *current == record.version && tried.contains(&at) => {}
-                Some(current) if *current >= record.version => {
-                    answers[at] = Copied::unless_newer(record.version, *current);
+                Some(current) if current == record.version && tried.contains(&at) => {}
+                Some(current) if current >= record.version => {
+                    answers[at] = Copied::unless_newer(record.version, current);
                 }
                 _ if due.last().is_some_and(|last| records[*last].0 == *id) => later.push(at),
                 _ => due.push(at),
@@ -109,9 +118,9 @@ pub(in super::super) async fn put_many(
 }
 
 /// What was found, in the order of what was asked for.
-pub(in super::super) fn in_order(ids: &[Id], found: Vec<(Id, Record)>) -> Vec<Option<Record>> {
-    let found: HashMap<Id, Record> = found.into_iter().collect();
-    ids.iter().map(|id| found.get(id).cloned()).collect()
+pub(in super::super) fn in_order<T>(ids: &[&Id], found: Vec<(Id, T)>) -> Vec<Option<T>> {
+    let mut found: HashMap<Id, T> = found.into_iter().collect();
+    ids.iter().map(|id| found.remove(*id)).collect()
 }
 
 #[cfg(test)]

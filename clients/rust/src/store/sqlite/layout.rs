@@ -25,6 +25,8 @@ pub(super) struct Layout {
     pub(super) get: SqlStr,
     /// Of a JSON list of tenants and keys; the place in the list comes last.
     pub(super) get_many: SqlStr,
+    /// Likewise, with no content.
+    pub(super) get_versions: SqlStr,
     pub(super) version: SqlStr,
     pub(super) put: SqlStr,
     pub(super) insert: SqlStr,
@@ -48,6 +50,14 @@ impl Layout {
         let all = format!("{tenant}, {key}, {version}, {}", list(&content));
         let of_record = [&tenant, &key, &version].into_iter().chain(&content);
         let of_record: Vec<String> = of_record.map(|name| format!("record.{name}")).collect();
+        // CROSS JOIN keeps this order: the list, and for each a look into the primary key.
+        let of_list = |columns: &[String]| {
+            format!(
+                "SELECT {}, asked.key FROM json_each(?1) AS asked CROSS JOIN {name} AS record \
+                 ON record.{tenant} = asked.value ->> 0 AND record.{key} = asked.value ->> 1",
+                list(columns)
+            )
+        };
         let given: Vec<String> = (0..content.len()).map(|at| format!("?{}", at + 4)).collect();
         let given_ids = if ids.len() == 1 { "?1" } else { "?1, ?2" };
         let insert = format!(
@@ -62,12 +72,8 @@ impl Layout {
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
         Self {
             get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
-            // CROSS JOIN keeps this order: the list, and for each a look into the primary key.
-            get_many: sql(format!(
-                "SELECT {}, asked.key FROM json_each(?1) AS asked CROSS JOIN {name} AS record \
-                 ON record.{tenant} = asked.value ->> 0 AND record.{key} = asked.value ->> 1",
-                list(&of_record)
-            )),
+            get_many: sql(of_list(&of_record)),
+            get_versions: sql(of_list(&of_record[..3])),
             version: sql(format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}")),
             put: sql(format!(
                 "{insert} {conflict} UPDATE SET {version} = excluded.{version}, {} \
@@ -136,11 +142,6 @@ impl Layout {
         Ok(Record { version, value: self.table.value(cells?)? })
     }
 
-    /// Of a row of [`Self::get_many`]: the place in the list, and what is there.
-    pub(super) fn at_and_record(&self, row: &SqliteRow) -> Result<(i64, Record), StoreError> {
-        Ok((row.try_get_unchecked(row.len() - 1).map_err(read_error)?, self.record(row)?))
-    }
-
     /// Of a row that begins with tenant, key and version.
     pub(super) fn version_in(&self, row: &SqliteRow) -> Result<Version, StoreError> {
         if !is(row, 2, "INTEGER")? {
@@ -149,6 +150,12 @@ impl Layout {
         }
         row.try_get_unchecked(2).map(version_of).map_err(read_error)
     }
+}
+
+/// Of a row of [`Layout::get_many`] or [`Layout::get_versions`].
+pub(super) fn place_in_list(row: &SqliteRow) -> Result<usize, StoreError> {
+    let place: i64 = row.try_get_unchecked(row.len() - 1).map_err(read_error)?;
+    Ok(usize::try_from(place).unwrap_or(usize::MAX))
 }
 
 fn is(row: &SqliteRow, at: usize, kind: &str) -> Result<bool, StoreError> {
