@@ -284,7 +284,6 @@ pub(super) fn totals(totals: &crate::domain::Totals, dropped_cells: u64) -> v1::
         both_ok: totals.both_ok,
         both_failed: totals.both_failed,
         dropped_cells,
-        lacking: totals.lacking,
     }
 }
 
