@@ -67,9 +67,10 @@ fn wanted(view: &v1::PlanView) -> Option<u64> {
         .find_map(|missing| missing.what.strip_suffix(" more read calls to the target")?.parse().ok())
 }
 
-/// Reads of the target that the store has.
-async fn kept(path: &Path) -> u64 {
-    let query = WindowQuery { key: key("orders"), scale: Scale::Revision, from: 0, before: u64::MAX };
+/// Reads of the target that the store has of the last step taken.
+async fn kept(path: &Path, view: &v1::PlanView) -> u64 {
+    let from = view.taken.last().expect("it has begun").revision;
+    let query = WindowQuery { key: key("orders"), scale: Scale::Revision, from, before: u64::MAX };
     let windows = SqliteStore::open(path).await.unwrap().windows(&query).await.unwrap();
     windows.iter().map(|(_, counts)| counts.calls[2].calls).sum()
 }
@@ -90,9 +91,9 @@ async fn calls_that_were_counted_before_kill_9_count_for_the_step() {
     until(&mut admin, |view| wanted(view).is_some_and(|calls| calls < ENOUGH / 2)).await;
     service.says.calls.store(0, Relaxed);
     let before = loop {
-        let (view, kept) = (view(&mut admin).await, kept(&path).await);
+        let view = view(&mut admin).await;
         let calls = wanted(&view).expect("they are not complete");
-        if kept == ENOUGH - calls {
+        if kept(&path, &view).await == ENOUGH - calls {
             break calls;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
