@@ -77,10 +77,15 @@ async fn ramp(url: &str, to: &str) {
 }
 
 impl Said {
+    /// What it said on stderr, but for how far a pass is: that is told where a machine is slow.
+    fn complaints(&self) -> Vec<&str> {
+        self.err.lines().filter(|line| !line.contains(" scanned, ")).collect()
+    }
+
     /// It worked, and complained of nothing.
     #[track_caller]
     fn done(self) -> String {
-        assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
+        assert_eq!((self.code, self.complaints()), (0, Vec::new()), "{self:?}");
         self.out
     }
 
@@ -101,10 +106,11 @@ impl Said {
     /// It failed with one line on stderr that holds all of `parts`, and nothing on stdout.
     #[track_caller]
     fn fails(self, parts: &[&str]) {
-        assert_eq!((self.code, self.out.as_str(), self.err.lines().count()), (1, "", 1), "{self:?}");
-        assert!(self.err.starts_with("cutover: "), "{self:?}");
+        let complaints = self.complaints();
+        assert_eq!((self.code, self.out.as_str(), complaints.len()), (1, "", 1), "{self:?}");
+        assert!(complaints[0].starts_with("cutover: "), "{self:?}");
         for part in parts {
-            assert!(self.err.contains(part), "{part:?} is not in {self:?}");
+            assert!(complaints[0].contains(part), "{part:?} is not in {self:?}");
         }
     }
 }

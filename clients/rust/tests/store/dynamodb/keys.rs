@@ -1,12 +1,14 @@
 //! Tables whose keys are numbers and bytes.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cutover_client::store::{Cursor, Estimate, Page, Pressure, mapping::KeyType};
 
 use super::*;
 
-/// A store of such a table that takes ids of any text, if they are short.
+/// A store of such a table that takes ids of any text; a scan gives back those of short ones.
 struct Keyed<S> {
     store: S,
     tenant: KeyType,
@@ -15,6 +17,12 @@ struct Keyed<S> {
 
 /// The text of a value that stands for this one.
 fn to(kind: KeyType, text: &str) -> String {
+    // Three digits for a byte are more than a number has.
+    if text.len() > 12 {
+        let mut hash = DefaultHasher::new();
+        text.hash(&mut hash);
+        return to(kind, &format!("{:08x}", hash.finish() as u32));
+    }
     match kind {
         KeyType::S => text.to_owned(),
         KeyType::N => text.bytes().fold("-1".to_owned(), |digits, byte| format!("{digits}{byte:03}")) + ".5",
