@@ -125,10 +125,6 @@ async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
         let there = at(url, "instances orders").await.done();
         assert!(!there.contains("cutover-full"), "nobody waits for it: {there}");
     }
-    let id = at(url, "jobs orders --json").await.object()["job"].as_str().unwrap().to_owned();
-    at(url, &format!("tune {id} --records-per-s 0")).await.done();
-    let told = at(url, &format!("backfill {spec}")).await;
-    assert!(told.out.contains(&format!("{id} clean: 8000 scanned")), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
