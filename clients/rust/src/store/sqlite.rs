@@ -31,9 +31,6 @@ use crate::report::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use layout::Layout;
 
-/// Rows that a reader is ahead: every time that it has to stop, two threads change places.
-const ROWS_AHEAD: usize = 1000;
-
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
@@ -115,7 +112,7 @@ impl SqliteStore {
         let connect = SqliteConnectOptions::new();
         let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
         // A scan is slow by its nature, and what a statement holds does not belong in a log.
-        let connect = connect.disable_statement_logging().row_buffer_size(ROWS_AHEAD);
+        let connect = connect.disable_statement_logging();
         let pool = |connections: u32| {
             PoolOptions::new()
                 .max_connections(connections.max(1))
