@@ -4,7 +4,6 @@ mod expiry;
 mod grid;
 mod totals;
 
-use cutover_client::report::{BUCKETS, Histogram};
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Rollout};
@@ -134,8 +133,13 @@ impl Latency {
         Self(used.filter_map(|(bucket, count)| Some((u8::try_from(bucket).ok()?, *count))).collect())
     }
 
-    /// As a histogram that can be asked for quantiles, and summed up with 160 others.
-    pub fn histogram(&self) -> Histogram {
+    /// Nothing was counted.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All buckets, the empty ones too, as can be summed up with 160 others.
+    pub fn counts<const BUCKETS: usize>(&self) -> [u64; BUCKETS] {
         let mut counts = [0; BUCKETS];
         for (bucket, count) in &self.0 {
             // Only damage has others than the histogram's buckets.
@@ -143,7 +147,7 @@ impl Latency {
                 *of = (*count).min(COUNT_MAX);
             }
         }
-        counts.into()
+        counts
     }
 
     fn merge(&mut self, more: &Self) {
@@ -178,7 +182,7 @@ mod tests {
         };
         let all = sum([0, 1, 2]);
         assert_eq!((all.revision, all.events.hit, all.calls[3].errors), (9, u64::MAX, 3));
-        assert_eq!(all.calls[3].latency.histogram().counts()[..5], [1, 2, 0, 7, 0]);
+        assert_eq!(all.calls[3].latency.counts(), [1, 2, 0, 7, 0]);
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             assert_eq!(sum(order), all);
         }

@@ -1,6 +1,8 @@
 //! Traffic that was reported once, to be played again: what callers wanted, second by second, and how
 //! the stores answered, whatever the stage was.
 
+use cutover_client::report::BUCKETS;
+
 use super::demand::{BASE_ERRORS, BASE_WRITE_ERRORS, Mix};
 use crate::domain::{Calls, Counts, guard::Slow};
 
@@ -165,16 +167,16 @@ fn written(counts: &Counts) -> u64 {
 /// not called it is as slow as the source.
 fn slowness(window: &Window, slow: &mut [Slow; 2]) -> [f64; 4] {
     let latencies = [SOURCE_READS, SOURCE_WRITES, TARGET_READS, TARGET_WRITES]
-        .map(|slot| window.counts.calls[slot].latency.histogram());
+        .map(|slot| window.counts.calls[slot].latency.counts::<BUCKETS>());
     let from = [SOURCE_READS, SOURCE_WRITES].map(|slot| {
         let slow = &mut slow[slot];
         let before = slow.from();
-        slow.add(latencies[slot].counts().iter().copied().enumerate());
+        slow.add(latencies[slot].into_iter().enumerate());
         slow.tick((window.at_s + window.width_s) * 1_000);
         before.or(slow.from())
     });
     let of = |slot: usize| {
-        let counts = latencies[slot].counts();
+        let counts = &latencies[slot];
         let from = from[slot % 2]? as usize;
         share(counts[from.min(counts.len())..].iter().sum(), counts.iter().sum())
     };
@@ -198,7 +200,7 @@ fn assumed(all: &Counts) -> Vec<String> {
         assumed
             .push(format!("nothing was written to both stores: {base} % of such writes fail in one alone"));
     }
-    if all.calls.iter().all(|calls| calls.latency.histogram().total() == 0) {
+    if all.calls.iter().all(|calls| calls.latency.is_empty()) {
         assumed.push("no latencies were recorded: no call is slow".to_owned());
     }
     assumed

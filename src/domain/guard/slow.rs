@@ -1,16 +1,16 @@
 //! What "slow" is: slower than nearly all of the source's calls of the minutes before.
 //!
 //! Any limit that is fixed before the calls it judges keeps the guard honest; this one is taken from
-//! what was seen until then, at an edge of the histogram's buckets.
+//! what was seen until then, at an edge of the buckets that instances report latencies in.
 
-use cutover_client::report::{BUCKETS, Histogram};
-
+/// Buckets of a histogram on the wire.
+const BUCKETS: usize = 160;
 /// The source's share that is faster.
 const QUANTILE: f64 = 0.99;
 /// Calls that a limit is taken from.
 const CALLS_MIN: u64 = 200;
-/// What is faster than this is never slow: nobody notices, and noise is large there.
-const LEAST_US: u64 = 10_000;
+/// The bucket of 10 ms. What is not above it is never slow: nobody notices, and noise is large there.
+const LEAST: usize = 58;
 /// No report counts so many calls.
 const COUNT_END: u64 = 1 << 40;
 /// Nor are there so many in a minute.
@@ -62,11 +62,16 @@ impl Slow {
         if !is_over && self.from.is_some() {
             return;
         }
-        let mut all = Histogram::from(self.past);
-        all.merge(&self.present.into());
-        if all.total() >= CALLS_MIN {
-            let limit_us = all.quantile(QUANTILE).unwrap_or(0).max(LEAST_US);
-            self.from = Some(Histogram::bucket(limit_us) as u32 + 1);
+        let all: [u64; BUCKETS] = std::array::from_fn(|at| self.past[at] + self.present[at]);
+        let total: u64 = all.iter().sum();
+        if total >= CALLS_MIN {
+            let rank = (total as f64 * QUANTILE).ceil() as u64;
+            let mut below = 0;
+            let reached = all.iter().position(|count| {
+                below += count;
+                below >= rank
+            });
+            self.from = reached.map(|bucket| bucket.max(LEAST) as u32 + 1);
         }
         if is_over {
             self.past = std::mem::replace(&mut self.present, [0; BUCKETS]);
@@ -80,34 +85,37 @@ impl Slow {
 mod tests {
     use super::*;
 
-    fn calls(us: u64, count: u64) -> impl Iterator<Item = (usize, u64)> + Clone {
-        std::iter::once((Histogram::bucket(us), count))
+    /// Of 50 ms.
+    const SLUGGISH: usize = 76;
+
+    fn calls(bucket: usize, count: u64) -> impl Iterator<Item = (usize, u64)> + Clone {
+        std::iter::once((bucket, count))
     }
 
     #[test]
     fn the_limit_is_above_nearly_all_of_the_source_and_never_below_what_nobody_notices() {
         let mut slow = Slow::default();
-        slow.add(calls(50_000, 100));
+        slow.add(calls(SLUGGISH, 100));
         slow.tick(1_000);
         assert_eq!(slow.from(), None, "100 calls say too little");
-        slow.add(calls(50_000, 100));
+        slow.add(calls(SLUGGISH, 100));
         slow.tick(2_000);
-        assert_eq!(slow.from(), Some(Histogram::bucket(50_000) as u32 + 1));
-        slow.add(calls(100, 100_000));
+        assert_eq!(slow.from(), Some(SLUGGISH as u32 + 1));
+        slow.add(calls(5, 100_000));
         slow.tick(3_000);
-        assert_eq!(slow.from(), Some(Histogram::bucket(50_000) as u32 + 1), "not within a minute");
+        assert_eq!(slow.from(), Some(SLUGGISH as u32 + 1), "not within a minute");
         slow.tick(60_000);
-        assert_eq!(slow.from(), Some(Histogram::bucket(LEAST_US) as u32 + 1));
+        assert_eq!(slow.from(), Some(LEAST as u32 + 1));
     }
 
     #[test]
     fn what_is_absurd_has_no_say_and_overflows_nothing() {
         let mut slow = Slow::default();
-        slow.add(calls(50_000, 200));
-        slow.add(calls(900_000, COUNT_END));
+        slow.add(calls(SLUGGISH, 200));
+        slow.add(calls(120, COUNT_END));
         slow.add([(3, u64::MAX), (4, u64::MAX)].into_iter());
-        slow.add(std::iter::once((BUCKETS, 1_000)));
+        slow.add(calls(BUCKETS, 1_000));
         slow.tick(1_000);
-        assert_eq!(slow.from(), Some(Histogram::bucket(50_000) as u32 + 1));
+        assert_eq!(slow.from(), Some(SLUGGISH as u32 + 1));
     }
 }

@@ -51,7 +51,7 @@ fn stores(counts: &Counts, latencies: bool) -> Vec<v1::StoreWindow> {
             if *store != role || calls.calls == 0 {
                 continue;
             }
-            let of = calls.latency.histogram();
+            let of = Histogram::from(calls.latency.counts());
             both.calls = both.calls.saturating_add(calls.calls);
             both.errors = both.errors.saturating_add(calls.errors);
             latency.merge(&of);
