@@ -122,7 +122,8 @@ impl Cli {
     /// How much is logged unless `RUST_LOG` says otherwise: a controller tells what happens, a verb
     /// what went wrong.
     pub const fn log_level(&self) -> &'static str {
-        if matches!(self.verb, Verb::Serve(_)) { "info" } else { "warn" }
+        // What a database's driver warns of, our own errors say in words that tell what to do.
+        if matches!(self.verb, Verb::Serve(_)) { "info" } else { "warn,sqlx=error,aws=error" }
     }
 
     /// Runs the verb. The exit code says how it went: 0 done, 2 tripped, 3 timeout, 4 held.

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use cutover_client::{
     ConnectError,
     spec::{Spec, StoreSpec, StoreUrl},
-    store::{Store, StoreError},
+    store::{Scope, Segment, Store, StoreError},
 };
 use cutover_proto::v1;
 use tonic::Status;
@@ -34,6 +34,29 @@ pub struct Stores {
     pub target: Arc<dyn Store>,
     /// Where records are kept, with the reason, that do not fit. `None`: the first one ends the pass.
     pub quarantine: Option<Arc<dyn Store>>,
+}
+
+impl Stores {
+    /// What a pass has copied is not looked at again: a target without any of it is another one.
+    async fn check_target(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {
+        let counts = job.counts.unwrap_or_default();
+        let there = counts.copied + counts.present;
+        if plan.kind == v1::PassKind::Reverse || there == 0 {
+            return Ok(());
+        }
+        let mut cursor = None;
+        loop {
+            let page = self.target.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 1).await;
+            let page = page.map_err(|error| Error::Store { store: "target", error })?;
+            if !(page.records.is_empty() && page.unreadable.is_empty()) {
+                return Ok(());
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Err(Error::TargetEmptied { job: job.id.clone(), there });
+            }
+        }
+    }
 }
 
 /// What is to be done, and how.
@@ -175,6 +198,17 @@ pub enum Error {
         place: String,
         /// What is wrong.
         error: StoreError,
+    },
+    /// Somebody made its table anew.
+    #[error(
+        "{job} left {there} records in the target, which is empty: was its table made anew? End that pass with \
+         cutover cancel {job}, then run this again"
+    )]
+    TargetEmptied {
+        /// The pass.
+        job: String,
+        /// Records that it copied, or found there already.
+        there: u64,
     },
     /// The controller had taken this worker for dead: what it did since is not vouched for.
     #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]

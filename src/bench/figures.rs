@@ -76,6 +76,14 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is no time to measure: give seconds above 0 and up to 60, like 2.5"))
 }
 
+/// Reads a share of calls: 0 to 100 percent, fractions too.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let percent: Option<f64> = text.parse().ok();
+    percent
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| format!("{text:?} is no percentage: give 0 to 100, like 0.1"))
+}
+
 /// To as many decimals as a measurement deserves.
 pub(super) fn round(value: f64, decimals: i32) -> f64 {
     let scale = 10_f64.powi(decimals);

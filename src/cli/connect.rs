@@ -35,23 +35,7 @@ pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
 
 impl Global {
     async fn channel(&self) -> anyhow::Result<Channel> {
-        let wrong = || anyhow!("--server {:?} is no URL: give one like http://127.0.0.1:7070", self.server);
-        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|_| wrong())?;
-        let uri = endpoint.uri();
-        anyhow::ensure!(
-            uri.scheme_str() == Some("http") && uri.host().is_some_and(|h| !h.is_empty()),
-            wrong()
-        );
-        let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(3))
-            .http2_keep_alive_interval(Duration::from_secs(2))
-            .keep_alive_timeout(SILENCE);
-        endpoint.connect().await.map_err(|_| {
-            anyhow!(
-                "can't reach the controller at {}: is it running (cutover serve)? Else set --server or CUTOVER_SERVER",
-                self.server
-            )
-        })
+        channel(&self.server).await
     }
 
     /// For what operators do.
@@ -68,6 +52,24 @@ impl Global {
     pub(super) async fn routing(&self) -> anyhow::Result<RoutingServiceClient<Channel>> {
         Ok(RoutingServiceClient::new(self.channel().await?))
     }
+}
+
+/// A way to the controller at this address.
+pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
+    let wrong = || anyhow!("--server {server:?} is no URL: give one like http://127.0.0.1:7070");
+    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
+    let uri = endpoint.uri();
+    anyhow::ensure!(uri.scheme_str() == Some("http") && uri.host().is_some_and(|h| !h.is_empty()), wrong());
+    let endpoint = endpoint
+        .connect_timeout(Duration::from_secs(3))
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(SILENCE);
+    endpoint.connect().await.map_err(|_| {
+        anyhow!(
+            "can't reach the controller at {}: is it running (cutover serve)? Else set --server or CUTOVER_SERVER",
+            server
+        )
+    })
 }
 
 /// Waits for an answer, and turns a refusal into words.

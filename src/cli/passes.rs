@@ -14,11 +14,14 @@ use cutover_proto::v1;
 
 use super::{
     Global,
-    connect::answer,
+    connect::{answer, channel, failure},
     out,
     render::{evidence_json, evidence_line},
 };
-use crate::jobs::{Plan, Stores, worker};
+use crate::{
+    jobs::{self, Plan, Stores, worker},
+    server::stop_signal,
+};
 use progress::{Progress, job_json, job_line};
 
 #[derive(Debug, clap::Subcommand)]
@@ -54,6 +57,10 @@ pub(super) enum Verb {
     Reverse {
         #[command(flatten)]
         pass: Pass,
+        /// Open both stores and say what would be done; check that real records of the target fit the
+        /// source; copy nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List the passes of a migration that are under way
     Jobs {
@@ -119,7 +126,10 @@ impl Verb {
                 };
                 pass.run(global, kind, more).await?
             }
-            Self::Reverse { pass } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
+            Self::Reverse { pass, dry_run: true } => {
+                return pass.dry_run(global, "copy back", v1::PassKind::Reverse).await;
+            }
+            Self::Reverse { pass, dry_run: false } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
             Self::Jobs { key } => return list(global, key).await,
             Self::Tune { job, pause, resume, records_per_s, bytes_per_s } => {
                 return tune(global, job, |tuning| {
@@ -191,6 +201,9 @@ impl Pass {
         more: impl FnOnce(&mut Plan),
     ) -> anyhow::Result<v1::Evidence> {
         let spec = self.read()?;
+        let server = spec.server.as_deref().unwrap_or(&global.server);
+        // Before stores are opened, and tables made.
+        channel(server).await?;
         let stores = self.stores(&spec).await?;
         let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
@@ -198,16 +211,12 @@ impl Pass {
         // An estimate is for the bar alone.
         let expected = scanned.estimate().await.ok().and_then(|estimate| estimate.records);
         let progress = Progress::new(kind, expected, global.json);
-        let server = spec.server.as_deref().unwrap_or(&global.server);
-        let stop = async {
-            // Without signals there is no stopping, and no harm.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let done = worker::run(server, &stores, &plan, progress.told(), stop).await;
+        let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
         progress.end();
-        Ok(done?)
+        done.map_err(|error| match error {
+            jobs::Error::Controller(status) => failure(&status),
+            other => other.into(),
+        })
     }
 }
 

@@ -100,7 +100,8 @@ impl JobService for Jobs {
         request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         let key = Key::parse(&request.into_inner().migration).map_err(status::invalid)?;
-        let jobs = self.passes.list(&key).iter().map(|progress| convert::job(progress, true)).collect();
+        let listed = self.passes.list(&key).map_err(status::change)?;
+        let jobs = listed.iter().map(|progress| convert::job(progress, true)).collect();
         Ok(Response::new(v1::ListJobsResponse { jobs }))
     }
 

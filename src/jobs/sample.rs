@@ -16,7 +16,7 @@ const PARTS: u32 = 16;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 256 << 10;
 /// Places that are told.
-const PLACES_MAX: usize = 5;
+const PLACES_MAX: usize = 10;
 
 /// What came of a look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Looked {
     pub checked: u64,
     /// Those of them that can't be read, or would not come through as they are.
     pub misfits: u64,
-    /// Where and why, each column or attribute once, the first ones.
+    /// Where and why, each reason of a column or attribute once, the first ones.
     pub places: Vec<Place>,
 }
 
@@ -34,6 +34,8 @@ pub struct Looked {
 pub struct Place {
     side: Side,
     field: String,
+    /// The reason but for its numbers: what tells faults of one field apart.
+    kind: String,
     /// Misfits that are met there.
     pub records: u64,
     /// The first of them, and why; values redacted.
@@ -46,17 +48,17 @@ impl fmt::Display for Place {
     }
 }
 
-/// Reads records of the source and asks whether both stores would hold each and give it back as it
-/// is: the target for the way there, the source for the way back. Writes nothing.
-pub async fn look(spec: &Spec, source: &dyn Store) -> Result<Looked, Error> {
+/// Reads records of one side, `store`, and asks whether both stores would hold each and give it back as
+/// it is: the target for the way there, the source for the way back. Writes nothing.
+pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, Error> {
     let mut looked = Looked::default();
     for part in Segment::split(PARTS) {
         let (mut cursor, mut left) = (None, RECORDS_MAX / PARTS as usize);
         while left > 0 {
-            let page = source.scan(&Scope::All, part, cursor.as_ref(), PAGE_BYTES).await;
-            let page = page.map_err(|error| Error::Store { store: Side::Source.name(), error })?;
+            let page = store.scan(&Scope::All, part, cursor.as_ref(), PAGE_BYTES).await;
+            let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
             for it in page.unreadable.iter().take(left) {
-                looked.take(&it.tenant, &it.key, Err((Side::Source, it.error.clone())));
+                looked.take(&it.tenant, &it.key, Err((side, it.error.clone())));
             }
             left -= page.unreadable.len().min(left);
             for (id, record) in page.records.iter().take(left) {
@@ -82,13 +84,14 @@ impl Looked {
         self.checked += 1;
         let Err((side, error)) = fit else { return };
         self.misfits += 1;
-        let StoreError::Permanent { field, .. } = &error else { return };
-        if let Some(place) = self.places.iter_mut().find(|place| place.side == side && place.field == *field)
-        {
+        let StoreError::Permanent { field, what, .. } = &error else { return };
+        let kind: String = what.chars().filter(|it| !it.is_ascii_digit()).collect();
+        let is_same = |place: &&mut Place| place.side == side && place.field == *field && place.kind == kind;
+        if let Some(place) = self.places.iter_mut().find(is_same) {
             place.records += 1;
         } else if self.places.len() < PLACES_MAX {
             let first = format!("{tenant:?}/{key:?}: {error}");
-            self.places.push(Place { side, field: field.clone(), records: 1, first });
+            self.places.push(Place { side, field: field.clone(), kind, records: 1, first });
         }
     }
 }

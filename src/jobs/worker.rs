@@ -67,6 +67,7 @@ async fn work(
     });
     let job = job.await?;
     told(&job);
+    stores.check_target(plan, &job).await?;
     let pass = Pass::joined(&job.id);
     let bench = Bench {
         client: client.clone(),

@@ -61,11 +61,16 @@ pub enum Error {
     #[error("request id {0:?} was used for another change: draw a new one")]
     RequestIdReused(String),
     /// There is no such pass.
-    #[error("job {0:?} is not under way: begin it anew")]
+    #[error("job {0:?} is not under way: cutover jobs {migration} lists those that are", migration = migration_of(.0))]
     UnknownJob(String),
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Where a job's id names it.
+fn migration_of(job: &str) -> &str {
+    job.split('/').next().unwrap_or_default()
 }
 
 /// Makes changes.

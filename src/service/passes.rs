@@ -165,9 +165,7 @@ impl Passes {
         let (segment, all_done) = {
             let mut live = self.live();
             let pass = Self::pass(&mut live, &job);
-            let free = |claim: &Option<Claim>| {
-                claim.as_ref().is_none_or(|claim| claim.at.elapsed() > self.claim_lease)
-            };
+            let free = |claim: &Option<Claim>| claim.as_ref().is_none_or(|claim| !self.holds(claim));
             let at =
                 (0..pass.claims.len()).find(|at| !pass.record.segments[*at].done && free(&pass.claims[*at]));
             let segment = at.filter(|_| waits.is_none()).map(|at| {
@@ -234,9 +232,10 @@ impl Passes {
     }
 
     /// Passes of a migration that are under way, oldest first.
-    pub fn list(&self, key: &Key) -> Vec<Progress> {
+    pub fn list(&self, key: &Key) -> Result<Vec<Progress>, operate::Error> {
         let jobs = self.registry.state().entry(key).map(|entry| entry.migration.document.jobs.clone());
-        jobs.unwrap_or_default().into_iter().map(|job| self.progress(job)).collect()
+        let jobs = jobs.ok_or_else(|| Refusal::NotFound(key.clone()))?;
+        Ok(jobs.into_iter().map(|job| self.progress(job)).collect())
     }
 
     /// Ends a pass and leaves its evidence; the same evidence when it has ended before. `counts`
@@ -336,11 +335,18 @@ impl Passes {
         evidence.iter().find(|evidence| evidence.job.id == id).cloned()
     }
 
+    /// Was its worker heard lately?
+    fn holds(&self, claim: &Claim) -> bool {
+        claim.at.elapsed() <= self.claim_lease
+    }
+
     fn progress(&self, job: Job) -> Progress {
         let waiting = job.waits_for(now_ms()).unwrap_or_default();
         let mut live = self.live();
         let pass = Self::pass(&mut live, &job);
-        let claims = (0..).zip(&pass.claims).filter_map(|(at, claim)| Some((at, claim.clone()?))).collect();
+        // A worker that died has none, and what slowed it slows nobody.
+        let held = |claim: &Option<Claim>| claim.clone().filter(|claim| self.holds(claim));
+        let claims = (0..).zip(&pass.claims).filter_map(|(at, claim)| Some((at, held(claim)?))).collect();
         Progress { record: pass.record.clone(), claims, waiting, job }
     }
 

@@ -108,6 +108,21 @@ fn a_backfill_is_measured_beside_its_stores() {
 }
 
 #[test]
+fn a_rollback_is_measured_from_the_onset_of_the_targets_errors() {
+    let figures = figures(
+        "rollback --instances 4 --calls-per-s 400 --share 80 --errors 90.5 --background 0.1 --warm-up 0.1 --migrations 2 --trials 3",
+    );
+    assert_eq!((&figures["trials"], &figures["migrations"]), (&3.into(), &2.into()));
+    assert_eq!((&figures["errors_percent"], &figures["background_percent"]), (&90.5.into(), &0.1.into()));
+    let (p50, max) = (measured(&figures, "p50_ms"), measured(&figures, "max_ms"));
+    assert!(p50 <= measured(&figures, "p95_ms") && p50 <= max, "{figures}");
+    assert!(measured(&figures, "deciding_p50_ms") < max, "{figures}");
+    let guards = figures["guards"].as_object().unwrap();
+    assert!(guards.keys().all(|guard| guard.starts_with("error_")), "its errors and nothing else: {figures}");
+    assert_eq!(guards.values().filter_map(Value::as_u64).sum::<u64>(), 3, "{figures}");
+}
+
+#[test]
 fn people_read_a_table_with_the_bare_baseline_and_the_ratio() {
     let tmp = tempfile::tempdir().unwrap();
     let ran = bench(tmp.path(), "decide --overrides 100");
@@ -132,6 +147,10 @@ fn what_can_not_be_measured_is_refused() {
         ("report --cells 0", "--cells"),
         ("fanout --changes 501", "--changes"),
         ("fanout --streams 500 --connections 2", "give --connections 3 or more"),
+        ("rollback --errors 101", "no percentage: give 0 to 100"),
+        ("rollback --share few", "no percentage: give 0 to 100"),
+        ("rollback --errors 1 --background 1", "give --errors above --background"),
+        ("rollback --share 0", "--share above 0"),
         ("backfill --records 10", "--records"),
         ("backfill --records 1000 --source nonsense", "no known store"),
         ("nonsense", "nonsense"),

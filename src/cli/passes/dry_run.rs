@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use cutover_client::spec::Spec;
+use cutover_proto::v1;
 use serde_json::json;
 
 use super::super::{Global, out};
-use crate::jobs::{Plan, Stores, sample};
+use crate::jobs::{Plan, Stores, page::Side, sample};
 
 /// `verb`: what it would do to records. Fails if records that were looked at do not fit.
 pub(super) async fn say(
@@ -17,7 +18,11 @@ pub(super) async fn say(
     plan: &Plan,
 ) -> anyhow::Result<ExitCode> {
     let (source, target) = (stores.source.estimate().await?, stores.target.estimate().await?);
-    let looked = sample::look(spec, &*stores.source).await?;
+    let (side, scanned) = match plan.kind {
+        v1::PassKind::Reverse => (Side::Target, &stores.target),
+        _ => (Side::Source, &stores.source),
+    };
+    let looked = sample::look(spec, side, &**scanned).await?;
     if global.json {
         out::json(&json!({
             "migration": spec.migration,
@@ -30,19 +35,24 @@ pub(super) async fn say(
             "reasons": looked.places.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
     } else {
+        let (of_scanned, other, of_other) = match side {
+            Side::Source => (source.records, Side::Target, target.records),
+            Side::Target => (target.records, Side::Source, source.records),
+        };
         let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
         out::line(&format!(
-            "would {verb} about {} records in {}; the target has about {}; nothing was copied",
-            about(source.records),
+            "would {verb} about {} records in {}; the {} has about {}; nothing was copied",
+            about(of_scanned),
             if plan.segments == 1 { "1 segment".to_owned() } else { format!("{} segments", plan.segments) },
-            about(target.records),
+            other.name(),
+            about(of_other),
         ));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {
             0 => "all fit and come back as they are".to_owned(),
             some => format!("{some} do not fit:"),
         };
-        out::line(&format!("checked {checked} records of the source: {verdict}"));
+        out::line(&format!("checked {checked} records of the {}: {verdict}", side.name()));
         looked.places.iter().for_each(|place| out::line(&format!("  {place}")));
         let told: u64 = looked.places.iter().map(|place| place.records).sum();
         if misfits > told {

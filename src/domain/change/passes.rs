@@ -50,7 +50,8 @@ impl Draft {
         let other = self.document.jobs.iter().find(|job| job.kind == *kind && job.segments > 0);
         if let Some(other) = other.filter(|_| *segments > 0) {
             let message = format!("{} {} is under way, with other stores or options", kind.name(), other.id);
-            return Err(Unmet::of_change(Gate::Stage, message, "let it end, or cancel it").into());
+            let action = format!("let it end, or cutover cancel {}", other.id);
+            return Err(Unmet::of_change(Gate::Stage, message, action).into());
         }
         let began_revision = context.revision - 1;
         let settled = context.fleet.settled(began_revision);
@@ -148,7 +149,11 @@ impl Draft {
         let mut unmet = Vec::new();
         if raised.is_empty() {
             let message = "nobody of these tenants has writes that only the target has";
-            unmet.push(Unmet::of_change(Gate::Stage, message, "none needed"));
+            unmet.push(Unmet::of_change(
+                Gate::Stage,
+                message,
+                "nothing is to be reversed: the way down is open",
+            ));
         }
         if raised.iter().any(|placement| placement.rung == Rung::TargetOnly) {
             let message = "tenants at target-only still write to the target alone";

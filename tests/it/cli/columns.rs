@@ -9,7 +9,7 @@ use cutover_client::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::at;
+use super::{at, ramp};
 use crate::support::server::Controller;
 
 const RECORDS: u64 = 600;
@@ -89,17 +89,12 @@ async fn is_moved_compared_and_moved_back(target: &str, dir: &TempDir) {
     let whole = source(&dir.path().join("source.db"), (0..RECORDS).map(|n| (id(n), record(n)))).await;
     let (path, spec) = spec(dir, target, COLUMNS);
 
-    let ramp = async |to: &str| {
-        let up = format!("ramp orders {to} 100 --wait --timeout 20s --override soak --reason test");
-        let up = at(url, &up).await;
-        assert_eq!(up.code, 0, "{up:?}");
-    };
-    ramp("--mirrored").await;
+    ramp(url, "--mirrored").await;
     let told = at(url, &format!("backfill {path} --create-tables --dry-run")).await.done();
     assert!(told.contains("checked 600 records of the source: all fit"), "{told}");
     let told = at(url, &format!("backfill {path} --create-tables")).await.done();
     assert!(told.contains("clean: 600 scanned, 600 copied"), "{told}");
-    ramp("--target-first").await;
+    ramp(url, "--target-first").await;
     let told = at(url, &format!("backfill {path}")).await.done();
     assert!(told.contains("nothing to copy, 600 there already"), "{told}");
     let verified = at(url, &format!("verify {path} --json")).await.object();
@@ -111,7 +106,7 @@ async fn is_moved_compared_and_moved_back(target: &str, dir: &TempDir) {
     assert_eq!(mapped.get_many(&ids).await.unwrap(), stored, "byte by byte");
 
     // Services write to the target alone; one writes, one deletes, one makes a new record.
-    ramp("--target-only").await;
+    ramp(url, "--target-only").await;
     let newer = |n: u64, of: u64| Record { version: Version(10_000 + n), ..record(of) };
     let written = [(id(1), newer(1, 2)), (id(2), newer(2, 0)), (id(RECORDS), newer(3, 4))];
     mapped.put_many_if_newer(&written).await.unwrap();

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::at;
+use super::{at, ramp};
 use crate::support::server::{Controller, given};
 
 const ITEMS: u64 = 60;
@@ -25,6 +25,66 @@ const ITEMS: u64 = 60;
 struct Raw {
     address: String,
     table: String,
+    keys: Keys,
+}
+
+/// What an item's key is.
+#[derive(Clone, Copy)]
+enum Keys {
+    Texts,
+    /// Bytes and a number.
+    Typed,
+}
+
+impl Keys {
+    /// Of customer and order.
+    fn types(self) -> [&'static str; 2] {
+        match self {
+            Self::Texts => ["S", "S"],
+            Self::Typed => ["B", "N"],
+        }
+    }
+
+    fn id(self, n: u64) -> Id {
+        let (customer, order) = match self {
+            Self::Texts => (format!("customer-{}", n % 5), format!("order-{n}")),
+            Self::Typed => {
+                (["AA==", "AQ==", "+/8=", "Aw==", "BAUG"][n as usize % 5].to_owned(), format!("-{n}.25"))
+            }
+        };
+        Id::new(&customer, &order).unwrap()
+    }
+
+    /// DynamoDB writes bytes as ids do.
+    fn of(self, id: &Id) -> Value {
+        let [customer, order] = self.types();
+        json!({ "customer": { customer: id.tenant }, "order_id": { order: id.key } })
+    }
+
+    /// An item, and what DynamoDB tells of it: numbers and sets are in its own order and words already.
+    fn item(self, n: u64) -> Value {
+        let mut item = self.of(&self.id(n));
+        item["n"] = json!({ "N": n.to_string() });
+        let more = match n % 5 {
+            0 => {
+                json!({ "total": { "N": format!("{n}.0500000001") }, "digits": { "N": format!("1234567890123456789012345678901234567{}", n % 9 + 1) } })
+            }
+            1 => {
+                json!({ "sig": { "B": "AAEC/w==" }, "tags": { "SS": ["a", "b"] }, "sizes": { "NS": ["-1", "2.5"] } })
+            }
+            2 => {
+                json!({ "address": { "M": { "city": { "S": "Bonn" }, "zip": { "NULL": true } } }, "paid": { "NULL": true } })
+            }
+            3 => {
+                json!({ "lines": { "L": [{ "M": { "x": { "BS": ["AA=="] } } }, { "N": "-0.5" }, { "L": [] }] }, "paid": { "BOOL": false } })
+            }
+            _ => {
+                json!({ "name": { "S": "\u{e4}\u{1f680} \u{0} '\" " }, "sig": { "B": "" }, "none": { "S": "" }, "map": { "M": {} } })
+            }
+        };
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        item
+    }
 }
 
 impl Raw {
@@ -51,11 +111,12 @@ impl Raw {
 
     async fn create(&self) {
         let key = |name: &str, role: &str| json!({ "AttributeName": name, "KeyType": role });
-        let text = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+        let typed = |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
+        let [customer, order] = self.keys.types();
         let request = json!({
             "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": [key("customer", "HASH"), key("order_id", "RANGE")],
-            "AttributeDefinitions": [text("customer"), text("order_id")],
+            "AttributeDefinitions": [typed("customer", customer), typed("order_id", order)],
         });
         self.call("CreateTable", request).await;
     }
@@ -65,41 +126,9 @@ impl Raw {
     }
 
     async fn get(&self, id: &Id) -> Value {
-        let key = json!({ "customer": { "S": id.tenant }, "order_id": { "S": id.key } });
-        self.call("GetItem", json!({ "Key": key, "ConsistentRead": true })).await["Item"].take()
+        let request = json!({ "Key": self.keys.of(id), "ConsistentRead": true });
+        self.call("GetItem", request).await["Item"].take()
     }
-}
-
-fn id(n: u64) -> Id {
-    Id::new(&format!("customer-{}", n % 5), &format!("order-{n}")).unwrap()
-}
-
-/// An item, and what DynamoDB tells of it: numbers and sets are in its own order and words already.
-fn item(n: u64) -> Value {
-    let mut item = json!({
-        "customer": { "S": id(n).tenant },
-        "order_id": { "S": id(n).key },
-        "n": { "N": n.to_string() },
-    });
-    let more = match n % 5 {
-        0 => {
-            json!({ "total": { "N": format!("{n}.0500000001") }, "digits": { "N": format!("1234567890123456789012345678901234567{}", n % 9 + 1) } })
-        }
-        1 => {
-            json!({ "sig": { "B": "AAEC/w==" }, "tags": { "SS": ["a", "b"] }, "sizes": { "NS": ["-1", "2.5"] } })
-        }
-        2 => {
-            json!({ "address": { "M": { "city": { "S": "Bonn" }, "zip": { "NULL": true } } }, "paid": { "NULL": true } })
-        }
-        3 => {
-            json!({ "lines": { "L": [{ "M": { "x": { "BS": ["AA=="] } } }, { "N": "-0.5" }, { "L": [] }] }, "paid": { "BOOL": false } })
-        }
-        _ => {
-            json!({ "name": { "S": "\u{e4}\u{1f680} \u{0} '\" " }, "sig": { "B": "" }, "none": { "S": "" }, "map": { "M": {} } })
-        }
-    };
-    item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    item
 }
 
 /// Sets have no order.
@@ -134,19 +163,20 @@ columns = [
 "#;
 
 /// A table of items, a spec that moves it to MariaDB, and its path; `None`: no servers are there.
-async fn world(dir: &TempDir, story: &str, columns: &str) -> Option<(Raw, Spec, String)> {
+async fn world(dir: &TempDir, story: &str, keys: Keys, columns: &str) -> Option<(Raw, Spec, String)> {
     let (source, target) = (given("CUTOVER_TEST_DYNAMODB")?, given("CUTOVER_TEST_MYSQL")?);
     let name = format!("documents_{story}_{}", std::process::id());
     let address = source.rsplit_once("http://").unwrap().1.to_owned();
-    let raw = Raw { address, table: name.clone() };
+    let raw = Raw { address, table: name.clone(), keys };
     raw.create().await;
     for n in 0..ITEMS {
-        raw.put(item(n)).await;
+        raw.put(keys.item(n)).await;
     }
+    let [customer, order] = keys.types();
     let text = format!(
         "migration = \"orders\"\nresidual_ms = 0\nquarantine_table = \"{name}_q\"\n\
          [source]\nurl = \"{}\"\ntenant = \"customer\"\nkey = \"order_id\"\nversion = \"_version\"\n\
-         deleted = \"_deleted\"\n[target]\nurl = \"{target}\"\ntable = \"{name}\"\n{columns}",
+         deleted = \"_deleted\"\ntenant_type = \"{customer}\"\nkey_type = \"{order}\"\n[target]\nurl = \"{target}\"\ntable = \"{name}\"\n{columns}",
         source.replace("dynamodb://", &format!("dynamodb://{name}"))
     );
     let path = dir.path().join("orders.toml");
@@ -154,15 +184,9 @@ async fn world(dir: &TempDir, story: &str, columns: &str) -> Option<(Raw, Spec, 
     Some((raw, text.parse().unwrap(), path.display().to_string()))
 }
 
-async fn ramp(url: &str, to: &str) {
-    let up =
-        at(url, &format!("ramp orders {to} 100 --wait --timeout 20s --override soak --reason test")).await;
-    assert_eq!(up.code, 0, "{up:?}");
-}
-
-async fn items_move_there_and_back(story: &str, columns: &str) {
+async fn items_move_there_and_back(story: &str, keys: Keys, columns: &str) {
     let dir = TempDir::new().unwrap();
-    let Some((raw, spec, path)) = world(&dir, story, columns).await else { return };
+    let Some((raw, spec, path)) = world(&dir, story, keys, columns).await else { return };
     let controller = Controller::start(dir.path(), 0).await;
     let url = controller.url.as_str();
     at(url, "create orders --source one --target other").await.done();
@@ -181,57 +205,67 @@ async fn items_move_there_and_back(story: &str, columns: &str) {
     // Services write to the target alone: one item is replaced, one deleted, one comes anew.
     let target: Arc<dyn Store> = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
     let content = |n: u64| {
-        let mut content = item(n);
+        let mut content = keys.item(n);
         let attributes = content.as_object_mut().unwrap();
         attributes.retain(|name, _| name != "customer" && name != "order_id");
         Document::decode(content.to_string().as_bytes()).unwrap().encode().unwrap()
     };
     let record = |value| Record { version: Version(77), value };
-    let written =
-        [(id(1), record(Some(content(7)))), (id(2), record(None)), (id(ITEMS), record(Some(content(ITEMS))))];
+    let written = [
+        (keys.id(1), record(Some(content(7)))),
+        (keys.id(2), record(None)),
+        (keys.id(ITEMS), record(Some(content(ITEMS)))),
+    ];
     target.put_many_if_newer(&written).await.unwrap();
     assert_eq!(at(url, "ramp orders --target-only 0 --wait --timeout 20s").await.code, 0);
     let told = at(url, &format!("reverse {path}")).await.done();
     assert!(told.contains("3 copied"), "{told}");
 
     let versioned = |id: &Id, mut item: Value| {
-        let fields = json!({
-            "_version": { "N": "77" }, "customer": { "S": id.tenant }, "order_id": { "S": id.key },
-        });
-        item.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        item["_version"] = json!({ "N": "77" });
+        item.as_object_mut().unwrap().extend(keys.of(id).as_object().unwrap().clone());
         item
     };
     for n in (0..ITEMS).filter(|n| ![1, 2].contains(n)) {
-        assert_eq!(sorted(raw.get(&id(n)).await), sorted(item(n)), "as it was, to the last digit");
+        assert_eq!(sorted(raw.get(&keys.id(n)).await), sorted(keys.item(n)), "as it was, to the last digit");
     }
-    assert_eq!(sorted(raw.get(&id(1)).await), versioned(&id(1), item(7)), "what the value lacks is gone");
-    assert_eq!(raw.get(&id(2)).await, versioned(&id(2), json!({ "_deleted": { "BOOL": true } })));
-    assert_eq!(sorted(raw.get(&id(ITEMS)).await), versioned(&id(ITEMS), item(ITEMS)));
+    assert_eq!(
+        sorted(raw.get(&keys.id(1)).await),
+        versioned(&keys.id(1), keys.item(7)),
+        "what the value lacks is gone"
+    );
+    assert_eq!(raw.get(&keys.id(2)).await, versioned(&keys.id(2), json!({ "_deleted": { "BOOL": true } })));
+    assert_eq!(sorted(raw.get(&keys.id(ITEMS)).await), versioned(&keys.id(ITEMS), keys.item(ITEMS)));
     let told = at(url, &format!("verify {path} --json")).await.object();
     assert_eq!(told["clean"], json!(true), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn items_move_whole_to_mariadb_and_back() {
-    items_move_there_and_back("whole", "").await;
+    items_move_there_and_back("whole", Keys::Texts, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn items_move_into_columns_of_mariadb_and_back() {
-    items_move_there_and_back("columns", COLUMNS).await;
+    items_move_there_and_back("columns", Keys::Texts, COLUMNS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_with_numbers_and_bytes_as_keys_move_to_mariadb_and_back() {
+    items_move_there_and_back("keys", Keys::Typed, COLUMNS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_move_is_named_and_blocks_the_gate_until_it_does() {
     let dir = TempDir::new().unwrap();
-    let Some((raw, spec, path)) = world(&dir, "misfits", COLUMNS).await else { return };
+    let Some((raw, spec, path)) = world(&dir, "misfits", Keys::Texts, COLUMNS).await else { return };
     let city = |city: &str| {
-        let mut long = item(2);
+        let mut long = Keys::Texts.item(2);
         long["address"]["M"]["city"]["S"] = json!(city);
         long
     };
     raw.put(city("Rotterdam")).await;
-    let mut odd = item(3);
+    let mut odd = Keys::Texts.item(3);
     odd["_version"] = json!({ "S": "three" });
     raw.put(odd).await;
     let controller = Controller::start(dir.path(), 0).await;
@@ -268,7 +302,7 @@ async fn what_does_not_move_is_named_and_blocks_the_gate_until_it_does() {
 
     // Corrected where they lie.
     raw.put(city("Bonn")).await;
-    raw.put(item(3)).await;
+    raw.put(Keys::Texts.item(3)).await;
     let told = at(url, &format!("backfill {path}")).await.done();
     assert!(told.contains("clean: 60 scanned, 2 copied"), "{told}");
     assert_eq!(rows().await, Vec::new(), "and out of quarantine");

@@ -1,8 +1,12 @@
 //! Records moved by the command line, and what stands in its way.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use cutover_client::store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -54,7 +58,8 @@ async fn a_backfill_is_run_verified_and_run_again() {
     at(url, &format!("reverse {spec}")).await.fails(&["nobody of these tenants"]);
     assert_eq!(at(url, "jobs orders").await.done(), "no pass is under way\n");
     at(url, "tune orders/pass-1 --pause").await.fails(&["not under way", "cutover jobs orders"]);
-    at(url, "cancel orders/pass-1").await.fails(&["not under way"]);
+    at(url, "cancel orders/pass-1").await.fails(&["not under way", "cutover jobs orders"]);
+    at(url, "jobs nope").await.fails(&["migration nope does not exist"]);
     let history = at(url, "history orders").await.done();
     assert!(history.contains("full pass") && history.contains("ended clean"), "{history}");
 }
@@ -66,7 +71,7 @@ async fn a_worker_that_is_killed_is_replaced_where_it_was() {
     let (controller, spec) = world(&dir, limits).await;
     let url = controller.url.as_str();
     let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
-    let mut killed = binary().args(backfill).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut killed = binary().args(backfill).stderr(Stdio::null()).spawn().unwrap();
     let job = loop {
         let jobs = at(url, "jobs orders --json").await.objects();
         match jobs.into_iter().find(|job| job["counts"]["scanned"].as_u64() > Some(1_000)) {
@@ -89,6 +94,37 @@ async fn a_worker_that_is_killed_is_replaced_where_it_was() {
     let copied = evidence["counts"]["copied"].as_u64().unwrap();
     let chunk = 100_000 / 300 + 1;
     assert!(copied >= RECORDS - chunk, "{copied} copied: at most a chunk was written and not told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 30_000\nworkers = 1\n").await;
+    let url = controller.url.as_str();
+    let mut before = 0;
+    // Ctrl-C, and how service managers and Kubernetes ask.
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
+        let worker = binary().args(backfill).stderr(Stdio::piped()).spawn().unwrap();
+        let more = async {
+            loop {
+                let jobs = at(url, "jobs orders --json").await.objects();
+                let copied = jobs.first().and_then(|job| job["counts"]["copied"].as_u64()).unwrap_or(0);
+                if copied > before {
+                    break copied;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        before = tokio::time::timeout(Duration::from_secs(60), more).await.expect("it copies on");
+        kill(Pid::from_raw(worker.id().unwrap().cast_signed()), signal).unwrap();
+        let ended = worker.wait_with_output().await.unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        assert!(told.ends_with("cutover: stopped; run it again and it goes on where it was\n"), "{told}");
+        let there = at(url, "instances orders").await.done();
+        assert!(!there.contains("cutover-full"), "nobody waits for it: {there}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,13 +164,10 @@ async fn a_quarantine_is_a_table_of_its_own_or_there_is_none() {
     assert!(told.contains("clean: 8000 scanned, 8000 copied"), "none is needed: {told}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_another_spec_began_is_not_gone_on_with() {
-    let dir = TempDir::new().unwrap();
-    let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 100_000\nworkers = 1\n").await;
-    let url = controller.url.as_str();
-    let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
-    let mut killed = binary().args(backfill).stderr(std::process::Stdio::null()).spawn().unwrap();
+/// A backfill whose only worker dies as soon as something is copied; its id.
+async fn killed_once_it_copies(url: &str, spec: &str) -> String {
+    let backfill = ["--server", url, "backfill", spec, "--create-tables"];
+    let mut killed = binary().args(backfill).stderr(Stdio::null()).spawn().unwrap();
     let job = loop {
         let jobs = at(url, "jobs orders --json").await.objects();
         match jobs.into_iter().find(|job| job["counts"]["copied"].as_u64() > Some(0)) {
@@ -143,6 +176,15 @@ async fn what_another_spec_began_is_not_gone_on_with() {
         }
     };
     killed.kill().await.unwrap();
+    job
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_spec_began_is_not_gone_on_with() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 100_000\nworkers = 1\n").await;
+    let url = controller.url.as_str();
+    let job = killed_once_it_copies(url, &spec).await;
     let text = std::fs::read_to_string(&spec).unwrap();
     let other = dir.path().join("other.toml");
     std::fs::write(&other, text.replace("target.db", "elsewhere.db")).unwrap();
@@ -151,6 +193,29 @@ async fn what_another_spec_began_is_not_gone_on_with() {
     let elsewhere = dir.path().join("elsewhere.db");
     let copied = SqliteStore::open(&elsewhere, "orders", SqliteOptions::default()).await.unwrap();
     assert_eq!(copied.estimate().await.unwrap().records, Some(0), "nothing was copied there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_does_not_go_on_in_a_target_that_was_made_anew() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 100_000\nworkers = 1\n").await;
+    let url = controller.url.as_str();
+    let job = killed_once_it_copies(url, &spec).await;
+    for file in ["target.db", "target.db-wal", "target.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(file));
+    }
+    let backfill = format!("backfill {spec} --create-tables");
+    at(url, &backfill).await.fails(&[
+        &job,
+        "records in the target, which is empty",
+        &format!("cutover cancel {job}"),
+    ]);
+    let canceled = at(url, &format!("cancel {job}")).await;
+    assert_eq!(canceled.code, 1, "it is no evidence: {canceled:?}");
+    let limits = std::fs::read_to_string(&spec).unwrap().replace("rows_per_s = 500", "");
+    std::fs::write(&spec, limits).unwrap();
+    let told = at(url, &backfill).await.done();
+    assert!(told.contains("clean: 8000 scanned, 8000 copied"), "{told}");
 }
 
 #[cfg(feature = "mysql")]

@@ -19,6 +19,17 @@ async fn nobody_listens() {
     {
         at(&url, verb).await.fails(&["can't reach", &url, "cutover serve", "CUTOVER_SERVER"]);
     }
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("orders.toml");
+    let store = |name: &str| {
+        format!("[{name}]\nurl = \"sqlite:{}/{name}.db\"\ntable = \"orders\"\n", dir.path().display())
+    };
+    std::fs::write(&spec, format!("migration = \"orders\"\n{}{}", store("source"), store("target"))).unwrap();
+    for verb in ["backfill", "verify", "reverse"] {
+        let verb = format!("{verb} {} --create-tables", spec.display());
+        at(&url, &verb).await.fails(&["can't reach", &url, "cutover serve"]);
+    }
+    assert!(!dir.path().join("target.db").exists(), "nothing was made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

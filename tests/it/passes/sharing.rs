@@ -156,7 +156,7 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
         token
     };
     let passes = passes(&dir).await;
-    let seen = passes.list(&key(KEY)).pop().unwrap();
+    let seen = passes.list(&key(KEY)).unwrap().pop().unwrap();
     assert_eq!(seen.record.tuning.records_per_s, 7);
     assert!(seen.record.segments[0].done && seen.claims.is_empty());
     assert_eq!(seen.record.segments[1].cursor, b"half");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Spec, StoreSpec};
-use crate::store::mapping::{Column, Mapping, OnMisfit};
+use crate::store::mapping::{Column, KeyType, Mapping, OnMisfit};
 
 /// Raised when what is hashed changes, or which records a segment of a pass has: old checkpoints are then refused, not misread.
 const FORMAT: u32 = 2;
@@ -30,7 +30,15 @@ pub(super) fn of(spec: &Spec) -> String {
 fn store(store: &StoreSpec) -> Value {
     let fields = match store.url.dialect() {
         Some(_) => store.fields.of_table(store.mapping.is_some()),
-        None => store.fields.of_item(),
+        None => {
+            let mut fields = store.fields.of_item();
+            let types = [store.fields.tenant_type, store.fields.key_type];
+            // Checkpoints are older than types.
+            if types != [KeyType::S; 2] {
+                fields.extend(types.map(KeyType::name));
+            }
+            fields
+        }
     };
     json!([store.url.identity(), store.table, fields, store.mapping.as_ref().map(mapping)])
 }

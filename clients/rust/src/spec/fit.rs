@@ -16,7 +16,7 @@ impl StoreSpec {
     pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
         match self.sql_table() {
             Some(table) => table.fit(id, record),
-            None => self.fields.content(id, record).map(drop),
+            None => self.fields.fit_item(id, record),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 
 use super::{Limits, Spec, SpecError, StoreSpec, StoreUrl};
-use crate::store::mapping::{Fields, check_name};
+use crate::store::mapping::{Fields, KeyType, check_name};
 use file::{File, LimitsSection, StoreSection};
 
 type Check<T> = Result<T, SpecError>;
@@ -80,9 +80,12 @@ fn store(text: &str, section: StoreSection) -> Check<StoreSpec> {
         check_password_env(text, &url, name)?;
     }
     let default = Fields::default();
+    let key_types = key_types(text, &url, &section)?;
     let fields = Fields {
         tenant: section.tenant.clone().unwrap_or(default.tenant),
         key: section.key.clone().unwrap_or(default.key),
+        tenant_type: key_types.0,
+        key_type: key_types.1,
         version: section.version.clone().unwrap_or(default.version),
         deleted: section.deleted.clone().unwrap_or(default.deleted),
         value: section.value.clone().unwrap_or(default.value),
@@ -130,6 +133,22 @@ fn table(
         }
     }
     Ok(name)
+}
+
+/// Of tenant and key.
+fn key_types(text: &str, url: &StoreUrl, section: &StoreSection) -> Check<(KeyType, KeyType)> {
+    let given = [(&section.tenant_type, "tenant_type"), (&section.key_type, "key_type")];
+    if url.dialect().is_some()
+        && let Some((span, key)) = given.iter().find_map(|(given, key)| Some((given.as_ref()?.span(), *key)))
+    {
+        let what = "in SQL tenant and key are text: remove it";
+        return Err(SpecError::invalid(text, span, key, what));
+    }
+    let [tenant, key] = given.map(|(given, _)| given.as_ref().map(|given| *given.as_ref()));
+    // Where both are one attribute it is enough to name its type once.
+    let one = section.tenant.is_some() && section.tenant == section.key;
+    let other = |other: Option<KeyType>| other.filter(|_| one);
+    Ok((tenant.or(other(key)).unwrap_or_default(), key.or(other(tenant)).unwrap_or_default()))
 }
 
 fn check_password_env(text: &str, url: &StoreUrl, name: &Spanned<String>) -> Check<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Version;
+use super::{Put, Version};
 
 /// How one record of a batch fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,5 +37,14 @@ impl Copied {
     /// Of a write of `version`, given the version that a failed condition found.
     pub(super) const fn unless_newer(version: Version, current: Version) -> Self {
         if version.0 == current.0 { Self::Present } else { Self::Stale(current) }
+    }
+}
+
+impl From<Copied> for Put {
+    fn from(copied: Copied) -> Self {
+        match copied {
+            Copied::Written | Copied::Present => Self::Applied,
+            Copied::Stale(current) => Self::Stale(current),
+        }
     }
 }

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod error;
 mod number;
+mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -25,9 +25,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    mapping::KeyType,
 };
 use error::{Access, of_request};
-use item::{Item, item_of, key_of, number_of, record_of, version_of};
+use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
 pub use options::DynamoDbOptions;
 use retry::Retries;
 
@@ -116,10 +117,7 @@ impl Store for DynamoDbStore {
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        Ok(match self.put_newer(id, record).await? {
-            Copied::Written | Copied::Present => Put::Applied,
-            Copied::Stale(current) => Put::Stale(current),
-        })
+        Ok(self.put_newer(id, record).await?.into())
     }
 
     async fn put_if_unchanged(
@@ -194,8 +192,10 @@ impl Store for DynamoDbStore {
 
     /// Times a read of one item that is hardly there.
     async fn pressure(&self) -> Result<Pressure, StoreError> {
-        let probe = Id { tenant: "?".to_owned(), key: "?".to_owned() };
-        let key = key_of(&self.options.fields, &probe)?;
+        // Base64 as well, but no number.
+        let text = |kind| if kind == KeyType::N { "0" } else { "AAAA" };
+        let fields = &self.options.fields;
+        let key = place_of(fields, text(fields.tenant_type), text(fields.key_type))?;
         let began = Instant::now();
         self.get_item(key).await?;
         Ok(Pressure { latency: began.elapsed(), replica_lag: None })

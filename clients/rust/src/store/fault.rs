@@ -52,7 +52,8 @@ pub struct Faulty<S: ?Sized> {
 #[derive(Debug, Default)]
 struct Script {
     next: VecDeque<(Verb, Fault)>,
-    always: Vec<(Verb, Fault)>,
+    /// With the share of the calls.
+    sometimes: Vec<(Verb, f64, Fault)>,
     calls: Vec<Verb>,
     only: Option<String>,
 }
@@ -110,9 +111,15 @@ impl<S: Store + ?Sized> Faulty<S> {
 
     /// Every call of this kind gets this fault, after those of [`Self::next`].
     pub fn always(&self, verb: Verb, fault: Fault) {
+        self.sometimes(verb, 1.0, fault);
+    }
+
+    /// This share of the calls of this kind, 0 to 1, drawn at random, gets this fault, after those of
+    /// [`Self::next`]. It takes the place of what was said before of this kind.
+    pub fn sometimes(&self, verb: Verb, share: f64, fault: Fault) {
         let mut script = self.script();
-        script.always.retain(|(other, _)| *other != verb);
-        script.always.push((verb, fault));
+        script.sometimes.retain(|(other, ..)| *other != verb);
+        script.sometimes.push((verb, share.clamp(0.0, 1.0), fault));
     }
 
     /// From now on only calls about this tenant have faults. `None`: all calls.
@@ -124,7 +131,7 @@ impl<S: Store + ?Sized> Faulty<S> {
     pub fn heal(&self) {
         let mut script = self.script();
         script.next.clear();
-        script.always.clear();
+        script.sometimes.clear();
         script.only = None;
     }
 
@@ -145,7 +152,11 @@ impl<S: Store + ?Sized> Faulty<S> {
         }
         match script.next.iter().position(|(other, _)| *other == verb) {
             Some(at) => script.next.remove(at).map(|(_, fault)| fault),
-            None => script.always.iter().find(|(other, _)| *other == verb).map(|(_, fault)| fault.clone()),
+            None => {
+                let due =
+                    |(other, share, _): &&(Verb, f64, Fault)| *other == verb && rand::random_bool(*share);
+                script.sometimes.iter().find(due).map(|(.., fault)| fault.clone())
+            }
         }
     }
 

@@ -9,6 +9,8 @@ mod cell;
 mod column;
 mod ddl;
 mod fields;
+mod item;
+mod key_type;
 mod misfit;
 mod row;
 mod table;
@@ -21,6 +23,7 @@ pub use ddl::create_table_sql;
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
+pub use key_type::KeyType;
 pub use misfit::{Misfit, Reason};
 pub use table::SqlTable;
 #[cfg(feature = "sqlite")]

@@ -58,10 +58,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        Ok(match self.copy(id, record) {
-            Copied::Written | Copied::Present => Put::Applied,
-            Copied::Stale(current) => Put::Stale(current),
-        })
+        Ok(self.copy(id, record).into())
     }
 
     async fn put_if_unchanged(

@@ -19,8 +19,8 @@ use super::{
     Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, get_versions, permanent,
-        put_many, put_one, removed_outright, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        permanent, put_many, put_one, removed_outright, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -284,11 +284,7 @@ impl Store for MySqlStore {
     /// By InnoDB's statistics, which can be off by half.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let rows = self.rows(self.layout.estimate()).await?;
-        let column = |at: usize| {
-            let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
-            count.and_then(|count| u64::try_from(count).ok())
-        };
-        Ok(Estimate { records: column(0), bytes: column(1) })
+        Ok(estimate(&rows))
     }
 
     /// The lag is that of the server itself, where it is a replica and the user may ask.

@@ -22,8 +22,8 @@ use super::{
     error::Doubt,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, get_versions, in_order,
-        permanent, put_many, put_one, version_of,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        in_order, permanent, put_many, put_one, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -209,11 +209,7 @@ impl Store for PostgresStore {
     /// By the planner's statistics: of the last time that the table was vacuumed or analysed.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let rows = self.rows(&self.layout.estimate, PgArguments::default()).await?;
-        let column = |at: usize| {
-            let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
-            count.and_then(|count| u64::try_from(count).ok())
-        };
-        Ok(Estimate { records: column(0), bytes: column(1) })
+        Ok(estimate(&rows))
     }
 
     /// The lag is that of the server's furthest replica, where the user may ask (`pg_monitor`).

@@ -31,6 +31,20 @@ pub(super) fn column_of(version: Version) -> Result<i64, StoreError> {
     })
 }
 
+/// Of a row of two counts, records and bytes, where the database has them.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) fn estimate<R: sqlx::Row>(rows: &[R]) -> super::Estimate
+where
+    usize: sqlx::ColumnIndex<R>,
+    Option<i64>: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let column = |at: usize| {
+        let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
+        count.and_then(|count| u64::try_from(count).ok())
+    };
+    super::Estimate { records: column(0), bytes: column(1) }
+}
+
 /// A record was gone, tombstone and all, each time that a failed condition was looked into.
 pub(super) fn removed_outright() -> StoreError {
     let what = "the record is deleted outright again and again: use tombstones";

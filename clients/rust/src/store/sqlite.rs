@@ -153,10 +153,7 @@ impl Store for SqliteStore {
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(write_error)?;
-        Ok(match self.put_on(&mut connection, id, record).await? {
-            Copied::Written | Copied::Present => Put::Applied,
-            Copied::Stale(current) => Put::Stale(current),
-        })
+        Ok(self.put_on(&mut connection, id, record).await?.into())
     }
 
     async fn put_if_unchanged(

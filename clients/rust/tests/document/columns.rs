@@ -1,8 +1,9 @@
 //! What each type of column holds, where it ends, and where the rest goes.
 
 use cutover_client::store::{
+    Id, Record, Version,
     document::{Attribute, Document},
-    mapping::{Cell, ColumnPath, ColumnType, Dialect, Fields, Mapping, MappingError, OnMisfit},
+    mapping::{Cell, ColumnPath, ColumnType, Dialect, Fields, KeyType, Mapping, MappingError, OnMisfit},
 };
 
 use super::given::{column, document, map, mapping, number, text};
@@ -187,10 +188,46 @@ fn a_column_and_an_overflow_that_both_claim_an_attribute_are_not_guessed_at() {
 
 #[test]
 fn an_attribute_does_not_overwrite_a_field_of_an_item() {
-    let fields = Fields::default();
-    assert_eq!(fields.fit_item(&document([("name", text("x")), ("value", text("y"))])), Ok(()));
-    let misfit = fields.fit_item(&document([("version", n("1"))])).expect_err("two of a name");
+    let (fields, id) = (Fields::default(), Id::new("t", "k").expect("valid"));
+    let record = |document: Document| Record {
+        version: Version(1),
+        value: Some(document.encode().expect("no empty set")),
+    };
+    let item = fields.item(&id, &record(document([("name", text("x")), ("value", text("y"))])));
+    assert_eq!(
+        item,
+        Ok(document([
+            ("tenant", text("t")),
+            ("key", text("k")),
+            ("version", n("1")),
+            ("name", text("x")),
+            ("value", text("y")),
+        ]))
+    );
+    let misfit = fields.item(&id, &record(document([("version", n("1"))]))).expect_err("two of a name");
     assert!(misfit.to_string().starts_with("version: a field of the store has the same name"), "{misfit}");
+}
+
+#[test]
+fn an_attribute_of_a_key_has_one_text() {
+    let fields = Fields { tenant_type: KeyType::N, key_type: KeyType::B, ..Fields::default() };
+    let (number, bytes) = (n("-1.5"), Attribute::B(vec![0xfb, 0xff]));
+    assert_eq!(fields.place("-1.5", "+/8="), Ok(document([("tenant", number), ("key", bytes)])));
+    for (tenant, key, told) in [
+        ("01", "+/8=", "tenant: its table has a number (N)"),
+        ("1.0", "+/8=", "tenant: its table has a number (N)"),
+        ("1e3", "+/8=", "tenant: "),
+        ("-0", "+/8=", "tenant: "),
+        ("one", "+/8=", "tenant: "),
+        ("1", "+/8", "key: its table has bytes (B)"),
+        // The same bytes, with bits in the last digit that mean nothing.
+        ("1", "+/9=", "key: "),
+        ("1", "-_8=", "key: "),
+        ("1", "+/8=\n", "key: "),
+    ] {
+        let error = fields.place(tenant, key).expect_err(told).to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use cutover_client::store::document::{Number, NumberError};
+use cutover_client::store::document::{Attribute, Number, NumberError};
 use proptest::prelude::*;
 
-use super::given::{number, numbers};
+use super::given::{document, number, numbers};
 
 #[test]
 fn each_number_has_one_text() {
@@ -60,6 +60,36 @@ fn numbers_are_ordered_by_size() {
         for (other_index, other) in ascending.iter().enumerate() {
             assert_eq!(number(one).cmp(&number(other)), index.cmp(&other_index), "{one} and {other}");
         }
+    }
+}
+
+#[test]
+fn a_number_has_the_bytes_that_dynamodb_counts() {
+    // As DynamoDB Local counts, and AWS where it was measured.
+    let digits = "1234567890123456789012345678901234567";
+    let cases = [
+        ("0", 1),
+        ("7", 2),
+        ("-7", 3),
+        ("42", 2),
+        ("427", 3),
+        ("4200", 2),
+        ("420", 3),
+        ("100.5", 4),
+        ("0.07", 2),
+        ("0.072", 3),
+        ("0.72", 2),
+        ("7.2", 3),
+        ("1e125", 2),
+        ("1e-130", 2),
+        ("9223372036854775807", 11),
+        (&format!("{digits}8"), 20),
+        (&format!("-{digits}8"), 21),
+        (&format!("-{digits}.8"), 21),
+    ];
+    for (text, bytes) in cases {
+        let item = document([("n", Attribute::N(number(text)))]);
+        assert_eq!(item.item_bytes(), "n".len() + bytes, "{text}");
     }
 }
 

@@ -25,6 +25,7 @@ fn it_covers_what_is_copied_and_where_to() {
         ("/shop", "/shop2"),
         ("table = \"orders\"", "table = \"orders2\""),
         ("\"_version\"", "\"_v\""),
+        ("key = \"order_id\"", "key = \"order_id\"\nkey_type = \"N\""),
         ("\"deleted\"", "\"gone\""),
         ("decimal(12,2)", "decimal(12,3)"),
         ("required = true", "required = false"),

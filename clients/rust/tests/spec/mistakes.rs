@@ -89,6 +89,22 @@ fn a_store_that_can_not_be_names_its_place() {
         ),
         ("[source]", "[source]\ntenant = \"value\"", "line 4, column 7: fields: \"value\" names two"),
         ("postgres://u@db/shop", "sqlite:a.db", "line 6, column 7: url: source and target are the same"),
+        (
+            "[target]",
+            "key_type = \"N\"\n[target]",
+            "line 5, column 12: key_type: in SQL tenant and key are text",
+        ),
+        ("[target]", "tenant_type = \"S\"\n[target]", "line 5, column 15: tenant_type: in SQL"),
+        (
+            "postgres://u@db/shop\"\ntable = \"orders\"",
+            "dynamodb://Orders\"\nkey_type = \"NS\"",
+            "line 7, column 12: unknown \"NS\"",
+        ),
+        (
+            "postgres://u@db/shop\"\ntable = \"orders\"",
+            "dynamodb://Orders\"\ntenant = \"id\"\nkey = \"id\"\ntenant_type = \"B\"\nkey_type = \"N\"",
+            "line 6, column 7: fields: \"id\" is both tenant and key",
+        ),
     ] {
         let refusal = instead(piece, other);
         assert!(refusal.starts_with(message), "{refusal}");

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{
     proxy::{Proxy, a_lost_answer_is_not_called_unwritten},
-    servers::{batch, id, is_written_when_given_again, record, table},
+    servers::{batch, id, is_written_when_given_again, options, record, sql, table},
     suite,
     unreadable::is_gone_past,
 };
@@ -16,16 +16,8 @@ fn url() -> Option<String> {
     super::servers::url("PostgreSQL", "CUTOVER_TEST_POSTGRES")
 }
 
-fn options() -> ServerOptions {
-    ServerOptions { connections: 8, lock_timeout: Duration::from_secs(20), ..ServerOptions::default() }
-}
-
 async fn create(url: &str, table: &str) -> PostgresStore {
     PostgresStore::create(url, table, options()).await.expect("created")
-}
-
-async fn sql(on: &PgPool, sql: String) {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(on).await.expect("a statement of the test");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Where the real servers are, and what their stories share.
 
-use cutover_client::store::{Copied, Id, Record, Store, Version};
+use std::time::Duration;
+
+use cutover_client::store::{Copied, Id, Record, ServerOptions, Store, Version};
+use sqlx::{AssertSqlSafe, Executor};
 
 /// The address of a server, as tests/run gives it. Without one the story is left out, which is said;
 /// with `CUTOVER_TEST_SERVERS=required` it fails.
@@ -17,6 +20,16 @@ pub(crate) fn url(server: &str, variable: &str) -> Option<String> {
 /// A name that no other run of the tests has on the same server.
 pub(crate) fn table(story: &str) -> String {
     format!("test_{story}_{}", std::process::id())
+}
+
+/// Patient with a busy machine.
+pub(crate) fn options() -> ServerOptions {
+    ServerOptions { connections: 8, lock_timeout: Duration::from_secs(20), ..ServerOptions::default() }
+}
+
+/// A statement of the story itself.
+pub(crate) async fn sql<'c>(on: impl Executor<'c>, sql: impl Into<String>) {
+    on.execute(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await.expect("a statement of the test");
 }
 
 pub(crate) fn id(key: &str) -> Id {

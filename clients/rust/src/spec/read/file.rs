@@ -6,7 +6,7 @@ use serde::{
 };
 use toml::Spanned;
 
-use crate::store::mapping::{ColumnPath, ColumnType, OnMisfit};
+use crate::store::mapping::{ColumnPath, ColumnType, KeyType, OnMisfit};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,8 @@ pub(super) struct StoreSection {
     pub(super) table: Option<Spanned<String>>,
     pub(super) tenant: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) tenant_type: Option<Spanned<KeyType>>,
+    pub(super) key_type: Option<Spanned<KeyType>>,
     pub(super) version: Option<String>,
     pub(super) deleted: Option<String>,
     pub(super) value: Option<String>,

@@ -33,7 +33,7 @@ pub(super) fn to_document(
     attributes.into_iter().map(each).collect::<Result<_, _>>().map(Document)
 }
 
-fn to_attribute(value: AttributeValue) -> Result<Attribute, DocumentError> {
+pub(super) fn to_attribute(value: AttributeValue) -> Result<Attribute, DocumentError> {
     let number = |digits: String| digits.parse().map_err(|error| DocumentError::from(Fault::Number(error)));
     Ok(match value {
         AttributeValue::S(it) => Attribute::S(it),

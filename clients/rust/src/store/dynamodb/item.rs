@@ -8,12 +8,17 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    attribute::{to_document, to_value},
+    attribute::{to_attribute, to_document, to_value},
     error::permanent,
 };
 use crate::{
     report::ErrorClass,
-    store::{Id, Record, StoreError, Version, mapping::Fields, scan::Found},
+    store::{
+        Id, Record, StoreError, Version,
+        document::Document,
+        mapping::{Fields, KeyType},
+        scan::Found,
+    },
 };
 
 /// As DynamoDB has it.
@@ -21,53 +26,43 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The primary key of a record.
 pub(super) fn key_of(fields: &Fields, id: &Id) -> Result<Item, StoreError> {
-    // Whether there is one item for this id, whatever is in it.
-    fields.content(id, &Record::default())?;
-    Ok(place_of(fields, &id.tenant, &id.key))
+    place_of(fields, &id.tenant, &id.key)
 }
 
 /// The same of what need be no id.
-pub(super) fn place_of(fields: &Fields, tenant: &str, key: &str) -> Item {
-    HashMap::from([
-        (fields.tenant.clone(), AttributeValue::S(tenant.to_owned())),
-        (fields.key.clone(), AttributeValue::S(key.to_owned())),
-    ])
+pub(super) fn place_of(fields: &Fields, tenant: &str, key: &str) -> Result<Item, StoreError> {
+    fields.place(tenant, key).map(to_item)
 }
 
-/// The whole item of a record. No attribute at all is a value too; only `deleted` makes a tombstone.
+/// The whole item of a record.
 pub(super) fn item_of(fields: &Fields, id: &Id, record: &Record) -> Result<Item, StoreError> {
-    let content = fields.content(id, record)?;
-    let mut item = place_of(fields, &id.tenant, &id.key);
-    item.insert(fields.version.clone(), number_of(record.version));
-    match content {
-        Some(document) => {
-            item.extend(document.0.into_iter().map(|(name, attribute)| (name, to_value(attribute))));
-        }
-        None => _ = item.insert(fields.deleted.clone(), AttributeValue::Bool(true)),
-    }
-    Ok(item)
+    fields.item(id, record).map(to_item)
+}
+
+fn to_item(document: Document) -> Item {
+    document.0.into_iter().map(|(name, attribute)| (name, to_value(attribute))).collect()
 }
 
 /// What a scan found.
 pub(super) fn found(fields: &Fields, item: Item) -> Result<Found, StoreError> {
     let (tenant, key) = place_in(fields, &item)?;
-    let (tenant, key) = (tenant.as_bytes().to_vec(), key.as_bytes().to_vec());
-    Ok(Found { tenant, key, record: record_of(fields, item) })
+    Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record: record_of(fields, item) })
 }
 
 /// Tenant and key of an item, which need not make an id.
-pub(super) fn place_in<'a>(fields: &Fields, item: &'a Item) -> Result<(&'a str, &'a str), StoreError> {
-    let text = |name: &str| match item.get(name) {
-        Some(AttributeValue::S(text)) => Ok(text.as_str()),
-        other => Err(unreadable(name, "a string", other)),
+pub(super) fn place_in(fields: &Fields, item: &Item) -> Result<(String, String), StoreError> {
+    let text = |name: &str, kind: KeyType| {
+        let attribute = item.get(name).and_then(|value| to_attribute(value.clone()).ok());
+        let text = attribute.and_then(|attribute| kind.text(attribute));
+        text.ok_or_else(|| unreadable(name, kind.words(), item.get(name)))
     };
-    Ok((text(&fields.tenant)?, text(&fields.key)?))
+    Ok((text(&fields.tenant, fields.tenant_type)?, text(&fields.key, fields.key_type)?))
 }
 
 /// Whose item it is, of those that were asked for by their ids.
 pub(super) fn id_of(fields: &Fields, item: &Item) -> Result<Id, StoreError> {
     let (tenant, key) = place_in(fields, item)?;
-    Ok(Id { tenant: tenant.to_owned(), key: key.to_owned() })
+    Ok(Id { tenant, key })
 }
 
 /// What it holds. A tombstone is one, whatever else it has.

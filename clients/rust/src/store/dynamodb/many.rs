@@ -10,7 +10,7 @@ use super::{
     error::{Access, of_request, throttled},
     item::{Item, id_of, key_of},
 };
-use crate::store::{Id, StoreError};
+use crate::store::{Id, StoreError, mapping::KeyType};
 
 /// Most items that one `BatchGetItem` takes.
 const BATCH: usize = 100;
@@ -31,10 +31,13 @@ impl DynamoDbStore {
         let mut sorted: Vec<&Id> = ids.iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
+        // Numbers and bytes lie in another order than their texts.
+        let in_order = fields.tenant_type == KeyType::S && fields.key_type == KeyType::S;
+        let has_runs = in_order && self.partition == fields.tenant && !fields.is_own_tenant();
         let (mut runs, mut left) = (Vec::new(), Vec::new());
         for of_tenant in sorted.chunk_by(|one, other| one.tenant == other.tenant) {
             for part in of_tenant.chunks(BATCH) {
-                if part.len() >= RUN && self.partition == fields.tenant && !fields.is_own_tenant() {
+                if part.len() >= RUN && has_runs {
                     runs.push(self.get_run(part, versions_only));
                 } else {
                     left.extend_from_slice(part);

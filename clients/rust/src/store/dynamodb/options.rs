@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynamoDbOptions {
     /// Which attributes of an item are not content: the tenant and the key, which are its table's
-    /// key, both strings (one name for both where each record is a tenant of its own); the version,
+    /// key, of the types given (one name for both where each record is a tenant of its own); the version,
     /// a number, without which an item has version 0; and what makes an item a tombstone when it is
     /// true. `value` is unused.
     pub fields: Fields,
@@ -74,7 +74,7 @@ pub(super) async fn load(url: &str) -> Result<SdkConfig, StoreError> {
     }
     let config = loader.load().await;
     if config.region().is_none() {
-        return Err(wrong(format!("no region, and none in AWS_REGION: {FORM}")));
+        return Err(wrong("it names no region: add ?region=eu-west-1, or set AWS_REGION".to_owned()));
     }
     Ok(config)
 }

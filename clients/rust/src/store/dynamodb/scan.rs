@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     Access, Cursor, DynamoDbStore, Item, Page, Scope, Segment, StoreError,
+    attribute::to_value,
     item::{found, place_in, place_of},
     of_request,
 };
@@ -25,17 +26,19 @@ impl DynamoDbStore {
         after: Option<(&str, &str)>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let start = after.map(|(tenant, key)| place_of(&self.options.fields, tenant, key));
+        let fields = &self.options.fields;
+        let start = after.map(|(tenant, key)| place_of(fields, tenant, key)).transpose()?;
         let limit = self.limit(limit_bytes);
-        let queried = match scope {
-            Scope::Tenant(tenant) if self.partition == self.options.fields.tenant => Some(tenant),
-            _ => None,
+        let tenant = match scope {
+            Scope::Tenant(tenant) => Some(to_value(fields.tenant_attribute(tenant)?)),
+            Scope::All => None,
         };
+        let queried = tenant.clone().filter(|_| self.partition == fields.tenant);
         let (items, more) = self
             .retries()
-            .run(async || match queried {
+            .run(async || match queried.clone() {
                 Some(tenant) => self.query(tenant, start.clone(), limit).await,
-                None => self.scan_segment(scope, segment, start.clone(), limit).await,
+                None => self.scan_segment(tenant.clone(), segment, start.clone(), limit).await,
             })
             .await?;
 
@@ -47,7 +50,7 @@ impl DynamoDbStore {
             if full {
                 break;
             }
-            let found = found(&self.options.fields, item)?;
+            let found = found(fields, item)?;
             if queried.is_some() && !segment.has(&found.tenant, &found.key) {
                 gathered.pass(found);
             } else {
@@ -63,7 +66,7 @@ impl DynamoDbStore {
             return Ok(page);
         }
         let next = more.map(|key| {
-            let (tenant, key) = place_in(&self.options.fields, &key)?;
+            let (tenant, key) = place_in(fields, &key)?;
             Ok(Cursor::after(tenant.as_bytes(), key.as_bytes()))
         });
         Ok(Page { next: next.transpose()?, ..page })
@@ -79,7 +82,12 @@ impl DynamoDbStore {
         i32::try_from(limit_bytes.div_ceil(usual).max(1)).unwrap_or(i32::MAX)
     }
 
-    async fn query(&self, tenant: &str, start: Option<Item>, limit: i32) -> Result<Items, StoreError> {
+    async fn query(
+        &self,
+        tenant: AttributeValue,
+        start: Option<Item>,
+        limit: i32,
+    ) -> Result<Items, StoreError> {
         let request = self
             .client
             .query()
@@ -87,7 +95,7 @@ impl DynamoDbStore {
             .consistent_read(true)
             .key_condition_expression("#t = :t")
             .expression_attribute_names("#t", &self.options.fields.tenant)
-            .expression_attribute_values(":t", AttributeValue::S(tenant.to_owned()))
+            .expression_attribute_values(":t", tenant)
             .set_exclusive_start_key(start)
             .limit(limit);
         let answer = request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))?;
@@ -96,7 +104,7 @@ impl DynamoDbStore {
 
     async fn scan_segment(
         &self,
-        scope: &Scope,
+        tenant: Option<AttributeValue>,
         segment: Segment,
         start: Option<Item>,
         limit: i32,
@@ -111,11 +119,11 @@ impl DynamoDbStore {
             .total_segments(number(segment.of))
             .set_exclusive_start_key(start)
             .limit(limit);
-        if let Scope::Tenant(tenant) = scope {
+        if let Some(tenant) = tenant {
             request = request
                 .filter_expression("#t = :t")
                 .expression_attribute_names("#t", &self.options.fields.tenant)
-                .expression_attribute_values(":t", AttributeValue::S(tenant.clone()));
+                .expression_attribute_values(":t", tenant);
         }
         let answer = request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))?;
         Ok((answer.items.unwrap_or_default(), more(answer.last_evaluated_key)))

@@ -15,7 +15,10 @@ use super::{
     error::{Access, of_request, permanent},
     retry::Retries,
 };
-use crate::{report::ErrorClass, store::StoreError};
+use crate::{
+    report::ErrorClass,
+    store::{StoreError, mapping},
+};
 
 /// Longest wait for a new table. It usually takes some ten seconds.
 const CREATED_WITHIN: Duration = Duration::from_secs(120);
@@ -27,19 +30,17 @@ pub(super) async fn create(
     options: &DynamoDbOptions,
 ) -> Result<(), StoreError> {
     let fields = &options.fields;
-    let mut names = vec![(&fields.tenant, KeyType::Hash)];
+    let mut names = vec![(&fields.tenant, fields.tenant_type, KeyType::Hash)];
     if !fields.is_own_tenant() {
-        names.push((&fields.key, KeyType::Range));
+        names.push((&fields.key, fields.key_type, KeyType::Range));
     }
     let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-    for (name, role) in names {
+    for (name, kind, role) in names {
         let key = KeySchemaElement::builder().attribute_name(name).key_type(role).build();
-        let text = AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(ScalarAttributeType::S)
-            .build();
+        let defined =
+            AttributeDefinition::builder().attribute_name(name).attribute_type(scalar(kind)).build();
         const WHOLE: &str = "both of its fields were given";
-        request = request.key_schema(key.expect(WHOLE)).attribute_definitions(text.expect(WHOLE));
+        request = request.key_schema(key.expect(WHOLE)).attribute_definitions(defined.expect(WHOLE));
     }
     let create = async || match request.clone().send().await {
         Ok(_) => Ok(()),
@@ -83,9 +84,9 @@ pub(super) fn partition_of(
     let named = |role: &KeyType| {
         described.key_schema().iter().find(|key| key.key_type() == role).map(|key| key.attribute_name())
     };
-    let text = |name: &str| {
+    let type_of = |name: &str| {
         let mut defined = described.attribute_definitions().iter();
-        defined.any(|a| a.attribute_name() == name && *a.attribute_type() == ScalarAttributeType::S)
+        defined.find(|defined| defined.attribute_name() == name).map(|defined| defined.attribute_type())
     };
     let (tenant, key) = (options.fields.tenant.as_str(), options.fields.key.as_str());
     let (partition, sort) = (named(&KeyType::Hash).unwrap_or_default(), named(&KeyType::Range));
@@ -101,13 +102,27 @@ pub(super) fn partition_of(
         );
         return Err(permanent(ErrorClass::Other, "table", what));
     }
-    for name in [tenant, key] {
-        if !text(name) {
-            let what = format!("the attribute {name:?} of {table:?} is no string (S): name another table");
+    let fields = &options.fields;
+    for (name, of, kind) in [(tenant, "tenant", fields.tenant_type), (key, "key", fields.key_type)] {
+        let is = type_of(name).map_or("?", ScalarAttributeType::as_str);
+        if is != scalar(kind).as_str() {
+            let what = format!(
+                "the attribute {name:?} of {table:?} is of the type {is}, and {} was expected: give it as \
+                 {of}_type",
+                kind.words()
+            );
             return Err(permanent(ErrorClass::Other, "table", what));
         }
     }
     Ok(partition.to_owned())
+}
+
+fn scalar(kind: mapping::KeyType) -> ScalarAttributeType {
+    match kind {
+        mapping::KeyType::S => ScalarAttributeType::S,
+        mapping::KeyType::N => ScalarAttributeType::N,
+        mapping::KeyType::B => ScalarAttributeType::B,
+    }
 }
 
 /// A refused name or key is the table's fault here, not a record's.

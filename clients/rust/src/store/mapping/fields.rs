@@ -2,14 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Misfit, Reason,
-    table::{document, misfit},
-};
-use crate::{
-    report::ErrorClass,
-    store::{Id, Record, StoreError, document::Document},
-};
+use super::KeyType;
 
 /// Most bytes of a name: PostgreSQL's limit, below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
@@ -21,6 +14,10 @@ pub struct Fields {
     pub tenant: String,
     /// Which one. The same name as `tenant`: each record is a tenant of its own.
     pub key: String,
+    /// What `tenant` holds in a DynamoDB item. In SQL both are text.
+    pub tenant_type: KeyType,
+    /// What `key` holds there. The same where both are one attribute.
+    pub key_type: KeyType,
     /// Its version, a whole number of 63 bits.
     pub version: String,
     /// Is it a tombstone? Unused in a SQL table without mapping: there the value's NULL says so.
@@ -41,6 +38,9 @@ pub enum NameError {
     /// Two parts of a record in one column.
     #[error("{0:?} names two different things: rename one")]
     Clash(String),
+    /// Tenant and key in one attribute, of two types.
+    #[error("{0:?} is both tenant and key: give it one type")]
+    KeyTypes(String),
 }
 
 impl Default for Fields {
@@ -48,6 +48,8 @@ impl Default for Fields {
         Self {
             tenant: "tenant".to_owned(),
             key: "key".to_owned(),
+            tenant_type: KeyType::S,
+            key_type: KeyType::S,
             version: "version".to_owned(),
             deleted: "deleted".to_owned(),
             value: "value".to_owned(),
@@ -63,16 +65,6 @@ impl Fields {
             names.push(&self.key);
         }
         names.extend([self.version.as_str(), if mapped { &self.deleted } else { &self.value }]);
-        names
-    }
-
-    /// The fields' attributes in a DynamoDB item, in order; `key` only if it is one of its own.
-    pub fn of_item(&self) -> Vec<&str> {
-        let mut names = vec![self.tenant.as_str()];
-        if !self.is_own_tenant() {
-            names.push(&self.key);
-        }
-        names.extend([self.version.as_str(), self.deleted.as_str()]);
         names
     }
 
@@ -96,41 +88,6 @@ impl Fields {
             }
         }
         Ok(())
-    }
-
-    /// A record whose content has an attribute with the name of a field can't be an item.
-    pub fn fit_item(&self, document: &Document) -> Result<(), Misfit> {
-        match self.of_item().into_iter().find(|name| document.0.contains_key(*name)) {
-            Some(name) => Err(Misfit { path: name.to_owned(), column: None, reason: Reason::Field }),
-            None => Ok(()),
-        }
-    }
-
-    /// The content of a record as the attributes of a DynamoDB item; `None`: a tombstone has none.
-    /// Fails for a record that an item would not hold exactly.
-    pub fn content(&self, id: &Id, record: &Record) -> Result<Option<Document>, StoreError> {
-        if self.is_own_tenant() && id.tenant != id.key {
-            let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
-            let (class, field) = (ErrorClass::Constraint, "tenant".to_owned());
-            return Err(StoreError::Permanent { class, field, what });
-        }
-        let Some(value) = &record.value else { return Ok(None) };
-        let document = document(value)?;
-        self.fit_item(&document).map_err(|error| misfit(error, ErrorClass::Constraint))?;
-        Ok(Some(document))
-    }
-
-    /// Are these names valid in DynamoDB, and different from each other?
-    pub fn check_item(&self) -> Result<(), NameError> {
-        let names = self.of_item();
-        if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
-            return Err(NameError::Item((*name).to_owned()));
-        }
-        let mut seen = BTreeSet::new();
-        match names.into_iter().find(|name| !seen.insert(*name)) {
-            Some(name) => Err(NameError::Clash(name.to_owned())),
-            None => Ok(()),
-        }
     }
 }
 

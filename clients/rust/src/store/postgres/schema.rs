@@ -35,7 +35,7 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
     let columns = calls.rows(&Statement::text(columns)).await?;
     let keys = format!(
         "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
-         JOIN pg_attribute ON attrelid = indrelid AND attnum = n) \
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = n), indimmediate \
          FROM pg_index WHERE indrelid = to_regclass('\"{name}\"') AND indisunique AND indisvalid \
          AND indpred IS NULL AND indexprs IS NULL"
     );
@@ -74,6 +74,13 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
     let ids = table.ids();
     if !keys.iter().any(|row| text(row, 0) == ids.join(",")) {
         faults.push(format!("it has no primary key or unique index on ({})", ids.join(", ")));
+    }
+    // ON CONFLICT fails where one of those that it may look at, in any order, is checked later.
+    let is_late = |row: &&PgRow| !row.try_get(1).unwrap_or(true);
+    let of_ids =
+        |key: &str| key.split(',').count() == ids.len() && key.split(',').all(|it| ids.contains(&it));
+    if let Some(late) = keys.iter().filter(is_late).map(|row| text(row, 0)).find(|key| of_ids(key)) {
+        faults.push(format!("its key on ({late}) is DEFERRABLE and has to be NOT DEFERRABLE"));
     }
     if faults.is_empty() {
         return Ok(());

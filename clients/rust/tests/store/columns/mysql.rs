@@ -1,10 +1,15 @@
 //! Mapped columns of a MySQL or MariaDB server.
 
-use cutover_client::store::{MySqlStore, ServerOptions};
-use sqlx::{AssertSqlSafe, MySqlPool};
+use cutover_client::store::MySqlStore;
+use sqlx::MySqlPool;
 
 use super::{
-    super::{documents, documents::Documents, servers::table, suite},
+    super::{
+        documents,
+        documents::Documents,
+        servers::{options, sql, table},
+        suite,
+    },
     *,
 };
 
@@ -12,17 +17,8 @@ fn url() -> Option<String> {
     super::super::servers::url("MySQL", "CUTOVER_TEST_MYSQL")
 }
 
-fn options() -> ServerOptions {
-    let lock_timeout = std::time::Duration::from_secs(20);
-    ServerOptions { connections: 8, lock_timeout, ..ServerOptions::default() }
-}
-
 async fn create(url: &str, table: SqlTable) -> MySqlStore {
     MySqlStore::create(url, table, options()).await.expect("created")
-}
-
-async fn sql(on: &MySqlPool, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(on).await.expect("a statement of the test");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,15 @@
 //! Mapped columns of a PostgreSQL server.
 
-use cutover_client::store::{PostgresStore, ServerOptions};
-use sqlx::{AssertSqlSafe, PgPool};
+use cutover_client::store::PostgresStore;
+use sqlx::PgPool;
 
 use super::{
-    super::{documents, documents::Documents, servers::table, suite},
+    super::{
+        documents,
+        documents::Documents,
+        servers::{options, sql, table},
+        suite,
+    },
     *,
 };
 
@@ -12,17 +17,8 @@ fn url() -> Option<String> {
     super::super::servers::url("PostgreSQL", "CUTOVER_TEST_POSTGRES")
 }
 
-fn options() -> ServerOptions {
-    let lock_timeout = std::time::Duration::from_secs(20);
-    ServerOptions { connections: 8, lock_timeout, ..ServerOptions::default() }
-}
-
 async fn create(url: &str, table: SqlTable) -> PostgresStore {
     PostgresStore::create(url, table, options()).await.expect("created")
-}
-
-async fn sql(on: &PgPool, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(on).await.expect("a statement of the test");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,6 +108,8 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
         (good.replace("deleted boolean", "deleted int"), "column deleted is integer"),
         (good.replace("id bigint", "id bigint NOT NULL"), "column id has to be NULL (a tombstone has it)"),
         (good.replace(" rest text,", ""), "it has no column rest"),
+        (format!("{good} DEFERRABLE"), "its key on (tenant,key) is DEFERRABLE"),
+        (format!("{good}, UNIQUE (key, tenant) DEFERRABLE"), "its key on (key,tenant) is DEFERRABLE"),
     ];
     let table = || orders(Dialect::Postgres, &name, OnMisfit::Quarantine);
     for (columns, told) in &cases {
@@ -125,6 +123,7 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
     let error = PostgresStore::open(&url, table(), options()).await.expect_err("two faults").to_string();
     assert!(error.contains("varying(3)") && error.contains("numeric(5,2)"), "every fault: {error}");
     let plain = good.replace("numeric(38,10)", "numeric").replace("varchar(12)", "text");
+    let plain = format!("{plain}, UNIQUE (tenant, id) DEFERRABLE INITIALLY DEFERRED");
     sql(&admin, &format!("DROP TABLE {name}; CREATE TABLE {name} ({plain})")).await;
     let store = PostgresStore::open(&url, table(), options()).await.expect("it fits");
     documents_come_back_byte_by_byte(&store).await;

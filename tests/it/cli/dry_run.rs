@@ -1,0 +1,111 @@
+//! What would not come through is told before anything moves.
+
+use cutover_client::{
+    spec::{Missing, Spec},
+    store::{Id, Record, Version},
+};
+use tempfile::TempDir;
+
+use super::at;
+use crate::support::server::{Controller, given};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_reason_why_a_record_does_not_move_is_told() {
+    let Some(target) = given("CUTOVER_TEST_POSTGRES") else { return };
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    let name = format!("each_reason_{}", std::process::id());
+    let text = format!(
+        "migration = \"orders\"\nquarantine_table = \"{name}_q\"\n\
+         [source]\nurl = \"sqlite:{}/source.db\"\ntable = \"orders\"\n\
+         [target]\nurl = \"{target}\"\ntable = \"{name}\"\n\
+         columns = [{{ name = \"name\", type = \"varchar(5)\" }}, {{ name = \"n\", type = \"bigint\" }}]\n",
+        dir.path().display()
+    );
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    let spec: Spec = text.parse().unwrap();
+    let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+    let wrong: [(&str, &[u8], &str); 6] = [
+        ("long", br#"{"name":{"S":"longer"}}"#, "name: 6 characters where varchar(5) takes 5"),
+        ("nul", br#"{"name":{"S":"a\u0000b"}}"#, "name: text with a NUL character, which PostgreSQL can't"),
+        ("utf8", b"{\"name\":{\"S\":\"\xff\"}}", "value: the record: no typed JSON (invalid unicode"),
+        ("other", b"by hand", "value: the record: no typed JSON (expected value"),
+        ("more", br#"{"more":{"S":"x"}}"#, "more: no column takes it"),
+        ("half", br#"{"n":{"N":"0.5"}}"#, "n: 1 digits before the point and 1 after it"),
+    ];
+    let record = |key: &str, value: &[u8]| {
+        (Id::new("t", key).unwrap(), Record { version: Version(1), value: Some(value.to_vec()) })
+    };
+    let mut records: Vec<_> = wrong.iter().map(|(key, value, _)| record(key, value)).collect();
+    records.push(record("fine", br#"{"name":{"S":"short"}}"#));
+    source.put_many_if_newer(&records).await.unwrap();
+
+    let path = path.display();
+    for verb in ["backfill", "verify"] {
+        let said = at(url, &format!("{verb} {path} --create-tables --dry-run")).await;
+        assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
+        assert!(said.out.contains("checked 7 records of the source: 6 do not fit"), "{said:?}");
+        for (key, _, reason) in wrong {
+            let part = format!("1 in the target, the first \"t\"/\"{key}\": {reason}");
+            assert!(said.out.contains(&part), "{part}: {said:?}");
+        }
+    }
+    let said = at(url, &format!("backfill {path} --create-tables")).await;
+    assert!(said.out.contains("NOT clean: 7 scanned, 1 copied, 6 QUARANTINED"), "{said:?}");
+    for (key, _, reason) in wrong {
+        let part = format!("quarantined \"t\"/\"{key}\": {reason}");
+        assert!(said.out.contains(&part), "{part}: {said:?}");
+    }
+    let (id, fine) = records.pop().unwrap();
+    let target = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
+    assert_eq!(target.get(&id).await, Ok(Some(fine)));
+}
+
+/// DynamoDB and a file, either way round: a record that is too large for an item is named.
+async fn is_too_large_for_an_item(verb: &str, of: &str) {
+    let Some(url) = given("CUTOVER_TEST_DYNAMODB") else { return };
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let file = format!("url = \"sqlite:{}/orders.db?table=orders\"", dir.path().display());
+    let table = format!("Orders-{verb}-{}", std::process::id());
+    let items = format!("url = \"{}\"", url.replace("dynamodb://", &format!("dynamodb://{table}")));
+    let (source, target) = if of == "target" { (&items, &file) } else { (&file, &items) };
+    let text = format!("migration = \"orders\"\n[source]\n{source}\n[target]\n{target}\n");
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    let spec: Spec = text.parse().unwrap();
+    spec.source.open(Missing::Create, |_| None).await.unwrap();
+    spec.target.open(Missing::Create, |_| None).await.unwrap();
+
+    let scanned = if of == "target" { &spec.target } else { &spec.source };
+    let records = [("small", 100), ("large", 400 << 10)].map(|(key, bytes)| {
+        let value = format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(bytes)).into_bytes();
+        (Id::new("t", key).unwrap(), Record { version: Version(1), value: Some(value) })
+    });
+    let store = scanned.open(Missing::Refuse, |_| None).await.unwrap();
+    store.put_many_if_newer(&records).await.unwrap();
+    let said = at(&controller.url, &format!("{verb} {} --dry-run", path.display())).await;
+    assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
+    // The largest version has 19 digits, in 11 bytes.
+    let bytes = ["tenant", "t", "key", "large", "version", "a"].concat().len() + 11 + (400 << 10);
+    for part in [
+        format!("checked 2 records of the {of}: 1 do not fit:"),
+        format!("the first \"t\"/\"large\": value: an item of {bytes} bytes"),
+        "409600 (400 KB) is the most".to_owned(),
+    ] {
+        assert!(said.out.contains(&part), "{part}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_too_large_for_dynamodb_is_named_before_a_backfill() {
+    is_too_large_for_an_item("backfill", "source").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_too_large_for_dynamodb_is_named_before_it_is_to_go_back() {
+    is_too_large_for_an_item("reverse", "target").await;
+}
