@@ -34,6 +34,9 @@ impl DynamoDbStore {
         let mut sorted: Vec<&Id> = ids.iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
+        // Numbers and bytes lie in another order than their texts.
+        let in_order = fields.tenant_type == KeyType::S && fields.key_type == KeyType::S;
+        let has_runs = in_order && self.partition == fields.tenant && !fields.is_own_tenant();
         let (mut runs, mut left) = (Vec::new(), Vec::new());
         for of_tenant in sorted.chunk_by(|one, other| one.tenant == other.tenant) {
             for part in of_tenant.chunks(BATCH) {
