@@ -119,15 +119,22 @@ impl MySqlStore {
             }
             Ok::<_, StoreError>(())
         };
-        let mut left = ids.to_vec();
-        left.sort_unstable();
-        // Some more may lie between them than is asked for; with too many it ends early.
-        let most = ids.len() + ids.len() / 4;
-        if let Some(sql) = self.layout.between(columns, &left, most) {
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        let mut left = Vec::new();
+        for ids in sorted.chunks(ROWS_MAX) {
+            // Some more may lie between them than is asked for; with too many it ends early.
+            let most = ids.len() + ids.len() / 4;
+            let Some(sql) = self.layout.between(columns, ids, most) else {
+                left.extend_from_slice(ids);
+                continue;
+            };
             let rows = self.rows(sql).await?;
             take(&rows)?;
-            let last = rows.last().filter(|_| rows.len() == most).map(layout::place).transpose()?;
-            left.retain(|id| last.is_some_and(|last| place_of(id) > last));
+            if let Some(last) = rows.last().filter(|_| rows.len() == most) {
+                let last = layout::place(last)?;
+                left.extend(ids.iter().copied().filter(|id| place_of(id) > last));
+            }
         }
         for sql in self.statements(&self.layout.find_in(columns), ")", &left, |text, id| {
             self.layout.id(text, id);

@@ -28,14 +28,11 @@ impl DynamoDbStore {
     ) -> Result<Vec<Option<Item>>, StoreError> {
         let fields = &self.options.fields;
         let at_once = self.options.concurrency.get();
-        // Numbers and bytes lie in another order than the texts that name them.
-        let is_text = fields.key_type == KeyType::S;
-        let has_runs = is_text && self.partition == fields.tenant && !fields.is_own_tenant();
         let mut sorted: Vec<&Id> = ids.iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
         // Numbers and bytes lie in another order than their texts.
-        let in_order = fields.tenant_type == KeyType::S && fields.key_type == KeyType::S;
+        let in_order = fields.key_type == KeyType::S;
         let has_runs = in_order && self.partition == fields.tenant && !fields.is_own_tenant();
         let (mut runs, mut left) = (Vec::new(), Vec::new());
         for of_tenant in sorted.chunk_by(|one, other| one.tenant == other.tenant) {

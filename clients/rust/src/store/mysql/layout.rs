@@ -70,7 +70,7 @@ impl Layout {
     /// same order, at most so many. `None`: it would be no less work than [`Self::find_in`].
     pub(super) fn between(&self, columns: &str, ids: &[&Id], rows: usize) -> Option<String> {
         let of_tenants: Vec<_> = ids.chunk_by(|one, other| one.tenant == other.tenant).collect();
-        if ids.len() < of_tenants.len() * RUN {
+        if ids.len() < of_tenants.len().max(1) * RUN {
             return None;
         }
         let Self { ids, tenant, key, .. } = self;
