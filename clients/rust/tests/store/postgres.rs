@@ -38,9 +38,8 @@ async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
     let Some(url) = url() else { return };
     let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("answers"));
     let (proxy, far) = Proxy::before(&url).await;
-    let hasty = ServerOptions { connect_timeout: Duration::from_millis(500), ..options() };
     let near = create(&url, &table).await;
-    let far = PostgresStore::open(&far, &*table, hasty).await.expect("opened");
+    let far = PostgresStore::open(&far, &*table, options()).await.expect("opened");
     a_lost_answer_is_not_called_unwritten(&far, &near, &proxy).await;
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
@@ -48,7 +47,6 @@ async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
 #[tokio::test]
 async fn a_server_that_cannot_be_used_says_what_to_do() {
     let Some(url) = url() else { return };
-    let options = ServerOptions { connect_timeout: Duration::from_millis(500), ..options() };
     let (scheme, rest) = url.split_once("://").expect("a url");
     let (login, place) = rest.split_once('@').expect("with a user");
     let (user, password) = login.split_once(':').expect("and a password");
@@ -73,7 +71,7 @@ async fn a_server_that_cannot_be_used_says_what_to_do() {
         (url.clone(), "x; DROP", "table: ", "no name"),
     ];
     for (url, table, field, advice) in cases {
-        let error = PostgresStore::open(&url, table, options).await.expect_err(advice).to_string();
+        let error = PostgresStore::open(&url, table, options()).await.expect_err(advice).to_string();
         assert!(error.starts_with(field) && error.contains(advice), "{error}");
         assert!(!error.contains(password) || user == password, "no password in {error}");
     }
