@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::{Spec, StoreSpec};
 use crate::store::mapping::{Column, KeyType, Mapping, OnMisfit};
 
-/// Raised when what is hashed changes, or which records a segment of a pass has: old checkpoints are then refused, not misread.
+/// Raised when what is hashed changes, or which records a segment of a pass has: old checkpoints are
+/// then refused, not misread.
 const FORMAT: u32 = 2;
 
 pub(super) fn of(spec: &Spec) -> String {

@@ -20,7 +20,7 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        permanent, put_many, put_one, removed_outright, version_of,
+        permanent, put_many, put_one, removed_outright, version_after, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -249,10 +249,7 @@ impl Store for MySqlStore {
         if done.rows_affected() > 0 && done.last_insert_id() == 0 {
             return Ok(Put::Applied);
         }
-        let current = match self.versions(&[id]).await {
-            Ok(mut versions) => versions.pop().flatten(),
-            Err(error) => return Err(doubt.unwrap_or(error)),
-        };
+        let current = version_after(self, id, &doubt).await?;
         if expected.is_none() && current.is_none() {
             return Err(doubt.unwrap_or_else(removed_outright));
         }

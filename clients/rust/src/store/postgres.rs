@@ -23,7 +23,7 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        in_order, permanent, put_many, put_one, version_of,
+        in_order, permanent, put_many, put_one, version_after, version_of,
     },
 };
 use crate::report::ErrorClass;
@@ -163,10 +163,7 @@ impl Store for PostgresStore {
         if written > 0 {
             return Ok(Put::Applied);
         }
-        let current = match self.versions(&[id]).await {
-            Ok(mut versions) => versions.pop().flatten(),
-            Err(error) => return Err(doubt.unwrap_or(error)),
-        };
+        let current = version_after(self, id, &doubt).await?;
         Put::unless_ours(record.version, current.unwrap_or_default()).or_doubt(doubt)
     }
 

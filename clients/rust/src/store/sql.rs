@@ -8,7 +8,7 @@ mod calls;
 mod error;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one};
+pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use calls::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -47,6 +47,18 @@ pub(in super::super) async fn get_versions(
     store.versions(&ids.iter().collect::<Vec<_>>()).await
 }
 
+/// The version that is there after a write that did not answer for itself, and may be in doubt.
+pub(in super::super) async fn version_after(
+    store: &impl Guarded,
+    id: &Id,
+    doubt: &Doubt,
+) -> Result<Option<Version>, StoreError> {
+    match store.versions(&[id]).await {
+        Ok(mut versions) => Ok(versions.pop().flatten()),
+        Err(error) => Err(doubt.clone().unwrap_or(error)),
+    }
+}
+
 /// [`super::super::Store::put_if_newer`], in one round trip if it is written.
 pub(in super::super) async fn put_one(
     store: &impl Guarded,
@@ -55,22 +67,16 @@ pub(in super::super) async fn put_one(
 ) -> Result<Put, StoreError> {
     let mut doubt: Doubt = None;
     for _ in 0..ROUNDS {
-        let current = match store.write(&[(id, record)]).await {
+        match store.write(&[(id, record)]).await {
             Ok(wrote) if wrote.all => return Ok(Put::Applied),
-            Ok(wrote) => {
-                doubt = doubt.or(wrote.doubt);
-                store.versions(&[id]).await
-            }
-            Err(error) => Err(error),
-        };
-        match current {
-            Ok(mut versions) => match versions.pop().flatten() {
-                Some(current) if current >= record.version => {
-                    return Put::unless_ours(record.version, current).or_doubt(doubt);
-                }
-                _ => {}
-            },
+            Ok(wrote) => doubt = doubt.or(wrote.doubt),
             Err(error) => return Err(doubt.unwrap_or(error)),
+        }
+        match version_after(store, id, &doubt).await? {
+            Some(current) if current >= record.version => {
+                return Put::unless_ours(record.version, current).or_doubt(doubt);
+            }
+            _ => {}
         }
     }
     Err(doubt.unwrap_or_else(removed_outright))
