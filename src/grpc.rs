@@ -60,6 +60,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         instances: instances.clone(),
         operate,
         guards: guards.clone(),
+        passes: passes.clone(),
         plans,
         ingest: ingest.clone(),
         windows,
@@ -72,7 +73,8 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         guards: guards.clone(),
         stop,
     };
-    let telemetry = telemetry::Telemetry { registry, instances, guards, ingest: ingest.clone() };
+    let telemetry =
+        telemetry::Telemetry { registry, instances, guards, passes: passes.clone(), ingest: ingest.clone() };
     let telemetry = TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;

@@ -14,8 +14,8 @@ use super::{convert, plan, status};
 use crate::{
     domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
     service::{
-        Entry, Guards, HistoryQuery, Instances, Operate, Plans, Registry, WindowQuery, Windows, operate,
-        operate::Mutation, operate::now_ms,
+        Entry, Guards, HistoryQuery, Instances, Operate, Passes, Plans, Registry, WindowQuery, Windows,
+        operate, operate::Mutation, operate::now_ms,
     },
     telemetry::Ingest,
 };
@@ -27,6 +27,7 @@ pub(super) struct Admin {
     pub(super) instances: Arc<Instances>,
     pub(super) operate: Arc<Operate>,
     pub(super) guards: Arc<Guards>,
+    pub(super) passes: Arc<Passes>,
     pub(super) plans: Arc<Plans>,
     pub(super) ingest: Arc<Ingest>,
     pub(super) windows: Arc<Windows>,
@@ -267,6 +268,7 @@ impl AdminService for Admin {
             return Err(unknown());
         }
         self.guards.goodbye(&instance_id);
+        self.passes.goodbye(&instance_id);
         tracing::warn!(instance = instance_id, actor, reason, "evicted");
         Ok(Response::new(v1::EvictInstanceResponse {}))
     }

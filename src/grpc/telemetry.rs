@@ -17,7 +17,7 @@ use tonic::{
 use super::status;
 use crate::{
     domain::Violation,
-    service::{Guards, Instances, Registry, windows},
+    service::{Guards, Instances, Passes, Registry, windows},
     telemetry::{Accepted, Ingest, Refused, now_ms},
 };
 
@@ -27,6 +27,7 @@ pub(super) struct Telemetry {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
     pub(super) guards: Arc<Guards>,
+    pub(super) passes: Arc<Passes>,
     pub(super) ingest: Arc<Ingest>,
 }
 
@@ -75,6 +76,7 @@ impl TelemetryService for Telemetry {
         }
         self.ingest.forget_instance(&instance_id);
         self.guards.goodbye(&instance_id);
+        self.passes.goodbye(&instance_id);
         Ok(Response::new(v1::GoodbyeResponse {}))
     }
 }

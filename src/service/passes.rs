@@ -201,7 +201,8 @@ impl Passes {
                 let message = format!("{segment} is none of {}", pass.record.segments.len());
                 return Err(Refusal::from(Violation::new("segment", message)).into());
             };
-            // After a restart of the controller nobody has a claim: who goes on has it again.
+            // After a restart of the controller nobody has a claim, nor has who was evicted but lives: who
+            // goes on has it again.
             if claim.as_ref().is_some_and(|claim| claim.token != token) || pass.record.segments[at].done {
                 return Ok(None);
             }
@@ -215,6 +216,13 @@ impl Passes {
             self.keep_now().await?;
         }
         Ok(Some(self.progress(job)))
+    }
+
+    /// Takes its segments from a worker that has said goodbye, or that an operator asserts to be dead.
+    pub fn goodbye(&self, instance_id: &str) {
+        let mut live = self.live();
+        let claims = live.values_mut().flat_map(|pass| &mut pass.claims);
+        claims.for_each(|claim| _ = claim.take_if(|claim| claim.instance_id == instance_id));
     }
 
     /// Changes the limits of a pass while it runs.

@@ -8,7 +8,7 @@ use cutover::{
 use tempfile::TempDir;
 
 use super::{filled, *};
-use crate::support::key;
+use crate::support::{instance::Instance, key};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_share_a_backfill_and_a_second_run_writes_nothing() {
@@ -121,6 +121,40 @@ fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint
         note: String::new(),
         samples: Vec::new(),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_goodbye_or_is_evicted_leaves_its_segments_to_the_next_one_at_once() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let (stores, mut jobs) = (filled().stores(), controller.jobs().await);
+    let paused = v1::Tuning { paused: true, ..Default::default() };
+    let plan = Plan { tuning: paused, ..plan(v1::PassKind::Full) };
+    let (claims, mut claimed) = tokio::sync::watch::channel(0);
+    let told = move |job: &v1::Job| _ = claims.send_replace(job.claims.len());
+    let stop = async { _ = claimed.wait_for(|claimed| *claimed == 2).await };
+    let stopped = worker::run(&controller.url, &stores, &plan, told, stop).await;
+    assert!(matches!(stopped, Err(jobs::Error::Stopped)), "{stopped:?}");
+
+    let listed = jobs.list_jobs(v1::ListJobsRequest { migration: KEY.to_owned() }).await.unwrap();
+    let job = listed.into_inner().jobs.pop().unwrap();
+    assert!(job.claims.is_empty(), "{job:?}");
+    let mut claim = async |instance_id: &str| {
+        let request = v1::ClaimSegmentRequest { id: job.id.clone(), instance_id: instance_id.to_owned() };
+        jobs.claim_segment(request).await.unwrap().into_inner().segment.map(|segment| segment.index)
+    };
+    let _instance = Instance::register(&controller.url, "dead", 1).await;
+    assert_eq!(claim("dead").await, Some(0), "nobody waits for the stopped one");
+    assert_eq!(claim("other").await, Some(1));
+    let evict = v1::EvictInstanceRequest {
+        instance_id: "dead".to_owned(),
+        reason: "the machine burnt down".to_owned(),
+        ..Default::default()
+    };
+    controller.admin().await.evict_instance(evict).await.unwrap();
+    assert_eq!(claim("other").await, Some(0), "the dead one's");
+    assert_eq!(claim("other").await, Some(2), "and nobody else's");
 }
 
 #[tokio::test]
