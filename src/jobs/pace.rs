@@ -6,6 +6,8 @@ use std::time::Duration;
 const CHUNK_MIN_BYTES: usize = 16 << 10;
 /// Of the first chunk.
 const CHUNK_FIRST_BYTES: usize = 256 << 10;
+/// Of a record, before one was read: few have less.
+const RECORD_FIRST_BYTES: u64 = 32;
 /// Most that the budget of a limit saves up.
 const BURST: Duration = Duration::from_millis(500);
 
@@ -46,9 +48,50 @@ impl Chunk {
     }
 }
 
+/// The limits that people set: records and bytes a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    records: Budget,
+    bytes: Budget,
+    /// Of a record, as the last chunk had them.
+    record_bytes: u64,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { records: Budget::default(), bytes: Budget::default(), record_bytes: RECORD_FIRST_BYTES }
+    }
+}
+
+impl Rates {
+    /// Changes the limits. 0: none.
+    pub fn limit(&mut self, records_per_s: f64, bytes_per_s: f64, now: Duration) {
+        self.records.limit(records_per_s, now);
+        self.bytes.limit(bytes_per_s, now);
+    }
+
+    /// How long to wait before the next chunk may begin.
+    pub fn wait(&mut self, now: Duration) -> Duration {
+        self.records.wait(now).max(self.bytes.wait(now))
+    }
+
+    /// A chunk of `bytes`, cut to about what the limits let through in a second; at least 1.
+    pub fn cut(&self, bytes: usize) -> usize {
+        let most = self.bytes.in_a_second(1).min(self.records.in_a_second(self.record_bytes));
+        bytes.min(most as usize).max(1)
+    }
+
+    /// A chunk had so many.
+    pub fn spend(&mut self, records: u64, bytes: u64) {
+        self.records.spend(records);
+        self.bytes.spend(bytes);
+        self.record_bytes = bytes.checked_div(records).unwrap_or(self.record_bytes).max(1);
+    }
+}
+
 /// A limit of so many a second, as a budget that fills with time and may be overdrawn once.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Budget {
+struct Budget {
     /// 0: no limit.
     per_s: f64,
     have: f64,
@@ -56,15 +99,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Changes the limit. 0: none.
-    pub fn limit(&mut self, per_s: f64, now: Duration) {
+    fn limit(&mut self, per_s: f64, now: Duration) {
         self.fill(now);
         self.per_s = per_s.max(0.0);
         self.have = self.have.min(self.most());
     }
 
-    /// How long to wait before the next chunk may begin.
-    pub fn wait(&mut self, now: Duration) -> Duration {
+    fn wait(&mut self, now: Duration) -> Duration {
         self.fill(now);
         match self.per_s > 0.0 && self.have < 0.0 {
             true => Duration::from_secs_f64((-self.have / self.per_s).min(3600.0)),
@@ -72,8 +113,12 @@ impl Budget {
         }
     }
 
-    /// A chunk had so many.
-    pub fn spend(&mut self, amount: u64) {
+    /// Bytes that a second lets through, at so many for each of what is counted.
+    fn in_a_second(&self, each_bytes: u64) -> f64 {
+        if self.per_s > 0.0 { self.per_s * each_bytes as f64 } else { f64::INFINITY }
+    }
+
+    fn spend(&mut self, amount: u64) {
         if self.per_s > 0.0 {
             self.have -= amount as f64;
         }
@@ -127,5 +172,40 @@ mod tests {
         budget.limit(0.0, now);
         budget.spend(1_000_000);
         assert_eq!(budget.wait(now), Duration::ZERO, "no limit");
+    }
+
+    #[test]
+    fn a_chunk_is_cut_to_what_the_limits_let_through_in_a_second() {
+        const CHUNK: usize = 4 << 20;
+        let mut rates = Rates::default();
+        assert_eq!(rates.cut(CHUNK), CHUNK, "no limit");
+        rates.limit(100.0, 0.0, Duration::ZERO);
+        assert!(rates.cut(CHUNK) <= 100 * 32, "nobody knows yet how large records are");
+        rates.spend(40, 40 * 500);
+        assert_eq!(rates.cut(CHUNK), 100 * 500);
+        assert_eq!(rates.cut(1_000), 1_000, "it never grows by a limit");
+        rates.limit(100.0, 20_000.0, Duration::ZERO);
+        assert_eq!(rates.cut(CHUNK), 20_000, "the tighter of two");
+        rates.spend(0, 0);
+        assert_eq!(rates.cut(CHUNK), 20_000, "an empty chunk says nothing");
+        rates.limit(0.001, 0.001, Duration::ZERO);
+        assert_eq!(rates.cut(CHUNK), 1, "which is a record");
+    }
+
+    #[test]
+    fn a_limit_far_below_what_the_store_can_do_makes_no_bursts() {
+        let mut rates = Rates::default();
+        rates.limit(100.0, 0.0, Duration::ZERO);
+        let (mut now, mut done) = (Duration::ZERO, 0.0);
+        while done < 2_000.0 {
+            let wait = rates.wait(now);
+            assert!(wait <= Duration::from_millis(1_100), "silent for {wait:?}");
+            now += wait;
+            let records = rates.cut(4 << 20).div_ceil(200) as u64;
+            rates.spend(records, records * 200);
+            done += records as f64;
+        }
+        let per_s = done / now.as_secs_f64();
+        assert!((95.0..=110.0).contains(&per_s), "{per_s}");
     }
 }

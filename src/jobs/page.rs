@@ -106,9 +106,8 @@ impl Stores {
                 done
             }
         };
-        done.counts.scanned = (page.records.len() + page.unreadable.len()) as u64;
-        done.counts.bytes =
-            page.records.iter().map(|(id, record)| (id.bytes() + record.bytes()) as u64).sum();
+        done.counts.scanned = records_of(page);
+        done.counts.bytes = bytes_of(page);
         Ok(done)
     }
 
@@ -174,6 +173,16 @@ impl Stores {
         }
         Ok(done)
     }
+}
+
+/// All that a page has, readable or not.
+pub(super) const fn records_of(page: &Page) -> u64 {
+    (page.records.len() + page.unreadable.len()) as u64
+}
+
+/// Of the readable ones.
+pub(super) fn bytes_of(page: &Page) -> u64 {
+    page.records.iter().map(|(id, record)| (id.bytes() + record.bytes()) as u64).sum()
 }
 
 impl Done {

@@ -18,8 +18,8 @@ use tonic::transport::Channel;
 
 use super::{
     Error, Plan, Stores,
-    pace::{Budget, Chunk},
-    page::{Done, Side},
+    pace::{Chunk, Rates},
+    page::{Done, Side, bytes_of, records_of},
     pressure, quarantine,
     worker::insist,
 };
@@ -47,8 +47,7 @@ pub(super) struct Bench {
 struct Pace {
     began: Instant,
     chunk: Chunk,
-    records: Budget,
-    bytes: Budget,
+    rates: Rates,
     paused: bool,
     /// Why it is slow; empty: it is not.
     note: String,
@@ -163,12 +162,17 @@ impl Bench {
         let (bench, pace) = (self.clone(), pace.clone());
         Ahead(tokio::spawn(async move {
             bench.wait(&pace).await;
-            let limit_bytes = lock(&pace).chunk.bytes();
+            let limit_bytes = {
+                let pace = lock(&pace);
+                pace.rates.cut(pace.chunk.bytes())
+            };
             let operation = bench.begin().await?;
             let (store, cursor) = (bench.stores.side(side), cursor.as_ref());
             let failed = |error| Error::Store { store: side.name(), error };
             let scan = || store.scan(&Scope::All, segment, cursor, limit_bytes).map_err(failed);
             let page = patiently(bench.plan.limits.patience, &pace, scan).await?;
+            // Now, not once it is written: the next one is read meanwhile.
+            lock(&pace).rates.spend(records_of(&page), bytes_of(&page));
             Ok(Held { operation, page })
         }))
     }
@@ -204,10 +208,7 @@ impl Bench {
             self.stores.page(&self.plan, &self.pass, scanned, page)
         })
         .await?;
-        let mut pace = lock(pace);
-        pace.chunk.took(done.counts.bytes as usize, began.elapsed());
-        pace.records.spend(done.counts.scanned);
-        pace.bytes.spend(done.counts.bytes);
+        lock(pace).chunk.took(done.counts.bytes as usize, began.elapsed());
         Ok(done)
     }
 
@@ -231,8 +232,7 @@ impl Pace {
         Self {
             began: Instant::now(),
             chunk: Chunk::new(plan.limits.chunk, plan.limits.chunk_bytes),
-            records: Budget::default(),
-            bytes: Budget::default(),
+            rates: Rates::default(),
             paused: false,
             note: String::new(),
         }
@@ -242,15 +242,14 @@ impl Pace {
     fn tune(&mut self, sharing: u32, tuning: v1::Tuning) {
         let now = self.began.elapsed();
         let share = f64::from(sharing.max(1));
-        self.records.limit(tuning.records_per_s as f64 / share, now);
-        self.bytes.limit(tuning.bytes_per_s as f64 / share, now);
+        self.rates.limit(tuning.records_per_s as f64 / share, tuning.bytes_per_s as f64 / share, now);
         self.paused = tuning.paused;
     }
 
     /// How long to wait before looking again; zero: go on. Notes why.
     fn wait(&mut self, pressure: String) -> Duration {
         let now = self.began.elapsed();
-        let budget = self.records.wait(now).max(self.bytes.wait(now));
+        let budget = self.rates.wait(now);
         let look_again = Duration::from_millis(100);
         let (note, wait) = match (self.paused, pressure.is_empty(), budget.is_zero()) {
             (true, _, _) => ("paused by an operator".to_owned(), look_again),

@@ -5,9 +5,10 @@ use cutover::{
     service::{Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tuning, operate::Mutation},
     store::open_store,
 };
+use cutover_client::{report::ErrorClass, store::StoreError};
 use tempfile::TempDir;
 
-use super::{filled, *};
+use super::{filled, hooked::Hooked, *};
 use crate::support::{instance::Instance, key};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +86,33 @@ async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
     };
     let (evidence, ()) = tokio::join!(running, go_on);
     assert_eq!(counts(&evidence.unwrap()).copied, RECORDS);
+}
+
+/// More than a second of the limit has, over two segments at once; of records with about 110 bytes.
+fn burst(records: &[(Id, Record)]) -> Option<StoreError> {
+    (records.len() > 120).then(|| StoreError::NotApplied {
+        class: ErrorClass::Server,
+        what: format!("{} records at once", records.len()),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_bounds_how_much_is_written_at_once() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = filled();
+    let target = Arc::new(Hooked { refuses: burst, ..Hooked::new(&world.target) });
+    let stores = Stores { target, ..world.stores() };
+    let tuning = v1::Tuning { records_per_s: 200, ..Default::default() };
+    let limits = Limits { patience: Duration::ZERO, ..Limits::default() };
+    let plan = Plan { tuning, limits, statements: 1, ..plan(v1::PassKind::Full) };
+    let (scanned, mut seen) = tokio::sync::watch::channel(0);
+    let told = move |job: &v1::Job| _ = scanned.send_replace(job.counts.unwrap_or_default().scanned);
+    // Two chunks of each at least.
+    let stop = async { _ = seen.wait_for(|scanned| *scanned > 150).await };
+    let stopped = worker::run(&controller.url, &stores, &plan, told, stop).await;
+    assert!(matches!(stopped, Err(jobs::Error::Stopped)), "{stopped:?}");
 }
 
 /// Passes in a process of their own, over the store in a directory.
