@@ -74,9 +74,9 @@ impl Progress {
 
 /// That nothing was reported, in words.
 pub(super) fn nothing(key: &str, since: Duration) -> String {
-    // Nobody says "the last 1day".
-    let since = match humantime::format_duration(since).to_string().as_str() {
-        "1day" => "day".to_owned(),
+    // Nobody says "the last 1 day".
+    let since = match render::span(since).as_str() {
+        "1 day" => "day".to_owned(),
         "1h" => "hour".to_owned(),
         "1m" => "minute".to_owned(),
         "1s" => "second".to_owned(),

@@ -4,6 +4,8 @@ mod pass;
 mod progress;
 mod status;
 
+use std::time::Duration;
+
 use cutover_client::wire::rung_from_wire;
 use cutover_proto::v1;
 use serde_json::{Value, json};
@@ -58,6 +60,20 @@ pub(super) fn migration_json(migration: &v1::Migration) -> Value {
         "ceiling": (migration.ceiling != 0).then(|| rung(migration.ceiling)),
         "created_at_ms": migration.created_at_ms,
     })
+}
+
+/// A time that something takes, for people.
+pub(super) fn span(span: Duration) -> String {
+    const DAY_S: u64 = 24 * 3_600;
+    // Not humantime's, whose months have 30.44 of them.
+    let days = span.as_secs() / DAY_S;
+    let rest = span - Duration::from_secs(days * DAY_S);
+    let days = match days {
+        0 => return humantime::format_duration(rest).to_string(),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    if rest.is_zero() { days } else { format!("{days} {}", humantime::format_duration(rest)) }
 }
 
 pub(super) fn migration_line(migration: &v1::Migration) -> String {

@@ -130,7 +130,7 @@ fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> 
         }
     }
     parts.push(format!("segments {}/{}", job.segments_done, job.segments));
-    parts.extend(eta.map(|eta| format!("eta {}", humantime::format_duration(eta))));
+    parts.extend(eta.map(|eta| format!("eta {}", render::span(eta))));
     let note = job.claims.iter().map(|claim| claim.note.as_str()).find(|note| !note.is_empty());
     let waiting = Some(job.waiting.as_str()).filter(|waiting| !waiting.is_empty());
     parts.extend(waiting.or(note).map(|why| format!("slow: {why}")));

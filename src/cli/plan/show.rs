@@ -199,5 +199,5 @@ pub(super) fn time(ms: u64) -> String {
 /// To the second, where it lasts some.
 fn lasted(ms: u64) -> String {
     let ms = if ms >= 10_000 { ms - ms % 1000 } else { ms };
-    humantime::format_duration(Duration::from_millis(ms)).to_string()
+    render::span(Duration::from_millis(ms))
 }

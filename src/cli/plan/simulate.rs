@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Global, out, percent},
+    super::{Global, out, percent, render},
     load,
     recorded::Recorded,
     show::time,
@@ -191,5 +191,5 @@ fn told(waited: &Waited, recording: Option<&Recording>) -> String {
 
 /// To the second.
 fn span(ms: u64) -> String {
-    humantime::format_duration(Duration::from_secs(ms / 1000)).to_string()
+    render::span(Duration::from_secs(ms / 1000))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{rollout_json, rollout_text};
+use super::{rollout_json, rollout_text, span};
 
 /// Characters of a bar.
 const BAR: u64 = 12;
@@ -104,7 +104,7 @@ pub(in crate::cli) fn progress_line(point: &v1::ProgressPoint) -> String {
 
 /// All points, a row each, oldest first; a gap is told.
 pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress) -> Vec<String> {
-    let width = humantime::format_duration(Duration::from_millis(progress.width_ms));
+    let width = span(Duration::from_millis(progress.width_ms));
     let mut table = vec![
         format!("{key}, {width} a row, times are UTC    █ target-only ▓ target-first ▒ dual · source-only"),
         format!(
@@ -132,7 +132,7 @@ pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress) -> Vec<
     let mut due_ms = progress.points.first().map_or(0, |first| first.at_ms);
     for point in &progress.points {
         if point.at_ms > due_ms {
-            let gap = humantime::format_duration(Duration::from_millis(point.at_ms - due_ms));
+            let gap = span(Duration::from_millis(point.at_ms - due_ms));
             table.push(format!("{:<11} nothing was reported for {gap}", ""));
         }
         due_ms = point.at_ms + progress.width_ms;

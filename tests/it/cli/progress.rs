@@ -40,8 +40,13 @@ async fn what_was_reported_is_shown_over_time() {
     at(url, "create orders --source ddb --target mysql").await.done();
     let told = at(url, "progress orders").await.done();
     assert!(told.starts_with("nothing was reported of orders in the last day: do"), "{told}");
-    let told = at(url, "progress orders --since 36h").await.done();
-    assert!(told.starts_with("nothing was reported of orders in the last 1day 12h: do"), "{told}");
+    for (since, span) in [("36h", "1 day 12h"), ("7d", "7 days"), ("59d", "59 days"), ("90m", "1h 30m")] {
+        let told = at(url, &format!("progress orders --since {since}")).await.done();
+        assert!(
+            told.starts_with(&format!("nothing was reported of orders in the last {span}: do")),
+            "{told}"
+        );
+    }
     assert!(at(url, "progress orders --json").await.objects().is_empty());
 
     let mut instance = Instance::register(url, "a", 1).await;
