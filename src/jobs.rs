@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use cutover_client::{
     ConnectError,
     spec::{Spec, StoreSpec, StoreUrl},
-    store::{Scope, Segment, Store, StoreError},
+    store::{Id, Store, StoreError, Version},
 };
 use cutover_proto::v1;
 use tonic::Status;
@@ -37,24 +37,27 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// What a pass has copied is not looked at again: a target without any of it is another one.
-    async fn check_target(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {
-        let counts = job.counts.unwrap_or_default();
-        let there = counts.copied + counts.present;
-        if plan.kind == v1::PassKind::Reverse || there == 0 {
+    /// What lies before a checkpoint is not looked at again: a store without what the pass has left in
+    /// it is another one.
+    async fn check(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {
+        let store = plan.writes();
+        let id = |it: &v1::Witness| Id { tenant: it.tenant.clone(), key: it.key.clone() };
+        let ids: Vec<Id> = job.witnesses.iter().map(id).collect();
+        if ids.is_empty() {
             return Ok(());
         }
-        let mut cursor = None;
-        loop {
-            let page = self.target.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 1).await;
-            let page = page.map_err(|error| Error::Store { store: "target", error })?;
-            if !(page.records.is_empty() && page.unreadable.is_empty()) {
-                return Ok(());
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                return Err(Error::TargetEmptied { job: job.id.clone(), there });
-            }
+        let versions = self.side(store).get_versions(&ids).await;
+        let versions = versions.map_err(|error| Error::Store { store: store.name(), error })?;
+        let is_missing = |witness: &v1::Witness, version: Option<Version>| {
+            version.is_none_or(|version| version.0 < witness.version)
+        };
+        match job.witnesses.iter().zip(versions).find(|(witness, version)| is_missing(witness, *version)) {
+            None => Ok(()),
+            Some((witness, _)) => Err(Error::Replaced {
+                job: job.id.clone(),
+                store: store.name(),
+                place: format!("{:?}/{:?}", witness.tenant, witness.key),
+            }),
         }
     }
 }
@@ -199,16 +202,18 @@ pub enum Error {
         /// What is wrong.
         error: StoreError,
     },
-    /// Somebody made its table anew.
+    /// Somebody made its table anew, or emptied it, or went back to a backup.
     #[error(
-        "{job} left {there} records in the target, which is empty: was its table made anew? End that pass with \
-         cutover cancel {job}, then run this again"
+        "{job} left {place} in the {store}, which lacks it or has it older now: was its table made anew, or a \
+         backup restored? End that pass with cutover cancel {job}, then run this again"
     )]
-    TargetEmptied {
+    Replaced {
         /// The pass.
         job: String,
-        /// Records that it copied, or found there already.
-        there: u64,
+        /// `source` or `target`: the one that it writes.
+        store: &'static str,
+        /// Tenant and key of what is missing.
+        place: String,
     },
     /// The controller had taken this worker for dead: what it did since is not vouched for.
     #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]

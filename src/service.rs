@@ -23,5 +23,5 @@ pub use registry::{Delta, Entry, Kept, Registry, State};
 pub use windows::Windows;
 
 pub use crate::store::{
-    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery,
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery, Witness,
 };

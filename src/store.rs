@@ -87,6 +87,23 @@ pub struct PassRecord {
     pub tuning: Tuning,
     /// Some differences, values redacted.
     pub samples: Vec<String>,
+    /// Some of what it has left in the store that it writes.
+    #[serde(default)]
+    pub witnesses: Vec<Witness>,
+    /// So many were told.
+    #[serde(default)]
+    pub witnessed: u64,
+}
+
+/// A record that a pass has written to a store, or found there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Whose it is.
+    pub tenant: String,
+    /// Which one.
+    pub key: String,
+    /// It had this version.
+    pub version: u64,
 }
 
 /// How far one segment is.

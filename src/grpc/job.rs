@@ -72,11 +72,22 @@ impl JobService for Jobs {
         request: Request<v1::CheckpointRequest>,
     ) -> Result<Response<v1::CheckpointResponse>, Status> {
         let request = request.into_inner();
-        let v1::CheckpointRequest { id, instance_id, segment, cursor, counts, done, note, samples, claim } =
-            request;
+        let v1::CheckpointRequest {
+            id,
+            instance_id,
+            segment,
+            cursor,
+            counts,
+            done,
+            note,
+            samples,
+            claim,
+            witness,
+        } = request;
         let counts = convert::counts_from_wire(counts.unwrap_or_default());
         let record = SegmentRecord { cursor, done, counts };
-        let checkpoint = Checkpoint { segment, token: claim, instance_id, record, note, samples };
+        let witness = witness.map(convert::witness_from_wire).transpose().map_err(status::invalid)?;
+        let checkpoint = Checkpoint { segment, token: claim, instance_id, record, note, samples, witness };
         let progress = self.passes.checkpoint(&id, checkpoint).await.map_err(status::change)?;
         Ok(Response::new(match progress {
             None => v1::CheckpointResponse { lost: true, ..Default::default() },

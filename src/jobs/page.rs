@@ -32,6 +32,8 @@ pub struct Done {
     pub counts: v1::PassCounts,
     /// Differences, values redacted.
     pub samples: Vec<String>,
+    /// A record that is in the written store now, with this version or a newer one.
+    pub witness: Option<v1::Witness>,
 }
 
 impl Side {
@@ -58,6 +60,11 @@ impl Plan {
             None => (Side::Target, Segment { index: segment, of: self.on_target }),
             Some(index) => (Side::Source, Segment { index, of: of - self.on_target }),
         }
+    }
+
+    /// The store that is written to, or would be.
+    pub(super) fn writes(&self) -> Side {
+        if self.kind == v1::PassKind::Reverse { Side::Source } else { Side::Target }
     }
 
     /// A page in as many parts as there may be statements at once; few records stay together.
@@ -87,6 +94,9 @@ impl Stores {
         let mut done = match plan.kind {
             v1::PassKind::Verify | v1::PassKind::Sweep | v1::PassKind::Sample => {
                 let mut done = self.compare(plan, pass, scanned, &page.records).await?;
+                if scanned == plan.writes() {
+                    done.witness = witness_of(&page.records);
+                }
                 for it in &page.unreadable {
                     if !self.is_met_from_source(plan, scanned, it).await? {
                         done.unreadable(scanned, &it.tenant, &it.key, &it.error);
@@ -130,6 +140,7 @@ impl Stores {
             done.counts.stale += part.counts.stale;
             done.counts.quarantined += part.counts.quarantined;
             part.samples.into_iter().for_each(|line| done.show(line));
+            done.witness = part.witness.or(done.witness);
         }
         Ok(done)
     }
@@ -152,6 +163,7 @@ impl Stores {
                         Copied::Present => done.counts.present += 1,
                         Copied::Stale(_) => done.counts.stale += 1,
                     });
+                    done.witness = witness_of(batch).or(done.witness);
                     continue;
                 }
                 Err(error) if is_misfit(&error) => error,
@@ -173,6 +185,13 @@ impl Stores {
         }
         Ok(done)
     }
+}
+
+/// The last one that is no tombstone, for those may be purged by and by.
+fn witness_of(records: &[(Id, Record)]) -> Option<v1::Witness> {
+    let (id, record) = records.iter().rfind(|(_, record)| !record.is_tombstone())?;
+    let Id { tenant, key } = id.clone();
+    Some(v1::Witness { tenant, key, version: record.version.0 })
 }
 
 /// All that a page has, readable or not.

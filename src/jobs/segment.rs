@@ -105,6 +105,7 @@ impl Bench {
             drop(operation);
             add(checkpoint.counts.get_or_insert_default(), &done.counts);
             checkpoint.samples = done.samples;
+            checkpoint.witness = done.witness;
             checkpoint.done = page.next.is_none();
             checkpoint.cursor = page.next.map(|next| next.0).unwrap_or_default();
             if !self.tell(&mut checkpoint, &pace).await? {
@@ -147,6 +148,7 @@ impl Bench {
         });
         let told = told.await?;
         checkpoint.samples.clear();
+        checkpoint.witness = None;
         lock(pace).tune(told.claimed, told.tuning.unwrap_or_default());
         Ok(!told.lost)
     }

@@ -67,7 +67,7 @@ async fn work(
     });
     let job = job.await?;
     told(&job);
-    stores.check_target(plan, &job).await?;
+    stores.check(plan, &job).await?;
     let pass = Pass::joined(&job.id);
     let bench = Bench {
         client: client.clone(),
@@ -96,6 +96,14 @@ async fn work(
         worked = worked => worked?,
         never = progress => match never {},
     };
+    // It may have been made anew under the workers' hands.
+    let listed = insist(&jobs, |mut jobs| {
+        let request = v1::ListJobsRequest { migration: plan.migration.clone() };
+        async move { jobs.list_jobs(request).await }
+    });
+    for job in listed.await?.jobs.iter().filter(|listed| listed.id == job.id) {
+        stores.check(plan, job).await?;
+    }
     let is_comparison = plan.kind == v1::PassKind::Verify;
     if whole && !is_comparison {
         stores.release(plan, &pass).await?;

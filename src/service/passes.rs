@@ -4,6 +4,8 @@
 //! in memory with every checkpoint, and in the store every [`KEEP`], so that a worker that dies
 //! loses a chunk, and a controller that does, some seconds of work that are harmless to repeat.
 
+mod witnesses;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{Change, Evidence, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
-    store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep},
+    store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep, Witness},
 };
 
 /// Who says nothing for longer loses its segment.
@@ -101,6 +103,8 @@ pub struct Checkpoint {
     pub note: String,
     /// Differences, values redacted.
     pub samples: Vec<String>,
+    /// Of what was done since the last one.
+    pub witness: Option<Witness>,
 }
 
 impl Passes {
@@ -185,7 +189,7 @@ impl Passes {
         id: &str,
         checkpoint: Checkpoint,
     ) -> Result<Option<Progress>, operate::Error> {
-        let Checkpoint { segment, token, instance_id, record, mut note, samples } = checkpoint;
+        let Checkpoint { segment, token, instance_id, record, mut note, samples, witness } = checkpoint;
         if record.cursor.len() > CURSOR_MAX_BYTES {
             let message = format!("has {} bytes: {CURSOR_MAX_BYTES} is the most", record.cursor.len());
             return Err(Refusal::from(Violation::new("cursor", message)).into());
@@ -210,6 +214,9 @@ impl Passes {
             pass.record.segments[at] = record;
             let room = SAMPLES_MAX.saturating_sub(pass.record.samples.len());
             pass.record.samples.extend(samples.into_iter().take(room));
+            if let Some(witness) = witness {
+                witnesses::keep(&mut pass.record, witness, |below| rand::random_range(0..below));
+            }
             pass.unkept = true;
         }
         if done {

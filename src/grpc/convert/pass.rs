@@ -1,10 +1,11 @@
 //! Passes, as the wire has them.
 
+use cutover_client::store::Id;
 use cutover_proto::v1;
 
 use crate::{
     domain::{Differences, Evidence, PassCounts, PassKind, Violation},
-    service::{Progress, Tuning},
+    service::{Progress, Tuning, Witness},
 };
 
 pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
@@ -49,7 +50,19 @@ pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
         counts: Some(counts_to_wire(&counts)),
         claims: claims.iter().map(claim).collect(),
         waiting: waiting.clone(),
+        witnesses: record.witnesses.iter().map(witness_to_wire).collect(),
     }
+}
+
+fn witness_to_wire(witness: &Witness) -> v1::Witness {
+    let Witness { tenant, key, version } = witness.clone();
+    v1::Witness { tenant, key, version }
+}
+
+pub(in crate::grpc) fn witness_from_wire(witness: v1::Witness) -> Result<Witness, Violation> {
+    let v1::Witness { tenant, key, version } = witness;
+    Id::new(&tenant, &key).map_err(|error| Violation::new("witness", error.to_string()))?;
+    Ok(Witness { tenant, key, version })
 }
 
 const fn kind(kind: PassKind) -> v1::PassKind {

@@ -2,7 +2,9 @@
 
 use cutover::{
     domain::{Cover, NewPass, PassKind},
-    service::{Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tuning, operate::Mutation},
+    service::{
+        Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tuning, Witness, operate::Mutation,
+    },
     store::open_store,
 };
 use cutover_client::{report::ErrorClass, store::StoreError};
@@ -139,6 +141,10 @@ fn new_pass() -> NewPass {
     }
 }
 
+fn witness() -> Witness {
+    Witness { tenant: "acme".to_owned(), key: "order".to_owned(), version: 7 }
+}
+
 fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint {
     let record = SegmentRecord { cursor: cursor.to_vec(), done, ..Default::default() };
     Checkpoint {
@@ -148,6 +154,7 @@ fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint
         record,
         note: String::new(),
         samples: Vec::new(),
+        witness: None,
     }
 }
 
@@ -213,7 +220,8 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
         passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
         let (_, _, token) = passes.claim(&id, "one").await.unwrap().segment.unwrap();
         let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
-        passes.checkpoint(&id, checkpoint(1, token, b"half", false)).await.unwrap();
+        let half = Checkpoint { witness: Some(witness()), ..checkpoint(1, token, b"half", false) };
+        passes.checkpoint(&id, half).await.unwrap();
         passes.tune(&id, tuning).await.unwrap();
         token
     };
@@ -222,6 +230,7 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     assert_eq!(seen.record.tuning.records_per_s, 7);
     assert!(seen.record.segments[0].done && seen.claims.is_empty());
     assert_eq!(seen.record.segments[1].cursor, b"half");
+    assert_eq!(seen.record.witnesses, [witness()]);
     let kept = passes.checkpoint(&id, checkpoint(1, token, b"", true)).await.unwrap();
     assert!(kept.is_some(), "who works on knows nothing of the restart");
     let by = Mutation::default();
