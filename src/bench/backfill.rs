@@ -1,12 +1,14 @@
 //! A whole backfill, a second run and a verify, beside what the stores alone can do: the source's
 //! scan and the target's guarded upserts, with as many of them at once.
 
+mod records;
+
 use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
 use cutover_client::{
     spec::{Missing, Spec, StoreSpec, StoreUrl},
-    store::{Id, Record, Scope, Segment, Store, StoreError, Version},
+    store::{Record, Scope, Segment, Store, StoreError},
 };
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use serde::Serialize;
@@ -18,11 +20,8 @@ use super::{
     figures::{Figures, Row, ratio, round},
 };
 use crate::jobs::{Plan, Stores, worker};
+use records::VALUE_BYTES;
 
-/// Size of a value; its key has about 16 more.
-const VALUE_BYTES: usize = 200;
-/// Records that belong to one tenant.
-const PER_TENANT: u64 = 100;
 /// Of the batches that fill the source and that are written alone.
 const BATCH: u64 = 1_000;
 /// Flags of `cutover bench backfill`.
@@ -41,6 +40,9 @@ pub struct Backfill {
     /// Parts of the table that are copied at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
+    /// Records of six attributes, and the target a table with columns for them; not into DynamoDB
+    #[arg(long)]
+    columns: bool,
 }
 
 /// The numbers. Rates are in records of the source a second.
@@ -51,6 +53,7 @@ struct Numbers {
     target: String,
     records: u64,
     value_bytes: usize,
+    columns: bool,
     workers: u32,
     segments: u32,
     scan_per_s: f64,
@@ -68,6 +71,11 @@ struct Numbers {
 
 impl Backfill {
     pub(super) async fn run(self) -> anyhow::Result<Figures> {
+        let is_item = self.target.as_ref().is_some_and(|url| url.starts_with("dynamodb:"));
+        anyhow::ensure!(
+            !(self.columns && is_item),
+            "--columns: DynamoDB has items, not columns; leave it out, or give a --target that is SQL"
+        );
         let dir = tempfile::tempdir().context("can't make a temporary directory; set TMPDIR")?;
         let controller = Process::start(&Role::Controller { dir: dir.path().to_owned() }).await?;
         let server = controller.url.clone();
@@ -93,7 +101,8 @@ impl Backfill {
             StoreUrl::Sqlite { .. } => 1,
             _ => u64::from(self.workers),
         };
-        fill(&stores.source, self.records, writers(&spec.source))
+        let record = if self.columns { records::in_columns } else { records::whole };
+        fill(&stores.source, record, self.records, writers(&spec.source))
             .await
             .context("the source can't be filled")?;
         let rate = |begun: Instant| ratio(self.records as f64, begun.elapsed().as_secs_f64());
@@ -103,7 +112,7 @@ impl Backfill {
         let scan_per_s = rate(begun);
         anyhow::ensure!(scanned == self.records, "the source has {scanned} records, not {}", self.records);
         let begun = Instant::now();
-        fill(&bare, self.records, writers(&spec.target)).await.context("the target")?;
+        fill(&bare, record, self.records, writers(&spec.target)).await.context("the target")?;
         let upsert_per_s = rate(begun);
 
         let backfill_per_s = self.pass(&server, &stores, &full, |counts| counts.copied).await?;
@@ -125,6 +134,7 @@ impl Backfill {
             target: name(&self.target),
             records: self.records,
             value_bytes: VALUE_BYTES,
+            columns: self.columns,
             workers: self.workers,
             segments: full.segments,
             scan_per_s: scan_per_s.round(),
@@ -145,8 +155,9 @@ impl Backfill {
             Row::rate("verify, beside the backfill", "records/s", verify_per_s, Some(backfill_per_s)),
             Row::cost("peak memory of the worker", "MiB", peak_rss_mib, None),
         ];
+        let columns = if self.columns { " in columns" } else { "" };
         let title = format!(
-            "backfill: {} records of {VALUE_BYTES} bytes, {} -> {}, {} parts, {} at once",
+            "backfill: {} records of {VALUE_BYTES} bytes, {} -> {}{columns}, {} parts, {} at once",
             self.records, numbers.source, numbers.target, full.segments, self.workers
         );
         Ok(Figures::new(title, rows, &numbers)?)
@@ -165,7 +176,10 @@ impl Backfill {
                 format!("[{side}]\nurl = {url:?}\ntable = {table:?}\n")
             }
         };
-        let (source, target) = (side("source", &self.source), side("target", &self.target));
+        let (source, mut target) = (side("source", &self.source), side("target", &self.target));
+        if self.columns {
+            target.push_str(records::COLUMNS);
+        }
         let limits = format!("[limits]\nworkers = {}\n", self.workers);
         Ok(format!("migration = {KEY:?}\n{source}{target}{limits}").parse()?)
     }
@@ -192,15 +206,21 @@ impl Backfill {
 }
 
 /// Writes all records, from so many tasks.
-async fn fill(store: &Arc<dyn Store>, records: u64, tasks: u64) -> anyhow::Result<()> {
+async fn fill(
+    store: &Arc<dyn Store>,
+    record: fn(u64) -> Record,
+    records: u64,
+    tasks: u64,
+) -> anyhow::Result<()> {
     let mut writers = JoinSet::new();
     for writer in 0..tasks {
         let store = store.clone();
         writers.spawn(async move {
             let mut from = writer * BATCH;
             while from < records {
-                let batch: Result<Vec<_>, _> =
-                    (from..records.min(from + BATCH)).map(|at| id(at).map(|id| (id, record(at)))).collect();
+                let batch: Result<Vec<_>, _> = (from..records.min(from + BATCH))
+                    .map(|at| records::id(at).map(|id| (id, record(at))))
+                    .collect();
                 let batch = batch?;
                 while let Err(error) = store.put_many_if_newer(&batch).await {
                     let StoreError::Throttled { retry_after, .. } = error else { return Err(error.into()) };
@@ -245,15 +265,4 @@ async fn scan(store: &Arc<dyn Store>, plan: &Plan) -> anyhow::Result<u64> {
         all += scanned??;
     }
     Ok(all)
-}
-
-fn id(at: u64) -> anyhow::Result<Id> {
-    Ok(Id::new(&format!("tenant-{}", at / PER_TENANT), &format!("record-{at}"))?)
-}
-
-fn record(at: u64) -> Record {
-    // A document, for DynamoDB.
-    const NAMES: usize = r#"{"text":{"S":""}}"#.len();
-    let value = format!(r#"{{"text":{{"S":"{at:<0$}"}}}}"#, VALUE_BYTES - NAMES);
-    Record { version: Version(at + 1), value: Some(value.into_bytes()) }
 }

@@ -108,6 +108,15 @@ fn a_backfill_is_measured_beside_its_stores() {
 }
 
 #[test]
+fn a_backfill_into_columns_is_measured_alike() {
+    let figures = figures("backfill --records 3000 --columns");
+    assert_eq!((&figures["columns"], &figures["value_bytes"]), (&true.into(), &200.into()));
+    for rate in ["backfill_per_s", "second_run_per_s", "verify_per_s"] {
+        measured(&figures, rate);
+    }
+}
+
+#[test]
 fn a_rollback_is_measured_from_the_onset_of_the_targets_errors() {
     let figures = figures(
         "rollback --instances 4 --calls-per-s 400 --share 80 --errors 90.5 --background 0.1 --warm-up 0.1 --migrations 2 --trials 3",
@@ -153,6 +162,7 @@ fn what_can_not_be_measured_is_refused() {
         ("rollback --share 0", "--share above 0"),
         ("backfill --records 10", "--records"),
         ("backfill --records 1000 --source nonsense", "no known store"),
+        ("backfill --columns --target dynamodb://?region=here", "give a --target that is SQL"),
         ("nonsense", "nonsense"),
     ] {
         let ran = bench(tmp.path(), args);
