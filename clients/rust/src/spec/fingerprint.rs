@@ -33,11 +33,7 @@ fn store(store: &StoreSpec) -> Value {
         Some(_) => store.fields.of_table(store.mapping.is_some()),
         None => {
             let mut fields = store.fields.of_item();
-            let types = [store.fields.tenant_type, store.fields.key_type];
-            // Checkpoints are older than types.
-            if types != [KeyType::S; 2] {
-                fields.extend(types.map(KeyType::name));
-            }
+            fields.extend([store.fields.tenant_type, store.fields.key_type].map(KeyType::name));
             fields
         }
     };
