@@ -229,3 +229,41 @@ impl From<Status> for Error {
         Self::Controller(Box::new(status))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cutover_client::store::{MemoryStore, Record};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pass_looks_for_its_witnesses_in_the_store_that_it_writes() {
+        const SPEC: &str = "migration = \"orders\"\n[source]\nurl = \"sqlite:a.db\"\ntable = \"t\"\n\
+                            [target]\nurl = \"sqlite:b.db\"\ntable = \"t\"\n";
+        let spec: Spec = SPEC.parse().expect("it is whole");
+        let (source, target) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+        let id = Id::new("acme", "order").expect("it is one");
+        let there = |version| Record { version: Version(version), value: Some(Vec::new()) };
+        source.insert(id.clone(), there(7));
+        target.insert(id, there(6));
+        let stores = Stores { source, target, quarantine: None };
+        let witness = |version| v1::Witness { tenant: "acme".to_owned(), key: "order".to_owned(), version };
+        let check = async |kind, version| {
+            let job = v1::Job { witnesses: vec![witness(version)], ..Default::default() };
+            match stores.check(&Plan::of(&spec, kind, String::new()), &job).await {
+                Ok(()) => "there",
+                Err(Error::Replaced { store, .. }) => store,
+                Err(other) => panic!("{other:?}"),
+            }
+        };
+        for (kind, store, has) in [
+            (v1::PassKind::Full, "target", 6),
+            (v1::PassKind::Sweep, "target", 6),
+            (v1::PassKind::Reverse, "source", 7),
+        ] {
+            assert_eq!(check(kind, has - 1).await, "there", "newer by now");
+            assert_eq!(check(kind, has).await, "there");
+            assert_eq!(check(kind, has + 1).await, store, "older than it was");
+        }
+    }
+}
