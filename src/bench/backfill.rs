@@ -40,7 +40,7 @@ pub struct Backfill {
     /// Parts of the table that are copied at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
-    /// Records of six attributes, and the target a table with columns for them; not into DynamoDB
+    /// Records of five attributes, and the target a table with columns for them; not into DynamoDB
     #[arg(long)]
     columns: bool,
 }
