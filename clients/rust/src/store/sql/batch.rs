@@ -98,11 +98,14 @@ pub(in super::super) async fn put_many(
         }
         let mut ids: Vec<_> = open.iter().map(|at| &records[*at].0).collect();
         ids.dedup();
-        let versions: HashMap<_, _> = ids.iter().zip(store.versions(&ids).await?).collect();
+        let versions = store.versions(&ids).await?;
         let (mut due, mut later): (Vec<usize>, Vec<usize>) = Default::default();
+        // Both are in order, so that the id of each is this one or the next.
+        let mut place = 0;
         for at in open {
             let (id, record) = &records[at];
-            match versions.get(&id).copied().flatten() {
+            place += usize::from(ids[place] != id);
+            match versions[place] {
                 // What we found older before, and then wrote.
                 Some(current) if current == record.version && tried.contains(&at) => {}
                 Some(current) if current >= record.version => {
