@@ -37,6 +37,7 @@ async fn memory_passes_the_suite() {
     };
     suite::run(empty).await;
     assert_eq!(asked, suite::STORES, "stores that must be made beforehand rely on the number");
+    suite::ranges::a_scan_up_to_a_place_ends_with_it(&MemoryStore::new()).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -71,6 +72,7 @@ mod sqlite {
             stores.push(SqliteStore::create(&path, &table, SqliteOptions::default()).await.expect("created"));
         }
         suite::run(|| stores.pop().expect("one for each story")).await;
+        suite::ranges::a_scan_up_to_a_place_ends_with_it(&create(&path).await).await;
     }
 
     #[tokio::test]

@@ -100,21 +100,22 @@ impl Store for MemoryStore {
             (None, Scope::Tenant(tenant)) => {
                 Bound::Included(Id { tenant: tenant.clone(), key: String::new() })
             }
-            (None, Scope::All) => Bound::Unbounded,
+            (None, Scope::All | Scope::UpTo(_)) => Bound::Unbounded,
+        };
+        let end = match scope {
+            Scope::UpTo(end) => Some(end.texts()?),
+            _ => None,
         };
         let all = self.records();
         let in_scope = all.range((from, Bound::Unbounded)).take_while(|(id, _)| match scope {
-            Scope::All => true,
             Scope::Tenant(tenant) => id.tenant == *tenant,
+            _ => end.is_none_or(|end| (id.tenant.as_str(), id.key.as_str()) <= end),
         });
         let mut page = Page::default();
         let mut bytes = 0;
         for (id, record) in in_scope.filter(|(id, _)| segment.contains(id)) {
             if bytes >= limit_bytes && !page.records.is_empty() {
-                page.next = page
-                    .records
-                    .last()
-                    .map(|(last, _)| Cursor::after(last.tenant.as_bytes(), last.key.as_bytes()));
+                page.next = page.records.last().map(|(last, _)| Cursor::after_record(last));
                 break;
             }
             bytes += id.bytes() + record.bytes();

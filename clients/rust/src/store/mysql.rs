@@ -280,7 +280,7 @@ impl Store for MySqlStore {
     ) -> Result<Page, StoreError> {
         let after = cursor.map(Cursor::place).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
-        let sql = self.layout.scan(scope, segment, after, rows);
+        let sql = self.layout.scan(scope, segment, after, rows)?;
         let decode = |row: MySqlRow| self.layout.found(&row);
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
     }

@@ -191,13 +191,17 @@ impl Store for PostgresStore {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
-        let (sql, tenant) = match scope {
-            Scope::All => (&self.layout.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.as_str()),
-        };
         let rows = self.calls.page_rows(limit_bytes);
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
-        let given = Given::default().and(tenant)?.and(key)?.and(limit)?;
+        let from = |tenant: &str| Given::default().and(tenant)?.and(key)?.and(limit);
+        let (sql, given) = match scope {
+            Scope::All => (&self.layout.scan_all, from(tenant)?),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, from(tenant)?),
+            Scope::UpTo(end) => {
+                let (last_tenant, last_key) = end.texts()?;
+                (&self.layout.scan_up_to, from(tenant)?.and(last_tenant)?.and(last_key)?)
+            }
+        };
         let statement = Statement::prepared(sql, given.0);
         let decode = |row: PgRow| self.layout.found(&row);
         self.calls.page(&statement, rows, segment, limit_bytes, decode).await

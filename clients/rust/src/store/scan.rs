@@ -21,6 +21,9 @@ pub enum Scope {
     All,
     /// One tenant's.
     Tenant(String),
+    /// Every record up to a place, and with it, where a scan of another store paused. Only where scans
+    /// go in order of tenant and key, byte by byte: DynamoDB refuses it.
+    UpTo(Cursor),
 }
 
 /// Where a scan goes on. Opaque, of one store's own making; it may be kept and used by another
@@ -106,6 +109,23 @@ impl Cursor {
         // Neither has so many bytes in any store.
         let tenant_bytes = u32::try_from(tenant.len()).unwrap_or(u32::MAX);
         Self([&tenant_bytes.to_be_bytes(), tenant, key].concat())
+    }
+
+    /// Right after a record.
+    pub fn after_record(id: &Id) -> Self {
+        Self::after(id.tenant.as_bytes(), id.key.as_bytes())
+    }
+
+    /// Of a store in order: a place for another one in the same order, even if that holds only texts.
+    /// Where this one is no text it is cut, which moves it back; wherever it is used it is cut alike.
+    pub fn shared(&self) -> Result<Self, StoreError> {
+        fn text(bytes: &[u8]) -> &[u8] {
+            let valid = bytes.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+            bytes[..valid].split(|byte| *byte == 0).next().unwrap_or_default()
+        }
+        let (tenant, key) = self.place()?;
+        let (of, at) = (text(tenant), text(key));
+        Ok(Self::after(of, if of.len() < tenant.len() { &[] } else { at }))
     }
 
     /// What [`Self::after`] was given.

@@ -203,11 +203,16 @@ impl Store for SqliteStore {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
-        let (sql, tenant) = match scope {
-            Scope::All => (&self.layout.scan_all, tenant),
-            Scope::Tenant(tenant) => (&self.layout.scan_tenant, tenant.as_str()),
+        let asked = match scope {
+            Scope::All => sqlx::query(self.layout.scan_all.clone()).bind(tenant).bind(key),
+            Scope::Tenant(tenant) => sqlx::query(self.layout.scan_tenant.clone()).bind(tenant).bind(key),
+            Scope::UpTo(end) => {
+                let (last_tenant, last_key) = end.texts()?;
+                let asked = sqlx::query(self.layout.scan_up_to.clone()).bind(tenant).bind(key);
+                asked.bind(last_tenant).bind(last_key)
+            }
         };
-        let mut rows = sqlx::query(sql.clone()).bind(tenant).bind(key).fetch(&self.readers);
+        let mut rows = asked.fetch(&self.readers);
         let mut gathered = Gathered::default();
         // Only a text can be gone on after; a page that would end elsewhere is made longer.
         let mut may_end = true;

@@ -17,8 +17,8 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use cutover_client::store::{
-    Copied, DynamoDbOptions, DynamoDbStore, Id, Put, Record, Scope, Segment, Store, StoreError, Version,
-    mapping::Fields,
+    Copied, Cursor, DynamoDbOptions, DynamoDbStore, Id, Put, Record, Scope, Segment, Store, StoreError,
+    Version, mapping::Fields,
 };
 
 use super::{
@@ -104,6 +104,15 @@ async fn passes_the_suite() {
         stores.push(Documents(create(&url).await));
     }
     suite::run(|| stores.pop().expect("one for each story")).await;
+}
+
+#[tokio::test]
+async fn a_scan_up_to_a_place_is_refused() {
+    let Some(url) = server() else { return };
+    let store = create(&url).await;
+    let scope = Scope::UpTo(Cursor::after_record(&id("k")));
+    let refused = store.scan(&scope, Segment::ALL, None, 1).await.expect_err("hashes are in no such order");
+    assert!(matches!(&refused, StoreError::Permanent { field, .. } if field == "scope"), "{refused}");
 }
 
 #[tokio::test]

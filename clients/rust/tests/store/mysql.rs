@@ -24,10 +24,11 @@ async fn create(url: &str, table: &str) -> MySqlStore {
 async fn passes_the_suite() {
     let Some(url) = url() else { return };
     let (mut stores, mut tables) = (Vec::new(), Vec::new());
-    for n in 0..suite::STORES {
+    for n in 0..=suite::STORES {
         tables.push(table(&format!("suite_{n}")));
         stores.push(create(&url, &tables[n]).await);
     }
+    suite::ranges::a_scan_up_to_a_place_ends_with_it(&stores.pop().expect("one more")).await;
     suite::run(|| stores.pop().expect("one for each story")).await;
     let admin = MySqlPool::connect(&url).await.expect("connected");
     sql(&admin, format!("DROP TABLE {}", tables.join(","))).await;

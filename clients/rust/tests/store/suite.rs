@@ -1,6 +1,7 @@
 //! What every store must do. Each story gets a store of its own that is empty.
 
 mod batches;
+pub(crate) mod ranges;
 
 use std::collections::BTreeMap;
 

@@ -10,10 +10,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     Access, Cursor, DynamoDbStore, Item, Page, Scope, Segment, StoreError,
     attribute::to_value,
+    error::permanent,
     item::{found, place_in, place_of},
     of_request,
 };
-use crate::store::scan::Gathered;
+use crate::{report::ErrorClass, store::scan::Gathered};
 
 /// Items and the key after which there are more.
 type Items = (Vec<Item>, Option<Item>);
@@ -32,6 +33,10 @@ impl DynamoDbStore {
         let tenant = match scope {
             Scope::Tenant(tenant) => Some(to_value(fields.tenant_attribute(tenant)?)),
             Scope::All => None,
+            Scope::UpTo(_) => {
+                let what = "DynamoDB scans in no order that another store has".to_owned();
+                return Err(permanent(ErrorClass::Other, "scope", what));
+            }
         };
         let queried = tenant.clone().filter(|_| self.partition == fields.tenant);
         let (items, more) = self

@@ -16,6 +16,9 @@ use super::{
 /// So many ids of a tenant, on average, are worth one range instead of a look for each.
 const RUN: usize = 8;
 
+/// The bytes of a tenant and a key.
+type Place<'a> = (&'a [u8], &'a [u8]);
+
 /// The statements of one table. All names were checked; those here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -162,25 +165,18 @@ impl Layout {
         &self,
         scope: &Scope,
         segment: Segment,
-        after: Option<(&[u8], &[u8])>,
+        after: Option<Place<'_>>,
         rows: usize,
-    ) -> String {
+    ) -> Result<String, StoreError> {
         let Self { name, ids, tenant, key, .. } = self;
         let mut sql = format!("SELECT {} FROM {name} FORCE INDEX (PRIMARY) WHERE TRUE", self.all());
         let mut and = |condition: std::fmt::Arguments<'_>| {
             sql.write_fmt(format_args!(" AND ({condition})")).expect("a String takes all");
         };
-        // Two ranges of the index; a comparison of pairs would not be taken for one.
-        match (scope, after) {
-            (Scope::All, None) => {}
-            (Scope::All, Some((of, _))) if self.table.fields.is_own_tenant() => {
-                and(format_args!("{tenant} > {}", hex(of)));
-            }
-            (Scope::All, Some((of, at))) => {
-                let (of, at) = (hex(of), hex(at));
-                and(format_args!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"));
-            }
-            (Scope::Tenant(of), after) => {
+        match scope {
+            Scope::All => and(format_args!("{}", self.places(after, None))),
+            Scope::UpTo(end) => and(format_args!("{}", self.places(after, Some(end.place()?)))),
+            Scope::Tenant(of) => {
                 and(format_args!("{tenant} = {}", hex(of.as_bytes())));
                 if let Some((_, at)) = after {
                     and(format_args!("{key} > {}", hex(at)));
@@ -193,7 +189,34 @@ impl Layout {
             and(format_args!("(CRC32(CONCAT({tenant}, x'00', {key})) * {of}) >> 32 = {index}"));
         }
         sql.write_fmt(format_args!(" ORDER BY {ids} LIMIT {rows}")).expect("a String takes all");
-        sql
+        Ok(sql)
+    }
+
+    /// After one place and up to another, in ranges of the index: a comparison of pairs would not be
+    /// taken for one.
+    fn places(&self, after: Option<Place<'_>>, up_to: Option<Place<'_>>) -> String {
+        let Self { tenant, key, .. } = self;
+        let hex = |(of, at): Place<'_>| (hex(of), hex(at));
+        let (from, to) = (after.map(hex), up_to.map(hex));
+        if self.table.fields.is_own_tenant() {
+            let from = from.map_or("TRUE".to_owned(), |(of, _)| format!("{tenant} > {of}"));
+            return to.map_or(from.clone(), |(of, _)| format!("{from} AND {tenant} <= {of}"));
+        }
+        if after.zip(up_to).is_some_and(|(from, to)| from > to) {
+            return "FALSE".to_owned();
+        }
+        match (from, to) {
+            (None, None) => "TRUE".to_owned(),
+            (Some((of, at)), None) => format!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"),
+            (None, Some((to, end))) => format!("{tenant} < {to} OR {tenant} = {to} AND {key} <= {end}"),
+            (Some((of, at)), Some((to, end))) if of == to => {
+                format!("{tenant} = {of} AND {key} > {at} AND {key} <= {end}")
+            }
+            (Some((of, at)), Some((to, end))) => format!(
+                "{tenant} = {of} AND {key} > {at} OR {tenant} > {of} AND {tenant} < {to} \
+                 OR {tenant} = {to} AND {key} <= {end}"
+            ),
+        }
     }
 
     pub(super) fn estimate(&self) -> String {
@@ -217,7 +240,7 @@ impl Layout {
 }
 
 /// Of a row that begins with tenant, key and version: the first two.
-pub(super) fn place(row: &MySqlRow) -> Result<(&[u8], &[u8]), StoreError> {
+pub(super) fn place(row: &MySqlRow) -> Result<Place<'_>, StoreError> {
     let read = || Ok((row.try_get(0)?, row.try_get(1)?));
     read().map_err(|error| MySql::error(error, false))
 }

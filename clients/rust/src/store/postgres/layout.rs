@@ -29,6 +29,8 @@ pub(super) struct Layout {
     pub(super) update: SqlStr,
     pub(super) scan_all: SqlStr,
     pub(super) scan_tenant: SqlStr,
+    /// Tenant and key of the last place come last.
+    pub(super) scan_up_to: SqlStr,
     pub(super) estimate: SqlStr,
 }
 
@@ -69,6 +71,11 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
         let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
+        let after = format!("{select} WHERE (t.{tenant}, t.{key}) > ($1, $2)");
+        let in_order = match table.fields.is_own_tenant() {
+            true => format!("ORDER BY t.{key} LIMIT $3"),
+            false => format!("ORDER BY t.{tenant}, t.{key} LIMIT $3"),
+        };
         Self {
             get: sql(format!("{select} WHERE {is_it}")),
             get_many: sql(format!("{select} {wanted}")),
@@ -85,14 +92,8 @@ impl Layout {
                 list(&set.collect::<Vec<_>>()),
                 kinds.len() + 4
             )),
-            scan_all: sql(format!(
-                "{select} WHERE (t.{tenant}, t.{key}) > ($1, $2) ORDER BY {} LIMIT $3",
-                if table.fields.is_own_tenant() {
-                    format!("t.{key}")
-                } else {
-                    format!("t.{tenant}, t.{key}")
-                }
-            )),
+            scan_all: sql(format!("{after} {in_order}")),
+            scan_up_to: sql(format!("{after} AND (t.{tenant}, t.{key}) <= ($4, $5) {in_order}")),
             scan_tenant: sql(format!(
                 "{select} WHERE t.{tenant} = $1 AND t.{key} > $2 ORDER BY t.{key} LIMIT $3"
             )),

@@ -19,6 +19,24 @@ fn a_cursor_holds_any_place() {
 }
 
 #[test]
+fn a_shared_cursor_is_a_text_and_never_further_on() {
+    let cases: [(&[u8], &[u8], &str, &str); 6] = [
+        (b"t", b"k", "t", "k"),
+        (b"t", b"k\xff9", "t", "k"),
+        (b"t", b"k\0a", "t", "k"),
+        (b"a\xffb", b"k", "a", ""),
+        (b"a\0", b"k", "a", ""),
+        (b"", b"", "", ""),
+    ];
+    for (tenant, key, of, at) in cases {
+        let shared = Cursor::after(tenant, key).shared().expect("a place");
+        assert_eq!(shared.texts(), Ok((of, at)));
+        assert_eq!(shared.shared().as_ref(), Ok(&shared), "once is enough");
+        assert!((of.as_bytes(), at.as_bytes()) <= (tenant, key));
+    }
+}
+
+#[test]
 fn what_has_no_id_keeps_its_place() {
     let cases = [
         (found(b"a\xff", b"k"), "a\\xff", "k", "tenant: it is not UTF-8"),

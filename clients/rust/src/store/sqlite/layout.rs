@@ -34,6 +34,8 @@ pub(super) struct Layout {
     pub(super) update: SqlStr,
     pub(super) scan_all: SqlStr,
     pub(super) scan_tenant: SqlStr,
+    /// Tenant and key of the last place come last.
+    pub(super) scan_up_to: SqlStr,
     pub(super) count: SqlStr,
 }
 
@@ -70,6 +72,7 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&given).map(|(name, given)| format!("{name} = {given}"));
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
+        let after = format!("SELECT {all} FROM {name} WHERE ({tenant}, {key}) > (?1, ?2)");
         Self {
             get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
             get_many: sql(of_list(&of_record)),
@@ -85,10 +88,8 @@ impl Layout {
                 list(&set.collect::<Vec<_>>()),
                 content.len() + 4
             )),
-            scan_all: sql(format!(
-                "SELECT {all} FROM {name} WHERE ({tenant}, {key}) > (?1, ?2) ORDER BY {}",
-                list(&ids)
-            )),
+            scan_all: sql(format!("{after} ORDER BY {}", list(&ids))),
+            scan_up_to: sql(format!("{after} AND ({tenant}, {key}) <= (?3, ?4) ORDER BY {}", list(&ids))),
             scan_tenant: sql(format!(
                 "SELECT {all} FROM {name} WHERE {tenant} = ?1 AND {key} > ?2 ORDER BY {key}"
             )),

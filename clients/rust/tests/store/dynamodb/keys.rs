@@ -89,7 +89,7 @@ impl<S: Store> Store for Keyed<S> {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         let scope = match scope {
-            Scope::All => Scope::All,
+            Scope::All | Scope::UpTo(_) => scope.clone(),
             Scope::Tenant(tenant) => Scope::Tenant(to(self.tenant, tenant)),
         };
         let page = self.store.scan(&scope, segment, cursor, limit_bytes).await?;
