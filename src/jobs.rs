@@ -6,6 +6,7 @@
 //! A worker is an instance: it holds an operation from reading a page to having written it, so that
 //! no barrier settles in between.
 
+mod beside;
 mod compare;
 pub mod pace;
 pub mod page;
@@ -77,7 +78,8 @@ pub struct Plan {
     pub fingerprint: String,
     /// Parts that are worked on at once, over all workers. At least 1.
     pub segments: u32,
-    /// Those of them that scan the target, the first ones; the others scan the source.
+    /// Those of them that scan the target, the first ones; the others scan the source. 0 of a
+    /// [`v1::PassKind::Verify`]: both stores scan in one order, and are compared side by side.
     pub on_target: u32,
     /// Parts that this process works on at once. At least 1.
     pub parallel: u32,
@@ -102,9 +104,11 @@ impl Plan {
         let parts = |store: &StoreSpec| if is_file(store) { 1 } else { limits.segments };
         // So it is of a server's table, but for what its copies cost. A comparison looks each page up in
         // the other store, which takes neighbours in one go: a part of many would have none.
-        let whole = |store: &StoreSpec| if store.url.dialect().is_some() { 1 } else { limits.segments };
+        let in_order = |store: &StoreSpec| store.url.dialect().is_some();
+        let whole = |store: &StoreSpec| if in_order(store) { 1 } else { limits.segments };
         let (on_source, on_target) = match kind {
             v1::PassKind::Reverse | v1::PassKind::Sweep => (0, parts(&spec.target)),
+            v1::PassKind::Verify if in_order(&spec.source) && in_order(&spec.target) => (1, 0),
             v1::PassKind::Verify | v1::PassKind::Sample => (whole(&spec.source), whole(&spec.target)),
             _ => (parts(&spec.source), 0),
         };

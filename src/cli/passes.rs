@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, bail};
 use cutover_client::{
     spec::{Missing, OpenError, Spec},
-    store::StoreError,
+    store::{Store, StoreError},
 };
 use cutover_proto::v1;
 
@@ -207,9 +207,15 @@ impl Pass {
         let stores = self.stores(&spec).await?;
         let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
-        let scanned = if kind == v1::PassKind::Reverse { &stores.target } else { &stores.source };
         // An estimate is for the bar alone.
-        let expected = scanned.estimate().await.ok().and_then(|estimate| estimate.records);
+        let expected = match kind {
+            v1::PassKind::Reverse | v1::PassKind::Sweep => records(&*stores.target).await,
+            v1::PassKind::Verify | v1::PassKind::Sample => {
+                let (source, target) = (records(&*stores.source).await, records(&*stores.target).await);
+                source.zip(target).map(|(source, target)| source + target)
+            }
+            _ => records(&*stores.source).await,
+        };
         let progress = Progress::new(kind, expected, global.json);
         let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
         progress.end();
@@ -218,6 +224,10 @@ impl Pass {
             other => other.into(),
         })
     }
+}
+
+async fn records(store: &dyn Store) -> Option<u64> {
+    store.estimate().await.ok().and_then(|estimate| estimate.records)
 }
 
 fn actor() -> String {

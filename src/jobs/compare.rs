@@ -24,7 +24,7 @@ const HOT_AFTER: u32 = 10;
 
 /// How two records differ; `None` of either: it is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Difference {
+pub(super) enum Difference {
     /// Only the source has it.
     Missing,
     /// The target's is older.
@@ -44,9 +44,16 @@ type Read = Answer<Record>;
 type Pair = (Option<Record>, Option<Record>);
 
 /// Perhaps different; what was seen in the target, and in how many looks that did not change.
-struct Suspect {
+pub(super) struct Suspect {
     target: Option<Record>,
     times: u32,
+}
+
+impl Suspect {
+    /// Seen once, which counts for nothing.
+    pub(super) const fn new(target: Option<Record>) -> Self {
+        Self { target, times: 0 }
+    }
 }
 
 impl Stores {
@@ -79,9 +86,21 @@ impl Stores {
             .filter(|(_, (), (source, target))| {
                 met(source) && Difference::of(source.as_ref(), target.as_ref()).is_some()
             })
-            .map(|(id, (), (_, target))| (id, Suspect { target, times: 0 }))
+            .map(|(id, (), (_, target))| (id, Suspect::new(target)))
             .collect();
-        for (id, (source, target), difference) in self.persisting(plan, &mut done, suspects).await? {
+        self.settle(plan, pass, &mut done, suspects).await?;
+        Ok(done)
+    }
+
+    /// Tells of the differences that persist, and repairs what the plan says.
+    pub(super) async fn settle(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        done: &mut Done,
+        suspects: Vec<(Id, Suspect)>,
+    ) -> Result<(), Error> {
+        for (id, (source, target), difference) in self.persisting(plan, done, suspects).await? {
             add(done.counts.found.get_or_insert_default(), difference);
             done.show(format!(
                 "{} {}: source {}, target {}",
@@ -93,15 +112,12 @@ impl Stores {
             let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
             let newer = matches!(difference, Difference::Missing | Difference::Stale);
             if let Some(record) = source.filter(|_| repairs && newer) {
-                let repaired = self.copy(plan, pass, Side::Target, &[(id, record)]).await?;
-                done.counts.copied += repaired.counts.copied;
-                done.counts.quarantined += repaired.counts.quarantined;
-                repaired.samples.into_iter().for_each(|line| done.show(line));
+                done.add(self.copy(plan, pass, Side::Target, &[(id, record)]).await?);
             } else {
                 add(done.counts.remaining.get_or_insert_default(), difference);
             }
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Those that are different still when read again and again, while the target did not move.
@@ -233,7 +249,7 @@ impl Done {
 impl Difference {
     /// Of what both stores have. A tombstone that only the target has is none: nothing is there on
     /// either side. One that only the source has is: a late copy could bring the dead back.
-    fn of(source: Option<&Record>, target: Option<&Record>) -> Option<Self> {
+    pub(super) fn of(source: Option<&Record>, target: Option<&Record>) -> Option<Self> {
         match (source, target) {
             (None, None) => None,
             (Some(_), None) => Some(Self::Missing),

@@ -2,7 +2,7 @@
 //!
 //! Everything here may be repeated: a page that failed half-way is given again as a whole.
 
-use cutover_client::store::{Copied, Id, Page, Record, Segment, Store, StoreError};
+use cutover_client::store::{Copied, Cursor, Id, Page, Record, Segment, Store, StoreError};
 use cutover_proto::v1;
 use futures::future;
 
@@ -23,6 +23,16 @@ pub enum Side {
     Source,
     /// To where they move.
     Target,
+}
+
+/// A page, and what of its store it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub(super) side: Side,
+    pub(super) segment: Segment,
+    /// Where the page before ended.
+    pub(super) after: Option<&'a Cursor>,
+    pub(super) page: &'a Page,
 }
 
 /// What came of a page.
@@ -84,14 +94,10 @@ impl Stores {
 
     /// Does to a page what the plan says. What can't be read has no place in either store's order of
     /// things: a copy quarantines it, a comparison tells of it.
-    pub(super) async fn page(
-        &self,
-        plan: &Plan,
-        pass: &Pass,
-        scanned: Side,
-        page: &Page,
-    ) -> Result<Done, Error> {
+    pub(super) async fn page(&self, plan: &Plan, pass: &Pass, part: &Part<'_>) -> Result<Done, Error> {
+        let Part { side: scanned, page, .. } = *part;
         let mut done = match plan.kind {
+            v1::PassKind::Verify if plan.on_target == 0 => self.compare_beside(plan, pass, part).await?,
             v1::PassKind::Verify | v1::PassKind::Sweep | v1::PassKind::Sample => {
                 let mut done = self.compare(plan, pass, scanned, &page.records).await?;
                 if scanned == plan.writes() {
@@ -116,8 +122,7 @@ impl Stores {
                 done
             }
         };
-        done.counts.scanned = records_of(page);
-        done.counts.bytes = bytes_of(page);
+        done.scanned(page);
         Ok(done)
     }
 
@@ -134,13 +139,7 @@ impl Stores {
         let mut done = Done::default();
         // All of them end before any error is told: what is given up half-way could land later.
         for part in future::join_all(parts).await {
-            let part = part?;
-            done.counts.copied += part.counts.copied;
-            done.counts.present += part.counts.present;
-            done.counts.stale += part.counts.stale;
-            done.counts.quarantined += part.counts.quarantined;
-            part.samples.into_iter().for_each(|line| done.show(line));
-            done.witness = part.witness.or(done.witness);
+            done.add(part?);
         }
         Ok(done)
     }
@@ -188,7 +187,7 @@ impl Stores {
 }
 
 /// The last one that is no tombstone, for those may be purged by and by.
-fn witness_of(records: &[(Id, Record)]) -> Option<v1::Witness> {
+pub(super) fn witness_of(records: &[(Id, Record)]) -> Option<v1::Witness> {
     let (id, record) = records.iter().rfind(|(_, record)| !record.is_tombstone())?;
     let Id { tenant, key } = id.clone();
     Some(v1::Witness { tenant, key, version: record.version.0 })
@@ -205,6 +204,19 @@ pub(super) fn bytes_of(page: &Page) -> u64 {
 }
 
 impl Done {
+    /// A page was looked at.
+    pub(super) fn scanned(&mut self, page: &Page) {
+        self.counts.scanned += records_of(page);
+        self.counts.bytes += bytes_of(page);
+    }
+
+    /// What came of another part of the same.
+    pub(super) fn add(&mut self, more: Self) {
+        add(&mut self.counts, &more.counts);
+        self.witness = more.witness.or(self.witness.take());
+        more.samples.into_iter().for_each(|line| self.show(line));
+    }
+
     pub(super) fn show(&mut self, line: String) {
         if self.samples.len() < SAMPLES_MAX {
             self.samples.push(line);
@@ -221,4 +233,27 @@ impl Done {
         self.counts.failed += 1;
         self.show(format!("unreadable in the {} {tenant:?}/{key:?}: {error}", side.name()));
     }
+}
+
+pub(super) fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
+    let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
+        more;
+    counts.scanned += scanned;
+    counts.copied += copied;
+    counts.stale += stale;
+    counts.quarantined += quarantined;
+    counts.failed += failed;
+    counts.present += present;
+    counts.bytes += bytes;
+    add_differences(counts.found.get_or_insert_default(), found.as_ref());
+    add_differences(counts.remaining.get_or_insert_default(), remaining.as_ref());
+}
+
+fn add_differences(differences: &mut v1::Differences, more: Option<&v1::Differences>) {
+    let Some(v1::Differences { missing, stale, ahead, extra, different }) = more else { return };
+    differences.missing += missing;
+    differences.stale += stale;
+    differences.ahead += ahead;
+    differences.extra += extra;
+    differences.different += different;
 }

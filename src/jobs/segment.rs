@@ -13,13 +13,13 @@ use cutover_client::{
 };
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use futures::TryFutureExt as _;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tonic::transport::Channel;
 
 use super::{
     Error, Plan, Stores,
     pace::{Chunk, Rates},
-    page::{Done, Side, bytes_of, records_of},
+    page::{Done, Part, Side, add, bytes_of, records_of},
     pressure, quarantine,
     worker::insist,
 };
@@ -41,6 +41,8 @@ pub(super) struct Bench {
     pub(super) pressure: Arc<pressure::Watch>,
     pub(super) pass: quarantine::Pass,
     pub(super) instance_id: String,
+    /// One of the lanes has heard that no segment is left.
+    pub(super) all_done: Arc<watch::Sender<bool>>,
 }
 
 /// One segment's pace, changed while it runs.
@@ -56,6 +58,7 @@ struct Pace {
 /// A page that was read, and the operation that holds the barrier until it is written.
 struct Held {
     operation: Operation,
+    after: Option<Cursor>,
     page: Page,
 }
 
@@ -94,9 +97,10 @@ impl Bench {
         while !checkpoint.done {
             let read = async { (&mut ahead.0).await.unwrap_or(Err(Error::Stopped)) };
             let Some(held) = self.alive(read, &mut checkpoint, &pace).await? else { return Ok(()) };
-            let Held { operation, page } = held;
+            let Held { operation, after, page } = held;
+            let part = Part { side, segment, after: after.as_ref(), page: &page };
             let more = page.next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
-            let write = self.write(side, &page, &pace);
+            let write = self.write(&part, &pace);
             let Some(done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
             if operation.overtaken(self.client.current(), &self.plan.migration, TENANT) {
                 return Err(Error::Overtaken);
@@ -169,13 +173,13 @@ impl Bench {
                 pace.rates.cut(pace.chunk.bytes())
             };
             let operation = bench.begin().await?;
-            let (store, cursor) = (bench.stores.side(side), cursor.as_ref());
+            let (store, after) = (bench.stores.side(side), cursor);
             let failed = |error| Error::Store { store: side.name(), error };
-            let scan = || store.scan(&Scope::All, segment, cursor, limit_bytes).map_err(failed);
+            let scan = || store.scan(&Scope::All, segment, after.as_ref(), limit_bytes).map_err(failed);
             let page = patiently(bench.plan.limits.patience, &pace, scan).await?;
             // Now, not once it is written: the next one is read meanwhile.
             lock(&pace).rates.spend(records_of(&page), bytes_of(&page));
-            Ok(Held { operation, page })
+            Ok(Held { operation, after, page })
         }))
     }
 
@@ -204,13 +208,12 @@ impl Bench {
         }
     }
 
-    async fn write(&self, scanned: Side, page: &Page, pace: &Mutex<Pace>) -> Result<Done, Error> {
+    async fn write(&self, part: &Part<'_>, pace: &Mutex<Pace>) -> Result<Done, Error> {
         let began = Instant::now();
-        let done = patiently(self.plan.limits.patience, pace, || {
-            self.stores.page(&self.plan, &self.pass, scanned, page)
-        })
-        .await?;
-        lock(pace).chunk.took(done.counts.bytes as usize, began.elapsed());
+        let done =
+            patiently(self.plan.limits.patience, pace, || self.stores.page(&self.plan, &self.pass, part))
+                .await?;
+        lock(pace).chunk.took(bytes_of(part.page) as usize, began.elapsed());
         Ok(done)
     }
 
@@ -298,27 +301,4 @@ where
 
 fn lock(pace: &Mutex<Pace>) -> std::sync::MutexGuard<'_, Pace> {
     pace.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
-    let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
-        more;
-    counts.scanned += scanned;
-    counts.copied += copied;
-    counts.stale += stale;
-    counts.quarantined += quarantined;
-    counts.failed += failed;
-    counts.present += present;
-    counts.bytes += bytes;
-    add_differences(counts.found.get_or_insert_default(), found.as_ref());
-    add_differences(counts.remaining.get_or_insert_default(), remaining.as_ref());
-}
-
-fn add_differences(differences: &mut v1::Differences, more: Option<&v1::Differences>) {
-    let Some(v1::Differences { missing, stale, ahead, extra, different }) = more else { return };
-    differences.missing += missing;
-    differences.stale += stale;
-    differences.ahead += ahead;
-    differences.extra += extra;
-    differences.different += different;
 }

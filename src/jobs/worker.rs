@@ -77,6 +77,7 @@ async fn work(
         pressure: Arc::new(pressure::Watch::start(stores, plan.limits)),
         pass: pass.clone(),
         instance_id,
+        all_done: Arc::default(),
     };
     // Dropped with this call: no segment is worked on any more then.
     let mut lanes = JoinSet::new();
@@ -141,8 +142,15 @@ impl Bench {
                 Some(segment) => {
                     self.segment(segment, claimed.claimed, claimed.tuning.unwrap_or_default()).await?;
                 }
-                None if claimed.all_done => return Ok(true),
-                None => tokio::time::sleep(ASK_AGAIN).await,
+                None if claimed.all_done => {
+                    self.all_done.send_replace(true);
+                    return Ok(true);
+                }
+                // Nothing is left to wait for once another lane has heard so.
+                None => {
+                    let mut all_done = self.all_done.subscribe();
+                    _ = tokio::time::timeout(ASK_AGAIN, all_done.wait_for(|all| *all)).await;
+                }
             }
         }
     }

@@ -29,16 +29,43 @@ async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
     create(&controller).await;
     let world = differing();
     let before = world.target.dump();
-    let evidence = run(&controller, &world.stores(), &plan(v1::PassKind::Verify)).await.unwrap();
-    let all = v1::Differences { missing: 2, stale: 1, ahead: 1, extra: 1, different: 1 };
-    assert_eq!(found(&evidence), all);
-    assert_eq!(counts(&evidence).remaining, Some(all));
-    assert!(!evidence.clean && evidence.samples.len() == 6, "{:?}", evidence.samples);
-    let told = evidence.samples.join("\n");
-    assert!(!told.contains("secret"), "{told}");
-    let different = format!("different {:?}/{:?}: source version 10", id(3).tenant, id(3).key);
-    assert!(told.contains(&different), "{told}");
-    assert_eq!(world.target.dump(), before, "it only looks");
+    // Both ways: each store looked up in the other, and side by side.
+    for on_target in [2, 0] {
+        let plan = Plan { on_target, ..plan(v1::PassKind::Verify) };
+        let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
+        let all = v1::Differences { missing: 2, stale: 1, ahead: 1, extra: 1, different: 1 };
+        assert_eq!(found(&evidence), all);
+        assert_eq!(counts(&evidence).remaining, Some(all));
+        assert_eq!(counts(&evidence).scanned, 202 + 202, "each record of both");
+        assert!(!evidence.clean && evidence.samples.len() == 6, "{:?}", evidence.samples);
+        let told = evidence.samples.join("\n");
+        assert!(!told.contains("secret"), "{told}");
+        let different = format!("different {:?}/{:?}: source version 10", id(3).tenant, id(3).key);
+        assert!(told.contains(&different), "{told}");
+        assert_eq!(world.target.dump(), before, "it only looks");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn side_by_side_any_number_of_extras_is_found_wherever_they_are() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    // Before the first record, between two, after the last, and where the source has none at all.
+    for kept in [0, 1, 2, 500] {
+        let world = World::new();
+        for n in 0..1_000 {
+            world.target.insert(id(n), record(1));
+        }
+        let sources: Vec<u64> =
+            (0..1_000).filter(|n| kept > 0 && n % (1_000 / kept) == 333 % (1_000 / kept)).collect();
+        sources.iter().for_each(|n| world.source.insert(id(*n), record(1)));
+        let plan = Plan { segments: 1, on_target: 0, statements: 3, ..plan(v1::PassKind::Verify) };
+        let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
+        let extra = 1_000 - sources.len() as u64;
+        assert_eq!(found(&evidence), v1::Differences { extra, ..Default::default() }, "{kept}");
+        assert_eq!(counts(&evidence).scanned, 1_000 + sources.len() as u64);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,16 +73,18 @@ async fn a_repair_writes_what_is_missing_or_older_and_leaves_the_rest_to_people(
     let dir = TempDir::new().unwrap();
     let controller = Controller::start(dir.path(), 0).await;
     create(&controller).await;
-    let world = differing();
-    let plan = Plan { repair: true, ..plan(v1::PassKind::Verify) };
-    let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
-    let left = v1::Differences { ahead: 1, extra: 1, different: 1, ..Default::default() };
-    assert_eq!((counts(&evidence).copied, counts(&evidence).remaining), (3, Some(left)));
-    assert_eq!(get(&world.target, 300).await, Some(record(1)));
-    assert_eq!(get(&world.target, 1).await, Some(record(11)));
-    assert_eq!(get(&world.target, 3).await.unwrap().value.unwrap(), b"secret", "never repaired silently");
-    let again = run(&controller, &world.stores(), &plan).await.unwrap();
-    assert_eq!(found(&again), left);
+    for on_target in [2, 0] {
+        let world = differing();
+        let plan = Plan { repair: true, on_target, ..plan(v1::PassKind::Verify) };
+        let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
+        let left = v1::Differences { ahead: 1, extra: 1, different: 1, ..Default::default() };
+        assert_eq!((counts(&evidence).copied, counts(&evidence).remaining), (3, Some(left)));
+        assert_eq!(get(&world.target, 300).await, Some(record(1)));
+        assert_eq!(get(&world.target, 1).await, Some(record(11)));
+        assert_eq!(get(&world.target, 3).await.unwrap().value.unwrap(), b"secret", "never repaired silently");
+        let again = run(&controller, &world.stores(), &plan).await.unwrap();
+        assert_eq!(found(&again), left);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,9 +123,9 @@ async fn a_difference_that_is_gone_when_read_again_does_not_count() {
     let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
     assert!(evidence.clean && found(&evidence) == v1::Differences::default(), "{evidence:?}");
 
-    // One that changes all the time, the target always one behind, is hot and not different.
-    let runs = |target: &MemoryStore, read| target.insert(id(1), record(read as u64 % 2));
-    world.source.insert(id(1), record(9));
+    // One that changes all the time, the target always behind, is hot and not different.
+    let runs = |target: &MemoryStore, read| target.insert(id(1), record(10 + read as u64));
+    world.source.insert(id(1), record(100));
     let target = Arc::new(Hooked { before_read: runs, ..Hooked::new(&world.target) });
     let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
     assert!(evidence.clean, "{evidence:?}");

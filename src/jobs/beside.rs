@@ -1,0 +1,112 @@
+//! A comparison of two stores that scan in one order: the target is scanned beside the source, range by
+//! range, so that each record is read once and what only the target has is met on the way.
+
+use std::collections::{HashMap, HashSet};
+
+use cutover_client::store::{Cursor, Id, Record, Scope, Unreadable};
+use futures::future;
+
+use super::{
+    Error, Plan, Stores,
+    compare::{Difference, Suspect},
+    page::{Done, Part, Side, witness_of},
+    quarantine::Pass,
+};
+
+/// So many suspects are looked at again before there are more: a target may have any number of
+/// records between two of the source's.
+const SUSPECTS_MAX: usize = 10_000;
+/// Least to ask the target for.
+const RANGE_MIN_BYTES: usize = 64 << 10;
+
+/// Records of the source, and all places from where the ones before end.
+struct Range<'a> {
+    after: Option<Cursor>,
+    /// `None`: no end.
+    up_to: Option<Cursor>,
+    records: &'a [(Id, Record)],
+}
+
+impl Stores {
+    /// In as many ranges at once as the plan has statements.
+    pub(super) async fn compare_beside(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        part: &Part<'_>,
+    ) -> Result<Done, Error> {
+        let page = part.page;
+        let mut done = Done::default();
+        for it in &page.unreadable {
+            done.unreadable(Side::Source, &it.tenant, &it.key, &it.error);
+        }
+        let shared = |cursor: Option<&Cursor>| cursor.map(Cursor::shared).transpose();
+        let failed = |error| Error::Store { store: Side::Source.name(), error };
+        let mut after = shared(part.after).map_err(failed)?;
+        let end = shared(page.next.as_ref()).map_err(failed)?;
+        let mut parts = plan.parts(&page.records).peekable();
+        let mut ranges = Vec::new();
+        while ranges.is_empty() || parts.peek().is_some() {
+            let records = parts.next().unwrap_or_default();
+            let last = records.last().filter(|_| parts.peek().is_some());
+            let up_to = last.map_or_else(|| end.clone(), |(id, _)| Some(Cursor::after_record(id)));
+            ranges.push(Range { after: std::mem::replace(&mut after, up_to.clone()), up_to, records });
+        }
+        let ranges = ranges.into_iter().map(|range| self.compare_range(plan, pass, part, range));
+        for range in future::try_join_all(ranges).await? {
+            done.add(range);
+        }
+        Ok(done)
+    }
+
+    async fn compare_range(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        part: &Part<'_>,
+        range: Range<'_>,
+    ) -> Result<Done, Error> {
+        let Range { after: mut cursor, up_to, records } = range;
+        let mut done = Done::default();
+        // What is no id of the source's can be none of the target's records.
+        let unreadable: HashSet<Id> = part.page.unreadable.iter().map(named).collect();
+        let mut unmet: HashMap<&Id, &Record> = records.iter().map(|(id, record)| (id, record)).collect();
+        let mut suspects = Vec::new();
+        let bytes: usize = records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();
+        let limit_bytes = (bytes + bytes / 8).max(RANGE_MIN_BYTES);
+        let scope = up_to.map_or(Scope::All, Scope::UpTo);
+        loop {
+            let there = self.target.scan(&scope, part.segment, cursor.as_ref(), limit_bytes).await;
+            let there = there.map_err(|error| Error::Store { store: Side::Target.name(), error })?;
+            done.scanned(&there);
+            done.witness = witness_of(&there.records).or(done.witness);
+            for it in &there.unreadable {
+                unmet.remove(&named(it));
+                done.unreadable(Side::Target, &it.tenant, &it.key, &it.error);
+            }
+            for (id, target) in there.records {
+                let source = unmet.remove(&id);
+                let differ = Difference::of(source, Some(&target)).is_some();
+                if differ && !unreadable.contains(&id) {
+                    suspects.push((id, Suspect::new(Some(target))));
+                }
+            }
+            if suspects.len() >= SUSPECTS_MAX {
+                self.settle(plan, pass, &mut done, std::mem::take(&mut suspects)).await?;
+            }
+            cursor = there.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let missing = records.iter().filter(|(id, _)| unmet.contains_key(id));
+        suspects.extend(missing.map(|(id, _)| (id.clone(), Suspect::new(None))));
+        self.settle(plan, pass, &mut done, suspects).await?;
+        Ok(done)
+    }
+}
+
+/// The id of a record with such a name, if there is one.
+fn named(it: &Unreadable) -> Id {
+    Id { tenant: it.tenant.clone(), key: it.key.clone() }
+}
