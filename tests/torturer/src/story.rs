@@ -78,11 +78,17 @@ struct Story {
     next_ramp: Instant,
 }
 
+/// One at which the controller can be started again and again: the kernel gives none of these to others.
+fn free_port() -> u16 {
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| rand::random_range(20_000..32_000)).find(is_free).unwrap_or_default()
+}
+
 /// Plays one run and ends everything in order.
 pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     let links: [Arc<Faults>; 3] = Default::default();
     let [to_controller, to_source, to_target] = &links;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port();
     let server = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)), to_controller.clone()).await?;
     let [source, target] =
         [&run.source, &run.target].map(|url| url.replace("{dir}", &dir.display().to_string()));
