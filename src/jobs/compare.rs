@@ -100,6 +100,7 @@ impl Stores {
         done: &mut Done,
         suspects: Vec<(Id, Suspect)>,
     ) -> Result<(), Error> {
+        let mut newer = Vec::new();
         for (id, (source, target), difference) in self.persisting(plan, done, suspects).await? {
             add(done.counts.found.get_or_insert_default(), difference);
             done.show(format!(
@@ -110,13 +111,14 @@ impl Stores {
                 shown(target.as_ref())
             ));
             let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
-            let newer = matches!(difference, Difference::Missing | Difference::Stale);
-            if let Some(record) = source.filter(|_| repairs && newer) {
-                done.add(self.copy(plan, pass, Side::Target, &[(id, record)]).await?);
+            let is_newer = matches!(difference, Difference::Missing | Difference::Stale);
+            if let Some(record) = source.filter(|_| repairs && is_newer) {
+                newer.push((id, record));
             } else {
                 add(done.counts.remaining.get_or_insert_default(), difference);
             }
         }
+        done.add(self.copy(plan, pass, Side::Target, &newer).await?);
         Ok(())
     }
 
@@ -133,6 +135,7 @@ impl Stores {
                 break;
             }
             tokio::time::sleep(AGAIN_AFTER).await;
+            done.waited += AGAIN_AFTER;
             let ids: Vec<Id> = suspects.iter().map(|(id, _)| id.clone()).collect();
             // The target first: a write that comes between is newer in the source then, not ahead.
             let target = self.read(plan, Side::Target, &ids).await?;

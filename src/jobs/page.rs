@@ -2,6 +2,8 @@
 //!
 //! Everything here may be repeated: a page that failed half-way is given again as a whole.
 
+use std::time::Duration;
+
 use cutover_client::store::{Copied, Cursor, Id, Page, Record, Segment, Store, StoreError};
 use cutover_proto::v1;
 use futures::future;
@@ -44,6 +46,8 @@ pub struct Done {
     pub samples: Vec<String>,
     /// A record that is in the written store now, with this version or a newer one.
     pub witness: Option<v1::Witness>,
+    /// Slept between looks at what differs. It tells nothing of how fast the stores are.
+    pub(super) waited: Duration,
 }
 
 impl Side {
@@ -214,6 +218,8 @@ impl Done {
     pub(super) fn add(&mut self, more: Self) {
         add(&mut self.counts, &more.counts);
         self.witness = more.witness.or(self.witness.take());
+        // Parts are done at once.
+        self.waited = self.waited.max(more.waited);
         more.samples.into_iter().for_each(|line| self.show(line));
     }
 

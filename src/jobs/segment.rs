@@ -213,7 +213,8 @@ impl Bench {
         let done =
             patiently(self.plan.limits.patience, pace, || self.stores.page(&self.plan, &self.pass, part))
                 .await?;
-        lock(pace).chunk.took(bytes_of(part.page) as usize, began.elapsed());
+        let took = began.elapsed().saturating_sub(done.waited);
+        lock(pace).chunk.took(bytes_of(part.page) as usize, took);
         Ok(done)
     }
 

@@ -1,5 +1,7 @@
 //! What a comparison finds, and what it repairs.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use tempfile::TempDir;
 
 use super::{hooked::Hooked, *};
@@ -129,4 +131,28 @@ async fn a_difference_that_is_gone_when_read_again_does_not_count() {
     let target = Arc::new(Hooked { before_read: runs, ..Hooked::new(&world.target) });
     let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
     assert!(evidence.clean, "{evidence:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_lacks_everything_is_not_taken_for_a_slow_one() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = World::new();
+    (0..20_000).for_each(|n| world.source.insert(id(n), record(1)));
+    for (repair, on_target) in [(false, 0), (false, 2), (true, 0)] {
+        let limits = Limits { chunk: Duration::from_millis(250), ..Limits::default() };
+        let (segments, statements) = (on_target + 1, 1);
+        let verify = plan(v1::PassKind::Verify);
+        let plan = Plan { repair, on_target, segments, statements, limits, ..verify };
+        let target = Arc::new(Hooked::new(&world.target));
+        let stores = Stores { target: target.clone(), ..world.stores() };
+        let evidence = run(&controller, &stores, &plan).await.unwrap();
+        assert_eq!(found(&evidence).missing, 20_000);
+        // Each page is read again, which takes 300 ms, three times. It is no smaller for that.
+        let (reads, puts) = (target.reads.load(SeqCst), target.puts.load(SeqCst));
+        assert!(reads <= 15 * 4, "{reads} reads");
+        assert!(puts <= 15, "{puts} writes");
+    }
+    assert_eq!(world.target.dump(), world.source.dump());
 }

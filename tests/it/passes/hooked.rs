@@ -13,7 +13,9 @@ use cutover_client::store::{
 
 pub struct Hooked {
     pub inner: Arc<MemoryStore>,
+    /// Reads and writes of many records.
     pub reads: AtomicUsize,
+    pub puts: AtomicUsize,
     /// Why a batch is not written.
     pub refuses: fn(&[(Id, Record)]) -> Option<StoreError>,
     /// Why a record can't be read.
@@ -24,8 +26,14 @@ pub struct Hooked {
 
 impl Hooked {
     pub fn new(inner: &Arc<MemoryStore>) -> Self {
-        let reads = AtomicUsize::new(0);
-        Self { inner: inner.clone(), reads, refuses: |_| None, unreadable: |_| None, before_read: |_, _| {} }
+        Self {
+            inner: inner.clone(),
+            reads: AtomicUsize::new(0),
+            puts: AtomicUsize::new(0),
+            refuses: |_| None,
+            unreadable: |_| None,
+            before_read: |_, _| {},
+        }
     }
 }
 
@@ -57,6 +65,7 @@ impl Store for Hooked {
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        self.puts.fetch_add(1, Ordering::SeqCst);
         match (self.refuses)(records) {
             Some(error) => Err(error),
             None => self.inner.put_many_if_newer(records).await,
