@@ -16,6 +16,8 @@ use super::{
 /// So many suspects are looked at again before there are more: a target may have any number of
 /// records between two of the source's.
 const SUSPECTS_MAX: usize = 10_000;
+/// Of the target's records among them.
+const SUSPECTS_MAX_BYTES: usize = 4 << 20;
 /// Least to ask the target for.
 const RANGE_MIN_BYTES: usize = 64 << 10;
 
@@ -71,7 +73,7 @@ impl Stores {
         // What is no id of the source's can be none of the target's records.
         let unreadable: HashSet<Id> = part.page.unreadable.iter().map(named).collect();
         let mut unmet: HashMap<&Id, &Record> = records.iter().map(|(id, record)| (id, record)).collect();
-        let mut suspects = Vec::new();
+        let (mut suspects, mut suspects_bytes) = (Vec::new(), 0);
         let bytes: usize = records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();
         let limit_bytes = (bytes + bytes / 8).max(RANGE_MIN_BYTES);
         let scope = up_to.map_or(Scope::All, Scope::UpTo);
@@ -88,10 +90,12 @@ impl Stores {
                 let source = unmet.remove(&id);
                 let differ = Difference::of(source, Some(&target)).is_some();
                 if differ && !unreadable.contains(&id) {
+                    suspects_bytes += id.bytes() + target.bytes();
                     suspects.push((id, Suspect::new(Some(target))));
                 }
             }
-            if suspects.len() >= SUSPECTS_MAX {
+            if suspects.len() >= SUSPECTS_MAX || suspects_bytes >= SUSPECTS_MAX_BYTES {
+                suspects_bytes = 0;
                 self.settle(plan, pass, &mut done, std::mem::take(&mut suspects)).await?;
             }
             cursor = there.next;

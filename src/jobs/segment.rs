@@ -214,7 +214,12 @@ impl Bench {
             patiently(self.plan.limits.patience, pace, || self.stores.page(&self.plan, &self.pass, part))
                 .await?;
         let took = began.elapsed().saturating_sub(done.waited);
-        lock(pace).chunk.took(bytes_of(part.page) as usize, took);
+        let (records, bytes) = (records_of(part.page), bytes_of(part.page));
+        let mut pace = lock(pace);
+        pace.chunk.took(bytes as usize, took);
+        // What was read of the other store beside it.
+        pace.rates.spend(done.counts.scanned - records, done.counts.bytes - bytes);
+        drop(pace);
         Ok(done)
     }
 

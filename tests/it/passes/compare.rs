@@ -156,3 +156,39 @@ async fn a_target_that_lacks_everything_is_not_taken_for_a_slow_one() {
     }
     assert_eq!(world.target.dump(), world.source.dump());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn side_by_side_few_large_extras_are_held_at_once() {
+    const EXTRAS: u64 = 40;
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = World::new();
+    let large = Record { version: Version(1), value: Some(vec![b'x'; 1 << 20]) };
+    (0..EXTRAS).for_each(|n| world.target.insert(id(n), large.clone()));
+    let target = Arc::new(Hooked::new(&world.target));
+    let plan = Plan { segments: 1, on_target: 0, statements: 1, ..plan(v1::PassKind::Verify) };
+    let evidence =
+        run(&controller, &Stores { target: target.clone(), ..world.stores() }, &plan).await.unwrap();
+    assert_eq!(found(&evidence).extra, EXTRAS);
+    // They are read again 4 MiB at a time, three times.
+    assert!(target.reads.load(SeqCst) as u64 >= EXTRAS / 4 * 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn side_by_side_the_records_of_both_stores_count_towards_a_limit() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = World::new();
+    for n in 0..2_000 {
+        world.source.insert(id(n), record(1));
+        world.target.insert(id(n), record(1));
+    }
+    let tuning = v1::Tuning { records_per_s: 2_000, ..Default::default() };
+    let plan = Plan { segments: 1, on_target: 0, tuning, ..plan(v1::PassKind::Verify) };
+    let began = std::time::Instant::now();
+    run(&controller, &world.stores(), &plan).await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(1_500), "4,000 records in {took:?}");
+}
