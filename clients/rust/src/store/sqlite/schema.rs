@@ -61,7 +61,7 @@ pub(super) async fn check(
         format!("SELECT name, type, \"notnull\", dflt_value IS NOT NULL FROM pragma_table_info('{name}')");
     let columns = sqlx::query(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
     let keys = format!(
-        "SELECT group_concat(lower(k.name) || ' ' || k.coll, ',' ORDER BY k.seqno) \
+        "SELECT group_concat(lower(k.name) || ' ' || upper(k.coll), ',' ORDER BY k.seqno) \
          FROM pragma_index_list('{name}') AS i, \
          pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name"
     );
