@@ -39,10 +39,16 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 struct Global {
     /// The controller
-    #[arg(long, global = true, env = "CUTOVER_SERVER", default_value = "http://127.0.0.1:7070")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "CUTOVER_SERVER",
+        default_value = "http://127.0.0.1:7070"
+    )]
     server: String,
     /// Print JSON: one object, or one a line for lists
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     json: bool,
 }
 
@@ -50,7 +56,7 @@ struct Global {
 #[derive(Clone, Debug, Args)]
 struct Change {
     /// Why; kept in the history
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
     /// Who; operator:$USER unless told
     #[arg(long)]

@@ -50,10 +50,10 @@ pub(super) struct Create {
     #[arg(long)]
     target: String,
     /// What tenants are hashed with [default: the key]
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     salt: String,
     /// For people
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
     /// What reads promise: acknowledged or linearizable
     #[arg(long, default_value = "acknowledged")]

@@ -96,7 +96,7 @@ pub(super) enum Verb {
 pub(super) struct Pass {
     /// The file that names both stores: docs/spec.md
     spec: PathBuf,
-    /// Make tables that are not there; those that are stay as they are
+    /// Make the tables of the target and of quarantine that are not there; those that are stay as they are
     #[arg(long)]
     create_tables: bool,
 }

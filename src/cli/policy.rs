@@ -1,6 +1,6 @@
 //! What holds for a migration as a whole: its policy.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use cutover_proto::v1;
 use serde_json::{Value, json};
@@ -69,20 +69,21 @@ pub(super) async fn edit(
 }
 
 fn page(policy: &v1::Policy) -> Vec<String> {
+    let time = |ms| render::span(Duration::from_millis(ms));
     let services = match policy.required_services.as_slice() {
         [] => "none".to_owned(),
         some => some.join(", "),
     };
     let fence = match policy.fence_after_ms {
         0 => "never".to_owned(),
-        ms => format!("after {ms} ms without the controller"),
+        ms => format!("after {} without the controller", time(ms)),
     };
     vec![
         format!("level              {}", level(policy)),
         format!("required services  {services}"),
-        format!("soak               {} ms at target-first", policy.soak_ms),
-        format!("finish soak        {} ms at target-only", policy.finish_soak_ms()),
-        format!("hold timeout       {} ms", policy.hold_timeout_ms),
+        format!("soak               {} at target-first", time(policy.soak_ms)),
+        format!("finish soak        {} at target-only", time(policy.finish_soak_ms())),
+        format!("hold timeout       {}", time(policy.hold_timeout_ms)),
         format!("fence              {fence}"),
         format!(
             "shadow             {} % of the reads at dual are compared",
