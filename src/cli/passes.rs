@@ -103,6 +103,11 @@ pub(super) struct Pass {
 
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let mend = if matches!(self, Self::Cancel { .. }) {
+            "ended early: no gate accepts it; what it did stays"
+        } else {
+            "not clean: no gate accepts it; mend what is shown, then run it again"
+        };
         let evidence = match self {
             Self::Backfill { pass, dry_run: true } => {
                 return pass.dry_run(global, "copy", v1::PassKind::Full).await;
@@ -153,7 +158,7 @@ impl Verb {
         }
         let clean = evidence.clean;
         if !clean && !global.json {
-            out::line("not clean: no gate accepts it; mend what is shown, then run it again");
+            out::line(mend);
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -228,13 +228,8 @@ impl Bench {
             v1::PassKind::Full | v1::PassKind::Reverse => Event::Backfill,
             _ => Event::Repaired,
         };
-        let found = done.counts.found.unwrap_or_default();
-        let v1::Differences { missing, stale, ahead, extra, different } = found;
-        let differences = missing + stale + ahead + extra + different;
-        for (event, times) in [(moved, done.counts.copied), (Event::Mismatch, differences)] {
-            let (recorder, revision) = (self.client.recorder(), operation.decision.revision);
-            recorder.count_many(&self.plan.migration, revision, event, times);
-        }
+        let (recorder, revision) = (self.client.recorder(), operation.decision.revision);
+        recorder.count_many(&self.plan.migration, revision, moved, done.counts.copied);
     }
 }
 

@@ -65,6 +65,18 @@ async fn a_backfill_is_run_verified_and_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_comparison_finds_is_no_read_that_differed() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec) = world(&dir, "").await;
+    let url = controller.url.as_str();
+    let told = at(url, &format!("verify {spec} --create-tables --repair")).await.done();
+    assert!(told.contains("8000 missing"), "{told}");
+    let totals = &at(url, "status orders --json").await.object()["totals"];
+    let counted = ["repaired", "mismatch", "compared"].map(|name| totals[name].clone());
+    assert_eq!(counted, [json!(RECORDS), json!(0), json!(0)], "{totals}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_is_replaced_where_it_was() {
     let dir = TempDir::new().unwrap();
     let limits = "rows_per_s = 2_000\nchunk_bytes = 100_000\nworkers = 1\n";
@@ -216,6 +228,7 @@ async fn a_pass_does_not_go_on_in_a_target_that_was_made_anew() {
     at(url, &backfill).await.fails(&told);
     let canceled = at(url, &format!("cancel {job}")).await;
     assert_eq!(canceled.code, 1, "it is no evidence: {canceled:?}");
+    assert!(canceled.out.ends_with("ended early: no gate accepts it; what it did stays\n"), "{canceled:?}");
     let limits = std::fs::read_to_string(&spec).unwrap().replace("rows_per_s = 500", "");
     std::fs::write(&spec, limits).unwrap();
     let told = at(url, &backfill).await.done();
