@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use cutover::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
+// Rows are freed by another thread than allocated them, which glibc's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,

@@ -12,6 +12,10 @@ if ! command -v cc >/dev/null && ! command -v gcc >/dev/null && ! command -v cla
     echo "a C compiler is missing (SQLite is built from source): apt-get install gcc libc6-dev" >&2
     exit 1
 fi
+if ! command -v make >/dev/null; then
+    echo "make is missing (jemalloc is built from source): apt-get install make" >&2
+    exit 1
+fi
 
 CUTOVER_CACHE="${CUTOVER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cutover}"
 export CUTOVER_CACHE
