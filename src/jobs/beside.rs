@@ -20,6 +20,9 @@ const SUSPECTS_MAX: usize = 10_000;
 const SUSPECTS_MAX_BYTES: usize = 4 << 20;
 /// Least to ask the target for.
 const RANGE_MIN_BYTES: usize = 64 << 10;
+/// So much of the target is read before a range is left, so that barriers, pauses and checkpoints do not
+/// wait for all that lies between two of the source's records. Only where the target has that much more.
+const LEFT_AFTER_BYTES: u64 = 4 << 20;
 
 /// Records of the source, and all places from where the ones before end.
 struct Range<'a> {
@@ -27,6 +30,9 @@ struct Range<'a> {
     /// `None`: no end.
     up_to: Option<Cursor>,
     records: &'a [(Id, Record)],
+    /// What can't be read has no place that a range could be left before. Ranges after one that is left
+    /// are compared again: what they repaired would be told by nobody.
+    may_be_left: bool,
 }
 
 impl Stores {
@@ -39,6 +45,7 @@ impl Stores {
     ) -> Result<Done, Error> {
         let page = part.page;
         let mut done = Done::default();
+        done.counts.scanned += page.unreadable.len() as u64;
         for it in &page.unreadable {
             done.unreadable(Side::Source, &it.tenant, &it.key, &it.error);
         }
@@ -50,13 +57,26 @@ impl Stores {
         let mut ranges = Vec::new();
         while ranges.is_empty() || parts.peek().is_some() {
             let records = parts.next().unwrap_or_default();
-            let last = records.last().filter(|_| parts.peek().is_some());
+            let is_last = parts.peek().is_none();
+            let may_be_left = page.unreadable.is_empty() && (is_last || !plan.repair);
+            let last = records.last().filter(|_| !is_last);
             let up_to = last.map_or_else(|| end.clone(), |(id, _)| Some(Cursor::after_record(id)));
-            ranges.push(Range { after: std::mem::replace(&mut after, up_to.clone()), up_to, records });
+            ranges.push(Range {
+                after: std::mem::replace(&mut after, up_to.clone()),
+                up_to,
+                records,
+                may_be_left,
+            });
         }
         let ranges = ranges.into_iter().map(|range| self.compare_range(plan, pass, part, range));
-        for range in future::try_join_all(ranges).await? {
+        for mut range in future::try_join_all(ranges).await? {
+            let left = range.left.take();
             done.add(range);
+            // Those after it are compared again.
+            if left.is_some() {
+                done.left = left;
+                break;
+            }
         }
         Ok(done)
     }
@@ -68,7 +88,7 @@ impl Stores {
         part: &Part<'_>,
         range: Range<'_>,
     ) -> Result<Done, Error> {
-        let Range { after: mut cursor, up_to, records } = range;
+        let Range { after: mut cursor, up_to, records, may_be_left } = range;
         let mut done = Done::default();
         // What is no id of the source's can be none of the target's records.
         let unreadable: HashSet<Id> = part.page.unreadable.iter().map(named).collect();
@@ -76,10 +96,12 @@ impl Stores {
         let (mut suspects, mut suspects_bytes) = (Vec::new(), 0);
         let bytes: usize = records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();
         let limit_bytes = (bytes + bytes / 8).max(RANGE_MIN_BYTES);
+        let left_after = LEFT_AFTER_BYTES.max(2 * limit_bytes as u64);
+        let failed = |error| Error::Store { store: Side::Target.name(), error };
         let scope = up_to.map_or(Scope::All, Scope::UpTo);
         loop {
             let there = self.target.scan(&scope, part.segment, cursor.as_ref(), limit_bytes).await;
-            let there = there.map_err(|error| Error::Store { store: Side::Target.name(), error })?;
+            let there = there.map_err(failed)?;
             done.scanned(&there);
             done.witness = witness_of(&there.records).or(done.witness);
             for it in &there.unreadable {
@@ -99,12 +121,25 @@ impl Stores {
                 self.settle(plan, pass, &mut done, std::mem::take(&mut suspects)).await?;
             }
             cursor = there.next;
-            if cursor.is_none() {
+            let Some(next) = &cursor else { break };
+            // A place that is no text could not be gone on from.
+            if may_be_left && done.counts.bytes >= left_after && next.shared().as_ref() == Ok(next) {
+                done.left = cursor;
                 break;
             }
         }
-        let missing = records.iter().filter(|(id, _)| unmet.contains_key(id));
-        suspects.extend(missing.map(|(id, _)| (id.clone(), Suspect::new(None))));
+        for (id, record) in records {
+            if let Some(left) = &done.left
+                && !left.is_past(id).map_err(failed)?
+            {
+                break;
+            }
+            done.counts.scanned += 1;
+            done.counts.bytes += (id.bytes() + record.bytes()) as u64;
+            if unmet.contains_key(id) {
+                suspects.push((id.clone(), Suspect::new(None)));
+            }
+        }
         self.settle(plan, pass, &mut done, suspects).await?;
         Ok(done)
     }

@@ -46,6 +46,8 @@ pub struct Done {
     pub samples: Vec<String>,
     /// A record that is in the written store now, with this version or a newer one.
     pub witness: Option<v1::Witness>,
+    /// Where it was left, if before its end. What came after that counts for nothing yet.
+    pub(super) left: Option<Cursor>,
     /// Slept between looks at what differs. It tells nothing of how fast the stores are.
     pub(super) waited: Duration,
 }
@@ -100,7 +102,7 @@ impl Stores {
     /// things: a copy quarantines it, a comparison tells of it.
     pub(super) async fn page(&self, plan: &Plan, pass: &Pass, part: &Part<'_>) -> Result<Done, Error> {
         let Part { side: scanned, page, .. } = *part;
-        let mut done = match plan.kind {
+        let done = match plan.kind {
             v1::PassKind::Verify if plan.on_target == 0 => self.compare_beside(plan, pass, part).await?,
             v1::PassKind::Verify | v1::PassKind::Sweep | v1::PassKind::Sample => {
                 let mut done = self.compare(plan, pass, scanned, &page.records).await?;
@@ -112,6 +114,7 @@ impl Stores {
                         done.unreadable(scanned, &it.tenant, &it.key, &it.error);
                     }
                 }
+                done.scanned(page);
                 done
             }
             _ => {
@@ -123,10 +126,10 @@ impl Stores {
                     done.quarantined(&refused);
                     self.quarantine(plan, pass, refused).await?;
                 }
+                done.scanned(page);
                 done
             }
         };
-        done.scanned(page);
         Ok(done)
     }
 

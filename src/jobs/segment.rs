@@ -101,7 +101,7 @@ impl Bench {
             let part = Part { side, segment, after: after.as_ref(), page: &page };
             let more = page.next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
             let write = self.write(&part, &pace);
-            let Some(done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
+            let Some(mut done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
             if operation.overtaken(self.client.current(), &self.plan.migration, TENANT) {
                 return Err(Error::Overtaken);
             }
@@ -110,12 +110,16 @@ impl Bench {
             add(checkpoint.counts.get_or_insert_default(), &done.counts);
             checkpoint.samples = done.samples;
             checkpoint.witness = done.witness;
-            checkpoint.done = page.next.is_none();
-            checkpoint.cursor = page.next.map(|next| next.0).unwrap_or_default();
+            let left = done.left.take();
+            let next = left.clone().or(page.next);
+            checkpoint.done = next.is_none();
+            checkpoint.cursor = next.map(|next| next.0).unwrap_or_default();
             if !self.tell(&mut checkpoint, &pace).await? {
                 return Ok(());
             }
-            if let Some(more) = more {
+            if left.is_some() {
+                ahead = self.read_ahead(side, segment, left, &pace);
+            } else if let Some(more) = more {
                 ahead = more;
             }
         }
@@ -218,7 +222,8 @@ impl Bench {
         let mut pace = lock(pace);
         pace.chunk.took(bytes as usize, took);
         // What was read of the other store beside it.
-        pace.rates.spend(done.counts.scanned - records, done.counts.bytes - bytes);
+        let beside = (done.counts.scanned.saturating_sub(records), done.counts.bytes.saturating_sub(bytes));
+        pace.rates.spend(beside.0, beside.1);
         drop(pace);
         Ok(done)
     }

@@ -192,3 +192,46 @@ async fn side_by_side_the_records_of_both_stores_count_towards_a_limit() {
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(1_500), "4,000 records in {took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn side_by_side_a_long_way_between_two_records_is_gone_in_parts() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    let world = World::new();
+    let at = |n: u64| Id::new("shop", &format!("order-{n:06}")).unwrap();
+    let large = Record { version: Version(1), value: Some(vec![b'x'; 1_000]) };
+    for n in 0..20_000 {
+        world.target.insert(at(n), large.clone());
+    }
+    // Both have every 8,000th, the first ones are older in the target, and the last is missing there.
+    for n in [0, 8_000, 16_000] {
+        world.source.insert(at(n), large.clone());
+    }
+    world.source.insert(at(1), Record { version: Version(2), value: None });
+    world.source.insert(at(30_000), large);
+    for statements in [1, 2] {
+        let plan = Plan { segments: 1, on_target: 0, statements, ..plan(v1::PassKind::Verify) };
+        let source = Arc::new(Hooked::new(&world.source));
+        let stores = Stores { source: source.clone(), ..world.stores() };
+        let evidence = run(&controller, &stores, &plan).await.unwrap();
+        let extra = 20_000 - 4;
+        let all = v1::Differences { missing: 1, stale: 1, extra, ..Default::default() };
+        assert_eq!((found(&evidence), counts(&evidence).scanned), (all, 20_000 + 5));
+        let scans = source.scans.load(SeqCst);
+        assert!((5..=8).contains(&scans), "20 MB of the target, some 4 a part: {scans} of the source");
+    }
+    // Two ranges of a page: what is found in the second one while the first is left counts once.
+    (0..20_000).step_by(100).for_each(|n| world.source.insert(at(n), record(2)));
+    let limits = Limits::default();
+    let plan = Plan { segments: 1, on_target: 0, statements: 2, limits, ..plan(v1::PassKind::Verify) };
+    for repair in [false, true] {
+        let source = Arc::new(Hooked::new(&world.source));
+        let stores = Stores { source: source.clone(), ..world.stores() };
+        let evidence = run(&controller, &stores, &Plan { repair, ..plan.clone() }).await.unwrap();
+        let all = v1::Differences { missing: 1, stale: 201, extra: 20_000 - 201, ..Default::default() };
+        assert_eq!((found(&evidence), counts(&evidence).scanned), (all, 20_000 + 202));
+        assert_eq!(counts(&evidence).copied, if repair { 202 } else { 0 });
+        assert!(source.scans.load(SeqCst) > 2);
+    }
+}

@@ -16,6 +16,7 @@ pub struct Hooked {
     /// Reads and writes of many records.
     pub reads: AtomicUsize,
     pub puts: AtomicUsize,
+    pub scans: AtomicUsize,
     /// Why a batch is not written.
     pub refuses: fn(&[(Id, Record)]) -> Option<StoreError>,
     /// Why a record can't be read.
@@ -30,6 +31,7 @@ impl Hooked {
             inner: inner.clone(),
             reads: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
+            scans: AtomicUsize::new(0),
             refuses: |_| None,
             unreadable: |_| None,
             before_read: |_, _| {},
@@ -79,6 +81,7 @@ impl Store for Hooked {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
+        self.scans.fetch_add(1, Ordering::SeqCst);
         let mut page = self.inner.scan(scope, segment, cursor, limit_bytes).await?;
         for (id, _) in page.records.extract_if(.., |(id, _)| (self.unreadable)(id).is_some()) {
             let error = (self.unreadable)(&id).unwrap();

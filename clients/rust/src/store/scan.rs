@@ -116,6 +116,11 @@ impl Cursor {
         Self::after(id.tenant.as_bytes(), id.key.as_bytes())
     }
 
+    /// Has a scan in order that paused here met this record, if it is there?
+    pub fn is_past(&self, id: &Id) -> Result<bool, StoreError> {
+        Ok((id.tenant.as_bytes(), id.key.as_bytes()) <= self.place()?)
+    }
+
     /// Of a store in order: a place for another one in the same order, even if that holds only texts.
     /// Where this one is no text it is cut, which moves it back; wherever it is used it is cut alike.
     pub fn shared(&self) -> Result<Self, StoreError> {

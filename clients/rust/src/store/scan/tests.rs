@@ -33,6 +33,9 @@ fn a_shared_cursor_is_a_text_and_never_further_on() {
         assert_eq!(shared.texts(), Ok((of, at)));
         assert_eq!(shared.shared().as_ref(), Ok(&shared), "once is enough");
         assert!((of.as_bytes(), at.as_bytes()) <= (tenant, key));
+        let id = |key: &str| Id { tenant: of.to_owned(), key: key.to_owned() };
+        assert_eq!(shared.is_past(&id(at)), Ok(true));
+        assert_eq!(shared.is_past(&id(&format!("{at}0"))), Ok(false));
     }
 }
 

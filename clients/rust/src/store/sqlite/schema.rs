@@ -66,6 +66,7 @@ pub(super) async fn check(
          pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name"
     );
     let keys = sqlx::query(AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
+    let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut *connection).await?;
     let path = shown(path);
     let path = path.display();
     let wrong = |what| Ok(Err(permanent(ErrorClass::Other, "table", what)));
@@ -102,6 +103,10 @@ pub(super) async fn check(
             "it has no primary key or unique index on ({}) with the collation BINARY",
             ids.join(", ")
         ));
+    }
+    // Byte by byte they are in another order than in any other store.
+    if encoding != "UTF-8" {
+        faults.push(format!("the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding)"));
     }
     if faults.is_empty() {
         return Ok(Ok(()));

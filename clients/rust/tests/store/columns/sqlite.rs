@@ -119,6 +119,12 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         assert!(error.starts_with("table: ") && error.contains(told), "{error}");
         file.sql("DROP TABLE orders").await;
     }
+    let other = tempfile::tempdir().expect("a temporary directory");
+    let other = other.path().join("store.db");
+    sql_on(&other, &format!("PRAGMA encoding = 'UTF-16le'; CREATE TABLE orders ({good})")).await;
+    let error =
+        SqliteStore::open(&other, table(), SqliteOptions::default()).await.expect_err("another order");
+    assert!(error.to_string().contains("in UTF-16le and needs them in UTF-8"), "{error}");
     // SQLite does not mind how a collation is written.
     let lower = good.replace("key TEXT", "key TEXT COLLATE binary");
     file.sql(&format!("CREATE TABLE orders ({lower})")).await;
