@@ -38,6 +38,18 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// About how many records a pass looks at. `None`: a store does not tell.
+    pub async fn expected(&self, kind: v1::PassKind) -> Option<u64> {
+        let records = async |store: &Arc<dyn Store>| store.estimate().await.ok()?.records;
+        match kind {
+            v1::PassKind::Reverse | v1::PassKind::Sweep => records(&self.target).await,
+            v1::PassKind::Verify | v1::PassKind::Sample => {
+                Some(records(&self.source).await? + records(&self.target).await?)
+            }
+            _ => records(&self.source).await,
+        }
+    }
+
     /// What lies before a checkpoint is not looked at again: a store without what the pass has left in
     /// it is another one.
     async fn check(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {

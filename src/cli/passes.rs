@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, bail};
 use cutover_client::{
     spec::{Missing, OpenError, Spec},
-    store::{Store, StoreError},
+    store::StoreError,
 };
 use cutover_proto::v1;
 
@@ -213,14 +213,7 @@ impl Pass {
         let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
         // An estimate is for the bar alone.
-        let expected = match kind {
-            v1::PassKind::Reverse | v1::PassKind::Sweep => records(&*stores.target).await,
-            v1::PassKind::Verify | v1::PassKind::Sample => {
-                let (source, target) = (records(&*stores.source).await, records(&*stores.target).await);
-                source.zip(target).map(|(source, target)| source + target)
-            }
-            _ => records(&*stores.source).await,
-        };
+        let expected = stores.expected(kind).await;
         let progress = Progress::new(kind, expected, global.json);
         let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
         progress.end();
@@ -229,10 +222,6 @@ impl Pass {
             other => other.into(),
         })
     }
-}
-
-async fn records(store: &dyn Store) -> Option<u64> {
-    store.estimate().await.ok().and_then(|estimate| estimate.records)
 }
 
 fn actor() -> String {

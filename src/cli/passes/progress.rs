@@ -39,9 +39,7 @@ struct State {
 
 impl Progress {
     pub(super) fn new(kind: v1::PassKind, expected: Option<u64>, json: bool) -> Self {
-        // A comparison scans both stores.
-        let both = matches!(kind, v1::PassKind::Verify | v1::PassKind::Sample);
-        let expected = expected.filter(|expected| *expected > 0).map(|one| if both { one * 2 } else { one });
+        let expected = expected.filter(|expected| *expected > 0);
         let bar = (!json && Term::stderr().is_term()).then(|| {
             let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr_with_hz(4));
             let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {msg}");
