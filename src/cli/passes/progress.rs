@@ -38,6 +38,7 @@ struct State {
 }
 
 impl Progress {
+    /// `expected`: records of all that is scanned, if anybody knows.
     pub(super) fn new(kind: v1::PassKind, expected: Option<u64>, json: bool) -> Self {
         let expected = expected.filter(|expected| *expected > 0);
         let bar = (!json && Term::stderr().is_term()).then(|| {
@@ -180,4 +181,17 @@ pub(super) fn job_json(job: &v1::Job) -> Value {
         "waiting": job.waiting,
         "claims": claims.collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_eta_of_a_comparison_is_over_what_is_expected_and_no_more() {
+        let progress = Progress::new(v1::PassKind::Verify, Some(400_000), true);
+        let state = progress.state.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(state.eta(300_000, 10_000.0), Some(Duration::from_secs(10)));
+        assert_eq!(state.eta(100, 10_000.0), None, "too early to tell");
+    }
 }
