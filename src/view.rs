@@ -145,12 +145,12 @@ impl View {
             waits.push("not everybody has acknowledged the newest step".to_owned());
         }
         page.extend(status.plan.iter().map(|plan| {
-            let waits = plan.missing.iter().map(|missing| missing.what.as_str());
-            let waits: Vec<&str> =
-                waits.chain(Some(plan.held.as_str()).filter(|held| !held.is_empty())).collect();
-            let waits =
-                if waits.is_empty() { String::new() } else { format!(", waits for {}", waits.join(" | ")) };
-            format!("  {}{waits}", plan_step(plan))
+            let waits: Vec<&str> = plan.missing.iter().map(|missing| missing.what.as_str()).collect();
+            let told = |what: &str, why: &str| {
+                if why.is_empty() { String::new() } else { format!(", {what} {why}") }
+            };
+            let (waits, held) = (told("waits for", &waits.join(" | ")), told("held:", &plan.held));
+            format!("  {}{waits}{held}", plan_step(plan))
         }));
         page.extend(waits.iter().map(|waits| style(format!("  waits for {waits}")).yellow().to_string()));
         page.extend(status.instances.iter().map(instance));
@@ -316,6 +316,16 @@ mod tests {
         view.hear(status(10), at(6));
         view.hear(status(30), at(8));
         assert!(view.page(at(8), 24).join("\n").contains("hit 10/s"));
+    }
+
+    #[test]
+    fn what_a_plan_waits_for_and_what_holds_it_are_two_things() {
+        let missing = v1::PlanMissing { what: "2 min of bake".to_owned(), ..Default::default() };
+        let plan = v1::PlanView { missing: vec![missing], held: "paused".to_owned(), ..Default::default() };
+        let mut view = View::default();
+        view.hear(v1::Status { plan: Some(plan), ..status(0) }, Instant::now());
+        let page = view.page(Instant::now(), 24).join("\n");
+        assert!(page.contains("0 steps taken, waits for 2 min of bake, held: paused"), "{page}");
     }
 
     #[test]
