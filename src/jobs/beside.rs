@@ -9,7 +9,7 @@ use futures::future;
 use super::{
     Error, Plan, Stores,
     compare::{Difference, Suspect},
-    page::{Done, Part, Side, witness_of},
+    page::{Done, Part, Side, bytes_of, witness_of},
     quarantine::Pass,
 };
 
@@ -94,7 +94,7 @@ impl Stores {
         let unreadable: HashSet<Id> = part.page.unreadable.iter().map(named).collect();
         let mut unmet: HashMap<&Id, &Record> = records.iter().map(|(id, record)| (id, record)).collect();
         let (mut suspects, mut suspects_bytes) = (Vec::new(), 0);
-        let bytes: usize = records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();
+        let bytes = bytes_of(records) as usize;
         let limit_bytes = (bytes + bytes / 8).max(RANGE_MIN_BYTES);
         let left_after = LEFT_AFTER_BYTES.max(2 * limit_bytes as u64);
         let failed = |error| Error::Store { store: Side::Target.name(), error };

@@ -205,16 +205,16 @@ pub(super) const fn records_of(page: &Page) -> u64 {
     (page.records.len() + page.unreadable.len()) as u64
 }
 
-/// Of the readable ones.
-pub(super) fn bytes_of(page: &Page) -> u64 {
-    page.records.iter().map(|(id, record)| (id.bytes() + record.bytes()) as u64).sum()
+/// Of readable ones.
+pub(super) fn bytes_of(records: &[(Id, Record)]) -> u64 {
+    records.iter().map(|(id, record)| (id.bytes() + record.bytes()) as u64).sum()
 }
 
 impl Done {
     /// A page was looked at.
     pub(super) fn scanned(&mut self, page: &Page) {
         self.counts.scanned += records_of(page);
-        self.counts.bytes += bytes_of(page);
+        self.counts.bytes += bytes_of(&page.records);
     }
 
     /// What came of another part of the same.

@@ -182,7 +182,7 @@ impl Bench {
             let scan = || store.scan(&Scope::All, segment, after.as_ref(), limit_bytes).map_err(failed);
             let page = patiently(bench.plan.limits.patience, &pace, scan).await?;
             // Now, not once it is written: the next one is read meanwhile.
-            lock(&pace).rates.spend(records_of(&page), bytes_of(&page));
+            lock(&pace).rates.spend(records_of(&page), bytes_of(&page.records));
             Ok(Held { operation, after, page })
         }))
     }
@@ -218,7 +218,7 @@ impl Bench {
             patiently(self.plan.limits.patience, pace, || self.stores.page(&self.plan, &self.pass, part))
                 .await?;
         let took = began.elapsed().saturating_sub(done.waited);
-        let (records, bytes) = (records_of(part.page), bytes_of(part.page));
+        let (records, bytes) = (records_of(part.page), bytes_of(&part.page.records));
         let mut pace = lock(pace);
         pace.chunk.took(bytes as usize, took);
         // What was read of the other store beside it.

@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use cutover::jobs::{self, Limits, Plan, Stores, worker};
 use cutover_client::store::{Id, MemoryStore, Record, Store, Version};
 use cutover_proto::v1;
+use tempfile::TempDir;
 
 use crate::support::server::Controller;
 
@@ -92,6 +93,23 @@ async fn create(controller: &Controller) {
         ..Default::default()
     };
     controller.admin().await.create_migration(request).await.unwrap();
+}
+
+/// A controller with the migration in it.
+async fn started() -> (TempDir, Controller) {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    create(&controller).await;
+    (dir, controller)
+}
+
+/// Stops a worker in order once its job is like this.
+async fn run_until(controller: &Controller, stores: &Stores, plan: &Plan, is_it: fn(&v1::Job) -> bool) {
+    let (seen, mut sees) = tokio::sync::watch::channel(false);
+    let told = move |job: &v1::Job| _ = seen.send_replace(is_it(job));
+    let stop = async { _ = sees.wait_for(|seen| *seen).await };
+    let stopped = worker::run(&controller.url, stores, plan, told, stop).await;
+    assert!(matches!(stopped, Err(jobs::Error::Stopped)), "{stopped:?}");
 }
 
 async fn run(controller: &Controller, stores: &Stores, plan: &Plan) -> Result<v1::Evidence, jobs::Error> {

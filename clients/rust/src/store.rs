@@ -164,6 +164,11 @@ impl Id {
         Ok(())
     }
 
+    /// Where it lies in a scan in order.
+    const fn place(&self) -> scan::Place<'_> {
+        (self.tenant.as_bytes(), self.key.as_bytes())
+    }
+
     /// Bytes of both.
     pub const fn bytes(&self) -> usize {
         self.tenant.len() + self.key.len()

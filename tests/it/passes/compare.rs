@@ -2,8 +2,6 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use tempfile::TempDir;
-
 use super::{hooked::Hooked, *};
 
 /// A difference of each kind among records that are equal.
@@ -26,9 +24,7 @@ fn differing() -> World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = differing();
     let before = world.target.dump();
     // Both ways: each store looked up in the other, and side by side.
@@ -51,9 +47,7 @@ async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn side_by_side_any_number_of_extras_is_found_wherever_they_are() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     // Before the first record, between two, after the last, and where the source has none at all.
     for kept in [0, 1, 2, 500] {
         let world = World::new();
@@ -73,9 +67,7 @@ async fn side_by_side_any_number_of_extras_is_found_wherever_they_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_writes_what_is_missing_or_older_and_leaves_the_rest_to_people() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     for on_target in [2, 0] {
         let world = differing();
         let plan = Plan { repair: true, on_target, ..plan(v1::PassKind::Verify) };
@@ -92,9 +84,7 @@ async fn a_repair_writes_what_is_missing_or_older_and_leaves_the_rest_to_people(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_writes_what_is_older_in_the_target_and_a_reverse_pass_the_other_way() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = World::new();
     world.source.insert(id(1), record(2));
     world.target.insert(id(1), record(1));
@@ -110,9 +100,7 @@ async fn a_sweep_writes_what_is_older_in_the_target_and_a_reverse_pass_the_other
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_that_is_gone_when_read_again_does_not_count() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = World::new();
     world.source.insert(id(1), record(2));
     // The write of a client was on its way when the pass looked first.
@@ -136,9 +124,7 @@ async fn a_difference_that_is_gone_when_read_again_does_not_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_lacks_everything_is_not_taken_for_a_slow_one() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = World::new();
     (0..20_000).for_each(|n| world.source.insert(id(n), record(1)));
     for (repair, on_target) in [(false, 0), (false, 2), (true, 0)] {
@@ -161,9 +147,7 @@ async fn a_target_that_lacks_everything_is_not_taken_for_a_slow_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn side_by_side_few_large_extras_are_held_at_once() {
     const EXTRAS: u64 = 40;
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = World::new();
     let large = Record { version: Version(1), value: Some(vec![b'x'; 1 << 20]) };
     (0..EXTRAS).for_each(|n| world.target.insert(id(n), large.clone()));
@@ -178,9 +162,7 @@ async fn side_by_side_few_large_extras_are_held_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn side_by_side_the_records_of_both_stores_count_towards_a_limit() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = World::new();
     for n in 0..2_000 {
         world.source.insert(id(n), record(1));
@@ -196,9 +178,7 @@ async fn side_by_side_the_records_of_both_stores_count_towards_a_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn side_by_side_a_long_way_between_two_records_is_gone_in_parts() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = World::new();
     let at = |n: u64| Id::new("shop", &format!("order-{n:06}")).unwrap();
     let large = Record { version: Version(1), value: Some(vec![b'x'; 1_000]) };

@@ -7,7 +7,6 @@ use cutover_client::{
         document::{Attribute, Document},
     },
 };
-use tempfile::TempDir;
 
 use super::{filled, hooked::Hooked, *};
 
@@ -23,9 +22,7 @@ fn misfit(what: &str) -> StoreError {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_does_not_fit_is_quarantined_and_blocks_the_gate() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     let narrow = Hooked {
         refuses: |records| {
@@ -57,9 +54,7 @@ async fn a_record_that_does_not_fit_is_quarantined_and_blocks_the_gate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fits_in_a_later_pass_is_out_of_quarantine_and_the_gate_opens() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     let odd = |records: &[(Id, Record)]| {
         let any = records.iter().any(|(each, _)| [id(7), id(77)].contains(each));
@@ -95,9 +90,7 @@ async fn what_fits_in_a_later_pass_is_out_of_quarantine_and_the_gate_opens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_quarantined_in_a_copy_and_told_by_a_comparison() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     let unreadable = |id: &Id| {
         (id.key == "order-13").then(|| StoreError::Permanent {

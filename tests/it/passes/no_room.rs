@@ -1,7 +1,6 @@
 //! A target whose disk is full in the midst of a backfill.
 
 use cutover_client::{report::ErrorClass, store::StoreError};
-use tempfile::TempDir;
 
 use super::{filled, hooked::Hooked, *};
 
@@ -16,9 +15,7 @@ fn full(records: &[(Id, Record)]) -> Option<StoreError> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_waits_for_space_then_says_so_and_goes_on_once_there_is_some() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     let crammed =
         Stores { target: Arc::new(Hooked { refuses: full, ..Hooked::new(&world.target) }), ..world.stores() };

@@ -8,16 +8,13 @@ use cutover::{
     store::open_store,
 };
 use cutover_client::{report::ErrorClass, store::StoreError};
-use tempfile::TempDir;
 
 use super::{filled, hooked::Hooked, *};
 use crate::support::{instance::Instance, key};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_share_a_backfill_and_a_second_run_writes_nothing() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     world.target.insert(id(1), record(1_000_000));
     let stores = world.stores();
@@ -42,9 +39,7 @@ async fn workers_share_a_backfill_and_a_second_run_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_other_stores_or_options_is_refused_while_one_is_under_way() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let mut jobs = controller.jobs().await;
     let request = |fingerprint: &str| v1::CreateJobRequest {
         migration: KEY.to_owned(),
@@ -67,9 +62,7 @@ async fn a_job_with_other_stores_or_options_is_refused_while_one_is_under_way() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let (world, mut jobs) = (filled(), controller.jobs().await);
     let stores = world.stores();
     let paused = v1::Tuning { paused: true, ..Default::default() };
@@ -100,21 +93,15 @@ fn burst(records: &[(Id, Record)]) -> Option<StoreError> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_bounds_how_much_is_written_at_once() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     let target = Arc::new(Hooked { refuses: burst, ..Hooked::new(&world.target) });
     let stores = Stores { target, ..world.stores() };
     let tuning = v1::Tuning { records_per_s: 200, ..Default::default() };
     let limits = Limits { patience: Duration::ZERO, ..Limits::default() };
     let plan = Plan { tuning, limits, statements: 1, ..plan(v1::PassKind::Full) };
-    let (scanned, mut seen) = tokio::sync::watch::channel(0);
-    let told = move |job: &v1::Job| _ = scanned.send_replace(job.counts.unwrap_or_default().scanned);
     // Two chunks of each at least.
-    let stop = async { _ = seen.wait_for(|scanned| *scanned > 150).await };
-    let stopped = worker::run(&controller.url, &stores, &plan, told, stop).await;
-    assert!(matches!(stopped, Err(jobs::Error::Stopped)), "{stopped:?}");
+    run_until(&controller, &stores, &plan, |job| job.counts.unwrap_or_default().scanned > 150).await;
 }
 
 /// Passes in a process of their own, over the store in a directory.
@@ -160,17 +147,11 @@ fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_goodbye_or_is_evicted_leaves_its_segments_to_the_next_one_at_once() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let (stores, mut jobs) = (filled().stores(), controller.jobs().await);
     let paused = v1::Tuning { paused: true, ..Default::default() };
     let plan = Plan { tuning: paused, ..plan(v1::PassKind::Full) };
-    let (claims, mut claimed) = tokio::sync::watch::channel(0);
-    let told = move |job: &v1::Job| _ = claims.send_replace(job.claims.len());
-    let stop = async { _ = claimed.wait_for(|claimed| *claimed == 2).await };
-    let stopped = worker::run(&controller.url, &stores, &plan, told, stop).await;
-    assert!(matches!(stopped, Err(jobs::Error::Stopped)), "{stopped:?}");
+    run_until(&controller, &stores, &plan, |job| job.claims.len() == 2).await;
 
     let listed = jobs.list_jobs(v1::ListJobsRequest { migration: KEY.to_owned() }).await.unwrap();
     let job = listed.into_inner().jobs.pop().unwrap();

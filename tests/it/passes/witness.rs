@@ -1,7 +1,6 @@
 //! A pass is gone on with, and ended, only in the store that has what it left there.
 
 use cutover_proto::v1::Witness;
-use tempfile::TempDir;
 use tonic::Code;
 
 use super::{filled, hooked::Hooked, *};
@@ -14,9 +13,7 @@ fn restore(store: &MemoryStore) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_replaced_under_a_worker_is_told_before_the_pass_is_evidence() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     // The first read of a copy is the look for what it left.
     let before_read = |store: &MemoryStore, n: usize| {
@@ -45,19 +42,13 @@ async fn a_target_that_is_replaced_under_a_worker_is_told_before_the_pass_is_evi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verification_is_not_gone_on_with_in_another_target() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let world = filled();
     run(&controller, &world.stores(), &plan(v1::PassKind::Full)).await.unwrap();
     // One that has seen a part.
     let tuning = v1::Tuning { records_per_s: 400, ..Default::default() };
     let verify = Plan { tuning, ..plan(v1::PassKind::Verify) };
-    let (scanned, mut seen) = tokio::sync::watch::channel(false);
-    let told = move |job: &v1::Job| _ = scanned.send_replace(!job.witnesses.is_empty());
-    let stop = async { _ = seen.wait_for(|seen| *seen).await };
-    let stopped = worker::run(&controller.url, &world.stores(), &verify, told, stop).await;
-    assert!(matches!(stopped, Err(jobs::Error::Stopped)), "{stopped:?}");
+    run_until(&controller, &world.stores(), &verify, |job| !job.witnesses.is_empty()).await;
 
     let anew = World::new();
     let stores = Stores { target: anew.target.clone(), ..world.stores() };
@@ -75,9 +66,7 @@ async fn a_verification_is_not_gone_on_with_in_another_target() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn some_witnesses_are_kept_and_what_names_no_record_is_refused() {
-    let dir = TempDir::new().unwrap();
-    let controller = Controller::start(dir.path(), 0).await;
-    create(&controller).await;
+    let (_dir, controller) = started().await;
     let mut jobs = controller.jobs().await;
     let request = v1::CreateJobRequest {
         migration: KEY.to_owned(),

@@ -110,7 +110,7 @@ impl MySqlStore {
         decode: impl Fn(&MySqlRow) -> Result<T, StoreError> + Send + Sync,
     ) -> Result<Vec<Option<T>>, StoreError> {
         let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
-        let places: HashMap<_, usize> = ids.iter().enumerate().map(|(at, id)| (place_of(id), at)).collect();
+        let places: HashMap<_, usize> = ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
         let mut take = |rows: &[MySqlRow]| {
             for row in rows {
                 if let Some(at) = places.get(&layout::place(row)?) {
@@ -133,7 +133,7 @@ impl MySqlStore {
             take(&rows)?;
             if let Some(last) = rows.last().filter(|_| rows.len() == most) {
                 let last = layout::place(last)?;
-                left.extend(ids.iter().copied().filter(|id| place_of(id) > last));
+                left.extend(ids.iter().copied().filter(|id| id.place() > last));
             }
         }
         for sql in self.statements(&self.layout.find_in(columns), ")", &left, |text, id| {
@@ -188,10 +188,6 @@ impl MySqlStore {
         }
         Ok(statements)
     }
-}
-
-fn place_of(id: &Id) -> (&[u8], &[u8]) {
-    (id.tenant.as_bytes(), id.key.as_bytes())
 }
 
 /// What each connection is told. Strict, so that nothing is ever cut to fit; read committed, so that

@@ -31,6 +31,9 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(pub Vec<u8>);
 
+/// The bytes of a tenant and a key.
+pub(super) type Place<'a> = (&'a [u8], &'a [u8]);
+
 /// A part of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -87,7 +90,8 @@ impl Segment {
 
     /// Is it in this part? For stores that have no parallel scan of their own.
     pub fn contains(&self, id: &Id) -> bool {
-        self.has(id.tenant.as_bytes(), id.key.as_bytes())
+        let (tenant, key) = id.place();
+        self.has(tenant, key)
     }
 
     /// The same of what need be no id.
@@ -113,12 +117,13 @@ impl Cursor {
 
     /// Right after a record.
     pub fn after_record(id: &Id) -> Self {
-        Self::after(id.tenant.as_bytes(), id.key.as_bytes())
+        let (tenant, key) = id.place();
+        Self::after(tenant, key)
     }
 
     /// Has a scan in order that paused here met this record, if it is there?
     pub fn is_past(&self, id: &Id) -> Result<bool, StoreError> {
-        Ok((id.tenant.as_bytes(), id.key.as_bytes()) <= self.place()?)
+        Ok(id.place() <= self.place()?)
     }
 
     /// Of a store in order: a place for another one in the same order, even if that holds only texts.
@@ -134,7 +139,7 @@ impl Cursor {
     }
 
     /// What [`Self::after`] was given.
-    pub(super) fn place(&self) -> Result<(&[u8], &[u8]), StoreError> {
+    pub(super) fn place(&self) -> Result<Place<'_>, StoreError> {
         let split = || {
             let (tenant_bytes, rest) = self.0.split_first_chunk::<4>()?;
             rest.split_at_checked(usize::try_from(u32::from_be_bytes(*tenant_bytes)).ok()?)
@@ -201,8 +206,8 @@ impl Gathered {
     }
 
     /// Where the last row was; `None`: there was none.
-    pub(super) fn last(&self) -> Option<(&[u8], &[u8])> {
-        let record = || self.page.records.last().map(|(id, _)| (id.tenant.as_bytes(), id.key.as_bytes()));
+    pub(super) fn last(&self) -> Option<Place<'_>> {
+        let record = || self.page.records.last().map(|(id, _)| id.place());
         self.last.as_ref().map(|(tenant, key)| (tenant.as_slice(), key.as_slice())).or_else(record)
     }
 

@@ -8,16 +8,13 @@ use super::{
     super::{
         Id, Record, Scope, Segment, StoreError, Version,
         mapping::{Cell, ColumnType, SqlTable},
-        scan::Found,
+        scan::{Found, Place},
     },
     Database, column_of, version_of,
 };
 
 /// So many ids of a tenant, on average, are worth one range instead of a look for each.
 const RUN: usize = 8;
-
-/// The bytes of a tenant and a key.
-type Place<'a> = (&'a [u8], &'a [u8]);
 
 /// The statements of one table. All names were checked; those here are quoted.
 #[derive(Debug)]
