@@ -10,16 +10,10 @@ mod reading;
 pub mod statsd;
 mod tally;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+pub use cutover_client::clock::now_ms;
 pub use heard::Heard;
 pub use ingest::{Accepted, Ingest, Known, Refused, Taken};
 pub use tally::{MigrationView, SLOTS, StoreRate, StoreView, View};
-
-/// Unix time.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
 
 /// What the controller knows of a migration beside the reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,9 +4,8 @@
 //! does not move. It says which pass met it last. When a pass over everything has ended, the rows
 //! that it did not write are of records that fit by now, or are gone, and become tombstones.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use cutover_client::{
+    clock::now_ms,
     report::ErrorClass,
     store::{
         EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, Scope, Segment, StoreError, Version,
@@ -199,8 +198,4 @@ const fn failed(error: StoreError) -> Error {
 /// Of a row that is written then.
 fn version(unix_ms: u64) -> Version {
     Version::new(unix_ms.saturating_sub(EPOCH_UNIX_MS), 0, 0).unwrap_or(Version::MAX)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -12,9 +12,10 @@ mod watched;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use cutover_client::clock::Instant;
 use cutover_proto::v1;
 use tokio::sync::mpsc;
 

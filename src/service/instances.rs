@@ -7,9 +7,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use cutover_client::clock::Instant;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::registry::Entry;

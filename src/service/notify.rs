@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 pub use sender::SenderError;
@@ -19,7 +19,7 @@ use crate::{
     domain::Event,
     notify::{Answer, Endpoint, KINDS, Outcome, after, delay_ms, idempotency_key, is_told},
     store::{CursorRecord, Error, Store, Upkeep},
-    telemetry::Deliveries,
+    telemetry::{Deliveries, now_ms},
 };
 
 /// Events read at a time; each may have many rows.
@@ -204,5 +204,5 @@ impl Notify {
 }
 
 fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now_ms() / 1_000
 }

@@ -9,8 +9,10 @@ mod witnesses;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use cutover_client::clock::Instant;
 
 use super::{
     Operate, Registry,

@@ -7,11 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use cutover_client::routing::{Route, Snapshot, Table};
+use cutover_client::{
+    clock::Instant,
+    routing::{Route, Snapshot, Table},
+};
 use tokio::sync::{Mutex, watch};
 
 use crate::{

@@ -9,9 +9,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use cutover_client::clock::Instant;
 use tokio::sync::Mutex;
 
 use super::Registry;

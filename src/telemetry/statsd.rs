@@ -1,11 +1,8 @@
 //! Counts as statsd lines, once a second.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use cutover_client::clock::Instant;
 use cutover_proto::v1;
 use statsd::client::{Client, Pipeline};
 

@@ -82,6 +82,7 @@ const IMPURE: &[&str] = &[
     "std::thread",
     "std::time::Instant",
     "std::time::SystemTime",
+    "cutover_client::clock",
 ];
 
 const LINES_MAX: usize = 400;

@@ -24,9 +24,11 @@
 //! | `spec` | the file that names both stores and how records map, with the feature `spec` |
 //! | [`persisted`] | the last snapshot in a file |
 //! | [`wire`] | messages to and from routing's types, for both sides |
+//! | [`clock`] | the monotonic clock of leases, and the wall clock |
 //! | [`client`] | the door to all of it |
 
 pub mod client;
+pub mod clock;
 pub mod guard;
 pub mod migrator;
 pub mod persisted;

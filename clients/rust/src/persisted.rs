@@ -18,6 +18,7 @@ use cutover_proto::v1;
 use prost::Message;
 
 use crate::{
+    clock,
     routing::Snapshot,
     wire::{self, Assembled, UpdateKind},
 };
@@ -72,7 +73,8 @@ pub struct Persisted {
 impl Persisted {
     /// How old it is by the wall clock; 0 when that was set back.
     pub fn age(&self) -> Duration {
-        self.saved_at.elapsed().unwrap_or_default()
+        let now = UNIX_EPOCH + Duration::from_millis(clock::now_ms());
+        now.duration_since(self.saved_at).unwrap_or_default()
     }
 }
 
@@ -139,8 +141,7 @@ fn write(path: &Path, snapshot: &Snapshot, history_id: &str) -> io::Result<()> {
     let mut out = Checksummed { out: BufWriter::new(File::create(path)?), crc: crc32fast::Hasher::new() };
     out.write(MAGIC)?;
     out.write(&FORMAT.to_le_bytes())?;
-    let saved_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let saved_at_ms = u64::try_from(saved_at.as_millis()).unwrap_or(u64::MAX);
+    let saved_at_ms = clock::now_ms();
     let head = Head { revision: snapshot.revision(), history_id: history_id.to_owned(), saved_at_ms };
     out.write(&head.encode_length_delimited_to_vec())?;
     for (migration, table) in snapshot.tables() {

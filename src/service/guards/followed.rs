@@ -1,6 +1,8 @@
 //! How fast the instances heard of a rollback.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use cutover_client::clock::Instant;
 
 use super::Guards;
 use crate::domain::Key;

@@ -1,9 +1,8 @@
 //! Versions: what orders the writes of one record in both stores.
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
+
+use crate::clock;
 
 /// 2025-01-01T00:00:00Z in Unix milliseconds: where the 41 bits of a version's time begin.
 pub const EPOCH_UNIX_MS: u64 = 1_735_689_600_000;
@@ -65,6 +64,5 @@ impl fmt::Display for Version {
 
 /// The system's clock as versions count it. 0 for a clock that stands before 2025.
 pub fn now_ms_since_2025() -> u64 {
-    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    unix_ms.saturating_sub(EPOCH_UNIX_MS)
+    clock::now_ms().saturating_sub(EPOCH_UNIX_MS)
 }

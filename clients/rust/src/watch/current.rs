@@ -6,13 +6,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    clock::Instant,
     guard::Failing,
     routing::{self, Decision, Policy, Snapshot, coexist},
 };

@@ -1,0 +1,134 @@
+//! The two clocks of the SDK and the controller. Nothing else that safety rests on reads the time.
+//!
+//! [`Instant`] measures how long something took. It is monotonic and includes time that the machine
+//! was suspended, where the system can tell (`CLOCK_BOOTTIME` on Linux), so a lease does not outlive
+//! a suspended laptop or VM. [`now_ms`] is the wall clock: for people, and for versions.
+//!
+//! Both follow tokio's clock when a test pauses it, so `tokio::time::advance` moves every lease along
+//! with every timer. A timer itself does not count suspended time: it may fire late, so read the
+//! clock again after a wait that safety rests on.
+
+use std::{
+    ops::Add,
+    sync::OnceLock,
+    time::{Duration, Instant as StdInstant, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::time::Instant as TokioInstant;
+
+/// A point in monotonic time, suspended time included. Arithmetic on it saturates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(TokioInstant);
+
+/// Furthest that an instant can lie ahead; later ones become this.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+impl Instant {
+    /// The time now. It lies between the beginning and the end of this call.
+    pub fn now() -> Self {
+        /// Of the first reading: with a clock that stands still, a second one must not differ.
+        static FIRST: OnceLock<Duration> = OnceLock::new();
+        let before = StdInstant::now();
+        let awake = TokioInstant::now();
+        let is_paused = !(before..=StdInstant::now()).contains(&awake.into_std());
+        if is_paused {
+            return Self(awake + *FIRST.get_or_init(suspended));
+        }
+        // In this order: the sum is then at least the first reading and at most the last.
+        Self(awake + suspended())
+    }
+
+    /// Time since then; zero if that lies ahead.
+    pub fn elapsed(&self) -> Duration {
+        Self::now().saturating_duration_since(*self)
+    }
+
+    /// Time from `earlier` to this; zero if `earlier` is later.
+    pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
+    /// Time from now until this; zero if it has passed.
+    pub fn remaining(&self) -> Duration {
+        self.saturating_duration_since(Self::now())
+    }
+
+    /// That much earlier, or the earliest instant that the system can express.
+    pub fn saturating_sub(&self, duration: Duration) -> Self {
+        let mut earlier = duration;
+        loop {
+            match self.0.checked_sub(earlier) {
+                Some(instant) => return Self(instant),
+                None => earlier /= 2,
+            }
+        }
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        self.0.checked_add(duration.min(FAR)).map_or(self, Self)
+    }
+}
+
+/// Milliseconds since 1970 by the wall clock, which may jump. 0 for a clock set before 1970.
+pub fn now_ms() -> u64 {
+    // A paused clock of a test that was advanced is ahead of the system's.
+    let ahead = TokioInstant::now().saturating_duration_since(TokioInstant::from_std(StdInstant::now()));
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from((since_1970 + ahead).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long the system has been suspended since it was started.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn suspended() -> Duration {
+    use nix::time::{ClockId, clock_gettime};
+    let awake = clock_gettime(ClockId::CLOCK_MONOTONIC);
+    let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME);
+    match (awake, since_boot) {
+        (Ok(awake), Ok(since_boot)) => Duration::from(since_boot).saturating_sub(Duration::from(awake)),
+        // A system call filter that knows no CLOCK_BOOTTIME.
+        _ => Duration::ZERO,
+    }
+}
+
+/// This system does not tell.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const fn suspended() -> Duration {
+    Duration::ZERO
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn both_clocks_follow_the_paused_clock_of_a_test() {
+        let (began, began_ms) = (Instant::now(), now_ms());
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        let elapsed = began.elapsed();
+        assert!(elapsed >= Duration::from_secs(3_600) && elapsed < Duration::from_secs(3_601), "{elapsed:?}");
+        assert!((3_599_000..3_700_000).contains(&(now_ms() - began_ms)));
+    }
+
+    #[test]
+    fn it_goes_forward_without_a_runtime() {
+        let began = Instant::now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(began.elapsed() >= Duration::from_millis(2));
+        assert!(now_ms() > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let now = Instant::now();
+        assert!(now + Duration::MAX > now);
+        assert!(now.saturating_sub(Duration::MAX) < now);
+        assert_eq!(now.saturating_duration_since(now + Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!((now + Duration::from_secs(5)).saturating_duration_since(now), Duration::from_secs(5));
+        assert!((now + Duration::from_secs(5)).remaining() > Duration::from_secs(4));
+        assert_eq!(now.remaining(), Duration::ZERO);
+    }
+}
