@@ -12,6 +12,7 @@ pub mod document;
 mod dynamodb;
 mod error;
 mod fault;
+mod foreign;
 pub mod mapping;
 mod memory;
 #[cfg(feature = "mysql")]

@@ -140,14 +140,14 @@ mod sqlite {
         store.put_many_if_newer(&good).await.expect("written");
         let connect = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
         let pool = sqlx::SqlitePool::connect_with(connect).await.expect("open");
-        let rows = "INSERT INTO records (tenant, key, version, value) VALUES \
+        let rows = "INSERT INTO records (tenant, key, cutover_version, value) VALUES \
             ('t', 'k3a', 'two', x'00'), ('t', 'k3b', 1.5, x'00'), ('t', 'k5a', 1, 7), \
             ('a' || char(10) || 'b', 'k', 1, x'00'), ('', 'k', 1, x'00'), ('t', '', 1, x'00'), \
             ('t', CAST(x'6b35ff' AS TEXT), 1, x'00'), ('t', x'6b31', 1, x'00'), (x'74', 'k1', 1, x'00')";
         sqlx::query(rows).execute(&pool).await.expect("SQLite takes all of it");
         let wrong = [
-            ("t", "k3a", "version: it is no INTEGER"),
-            ("t", "k3b", "version: it is no INTEGER"),
+            ("t", "k3a", "cutover_version: it is no INTEGER"),
+            ("t", "k3b", "cutover_version: it is no INTEGER"),
             ("t", "k5a", "value: the row has a whole number"),
             ("a\\nb", "k", "tenant: "),
             ("", "k", "tenant: "),
@@ -164,9 +164,9 @@ mod sqlite {
             .expect("deleted");
         super::unreadable::is_gone_past(&store, &good, &wrong).await;
         let error = store.get(&id("k3a")).await.expect_err("just that one").to_string();
-        assert!(error.starts_with("version: "), "{error}");
+        assert!(error.starts_with("cutover_version: "), "{error}");
         let error = store.put_if_newer(&id("k3b"), &record(1)).await.expect_err("not to be compared");
-        assert!(error.to_string().starts_with("version: "), "{error}");
+        assert!(error.to_string().starts_with("cutover_version: "), "{error}");
     }
 
     #[tokio::test]

@@ -64,6 +64,55 @@ async fn each_reason_why_a_record_does_not_move_is_told() {
     assert_eq!(target.get(&id).await, Ok(Some(fine)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applications_own_mark_and_version_are_not_taken_for_ours() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    let file = dir.path().join("shop.db");
+    let connect = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(connect).await.unwrap();
+    // A soft delete, and a counter that somebody took back.
+    let application = "CREATE TABLE orders (tenant TEXT NOT NULL, key TEXT NOT NULL, \
+                       version INTEGER NOT NULL DEFAULT 0, deleted BOOLEAN NOT NULL DEFAULT 0, note TEXT, \
+                       PRIMARY KEY (tenant, key)); \
+                       INSERT INTO orders VALUES ('t', 'soft', 0, 1, 'keep'), ('t', 'counter', -1, 0, 'a'), \
+                       ('t', 'fine', 0, 0, 'b');";
+    sqlx::raw_sql(application).execute(&pool).await.unwrap();
+    let path = dir.path().join("orders.toml");
+    let spec = |names: &str| {
+        let text = format!(
+            "migration = \"orders\"\n[source]\nurl = \"sqlite:{}?table=orders\"\n{names}\
+             columns = [{{ name = \"note\", type = \"text\" }}]\n\
+             [target]\nurl = \"sqlite:{}/target.db?table=orders\"\n",
+            file.display(),
+            dir.path().display()
+        );
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let said = at(url, &format!("backfill {} --create-tables --dry-run", spec(""))).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("it has no column cutover_version"), "the defaults meet nothing: {said:?}");
+
+    let spec = spec("version = \"version\"\ndeleted = \"deleted\"\n");
+    let reasons = [
+        "deleted: the record is marked as deleted but has no version",
+        "version: -1 is negative",
+        "name another one in the spec (deleted = \"...\")",
+        "name another one in the spec (version = \"...\")",
+    ];
+    let said = at(url, &format!("backfill {spec} --create-tables --dry-run")).await;
+    assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
+    assert!(said.out.contains("checked 3 records of the source: 2 do not fit"), "{said:?}");
+    assert!(reasons.iter().all(|reason| said.out.contains(reason)), "{said:?}");
+    assert!(said.out.contains("the first \"t\"/\"soft\": deleted: "), "{said:?}");
+    let said = at(url, &format!("backfill {spec} --create-tables")).await;
+    assert!(said.out.contains("NOT clean: 3 scanned, 1 copied, 2 QUARANTINED"), "{said:?}");
+    assert!(reasons.iter().all(|reason| said.out.contains(reason)), "{said:?}");
+}
+
 /// DynamoDB and a file, either way round: a record that is too large for an item is named.
 async fn is_too_large_for_an_item(verb: &str, of: &str) {
     let Some(url) = given("CUTOVER_TEST_DYNAMODB") else { return };
@@ -90,7 +139,7 @@ async fn is_too_large_for_an_item(verb: &str, of: &str) {
     let said = at(&controller.url, &format!("{verb} {} --dry-run", path.display())).await;
     assert_eq!((said.code, said.err.as_str()), (1, ""), "{said:?}");
     // The largest version has 19 digits, in 11 bytes.
-    let bytes = ["tenant", "t", "key", "large", "version", "a"].concat().len() + 11 + (400 << 10);
+    let bytes = ["tenant", "t", "key", "large", "cutover_version", "a"].concat().len() + 11 + (400 << 10);
     for part in [
         format!("checked 2 records of the {of}: 1 do not fit:"),
         format!("the first \"t\"/\"large\": value: an item of {bytes} bytes"),

@@ -19,7 +19,9 @@ use std::{collections::HashMap, sync::atomic::AtomicUsize, time::Instant};
 use async_trait::async_trait;
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
-    Client, operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
+    Client,
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -43,6 +45,16 @@ pub struct DynamoDbStore {
     /// Bytes of a record as the last page had them, 0 before the first one: how many to ask for.
     usual_bytes: AtomicUsize,
 }
+
+/// An item older than `:v`. One whose fields somebody else uses is not replaced: the put then finds it, and
+/// says what is wrong with it.
+const OLDER: &str = "(attribute_not_exists(#v) OR (#v >= :zero AND #v < :v)) \
+                     AND (attribute_not_exists(#d) OR (#d = :true AND #v > :zero))";
+/// An item without a version.
+const UNVERSIONED: &str = "attribute_exists(#p) AND (attribute_not_exists(#v) OR #v = :zero) \
+                           AND attribute_not_exists(#d)";
+/// An item of the version `:v`.
+const THIS_VERSION: &str = "#v = :v AND (attribute_not_exists(#d) OR #d = :true)";
 
 /// What a put found when its condition failed.
 type Found = Option<Version>;
@@ -128,10 +140,8 @@ impl Store for DynamoDbStore {
     ) -> Result<Put, StoreError> {
         let (condition, version) = match expected {
             None => ("attribute_not_exists(#p)", None),
-            Some(Version::ZERO) => {
-                ("attribute_exists(#p) AND (attribute_not_exists(#v) OR #v <= :v)", Some(Version::ZERO))
-            }
-            Some(expected) => ("#v = :v", Some(expected)),
+            Some(Version::ZERO) => (UNVERSIONED, None),
+            Some(expected) => (THIS_VERSION, Some(expected)),
         };
         Ok(match self.put(id, record, condition, version).await? {
             Ok(()) => Put::Applied,
@@ -224,7 +234,7 @@ impl DynamoDbStore {
         // An item without a version counts as version 0, and so is not older than one.
         let (condition, version) = match record.version {
             Version::ZERO => ("attribute_not_exists(#p)", None),
-            version => ("attribute_not_exists(#v) OR #v < :v", Some(version)),
+            version => (OLDER, Some(version)),
         };
         Ok(match self.put(id, record, condition, version).await? {
             Ok(()) => Copied::Written,
@@ -244,13 +254,22 @@ impl DynamoDbStore {
         let item = item_of(&self.options.fields, id, record)?;
         // A name that no expression uses is refused.
         let used = |(name, _): &(&str, &String)| condition.contains(name);
-        let names = [("#p", &self.partition), ("#v", &self.options.fields.version)];
+        let fields = &self.options.fields;
+        let names = [("#p", &self.partition), ("#v", &fields.version), ("#d", &fields.deleted)];
         let names: HashMap<_, _> = names
             .into_iter()
             .filter(used)
             .map(|(name, attribute)| (name.to_owned(), attribute.clone()))
             .collect();
-        let values = version.map(|version| HashMap::from([(":v".to_owned(), number_of(version))]));
+        let given = [
+            (":v", version.map(number_of)),
+            (":zero", Some(number_of(Version::ZERO))),
+            (":true", Some(AttributeValue::Bool(true))),
+        ];
+        let given = given.into_iter().filter(|(name, _)| condition.contains(name));
+        let values: HashMap<_, _> =
+            given.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let values = (!values.is_empty()).then_some(values);
         let (put, doubt) = self
             .retries()
             .write(async || {

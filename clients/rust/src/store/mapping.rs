@@ -27,7 +27,7 @@ pub use key_type::KeyType;
 pub use misfit::{Misfit, Reason};
 pub use table::SqlTable;
 #[cfg(feature = "sqlite")]
-pub(super) use table::foreign;
+pub(super) use table::foreign_cell;
 
 use super::document::Document;
 

@@ -20,7 +20,7 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        permanent, put_many, put_one, removed_outright, version_after, version_of,
+        permanent, put_many, put_one, removed_outright, version_after,
     },
 };
 use crate::report::ErrorClass;
@@ -305,7 +305,7 @@ impl Store for MySqlStore {
 #[async_trait]
 impl Guarded for MySqlStore {
     async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
-        self.find(&self.layout.place_and_version(), ids, layout::version).await
+        self.find(&self.layout.place_and_version(), ids, |row| self.layout.version(row)).await
     }
 
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {

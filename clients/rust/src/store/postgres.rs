@@ -23,7 +23,7 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        in_order, permanent, put_many, put_one, version_after, version_of,
+        in_order, permanent, put_many, put_one, version_after,
     },
 };
 use crate::report::ErrorClass;
@@ -229,7 +229,7 @@ impl Store for PostgresStore {
 impl Guarded for PostgresStore {
     async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
         let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
-        let found: Result<Vec<_>, _> = rows.iter().map(layout::id_and_version).collect();
+        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.id_and_version(row)).collect();
         Ok(in_order(ids, found?))
     }
 

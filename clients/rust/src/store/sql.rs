@@ -20,11 +20,6 @@ pub(super) use error::{class, driver_error, message, not_applied, permanent, thr
 use super::{StoreError, Version};
 use crate::report::ErrorClass;
 
-/// Negative ones are not ours; like none at all they are below every stamp.
-pub(super) fn version_of(column: i64) -> Version {
-    Version(u64::try_from(column).unwrap_or(0))
-}
-
 pub(super) fn column_of(version: Version) -> Result<i64, StoreError> {
     i64::try_from(version.0).map_err(|_| {
         permanent(ErrorClass::Serialization, "version", format!("{version} has more than 63 bits"))

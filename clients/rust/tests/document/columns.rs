@@ -199,13 +199,18 @@ fn an_attribute_does_not_overwrite_a_field_of_an_item() {
         Ok(document([
             ("tenant", text("t")),
             ("key", text("k")),
-            ("version", n("1")),
+            ("cutover_version", n("1")),
             ("name", text("x")),
             ("value", text("y")),
         ]))
     );
-    let misfit = fields.item(&id, &record(document([("version", n("1"))]))).expect_err("two of a name");
-    assert!(misfit.to_string().starts_with("version: a field of the store has the same name"), "{misfit}");
+    let misfit = fields
+        .item(&id, &record(document([("cutover_version", n("1")), ("version", text("theirs"))])))
+        .expect_err("two of a name");
+    assert!(
+        misfit.to_string().starts_with("cutover_version: a field of the store has the same name"),
+        "{misfit}"
+    );
 }
 
 #[test]

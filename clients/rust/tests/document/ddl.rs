@@ -18,8 +18,8 @@ fn a_table_has_the_fields_and_the_columns() {
     assert_eq!(
         create(Dialect::MySql).expect("names"),
         "CREATE TABLE IF NOT EXISTS `orders` (\n  `tenant` VARBINARY(256) NOT NULL,\n  \
-         `key` VARBINARY(1024) NOT NULL,\n  `version` BIGINT NOT NULL DEFAULT 0,\n  \
-         `deleted` BOOLEAN NOT NULL DEFAULT FALSE,\n  \
+         `key` VARBINARY(1024) NOT NULL,\n  `cutover_version` BIGINT NOT NULL DEFAULT 0,\n  \
+         `cutover_deleted` BOOLEAN NOT NULL DEFAULT FALSE,\n  \
          `title` VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,\n  `price` DECIMAL(10,2),\n  \
          `photo` LONGBLOB,\n  `rest` LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,\n  \
          PRIMARY KEY (`tenant`, `key`)\n) ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
@@ -27,8 +27,8 @@ fn a_table_has_the_fields_and_the_columns() {
     assert_eq!(
         create(Dialect::Postgres).expect("names"),
         "CREATE TABLE IF NOT EXISTS \"orders\" (\n  \"tenant\" TEXT COLLATE \"C\" NOT NULL,\n  \
-         \"key\" TEXT COLLATE \"C\" NOT NULL,\n  \"version\" BIGINT NOT NULL DEFAULT 0,\n  \
-         \"deleted\" BOOLEAN NOT NULL DEFAULT FALSE,\n  \"title\" VARCHAR(20),\n  \
+         \"key\" TEXT COLLATE \"C\" NOT NULL,\n  \"cutover_version\" BIGINT NOT NULL DEFAULT 0,\n  \
+         \"cutover_deleted\" BOOLEAN NOT NULL DEFAULT FALSE,\n  \"title\" VARCHAR(20),\n  \
          \"price\" DECIMAL(10,2),\n  \"photo\" BYTEA,\n  \"rest\" TEXT,\n  \
          PRIMARY KEY (\"tenant\", \"key\")\n)"
     );

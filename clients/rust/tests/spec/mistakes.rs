@@ -126,8 +126,8 @@ fn columns_that_can_not_be_name_their_place() {
         "[[target.columns]]\nname=\"a\"\ntype=\"json\"\n[[target.columns]]\nname=\"b\"\nfrom=\"a.x\"\ntype=\"text\"",
     );
     assert!(overlap.starts_with("line 11, column 1: columns: columns \"a\" and \"b\" take"), "{overlap}");
-    let clash = with(&columns(&["version"]));
-    assert!(clash.contains("fields: \"version\" names two different things"), "{clash}");
+    let clash = with(&columns(&["cutover_version"]));
+    assert!(clash.contains("fields: \"cutover_version\" names two different things"), "{clash}");
     let nowhere = with(&format!("on_misfit = \"overflow\"\n{}", columns(&["a"])));
     assert!(nowhere.starts_with("line 8, column 13: columns: on_misfit = \"overflow\" needs"), "{nowhere}");
     let whole = with(&format!("value = \"body\"\n{}", columns(&["a"])));

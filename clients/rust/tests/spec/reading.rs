@@ -16,7 +16,7 @@ fn the_example_of_the_reference_is_read() {
     let endpoint = Some("http://127.0.0.1:8000".to_owned());
     assert_eq!(spec.source.url, StoreUrl::DynamoDb { region: Some("eu-west-1".to_owned()), endpoint });
     assert_eq!((spec.source.table.as_str(), &spec.source.mapping), ("Orders", &None));
-    assert_eq!(spec.source.fields.of_item(), ["customer", "order_id", "_version", "_deleted"]);
+    assert_eq!(spec.source.fields.of_item(), ["customer", "order_id", "cutover_version", "cutover_deleted"]);
     let mapping = spec.target.mapping.expect("it has columns");
     assert_eq!(mapping.dialect(), Dialect::MySql);
     assert_eq!(mapping.names().collect::<Vec<_>>(), ["price", "city", "signature", "rest"]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cutover_client::store::{Copied, Id, Put, Record, Store, Version};
 
-use super::{id, record, tombstone};
+use super::{HIGHEST, id, record, tombstone};
 
 const MANY: u64 = 1000;
 
@@ -74,8 +74,8 @@ pub(super) async fn values_of_any_bytes_and_size_come_back(store: &dyn Store) {
     let large: Vec<u8> = every_byte.iter().copied().cycle().take(390_000).collect();
     let long_key = "\u{20ac}".repeat(341) + "k";
     let records = [
-        (id("t", "empty"), record(Version::MAX.0, b"")),
-        (id("t", "every byte"), record(Version::MAX.0 - 1, &every_byte)),
+        (id("t", "empty"), record(HIGHEST.0, b"")),
+        (id("t", "every byte"), record(HIGHEST.0 - 1, &every_byte)),
         (id("t", "large"), record(1, &large)),
         (id(&"t".repeat(256), &long_key), record(1, b"'\\\0\x1a\xff")),
     ];

@@ -81,11 +81,22 @@ pub(crate) async fn is_unreadable_until_it_is_mended(store: &dyn Store, rows: &[
         let (named, told) = refused(store.get(&id(key)).await, ErrorClass::Serialization);
         assert!(named == *field && told.contains(what), "{key}: {told}");
         let mended = record(5, r#"{"id":{"N":"5"}}"#);
-        assert_eq!(store.put_if_newer(&id(key), &mended).await, Ok(Put::Applied));
+        let put = store.put_if_newer(&id(key), &mended).await;
+        if *field == "cutover_version" {
+            // Nobody knows what it means, so it is not replaced either.
+            let (_, told) = refused(put, ErrorClass::Serialization);
+            assert!(told.contains(what), "{key}: {told}");
+            let put = store.put_if_unchanged(&id(key), &mended, Some(Version::ZERO)).await;
+            refused(put, ErrorClass::Serialization);
+            refused(store.put_many_if_newer(&[(id(key), mended)]).await, ErrorClass::Serialization);
+            continue;
+        }
+        assert_eq!(put, Ok(Put::Applied));
         assert_eq!(store.get(&id(key)).await, Ok(Some(mended)));
     }
     let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
-    assert_eq!(page.unreadable, []);
+    let left = rows.iter().filter(|(_, field, _)| *field == "cutover_version").count();
+    assert_eq!(page.unreadable.len(), left, "{:?}", page.unreadable);
 }
 
 /// Documents that have everything, in columns, beside them, and in both.

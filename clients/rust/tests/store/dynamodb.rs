@@ -29,6 +29,9 @@ use super::{
 };
 
 const VARIABLE: &str = "CUTOVER_TEST_DYNAMODB";
+/// The default names of the fields that only the SDK writes.
+const VERSION: &str = "cutover_version";
+const DELETED: &str = "cutover_deleted";
 
 /// Where the server is; `None`: there is none, and that was said.
 fn server() -> Option<String> {
@@ -119,7 +122,7 @@ async fn a_scan_up_to_a_place_is_refused() {
 async fn the_sort_key_may_be_the_tenant() {
     let Some(url) = server() else { return };
     let table = table();
-    let turned = fields("key", "tenant", "version");
+    let turned = fields("key", "tenant", VERSION);
     DynamoDbStore::create(&url, &table, patient()).await.expect("created");
     let store = DynamoDbStore::open(&url, &table, turned).await.expect("the key fits");
     for (id, record) in many(30) {
@@ -143,7 +146,7 @@ async fn the_sort_key_may_be_the_tenant() {
 #[tokio::test]
 async fn a_record_may_be_a_tenant_of_its_own() {
     let Some(url) = server() else { return };
-    let options = fields("id", "id", "version");
+    let options = fields("id", "id", VERSION);
     let store = DynamoDbStore::create(&url, &table(), options).await.expect("created");
     let own = Id::new("a", "a").expect("valid");
     let batch = [(own.clone(), record(1))];
@@ -174,7 +177,8 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
     };
     let value = ("value", AttributeValue::B(Blob::new(*b"old")));
     let of_value = |bytes: &str| document(0, &format!(r#"{{"value":{{"B":"{bytes}"}}}}"#));
-    let number = |digits: &str| ("version", AttributeValue::N(digits.to_owned()));
+    let marked = |mark: bool| (DELETED, AttributeValue::Bool(mark));
+    let number = |digits: &str| (VERSION, AttributeValue::N(digits.to_owned()));
 
     put("t", "unversioned", std::slice::from_ref(&value)).await;
     let (old, new) = (of_value("b2xk"), of_value("bmV3"));
@@ -186,17 +190,48 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
 
     let mut wrong = Vec::new();
     for (key, attributes, field) in [
-        ("null is not absent", vec![("version", AttributeValue::Null(true)), value.clone()], "version: "),
-        ("too long", vec![number("99999999999999999999999999999999999999"), value.clone()], "version: "),
-        ("no whole number", vec![number("1.5"), value.clone()], "version: "),
-        ("text", vec![("version", AttributeValue::S("1".to_owned())), value.clone()], "version: "),
-        ("a word", vec![value.clone(), ("deleted", AttributeValue::S("no".to_owned()))], "deleted: "),
+        (
+            "null is not absent",
+            vec![(VERSION, AttributeValue::Null(true)), value.clone()],
+            "cutover_version: ",
+        ),
+        (
+            "too long",
+            vec![number("99999999999999999999999999999999999999"), value.clone()],
+            "cutover_version: ",
+        ),
+        ("no whole number", vec![number("1.5"), value.clone()], "cutover_version: "),
+        ("text", vec![(VERSION, AttributeValue::S("1".to_owned())), value.clone()], "cutover_version: "),
+        ("a word", vec![value.clone(), (DELETED, AttributeValue::S("no".to_owned()))], "cutover_deleted: "),
+        ("negative", vec![number("-1"), value.clone()], "cutover_version: -1 is negative"),
+        ("nanoseconds", vec![number("1790000000000000000"), value.clone()], "cutover_version: 17900"),
+        ("not deleted", vec![number("5"), marked(false)], "cutover_deleted: an item has false"),
+        (
+            "the application's mark",
+            vec![value.clone(), marked(true)],
+            "cutover_deleted: the record is marked",
+        ),
+        ("a mark beside content", vec![number("5"), value.clone(), marked(true)], "cutover_deleted: the rec"),
     ] {
         put("t", key, &attributes).await;
         wrong.push(("t", key, field));
         let error = store.get(&id(key)).await.expect_err(key);
         assert!(matches!(error, StoreError::Permanent { .. }), "{error}");
         assert!(error.to_string().starts_with(field), "{key}: {error}");
+    }
+    // Nor is it replaced, but for what no condition can tell from ours.
+    let replaceable = ["a mark beside content", "no whole number"];
+    for (_, key, field) in wrong.iter().filter(|(_, key, _)| !replaceable.contains(key)) {
+        let id = id(key);
+        for put in [
+            store.put_if_newer(&id, &record(9)).await,
+            store.put_if_unchanged(&id, &record(9), Some(Version::ZERO)).await,
+        ] {
+            let error = put.expect_err(key).to_string();
+            assert!(error.starts_with(field), "{key}: {error}");
+        }
+        let error = store.put_many_if_newer(&[(id, record(9))]).await.expect_err(key).to_string();
+        assert!(error.starts_with(field), "{key}: {error}");
     }
     put("a\nb", "k", &[number("1"), value]).await;
     wrong.push(("a\\nb", "k", "tenant: "));
@@ -210,7 +245,7 @@ async fn what_cannot_be_opened_says_what_to_do() {
     let options = patient;
     DynamoDbStore::create(&url, &there, options()).await.expect("created");
     let nobody = config(&url, None);
-    let other = fields("tenant", "id", "version");
+    let other = fields("tenant", "id", VERSION);
     let twice = fields("tenant", "key", "key");
     let closed = "dynamodb://?region=us-east-1&endpoint=http://127.0.0.1:1";
     let open = async |url: &str, table: &str, options| DynamoDbStore::open(url, table, options).await;

@@ -84,19 +84,19 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
     let Some(url) = url() else { return };
     let admin = MySqlPool::connect(&url).await.expect("connected");
     let table = table("fit");
-    let good = "tenant VARBINARY(256) NOT NULL, `key` VARBINARY(1024) NOT NULL, version BIGINT NOT NULL, \
+    let good = "tenant VARBINARY(256) NOT NULL, `key` VARBINARY(1024) NOT NULL, cutover_version BIGINT NOT NULL, \
                 value LONGBLOB, PRIMARY KEY (tenant, `key`)";
     let text = "VARCHAR(256) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     let cases = [
         (good.replace("`key` VARBINARY(1024)", "`key` VARBINARY(20)"), "column key is varbinary(20)"),
         (good.replacen("VARBINARY(256)", text, 1), "column tenant is varchar(256)"),
-        (good.replace("BIGINT", "INT"), "column version is int"),
+        (good.replace("BIGINT", "INT"), "column cutover_version is int"),
         (good.replace("BIGINT", "BIGINT UNSIGNED"), "unsigned and has to be bigint"),
         (good.replace("LONGBLOB", "BLOB"), "column value is blob and has to be longblob"),
         (good.replace("LONGBLOB", "LONGBLOB NOT NULL"), "a tombstone has it"),
         (good.replace("value LONGBLOB", "content LONGBLOB"), "it has no column value"),
         (good.replace("(tenant, `key`)", "(`key`, tenant)"), "primary key is not"),
-        (format!("{good}, UNIQUE (version)"), "second unique index"),
+        (format!("{good}, UNIQUE (cutover_version)"), "second unique index"),
         (format!("{good}, owner INT NOT NULL"), "column owner is NOT NULL and has no default"),
     ];
     for (columns, told) in cases {
@@ -122,13 +122,16 @@ async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     store.put_many_if_newer(&good).await.expect("written");
     // More of them than a page has rows, so that a page ends where there is no id.
     sql(&admin, format!(
-        "INSERT INTO {table} (tenant, `key`, version, value) VALUES ('t', x'6b6579ff', 1, ''), ('', 'k', 1, ''), \
+        "INSERT INTO {table} (tenant, `key`, cutover_version, value) VALUES ('t', x'6b6579ff', 1, ''), ('', 'k', 1, ''), \
          (x'61000a', 'k', 1, ''), ('t', '', 1, ''), (x'c328', 'k', 1, '')"
     )).await;
     let many: Vec<String> = (1..=50).map(|n| format!("k{n}")).collect();
     let rows: Vec<String> = many.iter().map(|key| format!("(x'74ff', '{key}', 1, '')")).collect();
-    sql(&admin, format!("INSERT INTO {table} (tenant, `key`, version, value) VALUES {}", rows.join(",")))
-        .await;
+    sql(
+        &admin,
+        format!("INSERT INTO {table} (tenant, `key`, cutover_version, value) VALUES {}", rows.join(",")),
+    )
+    .await;
     let mut wrong = vec![
         ("t", "key\\xff", "key: it is not UTF-8"),
         ("", "k", "tenant: "),
@@ -176,7 +179,7 @@ async fn a_connection_that_is_killed_in_mid_batch_loses_nothing() {
     for kills in [1, 3] {
         let version = kills + 1;
         let mut lock = admin.begin().await.expect("begun");
-        let held = format!("SELECT version FROM {table} WHERE `key` = 'key-50' FOR UPDATE");
+        let held = format!("SELECT cutover_version FROM {table} WHERE `key` = 'key-50' FOR UPDATE");
         sqlx::raw_sql(AssertSqlSafe(held)).execute(&mut *lock).await.expect("locked");
         let writing = store.clone();
         let writing = tokio::spawn(async move { writing.put_many_if_newer(&batch(version)).await });
@@ -218,7 +221,7 @@ async fn a_lock_that_is_not_released_is_told_as_throttling() {
     let store = MySqlStore::create(&url, &table, options).await.expect("created");
     store.put_if_newer(&id("k"), &record(1)).await.expect("written");
     let mut lock = admin.begin().await.expect("begun");
-    let held = format!("SELECT version FROM {table} FOR UPDATE");
+    let held = format!("SELECT cutover_version FROM {table} FOR UPDATE");
     sqlx::raw_sql(AssertSqlSafe(held)).execute(&mut *lock).await.expect("locked");
     let error = store.put_if_newer(&id("k"), &record(2)).await.expect_err("locked");
     assert!(matches!(error, StoreError::Throttled { .. }), "{error}");

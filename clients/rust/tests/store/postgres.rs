@@ -83,7 +83,7 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
     let Some(url) = url() else { return };
     let admin = PgPool::connect(&url).await.expect("connected");
     let table = table("fit");
-    let good = "tenant text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL, version bigint NOT NULL, \
+    let good = "tenant text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL, cutover_version bigint NOT NULL, \
                 value bytea, PRIMARY KEY (tenant, key)";
     let cases = [
         (
@@ -91,7 +91,7 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
             "key is character varying(20)",
         ),
         (good.replacen("text COLLATE \"C\"", "text", 1), "column tenant is text COLLATE \"default\""),
-        (good.replace("bigint", "int"), "column version is integer"),
+        (good.replace("bigint", "int"), "column cutover_version is integer"),
         (good.replace("bytea", "text"), "column value is text"),
         (good.replace("bytea", "bytea NOT NULL"), "a tombstone has it"),
         (good.replace("value bytea", "content bytea"), "it has no column value"),
@@ -123,7 +123,7 @@ async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     sql(
         &admin,
         format!(
-            "INSERT INTO {table} (tenant, key, version, value) \
+            "INSERT INTO {table} (tenant, key, cutover_version, value) \
          VALUES ('', 'k', 1, ''), (E'a\\nb', 'k', 1, ''), ('t', '', 1, ''), ('t', repeat('x', 1025), 1, '')"
         ),
     )
@@ -170,7 +170,7 @@ async fn a_connection_that_is_killed_in_mid_batch_loses_nothing() {
     for kills in [1, 3] {
         let version = kills + 1;
         let mut lock = admin.begin().await.expect("begun");
-        let held = format!("SELECT version FROM {table} WHERE key = 'key-50' FOR UPDATE");
+        let held = format!("SELECT cutover_version FROM {table} WHERE key = 'key-50' FOR UPDATE");
         sqlx::raw_sql(AssertSqlSafe(held)).execute(&mut *lock).await.expect("locked");
         let writing = store.clone();
         let writing = tokio::spawn(async move { writing.put_many_if_newer(&batch(version)).await });
@@ -210,7 +210,7 @@ async fn a_lock_that_is_not_released_is_told_as_throttling() {
     let store = PostgresStore::create(&url, &table, options).await.expect("created");
     store.put_if_newer(&id("k"), &record(1)).await.expect("written");
     let mut lock = admin.begin().await.expect("begun");
-    let held = format!("SELECT version FROM {table} FOR UPDATE");
+    let held = format!("SELECT cutover_version FROM {table} FOR UPDATE");
     sqlx::raw_sql(AssertSqlSafe(held)).execute(&mut *lock).await.expect("locked");
     let error = store.put_if_newer(&id("k"), &record(2)).await.expect_err("locked");
     assert!(matches!(error, StoreError::Throttled { .. }), "{error}");

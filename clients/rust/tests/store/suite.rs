@@ -10,6 +10,9 @@ use cutover_client::store::{Copied, Cursor, Id, Put, Record, Scope, Segment, Sto
 /// How many stores [`run`] asks for.
 pub(crate) const STORES: usize = 10;
 
+/// Stamped in 2034. Stores take what is far in the future for the application's own numbers.
+const HIGHEST: Version = Version((315_000_000_000 << 22) | 0x3f_ffff);
+
 /// Runs all the stories.
 pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     the_newest_version_wins_in_any_order(&empty()).await;
@@ -43,23 +46,23 @@ async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
     assert_eq!(store.put_if_newer(&id, &record(3, b"late")).await, Ok(Put::Stale(Version(5))));
     assert_eq!(store.get(&id).await, Ok(Some(record(5, b"five"))));
     assert_eq!(store.put_if_newer(&id, &record(5, b"five")).await, Ok(Put::Applied), "our own, repeated");
-    assert_eq!(store.put_if_newer(&id, &record(Version::MAX.0, b"max")).await, Ok(Put::Applied));
-    assert_eq!(store.get(&id).await, Ok(Some(record(Version::MAX.0, b"max"))));
-    assert_eq!(store.put_if_newer(&id, &record(9, b"")).await, Ok(Put::Stale(Version::MAX)));
+    assert_eq!(store.put_if_newer(&id, &record(HIGHEST.0, b"max")).await, Ok(Put::Applied));
+    assert_eq!(store.get(&id).await, Ok(Some(record(HIGHEST.0, b"max"))));
+    assert_eq!(store.put_if_newer(&id, &record(9, b"")).await, Ok(Put::Stale(HIGHEST)));
 
     let other = super::suite::id("t", "other");
     let many = [(id.clone(), record(8, b"old")), (other.clone(), record(1, b""))];
     let answers = store.put_many_if_newer(&many).await;
-    assert_eq!(answers, Ok(vec![Copied::Stale(Version::MAX), Copied::Written]), "each on its own");
+    assert_eq!(answers, Ok(vec![Copied::Stale(HIGHEST), Copied::Written]), "each on its own");
     assert_eq!(store.get(&other).await, Ok(Some(record(1, b""))), "an empty value is not a tombstone");
     assert_eq!(store.put_many_if_newer(&[]).await, Ok(Vec::new()));
-    let again = [(other.clone(), record(1, b"")), (id.clone(), record(Version::MAX.0, b"max"))];
+    let again = [(other.clone(), record(1, b"")), (id.clone(), record(HIGHEST.0, b"max"))];
     assert_eq!(store.put_many_if_newer(&again).await, Ok(vec![Copied::Present; 2]), "nothing to write");
 
     let ids = [other.clone(), super::suite::id("t", "none"), id.clone()];
-    let records = vec![Some(record(1, b"")), None, Some(record(Version::MAX.0, b"max"))];
+    let records = vec![Some(record(1, b"")), None, Some(record(HIGHEST.0, b"max"))];
     assert_eq!(store.get_many(&ids).await, Ok(records), "in their order");
-    let versions = vec![Some(Version(1)), None, Some(Version::MAX)];
+    let versions = vec![Some(Version(1)), None, Some(HIGHEST)];
     assert_eq!(store.get_versions(&ids).await, Ok(versions), "likewise");
     assert_eq!(store.get_many(&[]).await, Ok(Vec::new()));
     assert_eq!(store.get_versions(&[]).await, Ok(Vec::new()));
@@ -136,7 +139,7 @@ async fn a_scan_finds_everything_once(store: &dyn Store) {
     for tenant in ["a", "b", "bb"] {
         for n in 0..40_u64 {
             let id = id(tenant, &format!("key-{n}"));
-            let record = if n % 7 == 0 { tombstone(n) } else { record(n, &[b'x'; 50]) };
+            let record = if n % 7 == 0 { tombstone(n + 1) } else { record(n, &[b'x'; 50]) };
             store.put_if_newer(&id, &record).await.expect("written");
             all.insert(id, record);
         }

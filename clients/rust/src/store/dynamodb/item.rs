@@ -16,6 +16,7 @@ use crate::{
     store::{
         Id, Record, StoreError, Version,
         document::Document,
+        foreign,
         mapping::{Fields, KeyType},
         scan::Found,
     },
@@ -65,16 +66,16 @@ pub(super) fn id_of(fields: &Fields, item: &Item) -> Result<Id, StoreError> {
     Ok(Id { tenant, key })
 }
 
-/// What it holds. A tombstone is one, whatever else it has.
+/// What it holds. Fails for an item whose fields somebody else uses.
 pub(super) fn record_of(fields: &Fields, mut item: Item) -> Result<Record, StoreError> {
     let version = version_of(fields, &item)?;
-    match item.get(&fields.deleted) {
-        Some(AttributeValue::Bool(true)) => return Ok(Record { version, value: None }),
-        None | Some(AttributeValue::Bool(false)) => {}
-        other => return Err(unreadable(&fields.deleted, "true or false", other)),
-    }
+    let is_tombstone = item.contains_key(&fields.deleted);
     for name in fields.of_item() {
         item.remove(name);
+    }
+    if is_tombstone {
+        foreign::check_tombstone(&fields.deleted, version, !item.is_empty())?;
+        return Ok(Record { version, value: None });
     }
     let value = to_document(item).and_then(|document| document.encode()).map_err(|error| {
         let field = if error.path.is_empty() { "record" } else { &error.path };
@@ -84,18 +85,29 @@ pub(super) fn record_of(fields: &Fields, mut item: Item) -> Result<Record, Store
     Ok(Record { version, value: Some(value) })
 }
 
-/// Negative versions are not ours; like none at all they are below every stamp.
+/// Its version; none at all is below every stamp. Fails for an item whose version, or whose mark of a
+/// deleted record, the SDK did not write: it marks by `true` alone, and never without a version.
 pub(super) fn version_of(fields: &Fields, item: &Item) -> Result<Version, StoreError> {
     let name = &fields.version;
-    match item.get(name) {
-        None => Ok(Version::ZERO),
-        Some(AttributeValue::N(digits)) if digits.starts_with('-') => Ok(Version::ZERO),
+    let version = match item.get(name) {
+        None => Version::ZERO,
         Some(number @ AttributeValue::N(digits)) => {
-            let version = digits.parse().ok().map(Version).filter(|version| *version <= Version::MAX);
-            version.ok_or_else(|| unreadable(name, "a whole number of at most 63 bits", Some(number)))
+            let whole = digits.parse();
+            let whole =
+                whole.map_err(|_| unreadable(name, "a whole number of at most 63 bits", Some(number)))?;
+            foreign::version(name, whole)?
         }
-        other => Err(unreadable(name, "a number", other)),
+        other => return Err(unreadable(name, "a number", other)),
+    };
+    match item.get(&fields.deleted) {
+        None => {}
+        Some(AttributeValue::Bool(true)) => foreign::check_tombstone(&fields.deleted, version, false)?,
+        Some(AttributeValue::Bool(false)) => {
+            return Err(foreign::not_ours(&fields.deleted, "an item has false there", "deleted"));
+        }
+        other => return Err(unreadable(&fields.deleted, "true", other)),
     }
+    Ok(version)
 }
 
 /// As an attribute.

@@ -75,6 +75,7 @@ impl DynamoDbStore {
         let mut names = self.names();
         if !versions_only {
             names.remove("#v");
+            names.remove("#d");
         }
         let limit = i32::try_from(ids.len() + ids.len() / 4).unwrap_or(i32::MAX);
         let answer = self
@@ -90,7 +91,7 @@ impl DynamoDbStore {
                     .expression_attribute_values(":t", first[&fields.tenant].clone())
                     .expression_attribute_values(":first", first[&fields.key].clone())
                     .expression_attribute_values(":last", last[&fields.key].clone())
-                    .set_projection_expression(versions_only.then(|| "#t, #k, #v".to_owned()))
+                    .set_projection_expression(versions_only.then(|| "#t, #k, #v, #d".to_owned()))
                     .limit(limit);
                 request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))
             })
@@ -119,7 +120,7 @@ impl DynamoDbStore {
             // The same attribute may not be asked for twice.
             let one_key = self.options.fields.is_own_tenant();
             asked = asked
-                .projection_expression(if one_key { "#t, #v" } else { "#t, #k, #v" })
+                .projection_expression(if one_key { "#t, #v, #d" } else { "#t, #k, #v, #d" })
                 .set_expression_attribute_names(Some(self.names()));
         }
         for id in ids {
@@ -154,7 +155,8 @@ impl DynamoDbStore {
     /// Of the attributes that every item has.
     fn names(&self) -> HashMap<String, String> {
         let fields = &self.options.fields;
-        let mut names = HashMap::from([("#t", &fields.tenant), ("#v", &fields.version)]);
+        let mut names =
+            HashMap::from([("#t", &fields.tenant), ("#v", &fields.version), ("#d", &fields.deleted)]);
         if !fields.is_own_tenant() {
             names.insert("#k", &fields.key);
         }

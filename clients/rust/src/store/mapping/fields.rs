@@ -18,9 +18,11 @@ pub struct Fields {
     pub tenant_type: KeyType,
     /// What `key` holds there. The same where both are one attribute.
     pub key_type: KeyType,
-    /// Its version, a whole number of 63 bits.
+    /// Its version, a whole number of 63 bits. Nobody but the SDK may write it: the default is a name that
+    /// no application has.
     pub version: String,
-    /// Is it a tombstone? Unused in a SQL table without mapping: there the value's NULL says so.
+    /// Is it a tombstone? Nobody but the SDK may write it either. Unused in a SQL table without mapping:
+    /// there the value's NULL says so.
     pub deleted: String,
     /// The whole record as bytes, in a SQL table without mapping.
     pub value: String,
@@ -50,8 +52,8 @@ impl Default for Fields {
             key: "key".to_owned(),
             tenant_type: KeyType::S,
             key_type: KeyType::S,
-            version: "version".to_owned(),
-            deleted: "deleted".to_owned(),
+            version: "cutover_version".to_owned(),
+            deleted: "cutover_deleted".to_owned(),
             value: "value".to_owned(),
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     store::{
         Id, Record, StoreError, Version,
         document::{Attribute, Document},
+        foreign,
     },
 };
 
@@ -67,7 +68,10 @@ impl Fields {
         let version = record.version.to_string().parse().expect("digits are a number");
         item.0.insert(self.version.clone(), Attribute::N(version));
         match &record.value {
-            None => _ = item.0.insert(self.deleted.clone(), Attribute::Bool(true)),
+            None => {
+                foreign::check_tombstone(&self.version, record.version, false)?;
+                item.0.insert(self.deleted.clone(), Attribute::Bool(true));
+            }
             Some(value) => {
                 let content = document(value)?;
                 if let Some(name) = self.of_item().into_iter().find(|name| content.0.contains_key(*name)) {

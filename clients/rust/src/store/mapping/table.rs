@@ -4,8 +4,9 @@ use super::{Cell, ColumnType, Dialect, Fields, Mapping, Misfit, NameError, field
 use crate::{
     report::ErrorClass,
     store::{
-        Id, Record, StoreError,
+        Id, Record, StoreError, Version,
         document::{Document, DocumentError},
+        foreign,
         scan::unreadable,
     },
 };
@@ -90,6 +91,9 @@ impl SqlTable {
             let what = "the table has one column for tenant and key, so they must be equal".to_owned();
             return Err(permanent(ErrorClass::Constraint, &self.fields.key, what));
         }
+        if record.is_tombstone() {
+            foreign::check_tombstone(&self.fields.version, record.version, false)?;
+        }
         let Some(mapping) = &self.mapping else {
             return Ok(vec![record.value.as_ref().map_or(Cell::Null, |value| Cell::Bytes(value.clone()))]);
         };
@@ -106,21 +110,27 @@ impl SqlTable {
         Ok(cells)
     }
 
-    /// The value of a row's cells; `None`: a tombstone. Fails for what no document can be made of.
-    pub fn value(&self, mut cells: Vec<Cell>) -> Result<Option<Vec<u8>>, StoreError> {
+    /// The value of a row's version and cells; `None`: a tombstone. Fails for what no document can be made
+    /// of, and for a deleted row that the SDK did not write.
+    pub fn value(&self, version: Version, mut cells: Vec<Cell>) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(mapping) = &self.mapping else {
             return match cells.pop() {
-                None | Some(Cell::Null) => Ok(None),
+                None | Some(Cell::Null) => {
+                    foreign::check_tombstone(&self.fields.value, version, false).map(|()| None)
+                }
                 Some(Cell::Bytes(value)) => Ok(Some(value)),
                 Some(Cell::Text(text)) => Ok(Some(text.into_bytes())),
-                Some(other) => Err(foreign(&self.fields.value, other.kind())),
+                Some(other) => Err(foreign_cell(&self.fields.value, other.kind())),
             };
         };
         match cells.first() {
-            Some(Cell::Bool(true) | Cell::Int(1)) => return Ok(None),
+            Some(Cell::Bool(true) | Cell::Int(1)) => {
+                let has_content = cells[1..].iter().any(|cell| *cell != Cell::Null);
+                return foreign::check_tombstone(&self.fields.deleted, version, has_content).map(|()| None);
+            }
             Some(Cell::Bool(false) | Cell::Int(0)) => {}
             other => {
-                return Err(foreign(&self.fields.deleted, other.map_or("nothing", Cell::kind)));
+                return Err(foreign_cell(&self.fields.deleted, other.map_or("nothing", Cell::kind)));
             }
         }
         let document = mapping.from_row(&cells[1..]);
@@ -131,7 +141,7 @@ impl SqlTable {
 
     /// Would it be stored, and come back as it was? Asked without a database.
     pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
-        if self.value(self.cells(id, record)?)? == record.value {
+        if self.value(record.version, self.cells(id, record)?)? == record.value {
             return Ok(());
         }
         let what = "the way back changed it: report this defect".to_owned();
@@ -140,7 +150,7 @@ impl SqlTable {
 }
 
 /// A column whose cell is of a type that says nothing there.
-pub(in crate::store) fn foreign(column: &str, found: &str) -> StoreError {
+pub(in crate::store) fn foreign_cell(column: &str, found: &str) -> StoreError {
     unreadable(column, format!("the row has {found} there: somebody else wrote it, correct it"))
 }
 

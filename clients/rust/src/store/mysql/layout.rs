@@ -6,11 +6,11 @@ use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
     super::{
-        Id, Record, Scope, Segment, StoreError, Version,
+        Id, Record, Scope, Segment, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::{Found, Place},
     },
-    Database, column_of, version_of,
+    Database, column_of,
 };
 
 /// So many ids of a tenant, on average, are worth one range instead of a look for each.
@@ -111,12 +111,14 @@ impl Layout {
     /// would look alike. A table with AUTO_INCREMENT sets it too; then we look once more than needed.
     pub(super) fn if_newer(&self) -> String {
         let version = &self.version;
+        // A negative version is the application's, and what it means nobody here knows.
+        let newer = format!("VALUES({version}) > {version} AND {version} >= 0");
         let mut sql = " ON DUPLICATE KEY UPDATE ".to_owned();
         for column in &self.content {
-            sql += &format!("{column} = IF(VALUES({version}) > {version}, VALUES({column}), {column}), ");
+            sql += &format!("{column} = IF({newer}, VALUES({column}), {column}), ");
         }
         sql + &format!(
-            "{version} = IF(VALUES({version}) > {version}, VALUES({version}), \
+            "{version} = IF({newer}, VALUES({version}), \
              IF(LAST_INSERT_ID(1), {version}, {version}))"
         )
     }
@@ -226,13 +228,23 @@ impl Layout {
 
     /// Of a row of [`Self::all`] columns.
     pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
-        let ((tenant, key), version) = (place(row)?, version(row)?);
+        let (tenant, key) = place(row)?;
         let (tenant, key) = (tenant.to_vec(), key.to_vec());
         let content = self.kinds.iter().enumerate();
         let cells: Result<Vec<Cell>, sqlx::Error> =
             content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
-        let value = self.table.value(cells.map_err(|error| MySql::error(error, false))?);
-        Ok(Found { tenant, key, record: value.map(|value| Record { version, value }) })
+        let cells = cells.map_err(|error| MySql::error(error, false))?;
+        let record = match self.version(row) {
+            Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
+            Err(error) => Err(error),
+        };
+        Ok(Found { tenant, key, record })
+    }
+
+    /// Of a row that begins with tenant, key and version.
+    pub(super) fn version(&self, row: &MySqlRow) -> Result<Version, StoreError> {
+        let found = row.try_get(2).map_err(|error| MySql::error(error, false))?;
+        foreign::version(&self.table.fields.version, found)
     }
 }
 
@@ -240,11 +252,6 @@ impl Layout {
 pub(super) fn place(row: &MySqlRow) -> Result<Place<'_>, StoreError> {
     let read = || Ok((row.try_get(0)?, row.try_get(1)?));
     read().map_err(|error| MySql::error(error, false))
-}
-
-/// Of the same row.
-pub(super) fn version(row: &MySqlRow) -> Result<Version, StoreError> {
-    row.try_get(2).map(version_of).map_err(|error| MySql::error(error, false))
 }
 
 /// Of a row that was asked for by text, and so is answered in text.

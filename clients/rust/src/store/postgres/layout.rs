@@ -4,11 +4,11 @@ use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 
 use super::{
     super::{
-        Id, Record, StoreError, Version,
+        Id, Record, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::Found,
     },
-    Database, Given, column_of, version_of,
+    Database, Given, column_of,
 };
 
 /// Of the furthest replica, in seconds; NULL where there is none, or none that the user may see.
@@ -82,7 +82,7 @@ impl Layout {
             versions: sql(format!("SELECT t.{tenant}, t.{key}, t.{version} FROM {name} AS t {wanted}")),
             put_many: sql(format!(
                 "{insert} UPDATE SET {version} = excluded.{version}, {} \
-                 WHERE excluded.{version} > t.{version}",
+                 WHERE excluded.{version} > t.{version} AND t.{version} >= 0",
                 list(&excluded.collect::<Vec<_>>())
             )),
             insert: sql(format!("{insert} NOTHING")),
@@ -118,20 +118,33 @@ impl Layout {
         columns.try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))
     }
 
+    /// Of a row that begins with tenant, key and version.
+    pub(super) fn id_and_version(&self, row: &PgRow) -> Result<(Id, Version), StoreError> {
+        Ok((id(row)?, self.version(row)?))
+    }
+
+    fn version(&self, row: &PgRow) -> Result<Version, StoreError> {
+        let found = row.try_get(2).map_err(|error| Postgres::error(error, false))?;
+        foreign::version(&self.table.fields.version, found)
+    }
+
     /// Of a row with all columns.
     pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
-        let (Id { tenant, key }, version) = id_and_version(row)?;
+        let Id { tenant, key } = id(row)?;
         let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
         let cells: Result<Vec<Cell>, sqlx::Error> = cells.collect();
-        let value = self.table.value(cells.map_err(|error| Postgres::error(error, false))?);
-        let record = value.map(|value| Record { version, value });
+        let cells = cells.map_err(|error| Postgres::error(error, false))?;
+        let record = match self.version(row) {
+            Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
+            Err(error) => Err(error),
+        };
         Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record })
     }
 }
 
-/// Of a row that begins with tenant, key and version. Both are text here, though they need not make an id.
-pub(super) fn id_and_version(row: &PgRow) -> Result<(Id, Version), StoreError> {
-    let read = || Ok((Id { tenant: row.try_get(0)?, key: row.try_get(1)? }, version_of(row.try_get(2)?)));
+/// Of a row that begins with tenant and key. Both are text here, though they need not make an id.
+fn id(row: &PgRow) -> Result<Id, StoreError> {
+    let read = || Ok(Id { tenant: row.try_get(0)?, key: row.try_get(1)? });
     read().map_err(|error| Postgres::error(error, false))
 }
 

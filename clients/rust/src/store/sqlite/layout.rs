@@ -9,10 +9,9 @@ use sqlx::{
 
 use super::{
     super::{
-        Id, Record, StoreError, Version,
-        mapping::{Cell, SqlTable, foreign},
+        Id, Record, StoreError, Version, foreign,
+        mapping::{Cell, SqlTable, foreign_cell},
         scan::{Found, unreadable},
-        sql::version_of,
     },
     column_of, read_error,
 };
@@ -80,7 +79,7 @@ impl Layout {
             version: sql(format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}")),
             put: sql(format!(
                 "{insert} {conflict} UPDATE SET {version} = excluded.{version}, {} \
-                 WHERE excluded.{version} > {version}",
+                 WHERE excluded.{version} > {version} AND {version} >= 0 AND typeof({version}) = 'integer'",
                 list(&excluded.collect::<Vec<_>>())
             )),
             update: sql(format!(
@@ -140,7 +139,7 @@ impl Layout {
         let version = self.version_in(row)?;
         let content = self.table.content().into_iter().enumerate();
         let cells: Result<Vec<Cell>, _> = content.map(|(at, (name, _))| cell(row, at + 3, name)).collect();
-        Ok(Record { version, value: self.table.value(cells?)? })
+        Ok(Record { version, value: self.table.value(version, cells?)? })
     }
 
     /// Of a row that begins with tenant, key and version.
@@ -149,7 +148,8 @@ impl Layout {
             let what = "it is no INTEGER: correct it in the row".to_owned();
             return Err(unreadable(&self.table.fields.version, what));
         }
-        row.try_get_unchecked(2).map(version_of).map_err(read_error)
+        let found = row.try_get_unchecked(2).map_err(read_error)?;
+        foreign::version(&self.table.fields.version, found)
     }
 }
 
@@ -178,6 +178,6 @@ fn cell(row: &SqliteRow, at: usize, name: &str) -> Result<Cell, StoreError> {
             let bytes = <Vec<u8> as Decode<Sqlite>>::decode(value).map_err(failed)?;
             Ok(Cell::text(bytes))
         }
-        _ => Err(foreign(name, "a floating point number")),
+        _ => Err(foreign_cell(name, "a floating point number")),
     }
 }

@@ -60,7 +60,9 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
         &admin,
         &format!(
             "{insert}, price, name, paid) VALUES ('t', 'k', 1, 9.90, 'by hand', 1); \
-             {insert}, name, deleted) VALUES ('t', 'gone', 1, 'kept', 1); \
+             {insert}, name, cutover_deleted) VALUES ('t', 'gone', 1, 'kept', 1); \
+             {insert}, name, cutover_version, cutover_deleted) VALUES ('t', 'ghost', 1, 'kept', 3, 1); \
+             {insert}, cutover_version) VALUES ('t', 'minus', 1, -1); \
              {insert}, paid) VALUES ('t', 'paid', 1, 7); \
              {insert}, rest) VALUES ('t', 'rest', 1, '{{'); \
              {insert}, rest) VALUES ('t', 'both', 1, '{{\"id\":{{\"N\":\"2\"}}}}'); \
@@ -70,8 +72,10 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
     .await;
     let by_hand = r#"{"id":{"N":"1"},"price":{"N":"9.9"},"name":{"S":"by hand"},"paid":{"BOOL":true}}"#;
     assert_eq!(store.get(&id("k")).await, Ok(Some(record(0, by_hand))));
-    assert_eq!(store.get(&id("gone")).await, Ok(Some(Record { version: Version(0), value: None })));
     let unreadable = [
+        ("gone", "cutover_deleted", "marked as deleted but has no version"),
+        ("ghost", "cutover_deleted", "marked as deleted but has content"),
+        ("minus", "cutover_version", "-1 is negative"),
         ("paid", "paid", "can't be read as boolean"),
         ("rest", "rest", "no typed JSON"),
         ("both", "id", "both its column and the overflow"),
@@ -85,8 +89,8 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
 async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
     let Some(url) = url() else { return };
     let (admin, name) = (MySqlPool::connect(&url).await.expect("connected"), table("columns_fit"));
-    let good = "tenant VARBINARY(256) NOT NULL, `key` VARBINARY(1024) NOT NULL, version BIGINT NOT NULL, \
-                deleted TINYINT(1) NOT NULL, id BIGINT, price DECIMAL(38,10), name VARCHAR(12), \
+    let good = "tenant VARBINARY(256) NOT NULL, `key` VARBINARY(1024) NOT NULL, cutover_version BIGINT NOT NULL, \
+                cutover_deleted TINYINT(1) NOT NULL, id BIGINT, price DECIMAL(38,10), name VARCHAR(12), \
                 note MEDIUMTEXT, paid BOOLEAN, sig VARBINARY(4), photo MEDIUMBLOB, at_city LONGTEXT, \
                 `lines` LONGTEXT, rest LONGTEXT, PRIMARY KEY (tenant, `key`)";
     let cases = [
@@ -98,7 +102,7 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
         (good.replace("MEDIUMBLOB", "BLOB"), "column photo is blob and has to be longblob"),
         (good.replace("sig VARBINARY(4)", "sig BINARY(4)"), "column sig is binary(4)"),
         (good.replace("id BIGINT", "id INT"), "column id is int"),
-        (good.replace("deleted TINYINT(1)", "deleted VARCHAR(1)"), "column deleted is varchar(1)"),
+        (good.replace("deleted TINYINT(1)", "deleted VARCHAR(1)"), "column cutover_deleted is varchar(1)"),
         (good.replace("id BIGINT", "id BIGINT NOT NULL"), "column id has to be NULL (a tombstone has it)"),
         (good.replace(" rest LONGTEXT,", ""), "it has no column rest"),
     ];

@@ -65,7 +65,9 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
         &admin,
         &format!(
             "{insert}, price, name, paid) VALUES ('t', 'k', 1, 9.90, 'by hand', true); \
-             {insert}, name, deleted) VALUES ('t', 'gone', 1, 'kept', true); \
+             {insert}, name, cutover_deleted) VALUES ('t', 'gone', 1, 'kept', true); \
+             {insert}, name, cutover_version, cutover_deleted) VALUES ('t', 'ghost', 1, 'kept', 3, true); \
+             {insert}, cutover_version) VALUES ('t', 'minus', 1, -1); \
              {insert}, price) VALUES ('t', 'price', 1, 'NaN'); \
              {insert}, rest) VALUES ('t', 'rest', 1, '{{'); \
              {insert}, rest) VALUES ('t', 'both', 1, '{{\"id\":{{\"N\":\"2\"}}}}'); \
@@ -75,8 +77,10 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
     .await;
     let by_hand = r#"{"id":{"N":"1"},"price":{"N":"9.9"},"name":{"S":"by hand"},"paid":{"BOOL":true}}"#;
     assert_eq!(store.get(&id("k")).await, Ok(Some(record(0, by_hand))));
-    assert_eq!(store.get(&id("gone")).await, Ok(Some(Record { version: Version(0), value: None })));
     let unreadable = [
+        ("gone", "cutover_deleted", "marked as deleted but has no version"),
+        ("ghost", "cutover_deleted", "marked as deleted but has content"),
+        ("minus", "cutover_version", "-1 is negative"),
         ("price", "price", "can't be read as decimal"),
         ("rest", "rest", "no typed JSON"),
         ("both", "id", "both its column and the overflow"),
@@ -90,8 +94,8 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
 async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
     let Some(url) = url() else { return };
     let (admin, name) = (PgPool::connect(&url).await.expect("connected"), table("columns_fit"));
-    let good = "tenant text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL, version bigint NOT NULL, \
-                deleted boolean NOT NULL, id bigint, price numeric(38,10), name varchar(12), \
+    let good = "tenant text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL, cutover_version bigint NOT NULL, \
+                cutover_deleted boolean NOT NULL, id bigint, price numeric(38,10), name varchar(12), \
                 note varchar, paid boolean, sig bytea, photo bytea, at_city text, lines text, rest text, \
                 UNIQUE (tenant, key)";
     let cases = [
@@ -105,7 +109,7 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
         (good.replace("note varchar", "note varchar(9)"), "column note is character varying(9)"),
         (good.replace("lines text", "lines jsonb"), "column lines is jsonb and has to be text"),
         (good.replace("id bigint", "id int"), "column id is integer and has to be bigint"),
-        (good.replace("deleted boolean", "deleted int"), "column deleted is integer"),
+        (good.replace("deleted boolean", "deleted int"), "column cutover_deleted is integer"),
         (good.replace("id bigint", "id bigint NOT NULL"), "column id has to be NULL (a tombstone has it)"),
         (good.replace(" rest text,", ""), "it has no column rest"),
         (format!("{good} DEFERRABLE"), "its key on (tenant,key) is DEFERRABLE"),

@@ -66,7 +66,10 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
     let store = file.create(orders(Dialect::Sqlite, "orders", OnMisfit::Quarantine)).await;
     file.sql(
         "INSERT INTO orders (tenant, key, id, price, name, paid) VALUES ('t', 'k', 1, '9.90', 'by hand', 1); \
-         INSERT INTO orders (tenant, key, id, name, deleted) VALUES ('t', 'gone', 1, 'kept', 1); \
+         INSERT INTO orders (tenant, key, id, name, cutover_deleted) VALUES ('t', 'gone', 1, 'kept', 1); \
+         INSERT INTO orders (tenant, key, id, name, cutover_version, cutover_deleted) \
+         VALUES ('t', 'ghost', 1, 'kept', 3, 1); \
+         INSERT INTO orders (tenant, key, id, cutover_version) VALUES ('t', 'minus', 1, -1); \
          INSERT INTO orders (tenant, key, id, paid) VALUES ('t', 'paid', 1, 7); \
          INSERT INTO orders (tenant, key, id, price) VALUES ('t', 'price', 1, 'dear'); \
          INSERT INTO orders (tenant, key, id, rest) VALUES ('t', 'rest', 1, '{'); \
@@ -78,8 +81,10 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
     .await;
     let by_hand = r#"{"id":{"N":"1"},"price":{"N":"9.9"},"name":{"S":"by hand"},"paid":{"BOOL":true}}"#;
     assert_eq!(store.get(&id("k")).await, Ok(Some(record(0, by_hand))));
-    assert_eq!(store.get(&id("gone")).await, Ok(Some(Record { version: Version(0), value: None })));
     let unreadable = [
+        ("gone", "cutover_deleted", "marked as deleted but has no version"),
+        ("ghost", "cutover_deleted", "marked as deleted but has content"),
+        ("minus", "cutover_version", "-1 is negative"),
         ("paid", "paid", "can't be read as boolean"),
         ("price", "price", "can't be read as decimal"),
         ("rest", "rest", "no typed JSON"),
@@ -94,7 +99,7 @@ async fn a_row_of_a_foreign_writer_is_read_or_refused_and_never_guessed_at() {
 #[tokio::test]
 async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
     let file = File::new();
-    let good = "tenant TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, deleted BOOLEAN NOT NULL, \
+    let good = "tenant TEXT NOT NULL, key TEXT NOT NULL, cutover_version INTEGER NOT NULL, cutover_deleted BOOLEAN NOT NULL, \
                 id BIGINT, price TEXT, name VARCHAR(5), note TEXT, paid BOOLEAN, sig BLOB, photo, at_city TEXT, \
                 lines TEXT, rest TEXT, PRIMARY KEY (tenant, key)";
     let cases = [
@@ -105,7 +110,10 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         (good.replace("id BIGINT", "id REAL"), "column id is \"REAL\" and has to be INTEGER"),
         (good.replace("sig BLOB", "sig TEXT"), "column sig is \"TEXT\" and has to be BLOB"),
         (good.replace("at_city TEXT", "at_city TEXT NOT NULL"), "column at_city has to be NULL"),
-        (good.replace("deleted BOOLEAN NOT NULL", "deleted BOOLEAN"), "column deleted has to be NOT NULL"),
+        (
+            good.replace("deleted BOOLEAN NOT NULL", "deleted BOOLEAN"),
+            "column cutover_deleted has to be NOT NULL",
+        ),
         (good.replace(" rest TEXT,", ""), "it has no column rest"),
         (good.replace("(tenant, key)", "(key, tenant)"), "unique index on (tenant, key)"),
         (good.replace("key TEXT", "key TEXT COLLATE NOCASE"), "with the collation BINARY"),

@@ -198,7 +198,8 @@ async fn a_key_that_is_not_as_the_fields_say_is_named() {
         ("customer", "customer", "sort key \"order_id\""),
         ("tenant", "key", "partition key \"customer\""),
     ] {
-        let error = DynamoDbStore::open(&url, &there, fields(tenant, key, "version")).await.expect_err(told);
+        let error =
+            DynamoDbStore::open(&url, &there, fields(tenant, key, super::VERSION)).await.expect_err(told);
         assert!(error.to_string().starts_with("table: ") && error.to_string().contains(told), "{error}");
     }
 }

@@ -148,7 +148,8 @@ async fn a_number_may_be_a_tenant_of_its_own() {
     let Some(url) = server() else { return };
     let name = table();
     let own = |kind| {
-        let fields = Fields { tenant_type: kind, key_type: kind, ..fields("id", "id", "version").fields };
+        let fields =
+            Fields { tenant_type: kind, key_type: kind, ..fields("id", "id", super::VERSION).fields };
         DynamoDbOptions { fields, ..patient() }
     };
     let store = DynamoDbStore::create(&url, &name, own(KeyType::N)).await.expect("created");
