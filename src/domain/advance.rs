@@ -4,7 +4,7 @@ use cutover_client::routing::Rung;
 use imbl::OrdMap;
 
 use super::{
-    Bands, Document, Migration, Placement, Tenant, TenantRow, Whom,
+    Bands, Covered, Document, Migration, Override, Passes, Placement, Tenant, TenantRow, Whom,
     gate::{Sight, Unmet},
     placement::Wait,
 };
@@ -25,30 +25,42 @@ pub(super) struct Look {
     pub(super) rows: Vec<(Tenant, Option<TenantRow>)>,
     /// Bands after the moves.
     pub(super) bands: Bands,
+    /// Overrides of those who are still on the way up after the moves.
+    pub(super) overrides: Vec<Override>,
 }
 
 /// A group of tenants, as it stands and as it is to be.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub(super) whom: Whom,
-    pub(super) placement: Placement,
-    pub(super) wanted: Rung,
+pub struct Group {
+    /// Which tenants.
+    pub whom: Whom,
+    /// Where they stand.
+    pub placement: Placement,
+    /// Where they are to be.
+    pub wanted: Rung,
+    /// What was overridden for them.
+    pub passes: Option<Passes>,
 }
 
 impl Group {
-    /// Every step from here up to `wanted`, with the placement before each.
-    pub(super) fn steps_up(&self, document: &Document) -> Vec<(Placement, Rung)> {
+    /// Every step from here up to `wanted`: the group before each, and the rung that it leads to.
+    pub(super) fn steps_up(&self, document: &Document) -> Vec<(Self, Rung)> {
         let mut steps = Vec::new();
         let mut at = self.placement;
         while let Some(next) = at.next(self.wanted, document.policy.level)
             && next > at.rung
         {
-            steps.push((at, next));
+            steps.push((Self { placement: at, ..self.clone() }, next));
             // Since 0: what has not happened cannot have evidence yet.
             let stepped = at.stepped(next, 0, 0);
             at = Placement { since: at.since, ..stepped };
         }
         steps
+    }
+
+    /// Are they still on the way up that an override is for, once they stand at `rung`?
+    fn is_overridden_at(&self, rung: Rung) -> Option<&Passes> {
+        self.passes.as_ref().filter(|passes| rung < self.wanted && rung < passes.upto)
     }
 }
 
@@ -57,11 +69,14 @@ pub(super) fn groups_on_the_way(migration: &Migration) -> Vec<Group> {
     let document = &*migration.document;
     let caps = document.caps(None);
     let mut groups = Vec::new();
-    let cuts = document.goal.shares().map(|(_, ppm)| ppm);
+    let mut cuts: Vec<u32> = document.goal.shares().iter().map(|(_, ppm)| *ppm).collect();
+    let covered = document.overrides.iter().flat_map(|over| &over.buckets);
+    cuts.extend(covered.flat_map(|range| [range.from, range.before]));
     for (from, upto, placement) in document.bands.pieces(&cuts) {
         let wanted = caps.wanted(from, placement.floor).rung;
         if placement.rung != wanted {
-            groups.push(Group { whom: Whom::Buckets { from, upto }, placement, wanted });
+            let passes = document.passes_of(from, None);
+            groups.push(Group { whom: Whom::Buckets { from, upto }, placement, wanted, passes });
         }
     }
     for tenant in &migration.unrested {
@@ -70,7 +85,8 @@ pub(super) fn groups_on_the_way(migration: &Migration) -> Vec<Group> {
         let wanted = document.caps(Some(row)).wanted(bucket, row.placement.floor).rung;
         if row.placement.rung != wanted {
             let whom = Whom::Tenant { tenant: tenant.clone(), bucket };
-            groups.push(Group { whom, placement: row.placement, wanted });
+            let passes = document.passes_of(bucket, Some(row));
+            groups.push(Group { whom, placement: row.placement, wanted, passes });
         }
     }
     groups
@@ -84,17 +100,20 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
     let mut stepped: OrdMap<Tenant, Placement> = OrdMap::new();
     let mut steps: Vec<(u32, u32, Placement)> = Vec::new();
     let mut told = 0;
-    for Group { whom, placement, wanted } in groups_on_the_way(migration) {
-        let Some(next) = placement.next(wanted, level) else { continue };
-        if !sight.may_step(&placement, next, &whom) {
+    let mut open = OpenOverrides::of(document);
+    for group in groups_on_the_way(migration) {
+        let Some(next) = group.placement.next(group.wanted, level) else { continue };
+        if !sight.may_step(&group, next) {
             look.ramping = true;
             told += 1;
             if told <= TOLD_MAX {
-                look.unmet.extend(sight.unmet(&placement, next, &whom));
+                look.unmet.extend(sight.unmet(&group, next));
             }
+            open.note(&group, group.placement.rung);
             continue;
         }
-        look.ramping |= next != wanted;
+        let Group { whom, placement, wanted, .. } = &group;
+        look.ramping |= next != *wanted;
         look.moves.push(format!("{whom}: {} -> {next}", placement.rung));
         if placement.wait_for(next) == Wait::Received {
             let lost = sight.fleet.left_behind(placement.since);
@@ -105,8 +124,9 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
                 )
             }));
         }
+        open.note(&group, next);
         let after = placement.stepped(next, revision, sight.now_ms);
-        match whom {
+        match group.whom {
             Whom::Buckets { from, upto } => steps.push((from, upto, after)),
             Whom::Tenant { tenant, .. } => {
                 stepped.insert(tenant, after);
@@ -118,25 +138,70 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
         let step = steps.iter().find(|(start, upto, _)| (*start..*upto).contains(&from));
         step.map_or(placement, |(_, _, after)| *after)
     });
-    look.rows = rows_after(migration, &stepped, &look.bands);
+    look.overrides = open.overrides();
+    look.rows = rows_after(migration, sight, &stepped, &look);
     look
 }
 
-/// The rows that change: those that stepped, and those that may follow their bucket again.
+/// Overrides, for those who are still on the way up.
+struct OpenOverrides {
+    /// With the buckets of these alone, and whether any tenant with a row is among them.
+    overrides: Vec<(Override, bool)>,
+}
+
+impl OpenOverrides {
+    fn of(document: &Document) -> Self {
+        Self { overrides: document.overrides.iter().map(|over| (over.of_nobody(), false)).collect() }
+    }
+
+    /// A group stands at `rung` after this look.
+    fn note(&mut self, group: &Group, rung: Rung) {
+        let Some(passes) = group.is_overridden_at(rung) else { return };
+        let named = self.overrides.iter_mut().find(|(over, _)| over.revision == passes.revision);
+        let Some((over, has_rows)) = named else { return };
+        match group.whom {
+            Whom::Buckets { from, upto } => over.cover(Covered { from, before: upto, upto: passes.upto }),
+            Whom::Tenant { .. } => *has_rows = true,
+        }
+    }
+
+    fn overrides(self) -> Vec<Override> {
+        let open = |(over, has_rows): &(Override, bool)| *has_rows || !over.buckets.is_empty();
+        self.overrides.into_iter().filter(open).map(|(over, _)| over).collect()
+    }
+}
+
+/// The rows that change: those that stepped, those whose override has ended, and those that may
+/// follow their bucket again.
 fn rows_after(
     migration: &Migration,
+    sight: &Sight<'_>,
     stepped: &OrdMap<Tenant, Placement>,
-    bands: &Bands,
+    Look { bands, overrides, .. }: &Look,
 ) -> Vec<(Tenant, Option<TenantRow>)> {
+    let document = &*migration.document;
     let mut rows = Vec::new();
     for tenant in &migration.unrested {
         let Some(row) = migration.tenants.get(tenant) else { continue };
+        let bucket = migration.bucket(tenant);
         let placement = stepped.get(tenant).copied().unwrap_or(row.placement);
+        let wanted = document.caps(Some(row)).wanted(bucket, placement.floor).rung;
+        let mut covering = overrides.iter().map(|over| (over.revision, over.upto));
+        let is_covered = covering.any(|(revision, upto)| {
+            revision == row.overridden && placement.rung < wanted && placement.rung < upto
+        });
+        let overridden = if is_covered { row.overridden } else { 0 };
+        // To join tenants who are to pass a gate that this one is not would spread an override.
+        let of_bucket = overrides.iter().find(|over| over.upto_of(bucket).is_some());
+        let passes_alike = of_bucket.map_or(0, |over| over.revision) == overridden;
         let free = row.pin.is_none() && row.ceiling.is_none();
-        if free && placement.may_join(&bands.of(migration.bucket(tenant))) {
+        let after = TenantRow { placement, overridden, ..*row };
+        let band = bands.of(bucket);
+        let settled = sight.fleet.acknowledged(placement.since.max(band.since), Wait::Quiesced);
+        if free && passes_alike && placement.may_join(&band, settled) {
             rows.push((tenant.clone(), None));
-        } else if placement != row.placement {
-            rows.push((tenant.clone(), Some(TenantRow { placement, ..*row })));
+        } else if after != *row {
+            rows.push((tenant.clone(), Some(after)));
         }
     }
     rows

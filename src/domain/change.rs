@@ -3,6 +3,7 @@
 
 mod draft;
 mod lifecycle;
+mod overrides;
 mod passes;
 mod pins;
 mod plan;
@@ -15,8 +16,8 @@ use draft::Draft;
 pub use passes::NewPass;
 
 use super::{
-    Breach, Document, Fleet, Gate, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant, TenantRow,
-    Unmet, Violation, Whom, advance,
+    Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant,
+    TenantRow, Unmet, Violation, Whom, advance,
     gate::Sight,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -304,10 +305,15 @@ pub fn waiting(migration: &Migration, fleet: &Fleet, now_ms: u64) -> Vec<Unmet> 
 /// What one tenant's next step waits for.
 pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, now_ms: u64) -> Vec<Unmet> {
     let sight = Sight { document: &migration.document, fleet, now_ms };
-    let placement = migration.placement(tenant);
-    let whom = Whom::Tenant { tenant: tenant.clone(), bucket: migration.bucket(tenant) };
-    match placement.next(migration.wanted(tenant).rung, migration.document.policy.level) {
-        Some(next) => sight.unmet(&placement, next, &whom),
+    let bucket = migration.bucket(tenant);
+    let group = Group {
+        whom: Whom::Tenant { tenant: tenant.clone(), bucket },
+        placement: migration.placement(tenant),
+        wanted: migration.wanted(tenant).rung,
+        passes: migration.document.passes_of(bucket, migration.tenants.get(tenant)),
+    };
+    match group.placement.next(group.wanted, migration.document.policy.level) {
+        Some(next) => sight.unmet(&group, next),
         None => Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use cutover_client::routing::{Level, Rung};
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Evidence, Fleet, Placement, Violation, Whom, placement::Wait};
+use super::{Document, Evidence, Fleet, Group, Placement, Violation, Whom, placement::Wait};
 
 /// A kind of condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,24 +134,25 @@ const NAMED_MAX: usize = 20;
 
 impl Sight<'_> {
     /// May these tenants take the step now?
-    pub fn may_step(&self, placement: &Placement, next: Rung, whom: &Whom) -> bool {
-        self.acknowledged(placement, next) && self.missing(placement, next, whom).next().is_none()
+    pub fn may_step(&self, group: &Group, next: Rung) -> bool {
+        self.acknowledged(&group.placement, next) && self.missing(group, next).next().is_none()
     }
 
     /// Everything that the step lacks, the barrier first.
-    pub fn unmet(&self, placement: &Placement, next: Rung, whom: &Whom) -> Vec<Unmet> {
+    pub fn unmet(&self, group: &Group, next: Rung) -> Vec<Unmet> {
+        let Group { whom, placement, .. } = group;
         let barrier = (!self.acknowledged(placement, next)).then(|| self.barrier(placement, next));
-        let missing = barrier.into_iter().chain(self.missing(placement, next, whom));
+        let missing = barrier.into_iter().chain(self.missing(group, next));
         let step = format!("{} -> {next}", placement.rung);
         missing.map(|unmet| Unmet { step: step.clone(), whom: whom.to_string(), ..unmet }).collect()
     }
 
     /// What a later step of the same request lacks and will not get by itself.
-    pub fn evidence_missing(&self, placement: &Placement, next: Rung, whom: &Whom) -> Vec<Unmet> {
-        let step = format!("{} -> {next}", placement.rung);
-        self.missing(placement, next, whom)
+    pub fn evidence_missing(&self, group: &Group, next: Rung) -> Vec<Unmet> {
+        let step = format!("{} -> {next}", group.placement.rung);
+        self.missing(group, next)
             .filter(|unmet| !unmet.by_itself)
-            .map(|unmet| Unmet { step: step.clone(), whom: whom.to_string(), ..unmet })
+            .map(|unmet| Unmet { step: step.clone(), whom: group.whom.to_string(), ..unmet })
             .collect()
     }
 
@@ -195,7 +196,8 @@ impl Sight<'_> {
     }
 
     /// The gates of a step, but the barrier; only steps up have any.
-    fn missing(&self, placement: &Placement, next: Rung, whom: &Whom) -> impl Iterator<Item = Unmet> {
+    fn missing(&self, group: &Group, next: Rung) -> impl Iterator<Item = Unmet> {
+        let Group { whom, placement, passes, .. } = group;
         let up = next > placement.rung;
         let key = &self.document.key;
         let paused = (up && self.document.paused).then(|| {
@@ -218,11 +220,10 @@ impl Sight<'_> {
                 "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
             Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
         });
-        let overridden = &self.document.overridden;
         [paused, services, pass, soak, local]
             .into_iter()
             .flatten()
-            .filter(|unmet| !overridden.contains(&unmet.gate))
+            .filter(move |unmet| !passes.as_ref().is_some_and(|passes| passes.allow(unmet.gate, next)))
     }
 
     fn services(&self) -> Option<Unmet> {

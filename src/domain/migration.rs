@@ -7,7 +7,7 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bands, Evidence, Gate, GuardSettings, Job, Key, Placement, Rollout, Tenant, Trip,
+    Bands, Evidence, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant, Trip,
     guard::Stage,
     plan::PlanState,
     resolve::{self, Caps},
@@ -126,8 +126,9 @@ pub struct Document {
     pub paused: bool,
     /// Unix time of its end.
     pub finished_at_ms: Option<u64>,
-    /// Gates that the operator of the present request passes without evidence.
-    pub overridden: Vec<Gate>,
+    /// What operators overrode, each for the tenants of one request, while these are on the way up.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
     /// Who asked for the present goal; the controller goes on in this name.
     pub asked_by: String,
     /// Passes under way, oldest first; bounded.
@@ -160,6 +161,9 @@ pub struct TenantRow {
     pub ceiling: Option<Rung>,
     /// Where it stands.
     pub placement: Placement,
+    /// The revision of the request whose [`Override`] covers it. 0: none does.
+    #[serde(default)]
+    pub overridden: u64,
 }
 
 /// A migration at a revision. Cheap to clone.
@@ -194,6 +198,17 @@ impl Document {
     /// Where the tenants without a row stand, as shares.
     pub fn rollout(&self) -> Rollout {
         Rollout::from_shares(|rung| self.bands.at_least_ppm(rung))
+    }
+
+    /// The override that covers a tenant, by its bucket or (where it has one) by its row.
+    pub(super) fn passes_of(&self, bucket: u32, row: Option<&TenantRow>) -> Option<Passes> {
+        self.overrides.iter().find_map(|over| {
+            let upto = match row {
+                Some(row) => Some(over.upto).filter(|_| over.revision == row.overridden),
+                None => over.upto_of(bucket),
+            };
+            Some(Passes { revision: over.revision, gates: over.gates.clone(), upto: upto? })
+        })
     }
 
     /// What caps a tenant, beside its own row.

@@ -112,28 +112,48 @@ impl Placement {
         }
     }
 
-    /// Does a tenant with this placement lose nothing when it is given `other` instead? Both must
-    /// stand on one rung, and `other` must not be older in anything that a gate looks at.
-    pub fn may_join(&self, other: &Self) -> bool {
+    /// May a tenant with this placement be given `other` instead? Only when no later step of it can be
+    /// taken earlier by that, and its route stays the same.
+    ///
+    /// `settled`: everybody, lost instances included, has quiesced for both placements' last steps. Then
+    /// nobody serves the tenant at the rung that either of these steps left, and it does not matter which
+    /// one that was. Before that it decides what may be undone without waiting.
+    pub fn may_join(&self, other: &Self, settled: bool) -> bool {
+        // 0 is "never", which no evidence and no time satisfies: it is not earlier than anything.
+        let no_earlier = |own: u64, others: u64| (own == 0) == (others == 0) && own <= others;
         self.rung == other.rung
-            && self.floor <= other.floor
-            && self.since <= other.since
-            && self.mirrored_since <= other.mirrored_since
-            && self.target_first_since <= other.target_first_since
-            && self.target_first_at_ms <= other.target_first_at_ms
+            && self.floor == other.floor
+            && (settled || self.was == other.was)
+            // Under a floor a reverse pass asks, too, whether it began after the last step.
+            && (self.since <= other.since || settled && self.floor == Rung::SourceOnly)
+            && no_earlier(self.mirrored_since, other.mirrored_since)
+            && no_earlier(self.target_first_since, other.target_first_since)
+            && no_earlier(self.target_first_at_ms, other.target_first_at_ms)
+            && self.target_only_at_ms <= other.target_only_at_ms
     }
 
-    /// One placement for both, on the same rung: the later of everything.
-    fn joined(&self, other: &Self) -> Self {
-        let later = if self.since >= other.since { self } else { other };
-        Self {
+    /// One placement for both where they stand on one rung and floor: it permits nothing that either
+    /// does not permit.
+    fn joined(&self, other: &Self) -> Option<Self> {
+        if self.rung != other.rung || self.floor != other.floor {
+            return None;
+        }
+        let was = match (self.was, other.was) {
+            (one, other) if one == other => one,
+            // The way down from there always waits for everybody to quiesce.
+            (Rung::TargetOnly, _) | (_, Rung::TargetOnly) => Rung::TargetOnly,
+            // No step leads from a rung to itself, so none is an undo that need not wait.
+            _ => self.rung,
+        };
+        Some(Self {
+            was,
+            since: self.since.max(other.since),
             mirrored_since: self.mirrored_since.max(other.mirrored_since),
             target_first_since: self.target_first_since.max(other.target_first_since),
             target_first_at_ms: self.target_first_at_ms.max(other.target_first_at_ms),
             target_only_at_ms: self.target_only_at_ms.max(other.target_only_at_ms),
-            floor: self.floor.max(other.floor),
-            ..*later
-        }
+            ..*self
+        })
     }
 }
 
@@ -150,7 +170,7 @@ pub struct Band {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bands(Vec<Band>);
 
-/// More bands than this are joined where they stand on one rung.
+/// More bands than this are joined where they stand on one rung and floor.
 const BANDS_MAX: usize = 64;
 
 impl Default for Bands {
@@ -203,12 +223,14 @@ impl Bands {
 fn joined(bands: &[Band]) -> Vec<Band> {
     let mut out: Vec<Band> = Vec::new();
     for band in bands {
-        match out.last_mut() {
-            Some(last) if last.placement.rung == band.placement.rung => {
-                *last = Band { placement: last.placement.joined(&band.placement), ..*band };
-            }
-            _ => out.push(*band),
+        match out.last_mut().and_then(|last| Some((last.placement.joined(&band.placement)?, last))) {
+            Some((placement, last)) => *last = Band { placement, ..*band },
+            None => out.push(*band),
         }
     }
     out
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

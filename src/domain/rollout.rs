@@ -27,6 +27,19 @@ pub struct Shares {
     pub target_only_ppm: Option<u32>,
 }
 
+impl Shares {
+    /// The highest rung that a bucket is asked to by name.
+    pub fn named_rung(&self, bucket: u32) -> Option<Rung> {
+        let named = [
+            (Rung::TargetOnly, self.target_only_ppm),
+            (Rung::TargetFirst, self.target_first_ppm),
+            (Rung::Mirrored, self.mirrored_ppm),
+            (Rung::Dual, self.dual_ppm),
+        ];
+        named.into_iter().find(|(_, ppm)| ppm.is_some_and(|ppm| bucket < ppm)).map(|(rung, _)| rung)
+    }
+}
+
 impl Rollout {
     /// Shares by rung, lowest rung first.
     pub const fn shares(&self) -> [(Rung, u32); 4] {

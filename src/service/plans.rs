@@ -127,8 +127,8 @@ fn unsettled(migration: &Migration, fleet: &Fleet, now_ms: u64) -> Vec<Missing> 
     if missing.is_empty() && !behind.is_empty() {
         missing.push(Missing::open(format!("revision {step} to be known to {}", behind.join(", "))));
     }
-    if missing.is_empty() && migration.has_more_to_do() {
-        missing.push(Missing::open("tenants to follow their bucket again".to_owned()));
+    if missing.is_empty() && migration.document.ramping {
+        missing.push(Missing::open("the controller to take the next step".to_owned()));
     }
     missing
 }

@@ -1,6 +1,9 @@
 //! The algebra of the ladder: whatever is asked and acknowledged in whatever order, nobody is ever
 //! moved to a rung that may not coexist with its last, and a raise moves nobody back.
 
+mod joins;
+mod overrides;
+
 use cutover::domain::{
     Applied, Ask, Change, Context, Cover, Fleet, Gate, Key, Member, Migration, NewPass, PassKind, Shares,
     Tenant, apply,
@@ -54,11 +57,14 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 /// A controller in miniature: one migration, three instances, no I/O.
+#[derive(Clone)]
 struct World {
     key: Key,
     migration: Migration,
     revision: u64,
     members: Vec<Member>,
+    /// What events say, a line each.
+    history: Vec<String>,
 }
 
 impl World {
@@ -75,7 +81,7 @@ impl World {
         let context = Context { revision: 1, now_ms: 1, actor: "operator:ada", reason: "why", fleet: &fleet };
         let document = apply(None, &key, &create(), &context).unwrap().document.unwrap();
         let migration = Migration::new(1, document, imbl::OrdMap::new());
-        Self { key, migration, revision: 1, members: (0..3).map(member).collect() }
+        Self { key, migration, revision: 1, members: (0..3).map(member).collect(), history: Vec::new() }
     }
 
     fn change(&mut self, change: &Change) -> bool {
@@ -91,6 +97,7 @@ impl World {
         if !summary.is_empty() {
             self.migration.replay(revision, document, &rows);
             self.revision = revision;
+            self.history.extend(summary);
         }
         true
     }
@@ -145,13 +152,25 @@ impl World {
             }
             Happening::Lose(at) => self.members[*at].lost = true,
             Happening::Pass(kind) => {
-                let id = self.begin(*kind);
-                self.change(&Change::DrainJob { id: id.clone() });
-                self.end(id);
+                self.parts(&Happening::Pass(*kind)).into_iter().for_each(|part| part(self))
             }
             Happening::Step => {
                 self.change(&Change::Step);
             }
+        }
+    }
+
+    /// What happens, commit by commit.
+    fn parts(&self, happening: &Happening) -> Vec<Box<dyn FnOnce(&mut Self)>> {
+        let id = format!("orders/{}", self.revision);
+        let of = id.clone();
+        match happening.clone() {
+            Happening::Pass(kind) => vec![
+                Box::new(move |world| _ = world.begin(kind)),
+                Box::new(move |world| _ = world.change(&Change::DrainJob { id })),
+                Box::new(move |world| world.end(of)),
+            ],
+            other => vec![Box::new(move |world| world.happen(&other))],
         }
     }
 

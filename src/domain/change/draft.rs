@@ -1,11 +1,12 @@
 //! A migration while a change is made to it.
 
+use cutover_client::routing::Rung;
 use imbl::OrdMap;
 
 use super::{Applied, Ask, Context, Refusal};
 use crate::domain::{
-    Document, Migration, Tenant, TenantRow, Violation, Whom,
-    advance::{self, Group, groups_on_the_way},
+    Document, Group, Migration, Tenant, TenantRow, Whom,
+    advance::{self, groups_on_the_way},
     gate::Sight,
 };
 
@@ -46,6 +47,7 @@ impl Draft {
             pin: None,
             ceiling: None,
             placement: self.migration.placement(tenant),
+            overridden: 0,
         })
     }
 
@@ -69,20 +71,19 @@ impl Draft {
         drafted
     }
 
-    /// Refuses a request without `wait` for everything that keeps the tenants it moves from being
-    /// moved now, and for evidence that a later step of theirs lacks.
-    pub(super) fn refuse_what_cannot_be(&mut self, ask: &Ask, context: &Context<'_>) -> Result<(), Refusal> {
-        if !ask.overrides.is_empty() && context.reason.is_empty() {
-            return Err(Violation::new("reason", "overriding a gate wants a reason").into());
-        }
-        for gate in &ask.overrides {
-            self.say(format!("OVERRIDE of gate {gate} by {}: {}", context.actor, context.reason));
-        }
-        if self.summary.is_empty() {
-            return Ok(());
-        }
-        self.document.overridden.clone_from(&ask.overrides);
-        if ask.wait {
+    /// Takes a request on: overrides its gates for the tenants that it moves, and without `wait` refuses
+    /// it for everything that keeps these from being moved now, and for evidence that a later step of
+    /// theirs lacks.
+    ///
+    /// `named`: how far up the request names a group, whether or not it was asked up before.
+    pub(super) fn take_on(
+        &mut self,
+        ask: &Ask,
+        named: impl Fn(&Group) -> Option<Rung>,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        self.override_gates(ask, named, context)?;
+        if self.summary.is_empty() || ask.wait {
             return Ok(());
         }
         let drafted = self.drafted();
@@ -92,9 +93,9 @@ impl Draft {
             let Some(first) = group.placement.next(group.wanted, self.document.policy.level) else {
                 continue;
             };
-            unmet.extend(sight.unmet(&group.placement, first, &group.whom));
-            for (placement, next) in group.steps_up(&self.document).into_iter().skip(1) {
-                unmet.extend(sight.evidence_missing(&placement, next, &group.whom));
+            unmet.extend(sight.unmet(group, first));
+            for (group, next) in group.steps_up(&self.document).into_iter().skip(1) {
+                unmet.extend(sight.evidence_missing(&group, next));
             }
             if unmet.len() >= UNMET_MAX {
                 break;
@@ -104,7 +105,7 @@ impl Draft {
     }
 
     /// Are these tenants on the way because of this change, and not of an earlier one?
-    fn is_moved(&self, group: &Group) -> bool {
+    pub(super) fn is_moved(&self, group: &Group) -> bool {
         let before = &self.migration;
         let floor = group.placement.floor;
         match &group.whom {
@@ -133,9 +134,7 @@ impl Draft {
         }
         self.document.bands = look.bands;
         self.document.ramping = look.ramping;
-        if !look.ramping {
-            self.document.overridden.clear();
-        }
+        self.document.overrides = look.overrides;
         let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);
         self.summary.extend(look.moves.into_iter().take(MOVES_TOLD_MAX));
         if untold > 0 {

@@ -49,7 +49,7 @@ pub(super) fn create(
         ceiling: None,
         paused: false,
         finished_at_ms: None,
-        overridden: Vec::new(),
+        overrides: Vec::new(),
         asked_by: context.actor.to_owned(),
         jobs: Vec::new(),
         evidence: Vec::new(),
@@ -152,9 +152,7 @@ impl Draft {
             );
             return Err(Violation::new("confirm", message).into());
         }
-        if !overrides.is_empty() && context.reason.is_empty() {
-            return Err(Violation::new("reason", "overriding a gate wants a reason").into());
-        }
+        self.say_overrides(overrides, context)?;
         let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
         let placements: Vec<_> =
             bands.chain(self.migration.tenants.values().map(|row| row.placement)).collect();

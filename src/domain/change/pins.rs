@@ -1,9 +1,11 @@
 //! Tenants are pinned and unpinned.
 
+use std::collections::HashMap;
+
 use cutover_client::routing::{OVERRIDES_MAX, Rung};
 
 use super::{Ask, Context, Draft, Refusal};
-use crate::domain::{Gate, Tenant, TenantRow, Unmet, Violation};
+use crate::domain::{Gate, Group, Tenant, TenantRow, Unmet, Violation, Whom};
 
 impl Draft {
     pub(super) fn set_pins(
@@ -35,7 +37,7 @@ impl Draft {
                 let action = format!("cutover ack {} --reason ..", self.document.key);
                 return Err(Unmet::of_change(Gate::Tripped, message, action).into());
             }
-            self.set_row(tenant, TenantRow { pin: Some(*rung), ..row });
+            self.set_row(tenant, TenantRow { pin: Some(*rung), overridden: 0, ..row });
             changed += 1;
         }
         match pins {
@@ -44,7 +46,12 @@ impl Draft {
             [(tenant, rung)] => self.say(format!("pinned tenant {tenant} to {rung}")),
             _ => self.say(format!("pinned {changed} tenants")),
         }
-        self.refuse_what_cannot_be(ask, context)
+        let by_name: HashMap<&Tenant, Rung> = pins.iter().map(|(tenant, rung)| (tenant, *rung)).collect();
+        let named = |group: &Group| match &group.whom {
+            Whom::Tenant { tenant, .. } => by_name.get(tenant).copied(),
+            Whom::Buckets { .. } => None,
+        };
+        self.take_on(ask, named, context)
     }
 
     pub(super) fn clear_pin(
@@ -58,9 +65,9 @@ impl Draft {
         if row.pin.is_none() {
             return Ok(());
         }
-        self.set_row(tenant, TenantRow { pin: None, ..row });
+        self.set_row(tenant, TenantRow { pin: None, overridden: 0, ..row });
         self.say(format!("unpinned tenant {tenant}"));
-        self.refuse_what_cannot_be(ask, context)
+        self.take_on(ask, |_| None, context)
     }
 
     fn refuse_below_floor(&self, tenant: &Tenant, rung: Rung) -> Result<(), Refusal> {

@@ -206,7 +206,7 @@ impl Draft {
         for (tenant, rung) in named {
             let row = self.row(&tenant);
             if row.pin == Some(rung) {
-                self.set_row(&tenant, TenantRow { pin: None, ..row });
+                self.set_row(&tenant, TenantRow { pin: None, overridden: 0, ..row });
                 released += 1;
             }
         }
@@ -217,7 +217,7 @@ impl Draft {
 
     fn is_settled(&self, context: &Context<'_>) -> bool {
         let newest = self.migration.newest_step();
-        !self.migration.has_more_to_do() && context.fleet.acknowledged(newest, Wait::Quiesced)
+        !self.migration.document.ramping && context.fleet.acknowledged(newest, Wait::Quiesced)
     }
 
     /// Notes the time of something about the last step taken, once.

@@ -30,7 +30,7 @@ impl Draft {
         let ceiling =
             self.ceiling_below(row.placement.rung, row.placement.floor, &format!("tenant {tenant}"))?;
         if row.ceiling != Some(ceiling) {
-            self.set_row(tenant, TenantRow { ceiling: Some(ceiling), ..row });
+            self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
             self.say(format!("rolled back tenant {tenant} to {ceiling}"));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Shares are asked for.
 
 use super::{Ask, Context, Draft, Refusal};
-use crate::domain::{Gate, Shares, Unmet};
+use crate::domain::{Gate, Group, Shares, Unmet, Whom};
 
 impl Draft {
     pub(super) fn set_rollout(
@@ -27,7 +27,14 @@ impl Draft {
             let percents = goal.shares().map(|(rung, ppm)| format!("{rung} {} %", f64::from(ppm) / 10_000.0));
             self.say(format!("asked for {}", percents.join(", ")));
         }
-        self.refuse_what_cannot_be(ask, context)
+        let named = |group: &Group| {
+            let bucket = match group.whom {
+                Whom::Buckets { from, .. } => from,
+                Whom::Tenant { bucket, .. } => bucket,
+            };
+            shares.named_rung(bucket)
+        };
+        self.take_on(ask, named, context)
     }
 
     pub(super) fn refuse_if_finished(&self) -> Result<(), Refusal> {

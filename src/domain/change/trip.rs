@@ -63,7 +63,7 @@ impl Draft {
         if row.ceiling.is_some_and(|has| has <= ceiling) {
             return None;
         }
-        self.set_row(tenant, TenantRow { ceiling: Some(ceiling), ..row });
+        self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
         Some(TripOutcome::RolledBack(ceiling))
     }
 

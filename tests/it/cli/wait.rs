@@ -40,6 +40,26 @@ async fn it_arrives_or_is_not_there_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_override_is_for_the_tenants_of_its_request() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let url = controller.url.as_str();
+    at(url, "ramp orders --mirrored 100 --wait").await;
+    assert_eq!(at(url, "ramp orders --target-first 100 --wait --timeout 100ms").await.code, 3);
+    at(url, "pin orders acme target-first --override full-pass").await.fails(&["override needs a reason"]);
+    let pinned = at(url, "pin orders acme target-first --override full-pass --reason empty").await.done();
+    assert!(pinned.contains("OVERRIDE of gate full-pass by operator:ada: empty"), "{pinned}");
+    assert_eq!(at(url, "explain orders acme --json").await.object()["rung"], "target-first");
+    let shown = at(url, "show orders --json").await.object();
+    assert_eq!(shown["state"], "ramping", "everybody else waits for the pass: {shown}");
+    assert_eq!(at(url, "explain orders zeta --json").await.object()["rung"], "mirrored");
+    let again = at(url, "ramp orders --target-first 100 --wait --override full-pass --reason sure").await;
+    assert_eq!(again.code, 0, "asked again with an override of their own, the others go on: {again:?}");
+    assert_eq!(at(url, "explain orders zeta --json").await.object()["rung"], "target-first");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_says_when_somebody_holds_it_or_takes_it_back() {
     let dir = TempDir::new().unwrap();
     let controller = orders(&dir).await;
