@@ -2,6 +2,7 @@
 //! moved to a rung that may not coexist with its last, and a raise moves nobody back.
 
 mod joins;
+mod latches;
 mod overrides;
 
 use cutover::domain::{

@@ -6,7 +6,7 @@ use cutover_client::routing::{Level, PPM, Rung};
 
 use super::{Applied, Context, Draft, Refusal};
 use crate::domain::{
-    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Unmet, Violation,
+    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Unmet, Violation, Wait,
 };
 
 /// Most bytes of a text that only people read.
@@ -94,10 +94,8 @@ impl Draft {
             return Err(Refusal::Invalid(violations));
         }
         if let Some(policy) = policy.filter(|policy| **policy != self.document.policy) {
-            let moving = self.document.ramping || self.document.rollout() != Rollout::default();
-            if policy.level != self.document.policy.level && moving {
-                let message = "the level can only change while everybody is settled at source-only";
-                return Err(Unmet::of_change(Gate::Stage, message, "take everybody back first").into());
+            if policy.level != self.document.policy.level {
+                self.refuse_unless_at_source(context)?;
             }
             if self.document.policy.local_guard && !policy.local_guard {
                 self.document.local_guard_off = context.revision;
@@ -118,6 +116,31 @@ impl Draft {
             self.say(format!("guards changed: {}", names.join(", ")));
         }
         Ok(())
+    }
+
+    /// What a read promises may only change where no rung but source-only is live.
+    fn refuse_unless_at_source(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let key = &self.document.key;
+        let mut elsewhere =
+            self.migration.tenants.iter().filter(|(_, row)| row.placement.rung > Rung::SourceOnly);
+        let message = match elsewhere.next() {
+            Some((tenant, row)) => format!("tenant {tenant} is at {}", row.placement.rung),
+            None if self.document.rollout() != Rollout::default() || self.document.ramping => {
+                "not everybody is at source-only".to_owned()
+            }
+            None => {
+                let step = self.migration.newest_step();
+                let mut behind = context.fleet.behind(step, Wait::Quiesced);
+                let Some(member) = behind.next() else { return Ok(()) };
+                format!("{} still has operations in flight from before revision {step}", member.name)
+            }
+        };
+        let message =
+            format!("the level can only change while everybody is settled at source-only: {message}");
+        let action = format!(
+            "take everybody back first: cutover ramp {key} --dual 0 --wait, cutover unpin {key} TENANT"
+        );
+        Err(Unmet::of_change(Gate::Stage, message, action).into())
     }
 
     pub(super) fn pause(&mut self) -> Result<(), Refusal> {
@@ -162,9 +185,9 @@ impl Draft {
             let action = format!("cutover ramp {} --target-only 100 --wait", self.document.key);
             unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at target-only", action));
         }
-        let unsettled = placements.iter().any(|placement| {
-            context.fleet.behind(placement.since, crate::domain::Wait::Quiesced).next().is_some()
-        });
+        let unsettled = placements
+            .iter()
+            .any(|placement| context.fleet.behind(placement.since, Wait::Quiesced).next().is_some());
         if unsettled {
             unmet.push(Unmet::of_change(
                 Gate::Barrier,

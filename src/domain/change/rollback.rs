@@ -29,7 +29,7 @@ impl Draft {
         let row = self.row(tenant);
         let ceiling =
             self.ceiling_below(row.placement.rung, row.placement.floor, &format!("tenant {tenant}"))?;
-        if row.ceiling != Some(ceiling) {
+        if row.ceiling.is_none_or(|latched| ceiling < latched) {
             self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
             self.say(format!("rolled back tenant {tenant} to {ceiling}"));
         }
@@ -39,10 +39,14 @@ impl Draft {
     fn rollback_everybody(&mut self) -> Result<(), Refusal> {
         let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
         let rows = self.migration.tenants.values().map(|row| row.placement);
-        let top = bands.chain(rows).max_by_key(|placement| placement.rung);
+        // Who has to stay for its floor keeps nobody else up.
+        let top = bands.chain(rows).max_by_key(|placement| {
+            let is_free = stage_below(placement.rung).is_some_and(|ceiling| ceiling >= placement.floor);
+            (is_free, placement.rung)
+        });
         let (rung, floor) = top.map_or((Rung::SourceOnly, Rung::SourceOnly), |top| (top.rung, top.floor));
         let ceiling = self.ceiling_below(rung, floor, "everybody")?;
-        if self.document.ceiling != Some(ceiling) {
+        if self.document.ceiling.is_none_or(|latched| ceiling < latched) {
             self.document.ceiling = Some(ceiling);
             self.say(format!("rolled back to {ceiling}"));
         }
