@@ -88,6 +88,8 @@ pub async fn run(
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
+    let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
+    let _hold = store::hold_store(&config.store, &format!("gRPC {address}"))?;
     let store = store::open_store(&config.store).await?;
     let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
@@ -158,7 +160,6 @@ pub async fn run(
         }
     });
 
-    let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
     let routes = grpc::routes(Services {
         registry,
         instances,

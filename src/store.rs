@@ -5,6 +5,7 @@
 //! that was read, writes its document and rows, and appends the event. The events are the change
 //! feed and the audit trail; replaying them gives the live state.
 
+pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod windows;
@@ -163,6 +164,10 @@ pub enum Error {
     /// Not now; what was asked may be tried again. For a commit: nothing was written.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+    /// The answer was lost: what was to be written may be there or not, or may still come. A retry of a
+    /// change with the same request id finds its first answer.
+    #[error("unknown outcome: the change may be committed or not ({0}); retry it with the same --request-id")]
+    Unknown(String),
     /// What is stored can't be read. Nothing is guessed or repaired.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
@@ -207,6 +212,26 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
             Err(OpenError::Url(format!("this build has no {known} store: it has {has}")))
         }
         _ => Err(OpenError::Url(format!("{scheme:?} is no store: give sqlite:PATH"))),
+    }
+}
+
+/// A controller's claim to a store. Dropped, or with its process, it ends.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: Option<std::fs::File>,
+}
+
+/// Claims a store for this controller, before anything of it is read or written. A second one is refused
+/// where the store has no other way to keep two apart. `holder`: who this is, for the one that is refused.
+pub fn hold_store(url: &str, holder: &str) -> Result<Hold, OpenError> {
+    match url.split_once(':') {
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", path)) => {
+            let path = sqlite::check_place(path.as_ref())?;
+            Ok(Hold { _lock: Some(sqlite::hold(&path, holder)?) })
+        }
+        // Opening it says what is wrong.
+        _ => Ok(Hold { _lock: None }),
     }
 }
 

@@ -98,6 +98,9 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
     }
     // A controller's own words have no source; what the transport met has one.
     let met = std::error::Error::source(status).is_some();
+    if status.get_details_error_info().is_some() {
+        return anyhow!("{}", status.message());
+    }
     match status.code() {
         Code::Unknown | Code::Internal | Code::Unimplemented => {
             NoController { why: status.message().to_owned() }.into()

@@ -1,5 +1,7 @@
 //! Errors as gRPC statuses with details that a program can read.
 
+use std::collections::HashMap;
+
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
@@ -7,6 +9,9 @@ use crate::{
     domain::{Refusal, Unmet, Violation},
     service::{RegisterError, StoreError, operate},
 };
+
+/// Why a status is UNKNOWN: nobody can tell whether the change was made.
+const UNKNOWN_OUTCOME: &str = "UNKNOWN_OUTCOME";
 
 pub(super) fn invalid(violation: Violation) -> Status {
     refusal(Refusal::Invalid(vec![violation]))
@@ -65,6 +70,10 @@ pub(super) fn store(error: StoreError) -> Status {
     match error {
         StoreError::Conflict => Status::aborted(message),
         StoreError::Unavailable(_) => Status::unavailable(message),
+        StoreError::Unknown(_) => {
+            let details = ErrorDetails::with_error_info(UNKNOWN_OUTCOME, "cutover", HashMap::new());
+            Status::with_error_details(tonic::Code::Unknown, message, details)
+        }
         StoreError::Corrupt(_) => Status::data_loss(message),
     }
 }

@@ -98,19 +98,18 @@ impl Operate {
             if mutation.dry_run || outcome.changes.is_empty() {
                 return Ok(outcome);
             }
-            match self.store.commit(&commit).await {
+            match self.commit(commit).await {
                 Err(store::Error::Conflict) if attempts < ATTEMPTS_MAX => attempts += 1,
                 committed => {
                     committed?;
                     tracing::info!(
                         migration.key = %key,
-                        revision = commit.event.revision,
+                        revision = outcome.revision,
                         actor = mutation.actor,
                         change = change.name(),
                         "{}",
                         outcome.changes.join("; ")
                     );
-                    self.registry.catch_up().await?;
                     return Ok(outcome);
                 }
             }
@@ -120,6 +119,26 @@ impl Operate {
                 return Ok(answer);
             }
         }
+    }
+
+    /// Commits and publishes. Both go on to their end when the caller is dropped: a call that was
+    /// cancelled in between delays nobody's streams.
+    async fn commit(&self, commit: Commit) -> Result<(), store::Error> {
+        let (store, registry) = (self.store.clone(), self.registry.clone());
+        let both = tokio::spawn(async move {
+            let mut committed = store.commit(&commit).await;
+            if let Err(store::Error::Unknown(_)) = &committed {
+                committed = resolve(&*store, &commit, committed).await;
+            }
+            // What is committed stays so, whatever becomes of its publication: `follow` makes up for it.
+            if committed.is_ok()
+                && let Err(error) = registry.catch_up().await
+            {
+                tracing::warn!(%error, revision = commit.event.revision, "committed, but not published yet");
+            }
+            committed
+        });
+        both.await.unwrap_or_else(|error| Err(store::Error::Unknown(format!("the commit {error}"))))
     }
 
     /// Past changes, newest first.
@@ -191,5 +210,20 @@ impl Operate {
             waiting: Vec::new(),
             repeated: true,
         }))
+    }
+}
+
+/// What became of a commit whose answer was lost, where the store can tell.
+async fn resolve(
+    store: &dyn Store,
+    commit: &Commit,
+    unknown: Result<(), store::Error>,
+) -> Result<(), store::Error> {
+    let Some(before) = commit.event.revision.checked_sub(1) else { return unknown };
+    match store.changes(before, 1).await.as_deref() {
+        Ok([event]) if *event == commit.event => Ok(()),
+        // Its revision is somebody else's: it can't come any more.
+        Ok([_]) => Err(store::Error::Conflict),
+        _ => unknown,
     }
 }

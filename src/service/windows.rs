@@ -33,7 +33,7 @@ pub struct Windows {
     ingest: Arc<Ingest>,
     began: Instant,
     /// Locked while the store is asked, so that nothing is on its way when it is read.
-    pending: Mutex<Pending>,
+    pending: Arc<Mutex<Pending>>,
 }
 
 /// What the store does not have yet.
@@ -57,7 +57,7 @@ pub fn ingest<'a>(heard: Vec<HeardRecord>, registered: impl Iterator<Item = &'a 
 impl Windows {
     /// Of what is counted there.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, ingest: Arc<Ingest>) -> Self {
-        Self { store, registry, ingest, began: Instant::now(), pending: Mutex::default() }
+        Self { store, registry, ingest, began: Instant::now(), pending: Arc::default() }
     }
 
     /// Takes counts to the store until the process ends.
@@ -78,9 +78,10 @@ impl Windows {
         }
     }
 
-    /// Takes to the store what it does not have yet.
+    /// Takes to the store what it does not have yet. It goes on to its end when the caller is dropped:
+    /// else nobody would know what was counted.
     pub async fn save(&self) -> Result<(), Error> {
-        let mut pending = self.pending.lock().await;
+        let mut pending = self.pending.clone().lock_owned().await;
         pending.take_from(&self.ingest);
         {
             let state = self.registry.state();
@@ -91,18 +92,24 @@ impl Windows {
             return Ok(());
         }
         let now_s = pending.expiry.time_s(now_ms() / 1_000, self.began.elapsed().as_secs());
-        let Pending { windows, heard, forgotten, .. } = pending.take();
-        let counted = Counted {
-            windows: windows.into_iter().collect(),
-            heard: heard.into_values().collect(),
-            forgotten: forgotten.into_iter().collect(),
-            now_s,
-        };
-        let saved = self.store.count(&counted).await;
-        if saved.is_err() {
-            pending.put_back(counted);
-        }
-        saved
+        let store = self.store.clone();
+        let saving = tokio::spawn(async move {
+            let Pending { windows, heard, forgotten, .. } = pending.take();
+            let counted = Counted {
+                windows: windows.into_iter().collect(),
+                heard: heard.into_values().collect(),
+                forgotten: forgotten.into_iter().collect(),
+                now_s,
+            };
+            let saved = store.count(&counted).await;
+            match &saved {
+                // Rather lost than counted twice.
+                Ok(()) | Err(Error::Unknown(_)) => {}
+                Err(_) => pending.put_back(counted),
+            }
+            saved
+        });
+        saving.await.unwrap_or_else(|error| Err(Error::Unknown(error.to_string())))
     }
 
     /// Windows of a migration that begin in a span, in order, with all that was counted until now.

@@ -4,6 +4,7 @@
 //! returned for survives a crash of the process or of the machine.
 
 mod failure;
+mod hold;
 mod open;
 mod row;
 mod windows;
@@ -18,7 +19,9 @@ use self::row::{event, int, json, number, parse, text};
 use super::{Commit, Error, HistoryQuery, State, Store, Upkeep};
 use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
 
+pub(in crate::store) use self::hold::hold;
 pub use self::open::SqliteOptions;
+pub(in crate::store) use self::open::check_place;
 
 /// A store in one SQLite file.
 #[derive(Debug)]

@@ -68,6 +68,9 @@ struct World {
     history: Vec<String>,
 }
 
+/// Part of what happens.
+type Commit = Box<dyn FnOnce(&mut World)>;
+
 impl World {
     fn new() -> Self {
         let key = key("orders");
@@ -162,7 +165,7 @@ impl World {
     }
 
     /// What happens, commit by commit.
-    fn parts(&self, happening: &Happening) -> Vec<Box<dyn FnOnce(&mut Self)>> {
+    fn parts(&self, happening: &Happening) -> Vec<Commit> {
         let id = format!("orders/{}", self.revision);
         let of = id.clone();
         match happening.clone() {

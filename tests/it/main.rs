@@ -16,6 +16,7 @@ mod ladder;
 #[cfg(feature = "sqlite")]
 mod local_guard;
 mod notify;
+mod operate;
 #[cfg(feature = "sqlite")]
 mod passes;
 mod plan;

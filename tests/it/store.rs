@@ -1,5 +1,6 @@
 //! What every store promises. A backend passes the suite by naming a [`Place`].
 
+mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod windows;

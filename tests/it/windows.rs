@@ -105,6 +105,20 @@ async fn counts_are_the_same_by_second_minute_and_half_hour_over_restarts() {
 }
 
 #[tokio::test]
+async fn a_save_that_is_dropped_loses_nothing_and_counts_nothing_twice() {
+    let world = World::fresh().await;
+    world.make(&create()).await;
+    assert!(world.report(1, vec![cell(1, 7)], *NOON));
+    for _ in 0..3 {
+        let dropped = tokio::time::timeout(std::time::Duration::ZERO, world.windows.save()).await;
+        drop(dropped);
+    }
+    world.windows.save().await.unwrap();
+    let world = world.killed().await;
+    assert_eq!(world.hits(Scale::Revision).await, [(1, 7)]);
+}
+
+#[tokio::test]
 async fn what_a_step_has_shown_since_its_revision_is_the_same_after_a_restart() {
     let world = World::fresh().await;
     world.make(&create()).await;

@@ -65,7 +65,7 @@ impl SqliteStore {
 }
 
 /// Says what SQLite would only call "unable to open database file".
-fn check_place(path: &Path) -> Result<std::path::PathBuf, OpenError> {
+pub(in crate::store) fn check_place(path: &Path) -> Result<std::path::PathBuf, OpenError> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         let message = "a store needs a file to survive a restart: give sqlite:PATH";
         return Err(OpenError::Place(message.to_owned()));

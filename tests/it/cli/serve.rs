@@ -90,6 +90,30 @@ async fn a_store_that_is_damaged_foreign_or_nowhere() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_controller_on_one_file_is_refused_until_the_first_is_dead() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("cutover.db");
+    let (url, first) = child(&path).await;
+    at(&url, "create orders --source ddb --target mysql").await.done();
+    let before = fs::read(&path).unwrap();
+    let pid = first.id().unwrap().to_string();
+    let in_use = ["in use by another controller", &pid, url.trim_start_matches("http://"), "another --store"];
+    on_store(&sqlite(&path)).await.fails(&in_use);
+    let other_name = dir.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &other_name).unwrap();
+    on_store(&sqlite(&other_name)).await.fails(&in_use);
+    assert!(fs::read(&path).unwrap() == before, "nothing is written by who is refused");
+    at(&url, "pause orders").await.done();
+
+    kill(Pid::from_raw(first.id().unwrap().cast_signed()), Signal::SIGKILL).unwrap();
+    let mut first = first;
+    first.wait().await.unwrap();
+    let (url, second) = child(&path).await;
+    assert_eq!(at(&url, "show orders --json").await.object()["paused"], true);
+    terminate(second).await;
+}
+
 /// A controller in a process of its own: once that has ended, nobody has the file open.
 async fn child(store: &Path) -> (String, Child) {
     let mut command = binary();

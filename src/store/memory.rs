@@ -1,0 +1,174 @@
+//! A store in memory, for tests and simulations. It keeps the contract of [`Store`] and fails on demand,
+//! before or after it has done what was asked.
+
+mod fault;
+mod windows;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Commit, CursorRecord, Error, HeardRecord, HistoryQuery, InstanceRecord, PassRecord, State, Store, Upkeep,
+};
+use crate::domain::{Counts, Event, Key, Migration};
+use fault::Faults;
+pub use fault::{Call, Fault};
+
+/// A store in memory. Clones share what they hold, as several processes share one database.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    kept: Arc<Mutex<Kept>>,
+    faults: Arc<Faults>,
+}
+
+/// What it holds.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    history_id: String,
+    migrations: BTreeMap<Key, Migration>,
+    /// The event of revision `n` is at `n - 1`.
+    events: Vec<Event>,
+    instances: BTreeMap<String, InstanceRecord>,
+    passes: BTreeMap<String, PassRecord>,
+    cursors: BTreeMap<String, CursorRecord>,
+    heard: BTreeMap<String, HeardRecord>,
+    /// By migration, scale and beginning.
+    windows: BTreeMap<(Key, usize, u64), Counts>,
+}
+
+impl MemoryStore {
+    /// An empty one, with this id in place of one that is drawn.
+    pub fn new(history_id: &str) -> Self {
+        let kept = Kept { history_id: history_id.to_owned(), ..Kept::default() };
+        Self { kept: Arc::new(Mutex::new(kept)), faults: Arc::default() }
+    }
+
+    /// The next call of this kind fails so. Faults of one kind queue up, a call each.
+    pub fn fail_next(&self, call: Call, fault: Fault) {
+        self.faults.push(call, fault);
+    }
+
+    /// Asks `choose` before each call for which no fault is queued: for simulations.
+    pub fn fail_by(&self, choose: impl Fn(Call) -> Option<Fault> + Send + Sync + 'static) {
+        self.faults.choose_by(Box::new(choose));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new("memory")
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn snapshot(&self) -> Result<State, Error> {
+        self.faults.around(Call::Snapshot, || Ok(self.kept().state())).await
+    }
+
+    async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
+        let changes = || {
+            let kept = self.kept();
+            let from = usize::try_from(since).unwrap_or(usize::MAX);
+            Ok(kept.events.iter().skip(from).take(limit as usize).cloned().collect())
+        };
+        self.faults.around(Call::Changes, changes).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<(), Error> {
+        self.faults.around(Call::Commit, || self.kept().commit(commit)).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error> {
+        self.faults.around(Call::History, || Ok(self.kept().history(query))).await
+    }
+
+    async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
+        let keep = || {
+            self.kept().keep(upkeep);
+            Ok(())
+        };
+        self.faults.around(Call::Keep, keep).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.faults.around(Call::Ping, || Ok(())).await
+    }
+}
+
+impl Kept {
+    fn state(&self) -> State {
+        State {
+            revision: self.events.len() as u64,
+            history_id: self.history_id.clone(),
+            migrations: self.migrations.values().cloned().collect(),
+            instances: self.instances.values().cloned().collect(),
+            passes: self.passes.values().cloned().collect(),
+            cursors: self.cursors.values().cloned().collect(),
+            heard: self.heard.values().cloned().collect(),
+        }
+    }
+
+    fn commit(&mut self, Commit { expected, event }: &Commit) -> Result<(), Error> {
+        let is_next = event.revision.checked_sub(1) == Some(self.events.len() as u64);
+        let is_new_request = event.request_id.is_empty()
+            || self.events.iter().all(|earlier| earlier.request_id != event.request_id);
+        let actual = self.migrations.get(&event.key).map(|migration| migration.revision);
+        if !is_next || !is_new_request || actual != *expected {
+            return Err(Error::Conflict);
+        }
+        let rows = &event.rows;
+        match (&event.document, self.migrations.get_mut(&event.key)) {
+            (None, None) => return Err(Error::Conflict),
+            (None, Some(_)) => {
+                self.migrations.remove(&event.key);
+                self.windows.retain(|(key, _, _), _| *key != event.key);
+            }
+            (Some(document), Some(migration)) => migration.replay(event.revision, document.clone(), rows),
+            (Some(document), None) => {
+                let rows = rows.iter().filter_map(|(tenant, row)| Some((tenant.clone(), (*row)?)));
+                let migration = Migration::new(event.revision, document.clone(), rows.collect());
+                self.migrations.insert(event.key.clone(), migration);
+            }
+        }
+        self.events.push(event.clone());
+        Ok(())
+    }
+
+    fn history(&self, query: &HistoryQuery) -> Vec<Event> {
+        let HistoryQuery { key, request_id, before, limit } = query;
+        let is_asked_for = |event: &&Event| {
+            before.is_none_or(|before| event.revision < before)
+                && key.as_ref().is_none_or(|key| event.key == *key)
+                && request_id.as_ref().is_none_or(|id| !id.is_empty() && event.request_id == *id)
+        };
+        let found = self.events.iter().rev().filter(is_asked_for).take(*limit as usize);
+        found.map(|event| Event { rows: Vec::new(), ..event.clone() }).collect()
+    }
+
+    fn keep(&mut self, upkeep: &Upkeep) {
+        let Upkeep {
+            put_instances,
+            remove_instances,
+            put_passes,
+            remove_passes,
+            put_cursors,
+            remove_cursors,
+        } = upkeep.clone();
+        remove_instances.iter().for_each(|id| _ = self.instances.remove(id));
+        remove_passes.iter().for_each(|id| _ = self.passes.remove(id));
+        remove_cursors.iter().for_each(|id| _ = self.cursors.remove(id));
+        let by_id = |record: InstanceRecord| (record.instance_id.clone(), record);
+        self.instances.extend(put_instances.into_iter().map(by_id));
+        self.passes.extend(put_passes.into_iter().map(|record| (record.id.clone(), record)));
+        self.cursors.extend(put_cursors.into_iter().map(|record| (record.endpoint.clone(), record)));
+    }
+}

@@ -1,0 +1,97 @@
+//! Faults of a store in memory.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::store::Error;
+
+/// A kind of call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Everything is read.
+    Snapshot,
+    /// Events are read.
+    Changes,
+    /// A change is committed.
+    Commit,
+    /// Past events are read.
+    History,
+    /// Upkeep is written.
+    Keep,
+    /// Counts are added.
+    Count,
+    /// Windows are read.
+    Windows,
+    /// Is it there?
+    Ping,
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing was done: [`Error::Unavailable`].
+    Before,
+    /// It was done and the answer was lost. A write is [`Error::Unknown`], a read [`Error::Unavailable`].
+    After,
+    /// It was done, and no answer ever comes.
+    Silent,
+}
+
+type Choose = Box<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
+
+/// Faults to come.
+#[derive(Default)]
+pub(super) struct Faults {
+    queued: Mutex<HashMap<Call, VecDeque<Fault>>>,
+    choose: Mutex<Option<Choose>>,
+}
+
+impl Faults {
+    pub(super) fn push(&self, call: Call, fault: Fault) {
+        locked(&self.queued).entry(call).or_default().push_back(fault);
+    }
+
+    pub(super) fn choose_by(&self, choose: Choose) {
+        *locked(&self.choose) = Some(choose);
+    }
+
+    /// Makes a call, or fails it.
+    pub(super) async fn around<T>(
+        &self,
+        call: Call,
+        make: impl FnOnce() -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        let queued = locked(&self.queued).get_mut(&call).and_then(VecDeque::pop_front);
+        let fault = queued.or_else(|| locked(&self.choose).as_ref().and_then(|choose| choose(call)));
+        if fault == Some(Fault::Before) {
+            return Err(Error::Unavailable("a fault before it was done".to_owned()));
+        }
+        // What was refused was not done, whatever becomes of the answer.
+        let made = make()?;
+        match fault {
+            None | Some(Fault::Before) => Ok(made),
+            Some(Fault::Silent) => {
+                drop(made);
+                std::future::pending().await
+            }
+            Some(Fault::After) => {
+                let why = "a fault after it was done".to_owned();
+                let is_write = matches!(call, Call::Commit | Call::Keep | Call::Count);
+                Err(if is_write { Error::Unknown(why) } else { Error::Unavailable(why) })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("queued", &*locked(&self.queued)).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
