@@ -2,8 +2,16 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch};
-use tonic::transport::{Server, server::TcpIncoming};
+use futures::Stream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+};
+use tonic::transport::{
+    Server,
+    server::{Connected, TcpIncoming},
+};
 
 use crate::{
     config::{self, Config, Serve},
@@ -14,7 +22,7 @@ use crate::{
         Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry, Windows, steps,
         windows,
     },
-    store::{self, OpenError},
+    store::{self, OpenError, Store},
     telemetry::{Gauges, now_ms, prometheus, statsd},
 };
 
@@ -91,6 +99,25 @@ pub async fn run(
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
     let _hold = store::hold_store(&config.store, &format!("gRPC {address}"))?;
     let store = store::open_store(&config.store).await?;
+    let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
+    tracing::info!(grpc = address, store = config.store, "serving");
+    let grpc = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
+    run_on(config, store, grpc, Some(listeners.http), shutdown).await
+}
+
+/// [`run`] with a store that is open, and with connections that come from anywhere. Without `http`
+/// nobody asks for its health.
+pub async fn run_on<C, E>(
+    config: Config,
+    store: Arc<dyn Store>,
+    connections: impl Stream<Item = Result<C, E>>,
+    http: Option<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<tonic::codegen::StdError>,
+{
     let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
     let registered = kept.instances.iter().map(|record| record.instance_id.as_str());
@@ -153,12 +180,14 @@ pub async fn run(
         let store = pinged.clone();
         Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
     });
-    let probes = axum::serve(listeners.http, http::router(metrics, ready));
-    tasks.spawn(async move {
-        if let Err(error) = probes.await {
-            tracing::error!(%error, "health and metrics ended");
-        }
-    });
+    if let Some(listener) = http {
+        let probes = axum::serve(listener, http::router(metrics, ready));
+        tasks.spawn(async move {
+            if let Err(error) = probes.await {
+                tracing::error!(%error, "health and metrics ended");
+            }
+        });
+    }
 
     let routes = grpc::routes(Services {
         registry,
@@ -172,15 +201,13 @@ pub async fn run(
         stop: stopped,
     })
     .await?;
-    let incoming = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async {
+        .serve_with_incoming_shutdown(connections, async {
             let _ = end.await;
         });
-    tracing::info!(grpc = address, store = config.store, "serving");
     tokio::pin!(server);
     tokio::select! {
         served = &mut server => return Ok(served?),

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{Client, Options, client::Kind};
+use cutover_client::{Client, Options, client::Kind, host};
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use tokio::{task::JoinSet, time::Instant};
 use tonic::{
@@ -174,7 +174,7 @@ async fn tell(
 pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
     let endpoint = Endpoint::from_shared(server.to_owned());
     let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is no URL")))?;
-    Ok(JobServiceClient::new(endpoint.connect_timeout(Duration::from_secs(3)).connect_lazy()))
+    Ok(JobServiceClient::new(host::connect_lazy(&endpoint.connect_timeout(Duration::from_secs(3)))))
 }
 
 /// Asks again while the controller is away.

@@ -22,6 +22,7 @@ pub use crate::report::Outcome;
 pub use options::{Kind, Options};
 
 use crate::{
+    host,
     migrator::{self, Migrator},
     persisted,
     report::{Closing, Origin, Recorder, Reporter},
@@ -188,7 +189,7 @@ impl Client {
             None => "none is persisted".to_owned(),
             Some(saver) => {
                 let path = saver.path().to_owned();
-                match tokio::task::spawn_blocking(move || persisted::load(&path)).await {
+                match host::blocking(move || persisted::load(&path)).await {
                     Ok(Ok(Some(_))) if self.link.is_connected() => {
                         "it is not used while the controller's is on the way (raise start_timeout?)"
                             .to_owned()

@@ -24,12 +24,14 @@
 //! | `spec` | the file that names both stores and how records map, with the feature `spec` |
 //! | [`persisted`] | the last snapshot in a file |
 //! | [`wire`] | messages to and from routing's types, for both sides |
+//! | [`host`] | connections and threads, which a simulation replaces |
 //! | [`clock`] | the monotonic clock of leases, and the wall clock |
 //! | [`client`] | the door to all of it |
 
 pub mod client;
 pub mod clock;
 pub mod guard;
+pub mod host;
 pub mod migrator;
 pub mod persisted;
 pub mod report;

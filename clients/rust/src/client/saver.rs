@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::sleep};
 use tracing::error;
 
 use crate::{
-    persisted,
+    host, persisted,
     watch::{Link, Source, describe},
 };
 
@@ -46,7 +46,7 @@ impl Saver {
         let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else { return };
         let path = self.path.clone();
         let save = move || persisted::save(&path, &held.snapshot, &held.history_id);
-        let failed = match tokio::task::spawn_blocking(save).await {
+        let failed = match host::blocking(save).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => describe(&error),
             Err(error) => error.to_string(),

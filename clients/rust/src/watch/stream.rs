@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::{Current, Link, Session, Source, backoff, link::Held};
 use crate::{
+    host,
     routing::Snapshot,
     wire::{self, Assembly, MESSAGE_MAX_BYTES, Misfit, UpdateKind},
 };
@@ -117,7 +118,7 @@ impl Watcher {
 
     /// One connection, from its beginning to its end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let channel = self.endpoint.connect().await?;
+        let channel = host::connect(&self.endpoint).await?;
         let held = self.link.held();
         let known = held.as_ref().filter(|_| !self.wants_snapshot);
         let request = v1::WatchRequest {
@@ -210,7 +211,7 @@ impl Watcher {
         }
         let base = same.map_or_else(Snapshot::default, |held| held.snapshot);
         // A million overrides take a while.
-        let applied = tokio::task::spawn_blocking(move || wire::apply(&base, &state)).await;
+        let applied = host::blocking(move || wire::apply(&base, &state)).await;
         let snapshot = applied.map_err(|_| Ended::Panicked)??;
         self.link.install(&self.current, snapshot, &receiving.history_id);
         self.wants_snapshot = false;

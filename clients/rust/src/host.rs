@@ -1,0 +1,114 @@
+//! What the SDK asks of the machine that it runs on, besides the time: connections to the controller,
+//! and threads for work that blocks.
+//!
+//! A simulation takes both over on its own thread with [`Simulated::install`]. Everything else, clocks
+//! and randomness among it, it takes over below the standard library: see docs/simulation.md.
+
+use std::{
+    cell::RefCell,
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::future::BoxFuture;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::{JoinError, spawn_blocking},
+};
+use tonic::{
+    codegen::{Service, http::Uri},
+    transport::{Channel, Endpoint, Error},
+};
+
+/// A connection, made of anything that carries bytes both ways.
+pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+/// Makes a connection to an address.
+pub type Dial = dyn Fn(Uri) -> BoxFuture<'static, io::Result<Box<dyn Bytes>>> + Send + Sync;
+
+/// The machine that a simulation gives to the thread that it runs on.
+#[derive(Clone)]
+pub struct Simulated {
+    /// Makes connections. Blocking work runs on the thread itself.
+    pub dial: Arc<Dial>,
+}
+
+thread_local! {
+    static SIMULATED: RefCell<Option<Simulated>> = const { RefCell::new(None) };
+}
+
+impl Simulated {
+    /// Takes over this thread until it ends.
+    pub fn install(self) {
+        SIMULATED.replace(Some(self));
+    }
+
+    fn here() -> Option<Self> {
+        SIMULATED.with_borrow(Clone::clone)
+    }
+}
+
+/// Connects to an endpoint.
+pub async fn connect(endpoint: &Endpoint) -> Result<Channel, Error> {
+    match Simulated::here() {
+        None => endpoint.connect().await,
+        Some(simulated) => endpoint.connect_with_connector(Connector(simulated.dial)).await,
+    }
+}
+
+/// A channel that connects when it is first used, and again whenever the connection is lost.
+pub fn connect_lazy(endpoint: &Endpoint) -> Channel {
+    match Simulated::here() {
+        None => endpoint.connect_lazy(),
+        Some(simulated) => endpoint.connect_with_connector_lazy(Connector(simulated.dial)),
+    }
+}
+
+/// Runs what blocks, or computes for long, where it holds up no other task.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    match Simulated::here() {
+        None => spawn_blocking(work).await,
+        Some(_) => Ok(work()),
+    }
+}
+
+#[derive(Clone)]
+struct Connector(Arc<Dial>);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Box<dyn Bytes>>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, address: Uri) -> Self::Future {
+        let dialled = (self.0)(address);
+        Box::pin(async move { Ok(TokioIo::new(dialled.await?)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_simulated_thread_dials_by_itself_and_runs_blocking_work_itself() {
+        let thread = std::thread::current().id();
+        let ran_on = || std::thread::current().id();
+        assert_ne!(blocking(ran_on).await.expect("it does not panic"), thread);
+        let dial: Arc<Dial> =
+            Arc::new(|uri| Box::pin(async move { Err(io::Error::other(format!("dialled {uri}"))) }));
+        Simulated { dial }.install();
+        assert_eq!(blocking(ran_on).await.expect("it does not panic"), thread);
+        let refused = connect(&Endpoint::from_static("http://controller:7070")).await;
+        let refused = refused.expect_err("nobody is there");
+        assert!(crate::watch::describe(&refused).contains("dialled http://controller:7070"), "{refused:?}");
+    }
+}
