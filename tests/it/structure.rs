@@ -112,6 +112,7 @@ fn every_file_is_declared() {
         ("src", &["src/lib.rs", "src/main.rs"][..]),
         ("clients/rust/src", &["clients/rust/src/lib.rs"]),
         ("tests/it", &["tests/it/main.rs"]),
+        ("tests/simulator/src", &["tests/simulator/src/main.rs"]),
         ("tests/torturer/src", &["tests/torturer/src/main.rs"]),
     ];
     assert_none(declared.iter().flat_map(|(folder, roots)| undeclared(&files(&[*folder]), roots)));

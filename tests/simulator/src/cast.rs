@@ -1,0 +1,13 @@
+//! The processes of the world: what each of them runs.
+
+pub mod caller;
+pub mod controller;
+pub mod operator;
+pub mod service;
+pub mod traffic;
+pub mod worker;
+
+/// Where everybody finds the controller.
+pub const CONTROLLER: &str = "http://controller:7070";
+/// The migration's key.
+pub const KEY: &str = "orders";

@@ -1,0 +1,93 @@
+//! A service that reads and writes its records through the SDK.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use cutover_client::{Client, Options};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use tokio::{sync::Notify, task::JoinSet};
+
+use super::{
+    CONTROLLER, KEY,
+    traffic::{self, Records},
+};
+use crate::{
+    data::DataStore,
+    play,
+    world::{self, Pid},
+};
+
+/// What one service does.
+#[derive(Clone)]
+pub struct Service {
+    /// Its place.
+    pub pid: Pid,
+    /// Its name in the story.
+    pub name: String,
+    /// What it registers as.
+    pub instance_id: String,
+    /// File of its last snapshot.
+    pub persist: Option<PathBuf>,
+    /// Operations at a time.
+    pub lanes: u64,
+    /// Mean time between two of them.
+    pub think_ms: u64,
+    /// Which records it uses.
+    pub records: Records,
+    /// Both stores.
+    pub stores: [DataStore; 2],
+    /// Tells it to end in order.
+    pub stop: Arc<Notify>,
+    /// It begins no operation from then on.
+    pub quiet_from: world::Time,
+    /// Of its randomness.
+    pub seed: u64,
+}
+
+impl Service {
+    /// Serves until it is told to stop, or killed.
+    pub async fn run(self) {
+        let client = loop {
+            let options = Options {
+                instance_id: Some(self.instance_id.clone()),
+                persist: self.persist.clone(),
+                ..Options::default()
+            };
+            match Client::connect(CONTROLLER, "api", options).await {
+                Ok(client) => break client,
+                Err(error) => world::tell(|| format!("{}: {error}", self.name)),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        world::tell(|| format!("{}: started, {:?}", self.name, client.status().source));
+        let client = Arc::new(client);
+        let [source, target] = self.stores.clone().map(|store| Arc::new(store) as _);
+        let migrator = client.migrator(KEY, source, target);
+        let mut lanes = JoinSet::new();
+        for lane in 0..self.lanes {
+            let (migrator, this) = (migrator.clone(), self.clone());
+            lanes.spawn(async move {
+                let mut random = SmallRng::seed_from_u64(this.seed ^ lane);
+                let by = format!("{}#{lane}", this.name);
+                loop {
+                    traffic::think(&mut random, this.think_ms).await;
+                    if world::now() >= this.quiet_from {
+                        return;
+                    }
+                    // Callers give up now and then.
+                    let patience = match random.random_range(0..20) {
+                        0 => random.random_range(1..2_000),
+                        _ => 60_000,
+                    };
+                    let record = this.records.draw(&mut random);
+                    let operation = traffic::operate(&migrator, &mut random, record, &by, &|| true);
+                    _ = tokio::time::timeout(Duration::from_millis(patience), operation).await;
+                }
+            });
+        }
+        self.stop.notified().await;
+        let delivered = client.close().await;
+        world::tell(|| format!("{}: closed, delivered: {delivered}", self.name));
+        lanes.abort_all();
+        play::ended(self.pid);
+    }
+}

@@ -1,0 +1,48 @@
+//! A worker of a pass: what `cutover backfill`, `verify` and `reverse` run.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover::jobs::{self, Limits, Plan, Stores};
+use cutover_proto::v1;
+
+use super::{CONTROLLER, KEY};
+use crate::{
+    data::{DataStore, RESIDUAL},
+    play,
+    world::{self, Pid},
+};
+
+/// Works on a pass until it ends.
+pub async fn run(pid: Pid, name: String, kind: v1::PassKind, stores: [DataStore; 2]) {
+    let [source, target] = stores.map(|store| Arc::new(store) as _);
+    let stores = Stores { source, target, quarantine: None };
+    let plan = Plan {
+        migration: KEY.to_owned(),
+        kind,
+        repair: kind == v1::PassKind::Verify,
+        sample_ppm: 0,
+        fingerprint: "simulated".to_owned(),
+        segments: 2,
+        on_target: match kind {
+            v1::PassKind::Verify => 1,
+            v1::PassKind::Reverse | v1::PassKind::Sweep => 2,
+            _ => 0,
+        },
+        parallel: 2,
+        statements: 2,
+        residual: RESIDUAL,
+        tuning: v1::Tuning::default(),
+        limits: Limits { patience: Duration::from_secs(30), ..Limits::default() },
+        actor: "operator:simulated".to_owned(),
+    };
+    let kind = kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
+    world::tell(|| format!("{name}: begins a pass {kind}"));
+    match jobs::worker::run(CONTROLLER, &stores, &plan, |_| {}, std::future::pending()).await {
+        Ok(evidence) => {
+            let counts = evidence.counts.unwrap_or_default();
+            world::tell(|| format!("{name}: pass {kind} ended, {} scanned", counts.scanned));
+        }
+        Err(error) => world::tell(|| format!("{name}: pass {kind}: {error}")),
+    }
+    play::ended(pid);
+}

@@ -1,0 +1,244 @@
+//! Whether every answer that a caller got can be explained.
+//!
+//! Per record: a read may find the value of a write that was not refused and had begun before the read
+//! ended, unless an acknowledged write that began after that one had ended was itself over before the
+//! read began. A write whose outcome is unknown may take effect at any later time, or never.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use crate::world;
+
+/// How a write was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It will be seen from now on.
+    Acknowledged,
+    /// It never will be.
+    NotApplied,
+    /// Nobody knows.
+    Indeterminate,
+}
+
+/// A write.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Which one. `None`: a delete.
+    pub value: Option<u64>,
+    /// Who wrote it.
+    pub by: String,
+    began: u64,
+    ended: u64,
+    answer: Answer,
+}
+
+#[derive(Clone, Debug)]
+struct Read {
+    found: Option<u64>,
+    by: String,
+    began: u64,
+    ended: u64,
+    at_ms: u64,
+    is_last: bool,
+}
+
+#[derive(Default)]
+struct History {
+    writes: Vec<Write>,
+    reads: Vec<Read>,
+}
+
+/// What can't be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `lost`, `resurrected`, `stale`, or which promise else was broken.
+    pub kind: &'static str,
+    /// Which record; empty: of none.
+    pub record: String,
+    /// In words.
+    pub what: String,
+}
+
+/// How much there was to check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Acknowledged writes.
+    pub acknowledged: u64,
+    /// Writes whose outcome is unknown.
+    pub indeterminate: u64,
+    /// Reads that were answered.
+    pub reads: u64,
+}
+
+#[derive(Default)]
+struct Oracle {
+    clock: u64,
+    values: u64,
+    histories: BTreeMap<String, History>,
+    faults: Vec<Fault>,
+}
+
+thread_local! {
+    static ORACLE: RefCell<Oracle> = RefCell::default();
+}
+
+/// Forgets everything. These records are there at the beginning, with value 0.
+pub fn begin(seeded: &[String]) {
+    let mut oracle = Oracle::default();
+    for record in seeded {
+        let history = oracle.histories.entry(record.clone()).or_default();
+        let (by, answer) = ("the beginning".to_owned(), Answer::Acknowledged);
+        history.writes.push(Write { value: Some(0), by, began: 0, ended: 0, answer });
+    }
+    ORACLE.set(oracle);
+}
+
+fn tick() -> u64 {
+    ORACLE.with_borrow_mut(|oracle| {
+        oracle.clock += 1;
+        oracle.clock
+    })
+}
+
+/// The moment at which a read begins.
+pub fn now() -> u64 {
+    tick()
+}
+
+/// A value that nobody wrote yet.
+pub fn fresh_value() -> u64 {
+    ORACLE.with_borrow_mut(|oracle| {
+        oracle.values += 1;
+        oracle.values
+    })
+}
+
+/// A write begins. Gives its number among the record's.
+pub fn write_begins(record: &str, value: Option<u64>, by: &str) -> usize {
+    let began = tick();
+    let shown = value.map_or_else(|| "delete".to_owned(), |value| format!("put {value}"));
+    world::tell(|| format!("{by}: {record} {shown} begins"));
+    ORACLE.with_borrow_mut(|oracle| {
+        let history = oracle.histories.entry(record.to_owned()).or_default();
+        let (ended, answer) = (u64::MAX, Answer::Indeterminate);
+        history.writes.push(Write { value, by: by.to_owned(), began, ended, answer });
+        history.writes.len() - 1
+    })
+}
+
+/// A write was answered.
+pub fn write_ended(record: &str, number: usize, answer: Answer, why: &str) {
+    let ended = tick();
+    let write = ORACLE.with_borrow_mut(|oracle| {
+        let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
+        write.map(|write| {
+            write.answer = answer;
+            write.ended = if answer == Answer::Indeterminate { u64::MAX } else { ended };
+            write.clone()
+        })
+    });
+    let Some(write) = write else { return };
+    let shown = write.value.map_or_else(|| "delete".to_owned(), |value| format!("put {value}"));
+    world::tell(|| format!("{}: {record} {shown} ended: {answer:?} {why}", write.by));
+}
+
+/// A read was answered.
+pub fn read(record: &str, found: Option<u64>, began: u64, by: &str, is_last: bool) {
+    let ended = tick();
+    let shown = found.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+    world::tell(|| format!("{by}: {record} read {shown}"));
+    let at_ms = world::now() / world::MS;
+    let read = Read { found, by: by.to_owned(), began, ended, at_ms, is_last };
+    ORACLE.with_borrow_mut(|oracle| oracle.histories.entry(record.to_owned()).or_default().reads.push(read));
+}
+
+/// Something else is not as it must be.
+pub fn fault(kind: &'static str, what: String) {
+    world::tell(|| format!("FAULT {kind}: {what}"));
+    ORACLE.with_borrow_mut(|oracle| oracle.faults.push(Fault { kind, record: String::new(), what }));
+}
+
+/// Everything that can't be explained.
+pub fn verdict() -> (Vec<Fault>, Counts) {
+    ORACLE.with_borrow(|oracle| {
+        let mut faults = oracle.faults.clone();
+        let mut counts = Counts::default();
+        for (record, history) in &oracle.histories {
+            for write in &history.writes {
+                match write.answer {
+                    Answer::Acknowledged => counts.acknowledged += 1,
+                    Answer::Indeterminate => counts.indeterminate += 1,
+                    Answer::NotApplied => {}
+                }
+            }
+            counts.reads += history.reads.len() as u64;
+            faults.extend(history.reads.iter().filter_map(|read| unexplained(record, &history.writes, read)));
+        }
+        (faults, counts)
+    })
+}
+
+fn unexplained(record: &str, writes: &[Write], read: &Read) -> Option<Fault> {
+    let before = |write: &&Write| write.answer == Answer::Acknowledged && write.ended < read.began;
+    let explains = |write: &&Write| {
+        write.value == read.found && write.began <= read.ended && write.answer != Answer::NotApplied
+    };
+    let stands = |write: &Write| !writes.iter().filter(before).any(|newer| write.ended < newer.began);
+    // A record that nobody wrote yet is not there.
+    let is_untouched = read.found.is_none() && writes.iter().find(before).is_none();
+    if is_untouched || writes.iter().filter(explains).any(stands) {
+        return None;
+    }
+    let newest = writes.iter().filter(before).max_by_key(|write| write.began);
+    let kind = match newest {
+        Some(Write { value: None, .. }) if read.found.is_some() => "resurrected",
+        _ if read.is_last => "lost",
+        _ => "stale",
+    };
+    let value =
+        |value: Option<u64>| value.map_or_else(|| "nothing".to_owned(), |value| format!("value {value}"));
+    let newest = newest.map_or_else(
+        || "which nobody wrote".to_owned(),
+        |write| format!("but {} of {} was acknowledged before", value(write.value), write.by),
+    );
+    let what = format!("{} read {} at {} ms, {newest}", read.by, value(read.found), read.at_ms);
+    Some(Fault { kind, record: record.to_owned(), what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(value: Option<u64>, began: u64, ended: u64, answer: Answer) -> Write {
+        Write { value, by: "w".to_owned(), began, ended, answer }
+    }
+
+    fn kind(writes: &[Write], found: Option<u64>, began: u64) -> Option<&'static str> {
+        let read = Read { found, by: "r".to_owned(), began, ended: began + 1, at_ms: 0, is_last: false };
+        unexplained("a/b", writes, &read).map(|fault| fault.kind)
+    }
+
+    #[test]
+    fn a_read_must_not_be_behind_an_acknowledged_write() {
+        let writes =
+            [write(Some(0), 0, 0, Answer::Acknowledged), write(Some(1), 10, 20, Answer::Acknowledged)];
+        assert_eq!(kind(&writes, Some(1), 30), None);
+        assert_eq!(kind(&writes, Some(0), 15), None, "they overlap");
+        assert_eq!(kind(&writes, Some(0), 30), Some("stale"));
+        assert_eq!(kind(&writes, Some(7), 30), Some("stale"), "nobody wrote that");
+        assert_eq!(kind(&[], None, 30), None);
+    }
+
+    #[test]
+    fn the_dead_stay_dead_and_the_unknown_may_come_late() {
+        let writes = [
+            write(Some(1), 1, 2, Answer::Acknowledged),
+            write(Some(2), 3, u64::MAX, Answer::Indeterminate),
+            write(None, 10, 20, Answer::Acknowledged),
+        ];
+        assert_eq!(kind(&writes, None, 30), None);
+        assert_eq!(kind(&writes, Some(1), 30), Some("resurrected"));
+        assert_eq!(kind(&writes, Some(2), 30), None);
+        let refused = [writes[2].clone(), write(Some(3), 21, 22, Answer::NotApplied)];
+        assert_eq!(kind(&refused, Some(3), 30), Some("resurrected"));
+    }
+}

@@ -1,0 +1,256 @@
+//! Faults, one after the other, as the seed has them.
+
+use cutover_client::routing::PPM;
+use rand::RngExt as _;
+
+use super::{kill, start_caller, start_controller, start_service, with};
+use crate::{
+    control, data, net,
+    plan::Fault,
+    world::{self, MS, Pid, S, Time},
+};
+
+/// Lets faults happen.
+pub(super) fn begin() {
+    let every = with(|stage| stage.plan.every);
+    world::after(world::between(0, 2 * every), || {
+        let (faults, calm_from) = with(|stage| (stage.plan.faults.clone(), stage.plan.calm_from));
+        if faults.is_empty() || world::now() >= calm_from {
+            return;
+        }
+        let fault = faults[world::between(0, faults.len() as u64 - 1) as usize];
+        happen(fault);
+        begin();
+    });
+}
+
+/// No more faults: what stands still goes on, what is down comes up.
+pub(super) fn end() {
+    world::tell(|| "no more faults".to_owned());
+    net::set_weather(net::Weather::default());
+    control::set_weather(control::Weather::default());
+    for index in 0..2 {
+        data::weather(index, |weather| *weather = data::Weather::default());
+    }
+    let (everybody, controller, services) = with(|stage| {
+        let mut everybody: Vec<Pid> = stage.services.iter().map(|actor| actor.service.pid).collect();
+        everybody.extend(&stage.callers);
+        everybody.extend(&stage.workers);
+        (everybody, stage.controller, stage.services.len())
+    });
+    for pid in everybody.iter().copied().chain([controller]) {
+        net::unblock(pid, controller);
+        net::unblock(controller, pid);
+        thaw(pid);
+    }
+    for index in 0..services {
+        let (pid, retired) = with(|stage| (stage.services[index].service.pid, stage.services[index].retired));
+        if !retired && world::look(pid, |_| ()).is_none() {
+            start_service(index);
+        }
+    }
+    if world::look(controller, |_| ()).is_none() {
+        start_controller();
+    }
+}
+
+fn happen(fault: Fault) {
+    match fault {
+        Fault::KillService => if_some(a_service(), kill_service),
+        Fault::StopService => if_some(a_service(), |index| {
+            world::tell(|| format!("s{index} is told to end"));
+            let (pid, stop) = with(|stage| {
+                let service = &stage.services[index].service;
+                (service.pid, service.stop.clone())
+            });
+            stop.notify_one();
+            world::wake(pid);
+        }),
+        Fault::FreezeService => if_some(a_service(), |index| {
+            freeze(with(|stage| stage.services[index].service.pid), &format!("s{index}"));
+        }),
+        Fault::KillController => {
+            let controller = with(|stage| stage.controller);
+            if world::look(controller, |_| ()).is_some() {
+                world::tell(|| "the controller is killed".to_owned());
+                kill(controller, world::chance(PPM / 5));
+                world::after(span(100 * MS, 15 * S), || {
+                    let controller = with(|stage| stage.controller);
+                    if world::look(controller, |_| ()).is_none() {
+                        start_controller();
+                    }
+                });
+            }
+        }
+        Fault::FreezeController => freeze(with(|stage| stage.controller), "the controller"),
+        Fault::DisturbCaller => if_some(one_of(with(|stage| stage.callers.len())), |index| {
+            let pid = with(|stage| stage.callers[index]);
+            if world::chance(PPM / 2) {
+                freeze(pid, &format!("c{index}"));
+            } else {
+                world::tell(|| format!("c{index} is killed"));
+                kill(pid, false);
+                start_caller(index);
+            }
+        }),
+        Fault::DisturbWorker => if_some(a_worker(), |pid| {
+            if world::chance(PPM / 2) {
+                freeze(pid, &format!("w{pid}"));
+            } else {
+                world::tell(|| format!("w{pid} is killed"));
+                kill(pid, world::chance(PPM / 5));
+            }
+        }),
+        Fault::Partition => {
+            let (one, controller) = (somebody(), with(|stage| stage.controller));
+            let until = span(100 * MS, 30 * S);
+            let ways = match world::between(0, 2) {
+                0 => vec![(one, controller)],
+                1 => vec![(controller, one)],
+                _ => vec![(one, controller), (controller, one)],
+            };
+            world::tell(|| format!("nothing passes {ways:?} for {} ms", until / MS));
+            for (from, to) in ways {
+                net::block(from, to);
+                world::after(until, move || net::unblock(from, to));
+            }
+        }
+        Fault::Cut => {
+            let (one, controller) = (somebody(), with(|stage| stage.controller));
+            let cut = net::cut(one, controller);
+            world::tell(|| format!("{cut} connections of {one} are cut"));
+        }
+        Fault::BadNetwork => {
+            let latency = (MS / 2, span(2 * MS, 500 * MS));
+            let lost_ppm = world::between(0, 200_000) as u32;
+            world::tell(|| format!("messages take up to {} ms, {lost_ppm} ppm are lost", latency.1 / MS));
+            net::set_weather(net::Weather { latency, lost_ppm });
+            world::after(span(S, 20 * S), || net::set_weather(net::Weather::default()));
+        }
+        Fault::StoreDown => {
+            let (index, until) = (world::between(0, 1) as usize, world::now() + span(200 * MS, 15 * S));
+            let is_slow = world::chance(PPM / 2);
+            world::tell(|| format!("store {index} is {}", if is_slow { "slow" } else { "down" }));
+            data::weather(index, |weather| {
+                *(if is_slow { &mut weather.slow_until } else { &mut weather.down_until }) = until;
+            });
+        }
+        Fault::LateWrites => {
+            let index = world::between(0, 1) as usize;
+            let (late_ppm, unanswered_ppm) =
+                (world::between(0, 200_000) as u32, world::between(0, 200_000) as u32);
+            world::tell(|| format!("store {index}: {late_ppm} ppm late, {unanswered_ppm} ppm unanswered"));
+            data::weather(index, |weather| {
+                (weather.late_ppm, weather.unanswered_ppm) = (late_ppm, unanswered_ppm);
+            });
+            world::after(span(S, 30 * S), move || {
+                data::weather(index, |weather| (weather.late_ppm, weather.unanswered_ppm) = (0, 0));
+            });
+        }
+        Fault::ControlStoreFails => {
+            let refused_ppm = world::between(100_000, 1_000_000) as u32;
+            let slow = span(MS, S);
+            world::tell(|| {
+                format!("the controller's store: {refused_ppm} ppm refused, {} ms slow", slow / MS)
+            });
+            control::set_weather(control::Weather { refused_ppm, slow });
+            world::after(span(200 * MS, 10 * S), || control::set_weather(control::Weather::default()));
+        }
+        Fault::ClockJump => {
+            let pid = if world::chance(PPM / 3) { with(|stage| stage.controller) } else { somebody() };
+            let by = span(MS, 3_600 * S) as i64 * if world::chance(PPM / 2) { 1 } else { -1 };
+            world::tell(|| format!("the clock of {pid} jumps by {} ms", by / MS as i64));
+            let clocks = with(|stage| {
+                let clocks = stage.clocks.entry(pid).or_default();
+                clocks.wall_offset_ns += by;
+                *clocks
+            });
+            _ = world::look(pid, |process| process.clocks = clocks);
+        }
+        Fault::LoseFile => if_some(a_service(), |index| {
+            let path = with(|stage| stage.services[index].service.persist.clone());
+            if let Some(path) = path {
+                world::tell(|| format!("s{index} loses its file"));
+                _ = std::fs::remove_file(path);
+                kill_service(index);
+            }
+        }),
+    }
+}
+
+fn kill_service(index: usize) {
+    let (pid, is_last) = with(|stage| {
+        let live = stage.services.iter().filter(|actor| !actor.retired).count();
+        (stage.services[index].service.pid, live < 2)
+    });
+    kill(pid, world::chance(PPM / 5));
+    if !is_last && world::chance(PPM / 10) {
+        world::tell(|| format!("s{index} is killed for good"));
+        with(|stage| {
+            let actor = &mut stage.services[index];
+            actor.retired = true;
+            stage.gone.insert(actor.service.instance_id.clone());
+        });
+        return;
+    }
+    world::tell(|| format!("s{index} is killed"));
+    world::after(span(10 * MS, 30 * S), move || {
+        if world::look(pid, |_| ()).is_none() {
+            start_service(index);
+        }
+    });
+}
+
+fn freeze(pid: Pid, name: &str) {
+    let span = span(MS, with(|stage| stage.plan.freeze_most));
+    world::tell(|| format!("{name} stands still for {} ms", span / MS));
+    let until = world::now() + span;
+    _ = world::look(pid, |process| process.frozen_until = process.frozen_until.max(until));
+}
+
+fn thaw(pid: Pid) {
+    let now = world::now();
+    _ = world::look(pid, |process| process.frozen_until = process.frozen_until.min(now));
+    world::wake(pid);
+}
+
+/// A service that runs.
+fn a_service() -> Option<usize> {
+    let pids: Vec<_> = with(|stage| stage.services.iter().map(|actor| actor.service.pid).collect());
+    let live: Vec<_> = (0..pids.len()).filter(|index| world::look(pids[*index], |_| ()).is_some()).collect();
+    one_of(live.len()).map(|at| live[at])
+}
+
+fn a_worker() -> Option<Pid> {
+    let pids = with(|stage| stage.workers.clone());
+    let live: Vec<_> = pids.into_iter().filter(|pid| world::look(*pid, |_| ()).is_some()).collect();
+    one_of(live.len()).map(|at| live[at])
+}
+
+/// A client of the controller, whether it runs or not.
+fn somebody() -> Pid {
+    let clients = with(|stage| {
+        let mut clients: Vec<_> = stage.services.iter().map(|actor| actor.service.pid).collect();
+        clients.extend(&stage.callers);
+        clients.extend(&stage.workers);
+        clients
+    });
+    clients[world::between(0, clients.len() as u64 - 1) as usize]
+}
+
+fn one_of(count: usize) -> Option<usize> {
+    (count > 0).then(|| world::between(0, count as u64 - 1) as usize)
+}
+
+fn if_some<T>(some: Option<T>, then: impl FnOnce(T)) {
+    if let Some(one) = some {
+        then(one);
+    }
+}
+
+/// Short ones are as frequent as long ones, by their order of magnitude.
+fn span(low: Time, high: Time) -> Time {
+    let (low, high) = ((low.max(1)) as f64, high.max(low).max(1) as f64);
+    let at = world::draw(|random| random.random_range(0.0..=1.0));
+    (low * (high / low).powf(at)) as Time
+}

@@ -1,0 +1,96 @@
+//! What the operators know and have done by others: who is dead, which passes run.
+
+use std::cell::Cell;
+
+use cutover_proto::v1;
+
+use super::with;
+use crate::{
+    cast, oracle,
+    world::{self, Pid, S},
+};
+
+thread_local! {
+    static ALL_READ: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Is an instance dead, and never to be heard again?
+pub fn is_gone(instance_id: &str) -> bool {
+    // Who runs has been heard by then.
+    let faults_are_over = with(|stage| world::now() > stage.plan.calm_from + 13 * S);
+    with(|stage| stage.gone.contains(instance_id))
+        || instance_id.starts_with("cutover-") && (faults_are_over || !is_working())
+}
+
+fn is_working() -> bool {
+    let workers = with(|stage| stage.workers.clone());
+    workers.into_iter().any(|pid| world::look(pid, |_| ()).is_some())
+}
+
+/// The operators saw this.
+pub fn note_status(status: &v1::Status) {
+    with(|stage| stage.status = Some((world::now(), status.clone())));
+}
+
+/// Somebody should run a pass.
+pub fn want_pass(kind: v1::PassKind) {
+    world::after(0, move || {
+        let workers = with(|stage| stage.workers.clone());
+        let free: Vec<_> = workers.iter().filter(|pid| world::look(**pid, |_| ()).is_none()).collect();
+        // A second worker joins a pass only now and then.
+        let Some(pid) = free.first().map(|pid| **pid) else { return };
+        if free.len() < workers.len() && !world::chance(100_000) {
+            return;
+        }
+        let stores = with(|stage| stage.stores.clone());
+        super::start(pid, cast::worker::run(pid, format!("w{pid}"), kind, stores));
+    });
+}
+
+/// A process ended by itself: services that ended in order are started again.
+pub(super) fn ended(pid: Pid) {
+    let index = with(|stage| {
+        let index = stage.services.iter().position(|actor| actor.service.pid == pid)?;
+        (!stage.services[index].retired).then_some(index)
+    });
+    if let Some(index) = index {
+        let delay = world::between(S / 10, 10 * S);
+        world::after(delay, move || {
+            if world::look(pid, |_| ()).is_none() {
+                super::start_service(index);
+            }
+        });
+    }
+    if with(|stage| stage.controller == pid) {
+        world::after(S, super::start_controller);
+    }
+}
+
+/// Faults have stopped a while ago: is everybody where they were asked to be?
+pub(super) fn check_that_all_arrived() {
+    let Some((at, status)) = with(|stage| stage.status.clone()) else {
+        return oracle::fault("stuck", "nobody ever saw a status".to_owned());
+    };
+    if world::now().saturating_sub(at) > 30 * S {
+        return oracle::fault("stuck", format!("no status for {} ms", (world::now() - at) / world::MS));
+    }
+    let reasons = status.waiting.iter().filter(|waiting| waiting.by_itself);
+    let reasons: Vec<_> = reasons
+        .map(|waiting| format!("{} {}: {}: {}", waiting.step, waiting.whom, waiting.gate, waiting.message))
+        .collect();
+    if !status.settled || !reasons.is_empty() {
+        let waiting: Vec<_> = status.waiting.iter().map(|waiting| &waiting.message).collect();
+        let what = format!("settled: {}; {}; all: {waiting:?}", status.settled, reasons.join("; "));
+        oracle::fault("stuck", what);
+    }
+}
+
+pub(super) fn has_read_everything() {
+    ALL_READ.set(true);
+}
+
+pub(super) fn check_that_all_was_read() {
+    if !ALL_READ.get() {
+        oracle::fault("unreadable", "a new service could not read every record in 19 s".to_owned());
+    }
+}

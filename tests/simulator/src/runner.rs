@@ -1,0 +1,164 @@
+//! Many seeds, each in a process of its own: nothing of one run is left for the next.
+
+use std::{
+    io::Write as _,
+    process::{Command, ExitCode},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{plan::Plan, play};
+
+/// Plays the controller, SDKs, passes and operators under simulated time, network and stores.
+#[derive(Debug, clap::Parser)]
+pub struct Args {
+    /// Play this seed only, and tell its story
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Play so many seeds
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Play as many seeds as fit into this time, and at least --seeds
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Let each seed switch kinds of faults on and off
+    #[arg(long)]
+    swarm: bool,
+    /// Most callers of `Decide`
+    #[arg(long, default_value_t = 2)]
+    callers: usize,
+    /// Seeds at a time. 0: one for each processor
+    #[arg(long, default_value_t = 0)]
+    jobs: usize,
+    /// Go on after a failure
+    #[arg(long)]
+    keep_going: bool,
+    /// Lines of the story of a failure
+    #[arg(long, default_value_t = 60)]
+    lines: usize,
+    /// Play one seed and print one line about it
+    #[arg(long, hide = true)]
+    one: Option<u64>,
+}
+
+/// What many seeds came to.
+#[derive(Default)]
+struct Tally {
+    played: AtomicU64,
+    failed: Mutex<Vec<u64>>,
+    stop: AtomicBool,
+}
+
+impl Args {
+    /// Plays what was asked for.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match (self.one, self.seed) {
+            (Some(seed), _) => self.play(seed, false),
+            (None, Some(seed)) => self.play(seed, true),
+            (None, None) => self.play_many(),
+        }
+    }
+
+    /// Plays one seed in this process.
+    fn play(&self, seed: u64, with_story: bool) -> anyhow::Result<ExitCode> {
+        let mut plan = Plan::draw(seed, self.swarm);
+        plan.callers = plan.callers.min(self.callers);
+        // A thread of its own: the threads of a test have used their randomness already.
+        let thread =
+            std::thread::Builder::new().stack_size(16 << 20).spawn(move || play::play(seed, plan))?;
+        let outcome = thread.join().map_err(|_| anyhow::anyhow!("seed {seed} panicked"))??;
+        let mut out = std::io::stdout().lock();
+        let of: Vec<_> = outcome
+            .faults
+            .iter()
+            .filter(|fault| !fault.record.is_empty())
+            .map(|fault| fault.record.as_str())
+            .collect();
+        if with_story || !outcome.faults.is_empty() {
+            let is_shown = |line: &str| {
+                let is_of_others = line.split_once(": t").is_some_and(|(_, rest)| {
+                    rest.contains('/') && !of.iter().any(|record| rest.contains(&record[1..]))
+                });
+                with_story && of.is_empty() || !is_of_others
+            };
+            write!(out, "{}", outcome.story.tail(self.lines, is_shown))?;
+        }
+        for fault in &outcome.faults {
+            writeln!(out, "{}: {} {}", fault.kind, fault.record, fault.what)?;
+        }
+        let counts = outcome.counts;
+        writeln!(
+            out,
+            "seed {seed}: {} acknowledged, {} indeterminate, {} reads, {} events, trace {:016x}: {}",
+            counts.acknowledged,
+            counts.indeterminate,
+            counts.reads,
+            outcome.story.events(),
+            outcome.story.trace(),
+            if outcome.faults.is_empty() { "ok" } else { "FAILED" },
+        )?;
+        Ok(if outcome.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn play_many(&self) -> anyhow::Result<ExitCode> {
+        let tally = Tally::default();
+        let (began, next) = (Instant::now(), AtomicU64::new(self.from));
+        let least = Duration::from_secs_f64(self.minutes.unwrap_or(0.0) * 60.0);
+        let jobs = match self.jobs {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            jobs => jobs,
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        let is_enough = seed - self.from >= self.seeds && began.elapsed() >= least;
+                        if is_enough || tally.stop.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        self.play_apart(seed, &tally);
+                    }
+                });
+            }
+        });
+        let (played, failed) = (tally.played.into_inner(), tally.failed.into_inner());
+        let failed = failed.unwrap_or_else(PoisonError::into_inner);
+        let per_minute = played as f64 * 60.0 / began.elapsed().as_secs_f64();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{played} seeds, {per_minute:.0} a minute, {} failed: {failed:?}", failed.len())?;
+        Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn play_apart(&self, seed: u64, tally: &Tally) {
+        let mut command = match std::env::current_exe() {
+            Ok(program) => Command::new(program),
+            Err(_) => return tally.stop.store(true, Ordering::Relaxed),
+        };
+        command.args(["--one", &seed.to_string(), "--lines", &self.lines.to_string()]);
+        command.args(["--callers", &self.callers.to_string()]);
+        command.args(self.swarm.then_some("--swarm"));
+        let played = command.output();
+        tally.played.fetch_add(1, Ordering::Relaxed);
+        if played.as_ref().is_ok_and(|played| played.status.success()) {
+            return;
+        }
+        tally.failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
+        let mut out = std::io::stdout().lock();
+        let text = match &played {
+            Ok(played) => [&played.stdout[..], &played.stderr[..]].concat(),
+            Err(error) => error.to_string().into_bytes(),
+        };
+        let swarm = if self.swarm { " --swarm" } else { "" };
+        _ = writeln!(out, "{}replay: tests/simulate --seed {seed}{swarm}", String::from_utf8_lossy(&text));
+        if !self.keep_going {
+            tally.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
