@@ -114,6 +114,38 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
 }
 
 #[tokio::test]
+async fn an_engine_without_transactions_is_refused_with_the_way_out() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("engine"));
+    let refused = async |told: &str| {
+        let error = MySqlStore::open(&url, &*table, options()).await.expect_err(told).to_string();
+        assert!(error.starts_with("table: ") && error.contains(told), "{error}");
+    };
+    let good = "tenant VARBINARY(256) NOT NULL, `key` VARBINARY(512) NOT NULL, cutover_version BIGINT NOT NULL, \
+                value LONGBLOB";
+    let way_out = format!("ALTER TABLE `{table}` ENGINE = InnoDB");
+    for engine in ["MyISAM", "Aria", "MyISAM PARTITION BY KEY (tenant) PARTITIONS 2"] {
+        let columns = format!("{good}, PRIMARY KEY (tenant, `key`)");
+        sql(&admin, format!("CREATE TABLE {table} ({columns}) ENGINE = {engine}")).await;
+        refused(&way_out).await;
+        sql(&admin, &*way_out).await;
+        sql(&admin, format!("ALTER TABLE {table} MODIFY `key` VARBINARY(1024) NOT NULL")).await;
+        assert!(MySqlStore::open(&url, &*table, options()).await.is_ok(), "{engine} before");
+        sql(&admin, format!("DROP TABLE {table}")).await;
+    }
+    for (columns, engine) in
+        [(good.replace("LONGBLOB", "BLOB NOT NULL"), "CSV"), ("a INT".to_owned(), "MEMORY")]
+    {
+        sql(&admin, format!("CREATE TABLE {table} ({columns}) ENGINE = {engine}")).await;
+        refused(&way_out).await;
+        sql(&admin, format!("DROP TABLE {table}")).await;
+    }
+    sql(&admin, format!("CREATE VIEW {table} AS SELECT 1 AS tenant")).await;
+    refused("is a view: name the table behind it").await;
+    sql(&admin, format!("DROP VIEW {table}")).await;
+}
+
+#[tokio::test]
 async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     let Some(url) = url() else { return };
     let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("unreadable"));

@@ -114,6 +114,36 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
 }
 
 #[tokio::test]
+async fn a_table_that_a_crash_empties_or_that_lies_elsewhere_is_refused() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("kind"));
+    let columns = "tenant text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL, cutover_version bigint NOT NULL, \
+                   value bytea, PRIMARY KEY (tenant, key)";
+    let cases = [
+        (
+            format!("CREATE UNLOGGED TABLE {table} ({columns})"),
+            format!("is UNLOGGED, and a crash empties it. Run: ALTER TABLE {table} SET LOGGED"),
+            "TABLE",
+        ),
+        (
+            format!(
+                "CREATE TABLE {table} ({columns}) PARTITION BY HASH (tenant); CREATE UNLOGGED TABLE {table}_0 \
+                 PARTITION OF {table} FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
+            ),
+            format!("ALTER TABLE {table}_0 SET LOGGED"),
+            "TABLE",
+        ),
+        (format!("CREATE VIEW {table} AS SELECT 1 AS tenant"), "is a view".to_owned(), "VIEW"),
+    ];
+    for (create, told, kind) in cases {
+        sql(&admin, create).await;
+        let error = PostgresStore::open(&url, &*table, options()).await.expect_err(&told).to_string();
+        assert!(error.starts_with("table: ") && error.contains(&told), "{error}");
+        sql(&admin, format!("DROP {kind} {table}")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     let Some(url) = url() else { return };
     let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("unreadable"));

@@ -44,11 +44,20 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
          GROUP BY index_name"
     );
     let keys = calls.rows(&Statement::text(keys)).await?;
+    let engine = format!(
+        "SELECT t.table_type, t.engine, e.transactions FROM information_schema.tables AS t \
+         LEFT JOIN information_schema.engines AS e ON e.engine = t.engine {}",
+        of_table.replace("table_", "t.table_")
+    );
+    let engine = calls.rows(&Statement::text(engine)).await?;
     let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
         return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
     }
     let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    if let Some(fault) = engine.first().and_then(|row| fault_of_engine(name, row)) {
+        return wrong(fault);
+    }
     let mut faults = Vec::new();
     let mut need =
         |name: &str, holds: &dyn Fn(&Column) -> bool, needed: String, nullable: bool| match find(name) {
@@ -90,6 +99,20 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
         return Ok(());
     }
     wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+}
+
+/// Only an engine with transactions does a batch whole or not at all. Partitions have their table's.
+fn fault_of_engine(table: &str, row: &MySqlRow) -> Option<String> {
+    let (kind, engine, transactions) = (text(row, 0), text(row, 1), text(row, 2));
+    if kind != "BASE TABLE" {
+        return Some(format!("{table:?} is a {}: name the table behind it", kind.to_ascii_lowercase()));
+    }
+    (transactions != "YES").then(|| {
+        format!(
+            "{table:?} has the engine {engine}, which has no transactions: an interrupted write may be half \
+             done. Run: ALTER TABLE `{table}` ENGINE = InnoDB"
+        )
+    })
 }
 
 impl Column {
@@ -155,7 +178,7 @@ fn needed(kind: ColumnType) -> String {
 }
 
 /// MySQL 8 has some of these as text and others as bytes.
-fn text(row: &MySqlRow, at: usize) -> String {
+pub(super) fn text(row: &MySqlRow, at: usize) -> String {
     let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }

@@ -40,9 +40,17 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
          AND indpred IS NULL AND indexprs IS NULL"
     );
     let keys = calls.rows(&Statement::text(keys)).await?;
+    let kinds = format!(
+        "SELECT relkind::text, relpersistence::text, oid::regclass::text FROM pg_class \
+         WHERE oid = to_regclass('\"{name}\"') OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass('\"{name}\"')))"
+    );
+    let kinds = calls.rows(&Statement::text(kinds)).await?;
     let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
         return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
+    }
+    if let Some(fault) = kinds.iter().find_map(|row| fault_of_kind(name, row)) {
+        return wrong(fault);
     }
     let mut faults = Vec::new();
     let mut need = |name: &str, kind: Option<ColumnType>, nullable: bool| {
@@ -86,6 +94,27 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
         return Ok(());
     }
     wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+}
+
+/// Of the table or one of its partitions: is it one whose acknowledged writes stay?
+fn fault_of_kind(name: &str, row: &PgRow) -> Option<String> {
+    let part = text(row, 2);
+    let kind = match text(row, 0).as_str() {
+        "r" | "p" => {
+            return match text(row, 1).as_str() {
+                "u" => Some(format!(
+                    "{name:?} can't be used: {part} is UNLOGGED, and a crash empties it. Run: ALTER TABLE {part} SET LOGGED"
+                )),
+                "t" => Some(format!("{name:?} can't be used: {part} is temporary. Name a lasting table")),
+                _ => None,
+            };
+        }
+        "v" => "a view",
+        "m" => "a materialized view",
+        "f" => "a foreign table, which another server holds",
+        _ => "no table",
+    };
+    Some(format!("{name:?} can't be used: {part} is {kind}. Name a table of this server"))
 }
 
 /// Does a column that PostgreSQL shows like this hold every value of the type exactly?
