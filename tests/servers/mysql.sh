@@ -1,12 +1,13 @@
 # MariaDB, which speaks MySQL's protocol. Sourced by tests/servers.sh.
 
-# Exports CUTOVER_TEST_MYSQL.
+# Exports CUTOVER_TEST_MYSQL, and CUTOVER_TEST_MYSQL_SWITCHED, a second server that one story makes
+# read-only: as a whole, so that no other story can use it.
 start_mysql() {
     # The core packages have the server without the service that starts by itself.
     if [[ ! -x /usr/sbin/mariadbd || ! -x /usr/bin/my_print_defaults ]]; then
         install_packages mariadb-server-core mariadb-client-core
     fi
-    local directory port pid
+    local directory port
     directory=$(server_directory mysql)
     stop_servers+=("rm -rf '$directory'")
     (
@@ -19,21 +20,32 @@ start_mysql() {
         "GRANT ALL ON *.* TO cutover@'127.0.0.1' WITH GRANT OPTION" >"$directory/init.sql"
     chmod 644 "$directory/init.sql"
 
+    cp -a "$directory/data" "$directory/switched"
+
     port=$(free_port)
+    run_mariadb "$directory" data "$port" --innodb-buffer-pool-size=512M --innodb-log-file-size=512M
+    export CUTOVER_TEST_MYSQL="mysql://cutover:cutover@127.0.0.1:$port/cutover"
+    port=$(free_port)
+    run_mariadb "$directory" switched "$port" --innodb-buffer-pool-size=16M --innodb-log-file-size=16M
+    export CUTOVER_TEST_MYSQL_SWITCHED="mysql://cutover:cutover@127.0.0.1:$port/cutover"
+}
+
+# run_mariadb DIRECTORY DATA PORT OPTION..
+run_mariadb() {
+    local directory=$1 data=$2 port=$3 pid
+    shift 3
     # As in production but for fsync: O_DIRECT_NO_FSYNC and a log that is handed to the kernel at
     # each commit. Tests end processes, not the machine.
     (
         unprivileged TERM /usr/sbin/mariadbd --no-defaults \
-            --datadir="$directory/data" --init-file="$directory/init.sql" \
-            --bind-address=127.0.0.1 --port="$port" --socket="$directory/socket" \
-            --pid-file="$directory/pid" --skip-name-resolve --skip-log-bin \
-            --innodb-buffer-pool-size=512M --innodb-log-file-size=512M \
+            --datadir="$directory/$data" --init-file="$directory/init.sql" \
+            --bind-address=127.0.0.1 --port="$port" --socket="$directory/$data.socket" \
+            --pid-file="$directory/$data.pid" --skip-name-resolve --skip-log-bin \
             --innodb-flush-log-at-trx-commit=2 --innodb-flush-method=O_DIRECT_NO_FSYNC \
-            --max-connections=200 --max-allowed-packet=16M
-    ) >"$directory/log" 2>&1 &
+            --max-connections=200 --max-allowed-packet=16M "$@"
+    ) >"$directory/$data.log" 2>&1 &
     pid=$!
     stop_servers+=("stop_server TERM $pid '$directory'")
     # It listens once the init file has been run.
-    await_server MariaDB "$pid" "$directory/log" bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
-    export CUTOVER_TEST_MYSQL="mysql://cutover:cutover@127.0.0.1:$port/cutover"
+    await_server MariaDB "$pid" "$directory/$data.log" bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 }

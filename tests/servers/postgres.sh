@@ -1,8 +1,9 @@
 # PostgreSQL. Sourced by tests/servers.sh.
 
-# Exports CUTOVER_TEST_POSTGRES.
+# Exports CUTOVER_TEST_POSTGRES, and CUTOVER_TEST_POSTGRES_STANDBY, a server in recovery that one story
+# promotes.
 start_postgres() {
-    local bin directory port pid
+    local bin directory port
     bin=$(postgres_programs)
     if [[ -z "$bin" ]]; then
         install_packages postgresql
@@ -18,17 +19,34 @@ start_postgres() {
             --pwfile="$directory/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync
     ) >"$directory/install.log" 2>&1 || { tail -20 "$directory/install.log" >&2; return 1; }
 
+    # A standby of nobody: it waits for a log that never comes.
+    cp -a "$directory/data" "$directory/standby"
+    touch "$directory/standby/standby.signal"
+    chown --reference="$directory/data" "$directory/standby/standby.signal"
+
     port=$(free_port)
+    run_postgres "$bin" "$directory" data "$port" \
+        -c shared_buffers=256MB -c max_wal_size=2GB -c max_connections=200
+    export CUTOVER_TEST_POSTGRES="postgres://cutover:cutover@127.0.0.1:$port/postgres"
+    port=$(free_port)
+    run_postgres "$bin" "$directory" standby "$port" -c shared_buffers=16MB
+    export CUTOVER_TEST_POSTGRES_STANDBY="postgres://cutover:cutover@127.0.0.1:$port/postgres"
+}
+
+# run_postgres PROGRAMS DIRECTORY DATA PORT OPTION..
+run_postgres() {
+    local bin=$1 directory=$2 data=$3 port=$4 pid
+    shift 4
     # As in production but for fsync: tests end processes, not the machine.
     (
         cd /
-        unprivileged INT "$bin/postgres" -D "$directory/data" -h 127.0.0.1 -p "$port" -k "$directory" \
-            -c fsync=off -c shared_buffers=256MB -c max_wal_size=2GB -c max_connections=200
-    ) >"$directory/log" 2>&1 &
+        unprivileged INT "$bin/postgres" -D "$directory/$data" -h 127.0.0.1 -p "$port" -k "$directory" \
+            -c fsync=off "$@"
+    ) >"$directory/$data.log" 2>&1 &
     pid=$!
     stop_servers+=("stop_server INT $pid '$directory'")
-    await_server PostgreSQL "$pid" "$directory/log" "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" -d postgres -U cutover
-    export CUTOVER_TEST_POSTGRES="postgres://cutover:cutover@127.0.0.1:$port/postgres"
+    await_server PostgreSQL "$pid" "$directory/$data.log" \
+        "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" -d postgres -U cutover
 }
 
 # Where the newest installed version's programs are; nothing if there is none.

@@ -18,9 +18,18 @@ mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 #[path = "store/proxy.rs"]
 mod proxy;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[path = "store/refused.rs"]
+mod refused;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[path = "store/residual.rs"]
+mod residual;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 #[path = "store/servers.rs"]
 mod servers;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[path = "store/silence.rs"]
+mod silence;
 #[path = "store/suite.rs"]
 mod suite;
 #[path = "store/unreadable.rs"]

@@ -6,6 +6,7 @@
 mod error;
 mod layout;
 mod schema;
+mod server;
 
 use std::{collections::HashMap, str::FromStr, time::Instant};
 
@@ -83,7 +84,7 @@ impl MySqlStore {
         // A statement has the records in it, and they do not belong in a log.
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let calls = Calls::<MySql>::open(connect, &server, options, session(options)).await?;
+        let calls = Calls::<MySql>::open(connect, &server, options).await?;
         let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned();
         let rows = calls.rows(&Statement::text(packet)).await?;
         let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
@@ -188,22 +189,6 @@ impl MySqlStore {
         }
         Ok(statements)
     }
-}
-
-/// What each connection is told. Strict, so that nothing is ever cut to fit; read committed, so that
-/// batches lock records and not the gaps between them. The comments are MariaDB's and MySQL's own
-/// ways to end a statement that takes too long (MySQL ends only reads).
-fn session(options: ServerOptions) -> String {
-    let lock_s = options.lock_timeout.as_millis().div_ceil(1000).max(1);
-    let call_ms = options.call_timeout.as_millis().max(1);
-    format!(
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-         SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-         innodb_lock_wait_timeout = {lock_s} \
-         /*M! , max_statement_time = {call_ms} / 1000 */ \
-         /*!50708 , max_execution_time = {call_ms} */ \
-         /*!80000 , information_schema_stats_expiry = 0 */"
-    )
 }
 
 #[async_trait]
@@ -317,15 +302,5 @@ impl Guarded for MySqlStore {
             wrote.doubt = wrote.doubt.or(doubt);
         }
         Ok(wrote)
-    }
-}
-
-impl Database for MySql {
-    fn told(error: &sqlx::Error) -> Option<StoreError> {
-        error::told(error)
-    }
-
-    fn is_momentary(error: &sqlx::Error) -> bool {
-        error::is_momentary(error)
     }
 }

@@ -5,6 +5,7 @@
 mod error;
 mod layout;
 mod schema;
+mod server;
 
 use std::{
     str::FromStr,
@@ -83,7 +84,7 @@ impl PostgresStore {
         // An error or a slow statement must not bring records into a log.
         let connect = connect.disable_statement_logging().application_name("cutover");
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let calls = Calls::<Postgres>::open(connect, &server, options, session(options)).await?;
+        let calls = Calls::<Postgres>::open(connect, &server, options).await?;
         Ok(Self { calls, layout: Layout::new(table) })
     }
 
@@ -101,17 +102,6 @@ impl PostgresStore {
         let (done, doubt) = self.calls.write(&Statement::prepared(sql, arguments)).await?;
         Ok((done.rows_affected(), doubt))
     }
-}
-
-/// What each connection is told. Read committed is what the guard is made for: it sees the row that
-/// stands when its lock is had.
-fn session(options: ServerOptions) -> String {
-    format!(
-        "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-         SET lock_timeout = {}; SET statement_timeout = {}",
-        options.lock_timeout.as_millis().max(1),
-        options.call_timeout.as_millis().max(1)
-    )
 }
 
 /// What a statement is given; a value that the protocol can't carry is told as such.
@@ -250,15 +240,5 @@ impl Guarded for PostgresStore {
             rest = others;
         }
         Ok(wrote)
-    }
-}
-
-impl Database for Postgres {
-    fn told(error: &sqlx::Error) -> Option<StoreError> {
-        error::told(error)
-    }
-
-    fn is_momentary(error: &sqlx::Error) -> bool {
-        error::is_momentary(error)
     }
 }

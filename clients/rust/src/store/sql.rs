@@ -6,16 +6,20 @@ mod batch;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod calls;
 mod error;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod pool;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use calls::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use calls::{Calls, Database, Statement};
+pub(super) use calls::{Calls, Database, Statement, whole_seconds};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::is_lost;
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use pool::Facts;
 
 use super::{StoreError, Version};
 use crate::report::ErrorClass;

@@ -2,13 +2,14 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
 };
 
 use cutover_client::store::{Id, Put, Record, Store, Version};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// Passes bytes on between its port and the server's.
@@ -24,6 +25,20 @@ struct State {
     has_cut: AtomicBool,
     /// A request with any of these in it is the last one whose answer could have passed.
     last: Mutex<Vec<Vec<u8>>>,
+    accepted: AtomicU64,
+    /// Connections accepted before so many have become silent.
+    silent_before: watch::Sender<u64>,
+    let_through: watch::Sender<bool>,
+    silent: watch::Sender<Silent>,
+}
+
+/// Of the connections that are open, and silent: on how many what has happened.
+#[derive(Clone, Copy, Default)]
+struct Silent {
+    kept: u64,
+    clients_hung_up: u64,
+    servers_hung_up: u64,
+    ended: u64,
 }
 
 impl Proxy {
@@ -40,12 +55,17 @@ impl Proxy {
             answers_pass: AtomicBool::new(true),
             has_cut: AtomicBool::new(false),
             last: Mutex::default(),
+            accepted: AtomicU64::new(0),
+            silent_before: watch::Sender::new(0),
+            let_through: watch::Sender::new(false),
+            silent: watch::Sender::default(),
         });
         let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (state, server) = (shared.clone(), server.clone());
-                tokio::spawn(async move { pass(client, &server, &state).await });
+                let number = state.accepted.fetch_add(1, SeqCst);
+                tokio::spawn(async move { pass(client, number, &server, &state).await });
             }
         });
         (Self { state }, over)
@@ -64,6 +84,29 @@ impl Proxy {
         *self.state.last.lock().expect("no panic") = vec![key.as_bytes().to_vec(), hex.into_bytes()];
     }
 
+    /// The connections that are open stay so, and nothing more comes through. New ones work.
+    pub(crate) fn keep_back(&self) {
+        self.state.silent_before.send_replace(self.state.accepted.load(SeqCst));
+    }
+
+    /// What came on silent connections goes to the server after all. Returns when it has answered.
+    pub(crate) async fn let_through(&self) {
+        self.state.let_through.send_replace(true);
+        self.until(|silent| silent.ended == silent.kept).await;
+    }
+
+    pub(crate) async fn servers_hung_up(&self) {
+        self.until(|silent| silent.kept > 0 && silent.servers_hung_up == silent.kept).await;
+    }
+
+    pub(crate) async fn clients_hung_up(&self) {
+        self.until(|silent| silent.kept > 0 && silent.clients_hung_up == silent.kept).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Silent) -> bool) {
+        self.state.silent.subscribe().wait_for(|silent| holds(silent)).await.expect("the proxy has it");
+    }
+
     pub(crate) fn mend(&self) {
         self.state.requests_left.store(i64::MAX, SeqCst);
         self.state.last.lock().expect("no panic").clear();
@@ -79,12 +122,15 @@ impl State {
 }
 
 /// Until either side ends, or the way is cut; both are dropped then.
-async fn pass(mut client: TcpStream, server: &str, state: &State) {
+async fn pass(mut client: TcpStream, number: u64, server: &str, state: &State) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     let (mut request, mut answer) = ([0; 65_536], [0; 65_536]);
     let mut has_asked = false;
+    let mut silent_before = state.silent_before.subscribe();
     loop {
         tokio::select! {
+            biased;
+            () = async { drop(silent_before.wait_for(|before| number < *before).await) } => break,
             read = client.read(&mut request) => {
                 let Ok(bytes @ 1..) = read else { return };
                 if state.requests_left.fetch_sub(1, SeqCst) <= 0 {
@@ -107,6 +153,37 @@ async fn pass(mut client: TcpStream, server: &str, state: &State) {
             }
         }
     }
+    keep(client, server, state).await;
+}
+
+/// As a middlebox that forgot the connection, or a network that is cut and mends later.
+async fn keep(mut client: TcpStream, mut server: TcpStream, state: &State) {
+    let happens = |what: fn(&mut Silent) -> &mut u64| state.silent.send_modify(|silent| *what(silent) += 1);
+    happens(|silent| &mut silent.kept);
+    let (mut request, mut answer, mut kept) = ([0; 65_536], [0; 65_536], Vec::new());
+    let (mut from_client, mut from_server) = (true, true);
+    let mut let_through = state.let_through.subscribe();
+    loop {
+        tokio::select! {
+            () = async { drop(let_through.wait_for(|is| *is).await) } => break,
+            read = client.read(&mut request), if from_client => match read {
+                Ok(bytes @ 1..) => kept.extend_from_slice(&request[..bytes]),
+                _ => {
+                    from_client = false;
+                    happens(|silent| &mut silent.clients_hung_up);
+                }
+            },
+            read = server.read(&mut answer), if from_server => if !matches!(read, Ok(1..)) {
+                from_server = false;
+                happens(|silent| &mut silent.servers_hung_up);
+            }
+        }
+    }
+    // The server may be gone.
+    let _ = server.write_all(&kept).await;
+    let _ = server.shutdown().await;
+    while matches!(server.read(&mut answer).await, Ok(1..)) {}
+    happens(|silent| &mut silent.ended);
 }
 
 /// `far` goes over the proxy, `near` to the same table does not.

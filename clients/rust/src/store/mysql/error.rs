@@ -10,8 +10,13 @@ use crate::report::ErrorClass;
 
 /// Worth another try at once.
 pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
-    // Deadlock; the server goes down or the connection was killed.
-    is_lost(error) || matches!(number(error), Some(1213 | 1053 | 1927 | 4031))
+    // Deadlock; the connection was killed, or closed because it was idle.
+    is_lost(error) || is_leaving(error) || matches!(number(error), Some(1213 | 1927 | 4031))
+}
+
+/// The server goes down, or takes no writes any more.
+pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(1053 | 1290 | 1792 | 1836))
 }
 
 /// Errors that leave no doubt: nothing was changed, for each statement is a transaction of its own.
@@ -33,7 +38,11 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         }
         1037 | 1038 | 1041 => not_applied(ErrorClass::Server, format!("the server is out of memory: {said}")),
         1290 | 1792 | 1836 => {
-            not_applied(ErrorClass::Server, format!("{said}: connect to a server that takes writes"))
+            not_applied(ErrorClass::Server, format!("{said}: give the address of a server that takes writes"))
+        }
+        // A node of Galera that is not, or no longer, part of its cluster.
+        1047 => {
+            not_applied(ErrorClass::Server, format!("{said}: wait until the node has joined its cluster"))
         }
         1045 | 1698 | 1130 => wrong("user", "check user and password, and from where the user may come"),
         1044 | 1142 | 1143 | 1227 => wrong("user", "grant SELECT, INSERT and UPDATE on the table"),

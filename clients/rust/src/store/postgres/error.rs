@@ -8,8 +8,13 @@ use crate::report::ErrorClass;
 
 /// Worth another try at once.
 pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
-    let ended = |code: &str| matches!(code, "40P01" | "40001" | "57P01" | "57P02") || code.starts_with("08");
-    is_lost(error) || code(error).is_some_and(|code| ended(&code))
+    let ended = |code: &str| matches!(code, "40P01" | "40001" | "57P05" | "25P03") || code.starts_with("08");
+    is_lost(error) || is_leaving(error) || code(error).is_some_and(|code| ended(&code))
+}
+
+/// The server goes down, or takes no writes any more.
+pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| matches!(&*code, "25006" | "57P01" | "57P02" | "57P03"))
 }
 
 /// Errors that leave no doubt: nothing was changed, for each statement is a transaction of its own.
@@ -30,7 +35,9 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         }
         "53200" => not_applied(ErrorClass::Server, format!("the server is out of memory: {said}")),
         "57P03" => not_applied(ErrorClass::Server, said),
-        "25006" => not_applied(ErrorClass::Server, format!("{said}: connect to a server that takes writes")),
+        "25006" => {
+            not_applied(ErrorClass::Server, format!("{said}: give the address of a server that takes writes"))
+        }
         "28P01" | "28000" => wrong("user", "check user and password, and pg_hba.conf"),
         "42501" => wrong("user", "grant SELECT, INSERT and UPDATE on the table"),
         "3D000" => wrong("database", "create it, or name another one"),

@@ -7,11 +7,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
-use sqlx::{
-    AssertSqlSafe, Connection, Either, Execute, Executor, Pool, SqlSafeStr, SqlStr,
-    error::BoxDynError,
-    pool::{PoolConnection, PoolOptions},
-};
+use sqlx::{AssertSqlSafe, Connection, Either, Execute, Executor, SqlSafeStr, SqlStr, error::BoxDynError};
 
 use super::{
     super::{
@@ -20,8 +16,8 @@ use super::{
         scan::{Found, Gathered},
     },
     class, driver_error, not_applied,
+    pool::{Facts, Pool},
 };
-use crate::report::ErrorClass;
 
 /// A call is made this often before a lost connection or a deadlock is told.
 const TRIES: usize = 3;
@@ -31,17 +27,26 @@ const TRIES: usize = 3;
 const ROWS_MAX: usize = 2000;
 
 /// How a database server is used.
+///
+/// The limits are set on each connection, and hold on the server even if this process is gone. So a
+/// write lands within [`Self::residual`] of being sent, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
     /// Connections at most, of this process. At least 1.
     pub connections: u32,
     /// Longest wait for one of them, or for the server to accept one.
     pub connect_timeout: Duration,
-    /// Longest wait for another's lock of a record; MySQL counts whole seconds. Keep it below the
-    /// migrator's call timeout, or a locked record makes writes indeterminate that were never made.
+    /// Longest wait for another's lock of a record or a table; MySQL counts whole seconds. Keep it
+    /// below the migrator's call timeout, or a locked record makes writes indeterminate that were
+    /// never made.
     pub lock_timeout: Duration,
-    /// Longest run of one statement. The server is told to give up by then too, as far as it can.
+    /// Longest run of one statement, ended by the server. MySQL (not MariaDB) ends reads only: a
+    /// write there takes as long as its locks let it.
     pub call_timeout: Duration,
+    /// The server closes a connection that it has heard nothing from for so long, so that a statement
+    /// can't arrive later than that; MySQL counts whole seconds. One that was idle for half of it is
+    /// not used again.
+    pub idle_timeout: Duration,
 }
 
 impl Default for ServerOptions {
@@ -50,13 +55,35 @@ impl Default for ServerOptions {
             connections: 16,
             connect_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(1),
-            call_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(10),
         }
     }
 }
 
+impl ServerOptions {
+    /// A write lands within this time of being sent, or never: it arrives before the server closes the
+    /// connection, and runs as long as the server lets it. Not counted is the commit itself, which no
+    /// server bounds (docs/spec.md).
+    pub fn residual(&self) -> Duration {
+        whole_seconds(self.idle_timeout) + self.call_timeout + whole_seconds(self.lock_timeout)
+    }
+
+    /// A connection that was idle for so long is replaced.
+    pub(super) fn renewed_after(&self) -> Duration {
+        self.idle_timeout / 2
+    }
+}
+
+/// Rounded up, and at least one.
+pub(in super::super) fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs(u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1))
+}
+
 /// A database, and what to conclude from its errors.
-pub(in super::super) trait Database: sqlx::Database {
+pub(in super::super) trait Database:
+    sqlx::Database<Arguments: Clone + Sync, Statement: 'static>
+{
     /// Of errors that leave no doubt: nothing was changed. `None`: it did not say that, or not this.
     fn told(error: &sqlx::Error) -> Option<StoreError>;
 
@@ -72,6 +99,33 @@ pub(in super::super) trait Database: sqlx::Database {
     /// Worth another try at once: the connection was lost, or the server chose this statement to
     /// end a deadlock.
     fn is_momentary(error: &sqlx::Error) -> bool;
+
+    /// The server goes down, or takes no writes any more, whichever connection is asked.
+    fn is_leaving(error: &sqlx::Error) -> bool;
+
+    /// Statements for a new connection, which set the limits.
+    fn set_up(options: &ServerOptions) -> String;
+
+    /// What a new connection is asked then: rows for [`Self::fact`]. `server` tells servers apart,
+    /// `backend` the connections of one.
+    const LOOK: &'static str;
+
+    /// What is asked of a connection in use, a part of [`Self::LOOK`]: may its server still be used?
+    const STILL: &'static str;
+
+    /// A name and a value.
+    fn fact(row: &Self::Row) -> Option<(String, String)>;
+
+    /// Another statement that this server needs.
+    fn set_up_more(_said: &Facts) -> Option<&'static str> {
+        None
+    }
+
+    /// Why the server's reads may miss acknowledged writes, or why it takes no writes, and what to do.
+    fn refusal(said: &Facts) -> Option<String>;
+
+    /// Which limit is not set, and what to do.
+    fn unlimited(said: &Facts, options: &ServerOptions) -> Option<String>;
 }
 
 /// A statement that can be sent more than once.
@@ -84,7 +138,7 @@ pub(in super::super) struct Statement<DB: sqlx::Database> {
 
 /// A pool, and how calls go over it.
 #[derive(Debug)]
-pub(in super::super) struct Calls<DB: sqlx::Database> {
+pub(in super::super) struct Calls<DB: Database> {
     pool: Pool<DB>,
     longest: Duration,
     /// Of the records of late; 0 before the first page.
@@ -100,6 +154,11 @@ impl<DB: sqlx::Database> Statement<DB> {
     /// Prepared once a connection.
     pub(in super::super) fn prepared(sql: &SqlStr, arguments: DB::Arguments) -> Self {
         Self { sql: sql.clone(), arguments: Some(arguments) }
+    }
+
+    /// What it does, without any value.
+    fn verb(&self) -> &str {
+        self.sql.as_str().split_whitespace().next().unwrap_or("a statement")
     }
 }
 
@@ -127,47 +186,18 @@ where
 
 impl<DB> Calls<DB>
 where
-    DB: Database<Arguments: Clone + Sync>,
+    DB: Database,
     DB::QueryResult: Default + Extend<DB::QueryResult>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    /// `set_up` is run on each new connection; `server` is where it is, for messages.
+    /// `server` is where it is, for messages. A server that may not be used is refused, now and
+    /// whenever a connection is made.
     pub(in super::super) async fn open(
         connect: <DB::Connection as Connection>::Options,
         server: &str,
         options: ServerOptions,
-        set_up: String,
     ) -> Result<Self, StoreError> {
-        // By hand first: the pool tries until its time is over, and then says no more than that.
-        let once = async {
-            let mut connection = DB::Connection::connect_with(&connect).await?;
-            connection.execute(&Statement::text(set_up.clone())).await?;
-            connection.close().await
-        };
-        let late = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-        tokio::time::timeout(options.connect_timeout, once)
-            .await
-            .map_err(late)
-            .flatten()
-            .map_err(|error| at(server, DB::error(error, false)))?;
-        let pool = PoolOptions::new()
-            .max_connections(options.connections.max(1))
-            .acquire_timeout(options.connect_timeout)
-            .test_before_acquire(false)
-            .before_acquire(|connection: &mut DB::Connection, meta| {
-                Box::pin(async move {
-                    // A busy connection has just been tried.
-                    if meta.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_connect(move |connection: &mut DB::Connection, _| {
-                let set_up = Statement::text(set_up.clone());
-                Box::pin(async move { connection.execute(&set_up).await.map(drop) })
-            })
-            .connect_lazy_with(connect);
+        let pool = Pool::open(connect, server, options).await?;
         Ok(Self { pool, longest: options.call_timeout, record_bytes: AtomicUsize::new(0) })
     }
 
@@ -273,29 +303,53 @@ where
         let mut tried = 0;
         loop {
             tried += 1;
-            let mut connection = match self.connection(tried > 1).await {
-                Ok(connection) => connection,
+            let mut lease = match self.pool.lease(tried > 1).await {
+                Ok(lease) => lease,
                 Err(error) => return Err(doubt.unwrap_or(error)),
             };
             each(None)?;
             let answered = async {
-                let mut answers = connection.fetch_many(statement);
+                let mut answers = lease.connection().fetch_many(statement);
                 while let Some(answer) = answers.try_next().await.map_err(Err)? {
                     if !each(Some(answer)).map_err(Ok)? {
-                        break;
+                        return Ok(false);
                     }
                 }
-                Ok(())
+                Ok(true)
             };
             // The server gives up first, and says so; this is for one that says nothing any more.
             let longest = self.longest + Duration::from_secs(1);
             let (may_help, error) = match tokio::time::timeout(longest, answered).await {
-                Ok(Ok(())) => return Ok(doubt),
-                Ok(Err(Ok(error))) => return Err(error),
-                Ok(Err(Err(error))) => (DB::is_momentary(&error), DB::error(error, writes)),
+                Ok(Ok(is_whole)) => {
+                    if is_whole {
+                        lease.give_back();
+                    } else {
+                        lease.give_back_after_the_rest();
+                    }
+                    return Ok(doubt);
+                }
+                Ok(Err(Ok(error))) => {
+                    lease.give_back_after_the_rest();
+                    return Err(error);
+                }
+                Ok(Err(Err(error))) => {
+                    if DB::is_leaving(&error) {
+                        self.pool.retire();
+                    } else if error.as_database_error().is_some() {
+                        lease.give_back();
+                    }
+                    (DB::is_momentary(&error), DB::error(error, writes))
+                }
                 Err(_) => {
-                    drop(connection.detach());
-                    let late = io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time");
+                    drop(lease);
+                    // The others most likely lead to the same silence.
+                    self.pool.retire();
+                    let what = format!(
+                        "{} did not answer {} within {longest:?}: see whether it is up, overloaded, or cut off",
+                        self.pool.server(),
+                        statement.verb()
+                    );
+                    let late = io::Error::new(io::ErrorKind::TimedOut, what);
                     (false, DB::error(late.into(), writes))
                 }
             };
@@ -306,45 +360,5 @@ where
                 return Err(doubt.unwrap_or(error));
             }
         }
-    }
-
-    /// A connection from the pool; `sure`: one that answers.
-    async fn connection(&self, sure: bool) -> Result<PoolConnection<DB>, StoreError> {
-        let unreachable = || {
-            let what = "no connection can be made: is the server up, and can it be reached?";
-            not_applied(ErrorClass::Connection, what.to_owned())
-        };
-        let options = self.pool.options();
-        let until_sure = async {
-            loop {
-                let mut connection = self.pool.acquire().await.map_err(|error| match error {
-                    sqlx::Error::PoolTimedOut if self.pool.size() < options.get_max_connections() => {
-                        unreachable()
-                    }
-                    error => DB::error(error, false),
-                })?;
-                if !sure || connection.ping().await.is_ok() {
-                    return Ok(connection);
-                }
-                drop(connection.detach());
-            }
-        };
-        // A ping can wait as long as the network is silent.
-        let longest = options.get_acquire_timeout() * 2;
-        tokio::time::timeout(longest, until_sure).await.unwrap_or_else(|_| Err(unreachable()))
-    }
-}
-
-/// Of connecting: says where to.
-fn at(server: &str, error: StoreError) -> StoreError {
-    match error {
-        StoreError::NotApplied { class, what } => {
-            let advice = "is the address right, is the server up, may it be reached from here?";
-            not_applied(class, format!("{server}: {what}: {advice}"))
-        }
-        StoreError::Permanent { class, field, what } => {
-            StoreError::Permanent { class, field, what: format!("{server}: {what}") }
-        }
-        other => other,
     }
 }

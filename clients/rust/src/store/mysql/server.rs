@@ -1,0 +1,124 @@
+//! What each connection to a MySQL or MariaDB server is told and asked.
+
+use sqlx::{MySql, Row, mysql::MySqlRow};
+
+use super::{
+    super::{
+        StoreError,
+        sql::{Database, Facts, ServerOptions, whole_seconds},
+    },
+    error, schema,
+};
+
+/// Those that keep a server from taking writes, whoever asks.
+const READ_ONLY: [&str; 5] =
+    ["read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only"];
+
+impl Database for MySql {
+    fn told(error: &sqlx::Error) -> Option<StoreError> {
+        error::told(error)
+    }
+
+    fn is_momentary(error: &sqlx::Error) -> bool {
+        error::is_momentary(error)
+    }
+
+    fn is_leaving(error: &sqlx::Error) -> bool {
+        error::is_leaving(error)
+    }
+
+    /// Strict, so that nothing is ever cut to fit; read committed, so that batches lock records and not
+    /// the gaps between them. `lock_wait_timeout` is for locks of tables, `wait_timeout` for a client
+    /// that says nothing, `net_read_timeout` for half a statement. The comments are MariaDB's and
+    /// MySQL's own ways to end a statement that takes too long (MySQL ends only reads).
+    fn set_up(options: &ServerOptions) -> String {
+        let lock_s = whole_seconds(options.lock_timeout).as_secs();
+        let idle_s = whole_seconds(options.idle_timeout).as_secs();
+        let call_ms = options.call_timeout.as_millis().max(1);
+        format!(
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+             innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s}, \
+             wait_timeout = {idle_s}, net_read_timeout = {idle_s} \
+             /*M! , max_statement_time = {call_ms} / 1000 */ \
+             /*!50708 , max_execution_time = {call_ms} */ \
+             /*!80000 , information_schema_stats_expiry = 0 */"
+        )
+    }
+
+    const LOOK: &'static str = "SHOW VARIABLES WHERE Variable_name IN ('version_comment', 'read_only', \
+        'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'wsrep_on', \
+        'group_replication_group_name', 'group_replication_single_primary_mode', \
+        'innodb_lock_wait_timeout', 'lock_wait_timeout', 'wait_timeout', 'net_read_timeout', \
+        'max_statement_time'); \
+        SELECT 'server', CONCAT_WS(' ', @@hostname, @@port, @@server_id); SELECT 'backend', CONNECTION_ID()";
+
+    // Not one statement: a UNION would cut ON and OFF to a letter. `super_read_only` implies the first.
+    const STILL: &'static str = "SELECT 'read_only', @@GLOBAL.read_only; \
+        SELECT 'innodb_read_only', @@GLOBAL.innodb_read_only";
+
+    fn fact(row: &MySqlRow) -> Option<(String, String)> {
+        (row.len() == 2).then(|| (schema::text(row, 0), schema::text(row, 1)))
+    }
+
+    /// A node of Galera answers reads from what it has applied, unless it is told to wait.
+    fn set_up_more(said: &Facts) -> Option<&'static str> {
+        is_on(said, "wsrep_on").then_some("SET SESSION wsrep_sync_wait = 7")
+    }
+
+    fn refusal(said: &Facts) -> Option<String> {
+        if let Some(name) = READ_ONLY.iter().find(|name| is_on(said, name)) {
+            return Some(format!(
+                "{name} is ON: a replica, or a server in a switchover, lags behind the primary and takes no \
+                 writes. Give the primary's address, or run there: SET GLOBAL {name} = OFF"
+            ));
+        }
+        let comment = said.get("version_comment").map(|comment| comment.to_ascii_lowercase());
+        if let Some(comment) =
+            comment.filter(|comment| ["proxysql", "maxscale"].iter().any(|proxy| comment.contains(proxy)))
+        {
+            return Some(format!(
+                "a proxy answers here ({comment}), which may send reads to replicas. Give the address of the \
+                 primary itself"
+            ));
+        }
+        let in_group = said.get("group_replication_group_name").is_some_and(|name| !name.is_empty());
+        if in_group && !is_on(said, "group_replication_single_primary_mode") {
+            return Some(
+                "Group Replication has several primaries, and a read from one may miss what another has \
+                 acknowledged. Switch the group to single-primary mode"
+                    .to_owned(),
+            );
+        }
+        None
+    }
+
+    fn unlimited(said: &Facts, options: &ServerOptions) -> Option<String> {
+        let lock_s = whole_seconds(options.lock_timeout).as_secs_f64();
+        let idle_s = whole_seconds(options.idle_timeout).as_secs_f64();
+        let mut limits = vec![
+            ("innodb_lock_wait_timeout", lock_s),
+            ("lock_wait_timeout", lock_s),
+            ("wait_timeout", idle_s),
+            ("net_read_timeout", idle_s),
+        ];
+        if said.contains_key("max_statement_time") {
+            limits.push(("max_statement_time", options.call_timeout.as_secs_f64().max(0.001)));
+        }
+        let value = |name: &str| said.get(name).and_then(|value| value.parse::<f64>().ok());
+        let unset =
+            limits.into_iter().find(|(name, limit)| value(name).is_none_or(|is| is > limit + 0.001))?;
+        Some(format!(
+            "{} is {} in a session that set it to {}: without that limit a write could land long after it \
+             was given up. Connect without a pooler or proxy in between",
+            unset.0,
+            said.get(unset.0).map_or("not there", String::as_str),
+            unset.1
+        ))
+    }
+}
+
+/// Newer servers of MariaDB have more than ON and OFF for `read_only`.
+fn is_on(said: &Facts, name: &str) -> bool {
+    said.get(name).is_some_and(|value| !matches!(value.to_ascii_uppercase().as_str(), "" | "OFF" | "0"))
+}
