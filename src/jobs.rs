@@ -14,6 +14,7 @@ pub mod pressure;
 mod quarantine;
 pub mod sample;
 pub mod segment;
+mod unversioned;
 pub mod worker;
 
 use std::{sync::Arc, time::Duration};
@@ -84,6 +85,10 @@ pub struct Plan {
     pub kind: v1::PassKind,
     /// Write what a comparison finds missing or older in the target.
     pub repair: bool,
+    /// Delete what only the target has and has no version: nobody knows who deleted it in the source.
+    pub remove_extra: bool,
+    /// Why; kept in the history.
+    pub reason: String,
     /// Share of records that a [`v1::PassKind::Sample`] compares.
     pub sample_ppm: u32,
     /// Of stores, mapping and options: workers with another one don't join.
@@ -91,7 +96,8 @@ pub struct Plan {
     /// Parts that are worked on at once, over all workers. At least 1.
     pub segments: u32,
     /// Those of them that scan the target, the first ones; the others scan the source. 0 of a
-    /// [`v1::PassKind::Verify`]: both stores scan in one order, and are compared side by side.
+    /// [`v1::PassKind::Verify`]: both stores scan in one order, and are compared side by side. Of a
+    /// [`v1::PassKind::Full`]: they look for what only the target has, which is little if it is empty yet.
     pub on_target: u32,
     /// Parts that this process works on at once. At least 1.
     pub parallel: u32,
@@ -122,11 +128,13 @@ impl Plan {
             v1::PassKind::Reverse | v1::PassKind::Sweep => (0, parts(&spec.target)),
             v1::PassKind::Verify if in_order(&spec.source) && in_order(&spec.target) => (1, 0),
             v1::PassKind::Verify | v1::PassKind::Sample => (whole(&spec.source), whole(&spec.target)),
-            _ => (parts(&spec.source), 0),
+            _ => (parts(&spec.source), whole(&spec.target)),
         };
         let segments = on_source + on_target;
-        // Workers that have no segment of their own would be idle. A file has one writer at a time.
-        let idle = (limits.workers / segments).max(1);
+        // Workers that have no segment of their own would be idle. A file has one writer at a time. What is
+        // looked for in the target is soon done, where it matters.
+        let shared = if kind == v1::PassKind::Full { on_source } else { segments };
+        let idle = (limits.workers / shared).max(1);
         let statements = match kind {
             v1::PassKind::Reverse if is_file(&spec.source) => 1,
             v1::PassKind::Full if is_file(&spec.target) => 1,
@@ -137,6 +145,8 @@ impl Plan {
             migration: spec.migration.clone(),
             kind,
             repair: false,
+            remove_extra: false,
+            reason: String::new(),
             sample_ppm: 0,
             fingerprint: spec.fingerprint(),
             segments,

@@ -241,7 +241,7 @@ async fn fill(
 async fn scan(store: &Arc<dyn Store>, plan: &Plan) -> anyhow::Result<u64> {
     let mut readers = JoinSet::new();
     for reader in 0..plan.parallel {
-        let (store, of, parallel) = (store.clone(), plan.segments, plan.parallel);
+        let (store, of, parallel) = (store.clone(), plan.segments - plan.on_target, plan.parallel);
         let limit_bytes = plan.limits.chunk_bytes.min(1 << 20);
         readers.spawn(async move {
             let mut scanned = 0;

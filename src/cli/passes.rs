@@ -16,7 +16,7 @@ use super::{
     Global,
     connect::{answer, channel, failure},
     out,
-    render::{evidence_json, evidence_line},
+    render::{advice, evidence_json, evidence_line},
 };
 use crate::{
     jobs::{self, Plan, Stores, worker},
@@ -42,6 +42,13 @@ pub(super) enum Verb {
         /// Write what the target lacks or has older; other differences are left to you
         #[arg(long)]
         repair: bool,
+        /// Delete from the target what the source does not have and has no version: records that were copied
+        /// before everybody used an SDK, and deleted in the source since
+        #[arg(long, requires_all = ["repair", "reason"])]
+        remove_extra: bool,
+        /// Why records may be deleted; kept in the history
+        #[arg(long, value_name = "TEXT", requires = "remove_extra")]
+        reason: Option<String>,
         /// Compare only this share of the records, in percent; no gate accepts it
         #[arg(long, value_name = "PCT", conflicts_with_all = ["sweep", "repair"])]
         sample: Option<f64>,
@@ -113,7 +120,7 @@ impl Verb {
                 return pass.dry_run(global, "copy", v1::PassKind::Full).await;
             }
             Self::Backfill { pass, dry_run: false } => pass.run(global, v1::PassKind::Full, |_| {}).await?,
-            Self::Verify { pass, repair, sample, sweep, dry_run } => {
+            Self::Verify { pass, repair, remove_extra, reason, sample, sweep, dry_run } => {
                 let kind = match (sample, sweep) {
                     (Some(_), _) => v1::PassKind::Sample,
                     (None, true) => v1::PassKind::Sweep,
@@ -125,9 +132,15 @@ impl Verb {
                 }
                 let more = |plan: &mut Plan| {
                     plan.repair = repair;
+                    plan.remove_extra = remove_extra;
+                    plan.reason = reason.unwrap_or_default();
                     plan.sample_ppm = sample_ppm;
                     // Those who repair don't join those who only look.
-                    plan.fingerprint.push_str(if repair { "+repair" } else { "" });
+                    plan.fingerprint.push_str(match (repair, remove_extra) {
+                        (_, true) => "+remove-extra",
+                        (true, false) => "+repair",
+                        (false, false) => "",
+                    });
                 };
                 pass.run(global, kind, more).await?
             }
@@ -158,6 +171,7 @@ impl Verb {
         }
         let clean = evidence.clean;
         if !clean && !global.json {
+            advice(&evidence).iter().for_each(|line| out::line(line));
             out::line(mend);
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -11,7 +11,7 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{Global, guards::trip_json, out, percent};
-pub(super) use pass::{counts_json, differences, evidence_json, evidence_line, pass_kind};
+pub(super) use pass::{advice, counts_json, differences, evidence_json, evidence_line, pass_kind};
 pub(super) use progress::{progress_json, progress_line, progress_table};
 pub(super) use status::{status_json, status_page};
 

@@ -91,6 +91,8 @@ pub struct Differences {
     pub extra: u64,
     /// One version, two contents: somebody wrote past the SDK.
     pub different: u64,
+    /// Of [`Self::extra`], records without a version: nobody knows who deleted them in the source.
+    pub unversioned: u64,
 }
 
 /// A pass that has ended.
@@ -197,12 +199,13 @@ impl Differences {
 
     /// Adds another part's.
     pub const fn add(&mut self, other: &Self) {
-        let Self { missing, stale, ahead, extra, different } = other;
+        let Self { missing, stale, ahead, extra, different, unversioned } = other;
         self.missing = self.missing.saturating_add(*missing);
         self.stale = self.stale.saturating_add(*stale);
         self.ahead = self.ahead.saturating_add(*ahead);
         self.extra = self.extra.saturating_add(*extra);
         self.different = self.different.saturating_add(*different);
+        self.unversioned = self.unversioned.saturating_add(*unversioned);
     }
 }
 

@@ -33,7 +33,8 @@ impl JobService for Jobs {
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
-        let begun = self.passes.begin(&key, &pass, tuning, &by(request.actor)).await;
+        let mutation = Mutation { reason: request.reason, ..by(request.actor) };
+        let begun = self.passes.begin(&key, &pass, tuning, &mutation).await;
         let (progress, joined) = begun.map_err(status::change)?;
         Ok(Response::new(convert::job(&progress, joined)))
     }
@@ -128,7 +129,19 @@ impl JobService for Jobs {
 }
 
 fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violation> {
-    let v1::CreateJobRequest { kind, upto_ppm, tenants, segments, fingerprint, residual_ms, .. } = request;
+    let v1::CreateJobRequest {
+        kind,
+        upto_ppm,
+        tenants,
+        segments,
+        fingerprint,
+        residual_ms,
+        remove_extra,
+        ..
+    } = request;
+    if *remove_extra && request.reason.is_empty() {
+        return Err(Violation::new("reason", "is missing: say why records of the target may be deleted"));
+    }
     if tenants.len() > TENANTS_MAX {
         let message = format!("name at most {TENANTS_MAX}, or a share by upto_ppm");
         return Err(Violation::new("tenants", message));
@@ -148,6 +161,7 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
         fingerprint: fingerprint.clone(),
         segments: *segments,
         residual_ms: residual_ms.unwrap_or(RESIDUAL_MS),
+        removes_extra: *remove_extra,
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover_client::{
     report::ErrorClass,
-    store::{Id, Record, Segment, Store, StoreError, Unreadable},
+    store::{Id, Record, Segment, Store, StoreError, Unreadable, Version},
 };
 use cutover_proto::v1;
 use futures::future::{self, BoxFuture};
@@ -41,7 +41,7 @@ pub(super) enum Difference {
 type Question<T> = for<'a> fn(&'a dyn Store, &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<T>>, StoreError>>;
 type Answer<T> = Result<Option<T>, StoreError>;
 type Read = Answer<Record>;
-type Pair = (Option<Record>, Option<Record>);
+pub(super) type Pair = (Option<Record>, Option<Record>);
 
 /// Perhaps different; what was seen in the target, and in how many looks that did not change.
 pub(super) struct Suspect {
@@ -101,21 +101,19 @@ impl Stores {
         suspects: Vec<(Id, Suspect)>,
     ) -> Result<(), Error> {
         let mut newer = Vec::new();
-        for (id, (source, target), difference) in self.persisting(plan, done, suspects).await? {
-            add(done.counts.found.get_or_insert_default(), difference);
-            done.show(format!(
-                "{} {}: source {}, target {}",
-                difference.name(),
-                named(&id),
-                shown(source.as_ref()),
-                shown(target.as_ref())
-            ));
-            let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
-            let is_newer = matches!(difference, Difference::Missing | Difference::Stale);
-            if let Some(record) = source.filter(|_| repairs && is_newer) {
-                newer.push((id, record));
-            } else {
-                add(done.counts.remaining.get_or_insert_default(), difference);
+        let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
+        for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
+            done.differs(&id, &pair, difference);
+            match pair {
+                (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
+                (None, Some(ref target)) if plan.remove_extra && target.version == Version::ZERO => {
+                    if self.remove_extra(&id).await? {
+                        done.counts.copied += 1;
+                    } else {
+                        done.remains(&pair, difference);
+                    }
+                }
+                _ => done.remains(&pair, difference),
             }
         }
         done.add(self.copy(plan, pass, Side::Target, &newer).await?);
@@ -123,7 +121,7 @@ impl Stores {
     }
 
     /// Those that are different still when read again and again, while the target did not move.
-    async fn persisting(
+    pub(super) async fn persisting(
         &self,
         plan: &Plan,
         done: &mut Done,
@@ -183,12 +181,12 @@ impl Stores {
     }
 
     /// Records, or why just that one can't be read.
-    async fn read(&self, plan: &Plan, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
+    pub(super) async fn read(&self, plan: &Plan, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
         self.ask(plan, side, ids, |store, ids| store.get_many(ids)).await
     }
 
     /// In as many statements at once as the plan has.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         plan: &Plan,
         side: Side,
@@ -226,6 +224,18 @@ impl Stores {
 }
 
 impl Done {
+    /// Notes a difference that persists.
+    pub(super) fn differs(&mut self, id: &Id, (source, target): &Pair, difference: Difference) {
+        add(self.counts.found.get_or_insert_default(), target.as_ref(), difference);
+        let (source, target) = (shown(source.as_ref()), shown(target.as_ref()));
+        self.show(format!("{} {}: source {source}, target {target}", difference.name(), named(id)));
+    }
+
+    /// One that is not repaired.
+    pub(super) fn remains(&mut self, (_, target): &Pair, difference: Difference) {
+        add(self.counts.remaining.get_or_insert_default(), target.as_ref(), difference);
+    }
+
     /// Both records of each; tells of those of which one can't be read. `met`: what is in the
     /// source is met from there.
     fn readable<T>(
@@ -263,6 +273,15 @@ impl Difference {
         }
     }
 
+    /// Does a repair write the source's record? Where neither has a version, only passes wrote the target's.
+    fn is_repaired(self, source: &Record) -> bool {
+        match self {
+            Self::Missing | Self::Stale => true,
+            Self::Different => source.version == Version::ZERO,
+            Self::Ahead | Self::Extra => false,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -274,7 +293,10 @@ impl Difference {
     }
 }
 
-const fn add(differences: &mut v1::Differences, difference: Difference) {
+fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: Difference) {
+    if difference == Difference::Extra && target.is_some_and(|it| it.version == Version::ZERO) {
+        differences.unversioned += 1;
+    }
     let count = match difference {
         Difference::Missing => &mut differences.missing,
         Difference::Stale => &mut differences.stale,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cutover_client::store::{Copied, Cursor, Id, Page, Record, Segment, Store, StoreError};
+use cutover_client::store::{Copied, Cursor, Id, Page, Record, Segment, Store, StoreError, Version};
 use cutover_proto::v1;
 use futures::future;
 
@@ -46,6 +46,8 @@ pub struct Done {
     pub samples: Vec<String>,
     /// A record that is in the written store now, with this version or a newer one.
     pub witness: Option<v1::Witness>,
+    /// Copied without a version, to where they have one.
+    pub(super) behind: Vec<Id>,
     /// Where it was left, if before its end. What came after that counts for nothing yet.
     pub(super) left: Option<Cursor>,
     /// Slept between looks at what differs. It tells nothing of how fast the stores are.
@@ -117,9 +119,15 @@ impl Stores {
                 done.scanned(page);
                 done
             }
+            // Not counted as scanned: it is no record of the source.
+            v1::PassKind::Full if scanned == Side::Target => self.report_extra(plan, page).await?,
             _ => {
                 let to = scanned.other();
                 let mut done = self.copy(plan, pass, to, &page.records).await?;
+                let behind = std::mem::take(&mut done.behind);
+                if to == Side::Target && !behind.is_empty() {
+                    self.report_ahead(plan, &mut done, behind).await?;
+                }
                 for it in &page.unreadable {
                     let (tenant, key, error) = (it.tenant.as_str(), it.key.as_str(), &it.error);
                     let refused = Refused { tenant, key, record: None, toward: to, error };
@@ -151,6 +159,24 @@ impl Stores {
         Ok(done)
     }
 
+    /// Quarantines a record that `to` refuses.
+    #[allow(clippy::too_many_arguments, reason = "a record, where it was to go, and what to note it in")]
+    pub(super) async fn keep_apart(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        to: Side,
+        id: &Id,
+        record: &Record,
+        error: &StoreError,
+        done: &mut Done,
+    ) -> Result<(), Error> {
+        let (tenant, key) = (id.tenant.as_str(), id.key.as_str());
+        let refused = Refused { tenant, key, record: Some(record), toward: to, error };
+        done.quarantined(&refused);
+        self.quarantine(plan, pass, refused).await
+    }
+
     async fn copy_part(
         &self,
         plan: &Plan,
@@ -164,12 +190,23 @@ impl Stores {
         while let Some(batch) = left.pop() {
             let error = match self.side(to).put_many_if_newer(batch).await {
                 Ok(copied) => {
-                    copied.iter().for_each(|copied| match copied {
-                        Copied::Written => done.counts.copied += 1,
-                        Copied::Present => done.counts.present += 1,
-                        Copied::Stale(_) => done.counts.stale += 1,
-                    });
+                    let mut equal = Vec::new();
+                    for ((id, record), copied) in batch.iter().zip(copied) {
+                        let unversioned = record.version == Version::ZERO;
+                        match copied {
+                            Copied::Written => done.counts.copied += 1,
+                            Copied::Present if unversioned => equal.push((id.clone(), record.clone())),
+                            Copied::Present => done.counts.present += 1,
+                            Copied::Stale(_) => {
+                                done.counts.stale += 1;
+                                done.behind.extend(unversioned.then(|| id.clone()));
+                            }
+                        }
+                    }
                     done.witness = witness_of(batch).or(done.witness);
+                    if !equal.is_empty() {
+                        done.add(self.replace_unversioned(plan, pass, to, &equal).await?);
+                    }
                     continue;
                 }
                 Err(error) if is_misfit(&error) => error,
@@ -177,12 +214,7 @@ impl Stores {
             };
             match batch {
                 [] => {}
-                [(id, record)] => {
-                    let (tenant, key, record) = (id.tenant.as_str(), id.key.as_str(), Some(record));
-                    let refused = Refused { tenant, key, record, toward: to, error: &error };
-                    done.quarantined(&refused);
-                    self.quarantine(plan, pass, refused).await?;
-                }
+                [(id, record)] => self.keep_apart(plan, pass, to, id, record, &error, &mut done).await?,
                 more => {
                     let (one, other) = more.split_at(more.len() / 2);
                     left.extend([other, one]);
@@ -223,6 +255,7 @@ impl Done {
         self.witness = more.witness.or(self.witness.take());
         // Parts are done at once.
         self.waited = self.waited.max(more.waited);
+        self.behind.extend(more.behind);
         more.samples.into_iter().for_each(|line| self.show(line));
     }
 
@@ -259,10 +292,11 @@ pub(super) fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
 }
 
 fn add_differences(differences: &mut v1::Differences, more: Option<&v1::Differences>) {
-    let Some(v1::Differences { missing, stale, ahead, extra, different }) = more else { return };
+    let Some(v1::Differences { missing, stale, ahead, extra, different, unversioned }) = more else { return };
     differences.missing += missing;
     differences.stale += stale;
     differences.ahead += ahead;
     differences.extra += extra;
     differences.different += different;
+    differences.unversioned += unversioned;
 }

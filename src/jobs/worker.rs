@@ -59,6 +59,8 @@ async fn work(
         fingerprint: plan.fingerprint.clone(),
         residual_ms: Some(plan.residual.as_millis() as u64),
         tuning: Some(plan.tuning),
+        remove_extra: plan.remove_extra,
+        reason: plan.reason.clone(),
         ..Default::default()
     };
     let job = insist(&jobs, |mut jobs| {

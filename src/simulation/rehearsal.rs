@@ -279,6 +279,7 @@ impl Play {
             if waiting.iter().any(|unmet| unmet.gate == Gate::FullPass) {
                 let id = format!("pass-{}", self.revision);
                 self.make(&Change::BeginJob(NewPass {
+                    removes_extra: false,
                     id: id.clone(),
                     kind: PassKind::Full,
                     cover: Cover { upto_ppm: PPM, tenants: Vec::new() },

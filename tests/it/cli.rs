@@ -12,6 +12,7 @@ mod recorded;
 mod refused;
 mod serve;
 mod unreachable;
+mod unversioned;
 mod usage;
 mod verbs;
 mod wait;

@@ -109,6 +109,7 @@ impl World {
     fn begin(&mut self, kind: PassKind) -> String {
         let id = format!("orders/{}", self.revision);
         self.change(&Change::BeginJob(NewPass {
+            removes_extra: false,
             id: id.clone(),
             kind,
             cover: Cover { upto_ppm: PPM, tenants: Vec::new() },

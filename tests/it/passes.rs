@@ -5,6 +5,7 @@ mod hooked;
 mod misfits;
 mod no_room;
 mod sharing;
+mod unversioned;
 mod witness;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +25,8 @@ fn plan(kind: v1::PassKind) -> Plan {
         migration: KEY.to_owned(),
         kind,
         repair: false,
+        remove_extra: false,
+        reason: String::new(),
         sample_ppm: 1_000_000,
         fingerprint: "f".to_owned(),
         segments: 4,

@@ -103,11 +103,14 @@ pub trait Store: Send + Sync + 'static {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError>;
 
     /// Writes unless a newer version is there: applied when there is none, an older one (a record
-    /// without a version counts as 0) or an equal one, which is taken as this very write.
+    /// without a version counts as 0) or an equal one, which is taken as this very write. At version 0
+    /// it may be another one: compare the content.
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError>;
 
     /// Writes only if the version there is exactly `expected`; `None`: only if there is neither a
-    /// record nor a tombstone. The record's own version being there already counts as applied.
+    /// record nor a tombstone. The record's own version being there already counts as applied, unless
+    /// that is 0: records without a version are equal only in content. This is how one of them replaces
+    /// another.
     async fn put_if_unchanged(
         &self,
         id: &Id,
@@ -192,6 +195,11 @@ impl Put {
     /// Of a write of `version`, given what a failed condition found.
     const fn unless_ours(version: Version, current: Version) -> Self {
         if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
+    }
+
+    /// Of a write that replaces what it has seen: an equal version 0 may be any other record's.
+    const fn unless_this(version: Version, current: Version) -> Self {
+        if version.0 == 0 { Self::Stale(current) } else { Self::unless_ours(version, current) }
     }
 
     /// The answer to a write's last try, unless it leaves open what became of the tries before.

@@ -16,7 +16,7 @@ pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
 
 /// All differences together.
 pub(in crate::cli) const fn differences(differences: &v1::Differences) -> u64 {
-    let v1::Differences { missing, stale, ahead, extra, different } = *differences;
+    let v1::Differences { missing, stale, ahead, extra, different, unversioned: _ } = *differences;
     missing + stale + ahead + extra + different
 }
 
@@ -35,16 +35,19 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
         (0, None) => "nothing to copy".to_owned(),
         (copied, None) => format!("{copied} copied"),
         (copied, Some(found)) => {
-            let v1::Differences { missing, stale, ahead, extra, different } = found;
+            let v1::Differences { missing, stale, ahead, extra, different, unversioned: _ } = found;
             let found = format!(
                 "{missing} missing, {stale} stale, {ahead} ahead, {extra} extra, {different} different"
             );
             if copied > 0 { format!("{found}; {copied} repaired") } else { found }
         }
     });
+    let met = counts.found.filter(|_| copies).unwrap_or_default();
     let rest = [
         (counts.present, "there already"),
         (counts.stale, "newer there"),
+        (met.extra, "EXTRA in the target"),
+        (met.ahead, "WITHOUT A VERSION in the source"),
         (counts.quarantined, "QUARANTINED"),
         (counts.failed, "FAILED"),
     ];
@@ -53,6 +56,39 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
     }
     text.push_str(&format!("; begun with revision {} settled", evidence.settled));
     text
+}
+
+/// What to do about what a pass has left, a line each.
+pub(in crate::cli) fn advice(evidence: &v1::Evidence) -> Vec<String> {
+    let remaining = evidence.counts.unwrap_or_default().remaining.unwrap_or_default();
+    let migration = evidence.job.split('/').next().unwrap_or_default();
+    let mut lines = Vec::new();
+    if remaining.unversioned > 0 {
+        lines.push(format!(
+            "{} records without a version are in the target alone: the source's were deleted without an SDK",
+            remaining.unversioned
+        ));
+        lines.push("  to delete them: cutover verify SPEC --repair --remove-extra --reason TEXT".to_owned());
+        lines.push(format!(
+            "  to keep them: cutover ramp {migration} --target-first PCT --override full-pass --reason TEXT"
+        ));
+    }
+    let stamped = remaining.extra.saturating_sub(remaining.unversioned);
+    if stamped > 0 {
+        lines.push(format!(
+            "{stamped} records are in the target alone although they have a version: the source's were deleted, \
+             or the target's written, without an SDK"
+        ));
+        lines.push("  write or delete them once more with an SDK, then run this again".to_owned());
+    }
+    if remaining.ahead > 0 {
+        lines.push(format!(
+            "{} records have a higher version in the target: the source's were written without an SDK",
+            remaining.ahead
+        ));
+        lines.push("  write them once more with an SDK, which stamps them, then run this again".to_owned());
+    }
+    lines
 }
 
 /// What a pass showed.
@@ -73,9 +109,10 @@ pub(in crate::cli) fn evidence_json(evidence: &v1::Evidence) -> Value {
 /// What a pass did, in records.
 pub(in crate::cli) fn counts_json(counts: &v1::PassCounts) -> Value {
     let differences = |differences: Option<v1::Differences>| {
-        let v1::Differences { missing, stale, ahead, extra, different } = differences?;
+        let v1::Differences { missing, stale, ahead, extra, different, unversioned } = differences?;
         Some(json!({
             "missing": missing, "stale": stale, "ahead": ahead, "extra": extra, "different": different,
+            "unversioned": unversioned,
         }))
     };
     json!({

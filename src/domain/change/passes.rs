@@ -30,12 +30,14 @@ pub struct NewPass {
     pub segments: u32,
     /// Longest time for which a put that timed out can still land.
     pub residual_ms: u64,
+    /// It deletes what only the target has, where that has no version.
+    pub removes_extra: bool,
 }
 
 impl Draft {
     pub(super) fn begin_job(&mut self, pass: &NewPass, context: &Context<'_>) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
-        let NewPass { id, kind, cover, fingerprint, segments, residual_ms } = pass;
+        let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra } = pass;
         if cover.upto_ppm > PPM {
             return Err(Violation::new("upto_ppm", "is over 1000000").into());
         }
@@ -57,6 +59,10 @@ impl Draft {
         let settled = context.fleet.settled(began_revision);
         if *kind == PassKind::Reverse {
             self.refuse_reverse(cover, settled)?;
+        }
+        if *removes_extra {
+            self.refuse_removal()?;
+            self.say("it DELETES the records without a version that only the target has");
         }
         self.document.jobs.push(Job {
             id: id.clone(),
@@ -127,9 +133,23 @@ impl Draft {
     /// Differences that make a pass unclean. What the target has beyond the source is as it should
     /// be once somebody has written to the target alone.
     fn left_different(&self, remaining: &Differences) -> u64 {
-        let ahead = remaining.ahead.saturating_add(remaining.extra);
+        // The SDK stamps what it writes: a record without a version is none of that.
+        let written = remaining.extra.saturating_sub(remaining.unversioned);
+        let ahead = remaining.ahead.saturating_add(written);
         let fine = self.placements().any(|placement| placement.floor > Rung::SourceOnly);
         remaining.total().saturating_sub(if fine { ahead } else { 0 })
+    }
+
+    /// What only the target has is known to be nobody's only while nobody has written to it alone.
+    fn refuse_removal(&self) -> Result<(), Refusal> {
+        if !self.placements().any(|placement| placement.floor > Rung::SourceOnly) {
+            return Ok(());
+        }
+        let message = "tenants may have written to the target alone, so what only it has may be theirs";
+        let key = &self.document.key;
+        let action =
+            format!("take them back (cutover ramp {key} --target-only 0 --wait) and run cutover reverse");
+        Err(Unmet::of_change(Gate::Stage, message, action).into())
     }
 
     fn placements(&self) -> impl Iterator<Item = Placement> {

@@ -99,12 +99,8 @@ pub(in crate::grpc) const fn tuning_from_wire(tuning: &v1::Tuning) -> Tuning {
 pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
     let PassCounts { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining } =
         *counts;
-    let differences = |Differences { missing, stale, ahead, extra, different }| v1::Differences {
-        missing,
-        stale,
-        ahead,
-        extra,
-        different,
+    let differences = |Differences { missing, stale, ahead, extra, different, unversioned }| {
+        v1::Differences { missing, stale, ahead, extra, different, unversioned }
     };
     v1::PassCounts {
         scanned,
@@ -123,8 +119,9 @@ pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
     let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
         counts;
     let differences = |differences: Option<v1::Differences>| {
-        let v1::Differences { missing, stale, ahead, extra, different } = differences.unwrap_or_default();
-        Differences { missing, stale, ahead, extra, different }
+        let v1::Differences { missing, stale, ahead, extra, different, unversioned } =
+            differences.unwrap_or_default();
+        Differences { missing, stale, ahead, extra, different, unversioned }
     };
     PassCounts {
         scanned,

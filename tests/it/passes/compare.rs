@@ -31,7 +31,7 @@ async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
     for on_target in [2, 0] {
         let plan = Plan { on_target, ..plan(v1::PassKind::Verify) };
         let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
-        let all = v1::Differences { missing: 2, stale: 1, ahead: 1, extra: 1, different: 1 };
+        let all = v1::Differences { missing: 2, stale: 1, ahead: 1, extra: 1, different: 1, unversioned: 0 };
         assert_eq!(found(&evidence), all);
         assert_eq!(counts(&evidence).remaining, Some(all));
         assert_eq!(counts(&evidence).scanned, 202 + 202, "each record of both");

@@ -119,6 +119,7 @@ async fn passes(dir: &TempDir) -> Passes {
 
 fn new_pass() -> NewPass {
     NewPass {
+        removes_extra: false,
         id: format!("{KEY}/one"),
         kind: PassKind::Full,
         cover: Cover { upto_ppm: 1_000_000, tenants: Vec::new() },

@@ -54,6 +54,8 @@ impl Pass {
             migration: KEY.to_owned(),
             kind,
             repair: false,
+            remove_extra: false,
+            reason: String::new(),
             sample_ppm: 0,
             fingerprint: "torture".to_owned(),
             segments: 3,

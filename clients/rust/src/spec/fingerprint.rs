@@ -10,7 +10,7 @@ use crate::store::mapping::{Column, KeyType, Mapping, OnMisfit};
 
 /// Raised when what is hashed changes, or which records a segment of a pass has: old checkpoints are
 /// then refused, not misread.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 pub(super) fn of(spec: &Spec) -> String {
     let content = json!([

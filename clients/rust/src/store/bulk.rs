@@ -9,7 +9,7 @@ use super::{Put, Version};
 pub enum Copied {
     /// It was written.
     Written,
-    /// The same version is there already: nothing was written.
+    /// The same version is there already: nothing was written. At version 0 the content may differ.
     Present,
     /// This newer version is there: nothing was written.
     Stale(Version),

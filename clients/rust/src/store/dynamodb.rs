@@ -145,7 +145,7 @@ impl Store for DynamoDbStore {
         };
         Ok(match self.put(id, record, condition, version).await? {
             Ok(()) => Put::Applied,
-            Err(Some(current)) => Put::unless_ours(record.version, current),
+            Err(Some(current)) => Put::unless_this(record.version, current),
             Err(None) => Put::Stale(Version::ZERO),
         })
     }

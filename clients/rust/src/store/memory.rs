@@ -29,6 +29,11 @@ impl MemoryStore {
         self.records().insert(id, record);
     }
 
+    /// Deletes a record without a tombstone, as such an application would.
+    pub fn remove(&self, id: &Id) {
+        self.records().remove(id);
+    }
+
     /// Everything that is there, tombstones included.
     pub fn dump(&self) -> BTreeMap<Id, Record> {
         self.records().clone()
@@ -70,7 +75,7 @@ impl Store for MemoryStore {
         let mut records = self.records();
         let current = records.get(id).map(|current| current.version);
         if current != expected {
-            return Ok(Put::unless_ours(record.version, current.unwrap_or_default()));
+            return Ok(Put::unless_this(record.version, current.unwrap_or_default()));
         }
         records.insert(id.clone(), record.clone());
         Ok(Put::Applied)

@@ -234,7 +234,7 @@ impl Store for MySqlStore {
         if expected.is_none() && current.is_none() {
             return Err(doubt.unwrap_or_else(removed_outright));
         }
-        Put::unless_ours(record.version, current.unwrap_or_default()).or_doubt(doubt)
+        Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {

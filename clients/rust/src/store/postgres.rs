@@ -154,7 +154,7 @@ impl Store for PostgresStore {
             return Ok(Put::Applied);
         }
         let current = version_after(self, id, &doubt).await?;
-        Put::unless_ours(record.version, current.unwrap_or_default()).or_doubt(doubt)
+        Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {

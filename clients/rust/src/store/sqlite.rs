@@ -171,7 +171,7 @@ impl Store for SqliteStore {
             return Ok(Put::Applied);
         }
         let current = self.version_on(&mut connection, id).await?;
-        Ok(Put::unless_ours(record.version, current.unwrap_or_default()))
+        Ok(Put::unless_this(record.version, current.unwrap_or_default()))
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {

@@ -5,13 +5,14 @@ use cutover_client::{
     migrator::rules::{Answer, Condition},
     report::StoreRole::{Source, Target},
     routing::Rung,
+    store::Version,
 };
 
 use crate::{
     coverage::Branch,
     mutation::Mutation,
     protocol::Protocol,
-    state::{Job, Late, Pass, State, When},
+    state::{Job, Late, Pass, Record, State, When},
     stores::Fate,
 };
 
@@ -36,6 +37,10 @@ impl Protocol {
             && (self.settled(state, Some(ladder.newest())) && landed || self.has(Mutation::ReverseEarly));
         let counts = for_target_first || for_target_only || for_mirrored;
         if !counts && !self.scenario.early_passes {
+            return None;
+        }
+        if pass == Pass::Full && state.stores.has_extra() && !self.has(Mutation::ExtraIgnored) {
+            // It is not clean, and so as good as none.
             return None;
         }
         let held = if pass == Pass::Full { state.stores.source } else { state.stores.target };
@@ -80,7 +85,9 @@ impl Protocol {
         let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
         if job.half {
             match state.stores.source {
-                Some(source) if source.version > job.record.version => {
+                Some(source)
+                    if source.version > job.record.version || self.is_stale_copy(source, job.record) =>
+                {
                     after.jobs.push(Job { record: source, half: false, ..job });
                 }
                 _ => self.end_pass(&mut after, job.pass, flags),
@@ -94,7 +101,7 @@ impl Protocol {
         let when = match job.pass {
             Pass::Full if self.has(Mutation::PassInsertsIfAbsent) => When::Absent,
             Pass::Reverse => When::Rules(Condition::Newer),
-            Pass::Full | Pass::Sweep => self.copied_when(),
+            Pass::Full | Pass::Sweep => self.passed_when(),
         };
         let drained = state.ladder.is_drained(job.begun);
         let put = Late { store, record: job.record, when, target_only: false, drained };
@@ -104,6 +111,12 @@ impl Protocol {
             _ => after.jobs.push(job),
         }
         Some(after)
+    }
+
+    /// Has neither a version, so that content decides?
+    fn is_stale_copy(&self, source: Record, target: Record) -> bool {
+        let unversioned = [source, target].iter().all(|record| record.version == Version::ZERO);
+        unversioned && source.content != target.content && !self.has(Mutation::UnversionedAreEqual)
     }
 
     fn end_pass(

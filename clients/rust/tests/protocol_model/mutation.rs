@@ -15,6 +15,10 @@ pub(crate) enum Mutation {
     PassSkipped,
     /// The full pass writes only where the target has nothing.
     PassInsertsIfAbsent,
+    /// A pass takes equal versions for equal records, even where there is none.
+    UnversionedAreEqual,
+    /// A full pass is clean although only the target has a record without a version.
+    ExtraIgnored,
     /// A write's second put does not look at the version that is there.
     UnconditionalMirror,
     /// Copies do not look at the version that is there.

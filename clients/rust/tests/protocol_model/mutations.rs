@@ -8,7 +8,7 @@ use cutover_client::routing::{
 use crate::{
     check::{loses, missed},
     mutation::Mutation,
-    scenario::{BOTH, NONE, NOTHING, OLD, OLDER, PLAIN, PUT, Scenario},
+    scenario::{BOTH, NONE, NOTHING, OLD, OLDER, PLAIN, PUT, STALE_COPY, Scenario},
     state::{Budget, Stores},
 };
 
@@ -58,6 +58,21 @@ fn full_pass_skipped() {
 #[test]
 fn full_pass_inserts_if_absent() {
     missed(Mutation::PassInsertsIfAbsent, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
+}
+
+#[test]
+fn records_without_a_version_are_taken_for_equal() {
+    let stores = Stores { source: OLD, target: STALE_COPY };
+    let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
+    missed(Mutation::UnversionedAreEqual, Scenario { level: Linearizable, stores, budget, ..UP });
+    // The lazy way as well.
+    missed(Mutation::UnversionedAreEqual, Scenario { level: Linearizable, stores, budget, ..LAZY });
+}
+
+#[test]
+fn what_only_the_target_has_without_a_version_is_ignored() {
+    let stores = Stores { source: NOTHING, target: STALE_COPY };
+    missed(Mutation::ExtraIgnored, Scenario { level: Linearizable, stores, ..UP });
 }
 
 #[test]

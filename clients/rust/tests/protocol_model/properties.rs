@@ -36,7 +36,8 @@ pub(crate) fn of(model: &Protocol) -> Vec<Property<Protocol>> {
         all.extend([
             Property::always("the source is never behind the target", |_, state: &State| {
                 let version = |held: Held| held.map(|record| record.version);
-                state.ladder.floor || version(state.stores.source) >= version(state.stores.target)
+                let is_ahead = version(state.stores.source) < version(state.stores.target);
+                state.ladder.floor || !is_ahead || state.stores.has_extra()
             }),
             Property::sometimes(COVERED, |model: &Protocol, _: &State| model.coverage.is_complete_now()),
         ]);

@@ -130,7 +130,7 @@ impl Model for Protocol {
         let revision = Revision { rung, no_fallback: false, local_guard };
         let client = Client { heard: 0, gone_back: false, evicted: false, doing: None };
         let orders = if self.linearizable() {
-            vec![Order::of(stores.newest().map_or(DELETED, |record| record.content))]
+            vec![Order::of(stores.truth().map_or(DELETED, |record| record.content))]
         } else {
             Vec::new()
         };
@@ -146,8 +146,7 @@ impl Model for Protocol {
             full_since_target_first: rung == Rung::TargetOnly,
             swept: false,
         };
-        let newest = stores.newest();
-        let acknowledged = newest.map(Record::seen);
+        let acknowledged = stores.truth().map(Record::seen);
         let deleted = acknowledged.filter(|seen| seen.tombstone).map(|seen| seen.version);
         let history = History { acknowledged, deleted, orders, ..History::default() };
         let state = State {

@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
 pub(crate) const NOTHING: Held = None;
 /// There before the migration: no version.
 pub(crate) const OLD: Held = Some(Record { version: Version(0), content: 1 });
+/// Copied before the migration, from what an application without the SDK has changed or deleted since.
+pub(crate) const STALE_COPY: Held = Some(Record { version: Version(0), content: 2 });
 pub(crate) const PUT: Held = Some(Record { version: Version(2), content: 1 });
 pub(crate) const OLDER: Held = Some(Record { version: Version(1), content: 2 });
 pub(crate) const DEAD: Held = Some(Record { version: Version(2), content: DELETED });

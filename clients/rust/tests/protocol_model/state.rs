@@ -33,6 +33,8 @@ pub(crate) struct Stores {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum When {
     Rules(Condition),
+    /// Newer, or without a version over another one without.
+    Unversioned,
     /// Only mutations ask for these two.
     Always,
     Absent,
@@ -207,7 +209,18 @@ impl Record {
 
 impl Stores {
     pub(crate) fn newest(&self) -> Held {
-        [self.source, self.target].into_iter().flatten().max_by_key(|record| record.version)
+        // Of equal ones the source's is the last, and so the one that is taken.
+        [self.target, self.source].into_iter().flatten().max_by_key(|record| record.version)
+    }
+
+    /// The application's record, before there is an SDK.
+    pub(crate) fn truth(&self) -> Held {
+        self.newest().filter(|_| !self.has_extra())
+    }
+
+    /// Has only the target a record, and one of which nobody knows where it came from?
+    pub(crate) fn has_extra(&self) -> bool {
+        self.source.is_none() && self.target.is_some_and(|record| record.version == Version::ZERO)
     }
 
     pub(crate) const fn held(&mut self, store: StoreRole) -> &mut Held {

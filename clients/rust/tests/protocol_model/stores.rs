@@ -66,6 +66,9 @@ impl Protocol {
         let applies = match put.when {
             When::Rules(Condition::Newer) => current.is_none_or(|current| put.record.version > current),
             When::Rules(Condition::Unchanged { expected, .. }) => current == expected,
+            When::Unversioned => current.is_none_or(|current| {
+                put.record.version > current || put.record.version == current && current == Version::ZERO
+            }),
             When::Always => true,
             When::Absent => current.is_none(),
         };
@@ -86,6 +89,14 @@ impl Protocol {
     /// What a copy depends on.
     pub(crate) fn copied_when(&self) -> When {
         if self.has(Mutation::UnconditionalCopy) { When::Always } else { When::Rules(Condition::Newer) }
+    }
+
+    /// What a pass's copy depends on. Only passes put records without a version into the target.
+    pub(crate) fn passed_when(&self) -> When {
+        match self.copied_when() {
+            When::Rules(Condition::Newer) if !self.has(Mutation::UnversionedAreEqual) => When::Unversioned,
+            when => when,
+        }
     }
 
     /// A put that nobody waits for any more takes effect.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use cutover_client::store::{Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version};
 
 /// How many stores [`run`] asks for.
-pub(crate) const STORES: usize = 10;
+pub(crate) const STORES: usize = 11;
 
 /// Stamped in 2034. Stores take what is far in the future for the application's own numbers.
 const HIGHEST: Version = Version((315_000_000_000 << 22) | 0x3f_ffff);
@@ -19,6 +19,7 @@ pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     a_tombstone_is_a_record_like_any_other(&empty()).await;
     a_record_without_a_version_is_older_than_any(&empty()).await;
     a_compare_and_put_sees_every_other_write(&empty()).await;
+    one_record_without_a_version_replaces_another(&empty()).await;
     ids_are_told_apart_byte_by_byte(&empty()).await;
     a_scan_finds_everything_once(&empty()).await;
     batches::a_batch_is_answered_one_by_one(&empty()).await;
@@ -111,6 +112,26 @@ async fn a_compare_and_put_sees_every_other_write(store: &dyn Store) {
     let new = record(1, b"new");
     assert_eq!(store.put_if_unchanged(&old, &new, None).await, Ok(Put::Stale(Version::ZERO)));
     assert_eq!(store.put_if_unchanged(&old, &new, Some(Version::ZERO)).await, Ok(Put::Applied));
+}
+
+async fn one_record_without_a_version_replaces_another(store: &dyn Store) {
+    let (id, none) = (id("t", "k"), super::suite::id("t", "none"));
+    let zero = Some(Version::ZERO);
+    assert_eq!(store.put_if_newer(&id, &record(0, b"early")).await, Ok(Put::Applied));
+    assert_eq!(store.put_many_if_newer(&[(id.clone(), record(0, b"late"))]).await, Ok(vec![Copied::Present]));
+    assert_eq!(store.get(&id).await, Ok(Some(record(0, b"early"))), "not newer");
+    assert_eq!(store.put_if_unchanged(&id, &record(0, b"late"), zero).await, Ok(Put::Applied));
+    assert_eq!(store.get(&id).await, Ok(Some(record(0, b"late"))));
+    assert_eq!(store.put_if_unchanged(&id, &record(0, b"late"), zero).await, Ok(Put::Applied), "repeated");
+    let other = store.put_if_unchanged(&id, &record(0, b"other"), None).await;
+    assert_eq!(other, Ok(Put::Stale(Version::ZERO)), "an equal version is not this very write");
+    let other = store.put_if_unchanged(&none, &record(0, b"other"), zero).await;
+    assert_eq!(other, Ok(Put::Stale(Version::ZERO)), "there is none to replace");
+    assert_eq!(store.put_if_newer(&id, &record(7, b"stamped")).await, Ok(Put::Applied));
+    let late = store.put_if_unchanged(&id, &record(0, b"late"), zero).await;
+    assert_eq!(late, Ok(Put::Stale(Version(7))));
+    assert_eq!(store.get(&id).await, Ok(Some(record(7, b"stamped"))));
+    assert_eq!(store.get(&none).await, Ok(None));
 }
 
 async fn ids_are_told_apart_byte_by_byte(store: &dyn Store) {

@@ -20,6 +20,8 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, stores: [DataStore;
         migration: KEY.to_owned(),
         kind,
         repair: kind == v1::PassKind::Verify,
+        remove_extra: false,
+        reason: String::new(),
         sample_ppm: 0,
         fingerprint: "simulated".to_owned(),
         segments: 2,

@@ -1,0 +1,118 @@
+//! Records without a version, where equal versions say nothing: their content decides.
+//!
+//! A service without the SDK writes without a version and deletes without a trace. What a pass copied of it
+//! earlier may be out of date in the target, and may be there although it is gone from the source.
+
+use cutover_client::{
+    report::ErrorClass,
+    store::{Id, Page, Put, Record, StoreError, Version},
+};
+use futures::future;
+
+use super::{
+    Error, Plan, Stores,
+    compare::{Difference, Pair, Suspect},
+    page::{Done, Side},
+    quarantine::{Pass, is_misfit},
+};
+
+/// So many records are replaced at a time.
+const AT_ONCE: usize = 16;
+
+impl Stores {
+    /// Writes those of `records` that `to` has otherwise. None of them has a version, and one in `to` that
+    /// has is left alone. The scanned store wins: only passes write records without a version to the other.
+    pub(super) async fn replace_unversioned(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        to: Side,
+        records: &[(Id, Record)],
+    ) -> Result<Done, Error> {
+        let mut done = Done::default();
+        let ids: Vec<Id> = records.iter().map(|(id, _)| id.clone()).collect();
+        let mut differ = Vec::new();
+        for ((id, record), there) in records.iter().zip(self.read(plan, to, &ids).await?) {
+            match there {
+                Ok(Some(there)) if there == *record => done.counts.present += 1,
+                Ok(_) => differ.push((id, record)),
+                Err(error) => done.unreadable(to, &id.tenant, &id.key, &error),
+            }
+        }
+        for some in differ.chunks(AT_ONCE) {
+            let puts = some
+                .iter()
+                .map(|(id, record)| self.side(to).put_if_unchanged(id, record, Some(Version::ZERO)));
+            // All of them end before any error is reported: one that is given up could land later.
+            for ((id, record), put) in some.iter().zip(future::join_all(puts).await) {
+                match put {
+                    Ok(Put::Applied) => done.counts.copied += 1,
+                    // The page is done again.
+                    Ok(Put::Stale(Version::ZERO)) => return Err(removed(to)),
+                    Ok(Put::Stale(_)) => done.counts.stale += 1,
+                    Err(error) if is_misfit(&error) => {
+                        self.keep_apart(plan, pass, to, id, record, &error, &mut done).await?;
+                    }
+                    Err(error) => return Err(Error::Store { store: to.name(), error }),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Reports those of `behind`, copied without a version, that still have none although the target's have:
+    /// somebody has written them to the source without the SDK.
+    pub(super) async fn report_ahead(
+        &self,
+        plan: &Plan,
+        done: &mut Done,
+        behind: Vec<Id>,
+    ) -> Result<(), Error> {
+        let suspects = behind.into_iter().map(|id| (id, Suspect::new(None))).collect();
+        let lost = |(source, _): &Pair| source.as_ref().is_some_and(|it| it.version == Version::ZERO);
+        for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
+            if difference == Difference::Ahead && lost(&pair) {
+                done.differs(&id, &pair, difference);
+                done.remains(&pair, difference);
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a page of the target: reports what is in no other store.
+    pub(super) async fn report_extra(&self, plan: &Plan, page: &Page) -> Result<Done, Error> {
+        let live = page.records.iter().filter(|(_, record)| !record.is_tombstone());
+        let ids: Vec<Id> = live.map(|(id, _)| id.clone()).collect();
+        let versions = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
+        let absent = ids.into_iter().zip(versions).filter(|(_, there)| *there == Ok(None));
+        let suspects = absent.map(|(id, _)| (id, Suspect::new(None))).collect();
+        let mut done = Done::default();
+        for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
+            if difference == Difference::Extra {
+                done.differs(&id, &pair, difference);
+                done.remains(&pair, difference);
+            }
+        }
+        for it in &page.unreadable {
+            if !self.is_met_from_source(plan, Side::Target, it).await? {
+                done.unreadable(Side::Target, &it.tenant, &it.key, &it.error);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Deletes a record without a version that only the target has. The tombstone is older than any write of
+    /// an SDK, so that none can be lost by it. False: the record has changed meanwhile.
+    pub(super) async fn remove_extra(&self, id: &Id) -> Result<bool, Error> {
+        let gone = Record { version: Version(1), value: None };
+        match self.target.put_if_unchanged(id, &gone, Some(Version::ZERO)).await {
+            Ok(put) => Ok(put == Put::Applied),
+            Err(error) => Err(Error::Store { store: Side::Target.name(), error }),
+        }
+    }
+}
+
+fn removed(store: Side) -> Error {
+    let what = "a record without a version was removed outright while it was compared".to_owned();
+    Error::Store { store: store.name(), error: StoreError::NotApplied { class: ErrorClass::Other, what } }
+}
