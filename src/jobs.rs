@@ -8,6 +8,7 @@
 
 mod beside;
 mod compare;
+mod identity;
 pub mod pace;
 pub mod page;
 pub mod pressure;
@@ -241,6 +242,24 @@ pub enum Error {
         /// Tenant and key of what is missing.
         place: String,
     },
+    /// Its table is another one than the other workers have.
+    #[error(
+        "{job} {verb} {pass}, but this worker has {has}: give all workers the same region, account and address. \
+         If the pass's table is gone for good, end the pass with cutover cancel {job} and begin anew"
+    )]
+    OtherTable {
+        /// The pass.
+        job: String,
+        /// `scans` or `writes`: what it does with that table.
+        verb: &'static str,
+        /// This worker's table.
+        has: String,
+        /// The pass's.
+        pass: String,
+    },
+    /// Both urls lead to one table.
+    #[error("the source and the target are the same table, {0}: correct the spec")]
+    SameTable(String),
     /// The controller had taken this worker for dead: what it did since is not vouched for.
     #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]
     Overtaken,

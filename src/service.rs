@@ -17,11 +17,12 @@ pub use guards::{Followed, Guards};
 pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
-pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress};
+pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};
 pub use windows::Windows;
 
 pub use crate::store::{
-    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, Tuning, WindowQuery, Witness,
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TableIdentity, Tuning, WindowQuery,
+    Witness,
 };

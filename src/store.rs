@@ -94,6 +94,21 @@ pub struct PassRecord {
     /// So many were told.
     #[serde(default)]
     pub witnessed: u64,
+    /// The source's table, as the first worker told.
+    #[serde(default)]
+    pub source: Option<TableIdentity>,
+    /// The target's.
+    #[serde(default)]
+    pub target: Option<TableIdentity>,
+}
+
+/// Which table a store of a migration is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableIdentity {
+    /// Equal for the same table only.
+    pub id: String,
+    /// For people.
+    pub place: String,
 }
 
 /// A record that a pass has written to a store, or found there.

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{convert::pass as convert, status};
 use crate::{
     domain::{Cover, Key, NewPass, Tenant, Violation},
-    service::{Checkpoint, Claimed, Passes, SegmentRecord, operate::Mutation},
+    service::{Checkpoint, Claimed, Passes, SegmentRecord, Tables, operate::Mutation},
 };
 
 /// Most tenants that one pass names.
@@ -43,8 +43,10 @@ impl JobService for Jobs {
         &self,
         request: Request<v1::ClaimSegmentRequest>,
     ) -> Result<Response<v1::ClaimSegmentResponse>, Status> {
-        let v1::ClaimSegmentRequest { id, instance_id } = request.into_inner();
-        let claimed = self.passes.claim(&id, &instance_id).await.map_err(status::change)?;
+        let v1::ClaimSegmentRequest { id, instance_id, source, target } = request.into_inner();
+        let table = |name, table| convert::table_from_wire(name, table).map_err(status::invalid);
+        let tables = Tables { source: table("source", source)?, target: table("target", target)? };
+        let claimed = self.passes.claim(&id, &instance_id, &tables).await.map_err(status::change)?;
         let Claimed { segment, all_done, progress } = claimed;
         let of = progress.job.segments;
         let segment = segment.map(|(index, SegmentRecord { cursor, counts, .. }, claim)| v1::Segment {

@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tonic::transport::Channel;
 
 use super::{
-    Error, Plan, Stores,
+    Error, Plan, Stores, identity,
     pace::{Chunk, Rates},
     page::{Done, Part, Side, add, bytes_of, records_of},
     pressure, quarantine,
@@ -41,6 +41,8 @@ pub(super) struct Bench {
     pub(super) pressure: Arc<pressure::Watch>,
     pub(super) pass: quarantine::Pass,
     pub(super) instance_id: String,
+    /// Which tables the stores are, for claims.
+    pub(super) known: Arc<identity::Known>,
     /// One of the lanes has heard that no segment is left.
     pub(super) all_done: Arc<watch::Sender<bool>>,
 }

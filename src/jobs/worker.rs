@@ -11,7 +11,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Error, Plan, Stores, pressure, quarantine::Pass, segment::Bench};
+use super::{Error, Plan, Stores, identity, pressure, quarantine::Pass, segment::Bench};
 
 /// How often the whole job's progress is told.
 const TELL: Duration = Duration::from_millis(500);
@@ -69,6 +69,7 @@ async fn work(
     });
     let job = job.await?;
     told(&job);
+    stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
     let pass = Pass::joined(&job.id);
     let bench = Bench {
@@ -79,6 +80,7 @@ async fn work(
         pressure: Arc::new(pressure::Watch::start(stores, plan.limits)),
         pass: pass.clone(),
         instance_id,
+        known: Arc::default(),
         all_done: Arc::default(),
     };
     // Dropped with this call: no segment is worked on any more then.
@@ -105,6 +107,7 @@ async fn work(
         async move { jobs.list_jobs(request).await }
     });
     for job in listed.await?.jobs.iter().filter(|listed| listed.id == job.id) {
+        stores.check_identities(plan, job).await?;
         stores.check(plan, job).await?;
     }
     let is_comparison = plan.kind == v1::PassKind::Verify;
@@ -129,8 +132,12 @@ impl Bench {
     /// Claims and works on segments until none is left. False: the job was ended meanwhile.
     async fn lane(&self) -> Result<bool, Error> {
         let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());
-        let claim = v1::ClaimSegmentRequest { id, instance_id };
+        let mut claim = v1::ClaimSegmentRequest { id, instance_id, source: None, target: None };
         loop {
+            // Before anything is read, and again at each claim: a url that names no region leads elsewhere in
+            // another environment, and a table may be made anew.
+            let identity::Identities { source, target } = self.stores.identities_for(&self.known).await?;
+            (claim.source, claim.target) = (identity::to_wire(source), identity::to_wire(target));
             let claimed = insist(&self.jobs, |mut jobs| {
                 let claim = claim.clone();
                 async move { jobs.claim_segment(claim).await }

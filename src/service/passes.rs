@@ -4,6 +4,8 @@
 //! in memory with every checkpoint, and in the store every [`KEEP`], so that a worker that dies
 //! loses a chunk, and a controller that does, some seconds of work that are harmless to repeat.
 
+mod claim;
+mod tables;
 mod witnesses;
 
 use std::{
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{Change, Evidence, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
-    store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep, Witness},
+    store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep},
 };
 
 /// Who says nothing for longer loses its segment.
@@ -32,6 +34,9 @@ const SAMPLES_MAX: usize = 10;
 /// Longest cursor and longest note.
 const CURSOR_MAX_BYTES: usize = 64 << 10;
 const NOTE_MAX_BYTES: usize = 512;
+
+pub use claim::{Checkpoint, Claim, Claimed, Progress};
+pub use tables::Tables;
 
 /// The passes of this controller.
 #[derive(Debug)]
@@ -51,62 +56,6 @@ struct Pass {
     claims: Vec<Option<Claim>>,
     /// The store has an older record, or none.
     unkept: bool,
-}
-
-/// A worker on a segment.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// Tells it from other claims of the same worker.
-    pub token: u64,
-    /// The worker.
-    pub instance_id: String,
-    /// When it was last heard.
-    pub at: Instant,
-    /// Why it is slow; empty: it is not.
-    pub note: String,
-}
-
-/// A pass as its workers and people see it.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    /// It.
-    pub job: Job,
-    /// How far it is.
-    pub record: PassRecord,
-    /// Who works on it, by segment.
-    pub claims: Vec<(u32, Claim)>,
-    /// Why no segment is handed out; empty: they are.
-    pub waiting: String,
-}
-
-/// What a worker that asked for a segment gets.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// Its index and how far it is; `None`: there is none to be had now.
-    pub segment: Option<(u32, SegmentRecord, u64)>,
-    /// None is left.
-    pub all_done: bool,
-    /// The pass, for everything else.
-    pub progress: Progress,
-}
-
-/// How far a worker is.
-#[derive(Clone, Debug)]
-pub struct Checkpoint {
-    /// Which segment.
-    pub segment: u32,
-    /// Of its claim.
-    pub token: u64,
-    /// Who.
-    pub instance_id: String,
-    /// How far.
-    pub record: SegmentRecord,
-    /// Why it is slow; empty: it is not.
-    pub note: String,
-    /// Differences, values redacted.
-    pub samples: Vec<String>,
-    /// Of what was done since the last one.
-    pub witness: Option<Witness>,
 }
 
 impl Passes {
@@ -158,8 +107,13 @@ impl Passes {
         Ok((self.progress(job), false))
     }
 
-    /// Hands out a segment that is not done and that nobody works on.
-    pub async fn claim(&self, id: &str, instance_id: &str) -> Result<Claimed, operate::Error> {
+    /// Hands out a segment that is not done and that nobody works on, to a worker with the pass's tables.
+    pub async fn claim(
+        &self,
+        id: &str,
+        instance_id: &str,
+        tables: &Tables,
+    ) -> Result<Claimed, operate::Error> {
         let mut job = self.job(id)?;
         if job.drains() {
             let by = Mutation { actor: "controller".to_owned(), ..Mutation::default() };
@@ -167,6 +121,7 @@ impl Passes {
             self.operate.change(&key_of(id)?, &drain, &by).await?;
             job = self.job(id)?;
         }
+        self.check_tables(&job, instance_id, tables).await?;
         let waits = job.waits_for(now_ms());
         let (segment, all_done) = {
             let mut live = self.live();

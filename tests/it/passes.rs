@@ -5,6 +5,7 @@ mod hooked;
 mod misfits;
 mod no_room;
 mod sharing;
+mod tables;
 mod unversioned;
 mod witness;
 

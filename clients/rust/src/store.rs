@@ -13,6 +13,7 @@ mod dynamodb;
 mod error;
 mod fault;
 mod foreign;
+mod identity;
 pub mod mapping;
 mod memory;
 #[cfg(feature = "mysql")]
@@ -33,6 +34,7 @@ pub use bulk::{Copied, Estimate, Pressure};
 pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
 pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
+pub use identity::Identity;
 pub use memory::MemoryStore;
 #[cfg(feature = "mysql")]
 pub use mysql::MySqlStore;
@@ -142,6 +144,12 @@ pub trait Store: Send + Sync + 'static {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError>;
+
+    /// Which table it is, asked anew. `None`: the store can't tell, so that a pass can't notice that its
+    /// workers have different ones.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        Ok(None)
+    }
 
     /// About how much there is.
     async fn estimate(&self) -> Result<Estimate, StoreError>;

@@ -140,6 +140,22 @@ mod sqlite {
         assert_eq!(page.records.len(), 301);
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_is_told_from_others_whatever_its_path() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (path, link) = (dir.path().join("store.db"), dir.path().join("link.db"));
+        let one = create(&path).await;
+        std::os::unix::fs::symlink(&path, &link).expect("linked");
+        let (same, other) = (create(&link).await, create(&dir.path().join("other.db")).await);
+        suite::tables_are_told_apart(&one, &same, &other).await;
+        let table = SqliteStore::create(&path, "more", SqliteOptions::default()).await.expect("created");
+        suite::tables_are_told_apart(&one, &same, &table).await;
+        let before = one.identity().await.expect("asked");
+        std::fs::rename(dir.path().join("other.db"), &path).expect("replaced");
+        assert_ne!(one.identity().await.expect("asked"), before, "another file at the same path");
+    }
+
     #[tokio::test]
     async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
         let dir = tempfile::tempdir().expect("a temporary directory");

@@ -22,10 +22,13 @@ pub(super) async fn say(
         v1::PassKind::Reverse => (Side::Target, &stores.target),
         _ => (Side::Source, &stores.source),
     };
+    let tables = stores.tables().await?;
     let looked = sample::look(spec, side, &**scanned).await?;
     if global.json {
         out::json(&json!({
             "migration": spec.migration,
+            "source": tables[0],
+            "target": tables[1],
             "source_records": source.records,
             "target_records": target.records,
             "segments": plan.segments,
@@ -39,6 +42,9 @@ pub(super) async fn say(
             Side::Source => (source.records, Side::Target, target.records),
             Side::Target => (target.records, Side::Source, source.records),
         };
+        for (side, table) in ["source", "target"].into_iter().zip(&tables) {
+            out::line(&format!("{side}: {}", table.as_deref().unwrap_or("it can't tell which table it is")));
+        }
         let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
         out::line(&format!(
             "would {verb} about {} records in {}; the {} has about {}; nothing was copied",

@@ -5,8 +5,11 @@ use cutover_proto::v1;
 
 use crate::{
     domain::{Differences, Evidence, PassCounts, PassKind, Violation},
-    service::{Progress, Tuning, Witness},
+    service::{Progress, TableIdentity, Tuning, Witness},
 };
+
+/// Longest id and longest place of a table.
+const TABLE_MAX_BYTES: usize = 1024;
 
 pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
     let Evidence { job, counts, clean, finished_at_ms, samples } = evidence;
@@ -51,7 +54,27 @@ pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
         claims: claims.iter().map(claim).collect(),
         waiting: waiting.clone(),
         witnesses: record.witnesses.iter().map(witness_to_wire).collect(),
+        source: record.source.as_ref().map(table_to_wire),
+        target: record.target.as_ref().map(table_to_wire),
     }
+}
+
+fn table_to_wire(table: &TableIdentity) -> v1::StoreIdentity {
+    let TableIdentity { id, place } = table.clone();
+    v1::StoreIdentity { id, place }
+}
+
+pub(in crate::grpc) fn table_from_wire(
+    field: &str,
+    table: Option<v1::StoreIdentity>,
+) -> Result<Option<TableIdentity>, Violation> {
+    let Some(v1::StoreIdentity { id, place }) = table else { return Ok(None) };
+    let fits = |text: &str| text.len() <= TABLE_MAX_BYTES && !text.chars().any(char::is_control);
+    if id.is_empty() || !fits(&id) || !fits(&place) {
+        let message = format!("give an id, and at most {TABLE_MAX_BYTES} bytes without control characters");
+        return Err(Violation::new(field, message));
+    }
+    Ok(Some(TableIdentity { id, place }))
 }
 
 fn witness_to_wire(witness: &Witness) -> v1::Witness {

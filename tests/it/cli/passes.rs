@@ -217,7 +217,7 @@ async fn a_pass_does_not_go_on_in_a_target_that_was_made_anew() {
         let _ = std::fs::remove_file(dir.path().join(file));
     }
     let backfill = format!("backfill {spec} --create-tables");
-    let told = [&job, "in the target, which lacks it", &format!("cutover cancel {job}")];
+    let told = [&job, "writes table orders of ", "but this worker has", &format!("cutover cancel {job}")];
     at(url, &backfill).await.fails(&told);
     // And services have written to it.
     let target = dir.path().join("target.db");
@@ -231,8 +231,9 @@ async fn a_pass_does_not_go_on_in_a_target_that_was_made_anew() {
     assert!(canceled.out.ends_with("ended early: no gate accepts it; what it did stays\n"), "{canceled:?}");
     let limits = std::fs::read_to_string(&spec).unwrap().replace("rows_per_s = 500", "");
     std::fs::write(&spec, limits).unwrap();
-    let told = at(url, &backfill).await.done();
-    assert!(told.contains("clean: 8000 scanned, 8000 copied"), "{told}");
+    let anew = at(url, &backfill).await;
+    assert!(anew.out.contains("NOT clean: 8000 scanned, 8000 copied, 1 EXTRA in the target"), "{anew:?}");
+    assert!(anew.out.contains("1 records are in the target alone"), "what the service wrote: {anew:?}");
 }
 
 #[cfg(feature = "mysql")]

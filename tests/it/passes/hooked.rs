@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use cutover_client::store::{
-    Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
+    Copied, Cursor, Estimate, Id, Identity, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
     StoreError, Unreadable, Version,
 };
 
@@ -21,6 +21,8 @@ pub struct Hooked {
     pub refuses: fn(&[(Id, Record)]) -> Option<StoreError>,
     /// Why a record can't be read.
     pub unreadable: fn(&Id) -> Option<StoreError>,
+    /// Which table it says that it is.
+    pub table: Option<&'static str>,
     /// Happens before the n-th read of many records, from 1.
     pub before_read: fn(&MemoryStore, usize),
 }
@@ -34,6 +36,7 @@ impl Hooked {
             scans: AtomicUsize::new(0),
             refuses: |_| None,
             unreadable: |_| None,
+            table: None,
             before_read: |_, _| {},
         }
     }
@@ -88,6 +91,10 @@ impl Store for Hooked {
             page.unreadable.push(Unreadable { tenant: id.tenant, key: id.key, error });
         }
         Ok(page)
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        Ok(self.table.map(|table| Identity { id: table.to_owned(), place: format!("table {table}") }))
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

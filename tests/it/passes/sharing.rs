@@ -3,7 +3,8 @@
 use cutover::{
     domain::{Cover, NewPass, PassKind},
     service::{
-        Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tuning, Witness, operate::Mutation,
+        Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tables, Tuning, Witness,
+        operate::Mutation,
     },
     store::open_store,
 };
@@ -158,7 +159,11 @@ async fn who_says_goodbye_or_is_evicted_leaves_its_segments_to_the_next_one_at_o
     let job = listed.into_inner().jobs.pop().unwrap();
     assert!(job.claims.is_empty(), "{job:?}");
     let mut claim = async |instance_id: &str| {
-        let request = v1::ClaimSegmentRequest { id: job.id.clone(), instance_id: instance_id.to_owned() };
+        let request = v1::ClaimSegmentRequest {
+            id: job.id.clone(),
+            instance_id: instance_id.to_owned(),
+            ..Default::default()
+        };
         jobs.claim_segment(request).await.unwrap().into_inner().segment.map(|segment| segment.index)
     };
     let _instance = Instance::register(&controller.url, "dead", 1).await;
@@ -180,15 +185,19 @@ async fn a_silent_worker_loses_its_segment_to_the_next_one_where_it_was() {
     let passes = passes(&dir).await.with_claim_lease(Duration::ZERO);
     let id = new_pass().id;
     passes.begin(&key(KEY), &new_pass(), Tuning::default(), &Mutation::default()).await.unwrap();
-    let (at, fresh, dead) = passes.claim(&id, "dead").await.unwrap().segment.unwrap();
+    let (at, fresh, dead) = passes.claim(&id, "dead", &Tables::default()).await.unwrap().segment.unwrap();
     assert_eq!((at, fresh.cursor), (0, Vec::new()));
     assert!(passes.checkpoint(&id, checkpoint(0, dead, b"half", false)).await.unwrap().is_some());
-    let (at, left, heir) = passes.claim(&id, "heir").await.unwrap().segment.unwrap();
+    let (at, left, heir) = passes.claim(&id, "heir", &Tables::default()).await.unwrap().segment.unwrap();
     assert_eq!((at, left.cursor.as_slice()), (0, b"half".as_slice()));
     let late = passes.checkpoint(&id, checkpoint(0, dead, b"more", false)).await.unwrap();
     assert!(late.is_none(), "the dead one lives and is told");
     assert!(passes.checkpoint(&id, checkpoint(0, heir, b"", true)).await.unwrap().is_some());
-    assert_eq!(passes.claim(&id, "heir").await.unwrap().segment.unwrap().0, 1, "what is done is done");
+    assert_eq!(
+        passes.claim(&id, "heir", &Tables::default()).await.unwrap().segment.unwrap().0,
+        1,
+        "what is done is done"
+    );
 }
 
 #[tokio::test]
@@ -198,9 +207,9 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let token = {
         let passes = passes(&dir).await;
         passes.begin(&key(KEY), &new_pass(), Tuning::default(), &Mutation::default()).await.unwrap();
-        let (_, _, token) = passes.claim(&id, "one").await.unwrap().segment.unwrap();
+        let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
         passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
-        let (_, _, token) = passes.claim(&id, "one").await.unwrap().segment.unwrap();
+        let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
         let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
         let half = Checkpoint { witness: Some(witness()), ..checkpoint(1, token, b"half", false) };
         passes.checkpoint(&id, half).await.unwrap();
@@ -218,5 +227,5 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let by = Mutation::default();
     let evidence = passes.finish(&id, Default::default(), true, &by).await.unwrap();
     assert_eq!(passes.finish(&id, Default::default(), true, &by).await.unwrap(), evidence, "twice is once");
-    assert!(passes.claim(&id, "late").await.is_err());
+    assert!(passes.claim(&id, "late", &Tables::default()).await.is_err());
 }

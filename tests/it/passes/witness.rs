@@ -75,7 +75,7 @@ async fn some_witnesses_are_kept_and_what_names_no_record_is_refused() {
         ..Default::default()
     };
     let id = jobs.create_job(request.clone()).await.unwrap().into_inner().id;
-    let claim = v1::ClaimSegmentRequest { id: id.clone(), instance_id: "w".to_owned() };
+    let claim = v1::ClaimSegmentRequest { id: id.clone(), instance_id: "w".to_owned(), ..Default::default() };
     let claim = jobs.claim_segment(claim).await.unwrap().into_inner().segment.unwrap().claim;
     let mut say = async |tenant: &str, key: &str, version| {
         let witness = Some(Witness { tenant: tenant.to_owned(), key: key.to_owned(), version });

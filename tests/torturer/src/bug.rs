@@ -157,7 +157,8 @@ pub async fn claim_to_have_run(server: &str, kind: v1::PassKind) -> anyhow::Resu
     };
     let id = jobs.create_job(request).await?.into_inner().id;
     let instance_id = "nobody".to_owned();
-    let claim = v1::ClaimSegmentRequest { id: id.clone(), instance_id: instance_id.clone() };
+    let claim =
+        v1::ClaimSegmentRequest { id: id.clone(), instance_id: instance_id.clone(), ..Default::default() };
     if let Some(segment) = jobs.claim_segment(claim).await?.into_inner().segment {
         let (claim, segment) = (segment.claim, segment.index);
         let id = id.clone();

@@ -26,8 +26,8 @@ use aws_sdk_dynamodb::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
-    mapping::KeyType,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version, mapping::KeyType,
 };
 use error::{Access, of_request};
 use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
@@ -191,6 +191,13 @@ impl Store for DynamoDbStore {
     ) -> Result<Page, StoreError> {
         let after = cursor.map(Cursor::texts).transpose()?;
         self.page(scope, segment, after, limit_bytes).await
+    }
+
+    /// By its ARN, which has the region and the account, and by the id that each table gets when it is made.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;
+        let region = self.client.config().region().map(ToString::to_string);
+        Ok(Some(table::identity(&described, &region.unwrap_or_default())))
     }
 
     /// As DynamoDB counts them, every six hours or so; of a new table it knows nothing.

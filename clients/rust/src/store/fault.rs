@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
 };
 
 /// What can be made to fail.
@@ -213,6 +214,10 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         self.run(Verb::Scan, [].into_iter(), self.inner.scan(scope, segment, cursor, limit_bytes)).await
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        self.inner.identity().await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

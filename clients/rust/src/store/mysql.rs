@@ -4,6 +4,7 @@
 //! nothing to escape, and no prepared statement that the server would have to keep for each size.
 
 mod error;
+mod identity;
 mod layout;
 mod schema;
 mod server;
@@ -17,7 +18,8 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
@@ -264,6 +266,11 @@ impl Store for MySqlStore {
         let sql = self.layout.scan(scope, segment, after, rows)?;
         let decode = |row: MySqlRow| self.layout.found(&row);
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
+    }
+
+    /// By the cluster, where the server is in one, else by the server; and by database and table.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
     }
 
     /// By InnoDB's statistics, which can be off by half.

@@ -3,6 +3,7 @@
 //! A batch is a statement over arrays, so that one prepared statement serves every size.
 
 mod error;
+mod identity;
 mod layout;
 mod schema;
 mod server;
@@ -19,7 +20,8 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
     error::Doubt,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
@@ -195,6 +197,11 @@ impl Store for PostgresStore {
         let statement = Statement::prepared(sql, given.0);
         let decode = |row: PgRow| self.layout.found(&row);
         self.calls.page(&statement, rows, segment, limit_bytes, decode).await
+    }
+
+    /// By the database system, which physical replicas share, and by database and table.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
     }
 
     /// By the planner's statistics: of the last time that the table was vacuumed or analysed.

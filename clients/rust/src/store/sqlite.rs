@@ -5,6 +5,7 @@
 //! get that lock within `busy_timeout` fails as throttled, having changed nothing.
 
 mod error;
+mod file;
 mod layout;
 mod schema;
 
@@ -22,7 +23,8 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     scan::Gathered,
     sql::{column_of, permanent, removed_outright},
@@ -58,6 +60,7 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     layout: Layout,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -130,6 +133,7 @@ impl SqliteStore {
             writer: pool(1).connect_with(connect.clone()).await.map_err(failed)?,
             readers: pool(options.readers).connect_with(connect).await.map_err(failed)?,
             layout: Layout::new(table),
+            path: path.to_owned(),
         };
         let mut connection = store.readers.acquire().await.map_err(failed)?;
         schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
@@ -229,6 +233,11 @@ impl Store for SqliteStore {
             }
         }
         Ok(gathered.end(false))
+    }
+
+    /// By the file, whatever its path: its inode, and when it was made where the file system keeps that.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        file::identity(&self.path, &self.layout.table.name).map(Some)
     }
 
     /// The exact number of records: a walk over the table, without their values.

@@ -110,6 +110,22 @@ async fn passes_the_suite() {
 }
 
 #[tokio::test]
+async fn a_table_is_told_from_others_and_from_the_one_before_it() {
+    let Some(url) = server() else { return };
+    let name = table();
+    let open = async || DynamoDbStore::create(&url, &name, patient()).await.expect("created");
+    let one = open().await;
+    suite::tables_are_told_apart(&one, &open().await, &create(&url).await).await;
+    let before = one.identity().await.expect("asked").expect("known");
+    assert!(before.place.contains(":table/") && before.place.contains("us-east-1"), "{before}");
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let client = Client::new(&config(&url, Some(credentials)));
+    client.delete_table().table_name(&name).send().await.expect("deleted");
+    let anew = open().await.identity().await.expect("asked").expect("known");
+    assert_ne!(before.id, anew.id, "made anew under the same name");
+}
+
+#[tokio::test]
 async fn a_scan_up_to_a_place_is_refused() {
     let Some(url) = server() else { return };
     let store = create(&url).await;

@@ -28,6 +28,15 @@ pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     batches::many_writers_end_with_the_highest_version(empty()).await;
 }
 
+/// Two ways to one table, and another table.
+pub(crate) async fn tables_are_told_apart(one: &dyn Store, same: &dyn Store, other: &dyn Store) {
+    let identity = async |store: &dyn Store| store.identity().await.expect("asked").expect("it can tell");
+    let one = identity(one).await;
+    assert_eq!(one.id, identity(same).await.id, "{one}");
+    assert_ne!(one.id, identity(other).await.id, "{one}");
+    assert!(one.id.len() < 1000 && one.place.len() < 1000, "{one:?}");
+}
+
 fn id(tenant: &str, key: &str) -> Id {
     Id::new(tenant, key).expect("valid")
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     report::ErrorClass,
-    store::{StoreError, mapping},
+    store::{Identity, StoreError, mapping},
 };
 
 /// Longest wait for a new table. It usually takes some ten seconds.
@@ -67,6 +67,14 @@ pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescri
         class: ErrorClass::Server,
         what: format!("DynamoDB does not describe {table:?}"),
     })
+}
+
+/// Which table it is. `region` is for people: the ARN has it, but for a local server's.
+pub(super) fn identity(described: &TableDescription, region: &str) -> Identity {
+    let arn = described.table_arn().unwrap_or_default();
+    let made = described.creation_date_time().map(ToString::to_string).unwrap_or_default();
+    let table_id = described.table_id().unwrap_or(&made);
+    Identity { id: format!("{arn} {table_id}"), place: format!("{arn} (made {made}, asked for in {region})") }
 }
 
 /// Its partition key, if the table is ready and has the key that the options name.

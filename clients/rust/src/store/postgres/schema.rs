@@ -145,6 +145,6 @@ fn needed(kind: ColumnType) -> String {
     }
 }
 
-fn text(row: &PgRow, at: usize) -> String {
+pub(super) fn text(row: &PgRow, at: usize) -> String {
     row.try_get(at).unwrap_or_default()
 }

@@ -1,0 +1,45 @@
+//! Which table it is, of which server.
+
+use std::collections::HashMap;
+
+use sqlx::MySql;
+
+use super::{
+    super::{
+        Identity, StoreError,
+        sql::{Calls, Statement},
+    },
+    schema::text,
+};
+
+/// What tells servers apart, the first one that a server has. Servers of a cluster have the same data and the
+/// same name for it. MariaDB has no `server_uuid`, and only its newer versions have a `server_uid`.
+const NAMES: [&str; 4] =
+    ["wsrep_cluster_state_uuid", "group_replication_group_name", "server_uuid", "server_uid"];
+
+/// Of a table in the database that the connections have.
+pub(super) async fn identity(calls: &Calls<MySql>, table: &str) -> Result<Identity, StoreError> {
+    let asked = NAMES.map(|name| format!("'{name}'")).join(", ");
+    let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({asked}, 'hostname', 'port')");
+    // Galera has it as a status.
+    let status = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({asked})");
+    let mut known = HashMap::new();
+    for sql in [variables, status] {
+        let rows = calls.rows(&Statement::text(sql)).await?;
+        known.extend(rows.iter().map(|row| (text(row, 0).to_ascii_lowercase(), text(row, 1))));
+    }
+    let rows = calls.rows(&Statement::text("SELECT DATABASE()".to_owned())).await?;
+    let database = rows.first().map(|row| text(row, 0)).unwrap_or_default();
+    let value = |name: &str| known.get(name).map(String::as_str).unwrap_or_default();
+    // A server that is in no cluster has an id of zeros.
+    let is_one = |name: &str| value(name).bytes().any(|byte| !matches!(byte, b'0' | b'-'));
+    let (host, port) = (value("hostname"), value("port"));
+    let server = match NAMES.into_iter().find(|name| is_one(name)) {
+        Some(name) => format!("{name} {}", value(name)),
+        None => format!("server {host}:{port}"),
+    };
+    Ok(Identity {
+        id: format!("{server} {database}.{table}"),
+        place: format!("{database}.{table} on {host}:{port} ({server})"),
+    })
+}

@@ -1,0 +1,36 @@
+//! Which table it is, of which server.
+
+use sqlx::Postgres;
+
+use super::{
+    super::{
+        Identity, StoreError,
+        sql::{Calls, Statement},
+    },
+    schema::text,
+};
+
+/// Of a table in the search path of the connections. A physical replica has all of it in common with its
+/// primary, so that it may take over.
+pub(super) async fn identity(calls: &Calls<Postgres>, table: &str) -> Result<Identity, StoreError> {
+    let of_table = format!(
+        "SELECT current_database()::text, (SELECT oid::text FROM pg_database \
+         WHERE datname = current_database()), to_regclass('\"{table}\"')::oid::text, \
+         coalesce(host(inet_server_addr()), 'a socket'), coalesce(inet_server_port()::text, '')"
+    );
+    let rows = calls.rows(&Statement::text(of_table)).await?;
+    let column = |at| rows.first().map(|row| text(row, at)).unwrap_or_default();
+    let [database, database_oid, table_oid, host, port] = [0, 1, 2, 3, 4].map(column);
+    let at = if port.is_empty() { host } else { format!("{host}:{port}") };
+    let system = "SELECT system_identifier::text FROM pg_control_system()".to_owned();
+    let system = match calls.rows(&Statement::text(system)).await {
+        Ok(rows) => format!("system {}", rows.first().map(|row| text(row, 0)).unwrap_or_default()),
+        // Somebody has taken the right to ask.
+        Err(StoreError::Permanent { .. }) => format!("server {at}"),
+        Err(error) => return Err(error),
+    };
+    Ok(Identity {
+        id: format!("{system} {database_oid} {table_oid}"),
+        place: format!("{database}.{table} on {at} ({system}, table {table_oid})"),
+    })
+}

@@ -1,0 +1,80 @@
+//! Which tables a worker has before it: the same as every other worker of the pass.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_client::store::{Identity, Store};
+use cutover_proto::v1;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{Error, Plan, Stores, page::Side};
+
+/// For so long an answer is good for more claims.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Both tables of a worker; `None` of a store that can't tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Identities {
+    pub(super) source: Option<Identity>,
+    pub(super) target: Option<Identity>,
+}
+
+/// The last answer of both stores.
+pub(super) type Known = Mutex<Option<(Instant, Identities)>>;
+
+impl Stores {
+    /// Asks both stores. Refuses one table as both.
+    pub(super) async fn identities(&self) -> Result<Identities, Error> {
+        let ask = async |store: &Arc<dyn Store>, side: Side| {
+            store.identity().await.map_err(|error| Error::Store { store: side.name(), error })
+        };
+        let source = ask(&self.source, Side::Source).await?;
+        let target = ask(&self.target, Side::Target).await?;
+        if let (Some(source), Some(target)) = (&source, &target)
+            && source.id == target.id
+        {
+            return Err(Error::SameTable(source.place.clone()));
+        }
+        Ok(Identities { source, target })
+    }
+
+    /// Source and target, for people.
+    pub async fn tables(&self) -> Result<[Option<String>; 2], Error> {
+        let Identities { source, target } = self.identities().await?;
+        Ok([source, target].map(|identity| identity.map(|identity| identity.place)))
+    }
+
+    /// The same, unless they were asked a moment ago.
+    pub(super) async fn identities_for(&self, known: &Known) -> Result<Identities, Error> {
+        let mut known = known.lock().await;
+        if let Some((at, identities)) = &*known
+            && at.elapsed() < FRESH
+        {
+            return Ok(identities.clone());
+        }
+        let identities = self.identities().await?;
+        *known = Some((Instant::now(), identities.clone()));
+        Ok(identities)
+    }
+
+    /// Are these still the tables of the pass? They may have been made anew under the worker's hands.
+    pub(super) async fn check_identities(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {
+        let Identities { source, target } = self.identities().await?;
+        for (side, has, pass) in [(Side::Source, source, &job.source), (Side::Target, target, &job.target)] {
+            if let (Some(has), Some(pass)) = (has, pass)
+                && has.id != pass.id
+            {
+                return Err(Error::OtherTable {
+                    job: job.id.clone(),
+                    verb: if side == plan.writes() { "writes" } else { "scans" },
+                    has: has.place,
+                    pass: pass.place.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn to_wire(identity: Option<Identity>) -> Option<v1::StoreIdentity> {
+    identity.map(|Identity { id, place }| v1::StoreIdentity { id, place })
+}

@@ -1,0 +1,122 @@
+//! All workers of a pass have the same two tables before them: a pass that scans two sources is clean and has
+//! half of each.
+
+use super::{Passes, operate};
+use crate::{
+    domain::{Gate, Job, PassKind, Refusal, Unmet},
+    store::{PassRecord, TableIdentity},
+};
+
+/// The tables that a worker has. `None`: its store can't tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// The source's.
+    pub source: Option<TableIdentity>,
+    /// The target's.
+    pub target: Option<TableIdentity>,
+}
+
+impl Passes {
+    /// Refuses a worker that has other tables than the pass.
+    pub(super) async fn check_tables(
+        &self,
+        job: &Job,
+        worker: &str,
+        tables: &Tables,
+    ) -> Result<(), operate::Error> {
+        let is_first = {
+            let mut live = self.live();
+            let pass = Self::pass(&mut live, job);
+            let is_first = check(&mut pass.record, job, worker, tables)?;
+            pass.unkept |= is_first;
+            is_first
+        };
+        // Durable before anything is read: this worker goes on after a restart of the controller, and others
+        // must not be taken for the first one then.
+        if is_first && let Err(error) = self.keep_now().await {
+            let mut live = self.live();
+            let record = &mut Self::pass(&mut live, job).record;
+            (record.source, record.target) = (None, None);
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+/// Compares a worker's tables with the pass's; the first worker's become the pass's. True: they did now.
+fn check(record: &mut PassRecord, job: &Job, worker: &str, tables: &Tables) -> Result<bool, Refusal> {
+    let writes_source = job.kind == PassKind::Reverse;
+    let verb = |writes| if writes { "writes" } else { "scans" };
+    let sides = [
+        (&record.source, &tables.source, verb(writes_source)),
+        (&record.target, &tables.target, verb(!writes_source)),
+    ];
+    let mut unmet = Vec::new();
+    for (pass, has, verb) in sides {
+        let Some(pass) = pass else { continue };
+        if has.as_ref().is_some_and(|has| has.id == pass.id) {
+            continue;
+        }
+        let has = has.as_ref().map_or("a table that it can't tell", |has| &has.place);
+        let message = format!("worker {worker} {verb} {has}, this pass {verb} {}", pass.place);
+        let action = format!(
+            "give all workers the same region, account and address; or cutover cancel {} and begin anew",
+            job.id
+        );
+        unmet.push(Unmet::of_change(Gate::Stage, message, action));
+    }
+    if !unmet.is_empty() {
+        return Err(Refusal::Unmet(unmet));
+    }
+    let before = (record.source.is_some(), record.target.is_some());
+    record.source = record.source.take().or_else(|| tables.source.clone());
+    record.target = record.target.take().or_else(|| tables.target.clone());
+    Ok(before != (record.source.is_some(), record.target.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Cover;
+
+    fn job(kind: PassKind) -> Job {
+        Job {
+            id: "orders/pass-1".to_owned(),
+            kind,
+            cover: Cover { upto_ppm: 1_000_000, tenants: Vec::new() },
+            began_revision: 1,
+            settled: 1,
+            fingerprint: String::new(),
+            segments: 2,
+            begins_at_ms: 0,
+            residual_ms: 0,
+        }
+    }
+
+    fn table(region: &str) -> Option<TableIdentity> {
+        let place = format!("arn:aws:dynamodb:{region}:1:table/Orders");
+        Some(TableIdentity { id: region.to_owned(), place })
+    }
+
+    #[test]
+    fn the_first_worker_says_which_tables_and_another_one_is_refused_by_name() {
+        let mut record = PassRecord::default();
+        let mut check =
+            |worker, kind, source, target| check(&mut record, &job(kind), worker, &Tables { source, target });
+        let (here, there) = (|| table("eu-west-1"), || table("us-east-1"));
+        assert_eq!(check("a", PassKind::Full, here(), None), Ok(true));
+        assert_eq!(check("b", PassKind::Full, here(), here()), Ok(true), "of the target nobody knew");
+        assert_eq!(check("a", PassKind::Full, here(), here()), Ok(false));
+        for (kind, source, target, told) in [
+            (PassKind::Full, there(), here(), "worker b scans arn:aws:dynamodb:us-east-1"),
+            (PassKind::Full, here(), there(), "worker b writes arn:aws:dynamodb:us-east-1"),
+            (PassKind::Reverse, there(), here(), "worker b writes arn:aws:dynamodb:us-east-1"),
+            (PassKind::Sweep, here(), there(), "worker b writes arn:aws:dynamodb:us-east-1"),
+            (PassKind::Full, None, here(), "worker b scans a table that it can't tell"),
+        ] {
+            let refused = check("b", kind, source, target).expect_err(told).to_string();
+            assert!(refused.contains(told), "{refused}");
+            assert!(refused.contains("this pass") && refused.contains("eu-west-1"), "{refused}");
+        }
+    }
+}
