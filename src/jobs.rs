@@ -11,6 +11,7 @@ mod compare;
 mod identity;
 pub mod pace;
 pub mod page;
+mod patience;
 pub mod pressure;
 mod quarantine;
 pub mod sample;
@@ -245,7 +246,7 @@ pub enum Error {
     /// Its table is another one than the other workers have.
     #[error(
         "{job} {verb} {pass}, but this worker has {has}: give all workers the same region, account and address. \
-         If the pass's table is gone for good, end the pass with cutover cancel {job} and begin anew"
+         If the table was made anew, end the pass with cutover cancel {job}, then run this again"
     )]
     OtherTable {
         /// The pass.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 /// No chunk is smaller: below this the round trip is all that is measured.
-const CHUNK_MIN_BYTES: usize = 16 << 10;
+pub const CHUNK_MIN_BYTES: usize = 16 << 10;
+/// Nor is a page that is read, whose bytes may be few over a slow connection. A record is read in any case.
+pub const READ_MIN_BYTES: usize = 1 << 10;
 /// Of the first chunk.
 const CHUNK_FIRST_BYTES: usize = 256 << 10;
 /// Of a record, before one was read: few have less.
@@ -16,14 +18,15 @@ const BURST: Duration = Duration::from_millis(500);
 pub struct Chunk {
     bytes: usize,
     most_bytes: usize,
+    least_bytes: usize,
     wanted: Duration,
 }
 
 impl Chunk {
-    /// Chunks that should take `wanted` and have at most `most_bytes`.
-    pub fn new(wanted: Duration, most_bytes: usize) -> Self {
+    /// Chunks that should take `wanted` and have at most `most_bytes`, but not less than `least_bytes`.
+    pub fn new(wanted: Duration, most_bytes: usize, least_bytes: usize) -> Self {
         let most_bytes = most_bytes.max(CHUNK_MIN_BYTES);
-        Self { bytes: CHUNK_FIRST_BYTES.min(most_bytes), most_bytes, wanted }
+        Self { bytes: CHUNK_FIRST_BYTES.min(most_bytes), most_bytes, least_bytes, wanted }
     }
 
     /// Of the next one.
@@ -39,12 +42,12 @@ impl Chunk {
         }
         let rate = bytes as f64 / elapsed.as_secs_f64().max(1e-6);
         let fit = (rate * self.wanted.as_secs_f64()) as usize;
-        self.bytes = fit.min(self.bytes * 2).clamp(CHUNK_MIN_BYTES, self.most_bytes);
+        self.bytes = fit.min(self.bytes * 2).clamp(self.least_bytes, self.most_bytes);
     }
 
-    /// The store pushed back.
+    /// The store pushed back, or it did not arrive in time.
     pub fn shrink(&mut self) {
-        self.bytes = (self.bytes / 2).max(CHUNK_MIN_BYTES);
+        self.bytes = (self.bytes / 2).max(self.least_bytes);
     }
 }
 
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn chunks_are_led_to_the_time_that_one_should_take() {
-        let mut chunk = Chunk::new(Duration::from_millis(250), 4 << 20);
+        let mut chunk = Chunk::new(Duration::from_millis(250), 4 << 20, CHUNK_MIN_BYTES);
         // A store that takes 2 MB a second.
         for _ in 0..20 {
             let bytes = chunk.bytes();
@@ -156,6 +159,31 @@ mod tests {
         assert_eq!(chunk.bytes(), 4 << 20, "a fast one gets no more than the limit");
         chunk.took(10, Duration::from_millis(1));
         assert_eq!(chunk.bytes(), 4 << 20, "the last few records of a table change nothing");
+    }
+
+    #[test]
+    fn pages_shrink_until_they_arrive_and_grow_back() {
+        // 300 KB/s, and what takes longer than 2 s never arrives.
+        let mut reads = Chunk::new(Duration::from_secs(1), 4 << 20, READ_MIN_BYTES);
+        let arrive = |reads: &mut Chunk, rate: f64| {
+            let took = Duration::from_secs_f64(reads.bytes() as f64 / rate);
+            let arrives = took < Duration::from_secs(2);
+            if arrives {
+                reads.took(reads.bytes(), took)
+            } else {
+                reads.shrink()
+            }
+            arrives
+        };
+        (0..20).for_each(|_| _ = arrive(&mut reads, 1e9));
+        assert_eq!(reads.bytes(), 4 << 20);
+        let lost = (0..20).filter(|_| !arrive(&mut reads, 300_000.0)).count();
+        assert!(lost <= 4, "{lost} pages were lost");
+        assert!((250_000..=350_000).contains(&reads.bytes()), "{}", reads.bytes());
+        (0..30).for_each(|_| _ = arrive(&mut reads, 100.0));
+        assert_eq!(reads.bytes(), READ_MIN_BYTES);
+        (0..20).for_each(|_| _ = arrive(&mut reads, 1e9));
+        assert_eq!(reads.bytes(), 4 << 20);
     }
 
     #[test]

@@ -12,13 +12,15 @@ use super::{Limits, Stores};
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
+/// So many looks apart the quarantine's connection is used: a middlebox may drop it after some 10 s.
+const KEEP_EVERY: u64 = 5;
 /// A signal that can't be read for so long pauses the copy.
 const BLIND: Duration = Duration::from_secs(15);
 
 /// Why nothing may be copied now; empty: it may.
 pub type Reason = String;
 
-/// Looks at both stores until it is dropped.
+/// Looks at both stores, and keeps the quarantine's connection, until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     reason: watch::Receiver<Reason>,
@@ -37,15 +39,22 @@ impl Watch {
     /// Begins to look.
     pub fn start(stores: &Stores, limits: Limits) -> Self {
         let (tell, reason) = watch::channel(Reason::new());
-        let (source, target) = (stores.source.clone(), stores.target.clone());
+        let (source, target, quarantine) =
+            (stores.source.clone(), stores.target.clone(), stores.quarantine.clone());
         let task = tokio::spawn(async move {
             let seen = |name| Seen { name, read_at: Instant::now(), reason: Reason::new() };
             let (mut source_seen, mut target_seen) = (seen("source"), seen("target"));
             let mut ticks = tokio::time::interval(EVERY);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
+            for tick in 0_u64.. {
                 ticks.tick().await;
-                let (one, other) = tokio::join!(look(&source), look(&target));
+                // It is used at the end of a pass, if at all, and its connection must not be idle until then.
+                let keep = async {
+                    if let Some(quarantine) = quarantine.as_ref().filter(|_| tick % KEEP_EVERY == 0) {
+                        _ = look(quarantine).await;
+                    }
+                };
+                let (one, other, ()) = tokio::join!(look(&source), look(&target), keep);
                 source_seen.note(one, limits, Instant::now());
                 target_seen.note(other, limits, Instant::now());
                 let both = [&target_seen, &source_seen].map(|seen| seen.reason.as_str());

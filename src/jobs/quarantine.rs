@@ -15,7 +15,7 @@ use cutover_client::{
 use cutover_proto::v1::PassKind;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, Plan, Stores, page::Side};
+use super::{Error, Plan, Stores, page::Side, patience::patiently};
 
 /// Bytes of a page of rows.
 const PAGE_BYTES: usize = 1 << 20;
@@ -91,13 +91,20 @@ impl Stores {
         };
         let Some(quarantine) = &self.quarantine else { return Ok(()) };
         let scope = Scope::Tenant(plan.migration.clone());
+        // The connection may have been idle for as long as the pass took, and be lost without a word.
+        let patience = plan.limits.patience;
         let mut cursor = None;
         loop {
-            let page = quarantine.scan(&scope, Segment::ALL, cursor.as_ref(), PAGE_BYTES).await;
-            let page = page.map_err(failed)?;
+            let scan = || async {
+                quarantine.scan(&scope, Segment::ALL, cursor.as_ref(), PAGE_BYTES).await.map_err(failed)
+            };
+            let page = patiently(patience, |_, _| {}, scan).await?;
             for (id, row) in page.records.iter().filter(|(_, row)| is_of_earlier(row, toward, pass)) {
                 let gone = Record { version: row.version.next(0).unwrap_or(Version::MAX), value: None };
-                quarantine.put_if_unchanged(id, &gone, Some(row.version)).await.map_err(failed)?;
+                let put = || async {
+                    quarantine.put_if_unchanged(id, &gone, Some(row.version)).await.map_err(failed)
+                };
+                patiently(patience, |_, _| {}, put).await?;
             }
             cursor = page.next;
             if cursor.is_none() {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cutover_client::{
@@ -12,22 +12,24 @@ use cutover_client::{
     watch::{BeginError, Operation},
 };
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
-use futures::TryFutureExt as _;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tonic::transport::Channel;
 
 use super::{
     Error, Plan, Stores, identity,
-    pace::{Chunk, Rates},
+    pace::{CHUNK_MIN_BYTES, Chunk, READ_MIN_BYTES, Rates},
     page::{Done, Part, Side, add, bytes_of, records_of},
+    patience::{BACKOFF_FIRST, patiently},
     pressure, quarantine,
     worker::insist,
 };
 
 /// A claim is kept alive at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_MOST: Duration = Duration::from_secs(5);
+/// A call that takes longer is told as the reason why the pass is slow.
+const SILENT: Duration = Duration::from_secs(3);
+/// What reading a page aims to take: well below the 2 s after which a request to DynamoDB is given up.
+const READ: Duration = Duration::from_secs(1);
 /// A worker's operations are no tenant's; this one stands for all.
 const TENANT: &str = "cutover-worker";
 
@@ -50,8 +52,14 @@ pub(super) struct Bench {
 /// One segment's pace, changed while it runs.
 struct Pace {
     began: Instant,
+    /// What a write takes.
     chunk: Chunk,
+    /// What arrives of a scan.
+    reads: Chunk,
     rates: Rates,
+    /// Which store is read from, and written to, and since when.
+    reading: Option<(&'static str, Instant)>,
+    writing: Option<(&'static str, Instant)>,
     paused: bool,
     /// Why it is slow; empty: it is not.
     note: String,
@@ -150,7 +158,7 @@ impl Bench {
 
     /// Tells the controller how far the segment is, and hears of limits. False: it is lost.
     async fn tell(&self, checkpoint: &mut v1::CheckpointRequest, pace: &Mutex<Pace>) -> Result<bool, Error> {
-        checkpoint.note.clone_from(&lock(pace).note);
+        checkpoint.note = lock(pace).why();
         let request = checkpoint.clone();
         let told = insist(&self.jobs, |mut jobs| {
             let request = request.clone();
@@ -174,23 +182,31 @@ impl Bench {
         let (bench, pace) = (self.clone(), pace.clone());
         Ahead(tokio::spawn(async move {
             bench.wait(&pace).await;
-            let limit_bytes = {
-                let pace = lock(&pace);
-                pace.rates.cut(pace.chunk.bytes())
-            };
-            let operation = bench.begin().await?;
+            let operation = bench.begin(&pace).await?;
             let (store, after) = (bench.stores.side(side), cursor);
             let failed = |error| Error::Store { store: side.name(), error };
-            let scan = || store.scan(&Scope::All, segment, after.as_ref(), limit_bytes).map_err(failed);
-            let page = patiently(bench.plan.limits.patience, &pace, scan).await?;
+            lock(&pace).reading = Some((side.name(), Instant::now()));
+            let scan = || async {
+                let (limit_bytes, began) = (lock(&pace).page_bytes(), Instant::now());
+                let page = store.scan(&Scope::All, segment, after.as_ref(), limit_bytes).await;
+                Ok((page.map_err(failed)?, began.elapsed()))
+            };
+            let less = |store, error: &StoreError| lock(&pace).read_failed(store, error);
+            let read = patiently(bench.plan.limits.patience, less, scan).await;
+            lock(&pace).reading = None;
+            let (page, took) = read?;
             // Now, not once it is written: the next one is read meanwhile.
-            lock(&pace).rates.spend(records_of(&page), bytes_of(&page.records));
+            let mut pace = lock(&pace);
+            let bytes = bytes_of(&page.records);
+            pace.rates.spend(records_of(&page), bytes);
+            pace.reads.took(bytes as usize, took);
+            drop(pace);
             Ok(Held { operation, after, page })
         }))
     }
 
     /// An operation, so that no barrier settles from here to the end of the write.
-    async fn begin(&self) -> Result<Operation, Error> {
+    async fn begin(&self, pace: &Mutex<Pace>) -> Result<Operation, Error> {
         loop {
             match self.client.begin(&self.plan.migration, TENANT) {
                 Ok(operation) => return Ok(operation),
@@ -198,7 +214,10 @@ impl Bench {
                     return Err(tonic::Status::not_found(error.to_string()).into());
                 }
                 // The controller will be back.
-                Err(_) => tokio::time::sleep(BACKOFF_FIRST).await,
+                Err(error) => {
+                    lock(pace).note = format!("waiting for the controller: {error}");
+                    tokio::time::sleep(BACKOFF_FIRST).await;
+                }
             }
         }
     }
@@ -216,9 +235,16 @@ impl Bench {
 
     async fn write(&self, part: &Part<'_>, pace: &Mutex<Pace>) -> Result<Done, Error> {
         let began = Instant::now();
-        let done =
-            patiently(self.plan.limits.patience, pace, || self.stores.page(&self.plan, &self.pass, part))
-                .await?;
+        let store = match self.plan.kind {
+            v1::PassKind::Full | v1::PassKind::Reverse => self.plan.writes().name(),
+            _ => "stores",
+        };
+        lock(pace).writing = Some((store, began));
+        let noted = |store, error: &StoreError| lock(pace).failed(store, error);
+        let attempt = || self.stores.page(&self.plan, &self.pass, part);
+        let done = patiently(self.plan.limits.patience, noted, attempt).await;
+        lock(pace).writing = None;
+        let done = done?;
         let took = began.elapsed().saturating_sub(done.waited);
         let (records, bytes) = (records_of(part.page), bytes_of(&part.page.records));
         let mut pace = lock(pace);
@@ -244,10 +270,46 @@ impl Pace {
     fn new(plan: &Plan) -> Self {
         Self {
             began: Instant::now(),
-            chunk: Chunk::new(plan.limits.chunk, plan.limits.chunk_bytes),
+            chunk: Chunk::new(plan.limits.chunk, plan.limits.chunk_bytes, CHUNK_MIN_BYTES),
+            reads: Chunk::new(READ, plan.limits.chunk_bytes, READ_MIN_BYTES),
             rates: Rates::default(),
+            reading: None,
+            writing: None,
             paused: false,
             note: String::new(),
+        }
+    }
+
+    /// Of the next page.
+    fn page_bytes(&self) -> usize {
+        self.rates.cut(self.chunk.bytes().min(self.reads.bytes()))
+    }
+
+    /// A call of a store failed, and is made again.
+    fn failed(&mut self, store: &str, error: &StoreError) {
+        if matches!(error, StoreError::Throttled { .. }) {
+            self.chunk.shrink();
+        }
+        self.note = format!("the {store}: {error}");
+    }
+
+    /// So did the scan: less of it may arrive in time.
+    fn read_failed(&mut self, store: &str, error: &StoreError) {
+        if !matches!(error, StoreError::Throttled { .. }) {
+            self.reads.shrink();
+        }
+        self.failed(store, error);
+    }
+
+    /// Why it is slow; empty: it is not.
+    fn why(&self) -> String {
+        let silent = [self.reading, self.writing].into_iter().flatten();
+        let silent = silent.map(|(store, since)| (store, since.elapsed())).max_by_key(|(_, silent)| *silent);
+        match silent {
+            Some((store, silent)) if self.note.is_empty() && silent >= SILENT => {
+                format!("waiting for the {store}: no answer for {} s", silent.as_secs())
+            }
+            _ => self.note.clone(),
         }
     }
 
@@ -275,38 +337,36 @@ impl Pace {
     }
 }
 
-/// Tries again what may be tried again: for ever while a store says that it is overloaded, and for
-/// `patience` while it fails.
-async fn patiently<T, F>(patience: Duration, pace: &Mutex<Pace>, attempt: impl Fn() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let mut failing_since: Option<Instant> = None;
-    let mut backoff = BACKOFF_FIRST;
-    loop {
-        let (store, error) = match attempt().await {
-            Err(Error::Store { store, error }) => (store, error),
-            done => return done,
-        };
-        match error {
-            StoreError::Permanent { .. } => return Err(Error::Store { store, error }),
-            StoreError::Throttled { retry_after, .. } => {
-                backoff = backoff.max(retry_after);
-                lock(pace).chunk.shrink();
-            }
-            _ => {
-                let since = *failing_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= patience {
-                    return Err(Error::Store { store, error });
-                }
-            }
-        }
-        lock(pace).note = format!("the {store}: {error}");
-        tokio::time::sleep(backoff).await;
-        backoff = (backoff * 2).min(BACKOFF_MOST);
-    }
-}
-
 fn lock(pace: &Mutex<Pace>) -> std::sync::MutexGuard<'_, Pace> {
     pace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use cutover_client::spec::Spec;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_says_nothing_is_the_reason_that_is_told() {
+        let spec: Spec = "migration = \"orders\"\n[source]\nurl = \"sqlite:a.db\"\ntable = \"t\"\n\
+                          [target]\nurl = \"sqlite:b.db\"\ntable = \"t\"\n"
+            .parse()
+            .expect("it is whole");
+        let mut pace = Pace::new(&Plan::of(&spec, v1::PassKind::Full, String::new()));
+        pace.reading = Some(("source", Instant::now()));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(pace.why(), "", "a page takes a moment");
+        pace.writing = Some(("target", Instant::now()));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(pace.why(), "waiting for the source: no answer for 12 s", "the longer one");
+        let timed_out = StoreError::NotApplied {
+            class: cutover_client::report::ErrorClass::Timeout,
+            what: "no answer in time".to_owned(),
+        };
+        let page = pace.page_bytes();
+        pace.read_failed("source", &timed_out);
+        assert!(pace.why().contains("the source: nothing was written, retry: no answer in time"));
+        assert_eq!(pace.page_bytes(), page / 2, "less may arrive in time");
+    }
 }

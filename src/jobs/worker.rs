@@ -11,14 +11,18 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{Error, Plan, Stores, identity, pressure, quarantine::Pass, segment::Bench};
+use super::{Error, Plan, Stores, identity, patience::patiently, pressure, quarantine::Pass, segment::Bench};
 
 /// How often the whole job's progress is told.
 const TELL: Duration = Duration::from_millis(500);
 /// Before a worker without a segment asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(300);
-/// A controller that restarts is waited for so long.
+/// A controller that restarts, or says nothing, is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// One call of it takes no longer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may say nothing to a ping before the connection counts as lost.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Runs a pass to its end, together with whoever else does. `told` hears of the whole job's
 /// progress twice a second. Ends early, and can be gone on with, when `stop` ends.
@@ -89,7 +93,7 @@ async fn work(
         let bench = bench.clone();
         lanes.spawn(async move { bench.lane().await });
     }
-    let progress = tell(jobs.clone(), plan.migration.clone(), job.id.clone(), told);
+    let progress = tell(jobs.clone(), job.clone(), told);
     let worked = async {
         let mut whole = false;
         while let Some(ended) = lanes.join_next().await {
@@ -107,8 +111,11 @@ async fn work(
         async move { jobs.list_jobs(request).await }
     });
     for job in listed.await?.jobs.iter().filter(|listed| listed.id == job.id) {
-        stores.check_identities(plan, job).await?;
-        stores.check(plan, job).await?;
+        let check = || async {
+            stores.check_identities(plan, job).await?;
+            stores.check(plan, job).await
+        };
+        patiently(plan.limits.patience, |_, _| {}, check).await?;
     }
     let is_comparison = plan.kind == v1::PassKind::Verify;
     if whole && !is_comparison {
@@ -136,7 +143,9 @@ impl Bench {
         loop {
             // Before anything is read, and again at each claim: a url that names no region leads elsewhere in
             // another environment, and a table may be made anew.
-            let identity::Identities { source, target } = self.stores.identities_for(&self.known).await?;
+            let ask = || self.stores.identities_for(&self.known);
+            let told = patiently(self.plan.limits.patience, |_, _| {}, ask).await?;
+            let identity::Identities { source, target } = told;
             (claim.source, claim.target) = (identity::to_wire(source), identity::to_wire(target));
             let claimed = insist(&self.jobs, |mut jobs| {
                 let claim = claim.clone();
@@ -167,15 +176,24 @@ impl Bench {
 
 async fn tell(
     jobs: JobServiceClient<Channel>,
-    migration: String,
-    id: String,
+    mut job: v1::Job,
     told: impl Fn(&v1::Job),
 ) -> std::convert::Infallible {
-    let request = v1::ListJobsRequest { migration };
+    let request = v1::ListJobsRequest { migration: job.migration.clone() };
+    let mut heard = Instant::now();
     loop {
         tokio::time::sleep(TELL).await;
-        let Ok(listed) = jobs.clone().list_jobs(request.clone()).await else { continue };
-        listed.into_inner().jobs.iter().filter(|job| job.id == id).for_each(&told);
+        let mut jobs = jobs.clone();
+        match tokio::time::timeout(SILENCE, jobs.list_jobs(request.clone())).await {
+            Ok(Ok(listed)) => {
+                heard = Instant::now();
+                let listed = listed.into_inner().jobs.into_iter().find(|listed| listed.id == job.id);
+                let Some(listed) = listed else { continue };
+                job = listed;
+            }
+            _ => job.waiting = format!("no answer from the controller for {} s", heard.elapsed().as_secs()),
+        }
+        told(&job);
     }
 }
 
@@ -183,10 +201,15 @@ async fn tell(
 pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
     let endpoint = Endpoint::from_shared(server.to_owned());
     let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is no URL")))?;
-    Ok(JobServiceClient::new(host::connect_lazy(&endpoint.connect_timeout(Duration::from_secs(3)))))
+    let endpoint = endpoint
+        .connect_timeout(Duration::from_secs(3))
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(SILENCE)
+        .keep_alive_while_idle(true);
+    Ok(JobServiceClient::new(host::connect_lazy(&endpoint)))
 }
 
-/// Asks again while the controller is away.
+/// Asks again while the controller is away, or does not answer.
 pub(super) async fn insist<T, F>(
     jobs: &JobServiceClient<Channel>,
     ask: impl Fn(JobServiceClient<Channel>) -> F,
@@ -196,12 +219,50 @@ where
 {
     let began = Instant::now();
     loop {
-        match ask(jobs.clone()).await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if status.code() == Code::Unavailable && began.elapsed() < PATIENCE => {
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
-            Err(status) => return Err(status.into()),
+        let status = match tokio::time::timeout(CALL_TIMEOUT, ask(jobs.clone())).await {
+            Ok(Ok(answer)) => return Ok(answer.into_inner()),
+            Ok(Err(status)) if !is_away(&status) => return Err(status.into()),
+            Ok(Err(status)) => status,
+            Err(_) => Status::unavailable("no answer"),
+        };
+        if began.elapsed() >= PATIENCE {
+            let seconds = began.elapsed().as_secs();
+            return Err(Status::unavailable(format!(
+                "no answer from the controller for {seconds} s ({}): is it running, and can it be reached? \
+                 What was done stays, run it again and it goes on",
+                status.message()
+            ))
+            .into());
         }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Is it the way to the controller that failed, rather than what it was asked? Its own words have no source.
+fn is_away(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_controller_that_says_nothing_ends_a_worker_after_a_minute_with_a_reason() {
+        let jobs = connect("http://127.0.0.1:1").expect("an address");
+        let began = Instant::now();
+        let silent = insist(&jobs, |_| std::future::pending::<Result<Response<()>, Status>>());
+        let error = silent.await.expect_err("it never answers").to_string();
+        assert!(error.contains("no answer from the controller for 6"), "{error}");
+        assert!((60..80).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        // It takes the first answer that comes, and its own words at once.
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        let answer = insist(&jobs, |_| {
+            let asked = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            async move { if asked < 3 { std::future::pending().await } else { Ok(Response::new(asked)) } }
+        });
+        assert_eq!(answer.await.expect("it is back"), 3);
+        let refused = insist(&jobs, |_| async { Err::<Response<()>, _>(Status::not_found("no such job")) });
+        assert_eq!(refused.await.expect_err("refused").to_string(), "no such job");
     }
 }

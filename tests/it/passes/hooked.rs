@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use cutover_client::report::ErrorClass;
 use cutover_client::store::{
     Copied, Cursor, Estimate, Id, Identity, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
     StoreError, Unreadable, Version,
@@ -21,6 +22,8 @@ pub struct Hooked {
     pub refuses: fn(&[(Id, Record)]) -> Option<StoreError>,
     /// Why a record can't be read.
     pub unreadable: fn(&Id) -> Option<StoreError>,
+    /// Scans of more bytes never arrive in time; 0: all do.
+    pub arrives_bytes: usize,
     /// Which table it says that it is.
     pub table: Option<&'static str>,
     /// Happens before the n-th read of many records, from 1.
@@ -36,6 +39,7 @@ impl Hooked {
             scans: AtomicUsize::new(0),
             refuses: |_| None,
             unreadable: |_| None,
+            arrives_bytes: 0,
             table: None,
             before_read: |_, _| {},
         }
@@ -85,6 +89,10 @@ impl Store for Hooked {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         self.scans.fetch_add(1, Ordering::SeqCst);
+        if self.arrives_bytes > 0 && limit_bytes > self.arrives_bytes {
+            let what = "it did not answer in time".to_owned();
+            return Err(StoreError::NotApplied { class: ErrorClass::Timeout, what });
+        }
         let mut page = self.inner.scan(scope, segment, cursor, limit_bytes).await?;
         for (id, _) in page.records.extract_if(.., |(id, _)| (self.unreadable)(id).is_some()) {
             let error = (self.unreadable)(&id).unwrap();

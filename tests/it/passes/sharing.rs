@@ -14,6 +14,16 @@ use super::{filled, hooked::Hooked, *};
 use crate::support::{instance::Instance, key};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_shrink_until_they_arrive() {
+    let (_dir, controller) = started().await;
+    let world = filled();
+    let source = Arc::new(Hooked { arrives_bytes: 5_000, ..Hooked::new(&world.source) });
+    let stores = Stores { source: source.clone(), ..world.stores() };
+    let evidence = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
+    assert!(evidence.clean && counts(&evidence).copied == RECORDS, "{evidence:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_share_a_backfill_and_a_second_run_writes_nothing() {
     let (_dir, controller) = started().await;
     let world = filled();

@@ -16,6 +16,11 @@ use super::{
 };
 use crate::{report::ErrorClass, store::scan::Gathered};
 
+/// Of an item, before one was read.
+const GUESS_BYTES: usize = 128;
+/// Of the largest item.
+const ITEM_MAX_BYTES: usize = 400 << 10;
+
 /// Items and the key after which there are more.
 type Items = (Vec<Item>, Option<Item>);
 
@@ -29,7 +34,6 @@ impl DynamoDbStore {
     ) -> Result<Page, StoreError> {
         let fields = &self.options.fields;
         let start = after.map(|(tenant, key)| place_of(fields, tenant, key)).transpose()?;
-        let limit = self.limit(limit_bytes);
         let tenant = match scope {
             Scope::Tenant(tenant) => Some(to_value(fields.tenant_attribute(tenant)?)),
             Scope::All => None,
@@ -41,9 +45,16 @@ impl DynamoDbStore {
         let queried = tenant.clone().filter(|_| self.partition == fields.tenant);
         let (items, more) = self
             .retries()
-            .run(async || match queried.clone() {
-                Some(tenant) => self.query(tenant, start.clone(), limit).await,
-                None => self.scan_segment(tenant.clone(), segment, start.clone(), limit).await,
+            .run(async || {
+                let limit = self.limit(limit_bytes);
+                let answer = match queried.clone() {
+                    Some(tenant) => self.query(tenant, start.clone(), limit).await,
+                    None => self.scan_segment(tenant.clone(), segment, start.clone(), limit).await,
+                };
+                if answer.as_ref().is_err_and(|error| error.class() == ErrorClass::Timeout) {
+                    self.expect_larger_items();
+                }
+                answer
             })
             .await?;
 
@@ -79,12 +90,17 @@ impl DynamoDbStore {
 
     /// How many items are likely to have so many bytes. The first page has to guess.
     fn limit(&self, limit_bytes: usize) -> i32 {
-        const GUESS: usize = 128;
         let usual = match self.usual_bytes.load(Relaxed) {
-            0 => GUESS,
+            0 => GUESS_BYTES,
             usual => usual,
         };
         i32::try_from(limit_bytes.div_ceil(usual).max(1)).unwrap_or(i32::MAX)
+    }
+
+    /// The page did not arrive in time: the next one has fewer items, whatever their size was.
+    fn expect_larger_items(&self) {
+        let usual = self.usual_bytes.load(Relaxed).max(GUESS_BYTES);
+        self.usual_bytes.store((usual * 4).min(ITEM_MAX_BYTES), Relaxed);
     }
 
     async fn query(
