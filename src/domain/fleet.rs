@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use cutover_client::routing::Mutation;
+
 use super::placement::Wait;
 
 /// One live or lost instance (an SDK process or a worker), or the callers of remote decisions.
@@ -32,7 +34,11 @@ impl Fleet {
     pub fn new(members: Vec<Member>) -> Self {
         Self {
             received: members.iter().filter(|member| !member.lost).map(|member| member.received).min(),
-            applied: members.iter().map(|member| member.applied).min(),
+            applied: members
+                .iter()
+                .filter(|member| !(member.lost && Mutation::LostInstances.is_left_out()))
+                .map(|member| member.applied)
+                .min(),
             members,
         }
     }
@@ -40,6 +46,8 @@ impl Fleet {
     /// Has everybody acknowledged a step in the way that the next one asks for?
     pub fn acknowledged(&self, step: u64, wait: Wait) -> bool {
         match wait {
+            _ if Mutation::Barrier.is_left_out() => true,
+            Wait::Quiesced if Mutation::Quiesced.is_left_out() => self.acknowledged(step, Wait::Received),
             Wait::Nothing => true,
             Wait::Received => self.received.is_none_or(|received| received >= step),
             Wait::Quiesced => self.applied.is_none_or(|applied| applied >= step),

@@ -1,6 +1,6 @@
 //! Where a group of tenants stands on the ladder, since when, and what its next step is.
 
-use cutover_client::routing::{Level, PPM, Rung};
+use cutover_client::routing::{Level, Mutation, PPM, Rung};
 use serde::{Deserialize, Serialize};
 
 /// Where tenants stand. Revisions are those of the steps; 0 means "never".
@@ -60,6 +60,9 @@ impl Placement {
         if self.rung == wanted {
             return None;
         }
+        if Mutation::OneRung.is_left_out() {
+            return Some(wanted);
+        }
         Some(match self.rung {
             SourceOnly if wanted == Dual => Dual,
             SourceOnly => Mirrored,
@@ -83,7 +86,9 @@ impl Placement {
         if down && self.rung != Rung::Hold && (next == Rung::Hold || next == self.was) {
             return Wait::Nothing;
         }
-        let target_only_involved = self.rung == Rung::TargetOnly || self.was == Rung::TargetOnly;
+        let target_only_involved = !Mutation::LeavingTargetOnly.is_left_out()
+            && self.rung == Rung::TargetOnly
+            || self.was == Rung::TargetOnly;
         if down && self.rung != Rung::Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
     }
 
@@ -108,7 +113,7 @@ impl Placement {
                 _ => self.target_first_at_ms,
             },
             target_only_at_ms: if target_only { now_ms } else { self.target_only_at_ms },
-            floor: if target_only { Rung::TargetFirst } else { self.floor },
+            floor: if target_only && !Mutation::Floor.is_left_out() { Rung::TargetFirst } else { self.floor },
         }
     }
 

@@ -12,12 +12,14 @@
 //! Nothing here takes a lock, allocates (but when a table is built), reads a clock or uses a float.
 
 mod bucket;
+mod mutation;
 mod overrides;
 mod rung;
 mod snapshot;
 mod table;
 
 pub use bucket::{PPM, Salt, bucket};
+pub use mutation::Mutation;
 pub use overrides::OVERRIDES_MAX;
 pub use rung::{Level, Reason, Rung, Stage, UnknownName, coexist};
 pub use snapshot::Snapshot;

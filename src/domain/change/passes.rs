@@ -1,6 +1,6 @@
 //! Passes over the stores: their beginning, a sweep's second barrier, and what their end changes.
 
-use cutover_client::routing::{PPM, Rung};
+use cutover_client::routing::{Mutation, PPM, Rung};
 
 use super::{Context, Draft, Refusal};
 use crate::domain::{
@@ -56,7 +56,10 @@ impl Draft {
             return Err(Unmet::of_change(Gate::Stage, message, action).into());
         }
         let began_revision = context.revision - 1;
-        let settled = context.fleet.settled(began_revision);
+        let settled = match Mutation::SettledPass.is_left_out() {
+            true => began_revision,
+            false => context.fleet.settled(began_revision),
+        };
         if *kind == PassKind::Reverse {
             self.refuse_reverse(cover, settled)?;
         }

@@ -26,12 +26,14 @@ use crate::{
 pub struct Weather {
     /// Share of calls that fail before anything is done, in ppm.
     pub refused_ppm: u32,
+    /// Share of calls that are done, and whose answer is lost, in ppm.
+    pub unanswered_ppm: u32,
     /// It takes up to so long.
     pub slow: Time,
 }
 
 thread_local! {
-    static WEATHER: Cell<Weather> = const { Cell::new(Weather { refused_ppm: 0, slow: 0 }) };
+    static WEATHER: Cell<Weather> = const { Cell::new(Weather { refused_ppm: 0, unanswered_ppm: 0, slow: 0 }) };
 }
 
 /// Changes how it fares.
@@ -92,9 +94,17 @@ impl ControlStore {
         let way = || world::between(MS / 10, MS + weather.slow);
         let (there, back) = (way(), way());
         let refused = world::chance(weather.refused_ppm);
+        let unanswered = world::chance(weather.unanswered_ppm);
         let store = self.clone();
         ask(there, back, move || {
-            if refused { Err(Error::Unavailable("the disk does not answer".to_owned())) } else { act(&store) }
+            if refused {
+                return Err(Error::Unavailable("the disk does not answer".to_owned()));
+            }
+            let done = act(&store);
+            match done {
+                Ok(_) if unanswered => Err(Error::Unknown("the answer was lost".to_owned())),
+                done => done,
+            }
         })
         .await
     }

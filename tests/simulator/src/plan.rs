@@ -112,7 +112,7 @@ impl Plan {
         if swarm {
             faults.retain(|_| random.random_range(0..1_000_000) < keep_ppm);
         }
-        let calm_from = random.random_range(25..=70) * S;
+        let calm_from = random.random_range(15..=55) * S;
         let is_linearizable = random.random_range(0..3) == 0;
         let level = if is_linearizable { v1::Level::Linearizable } else { v1::Level::Acknowledged };
         let fence_after_ms =
@@ -121,8 +121,8 @@ impl Plan {
             faults,
             every: random.random_range(1..=10) * S / 2,
             calm_from,
-            quiet_from: calm_from + 8 * S,
-            end: calm_from + 45 * S,
+            quiet_from: calm_from + 5 * S,
+            end: calm_from + 38 * S,
             services: random.random_range(2..=4),
             callers: random.random_range(0..=2),
             lanes: random.random_range(1..=3),

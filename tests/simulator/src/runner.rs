@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "mutations")]
+use cutover_client::routing::Mutation;
+
 use crate::{plan::Plan, play};
 
 /// Plays the controller, SDKs, passes and operators under simulated time, network and stores.
@@ -33,6 +36,10 @@ pub struct Args {
     /// Most callers of `Decide`
     #[arg(long, default_value_t = 2)]
     callers: usize,
+    /// Play the product without one of its rules; known ones are listed for a wrong name
+    #[cfg(feature = "mutations")]
+    #[arg(long, value_parser = rule)]
+    leave_out: Option<Mutation>,
     /// Seeds at a time. 0: one for each processor
     #[arg(long, default_value_t = 0)]
     jobs: usize,
@@ -45,6 +52,12 @@ pub struct Args {
     /// Play one seed and print one line about it
     #[arg(long, hide = true)]
     one: Option<u64>,
+}
+
+#[cfg(feature = "mutations")]
+fn rule(name: &str) -> Result<Mutation, String> {
+    let known = Mutation::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
+    known.ok_or_else(|| format!("expected one of {:?}", Mutation::ALL))
 }
 
 /// What many seeds came to.
@@ -67,6 +80,10 @@ impl Args {
 
     /// Plays one seed in this process.
     fn play(&self, seed: u64, with_story: bool) -> anyhow::Result<ExitCode> {
+        #[cfg(feature = "mutations")]
+        if let Some(rule) = self.leave_out {
+            rule.leave_out();
+        }
         let mut plan = Plan::draw(seed, self.swarm);
         plan.callers = plan.callers.min(self.callers);
         // A thread of its own: the threads of a test have used their randomness already.
@@ -143,6 +160,10 @@ impl Args {
         };
         command.args(["--one", &seed.to_string(), "--lines", &self.lines.to_string()]);
         command.args(["--callers", &self.callers.to_string()]);
+        #[cfg(feature = "mutations")]
+        if let Some(rule) = self.leave_out {
+            command.args(["--leave-out", &format!("{rule:?}")]);
+        }
         command.args(self.swarm.then_some("--swarm"));
         let played = command.output();
         tally.played.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{Current, Link, Session, Source, backoff, link::Held};
 use crate::{
     host,
-    routing::Snapshot,
+    routing::{Mutation, Snapshot},
     wire::{self, Assembly, MESSAGE_MAX_BYTES, Misfit, UpdateKind},
 };
 
@@ -167,7 +167,8 @@ impl Watcher {
         let session = Session { channel, report_ms: registered.report_ms, number: self.sessions };
         let source = self.link.connected(registered.writer_slot as u16, session);
         // What is held comes from a time at which the controller did not wait for this instance.
-        let suspended = registered.readmitted || source == Some(Source::Persisted);
+        let readmitted = registered.readmitted && !Mutation::Readmitted.is_left_out();
+        let suspended = readmitted || source == Some(Source::Persisted);
         if suspended {
             // In this order: whatever operation still finds the old snapshot has the old admission.
             self.current.suspend();

@@ -58,7 +58,8 @@ impl Operator {
     pub async fn run(self) {
         let endpoint = Endpoint::from_static(CONTROLLER)
             .connect_timeout(Duration::from_secs(1))
-            .timeout(Duration::from_secs(5));
+            // Of somebody who waits: what was asked of a controller that stands still is done when it goes on.
+            .timeout(Duration::from_secs(60));
         let mut admin = AdminServiceClient::new(host::connect_lazy(&endpoint));
         let mut random = SmallRng::seed_from_u64(self.seed);
         let create = v1::CreateMigrationRequest {

@@ -148,12 +148,13 @@ fn happen(fault: Fault) {
             });
         }
         Fault::ControlStoreFails => {
-            let refused_ppm = world::between(100_000, 1_000_000) as u32;
+            let refused_ppm = world::between(0, 1_000_000) as u32;
+            let unanswered_ppm = world::between(0, 500_000) as u32;
             let slow = span(MS, S);
             world::tell(|| {
                 format!("the controller's store: {refused_ppm} ppm refused, {} ms slow", slow / MS)
             });
-            control::set_weather(control::Weather { refused_ppm, slow });
+            control::set_weather(control::Weather { refused_ppm, unanswered_ppm, slow });
             world::after(span(200 * MS, 10 * S), || control::set_weather(control::Weather::default()));
         }
         Fault::ClockJump => {

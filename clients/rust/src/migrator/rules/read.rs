@@ -3,7 +3,7 @@
 use super::{Answer, Seen, Step};
 use crate::{
     report::StoreRole,
-    routing::{Level, Rung},
+    routing::{Level, Mutation, Rung},
     store::{Put, Version},
 };
 
@@ -134,6 +134,9 @@ impl Read {
             // Somebody was faster, and with something newer: that is the answer.
             (At::CopyingMiss(_), Did(Put::Stale(_))) => self.call(At::Target, ReadCall::Get(Target)),
 
+            (At::Target, _) if Mutation::NoFallback.is_left_out() => {
+                self.call(At::Source, ReadCall::Get(Source))
+            }
             // Never the source because the target failed: it may lack what was read before.
             (at, _) => Step::End(ReadEnd::Failed(at.store())),
         }

@@ -3,7 +3,7 @@
 use super::{Answer, Seen, Step};
 use crate::{
     report::StoreRole,
-    routing::Rung,
+    routing::{Mutation, Rung},
     store::{Put, Version},
 };
 
@@ -112,7 +112,7 @@ impl Outcome {
 impl Write {
     /// The first step; `None` on hold. `compare`: a mutation, which reads before it writes and
     /// writes only if nobody else has since.
-    pub const fn begin(rung: Rung, no_fallback: bool, compare: bool) -> Option<WriteStep> {
+    pub fn begin(rung: Rung, no_fallback: bool, compare: bool) -> Option<WriteStep> {
         if matches!(rung, Rung::Hold) {
             return None;
         }
@@ -172,8 +172,9 @@ impl Write {
     }
 
     /// From the start, or once more with what was seen in mind.
-    const fn start(self) -> WriteStep {
+    fn start(self) -> WriteStep {
         match (self.rung, self.compare) {
+            (Rung::TargetFirst, false) if Mutation::Observe.is_left_out() => self.put(None, None),
             // Without T's version the stamp could end up below that of an acknowledged write of
             // somebody who writes the target only.
             (Rung::TargetFirst, _) | (Rung::TargetOnly, true) => self.get(StoreRole::Target),
