@@ -1,5 +1,7 @@
 //! The composition root: the only file that names every layer.
 
+mod tasks;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::Stream;
@@ -12,6 +14,8 @@ use tonic::transport::{
     Server,
     server::{Connected, TcpIncoming},
 };
+
+use tasks::Tasks;
 
 use crate::{
     config::{self, Config, Serve},
@@ -64,6 +68,14 @@ pub enum Error {
         flag: &'static str,
         /// Why not.
         error: std::io::Error,
+    },
+    /// A background task ended, which it never should.
+    #[error("background task {task} failed: {why}. Start the controller again, and report this")]
+    Task {
+        /// Which.
+        task: &'static str,
+        /// What it said last.
+        why: String,
     },
     /// gRPC ended.
     #[error("gRPC ended: {0}")]
@@ -138,51 +150,58 @@ where
     let notify = Arc::new(Notify::new(store.clone(), registry.clone(), endpoints, &kept.cursors).await?);
     let (stop, stopped) = watch::channel(false);
 
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn({
+    let mut tasks = Tasks::default();
+    tasks.spawn("registrations", {
         let instances = instances.clone();
         async move { instances.keep(registrations).await }
     });
-    tasks.spawn({
+    tasks.spawn("publication", {
         let registry = registry.clone();
         async move { registry.follow(FOLLOW).await }
     });
-    tasks.spawn({
+    tasks.spawn("steady clock", {
+        let registry = registry.clone();
+        async move { registry.keep_time().await }
+    });
+    tasks.spawn("passes", {
         let passes = passes.clone();
         async move { passes.keep().await }
     });
-    tasks.spawn({
+    tasks.spawn("judges", {
         let guards = guards.clone();
         async move { guards.watch().await }
     });
-    tasks.spawn(guards.clone().act(conclusions));
-    tasks.spawn(plans.clone().go_on());
-    tasks.spawn({
+    tasks.spawn("verdicts", guards.clone().act(conclusions));
+    tasks.spawn("plans", plans.clone().go_on());
+    tasks.spawn("telemetry", {
         let windows = windows.clone();
         async move { windows.keep().await }
     });
-    tasks.spawn(notify.clone().tell());
-    tasks.spawn(steps::go_on(registry.clone(), instances.clone(), operate.clone()));
+    tasks.spawn("notifications", notify.clone().tell());
+    tasks.spawn("steps", steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
     let gauges = {
         let (registry, instances) = (registry.clone(), instances.clone());
         move || gauges(&registry, &instances)
     };
     if let Some(address) = &config.statsd {
-        tasks.spawn(statsd::run(address.clone(), ingest.clone(), gauges.clone()));
+        tasks.spawn("statsd", statsd::run(address.clone(), ingest.clone(), gauges.clone()));
     }
     let metrics = {
         let ingest = ingest.clone();
         move || prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries())
     };
-    let pinged = store.clone();
+    let (pinged, down) = (store.clone(), tasks.down());
     let ready: http::Ready = Arc::new(move || {
-        let store = pinged.clone();
-        Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+        let (store, down) = (pinged.clone(), down.get().cloned());
+        Box::pin(async move {
+            down.map_or(Ok(()), Err)?;
+            store.ping().await.map_err(|error| error.to_string())
+        })
     });
     if let Some(listener) = http {
         let probes = axum::serve(listener, http::router(metrics, ready));
-        tasks.spawn(async move {
+        tasks.spawn("health and metrics", async move {
             if let Err(error) = probes.await {
                 tracing::error!(%error, "health and metrics ended");
             }
@@ -190,10 +209,10 @@ where
     }
 
     let routes = grpc::routes(Services {
-        registry,
+        registry: registry.clone(),
         instances,
         operate,
-        passes,
+        passes: passes.clone(),
         guards,
         plans,
         ingest,
@@ -209,21 +228,38 @@ where
             let _ = end.await;
         });
     tokio::pin!(server);
-    tokio::select! {
+    let failed = tokio::select! {
         served = &mut server => return Ok(served?),
-        () = shutdown => {}
-    }
-    tracing::info!("stopping");
+        failed = tasks.ended() => {
+            tracing::error!(error = %failed, "stopping");
+            Some(failed)
+        }
+        () = shutdown => {
+            tracing::info!("stopping");
+            None
+        }
+    };
     let _ = (stop.send(true), ended.send(()));
     let served = tokio::time::timeout(GRACE, server).await;
-    // No report comes any more.
-    match tokio::time::timeout(GRACE, windows.save()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "what was reported of late can't be kept: it is lost"),
-        Err(_) => tracing::error!("what was reported of late is not kept in time: it is lost"),
+    // No call comes any more: what only memory holds is kept now.
+    let flush = async {
+        let kept = [
+            ("recent telemetry", windows.save().await),
+            ("the progress of passes", passes.keep_now().await),
+            ("how long waits have lasted", registry.save_time().await),
+        ];
+        for (what, kept) in kept {
+            if let Err(error) = kept {
+                tracing::error!(%error, "could not persist {what}");
+            }
+        }
+    };
+    if tokio::time::timeout(GRACE, flush).await.is_err() {
+        tracing::error!("could not persist recent telemetry and progress within {} s", GRACE.as_secs());
     }
+    tasks.stop().await;
     // What is committed is durable; who still hangs on a stream reconnects.
-    Ok(served.unwrap_or(Ok(()))?)
+    failed.map_or_else(|| Ok(served.unwrap_or(Ok(()))?), Err)
 }
 
 /// What metrics show of every migration.

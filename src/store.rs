@@ -36,6 +36,8 @@ pub struct State {
     pub cursors: Vec<CursorRecord>,
     /// The last report of each instance that windows have.
     pub heard: Vec<HeardRecord>,
+    /// What the controller's steady clock showed last. 0: nothing was kept.
+    pub steady_ms: u64,
 }
 
 /// A change to be committed.
@@ -168,6 +170,8 @@ pub struct Upkeep {
     pub put_cursors: Vec<CursorRecord>,
     /// Names of those that nobody names any more.
     pub remove_cursors: Vec<String>,
+    /// What the controller's steady clock shows; an earlier time than the one kept changes nothing.
+    pub steady_ms: Option<u64>,
 }
 
 /// What a store could not do.

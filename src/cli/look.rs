@@ -44,6 +44,9 @@ pub(super) enum Verb {
         /// At most so many
         #[arg(long, default_value_t = 20)]
         limit: u32,
+        /// All of it, oldest first, as JSON lines
+        #[arg(long, conflicts_with = "limit")]
+        export: bool,
     },
     /// The pinned tenants
     Pins {
@@ -91,11 +94,12 @@ impl Verb {
                     explained.story.iter().for_each(|line| out::line(&format!("  {line}")));
                 }
             }
-            Self::History { key, limit } => {
+            Self::History { key, export: true, .. } => export(global, key.unwrap_or_default()).await?,
+            Self::History { key, limit, export: false } => {
                 let request = v1::ListHistoryRequest {
                     key: key.unwrap_or_default(),
-                    before: 0,
                     page_size: limit.clamp(1, 1000),
+                    ..Default::default()
                 };
                 let events = answer(global.admin().await?.list_history(request)).await?.events;
                 if events.is_empty() && !global.json {
@@ -136,6 +140,22 @@ impl Verb {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Page after page, so that a history of any length goes through.
+async fn export(global: &Global, key: String) -> anyhow::Result<()> {
+    let mut admin = global.admin().await?;
+    let mut after = 0;
+    loop {
+        let (key, page_size) = (key.clone(), 1000);
+        let request = v1::ListHistoryRequest { key, page_size, oldest_first: true, after, before: 0 };
+        let page = answer(admin.list_history(request)).await?;
+        page.events.iter().for_each(|event| out::json(&render::event_json(event)));
+        if page.next == 0 {
+            return Ok(());
+        }
+        after = page.next;
     }
 }
 

@@ -90,11 +90,17 @@ pub(super) enum Verb {
         /// Bytes a second of all workers together; 0: no limit
         #[arg(long, value_name = "N")]
         bytes_per_s: Option<u64>,
+        /// Why; kept in the history
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
     },
     /// End a pass that nobody works on any more; what it copied stays
     Cancel {
         /// Its id: cutover jobs KEY
         job: String,
+        /// Why; kept in the history
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
     },
 }
 
@@ -149,17 +155,17 @@ impl Verb {
             }
             Self::Reverse { pass, dry_run: false } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
             Self::Jobs { key } => return list(global, key).await,
-            Self::Tune { job, pause, resume, records_per_s, bytes_per_s } => {
-                return tune(global, job, |tuning| {
+            Self::Tune { job, pause, resume, records_per_s, bytes_per_s, reason } => {
+                return tune(global, job, reason, |tuning| {
                     tuning.paused = pause || tuning.paused && !resume;
                     tuning.records_per_s = records_per_s.unwrap_or(tuning.records_per_s);
                     tuning.bytes_per_s = bytes_per_s.unwrap_or(tuning.bytes_per_s);
                 })
                 .await;
             }
-            Self::Cancel { job } => {
+            Self::Cancel { job, reason } => {
                 let mut jobs = global.jobs().await?;
-                let finish = v1::FinishJobRequest { id: job, actor: actor(), ..Default::default() };
+                let finish = v1::FinishJobRequest { id: job, actor: actor(), reason, ..Default::default() };
                 answer(jobs.finish_job(finish)).await?.evidence.unwrap_or_default()
             }
         };
@@ -265,7 +271,12 @@ async fn list(global: &Global, key: String) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn tune(global: &Global, id: String, change: impl FnOnce(&mut v1::Tuning)) -> anyhow::Result<ExitCode> {
+async fn tune(
+    global: &Global,
+    id: String,
+    reason: String,
+    change: impl FnOnce(&mut v1::Tuning),
+) -> anyhow::Result<ExitCode> {
     let mut jobs = global.jobs().await?;
     let migration = id.split('/').next().unwrap_or_default().to_owned();
     let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: migration.clone() })).await?.jobs;
@@ -274,7 +285,7 @@ async fn tune(global: &Global, id: String, change: impl FnOnce(&mut v1::Tuning))
         job.with_context(|| format!("job {id:?} is not under way: cutover jobs {migration} lists those"))?;
     let mut tuning = job.tuning.unwrap_or_default();
     change(&mut tuning);
-    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor() };
+    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor(), reason };
     let job = answer(jobs.tune_job(request)).await?;
     if global.json {
         out::json(&job_json(&job));

@@ -125,7 +125,7 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
             }));
         }
         open.note(&group, next);
-        let after = placement.stepped(next, revision, sight.now_ms);
+        let after = placement.stepped(next, revision, sight.steady_ms);
         match group.whom {
             Whom::Buckets { from, upto } => steps.push((from, upto, after)),
             Whom::Tenant { tenant, .. } => {
@@ -141,6 +141,23 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
     look.overrides = open.overrides();
     look.rows = rows_after(migration, sight, &stepped, &look);
     look
+}
+
+/// Would a look move anybody, or let a tenant follow its bucket again?
+pub(super) fn has_step(migration: &Migration, sight: &Sight<'_>) -> bool {
+    let level = migration.document.policy.level;
+    let may_step = |group: &Group| {
+        let next = group.placement.next(group.wanted, level);
+        next.is_some_and(|next| sight.may_step(group, next))
+    };
+    let Document { bands, overrides, .. } = &*migration.document;
+    let changes = |tenant: &Tenant| {
+        let row = migration.tenants.get(tenant);
+        row.is_some_and(|row| {
+            row_after(migration, sight, tenant, row, row.placement, bands, overrides) != Some(*row)
+        })
+    };
+    groups_on_the_way(migration).iter().any(may_step) || migration.unrested.iter().any(changes)
 }
 
 /// Overrides, for those who are still on the way up.
@@ -179,30 +196,41 @@ fn rows_after(
     stepped: &OrdMap<Tenant, Placement>,
     Look { bands, overrides, .. }: &Look,
 ) -> Vec<(Tenant, Option<TenantRow>)> {
-    let document = &*migration.document;
     let mut rows = Vec::new();
     for tenant in &migration.unrested {
         let Some(row) = migration.tenants.get(tenant) else { continue };
-        let bucket = migration.bucket(tenant);
         let placement = stepped.get(tenant).copied().unwrap_or(row.placement);
-        let wanted = document.caps(Some(row)).wanted(bucket, placement.floor).rung;
-        let mut covering = overrides.iter().map(|over| (over.revision, over.upto));
-        let is_covered = covering.any(|(revision, upto)| {
-            revision == row.overridden && placement.rung < wanted && placement.rung < upto
-        });
-        let overridden = if is_covered { row.overridden } else { 0 };
-        // To join tenants who are to pass a gate that this one is not would spread an override.
-        let of_bucket = overrides.iter().find(|over| over.upto_of(bucket).is_some());
-        let passes_alike = of_bucket.map_or(0, |over| over.revision) == overridden;
-        let free = row.pin.is_none() && row.ceiling.is_none();
-        let after = TenantRow { placement, overridden, ..*row };
-        let band = bands.of(bucket);
-        let settled = sight.fleet.acknowledged(placement.since.max(band.since), Wait::Quiesced);
-        if free && passes_alike && placement.may_join(&band, settled) {
-            rows.push((tenant.clone(), None));
-        } else if after != *row {
-            rows.push((tenant.clone(), Some(after)));
+        let after = row_after(migration, sight, tenant, row, placement, bands, overrides);
+        if after != Some(*row) {
+            rows.push((tenant.clone(), after));
         }
     }
     rows
+}
+
+/// The row of a tenant that stands at `placement`. `None`: it follows its bucket again.
+fn row_after(
+    migration: &Migration,
+    sight: &Sight<'_>,
+    tenant: &Tenant,
+    row: &TenantRow,
+    placement: Placement,
+    bands: &Bands,
+    overrides: &[Override],
+) -> Option<TenantRow> {
+    let bucket = migration.bucket(tenant);
+    let wanted = migration.document.caps(Some(row)).wanted(bucket, placement.floor).rung;
+    let mut covering = overrides.iter().map(|over| (over.revision, over.upto));
+    let is_covered = covering.any(|(revision, upto)| {
+        revision == row.overridden && placement.rung < wanted && placement.rung < upto
+    });
+    let overridden = if is_covered { row.overridden } else { 0 };
+    // To join tenants who are to pass a gate that this one is not would spread an override.
+    let of_bucket = overrides.iter().find(|over| over.upto_of(bucket).is_some());
+    let passes_alike = of_bucket.map_or(0, |over| over.revision) == overridden;
+    let free = row.pin.is_none() && row.ceiling.is_none();
+    let band = bands.of(bucket);
+    let settled = || sight.fleet.acknowledged(placement.since.max(band.since), Wait::Quiesced);
+    let joins = free && passes_alike && placement.may_join(&band, settled());
+    (!joins).then_some(TenantRow { placement, overridden, ..*row })
 }

@@ -109,6 +109,18 @@ pub enum Change {
         /// Its id.
         id: String,
     },
+    /// The limits of a pass change while it runs. They are kept with its progress; the history keeps who
+    /// changed them.
+    TuneJob {
+        /// Its id.
+        id: String,
+        /// Nobody reads or writes.
+        paused: bool,
+        /// 0: no limit.
+        records_per_s: u64,
+        /// 0: no limit.
+        bytes_per_s: u64,
+    },
     /// A pass has ended.
     FinishJob {
         /// Its id.
@@ -148,8 +160,10 @@ pub struct Ask {
 pub struct Context<'a> {
     /// The revision that the commit will make.
     pub revision: u64,
-    /// Unix time.
+    /// Unix time, for people.
     pub now_ms: u64,
+    /// The controller's steady clock, for waits: it never jumps.
+    pub steady_ms: u64,
     /// Who asks.
     pub actor: &'a str,
     /// Why; empty when nobody said.
@@ -247,6 +261,9 @@ pub fn apply(
         Change::Evict { instance } => draft.say(format!("evicted instance {instance}")),
         Change::BeginJob(pass) => draft.begin_job(pass, context)?,
         Change::DrainJob { id } => draft.drain_job(id, context),
+        Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
+            draft.tune_job(id, *paused, [*records_per_s, *bytes_per_s])?;
+        }
         Change::FinishJob { id, counts, samples, complete } => {
             draft.finish_job(id, counts, samples, *complete, context)?;
         }
@@ -290,6 +307,7 @@ impl Change {
             Self::Evict { .. } => "evict",
             Self::BeginJob(_) => "job-begin",
             Self::DrainJob { .. } => "job-drain",
+            Self::TuneJob { .. } => "job-tune",
             Self::FinishJob { .. } => "job-finish",
             Self::Finish { .. } => "finish",
         }
@@ -297,14 +315,19 @@ impl Change {
 }
 
 /// What the migration waits for right now, without changing anything.
-pub fn waiting(migration: &Migration, fleet: &Fleet, now_ms: u64) -> Vec<Unmet> {
-    let sight = Sight { document: &migration.document, fleet, now_ms };
+pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
+    let sight = Sight { document: &migration.document, fleet, steady_ms };
     advance::look(migration, &sight, migration.revision).unmet
 }
 
+/// Would [`Change::Step`] do anything? It copies neither the document nor the rows.
+pub fn has_step(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> bool {
+    advance::has_step(migration, &Sight { document: &migration.document, fleet, steady_ms })
+}
+
 /// What one tenant's next step waits for.
-pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, now_ms: u64) -> Vec<Unmet> {
-    let sight = Sight { document: &migration.document, fleet, now_ms };
+pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
+    let sight = Sight { document: &migration.document, fleet, steady_ms };
     let bucket = migration.bucket(tenant);
     let group = Group {
         whom: Whom::Tenant { tenant: tenant.clone(), bucket },

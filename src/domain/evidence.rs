@@ -46,7 +46,8 @@ pub struct Job {
     pub fingerprint: String,
     /// Parts that workers claim. 0: none, its caller scans by itself.
     pub segments: u32,
-    /// Unix time before which nothing is read: writes that timed out may still land until then.
+    /// Nothing is read before this time of the controller's steady clock: writes that timed out may still
+    /// land until then.
     /// [`u64::MAX`]: a sweep whose second barrier has not settled.
     pub begins_at_ms: u64,
     /// For how long such writes can still land, in milliseconds.
@@ -173,11 +174,11 @@ impl PassKind {
 
 impl Job {
     /// Why its workers may not read yet; `None`: they may.
-    pub fn waits_for(&self, now_ms: u64) -> Option<String> {
+    pub fn waits_for(&self, steady_ms: u64) -> Option<String> {
         if self.drains() {
             return Some("waits for everybody to quiesce once more (cutover status)".to_owned());
         }
-        let left_ms = self.begins_at_ms.saturating_sub(now_ms);
+        let left_ms = self.begins_at_ms.saturating_sub(steady_ms);
         (left_ms > 0).then(|| format!("waits {left_ms} ms more for writes that timed out to land"))
     }
 

@@ -125,8 +125,8 @@ pub struct Sight<'a> {
     pub document: &'a Document,
     /// Who is live.
     pub fleet: &'a Fleet,
-    /// Unix time.
-    pub now_ms: u64,
+    /// The controller's steady clock.
+    pub steady_ms: u64,
 }
 
 /// Most instances that one message names.
@@ -271,7 +271,7 @@ impl Sight<'_> {
         let soak_ms = self.document.policy.soak_ms;
         let here_ms = match placement.target_first_at_ms {
             0 => 0,
-            since_ms => self.now_ms.saturating_sub(since_ms),
+            since_ms => self.steady_ms.saturating_sub(since_ms),
         };
         (here_ms < soak_ms).then(|| Unmet {
             by_itself: true,

@@ -17,9 +17,9 @@ pub struct Placement {
     pub mirrored_since: u64,
     /// The same for target-first.
     pub target_first_since: u64,
-    /// Unix time of that step.
+    /// Of that step, by the controller's steady clock.
     pub target_first_at_ms: u64,
-    /// Unix time of the step to target-only.
+    /// Of the step to target-only, by the controller's steady clock.
     pub target_only_at_ms: u64,
     /// The lowest rung at which no acknowledged write is lost. It rises when writes go to the
     /// target alone.
@@ -93,7 +93,7 @@ impl Placement {
     }
 
     /// The placement after a step to `next` at `revision`.
-    pub fn stepped(&self, next: Rung, revision: u64, now_ms: u64) -> Self {
+    pub fn stepped(&self, next: Rung, revision: u64, steady_ms: u64) -> Self {
         let since = |at_least: Rung, before: u64| match (next >= at_least && next != Rung::Hold, before) {
             (false, _) => 0,
             (true, 0) => revision,
@@ -109,10 +109,10 @@ impl Placement {
             target_first_since,
             target_first_at_ms: match (target_first_since, self.target_first_since) {
                 (0, _) => 0,
-                (_, 0) => now_ms,
+                (_, 0) => steady_ms,
                 _ => self.target_first_at_ms,
             },
-            target_only_at_ms: if target_only { now_ms } else { self.target_only_at_ms },
+            target_only_at_ms: if target_only { steady_ms } else { self.target_only_at_ms },
             floor: if target_only && !Mutation::Floor.is_left_out() { Rung::TargetFirst } else { self.floor },
         }
     }

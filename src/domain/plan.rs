@@ -114,6 +114,8 @@ pub struct Seen {
     pub standing: Option<Standing>,
     /// Unix time since when reports are heard: they begin anew with the controller.
     pub hearing_since_ms: u64,
+    /// The controller's steady clock.
+    pub steady_ms: u64,
     /// Misses of reads that are borne before a step to target-first or above: a share.
     pub miss_max: f64,
 }
@@ -214,7 +216,10 @@ pub fn outlook(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     loop {
         let next = decide(&state, seen, now_ms);
         match (&next, state.taken.last_mut()) {
-            (Next::Move(PlanMove::Settle(_)), Some(taken)) => taken.settled_at_ms = Some(now_ms),
+            (Next::Move(PlanMove::Settle(_)), Some(taken)) => {
+                taken.settled_at_ms = Some(now_ms);
+                taken.settled_steady_ms = Some(seen.steady_ms);
+            }
             (Next::Move(PlanMove::Show(_)), Some(taken)) => taken.shown_at_ms = Some(now_ms),
             _ => return next,
         }
@@ -253,11 +258,15 @@ fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
     let Some(since_ms) = taken.settled_at_ms.filter(|_| seen.settled) else {
         return vec![Missing::open("every live instance to be on the step's revision".to_owned())];
     };
-    let until_ms = since_ms.saturating_add(step.bake_ms);
-    if taken.skipped.is_some() || now_ms >= until_ms {
+    let baked_ms = match taken.settled_steady_ms {
+        Some(since_ms) => seen.steady_ms.saturating_sub(since_ms),
+        None => now_ms.saturating_sub(since_ms),
+    };
+    let left_ms = step.bake_ms.saturating_sub(baked_ms);
+    if taken.skipped.is_some() || left_ms == 0 {
         return Vec::new();
     }
-    let left_s = (until_ms - now_ms).div_ceil(1000);
+    let (left_s, until_ms) = (left_ms.div_ceil(1000), now_ms.saturating_add(left_ms));
     vec![Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms), by_time: true }]
 }
 

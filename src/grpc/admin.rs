@@ -214,10 +214,18 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ListHistoryRequest>,
     ) -> Answer<v1::ListHistoryResponse> {
-        let v1::ListHistoryRequest { key, before, page_size } = request.into_inner();
+        let v1::ListHistoryRequest { key, before, page_size, oldest_first, after } = request.into_inner();
         let key = Some(key).filter(|key| !key.is_empty());
         let key = key.map(|key| Key::parse(&key)).transpose().map_err(status::invalid)?;
         let limit = if page_size == 0 { 100 } else { page_size.min(1000) };
+        if oldest_first {
+            let events = self.operate.history_after(after, limit).await.map_err(status::store)?;
+            let more = events.len() == limit as usize;
+            let next = events.last().filter(|_| more).map_or(0, |event| event.revision);
+            let of_key = events.into_iter().filter(|event| key.as_ref().is_none_or(|key| event.key == *key));
+            let events = of_key.map(convert::history_event).collect();
+            return Ok(Response::new(v1::ListHistoryResponse { events, next }));
+        }
         let before = Some(before).filter(|before| *before > 0);
         let query = HistoryQuery { key, before, limit, ..HistoryQuery::default() };
         let events = self.operate.history(&query).await.map_err(status::store)?;
@@ -278,7 +286,7 @@ impl AdminService for Admin {
         let entry = self.entry(&key)?;
         let tenant = Tenant::parse(&tenant).map_err(status::invalid)?;
         let fleet = self.instances.fleet(Some(&entry));
-        let unmet = change::waiting_of(&entry.migration, &tenant, &fleet, now_ms());
+        let unmet = change::waiting_of(&entry.migration, &tenant, &fleet, self.registry.steady_ms());
         let followed = self.guards.followed(entry.migration.key());
         Ok(Response::new(convert::explain(&entry.migration, &tenant, unmet, followed)))
     }
@@ -319,7 +327,7 @@ impl Admin {
         let migration = &entry.migration;
         let fleet = self.instances.fleet(Some(&entry));
         let step = migration.newest_step();
-        let mut waiting = convert::waiting(change::waiting(migration, &fleet, now_ms()));
+        let mut waiting = convert::waiting(change::waiting(migration, &fleet, self.registry.steady_ms()));
         if waiting.is_empty() {
             // Nobody is to go further, and yet the last step is not known to all.
             let behind: Vec<_> = fleet.behind(step, crate::domain::Wait::Quiesced).collect();

@@ -33,7 +33,7 @@ impl JobService for Jobs {
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
-        let mutation = Mutation { reason: request.reason, ..by(request.actor) };
+        let mutation = by(request.actor, request.reason);
         let begun = self.passes.begin(&key, &pass, tuning, &mutation).await;
         let (progress, joined) = begun.map_err(status::change)?;
         Ok(Response::new(convert::job(&progress, joined)))
@@ -103,9 +103,9 @@ impl JobService for Jobs {
     }
 
     async fn tune_job(&self, request: Request<v1::TuneJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let v1::TuneJobRequest { id, tuning, actor: _ } = request.into_inner();
+        let v1::TuneJobRequest { id, tuning, actor, reason } = request.into_inner();
         let tuning = tuning.ok_or_else(|| status::invalid(Violation::new("tuning", "is missing")))?;
-        let progress = self.passes.tune(&id, convert::tuning_from_wire(&tuning)).await;
+        let progress = self.passes.tune(&id, convert::tuning_from_wire(&tuning), &by(actor, reason)).await;
         Ok(Response::new(convert::job(&progress.map_err(status::change)?, true)))
     }
 
@@ -123,9 +123,10 @@ impl JobService for Jobs {
         &self,
         request: Request<v1::FinishJobRequest>,
     ) -> Result<Response<v1::FinishJobResponse>, Status> {
-        let v1::FinishJobRequest { id, counts, complete, actor } = request.into_inner();
+        let v1::FinishJobRequest { id, counts, complete, actor, reason } = request.into_inner();
         let counts = convert::counts_from_wire(counts.unwrap_or_default());
-        let evidence = self.passes.finish(&id, counts, complete, &by(actor)).await.map_err(status::change)?;
+        let evidence =
+            self.passes.finish(&id, counts, complete, &by(actor, reason)).await.map_err(status::change)?;
         Ok(Response::new(v1::FinishJobResponse { evidence: Some(convert::evidence(&evidence)) }))
     }
 }
@@ -167,7 +168,7 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
     })
 }
 
-fn by(actor: String) -> Mutation {
+fn by(actor: String, reason: String) -> Mutation {
     let actor = if actor.is_empty() { "operator:unknown".to_owned() } else { actor };
-    Mutation { actor, ..Mutation::default() }
+    Mutation { actor, reason, ..Mutation::default() }
 }

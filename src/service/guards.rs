@@ -17,7 +17,7 @@ use std::{
 
 use cutover_client::clock::Instant;
 use cutover_proto::v1;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Instances, Operate, Registry, Windows,
@@ -172,10 +172,22 @@ impl Guards {
 
     /// Commits what was concluded, until the process ends.
     pub async fn act(self: Arc<Self>, mut conclusions: mpsc::UnboundedReceiver<Concluded>) {
-        while let Some(concluded) = conclusions.recv().await {
-            let guards = self.clone();
-            // One migration's store trouble keeps nobody else up.
-            tokio::spawn(async move { guards.carry_out(concluded).await });
+        let mut acting = JoinSet::new();
+        loop {
+            tokio::select! {
+                concluded = conclusions.recv() => {
+                    let Some(concluded) = concluded else { return };
+                    let guards = self.clone();
+                    // One migration's store trouble keeps nobody else up.
+                    acting.spawn(async move { guards.carry_out(concluded).await });
+                }
+                Some(ended) = acting.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a verdict was not carried out");
+                        return;
+                    }
+                }
+            }
         }
     }
 

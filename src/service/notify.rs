@@ -114,7 +114,12 @@ impl Notify {
             let (notify, told) = (self.clone(), told.clone());
             tasks.spawn(async move { notify.follow(&told).await });
         }
-        while tasks.join_next().await.is_some() {}
+        // None of them ends by itself; without endpoints there is nobody to tell.
+        match tasks.join_next().await {
+            None => std::future::pending().await,
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::error!(%error, "an endpoint is not told any more"),
+        }
     }
 
     async fn follow(&self, told: &Told) {

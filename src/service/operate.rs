@@ -146,6 +146,11 @@ impl Operate {
         self.store.history(query).await
     }
 
+    /// Past changes after a revision, oldest first.
+    pub async fn history_after(&self, after: u64, limit: u32) -> Result<Vec<Event>, store::Error> {
+        self.store.changes(after, limit).await
+    }
+
     fn apply(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<(Commit, Outcome), Error> {
         let state = self.registry.state();
         let entry = state.entry(key);
@@ -159,6 +164,7 @@ impl Operate {
         let context = Context {
             revision: state.revision + 1,
             now_ms: now_ms(),
+            steady_ms: self.registry.steady_ms(),
             actor: &mutation.actor,
             reason: &mutation.reason,
             fleet: &fleet,

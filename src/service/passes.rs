@@ -1,10 +1,11 @@
 //! Passes under way: who works on which segment, and how far each is.
 //!
 //! A pass begins and ends by a change of its migration. What lies between is no change: it is kept
-//! in memory with every checkpoint, and in the store every [`KEEP`], so that a worker that dies
+//! in memory with every checkpoint, and in the store every few seconds, so that a worker that dies
 //! loses a chunk, and a controller that does, some seconds of work that are harmless to repeat.
 
 mod claim;
+mod keeping;
 mod tables;
 mod witnesses;
 
@@ -18,17 +19,15 @@ use cutover_client::clock::Instant;
 
 use super::{
     Operate, Registry,
-    operate::{self, Mutation, now_ms},
+    operate::{self, Mutation},
 };
 use crate::{
     domain::{Change, Evidence, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
-    store::{self, PassRecord, SegmentRecord, Store, Tuning, Upkeep},
+    store::{PassRecord, SegmentRecord, Store, Tuning, Upkeep},
 };
 
 /// Who says nothing for longer loses its segment.
 const CLAIM_LEASE: Duration = Duration::from_secs(15);
-/// How often progress is made durable.
-const KEEP: Duration = Duration::from_secs(5);
 /// Most differences shown of a pass.
 const SAMPLES_MAX: usize = 10;
 /// Longest cursor and longest note.
@@ -46,6 +45,7 @@ pub struct Passes {
     operate: Arc<Operate>,
     claim_lease: Duration,
     live: Mutex<HashMap<String, Pass>>,
+    keeping: tokio::sync::Mutex<()>,
 }
 
 /// One pass under way.
@@ -70,7 +70,7 @@ impl Passes {
             (record.id.clone(), Pass { claims: vec![None; record.segments.len()], record, unkept: false })
         };
         let live = Mutex::new(known.into_iter().map(pass).collect());
-        Self { store, registry, operate, claim_lease: CLAIM_LEASE, live }
+        Self { store, registry, operate, claim_lease: CLAIM_LEASE, live, keeping: Default::default() }
     }
 
     /// With another time after which a silent worker loses its segment.
@@ -122,7 +122,7 @@ impl Passes {
             job = self.job(id)?;
         }
         self.check_tables(&job, instance_id, tables).await?;
-        let waits = job.waits_for(now_ms());
+        let waits = job.waits_for(self.registry.steady_ms());
         let (segment, all_done) = {
             let mut live = self.live();
             let pass = Self::pass(&mut live, &job);
@@ -190,8 +190,16 @@ impl Passes {
     }
 
     /// Changes the limits of a pass while it runs.
-    pub async fn tune(&self, id: &str, tuning: Tuning) -> Result<Progress, operate::Error> {
+    pub async fn tune(
+        &self,
+        id: &str,
+        tuning: Tuning,
+        mutation: &Mutation,
+    ) -> Result<Progress, operate::Error> {
         let job = self.job(id)?;
+        let Tuning { paused, records_per_s, bytes_per_s } = tuning;
+        let tune = Change::TuneJob { id: id.to_owned(), paused, records_per_s, bytes_per_s };
+        self.operate.change(&key_of(id)?, &tune, mutation).await?;
         {
             let mut live = self.live();
             let pass = Self::pass(&mut live, &job);
@@ -199,7 +207,6 @@ impl Passes {
             pass.unkept = true;
         }
         self.keep_now().await?;
-        tracing::info!(job = id, ?tuning, "limits of the pass changed");
         Ok(self.progress(job))
     }
 
@@ -248,40 +255,6 @@ impl Passes {
         Ok(evidence)
     }
 
-    /// Makes progress durable until the process ends.
-    pub async fn keep(&self) {
-        let mut ticks = tokio::time::interval(KEEP);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.keep_now().await {
-                tracing::warn!(%error, "the progress of passes can't be kept now; trying on");
-            }
-        }
-    }
-
-    async fn keep_now(&self) -> Result<(), store::Error> {
-        let upkeep = {
-            let mut live = self.live();
-            let gone: Vec<String> = live.keys().filter(|id| self.job(id).is_err()).cloned().collect();
-            gone.iter().for_each(|id| _ = live.remove(id));
-            let unkept = |pass: &mut Pass| std::mem::take(&mut pass.unkept).then(|| pass.record.clone());
-            let put_passes = live.values_mut().filter_map(unkept).collect();
-            Upkeep { put_passes, remove_passes: gone, ..Upkeep::default() }
-        };
-        if upkeep.put_passes.is_empty() && upkeep.remove_passes.is_empty() {
-            return Ok(());
-        }
-        let kept = self.store.keep(&upkeep).await;
-        if kept.is_err() {
-            let mut live = self.live();
-            for record in &upkeep.put_passes {
-                live.get_mut(&record.id).into_iter().for_each(|pass| pass.unkept = true);
-            }
-        }
-        kept
-    }
-
     fn joinable(&self, key: &Key, pass: &NewPass) -> Option<Job> {
         let state = self.registry.state();
         let jobs = &state.entry(key)?.migration.document.jobs;
@@ -313,7 +286,7 @@ impl Passes {
     }
 
     fn progress(&self, job: Job) -> Progress {
-        let waiting = job.waits_for(now_ms()).unwrap_or_default();
+        let waiting = job.waits_for(self.registry.steady_ms()).unwrap_or_default();
         let mut live = self.live();
         let pass = Self::pass(&mut live, &job);
         // A worker that died has none, and what slowed it slows nobody.

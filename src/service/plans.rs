@@ -16,7 +16,7 @@ use crate::domain::{
 /// Who a plan's steps are by.
 const ACTOR: &str = "plan";
 /// Looks are at most so far apart: time passes and evidence comes without a commit.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_secs(1);
 /// Looks are at least so far apart.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -46,7 +46,7 @@ impl Plans {
     pub fn outlook(&self, entry: &Entry) -> Option<Next> {
         let state = entry.migration.document.plan.as_ref()?;
         let now_ms = now_ms();
-        Some(plan::outlook(state, &self.seen(entry, state, now_ms), now_ms))
+        Some(plan::outlook(state, &self.seen(entry, state), now_ms))
     }
 
     /// Goes on with plans until the process ends.
@@ -60,7 +60,7 @@ impl Plans {
             for entry in running {
                 let Some(state) = &entry.migration.document.plan else { continue };
                 let now_ms = now_ms();
-                let next = plan::decide(state, &self.seen(&entry, state, now_ms), now_ms);
+                let next = plan::decide(state, &self.seen(&entry, state), now_ms);
                 if let Next::Move(going) = next {
                     self.make(&entry, going).await;
                 }
@@ -87,10 +87,11 @@ impl Plans {
         }
     }
 
-    fn seen(&self, entry: &Entry, state: &PlanState, now_ms: u64) -> Seen {
+    fn seen(&self, entry: &Entry, state: &PlanState) -> Seen {
         let migration = &entry.migration;
         let fleet = self.instances.fleet(Some(entry));
-        let unsettled = unsettled(migration, &fleet, now_ms);
+        let steady_ms = self.registry.steady_ms();
+        let unsettled = unsettled(migration, &fleet, steady_ms);
         let mut standing = self.guards.standing(migration.key());
         let certificates = standing.iter_mut().flat_map(|standing| &mut standing.certificates);
         certificates.for_each(|shown| {
@@ -104,6 +105,7 @@ impl Plans {
             unsettled,
             standing,
             hearing_since_ms: self.began_ms,
+            steady_ms,
             miss_max: migration.document.guards.config().advance_miss_max,
         }
     }
@@ -116,12 +118,12 @@ fn is_running(migration: &Migration) -> bool {
 }
 
 /// Why not everybody is where they were asked to be, and knows it. Empty: they are.
-fn unsettled(migration: &Migration, fleet: &Fleet, now_ms: u64) -> Vec<Missing> {
+fn unsettled(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Missing> {
     let told = |unmet: Unmet| {
         let Unmet { step, whom, gate, message, action, .. } = unmet;
         Missing::open(format!("{whom} {step}: [{gate}] {message} ({action})"))
     };
-    let mut missing: Vec<_> = change::waiting(migration, fleet, now_ms).into_iter().map(told).collect();
+    let mut missing: Vec<_> = change::waiting(migration, fleet, steady_ms).into_iter().map(told).collect();
     let step = migration.newest_step();
     let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).map(|member| member.name.as_str()).collect();
     if missing.is_empty() && !behind.is_empty() {

@@ -17,9 +17,10 @@ use cutover_client::{
 };
 use tokio::sync::{Mutex, watch};
 
+use super::steady::{self, Steady};
 use crate::{
     domain::{Event, Key, Migration, Tenant},
-    store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store},
+    store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store, Upkeep},
 };
 
 /// Deltas kept for streams that are behind.
@@ -92,6 +93,7 @@ pub struct Registry {
     state: ArcSwap<State>,
     newest: watch::Sender<u64>,
     tail: Mutex<()>,
+    steady: Steady,
 }
 
 impl Registry {
@@ -104,6 +106,7 @@ impl Registry {
             routing.insert(migration.key().as_str(), Ok(Arc::new(migration.table())));
             entries.insert(migration.key().clone(), Arc::new(Entry::new(migration)));
         }
+        let steady = Steady::from(stored.steady_ms);
         let state = State {
             revision: stored.revision,
             history_id: stored.history_id.into(),
@@ -112,7 +115,8 @@ impl Registry {
             deltas: VecDeque::new(),
         };
         let newest = watch::Sender::new(state.revision);
-        let registry = Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default() };
+        let registry =
+            Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default(), steady };
         let kept = Kept {
             instances: stored.instances,
             passes: stored.passes,
@@ -125,6 +129,34 @@ impl Registry {
     /// The newest state; one atomic load.
     pub fn state(&self) -> arc_swap::Guard<Arc<State>> {
         self.state.load()
+    }
+
+    /// The clock of waits that safety rests on, in milliseconds: no jump of the wall clock moves it.
+    pub fn steady_ms(&self) -> u64 {
+        self.steady.now_ms()
+    }
+
+    /// Makes that clock durable until the process ends.
+    pub async fn keep_time(&self) {
+        let mut ticks = tokio::time::interval(steady::EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_told = false;
+        loop {
+            ticks.tick().await;
+            match self.save_time().await {
+                Ok(()) => is_told = false,
+                Err(error) if !is_told => {
+                    tracing::warn!(%error, "could not persist how long waits have lasted; retrying");
+                    is_told = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Makes that clock durable now.
+    pub async fn save_time(&self) -> Result<(), Error> {
+        self.store.keep(&Upkeep { steady_ms: Some(self.steady_ms()), ..Upkeep::default() }).await
     }
 
     /// Tells each newer revision after it was published.

@@ -1,29 +1,43 @@
 //! Goes on with what was asked: takes the next step of every migration as soon as it may be taken.
 //! Its only state is the migrations', so it goes on after a restart.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Instances, Operate, Registry, operate::Mutation};
-use crate::domain::Change;
+use crate::domain::{Change, Key, change};
 
 /// Looks are at least so far apart; many acknowledgements come at once.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Looks are at most so far apart: leases and soaks end without anybody saying so.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_secs(1);
 
 /// Takes steps until the process ends.
 pub async fn go_on(registry: Arc<Registry>, instances: Arc<Instances>, operate: Arc<Operate>) {
     let mut revisions = registry.subscribe();
+    // Why a step failed last, so that the same reason is logged once.
+    let mut failed: HashMap<Key, String> = HashMap::new();
     loop {
-        let ramping: Vec<_> = {
+        // A look copies nothing; a change does, so it is only asked for where it would do something.
+        let ready: Vec<Key> = {
             let state = registry.state();
             let on_the_way = state.entries().filter(|entry| entry.migration.has_more_to_do());
-            on_the_way.map(|entry| entry.migration.key().clone()).collect()
+            let ready = on_the_way.filter(|entry| {
+                change::has_step(&entry.migration, &instances.fleet(Some(entry)), registry.steady_ms())
+            });
+            ready.map(|entry| entry.migration.key().clone()).collect()
         };
-        for key in ramping {
+        failed.retain(|key, _| ready.contains(key));
+        for key in ready {
             let by = Mutation { actor: "controller".to_owned(), ..Mutation::default() };
-            if let Err(error) = operate.change(&key, &Change::Step, &by).await {
-                tracing::warn!(migration.key = %key, %error, "the next step can't be taken now; trying on");
+            match operate.change(&key, &Change::Step, &by).await {
+                Ok(_) => drop(failed.remove(&key)),
+                Err(error) => {
+                    let why = error.to_string();
+                    if failed.get(&key) != Some(&why) {
+                        tracing::warn!(migration.key = %key, %error, "cannot take the next step yet; retrying");
+                        failed.insert(key, why);
+                    }
+                }
             }
         }
         tokio::time::sleep(PAUSE).await;

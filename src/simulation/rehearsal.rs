@@ -131,7 +131,8 @@ impl Play {
             policy: Policy::default(),
         };
         let fleet = crate::domain::Fleet::default();
-        let context = Context { revision: 1, now_ms: 0, actor: "plan", reason: "", fleet: &fleet };
+        let context =
+            Context { revision: 1, now_ms: 0, steady_ms: 0, actor: "plan", reason: "", fleet: &fleet };
         let applied = crate::domain::apply(None, &key, &create, &context)?;
         let Some(document) = applied.document else { return Err(Refusal::NotFound(key)) };
         let migration = Migration::new(1, document, OrdMap::new());
@@ -240,6 +241,7 @@ impl Play {
             in_place: state.plan.in_place(&self.migration),
             standing: Some(standing),
             miss_max: GuardConfig::default().advance_miss_max,
+            steady_ms: now_ms,
             ..Seen::default()
         };
         Some(plan::decide(&state, &seen, now_ms))
@@ -248,7 +250,14 @@ impl Play {
     fn make(&mut self, change: &Change) -> Result<Vec<String>, Refusal> {
         let fleet = crate::domain::Fleet::default();
         let (revision, now_ms) = (self.revision + 1, self.now_ms());
-        let context = Context { revision, now_ms, actor: "plan", reason: "a rehearsal", fleet: &fleet };
+        let context = Context {
+            revision,
+            now_ms,
+            steady_ms: now_ms,
+            actor: "plan",
+            reason: "a rehearsal",
+            fleet: &fleet,
+        };
         let before = self.migration.document.bands.clone();
         let Applied { document, rows, summary, .. } =
             crate::domain::apply(Some(&self.migration), &self.key, change, &context)?;

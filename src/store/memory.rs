@@ -36,6 +36,7 @@ struct Kept {
     passes: BTreeMap<String, PassRecord>,
     cursors: BTreeMap<String, CursorRecord>,
     heard: BTreeMap<String, HeardRecord>,
+    steady_ms: u64,
     /// By migration, scale and beginning.
     windows: BTreeMap<(Key, usize, u64), Counts>,
 }
@@ -114,6 +115,7 @@ impl Kept {
             passes: self.passes.values().cloned().collect(),
             cursors: self.cursors.values().cloned().collect(),
             heard: self.heard.values().cloned().collect(),
+            steady_ms: self.steady_ms,
         }
     }
 
@@ -162,7 +164,9 @@ impl Kept {
             remove_passes,
             put_cursors,
             remove_cursors,
+            steady_ms,
         } = upkeep.clone();
+        self.steady_ms = self.steady_ms.max(steady_ms.unwrap_or(0));
         remove_instances.iter().for_each(|id| _ = self.instances.remove(id));
         remove_passes.iter().for_each(|id| _ = self.passes.remove(id));
         remove_cursors.iter().for_each(|id| _ = self.cursors.remove(id));

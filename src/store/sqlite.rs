@@ -39,8 +39,10 @@ impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<State, Error> {
         let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
         let state = async {
-            let (revision, history_id): (i64, String) =
-                sqlx::query_as("SELECT revision, history_id FROM counter").fetch_one(&mut *tx).await?;
+            let counter: (i64, String, i64) =
+                sqlx::query_as("SELECT revision, history_id, steady_ms FROM counter")
+                    .fetch_one(&mut *tx)
+                    .await?;
             let documents = sqlx::query("SELECT key, revision, document FROM migrations ORDER BY key")
                 .fetch_all(&mut *tx)
                 .await?;
@@ -50,9 +52,9 @@ impl Store for SqliteStore {
             let passes = sqlx::query("SELECT record FROM passes ORDER BY id").fetch_all(&mut *tx).await?;
             let cursors = sqlx::query("SELECT record FROM cursors ORDER BY id").fetch_all(&mut *tx).await?;
             let heard = sqlx::query("SELECT record FROM heard ORDER BY id").fetch_all(&mut *tx).await?;
-            sqlx::Result::Ok((revision, history_id, documents, rows, instances, passes, cursors, heard))
+            sqlx::Result::Ok((counter, documents, rows, instances, passes, cursors, heard))
         };
-        let (revision, history_id, documents, rows, instances, passes, cursors, heard) =
+        let ((revision, history_id, steady_ms), documents, rows, instances, passes, cursors, heard) =
             state.await.map_err(|error| self.failed(&error))?;
         drop(tx);
 
@@ -97,8 +99,8 @@ impl Store for SqliteStore {
             .iter()
             .map(|row| json(row, "record", || "an instance's last report".to_owned()))
             .collect::<Result<_, Error>>()?;
-        let revision = revision.cast_unsigned();
-        Ok(State { revision, history_id, migrations, instances, passes, cursors, heard })
+        let (revision, steady_ms) = (revision.cast_unsigned(), steady_ms.cast_unsigned());
+        Ok(State { revision, history_id, migrations, instances, passes, cursors, heard, steady_ms })
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
@@ -152,6 +154,12 @@ impl Store for SqliteStore {
                      ON CONFLICT DO UPDATE SET record = excluded.record"
                 );
                 sqlx::query(AssertSqlSafe(insert)).bind(put).execute(&mut *tx).await?;
+            }
+            if let Some(steady_ms) = upkeep.steady_ms {
+                sqlx::query("UPDATE counter SET steady_ms = max(steady_ms, ?1)")
+                    .bind(int(steady_ms))
+                    .execute(&mut *tx)
+                    .await?;
             }
             tx.commit().await?;
             Ok(())

@@ -82,7 +82,14 @@ impl World {
             lost: false,
         };
         let fleet = Fleet::default();
-        let context = Context { revision: 1, now_ms: 1, actor: "operator:ada", reason: "why", fleet: &fleet };
+        let context = Context {
+            revision: 1,
+            now_ms: 1,
+            steady_ms: 1,
+            actor: "operator:ada",
+            reason: "why",
+            fleet: &fleet,
+        };
         let document = apply(None, &key, &create(), &context).unwrap().document.unwrap();
         let migration = Migration::new(1, document, imbl::OrdMap::new());
         Self { key, migration, revision: 1, members: (0..3).map(member).collect(), history: Vec::new() }
@@ -91,8 +98,14 @@ impl World {
     fn change(&mut self, change: &Change) -> bool {
         let fleet = Fleet::new(self.members.clone());
         let revision = self.revision + 1;
-        let context =
-            Context { revision, now_ms: revision, actor: "operator:ada", reason: "why", fleet: &fleet };
+        let context = Context {
+            revision,
+            now_ms: revision,
+            steady_ms: revision,
+            actor: "operator:ada",
+            reason: "why",
+            fleet: &fleet,
+        };
         let Ok(Applied { document: Some(document), rows, summary, .. }) =
             apply(Some(&self.migration), &self.key, change, &context)
         else {
@@ -271,7 +284,8 @@ fn every_unmet_condition_is_named_at_once() {
     world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
     world.members[1].lost = true;
     let fleet = Fleet::new(world.members.clone());
-    let context = Context { revision: 3, now_ms: 3, actor: "operator:ada", reason: "", fleet: &fleet };
+    let context =
+        Context { revision: 3, now_ms: 3, steady_ms: 3, actor: "operator:ada", reason: "", fleet: &fleet };
     let shares = Shares { target_first_ppm: Some(PPM / 2), ..Shares::default() };
     let change = Change::SetRollout { shares, ask: Ask::default() };
     let refused = apply(Some(&world.migration), &world.key, &change, &context).unwrap_err();

@@ -259,6 +259,10 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
     let state = place.open().await.snapshot().await.unwrap();
     assert_eq!((state.instances, state.passes), (vec![b, c], vec![on]));
     assert_eq!(state.cursors, vec![cursor("ops", u64::MAX)]);
+    for (shown, kept) in [(7_000, 7_000), (6_000, 7_000), (9_000, 9_000)] {
+        store.keep(&Upkeep { steady_ms: Some(shown), ..Upkeep::default() }).await.unwrap();
+        assert_eq!(place.open().await.snapshot().await.unwrap().steady_ms, kept);
+    }
     assert_eq!(store.snapshot().await.unwrap().revision, 0, "they are no change of a migration");
 }
 

@@ -47,6 +47,7 @@ pub fn commit(migration: Option<&Migration>, key: &Key, change: &Change, revisio
     let context = Context {
         revision,
         now_ms: 1_700_000_000_000_u64.saturating_add(revision),
+        steady_ms: 1_700_000_000_000_u64.saturating_add(revision),
         actor: "operator:ada",
         reason: "a test",
         fleet: &fleet,

@@ -87,7 +87,7 @@ impl Draft {
             return Ok(());
         }
         let drafted = self.drafted();
-        let sight = Sight { document: &self.document, fleet: context.fleet, now_ms: context.now_ms };
+        let sight = Sight { document: &self.document, fleet: context.fleet, steady_ms: context.steady_ms };
         let mut unmet = Vec::new();
         for group in groups_on_the_way(&drafted).iter().filter(|group| self.is_moved(group)) {
             let Some(first) = group.placement.next(group.wanted, self.document.policy.level) else {
@@ -123,7 +123,7 @@ impl Draft {
             self.document.asked_by = context.actor.to_owned();
         }
         let drafted = self.drafted();
-        let sight = Sight { document: &drafted.document, fleet: context.fleet, now_ms: context.now_ms };
+        let sight = Sight { document: &drafted.document, fleet: context.fleet, steady_ms: context.steady_ms };
         let look = advance::look(&drafted, &sight, context.revision);
         for (tenant, row) in look.rows {
             if row.is_none() && !self.migration.tenants.contains_key(&tenant) {

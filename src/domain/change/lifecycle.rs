@@ -196,7 +196,7 @@ impl Draft {
             ));
         }
         let newest_ms = placements.iter().map(|placement| placement.target_only_at_ms).max().unwrap_or(0);
-        let soaked_ms = context.now_ms.saturating_sub(newest_ms);
+        let soaked_ms = context.steady_ms.saturating_sub(newest_ms);
         let soak_ms = self.document.policy.finish_soak_ms;
         if elsewhere == 0 && soaked_ms < soak_ms && !overrides.contains(&Gate::Soak) {
             let message = format!("at target-only for {soaked_ms} of {soak_ms} ms");

@@ -11,7 +11,7 @@ use crate::domain::{
 /// Passes remembered, under way and ended.
 const PASSES_MAX: usize = 32;
 /// Most parts of a pass.
-const SEGMENTS_MAX: u32 = 1024;
+const SEGMENTS_MAX: u32 = 4096;
 /// Most differences that evidence shows.
 const SAMPLES_MAX: usize = 10;
 
@@ -55,6 +55,13 @@ impl Draft {
             let action = format!("let it end, or cutover cancel {}", other.id);
             return Err(Unmet::of_change(Gate::Stage, message, action).into());
         }
+        // One that is under way is never dropped for a newer one.
+        if self.document.jobs.len() >= PASSES_MAX {
+            let oldest = self.document.jobs.first().map_or("", |job| job.id.as_str());
+            let message = format!("{PASSES_MAX} passes are under way, the oldest is {oldest}");
+            let action = format!("let one end, or cutover cancel {oldest}");
+            return Err(Unmet::of_change(Gate::Stage, message, action).into());
+        }
         let began_revision = context.revision - 1;
         let settled = match Mutation::SettledPass.is_left_out() {
             true => began_revision,
@@ -77,12 +84,11 @@ impl Draft {
             segments: *segments,
             begins_at_ms: match kind {
                 PassKind::Sweep => u64::MAX,
-                PassKind::Reverse => context.now_ms.saturating_add(*residual_ms),
+                PassKind::Reverse => context.steady_ms.saturating_add(*residual_ms),
                 _ => 0,
             },
             residual_ms: *residual_ms,
         });
-        keep_newest(&mut self.document.jobs);
         self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
         Ok(())
     }
@@ -94,8 +100,23 @@ impl Draft {
         let job = self.document.jobs.iter_mut().find(|job| job.id == id && job.drains());
         // The revision of the job's own beginning, which came after `began_revision`.
         let Some(job) = job.filter(|job| settled > job.began_revision) else { return };
-        job.begins_at_ms = context.now_ms.saturating_add(job.residual_ms);
+        job.begins_at_ms = context.steady_ms.saturating_add(job.residual_ms);
         self.say(format!("sweep {id} begins with revision {settled} settled"));
+    }
+
+    /// Only the history keeps it: the limits are with the pass's progress.
+    pub(super) fn tune_job(&mut self, id: &str, paused: bool, limits: [u64; 2]) -> Result<(), Refusal> {
+        if !self.document.jobs.iter().any(|job| job.id == id) {
+            let message = format!("job {id} is not under way here");
+            return Err(Unmet::of_change(Gate::Stage, message, "cutover jobs lists those that are").into());
+        }
+        let limit = |limit: u64| if limit == 0 { "no limit".to_owned() } else { limit.to_string() };
+        let [records, bytes] = limits.map(limit);
+        let state = if paused { "paused" } else { "running" };
+        self.say(format!(
+            "limits of {id}: {state}, records per second: {records}, bytes per second: {bytes}"
+        ));
+        Ok(())
     }
 
     pub(super) fn finish_job(

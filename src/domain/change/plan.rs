@@ -147,6 +147,10 @@ impl Draft {
             PlanMove::Settle(step) if step == at && self.is_settled(context) => {
                 let told = format!("step {at} of {steps} of the plan is settled");
                 self.note(told, |taken| &mut taken.settled_at_ms, context);
+                let taken = self.document.plan.as_mut().and_then(|state| state.taken.last_mut());
+                if let Some(taken) = taken {
+                    taken.settled_steady_ms.get_or_insert(context.steady_ms);
+                }
             }
             PlanMove::Show(step) if step == at => {
                 let told = format!("step {at} of {steps} of the plan has shown what it had to");

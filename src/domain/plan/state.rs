@@ -43,8 +43,12 @@ pub struct Taken {
     pub at_ms: u64,
     /// The controller's revision that took it.
     pub revision: u64,
-    /// Unix time since when every instance is on it; its bake time counts from then. `None`: not yet.
+    /// Unix time since when every instance is on it, for people. `None`: not yet.
     pub settled_at_ms: Option<u64>,
+    /// The same by the controller's steady clock: its bake time counts from then. `None`: not yet, or
+    /// written before there was such a clock.
+    #[serde(default)]
+    pub settled_steady_ms: Option<u64>,
     /// Unix time when it had shown what it had to. `None`: not yet, or not needed.
     pub shown_at_ms: Option<u64>,
     /// Why an operator waived what it lacked. `None`: nobody did.
@@ -119,6 +123,13 @@ impl Step {
 impl Taken {
     /// Taken now; nothing is known of it yet.
     pub const fn at(revision: u64, now_ms: u64) -> Self {
-        Self { at_ms: now_ms, revision, settled_at_ms: None, shown_at_ms: None, skipped: None }
+        Self {
+            at_ms: now_ms,
+            revision,
+            settled_at_ms: None,
+            settled_steady_ms: None,
+            shown_at_ms: None,
+            skipped: None,
+        }
     }
 }

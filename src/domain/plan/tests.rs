@@ -54,6 +54,18 @@ fn missing(next: Next) -> Vec<String> {
 }
 
 #[test]
+fn a_bake_time_is_measured_by_the_steady_clock() {
+    let mut at = taken(plan(), 1);
+    at.taken[0].settled_steady_ms = Some(5_000);
+    let after = |steady_ms| Seen { steady_ms, ..seen(Some(shown(Some(0)))) };
+    let two_hours = 7_200_000;
+    let waits = missing(decide(&at, &after(6_000), 1_000 + two_hours));
+    assert_eq!(waits, ["59 s of its bake time"], "the wall clock jumped ahead");
+    let over = decide(&at, &after(65_000), 0);
+    assert_eq!(over, Next::Move(PlanMove::Take(1)), "the wall clock jumped back");
+}
+
+#[test]
 fn a_step_needs_its_bake_time_and_its_evidence_and_says_what_is_missing_until_when() {
     let at = taken(plan(), 1);
     assert_eq!(decide(&taken(plan(), 0), &seen(None), 0), Next::Move(PlanMove::Take(0)));

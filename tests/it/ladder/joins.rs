@@ -21,8 +21,8 @@ impl Alone {
     fn follow(&mut self, before: &World, after: &World) -> Result<(), TestCaseError> {
         let fleet = Fleet::new(before.members.clone());
         // The evidence of a pass is in the commit that goes on by it.
-        let (document, now_ms) = (&after.migration.document, after.revision);
-        let sight = Sight { document, fleet: &fleet, now_ms };
+        let (document, steady_ms) = (&after.migration.document, after.revision);
+        let sight = Sight { document, fleet: &fleet, steady_ms };
         for (at, own) in &mut self.0 {
             let now = after.migration.placement(&name(*at));
             if now.rung != own.rung {
@@ -30,7 +30,7 @@ impl Alone {
                 let group = Group { whom, placement: *own, wanted: now.rung, passes: None };
                 let lacks = sight.unmet(&group, now.rung);
                 prop_assert!(lacks.is_empty(), "{}: {own:?} to {}: {lacks:?}", name(*at), now.rung);
-                *own = own.stepped(now.rung, after.revision, now_ms);
+                *own = own.stepped(now.rung, after.revision, steady_ms);
             }
             // A reverse pass opens the way down.
             own.floor = own.floor.min(now.floor);

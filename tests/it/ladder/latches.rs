@@ -68,6 +68,7 @@ fn the_level_changes_only_where_everybody_is_settled_at_source_only() {
         let context = cutover::domain::Context {
             revision: world.revision + 1,
             now_ms: 1,
+            steady_ms: 1,
             actor: "operator:ada",
             reason: "",
             fleet: &fleet,

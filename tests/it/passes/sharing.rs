@@ -88,7 +88,7 @@ async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
         let (id, _) = noted.wait_for(|(_, note)| note == "paused by an operator").await.unwrap().clone();
         assert!(world.target.dump().is_empty(), "nothing moves while it is paused");
         let tuning = Some(v1::Tuning::default());
-        jobs.tune_job(v1::TuneJobRequest { id, tuning, actor: String::new() }).await.unwrap();
+        jobs.tune_job(v1::TuneJobRequest { id, tuning, ..Default::default() }).await.unwrap();
     };
     let (evidence, ()) = tokio::join!(running, go_on);
     assert_eq!(counts(&evidence.unwrap()).copied, RECORDS);
@@ -223,7 +223,7 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
         let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
         let half = Checkpoint { witness: Some(witness()), ..checkpoint(1, token, b"half", false) };
         passes.checkpoint(&id, half).await.unwrap();
-        passes.tune(&id, tuning).await.unwrap();
+        passes.tune(&id, tuning, &Mutation::default()).await.unwrap();
         token
     };
     let passes = passes(&dir).await;

@@ -71,7 +71,8 @@ impl World {
     fn new() -> Self {
         let key = key("orders");
         let fleet = Fleet::default();
-        let context = Context { revision: 1, now_ms: 1, actor: "plan", reason: "why", fleet: &fleet };
+        let context =
+            Context { revision: 1, now_ms: 1, steady_ms: 1, actor: "plan", reason: "why", fleet: &fleet };
         let document = apply(None, &key, &create(), &context).unwrap().document.unwrap();
         Self { key, migration: Migration::new(1, document, imbl::OrdMap::new()) }
     }
@@ -79,7 +80,14 @@ impl World {
     fn change(&mut self, change: &Change) {
         let fleet = Fleet::default();
         let revision = self.migration.revision + 1;
-        let context = Context { revision, now_ms: revision, actor: "plan", reason: "why", fleet: &fleet };
+        let context = Context {
+            revision,
+            now_ms: revision,
+            steady_ms: revision,
+            actor: "plan",
+            reason: "why",
+            fleet: &fleet,
+        };
         let Ok(Applied { document: Some(document), rows, summary, .. }) =
             apply(Some(&self.migration), &self.key, change, &context)
         else {

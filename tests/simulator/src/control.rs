@@ -52,6 +52,7 @@ pub struct Kept {
     passes: BTreeMap<String, PassRecord>,
     cursors: BTreeMap<String, CursorRecord>,
     heard: BTreeMap<String, HeardRecord>,
+    steady_ms: u64,
     windows: BTreeMap<WindowId, Counts>,
 }
 
@@ -155,6 +156,7 @@ impl Store for ControlStore {
                 passes: kept.passes.values().cloned().collect(),
                 cursors: kept.cursors.values().cloned().collect(),
                 heard: kept.heard.values().cloned().collect(),
+                steady_ms: kept.steady_ms,
             })
         })
         .await
@@ -193,6 +195,7 @@ impl Store for ControlStore {
         let upkeep = upkeep.clone();
         self.call(move |store| {
             let mut kept = store.kept();
+            kept.steady_ms = kept.steady_ms.max(upkeep.steady_ms.unwrap_or(0));
             upkeep.remove_instances.iter().for_each(|id| _ = kept.instances.remove(id));
             upkeep.remove_passes.iter().for_each(|id| _ = kept.passes.remove(id));
             upkeep.remove_cursors.iter().for_each(|id| _ = kept.cursors.remove(id));

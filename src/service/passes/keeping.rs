@@ -1,0 +1,48 @@
+//! The progress of passes is made durable.
+
+use std::time::Duration;
+
+use super::{Pass, Passes};
+use crate::store::{self, Upkeep};
+
+/// How often.
+const KEEP: Duration = Duration::from_secs(5);
+
+impl Passes {
+    /// Makes progress durable until the process ends.
+    pub async fn keep(&self) {
+        let mut ticks = tokio::time::interval(KEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.keep_now().await {
+                tracing::warn!(%error, "the progress of passes can't be kept now; trying on");
+            }
+        }
+    }
+
+    /// Makes progress durable now.
+    pub async fn keep_now(&self) -> Result<(), store::Error> {
+        // One at a time, so that no older record comes after a newer one.
+        let _keeping = self.keeping.lock().await;
+        let upkeep = {
+            let live = self.live();
+            let remove_passes = live.keys().filter(|id| self.job(id).is_err()).cloned().collect();
+            let unkept = |pass: &&Pass| pass.unkept && self.job(&pass.record.id).is_ok();
+            let put_passes = live.values().filter(unkept).map(|pass| pass.record.clone()).collect();
+            Upkeep { put_passes, remove_passes, ..Upkeep::default() }
+        };
+        if upkeep.put_passes.is_empty() && upkeep.remove_passes.is_empty() {
+            return Ok(());
+        }
+        self.store.keep(&upkeep).await?;
+        // Only now: a call that is dropped before leaves everything to the next one.
+        let mut live = self.live();
+        upkeep.remove_passes.iter().for_each(|id| _ = live.remove(id));
+        for record in &upkeep.put_passes {
+            let kept = live.get_mut(&record.id).filter(|pass| pass.record == *record);
+            kept.into_iter().for_each(|pass| pass.unkept = false);
+        }
+        Ok(())
+    }
+}
