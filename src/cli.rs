@@ -1,5 +1,6 @@
 //! The command line. All verbs but `serve` talk gRPC like any other client.
 
+mod backup;
 #[cfg(feature = "sqlite")]
 mod bench;
 mod connect;
@@ -102,6 +103,8 @@ enum Verb {
     #[command(flatten)]
     Plan(plan::Verb),
     #[command(flatten)]
+    Backup(backup::Verb),
+    #[command(flatten)]
     Look(look::Verb),
     /// What was reported of a migration, over time
     Progress(progress::Progress),
@@ -154,6 +157,7 @@ impl Cli {
             Verb::Guards(verb) => verb.run(&global).await,
             Verb::Policy(verb) => verb.run(&global).await,
             Verb::Plan(verb) => verb.run(&global).await,
+            Verb::Backup(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
             Verb::Progress(progress) => progress.run(&global).await,
         };

@@ -58,7 +58,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     let admin = admin::Admin {
         registry: registry.clone(),
         instances: instances.clone(),
-        operate,
+        operate: operate.clone(),
         guards: guards.clone(),
         passes: passes.clone(),
         plans,
@@ -69,6 +69,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     let routing = routing::Routing {
         registry: registry.clone(),
         instances: instances.clone(),
+        operate,
         ingest: ingest.clone(),
         guards: guards.clone(),
         stop,

@@ -2,7 +2,7 @@
 
 mod tasks;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use futures::Stream;
 use tokio::{
@@ -77,6 +77,9 @@ pub enum Error {
         /// What it said last.
         why: String,
     },
+    /// Migrations of a restored store can't be held.
+    #[error("the store was restored, and its migrations can't be held: {0}")]
+    Restored(String),
     /// gRPC ended.
     #[error("gRPC ended: {0}")]
     Grpc(#[from] tonic::transport::Error),
@@ -137,6 +140,10 @@ where
     let (instances, registrations) = Instances::new(store.clone(), kept.instances);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
+    if let Some(why) = &kept.restored {
+        tracing::warn!("{why}: nobody moves until it is confirmed (cutover confirm)");
+        operate.hold_restored(why).await.map_err(|error| Error::Restored(error.to_string()))?;
+    }
     let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), kept.passes);
     let passes = Arc::new(passes);
     let windows = Arc::new(Windows::new(store.clone(), registry.clone(), ingest.clone()));
@@ -260,6 +267,11 @@ where
     tasks.stop().await;
     // What is committed is durable; who still hangs on a stream reconnects.
     failed.map_or_else(|| Ok(served.unwrap_or(Ok(()))?), Err)
+}
+
+/// `cutover restore`: makes a store of a backup.
+pub async fn restore(store: &str, file: &Path) -> Result<(), Error> {
+    Ok(store::restore_store(store, file).await?)
 }
 
 /// What metrics show of every migration.

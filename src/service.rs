@@ -10,6 +10,7 @@ pub mod operate;
 mod passes;
 mod plans;
 mod registry;
+mod restored;
 mod steady;
 pub mod steps;
 pub mod windows;

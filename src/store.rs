@@ -10,7 +10,7 @@ pub mod memory;
 pub mod sqlite;
 mod windows;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub struct State {
     pub heard: Vec<HeardRecord>,
     /// What the controller's steady clock showed last. 0: nothing was kept.
     pub steady_ms: u64,
+    /// It was restored from a backup, and migrations are not held for it yet: how. `None`: it was not.
+    pub restored: Option<String>,
 }
 
 /// A change to be committed.
@@ -172,6 +174,8 @@ pub struct Upkeep {
     pub remove_cursors: Vec<String>,
     /// What the controller's steady clock shows; an earlier time than the one kept changes nothing.
     pub steady_ms: Option<u64>,
+    /// Every migration is held for the restore: [`State::restored`] is told no more.
+    pub forget_restored: bool,
 }
 
 /// What a store could not do.
@@ -254,6 +258,19 @@ pub fn hold_store(url: &str, holder: &str) -> Result<Hold, OpenError> {
     }
 }
 
+/// Makes a store of a backup's file, with a history of its own. No controller may run on it, and there must
+/// be nothing at its place.
+pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
+    let _hold = hold_store(url, "cutover restore")?;
+    match url.split_once(':') {
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", path)) => sqlite::restore(path.as_ref(), file).await,
+        _ => open_store(url).await.and_then(|_| {
+            Err(OpenError::Url(format!("{url:?} is restored by its own tools: give sqlite:PATH")))
+        }),
+    }
+}
+
 /// A place that keeps the controller's state.
 #[async_trait]
 pub trait Store: WindowStore + fmt::Debug + Send + Sync {
@@ -271,6 +288,12 @@ pub trait Store: WindowStore + fmt::Debug + Send + Sync {
 
     /// Puts and removes instances, passes and cursors, all or none; durable when it returns.
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error>;
+
+    /// Writes a copy of everything at one revision to a file that is not there yet.
+    async fn backup(&self, into: &Path) -> Result<(), Error> {
+        let path = into.display();
+        Err(Error::Unavailable(format!("this store has no file to copy to {path}: use its own tools")))
+    }
 
     /// Does it answer?
     async fn ping(&self) -> Result<(), Error>;

@@ -7,6 +7,7 @@ mod overrides;
 mod passes;
 mod pins;
 mod plan;
+mod restored;
 mod rollback;
 mod rollout;
 mod trip;
@@ -131,6 +132,18 @@ pub enum Change {
         samples: Vec<String>,
         /// It went to its end.
         complete: bool,
+    },
+    /// The store was restored from a backup, or looks like it: nobody moves until that is confirmed.
+    SuspectRestore {
+        /// How it was noticed.
+        why: String,
+    },
+    /// An operator says what the restored store can't know.
+    ConfirmRestore {
+        /// Buckets below this have been at target-only since the backup.
+        target_only_ppm: u32,
+        /// These tenants besides.
+        tenants: Vec<Tenant>,
     },
     /// An operator asserts that an instance is dead. It changes no routing; the history keeps it.
     Evict {
@@ -259,6 +272,10 @@ pub fn apply(
         Change::SkipPlanStep { step } => draft.skip_plan_step(*step, context)?,
         Change::MovePlan(going) => draft.move_plan(*going, context)?,
         Change::Evict { instance } => draft.say(format!("evicted instance {instance}")),
+        Change::SuspectRestore { why } => draft.suspect_restore(why),
+        Change::ConfirmRestore { target_only_ppm, tenants } => {
+            draft.confirm_restore(*target_only_ppm, tenants, context)?;
+        }
         Change::BeginJob(pass) => draft.begin_job(pass, context)?,
         Change::DrainJob { id } => draft.drain_job(id, context),
         Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
@@ -304,6 +321,8 @@ impl Change {
             Self::MovePlan(PlanMove::Show(_)) => "plan-shown",
             Self::MovePlan(PlanMove::Pause(_)) => "plan-pause",
             Self::MovePlan(PlanMove::Finish) => "plan-done",
+            Self::SuspectRestore { .. } => "restored",
+            Self::ConfirmRestore { .. } => "confirm",
             Self::Evict { .. } => "evict",
             Self::BeginJob(_) => "job-begin",
             Self::DrainJob { .. } => "job-drain",

@@ -31,10 +31,12 @@ pub enum Gate {
     Finished,
     /// Tenants are not where the change needs them to be.
     Stage,
+    /// The store was restored, and nobody has confirmed where tenants have been since the backup.
+    Restored,
 }
 
 impl Gate {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Barrier,
         Self::Services,
         Self::FullPass,
@@ -45,6 +47,7 @@ impl Gate {
         Self::Tripped,
         Self::Finished,
         Self::Stage,
+        Self::Restored,
     ];
 
     /// Its name on every surface.
@@ -60,6 +63,7 @@ impl Gate {
             Self::Tripped => "tripped",
             Self::Finished => "finished",
             Self::Stage => "stage",
+            Self::Restored => "restored",
         }
     }
 
@@ -220,7 +224,9 @@ impl Sight<'_> {
                 "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
             Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
         });
-        [paused, services, pass, soak, local]
+        // Down as well: below a floor that the backup does not know, writes would be lost.
+        let restored = self.document.restored();
+        [restored, paused, services, pass, soak, local]
             .into_iter()
             .flatten()
             .filter(move |unmet| !passes.as_ref().is_some_and(|passes| passes.allow(unmet.gate, next)))

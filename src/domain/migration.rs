@@ -7,7 +7,8 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bands, Evidence, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant, Trip,
+    Bands, Evidence, Gate, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant, Trip,
+    Unmet,
     guard::Stage,
     plan::PlanState,
     resolve::{self, Caps},
@@ -129,6 +130,10 @@ pub struct Document {
     /// What operators overrode, each for the tenants of one request, while these are on the way up.
     #[serde(default)]
     pub overrides: Vec<Override>,
+    /// Why nobody moves: the store was restored from a backup, or looks like it. `None`: it was not, or that
+    /// is confirmed.
+    #[serde(default)]
+    pub restored: Option<String>,
     /// Who asked for the present goal; the controller goes on in this name.
     pub asked_by: String,
     /// Passes under way, oldest first; bounded.
@@ -209,6 +214,13 @@ impl Document {
             };
             Some(Passes { revision: over.revision, gates: over.gates.clone(), upto: upto? })
         })
+    }
+
+    /// What holds everybody after a restore.
+    pub(super) fn restored(&self) -> Option<Unmet> {
+        let action =
+            format!("find out who has been at target-only since, then: cutover confirm {} --help", self.key);
+        self.restored.as_ref().map(|why| Unmet::of_change(Gate::Restored, why, action))
     }
 
     /// What caps a tenant, beside its own row.

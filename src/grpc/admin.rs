@@ -1,5 +1,6 @@
 //! `AdminService`: each call parses, asks, and converts.
 
+mod backup;
 mod pins;
 mod progress;
 mod watch;
@@ -279,6 +280,22 @@ impl AdminService for Admin {
         self.passes.goodbye(&instance_id);
         tracing::warn!(instance = instance_id, actor, reason, "evicted");
         Ok(Response::new(v1::EvictInstanceResponse {}))
+    }
+
+    type BackupStream = ReceiverStream<Result<v1::BackupResponse, Status>>;
+
+    async fn backup(&self, _: Request<v1::BackupRequest>) -> Answer<Self::BackupStream> {
+        Ok(Response::new(backup::stream(self.operate.clone())))
+    }
+
+    async fn confirm_restore(
+        &self,
+        request: Request<v1::ConfirmRestoreRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let v1::ConfirmRestoreRequest { mutation, key, target_only_ppm, tenants } = request.into_inner();
+        let tenants = tenants.iter().map(|tenant| Tenant::parse(tenant)).collect::<Result<_, _>>();
+        let tenants = tenants.map_err(status::invalid)?;
+        self.change(mutation, &key, Change::ConfirmRestore { target_only_ppm, tenants }).await
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {

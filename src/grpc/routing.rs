@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{feed, status};
 use crate::{
     domain::Violation,
-    service::{DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Registry, State},
+    service::{DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Operate, Registry, State},
     telemetry::{Ingest, now_ms},
 };
 
@@ -25,6 +25,7 @@ const BATCH_MAX: usize = 1000;
 pub(super) struct Routing {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
+    pub(super) operate: Arc<Operate>,
     pub(super) guards: Arc<Guards>,
     pub(super) ingest: Arc<Ingest>,
     pub(super) stop: watch::Receiver<bool>,
@@ -89,6 +90,10 @@ impl RoutingService for Routing {
             let state = self.registry.state();
             (state.history_id.clone(), state.revision)
         };
+        if history_id == *ours && last_revision > newest {
+            let held = self.operate.hold_future(&record.instance_id, last_revision, newest).await;
+            held.map_err(status::change)?;
+        }
         // What it holds counts only if it is of this history and not from its future.
         let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
         let instance_id = record.instance_id.clone();

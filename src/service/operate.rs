@@ -76,8 +76,8 @@ fn migration_of(job: &str) -> &str {
 /// Makes changes.
 #[derive(Debug)]
 pub struct Operate {
-    store: Arc<dyn Store>,
-    registry: Arc<Registry>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) registry: Arc<Registry>,
     instances: Arc<Instances>,
 }
 

@@ -84,6 +84,8 @@ pub struct Kept {
     pub cursors: Vec<CursorRecord>,
     /// The last report of each instance that windows have.
     pub heard: Vec<HeardRecord>,
+    /// The store was restored from a backup: how. `None`: it was not.
+    pub restored: Option<String>,
 }
 
 /// Keeps the newest [`State`] and tells of each.
@@ -122,6 +124,7 @@ impl Registry {
             passes: stored.passes,
             cursors: stored.cursors,
             heard: stored.heard,
+            restored: stored.restored,
         };
         Ok((registry, kept))
     }

@@ -116,6 +116,7 @@ impl Kept {
             cursors: self.cursors.values().cloned().collect(),
             heard: self.heard.values().cloned().collect(),
             steady_ms: self.steady_ms,
+            restored: None,
         }
     }
 
@@ -165,6 +166,7 @@ impl Kept {
             put_cursors,
             remove_cursors,
             steady_ms,
+            forget_restored: _,
         } = upkeep.clone();
         self.steady_ms = self.steady_ms.max(steady_ms.unwrap_or(0));
         remove_instances.iter().for_each(|id| _ = self.instances.remove(id));

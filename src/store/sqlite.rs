@@ -6,10 +6,14 @@
 mod failure;
 mod hold;
 mod open;
+mod restore;
 mod row;
 mod windows;
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use imbl::OrdMap;
@@ -22,6 +26,7 @@ use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
 pub(in crate::store) use self::hold::hold;
 pub use self::open::SqliteOptions;
 pub(in crate::store) use self::open::check_place;
+pub(in crate::store) use self::restore::restore;
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -39,8 +44,8 @@ impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<State, Error> {
         let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
         let state = async {
-            let counter: (i64, String, i64) =
-                sqlx::query_as("SELECT revision, history_id, steady_ms FROM counter")
+            let counter: (i64, String, i64, Option<String>) =
+                sqlx::query_as("SELECT revision, history_id, steady_ms, restored FROM counter")
                     .fetch_one(&mut *tx)
                     .await?;
             let documents = sqlx::query("SELECT key, revision, document FROM migrations ORDER BY key")
@@ -54,7 +59,7 @@ impl Store for SqliteStore {
             let heard = sqlx::query("SELECT record FROM heard ORDER BY id").fetch_all(&mut *tx).await?;
             sqlx::Result::Ok((counter, documents, rows, instances, passes, cursors, heard))
         };
-        let ((revision, history_id, steady_ms), documents, rows, instances, passes, cursors, heard) =
+        let ((revision, history_id, steady_ms, restored), documents, rows, instances, passes, cursors, heard) =
             state.await.map_err(|error| self.failed(&error))?;
         drop(tx);
 
@@ -100,7 +105,7 @@ impl Store for SqliteStore {
             .map(|row| json(row, "record", || "an instance's last report".to_owned()))
             .collect::<Result<_, Error>>()?;
         let (revision, steady_ms) = (revision.cast_unsigned(), steady_ms.cast_unsigned());
-        Ok(State { revision, history_id, migrations, instances, passes, cursors, heard, steady_ms })
+        Ok(State { revision, history_id, migrations, instances, passes, cursors, heard, steady_ms, restored })
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
@@ -161,11 +166,21 @@ impl Store for SqliteStore {
                     .execute(&mut *tx)
                     .await?;
             }
+            if upkeep.forget_restored {
+                sqlx::query("UPDATE counter SET restored = NULL").execute(&mut *tx).await?;
+            }
             tx.commit().await?;
             Ok(())
         };
         let result = result.await;
         self.finish(writer, result).await
+    }
+
+    async fn backup(&self, into: &Path) -> Result<(), Error> {
+        // One read transaction: a copy of one revision, while others write.
+        let backup = sqlx::query("VACUUM INTO ?1").bind(into.to_string_lossy().into_owned());
+        backup.execute(&self.readers).await.map_err(|error| self.failed(&error))?;
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), Error> {

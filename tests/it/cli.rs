@@ -1,5 +1,6 @@
 //! The real binary against a real controller: what people type, what they and their scripts read.
 
+mod backup;
 mod columns;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;

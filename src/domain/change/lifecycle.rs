@@ -50,6 +50,7 @@ pub(super) fn create(
         paused: false,
         finished_at_ms: None,
         overrides: Vec::new(),
+        restored: None,
         asked_by: context.actor.to_owned(),
         jobs: Vec::new(),
         evidence: Vec::new(),
@@ -179,7 +180,7 @@ impl Draft {
         let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
         let placements: Vec<_> =
             bands.chain(self.migration.tenants.values().map(|row| row.placement)).collect();
-        let mut unmet = Vec::new();
+        let mut unmet: Vec<Unmet> = self.document.restored().into_iter().collect();
         let elsewhere = placements.iter().filter(|placement| placement.rung != Rung::TargetOnly).count();
         if elsewhere > 0 {
             let action = format!("cutover ramp {} --target-only 100 --wait", self.document.key);

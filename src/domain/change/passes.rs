@@ -68,6 +68,8 @@ impl Draft {
             false => context.fleet.settled(began_revision),
         };
         if *kind == PassKind::Reverse {
+            // It would lower floors that the backup does not know.
+            self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
             self.refuse_reverse(cover, settled)?;
         }
         if *removes_extra {

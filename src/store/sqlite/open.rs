@@ -146,7 +146,7 @@ fn migrator() -> Migrator {
     let initial = include_str!("../../../migrations/sqlite/0001_initial.sql");
     let notifications = include_str!("../../../migrations/sqlite/0002_notifications.sql");
     let windows = include_str!("../../../migrations/sqlite/0003_windows.sql");
-    let steady = include_str!("../../../migrations/sqlite/0004_steady_clock.sql");
+    let steady = include_str!("../../../migrations/sqlite/0004_steady_clock_and_restore.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -160,7 +160,7 @@ fn migrator() -> Migrator {
         migration(1, "initial", initial),
         migration(2, "notifications", notifications),
         migration(3, "windows", windows),
-        migration(4, "steady clock", steady),
+        migration(4, "steady clock and restore", steady),
     ])
 }
 

@@ -157,6 +157,7 @@ impl Store for ControlStore {
                 cursors: kept.cursors.values().cloned().collect(),
                 heard: kept.heard.values().cloned().collect(),
                 steady_ms: kept.steady_ms,
+                restored: None,
             })
         })
         .await

@@ -1,0 +1,114 @@
+//! A copy of the controller's store, and the way back from it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, ensure};
+use cutover_proto::v1;
+use serde_json::json;
+
+use super::{
+    Change, Global,
+    connect::{answer, failure},
+    out, percent, render,
+};
+use crate::server;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Copy the controller's store to a file, while it runs
+    Backup {
+        /// The file; it must not exist
+        file: PathBuf,
+    },
+    /// Make a store of a backup, while no controller runs on it; then start the controller and confirm
+    Restore {
+        /// The file that cutover backup wrote
+        file: PathBuf,
+        /// The store; nothing may be there
+        #[arg(long, value_name = "URL", env = "CUTOVER_STORE", default_value = "sqlite:cutover.db")]
+        store: String,
+    },
+    /// After a restore: say who has been at target-only since the backup, and let tenants move again
+    Confirm {
+        /// The migration
+        key: String,
+        /// Highest percent of the tenants at target-only since the backup; 0: none
+        #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
+        target_only: u32,
+        /// A tenant that has been at target-only by its own pin; may be repeated
+        #[arg(long = "tenant", value_name = "TENANT")]
+        tenants: Vec<String>,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+impl Verb {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Backup { file } => backup(global, &file).await?,
+            Self::Restore { file, store } => {
+                server::restore(&store, &file).await?;
+                if global.json {
+                    out::json(&json!({ "restored": store, "from": file }));
+                } else {
+                    out::line(&format!("restored {store} from {}", file.display()));
+                    out::line(
+                        "start the controller; nobody moves before: cutover confirm KEY --target-only PERCENT",
+                    );
+                }
+            }
+            Self::Confirm { key, target_only, tenants, change } => {
+                let mutation = Some(change.to_wire());
+                let request =
+                    v1::ConfirmRestoreRequest { mutation, key, target_only_ppm: target_only, tenants };
+                render::changed(global, &answer(global.admin().await?.confirm_restore(request)).await?);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// It has its name only once it is whole.
+async fn backup(global: &Global, file: &Path) -> anyhow::Result<()> {
+    let name = file.display();
+    ensure!(!file.exists(), "{name} exists: give another name, or move it away first");
+    let mut parts = answer(global.admin().await?.backup(v1::BackupRequest {})).await?;
+    let mut part_name = file.as_os_str().to_owned();
+    part_name.push(".part");
+    let part_name = PathBuf::from(part_name);
+    let written = async {
+        let mut part = OpenOptions::new().write(true).create(true).truncate(true).open(&part_name)?;
+        let mut bytes = 0;
+        loop {
+            let message = parts.message().await.map_err(|status| failure(&status))?;
+            let v1::BackupResponse { data, last } = message.context("the controller cut the backup short")?;
+            part.write_all(&data)?;
+            bytes += data.len() as u64;
+            if last {
+                part.sync_all()?;
+                return anyhow::Ok(bytes);
+            }
+        }
+    };
+    let written = written.await;
+    if written.is_err() {
+        drop(std::fs::remove_file(&part_name));
+    }
+    let bytes = written.with_context(|| format!("no backup in {name}"))?;
+    std::fs::rename(&part_name, file).with_context(|| format!("can't name the backup {name}"))?;
+    if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        File::open(directory)?.sync_all()?;
+    }
+    if global.json {
+        out::json(&json!({ "backup": file, "bytes": bytes }));
+    } else {
+        out::line(&format!("{bytes} bytes in {name}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! A backup's file becomes a store, with a history of its own.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+
+use super::{SqliteStore, failure::Failure, open::check_place};
+use crate::store::OpenError;
+
+/// Copies `file` to `path`, where nothing may be. The copy is checked like any store that is opened, and
+/// becomes visible under its name when it is whole.
+pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), OpenError> {
+    let path = check_place(path)?;
+    if let Some(there) = [path.clone(), beside(&path, "-wal")].iter().find(|path| path.exists()) {
+        return Err(OpenError::Place(format!(
+            "{0} exists: move it away first (mv {0} {0}.old), together with its -wal and -shm",
+            there.display()
+        )));
+    }
+    let place = |error: io::Error| OpenError::Place(format!("can't copy {}: {error}", file.display()));
+    let part = beside(&path, ".part");
+    let leftovers = ["", "-wal", "-shm"].map(|end| beside(&part, end));
+    leftovers.iter().for_each(|left| drop(fs::remove_file(left)));
+    fs::copy(file, &part).map_err(place)?;
+    let marked = mark(&part, file).await;
+    if marked.is_ok() {
+        File::open(&part).and_then(|copy| copy.sync_all()).map_err(place)?;
+        fs::rename(&part, &path).map_err(place)?;
+        if let Some(directory) = path.parent() {
+            File::open(directory).and_then(|directory| directory.sync_all()).map_err(place)?;
+        }
+    }
+    leftovers.iter().for_each(|left| drop(fs::remove_file(left)));
+    marked
+}
+
+/// Opens the copy as a store, and gives it another history.
+async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
+    // All that opening checks: whose it is, whether it is whole, and its tables.
+    let store = SqliteStore::open(part).await?;
+    store.readers.close().await;
+    store.writer.close().await;
+    let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(file);
+    let options = SqliteConnectOptions::new().filename(part).disable_statement_logging();
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.map_err(failed)?;
+    let told = format!("the store was restored from {}", file.display());
+    sqlx::query("UPDATE counter SET history_id = lower(hex(randomblob(16))), restored = ?1")
+        .bind(told)
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+    // One file again, without a log beside it.
+    sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
