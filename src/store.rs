@@ -1,4 +1,4 @@
-//! Where the controller's state is kept: six verbs, one suite for every backend; and [`WindowStore`], two
+//! Where the controller's state is kept: seven verbs, one suite for every backend; and [`WindowStore`], two
 //! more for what was reported.
 //!
 //! A commit is one transaction: it claims the next revision, checks that the migration is the one

@@ -199,7 +199,7 @@ impl Sight<'_> {
         }
     }
 
-    /// The gates of a step, but the barrier; only steps up have any.
+    /// The gates of a step, but the barrier. Only steps up have any, unless the store was restored.
     fn missing(&self, group: &Group, next: Rung) -> impl Iterator<Item = Unmet> {
         let Group { whom, placement, passes, .. } = group;
         let up = next > placement.rung;
