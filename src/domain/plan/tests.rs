@@ -57,6 +57,7 @@ fn missing(next: Next) -> Vec<String> {
 fn a_bake_time_is_measured_by_the_steady_clock() {
     let mut at = taken(plan(), 1);
     at.taken[0].settled_steady_ms = Some(5_000);
+    at.taken[0].shown_at_ms = Some(2_000);
     let after = |steady_ms| Seen { steady_ms, ..seen(Some(shown(Some(0)))) };
     let two_hours = 7_200_000;
     let waits = missing(decide(&at, &after(6_000), 1_000 + two_hours));
