@@ -14,6 +14,8 @@ mod history;
 mod jobs;
 #[path = "protocol_model/ladders.rs"]
 mod ladders;
+#[path = "protocol_model/lease.rs"]
+mod lease;
 #[path = "protocol_model/mutation.rs"]
 mod mutation;
 #[path = "protocol_model/mutations.rs"]

@@ -45,7 +45,10 @@ impl State {
     }
 
     fn forget_revisions(&mut self) {
-        let begun = |client: &Client| client.doing.as_ref().map_or(client.heard, |doing| doing.begun);
+        let begun = |client: &Client| {
+            let heard = client.saved.unwrap_or(client.heard).min(client.heard);
+            client.doing.as_ref().map_or(heard, |doing| doing.begun.min(heard))
+        };
         let oldest = self.clients.iter().map(begun).chain(self.jobs.iter().map(|job| job.begun)).min();
         let oldest = oldest.unwrap_or(u8::MAX).min(self.ladder.newest());
         if oldest == 0 {
@@ -54,6 +57,7 @@ impl State {
         self.ladder.window.drain(..usize::from(oldest));
         for client in &mut self.clients {
             client.heard -= oldest;
+            client.saved.iter_mut().for_each(|saved| *saved -= oldest);
             if let Some(doing) = &mut client.doing {
                 doing.begun -= oldest;
             }
@@ -171,7 +175,7 @@ impl Client {
             };
             let version = |held: Held| held.map(|record| record.version);
             (
-                (doing.begun, doing.gone_back),
+                (doing.begun, doing.gone_back, doing.leased),
                 what,
                 version(doing.source),
                 version(doing.target),
@@ -179,7 +183,8 @@ impl Client {
                 doing.read,
             )
         });
-        hash(&(self.heard, self.gone_back, self.evicted, work))
+        let lease = (self.leased, self.saved, self.life);
+        hash(&(self.heard, self.gone_back, self.evicted, lease, work))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the controller does: which step is legal, what it waits for, which evidence it asks for.
 //! The counterpart of `domain::{placement, gate, advance}` in the controller's crate, for one tenant.
 
+use std::borrow::Cow;
+
 use cutover_client::routing::{
     Level,
     Rung::{self, Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly},
@@ -10,7 +12,7 @@ use crate::{
     coverage::Branch,
     mutation::Mutation,
     protocol::Protocol,
-    state::{Pass, Revision, State},
+    state::{Client, Life, Pass, Revision, State},
 };
 
 /// Which acknowledgement of the last step the next one has to wait for.
@@ -100,7 +102,8 @@ impl Protocol {
                 state.received(newest)
             }
             Wait::Quiesced if rung == Hold && self.has(Mutation::HoldLeftEarly) => true,
-            Wait::Received => self.has(Mutation::NoBarrier) || state.received(newest),
+            Wait::Received if self.has(Mutation::EverybodyLost) => true,
+            Wait::Received => self.has(Mutation::NoBarrier) || self.received(state, newest),
             Wait::Quiesced if next == TargetOnly && self.has(Mutation::LocalGuardOffUnheard) => true,
             Wait::Quiesced => self.quiesced(state, newest),
         }
@@ -116,7 +119,30 @@ impl Protocol {
         if self.has(Mutation::CopiesNotDrained) {
             return State { jobs: Vec::new(), ..state.clone() }.quiesced(revision);
         }
-        self.has(Mutation::NoBarrier) || state.quiesced(revision)
+        self.has(Mutation::NoBarrier) || self.seen(state).quiesced(revision)
+    }
+
+    fn received(&self, state: &State, revision: u8) -> bool {
+        self.seen(state).received(revision)
+    }
+
+    /// What the controller knows of its clients, which a mutation may distort.
+    fn seen<'a>(&self, state: &'a State) -> Cow<'a, State> {
+        let mut seen = Cow::Borrowed(state);
+        let mut each = |distort: &dyn Fn(&mut Client)| seen.to_mut().clients.iter_mut().for_each(distort);
+        match self.mutation {
+            Some(Mutation::CallersForgotten) => each(&|client| client.evicted |= client.life == Life::Caller),
+            Some(Mutation::NewerAnswerCounts) => each(&|client| {
+                if client.life == Life::Caller
+                    && let Some(doing) = &mut client.doing
+                {
+                    doing.leased &= doing.begun == client.heard;
+                }
+            }),
+            Some(Mutation::AcknowledgedUnsaved) => each(&|client| client.saved = None),
+            _ => {}
+        }
+        seen
     }
 
     fn gates(&self, state: &State, next: Rung) -> bool {

@@ -48,10 +48,16 @@ pub(crate) enum Branch {
     Swept,
     Reversed,
     WentBack,
+    LeaseEnded,
+    GivenUp,
+    CountedOut,
+    CameBack,
+    Asked,
+    Restarted,
 }
 
 impl Branch {
-    pub(crate) const ALL: [Self; 33] = {
+    pub(crate) const ALL: [Self; 39] = {
         use Branch::*;
         [
             SourceOnly,
@@ -87,6 +93,12 @@ impl Branch {
             Swept,
             Reversed,
             WentBack,
+            LeaseEnded,
+            GivenUp,
+            CountedOut,
+            CameBack,
+            Asked,
+            Restarted,
         ]
     };
 

@@ -320,4 +320,56 @@ ladders! {
         (Scenario { local_guard: true, steps, budget, ..AT_TARGET_FIRST },
             Budget { reads: 2, failures: 1, late: 1, ..budget })
     }
+
+    leases_end_on_the_way_up comes by [
+        Mirrored, TargetFirst, ReadUnasked, Hit, Acknowledged, AcknowledgedByBoth, Passed, LeaseEnded, GivenUp,
+        CountedOut, CameBack
+    ] {
+        let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
+        let steps = &[Mirrored, TargetFirst];
+        (Scenario { fenced: true, steps, budget, ..PLAIN }, Budget { puts: 2, late: 1, ..budget })
+    }
+
+    leases_end_around_target_only comes by [
+        TargetFirst, TargetOnly, Mirrored, Hit, Acknowledged, AcknowledgedByBoth, Passed, Reversed, LeaseEnded,
+        GivenUp, CountedOut, CameBack
+    ] {
+        let budget = Budget { reads: 1, puts: 1, passes: 2, ..NONE };
+        let steps = &[TargetOnly, TargetFirst, Mirrored];
+        (Scenario { fenced: true, steps, budget, ..AT_TARGET_FIRST }, Budget { late: 1, ..budget })
+    }
+
+    leases_end_before_a_sweep comes by [
+        Mirrored, TargetFirst, AcknowledgedWithoutTarget, Swept, LandedLate, LeaseEnded, GivenUp, CountedOut
+    ] {
+        let budget = Budget { reads: 1, puts: 2, passes: 1, late: 1, ..NONE };
+        let steps = &[Mirrored, Mirrored, TargetFirst];
+        (Scenario { rung: Dual, lazy: true, fenced: true, steps, budget, ..PLAIN }, Budget { failures: 1, ..budget })
+    }
+
+    a_lease_ends_on_hold comes by [
+        Hold, Dual, Hit, ReadUnasked, AcknowledgedByBoth, LeaseEnded, GivenUp, CountedOut, CameBack
+    ] {
+        let budget = Budget { reads: 2, puts: 1, ..NONE };
+        let steps = &[Hold, Dual];
+        (Scenario { level: Linearizable, fenced: true, steps, budget, ..AT_TARGET_FIRST },
+            Budget { failures: 1, late: 1, ..budget })
+    }
+
+    callers_whose_answers_overlap comes by [
+        Mirrored, TargetFirst, Dual, Hit, ReadUnasked, Acknowledged, AcknowledgedByBoth, Passed, Asked, LeaseEnded
+    ] {
+        let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
+        let steps = &[Mirrored, TargetFirst, Mirrored, Dual];
+        (Scenario { callers: 1, steps, budget, ..PLAIN }, Budget { puts: 2, late: 1, ..budget })
+    }
+
+    started_from_a_file comes by [
+        Mirrored, TargetFirst, ReadUnasked, Hit, Acknowledged, AcknowledgedByBoth, Passed, Restarted, CameBack,
+        LeaseEnded, CountedOut
+    ] {
+        let budget = Budget { reads: 1, puts: 1, passes: 1, crashes: 1, ..NONE };
+        let steps = &[Mirrored, TargetFirst];
+        (Scenario { saved: true, steps, budget, ..PLAIN }, Budget { puts: 2, ..budget })
+    }
 }

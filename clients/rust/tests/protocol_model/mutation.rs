@@ -65,6 +65,26 @@ pub(crate) enum Mutation {
     LocalGuardLeftOn,
     /// Target-only, and the pass before it, although not everybody has heard that they may not.
     LocalGuardOffUnheard,
+    /// An operation does not look at its lease when it ends.
+    LeaseNotRechecked,
+    /// An operation makes calls although its lease has ended; its end is not acknowledged.
+    CallsPastLease,
+    /// A client is counted out before its lease has ended.
+    CountedOutEarly,
+    /// Who was counted out comes back without being told.
+    ComesBackUntold,
+    /// Callers of remote decisions are not waited for: any later commit, or a restart, forgets them.
+    CallersForgotten,
+    /// A caller's older answers count as gone once it has a newer one.
+    NewerAnswerCounts,
+    /// Who has said goodbye and has left a file is not waited for.
+    ParkedForgotten,
+    /// What is acknowledged may be newer than what is in the file.
+    AcknowledgedUnsaved,
+    /// A file is good for ever, although its holder was counted out.
+    FileNeverExpires,
+    /// A controller that was frozen takes everybody for lost.
+    EverybodyLost,
     /// The scenario's steps need not be between neighbours.
     Jumps,
 }

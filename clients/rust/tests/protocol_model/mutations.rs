@@ -275,3 +275,66 @@ fn target_only_while_clients_may_go_back() {
 fn target_only_before_everybody_has_heard_that_they_may_not_go_back() {
     missed(Mutation::LocalGuardOffUnheard, GUARDED);
 }
+
+/// The same, with leases; with one caller; with files.
+const LEASED: Scenario = Scenario { fenced: true, ..UP };
+const CALLED: Scenario = Scenario { callers: 1, ..UP };
+const SAVED: Scenario = Scenario { saved: true, ..UP };
+
+#[test]
+fn lease_not_looked_at_when_an_operation_ends() {
+    missed(Mutation::LeaseNotRechecked, LEASED);
+}
+
+#[test]
+fn calls_made_past_the_lease_before_a_sweep() {
+    let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, ..NONE };
+    missed(Mutation::CallsPastLease, Scenario { fenced: true, budget, ..LAZY });
+}
+
+#[test]
+fn counted_out_without_waiting_for_what_may_still_land() {
+    let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, late: 1, ..NONE };
+    missed(Mutation::NoResidualWait, Scenario { fenced: true, budget, ..LAZY });
+}
+
+#[test]
+fn counted_out_before_the_lease_has_ended() {
+    missed(Mutation::CountedOutEarly, LEASED);
+}
+
+#[test]
+fn counted_out_and_back_without_being_told() {
+    missed(Mutation::ComesBackUntold, LEASED);
+}
+
+#[test]
+fn callers_forgotten_by_a_later_commit_or_a_restart() {
+    missed(Mutation::CallersForgotten, CALLED);
+}
+
+#[test]
+fn a_newer_answer_taken_for_the_end_of_older_ones() {
+    missed(Mutation::NewerAnswerCounts, CALLED);
+}
+
+#[test]
+fn goodbye_with_a_file_not_waited_for() {
+    missed(Mutation::ParkedForgotten, SAVED);
+}
+
+#[test]
+fn acknowledged_what_is_not_in_the_file() {
+    missed(Mutation::AcknowledgedUnsaved, SAVED);
+}
+
+#[test]
+fn a_file_that_never_expires() {
+    missed(Mutation::FileNeverExpires, SAVED);
+}
+
+#[test]
+fn everybody_lost_to_a_frozen_controller() {
+    let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
+    missed(Mutation::EverybodyLost, Scenario { steps: &[Mirrored, Dual], budget, ..AT_TARGET_FIRST });
+}

@@ -60,7 +60,9 @@ impl Protocol {
             }
         };
         let (acknowledged, read) = (after.history.acknowledged, after.history.read);
-        let doing = Doing { begun: heard, gone_back, work, source: None, target: None, acknowledged, read };
+        let leased = true;
+        let doing =
+            Doing { begun: heard, gone_back, leased, work, source: None, target: None, acknowledged, read };
         after.clients[client].doing = Some(doing);
         Some(after)
     }
@@ -237,7 +239,7 @@ impl Protocol {
         let ReadEnd::Return(from, _) = end else {
             return after.history.unread(client);
         };
-        if !coexist(begun, now) {
+        if !coexist(begun, now) || !self.may_acknowledge(&after.clients[client], &doing) {
             self.coverage.note(Branch::ReadOvertaken);
             return after.history.unread(client);
         }
@@ -276,7 +278,7 @@ impl Protocol {
     fn end_write(&self, after: &mut State, client: usize, doing: &Doing, writing: &Writing, end: WriteEnd) {
         let ladder = &after.ladder;
         let (begun, now) = (ladder.rung_of(doing), ladder.route(&after.clients[client]).rung);
-        let overtaken = !coexist(begun, now);
+        let overtaken = !coexist(begun, now) || !self.may_acknowledge(&after.clients[client], doing);
         let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
         self.coverage.note(match (overtaken, outcome, end.pair) {
             (true, _, _) => Branch::WriteOvertaken,
@@ -313,7 +315,7 @@ impl Protocol {
     }
 
     /// It may take effect later, or, never sent, it never will.
-    fn unanswered(&self, after: &mut State, writing: &Writing) {
+    pub(crate) fn unanswered(&self, after: &mut State, writing: &Writing) {
         if !self.linearizable() {
         } else if writing.sent {
             after.history.undecided.push(writing.effect());

@@ -17,7 +17,7 @@ use crate::{
     operations::Kind,
     properties,
     scenario::Scenario,
-    state::{Client, DELETED, Ladder, Pass, Record, Revision, State, Work},
+    state::{Client, DELETED, Ladder, Life, Pass, Record, Revision, State, Work},
     stores::Fate,
 };
 
@@ -38,6 +38,17 @@ pub(crate) enum Action {
     /// With the stamp of a put that may still land.
     Crash(usize, Option<Version>),
     Evict(usize),
+    /// A client's right to act has run out.
+    LeaseEnds(usize),
+    /// So has that of a caller's operation, while the caller holds a newer answer.
+    AnswerEnds(usize),
+    Ask(usize),
+    CountOut(usize),
+    GiveUp(usize),
+    ComeBack(usize),
+    Save(usize),
+    Park(usize),
+    Start(usize),
     Step,
     BeginPass(Pass),
     GoOn(usize, Fate),
@@ -57,8 +68,13 @@ impl Protocol {
     }
 
     fn client_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
-        if client.heard < state.ladder.newest() && !client.evicted {
+        self.lease_actions(state, at, client, actions);
+        let hears = client.life == Life::Watching && client.leased && !client.evicted;
+        if client.heard < state.ladder.newest() && hears {
             actions.push(Action::Hear(at));
+        }
+        if !self.may_act(client, client.doing.as_ref()) {
+            return;
         }
         let revision = state.ladder.route(client);
         if revision.local_guard && revision.rung == Rung::TargetFirst && !revision.no_fallback {
@@ -128,7 +144,19 @@ impl Model for Protocol {
     fn init_states(&self) -> Vec<State> {
         let Scenario { rung, stores, budget, clients, local_guard, .. } = self.scenario;
         let revision = Revision { rung, no_fallback: false, local_guard };
-        let client = Client { heard: 0, gone_back: false, evicted: false, doing: None };
+        let client = Client {
+            heard: 0,
+            gone_back: false,
+            evicted: false,
+            leased: true,
+            saved: self.scenario.saved.then_some(0),
+            life: Life::Watching,
+            doing: None,
+        };
+        let mut clients = vec![client; clients];
+        for caller in clients.iter_mut().take(self.scenario.callers) {
+            caller.life = Life::Caller;
+        }
         let orders = if self.linearizable() {
             vec![Order::of(stores.truth().map_or(DELETED, |record| record.content))]
         } else {
@@ -151,7 +179,7 @@ impl Model for Protocol {
         let history = History { acknowledged, deleted, orders, ..History::default() };
         let state = State {
             stores,
-            clients: vec![client; clients],
+            clients,
             jobs: Vec::new(),
             late: Vec::new(),
             ladder,
@@ -220,6 +248,15 @@ impl Model for Protocol {
                 after.clients[client].evicted = true;
                 after
             }
+            Action::LeaseEnds(client) => self.lease_ends(state, client),
+            Action::AnswerEnds(client) => Self::answer_ends(state, client),
+            Action::Ask(client) => self.ask(state, client),
+            Action::CountOut(client) => self.count_out(state, client),
+            Action::GiveUp(client) => self.give_up(state, client)?,
+            Action::ComeBack(client) => self.come_back(state, client)?,
+            Action::Save(client) => Self::save(state, client),
+            Action::Park(client) => self.park(state, client)?,
+            Action::Start(client) => self.start(state, client)?,
             Action::Step => self.step(state)?,
             Action::BeginPass(pass) => self.begin_pass(state, pass)?,
             Action::GoOn(job, fate) => self.go_on(state, job, fate)?,

@@ -26,6 +26,13 @@ pub(crate) struct Scenario {
     /// Clients may go back from target-first to mirrored by themselves, until they hear a newer
     /// revision; a step from target-first to itself turns that off.
     pub(crate) local_guard: bool,
+    /// The right to act expires: a client that does not hear the controller loses it, and is then
+    /// counted out.
+    pub(crate) fenced: bool,
+    /// Clients keep the snapshot in a file, and may start from it without the controller.
+    pub(crate) saved: bool,
+    /// So many clients ask for each decision in place of watching; their answers expire.
+    pub(crate) callers: usize,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -69,6 +76,9 @@ pub(crate) const PLAIN: Scenario = Scenario {
     steps: &[],
     lazy: false,
     local_guard: false,
+    fenced: false,
+    saved: false,
+    callers: 0,
     early_passes: false,
     budget: NONE,
     expected: &[],

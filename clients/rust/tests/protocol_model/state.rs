@@ -55,7 +55,8 @@ pub(crate) struct State {
     pub(crate) highest: u64,
 }
 
-/// An instance of the SDK. One that has died is taken out, and evicted at once.
+/// An instance of the SDK, or a caller of remote decisions. One that has died without a file is taken
+/// out, and evicted at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client {
     /// The revision that it routes by: an index of [`Ladder::window`].
@@ -64,7 +65,25 @@ pub(crate) struct Client {
     pub(crate) gone_back: bool,
     /// The controller does not wait for it, although it lives.
     pub(crate) evicted: bool,
+    /// It may act: begin operations, make calls, and acknowledge.
+    pub(crate) leased: bool,
+    /// The revision in its file, while that has not expired.
+    pub(crate) saved: Option<u8>,
+    pub(crate) life: Life,
     pub(crate) doing: Option<Doing>,
+}
+
+/// How a client takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Life {
+    /// An instance on the controller's stream.
+    Watching,
+    /// Its process has ended and has left a file.
+    Parked,
+    /// Started from the file; it does not hear the controller.
+    Offline,
+    /// It has no stream: it asks for one decision at a time, and each answer expires.
+    Caller,
 }
 
 /// An operation under way.
@@ -74,6 +93,8 @@ pub(crate) struct Doing {
     pub(crate) begun: u8,
     /// Begun at mirrored by a client that had gone back by itself.
     pub(crate) gone_back: bool,
+    /// A caller's answer that it was begun under has not expired.
+    pub(crate) leased: bool,
     pub(crate) work: Work,
     /// What it got last.
     pub(crate) source: Held,
@@ -265,14 +286,31 @@ impl Ladder {
 impl State {
     /// Has everybody who is waited for quiesced for this revision?
     pub(crate) fn quiesced(&self, revision: u8) -> bool {
-        let ended = |client: &Client| client.doing.as_ref().is_none_or(|doing| doing.begun >= revision);
         self.received(revision)
-            && self.clients.iter().all(|client| client.evicted || ended(client))
+            && self.clients.iter().all(|client| client.evicted || client.has_ended(revision))
             && self.jobs.iter().all(|job| job.begun >= revision)
     }
 
     /// Does no operation start under an older revision, at anybody who is waited for?
     pub(crate) fn received(&self, revision: u8) -> bool {
-        self.clients.iter().all(|client| client.evicted || client.heard >= revision)
+        self.clients.iter().all(|client| client.evicted || client.has_received(revision))
+    }
+}
+
+impl Client {
+    /// An instance acknowledges what is in its file too. A caller acknowledges nothing: its older
+    /// answers expire.
+    fn has_received(&self, revision: u8) -> bool {
+        match self.life {
+            Life::Caller => self.heard >= revision || !self.leased,
+            Life::Watching | Life::Parked | Life::Offline => {
+                self.saved.unwrap_or(self.heard).min(self.heard) >= revision
+            }
+        }
+    }
+
+    fn has_ended(&self, revision: u8) -> bool {
+        let is_over = |doing: &Doing| doing.begun >= revision || self.life == Life::Caller && !doing.leased;
+        self.doing.as_ref().is_none_or(is_over)
     }
 }

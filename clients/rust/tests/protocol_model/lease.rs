@@ -1,0 +1,178 @@
+//! The right to act expires: leases of clients, answers that callers hold, snapshots in files.
+
+use crate::{
+    coverage::Branch,
+    mutation::Mutation,
+    protocol::{Action, Protocol},
+    state::{Client, Doing, Life, State, Work},
+};
+
+impl Protocol {
+    /// What may befall a client's right to act.
+    pub(crate) fn lease_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
+        let is_caller = client.life == Life::Caller;
+        let expires =
+            self.scenario.fenced || is_caller || self.scenario.saved && client.life != Life::Watching;
+        if expires && client.leased {
+            actions.push(Action::LeaseEnds(at));
+        }
+        if is_caller {
+            if client.heard < state.ladder.newest() || !client.leased {
+                actions.push(Action::Ask(at));
+            }
+            if client.doing.as_ref().is_some_and(|doing| doing.leased && doing.begun < client.heard) {
+                actions.push(Action::AnswerEnds(at));
+            }
+            return;
+        }
+        let has_ended = !client.leased || self.has(Mutation::CountedOutEarly);
+        if expires && has_ended && !client.evicted {
+            actions.push(Action::CountOut(at));
+        }
+        if client.doing.is_some() && !client.leased {
+            actions.push(Action::GiveUp(at));
+        }
+        let is_running = client.life != Life::Parked;
+        if is_running && (client.evicted || !client.leased || client.life == Life::Offline) {
+            actions.push(Action::ComeBack(at));
+        }
+        if !self.scenario.saved {
+            return;
+        }
+        match client.life {
+            Life::Watching => {
+                if client.saved.is_none_or(|saved| saved < client.heard) {
+                    actions.push(Action::Save(at));
+                }
+                if client.doing.is_none() || state.budget.crashes > 0 {
+                    actions.push(Action::Park(at));
+                }
+            }
+            Life::Parked => actions.push(Action::Start(at)),
+            Life::Offline | Life::Caller => {}
+        }
+    }
+
+    /// May this client begin an operation, or make a call?
+    pub(crate) fn may_act(&self, client: &Client, doing: Option<&Doing>) -> bool {
+        let lenient =
+            doing.is_some() && (self.has(Mutation::LeaseNotRechecked) || self.has(Mutation::CallsPastLease));
+        client.life != Life::Parked && (self.is_leased(client, doing) || lenient)
+    }
+
+    /// May this client be told that its operation took effect?
+    pub(crate) fn may_acknowledge(&self, client: &Client, doing: &Doing) -> bool {
+        self.is_leased(client, Some(doing)) || self.has(Mutation::LeaseNotRechecked)
+    }
+
+    fn is_leased(&self, client: &Client, doing: Option<&Doing>) -> bool {
+        match doing {
+            Some(doing) if client.life == Life::Caller => doing.leased,
+            _ => client.leased,
+        }
+    }
+
+    pub(crate) fn lease_ends(&self, state: &State, at: usize) -> State {
+        let mut after = state.clone();
+        let client = &mut after.clients[at];
+        client.leased = false;
+        if !self.has(Mutation::FileNeverExpires) {
+            client.saved = None;
+        }
+        // What was begun under an older answer expired with it, or before.
+        client.doing.iter_mut().for_each(|doing| doing.leased = false);
+        self.coverage.note(Branch::LeaseEnded);
+        after
+    }
+
+    /// The older answer that a caller's operation was begun under expires.
+    pub(crate) fn answer_ends(state: &State, at: usize) -> State {
+        let mut after = state.clone();
+        after.clients[at].doing.iter_mut().for_each(|doing| doing.leased = false);
+        after
+    }
+
+    /// A caller asks again, whether or not an operation of its is under way.
+    pub(crate) fn ask(&self, state: &State, at: usize) -> State {
+        let mut after = state.clone();
+        let newest = after.ladder.newest();
+        let client = &mut after.clients[at];
+        (client.heard, client.leased) = (newest, true);
+        self.coverage.note(Branch::Asked);
+        after
+    }
+
+    /// The controller waits for it no more.
+    pub(crate) fn count_out(&self, state: &State, at: usize) -> State {
+        let mut after = state.clone();
+        after.clients[at].evicted = true;
+        self.coverage.note(Branch::CountedOut);
+        after
+    }
+
+    /// An operation whose lease has ended makes no further call: nobody is told what came of it.
+    pub(crate) fn give_up(&self, state: &State, at: usize) -> Option<State> {
+        let mut after = state.clone();
+        let doing = after.clients[at].doing.take()?;
+        self.unacknowledged(&mut after, at, &doing);
+        self.coverage.note(Branch::GivenUp);
+        Some(after)
+    }
+
+    /// It hears the controller again. If it was counted out, or started from a file, it is told so: it
+    /// drops what it had begun, and goes on by the present state.
+    pub(crate) fn come_back(&self, state: &State, at: usize) -> Option<State> {
+        let mut after = state.clone();
+        let newest = after.ladder.newest();
+        let client = &mut after.clients[at];
+        let is_told = client.evicted || client.life == Life::Offline;
+        (client.evicted, client.leased, client.life) = (false, true, Life::Watching);
+        self.coverage.note(Branch::CameBack);
+        if !is_told || self.has(Mutation::ComesBackUntold) {
+            return Some(after);
+        }
+        client.heard = newest;
+        client.gone_back = false;
+        if let Some(doing) = client.doing.take() {
+            self.unacknowledged(&mut after, at, &doing);
+        }
+        Some(after)
+    }
+
+    pub(crate) fn save(state: &State, at: usize) -> State {
+        let mut after = state.clone();
+        after.clients[at].saved = Some(after.clients[at].heard);
+        after
+    }
+
+    /// Its process ends, in order or not, and its file stays.
+    pub(crate) fn park(&self, state: &State, at: usize) -> Option<State> {
+        let mut after = state.clone();
+        let client = &mut after.clients[at];
+        client.life = Life::Parked;
+        // Without a file nobody can come back.
+        client.evicted |= client.saved.is_none() || self.has(Mutation::ParkedForgotten);
+        if let Some(doing) = after.clients[at].doing.take() {
+            after.budget.crashes = after.budget.crashes.checked_sub(1)?;
+            self.unacknowledged(&mut after, at, &doing);
+        }
+        Some(after)
+    }
+
+    /// A process starts from the file, unless that has expired.
+    pub(crate) fn start(&self, state: &State, at: usize) -> Option<State> {
+        let mut after = state.clone();
+        let client = &mut after.clients[at];
+        let saved = client.saved?;
+        (client.life, client.heard, client.gone_back, client.leased) = (Life::Offline, saved, false, true);
+        self.coverage.note(Branch::Restarted);
+        Some(after)
+    }
+
+    fn unacknowledged(&self, after: &mut State, at: usize, doing: &Doing) {
+        match &doing.work {
+            Work::Write { write, .. } => self.unanswered(after, write),
+            Work::Read { .. } => after.history.unread(at),
+        }
+    }
+}
