@@ -193,6 +193,7 @@ impl Story<'_> {
             target: format!("{target}:target"),
             policy: Some(v1::Policy {
                 level: v1::Level::Linearizable.into(),
+                fence_after_ms: 9_000,
                 required_services: vec!["demo".to_owned()],
                 shadow_ppm: Some(100_000),
                 ..Default::default()

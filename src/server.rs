@@ -23,8 +23,8 @@ use crate::{
     grpc::{self, Services},
     http,
     service::{
-        Entry, Guards, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry, Windows, steps,
-        windows,
+        Entry, Guards, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry,
+        Windows, steps, windows,
     },
     store::{self, OpenError, Store},
     telemetry::{Gauges, now_ms, prometheus, statsd},
@@ -135,8 +135,8 @@ where
 {
     let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
-    let registered = kept.instances.iter().map(|record| record.instance_id.as_str());
-    let ingest = Arc::new(windows::ingest(kept.heard, registered));
+    let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
+    let ingest = Arc::new(windows::ingest(kept.heard, registered.iter().map(String::as_str)));
     let (instances, registrations) = Instances::new(store.clone(), kept.instances);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
@@ -169,6 +169,10 @@ where
     tasks.spawn("steady clock", {
         let registry = registry.clone();
         async move { registry.keep_time().await }
+    });
+    tasks.spawn("leases", {
+        let (instances, registry) = (instances.clone(), registry.clone());
+        async move { instances.watch_leases(&registry).await }
     });
     tasks.spawn("passes", {
         let passes = passes.clone();

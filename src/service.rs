@@ -3,6 +3,7 @@
 //! requests, [`Plans`] ramps, [`Guards`] takes a migration back, [`Notify`] tells others, [`Windows`]
 //! keeps what was reported.
 
+mod evict;
 mod guards;
 mod instances;
 mod notify;
@@ -15,8 +16,12 @@ mod steady;
 pub mod steps;
 pub mod windows;
 
+pub use evict::{Dead, Evictions};
 pub use guards::{Followed, Guards};
-pub use instances::{DECISION_VALID, Instances, LEASE, RegisterError, Registration, Seen};
+pub use instances::{
+    Acknowledging, Asking, Connected, DECISION_FINISHED, DECISION_VALID, Instances, LEASE, RegisterError,
+    Registration, Seen, Who,
+};
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
 pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress, Tables};

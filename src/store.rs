@@ -65,9 +65,9 @@ pub struct HistoryQuery {
 }
 
 /// What has to survive a restart of one instance, so that a barrier knows whom to ask.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {
-    /// Unique.
+    /// What operators see. Meant to be one process's at a time.
     pub instance_id: String,
     /// Whose instance.
     pub service: String,
@@ -79,6 +79,57 @@ pub struct InstanceRecord {
     pub writer_slot: u16,
     /// Which function makes its tenants; empty: not said.
     pub tenant_fingerprint: String,
+    /// Drawn by its process. 0: not said.
+    #[serde(default)]
+    pub incarnation: u64,
+    /// Drawn when it became a member: one that comes back after it was given up gets another.
+    #[serde(default)]
+    pub admission: u64,
+    /// How long its last calls may take, once its right to act has ended. 0: not said.
+    #[serde(default)]
+    pub drain_ms: u32,
+    /// How long its file may be used after it was last heard. 0: it keeps none.
+    #[serde(default)]
+    pub file_valid_ms: u32,
+    /// It has said goodbye, and has left a file.
+    #[serde(default)]
+    pub parked: bool,
+    /// Its right to act has expired; where it can expire, nobody waits for it any more.
+    #[serde(default)]
+    pub counted_out: bool,
+    /// It has received this revision, which let the right to act expire. 0: none that is known.
+    #[serde(default)]
+    pub fence_heard: u64,
+}
+
+/// What the ids of [`InstanceRecord::callers`] begin with. No instance's id has this sign.
+const CALLERS: &str = "#callers:";
+
+impl InstanceRecord {
+    /// Stands for all who ever asked for a decision of a migration over the network: after a restart it has
+    /// to be known that there may be some.
+    pub fn callers(key: &Key) -> Self {
+        Self { instance_id: format!("{CALLERS}{key}"), ..Self::default() }
+    }
+
+    /// The migration, if it stands for callers.
+    pub fn callers_of(&self) -> Option<&str> {
+        self.instance_id.strip_prefix(CALLERS)
+    }
+
+    /// A name that no other process has.
+    pub fn label(&self) -> String {
+        label(&self.instance_id, self.incarnation)
+    }
+}
+
+/// The name of one process among all that ever had an id.
+pub fn label(instance_id: &str, incarnation: u64) -> String {
+    match incarnation {
+        0 => instance_id.to_owned(),
+        // No id has this sign.
+        incarnation => format!("{instance_id}#{incarnation:x}"),
+    }
 }
 
 /// How far a pass is: what has to survive a restart, so that no worker begins anew.
@@ -162,7 +213,7 @@ pub struct CursorRecord {
 pub struct Upkeep {
     /// Instances that registered, or did so otherwise before.
     pub put_instances: Vec<InstanceRecord>,
-    /// Ids of those that are gone.
+    /// Labels of those that are gone: [`InstanceRecord::label`].
     pub remove_instances: Vec<String>,
     /// Passes that went on.
     pub put_passes: Vec<PassRecord>,

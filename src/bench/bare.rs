@@ -57,6 +57,7 @@ impl RoutingService for Bare {
             reason: v1::Reason::Rollout.into(),
             valid_for_ms: 5_000,
             no_fallback: false,
+            finish_within_ms: 10_000,
         }))
     }
 

@@ -1,6 +1,6 @@
 //! Verbs that look.
 
-use std::{cell::RefCell, process::ExitCode};
+use std::{cell::RefCell, process::ExitCode, time::Duration};
 
 use cutover_client::wire::{reason_from_wire, rung_from_wire, stage_from_wire};
 use cutover_proto::v1;
@@ -58,10 +58,20 @@ pub(super) enum Verb {
         /// Say who has settled the newest step of this migration
         key: Option<String>,
     },
-    /// Assert that an instance is dead; evicting a live one loses writes
+    /// Declare instances dead, so that ramps stop waiting for them; evicting a live one loses writes
     Evict {
         /// Its id
-        instance: String,
+        #[arg(required_unless_present = "lost")]
+        instance: Option<String>,
+        /// All instances that are lost
+        #[arg(long, conflicts_with = "instance")]
+        lost: bool,
+        /// Only those that have been silent for longer, such as 30s or 5m
+        #[arg(long, requires = "lost", value_name = "DURATION", value_parser = humantime::parse_duration)]
+        older_than: Option<Duration>,
+        /// Only those of this service
+        #[arg(long, requires = "lost")]
+        service: Option<String>,
         /// How you know; required
         #[arg(long)]
         reason: String,
@@ -128,14 +138,21 @@ impl Verb {
                     out::line("no instances: services register when they start with the SDK");
                 }
             }
-            Self::Evict { instance, reason, actor } => {
-                let actor = actor_or_user(actor);
-                let request = v1::EvictInstanceRequest { instance_id: instance.clone(), actor, reason };
-                answer(global.admin().await?.evict_instance(request)).await?;
-                if global.json {
-                    out::json(&json!({ "evicted": instance }));
-                } else {
-                    out::line(&format!("evicted {instance}"));
+            Self::Evict { instance, lost, older_than, service, reason, actor } => {
+                let request = v1::EvictInstanceRequest {
+                    instance_id: instance.clone().unwrap_or_default(),
+                    actor: actor_or_user(actor),
+                    reason,
+                    lost,
+                    older_than_ms: older_than.unwrap_or_default().as_millis() as u64,
+                    service: service.unwrap_or_default(),
+                };
+                let evicted = answer(global.admin().await?.evict_instance(request)).await?.evicted;
+                match (instance, global.json) {
+                    (Some(instance), true) => out::json(&json!({ "evicted": instance })),
+                    (None, true) => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
+                    (_, false) if evicted.is_empty() => out::line("no instance matches: nobody was evicted"),
+                    (_, false) => evicted.iter().for_each(|id| out::line(&format!("evicted {id}"))),
                 }
             }
         }

@@ -2,9 +2,13 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use cutover_client::routing::Level;
 use cutover_proto::v1;
 
 use super::{Change, Global, connect::answer, out, percent, render};
+
+/// Without contact for so long, unless told otherwise, an instance refuses.
+const FENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -57,7 +61,11 @@ pub(super) struct Create {
     description: String,
     /// What reads promise: acknowledged or linearizable
     #[arg(long, default_value = "acknowledged")]
-    level: cutover_client::routing::Level,
+    level: Level,
+    /// An instance that does not hear the controller for this long refuses to act, and ramps go on
+    /// without it a minute later; at most 9s, 0s: never [default: 5s at level linearizable, else never]
+    #[arg(long, value_name = "DURATION")]
+    fence_after: Option<humantime::Duration>,
     /// A service that must have a live instance before anybody moves; may be repeated
     #[arg(long = "required-service", value_name = "SERVICE")]
     required_services: Vec<String>,
@@ -81,6 +89,7 @@ impl Verb {
             Self::Create(create) => {
                 let soak: Duration = create.soak.into();
                 let policy = v1::Policy {
+                    fence_after_ms: fence_ms(create.fence_after, create.level),
                     level: v1::Level::from(create.level).into(),
                     required_services: create.required_services,
                     soak_ms: soak.as_millis() as u64,
@@ -132,4 +141,10 @@ impl Verb {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// At level linearizable a fence has to be set.
+fn fence_ms(told: Option<humantime::Duration>, level: Level) -> u64 {
+    let default = if level == Level::Linearizable { FENCE } else { Duration::ZERO };
+    told.map_or(default, Duration::from).as_millis() as u64
 }

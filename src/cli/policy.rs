@@ -20,15 +20,25 @@ pub(super) struct Policy {
     /// Percent of the reads at dual that are compared with the target, off the path; 0: none
     #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
     shadow: Option<u32>,
+    /// An instance that does not hear the controller for this long refuses to act, and ramps go on
+    /// without it a minute later; at most 9s, 0s: never
+    #[arg(long, value_name = "DURATION")]
+    fence_after: Option<humantime::Duration>,
     #[command(flatten)]
     change: Change,
 }
 
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let Self::Policy(Policy { key, shadow, change }) = self;
-        if let Some(shadow_ppm) = shadow {
-            return edit(global, key, &change, |policy| policy.shadow_ppm = Some(shadow_ppm)).await;
+        let Self::Policy(Policy { key, shadow, fence_after, change }) = self;
+        if shadow.is_some() || fence_after.is_some() {
+            let changed = |policy: &mut v1::Policy| {
+                policy.shadow_ppm = shadow.or(policy.shadow_ppm);
+                if let Some(fence_after) = fence_after.map(Duration::from) {
+                    policy.fence_after_ms = fence_after.as_millis() as u64;
+                }
+            };
+            return edit(global, key, &change, changed).await;
         }
         let request = v1::GetMigrationRequest { key };
         let migration = answer(global.admin().await?.get_migration(request)).await?;

@@ -184,15 +184,29 @@ pub(super) fn instance_json(instance: &v1::Instance) -> Value {
         "worker": instance.kind() == v1::InstanceKind::Worker, "writer_slot": instance.writer_slot,
         "lost": instance.lost, "settled": instance.settled, "silent_ms": instance.silent_ms,
         "received_revision": instance.received_revision, "applied_revision": instance.applied_revision,
+        "duplicate": instance.duplicate, "parked": instance.parked, "counted_out": instance.counted_out,
+        "waited_for_ms": instance.waited_for_ms,
     })
 }
 
-pub(super) fn instance_line(instance: &v1::Instance) -> String {
-    let how = match (instance.lost, instance.settled) {
-        (true, _) => "LOST",
-        (false, true) => "settled",
-        (false, false) => "behind",
+/// How an instance is doing, in a word or two.
+pub(crate) fn standing(instance: &v1::Instance) -> String {
+    let left = |word: &str| match instance.waited_for_ms.div_ceil(1000) {
+        0 => word.to_owned(),
+        left_s => format!("{word}, waited for {left_s} s more"),
     };
+    match instance {
+        v1::Instance { counted_out: true, .. } => "counted out".to_owned(),
+        v1::Instance { parked: true, .. } => left("gone, left a snapshot file"),
+        v1::Instance { lost: true, .. } => left("LOST"),
+        v1::Instance { duplicate: true, .. } => "DUPLICATE ID".to_owned(),
+        v1::Instance { settled: true, .. } => "settled".to_owned(),
+        _ => "behind".to_owned(),
+    }
+}
+
+pub(super) fn instance_line(instance: &v1::Instance) -> String {
+    let how = standing(instance);
     format!(
         "{:<28} {:<16} {how:<8} received r{} applied r{}, heard {} ms ago",
         instance.instance_id,

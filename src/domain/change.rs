@@ -145,10 +145,10 @@ pub enum Change {
         /// These tenants besides.
         tenants: Vec<Tenant>,
     },
-    /// An operator asserts that an instance is dead. It changes no routing; the history keeps it.
+    /// An operator asserts that instances are dead. It changes no routing; the history keeps it.
     Evict {
-        /// Its id.
-        instance: String,
+        /// Their ids.
+        instances: Vec<String>,
     },
     /// The end: everybody is at target-only for good.
     Finish {
@@ -271,7 +271,9 @@ pub fn apply(
         Change::ApprovePlan { step } => draft.approve_plan(*step)?,
         Change::SkipPlanStep { step } => draft.skip_plan_step(*step, context)?,
         Change::MovePlan(going) => draft.move_plan(*going, context)?,
-        Change::Evict { instance } => draft.say(format!("evicted instance {instance}")),
+        Change::Evict { instances } => {
+            instances.iter().for_each(|instance| draft.say(format!("evicted instance {instance}")));
+        }
         Change::SuspectRestore { why } => draft.suspect_restore(why),
         Change::ConfirmRestore { target_only_ppm, tenants } => {
             draft.confirm_restore(*target_only_ppm, tenants, context)?;

@@ -1,6 +1,6 @@
 //! Who is live, and what each has acknowledged: what a step looks at before it is taken.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use cutover_client::routing::Mutation;
 
@@ -17,8 +17,10 @@ pub struct Member {
     pub received: u64,
     /// Every operation begun there under an older revision has ended.
     pub applied: u64,
-    /// Silent for longer than its lease.
+    /// Silent for longer than its lease, or gone with a file left behind.
     pub lost: bool,
+    /// It is waited for no longer than this. `None`: until it acknowledges, or is evicted.
+    pub waited_for: Option<Duration>,
 }
 
 /// Everybody who has to acknowledge.

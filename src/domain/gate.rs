@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use cutover_client::routing::{Level, Mutation, Rung};
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Evidence, Fleet, Group, Placement, Violation, Whom, placement::Wait};
+use super::{Document, Evidence, Fleet, Group, Member, Placement, Violation, Whom, placement::Wait};
 
 /// A kind of condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -136,6 +136,25 @@ pub struct Sight<'a> {
 /// Most instances that one message names.
 const NAMED_MAX: usize = 20;
 
+/// Will those who are behind be waited for no longer by themselves, and what is to be done?
+pub fn what_to_do(behind: &[&Member]) -> (bool, String) {
+    let for_good = behind.iter().filter(|member| member.lost && member.waited_for.is_none());
+    let for_good: Vec<_> = for_good.take(NAMED_MAX).map(|member| member.name.as_str()).collect();
+    if !for_good.is_empty() {
+        let action = format!(
+            "bring back {}, or, once they are certainly dead: cutover evict --lost --reason ..",
+            for_good.join(", ")
+        );
+        return (false, action);
+    }
+    let longest = behind.iter().filter_map(|member| member.waited_for).max();
+    let action = match longest {
+        None => "wait; an instance that hangs can be stopped".to_owned(),
+        Some(longest) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
+    };
+    (true, action)
+}
+
 impl Sight<'_> {
     /// May these tenants take the step now?
     pub fn may_step(&self, group: &Group, next: Rung) -> bool {
@@ -178,19 +197,10 @@ impl Sight<'_> {
         if behind.len() > NAMED_MAX {
             named.push(format!("and {} more", behind.len() - NAMED_MAX));
         }
-        let lost: Vec<_> =
-            behind.iter().filter(|m| m.lost).take(NAMED_MAX).map(|m| m.name.as_str()).collect();
         let what = if wait == Wait::Quiesced { "quiesced for" } else { "received" };
-        let action = if lost.is_empty() {
-            "wait; an instance that hangs can be stopped".to_owned()
-        } else {
-            format!(
-                "bring back {}, or, once they are surely dead: cutover evict INSTANCE --reason ..",
-                lost.join(", ")
-            )
-        };
+        let (by_itself, action) = what_to_do(&behind);
         Unmet {
-            by_itself: lost.is_empty(),
+            by_itself,
             ..Unmet::of_change(
                 Gate::Barrier,
                 format!("revision {awaited} not yet {what} by: {}", named.join(", ")),

@@ -111,6 +111,10 @@ pub struct Document {
     /// first time.
     #[serde(default)]
     pub local_guard_off: u64,
+    /// The revision since which `policy.fence_after_ms` has been set. 0: it is not, or it is not known since
+    /// when: then nobody is counted out.
+    #[serde(default)]
+    pub fenced_since: u64,
     /// Unix time.
     pub created_at_ms: u64,
     /// The revision that created it: what was decided under an older one is of another migration that
@@ -198,6 +202,11 @@ impl Document {
         } else {
             State::Idle
         }
+    }
+
+    /// Since which revision the right to act expires; `None`: it does not.
+    pub fn fenced_since(&self) -> Option<u64> {
+        (self.policy.fence_after_ms > 0 && self.fenced_since > 0).then_some(self.fenced_since)
     }
 
     /// Where the tenants without a row stand, as shares.

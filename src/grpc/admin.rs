@@ -5,7 +5,7 @@ mod pins;
 mod progress;
 mod watch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, admin_service_server::AdminService};
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,10 +13,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, plan, status};
 use crate::{
-    domain::{Change, Key, Policy, Refusal, Shares, Tenant, Violation, change},
+    domain::{Change, Key, Policy, Shares, Tenant, Violation, change, what_to_do},
     service::{
-        Entry, Guards, HistoryQuery, Instances, Operate, Passes, Plans, Registry, WindowQuery, Windows,
-        operate, operate::Mutation, operate::now_ms,
+        Dead, Entry, Evictions, Guards, HistoryQuery, Instances, Operate, Passes, Plans, Registry,
+        WindowQuery, Windows, operate::Mutation, operate::now_ms,
     },
     telemetry::Ingest,
 };
@@ -250,36 +250,28 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::EvictInstanceRequest>,
     ) -> Answer<v1::EvictInstanceResponse> {
-        let v1::EvictInstanceRequest { instance_id, actor, reason } = request.into_inner();
+        let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service } =
+            request.into_inner();
         if reason.is_empty() {
             let message = "say how you know that it is dead: evicting a live instance loses writes";
             return Err(status::invalid(Violation::new("reason", message)));
         }
-        let unknown =
-            || Status::not_found(format!("no instance {instance_id:?}: cutover instances lists them"));
-        if !self.instances.seen().iter().any(|seen| seen.record.instance_id == instance_id) {
-            return Err(unknown());
-        }
-        // The histories first: no eviction is without its who and why.
-        let wire = v1::Mutation { actor: actor.clone(), reason: reason.clone(), ..Default::default() };
-        let mutation = convert::mutation(Some(wire))?;
-        let state = self.registry.state().clone();
-        let open = state.entries().filter(|entry| entry.migration.document.finished_at_ms.is_none());
-        for entry in open {
-            let change = Change::Evict { instance: instance_id.clone() };
-            match self.operate.change(entry.migration.key(), &change, &mutation).await {
-                // Deleted meanwhile: its history has ended.
-                Ok(_) | Err(operate::Error::Refused(Refusal::NotFound(_))) => {}
-                Err(error) => return Err(status::change(error)),
+        let dead = match (instance_id.is_empty(), lost) {
+            (false, false) => Dead::Named(instance_id.clone()),
+            (true, true) => Dead::Lost { older_than: Duration::from_millis(older_than_ms), service },
+            _ => {
+                let message = "give an instance id, or `lost` for all that are lost, and not both";
+                return Err(status::invalid(Violation::new("instance_id", message)));
             }
+        };
+        let wire = v1::Mutation { actor, reason, ..Default::default() };
+        let mutation = convert::mutation(Some(wire))?;
+        let evicted = self.evictions().evict(&dead, &mutation).await.map_err(status::change)?;
+        if evicted.is_empty() && !lost {
+            let message = format!("there is no instance {instance_id:?}: cutover instances lists them");
+            return Err(Status::not_found(message));
         }
-        if !self.instances.remove(&instance_id).await.map_err(status::store)? {
-            return Err(unknown());
-        }
-        self.guards.goodbye(&instance_id);
-        self.passes.goodbye(&instance_id);
-        tracing::warn!(instance = instance_id, actor, reason, "evicted");
-        Ok(Response::new(v1::EvictInstanceResponse {}))
+        Ok(Response::new(v1::EvictInstanceResponse { evicted }))
     }
 
     type BackupStream = ReceiverStream<Result<v1::BackupResponse, Status>>;
@@ -310,6 +302,16 @@ impl AdminService for Admin {
 }
 
 impl Admin {
+    fn evictions(&self) -> Evictions {
+        Evictions {
+            registry: self.registry.clone(),
+            operate: self.operate.clone(),
+            instances: self.instances.clone(),
+            guards: self.guards.clone(),
+            passes: self.passes.clone(),
+        }
+    }
+
     async fn change(
         &self,
         mutation: Option<v1::Mutation>,
@@ -349,11 +351,12 @@ impl Admin {
             // Nobody is to go further, and yet the last step is not known to all.
             let behind: Vec<_> = fleet.behind(step, crate::domain::Wait::Quiesced).collect();
             let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
+            let (by_itself, action) = what_to_do(&behind);
             waiting.extend((!behind.is_empty()).then(|| v1::Waiting {
                 gate: "barrier".to_owned(),
                 message: format!("revision {step} at {}", names.join(", ")),
-                action: "wait; evict an instance only if it is dead".to_owned(),
-                by_itself: !behind.iter().any(|member| member.lost),
+                action,
+                by_itself,
                 ..Default::default()
             }));
         }

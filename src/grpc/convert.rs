@@ -15,7 +15,7 @@ use crate::{
     domain::{
         Ask, Document, Event, Gate, Migration, Policy, Rollout, State, Tenant, TenantRow, Unmet, Violation,
     },
-    service::{Followed, LEASE, Seen, operate::Mutation},
+    service::{Followed, Seen, operate::Mutation},
 };
 
 pub(super) fn mutation(wire: Option<v1::Mutation>) -> Result<Mutation, Status> {
@@ -172,7 +172,7 @@ pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
 
 /// An instance; `step` is the newest step of the migration asked about.
 pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
-    let Seen { record, received, applied, silent } = seen;
+    let Seen { record, received, applied, silent, lost, duplicate, waited_for } = seen;
     let kind = if record.worker { v1::InstanceKind::Worker } else { v1::InstanceKind::Service };
     v1::Instance {
         instance_id: record.instance_id,
@@ -180,12 +180,17 @@ pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
         sdk: record.sdk,
         kind: kind.into(),
         writer_slot: record.writer_slot.into(),
-        lost: silent > LEASE,
+        lost,
         received_revision: received,
         applied_revision: applied,
         silent_ms: silent.as_millis() as u64,
         tenant_fingerprint: record.tenant_fingerprint,
         settled: applied >= step,
+        incarnation: record.incarnation,
+        duplicate,
+        parked: record.parked,
+        counted_out: record.counted_out,
+        waited_for_ms: waited_for.map_or(0, |waited_for| waited_for.as_millis() as u64),
     }
 }
 

@@ -11,7 +11,10 @@ use tonic::{Request, Response, Status};
 use super::{feed, status};
 use crate::{
     domain::Violation,
-    service::{DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Operate, Registry, State},
+    service::{
+        Asking, DECISION_FINISHED, DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Operate,
+        Registry,
+    },
     telemetry::{Ingest, now_ms},
 };
 
@@ -39,7 +42,8 @@ impl RoutingService for Routing {
     ) -> Result<Response<v1::DecideResponse>, Status> {
         let v1::DecideRequest { migration, tenant } = request.into_inner();
         loop {
-            let decision = decide(&self.registry.state(), &migration, &tenant)?;
+            self.note_asked(&migration).await?;
+            let decision = self.decide(&migration, &tenant)?;
             if decision.rung != Rung::Hold {
                 return Ok(Response::new(answer(decision)));
             }
@@ -57,10 +61,11 @@ impl RoutingService for Routing {
             return Err(status::invalid(Violation::new("tenants", message)));
         }
         'again: loop {
+            self.note_asked(&migration).await?;
             let decisions = {
                 let state = Arc::clone(&self.registry.state());
-                let decide = |tenant: &String| decide(&state, &migration, tenant);
-                tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?
+                let decide = |tenant: &String| state.routing.decide(&migration, tenant);
+                tenants.iter().map(decide).collect::<Result<Vec<_>, _>>().map_err(status::routing)?
             };
             if let Some(at) = decisions.iter().position(|decision| decision.rung == Rung::Hold) {
                 self.hold_over(&migration, &tenants[at]).await?;
@@ -83,9 +88,23 @@ impl RoutingService for Routing {
             last_revision,
             history_id,
             incarnation,
+            admission,
+            holds_snapshot,
+            drain_ms,
+            file_valid_ms,
         } = request.into_inner();
         let worker = kind == i32::from(v1::InstanceKind::Worker);
-        let record = InstanceRecord { instance_id, service, sdk, worker, writer_slot: 0, tenant_fingerprint };
+        let record = InstanceRecord {
+            instance_id,
+            service,
+            sdk,
+            worker,
+            tenant_fingerprint,
+            incarnation,
+            drain_ms,
+            file_valid_ms,
+            ..InstanceRecord::default()
+        };
         let (ours, newest) = {
             let state = self.registry.state();
             (state.history_id.clone(), state.revision)
@@ -96,14 +115,12 @@ impl RoutingService for Routing {
         }
         // What it holds counts only if it is of this history and not from its future.
         let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
-        let instance_id = record.instance_id.clone();
-        let never_held = (last_revision == 0).then_some(newest);
-        let registration = self.instances.register(record, held, never_held, incarnation).await;
-        let registration = registration.map_err(status::register)?;
-        self.ingest.registered(&instance_id, incarnation, now_ms());
-        if registration.restarted {
-            self.guards.goodbye(&instance_id);
-        }
+        let holds = holds_snapshot || last_revision > 0;
+        let asking = Asking { record, held, holds, admission };
+        let registration = self.instances.register(asking, newest).await.map_err(status::register)?;
+        self.ingest.registered(&registration.who.label(), incarnation, now_ms());
+        registration.replaced.iter().for_each(|ended| self.guards.goodbye(&ended.label()));
+        let connected = self.instances.clone().connected(registration.who);
         let registered = v1::Registered {
             writer_slot: registration.writer_slot.into(),
             heartbeat_ms: feed::HEARTBEAT.as_millis() as u32,
@@ -111,17 +128,38 @@ impl RoutingService for Routing {
             lease_ms: LEASE.as_millis() as u32,
             history_id: ours.to_string(),
             readmitted: registration.readmitted,
+            admission: registration.admission,
+            duplicate: registration.duplicate,
         };
         let (reader, stream) = mpsc::channel(1);
         let first = v1::WatchResponse { kind: Some(Kind::Registered(registered)) };
         // The channel is new and has room for one.
         let _ = reader.try_send(Ok(first));
-        tokio::spawn(feed::feed(self.registry.clone(), held, reader, self.stop.clone()));
+        let (registry, stop) = (self.registry.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            feed::feed(registry, held, reader, stop).await;
+            drop(connected);
+        });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
 
 impl Routing {
+    /// Before the decision is made: whoever asks may hold on to what was right at this moment.
+    async fn note_asked(&self, migration: &str) -> Result<(), Status> {
+        let Some(entry) = self.registry.state().entry_of(migration).cloned() else { return Ok(()) };
+        if !entry.is_known_to_be_asked() {
+            self.instances.note_callers(entry.migration.key()).await.map_err(status::store)?;
+            entry.note_known_to_be_asked();
+        }
+        entry.note_asked();
+        Ok(())
+    }
+
+    fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, Status> {
+        self.registry.state().routing.decide(migration, tenant).map_err(status::routing)
+    }
+
     /// Waits until a tenant is not on hold any more, at most the migration's `hold_timeout_ms`.
     async fn hold_over(&self, migration: &str, tenant: &str) -> Result<(), Status> {
         let mut revisions = self.registry.subscribe();
@@ -129,7 +167,7 @@ impl Routing {
             self.registry.state().routing.table(migration).map_err(status::routing)?.policy().hold_timeout_ms;
         let over = async {
             loop {
-                let rung = decide(&self.registry.state(), migration, tenant)?.rung;
+                let rung = self.decide(migration, tenant)?.rung;
                 if rung != Rung::Hold {
                     return Ok(());
                 }
@@ -145,14 +183,6 @@ impl Routing {
     }
 }
 
-fn decide(state: &State, migration: &str, tenant: &str) -> Result<Decision, Status> {
-    let decision = state.routing.decide(migration, tenant).map_err(status::routing)?;
-    if let Some(entry) = state.entry_of(migration) {
-        entry.note_asked();
-    }
-    Ok(decision)
-}
-
 fn answer(decision: Decision) -> v1::DecideResponse {
     v1::DecideResponse {
         stage: v1::Stage::from(decision.stage()).into(),
@@ -161,5 +191,6 @@ fn answer(decision: Decision) -> v1::DecideResponse {
         reason: v1::Reason::from(decision.reason).into(),
         valid_for_ms: DECISION_VALID.as_millis() as u32,
         no_fallback: decision.no_fallback,
+        finish_within_ms: DECISION_FINISHED.as_millis() as u32,
     }
 }

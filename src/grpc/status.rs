@@ -81,6 +81,7 @@ pub(super) fn store(error: StoreError) -> Status {
 pub(super) fn register(error: RegisterError) -> Status {
     match error {
         RegisterError::Invalid(violation) => invalid(violation),
+        RegisterError::Gone => Status::failed_precondition(error.to_string()),
         RegisterError::Full => Status::resource_exhausted(error.to_string()),
         RegisterError::Store(error) => store(error),
     }

@@ -17,7 +17,7 @@ use tonic::{
 use super::status;
 use crate::{
     domain::Violation,
-    service::{Guards, Instances, Passes, Registry, windows},
+    service::{Acknowledging, Guards, Instances, Passes, Registry, windows},
     telemetry::{Accepted, Ingest, Refused, now_ms},
 };
 
@@ -38,28 +38,51 @@ impl TelemetryService for Telemetry {
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
         let mut report = request.into_inner();
-        let newest_revision = self.registry.state().revision;
+        let (newest_revision, fences, is_ours) = {
+            let state = self.registry.state();
+            let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
+            (state.revision, state.fences().unwrap_or(0), is_ours)
+        };
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {
             self.ingest.refuse(Refused::Sequence);
             return Err(status::invalid(Violation::new("sequence", "begins at 1")));
         }
-        if applied_revision > received_revision || received_revision > newest_revision {
+        if is_ours && (applied_revision > received_revision || received_revision > newest_revision) {
             self.ingest.refuse(Refused::Revisions);
             let message = format!(
                 "applied {applied_revision} and received {received_revision} must ascend and not pass {newest_revision}, the newest"
             );
             return Err(status::invalid(Violation::new("received_revision", message)));
         }
-        if !self.instances.acknowledge(&report.instance_id, received_revision, applied_revision) {
+        let said = Acknowledging {
+            received: received_revision,
+            applied: applied_revision,
+            admission: report.admission,
+            fences,
+        };
+        // Revisions of another history say nothing about this one's: whoever has them has to watch anew.
+        let who = is_ours
+            .then(|| self.instances.acknowledge(&report.instance_id, report.incarnation, &said))
+            .flatten();
+        let Some(who) = who else {
             self.ingest.refuse(Refused::Unregistered);
             // No longer than an id may be: an answer has to fit its head.
             let id: String = report.instance_id.chars().take(128).collect();
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
-        }
+        };
+        report.instance_id = who.label();
         let known = |key: &str| windows::known(&self.registry, key);
         let Accepted { sequence, is_new, left_out } =
             self.ingest.accept_known(&report, newest_revision, known, now_ms());
+        if !is_new && report.sequence < sequence {
+            tracing::warn!(
+                instance = report.instance_id,
+                sequence = report.sequence,
+                newest = sequence,
+                "a report was dropped: a later one of this process has been counted"
+            );
+        }
         // From the last on: places before it stay what they were.
         left_out.into_iter().rev().for_each(|at| drop(report.cells.swap_remove(at)));
         let flush = is_new && self.guards.observe(&report);
@@ -70,13 +93,14 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::GoodbyeRequest>,
     ) -> Result<Response<v1::GoodbyeResponse>, Status> {
-        let instance_id = request.into_inner().instance_id;
-        if self.instances.remove(&instance_id).await.map_err(status::store)? {
+        let v1::GoodbyeRequest { instance_id, incarnation, file_valid_ms } = request.into_inner();
+        let gone = self.instances.goodbye(&instance_id, incarnation, file_valid_ms).await;
+        if let Some(who) = gone.map_err(status::store)? {
             tracing::info!(instance = instance_id, "said goodbye");
+            self.ingest.forget_instance(&who.label());
+            self.guards.goodbye(&who.label());
+            self.passes.goodbye(&instance_id);
         }
-        self.ingest.forget_instance(&instance_id);
-        self.guards.goodbye(&instance_id);
-        self.passes.goodbye(&instance_id);
         Ok(Response::new(v1::GoodbyeResponse {}))
     }
 }

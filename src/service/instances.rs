@@ -1,11 +1,17 @@
-//! Who is live, and what each has acknowledged.
+//! Who takes part, and what each has acknowledged.
 //!
 //! Registrations are durable before an instance routes, so that a restarted controller knows whom
 //! to ask. Acknowledgements are not: after a restart everybody has acknowledged nothing until it
-//! reports again, within a second.
+//! reports again, within a second. See docs/protocol.md, "The right to act expires".
+
+mod lease;
+mod live;
+mod member;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,20 +19,18 @@ use std::{
 use cutover_client::clock::Instant;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::registry::Entry;
+pub(super) use lease::DECISION_EXPIRED;
+pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
+pub use live::{Acknowledging, Asking};
+use live::{Live, Registering, SLOTS};
+pub use member::Who;
+
+use super::{Dead, Registry, registry::Entry};
 use crate::{
-    domain::{Fleet, Member, Violation},
+    domain::{Fleet, Key, Violation},
     store::{self, InstanceRecord, Store, Upkeep},
 };
 
-/// Silent for longer: lost.
-pub const LEASE: Duration = Duration::from_secs(10);
-/// How long a remote decision may be used.
-pub const DECISION_VALID: Duration = Duration::from_secs(5);
-/// A migration that was asked about within this time may still be asked about.
-const ASKED_WINDOW: Duration = Duration::from_secs(60);
-/// Writer slots: 12 bits of a version.
-const SLOTS: u16 = 4096;
 /// Most registrations in one commit.
 const BATCH_MAX: usize = 256;
 
@@ -41,17 +45,29 @@ pub struct Seen {
     pub applied: u64,
     /// Since it was last heard.
     pub silent: Duration,
+    /// Silent for longer than its lease.
+    pub lost: bool,
+    /// Another process with its id is connected.
+    pub duplicate: bool,
+    /// At most how long it is still waited for, by those that wait least.
+    pub waited_for: Option<Duration>,
 }
 
 /// What an instance is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// Of this instance alone.
+    /// Who has registered.
+    pub who: Who,
+    /// Of this process alone.
     pub writer_slot: u16,
-    /// It had been removed: what it began before must not be acknowledged.
+    /// Tells this membership from an earlier one.
+    pub admission: u64,
+    /// It had been given up: what it began before must not be acknowledged.
     pub readmitted: bool,
-    /// It is another process under a known id.
-    pub restarted: bool,
+    /// Another process with its id is connected.
+    pub duplicate: bool,
+    /// Earlier processes of its id, which have ended.
+    pub replaced: Vec<Who>,
 }
 
 /// Why an instance can't register.
@@ -63,6 +79,9 @@ pub enum RegisterError {
     /// All writer slots are taken.
     #[error("all {SLOTS} writer slots are taken: evict instances that are dead (cutover instances)")]
     Full,
+    /// Its process has ended.
+    #[error("this process has said goodbye: start another one")]
+    Gone,
     /// It could not be made durable.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -77,136 +96,81 @@ pub struct Instances {
     acknowledged: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Live {
-    seen: HashMap<String, Heard>,
-    /// Ids that were removed: who comes back under one of them is told so.
-    removed: BTreeSet<String>,
-    slots: BTreeSet<u16>,
-}
-
-#[derive(Debug)]
-struct Heard {
-    record: InstanceRecord,
-    received: u64,
-    applied: u64,
-    at: Instant,
-    /// Drawn by the process; 0: not heard since this controller started.
-    incarnation: u64,
-    /// The store has it.
-    durable: bool,
-}
-
 /// A registration on its way to the store.
 #[derive(Debug)]
 pub struct Keep {
-    record: InstanceRecord,
-    done: oneshot::Sender<Result<(), String>>,
+    label: String,
+    /// `None`: it is to be removed.
+    record: Option<InstanceRecord>,
+    /// `None`: nobody waits.
+    done: Option<oneshot::Sender<Result<(), String>>>,
 }
 
-/// Ids remembered after removal; older ones are told nothing.
-const REMOVED_MAX: usize = 10_000;
+/// An open stream to an instance. While there is one, the instance is connected.
+#[derive(Debug)]
+pub struct Connected {
+    instances: Arc<Instances>,
+    who: Who,
+    membership: u64,
+}
 
 impl Instances {
     /// Instances that a store knows, and the queue for [`Self::keep`].
     pub fn new(store: Arc<dyn Store>, known: Vec<InstanceRecord>) -> (Self, mpsc::Receiver<Keep>) {
         let (keep, kept) = mpsc::channel(BATCH_MAX);
-        let at = Instant::now();
-        let slots = known.iter().map(|record| record.writer_slot).collect();
-        let heard = |record: InstanceRecord| Heard {
-            record,
-            received: 0,
-            applied: 0,
-            at,
-            incarnation: 0,
-            durable: true,
-        };
-        let seen = known.into_iter().map(|record| (record.instance_id.clone(), heard(record))).collect();
-        let live = Mutex::new(Live { seen, slots, ..Live::default() });
+        let live = Mutex::new(Live::new(known, Instant::now()));
         (Self { store, live, keep, acknowledged: Notify::new() }, kept)
     }
 
-    /// Registers an instance, durably.
-    ///
-    /// `record.writer_slot` is ignored: a known id keeps its slot, a new one gets a free one. `held`
-    /// is the newest revision it has: it may be a new process under an old name, so what the old
-    /// one acknowledged beyond that counts no more. `never_held`: the newest revision, if it says
-    /// that it never had any: unless it is known here, it has nothing to end that began before.
-    pub async fn register(
-        &self,
-        mut record: InstanceRecord,
-        held: u64,
-        never_held: Option<u64>,
-        incarnation: u64,
-    ) -> Result<Registration, RegisterError> {
-        check_name("instance_id", &record.instance_id)?;
-        check_name("service", &record.service)?;
-        for (field, text) in [("sdk", &record.sdk), ("tenant_fingerprint", &record.tenant_fingerprint)] {
-            if text.len() > 128 || text.chars().any(char::is_control) {
-                return Err(Violation::new(field, "give at most 128 bytes without control characters").into());
+    /// Registers a process, durably. `newest`: the controller's revision.
+    pub async fn register(&self, asking: Asking, newest: u64) -> Result<Registration, RegisterError> {
+        check(&asking.record)?;
+        let registering = self.live().register(asking, newest, Instant::now());
+        let (who, readmitted, duplicate, put, replaced) = match registering {
+            Registering::Gone => return Err(RegisterError::Gone),
+            Registering::Full => return Err(RegisterError::Full),
+            Registering::Member { who, readmitted, duplicate, put, replaced } => {
+                (who, readmitted, duplicate, put, replaced)
             }
-        }
-        let mut restarted = false;
-        let readmitted = {
-            let mut live = self.live();
-            let live = &mut *live;
-            match live.seen.get_mut(&record.instance_id) {
-                Some(heard) => {
-                    record.writer_slot = heard.record.writer_slot;
-                    heard.at = Instant::now();
-                    restarted = std::mem::replace(&mut heard.incarnation, incarnation) != incarnation;
-                    heard.received = heard.received.min(held);
-                    heard.applied = heard.applied.min(held);
-                    if heard.durable && heard.record == record {
-                        let writer_slot = record.writer_slot;
-                        return Ok(Registration { writer_slot, readmitted: false, restarted });
-                    }
-                }
-                None => {
-                    let slot =
-                        (0..SLOTS).find(|slot| !live.slots.contains(slot)).ok_or(RegisterError::Full)?;
-                    record.writer_slot = slot;
-                    live.slots.insert(slot);
-                    let known = live.removed.contains(&record.instance_id);
-                    let acknowledged = never_held.filter(|_| !known).unwrap_or(0);
-                    let heard = Heard {
-                        record: record.clone(),
-                        received: acknowledged,
-                        applied: acknowledged,
-                        at: Instant::now(),
-                        incarnation,
-                        durable: false,
-                    };
-                    live.seen.insert(record.instance_id.clone(), heard);
-                }
-            }
-            live.removed.remove(&record.instance_id)
         };
-        let kept = self.make_durable(record.clone()).await;
-        let mut live = self.live();
-        match kept {
-            Ok(()) => {
-                if let Some(heard) = live.seen.get_mut(&record.instance_id) {
-                    heard.durable = true;
-                    heard.record.clone_from(&record);
-                }
-            }
-            Err(error) => {
-                if live.seen.get(&record.instance_id).is_some_and(|heard| !heard.durable) {
-                    live.seen.remove(&record.instance_id);
-                    live.slots.remove(&record.writer_slot);
-                }
-                return Err(error.into());
-            }
+        if let Some(record) = put {
+            let kept = self.make_durable(record.clone()).await;
+            self.live().registered(&who, record, kept.is_ok());
+            kept?;
+            tracing::info!(instance = who.instance_id, "registered");
         }
-        tracing::info!(instance = record.instance_id, service = record.service, "registered");
-        Ok(Registration { writer_slot: record.writer_slot, readmitted, restarted })
+        for ended in &replaced {
+            self.remove(ended).await?;
+        }
+        if duplicate {
+            tracing::warn!(
+                instance = who.instance_id,
+                "two processes are connected with one instance id; give each an id of its own"
+            );
+        }
+        let gone =
+            || RegisterError::Store(store::Error::Unavailable("evicted while it registered".to_owned()));
+        let live = self.live();
+        let record = &live.members.get(&who).ok_or_else(gone)?.record;
+        let (writer_slot, admission) = (record.writer_slot, record.admission);
+        drop(live);
+        Ok(Registration { who, writer_slot, admission, readmitted, duplicate, replaced })
+    }
+
+    /// Somebody asks for decisions of a migration over the network, for the first time. Durable when it returns.
+    pub async fn note_callers(&self, key: &Key) -> Result<(), store::Error> {
+        self.make_durable(InstanceRecord::callers(key)).await
     }
 
     async fn make_durable(&self, record: InstanceRecord) -> Result<(), store::Error> {
+        self.change(record.label(), Some(record)).await
+    }
+
+    /// Changes of one process reach the store in the order in which they were made: all of them go this way.
+    async fn change(&self, label: String, record: Option<InstanceRecord>) -> Result<(), store::Error> {
         let (done, kept) = oneshot::channel();
         let gone = || store::Error::Unavailable("the controller is shutting down".to_owned());
-        self.keep.send(Keep { record, done }).await.map_err(|_| gone())?;
+        self.keep.send(Keep { label, record, done: Some(done) }).await.map_err(|_| gone())?;
         kept.await.map_err(|_| gone())?.map_err(store::Error::Unavailable)
     }
 
@@ -214,33 +178,77 @@ impl Instances {
     pub async fn keep(&self, mut queue: mpsc::Receiver<Keep>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            let put_instances = batch.iter().map(|keep| keep.record.clone()).collect();
-            let kept = self
-                .store
-                .keep(&Upkeep { put_instances, ..Upkeep::default() })
-                .await
-                .map_err(|error| error.to_string());
+            // Of each the last counts.
+            let last: BTreeMap<_, _> = batch.iter().map(|keep| (&keep.label, &keep.record)).collect();
+            let (put, removed): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, record)| record.is_some());
+            let upkeep = Upkeep {
+                put_instances: put.into_iter().filter_map(|(_, record)| record.clone()).collect(),
+                remove_instances: removed.into_iter().map(|(label, _)| label.clone()).collect(),
+                ..Upkeep::default()
+            };
+            let kept = self.store.keep(&upkeep).await.map_err(|error| error.to_string());
             for keep in batch.drain(..) {
                 // Who has gone meanwhile does not want to know.
-                let _ = keep.done.send(kept.clone());
+                keep.done.map(|done| done.send(kept.clone()));
             }
         }
     }
 
-    /// An instance was heard, and says what it has acknowledged. False: it is not registered.
-    pub fn acknowledge(&self, instance_id: &str, received: u64, applied: u64) -> bool {
+    /// Follows the time: looks whether the controller runs at all, counts out whoever can't act any more,
+    /// and removes those whose file has expired. Until the process ends.
+    pub async fn watch_leases(&self, registry: &Registry) {
+        let mut ticks = tokio::time::interval(lease::TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let is_fenced = registry.state().fences().is_some();
+            let due = self.live().take_due(is_fenced, Instant::now());
+            for record in due.counted_out {
+                self.count_out(record).await;
+            }
+            for who in due.over {
+                match self.remove(&who).await {
+                    Ok(_) => tracing::info!(instance = who.instance_id, "no longer waited for: it has ended"),
+                    Err(error) => {
+                        tracing::warn!(%error, instance = who.instance_id, "could not remove it yet")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Durable first: after a restart it must not be taken for one that was there all the time.
+    async fn count_out(&self, record: InstanceRecord) {
+        let (who, admission) = (Who::of(&record), record.admission);
+        let counted = self.make_durable(record).await;
+        if !self.live().counted_out(&who, admission, counted.is_ok()) {
+            return;
+        }
+        if let Err(error) = counted {
+            tracing::warn!(%error, instance = who.instance_id, "could not count it out yet; retrying");
+            return;
+        }
+        tracing::warn!(
+            instance = who.instance_id,
+            "counted out: its right to act has expired; migrations with fence_after_ms go on without it"
+        );
+        self.acknowledged.notify_one();
+    }
+
+    /// A process was heard, and says what it has received and applied. `None`: it has to register first.
+    pub fn acknowledge(&self, instance_id: &str, incarnation: u64, said: &Acknowledging) -> Option<Who> {
         let mut live = self.live();
-        let Some(heard) = live.seen.get_mut(instance_id) else { return false };
-        heard.at = Instant::now();
-        let news = received > heard.received || applied > heard.applied;
-        // A reconnected instance may be told of older ones first; what it said stays true.
-        heard.received = heard.received.max(received);
-        heard.applied = heard.applied.max(applied);
+        let who = live.who(instance_id, incarnation)?;
+        let live::Acknowledged { news, put } = live.acknowledge(&who, said, Instant::now())?;
+        if let Some(record) = put {
+            // A full queue: after a restart it is waited for until it is back, which is safe.
+            let _ = self.keep.try_send(Keep { label: who.label(), record: Some(record), done: None });
+        }
         drop(live);
         if news {
             self.acknowledged.notify_one();
         }
-        true
+        Some(who)
     }
 
     /// Waits until somebody has acknowledged something new.
@@ -248,39 +256,110 @@ impl Instances {
         self.acknowledged.notified().await;
     }
 
-    /// Takes an instance off: it said goodbye, or an operator asserts that it is dead.
-    /// False: it was not registered.
-    pub async fn remove(&self, instance_id: &str) -> Result<bool, store::Error> {
-        if !self.live().seen.contains_key(instance_id) {
-            return Ok(false);
+    /// A process is about to end; `None`: it is not known. With a file it is waited for until that has
+    /// expired.
+    pub async fn goodbye(
+        &self,
+        instance_id: &str,
+        incarnation: u64,
+        file_valid_ms: u32,
+    ) -> Result<Option<Who>, store::Error> {
+        let Some(who) = self.live().who(instance_id, incarnation) else { return Ok(None) };
+        let parked = self.live().goodbye(&who, file_valid_ms, Instant::now());
+        match parked {
+            Some(record) => self.put(record).await?,
+            None => _ = self.remove(&who).await?,
         }
-        let remove_instances = vec![instance_id.to_owned()];
-        self.store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await?;
+        Ok(Some(who))
+    }
+
+    /// Gives up those that an operator asserts to be dead, from this moment on: who comes back is told so.
+    pub fn give_up(&self, dead: &Dead) -> Vec<Who> {
+        let now = Instant::now();
         let mut live = self.live();
-        if let Some(heard) = live.seen.remove(instance_id) {
-            live.slots.remove(&heard.record.writer_slot);
+        let meant = |who: &Who, heard: &member::Heard| match dead {
+            Dead::Named(id) => who.instance_id == *id,
+            Dead::Lost { older_than, service } => {
+                let silent = live.silent(heard, now);
+                let of_service = service.is_empty() || heard.record.service == *service;
+                heard.is_lost(silent) && !heard.record.parked && silent >= *older_than && of_service
+            }
+        };
+        let dead: Vec<Who> = live
+            .members
+            .iter()
+            .filter(|(who, heard)| meant(who, heard))
+            .map(|(who, _)| who.clone())
+            .collect();
+        dead.iter().for_each(|who| _ = live.give_up(who));
+        dead
+    }
+
+    /// It is not said to be dead after all.
+    pub fn keep_on(&self, who: &Who) {
+        self.live().keep_on(who);
+    }
+
+    /// Removes one that was given up. If it keeps a file it is waited for until that has expired: another
+    /// process may start from it. Evicted once more, it is not.
+    pub async fn evict(&self, who: &Who) -> Result<(), store::Error> {
+        let parked = self.live().park(who);
+        match parked {
+            Some(record) => self.put(record).await,
+            None => self.remove(who).await.map(|_| ()),
         }
-        if live.removed.len() < REMOVED_MAX {
-            live.removed.insert(instance_id.to_owned());
+    }
+
+    async fn put(&self, record: InstanceRecord) -> Result<(), store::Error> {
+        self.make_durable(record).await?;
+        self.acknowledged.notify_one();
+        Ok(())
+    }
+
+    /// Given up first, so that a registration meanwhile is told; such a one stays.
+    async fn remove(&self, who: &Who) -> Result<bool, store::Error> {
+        let Some(admission) = self.live().give_up(who) else { return Ok(false) };
+        let gone = self.change(who.label(), None).await;
+        let mut live = self.live();
+        if let Err(error) = gone {
+            live.keep_on(who);
+            return Err(error);
         }
+        let is_same = live.members.get(who).is_some_and(|heard| heard.record.admission == admission);
+        let removed = is_same && live.remove(who);
         drop(live);
         self.acknowledged.notify_one();
-        Ok(true)
+        Ok(removed)
+    }
+
+    /// A stream to a process was opened.
+    pub fn connected(self: Arc<Self>, who: Who) -> Connected {
+        let mut membership = 0;
+        if let Some(heard) = self.live().members.get_mut(&who) {
+            heard.streams += 1;
+            membership = heard.membership;
+        }
+        Connected { instances: self, who, membership }
     }
 
     /// Everybody, by service and id.
     pub fn seen(&self) -> Vec<Seen> {
+        let now = Instant::now();
         let live = self.live();
-        let mut seen: Vec<Seen> = live
-            .seen
-            .values()
-            .map(|heard| Seen {
+        let one = |(who, heard): (&Who, &member::Heard)| {
+            let silent = live.silent(heard, now);
+            let lost = heard.is_lost(silent);
+            Seen {
                 record: heard.record.clone(),
                 received: heard.received,
                 applied: heard.applied,
-                silent: heard.at.elapsed(),
-            })
-            .collect();
+                silent,
+                lost,
+                duplicate: live.is_duplicate(who),
+                waited_for: lost.then(|| heard.waited_for(silent, heard.record.fence_heard > 0)).flatten(),
+            }
+        };
+        let mut seen: Vec<Seen> = live.members.iter().map(one).collect();
         drop(live);
         seen.sort_by(|a, b| {
             (&a.record.service, &a.record.instance_id).cmp(&(&b.record.service, &b.record.instance_id))
@@ -290,47 +369,47 @@ impl Instances {
 
     /// How many are not lost, and how many of these have not received a revision.
     pub fn live_and_behind(&self, revision: u64) -> (u32, u32) {
+        let now = Instant::now();
         let live = self.live();
-        let there = live.seen.values().filter(|heard| heard.at.elapsed() <= LEASE);
+        let there = live.members.values().filter(|heard| !heard.is_lost(live.silent(heard, now)));
         there.fold((0, 0), |(live, behind), heard| (live + 1, behind + u32::from(heard.received < revision)))
     }
 
     /// Who has to acknowledge the steps of a migration.
     pub fn fleet(&self, entry: Option<&Entry>) -> Fleet {
-        let live = self.live();
-        let mut members: Vec<Member> = live
-            .seen
-            .values()
-            .map(|heard| Member {
-                name: heard.record.instance_id.clone(),
-                service: heard.record.service.clone(),
-                received: heard.received,
-                applied: heard.applied,
-                lost: heard.at.elapsed() > LEASE,
-            })
-            .collect();
-        drop(live);
-        members.extend(entry.and_then(remote_callers));
+        let document = entry.map(|entry| &*entry.migration.document);
+        let mut members = self.live().members(document, Instant::now());
+        members.extend(entry.and_then(Entry::remote_callers));
         Fleet::new(members)
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whatever is concluded under this lock may be concluded from somebody's silence.
+        live.listening.look(Instant::now());
+        live
     }
 }
 
-/// Those who ask over the network hold no lease, only answers that expire: while a migration is
-/// asked about, its newest change is not settled before the answers given until then have expired.
-fn remote_callers(entry: &Entry) -> Option<Member> {
-    let asked = entry.last_asked().is_some_and(|since| since < ASKED_WINDOW);
-    let expired = entry.changed.elapsed() >= DECISION_VALID;
-    (asked && !expired).then(|| Member {
-        name: format!("callers of Decide (their answers expire within {} s)", DECISION_VALID.as_secs()),
-        service: String::new(),
-        received: entry.migration.revision - 1,
-        applied: entry.migration.revision - 1,
-        lost: false,
-    })
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let mut live = self.instances.live();
+        let heard = live.members.get_mut(&self.who).filter(|heard| heard.membership == self.membership);
+        if let Some(heard) = heard {
+            heard.streams = heard.streams.saturating_sub(1);
+        }
+    }
+}
+
+fn check(record: &InstanceRecord) -> Result<(), Violation> {
+    check_name("instance_id", &record.instance_id)?;
+    check_name("service", &record.service)?;
+    for (field, text) in [("sdk", &record.sdk), ("tenant_fingerprint", &record.tenant_fingerprint)] {
+        if text.len() > 128 || text.chars().any(char::is_control) {
+            return Err(Violation::new(field, "give at most 128 bytes without control characters"));
+        }
+    }
+    Ok(())
 }
 
 fn check_name(field: &str, name: &str) -> Result<(), Violation> {
@@ -340,6 +419,6 @@ fn check_name(field: &str, name: &str) -> Result<(), Violation> {
     }
     Err(Violation::new(
         field,
-        format!("{name:?} is no name: use 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"),
+        format!("{name:?} is not a valid name: use 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"),
     ))
 }

@@ -1,20 +1,16 @@
 //! The one publisher of snapshots: tails the store, and keeps in memory what decisions, streams and
 //! changes are made from. An own commit, a replica's and a restart take the same path.
 
+mod entry;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use cutover_client::{
-    clock::Instant,
-    routing::{Route, Snapshot, Table},
-};
+use cutover_client::routing::{Route, Snapshot, Table};
 use tokio::sync::{Mutex, watch};
 
 use super::steady::{self, Steady};
@@ -22,6 +18,7 @@ use crate::{
     domain::{Event, Key, Migration, Tenant},
     store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store, Upkeep},
 };
+pub use entry::Entry;
 
 /// Deltas kept for streams that are behind.
 const DELTAS_MAX: usize = 512;
@@ -41,23 +38,6 @@ pub struct State {
     pub routing: Snapshot,
     entries: HashMap<Key, Arc<Entry>>,
     deltas: VecDeque<Arc<Delta>>,
-}
-
-/// One migration as it is held in memory.
-#[derive(Debug)]
-pub struct Entry {
-    /// It.
-    pub migration: Migration,
-    /// When its last change was published here.
-    pub changed: Instant,
-    asked: Arc<Asked>,
-}
-
-/// When a migration was last asked about over the network, in ms after the first question ever.
-#[derive(Debug)]
-struct Asked {
-    started: Instant,
-    at_ms: AtomicU64,
 }
 
 /// What one revision changed in the routing tables.
@@ -104,9 +84,13 @@ impl Registry {
         let stored = store.snapshot().await?;
         let mut routing = Snapshot::empty(stored.revision);
         let mut entries = HashMap::new();
+        let (callers, instances): (Vec<_>, Vec<_>) =
+            stored.instances.into_iter().partition(|record| record.callers_of().is_some());
+        let asked: HashSet<&str> = callers.iter().filter_map(InstanceRecord::callers_of).collect();
         for migration in stored.migrations {
+            let was_asked = asked.contains(migration.key().as_str());
             routing.insert(migration.key().as_str(), Ok(Arc::new(migration.table())));
-            entries.insert(migration.key().clone(), Arc::new(Entry::new(migration)));
+            entries.insert(migration.key().clone(), Arc::new(Entry::loaded(migration, was_asked)));
         }
         let steady = Steady::from(stored.steady_ms);
         let state = State {
@@ -120,7 +104,7 @@ impl Registry {
         let registry =
             Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default(), steady };
         let kept = Kept {
-            instances: stored.instances,
+            instances,
             passes: stored.passes,
             cursors: stored.cursors,
             heard: stored.heard,
@@ -176,9 +160,12 @@ impl Registry {
             if events.is_empty() {
                 return Ok(());
             }
+            let keys: HashSet<Key> = events.iter().map(|event| event.key.clone()).collect();
             let after = events.into_iter().fold(State::clone_of(&before), State::with);
             let revision = after.revision;
-            self.state.store(Arc::new(after));
+            let after = Arc::new(after);
+            self.state.store(after.clone());
+            keys.iter().filter_map(|key| after.entry(key)).for_each(|entry| entry.note_published());
             self.newest.send_replace(revision);
         }
     }
@@ -192,35 +179,6 @@ impl Registry {
             if let Err(error) = self.catch_up().await {
                 tracing::error!(%error, "the store can't be followed; trying on");
             }
-        }
-    }
-}
-
-impl Entry {
-    fn new(migration: Migration) -> Self {
-        let now = Instant::now();
-        // u64::MAX: never asked.
-        Self {
-            migration,
-            changed: now,
-            asked: Arc::new(Asked { started: now, at_ms: AtomicU64::new(u64::MAX) }),
-        }
-    }
-
-    /// Somebody asked for a decision over the network.
-    pub fn note_asked(&self) {
-        let now_ms = self.asked.started.elapsed().as_millis() as u64;
-        // Written only when it changes, so that callers share the cache line.
-        if self.asked.at_ms.load(Ordering::Relaxed) != now_ms {
-            self.asked.at_ms.store(now_ms, Ordering::Relaxed);
-        }
-    }
-
-    /// Since somebody asked for a decision over the network; `None`: nobody ever did.
-    pub fn last_asked(&self) -> Option<Duration> {
-        match self.asked.at_ms.load(Ordering::Relaxed) {
-            u64::MAX => None,
-            at_ms => Some(self.asked.started.elapsed().saturating_sub(Duration::from_millis(at_ms))),
         }
     }
 }
@@ -239,6 +197,11 @@ impl State {
     /// All migrations, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
+    }
+
+    /// The newest revision that lets the right to act expire in some migration; `None`: it expires nowhere.
+    pub fn fences(&self) -> Option<u64> {
+        self.entries.values().filter_map(|entry| entry.migration.document.fenced_since()).max()
     }
 
     /// What changed after a revision, oldest first; `None` when that is too long ago to tell.
@@ -297,7 +260,7 @@ impl State {
                     }
                 };
                 let entry = match known {
-                    Some(known) => Entry { migration, changed: Instant::now(), asked: known.asked.clone() },
+                    Some(known) => known.next(migration),
                     None => Entry::new(migration),
                 };
                 self.entries.insert(key.clone(), Arc::new(entry));

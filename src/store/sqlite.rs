@@ -140,7 +140,7 @@ impl Store for SqliteStore {
     }
 
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
-        let instances = upkeep.put_instances.iter().map(|record| (&record.instance_id, record));
+        let instances = upkeep.put_instances.iter().map(|record| (record.label(), record));
         let passes = upkeep.put_passes.iter().map(|record| (&record.id, record));
         let cursors = upkeep.put_cursors.iter().map(|record| (&record.endpoint, record));
         let kept = [

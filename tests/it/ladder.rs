@@ -80,6 +80,7 @@ impl World {
             received: 1,
             applied: 1,
             lost: false,
+            waited_for: None,
         };
         let fleet = Fleet::default();
         let context = Context {

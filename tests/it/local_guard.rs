@@ -144,8 +144,12 @@ async fn nobody_goes_to_target_only_before_everybody_has_heard_that_the_local_gu
     let overridden = controller.admin().await.set_rollout(up(&["local-guard"])).await.unwrap_err();
     assert_eq!(overridden.code(), Code::InvalidArgument, "no operator can know better");
 
-    let linearizable =
-        Some(v1::Policy { local_guard: true, level: v1::Level::Linearizable.into(), ..Default::default() });
+    let linearizable = Some(v1::Policy {
+        local_guard: true,
+        level: v1::Level::Linearizable.into(),
+        fence_after_ms: 5_000,
+        ..Default::default()
+    });
     let create = v1::CreateMigrationRequest {
         key: "other".to_owned(),
         source: "one".to_owned(),

@@ -225,9 +225,8 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
         instance_id: id.to_owned(),
         service: "orders-api".to_owned(),
         sdk: "rust/0.1".to_owned(),
-        worker: false,
         writer_slot,
-        tenant_fingerprint: String::new(),
+        ..InstanceRecord::default()
     };
     let (a, b, c) = (instance("a", 0), instance("b", 1), instance("c", 4095));
     let put = |instances: &[&InstanceRecord], remove: &[&str]| Upkeep {

@@ -6,6 +6,7 @@ mod saver;
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,7 +25,7 @@ pub use options::{Kind, Options};
 use crate::{
     host,
     migrator::{self, Migrator},
-    persisted,
+    persisted::{self, FileLock, PersistedError},
     report::{Closing, Origin, Recorder, Reporter},
     routing::Decision,
     store::Store,
@@ -32,7 +33,7 @@ use crate::{
 };
 use local_guard::LocalGuard;
 use options::{check_name, endpoint};
-use saver::Saver;
+use saver::{File, Saver};
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,25 @@ pub enum ConnectError {
         server: String,
         /// What it says.
         why: String,
+    },
+    /// The file for starts without the controller can't be used.
+    #[error(transparent)]
+    File(#[from] PersistedError),
+    /// No state came in time, and the persisted one may not be used any longer.
+    #[error(
+        "no state from the controller at {server}, and {} has expired: its process was last heard {} s ago, \
+         and it may be used for {} s; start the controller, or check the address",
+        path.display(), age.as_secs(), valid.as_secs()
+    )]
+    FileExpired {
+        /// Where the controller was expected.
+        server: String,
+        /// The file.
+        path: PathBuf,
+        /// Since its process was last heard by the controller.
+        age: Duration,
+        /// For how long it may be used.
+        valid: Duration,
     },
     /// No state came in time, and there is no persisted one. A stage is never guessed.
     #[error(
@@ -136,15 +156,21 @@ impl Client {
             kind: options.kind.into(),
             tenant_fingerprint: options.tenant_fingerprint.clone(),
             incarnation: rand::random::<u64>().max(1),
+            drain_ms: options.drain.as_millis().try_into().unwrap_or(u32::MAX),
+            file_valid_ms: options.file_valid_ms(),
         });
-        let client = Self::start(endpoint, identity, &options);
+        let lock = match &options.persist {
+            Some(path) => Some(FileLock::take(path)?),
+            None => None,
+        };
+        let client = Self::start(endpoint, identity, lock, &options);
         client.until_started(server, &options).await?;
         Ok(client)
     }
 
-    fn start(endpoint: Endpoint, identity: Arc<Identity>, options: &Options) -> Self {
+    fn start(endpoint: Endpoint, identity: Arc<Identity>, lock: Option<FileLock>, options: &Options) -> Self {
         let (current, recorder) = (Arc::new(Current::default()), Arc::new(Recorder::new()));
-        let link = Arc::new(Link::new());
+        let link = Arc::new(Link::new(options.persist.is_some()));
         let (closing, closes) = watch::channel(None);
         let watcher = Watcher {
             endpoint,
@@ -164,8 +190,15 @@ impl Client {
             unanswered: Default::default(),
         };
         let guard = LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
-        let persist = options.persist.clone().map(|path| Saver::new(path, link.clone()));
-        let saver = persist.clone().map(|saver| tokio::spawn(saver.run(current.subscribe())));
+        let file = Arc::new(Mutex::new(File { lock, saved: None }));
+        let persist = options.persist.clone().map(|path| Saver {
+            path,
+            valid: Duration::from_millis(options.file_valid_ms().into()),
+            file: file.clone(),
+            current: current.clone(),
+            link: link.clone(),
+        });
+        let saver = persist.clone().map(|saver| tokio::spawn(saver.run()));
         let (watcher, reporter) = (tokio::spawn(watcher.run()), tokio::spawn(reporter.run()));
         let guard = tokio::spawn(guard.run());
         let all = [watcher.abort_handle(), reporter.abort_handle(), guard.abort_handle()];
@@ -194,11 +227,19 @@ impl Client {
                         "it is not used while the controller's is on the way (raise start_timeout?)"
                             .to_owned()
                     }
+                    Ok(Err(PersistedError::Expired { path, age, valid })) => {
+                        return Err(ConnectError::FileExpired {
+                            server: server.to_owned(),
+                            path,
+                            age,
+                            valid,
+                        });
+                    }
                     Ok(Ok(Some(loaded))) => {
                         warn!(
                             server,
                             revision = loaded.snapshot.revision(),
-                            age_ms = loaded.age().as_millis() as u64,
+                            age_ms = loaded.heard.elapsed().as_millis() as u64,
                             "the controller can't be reached: routing by the persisted snapshot"
                         );
                         self.link.install_persisted(&self.current, loaded);
@@ -300,11 +341,15 @@ impl Client {
         self.link.disconnected("this client was closed".to_owned());
         self.current.suspend();
         let deadline = Instant::now() + self.close_timeout;
+        // Before it is acknowledged, and before the goodbye: whoever starts from the file acts by it.
+        if let Some(saver) = &self.persist {
+            saver.save().await;
+        }
         self.closing.send_replace(Some(Closing { deadline }));
         let delivered = tokio::time::timeout_at(deadline + Duration::from_secs(1), reporter).await;
         self.tasks.abort();
         if let Some(saver) = &self.persist {
-            saver.save().await;
+            saver.release();
         }
         matches!(delivered, Ok(Ok(true)))
     }
@@ -319,6 +364,8 @@ impl Tasks {
 impl Drop for Client {
     fn drop(&mut self) {
         self.tasks.abort();
+        // Migrators may live on. Nobody would bring them newer routing.
+        self.current.close();
     }
 }
 

@@ -75,10 +75,31 @@ impl Add<Duration> for Instant {
 
 /// Milliseconds since 1970 by the wall clock, which may jump. 0 for a clock set before 1970.
 pub fn now_ms() -> u64 {
-    // A paused clock of a test that was advanced is ahead of the system's.
-    let ahead = TokioInstant::now().saturating_duration_since(TokioInstant::from_std(StdInstant::now()));
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from((since_1970 + ahead).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from((since_1970 + ahead()).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How far the paused clock of a test, once advanced, is ahead of the system's.
+fn ahead() -> Duration {
+    TokioInstant::now().saturating_duration_since(TokioInstant::from_std(StdInstant::now()))
+}
+
+/// Which start of which machine this is, and how long ago that was, suspended time included: for what
+/// outlives a process. `None` where the system does not tell.
+pub fn since_boot() -> Option<(String, Duration)> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some((id.trim().to_owned(), boot()? + ahead()))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn boot() -> Option<Duration> {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const fn boot() -> Option<Duration> {
+    None
 }
 
 /// How long the system has been suspended since it was started.

@@ -6,12 +6,16 @@
 //! Head and parts are length-delimited messages; the checksum covers all before it. A file is
 //! replaced whole or not at all, and read whole or not at all. Migrations that this version can't
 //! read are left out: to whoever loads the file they are unknown.
+//!
+//! A file expires: the controller waits for the process that it belongs to, and no longer. Its age is
+//! measured by the clock that counts from the start of the machine, or, if the machine was started
+//! again, by the wall clock.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use cutover_proto::v1;
@@ -24,7 +28,8 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"CUTOVER\0";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+const WRITER_SLOTS: u32 = 4_096;
 const CRC_BYTES: usize = 4;
 
 /// Why there is no snapshot to be had from a file.
@@ -49,6 +54,22 @@ pub enum PersistedError {
         /// Its format.
         found: u32,
     },
+    /// Another process has it.
+    #[error("persisted snapshot {} is in use by another process: give each process a file of its own", .0.display())]
+    InUse(PathBuf),
+    /// It may not be used any longer.
+    #[error("persisted snapshot {} has expired: {} s old, good for {} s", path.display(), age.as_secs(), valid.as_secs())]
+    Expired {
+        /// The file.
+        path: PathBuf,
+        /// Since its process was last heard by the controller.
+        age: Duration,
+        /// For how long it may be used.
+        valid: Duration,
+    },
+    /// Its age can't be told.
+    #[error("persisted snapshot {} is from the future: was the clock set back? Set it, or remove the file", .0.display())]
+    Future(PathBuf),
     /// Cut short or changed.
     #[error("persisted snapshot {} is damaged ({what}): remove it", path.display())]
     Damaged {
@@ -66,16 +87,25 @@ pub struct Persisted {
     pub snapshot: Snapshot,
     /// Identity of the controller's history that its revisions belong to.
     pub history_id: String,
-    /// When it was written, by the wall clock.
-    pub saved_at: SystemTime,
+    /// Of the process that wrote it; nobody else has it while that is waited for.
+    pub writer_slot: u16,
+    /// When its process was last heard by the controller.
+    pub heard: clock::Instant,
+    /// For how long it may be used after that.
+    pub valid: Duration,
 }
 
-impl Persisted {
-    /// How old it is by the wall clock; 0 when that was set back.
-    pub fn age(&self) -> Duration {
-        let now = UNIX_EPOCH + Duration::from_millis(clock::now_ms());
-        now.duration_since(self.saved_at).unwrap_or_default()
-    }
+/// What is written beside a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saving {
+    /// Identity of the controller's history that its revisions belong to.
+    pub history_id: String,
+    /// Of this process.
+    pub writer_slot: u16,
+    /// When this process was last heard by the controller.
+    pub heard: clock::Instant,
+    /// For how long the file may be used after that.
+    pub valid: Duration,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -84,14 +114,77 @@ struct Head {
     revision: u64,
     #[prost(string, tag = "2")]
     history_id: String,
+    /// When its process was heard last: Unix time.
     #[prost(uint64, tag = "3")]
-    saved_at_ms: u64,
+    heard_at_ms: u64,
+    /// The same since the start of the machine.
+    #[prost(uint64, tag = "4")]
+    heard_boot_ms: u64,
+    /// Tells which start of which machine. Empty: not known.
+    #[prost(string, tag = "5")]
+    boot_id: String,
+    #[prost(uint64, tag = "6")]
+    valid_ms: u64,
+    #[prost(uint32, tag = "7")]
+    writer_slot: u32,
+}
+
+impl Head {
+    fn new(revision: u64, saving: &Saving) -> Self {
+        // The age last: whatever time passes in between makes the file older, not younger.
+        let ((boot_id, boot), now_ms) = (clock::since_boot().unwrap_or_default(), clock::now_ms());
+        let heard_ms = millis(saving.heard.elapsed());
+        Self {
+            revision,
+            history_id: saving.history_id.clone(),
+            heard_at_ms: now_ms.saturating_sub(heard_ms),
+            heard_boot_ms: millis(boot).saturating_sub(heard_ms),
+            boot_id,
+            valid_ms: millis(saving.valid),
+            writer_slot: saving.writer_slot.into(),
+        }
+    }
+
+    /// `None`: a clock was set back.
+    fn age(&self) -> Option<Duration> {
+        let age_ms = match clock::since_boot() {
+            Some((boot_id, boot)) if boot_id == self.boot_id => millis(boot).checked_sub(self.heard_boot_ms),
+            _ => clock::now_ms().checked_sub(self.heard_at_ms),
+        };
+        age_ms.map(Duration::from_millis)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Held while a process uses a file: two that start from one would write with one slot.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes it for as long as the process lives, or this value. It lies beside the file, because that is
+    /// replaced.
+    pub fn take(path: &Path) -> Result<Self, PersistedError> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let io = |source| PersistedError::Io { path: path.to_owned(), source };
+        let file = File::create(path.with_file_name(name)).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(PersistedError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
 }
 
 /// Writes a snapshot: aside first, then in the place of what was there. Blocks on the disk.
-pub fn save(path: &Path, snapshot: &Snapshot, history_id: &str) -> Result<(), PersistedError> {
+pub fn save(path: &Path, snapshot: &Snapshot, saving: &Saving) -> Result<(), PersistedError> {
     let aside = aside(path);
-    let written = write(&aside, snapshot, history_id).and_then(|()| fs::rename(&aside, path));
+    let written = write(&aside, snapshot, saving).and_then(|()| fs::rename(&aside, path));
     written.and_then(|()| sync_directory(path)).map_err(|source| {
         // Of a failed attempt nothing stays; there may be nothing to remove.
         let _ = fs::remove_file(&aside);
@@ -126,8 +219,18 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     let state = Assembled { kind: UpdateKind::Snapshot, revision: head.revision, tables, removed: vec![] };
     let snapshot =
         wire::apply(&Snapshot::default(), &state).map_err(|misfit| damaged(&misfit.to_string()))?;
-    let saved_at = UNIX_EPOCH + Duration::from_millis(head.saved_at_ms);
-    Ok(Some(Persisted { snapshot, history_id: head.history_id, saved_at }))
+    // Before its age: whatever time passes in between makes it older.
+    let now = clock::Instant::now();
+    let (age, valid) = (head.age(), Duration::from_millis(head.valid_ms));
+    let age = age.ok_or_else(|| PersistedError::Future(path.to_owned()))?;
+    if age >= valid {
+        return Err(PersistedError::Expired { path: path.to_owned(), age, valid });
+    }
+    if head.writer_slot >= WRITER_SLOTS {
+        return Err(damaged("a writer slot is below 4096"));
+    }
+    let (writer_slot, history_id) = (head.writer_slot as u16, head.history_id);
+    Ok(Some(Persisted { snapshot, history_id, writer_slot, heard: now.saturating_sub(age), valid }))
 }
 
 /// Beside the file, so that renaming stays within one file system; one for each process.
@@ -137,12 +240,11 @@ fn aside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write(path: &Path, snapshot: &Snapshot, history_id: &str) -> io::Result<()> {
+fn write(path: &Path, snapshot: &Snapshot, saving: &Saving) -> io::Result<()> {
     let mut out = Checksummed { out: BufWriter::new(File::create(path)?), crc: crc32fast::Hasher::new() };
     out.write(MAGIC)?;
     out.write(&FORMAT.to_le_bytes())?;
-    let saved_at_ms = clock::now_ms();
-    let head = Head { revision: snapshot.revision(), history_id: history_id.to_owned(), saved_at_ms };
+    let head = Head::new(snapshot.revision(), saving);
     out.write(&head.encode_length_delimited_to_vec())?;
     for (migration, table) in snapshot.tables() {
         for part in wire::parts(migration, table, table.overrides(), []) {

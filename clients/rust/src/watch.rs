@@ -2,10 +2,12 @@
 
 mod backoff;
 mod current;
+mod lease;
 mod link;
 mod stream;
 
 pub use backoff::backoff;
+pub(crate) use current::Standing;
 pub use current::{BeginError, Current, GoneBack, Operation};
 pub use link::Source;
 pub(crate) use link::{Link, Session, Start};

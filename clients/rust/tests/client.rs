@@ -11,7 +11,9 @@ mod starting;
 #[path = "client/watching.rs"]
 mod watching;
 
-use cutover_client::{Client, Options, routing::Rung};
+use std::time::Duration;
+
+use cutover_client::{Client, Options, clock::Instant, persisted::Saving, routing::Rung};
 use fake::{Fake, Watching};
 
 /// A client that holds revision 1, with everybody at `rung`.
@@ -22,6 +24,12 @@ async fn started(fake: &mut Fake, rung: Rung, options: Options) -> (Client, Watc
     stream.register(fake::registered());
     stream.snapshot(1, rung);
     (connecting.await.expect("no panic").expect("connected"), stream)
+}
+
+/// What a file of an earlier process says beside its snapshot.
+fn saving(history_id: &str) -> Saving {
+    let history_id = history_id.to_owned();
+    Saving { history_id, writer_slot: 9, heard: Instant::now(), valid: Duration::from_secs(3_600) }
 }
 
 /// Waits until the client has received a revision.

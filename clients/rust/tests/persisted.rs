@@ -1,9 +1,10 @@
 //! A start without the controller: the last snapshot, or a typed error, never a guess.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use cutover_client::{
-    persisted::{self, PersistedError},
+    clock::Instant,
+    persisted::{self, FileLock, PersistedError, Saving},
     routing::{Band, Policy, Reason, Route, Rung, Snapshot, Table},
 };
 use tempfile::TempDir;
@@ -21,10 +22,15 @@ fn snapshot(overrides: usize) -> Snapshot {
     snapshot
 }
 
+fn saving(history_id: &str) -> Saving {
+    let history_id = history_id.to_owned();
+    Saving { history_id, writer_slot: 9, heard: Instant::now(), valid: Duration::from_secs(3_600) }
+}
+
 fn saved(overrides: usize) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");
-    persisted::save(&path, &snapshot(overrides), "history-1").expect("written");
+    persisted::save(&path, &snapshot(overrides), &saving("history-1")).expect("written");
     (directory, path)
 }
 
@@ -33,7 +39,8 @@ fn what_was_saved_is_what_is_loaded() {
     let (directory, path) = saved(100_000);
     let loaded = persisted::load(&path).expect("readable").expect("there");
     assert_eq!((loaded.snapshot.revision(), loaded.history_id.as_str()), (42, "history-1"));
-    assert!(loaded.age().as_secs() < 60);
+    assert!(loaded.heard.elapsed().as_secs() < 60 && loaded.writer_slot == 9);
+    assert_eq!(loaded.valid, Duration::from_secs(3_600));
     let before = snapshot(100_000);
     for tenant in ["tenant-0", "tenant-99999", "acme", "bolt", "core"] {
         let decision = loaded.snapshot.decide("orders", tenant).expect("routed");
@@ -48,7 +55,7 @@ fn what_was_saved_is_what_is_loaded() {
 #[test]
 fn a_later_save_replaces_an_earlier_one() {
     let (_directory, path) = saved(10);
-    persisted::save(&path, &Snapshot::empty(77), "history-2").expect("written");
+    persisted::save(&path, &Snapshot::empty(77), &saving("history-2")).expect("written");
     let loaded = persisted::load(&path).expect("readable").expect("there");
     assert_eq!((loaded.snapshot.revision(), loaded.history_id.as_str()), (77, "history-2"));
 }
@@ -84,7 +91,32 @@ fn a_file_cut_short_anywhere_or_with_any_bit_flipped_is_refused() {
 fn a_place_that_can_not_be_written_is_a_typed_error() {
     let (directory, _) = saved(1);
     let path = directory.path().join("no-such-directory").join("snapshot");
-    let error = persisted::save(&path, &snapshot(1), "h").expect_err("refused");
+    let error = persisted::save(&path, &snapshot(1), &saving("h")).expect_err("refused");
     assert!(matches!(error, PersistedError::Io { .. }), "{error}");
     assert!(matches!(persisted::load(directory.path()), Err(PersistedError::Io { .. })), "a directory");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_expires_counted_from_when_its_process_was_last_heard() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let heard = Instant::now().saturating_sub(Duration::from_secs(3_000));
+    persisted::save(&path, &snapshot(1), &Saving { heard, ..saving("h") }).expect("written");
+    let age = persisted::load(&path).expect("readable").expect("there").heard.elapsed();
+    assert!(age >= Duration::from_secs(3_000), "{age:?}");
+    tokio::time::advance(Duration::from_secs(601)).await;
+    let error = persisted::load(&path).expect_err("expired");
+    assert!(matches!(error, PersistedError::Expired { .. }), "{error}");
+    assert!(error.to_string().contains("good for 3600 s"), "{error}");
+}
+
+#[test]
+fn a_file_is_one_process_s_at_a_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let held = FileLock::take(&path).expect("free");
+    let error = FileLock::take(&path).expect_err("taken");
+    assert!(matches!(error, PersistedError::InUse(_)), "{error}");
+    drop(held);
+    FileLock::take(&path).expect("free again");
 }

@@ -13,8 +13,8 @@ use crate::domain::{
 const TEXT_MAX_BYTES: usize = 1024;
 /// Longest that an operation may be told to wait on `hold`.
 const HOLD_MAX_MS: u32 = 60_000;
-/// The lease: what does not fence before it can't fence at all.
-const FENCE_MAX_MS: u32 = 10_000;
+/// A tenth less than the lease, for clocks that do not go at one rate.
+const FENCE_MAX_MS: u32 = 9_000;
 /// Limits of the local guard.
 const LOCAL_GUARD_PPM: RangeInclusive<u32> = 100..=500_000;
 
@@ -42,6 +42,7 @@ pub(super) fn create(
         description,
         policy: policy.clone(),
         local_guard_off: 0,
+        fenced_since: if policy.fence_after_ms > 0 { context.revision } else { 0 },
         created_at_ms: context.now_ms,
         created_revision: context.revision,
         goal: Rollout::default(),
@@ -103,6 +104,9 @@ impl Draft {
             }
             if self.document.policy.local_guard != policy.local_guard {
                 self.say(format!("local guard {}", if policy.local_guard { "on" } else { "off" }));
+            }
+            if self.document.policy.fence_after_ms == 0 && policy.fence_after_ms > 0 {
+                self.document.fenced_since = context.revision;
             }
             self.document.policy = policy.clone();
             self.say("policy changed");
@@ -228,9 +232,19 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
     if policy.hold_timeout_ms > HOLD_MAX_MS {
         violations.push(Violation::new("hold_timeout_ms", format!("is over {HOLD_MAX_MS}")));
     }
-    if policy.fence_after_ms >= FENCE_MAX_MS {
-        violations
-            .push(Violation::new("fence_after_ms", format!("must be below the lease of {FENCE_MAX_MS} ms")));
+    if policy.fence_after_ms > FENCE_MAX_MS {
+        let message = format!(
+            "is {} ms: give at most {FENCE_MAX_MS} ms, so that an instance refuses before it counts as lost",
+            policy.fence_after_ms
+        );
+        violations.push(Violation::new("fence_after_ms", message));
+    }
+    if policy.level == Level::Linearizable && policy.fence_after_ms == 0 {
+        let message = format!(
+            "must be set at level linearizable (1000 to {FENCE_MAX_MS} ms), or an instance that dies would \
+             keep everybody on hold"
+        );
+        violations.push(Violation::new("fence_after_ms", message));
     }
     if policy.local_guard && policy.level == Level::Linearizable {
         let message = "is for level acknowledged: at linearizable going back alone would serve stale reads";

@@ -200,7 +200,7 @@ impl Store for ControlStore {
             upkeep.remove_instances.iter().for_each(|id| _ = kept.instances.remove(id));
             upkeep.remove_passes.iter().for_each(|id| _ = kept.passes.remove(id));
             upkeep.remove_cursors.iter().for_each(|id| _ = kept.cursors.remove(id));
-            kept.instances.extend(upkeep.put_instances.into_iter().map(|one| (one.instance_id.clone(), one)));
+            kept.instances.extend(upkeep.put_instances.into_iter().map(|one| (one.label(), one)));
             kept.passes.extend(upkeep.put_passes.into_iter().map(|one| (one.id.clone(), one)));
             kept.cursors.extend(upkeep.put_cursors.into_iter().map(|one| (one.endpoint.clone(), one)));
             Ok(())

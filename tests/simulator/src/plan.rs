@@ -115,14 +115,18 @@ impl Plan {
         let calm_from = random.random_range(15..=55) * S;
         let is_linearizable = random.random_range(0..3) == 0;
         let level = if is_linearizable { v1::Level::Linearizable } else { v1::Level::Acknowledged };
-        let fence_after_ms =
-            if random.random_range(0..3) == 0 { random.random_range(3_000..9_000) } else { 0 };
+        let fence_after_ms = if is_linearizable || random.random_range(0..3) == 0 {
+            random.random_range(3_000..9_000)
+        } else {
+            0
+        };
         Self {
             faults,
             every: random.random_range(1..=10) * S / 2,
             calm_from,
             quiet_from: calm_from + 5 * S,
-            end: calm_from + 38 * S,
+            // A step waits 11 s for callers, and a lost instance with a fence is waited for 20 s.
+            end: calm_from + 110 * S,
             services: random.random_range(2..=4),
             callers: random.random_range(0..=2),
             lanes: random.random_range(1..=3),

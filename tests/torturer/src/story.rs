@@ -163,7 +163,11 @@ impl Story {
             key: KEY.to_owned(),
             source: "source".to_owned(),
             target: "target".to_owned(),
-            policy: Some(v1::Policy { level: level.into(), ..Default::default() }),
+            policy: Some(v1::Policy {
+                level: level.into(),
+                fence_after_ms: if linearizable { 9_000 } else { 0 },
+                ..Default::default()
+            }),
             ..Default::default()
         };
         for _ in 0..100 {
@@ -290,7 +294,7 @@ impl Story {
         for instance in status.instances.iter().filter(|instance| instance.lost && is_dead(instance)) {
             let (actor, reason) = ("operator:torture".to_owned(), "killed".to_owned());
             let instance_id = instance.instance_id.clone();
-            let request = v1::EvictInstanceRequest { actor, reason, instance_id };
+            let request = v1::EvictInstanceRequest { actor, reason, instance_id, ..Default::default() };
             // It may have been the controller that died.
             let _ = self.admin.evict_instance(request).await;
         }

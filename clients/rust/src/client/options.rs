@@ -41,6 +41,13 @@ pub struct Options {
     /// File of the last snapshot, for starts without the controller; one for each process.
     /// `None`: such starts fail.
     pub persist: Option<PathBuf>,
+    /// For how long the file may be used after the controller was last heard. The controller waits that
+    /// long for a process that has ended and has left its file, so ramps after a deployment do, too.
+    /// Default 1 h.
+    pub persist_for: Duration,
+    /// Where the right to act can expire: how long the last store calls may take after it has. Longest
+    /// time for which a write that timed out can still land (`residual_ms` of the stores). Default 60 s.
+    pub drain: Duration,
     /// Service or worker.
     pub kind: Kind,
     /// Tells which function makes tenants of requests, so that the controller sees services that
@@ -57,6 +64,8 @@ impl Default for Options {
             start_timeout: Duration::from_secs(3),
             close_timeout: Duration::from_secs(5),
             persist: None,
+            persist_for: Duration::from_secs(3_600),
+            drain: Duration::from_secs(60),
             kind: Kind::default(),
             tenant_fingerprint: String::new(),
             report_interval: None,
@@ -65,6 +74,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How long a file may be used; 0: none is kept.
+    pub(super) fn file_valid_ms(&self) -> u32 {
+        let valid_ms = u32::try_from(self.persist_for.as_millis()).unwrap_or(u32::MAX);
+        if self.persist.is_some() { valid_ms } else { 0 }
+    }
+
     /// The id given, or a fresh one.
     pub(super) fn instance_id_for(&self, service: &str) -> String {
         let fresh = || {

@@ -2,56 +2,113 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::watch, time::sleep};
+use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use crate::{
-    host, persisted,
-    watch::{Link, Source, describe},
+    clock::Instant,
+    host,
+    persisted::{self, FileLock, PersistedError, Saving},
+    routing::Snapshot,
+    watch::{Current, Link, Source, describe},
 };
 
-/// The file is written at most this often.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Nothing newer than the file is acknowledged, so it is written soon; a large one is not written all the
+/// time.
+const PAUSE_FACTOR: u32 = 4;
+
+/// The file is not written for its age alone more often than this.
+const REFRESH_MIN: Duration = Duration::from_secs(1);
 
 /// Writes what the controller sent to a file.
 #[derive(Clone)]
 pub(super) struct Saver {
-    path: PathBuf,
-    link: Arc<Link>,
+    pub(super) path: PathBuf,
+    /// How long the file may be used.
+    pub(super) valid: Duration,
+    pub(super) current: Arc<Current>,
+    pub(super) link: Arc<Link>,
+    pub(super) file: Arc<Mutex<File>>,
+}
+
+/// The file, for one save at a time: a save can't be taken back, and may outlive whoever began it.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) lock: Option<FileLock>,
+    /// History and revision of what was written last.
+    pub(super) saved: Option<(String, u64)>,
 }
 
 impl Saver {
-    pub(super) const fn new(path: PathBuf, link: Arc<Link>) -> Self {
-        Self { path, link }
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Saves whenever a newer revision was received.
-    pub(super) async fn run(self, mut received: watch::Receiver<u64>) {
-        while received.changed().await.is_ok() {
+    /// Saves whenever a newer revision was received, and now and then, so that the file stays usable.
+    pub(super) async fn run(self) {
+        let mut received = self.current.subscribe();
+        let refresh = (self.valid / 4).max(REFRESH_MIN);
+        loop {
+            let again = timeout(refresh, received.changed()).await;
+            if matches!(again, Ok(Err(_))) {
+                return;
+            }
+            received.mark_unchanged();
+            let began = Instant::now();
             self.save().await;
-            sleep(PAUSE).await;
+            sleep(began.elapsed() * PAUSE_FACTOR).await;
         }
     }
 
     /// Saves what is held, if it is the controller's.
     pub(super) async fn save(&self) {
         let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else { return };
-        let path = self.path.clone();
-        let save = move || persisted::save(&path, &held.snapshot, &held.history_id);
+        let saving = Saving {
+            history_id: held.history_id.clone(),
+            writer_slot: self.link.writer_slot(),
+            heard: Instant::now().saturating_sub(self.current.lease_age()),
+            valid: self.valid,
+        };
+        let (path, file, snapshot) = (self.path.clone(), self.file.clone(), held.snapshot.clone());
+        let save = move || write(&path, &file, &snapshot, &saving);
         let failed = match host::blocking(save).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return self.link.saved(held.history_id, held.snapshot.revision()),
             Ok(Err(error)) => describe(&error),
             Err(error) => error.to_string(),
         };
-        error!("the snapshot was not persisted: {failed}");
+        error!("could not save the snapshot; ramps wait for this instance until it is saved: {failed}");
         self.link.failed(failed);
     }
+
+    /// Another process may start from the file from now on.
+    pub(super) fn release(&self) {
+        lock(&self.file).lock = None;
+    }
+}
+
+fn write(
+    path: &Path,
+    file: &Mutex<File>,
+    snapshot: &Snapshot,
+    saving: &Saving,
+) -> Result<(), PersistedError> {
+    let mut file = lock(file);
+    let is_newer = |(history_id, revision): &(String, u64)| {
+        *history_id == saving.history_id && *revision > snapshot.revision()
+    };
+    // A newer one was faster, or the file is another process's.
+    if file.lock.is_none() || file.saved.as_ref().is_some_and(is_newer) {
+        return Ok(());
+    }
+    persisted::save(path, snapshot, saving)?;
+    file.saved = Some((saving.history_id.clone(), snapshot.revision()));
+    Ok(())
+}
+
+fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }

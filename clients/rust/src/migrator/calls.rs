@@ -1,6 +1,11 @@
 //! One operation's calls to the stores: bounded in time, and counted together when it has ended.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use smallvec::SmallVec;
 
@@ -8,6 +13,7 @@ use super::{Inner, rules::Condition};
 use crate::{
     report::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
     store::{Id, Put, Record, StoreError},
+    watch::Standing,
 };
 
 /// Makes the calls of one operation and keeps their outcomes. Dropped, it counts them: all at once,
@@ -16,19 +22,21 @@ pub(super) struct Calls {
     pub(super) inner: Arc<Inner>,
     pub(super) id: Id,
     revision: u64,
+    standing: Standing,
     outcomes: SmallVec<[Outcome; 6]>,
 }
 
 impl Calls {
     /// Of an operation decided under `revision`.
-    pub(super) const fn new(inner: Arc<Inner>, id: Id, revision: u64) -> Self {
-        Self { inner, id, revision, outcomes: SmallVec::new_const() }
+    pub(super) const fn new(inner: Arc<Inner>, id: Id, revision: u64, standing: Standing) -> Self {
+        Self { inner, id, revision, standing, outcomes: SmallVec::new_const() }
     }
 
     pub(super) async fn get(&mut self, store: StoreRole) -> Result<Option<Record>, StoreError> {
         let inner = &self.inner;
-        let (ended, result) = inner.call(store, Operation::Read, inner.store(store).get(&self.id)).await;
-        self.outcomes.push(ended);
+        let (ended, result) =
+            inner.call(store, Operation::Read, &self.standing, inner.store(store).get(&self.id)).await;
+        self.outcomes.extend(ended);
         result
     }
 
@@ -43,8 +51,8 @@ impl Calls {
             Condition::Newer => to.put_if_newer(&self.id, record),
             Condition::Unchanged { expected, .. } => to.put_if_unchanged(&self.id, record, expected),
         };
-        let (ended, result) = self.inner.call(store, Operation::Write, put).await;
-        self.outcomes.push(ended);
+        let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, put).await;
+        self.outcomes.extend(ended);
         result
     }
 
@@ -98,28 +106,59 @@ impl Drop for Calls {
 }
 
 impl Inner {
+    /// No outcome where the right to act has ended: that says nothing about the store.
     async fn call<T>(
         &self,
         store: StoreRole,
         operation: Operation,
+        standing: &Standing,
         call: impl Future<Output = Result<T, StoreError>>,
-    ) -> (Outcome, Result<T, StoreError>) {
+    ) -> (Option<Outcome>, Result<T, StoreError>) {
+        if !self.current.may_act(standing) {
+            let what = LEASE_ENDED.to_owned();
+            return (None, Err(StoreError::NotApplied { class: ErrorClass::Timeout, what }));
+        }
         let _in_flight = self.recorder.in_flight(&self.migration, store, operation);
         let began = Instant::now();
-        let result = match tokio::time::timeout(self.call_timeout, call).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timed_out(operation)),
+        let call = pin!(call);
+        let leased = Leased { call, may_act: || self.current.may_act(standing) };
+        let result = match tokio::time::timeout(self.call_timeout, leased).await {
+            Ok(Some(result)) => result,
+            Ok(None) => return (None, Err(timed_out(operation, LEASE_ENDED.to_owned()))),
+            Err(_) => {
+                Err(timed_out(operation, format!("no answer within {} ms", self.call_timeout.as_millis())))
+            }
         };
         let error = result.as_ref().err().map(StoreError::class);
-        (Outcome::Call { store, operation, latency: began.elapsed(), error, found: None }, result)
+        let ended = Outcome::Call { store, operation, latency: began.elapsed(), error, found: None };
+        (Some(ended), result)
     }
+}
 
-    fn timed_out(&self, operation: Operation) -> StoreError {
-        let (class, what) =
-            (ErrorClass::Timeout, format!("no answer within {} ms", self.call_timeout.as_millis()));
-        match operation {
-            Operation::Read => StoreError::NotApplied { class, what },
-            Operation::Write => StoreError::Indeterminate { class, what },
+const LEASE_ENDED: &str = "the controller was not heard for too long, so no further call is made";
+
+/// A store call that makes no more progress once the right to act has ended: a process that was frozen in
+/// the middle must not send anything when it thaws. Then its output is `None`.
+struct Leased<'a, F, M> {
+    call: Pin<&'a mut F>,
+    may_act: M,
+}
+
+impl<F: Future, M: Fn() -> bool + Unpin> Future for Leased<'_, F, M> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !(self.may_act)() {
+            return Poll::Ready(None);
         }
+        self.call.as_mut().poll(cx).map(Some)
+    }
+}
+
+fn timed_out(operation: Operation, what: String) -> StoreError {
+    let class = ErrorClass::Timeout;
+    match operation {
+        Operation::Read => StoreError::NotApplied { class, what },
+        Operation::Write => StoreError::Indeterminate { class, what },
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> An
     let decision = operation.decision;
     let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
     let mut step = first.expect("an admitted operation is not on hold");
-    let calls = Calls::new(inner.clone(), id, decision.revision);
+    let calls = Calls::new(inner.clone(), id, decision.revision, operation.standing());
     let mut reading = Reading { calls, operation, source: None, target: None, error: None };
     loop {
         match step {

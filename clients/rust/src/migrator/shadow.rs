@@ -24,9 +24,9 @@ pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source:
     }
     let Ok(permit) = inner.shadows.clone().try_acquire_owned() else { return };
     let (inner, id, source) = (inner.clone(), id.clone(), source.cloned());
-    let revision = operation.decision.revision;
+    let (revision, standing) = (operation.decision.revision, operation.standing());
     tokio::spawn(async move {
-        let mut calls = Calls::new(inner, id, revision);
+        let mut calls = Calls::new(inner, id, revision, standing);
         // What a store fails to answer is counted with its calls, and compares to nothing.
         if let Ok(compared) = compare(&mut calls, source).await
             && calls.inner.revision(&calls.id.tenant) == revision

@@ -55,7 +55,7 @@ impl Writing {
             Intent::Mutate(mutation) => (None, Some(mutation)),
         };
         let record = Record { version: Version::ZERO, value };
-        let calls = Calls::new(inner, id, operation.decision.revision);
+        let calls = Calls::new(inner, id, operation.decision.revision, operation.standing());
         Self { calls, operation, mutation, record, source: None, target: None, error: None, puts: 0 }
     }
 

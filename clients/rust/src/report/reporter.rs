@@ -14,7 +14,10 @@ use tonic::{Code, Status};
 use tracing::{error, warn};
 
 use super::Recorder;
-use crate::watch::{Current, Identity, Link, Session, explain};
+use crate::{
+    clock,
+    watch::{Current, Identity, Link, Session, explain},
+};
 
 /// Longest to wait for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -124,7 +127,10 @@ impl Reporter {
     fn revisions(&self) -> (u64, u64) {
         // In this order: an operation can't have begun under what was received after it was asked.
         let applied = self.current.applied_revision();
-        (self.current.received_revision().max(applied), applied)
+        let received = self.current.received_revision().max(applied);
+        // A process that starts from the file must not be further behind than was acknowledged.
+        let saved = self.link.acknowledgeable(received);
+        (received.min(saved), applied.min(saved))
     }
 
     fn interval(&self, session: Option<&Session>) -> Duration {
@@ -141,6 +147,9 @@ impl Reporter {
             None => self.compose(),
         };
         let mut client = TelemetryServiceClient::new(session.channel.clone());
+        // A report that was left over is sent for the present membership, whose revisions it does not exceed.
+        request.admission = session.admission;
+        let sent = clock::Instant::now();
         let answer = timeout(ANSWER, client.report(request.clone())).await;
         let status = match answer {
             Ok(Ok(response)) if response.get_ref().sequence > request.sequence => {
@@ -151,6 +160,7 @@ impl Reporter {
                 return Sent::Failed;
             }
             Ok(Ok(response)) => {
+                self.current.renewed(sent);
                 self.unanswered.acknowledged = (request.received_revision, request.applied_revision);
                 return Sent::Accepted { flush: response.get_ref().flush };
             }
@@ -181,6 +191,8 @@ impl Reporter {
     }
 
     fn compose(&mut self) -> v1::ReportRequest {
+        // First: revisions that are newer than this are of a history that nothing is said of yet.
+        let history_id = self.link.held().map_or_else(String::new, |held| held.history_id);
         let (received_revision, applied_revision) = self.revisions();
         let mut drained = self.recorder.drain();
         // Calls that hang before any has ended: the revision of now is the best that is known.
@@ -198,6 +210,10 @@ impl Reporter {
             received_revision,
             cells: drained.cells,
             dropped_cells: drained.dropped_cells,
+            incarnation: self.identity.incarnation,
+            history_id,
+            // When it is sent.
+            admission: 0,
         }
     }
 
@@ -241,7 +257,11 @@ impl Reporter {
 
     async fn goodbye(&self, session: Option<&Session>) -> bool {
         let Some(session) = session else { return false };
-        let request = v1::GoodbyeRequest { instance_id: self.identity.instance_id.clone() };
+        let request = v1::GoodbyeRequest {
+            instance_id: self.identity.instance_id.clone(),
+            incarnation: self.identity.incarnation,
+            file_valid_ms: self.identity.file_valid_ms,
+        };
         let mut client = TelemetryServiceClient::new(session.channel.clone());
         match client.goodbye(request).await {
             Ok(_) => true,

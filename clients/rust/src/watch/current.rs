@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,6 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
+use super::lease::Lease;
 use crate::{
     clock::Instant,
     guard::Failing,
@@ -30,9 +31,12 @@ pub enum BeginError {
     /// The migration's `fence_after_ms` has passed without contact.
     #[error("fenced: {silent_ms} ms without contact to the controller; it goes on when that is back")]
     Fenced {
-        /// Since the controller was last heard.
+        /// Since the request was sent that the controller answered last.
         silent_ms: u64,
     },
+    /// The process started from a saved snapshot, and that may not be used any longer.
+    #[error("the saved snapshot has expired and the controller has not been heard: is it reachable?")]
+    FileExpired,
     /// There is no decision.
     #[error(transparent)]
     Routing(#[from] routing::Error),
@@ -53,6 +57,8 @@ pub struct Current {
     started: Instant,
     /// Milliseconds after `started` at which the controller was last heard; below 0: before.
     heard_ms: AtomicI64,
+    lease: Lease,
+    closed: AtomicBool,
 }
 
 /// A snapshot while it is the newest, and for as long as an operation runs under it.
@@ -111,6 +117,8 @@ impl Default for Current {
             admission: AtomicU64::new(0),
             started: Instant::now(),
             heard_ms: AtomicI64::new(0),
+            lease: Lease::default(),
+            closed: AtomicBool::new(false),
         }
     }
 }
@@ -131,12 +139,7 @@ impl Current {
         let epoch = self.epoch.load_full().ok_or(BeginError::NoSnapshot)?;
         let table = epoch.snapshot.table(migration)?;
         let policy = table.policy();
-        if policy.fence_after_ms > 0 {
-            let silent_ms = self.silent_ms();
-            if silent_ms >= u64::from(policy.fence_after_ms) {
-                return Err(BeginError::Fenced { silent_ms });
-            }
-        }
+        self.lease.check(&policy)?;
         let decision = routing::decide(table, tenant).map_err(BeginError::Routing)?;
         Ok(Operation { admission, decision, policy, _epoch: epoch })
     }
@@ -146,6 +149,10 @@ impl Current {
         let revision = snapshot.revision();
         let epoch = self.begin_epoch(snapshot, Vec::new());
         self.epoch.store(Some(epoch));
+        // Whoever closed it meanwhile has either found this one, or is found here.
+        if self.closed.load(Ordering::SeqCst) {
+            self.epoch.store(None);
+        }
         self.received.send_replace(revision);
     }
 
@@ -192,6 +199,12 @@ impl Current {
         self.epoch.store(None);
     }
 
+    /// Begins no operation any more, whatever snapshot comes.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.suspend();
+    }
+
     /// After [`Self::suspend`]: have all operations ended?
     pub(crate) fn is_idle(&self) -> bool {
         self.live().iter().all(|(_, epoch)| epoch.strong_count() == 0)
@@ -219,7 +232,7 @@ impl Current {
         }
         let mut live = self.live();
         live.retain(|(_, epoch)| epoch.strong_count() > 0);
-        live.first().map_or_else(|| self.received_revision(), |(revision, _)| *revision)
+        live.iter().map(|(revision, _)| *revision).min().unwrap_or_else(|| self.received_revision())
     }
 
     /// Waits until [`Self::applied_revision`] may have risen.
@@ -232,10 +245,33 @@ impl Current {
         self.heard_ms.store(self.elapsed_ms(), Ordering::Relaxed);
     }
 
-    /// All that is known comes from this long before now.
-    pub(crate) fn heard_before(&self, ago: Duration) {
-        let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+    /// The controller has answered a request that was sent then: the right to act counts from there.
+    pub fn renewed(&self, sent: Instant) {
+        self.lease.renew(sent);
+    }
+
+    /// For a look at how long ago the request was sent that the controller answered last.
+    pub(crate) fn lease_age(&self) -> Duration {
+        self.lease.age()
+    }
+
+    /// May an operation go on? Not if the controller had given this instance up meanwhile, although the
+    /// right to act has been renewed since.
+    pub(crate) fn may_act(&self, standing: &Standing) -> bool {
+        standing.admission == self.admission.load(Ordering::Acquire)
+            && self.lease.check(&standing.policy).is_ok()
+    }
+
+    /// All that is known comes from a process that was heard then, and may be used for so long after that.
+    pub(crate) fn from_file(&self, heard: Instant, valid: Duration) {
+        let ago_ms = i64::try_from(heard.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.heard_ms.store(self.elapsed_ms().saturating_sub(ago_ms), Ordering::Relaxed);
+        self.lease.from_file(heard, valid);
+    }
+
+    /// What is known is the controller's.
+    pub(crate) fn is_the_controllers(&self) {
+        self.lease.from_controller();
     }
 
     /// Since the controller was last heard, or since the start.
@@ -258,20 +294,40 @@ impl Current {
     }
 }
 
+/// What an operation was admitted by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) policy: Policy,
+    admission: u64,
+}
+
 impl Operation {
+    pub(crate) const fn standing(&self) -> Standing {
+        Standing { policy: self.policy, admission: self.admission }
+    }
+
     /// To be asked when it ends: has routing moved so far meanwhile that its result can't be
     /// vouched for? Then the answer is "indeterminate".
     ///
     /// True when its rung must not be live beside the tenant's present one (it is more than one
-    /// step behind), or when the controller had forgotten this instance.
+    /// step behind), when the right to act has expired, or when the controller had given this instance
+    /// up.
     pub fn overtaken(&self, current: &Current, migration: &str, tenant: &str) -> bool {
         if Mutation::Overtaken.is_left_out() {
             return false;
         }
-        self.admission != current.admission.load(Ordering::Acquire)
-            || match current.decide(migration, tenant) {
-                Ok(now) => !coexist(self.decision.rung, now.rung),
-                Err(_) => true,
-            }
+        // First: what is heard afterwards can only take the right away for other reasons.
+        if !current.may_act(&self.standing()) {
+            return true;
+        }
+        let epoch = current.epoch.load();
+        let Some(Ok(table)) = epoch.as_ref().map(|epoch| epoch.snapshot.table(migration)) else {
+            return true;
+        };
+        // The fence may have been set while it ran.
+        if current.lease.check(&table.policy()).is_err() {
+            return true;
+        }
+        routing::decide(table, tenant).map_or(true, |now| !coexist(self.decision.rung, now.rung))
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Start {
 pub(crate) struct Session {
     pub(crate) channel: Channel,
     pub(crate) report_ms: u32,
+    /// What the controller called the membership.
+    pub(crate) admission: u64,
     /// Tells sessions apart.
     pub(crate) number: u64,
 }
@@ -49,12 +51,17 @@ pub(crate) struct Link {
     pub(crate) stamper: Arc<Stamper>,
     /// Told when the controller does not know this instance any more.
     forgotten: Notify,
+    /// Is a file kept for starts without the controller?
+    keeps_file: bool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     held: Option<Held>,
+    /// History and revision of what the file has.
+    saved: Option<(String, u64)>,
+    admission: u64,
     connected: bool,
     last_error: Option<String>,
 }
@@ -68,7 +75,7 @@ pub(crate) struct Held {
 }
 
 impl Link {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(keeps_file: bool) -> Self {
         // Until the controller gives one: a slot is to make equal versions unlikely.
         let slot = rand::random_range(0..4_096);
         Self {
@@ -77,6 +84,7 @@ impl Link {
             writer_slot: AtomicU16::new(slot),
             stamper: Arc::new(Stamper::new(slot).expect("a slot is below 4096")),
             forgotten: Notify::new(),
+            keeps_file,
             state: Mutex::default(),
         }
     }
@@ -89,6 +97,7 @@ impl Link {
     pub(crate) fn install(&self, current: &Current, snapshot: Snapshot, history_id: &str) {
         let mut state = self.state();
         let same_history = state.held.as_ref().is_none_or(|held| held.history_id == history_id);
+        current.is_the_controllers();
         if same_history {
             current.replace(snapshot.clone());
         } else {
@@ -104,7 +113,8 @@ impl Link {
     pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted) {
         let mut state = self.state();
         if state.held.is_none() && !state.connected {
-            current.heard_before(persisted.age());
+            current.from_file(persisted.heard, persisted.valid);
+            self.set_slot(persisted.writer_slot);
             current.replace(persisted.snapshot.clone());
             let Persisted { snapshot, history_id, .. } = persisted;
             state.held = Some(Held { snapshot, history_id, source: Source::Persisted });
@@ -112,13 +122,43 @@ impl Link {
     }
 
     /// The controller has registered this instance. Tells where the state held came from.
-    pub(crate) fn connected(&self, writer_slot: u16, session: Session) -> Option<Source> {
-        self.writer_slot.store(writer_slot, Ordering::Relaxed);
-        self.stamper.set_slot(writer_slot).expect("the stream refuses slots of 4096 and above");
+    pub(crate) fn connected(&self, writer_slot: u16, session: Session) {
+        self.set_slot(writer_slot);
         let mut state = self.state();
         state.connected = true;
+        state.admission = session.admission;
         self.session.send_replace(Some(session));
-        state.held.as_ref().map(|held| held.source)
+    }
+
+    fn set_slot(&self, writer_slot: u16) {
+        self.writer_slot.store(writer_slot, Ordering::Relaxed);
+        self.stamper.set_slot(writer_slot).expect("whoever reads one refuses slots of 4096 and above");
+    }
+
+    /// What the controller called this membership last. 0: nothing yet.
+    pub(crate) fn admission(&self) -> u64 {
+        self.state().admission
+    }
+
+    /// A file has what is held, up to this revision.
+    pub(crate) fn saved(&self, history_id: String, revision: u64) {
+        let mut state = self.state();
+        let is_newer = |(history, saved): &(String, u64)| *history == history_id && *saved > revision;
+        if !state.saved.as_ref().is_some_and(is_newer) {
+            state.saved = Some((history_id, revision));
+        }
+    }
+
+    /// What may be acknowledged of a revision that was received: no more than the file has, if one is kept.
+    pub(crate) fn acknowledgeable(&self, revision: u64) -> u64 {
+        if !self.keeps_file {
+            return revision;
+        }
+        let state = self.state();
+        match (&state.saved, &state.held) {
+            (Some((history_id, saved)), Some(held)) if *history_id == held.history_id => revision.min(*saved),
+            _ => 0,
+        }
     }
 
     pub(crate) fn disconnected(&self, error: String) {

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{Current, Link, Session, Source, backoff, link::Held};
 use crate::{
-    host,
+    clock, host,
     routing::{Mutation, Snapshot},
     wire::{self, Assembly, MESSAGE_MAX_BYTES, Misfit, UpdateKind},
 };
@@ -33,6 +33,10 @@ pub(crate) struct Identity {
     pub(crate) tenant_fingerprint: String,
     /// Drawn at the start of the process.
     pub(crate) incarnation: u64,
+    /// How long its last store calls may take, once its right to act has ended.
+    pub(crate) drain_ms: u32,
+    /// How long its file may be used after it was last heard. 0: it keeps none.
+    pub(crate) file_valid_ms: u32,
 }
 
 /// Why a session ended.
@@ -119,6 +123,8 @@ impl Watcher {
     /// One connection, from its beginning to its end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         let channel = host::connect(&self.endpoint).await?;
+        // Before the request is sent: the controller counts from when it gets it.
+        let asked = clock::Instant::now();
         let held = self.link.held();
         let known = held.as_ref().filter(|_| !self.wants_snapshot);
         let request = v1::WatchRequest {
@@ -130,6 +136,10 @@ impl Watcher {
             last_revision: known.map_or(0, |held| held.snapshot.revision()),
             history_id: known.map_or_else(String::new, |held| held.history_id.clone()),
             incarnation: self.identity.incarnation,
+            admission: self.link.admission(),
+            holds_snapshot: held.is_some(),
+            drain_ms: self.identity.drain_ms,
+            file_valid_ms: self.identity.file_valid_ms,
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
@@ -143,7 +153,7 @@ impl Watcher {
         let Some(v1::WatchResponse { kind: Some(Kind::Registered(registered)) }) = first else {
             return Err(first.map_or(Ended::Closed, |_| Ended::Protocol("`registered` must come first")));
         };
-        let mut receiving = self.registered(&registered, channel)?;
+        let mut receiving = self.registered(&registered, channel, asked)?;
         let limit = silence_limit(registered.heartbeat_ms);
         loop {
             let message = tokio::select! {
@@ -159,22 +169,37 @@ impl Watcher {
         &mut self,
         registered: &v1::Registered,
         channel: tonic::transport::Channel,
+        asked: clock::Instant,
     ) -> Result<Receiving, Ended> {
         if registered.writer_slot >= WRITER_SLOTS {
             return Err(Ended::Protocol("a writer slot is below 4096"));
         }
         self.sessions += 1;
-        let session = Session { channel, report_ms: registered.report_ms, number: self.sessions };
-        let source = self.link.connected(registered.writer_slot as u16, session);
-        // What is held comes from a time at which the controller did not wait for this instance.
+        // What is held comes from a time at which the controller did not wait for this instance. In this
+        // order: whatever operation still finds the old snapshot has the old admission, and no report of the
+        // new membership goes out before.
+        let source = self.link.held().map(|held| held.source);
         let readmitted = registered.readmitted && !Mutation::Readmitted.is_left_out();
         let suspended = readmitted || source == Some(Source::Persisted);
         if suspended {
-            // In this order: whatever operation still finds the old snapshot has the old admission.
             self.current.suspend();
             self.current.readmitted();
         }
+        let session = Session {
+            channel,
+            report_ms: registered.report_ms,
+            admission: registered.admission,
+            number: self.sessions,
+        };
+        self.link.connected(registered.writer_slot as u16, session);
+        self.current.renewed(asked);
         self.current.heard();
+        if registered.duplicate {
+            warn!(
+                instance = self.identity.instance_id,
+                "another process is connected with this instance id; give each process an id of its own"
+            );
+        }
         info!(
             instance = self.identity.instance_id,
             writer_slot = registered.writer_slot,

@@ -199,7 +199,8 @@ pub(crate) fn registered() -> v1::Registered {
         report_ms: 50,
         lease_ms: 10_000,
         history_id: "history-1".to_owned(),
-        readmitted: false,
+        admission: 1,
+        ..Default::default()
     }
 }
 

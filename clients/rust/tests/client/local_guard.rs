@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     fake::{Fake, registered},
-    rung, until_received,
+    rung, saving, until_received,
 };
 
 fn table(revision: u64, local_guard: bool) -> Table {
@@ -60,7 +60,7 @@ async fn without_the_controller_a_dead_target_is_left_until_a_newer_revision() {
     // Another process starts from a file: nobody may be waiting for that one.
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("snapshot");
-    persisted::save(&path, &client.current().snapshot().expect("held"), "history-1").expect("saved");
+    persisted::save(&path, &client.current().snapshot().expect("held"), &saving("history-1")).expect("saved");
     let start_timeout = Duration::from_millis(50);
     let options = Options { persist: Some(path), start_timeout, ..Options::default() };
     let unknown = Client::connect(&url, "orders-api", options).await.expect("by the file");

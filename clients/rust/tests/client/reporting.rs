@@ -224,3 +224,33 @@ async fn errors_hasten_at_most_ten_reports_a_second_and_none_is_lost() {
     let least = Duration::from_millis(100) * (reports - 1);
     assert!(began.elapsed() >= least, "{reports} reports in {:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn nothing_newer_than_the_file_is_acknowledged() {
+    let mut fake = Fake::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let options = Options { persist: Some(path.clone()), ..Options::default() };
+    let (client, stream) = started(&mut fake, Rung::Dual, options).await;
+    let report = fake.report(|report| report.applied_revision == 1).await;
+    assert!(report.incarnation > 0 && report.history_id == "history-1", "{report:?}");
+    assert!(path.exists(), "it was saved before");
+    // A directory in its place: nothing can be renamed over it.
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::create_dir(&path).expect("made");
+    std::fs::write(path.join("in the way"), "").expect("written");
+    stream.snapshot(2, Rung::Mirrored);
+    until_received(&client, 2).await;
+    let failed = async {
+        while client.status().last_error.is_none_or(|error| !error.contains("snapshot")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), failed).await.expect("it can't be saved");
+    fake.report(|_| true).await;
+    fake.no_report(|report| report.received_revision > 1);
+    std::fs::remove_dir_all(&path).expect("removed");
+    stream.snapshot(3, Rung::Mirrored);
+    let report = fake.report(|report| report.applied_revision > 1).await;
+    assert_eq!((report.received_revision, report.applied_revision), (3, 3));
+}

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use cutover_client::{
-    Client, ConnectError, Options, persisted,
+    Client, ConnectError, Options, clock,
+    persisted::{self, PersistedError, Saving},
     routing::{Policy, Rung, Snapshot},
     watch::{BeginError, Source},
 };
@@ -12,7 +13,7 @@ use tonic::Status;
 
 use crate::{
     fake::{self, Fake},
-    rung, started, until_received,
+    rung, saving, started, until_received,
 };
 
 fn soon() -> Options {
@@ -133,7 +134,7 @@ async fn the_last_snapshot_serves_a_start_without_the_controller() {
 async fn a_damaged_file_is_no_snapshot() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");
-    std::fs::write(&path, "CUTOVER\0\u{1}\0\0\0 and nonsense").expect("written");
+    std::fs::write(&path, "CUTOVER\0\u{2}\0\0\0 and nonsense").expect("written");
     let options = Options { persist: Some(path), ..soon() };
     let error = refused(&nowhere().await, "orders-api", options).await;
     assert!(error.to_string().contains("damaged"), "{error}");
@@ -143,7 +144,7 @@ async fn a_damaged_file_is_no_snapshot() {
 async fn the_persisted_snapshot_is_not_used_beside_a_controller_whose_own_is_on_the_way() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");
-    persisted::save(&path, &Snapshot::empty(1), "history-1").expect("written");
+    persisted::save(&path, &Snapshot::empty(1), &saving("history-1")).expect("written");
     let mut fake = Fake::start().await;
     let url = fake.url();
     let options = Options { persist: Some(path), ..soon() };
@@ -162,7 +163,7 @@ async fn a_fence_counts_from_when_the_persisted_snapshot_was_written() {
     let policy = Policy { fence_after_ms: 1, ..Policy::default() };
     let table = fake::table(1, Rung::Dual).with_head(1, &[], policy);
     snapshot.insert("orders", Ok(table.into()));
-    persisted::save(&path, &snapshot, "history-1").expect("written");
+    persisted::save(&path, &snapshot, &saving("history-1")).expect("written");
     let options = Options { persist: Some(path), ..soon() };
     let client = Client::connect(&nowhere().await, "orders-api", options).await.expect("by the file");
     let begun = client.begin("orders", "acme");
@@ -175,7 +176,7 @@ async fn what_began_under_the_persisted_snapshot_is_not_vouched_for_once_the_con
     let path = directory.path().join("snapshot");
     let mut snapshot = Snapshot::empty(1);
     snapshot.insert("orders", Ok(fake::table(1, Rung::Dual).into()));
-    persisted::save(&path, &snapshot, "history-1").expect("written");
+    persisted::save(&path, &snapshot, &saving("history-1")).expect("written");
 
     let mut fake = Fake::start().await;
     let options = Options { persist: Some(path), ..soon() };
@@ -192,4 +193,62 @@ async fn what_began_under_the_persisted_snapshot_is_not_vouched_for_once_the_con
     let late = client.begin("orders", "acme").expect("routed by the controller");
     assert!(!late.overtaken(client.current(), "orders", "acme"));
     assert_eq!(client.status().source, Source::Controller);
+}
+
+/// A client by a file that is good for so much longer.
+async fn by_a_file(left: Duration) -> (tempfile::TempDir, Result<Client, ConnectError>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let mut snapshot = Snapshot::empty(1);
+    snapshot.insert("orders", Ok(fake::table(1, Rung::Dual).into()));
+    let valid = Duration::from_secs(3_600);
+    let saving = Saving {
+        heard: clock::Instant::now().saturating_sub(valid.saturating_sub(left)),
+        ..saving("history-1")
+    };
+    persisted::save(&path, &snapshot, &saving).expect("written");
+    let options = Options { persist: Some(path), ..soon() };
+    (directory, Client::connect(&nowhere().await, "orders-api", options).await)
+}
+
+#[tokio::test]
+async fn a_start_from_a_file_has_its_writer_slot_and_ends_when_the_file_expires() {
+    let (_directory, client) = by_a_file(Duration::from_secs(2)).await;
+    let client = client.expect("by the file");
+    assert_eq!(client.writer_slot(), 9, "the one that is kept for it");
+    let operation = client.begin("orders", "acme").expect("routed by the file");
+    let expired = async {
+        while client.begin("orders", "acme").err() != Some(BeginError::FileExpired) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), expired).await.expect("it expires");
+    assert!(operation.overtaken(client.current(), "orders", "acme"), "what runs on is not vouched for");
+}
+
+#[tokio::test]
+async fn an_expired_file_is_refused() {
+    let (_directory, client) = by_a_file(Duration::ZERO).await;
+    let error = client.expect_err("refused");
+    assert!(matches!(error, ConnectError::FileExpired { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn two_processes_do_not_start_from_one_file() {
+    let (directory, client) = by_a_file(Duration::from_secs(60)).await;
+    let _client = client.expect("by the file");
+    let options = Options { persist: Some(directory.path().join("snapshot")), ..soon() };
+    let error = refused(&nowhere().await, "orders-api", options).await;
+    assert!(matches!(error, ConnectError::File(PersistedError::InUse(_))), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_routes_no_more() {
+    let mut fake = Fake::start().await;
+    let (client, _stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    let current = client.current().clone();
+    let operation = current.begin("orders", "acme").expect("begun");
+    drop(client);
+    assert_eq!(current.begin("orders", "acme").err(), Some(BeginError::NoSnapshot));
+    assert!(operation.overtaken(&current, "orders", "acme"));
 }

@@ -47,7 +47,10 @@ pub struct Caller {
 struct Known {
     current: Arc<Current>,
     migrator: Migrator,
+    /// No operation begins by the answer any later.
     until: Instant,
+    /// No operation that was begun by it is vouched for any later.
+    finish: Instant,
 }
 
 impl Caller {
@@ -70,8 +73,8 @@ impl Caller {
             if entry.until.remaining().is_zero() && !self.ask(&mut routing, &tenant, entry).await {
                 continue;
             }
-            let until = entry.until;
-            let vouched = move || !until.remaining().is_zero();
+            let finish = entry.finish;
+            let vouched = move || !finish.remaining().is_zero();
             let migrator = entry.migrator.clone();
             traffic::operate(&migrator, &mut random, (tenant, key), &self.name, &vouched).await;
         }
@@ -89,7 +92,8 @@ impl Caller {
             target,
             options: migrator::Options::default(),
         });
-        Known { current, migrator, until: Instant::now() }
+        let now = Instant::now();
+        Known { current, migrator, until: now, finish: now }
     }
 
     /// Asks where a tenant goes. False: there is no answer.
@@ -112,6 +116,7 @@ impl Caller {
         snapshot.insert(KEY, Ok(Arc::new(table)));
         known.current.replace(snapshot);
         known.until = asked + Duration::from_millis(answer.valid_for_ms.into());
+        known.finish = asked + Duration::from_millis(answer.finish_within_ms.into());
         true
     }
 }

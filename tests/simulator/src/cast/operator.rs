@@ -108,6 +108,7 @@ impl Operator {
                     instance_id: instance.instance_id.clone(),
                     actor: "operator:simulated".to_owned(),
                     reason: "it is dead".to_owned(),
+                    ..Default::default()
                 };
                 told(&format!("evict {}", instance.instance_id), admin.evict_instance(request).await);
             }

@@ -50,6 +50,8 @@ impl Service {
             let options = Options {
                 instance_id: Some(self.instance_id.clone()),
                 persist: self.persist.clone(),
+                persist_for: Duration::from_secs(20),
+                drain: Duration::from_secs(10),
                 ..Options::default()
             };
             match Client::connect(CONTROLLER, "api", options).await {

@@ -1,0 +1,86 @@
+//! The right to act: how long a process may go on by what it has heard.
+//!
+//! The right is counted from the moment at which the last request that the controller answered was *sent*:
+//! the controller counts from when it got that, which is later. See docs/protocol.md, "The right to act
+//! expires".
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use super::BeginError;
+use crate::{clock::Instant, routing::Policy};
+
+/// Milliseconds after `started`; below 0: before. Read without a lock by every operation.
+#[derive(Debug)]
+pub(super) struct Lease {
+    started: Instant,
+    renewed_ms: AtomicI64,
+    /// When the file expires that the snapshot was read from. [`i64::MAX`]: it is the controller's.
+    file_ends_ms: AtomicI64,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            renewed_ms: AtomicI64::new(0),
+            file_ends_ms: AtomicI64::new(i64::MAX),
+        }
+    }
+}
+
+impl Lease {
+    /// The controller has answered a request that was sent then.
+    pub(super) fn renew(&self, sent: Instant) {
+        let sent_ms = millis(sent.saturating_duration_since(self.started));
+        self.renewed_ms.fetch_max(sent_ms, Ordering::AcqRel);
+    }
+
+    /// The snapshot comes from a file of a process that was heard then, and is good for so long after that.
+    pub(super) fn from_file(&self, heard: Instant, valid: Duration) {
+        let now_ms = self.now_ms();
+        // Later than `now_ms`, so it is not younger than it is.
+        let heard_ms = now_ms.saturating_sub(millis(heard.elapsed()));
+        self.renewed_ms.store(heard_ms, Ordering::Release);
+        self.file_ends_ms.store(heard_ms.saturating_add(millis(valid)), Ordering::Release);
+    }
+
+    /// The snapshot is the controller's.
+    pub(super) fn from_controller(&self) {
+        self.file_ends_ms.store(i64::MAX, Ordering::Release);
+    }
+
+    /// Since the request was sent that the controller answered last.
+    pub(super) fn age(&self) -> Duration {
+        let age_ms = self.now_ms().saturating_sub(self.renewed_ms.load(Ordering::Acquire));
+        Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
+    }
+
+    /// May an operation of a migration with this policy begin, go on, and be acknowledged? Reads the clock
+    /// only where the right can expire.
+    #[inline]
+    pub(super) fn check(&self, policy: &Policy) -> Result<(), BeginError> {
+        let file_ends_ms = self.file_ends_ms.load(Ordering::Acquire);
+        if policy.fence_after_ms == 0 && file_ends_ms == i64::MAX {
+            return Ok(());
+        }
+        if self.now_ms() >= file_ends_ms {
+            return Err(BeginError::FileExpired);
+        }
+        let silent_ms = self.age().as_millis() as u64;
+        if policy.fence_after_ms > 0 && silent_ms >= u64::from(policy.fence_after_ms) {
+            return Err(BeginError::Fenced { silent_ms });
+        }
+        Ok(())
+    }
+
+    fn now_ms(&self) -> i64 {
+        millis(self.started.elapsed())
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

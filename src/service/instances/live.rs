@@ -1,0 +1,326 @@
+//! Who takes part, what each has acknowledged, and until when each may act. Pure: `now` is passed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use cutover_client::clock::Instant;
+
+use super::{
+    lease::{Listening, PRESUMED_DRAIN},
+    member::{Heard, Who},
+};
+use crate::{
+    domain::{Document, Member},
+    store::InstanceRecord,
+};
+
+/// Writer slots: 12 bits of a version.
+pub(super) const SLOTS: u16 = 4096;
+
+/// Who has said goodbye is remembered for this long: a registration that was under way must not bring
+/// it back.
+const GONE: Duration = Duration::from_secs(600);
+
+/// What a process says of itself when it registers.
+#[derive(Clone, Debug, Default)]
+pub struct Asking {
+    /// `writer_slot` and `admission` are ignored: the controller gives them.
+    pub record: InstanceRecord,
+    /// The newest revision that it holds of this history. 0: none.
+    pub held: u64,
+    /// It has routed by a snapshot, of whatever history.
+    pub holds: bool,
+    /// What it was told when it registered last. 0: it never did.
+    pub admission: u64,
+}
+
+/// What a registration comes to.
+pub(super) enum Registering {
+    /// It has ended for good.
+    Gone,
+    /// All writer slots are taken.
+    Full,
+    /// It takes part.
+    Member {
+        who: Who,
+        readmitted: bool,
+        duplicate: bool,
+        /// To be made durable before anything is answered.
+        put: Option<InstanceRecord>,
+        /// Earlier processes of this id, which have ended.
+        replaced: Vec<Who>,
+    },
+}
+
+/// What a report says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Acknowledging {
+    /// No operation starts there under an older revision.
+    pub received: u64,
+    /// Every operation begun there under an older revision has ended.
+    pub applied: u64,
+    /// Of the membership that it knows of. 0: not said.
+    pub admission: u64,
+    /// The newest revision that let the right to act expire in some migration.
+    pub fences: u64,
+}
+
+/// What a report has brought.
+pub(super) struct Acknowledged {
+    /// It says more than the one before.
+    pub(super) news: bool,
+    /// To be made durable when there is time.
+    pub(super) put: Option<InstanceRecord>,
+}
+
+/// What became due.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Counted out from now on; to be made durable first.
+    pub(super) counted_out: Vec<InstanceRecord>,
+    /// Nobody can come back under these any more.
+    pub(super) over: Vec<Who>,
+}
+
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) members: BTreeMap<Who, Heard>,
+    slots: BTreeSet<u16>,
+    gone: BTreeMap<Who, Instant>,
+    pub(super) listening: Listening,
+}
+
+impl Live {
+    /// After a start everybody counts as heard just now, and as having acknowledged nothing.
+    pub(super) fn new(known: Vec<InstanceRecord>, now: Instant) -> Self {
+        let slots = known.iter().map(|record| record.writer_slot).collect();
+        let members = known.into_iter().map(|record| (Who::of(&record), Heard::loaded(record, now)));
+        Self { members: members.collect(), slots, gone: BTreeMap::new(), listening: Listening::new(now) }
+    }
+
+    /// `newest`: the controller's revision, which a process that never routed has acknowledged.
+    pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
+        let Asking { mut record, held, holds, admission } = asking;
+        self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
+        let who = Who::of(&record);
+        if self.gone.contains_key(&who) {
+            return Registering::Gone;
+        }
+        let (duplicate, replaced) = self.others(&who, now);
+        if let Some(heard) = self.members.get_mut(&who) {
+            let readmitted =
+                heard.has_been_given_up() || admission != 0 && admission != heard.record.admission;
+            record.writer_slot = heard.record.writer_slot;
+            record.fence_heard = heard.record.fence_heard;
+            record.admission = if readmitted { rand::random::<u64>().max(1) } else { heard.record.admission };
+            let held = if readmitted { 0 } else { held };
+            heard.heard_again(held, now);
+            let put = (heard.record != record || !heard.durable).then(|| record.clone());
+            return Registering::Member { who, readmitted: readmitted && holds, duplicate, put, replaced };
+        }
+        let Some(slot) = (0..SLOTS).find(|slot| !self.slots.contains(slot)) else { return Registering::Full };
+        self.slots.insert(slot);
+        record.writer_slot = slot;
+        record.admission = rand::random::<u64>().max(1);
+        // Whoever holds a snapshot and is unknown was given up, whatever else was forgotten.
+        // Nor has one acknowledged anything whose file may be older.
+        let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
+        self.members.insert(who.clone(), Heard::registered(record.clone(), acknowledged, now));
+        Registering::Member { who, readmitted: holds, duplicate, put: Some(record), replaced }
+    }
+
+    /// A registration has been made durable, or could not be.
+    pub(super) fn registered(&mut self, who: &Who, record: InstanceRecord, is_durable: bool) {
+        let Some(heard) = self.members.get_mut(who) else { return };
+        if is_durable {
+            heard.durable = true;
+            heard.giving_up = false;
+            // A goodbye may have come in between.
+            let parked = heard.record.parked && heard.record.admission == record.admission;
+            heard.record = InstanceRecord { parked, ..record };
+        } else if !heard.durable {
+            self.remove(who);
+        }
+    }
+
+    /// Other processes of this id: is one connected, and which have ended?
+    fn others(&self, who: &Who, now: Instant) -> (bool, Vec<Who>) {
+        let others = self.members.iter().filter(|(other, heard)| {
+            other.instance_id == who.instance_id && *other != who && !heard.record.parked
+        });
+        let (connected, silent): (Vec<_>, Vec<_>) = others.partition(|(_, heard)| heard.streams > 0);
+        // An id is one process's at a time, so one that is neither connected nor heard has ended.
+        let ended = silent.into_iter().filter(|(_, heard)| self.is_lost(heard, now));
+        (!connected.is_empty(), ended.map(|(who, _)| who.clone()).collect())
+    }
+
+    fn is_lost(&self, heard: &Heard, now: Instant) -> bool {
+        heard.is_lost(self.silent(heard, now))
+    }
+
+    /// Is another process of this id connected?
+    pub(super) fn is_duplicate(&self, who: &Who) -> bool {
+        let mut named = self.members.iter().filter(|(other, _)| other.instance_id == who.instance_id);
+        named.any(|(other, heard)| other != who && heard.streams > 0)
+    }
+
+    /// The process that reports under this name. Without an incarnation it has to be the only one.
+    pub(super) fn who(&self, instance_id: &str, incarnation: u64) -> Option<Who> {
+        if incarnation > 0 {
+            let who = Who { instance_id: instance_id.to_owned(), incarnation };
+            return self.members.contains_key(&who).then_some(who);
+        }
+        let mut named = self.named(instance_id);
+        let first = named.next()?.clone();
+        named.next().is_none().then_some(first)
+    }
+
+    /// All processes of an id.
+    pub(super) fn named<'a>(&'a self, instance_id: &'a str) -> impl Iterator<Item = &'a Who> + 'a {
+        self.members.keys().filter(move |who| who.instance_id == instance_id)
+    }
+
+    /// A process was heard, and says what it has acknowledged. `None`: it has to register first.
+    pub(super) fn acknowledge(
+        &mut self,
+        who: &Who,
+        said: &Acknowledging,
+        now: Instant,
+    ) -> Option<Acknowledged> {
+        let Acknowledging { received, applied, admission, fences } = *said;
+        let heard = self.members.get_mut(who)?;
+        // One that was readmitted, and has not been told yet, may still act as before.
+        if heard.has_been_given_up() || admission != 0 && admission != heard.record.admission {
+            return None;
+        }
+        heard.at = now;
+        let news = received > heard.received || applied > heard.applied;
+        // A reconnected instance may be told of older ones first; what it said stays true.
+        heard.received = heard.received.max(received);
+        heard.applied = heard.applied.max(applied);
+        // Kept over restarts: one that dies has to be known to have heard of the fence, and to have ended
+        // what it had begun before.
+        let is_fenced = applied >= fences && heard.record.fence_heard < fences;
+        if is_fenced {
+            heard.record.fence_heard = applied;
+        }
+        Some(Acknowledged { news, put: is_fenced.then(|| heard.record.clone()) })
+    }
+
+    /// Its process is about to end. With a file it stays a member until that has expired.
+    pub(super) fn goodbye(&mut self, who: &Who, file_valid_ms: u32, now: Instant) -> Option<InstanceRecord> {
+        if who.incarnation > 0 {
+            self.gone.insert(who.clone(), now);
+        }
+        let heard = self.members.get_mut(who)?;
+        if file_valid_ms == 0 {
+            return None;
+        }
+        heard.at = now;
+        heard.record.parked = true;
+        heard.record.file_valid_ms = file_valid_ms;
+        Some(heard.record.clone())
+    }
+
+    /// Its process is dead, and the file that it kept may be used until it expires. `None`: it has none, or
+    /// was parked before.
+    pub(super) fn park(&mut self, who: &Who) -> Option<InstanceRecord> {
+        let heard = self.members.get_mut(who)?;
+        if heard.record.parked || heard.record.file_valid_ms == 0 {
+            return None;
+        }
+        heard.record.parked = true;
+        Some(heard.record.clone())
+    }
+
+    pub(super) fn remove(&mut self, who: &Who) -> bool {
+        let removed = self.members.remove(who);
+        if let Some(heard) = &removed {
+            self.slots.remove(&heard.record.writer_slot);
+        }
+        removed.is_some()
+    }
+
+    /// What time has brought about. `is_fenced`: some migration lets the right to act expire.
+    /// From then on whoever is to be counted out has been given up: it renews nothing meanwhile.
+    pub(super) fn take_due(&mut self, is_fenced: bool, now: Instant) -> Due {
+        let due = self.due(is_fenced, now);
+        due.counted_out.iter().for_each(|record| _ = self.give_up(&Who::of(record)));
+        due
+    }
+
+    /// Counting out was made durable, or failed. False: it has come back meanwhile, and was told.
+    pub(super) fn counted_out(&mut self, who: &Who, admission: u64, is_durable: bool) -> bool {
+        let heard = self.members.get_mut(who).filter(|heard| heard.record.admission == admission);
+        let Some(heard) = heard else { return false };
+        heard.record.counted_out |= is_durable;
+        heard.giving_up = false;
+        true
+    }
+
+    /// Whoever comes back is told so, from now on. Gives its admission.
+    pub(super) fn give_up(&mut self, who: &Who) -> Option<u64> {
+        let heard = self.members.get_mut(who)?;
+        heard.giving_up = true;
+        Some(heard.record.admission)
+    }
+
+    /// It was not given up after all.
+    pub(super) fn keep_on(&mut self, who: &Who) {
+        self.members.get_mut(who).into_iter().for_each(|heard| heard.giving_up = false);
+    }
+
+    fn due(&self, is_fenced: bool, now: Instant) -> Due {
+        let mut due = Due::default();
+        for (who, heard) in &self.members {
+            let silent = self.silent(heard, now);
+            let is_replaced = heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
+            if heard.record.parked && silent >= heard.file_valid() || !heard.record.parked && is_replaced {
+                due.over.push(who.clone());
+            } else if is_fenced && !heard.has_been_given_up_for_good() && silent >= heard.until_counted_out()
+            {
+                due.counted_out.push(InstanceRecord { counted_out: true, ..heard.record.clone() });
+            }
+        }
+        due
+    }
+
+    /// For how long the controller has listened without hearing it.
+    pub(super) fn silent(&self, heard: &Heard, now: Instant) -> Duration {
+        now.saturating_duration_since(heard.at.max(self.listening.since()))
+    }
+
+    /// Everybody who has to acknowledge the steps of a migration. `None`: of any.
+    pub(super) fn members(&self, document: Option<&Document>, now: Instant) -> Vec<Member> {
+        let fenced_since = document.and_then(Document::fenced_since);
+        let is_out = |heard: &Heard| {
+            fenced_since.is_some_and(|since| heard.record.counted_out && heard.record.fence_heard >= since)
+        };
+        let waited = self.members.iter().filter(|(_, heard)| !is_out(heard));
+        waited.map(|(who, heard)| self.member(who, heard, fenced_since, now)).collect()
+    }
+
+    fn member(&self, who: &Who, heard: &Heard, fenced_since: Option<u64>, now: Instant) -> Member {
+        let silent = self.silent(heard, now);
+        let is_fenced = fenced_since.is_some_and(|since| heard.has_heard(since));
+        let lost = heard.is_lost(silent);
+        Member {
+            name: who.instance_id.clone(),
+            service: heard.record.service.clone(),
+            received: heard.received,
+            applied: heard.applied,
+            lost,
+            waited_for: lost.then(|| heard.waited_for(silent, is_fenced)).flatten(),
+        }
+    }
+}
+
+/// How long a process may still act, or make a store call that lands, after it was last heard.
+pub(super) fn drain(record: &InstanceRecord) -> Duration {
+    match record.drain_ms {
+        0 => PRESUMED_DRAIN,
+        drain_ms => Duration::from_millis(drain_ms.into()),
+    }
+}

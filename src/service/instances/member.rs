@@ -1,0 +1,124 @@
+//! One member of the barrier: a process that takes part, as the controller knows it.
+
+use std::time::Duration;
+
+use cutover_client::clock::Instant;
+
+use super::{lease::LEASE, live::drain};
+use crate::store::{InstanceRecord, label};
+
+/// One process. An id may be given to several by mistake, and to one after another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Who {
+    /// What operators see.
+    pub instance_id: String,
+    /// Drawn by the process. 0: not said.
+    pub incarnation: u64,
+}
+
+impl Who {
+    pub(crate) fn of(record: &InstanceRecord) -> Self {
+        Self { instance_id: record.instance_id.clone(), incarnation: record.incarnation }
+    }
+
+    /// A name that no other process has, for counts and sequences.
+    pub fn label(&self) -> String {
+        label(&self.instance_id, self.incarnation)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) record: InstanceRecord,
+    /// No operation starts there under an older revision.
+    pub(super) received: u64,
+    /// Every operation begun there under an older revision has ended.
+    pub(super) applied: u64,
+    /// When it was heard last. Its own lease began before.
+    pub(super) at: Instant,
+    /// It has registered at this controller since that started.
+    pub(super) registered: bool,
+    /// The store has it.
+    pub(super) durable: bool,
+    /// Streams to it that are open.
+    pub(super) streams: u32,
+    /// Tells this entry from an earlier one of the same process.
+    pub(super) membership: u64,
+    /// It is about to be counted out, or removed.
+    pub(super) giving_up: bool,
+}
+
+impl Heard {
+    pub(super) fn loaded(record: InstanceRecord, at: Instant) -> Self {
+        Self {
+            record,
+            received: 0,
+            applied: 0,
+            at,
+            registered: false,
+            durable: true,
+            streams: 0,
+            membership: rand::random(),
+            giving_up: false,
+        }
+    }
+
+    pub(super) fn registered(record: InstanceRecord, acknowledged: u64, at: Instant) -> Self {
+        Self {
+            record,
+            received: acknowledged,
+            applied: acknowledged,
+            at,
+            registered: true,
+            durable: false,
+            streams: 0,
+            membership: rand::random(),
+            giving_up: false,
+        }
+    }
+
+    /// It registers again; `held`: the newest revision it has. What was acknowledged beyond counts no more.
+    pub(super) fn heard_again(&mut self, held: u64, at: Instant) {
+        self.at = at;
+        self.registered = true;
+        self.received = self.received.min(held);
+        self.applied = self.applied.min(held);
+    }
+
+    /// Some migration may have gone on without it.
+    pub(super) const fn has_been_given_up(&self) -> bool {
+        self.record.counted_out || self.record.parked || self.giving_up
+    }
+
+    pub(super) const fn has_been_given_up_for_good(&self) -> bool {
+        self.record.counted_out || self.giving_up
+    }
+
+    /// Silent for longer than its lease. A process that starts from a file may act for as long.
+    pub(super) fn is_lost(&self, silent: Duration) -> bool {
+        silent > LEASE
+    }
+
+    /// It refuses by itself when it is cut off, for it has heard of the fence.
+    pub(super) fn has_heard(&self, fenced_since: u64) -> bool {
+        self.received.max(self.record.fence_heard) >= fenced_since
+    }
+
+    /// How long after it was last heard it can still change anything under a fence.
+    pub(super) fn until_counted_out(&self) -> Duration {
+        LEASE + drain(&self.record)
+    }
+
+    /// How long after it was last heard its file may be used.
+    pub(super) fn file_valid(&self) -> Duration {
+        Duration::from_millis(self.record.file_valid_ms.into()) + drain(&self.record)
+    }
+
+    /// How much longer it is waited for. `None`: until it is back, or an operator evicts it.
+    pub(super) fn waited_for(&self, silent: Duration, is_fenced: bool) -> Option<Duration> {
+        let fence = is_fenced.then(|| self.until_counted_out());
+        let file = self.record.parked.then(|| self.file_valid());
+        let until = fence.into_iter().chain(file).min()?;
+        Some(until.saturating_sub(silent))
+    }
+}

@@ -1,0 +1,172 @@
+//! One migration as it is held in memory, and the answers that may still be in use.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cutover_client::clock::Instant;
+
+use crate::{
+    domain::{Member, Migration},
+    service::instances::DECISION_EXPIRED,
+};
+
+/// One migration as it is held in memory.
+#[derive(Debug)]
+pub struct Entry {
+    /// It.
+    pub migration: Migration,
+    published: Published,
+    asked: Arc<Asked>,
+}
+
+/// When revisions of a migration were published here, as long as an older answer may still be used.
+#[derive(Clone, Debug)]
+struct Published(Vec<Batch>);
+
+/// Revisions that were published within [`BATCH`].
+#[derive(Clone, Debug)]
+struct Batch {
+    first: u64,
+    began: Instant,
+    /// When decisions were made by it. Not set: they are not yet.
+    ended: Arc<OnceLock<Instant>>,
+}
+
+/// Bounds how many batches are remembered.
+const BATCH: Duration = Duration::from_millis(100);
+
+/// When a migration was last asked about over the network, in ms after the first question ever.
+#[derive(Debug)]
+struct Asked {
+    started: Instant,
+    at_ms: AtomicU64,
+    /// The store knows that somebody asked.
+    is_durable: AtomicBool,
+}
+
+impl Entry {
+    /// Of a new migration.
+    pub(super) fn new(migration: Migration) -> Self {
+        Self { published: Published::first(migration.revision), migration, asked: Arc::new(Asked::never()) }
+    }
+
+    /// Of a migration that was there when the controller started. `was_asked`: somebody may have asked until
+    /// then.
+    pub(super) fn loaded(migration: Migration, was_asked: bool) -> Self {
+        let asked = Asked::never();
+        if was_asked {
+            asked.note();
+            asked.is_durable.store(true, Ordering::Relaxed);
+        }
+        // Which of its revisions is how old is not known either.
+        let published = Published::first(1);
+        published.note();
+        Self { published, migration, asked: Arc::new(asked) }
+    }
+
+    /// Its next revision.
+    pub(super) fn next(&self, migration: Migration) -> Self {
+        let published = self.published.and(migration.revision);
+        Self { migration, published, asked: self.asked.clone() }
+    }
+
+    /// Somebody asks for a decision over the network. To be called before the routing is looked at that
+    /// the answer is made of.
+    pub fn note_asked(&self) {
+        self.asked.note();
+    }
+
+    /// It is what decisions are made by, from now on at the latest.
+    pub(super) fn note_published(&self) {
+        self.published.note();
+    }
+
+    /// Will a restarted controller know that there may be callers? Nobody may be answered before.
+    pub fn is_known_to_be_asked(&self) -> bool {
+        self.asked.is_durable.load(Ordering::Relaxed)
+    }
+
+    /// The store knows it from now on.
+    pub fn note_known_to_be_asked(&self) {
+        self.asked.is_durable.store(true, Ordering::Relaxed);
+    }
+
+    /// Those who ask over the network hold answers that expire. A revision counts as acknowledged by them
+    /// when every answer that was asked for before it was published has expired.
+    pub(in crate::service) fn remote_callers(&self) -> Option<Member> {
+        let asked = self.asked.elapsed().is_some_and(|elapsed| elapsed < DECISION_EXPIRED);
+        let batch = self.published.0.iter().find(|batch| batch.is_recent())?;
+        asked.then(|| Member {
+            name: "callers of Decide".to_owned(),
+            service: String::new(),
+            received: batch.first - 1,
+            applied: batch.first - 1,
+            lost: false,
+            waited_for: Some(DECISION_EXPIRED.saturating_sub(batch.age())),
+        })
+    }
+}
+
+impl Published {
+    /// Decisions are made by the newest from now on, at the latest.
+    fn note(&self) {
+        self.0.iter().for_each(|batch| _ = batch.ended.get_or_init(Instant::now));
+    }
+
+    fn first(revision: u64) -> Self {
+        Self(vec![Batch::of(revision)])
+    }
+
+    fn and(&self, revision: u64) -> Self {
+        let mut recent: Vec<_> = self.0.iter().filter(|batch| batch.is_recent()).cloned().collect();
+        match recent.last_mut() {
+            Some(batch) if batch.began.elapsed() < BATCH => batch.ended = Arc::default(),
+            _ => recent.push(Batch::of(revision)),
+        }
+        Self(recent)
+    }
+}
+
+impl Batch {
+    fn of(first: u64) -> Self {
+        Self { first, began: Instant::now(), ended: Arc::default() }
+    }
+
+    fn is_recent(&self) -> bool {
+        self.age() < DECISION_EXPIRED
+    }
+
+    fn age(&self) -> Duration {
+        self.ended.get().map_or(Duration::ZERO, Instant::elapsed)
+    }
+}
+
+impl Asked {
+    fn never() -> Self {
+        Self { started: Instant::now(), at_ms: AtomicU64::new(u64::MAX), is_durable: AtomicBool::new(false) }
+    }
+
+    fn note(&self) {
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        // Written only when it changes, so that callers share the cache line.
+        if self.at_ms.load(Ordering::Relaxed) != now_ms {
+            self.at_ms.store(now_ms, Ordering::SeqCst);
+        }
+    }
+
+    /// Since somebody asked for a decision over the network; `None`: nobody ever did.
+    fn elapsed(&self) -> Option<Duration> {
+        match self.at_ms.load(Ordering::SeqCst) {
+            u64::MAX => None,
+            at_ms => Some(self.started.elapsed().saturating_sub(Duration::from_millis(at_ms))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
