@@ -112,7 +112,8 @@ fn document(fence_after_ms: u32) -> Document {
         policy,
     };
     let fleet = Fleet::default();
-    let context = Context { revision: 3, now_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };
+    let context =
+        Context { revision: 3, now_ms: 1, steady_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };
     apply(None, &key, &change, &context).expect("legal").document.expect("a migration")
 }
 

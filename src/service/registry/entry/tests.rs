@@ -15,7 +15,8 @@ fn migration(revision: u64) -> Migration {
         policy: Policy::default(),
     };
     let fleet = Fleet::default();
-    let context = Context { revision, now_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };
+    let context =
+        Context { revision, now_ms: 1, steady_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };
     let document = apply(None, &key, &change, &context).expect("legal").document.expect("a migration");
     Migration::new(revision, document, imbl::OrdMap::new())
 }
