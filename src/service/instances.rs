@@ -7,6 +7,7 @@
 mod lease;
 mod live;
 mod member;
+mod registration;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +23,14 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub(super) use lease::DECISION_EXPIRED;
 pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
 pub use live::{Acknowledging, Asking};
-use live::{Live, Registering, SLOTS};
+use live::{Live, Registering};
 pub use member::Who;
+use registration::check;
+pub use registration::{RegisterError, Registration};
 
 use super::{Dead, Registry, registry::Entry};
 use crate::{
-    domain::{Fleet, Key, Violation},
+    domain::{Fleet, Key},
     store::{self, InstanceRecord, Store, Upkeep},
 };
 
@@ -51,40 +54,6 @@ pub struct Seen {
     pub duplicate: bool,
     /// At most how long it is still waited for, by those that wait least.
     pub waited_for: Option<Duration>,
-}
-
-/// What an instance is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Who has registered.
-    pub who: Who,
-    /// Of this process alone.
-    pub writer_slot: u16,
-    /// Tells this membership from an earlier one.
-    pub admission: u64,
-    /// It had been given up: what it began before must not be acknowledged.
-    pub readmitted: bool,
-    /// Another process with its id is connected.
-    pub duplicate: bool,
-    /// Earlier processes of its id, which have ended.
-    pub replaced: Vec<Who>,
-}
-
-/// Why an instance can't register.
-#[derive(Debug, thiserror::Error)]
-pub enum RegisterError {
-    /// A field is malformed.
-    #[error(transparent)]
-    Invalid(#[from] Violation),
-    /// All writer slots are taken.
-    #[error("all {SLOTS} writer slots are taken: evict instances that are dead (cutover instances)")]
-    Full,
-    /// Its process has ended.
-    #[error("this process has said goodbye: start another one")]
-    Gone,
-    /// It could not be made durable.
-    #[error(transparent)]
-    Store(#[from] store::Error),
 }
 
 /// The instances of this controller.
@@ -399,26 +368,4 @@ impl Drop for Connected {
             heard.streams = heard.streams.saturating_sub(1);
         }
     }
-}
-
-fn check(record: &InstanceRecord) -> Result<(), Violation> {
-    check_name("instance_id", &record.instance_id)?;
-    check_name("service", &record.service)?;
-    for (field, text) in [("sdk", &record.sdk), ("tenant_fingerprint", &record.tenant_fingerprint)] {
-        if text.len() > 128 || text.chars().any(char::is_control) {
-            return Err(Violation::new(field, "give at most 128 bytes without control characters"));
-        }
-    }
-    Ok(())
-}
-
-fn check_name(field: &str, name: &str) -> Result<(), Violation> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    if (1..=128).contains(&name.len()) && name.bytes().all(plain) {
-        return Ok(());
-    }
-    Err(Violation::new(
-        field,
-        format!("{name:?} is not a valid name: use 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"),
-    ))
 }
