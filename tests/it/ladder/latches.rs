@@ -6,7 +6,8 @@ use cutover_client::routing::{Level, PPM, Rung};
 use super::{Happening, World, name};
 
 fn level(world: &World, level: Level) -> Change {
-    let policy = Policy { level, ..world.migration.document.policy.clone() };
+    let fence_after_ms = if level == Level::Linearizable { 5_000 } else { 0 };
+    let policy = Policy { level, fence_after_ms, ..world.migration.document.policy.clone() };
     Change::Update { description: None, policy: Some(policy), guards: Vec::new() }
 }
 

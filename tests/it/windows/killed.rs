@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use cutover::store::{Store as _, sqlite::SqliteStore};
+use cutover::store::{HeardRecord, Store as _, sqlite::SqliteStore};
 use cutover_proto::v1;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -13,8 +13,9 @@ use crate::support::{instance::Instance, process::Process};
 /// The lowest sequence that is kept of these instances. 0: of one none is.
 async fn kept(path: &Path, ids: &[&str]) -> u64 {
     let heard = SqliteStore::open(path).await.unwrap().snapshot().await.unwrap().heard;
-    let of =
-        |id: &&str| heard.iter().find(|heard| heard.instance_id == *id).map_or(0, |heard| heard.sequence);
+    // Sequences are kept for each process: its id, and which process of that id.
+    let is_of = |heard: &&HeardRecord, id: &str| heard.instance_id.split('#').next() == Some(id);
+    let of = |id: &&str| heard.iter().find(|heard| is_of(heard, id)).map_or(0, |heard| heard.sequence);
     ids.iter().map(of).min().unwrap()
 }
 
