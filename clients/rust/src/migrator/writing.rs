@@ -155,7 +155,7 @@ impl Writing {
         }
         let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
         let cause = match (end.failed, self.error) {
-            (Some(store), Some(error)) if end.outcome == outcome => Cause::Store { store, error },
+            (Some(store), Some(error)) if !overtaken => Cause::Store { store, error },
             _ => Cause::Overtaken,
         };
         match outcome {
