@@ -263,15 +263,15 @@ impl Current {
     }
 
     /// All that is known comes from a process that was heard then, and may be used for so long after that.
-    pub(crate) fn from_file(&self, heard: Instant, valid: Duration) {
+    pub(crate) fn take_from_file(&self, heard: Instant, valid: Duration) {
         let ago_ms = i64::try_from(heard.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.heard_ms.store(self.elapsed_ms().saturating_sub(ago_ms), Ordering::Relaxed);
-        self.lease.from_file(heard, valid);
+        self.lease.take_from_file(heard, valid);
     }
 
     /// What is known is the controller's.
     pub(crate) fn is_the_controllers(&self) {
-        self.lease.from_controller();
+        self.lease.take_from_controller();
     }
 
     /// Since the controller was last heard, or since the start.

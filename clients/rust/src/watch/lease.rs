@@ -39,7 +39,7 @@ impl Lease {
     }
 
     /// The snapshot comes from a file of a process that was heard then, and is good for so long after that.
-    pub(super) fn from_file(&self, heard: Instant, valid: Duration) {
+    pub(super) fn take_from_file(&self, heard: Instant, valid: Duration) {
         let now_ms = self.now_ms();
         // Later than `now_ms`, so it is not younger than it is.
         let heard_ms = now_ms.saturating_sub(millis(heard.elapsed()));
@@ -48,7 +48,7 @@ impl Lease {
     }
 
     /// The snapshot is the controller's.
-    pub(super) fn from_controller(&self) {
+    pub(super) fn take_from_controller(&self) {
         self.file_ends_ms.store(i64::MAX, Ordering::Release);
     }
 

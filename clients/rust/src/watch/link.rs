@@ -113,7 +113,7 @@ impl Link {
     pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted) {
         let mut state = self.state();
         if state.held.is_none() && !state.connected {
-            current.from_file(persisted.heard, persisted.valid);
+            current.take_from_file(persisted.heard, persisted.valid);
             self.set_slot(persisted.writer_slot);
             current.replace(persisted.snapshot.clone());
             let Persisted { snapshot, history_id, .. } = persisted;
