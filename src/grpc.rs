@@ -71,7 +71,6 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         instances: instances.clone(),
         operate,
         ingest: ingest.clone(),
-        guards: guards.clone(),
         stop,
     };
     let telemetry =

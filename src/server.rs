@@ -171,8 +171,8 @@ where
         async move { registry.keep_time().await }
     });
     tasks.spawn("leases", {
-        let (instances, registry) = (instances.clone(), registry.clone());
-        async move { instances.watch_leases(&registry).await }
+        let (instances, registry, guards) = (instances.clone(), registry.clone(), guards.clone());
+        async move { instances.watch_leases(&registry, |who| guards.goodbye(&who.label())).await }
     });
     tasks.spawn("passes", {
         let passes = passes.clone();

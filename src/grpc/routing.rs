@@ -12,8 +12,7 @@ use super::{feed, status};
 use crate::{
     domain::Violation,
     service::{
-        Asking, DECISION_FINISHED, DECISION_VALID, Guards, InstanceRecord, Instances, LEASE, Operate,
-        Registry,
+        Asking, DECISION_FINISHED, DECISION_VALID, InstanceRecord, Instances, LEASE, Operate, Registry,
     },
     telemetry::{Ingest, now_ms},
 };
@@ -29,7 +28,6 @@ pub(super) struct Routing {
     pub(super) registry: Arc<Registry>,
     pub(super) instances: Arc<Instances>,
     pub(super) operate: Arc<Operate>,
-    pub(super) guards: Arc<Guards>,
     pub(super) ingest: Arc<Ingest>,
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -119,7 +117,6 @@ impl RoutingService for Routing {
         let asking = Asking { record, held, holds, admission };
         let registration = self.instances.register(asking, newest).await.map_err(status::register)?;
         self.ingest.registered(&registration.who.label(), incarnation, now_ms());
-        registration.replaced.iter().for_each(|ended| self.guards.goodbye(&ended.label()));
         let connected = self.instances.clone().connected(registration.who);
         let registered = v1::Registered {
             writer_slot: registration.writer_slot.into(),

@@ -41,7 +41,7 @@ impl TelemetryService for Telemetry {
         let (newest_revision, fences, is_ours) = {
             let state = self.registry.state();
             let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
-            (state.revision, state.fences().unwrap_or(0), is_ours)
+            (state.revision, state.fences.unwrap_or(0), is_ours)
         };
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {

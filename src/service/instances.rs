@@ -95,21 +95,16 @@ impl Instances {
     pub async fn register(&self, asking: Asking, newest: u64) -> Result<Registration, RegisterError> {
         check(&asking.record)?;
         let registering = self.live().register(asking, newest, Instant::now());
-        let (who, readmitted, duplicate, put, replaced) = match registering {
+        let (who, readmitted, duplicate, put) = match registering {
             Registering::Gone => return Err(RegisterError::Gone),
             Registering::Full => return Err(RegisterError::Full),
-            Registering::Member { who, readmitted, duplicate, put, replaced } => {
-                (who, readmitted, duplicate, put, replaced)
-            }
+            Registering::Member { who, readmitted, duplicate, put } => (who, readmitted, duplicate, put),
         };
         if let Some(record) = put {
             let kept = self.make_durable(record.clone()).await;
             self.live().registered(&who, record, kept.is_ok());
             kept?;
             tracing::info!(instance = who.instance_id, "registered");
-        }
-        for ended in &replaced {
-            self.remove(ended).await?;
         }
         if duplicate {
             tracing::warn!(
@@ -123,7 +118,7 @@ impl Instances {
         let record = &live.members.get(&who).ok_or_else(gone)?.record;
         let (writer_slot, admission) = (record.writer_slot, record.admission);
         drop(live);
-        Ok(Registration { who, writer_slot, admission, readmitted, duplicate, replaced })
+        Ok(Registration { who, writer_slot, admission, readmitted, duplicate })
     }
 
     /// Somebody asks for decisions of a migration over the network, for the first time. Durable when it returns.
@@ -164,20 +159,24 @@ impl Instances {
     }
 
     /// Follows the time: looks whether the controller runs at all, counts out whoever can't act any more,
-    /// and removes those whose file has expired. Until the process ends.
-    pub async fn watch_leases(&self, registry: &Registry) {
+    /// and removes those that another process has replaced or whose file has expired; `removed` is called with
+    /// each. Until the process ends.
+    pub async fn watch_leases(&self, registry: &Registry, removed: impl Fn(&Who)) {
         let mut ticks = tokio::time::interval(lease::TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let is_fenced = registry.state().fences().is_some();
+            let is_fenced = registry.state().fences.is_some();
             let due = self.live().take_due(is_fenced, Instant::now());
             for record in due.counted_out {
                 self.count_out(record).await;
             }
             for who in due.over {
                 match self.remove(&who).await {
-                    Ok(_) => tracing::info!(instance = who.instance_id, "no longer waited for: it has ended"),
+                    Ok(is_removed) => {
+                        tracing::info!(instance = who.instance_id, "no longer waited for: it has ended");
+                        is_removed.then(|| removed(&who));
+                    }
                     Err(error) => {
                         tracing::warn!(%error, instance = who.instance_id, "could not remove it yet")
                     }

@@ -36,6 +36,8 @@ pub struct State {
     pub history_id: Arc<str>,
     /// All routing tables, as an SDK would hold them.
     pub routing: Snapshot,
+    /// The newest revision that lets the right to act expire in some migration; `None`: it expires nowhere.
+    pub fences: Option<u64>,
     entries: HashMap<Key, Arc<Entry>>,
     deltas: VecDeque<Arc<Delta>>,
 }
@@ -97,6 +99,7 @@ impl Registry {
             revision: stored.revision,
             history_id: stored.history_id.into(),
             routing,
+            fences: fences(&entries),
             entries,
             deltas: VecDeque::new(),
         };
@@ -161,7 +164,8 @@ impl Registry {
                 return Ok(());
             }
             let keys: HashSet<Key> = events.iter().map(|event| event.key.clone()).collect();
-            let after = events.into_iter().fold(State::clone_of(&before), State::with);
+            let mut after = events.into_iter().fold(State::clone_of(&before), State::with);
+            after.fences = fences(&after.entries);
             let revision = after.revision;
             let after = Arc::new(after);
             self.state.store(after.clone());
@@ -199,11 +203,6 @@ impl State {
         self.entries.values()
     }
 
-    /// The newest revision that lets the right to act expire in some migration; `None`: it expires nowhere.
-    pub fn fences(&self) -> Option<u64> {
-        self.entries.values().filter_map(|entry| entry.migration.document.fenced_since()).max()
-    }
-
     /// What changed after a revision, oldest first; `None` when that is too long ago to tell.
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Delta>>> {
         let oldest = self.deltas.front().map_or(self.revision, |delta| delta.revision - 1);
@@ -217,6 +216,7 @@ impl State {
             revision: state.revision,
             history_id: state.history_id.clone(),
             routing: state.routing.clone(),
+            fences: state.fences,
             entries: state.entries.clone(),
             deltas: state.deltas.clone(),
         }
@@ -275,6 +275,10 @@ impl State {
         }
         self
     }
+}
+
+fn fences(entries: &HashMap<Key, Arc<Entry>>) -> Option<u64> {
+    entries.values().filter_map(|entry| entry.migration.document.fenced_since()).max()
 }
 
 /// Overrides that one event changed. Another goal or ceiling may give any tenant another reason.

@@ -49,8 +49,6 @@ pub(super) enum Registering {
         duplicate: bool,
         /// To be made durable before anything is answered.
         put: Option<InstanceRecord>,
-        /// Earlier processes of this id, which have ended.
-        replaced: Vec<Who>,
     },
 }
 
@@ -108,7 +106,7 @@ impl Live {
         if self.gone.contains_key(&who) {
             return Registering::Gone;
         }
-        let (duplicate, replaced) = self.others(&who, now);
+        let duplicate = self.is_duplicate(&who);
         if let Some(heard) = self.members.get_mut(&who) {
             let readmitted =
                 heard.has_been_given_up() || admission != 0 && admission != heard.record.admission;
@@ -118,7 +116,7 @@ impl Live {
             let held = if readmitted { 0 } else { held };
             heard.heard_again(held, now);
             let put = (heard.record != record || !heard.durable).then(|| record.clone());
-            return Registering::Member { who, readmitted: readmitted && holds, duplicate, put, replaced };
+            return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
         let Some(slot) = (0..SLOTS).find(|slot| !self.slots.contains(slot)) else { return Registering::Full };
         self.slots.insert(slot);
@@ -128,7 +126,7 @@ impl Live {
         // Nor has one acknowledged anything whose file may be older.
         let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
         self.members.insert(who.clone(), Heard::registered(record.clone(), acknowledged, now));
-        Registering::Member { who, readmitted: holds, duplicate, put: Some(record), replaced }
+        Registering::Member { who, readmitted: holds, duplicate, put: Some(record) }
     }
 
     /// A registration has been made durable, or could not be.
@@ -145,25 +143,10 @@ impl Live {
         }
     }
 
-    /// Other processes of this id: is one connected, and which have ended?
-    fn others(&self, who: &Who, now: Instant) -> (bool, Vec<Who>) {
-        let others = self.members.iter().filter(|(other, heard)| {
-            other.instance_id == who.instance_id && *other != who && !heard.record.parked
-        });
-        let (connected, silent): (Vec<_>, Vec<_>) = others.partition(|(_, heard)| heard.streams > 0);
-        // An id is one process's at a time, so one that is neither connected nor heard has ended.
-        let ended = silent.into_iter().filter(|(_, heard)| self.is_lost(heard, now));
-        (!connected.is_empty(), ended.map(|(who, _)| who.clone()).collect())
-    }
-
-    fn is_lost(&self, heard: &Heard, now: Instant) -> bool {
-        heard.is_lost(self.silent(heard, now))
-    }
-
     /// Is another process of this id connected?
     pub(super) fn is_duplicate(&self, who: &Who) -> bool {
-        let mut named = self.members.iter().filter(|(other, _)| other.instance_id == who.instance_id);
-        named.any(|(other, heard)| other != who && heard.streams > 0)
+        self.named(&who.instance_id)
+            .any(|(other, heard)| other != who && heard.streams > 0 && !heard.record.parked)
     }
 
     /// The process that reports under this name. Without an incarnation it has to be the only one.
@@ -173,13 +156,14 @@ impl Live {
             return self.members.contains_key(&who).then_some(who);
         }
         let mut named = self.named(instance_id);
-        let first = named.next()?.clone();
-        named.next().is_none().then_some(first)
+        let (first, _) = named.next()?;
+        named.next().is_none().then(|| first.clone())
     }
 
     /// All processes of an id.
-    pub(super) fn named<'a>(&'a self, instance_id: &'a str) -> impl Iterator<Item = &'a Who> + 'a {
-        self.members.keys().filter(move |who| who.instance_id == instance_id)
+    fn named(&self, instance_id: &str) -> impl Iterator<Item = (&Who, &Heard)> {
+        let who = |incarnation| Who { instance_id: instance_id.to_owned(), incarnation };
+        self.members.range(who(0)..=who(u64::MAX))
     }
 
     /// A process was heard, and says what it has acknowledged. `None`: it has to register first.
@@ -276,6 +260,7 @@ impl Live {
         let mut due = Due::default();
         for (who, heard) in &self.members {
             let silent = self.silent(heard, now);
+            // An id is one process's at a time: when another one is connected, one that is not heard has ended.
             let is_replaced = heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
             if heard.record.parked && silent >= heard.file_valid() || !heard.record.parked && is_replaced {
                 due.over.push(who.clone());

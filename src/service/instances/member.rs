@@ -36,8 +36,6 @@ pub(super) struct Heard {
     pub(super) applied: u64,
     /// When it was heard last. Its own lease began before.
     pub(super) at: Instant,
-    /// It has registered at this controller since that started.
-    pub(super) registered: bool,
     /// The store has it.
     pub(super) durable: bool,
     /// Streams to it that are open.
@@ -55,7 +53,6 @@ impl Heard {
             received: 0,
             applied: 0,
             at,
-            registered: false,
             durable: true,
             streams: 0,
             membership: rand::random(),
@@ -69,7 +66,6 @@ impl Heard {
             received: acknowledged,
             applied: acknowledged,
             at,
-            registered: true,
             durable: false,
             streams: 0,
             membership: rand::random(),
@@ -80,7 +76,6 @@ impl Heard {
     /// It registers again; `held`: the newest revision it has. What was acknowledged beyond counts no more.
     pub(super) fn heard_again(&mut self, held: u64, at: Instant) {
         self.at = at;
-        self.registered = true;
         self.received = self.received.min(held);
         self.applied = self.applied.min(held);
     }

@@ -19,8 +19,6 @@ pub struct Registration {
     pub readmitted: bool,
     /// Another process with its id is connected.
     pub duplicate: bool,
-    /// Earlier processes of its id, which have ended.
-    pub replaced: Vec<Who>,
 }
 
 /// Why an instance can't register.

@@ -48,9 +48,8 @@ impl World {
     /// With its stream open.
     fn register(&mut self, asking: Asking) -> (Who, bool, bool) {
         match self.live.register(asking, 7, self.now) {
-            Registering::Member { who, readmitted, duplicate, put, replaced } => {
+            Registering::Member { who, readmitted, duplicate, put } => {
                 put.into_iter().for_each(|record| self.live.registered(&who, record, true));
-                replaced.iter().for_each(|ended| assert!(self.live.remove(ended)));
                 self.live.members.get_mut(&who).expect("a member").streams += 1;
                 (who, readmitted, duplicate)
             }
