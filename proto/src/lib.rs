@@ -1,6 +1,6 @@
-//! The wire of Cutover: messages and gRPC services of package `cutover.v1`.
+//! Cutover's gRPC API: messages and services of the package `cutover.v1`.
 //!
-//! The `.proto` files beside this crate are the documentation; they say what absence means.
+//! The `.proto` files next to this crate are the documentation; for every field they say what absence means.
 
 /// Messages, clients and servers of `cutover.v1`.
 #[allow(missing_docs, clippy::all, unreachable_pub)] // Generated.
