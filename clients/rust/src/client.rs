@@ -1,4 +1,4 @@
-//! The door to everything: one client a process.
+//! The entry point: one [`Client`] per process.
 
 mod local_guard;
 mod options;
@@ -35,95 +35,96 @@ use local_guard::LocalGuard;
 use options::{check_name, endpoint};
 use saver::{File, Saver};
 
-/// Why there is no client.
+/// Why a client could not connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The server's URL can't be used.
     #[error("server {server:?}: {what}; give e.g. http://127.0.0.1:7070")]
     Server {
-        /// What was given.
+        /// The URL that was given.
         server: String,
         /// What is wrong with it.
         what: String,
     },
-    /// A service's name or an instance's id.
+    /// A service name or an instance id is invalid.
     #[error("{what} {value:?}: give 1 to 128 of A-Z a-z 0-9 . _ : -")]
     Name {
-        /// Which of them.
+        /// Which of the two.
         what: &'static str,
-        /// What was given.
+        /// The name that was given.
         value: String,
     },
-    /// The controller will not have this client.
+    /// The controller refuses this client.
     #[error("the controller at {server} refuses this client: {why}")]
     Refused {
-        /// Where.
+        /// The controller's URL.
         server: String,
-        /// What it says.
+        /// The controller's reason.
         why: String,
     },
-    /// The file for starts without the controller can't be used.
+    /// The snapshot file can't be used.
     #[error(transparent)]
     File(#[from] PersistedError),
-    /// No state came in time, and the persisted one may not be used any longer.
+    /// No state arrived in time, and the persisted snapshot has expired.
     #[error(
         "no state from the controller at {server}, and {} has expired: its process was last heard {} s ago, \
          and it may be used for {} s; start the controller, or check the address",
         path.display(), age.as_secs(), valid.as_secs()
     )]
     FileExpired {
-        /// Where the controller was expected.
+        /// The controller's URL.
         server: String,
-        /// The file.
+        /// The snapshot file.
         path: PathBuf,
-        /// Since its process was last heard by the controller.
+        /// Time since the controller last heard the file's process.
         age: Duration,
-        /// For how long it may be used.
+        /// How long the file may be used.
         valid: Duration,
     },
-    /// No state came in time, and there is no persisted one. A stage is never guessed.
+    /// No state arrived in time, and there is no persisted snapshot. The client never guesses a stage.
     #[error(
         "no state from the controller at {server} within {} ms ({last_error}), and {persisted}: \
          start the controller, check the address, or give `persist` a file for starts without it",
         start_timeout.as_millis()
     )]
     NoSnapshot {
-        /// Where.
+        /// The controller's URL.
         server: String,
-        /// How long it was waited for.
+        /// How long the client waited.
         start_timeout: Duration,
-        /// Of the last attempt.
+        /// Error of the last attempt.
         last_error: String,
         /// Why there is no persisted snapshot.
         persisted: String,
     },
 }
 
-/// How a client is doing.
+/// The state of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Newest revision received: no operation starts under an older one. 0: none.
     pub revision: u64,
-    /// Every operation begun under an older revision has ended.
+    /// The revision that this client has quiesced for: every operation begun under an older one has ended.
     pub applied_revision: u64,
-    /// Since the controller was last heard.
+    /// Time since the controller was last heard.
     pub age: Duration,
-    /// Is there a stream from the controller?
+    /// Whether a stream from the controller is open.
     pub connected: bool,
     /// Where the snapshot came from.
     pub source: Source,
-    /// Migrations that the local guard has taken back in this process. It is on if the migration's
-    /// policy says so, and acts while the controller is away.
+    /// Migrations that the local guard has taken back in this process. The migration's policy turns the guard
+    /// on; it acts while the controller is away.
     pub gone_back: Vec<GoneBack>,
-    /// Cells of telemetry that lost detail since the start.
+    /// Telemetry cells whose detail was dropped since the start.
     pub dropped_cells: u64,
-    /// The last thing that went wrong with the controller. `None`: nothing ever did.
+    /// The last error in talking to the controller. `None`: there was none.
     pub last_error: Option<String>,
 }
 
-/// Decides in process by the newest snapshot, and reports what came of it.
+/// Decides in process by the newest snapshot, and reports outcomes to the controller.
 ///
-/// Deciding goes on when the controller is gone. Drop ends it at once, [`Client::close`] in order.
+/// Deciding continues while the controller is away. Dropping the client ends it at once; [`Client::close`]
+/// ends it cleanly.
 pub struct Client {
     current: Arc<Current>,
     recorder: Arc<Recorder>,
@@ -135,7 +136,7 @@ pub struct Client {
 }
 
 struct Tasks {
-    /// Watcher and reporter, until closing takes them.
+    /// Watcher and reporter tasks, until `close` takes them.
     running: Mutex<Option<(JoinHandle<()>, JoinHandle<bool>)>>,
     all: Vec<AbortHandle>,
 }
@@ -143,8 +144,8 @@ struct Tasks {
 impl Client {
     /// Connects to the controller at `server` (`http://host:port`) as an instance of `service`.
     ///
-    /// Ends within `start_timeout`: with the controller's state, or the persisted one, or an error
-    /// that says what to do. Must be called within a tokio runtime.
+    /// Returns within `start_timeout`, with the controller's state, with the persisted state, or with an
+    /// error that says what to do. Must be called within a tokio runtime.
     pub async fn connect(server: &str, service: &str, options: Options) -> Result<Self, ConnectError> {
         let endpoint = endpoint(server, options.start_timeout)?;
         check_name("service", service)?;
@@ -251,7 +252,7 @@ impl Client {
                 }
             }
         };
-        // The file's, or the controller's that came while the file was read.
+        // Either the file's state, or the controller's that arrived while the file was read.
         if self.link.held().is_some() {
             return Ok(());
         }
@@ -263,27 +264,28 @@ impl Client {
         })
     }
 
-    /// Where a tenant goes now: in process, without a lock, an allocation or a clock. To touch a
-    /// store by the answer use [`Self::begin`].
+    /// Where a tenant reads and writes now. Takes no lock, allocates nothing and reads no clock. To call a
+    /// store by the answer, use [`Self::begin`] instead.
     #[inline]
     pub fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, BeginError> {
         self.current.decide(migration, tenant)
     }
 
-    /// Decides and begins an operation; the controller takes no step up beyond it until it is
-    /// dropped, so drop it when the last store call has ended.
+    /// Decides and begins an operation. The controller takes no step up beyond it until it is dropped, so
+    /// drop it as soon as the last store call has ended.
     pub fn begin(&self, migration: &str, tenant: &str) -> Result<Operation, BeginError> {
         self.current.begin(migration, tenant)
     }
 
-    /// Counts what came of an operation, for those who route by themselves. `revision` is the one it
-    /// was decided under; give all of its outcomes at once, so that no report parts them. With its
-    /// tenant, one that fares worse than others can be rolled back alone.
+    /// Counts the outcomes of an operation, for services that call their stores themselves.
+    ///
+    /// `revision` is the one it was decided under. Pass all outcomes of an operation at once, so that no
+    /// report splits them. With `tenant`, a tenant that fails more than others can be rolled back alone.
     pub fn record(&self, migration: &str, revision: u64, tenant: Option<&str>, outcomes: &[Outcome]) {
         self.recorder.record(Origin { migration, revision, tenant }, outcomes);
     }
 
-    /// How the client is doing.
+    /// The state of the client.
     pub fn status(&self) -> Status {
         Status {
             revision: self.current.received_revision(),
@@ -307,8 +309,8 @@ impl Client {
         &self.recorder
     }
 
-    /// Reads and writes two stores as the migration's rungs say. All migrators of a client share
-    /// its snapshot, its counters and its source of versions.
+    /// Returns a migrator, which reads and writes two stores as the migration's rungs say. All migrators of a
+    /// client share its snapshot, its counters and its source of versions.
     pub fn migrator(&self, migration: &str, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Migrator {
         Migrator::new(migrator::Parts {
             current: self.current.clone(),
@@ -321,27 +323,28 @@ impl Client {
         })
     }
 
-    /// What tells this writer's versions from others' of the same moment, 0..4096. The controller
-    /// gives it; before it was ever heard it is drawn at random.
+    /// The number, 0..4096, that distinguishes this process's versions from others' of the same moment. The
+    /// controller assigns it; until it is first heard, the number is random.
     pub fn writer_slot(&self) -> u16 {
         self.link.writer_slot()
     }
 
-    /// Ends in order: begins no operation any more, waits for those that run (`close_timeout` at
-    /// most), delivers the last counts, says goodbye and persists the snapshot.
+    /// Closes the client cleanly: begins no further operation, waits for those in flight (at most
+    /// `close_timeout`), delivers the last counts, says goodbye and saves the snapshot.
     ///
-    /// True when everything was delivered. Otherwise the controller waits for the instance until
-    /// an operator evicts it. A second call does nothing.
+    /// Returns true if everything was delivered. Otherwise the controller waits for the instance until an
+    /// operator evicts it. A second call does nothing.
     pub async fn close(&self) -> bool {
         let running = self.tasks.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((watcher, reporter)) = running else { return false };
         watcher.abort();
-        // It ends by being cancelled; from then on no snapshot comes that operations could begin under.
+        // Cancelled, so it ends. From here on no snapshot arrives that operations could begin under.
         let _ = watcher.await;
         self.link.disconnected("this client was closed".to_owned());
         self.current.suspend();
         let deadline = Instant::now() + self.close_timeout;
-        // Before it is acknowledged, and before the goodbye: whoever starts from the file acts by it.
+        // Before the revision is acknowledged, and before the goodbye: a process that starts from the file
+        // uses it.
         if let Some(saver) = &self.persist {
             saver.save().await;
         }
@@ -364,7 +367,7 @@ impl Tasks {
 impl Drop for Client {
     fn drop(&mut self) {
         self.tasks.abort();
-        // Migrators may live on. Nobody would bring them newer routing.
+        // Migrators may outlive the client, but nothing would update their routing.
         self.current.close();
     }
 }

@@ -1,12 +1,12 @@
-//! The two clocks of the SDK and the controller. Nothing else that safety rests on reads the time.
+//! The two clocks of the SDK and the controller. Nothing else that safety relies on reads the time.
 //!
-//! [`Instant`] measures how long something took. It is monotonic and includes time that the machine
-//! was suspended, where the system can tell (`CLOCK_BOOTTIME` on Linux), so a lease does not outlive
-//! a suspended laptop or VM. [`now_ms`] is the wall clock: for people, and for versions.
+//! [`Instant`] measures durations. It is monotonic and includes the time that the machine was suspended,
+//! where the system reports it (`CLOCK_BOOTTIME` on Linux), so a lease does not outlive a suspended laptop or
+//! VM. [`now_ms`] is the wall clock: for people, and for versions.
 //!
-//! Both follow tokio's clock when a test pauses it, so `tokio::time::advance` moves every lease along
-//! with every timer. A timer itself does not count suspended time: it may fire late, so read the
-//! clock again after a wait that safety rests on.
+//! Both follow tokio's clock when a test pauses it, so `tokio::time::advance` moves leases along with timers.
+//! A timer itself does not count suspended time and may fire late. Read the clock again after a wait that
+//! safety relies on.
 
 use std::{
     ops::Add,
@@ -16,17 +16,17 @@ use std::{
 
 use tokio::time::Instant as TokioInstant;
 
-/// A point in monotonic time, suspended time included. Arithmetic on it saturates.
+/// A point in monotonic time, including suspended time. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(TokioInstant);
 
-/// Furthest that an instant can lie ahead; later ones become this.
+/// The furthest future instant; later ones become this.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 impl Instant {
-    /// The time now. It lies between the beginning and the end of this call.
+    /// The current time. It lies between the beginning and the end of this call.
     pub fn now() -> Self {
-        /// Of the first reading: with a clock that stands still, a second one must not differ.
+        /// From the first reading: with a clock that stands still, a second reading must not differ.
         static FIRST: OnceLock<Duration> = OnceLock::new();
         let before = StdInstant::now();
         let awake = TokioInstant::now();
@@ -34,26 +34,26 @@ impl Instant {
         if is_paused {
             return Self(awake + *FIRST.get_or_init(suspended));
         }
-        // In this order: the sum is then at least the first reading and at most the last.
+        // In this order, the sum is at least the first reading and at most the last.
         Self(awake + suspended())
     }
 
-    /// Time since then; zero if that lies ahead.
+    /// Time since this instant; zero if it is in the future.
     pub fn elapsed(&self) -> Duration {
         Self::now().saturating_duration_since(*self)
     }
 
-    /// Time from `earlier` to this; zero if `earlier` is later.
+    /// Time from `earlier` to this instant; zero if `earlier` is later.
     pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
         self.0.saturating_duration_since(earlier.0)
     }
 
-    /// Time from now until this; zero if it has passed.
+    /// Time from now until this instant; zero if it has passed.
     pub fn remaining(&self) -> Duration {
         self.saturating_duration_since(Self::now())
     }
 
-    /// That much earlier, or the earliest instant that the system can express.
+    /// The instant that much earlier, or the earliest one that the system can express.
     pub fn saturating_sub(&self, duration: Duration) -> Self {
         let mut earlier = duration;
         loop {
@@ -73,19 +73,19 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// Milliseconds since 1970 by the wall clock, which may jump. 0 for a clock set before 1970.
+/// Milliseconds since 1970 by the wall clock, which may jump. 0 if the clock is set before 1970.
 pub fn now_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from((since_1970 + ahead()).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How far the paused clock of a test, once advanced, is ahead of the system's.
+/// How far a test's advanced clock is ahead of the system's.
 fn ahead() -> Duration {
     TokioInstant::now().saturating_duration_since(TokioInstant::from_std(StdInstant::now()))
 }
 
-/// Which start of which machine this is, and how long ago that was, suspended time included: for what
-/// outlives a process. `None` where the system does not tell.
+/// An id of the current boot of this machine, and the time since then, suspended time included; for state
+/// that outlives a process. `None` if the system does not report it.
 pub fn since_boot() -> Option<(String, Duration)> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some((id.trim().to_owned(), boot()? + ahead()))
@@ -102,7 +102,7 @@ const fn boot() -> Option<Duration> {
     None
 }
 
-/// How long the system has been suspended since it was started.
+/// How long the system has been suspended since boot.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn suspended() -> Duration {
     use nix::time::{ClockId, clock_gettime};
@@ -110,12 +110,12 @@ fn suspended() -> Duration {
     let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME);
     match (awake, since_boot) {
         (Ok(awake), Ok(since_boot)) => Duration::from(since_boot).saturating_sub(Duration::from(awake)),
-        // A system call filter that knows no CLOCK_BOOTTIME.
+        // A system call filter does not know CLOCK_BOOTTIME.
         _ => Duration::ZERO,
     }
 }
 
-/// This system does not tell.
+/// This system does not report it.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const fn suspended() -> Duration {
     Duration::ZERO

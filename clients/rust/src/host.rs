@@ -1,8 +1,8 @@
-//! What the SDK asks of the machine that it runs on, besides the time: connections to the controller,
-//! and threads for work that blocks.
+//! What the SDK needs from its machine besides the time: connections to the controller, and threads for
+//! blocking work.
 //!
-//! A simulation takes both over on its own thread with [`Simulated::install`]. Everything else, clocks
-//! and randomness among it, it takes over below the standard library: see docs/simulation.md.
+//! A simulation replaces both on its own thread with [`Simulated::install`]. It replaces everything else,
+//! clocks and randomness included, below the standard library: see docs/simulation.md.
 
 use std::{
     cell::RefCell,
@@ -22,18 +22,18 @@ use tonic::{
     transport::{Channel, Endpoint, Error},
 };
 
-/// A connection, made of anything that carries bytes both ways.
+/// A connection: anything that carries bytes both ways.
 pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
-/// Makes a connection to an address.
+/// Opens a connection to an address.
 pub type Dial = dyn Fn(Uri) -> BoxFuture<'static, io::Result<Box<dyn Bytes>>> + Send + Sync;
 
-/// The machine that a simulation gives to the thread that it runs on.
+/// The replacements that a simulation installs on its thread.
 #[derive(Clone)]
 pub struct Simulated {
-    /// Makes connections. Blocking work runs on the thread itself.
+    /// Opens connections. Blocking work runs on the thread itself.
     pub dial: Arc<Dial>,
 }
 
@@ -42,7 +42,7 @@ thread_local! {
 }
 
 impl Simulated {
-    /// Takes over this thread until it ends.
+    /// Replaces connections and threads on this thread until it ends.
     pub fn install(self) {
         SIMULATED.replace(Some(self));
     }
@@ -60,7 +60,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Channel, Error> {
     }
 }
 
-/// A channel that connects when it is first used, and again whenever the connection is lost.
+/// A channel that connects on first use, and again whenever the connection is lost.
 pub fn connect_lazy(endpoint: &Endpoint) -> Channel {
     match Simulated::here() {
         None => endpoint.connect_lazy(),
@@ -68,7 +68,7 @@ pub fn connect_lazy(endpoint: &Endpoint) -> Channel {
     }
 }
 
-/// Runs what blocks, or computes for long, where it holds up no other task.
+/// Runs blocking or long computations where they delay no other task.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     match Simulated::here() {
         None => spawn_blocking(work).await,

@@ -1,5 +1,5 @@
-//! The Rust SDK of Cutover: decides in process, by a snapshot that the controller streams, where
-//! each tenant's reads and writes go, and reports what came of it.
+//! The Rust SDK of Cutover. It decides in process where each tenant's reads and writes go, from a snapshot
+//! that the controller streams, and reports the outcomes.
 //!
 //! ```no_run
 //! # async fn story() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,18 +15,18 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`routing`] | who goes where: pure, and the very code that the controller runs |
-//! | [`watch`] | the newest snapshot, and the operations that run under it |
-//! | [`guard`] | when a target fails for certain; the controller's guards are made of it too |
-//! | [`report`] | counts outcomes and brings them to the controller |
-//! | [`migrator`] | reads and writes two stores as the rung says |
-//! | [`store`] | the interface of a store, and the stores that come along |
+//! | [`routing`] | decides where a tenant's reads and writes go; pure, and used by the controller too |
+//! | [`watch`] | keeps the newest snapshot and tracks the operations in flight under it |
+//! | [`guard`] | detects that a target fails; the controller's guards use it too |
+//! | [`report`] | counts outcomes and reports them to the controller |
+//! | [`migrator`] | reads and writes two stores as the tenant's rung says |
+//! | [`store`] | the trait of a store, and the stores that are included |
 //! | `spec` | the file that names both stores and how records map, with the feature `spec` |
-//! | [`persisted`] | the last snapshot in a file |
-//! | [`wire`] | messages to and from routing's types, for both sides |
-//! | [`host`] | connections and threads, which a simulation replaces |
+//! | [`persisted`] | keeps the last snapshot in a file |
+//! | [`wire`] | converts between wire messages and routing types, for both sides |
+//! | [`host`] | connections and threads; a simulation replaces them |
 //! | [`clock`] | the monotonic clock of leases, and the wall clock |
-//! | [`client`] | the door to all of it |
+//! | [`client`] | the entry point |
 
 pub mod client;
 pub mod clock;

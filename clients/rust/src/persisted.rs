@@ -1,15 +1,15 @@
-//! The last snapshot in a file, for a start without the controller.
+//! The last snapshot in a file, for starting without the controller.
 //!
 //! ```text
 //! "CUTOVER\0"  format u32  head  table part ..  crc32 u32        numbers little-endian
 //! ```
-//! Head and parts are length-delimited messages; the checksum covers all before it. A file is
-//! replaced whole or not at all, and read whole or not at all. Migrations that this version can't
-//! read are left out: to whoever loads the file they are unknown.
 //!
-//! A file expires: the controller waits for the process that it belongs to, and no longer. Its age is
-//! measured by the clock that counts from the start of the machine, or, if the machine was started
-//! again, by the wall clock.
+//! Head and parts are length-delimited messages; the checksum covers everything before it. A file is replaced
+//! as a whole or not at all, and read as a whole or not at all. Migrations that this version can't read are
+//! left out; a process that loads the file does not know them.
+//!
+//! A file expires, because the controller waits for its process only so long. Its age is measured by the
+//! clock that counts from boot or, after a reboot, by the wall clock.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -32,7 +32,7 @@ const FORMAT: u32 = 2;
 const WRITER_SLOTS: u32 = 4_096;
 const CRC_BYTES: usize = 4;
 
-/// Why there is no snapshot to be had from a file.
+/// Why a file yields no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum PersistedError {
     /// Reading or writing failed.
@@ -40,13 +40,13 @@ pub enum PersistedError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is some other file.
+    /// It is not a snapshot file.
     #[error("{} is no persisted snapshot: give another path", .0.display())]
     NotASnapshot(PathBuf),
-    /// Written by another version.
+    /// Another version wrote it.
     #[error("persisted snapshot {} has format {found}, this version reads {FORMAT}: remove it", path.display())]
     Format {
         /// The file.
@@ -54,57 +54,58 @@ pub enum PersistedError {
         /// Its format.
         found: u32,
     },
-    /// Another process has it.
+    /// Another process is using it.
     #[error("persisted snapshot {} is in use by another process: give each process a file of its own", .0.display())]
     InUse(PathBuf),
-    /// It may not be used any longer.
+    /// It has expired.
     #[error("persisted snapshot {} has expired: {} s old, good for {} s", path.display(), age.as_secs(), valid.as_secs())]
     Expired {
         /// The file.
         path: PathBuf,
-        /// Since its process was last heard by the controller.
+        /// Time since the controller last heard the file's process.
         age: Duration,
-        /// For how long it may be used.
+        /// How long the file may be used.
         valid: Duration,
     },
-    /// Its age can't be told.
+    /// Its age can't be determined.
     #[error("persisted snapshot {} is from the future: was the clock set back? Set it, or remove the file", .0.display())]
     Future(PathBuf),
-    /// Cut short or changed.
+    /// Truncated or changed.
     #[error("persisted snapshot {} is damaged ({what}): remove it", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How that shows.
+        /// What is damaged.
         what: String,
     },
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Debug)]
 pub struct Persisted {
     /// The state.
     pub snapshot: Snapshot,
-    /// Identity of the controller's history that its revisions belong to.
+    /// Identity of the controller's history that the revisions belong to.
     pub history_id: String,
-    /// Of the process that wrote it; nobody else has it while that is waited for.
+    /// Writer slot of the process that wrote it. Nobody else gets the slot while the controller waits for
+    /// that process.
     pub writer_slot: u16,
-    /// When its process was last heard by the controller.
+    /// When the controller last heard its process.
     pub heard: clock::Instant,
-    /// For how long it may be used after that.
+    /// How long after that the file may be used.
     pub valid: Duration,
 }
 
-/// What is written beside a snapshot.
+/// What is written in addition to a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saving {
-    /// Identity of the controller's history that its revisions belong to.
+    /// Identity of the controller's history that the revisions belong to.
     pub history_id: String,
-    /// Of this process.
+    /// Writer slot of this process.
     pub writer_slot: u16,
-    /// When this process was last heard by the controller.
+    /// When the controller last heard this process.
     pub heard: clock::Instant,
-    /// For how long the file may be used after that.
+    /// How long after that the file may be used.
     pub valid: Duration,
 }
 
@@ -114,13 +115,13 @@ struct Head {
     revision: u64,
     #[prost(string, tag = "2")]
     history_id: String,
-    /// When its process was heard last: Unix time.
+    /// When the process was last heard, in Unix time.
     #[prost(uint64, tag = "3")]
     heard_at_ms: u64,
-    /// The same since the start of the machine.
+    /// The same, since boot.
     #[prost(uint64, tag = "4")]
     heard_boot_ms: u64,
-    /// Tells which start of which machine. Empty: not known.
+    /// Identifies the boot. Empty: unknown.
     #[prost(string, tag = "5")]
     boot_id: String,
     #[prost(uint64, tag = "6")]
@@ -131,7 +132,7 @@ struct Head {
 
 impl Head {
     fn new(revision: u64, saving: &Saving) -> Self {
-        // The age last: whatever time passes in between makes the file older, not younger.
+        // The age is read last: time that passes in between makes the file older, not younger.
         let ((boot_id, boot), now_ms) = (clock::since_boot().unwrap_or_default(), clock::now_ms());
         let heard_ms = millis(saving.heard.elapsed());
         Self {
@@ -145,7 +146,7 @@ impl Head {
         }
     }
 
-    /// `None`: a clock was set back.
+    /// The age. `None`: a clock was set back.
     fn age(&self) -> Option<Duration> {
         let age_ms = match clock::since_boot() {
             Some((boot_id, boot)) if boot_id == self.boot_id => millis(boot).checked_sub(self.heard_boot_ms),
@@ -159,15 +160,15 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Held while a process uses a file: two that start from one would write with one slot.
+/// Held while a process uses a file: two processes that start from one would write with one slot.
 #[derive(Debug)]
 pub struct FileLock {
     _file: File,
 }
 
 impl FileLock {
-    /// Takes it for as long as the process lives, or this value. It lies beside the file, because that is
-    /// replaced.
+    /// Locks the file for as long as the process, or this value, lives. The lock is a separate file, because
+    /// the snapshot file is replaced.
     pub fn take(path: &Path) -> Result<Self, PersistedError> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
@@ -181,18 +182,18 @@ impl FileLock {
     }
 }
 
-/// Writes a snapshot: aside first, then in the place of what was there. Blocks on the disk.
+/// Writes a snapshot to a temporary file and moves it into place. Blocks on the disk.
 pub fn save(path: &Path, snapshot: &Snapshot, saving: &Saving) -> Result<(), PersistedError> {
     let aside = aside(path);
     let written = write(&aside, snapshot, saving).and_then(|()| fs::rename(&aside, path));
     written.and_then(|()| sync_directory(path)).map_err(|source| {
-        // Of a failed attempt nothing stays; there may be nothing to remove.
+        // A failed attempt leaves nothing behind; there may be nothing to remove.
         let _ = fs::remove_file(&aside);
         PersistedError::Io { path: path.to_owned(), source }
     })
 }
 
-/// Reads a snapshot; `None` where there is no file. Blocks on the disk.
+/// Reads a snapshot; `None` if there is no file. Blocks on the disk.
 pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -219,7 +220,7 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     let state = Assembled { kind: UpdateKind::Snapshot, revision: head.revision, tables, removed: vec![] };
     let snapshot =
         wire::apply(&Snapshot::default(), &state).map_err(|misfit| damaged(&misfit.to_string()))?;
-    // Before its age: whatever time passes in between makes it older.
+    // Read before the file's age: time that passes in between makes it older.
     let now = clock::Instant::now();
     let (age, valid) = (head.age(), Duration::from_millis(head.valid_ms));
     let age = age.ok_or_else(|| PersistedError::Future(path.to_owned()))?;
@@ -233,7 +234,7 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     Ok(Some(Persisted { snapshot, history_id, writer_slot, heard: now.saturating_sub(age), valid }))
 }
 
-/// Beside the file, so that renaming stays within one file system; one for each process.
+/// In the same directory, so that renaming stays within one file system; one per process.
 fn aside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
@@ -269,9 +270,9 @@ impl Checksummed {
     }
 }
 
-/// A rename is on the disk only when its directory is.
+/// A rename is durable only once its directory is synced.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    // Elsewhere a directory can't be opened, and needs no syncing.
+    // Elsewhere a directory can't be opened, and needs no sync.
     if cfg!(unix) { File::open(parent.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
 }

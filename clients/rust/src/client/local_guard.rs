@@ -1,4 +1,4 @@
-//! Watches over the process's own calls while the controller is away.
+//! The local guard: watches this process's own calls while the controller is away.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::{
     watch::{Current, GoneBack, Link},
 };
 
-/// A controller that restarts is back sooner, and sees more.
+/// A controller that restarts is back sooner than this, and sees more.
 const AWAY_MS: u64 = 2_000;
 
-/// How often it is looked whether the controller is there.
+/// Interval between checks whether the controller is there.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The task of the local guard.
@@ -25,16 +25,16 @@ pub(super) struct LocalGuard {
     pub(super) link: Arc<Link>,
 }
 
-/// One migration, while the controller is away.
+/// One migration while the controller is away.
 struct Case {
     judged: Arc<Judged>,
     local: Local,
-    /// It was said that there is nowhere to go.
+    /// It was already logged that there is nowhere to go back to.
     holds: bool,
 }
 
 impl LocalGuard {
-    /// Guards for ever.
+    /// Guards until it is cancelled.
     pub(super) async fn run(self) {
         let mut has_gone_back = false;
         loop {
@@ -54,8 +54,8 @@ impl LocalGuard {
         }
     }
 
-    /// Until the controller is heard again. Evidence begins and ends with its absence: while it is
-    /// there, it judges itself.
+    /// Guards until the controller is heard again. Evidence starts and ends with the controller's absence:
+    /// while it is there, it judges.
     async fn guard(&self) {
         let mut cases = self.cases();
         self.recorder.judged().set(cases.iter().map(|case| case.judged.clone()).collect());
@@ -78,7 +78,7 @@ impl LocalGuard {
         self.recorder.judged().set(Vec::new());
     }
 
-    /// Nobody is judged by a file's routing: the controller did not wait for this process then.
+    /// A process that routes from a file judges nobody: the controller did not wait for this process.
     fn is_away(&self) -> bool {
         !self.link.is_connected() && self.current.silent_ms() >= AWAY_MS && self.link.is_the_controllers()
     }

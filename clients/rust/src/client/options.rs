@@ -1,4 +1,4 @@
-//! What a client can be told, and checks of it.
+//! Options of a client, and their checks.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,16 +7,16 @@ use tonic::transport::Endpoint;
 
 use super::ConnectError;
 
-/// Most bytes of a service's name and an instance's id.
+/// Maximum bytes of a service name or an instance id.
 const NAME_MAX_BYTES: usize = 128;
 
-/// What takes part in a migration.
+/// The kind of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A service that routes its operations.
     #[default]
     Service,
-    /// A batch job: backfill, verify, reverse.
+    /// A worker: backfill, verify, reverse.
     Worker,
 }
 
@@ -29,31 +29,32 @@ impl From<Kind> for v1::InstanceKind {
     }
 }
 
-/// How to connect. `Options { persist: Some(path), ..Options::default() }`
+/// Options of a client. Example: `Options { persist: Some(path), ..Options::default() }`
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Unique to this process. `None`: service, process id and a random number.
+    /// Id of this process; no other process may use it. `None`: made of service, process id and a random
+    /// number.
     pub instance_id: Option<String>,
-    /// Longest that connecting may take before the persisted snapshot is used. Default 3 s.
+    /// Longest time to wait for the controller before using the persisted snapshot. Default 3 s.
     pub start_timeout: Duration,
-    /// Longest that closing waits for operations and the controller. Default 5 s.
+    /// Longest time that closing waits for operations and the controller. Default 5 s.
     pub close_timeout: Duration,
-    /// File of the last snapshot, for starts without the controller; one for each process.
-    /// `None`: such starts fail.
+    /// File for the last snapshot, to start without the controller. Each process needs its own. `None`: such
+    /// starts fail.
     pub persist: Option<PathBuf>,
-    /// For how long the file may be used after the controller was last heard. The controller waits that
-    /// long for a process that has ended and has left its file, so ramps after a deployment do, too.
-    /// Default 1 h.
+    /// How long the file may be used after the controller was last heard. The controller waits that long for
+    /// a process that has ended and left its file, so ramps after a deployment wait too. Default 1 h.
     pub persist_for: Duration,
-    /// Where the right to act can expire: how long the last store calls may take after it has. Longest
-    /// time for which a write that timed out can still land (`residual_ms` of the stores). Default 60 s.
+    /// In migrations with a fence: how long the last store calls may take after the right to act has expired.
+    /// Must cover the time for which a write that timed out can still land (`residual_ms` of the stores).
+    /// Default 60 s.
     pub drain: Duration,
     /// Service or worker.
     pub kind: Kind,
-    /// Tells which function makes tenants of requests, so that the controller sees services that
-    /// differ in it. Empty: not said.
+    /// Identifies the function that derives tenants from requests, so that the controller can show services
+    /// that differ. Empty: unknown.
     pub tenant_fingerprint: String,
-    /// How often to report at least. `None`: as the controller says.
+    /// Longest interval between reports. `None`: set by the controller.
     pub report_interval: Option<Duration>,
 }
 
@@ -74,13 +75,13 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long a file may be used; 0: none is kept.
+    /// How long the file may be used; 0: there is no file.
     pub(super) fn file_valid_ms(&self) -> u32 {
         let valid_ms = u32::try_from(self.persist_for.as_millis()).unwrap_or(u32::MAX);
         if self.persist.is_some() { valid_ms } else { 0 }
     }
 
-    /// The id given, or a fresh one.
+    /// The given id, or a new one.
     pub(super) fn instance_id_for(&self, service: &str) -> String {
         let fresh = || {
             let mut id = format!("-{}-{:08x}", std::process::id(), rand::random::<u32>());
@@ -92,7 +93,7 @@ impl Options {
     }
 }
 
-/// Checks a service's name or an instance's id.
+/// Checks a service name or an instance id.
 pub(super) fn check_name(what: &'static str, value: &str) -> Result<(), ConnectError> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if (1..=NAME_MAX_BYTES).contains(&value.len()) && value.bytes().all(known) {
@@ -101,7 +102,7 @@ pub(super) fn check_name(what: &'static str, value: &str) -> Result<(), ConnectE
     Err(ConnectError::Name { what, value: value.to_owned() })
 }
 
-/// Where to connect to. A connection is made anew for each attempt, so a dead one is never reused.
+/// The endpoint to connect to. Each attempt uses a new connection, so a dead one is never reused.
 pub(super) fn endpoint(server: &str, start_timeout: Duration) -> Result<Endpoint, ConnectError> {
     let bad = |what: &str| ConnectError::Server { server: server.to_owned(), what: what.to_owned() };
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| bad("not a URL"))?;
@@ -117,7 +118,7 @@ pub(super) fn endpoint(server: &str, start_timeout: Duration) -> Result<Endpoint
     Ok(endpoint
         .connect_timeout(start_timeout.clamp(Duration::from_millis(100), Duration::from_secs(2)))
         .tcp_nodelay(true)
-        // A big snapshot should not wait for a window of 64 KiB each round trip.
+        // A large snapshot should not need a round trip for every 64 KiB.
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20))
 }

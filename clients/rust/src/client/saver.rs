@@ -1,4 +1,4 @@
-//! Keeps the persisted snapshot up to date, off every hot path.
+//! Keeps the persisted snapshot up to date, off the hot paths.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,14 +17,14 @@ use crate::{
     watch::{Current, Link, Source, describe},
 };
 
-/// Nothing newer than the file is acknowledged, so it is written soon; a large one is not written all the
-/// time.
+/// The file is written soon, because nothing newer than it is acknowledged. But a large file is not written
+/// constantly.
 const PAUSE_FACTOR: u32 = 4;
 
-/// The file is not written for its age alone more often than this.
+/// Minimum interval between writes that only refresh the file's age.
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 
-/// Writes what the controller sent to a file.
+/// Writes the controller's state to a file.
 #[derive(Clone)]
 pub(super) struct Saver {
     pub(super) path: PathBuf,
@@ -35,11 +35,11 @@ pub(super) struct Saver {
     pub(super) file: Arc<Mutex<File>>,
 }
 
-/// The file, for one save at a time: a save can't be taken back, and may outlive whoever began it.
+/// The file. Only one save runs at a time: a save can't be taken back, and may outlive whoever began it.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) lock: Option<FileLock>,
-    /// History and revision of what was written last.
+    /// History and revision of the last write.
     pub(super) saved: Option<(String, u64)>,
 }
 
@@ -48,7 +48,7 @@ impl Saver {
         &self.path
     }
 
-    /// Saves whenever a newer revision was received, and now and then, so that the file stays usable.
+    /// Saves whenever a newer revision was received, and regularly, so that the file does not expire.
     pub(super) async fn run(self) {
         let mut received = self.current.subscribe();
         let refresh = (self.valid / 4).max(REFRESH_MIN);
@@ -64,7 +64,7 @@ impl Saver {
         }
     }
 
-    /// Saves what is held, if it is the controller's.
+    /// Saves the current state, if it came from the controller.
     pub(super) async fn save(&self) {
         let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else { return };
         let saving = Saving {
@@ -84,7 +84,7 @@ impl Saver {
         self.link.failed(failed);
     }
 
-    /// Another process may start from the file from now on.
+    /// Releases the file: another process may start from it.
     pub(super) fn release(&self) {
         lock(&self.file).lock = None;
     }
@@ -100,7 +100,7 @@ fn write(
     let is_newer = |(history_id, revision): &(String, u64)| {
         *history_id == saving.history_id && *revision > snapshot.revision()
     };
-    // A newer one was faster, or the file is another process's.
+    // A newer save was faster, or the file belongs to another process.
     if file.lock.is_none() || file.saved.as_ref().is_some_and(is_newer) {
         return Ok(());
     }
