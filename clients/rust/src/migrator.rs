@@ -1,26 +1,29 @@
-//! Two stores behind one small interface: reads and writes that do what the tenant's rung says.
+//! Two stores behind one small interface: reads and writes that follow the tenant's rung.
 //!
-//! [`rules`] decides, purely, which store is asked next; this module makes the calls, counts them
-//! and waits. What is promised: an acknowledged write is never lost, whatever steps the migration
-//! takes meanwhile; docs/protocol.md has the rest.
+//! [`rules`] decides, purely, which store is called next; this module makes the calls, counts them and waits.
+//! The promise: an acknowledged write is never lost, whatever steps the migration takes meanwhile.
+//! docs/protocol.md has the details.
 //!
-//! - **One decision per operation.** An operation holds its [`watch::Operation`] until its last
-//!   store call has ended, so the barrier between two steps sees it. Only a call that ran into
-//!   `call_timeout` is given up: it may land later, and whoever steps on waits for such ones.
-//! - **Cancelling.** A write whose future is dropped goes on to its end by itself, and so does a
-//!   read that is copying; a read that only reads ends at once.
-//! - **Overtaken.** An operation that ends to find that its rung must not be live beside the
-//!   tenant's present one can't be vouched for. A write is indeterminate then. A read is made anew
-//!   under the new decision, [`READS_MAX`] times at most.
-//! - **Hold.** An operation waits, before it begins, for at most the policy's `hold_timeout_ms`.
+//! - **One decision per operation.** An operation holds its [`watch::Operation`] until its last store call
+//!   has ended, so the barrier between two steps sees it. Only a call that exceeds `call_timeout` is
+//!   abandoned: it may land later, and the next step waits for such calls.
+//! - **Cancelling.** If the future of a write is dropped, the write continues to its end in the background.
+//!   So does a read that is copying; a read that only reads ends at once.
+//! - **Overtaken.** When an operation ends, its rung may be one that must not be live beside the tenant's
+//!   current rung. Its result can't be guaranteed then: a write is indeterminate, and a read is repeated
+//!   under the new decision, at most [`READS_MAX`] times.
+//! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
 //!
-//! **What is counted**, under the revision of the decision and all at once when the operation has
-//! ended: each store call with its latency and error, and whether its answer was the caller's. Of reads that the target had a part in, exactly one of `hit` (it has the record), `miss`
-//! (only the source had it; with it goes `migrated`, the copy) and `not_found` (no record, or a
-//! deleted one); besides, `repaired` when a confirmed read found the target behind. Of writes to
-//! both stores, `both_ok`, `only_target_failed` or `only_source_failed` by their puts (the source
-//! goes first, so both never fail). `indeterminate` and `not_applied` are writes' answers;
-//! `unavailable` is any operation that was held too long, fenced, or a read overtaken for good.
+//! **What is counted**, under the revision of the decision, and all at once when the operation has ended:
+//!
+//! - Each store call with its latency and error, and whether its answer was returned to the caller.
+//! - Of reads that involved the target, exactly one of `hit` (it has the record), `miss` (only the source had
+//!   it; then `migrated` counts the copy) and `not_found` (no record, or a deleted one). In addition
+//!   `repaired`, if a confirmed read found that the target was behind.
+//! - Of writes to both stores, `both_ok`, `only_target_failed` or `only_source_failed`, by their puts. The
+//!   source goes first, so both never fail.
+//! - `indeterminate` and `not_applied` are outcomes of writes. `unavailable` is any operation that was held
+//!   too long or fenced, and a read that was overtaken too often.
 
 mod calls;
 mod error;
@@ -49,33 +52,33 @@ use crate::{
 };
 use writing::{Intent, Writing};
 
-/// How often a read is made before it gives up because routing overtakes it.
+/// How many times a read is made before it gives up because routing overtakes it.
 pub const READS_MAX: u32 = 4;
 
-/// What a migrator is made of.
+/// The parts of a migrator.
 pub struct Parts {
     /// The newest snapshot.
     pub current: Arc<Current>,
-    /// Takes the counts.
+    /// Receives the counts.
     pub recorder: Arc<Recorder>,
     /// The migration's key.
     pub migration: String,
-    /// Of this process's writer slot; shared by all its migrators.
+    /// Stamps versions with this process's writer slot; shared by all its migrators.
     pub stamper: Arc<Stamper>,
-    /// S.
+    /// The source store.
     pub source: Arc<dyn Store>,
-    /// T.
+    /// The target store.
     pub target: Arc<dyn Store>,
-    /// How it behaves.
+    /// Its options.
     pub options: Options,
 }
 
-/// How a migrator behaves.
+/// Options of a migrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Longest wait for one store call. A put that takes longer is indeterminate.
     pub call_timeout: Duration,
-    /// Most comparisons under way at a time; further reads are not compared.
+    /// Maximum number of concurrent comparisons; further reads are not compared.
     pub shadows_max: usize,
 }
 
@@ -85,18 +88,18 @@ impl Default for Options {
     }
 }
 
-/// What a mutation makes of a record.
+/// The result of a mutation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// This is its value now.
+    /// Write this value.
     Put(Vec<u8>),
-    /// It is no more.
+    /// Delete the record.
     Delete,
-    /// Nothing is written.
+    /// Write nothing.
     Keep,
 }
 
-/// One migration's two stores as one. Cheap to clone; all methods need a tokio runtime.
+/// The two stores of a migration as one. Cheap to clone; all methods need a tokio runtime.
 #[derive(Clone)]
 pub struct Migrator {
     inner: Arc<Inner>,
@@ -114,7 +117,7 @@ struct Inner {
 }
 
 impl Migrator {
-    /// Puts the parts together; touches no store.
+    /// Creates a migrator; calls no store.
     pub fn new(parts: Parts) -> Self {
         let Parts { current, recorder, migration, stamper, source, target, options } = parts;
         let shadows = Arc::new(Semaphore::new(options.shadows_max));
@@ -123,7 +126,7 @@ impl Migrator {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The record's value; `None` when there is none or it was deleted.
+    /// Returns the record's value; `None` if there is no record or it was deleted.
     pub async fn get(&self, tenant: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
         for _ in 0..READS_MAX {
             let id = Id::new(tenant, key)?;
@@ -136,27 +139,27 @@ impl Migrator {
         Err(Unavailable::Overtaken(READS_MAX).into())
     }
 
-    /// Writes the whole record, whatever is there; returns the version it got.
+    /// Writes the whole record, whatever is there, and returns its version.
     pub async fn put(&self, tenant: &str, key: &str, value: Vec<u8>) -> Result<Version, WriteError> {
         self.overwrite(tenant, key, Some(value)).await
     }
 
-    /// Deletes the record, whether or not it is there, by writing a tombstone.
+    /// Deletes the record, whether or not it exists, by writing a tombstone.
     pub async fn delete(&self, tenant: &str, key: &str) -> Result<Version, WriteError> {
         self.overwrite(tenant, key, None).await
     }
 
-    /// Reads, applies `change`, and writes only if nobody else has written since; else once more,
-    /// so `change` may be called several times and should do nothing but compute. Returns the
+    /// Reads the record, applies `change`, and writes the result only if nobody else has written since.
+    /// Otherwise it starts over, so `change` may be called several times and must only compute. Returns the
     /// version written, or `None` for [`Change::Keep`].
     ///
-    /// The comparison is made where writers are put in order: in the source, or in target-only in
-    /// the target. So among mutations and puts no update is lost, at any rung and across every
-    /// step but the one between target-first and target-only: while both are live, two mutations
-    /// of one record, one at each, are ordered like puts, and the later one replaces the other.
+    /// The comparison is made in the store that orders the writers: the source, or at target-only the target.
+    /// So mutations and puts lose no update, at any rung and across every step, with one exception. While
+    /// target-first and target-only are both live, two mutations of one record, one at each, are ordered like
+    /// puts: the later one replaces the other.
     ///
-    /// A mutation starts from the newest record in that store, which may be that of a write whose
-    /// caller was told "indeterminate": it has then taken effect.
+    /// A mutation starts from the newest record in that store. This may be an earlier write that returned
+    /// "indeterminate"; it has taken effect then.
     pub async fn mutate(
         &self,
         tenant: &str,
@@ -198,11 +201,11 @@ impl Inner {
             return Ok(operation);
         }
         let waited_ms = u64::from(operation.policy.hold_timeout_ms);
-        // While it waits it is no operation: the step that ends the hold waits for those.
+        // It must not count as an operation while it waits: the step that ends the hold waits for operations.
         drop(operation);
         let deadline = Instant::now() + Duration::from_millis(waited_ms);
         loop {
-            // Before it is decided anew, or a revision in between would go unheard.
+            // Subscribe before deciding again, or a revision in between would be missed.
             let mut newer = self.current.subscribe();
             let operation = self.begin(tenant)?;
             if operation.decision.rung != Rung::Hold {
@@ -226,13 +229,13 @@ impl Inner {
         })
     }
 
-    /// Counts an operation that did not begin, or can't be answered for.
+    /// Counts an operation that did not begin, or whose result can't be guaranteed.
     fn unavailable(&self, tenant: &str, revision: u64) {
         let origin = Origin { migration: &self.migration, revision, tenant: Some(tenant) };
         self.recorder.record(origin, &[Outcome::Event(Event::Unavailable)]);
     }
 
-    /// What an operation that does not begin is counted under. 0: there is no decision.
+    /// The revision under which an operation that does not begin is counted. 0: there is no decision.
     fn revision(&self, tenant: &str) -> u64 {
         self.current.decide(&self.migration, tenant).map_or(0, |decision| decision.revision)
     }

@@ -1,4 +1,4 @@
-//! Who goes where: one pure function, used alike by every SDK and by the controller.
+//! Who goes where: one pure function, used by every SDK and by the controller.
 //!
 //! ```text
 //! bucket(salt, tenant) = (murmur3_x86_32(utf8(salt + ":" + tenant), seed 0) as u64 * 1_000_000) >> 32
@@ -9,7 +9,7 @@
 //!   source-only                             otherwise
 //! ```
 //!
-//! Nothing here takes a lock, allocates (but when a table is built), reads a clock or uses a float.
+//! Nothing here takes a lock, allocates (except to build a table), reads a clock or uses a float.
 
 mod bucket;
 mod mutation;
@@ -25,24 +25,24 @@ pub use rung::{Level, Reason, Rung, Stage, UnknownName, coexist};
 pub use snapshot::Snapshot;
 pub use table::{Band, Decision, Policy, Route, Table, decide};
 
-/// Most bytes of a tenant.
+/// Maximum bytes of a tenant.
 pub const TENANT_MAX_BYTES: usize = 256;
 
-/// Why there is no decision. Never a bucket, never a default stage.
+/// Why there is no decision. An error never becomes a bucket or a default stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No table for this key.
+    /// There is no table for this key.
     #[error("migration {0:?} is not known here: create it, or check the key")]
     UnknownMigration(String),
-    /// The table could not be read, e.g. a rung that only a newer version knows.
+    /// The table could not be read, for example because of a rung that only a newer version knows.
     #[error("migration {migration:?} can't be routed by this version: {what}; upgrade this client")]
     Unreadable {
-        /// Its key.
+        /// The migration's key.
         migration: String,
-        /// What was not understood.
+        /// What this version does not know.
         what: String,
     },
-    /// Empty, too long or with control characters.
+    /// The tenant is invalid.
     #[error(transparent)]
     Tenant(#[from] TenantError),
 }
@@ -50,18 +50,18 @@ pub enum Error {
 /// What is wrong with a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TenantError {
-    /// There is none.
+    /// It is empty.
     #[error("tenant is empty: give 1 to 256 bytes")]
     Empty,
-    /// Over [`TENANT_MAX_BYTES`].
+    /// It has more than [`TENANT_MAX_BYTES`].
     #[error("tenant has {0} bytes: give 1 to 256")]
     TooLong(usize),
-    /// U+0000..U+001F or U+007F..U+009F.
+    /// It has a control character: U+0000..U+001F or U+007F..U+009F.
     #[error("tenant has a control character: remove it")]
     Control,
 }
 
-/// Checks what every surface demands of a tenant: 1 to 256 bytes, no control characters.
+/// Checks a tenant: 1 to 256 bytes, no control characters.
 pub fn check_tenant(tenant: &str) -> Result<(), TenantError> {
     let bytes = tenant.as_bytes();
     if bytes.is_empty() {
@@ -70,7 +70,7 @@ pub fn check_tenant(tenant: &str) -> Result<(), TenantError> {
     if bytes.len() > TENANT_MAX_BYTES {
         return Err(TenantError::TooLong(bytes.len()));
     }
-    // 0xC2 leads the controls of U+0080..U+009F, and harmless letters too: look closer only then.
+    // 0xC2 leads the control characters U+0080..U+009F, but also letters: check further only then.
     let suspect =
         bytes.iter().fold(false, |found, &byte| found | (byte < 0x20) | (byte == 0x7f) | (byte == 0xc2));
     if suspect && tenant.chars().any(char::is_control) {

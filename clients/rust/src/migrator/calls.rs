@@ -1,4 +1,4 @@
-//! One operation's calls to the stores: bounded in time, and counted together when it has ended.
+//! The store calls of one operation: limited in time, and counted together when it has ended.
 
 use std::{
     pin::{Pin, pin},
@@ -16,8 +16,8 @@ use crate::{
     watch::Standing,
 };
 
-/// Makes the calls of one operation and keeps their outcomes. Dropped, it counts them: all at once,
-/// so that no report has half of an operation, and under one short lock.
+/// Makes the calls of one operation and collects their outcomes. When dropped, it counts them all at once, so
+/// that no report has half of an operation, under one short lock.
 pub(super) struct Calls {
     pub(super) inner: Arc<Inner>,
     pub(super) id: Id,
@@ -27,7 +27,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Of an operation decided under `revision`.
+    /// The calls of an operation decided under `revision`.
     pub(super) const fn new(inner: Arc<Inner>, id: Id, revision: u64, standing: Standing) -> Self {
         Self { inner, id, revision, standing, outcomes: SmallVec::new_const() }
     }
@@ -60,7 +60,7 @@ impl Calls {
         self.outcomes.push(Outcome::Event(event));
     }
 
-    /// The caller's answer is what this store said last.
+    /// Records that the caller's answer is the last one of this store.
     pub(super) fn answered(&mut self, by: StoreRole, is_found: bool) {
         let last = self.outcomes.iter_mut().rev().find_map(|outcome| match outcome {
             Outcome::Call { store, operation: Operation::Read, error: None, found, .. } if *store == by => {
@@ -73,7 +73,7 @@ impl Calls {
         }
     }
 
-    /// Did the first read of this store fail? `None`: it was not read.
+    /// Whether the first read of this store failed. `None`: it was not read.
     pub(super) fn read_failed(&self, of: StoreRole) -> Option<bool> {
         self.outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Call { store, operation: Operation::Read, error, .. } if *store == of => {
@@ -83,7 +83,7 @@ impl Calls {
         })
     }
 
-    /// Counts a read of both stores, if it was one: did it fail in the source, and in the target?
+    /// Counts a read of both stores, if it was one: whether it failed in the source, and in the target.
     pub(super) fn paired(&mut self, source_failed: Option<bool>, target_failed: Option<bool>) {
         let (Some(source_failed), Some(target_failed)) = (source_failed, target_failed) else { return };
         self.count(match (source_failed, target_failed) {
@@ -106,7 +106,8 @@ impl Drop for Calls {
 }
 
 impl Inner {
-    /// No outcome where the right to act has ended: that says nothing about the store.
+    /// Makes a call. No outcome is counted if the right to act has expired: that says nothing about the
+    /// store.
     async fn call<T>(
         &self,
         store: StoreRole,
@@ -137,8 +138,8 @@ impl Inner {
 
 const LEASE_ENDED: &str = "the controller was not heard for too long, so no further call is made";
 
-/// A store call that makes no more progress once the right to act has ended: a process that was frozen in
-/// the middle must not send anything when it thaws. Then its output is `None`.
+/// A store call that makes no further progress once the right to act has expired: a process that was frozen
+/// in the middle must not send anything when it resumes. Its output is then `None`.
 struct Leased<'a, F, M> {
     call: Pin<&'a mut F>,
     may_act: M,

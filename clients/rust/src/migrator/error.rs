@@ -1,4 +1,4 @@
-//! How reads and writes fail.
+//! Errors of reads and writes.
 
 use crate::{
     report::StoreRole,
@@ -7,61 +7,61 @@ use crate::{
     watch::BeginError,
 };
 
-/// Why an operation did not begin, or can't be answered for.
+/// Why an operation did not begin, or why its result can't be guaranteed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// The tenant is between two rungs and did not get to the next one in time.
+    /// The tenant is between two rungs and did not reach the next one in time.
     #[error("tenant is on hold, waited {waited_ms} ms: retry; a hold ends with the controller's next step")]
     Held {
         /// The policy's `hold_timeout_ms`.
         waited_ms: u64,
     },
-    /// No snapshot, fenced, or no such migration.
+    /// There is no snapshot, the client is fenced, or the migration does not exist.
     #[error(transparent)]
     Begin(BeginError),
-    /// Routing moved on by more than a step during the read, again and again.
+    /// Routing moved on by more than one step during each attempt of the read.
     #[error("routing overtook this read {0} times: retry")]
     Overtaken(u32),
 }
 
-/// Why there is no answer to a read.
+/// Why a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// A store failed that this rung can't do without. A retry is safe.
+    /// A store failed that this rung needs. A retry is safe.
     #[error("read failed at the {}: {error}", name(*.store))]
     Failed {
         /// Which one.
         store: StoreRole,
-        /// What it said.
+        /// Its error.
         #[source]
         error: StoreError,
     },
-    /// Nothing was asked, or the answer can't be vouched for.
+    /// Nothing was read, or the result can't be guaranteed.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// The tenant or the key can't be.
+    /// The tenant or the key is invalid.
     #[error(transparent)]
     Invalid(#[from] IdError),
 }
 
-/// Why a write is not acknowledged.
+/// Why a write was not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// It has not taken effect and never will: safe to retry.
+    /// It has not taken effect and never will; a retry is safe.
     #[error("not applied: {0}")]
     NotApplied(Cause),
-    /// It may have taken effect, or may do so later. A retry is a new write.
+    /// It may have taken effect, or may still do so. A retry is a new write.
     #[error("indeterminate: {0}")]
     Indeterminate(Cause),
-    /// Nothing was begun: safe to retry.
+    /// Nothing was begun; a retry is safe.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// The tenant or the key can't be.
+    /// The tenant or the key is invalid.
     #[error(transparent)]
     Invalid(#[from] IdError),
 }
 
-/// What kept a write from being acknowledged.
+/// What prevented the acknowledgement of a write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
     /// A store failed.
@@ -69,17 +69,17 @@ pub enum Cause {
     Store {
         /// Which one.
         store: StoreRole,
-        /// What it said.
+        /// Its error.
         #[source]
         error: StoreError,
     },
-    /// Routing moved on by more than a step meanwhile, or the controller had given this instance up.
+    /// Routing moved on by more than one step meanwhile, or the controller had given this instance up.
     #[error("routing has overtaken it")]
     Overtaken,
-    /// Others wrote the same record every time.
+    /// Other writers wrote the same record at every attempt.
     #[error("others wrote the same record {0} times meanwhile: retry later")]
     Contended(u32),
-    /// No version could be given.
+    /// No version could be stamped.
     #[error(transparent)]
     Stamp(#[from] super::StampError),
 }
@@ -91,7 +91,7 @@ impl From<BeginError> for Unavailable {
 }
 
 impl Unavailable {
-    /// Is it that there is no such migration here, rather than one that can't be used now?
+    /// Whether the migration does not exist here, rather than being temporarily unusable.
     pub const fn is_unknown_migration(&self) -> bool {
         matches!(self, Self::Begin(BeginError::Routing(routing::Error::UnknownMigration(_))))
     }

@@ -1,4 +1,4 @@
-//! Work that goes on when nobody waits for it any more.
+//! Work that continues when nobody awaits it any more.
 
 use std::{
     pin::Pin,
@@ -7,19 +7,18 @@ use std::{
 
 use tokio::runtime::Handle;
 
-/// Runs where it is awaited; dropped before its end, it goes on as a task of its own.
+/// Work that runs where it is awaited. If it is dropped before its end, it continues as its own task.
 ///
-/// A store call that writes can't be taken back: it may land after its caller has gone. So a
-/// write, once begun, runs to its end and holds its operation until then, or the instance would
-/// acknowledge a step while a write of the rung before is still on its way. On the usual path
-/// this costs one allocation and no task.
+/// A store call that writes can't be taken back: it may land after its caller has gone. So a write that has
+/// begun runs to its end and holds its operation until then. Otherwise the instance would acknowledge a step
+/// while a write of the previous rung is still in flight. Usually this costs one allocation and no task.
 pub(super) struct Finish<T: Send + 'static> {
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     runtime: Option<Handle>,
 }
 
 impl<T: Send + 'static> Finish<T> {
-    /// Must be made within a runtime; without one the work just ends when it is dropped.
+    /// Must be created within a runtime; without one the work simply ends when it is dropped.
     pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self { work: Some(Box::pin(work)), runtime: Handle::try_current().ok() }
     }
@@ -40,7 +39,7 @@ impl<T: Send + 'static> Future for Finish<T> {
 
 impl<T: Send + 'static> Drop for Finish<T> {
     fn drop(&mut self) {
-        // What has panicked can't go on.
+        // Work that panicked can't continue.
         if let (Some(work), Some(runtime), false) =
             (self.work.take(), &self.runtime, std::thread::panicking())
         {

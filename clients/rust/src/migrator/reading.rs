@@ -16,14 +16,14 @@ use crate::{
     watch::Operation,
 };
 
-/// A read's answer, or `None` when it was overtaken and has to be made anew.
+/// A read's answer, or `None` if it was overtaken and has to be repeated.
 pub(super) type Answered = Option<Result<Option<Vec<u8>>, ReadError>>;
 
 type ReadStep = Step<Read, ReadCall, ReadEnd>;
 
-/// What the calls of one read have brought.
+/// The state of one read.
 struct Reading {
-    /// Before the operation: what has ended is counted when its revision is acknowledged.
+    /// Declared before the operation, so that calls are counted before their revision is acknowledged.
     calls: Calls,
     operation: Operation,
     source: Option<Record>,
@@ -39,7 +39,7 @@ pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> An
     let mut reading = Reading { calls, operation, source: None, target: None, error: None };
     loop {
         match step {
-            // Nothing is written so far: until then it may be dropped at any time.
+            // Nothing has been written so far: until then the read may be dropped at any time.
             Step::Call(read, ReadCall::Get(store)) => step = read.step(reading.get(store).await),
             Step::Call(_, ReadCall::Copy) => {
                 return Finish::new(reading.run(step)).await;
@@ -50,7 +50,7 @@ pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> An
 }
 
 impl Reading {
-    /// All the rest of it, copies included.
+    /// Runs the rest of the read, copies included.
     async fn run(mut self, mut step: ReadStep) -> Answered {
         loop {
             step = match step {
@@ -95,7 +95,7 @@ impl Reading {
         let overtaken = inner.overtaken(&self.operation, &calls.id);
         calls.paired(calls.read_failed(StoreRole::Source), calls.read_failed(StoreRole::Target));
         if let ReadEnd::Return(_, found) = end {
-            // What was copied was copied, even if the answer is of no use any more.
+            // A copy counts even if the answer is no longer of use.
             match found {
                 Found::Miss => calls.count(Event::Migrated),
                 Found::Repaired => calls.count(Event::Repaired),

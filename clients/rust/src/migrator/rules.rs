@@ -1,9 +1,9 @@
-//! What a rung means: which store is asked next, given what was answered.
+//! What a rung means: which store is called next, given the answers so far.
 //!
-//! Pure state machines. Nothing here waits, reads a clock or holds a store; one [`ReadCall`] or
-//! [`WriteCall`] is one call to one store, so whoever runs them (the migrator, or a model checker)
-//! may interleave operations between any two calls. The machines see versions, never values, and of
-//! versions nothing but their order; so a model checker may rename them (`renamed`).
+//! Pure state machines. Nothing here waits, reads a clock or holds a store. One [`ReadCall`] or [`WriteCall`]
+//! is one call to one store, so the migrator or a model checker may interleave operations between any two
+//! calls. The machines see versions, never values, and only the order of versions; so a model checker may
+//! rename them (`renamed`).
 //!
 //! | rung | read | write | acknowledged when |
 //! |---|---|---|---|
@@ -14,8 +14,8 @@
 //! | target-only | T | T | T applied |
 //! | hold | nothing begins | nothing begins | |
 //!
-//! Why so: docs/protocol.md. In short: every rung that writes both writes the source first, so that
-//! per record the source is never behind the target and going back needs no copy.
+//! docs/protocol.md explains why. In short: every rung that writes both stores writes the source first. So
+//! for each record the source is never behind the target, and going back needs no copy.
 
 mod read;
 mod write;
@@ -25,12 +25,12 @@ pub use write::{Condition, Outcome, Pair, Write, WriteCall, WriteEnd};
 
 use crate::store::{Put, Record, StoreError, Version};
 
-/// What a store has of the record.
+/// What a store has of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// Its version.
     pub version: Version,
-    /// Deleted?
+    /// Whether the record is deleted.
     pub tombstone: bool,
 }
 
@@ -46,16 +46,16 @@ impl Seen {
     }
 }
 
-/// What a store answered to one call.
+/// A store's answer to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// To a get. `None`: neither a record nor a tombstone.
     Got(Option<Seen>),
     /// To any put.
     Put(Put),
-    /// It failed, and nothing was or will be written by it.
+    /// The call failed; it wrote nothing and never will.
     NotApplied,
-    /// It failed, and may have taken effect or still do so.
+    /// The call failed; it may have taken effect or may still do so.
     Indeterminate,
 }
 
@@ -65,11 +65,11 @@ impl From<&StoreError> for Answer {
     }
 }
 
-/// What to do next.
+/// The next step of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step<State, Call, End> {
-    /// Make this call and tell the state its answer. An answer of another kind than was asked for
-    /// counts as a failure.
+    /// Make this call and pass its answer to the state. An answer to another kind of call counts as a
+    /// failure.
     Call(State, Call),
     /// The operation has ended.
     End(End),

@@ -1,4 +1,4 @@
-//! Comparisons off the path: does the target have what the source answered?
+//! Background comparisons: does the target have what the source answered?
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use crate::{
     watch::Operation,
 };
 
-/// A difference must outlast this, or it was only a write on its way.
+/// A difference must persist this long; otherwise it was only a write in flight.
 const PERSISTS_MS: u64 = 100;
 
 /// Compares, for the policy's share of reads. `source` is what the caller gets.
 ///
-/// It holds no operation: it writes nothing and answers nobody, so no step has to wait for it.
-/// But it counts only while the tenant is still at the revision that it was read under.
+/// A comparison holds no operation: it writes nothing and answers nobody, so no step has to wait for it. It
+/// counts only while the tenant is still at the revision that it was read under.
 pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source: Option<&Record>) {
     let share_ppm = operation.policy.shadow_ppm;
     if share_ppm == 0 || (share_ppm < PPM && rand::random_range(0..PPM) >= share_ppm) {
@@ -27,7 +27,7 @@ pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source:
     let (revision, standing) = (operation.decision.revision, operation.standing());
     tokio::spawn(async move {
         let mut calls = Calls::new(inner, id, revision, standing);
-        // What a store fails to answer is counted with its calls, and compares to nothing.
+        // A store's failure is counted with its calls; there is nothing to compare then.
         if let Ok(compared) = compare(&mut calls, source).await
             && calls.inner.revision(&calls.id.tenant) == revision
         {
@@ -42,16 +42,16 @@ pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source:
     });
 }
 
-/// What a comparison comes to.
+/// The result of a comparison.
 enum Compared {
     Same,
-    /// The target has nothing of what the source has. Before the backfill that is how it should be.
+    /// The target has no record where the source has one. This is normal before the backfill.
     Lacking,
     Different,
 }
 
 impl Compared {
-    /// With a target that has nothing, not even a tombstone. It lacks nothing that is deleted.
+    /// Compares with a target that has nothing, not even a tombstone. A deleted record is not lacking.
     fn to_nothing(source: Option<&Record>) -> Self {
         if source.is_some_and(|source| !source.is_tombstone()) { Self::Lacking } else { Self::Same }
     }
@@ -59,7 +59,7 @@ impl Compared {
 
 async fn compare(calls: &mut Calls, source: Option<Record>) -> Result<Compared, StoreError> {
     let target = calls.get(StoreRole::Target).await;
-    // The source had answered, or there were no comparison.
+    // The source has answered, or there would be no comparison.
     calls.paired(Some(false), Some(target.is_err()));
     let Some(target) = target? else { return Ok(Compared::to_nothing(source.as_ref())) };
     if source.as_ref() == Some(&target) {
@@ -75,9 +75,9 @@ async fn compare(calls: &mut Calls, source: Option<Record>) -> Result<Compared, 
     Ok(if is_different { Compared::Different } else { Compared::Same })
 }
 
-/// Do they differ for good? `source` was read `PERSISTS_MS` before the target, `again` after it, so
-/// a record that is being written all the time is none that differs: the target need only have
-/// what the source had then, and nothing that the source does not have yet.
+/// Whether the stores differ permanently. `source` was read `PERSISTS_MS` before the target, `again` after
+/// it. So a record that is written all the time does not differ: the target only needs what the source had
+/// before, and nothing that the source does not have yet.
 fn differ(source: Option<&Record>, target: &Record, again: Option<&Record>) -> bool {
     let version = |record: Option<&Record>| record.map_or(Version::ZERO, |record| record.version);
     let lags = target.version < version(source);
@@ -98,12 +98,12 @@ mod tests {
     #[test]
     fn only_what_stays_different_differs() {
         let cases = [
-            // source at first, target later, source after that
+            // the source first, then the target, then the source again
             (record(1, "a"), record(1, "a"), record(1, "a"), false),
-            (record(2, "b"), record(2, "b"), record(9, "z"), false), // the source went on
-            (record(1, "a"), record(2, "b"), record(2, "b"), false), // both went on
+            (record(2, "b"), record(2, "b"), record(9, "z"), false), // the source moved on
+            (record(1, "a"), record(2, "b"), record(2, "b"), false), // both moved on
             (record(2, "b"), record(1, "a"), record(2, "b"), true),  // the target lags
-            (record(1, "a"), record(2, "b"), record(1, "a"), true),  // it is ahead
+            (record(1, "a"), record(2, "b"), record(1, "a"), true),  // the target is ahead
             (record(1, "a"), record(1, "x"), record(1, "a"), true),  // same version, another value
             (None, record(1, "a"), None, true),
             (None, record(1, "a"), record(1, "a"), false), // written meanwhile

@@ -1,24 +1,24 @@
-//! Stamping: new versions, above everything seen.
+//! Stamping: new versions above everything seen.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use crate::store::Version;
 
-/// A stamp this much ahead of the clock is reported: some writer's clock is wrong.
+/// A stamp that is further ahead of the clock is reported: some writer's clock is wrong.
 pub const AHEAD_MS: u64 = 5_000;
 
-/// Why there is no stamp.
+/// Why no version could be stamped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StampError {
-    /// Not below [`Version::SLOTS`].
+    /// The slot is not below [`Version::SLOTS`].
     #[error("writer slot {0} is not below 4096")]
     Slot(u16),
-    /// Someone has written with a version at the end of all time.
+    /// Somebody has written a version at the end of the range.
     #[error("no version is left above {0}: repair the record's version in both stores")]
     Exhausted(Version),
 }
 
-/// A version of `slot` above `above` and `last`, by the clock where that is high enough.
+/// A version of `slot` above `above` and `last`; the clock's if that is high enough.
 pub fn stamp(now_ms: u64, above: Version, last: Version, slot: u16) -> Option<Version> {
     let floor = above.max(last);
     match Version::new(now_ms, 0, slot) {
@@ -27,8 +27,8 @@ pub fn stamp(now_ms: u64, above: Version, last: Version, slot: u16) -> Option<Ve
     }
 }
 
-/// The stamps of one writer. All migrators of a process that have the same slot must share one:
-/// two equal versions of different writes are taken for one write.
+/// Stamps the versions of one writer. All migrators of a process with the same slot must share it: two
+/// different writes with equal versions are taken for the same write.
 #[derive(Debug)]
 pub struct Stamper {
     slot: AtomicU16,
@@ -37,20 +37,20 @@ pub struct Stamper {
 }
 
 impl Stamper {
-    /// Of a slot that the controller gave to this process and to nobody else.
+    /// Stamps with a slot that the controller gave to this process only.
     pub fn new(slot: u16) -> Result<Self, StampError> {
         check(slot)?;
         Ok(Self { slot: AtomicU16::new(slot), last: AtomicU64::new(0), ahead: AtomicU64::new(0) })
     }
 
-    /// From now on under another slot, which the controller gave to it.
+    /// Changes to another slot, which the controller gave.
     pub fn set_slot(&self, slot: u16) -> Result<(), StampError> {
         check(slot)?;
         self.slot.store(slot, Ordering::Release);
         Ok(())
     }
 
-    /// The next version: above `above`, and above every one it has given. `now_ms` since 2025.
+    /// The next version: above `above`, and above every version given before. `now_ms` counts from 2025.
     pub fn stamp(&self, now_ms: u64, above: Version) -> Result<Version, StampError> {
         let mut last = self.last.load(Ordering::Acquire);
         let version = loop {
@@ -76,7 +76,7 @@ impl Stamper {
     #[cold]
     fn report_ahead(&self, version: Version, now_ms: u64) {
         let count = self.ahead.fetch_add(1, Ordering::Relaxed) + 1;
-        // The first, the second, the fourth..: one wrong clock must not fill the log.
+        // Log the first, the second, the fourth ..: one wrong clock must not fill the log.
         if count.is_power_of_two() {
             let ahead_ms = version.ms_since_2025() - now_ms;
             tracing::warn!(ahead_ms, count, "versions are ahead of this clock: check the writers' clocks");

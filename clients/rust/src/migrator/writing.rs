@@ -13,36 +13,36 @@ use crate::{
     watch::Operation,
 };
 
-/// How often the first put is made before the write gives up because others are always faster.
+/// How many times the first put is tried before the write gives up because other writers are always faster.
 const PUTS_MAX: u32 = 64;
 
-/// Makes a record's new value of its present one, `None` where there is none.
+/// Computes a record's new value from its current one; `None` if there is none.
 pub(super) type Mutation = Box<dyn FnMut(Option<&[u8]>) -> Change + Send>;
 
 /// What is to be written.
 pub(super) enum Intent {
-    /// This, whatever is there. `None`: a tombstone.
+    /// This value, whatever is there. `None`: a tombstone.
     Overwrite(Option<Vec<u8>>),
-    /// What this makes of what is there.
+    /// The result of this mutation.
     Mutate(Mutation),
 }
 
-/// One write from its decision to its end.
+/// One write, from its decision to its end.
 pub(super) struct Writing {
-    /// Before the operation: what has ended is counted when its revision is acknowledged.
+    /// Declared before the operation, so that calls are counted before their revision is acknowledged.
     calls: Calls,
     operation: Operation,
     mutation: Option<Mutation>,
-    /// What is written.
+    /// The record to write.
     record: Record,
-    /// What was read, by a mutation.
+    /// The record that a mutation read from the source.
     source: Option<Record>,
     target: Option<Record>,
     error: Option<StoreError>,
     puts: u32,
 }
 
-/// Why there was no first put.
+/// Why the first put was not made.
 enum Unput {
     Keep,
     Refused(Cause),
@@ -59,7 +59,7 @@ impl Writing {
         Self { calls, operation, mutation, record, source: None, target: None, error: None, puts: 0 }
     }
 
-    /// To its end; must not be dropped before.
+    /// Runs the write to its end; must not be dropped before.
     pub(super) async fn run(mut self) -> Result<Option<Version>, WriteError> {
         let decision = self.operation.decision;
         let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
@@ -96,7 +96,7 @@ impl Writing {
         }
     }
 
-    /// Makes the record that is put first: its value, if it is a mutation's, and its version.
+    /// Prepares the record for the first put: its version and, for a mutation, its value.
     fn prepare(&mut self, above: Version, condition: Condition) -> Result<(), Unput> {
         self.puts += 1;
         if self.puts > PUTS_MAX {

@@ -1,6 +1,6 @@
 //! The hash that spreads tenants over a million buckets.
 
-/// Buckets, and parts in a whole: shares are in parts per million.
+/// Number of buckets. Shares are in parts per million.
 pub const PPM: u32 = 1_000_000;
 
 /// The bucket, `0..PPM`, of a tenant under a salt.
@@ -8,13 +8,13 @@ pub fn bucket(salt: &str, tenant: &str) -> u32 {
     bucket_of_hash(Salt::new(salt).hash(tenant))
 }
 
-/// `hash * PPM / 2^32`: keeps the order of hashes, so a share is a range of them.
+/// `hash * PPM / 2^32`. It preserves the order of hashes, so a share is a range of hashes.
 pub(super) fn bucket_of_hash(hash: u32) -> u32 {
     ((u64::from(hash) * u64::from(PPM)) >> 32) as u32
 }
 
-/// A salt with its colon, hashed as far as its whole words go, so that a decision pays for the
-/// tenant's bytes only.
+/// A salt with its colon, hashed up to its last whole word, so that a decision hashes only the tenant's
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salt {
     state: u32,
@@ -25,7 +25,7 @@ pub struct Salt {
 }
 
 impl Salt {
-    /// Prepares `salt + ":"`.
+    /// Hashes `salt + ":"`.
     pub fn new(salt: &str) -> Self {
         let bytes = [salt.as_bytes(), b":"].concat();
         let (words, rest) = bytes.as_chunks::<4>();
@@ -38,7 +38,7 @@ impl Salt {
     pub fn hash(&self, tenant: &str) -> u32 {
         let bytes = tenant.as_bytes();
         let (words, last) = bytes.as_chunks::<4>();
-        // Every word of the tenant straddles two words of the whole by this many bits.
+        // Every word of the tenant straddles two words of the whole input by this many bits.
         let shift = self.rest_bytes * 8;
         let mut state = self.state;
         let mut carry = u64::from(self.rest);

@@ -1,6 +1,6 @@
-//! Rules of the protocol that a test leaves out, to see that the simulation finds out.
+//! Protocol rules that a test can leave out, to verify that the simulation notices.
 //!
-//! Without the feature `mutations` nothing is ever left out, and the compiler removes the question.
+//! Without the feature `mutations` no rule is ever left out, and the compiler removes the check.
 
 /// A rule that can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub enum Mutation {
     LostInstances,
     /// Tenants take one rung at a time.
     OneRung,
-    /// Leaving mirrored, and target-first upwards, asks for a full pass.
+    /// Leaving mirrored, and target-first upwards, requires a full pass.
     FullPass,
-    /// A pass counts from what had settled when it began.
+    /// A pass counts from the revision that was settled when it began.
     SettledPass,
     /// Nobody goes below target-first while writes are in the target alone.
     Floor,
@@ -24,18 +24,18 @@ pub enum Mutation {
     LeavingTargetOnly,
     /// An operation that routing has overtaken is not acknowledged.
     Overtaken,
-    /// An instance says that it has applied a revision only when older operations have ended.
+    /// An instance reports that it has quiesced for a revision only when older operations have ended.
     Applied,
     /// A write at target-first observes the target's version before it is stamped.
     Observe,
     /// A read never falls back to the source because the target failed.
     NoFallback,
-    /// An instance that the controller had forgotten takes a present snapshot before it goes on.
+    /// An instance that the controller had forgotten takes a current snapshot before it continues.
     Readmitted,
 }
 
 impl Mutation {
-    /// All of them.
+    /// All rules.
     pub const ALL: [Self; 13] = [
         Self::Barrier,
         Self::Quiesced,
@@ -52,20 +52,20 @@ impl Mutation {
         Self::Readmitted,
     ];
 
-    /// Is this rule left out?
+    /// Whether this rule is left out.
     #[cfg(not(feature = "mutations"))]
     #[inline(always)]
     pub const fn is_left_out(self) -> bool {
         false
     }
 
-    /// Is this rule left out?
+    /// Whether this rule is left out.
     #[cfg(feature = "mutations")]
     pub fn is_left_out(self) -> bool {
         LEFT_OUT.load(std::sync::atomic::Ordering::Relaxed) == self as u8
     }
 
-    /// Leaves this rule out, in all of the process.
+    /// Leaves this rule out, in the whole process.
     #[cfg(feature = "mutations")]
     pub fn leave_out(self) {
         LEFT_OUT.store(self as u8, std::sync::atomic::Ordering::Relaxed);

@@ -1,39 +1,39 @@
-//! The tenants that do not follow their bucket, a million of them if need be.
+//! The tenants that do not follow their bucket, up to millions of them.
 //!
-//! Layout: tenants of one length share a room of slots as long as they are, so a slot's place
-//! needs no index: a tenant lies in the slot that its hash names, or in the next free one behind
-//! it (Knuth, TAOCP 3, 6.4, algorithm L). A look-up in a table that no cache holds costs one read,
-//! mostly, and compares the tenant's own bytes, so it is exact. Overhead: 2 bytes a tenant, and
-//! the free slots, at most [`FREE_BYTES`] a tenant.
+//! Layout: tenants of the same length share an area of slots of that length (a room), so a slot's position
+//! needs no index. A tenant is in the slot that its hash selects, or in the next free one after it (Knuth,
+//! TAOCP 3, 6.4, algorithm L). A look-up in a table that is not in the cache usually costs one read. It
+//! compares the tenant's own bytes, so it is exact. Overhead: 2 bytes per tenant, plus free slots of at most
+//! [`FREE_BYTES`] per tenant.
 
 use super::table::Route;
 
-/// Most overrides of one migration.
+/// Maximum overrides of one migration.
 pub const OVERRIDES_MAX: usize = 8_000_000;
 
-/// An immutable map from tenant to [`Route`], or to "cleared" when it patches another map.
+/// An immutable map from tenant to [`Route`], or to "cleared" if it patches another map.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overrides {
-    /// Of the tenants of `i + 1` bytes; up to the longest there is.
+    /// Entry `i` is the room of the tenants of `i + 1` bytes, up to the longest tenant.
     rooms: Box<[Room]>,
     slots: Box<[u8]>,
     len: usize,
 }
 
-/// Where the tenants of one length are.
+/// The slots of the tenants of one length.
 #[derive(Clone, Copy, Debug, Default)]
 struct Room {
-    /// Where in `slots` it begins.
+    /// Offset of its first slot in `slots`.
     start: usize,
-    /// Slots, at least one of them free; 0: there is no tenant of this length.
+    /// Number of slots, at least one of them free; 0: there is no tenant of this length.
     slots: usize,
 }
 
 /// A slot is `[code, low byte of the hash, tenant..]`.
 const HEAD_BYTES: usize = 2;
 
-/// Free slots take at most so many bytes a tenant, and there are at most as many as tenants: the
-/// more of them, the fewer slots a look-up reads.
+/// Free slots take at most this many bytes per tenant, and there are at most as many as tenants. More free
+/// slots mean fewer reads per look-up.
 const FREE_BYTES: usize = 48;
 
 /// Code of "cleared". No route's code has the highest bit.
@@ -43,11 +43,11 @@ const CLEARED: u8 = 0xff;
 const FREE: u8 = 0xfe;
 
 impl Overrides {
-    /// Builds the map from `(hash, tenant, route)`; `None` is "cleared". Tenants must be distinct
-    /// and valid (1 to 256 bytes).
+    /// Builds the map from `(hash, tenant, route)`; `None` is "cleared". Tenants must be distinct and valid
+    /// (1 to 256 bytes).
     ///
     /// # Panics
-    /// With more than 8,000,000 tenants; whoever accepts them checks that.
+    /// If there are more than 8,000,000 tenants; callers check that first.
     pub(super) fn build(entries: &[(u32, &str, Option<Route>)]) -> Self {
         assert!(entries.len() <= OVERRIDES_MAX, "at most {OVERRIDES_MAX} overrides fit one migration");
         let longest = entries.iter().map(|(_, tenant, _)| tenant.len()).max().unwrap_or_default();
@@ -97,7 +97,7 @@ impl Overrides {
         }
     }
 
-    /// Every tenant with its route (`None`: cleared), in no order that means anything.
+    /// Every tenant with its route (`None`: cleared), in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, Option<Route>)> {
         let slots = self.rooms.iter().zip(1..).flat_map(|(room, tenant_bytes)| {
             let slot_bytes = HEAD_BYTES + tenant_bytes;
@@ -110,29 +110,29 @@ impl Overrides {
         })
     }
 
-    /// Tenants in the map.
+    /// Number of tenants in the map.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// No tenants at all?
+    /// Whether there are no tenants.
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Memory held, beyond this struct.
+    /// Heap memory in use.
     pub(super) const fn heap_bytes(&self) -> usize {
         self.rooms.len() * size_of::<Room>() + self.slots.len()
     }
 }
 
 impl Room {
-    /// The slot that a hash names.
+    /// The slot that a hash selects.
     fn home(self, hash: u32) -> usize {
         ((u64::from(hash) * self.slots as u64) >> 32) as usize
     }
 
-    /// The slot behind a slot; behind the last is the first.
+    /// The slot after a slot; after the last comes the first.
     fn behind(self, at: usize) -> usize {
         if at + 1 == self.slots { 0 } else { at + 1 }
     }

@@ -1,24 +1,25 @@
-//! The ladder.
+//! Rungs, stages, reasons and levels.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Where one tenant's reads and writes go, lowest first. docs/protocol.md has each one's rules.
+/// Where one tenant's reads and writes go, lowest first. docs/protocol.md has the rules of each rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rung {
-    /// The target is not touched.
+    /// The target is not used.
     SourceOnly,
-    /// Writes go to both, best effort at the target; reads come from the source.
+    /// Writes go to both stores, best effort at the target; reads come from the source.
     Dual,
-    /// A write is acknowledged when both have it; reads come from the source.
+    /// A write is acknowledged once both stores have it; reads come from the source.
     Mirrored,
-    /// Operations wait for the next revision. A moment, not a stage; safe beside every rung.
+    /// Operations wait for the next revision. A short pause, not a stage; safe beside every rung.
     Hold,
-    /// Reads come from the target, and from the source what it lacks; writes go to both.
+    /// Reads come from the target, or from the source if the target lacks the record; writes go to both
+    /// stores.
     TargetFirst,
-    /// The source is not touched.
+    /// The source is not used.
     TargetOnly,
 }
 
@@ -44,31 +45,31 @@ pub enum Stage {
 pub enum Reason {
     /// Its bucket and the shares.
     Rollout,
-    /// An operator's pin.
+    /// An operator pinned it.
     Pin,
     /// A ceiling keeps it down.
     Rollback,
-    /// Lower would lose acknowledged writes.
+    /// Going lower would lose acknowledged writes.
     Floor,
     /// It waits between two rungs.
     Hold,
 }
 
-/// What reads promise, besides that no acknowledged write is ever lost.
+/// What reads promise, in addition to "no acknowledged write is ever lost".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Nothing more.
     #[default]
     Acknowledged,
-    /// Reads of a record never go back in time: those in `mirrored` are confirmed in the target.
+    /// Reads of a record never go back in time; reads at `mirrored` are confirmed in the target.
     Linearizable,
 }
 
-/// May two rungs be live for one tenant at the same time without losing an acknowledged write?
+/// Whether two rungs may be live for one tenant at the same time without losing an acknowledged write.
 ///
-/// The table of docs/protocol.md, found by model checking; symmetric and reflexive. Reads at level
-/// linearizable need more beside target-first: `mirrored` must confirm them, which it does there.
+/// This is the table of docs/protocol.md, found by model checking; it is symmetric and reflexive. At level
+/// linearizable, reads at `mirrored` beside target-first must be confirmed, and they are.
 pub const fn coexist(one: Rung, other: Rung) -> bool {
     use Rung::{Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly};
     match (one, other) {
@@ -83,7 +84,7 @@ pub const fn coexist(one: Rung, other: Rung) -> bool {
 }
 
 impl Rung {
-    /// All of them, lowest first.
+    /// All rungs, lowest first.
     pub const ALL: [Self; 6] =
         [Self::SourceOnly, Self::Dual, Self::Mirrored, Self::Hold, Self::TargetFirst, Self::TargetOnly];
 
@@ -98,7 +99,7 @@ impl Rung {
         }
     }
 
-    /// Its name on every surface.
+    /// The name used everywhere.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SourceOnly => "source-only",
@@ -112,7 +113,7 @@ impl Rung {
 }
 
 impl Stage {
-    /// Its name on every surface.
+    /// The name used everywhere.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SourceOnly => "source-only",
@@ -125,10 +126,10 @@ impl Stage {
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 5] = [Self::Rollout, Self::Pin, Self::Rollback, Self::Floor, Self::Hold];
 
-    /// Its name on every surface.
+    /// The name used everywhere.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rollout => "rollout",
@@ -141,7 +142,7 @@ impl Reason {
 }
 
 impl Level {
-    /// Its name on every surface.
+    /// The name used everywhere.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Acknowledged => "acknowledged",
@@ -150,7 +151,7 @@ impl Level {
     }
 }
 
-/// A name that is none of the expected ones.
+/// A name that is not one of the expected ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{got:?} is not a {what}: use one of {expected}")]
 pub struct UnknownName {
@@ -162,7 +163,7 @@ pub struct UnknownName {
 impl FromStr for Rung {
     type Err = UnknownName;
 
-    /// Reads what can be asked for, so everything but `hold`.
+    /// Parses what can be asked for: every rung except `hold`.
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         Self::ALL.into_iter().find(|rung| rung.name() == name && *rung != Self::Hold).ok_or_else(|| {
             UnknownName {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Decision, Error, Table, decide};
 
-/// What an SDK holds: a table a migration, or why that one can't be routed.
+/// What an SDK holds: for each migration its table, or why it can't be routed.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     revision: u64,
@@ -12,7 +12,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// No migrations, at a revision.
+    /// A snapshot without migrations, at a revision.
     pub fn empty(revision: u64) -> Self {
         Self { revision, ..Self::default() }
     }
@@ -34,27 +34,27 @@ impl Snapshot {
         }
     }
 
-    /// Every readable table by its migration's key, in no order.
+    /// Every readable table by its migration's key, in no particular order.
     pub fn tables(&self) -> impl Iterator<Item = (&str, &Arc<Table>)> {
         self.tables.iter().filter_map(|(key, table)| Some((key.as_ref(), table.as_ref().ok()?)))
     }
 
-    /// The controller's revision that this is the state of.
+    /// The controller's revision of this state.
     pub const fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// Moves on to a later revision.
+    /// Moves to a later revision.
     pub const fn set_revision(&mut self, revision: u64) {
         self.revision = revision;
     }
 
-    /// Puts one migration's table, or (`Err`) why it can't be routed.
+    /// Sets one migration's table, or (`Err`) why it can't be routed.
     pub fn insert(&mut self, migration: &str, table: Result<Arc<Table>, String>) {
         self.tables.insert(migration.into(), table.map_err(Into::into));
     }
 
-    /// Forgets a migration.
+    /// Removes a migration.
     pub fn remove(&mut self, migration: &str) {
         self.tables.remove(migration);
     }

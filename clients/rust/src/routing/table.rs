@@ -1,4 +1,4 @@
-//! What an SDK needs of one migration to decide.
+//! What an SDK needs to decide for one migration.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,19 +6,19 @@ use super::{
     Error, Level, Reason, Rung, Salt, Stage, bucket::bucket_of_hash, check_tenant, overrides::Overrides,
 };
 
-/// Where one tenant goes, as a table holds it.
+/// Where one tenant goes, as stored in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The rung.
     pub rung: Rung,
     /// Why.
     pub reason: Reason,
-    /// In target-first: do not read the source when the target has no record.
+    /// At target-first: do not read the source if the target has no record.
     pub no_fallback: bool,
 }
 
 impl Route {
-    /// What a tenant gets that neither an override nor a band names.
+    /// The route of a tenant that has neither an override nor a band.
     pub const DEFAULT: Self = Self { rung: Rung::SourceOnly, reason: Reason::Rollout, no_fallback: false };
 
     pub(super) const fn code(self) -> u8 {
@@ -36,29 +36,29 @@ impl Route {
 /// The tenants whose bucket is below `upto_ppm` and not in an earlier band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Band {
-    /// First bucket that is not in it.
+    /// The first bucket after the band.
     pub upto_ppm: u32,
     /// Where they go.
     pub route: Route,
 }
 
-/// What an SDK needs of a migration's policy.
+/// The parts of a migration's policy that an SDK needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// What reads promise.
     pub level: Level,
-    /// Longest an operation waits on `hold`.
+    /// Longest time that an operation waits on `hold`.
     pub hold_timeout_ms: u32,
-    /// Without contact for this long operations are refused. 0: never.
+    /// Operations are refused after this long without contact. 0: never.
     pub fence_after_ms: u32,
-    /// Share of the reads in dual that are compared with the target. 0: none.
+    /// Share of the reads at dual that are compared with the target. 0: none.
     pub shadow_ppm: u32,
-    /// May a process that the controller can't reach go back from target-first to mirrored by itself?
-    /// While it is on nobody goes to target-only.
+    /// Whether a process that can't reach the controller may go back from target-first to mirrored on its
+    /// own. While this is on, nobody goes to target-only.
     pub local_guard: bool,
-    /// Share of its reads that the target may fail and still be well, for that process.
+    /// Error rate of target reads that such a process tolerates.
     pub local_guard_read_ppm: u32,
-    /// The same of its writes.
+    /// The same for writes.
     pub local_guard_write_ppm: u32,
 }
 
@@ -76,16 +76,16 @@ impl Default for Policy {
     }
 }
 
-/// One answer: stage, rung, revision, reason.
+/// A decision: stage, rung, revision and reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Of the migration's last change; what the operation is counted under.
+    /// Revision of the migration's last change; the operation is counted under it.
     pub revision: u64,
     /// Where the tenant goes.
     pub rung: Rung,
     /// Why.
     pub reason: Reason,
-    /// In target-first: do not read the source when the target has no record.
+    /// At target-first: do not read the source if the target has no record.
     pub no_fallback: bool,
 }
 
@@ -96,7 +96,7 @@ impl Decision {
     }
 }
 
-/// One migration's routing table; cheap to clone, never changed in place.
+/// One migration's routing table. Cheap to clone, never changed in place.
 #[derive(Clone, Debug)]
 pub struct Table {
     revision: u64,
@@ -105,11 +105,11 @@ pub struct Table {
     bands: Arc<[Band]>,
     policy: Policy,
     base: Arc<Overrides>,
-    /// What changed since `base` was built; consulted first, small beside it.
+    /// Changes since `base` was built; consulted first, and small compared to it.
     patch: Arc<Overrides>,
 }
 
-/// Decides for one tenant. The controller and every SDK use this very function.
+/// Decides for one tenant. The controller and every SDK use this function.
 #[inline]
 pub fn decide(table: &Table, tenant: &str) -> Result<Decision, Error> {
     check_tenant(tenant)?;
@@ -131,13 +131,13 @@ impl Table {
         }
     }
 
-    /// The same overrides under other bands, policy and revision.
+    /// The same overrides with other bands, policy and revision.
     pub fn with_head(&self, revision: u64, bands: &[Band], policy: Policy) -> Self {
         Self { revision, bands: bands.into(), policy, ..self.clone() }
     }
 
-    /// The same table with some tenants set, or cleared where the route is `None`; of a tenant
-    /// named twice the last one counts. Tenants must be valid.
+    /// The same table with some tenants set, or cleared if the route is `None`. If a tenant is named twice,
+    /// the last one counts. Tenants must be valid.
     pub fn with_overrides<'a>(&'a self, changes: impl IntoIterator<Item = (&'a str, Option<Route>)>) -> Self {
         let mut patch: HashMap<&str, Option<Route>> = self.patch.iter().collect();
         patch.extend(changes);
@@ -167,12 +167,12 @@ impl Table {
         found.unwrap_or_else(|| self.route_of_bucket(bucket_of_hash(hash)))
     }
 
-    /// Where the tenants of a bucket go that have no override.
+    /// Where the tenants of a bucket go if they have no override.
     pub fn route_of_bucket(&self, bucket: u32) -> Route {
         self.bands.iter().find(|band| bucket < band.upto_ppm).map_or(Route::DEFAULT, |band| band.route)
     }
 
-    /// Every override, in no order that means anything.
+    /// Every override, in no particular order.
     pub fn overrides(&self) -> impl Iterator<Item = (&str, Route)> {
         let patched = self.patch.iter();
         let base = self.base.iter().filter(|(tenant, _)| {
@@ -181,12 +181,12 @@ impl Table {
         patched.chain(base).filter_map(|(tenant, route)| Some((tenant, route?)))
     }
 
-    /// Of the migration's last change.
+    /// Revision of the migration's last change.
     pub const fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// What the tenant is hashed with.
+    /// The salt with which tenants are hashed.
     pub fn salt(&self) -> &str {
         &self.salt_text
     }
@@ -196,12 +196,12 @@ impl Table {
         &self.bands
     }
 
-    /// What an SDK needs of the policy.
+    /// The parts of the policy that an SDK needs.
     pub const fn policy(&self) -> Policy {
         self.policy
     }
 
-    /// Memory that the overrides hold, tenants' own bytes included.
+    /// Memory that the overrides use, tenants' own bytes included.
     pub fn heap_bytes(&self) -> usize {
         self.base.heap_bytes() + self.patch.heap_bytes()
     }

@@ -1,4 +1,4 @@
-//! Reads.
+//! The rules of reads.
 
 use super::{Answer, Seen, Step};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     store::{Put, Version},
 };
 
-/// A read under way: what it has just asked, and what it must remember.
+/// A read in progress: the call it waits for, and what it must remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Read {
     no_fallback: bool,
@@ -16,12 +16,12 @@ pub struct Read {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum At {
-    /// The source alone answers.
+    /// Only the source answers.
     Source,
-    /// The source answers, and the target must have it too before that is returned.
+    /// The source answers, and the target must have the record too before it is returned.
     SourceToConfirm,
     Confirming(Seen),
-    /// `missing`: the target had nothing at all, rather than something older.
+    /// `missing`: the target had nothing at all, as opposed to something older.
     CopyingToConfirm {
         source: Seen,
         missing: bool,
@@ -36,8 +36,8 @@ enum At {
 pub enum ReadCall {
     /// Get the record.
     Get(StoreRole),
-    /// Put the source's record, as it was read last, into the target if newer; all of it, version
-    /// and tombstone included.
+    /// Put the source's record, as last read, into the target if newer; all of it, version and tombstone
+    /// included.
     Copy,
 }
 
@@ -46,28 +46,28 @@ pub enum ReadCall {
 pub enum Found {
     /// The target was not asked.
     Unasked,
-    /// The target has it.
+    /// The target has the record.
     Hit,
-    /// Only the source had it; copied now.
+    /// Only the source had it; it is copied now.
     Miss,
-    /// The target had an older one; made equal now.
+    /// The target had an older one; it is updated now.
     Repaired,
-    /// No record, or a deleted one.
+    /// There is no record, or a deleted one.
     NotFound,
 }
 
 /// How a read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReadEnd {
-    /// Return what this store answered last; `None`: there is no record.
+    /// Return what this store answered last. `None`: there is no record.
     Return(Option<StoreRole>, Found),
-    /// A call to this store failed, so nothing can be said.
+    /// A call to this store failed, so there is no answer.
     Failed(StoreRole),
 }
 
 impl ReadEnd {
-    /// The store whose answer the caller got, at this rung. `None`: it failed, or it was a miss, and
-    /// the source stood in. What neither store has, the target has answered at target-first.
+    /// The store whose answer the caller got, at this rung. `None`: it failed, or it was a miss and the
+    /// source answered instead. At target-first, "neither store has it" counts as the target's answer.
     pub const fn answered(self, rung: Rung) -> Option<StoreRole> {
         match (self, rung) {
             (Self::Failed(_), _) | (_, Rung::Hold) => None,
@@ -108,8 +108,8 @@ impl Read {
             // The source is never behind the target, so the target has nothing either.
             (At::SourceToConfirm, Got(None)) => end(None, Found::NotFound),
             (At::Confirming(source), Got(target)) => match target {
-                // Newer: a write that overlaps this read. The source's answer was the present one
-                // when it was given.
+                // Newer: a write that overlaps with this read. The source's answer was current when it was
+                // given.
                 Some(target) if target.version >= source.version => {
                     end(Some(Source), live(source, Found::Hit))
                 }
@@ -128,21 +128,21 @@ impl Read {
             (At::Target, Got(None)) if self.no_fallback => end(None, Found::NotFound),
             (At::Target, Got(None)) => self.call(At::Fallback, ReadCall::Get(Source)),
             (At::Fallback, Got(None)) => end(None, Found::NotFound),
-            // A tombstone too: in the target it stops an old copy that arrives late.
+            // Tombstones too: in the target a tombstone stops an old copy that arrives late.
             (At::Fallback, Got(Some(source))) => self.call(At::CopyingMiss(source), ReadCall::Copy),
             (At::CopyingMiss(source), Did(Put::Applied)) => end(Some(Source), live(source, Found::Miss)),
-            // Somebody was faster, and with something newer: that is the answer.
+            // Another operation was faster and wrote something newer: that is the answer.
             (At::CopyingMiss(_), Did(Put::Stale(_))) => self.call(At::Target, ReadCall::Get(Target)),
 
             (At::Target, _) if Mutation::NoFallback.is_left_out() => {
                 self.call(At::Source, ReadCall::Get(Source))
             }
-            // Never the source because the target failed: it may lack what was read before.
+            // Never read the source because the target failed: it may lack what was read before.
             (at, _) => Step::End(ReadEnd::Failed(at.store())),
         }
     }
 
-    /// The same read with other versions. Renaming that keeps their order changes nothing.
+    /// The same read with other versions. Renaming that preserves their order changes nothing.
     #[must_use]
     pub fn renamed(self, rename: &mut impl FnMut(Version) -> Version) -> Self {
         let at = match self.at {
@@ -162,7 +162,7 @@ impl Read {
 }
 
 impl At {
-    /// Whom it has asked.
+    /// The store that was called.
     const fn store(self) -> StoreRole {
         match self {
             Self::Source | Self::SourceToConfirm | Self::Fallback => StoreRole::Source,
