@@ -1,8 +1,7 @@
-//! When a target fails for certain, and who may go back from it without asking. Pure: counts are
-//! arguments.
+//! Detects that a target fails, and decides who may go back on its own. Pure: counts are arguments.
 //!
-//! [`evalue`] and [`detector`] are the very code of the controller's guards. [`Local`] is the guard of
-//! a process that the controller can't reach: it judges nothing but the process's own calls.
+//! [`evalue`] and [`detector`] are also the code of the controller's guards. [`Local`] is the guard of a
+//! process that can't reach the controller: it judges only the process's own calls.
 
 mod back;
 pub mod detector;

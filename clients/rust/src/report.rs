@@ -1,7 +1,7 @@
-//! What happened, counted in process and brought to the controller once a second.
+//! Counts outcomes in process and reports them to the controller once a second.
 //!
-//! Everything is counted by the migration and the revision that an operation was *decided* under:
-//! a guard of one revision must not judge by the outcomes of another.
+//! Everything is counted by migration and by the revision under which an operation was *decided*: a guard
+//! must not judge one revision by the outcomes of another.
 
 mod cell;
 mod histogram;

@@ -1,4 +1,4 @@
-//! The newest snapshot in this process, kept so by the controller's stream.
+//! Keeps the newest snapshot in this process, from the controller's stream.
 
 mod backoff;
 mod current;

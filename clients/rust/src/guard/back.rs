@@ -1,18 +1,18 @@
-//! Who goes back when the local guard trips: from target-first to mirrored, and nobody else.
+//! Who goes back when the local guard trips: tenants at target-first go to mirrored, and nobody else moves.
 
 use crate::routing::{Band, Level, Reason, Route, Rung, Table};
 
-/// May a process take anybody of this migration back by itself?
+/// Whether a process may take tenants of this migration back on its own.
 ///
-/// Mirrored may be live beside every rung but target-only, and reads there are right at level
-/// acknowledged. With `local_guard` on nobody goes to target-only, nor before everybody has heard that
-/// it is off.
+/// Mirrored may be live beside every rung but target-only, and reads there are right at level acknowledged.
+/// While `local_guard` is on, nobody goes to target-only; and after it is turned off, not before everybody
+/// has received that.
 pub fn may_go_back(table: &Table) -> bool {
     is_on(table)
         && (table.bands().iter().any(|band| goes_back(band.route)) || overrides(table).next().is_some())
 }
 
-/// The same table, with everybody back who may go. `None`: there is nobody.
+/// The same table with everybody back who may go. `None`: nobody may.
 pub fn taken_back(table: &Table) -> Option<Table> {
     may_go_back(table).then(|| {
         let band = |band: &Band| Band { route: back(band.route), ..*band };
@@ -31,7 +31,7 @@ fn overrides(table: &Table) -> impl Iterator<Item = (&str, Option<Route>)> {
     gone.map(|(tenant, route)| (tenant, Some(back(route))))
 }
 
-/// Those without fallback were at target-only: what they wrote there is not in the source.
+/// Tenants without fallback were at target-only: their writes there are not in the source.
 fn goes_back(route: Route) -> bool {
     route.rung == Rung::TargetFirst && !route.no_fallback && route.reason != Reason::Floor
 }

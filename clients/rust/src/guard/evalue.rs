@@ -1,22 +1,23 @@
-//! E-values: what a tick's counts say against "all is well". Each has an expectation of at most 1
-//! while all is well, whatever the rates are and however they move, so a great one is evidence.
+//! E-values: what a tick's counts say against "the target is healthy". The expectation of each is at most 1
+//! while that is true, whatever the rates are and however they move. So a large e-value is evidence against
+//! it.
 //!
-//! With the weights of a tick fixed, the logarithm of an e-value is linear in the counts: that is
-//! why counts can be split by instance and by moment, each part capped, and the parts summed.
+//! With the weights of a tick fixed, the logarithm of an e-value is linear in the counts. So counts can be
+//! split by instance and by moment, each part capped, and the parts added.
 
-/// Alternatives that are tried at once: small regressions to a dead store.
+/// Number of alternatives tested at once, from small regressions to a dead store.
 pub const BANK: usize = 4;
 
 /// Counts that one guard judges. `bad` is whatever the guard watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Outcomes of the target that no outcome of the source goes with.
+    /// Outcomes of the target without a corresponding outcome of the source.
     pub target: u64,
-    /// Bad ones.
+    /// The bad ones among them.
     pub target_bad: u64,
-    /// Outcomes of the source that no outcome of the target goes with.
+    /// Outcomes of the source without a corresponding outcome of the target.
     pub source: u64,
-    /// Bad ones.
+    /// The bad ones among them.
     pub source_bad: u64,
     /// Calls that touched both stores.
     pub pairs: u64,
@@ -27,12 +28,12 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Adds counts; sums stop at the greatest number.
+    /// Adds counts; sums saturate.
     pub fn add(&mut self, other: &Self) {
         self.zip(other, u64::saturating_add);
     }
 
-    /// Takes counts off, down to 0.
+    /// Subtracts counts, down to 0.
     pub fn take(&mut self, other: &Self) {
         self.zip(other, u64::saturating_sub);
     }
@@ -47,12 +48,12 @@ impl Sample {
         self.only_source = with(self.only_source, other.only_source);
     }
 
-    /// Nothing was counted.
+    /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.target == 0 && self.source == 0 && self.pairs == 0
     }
 
-    /// Is there anything against the target?
+    /// Whether there is anything against the target.
     pub fn is_bad(&self) -> bool {
         self.target_bad > 0 || self.only_target > 0
     }
@@ -81,7 +82,7 @@ impl Weights {
     }
 }
 
-/// "The target's rate is at most `p0`", by likelihood ratio against a bank of greater rates.
+/// Tests "the target's rate is at most `p0`", by likelihood ratio against a bank of greater rates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Absolute {
     p0: f64,
@@ -89,20 +90,20 @@ pub struct Absolute {
     len: usize,
 }
 
-/// Odds of `p0` that gross faults are tried with; besides 95 %.
+/// Odds relative to `p0` that gross faults are tested with, in addition to 95 %.
 const GROSS_ODDS: [f64; 3] = [2.0, 5.0, 20.0];
 const NEARLY_ALL: f64 = 0.95;
-/// Odds for a share that rises.
+/// Odds relative to `p0` for a share that rises.
 const RISE_ODDS: [f64; 3] = [1.5, 3.0, 10.0];
 
 impl Absolute {
-    /// Against twice, five and twenty times the odds of `p0`, and 95 %. Without an alternative above
-    /// `p0` (`p0` is 1 or more) it has no evidence of anything.
+    /// Tests against 2, 5 and 20 times the odds of `p0`, and 95 %. Without an alternative above `p0` (`p0` is
+    /// 1 or more), there is never any evidence.
     pub fn gross(p0: f64) -> Self {
         Self::against(p0, GROSS_ODDS.map(|odds| at_odds(p0, odds)).into_iter().chain([NEARLY_ALL]))
     }
 
-    /// Against 1.5, 3 and 10 times the odds of `p0`.
+    /// Tests against 1.5, 3 and 10 times the odds of `p0`.
     pub fn rise(p0: f64) -> Self {
         Self::against(p0, RISE_ODDS.map(|odds| at_odds(p0, odds)))
     }
@@ -118,22 +119,22 @@ impl Absolute {
         bank
     }
 
-    /// The rate that is still well.
+    /// The highest healthy rate.
     pub const fn p0(&self) -> f64 {
         self.p0
     }
 
-    /// One for each alternative; those past `len` are nothing.
+    /// One for each alternative; those beyond `len` are zero.
     pub const fn weights(&self) -> &[Weights; BANK] {
         &self.weights
     }
 
-    /// How many alternatives it has.
+    /// Number of alternatives.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// It has no alternative, so no evidence either.
+    /// Whether there is no alternative, and so no evidence.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -144,22 +145,22 @@ fn at_odds(p0: f64, times: f64) -> f64 {
     odds / (1.0 + odds)
 }
 
-/// "The target's rate is at most `rho` times the source's, and `delta`", for any rate of the source.
-/// A Poisson-like comparison of two samples (Lindon and Malek, NeurIPS 2022) made safe for Bernoulli
-/// outcomes by `1 + x <= exp x`: the source's rate cancels.
+/// Tests "the target's rate is at most `rho` times the source's, plus `delta`", for any rate of the source. A
+/// Poisson-like comparison of two samples (Lindon and Malek, NeurIPS 2022), made safe for Bernoulli outcomes
+/// by `1 + x <= exp x`: the source's rate cancels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Relative {
     rho: f64,
     delta: f64,
-    /// For calls that touched both stores, where the arms are equal.
+    /// For calls that touched both stores, where both have the same number of calls.
     paired: [Weights; BANK],
 }
 
-/// Ratios on top of `rho` that are tried.
+/// Ratios tested, on top of `rho`.
 const RATIOS: [f64; BANK] = [1.5, 3.0, 10.0, 100.0];
 
 impl Relative {
-    /// `rho` at least 1, `delta` at least 0.
+    /// `rho` must be at least 1, `delta` at least 0.
     pub fn new(rho: f64, delta: f64) -> Self {
         let paired = RATIOS.map(|ratio| {
             let (ln_a, ln_b, cost) = Self::terms(rho, delta, ratio, 1.0, 1.0);
@@ -168,18 +169,18 @@ impl Relative {
         Self { rho, delta, paired }
     }
 
-    /// `ln a`, `ln b` and what a call to the target costs.
+    /// `ln a`, `ln b` and the cost of a call to the target.
     fn terms(rho: f64, delta: f64, ratio: f64, target: f64, source: f64) -> (f64, f64, f64) {
         let well = rho * target / (rho * target + source);
         let ill = rho * ratio * target / (rho * ratio * target + source);
         let a = ill / well;
-        // 1 - share, without the cancellation where the source's arm is small.
+        // 1 - share, without cancellation when the source has few calls.
         let b = (rho * target + source) / (rho * ratio * target + source);
         (a.ln(), b.ln(), -delta * (a - 1.0))
     }
 
-    /// Weights of a tick with these totals. Without calls of both arms, and without pairs, there is
-    /// no baseline and no evidence. Unless there is a `frozen` one, which then stands for the arm.
+    /// Weights of a tick with these totals. Without calls to both stores and without pairs there is no
+    /// baseline and no evidence, unless a `frozen` baseline replaces the source.
     pub fn weights(&self, totals: &Sample, frozen: Option<&Absolute>) -> [Weights; BANK] {
         let mut all = self.paired;
         if let Some(frozen) = frozen {
@@ -199,19 +200,19 @@ impl Relative {
         all
     }
 
-    /// `p0` for the target alone, when the source's rate was surely not above `source`.
+    /// `p0` for the target alone, if the source's rate was surely not above `source`.
     pub fn frozen_at(&self, source: f64) -> f64 {
         self.rho * source + self.delta
     }
 }
 
-/// What a detector tests. A few dozen live at a time, so their size is of no matter.
+/// What a detector tests. Only a few dozen exist at a time, so their size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Test {
     /// Against a rate.
     Absolute(Absolute),
-    /// Against the source; or against its rate of before, where the arm is gone.
+    /// Against the source, or against the source's earlier rate if it has no calls now.
     Relative(Relative, Option<Absolute>),
 }
 
@@ -224,7 +225,7 @@ impl Test {
         }
     }
 
-    /// How many alternatives count.
+    /// Number of alternatives in use.
     pub fn len(&self) -> usize {
         match self {
             Self::Absolute(absolute) => absolute.len,
@@ -232,7 +233,7 @@ impl Test {
         }
     }
 
-    /// Has it any alternative at all?
+    /// Whether there is no alternative.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -6,62 +6,62 @@ use super::{
 };
 use crate::routing::{PPM, Policy};
 
-/// Counts are given this often; two slots have to agree.
+/// Interval between counts; two slots have to agree.
 pub const SLOT_MS: u64 = 100;
 const SLOTS_OF_A_TICK: u64 = 10;
 const TICKS_A_DAY: f64 = 86_400.0;
-/// One process, one migration, while it is cut off all day.
+/// For one process and one migration, cut off all day.
 const FALSE_TRIPS_A_DAY: f64 = 1e-6;
 /// Reads and writes share it.
 const PARTS: f64 = 2.0;
 /// Over-dispersion. The controller's guards against a rate divide by 3 at most.
 const PHI: f64 = 3.0;
-/// So that parts that are capped to just reach the threshold do.
+/// Tolerance, so that parts capped to exactly reach the threshold do reach it.
 const ROUNDING: f64 = 1e-6;
 
-/// Ended calls to one store, and the failed ones of them.
+/// Ended calls to one store, and the failed ones among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// All of them.
+    /// All ended calls.
     pub ended: u64,
     /// At most `ended`.
     pub failed: u64,
 }
 
-/// What ended within [`SLOT_MS`].
+/// Calls that ended within [`SLOT_MS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
     /// Reads of the target.
     pub target_reads: Calls,
-    /// Writes to it.
+    /// Writes to the target.
     pub target_writes: Calls,
     /// Reads of the source.
     pub source_reads: Calls,
-    /// Writes to it.
+    /// Writes to the source.
     pub source_writes: Calls,
 }
 
-/// The target fails, and surely.
+/// The target surely fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failing {
-    /// These are writes; else reads.
+    /// True: its writes fail; false: its reads.
     pub writes: bool,
     /// Calls since the suspected onset.
     pub since: Calls,
 }
 
-/// What the counts so far come to.
+/// What the counts so far imply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Nothing is certain.
     Nothing,
-    /// The source fails too, or so it seems: there is nowhere to go.
+    /// The source seems to fail too: there is nowhere to go back to.
     Hold(Failing),
     /// Time to go back.
     GoBack(Failing),
 }
 
-/// Evidence of one migration's calls, since the controller was heard last.
+/// Evidence from one migration's calls, since the controller was last heard.
 #[derive(Clone, Copy, Debug)]
 pub struct Local {
     target: [Arm; 2],
@@ -73,19 +73,19 @@ pub struct Local {
 struct Arm {
     test: Absolute,
     detector: Detector,
-    /// Of the open tick.
+    /// Gains of the open tick.
     gains: [f64; BANK],
 }
 
 impl Local {
-    /// No evidence. The policy says how often a target may fail and still be well.
+    /// A guard without evidence. The policy sets the tolerated error rates.
     pub fn new(policy: Policy) -> Self {
         let limits = [policy.local_guard_read_ppm, policy.local_guard_write_ppm];
         let arms = limits.map(|ppm| Arm::new(f64::from(ppm) / f64::from(PPM)));
         Self { target: arms, source: arms, slots: 0 }
     }
 
-    /// Takes the next slot in. Empty ones count as time.
+    /// Adds the next slot. Empty slots count as time.
     pub fn observe(&mut self, slot: &Slot) -> Finding {
         self.slots += 1;
         let ends_tick = self.slots.is_multiple_of(SLOTS_OF_A_TICK);
@@ -113,7 +113,7 @@ impl Arm {
         Self { test: Absolute::gross(p0), detector: Detector::new(0), gains: [0.0; BANK] }
     }
 
-    /// `ln M` with this slot, which can't decide alone.
+    /// `ln M` including this slot, which can't decide alone.
     fn observe(&mut self, calls: Calls) -> f64 {
         let target_bad = calls.failed.min(calls.ended);
         let sample = Sample { target: calls.ended, target_bad, ..Sample::default() };
@@ -146,13 +146,13 @@ mod tests {
         Calls { ended, failed }
     }
 
-    /// Slots until the first finding, at most so many.
+    /// Number of slots until the first finding, up to `most`.
     fn found(most: u64, mut slot: impl FnMut() -> Slot) -> Option<(u64, Finding)> {
         let mut local = Local::new(Policy::default());
         (1..=most).map(|at| (at, local.observe(&slot()))).find(|(_, finding)| *finding != Finding::Nothing)
     }
 
-    /// Of ten calls the ones that fail, each with this chance. Seeded: SplitMix64.
+    /// How many of ten calls fail, each with this probability. Seeded: SplitMix64.
     fn failing(state: &mut u64, ppm: u64) -> u64 {
         let mut fails = || {
             *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,4 @@
-//! Calls that are under way, and how long the oldest has been.
+//! Calls in flight, and how long the oldest has been running.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,14 +9,14 @@ use arc_swap::ArcSwap;
 
 use super::cell::{LANES, Running};
 
-/// Most migrations whose calls under way are told apart; those of further ones are not counted.
+/// Maximum migrations whose calls in flight are counted; further ones are not.
 const MIGRATIONS_MAX: usize = 256;
 
-/// One call under way. Drop it when the call has ended.
+/// One call in flight. Drop it when the call has ended.
 #[derive(Debug)]
 pub struct InFlight(Option<(Arc<Lanes>, usize, usize)>);
 
-/// Every migration's calls under way.
+/// Every migration's calls in flight.
 #[derive(Debug, Default)]
 pub(super) struct AllInFlight(ArcSwap<Vec<Arc<Lanes>>>);
 
@@ -26,7 +26,7 @@ struct Lanes {
     lanes: [Mutex<Slots>; LANES],
 }
 
-/// When the calls began, in places that are used again: as many as ever ran at once.
+/// Start times of calls, in slots that are reused: as many as ever ran at once.
 #[derive(Debug, Default)]
 struct Slots {
     began: Vec<Option<Instant>>,
@@ -51,7 +51,7 @@ impl AllInFlight {
         InFlight(Some((lanes, lane, slot)))
     }
 
-    /// Of every migration with calls under way: its key and its lanes.
+    /// Every migration with calls in flight: its key and its lanes.
     pub(super) fn running(&self, now: Instant) -> Vec<(Arc<str>, [Running; LANES])> {
         let all = self.0.load();
         let running = all.iter().map(|lanes| {
@@ -65,7 +65,7 @@ impl AllInFlight {
         self.0.load().iter().find(|lanes| &*lanes.migration == migration).cloned()
     }
 
-    /// Makes room for a migration, where need be by forgetting those without calls.
+    /// Makes room for a migration, if necessary by removing those without calls.
     fn admit(&self, migration: &str) -> Option<Arc<Lanes>> {
         let new = Arc::new(Lanes { migration: migration.into(), lanes: Default::default() });
         self.0.rcu(|all| {

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::guard::{Calls, Slot};
 
-/// Whose calls are judged now. On the hot path it is one load while that is nobody's.
+/// The migrations whose calls are judged now. While there are none, the hot path costs one load.
 #[derive(Debug, Default)]
 pub(crate) struct AllJudged(ArcSwapOption<Vec<Arc<Judged>>>);
 
-/// Calls of one migration, of what was decided under one revision.
+/// Calls of one migration, decided under one revision.
 #[derive(Debug)]
 pub(crate) struct Judged {
     migration: String,
@@ -32,7 +32,7 @@ struct Lane {
 }
 
 impl AllJudged {
-    /// Counts these from now on; none stops it.
+    /// Counts these from now on; an empty list stops counting.
     pub(crate) fn set(&self, judged: Vec<Arc<Judged>>) {
         self.0.store((!judged.is_empty()).then(|| Arc::new(judged)));
     }
@@ -47,7 +47,7 @@ impl AllJudged {
         for outcome in outcomes {
             if let Outcome::Call { store, operation, error, .. } = outcome {
                 let lane = &judged.lanes[lane(*store, *operation)];
-                // In this order: a reader that takes `failed` first never has more of these.
+                // In this order, a reader that takes `failed` first never sees more failed than ended calls.
                 lane.ended.fetch_add(1, Ordering::Relaxed);
                 lane.failed.fetch_add(u64::from(error.is_some()), Ordering::Relaxed);
             }
@@ -64,7 +64,7 @@ impl Judged {
         &self.migration
     }
 
-    /// Takes away what was counted since the last time.
+    /// Takes the counts since the last time.
     pub(crate) fn take(&self) -> Slot {
         let take = |store, operation| {
             let lane = &self.lanes[lane(store, operation)];

@@ -1,10 +1,10 @@
-//! What came of an operation.
+//! Outcomes of operations.
 
 use std::time::Duration;
 
 use super::{ErrorClass, Event, Operation, StoreRole};
 
-/// Something that happened to an operation.
+/// Something that happened during an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A call to a store ended.
@@ -15,35 +15,35 @@ pub enum Outcome {
         operation: Operation,
         /// How long it took, by a monotonic clock.
         latency: Duration,
-        /// `None`: the store answered, whatever it answered.
+        /// `None`: the store answered, whatever the answer.
         error: Option<ErrorClass>,
-        /// Of a read whose answer to the caller was this store's: is there such a record? `None` of
-        /// any other call: one that only compared, the source's that found what the target lacked,
-        /// a write. A read at target-first that found nothing in either store is the target's.
+        /// For a read whose answer to the caller came from this store: whether the record exists. `None` for
+        /// every other call: a comparison, a read of the source after a miss, a write. A read at target-first
+        /// that found nothing in either store counts for the target.
         found: Option<bool>,
     },
-    /// Anything that is counted.
+    /// An event that is counted.
     Event(Event),
 }
 
-/// Where an operation's outcomes belong.
+/// What an operation's outcomes belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin<'a> {
     /// The migration's key.
     pub migration: &'a str,
-    /// The one that the operation was decided under.
+    /// The revision under which the operation was decided.
     pub revision: u64,
-    /// Whose it was. `None`: nobody's in particular; it is never told apart.
+    /// The tenant. `None`: not about a tenant; it is never counted separately.
     pub tenant: Option<&'a str>,
 }
 
 impl Outcome {
-    /// A call to the target that failed.
+    /// Whether it is a failed call to the target.
     pub(super) const fn is_target_error(&self) -> bool {
         matches!(self, Self::Call { store: StoreRole::Target, error: Some(_), .. })
     }
 
-    /// What makes a tenant one to look at: the target failed it, or has something else.
+    /// Whether it makes a tenant suspicious: the target failed, or has something else.
     pub(super) const fn is_suspicious(&self) -> bool {
         self.is_target_error() || matches!(self, Self::Event(Event::Mismatch))
     }

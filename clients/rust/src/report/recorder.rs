@@ -1,5 +1,4 @@
-//! Counting on the hot path: a short lock that threads seldom share, a scan of few cells, a few
-//! additions.
+//! Counting on the hot path: a short lock that threads seldom share, a scan of few cells, a few additions.
 
 use std::{
     cell::Cell as ThreadCell,
@@ -26,16 +25,16 @@ use super::{
 
 pub(super) const SHARDS: usize = 4;
 
-/// This many failed calls to a target are not kept for a report's usual time. After a report without
-/// any, the first is not: in a large fleet each instance may see but one.
+/// After this many failed calls to a target, the report is sent early. If the previous report had none, the
+/// first failed call is enough: in a large fleet each instance may see only one.
 const URGENT_ERRORS: u64 = 3;
 
-/// Counts everything that operations report until [`Recorder::drain`] takes it away.
+/// Counts everything that operations report, until [`Recorder::drain`] takes it.
 ///
-/// Bounded: beyond 256 pairs of migration and revision the latency detail of further ones is
-/// dropped, which is counted; no call, error or event ever is. At most 64 tenants a migration have
-/// cells of their own: the busiest, and those whose calls failed in the target lately or whose
-/// records differed. What is in a tenant's cell is in no other.
+/// Bounded: beyond 256 pairs of migration and revision, further ones lose their latency detail, and the loss
+/// is counted. No call, error or event is ever lost. At most 64 tenants per migration have their own cells:
+/// the busiest, and those whose calls recently failed in the target or whose records differed. A tenant's
+/// counts are in one cell only.
 #[derive(Debug)]
 pub struct Recorder {
     shards: [Mutex<Shard>; SHARDS],
@@ -50,18 +49,18 @@ pub struct Recorder {
     urgent: Notify,
 }
 
-/// What was counted since the last time.
+/// Counts since the last drain.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drained {
-    /// By migration, revision, and tenant where it is told apart. A cell of revision 0 has only calls under way, of a migration
-    /// for which nothing has been counted yet.
+    /// Cells by migration, revision and, if it is counted separately, tenant. A cell of revision 0 has only
+    /// calls in flight, of a migration for which nothing has been counted yet.
     pub cells: Vec<v1::Cell>,
-    /// Cells that lost detail since the recorder was made.
+    /// Cells that lost detail since the recorder was created.
     pub dropped_cells: u64,
 }
 
 thread_local! {
-    /// This thread's shard; threads take turns.
+    /// This thread's shard; threads are assigned in turn.
     static SHARD: ThreadCell<usize> = const { ThreadCell::new(usize::MAX) };
 }
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
@@ -73,7 +72,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// With nothing counted.
+    /// A recorder without counts.
     pub fn new() -> Self {
         Self {
             shards: Default::default(),
@@ -87,8 +86,8 @@ impl Recorder {
         }
     }
 
-    /// Counts what came of an operation, all of it into one report: a read whose calls and whose
-    /// answer are told together is never half of one.
+    /// Counts the outcomes of an operation, all in the same report: a read's calls and its answer are never
+    /// split.
     pub fn record(&self, origin: Origin<'_>, outcomes: &[Outcome]) {
         if outcomes.is_empty() {
             return;
@@ -108,9 +107,8 @@ impl Recorder {
         }
     }
 
-    /// Counts one ended call to a store that was nobody's in particular and no answer to a caller.
-    /// `revision` is the one the operation was decided under; `error` is `None` when the store
-    /// answered, whatever it answered.
+    /// Counts one ended call to a store that belongs to no tenant and answered no caller. `revision` is the
+    /// one the operation was decided under. `error` is `None` if the store answered, whatever the answer.
     pub fn call(
         &self,
         migration: &str,
@@ -124,12 +122,12 @@ impl Recorder {
         self.record(Origin { migration, revision, tenant: None }, &[call]);
     }
 
-    /// Counts one event that was nobody's in particular.
+    /// Counts one event that belongs to no tenant.
     pub fn count(&self, migration: &str, revision: u64, event: Event) {
         self.count_many(migration, revision, event, 1);
     }
 
-    /// Counts many of one kind.
+    /// Counts many events of one kind.
     pub fn count_many(&self, migration: &str, revision: u64, event: Event, times: u64) {
         if times > 0 {
             let origin = Origin { migration, revision, tenant: None };
@@ -137,7 +135,7 @@ impl Recorder {
         }
     }
 
-    /// A call to a store begins; it ends when the guard is dropped.
+    /// Marks the beginning of a call to a store; it ends when the returned value is dropped.
     pub fn in_flight(&self, migration: &str, store: StoreRole, operation: Operation) -> InFlight {
         self.in_flight.begin(migration, lane(store, operation))
     }
@@ -147,17 +145,17 @@ impl Recorder {
         self.shards.iter().map(|shard| lock(shard).total(migration, event)).sum()
     }
 
-    /// What the local guard judges.
+    /// The counts for the local guard.
     pub(crate) const fn judged(&self) -> &AllJudged {
         &self.judged
     }
 
-    /// Waits until so many calls to a target have failed that a report should not wait.
+    /// Waits until enough calls to a target have failed to send a report early.
     pub(crate) async fn urgent(&self) {
         self.urgent.notified().await;
     }
 
-    /// Have so many calls to a target failed since the last drain?
+    /// Whether enough calls to a target have failed since the last drain.
     pub(crate) fn is_urgent(&self) -> bool {
         self.target_errors.load(Ordering::Relaxed) >= self.urgent_errors()
     }
@@ -166,13 +164,13 @@ impl Recorder {
         if self.was_well.load(Ordering::Relaxed) { 1 } else { URGENT_ERRORS }
     }
 
-    /// Takes away everything counted. Whoever takes it keeps it until it has been delivered.
+    /// Takes all counts. The caller keeps them until they are delivered.
     pub fn drain(&self) -> Drained {
-        // First: an error that is counted meanwhile rather hastens the next report than none.
+        // First, so that an error counted meanwhile at worst sends the next report early.
         let errors = self.target_errors.swap(0, Ordering::Relaxed);
         self.was_well.store(errors == 0, Ordering::Relaxed);
         let mut merged: BTreeMap<Key, Counts> = BTreeMap::new();
-        // The newest revision seen of each migration, for what is under way.
+        // The newest revision seen of each migration, for calls in flight.
         let mut newest: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         let mut busiest: BTreeMap<Arc<str>, Busiest> = BTreeMap::new();
         for shard in &self.shards {
@@ -191,12 +189,12 @@ impl Recorder {
         Drained { cells: cells.collect(), dropped_cells: self.dropped_cells() }
     }
 
-    /// Cells that lost detail since the recorder was made.
+    /// Cells that lost detail since the recorder was created.
     pub fn dropped_cells(&self) -> u64 {
         self.dropped_cells.load(Ordering::Relaxed)
     }
 
-    /// Says that more cells were lost, e.g. with a report that the controller would not have.
+    /// Counts further lost cells, for example with a report that the controller rejected.
     pub(crate) fn drop_cells(&self, cells: u64) {
         self.dropped_cells.fetch_add(cells, Ordering::Relaxed);
     }

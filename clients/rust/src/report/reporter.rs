@@ -1,7 +1,7 @@
-//! Brings counts and acknowledgements to the controller.
+//! Delivers counts and acknowledgements to the controller.
 //!
-//! A report that failed is sent again as it was, with its sequence, before anything newer: the
-//! controller counts it once, whether or not the first one had arrived.
+//! A report that failed is sent again unchanged, with its sequence number, before anything newer. The
+//! controller counts it once, whether or not the first attempt arrived.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,19 +19,19 @@ use crate::{
     watch::{Current, Identity, Link, Session, explain},
 };
 
-/// Longest to wait for an answer.
+/// Longest time to wait for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// A change waits this long for others that come with it.
+/// A change waits this long for others, to be reported together.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
-/// What a flush hint makes of the time to the next report.
+/// The time to the next report after a flush hint.
 const FLUSH: Duration = Duration::from_millis(100);
 
-/// Least time between two reports because of errors.
+/// Minimum interval between two reports because of errors.
 const URGENT: Duration = Duration::from_millis(100);
 
-/// An end with notice.
+/// A request to close.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closing {
     pub(crate) deadline: Instant,
@@ -44,18 +44,18 @@ pub(crate) struct Reporter {
     pub(crate) current: Arc<Current>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) link: Arc<Link>,
-    /// In place of the controller's `report_ms`.
+    /// Replaces the controller's `report_ms`.
     pub(crate) interval: Option<Duration>,
     pub(crate) closing: watch::Receiver<Option<Closing>>,
     pub(crate) unanswered: Unanswered,
 }
 
-/// The one report that is not known to have arrived, and what was said in the last that is.
+/// The one report that is not known to have arrived, and the acknowledgements of the last one that is.
 #[derive(Debug, Default)]
 pub(crate) struct Unanswered {
     pending: Option<v1::ReportRequest>,
     sequence: u64,
-    /// Received and applied revision of the last accepted report.
+    /// Received and quiesced revision of the last accepted report.
     acknowledged: (u64, u64),
     /// The session that the controller no longer knows.
     forgotten: u64,
@@ -68,14 +68,13 @@ enum Sent {
 }
 
 impl Reporter {
-    /// Reports until told to close; true when everything has been delivered and the controller
-    /// been told goodbye.
+    /// Reports until told to close. Returns true if everything was delivered, the goodbye included.
     pub(crate) async fn run(mut self) -> bool {
         let mut sessions = self.link.sessions();
         let mut received = self.current.subscribe();
         let mut closing = self.closing.clone();
         let mut due = Instant::now();
-        // Errors hasten no report while none gets through, nor one that was begun just now.
+        // Errors do not trigger an early report while none gets through, or right after one was sent.
         let (mut is_heard, mut last) = (true, due);
         loop {
             tokio::select! {
@@ -101,7 +100,7 @@ impl Reporter {
             let sent = self.send(session.as_ref()).await;
             is_heard = matches!(sent, Sent::Accepted { .. });
             let wait = match sent {
-                // What happened while the last one was under way is said at once.
+                // Changes during the last report are reported at once.
                 Sent::Accepted { .. } if self.unanswered.acknowledged != self.revisions() => Duration::ZERO,
                 Sent::Accepted { flush: true } => FLUSH,
                 Sent::Accepted { flush: false } | Sent::Failed => self.interval(session.as_ref()),
@@ -113,22 +112,22 @@ impl Reporter {
         }
     }
 
-    /// When to report, now that calls to the target may have failed.
+    /// When to report next, now that calls to the target may have failed.
     fn hastened(&self, due: Instant, last: Instant) -> Instant {
         if self.recorder.is_urgent() { due.min(last + URGENT) } else { due }
     }
 
-    /// When to report, now that something may have changed.
+    /// When to report next, now that something may have changed.
     fn soon(&self, due: Instant) -> Instant {
         let news = self.unanswered.acknowledged != self.revisions() || self.unanswered.pending.is_some();
         if news { due.min(Instant::now() + DEBOUNCE) } else { due }
     }
 
     fn revisions(&self) -> (u64, u64) {
-        // In this order: an operation can't have begun under what was received after it was asked.
+        // In this order: no operation can have begun under a revision that was received after this check.
         let applied = self.current.applied_revision();
         let received = self.current.received_revision().max(applied);
-        // A process that starts from the file must not be further behind than was acknowledged.
+        // A process that starts from the file must not be behind what was acknowledged.
         let saved = self.link.acknowledgeable(received);
         (received.min(saved), applied.min(saved))
     }
@@ -147,13 +146,15 @@ impl Reporter {
             None => self.compose(),
         };
         let mut client = TelemetryServiceClient::new(session.channel.clone());
-        // A report that was left over is sent for the present membership, whose revisions it does not exceed.
+        // A leftover report is sent for the current membership; it does not exceed that membership's
+        // revisions.
         request.admission = session.admission;
         let sent = clock::Instant::now();
         let answer = timeout(ANSWER, client.report(request.clone())).await;
         let status = match answer {
             Ok(Ok(response)) if response.get_ref().sequence > request.sequence => {
-                // An earlier process with this id got that far, so this was taken for a repetition.
+                // An earlier process with this id had reached that number, so this report was taken for a
+                // repetition.
                 request.sequence = response.get_ref().sequence + 1;
                 self.unanswered.sequence = request.sequence;
                 self.unanswered.pending = Some(request);
@@ -178,7 +179,7 @@ impl Reporter {
                 self.unanswered.forgotten = session.number;
                 self.link.forgotten();
             }
-            // It would be refused for ever, and everything newer would wait behind it.
+            // It would be rejected for ever, and everything newer would wait behind it.
             Code::InvalidArgument | Code::OutOfRange => {
                 let (sequence, cells) = (request.sequence, request.cells.len());
                 error!(sequence, cells, "a report was refused, its counts are lost: {}", explain(status));
@@ -191,11 +192,11 @@ impl Reporter {
     }
 
     fn compose(&mut self) -> v1::ReportRequest {
-        // First: revisions that are newer than this are of a history that nothing is said of yet.
+        // First: newer revisions than this belong to a history about which nothing is reported yet.
         let history_id = self.link.held().map_or_else(String::new, |held| held.history_id);
         let (received_revision, applied_revision) = self.revisions();
         let mut drained = self.recorder.drain();
-        // Calls that hang before any has ended: the revision of now is the best that is known.
+        // Calls that hang before any has ended: the current revision is the best one known.
         let snapshot = drained.cells.iter().any(|cell| cell.revision == 0).then(|| self.current.snapshot());
         if let Some(snapshot) = snapshot.flatten() {
             for cell in drained.cells.iter_mut().filter(|cell| cell.revision == 0) {
@@ -212,12 +213,13 @@ impl Reporter {
             dropped_cells: drained.dropped_cells,
             incarnation: self.identity.incarnation,
             history_id,
-            // When it is sent.
+            // Set when it is sent.
             admission: 0,
         }
     }
 
-    /// Waits for the operations, delivers what is left, and says goodbye if all have ended.
+    /// Waits for the operations, delivers the remaining counts, and says goodbye if all operations have
+    /// ended.
     async fn close(&mut self, closing: Closing) -> bool {
         let session = self.link.sessions().borrow().clone();
         while !self.current.is_idle() {
@@ -225,7 +227,7 @@ impl Reporter {
             tokio::select! {
                 () = sleep_until(closing.deadline) => break,
                 () = self.current.operations_ended() => {}
-                // The lease must not run out meanwhile.
+                // The lease must not expire meanwhile.
                 () = sleep_until(again) => { self.send(session.as_ref()).await; }
             }
         }
@@ -240,7 +242,7 @@ impl Reporter {
         delivered.await.unwrap_or(false)
     }
 
-    /// Sends until nothing is left; what was pending comes first.
+    /// Sends until nothing is left; the pending report comes first.
     async fn deliver(&mut self, session: Option<&Session>) {
         loop {
             let had_pending = self.unanswered.pending.is_some();

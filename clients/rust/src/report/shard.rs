@@ -1,4 +1,4 @@
-//! The cells that some of the threads count in.
+//! The cells into which some of the threads count.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,17 +10,18 @@ use super::{
     tenants::Busiest,
 };
 
-/// Cells with histograms, of all shards: 5 KiB each. Tenants' cells have their own limit.
+/// Maximum cells with histograms, over all shards: 5 KiB each. Tenants' cells have their own limit.
 const DETAILED_MAX: usize = 256;
 
-/// Cells at all, beside tenants'. Beyond, counts go to the oldest revision of their migration, where
+/// Maximum cells, apart from tenants'. Beyond, counts go to the oldest revision of their migration, where
 /// they can't trip a newer one's guards.
 const CELLS_MAX: usize = 4_096;
 
-/// Tenants' cells, of all shards, each with histograms. Beyond, tenants are counted with all others.
+/// Maximum tenants' cells, over all shards, each with histograms. Beyond, tenants are counted with all
+/// others.
 const OF_TENANTS_MAX: usize = 1_024;
 
-/// Migrations whose busiest tenants are looked for: 6 KiB each.
+/// Maximum migrations whose busiest tenants are tracked: 6 KiB each.
 const SKETCHES_MAX: usize = 64;
 
 /// Counts under one lock.
@@ -48,7 +49,7 @@ impl Cell {
 }
 
 impl Shard {
-    /// A tenant has called: is it among the busiest?
+    /// Counts an operation of a tenant, to find the busiest.
     pub(super) fn called(&mut self, migration: &str, tenant: &str) {
         if let Some((_, sketch)) = self.sketches.iter_mut().find(|(of, _)| **of == *migration) {
             sketch.add(tenant);
@@ -59,7 +60,7 @@ impl Shard {
         }
     }
 
-    /// The cell of a tenant that is told apart, where there is room for one.
+    /// The cell of a tenant that is counted separately, if there is room for one.
     pub(super) fn of_tenant(
         &mut self,
         migration: &str,
@@ -90,7 +91,7 @@ impl Shard {
         }
     }
 
-    /// Where the first count of a migration and revision goes, and whether detail is lost by it.
+    /// The cell for the first count of a migration and revision, and whether detail is lost by that.
     fn admit(&mut self, migration: &str, revision: u64) -> (&mut Counts, bool) {
         let full = self.cells.len() >= CELLS_MAX / SHARDS;
         let oldest = if full {
@@ -117,7 +118,7 @@ impl Shard {
         cells.map(|cell| cell.counts.of(event)).sum()
     }
 
-    /// Moves all counts to `merged`. What is left are empty cells and sketches, to be used again.
+    /// Moves all counts to `merged`. Empty cells and sketches remain for reuse.
     pub(super) fn drain_into(
         &mut self,
         merged: &mut BTreeMap<Key, Counts>,
@@ -129,7 +130,7 @@ impl Shard {
                 let seen = newest.entry(migration.clone()).or_default();
                 *seen = (*revision).max(*seen);
             }
-            // A cell that nothing was counted in since the last time has had its day.
+            // A cell without counts since the last time is removed.
             cells.retain(|cell| !cell.counts.is_zero());
             for cell in cells {
                 merged.entry(cell.key.clone()).or_default().merge(&cell.counts);

@@ -1,13 +1,13 @@
-//! Who calls most, in bounded memory: the space-saving sketch of Metwally, Agrawal and El Abbadi.
+//! Finds the busiest tenants in bounded memory: the space-saving sketch of Metwally, Agrawal and El Abbadi.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-/// Whoever has more than a share of one in this many is in the sketch.
+/// Every tenant with more than one in this many operations is in the sketch.
 const PLACES: usize = 64;
 
-/// Operations by tenant, of the busiest.
+/// Operations of the busiest tenants.
 #[derive(Debug, Default)]
 pub(super) struct Sketch {
     places: Vec<Place>,
@@ -19,13 +19,13 @@ pub(super) struct Sketch {
 struct Place {
     hash: u64,
     count: u64,
-    /// What of `count` may have been others' before.
+    /// The part of `count` that may belong to earlier tenants.
     over: u64,
     tenant: String,
 }
 
 impl Sketch {
-    /// One more operation of a tenant.
+    /// Counts one more operation of a tenant.
     pub(super) fn add(&mut self, tenant: &str) {
         self.total += 1;
         let hash = self.hashing.hash_one(tenant);
@@ -42,21 +42,21 @@ impl Sketch {
         }
     }
 
-    /// All operations, those of tenants without a place too.
+    /// All operations, including those of tenants without a place.
     pub(super) const fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many operations each of them had at least.
+    /// A lower bound of each tenant's operations.
     pub(super) fn at_least(&self) -> impl Iterator<Item = (&str, u64)> {
         self.places.iter().map(|place| (place.tenant.as_str(), place.count - place.over))
     }
 
-    /// Counts half of what was, so that the past fades.
+    /// Halves all counts, so that the past fades.
     pub(super) fn fade(&mut self) {
         self.total /= 2;
         for place in &mut self.places {
-            // In this order: `over` stays at most `count`.
+            // In this order, `over` stays at most `count`.
             (place.count, place.over) = (place.count / 2, place.over / 2);
         }
         self.places.retain(|place| place.count > 0);

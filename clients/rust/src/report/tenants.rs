@@ -1,9 +1,9 @@
-//! Which tenants have cells of their own.
+//! Which tenants have their own cells.
 //!
-//! Whether an operation is counted for its tenant alone depends on what was before it, never on how
-//! it ended itself: the error that makes a tenant suspicious is still counted with all others', and
-//! its next operation is the first of its own cell. A cell that began with the error for which it
-//! was made would be evidence against every tenant that ever had one.
+//! Whether an operation is counted for its tenant alone depends on earlier operations, never on its own
+//! outcome. The error that makes a tenant suspicious is still counted with all others'; its next operation is
+//! the first of its own cell. Otherwise a tenant's cell would always begin with an error, which would be
+//! evidence against every tenant that ever had one.
 
 use std::{
     collections::BTreeMap,
@@ -16,37 +16,37 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use foldhash::{HashMap, HashMapExt};
 
-/// Most tenants of a migration that are told apart at a time.
+/// Maximum tenants of a migration that are counted separately at a time.
 const TOLD_MAX: usize = 64;
 
-/// Of these: for how much they call. The suspicious have the rest.
+/// Of these, the maximum for busy tenants. Suspicious tenants have the rest.
 const BUSY_MAX: usize = 16;
 
-/// Busy is who has more than one in this many operations; he stays so down to half of that.
+/// A tenant is busy if it has more than one in this many operations; it stays busy down to half of that.
 const BUSY_SHARE: u64 = 64;
 
-/// Migrations with tenants that are told apart.
+/// Maximum migrations with tenants that are counted separately.
 const MIGRATIONS_MAX: usize = 256;
 
-/// A suspicious tenant is told apart for this many reports after its last bad outcome.
+/// A suspicious tenant is counted separately for this many reports after its last bad outcome.
 const SUSPECTED_REPORTS: u64 = 100;
 
-/// One tenant that is told apart.
+/// One tenant that is counted separately.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) tenant: Arc<str>,
-    /// The report before which it was suspicious last. 0: it never was.
+    /// The report before which it was last suspicious. 0: never.
     suspected: Arc<AtomicU64>,
 }
 
 type OfMigration = HashMap<Arc<str>, Told>;
 type All = HashMap<Arc<str>, OfMigration>;
 
-/// All that are told apart.
+/// All tenants that are counted separately.
 #[derive(Debug)]
 pub(super) struct Tenants {
     told: ArcSwap<All>,
-    /// Counts reports, from 1.
+    /// Number of reports, from 1.
     report: AtomicU64,
 }
 
@@ -68,7 +68,7 @@ impl Tenants {
         self.told.load()
     }
 
-    /// Something bad has happened to a tenant: from now on it is told apart.
+    /// Something bad happened to a tenant: it is counted separately from now on.
     pub(super) fn suspect(&self, all: &All, migration: &str, tenant: &str) {
         let now = self.report.load(Ordering::Relaxed);
         if let Some(told) = find(all, migration, tenant) {
@@ -92,7 +92,7 @@ impl Tenants {
         });
     }
 
-    /// A report was taken: who is told apart until the next one?
+    /// After a report was taken: determines who is counted separately until the next one.
     pub(super) fn settle(&self, busiest: &BTreeMap<Arc<str>, Busiest>) {
         let now = self.report.fetch_add(1, Ordering::Relaxed);
         if busiest.is_empty() && self.told.load().is_empty() {
@@ -129,7 +129,7 @@ fn has_room(all: &All, migration: &str) -> bool {
     all.get(migration).map_or(all.len() < MIGRATIONS_MAX, |of| of.len() < TOLD_MAX)
 }
 
-/// The busiest, and of those told apart so far the ones that were suspicious last.
+/// The busiest tenants, and the most recently suspicious of those counted separately so far.
 fn next(before: Option<&OfMigration>, busiest: Option<&Busiest>, now: u64) -> OfMigration {
     let was = |tenant: &str| before.and_then(|before| before.get(tenant));
     let busy = busiest.into_iter().flat_map(|busiest| {

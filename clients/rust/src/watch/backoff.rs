@@ -7,9 +7,9 @@ use rand::{Rng, RngExt as _};
 const BASE_MS: u64 = 100;
 const CAP_MS: u64 = 5_000;
 
-/// Full jitter (Brooker, "Exponential Backoff And Jitter"): anything from 0 to 100 ms before the
-/// second attempt (`attempt` 0), twice that each time, to 5 s at most. A fleet that lost its
-/// controller at one moment does not come back at one moment.
+/// Full jitter (Brooker, "Exponential Backoff And Jitter"): 0 to 100 ms before the second attempt (`attempt`
+/// 0), twice that each time, up to 5 s. So a fleet that lost its controller at one moment does not come back
+/// at one moment.
 pub fn backoff(attempt: u32, rng: &mut impl Rng) -> Duration {
     let doubled = 1_u64.checked_shl(attempt).and_then(|factor| BASE_MS.checked_mul(factor));
     Duration::from_millis(rng.random_range(0..=doubled.unwrap_or(CAP_MS).min(CAP_MS)))

@@ -1,5 +1,5 @@
-//! The newest snapshot of this process, and the operations that run under it and its
-//! predecessors: what is needed to acknowledge a revision truthfully.
+//! The newest snapshot of this process, and the operations in flight under it and its predecessors: what is
+//! needed to acknowledge a revision truthfully.
 
 use std::{
     sync::{
@@ -22,8 +22,7 @@ use crate::{
 /// Why an operation can't begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BeginError {
-    /// Neither the controller nor a persisted snapshot has been heard yet.
-    /// Or this client was closed.
+    /// Neither the controller nor a persisted snapshot has provided a state yet, or this client was closed.
     #[error(
         "no snapshot now, or the client was closed: is the controller reachable? A stage is never guessed"
     )]
@@ -31,10 +30,10 @@ pub enum BeginError {
     /// The migration's `fence_after_ms` has passed without contact.
     #[error("fenced: {silent_ms} ms without contact to the controller; it goes on when that is back")]
     Fenced {
-        /// Since the request was sent that the controller answered last.
+        /// Time since the last answered request was sent.
         silent_ms: u64,
     },
-    /// The process started from a saved snapshot, and that may not be used any longer.
+    /// The process started from a saved snapshot, which has expired.
     #[error("the saved snapshot has expired and the controller has not been heard: is it reachable?")]
     FileExpired,
     /// There is no decision.
@@ -42,7 +41,7 @@ pub enum BeginError {
     Routing(#[from] routing::Error),
 }
 
-/// The newest snapshot, shared by all of a process. Deciding takes no lock and reads no clock.
+/// The newest snapshot, shared within a process. Deciding takes no lock and reads no clock.
 #[derive(Debug)]
 pub struct Current {
     epoch: ArcSwapOption<Epoch>,
@@ -50,9 +49,9 @@ pub struct Current {
     live: Mutex<Vec<(u64, Weak<Epoch>)>>,
     /// Newest revision received.
     received: watch::Sender<u64>,
-    /// Told when the last operation of a replaced epoch ends.
+    /// Notified when the last operation of a replaced epoch ends.
     ended: Arc<Notify>,
-    /// Rises when the controller had forgotten this instance; see [`Operation::overtaken`].
+    /// Increases when the controller had forgotten this instance; see [`Operation::overtaken`].
     admission: AtomicU64,
     started: Instant,
     /// Milliseconds after `started` at which the controller was last heard; below 0: before.
@@ -76,11 +75,11 @@ impl Drop for Epoch {
     }
 }
 
-/// What the local guard has done: a migration's tenants at target-first are at mirrored in this process,
-/// until it hears a newer revision.
+/// A change by the local guard: a migration's tenants at target-first are at mirrored in this process, until
+/// it receives a newer revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoneBack {
-    /// Its key.
+    /// The migration's key.
     pub migration: String,
     /// Since when.
     pub since: Instant,
@@ -94,14 +93,14 @@ impl GoneBack {
     }
 }
 
-/// One operation from its decision to its end. Drop it when the last store call has ended, and not
-/// before: the instance acknowledges a step up only when every older operation is gone.
+/// One operation, from its decision to its end. Drop it when the last store call has ended, and not before:
+/// the instance quiesces for a step only when every older operation has been dropped.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// Held for what its drop tells.
+    /// Held because its drop signals the end of the operation.
     _epoch: Arc<Epoch>,
     admission: u64,
-    /// What it was decided.
+    /// The decision.
     pub decision: Decision,
     /// The migration's policy at that moment.
     pub policy: Policy,
@@ -124,7 +123,7 @@ impl Default for Current {
 }
 
 impl Current {
-    /// Decides without beginning an operation: to look, not to touch a store by.
+    /// Decides without beginning an operation: to show a decision, not to call a store.
     #[inline]
     pub fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, BeginError> {
         match &*self.epoch.load() {
@@ -133,7 +132,7 @@ impl Current {
         }
     }
 
-    /// Decides and begins an operation, which holds on to the snapshot until it is dropped.
+    /// Decides and begins an operation, which holds the snapshot until it is dropped.
     pub fn begin(&self, migration: &str, tenant: &str) -> Result<Operation, BeginError> {
         let admission = self.admission.load(Ordering::Acquire);
         let epoch = self.epoch.load_full().ok_or(BeginError::NoSnapshot)?;
@@ -144,20 +143,21 @@ impl Current {
         Ok(Operation { admission, decision, policy, _epoch: epoch })
     }
 
-    /// Takes a newer snapshot. Operations that run keep theirs.
+    /// Installs a newer snapshot. Operations in flight keep theirs.
     pub fn replace(&self, snapshot: Snapshot) {
         let revision = snapshot.revision();
         let epoch = self.begin_epoch(snapshot, Vec::new());
         self.epoch.store(Some(epoch));
-        // Whoever closed it meanwhile has either found this one, or is found here.
+        // If it was closed meanwhile, either closing found this snapshot, or this check finds that it was
+        // closed.
         if self.closed.load(Ordering::SeqCst) {
             self.epoch.store(None);
         }
         self.received.send_replace(revision);
     }
 
-    /// Routes by a changed snapshot of the same revision, until a newer one comes. False: there was
-    /// nothing to change, or another one came meanwhile.
+    /// Routes by a changed snapshot of the same revision, until a newer one arrives. False: there was nothing
+    /// to change, or another snapshot arrived meanwhile.
     pub(crate) fn go_back(&self, gone: GoneBack, change: impl FnOnce(&Snapshot) -> Option<Snapshot>) -> bool {
         let before = self.epoch.load_full();
         let Some(epoch) = &before else { return false };
@@ -168,7 +168,7 @@ impl Current {
         found.as_ref().is_some_and(|found| Arc::ptr_eq(found, epoch))
     }
 
-    /// What the local guard holds back now.
+    /// The changes by the local guard that are in effect.
     pub fn gone_back(&self) -> Vec<GoneBack> {
         self.epoch.load().as_ref().map_or_else(Vec::new, |epoch| epoch.gone_back.clone())
     }
@@ -185,8 +185,8 @@ impl Current {
         epoch
     }
 
-    /// [`Self::replace`] with the snapshot of another controller's history, whose revisions mean something
-    /// else: until every operation of the old history has ended, nothing of the new is acknowledged.
+    /// [`Self::replace`] with a snapshot of another controller history, whose revisions mean something else.
+    /// Nothing of the new history is acknowledged until every operation of the old one has ended.
     pub(crate) fn replace_history(&self, snapshot: Snapshot) {
         self.live().iter_mut().for_each(|(revision, _)| *revision = 0);
         self.suspend();
@@ -194,18 +194,18 @@ impl Current {
         self.replace(snapshot);
     }
 
-    /// Begins no operation until there is another snapshot. Those that run keep theirs.
+    /// Begins no operation until there is another snapshot. Operations in flight keep theirs.
     pub(crate) fn suspend(&self) {
         self.epoch.store(None);
     }
 
-    /// Begins no operation any more, whatever snapshot comes.
+    /// Begins no operation any more, whatever snapshot arrives.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.suspend();
     }
 
-    /// After [`Self::suspend`]: have all operations ended?
+    /// After [`Self::suspend`]: whether all operations have ended.
     pub(crate) fn is_idle(&self) -> bool {
         self.live().iter().all(|(_, epoch)| epoch.strong_count() == 0)
     }
@@ -220,12 +220,13 @@ impl Current {
         *self.received.borrow()
     }
 
-    /// Tells each newer revision.
+    /// Notifies of each newer revision.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.received.subscribe()
     }
 
-    /// The newest revision such that every operation begun under an older one has ended. 0: none.
+    /// The revision that this process has quiesced for: every operation begun under an older one has ended.
+    /// 0: none.
     pub fn applied_revision(&self) -> u64 {
         if Mutation::Applied.is_left_out() {
             return self.received_revision();
@@ -240,41 +241,42 @@ impl Current {
         self.ended.notified().await;
     }
 
-    /// The controller was heard just now.
+    /// Records that the controller was heard just now.
     pub fn heard(&self) {
         self.heard_ms.store(self.elapsed_ms(), Ordering::Relaxed);
     }
 
-    /// The controller has answered a request that was sent then: the right to act counts from there.
+    /// Records that the controller answered a request sent at `sent`: the right to act counts from there.
     pub fn renewed(&self, sent: Instant) {
         self.lease.renew(sent);
     }
 
-    /// For a look at how long ago the request was sent that the controller answered last.
+    /// Time since the last answered request was sent.
     pub(crate) fn lease_age(&self) -> Duration {
         self.lease.age()
     }
 
-    /// May an operation go on? Not if the controller had given this instance up meanwhile, although the
-    /// right to act has been renewed since.
+    /// Whether an operation may continue. Not if the controller had given this instance up meanwhile, even if
+    /// the right to act has been renewed since.
     pub(crate) fn may_act(&self, standing: &Standing) -> bool {
         standing.admission == self.admission.load(Ordering::Acquire)
             && self.lease.check(&standing.policy).is_ok()
     }
 
-    /// All that is known comes from a process that was heard then, and may be used for so long after that.
+    /// Records that the state comes from a file: the time its process was last heard, and how long it may be
+    /// used after that.
     pub(crate) fn take_from_file(&self, heard: Instant, valid: Duration) {
         let ago_ms = i64::try_from(heard.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.heard_ms.store(self.elapsed_ms().saturating_sub(ago_ms), Ordering::Relaxed);
         self.lease.take_from_file(heard, valid);
     }
 
-    /// What is known is the controller's.
+    /// Records that the state comes from the controller.
     pub(crate) fn is_the_controllers(&self) {
         self.lease.take_from_controller();
     }
 
-    /// Since the controller was last heard, or since the start.
+    /// Time since the controller was last heard, or since the start.
     pub fn silent_ms(&self) -> u64 {
         let silent_ms = self.elapsed_ms().saturating_sub(self.heard_ms.load(Ordering::Relaxed));
         u64::try_from(silent_ms).unwrap_or(0)
@@ -284,7 +286,7 @@ impl Current {
         i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The controller had forgotten this instance: no write begun before may be acknowledged.
+    /// Records that the controller had forgotten this instance: no write begun before may be acknowledged.
     pub fn readmitted(&self) {
         self.admission.fetch_add(1, Ordering::AcqRel);
     }
@@ -294,7 +296,7 @@ impl Current {
     }
 }
 
-/// What an operation was admitted by.
+/// The conditions under which an operation was admitted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     pub(crate) policy: Policy,
@@ -306,17 +308,16 @@ impl Operation {
         Standing { policy: self.policy, admission: self.admission }
     }
 
-    /// To be asked when it ends: has routing moved so far meanwhile that its result can't be
-    /// vouched for? Then the answer is "indeterminate".
+    /// To be checked when an operation ends: whether routing has moved so far meanwhile that its result can't
+    /// be guaranteed. The outcome is then "indeterminate".
     ///
-    /// True when its rung must not be live beside the tenant's present one (it is more than one
-    /// step behind), when the right to act has expired, or when the controller had given this instance
-    /// up.
+    /// True if its rung must not be live beside the tenant's current one (it is more than one step behind),
+    /// if the right to act has expired, or if the controller had given this instance up.
     pub fn overtaken(&self, current: &Current, migration: &str, tenant: &str) -> bool {
         if Mutation::Overtaken.is_left_out() {
             return false;
         }
-        // First: what is heard afterwards can only take the right away for other reasons.
+        // First: whatever is received after this can only take the right away for other reasons.
         if !current.may_act(&self.standing()) {
             return true;
         }
@@ -324,7 +325,7 @@ impl Operation {
         let Some(Ok(table)) = epoch.as_ref().map(|epoch| epoch.snapshot.table(migration)) else {
             return true;
         };
-        // The fence may have been set while it ran.
+        // The fence may have been set while the operation ran.
         if current.lease.check(&table.policy()).is_err() {
             return true;
         }

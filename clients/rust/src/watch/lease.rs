@@ -1,8 +1,7 @@
-//! The right to act: how long a process may go on by what it has heard.
+//! The right to act: how long a process may use the state it has.
 //!
-//! The right is counted from the moment at which the last request that the controller answered was *sent*:
-//! the controller counts from when it got that, which is later. See docs/protocol.md, "The right to act
-//! expires".
+//! The right counts from when the last answered request was *sent*. The controller counts from when it
+//! received the request, which is later. See docs/protocol.md, "The right to act expires".
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -12,12 +11,12 @@ use std::{
 use super::BeginError;
 use crate::{clock::Instant, routing::Policy};
 
-/// Milliseconds after `started`; below 0: before. Read without a lock by every operation.
+/// Milliseconds after `started`; below 0: before. Every operation reads it without a lock.
 #[derive(Debug)]
 pub(super) struct Lease {
     started: Instant,
     renewed_ms: AtomicI64,
-    /// When the file expires that the snapshot was read from. [`i64::MAX`]: it is the controller's.
+    /// When the file expires that the snapshot was read from. [`i64::MAX`]: the snapshot is the controller's.
     file_ends_ms: AtomicI64,
 }
 
@@ -32,16 +31,17 @@ impl Default for Lease {
 }
 
 impl Lease {
-    /// The controller has answered a request that was sent then.
+    /// The controller answered a request sent at `sent`.
     pub(super) fn renew(&self, sent: Instant) {
         let sent_ms = millis(sent.saturating_duration_since(self.started));
         self.renewed_ms.fetch_max(sent_ms, Ordering::AcqRel);
     }
 
-    /// The snapshot comes from a file of a process that was heard then, and is good for so long after that.
+    /// The snapshot comes from a file whose process was heard at `heard`; it may be used for `valid` after
+    /// that.
     pub(super) fn take_from_file(&self, heard: Instant, valid: Duration) {
         let now_ms = self.now_ms();
-        // Later than `now_ms`, so it is not younger than it is.
+        // Read after `now_ms`, so that it does not seem younger than it is.
         let heard_ms = now_ms.saturating_sub(millis(heard.elapsed()));
         self.renewed_ms.store(heard_ms, Ordering::Release);
         self.file_ends_ms.store(heard_ms.saturating_add(millis(valid)), Ordering::Release);
@@ -52,14 +52,14 @@ impl Lease {
         self.file_ends_ms.store(i64::MAX, Ordering::Release);
     }
 
-    /// Since the request was sent that the controller answered last.
+    /// Time since the last answered request was sent.
     pub(super) fn age(&self) -> Duration {
         let age_ms = self.now_ms().saturating_sub(self.renewed_ms.load(Ordering::Acquire));
         Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
     }
 
-    /// May an operation of a migration with this policy begin, go on, and be acknowledged? Reads the clock
-    /// only where the right can expire.
+    /// Whether an operation of a migration with this policy may begin, continue and be acknowledged. Reads
+    /// the clock only if the right can expire.
     #[inline]
     pub(super) fn check(&self, policy: &Policy) -> Result<(), BeginError> {
         let file_ends_ms = self.file_ends_ms.load(Ordering::Acquire);

@@ -20,14 +20,14 @@ pub enum Source {
     Persisted,
 }
 
-/// How a start is going.
+/// The state of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     /// No state yet.
     Waiting,
-    /// The controller's state has come.
+    /// The controller's state has arrived.
     Ready,
-    /// The controller will never have this client; it says why.
+    /// The controller refuses this client for good, with its reason.
     Refused(String),
 }
 
@@ -36,9 +36,9 @@ pub(crate) enum Start {
 pub(crate) struct Session {
     pub(crate) channel: Channel,
     pub(crate) report_ms: u32,
-    /// What the controller called the membership.
+    /// The admission that the controller assigned.
     pub(crate) admission: u64,
-    /// Tells sessions apart.
+    /// Distinguishes sessions.
     pub(crate) number: u64,
 }
 
@@ -47,11 +47,11 @@ pub(crate) struct Link {
     start: watch::Sender<Start>,
     session: watch::Sender<Option<Session>>,
     writer_slot: AtomicU16,
-    /// One for all migrators of the process: equal versions would be taken for one write.
+    /// One for all migrators of the process: two writes with equal versions would be taken for one.
     pub(crate) stamper: Arc<Stamper>,
-    /// Told when the controller does not know this instance any more.
+    /// Notified when the controller no longer knows this instance.
     forgotten: Notify,
-    /// Is a file kept for starts without the controller?
+    /// Whether a file is kept for starts without the controller.
     keeps_file: bool,
     state: Mutex<State>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Link {
 #[derive(Debug, Default)]
 struct State {
     held: Option<Held>,
-    /// History and revision of what the file has.
+    /// History and revision in the file.
     saved: Option<(String, u64)>,
     admission: u64,
     connected: bool,
@@ -76,7 +76,7 @@ pub(crate) struct Held {
 
 impl Link {
     pub(crate) fn new(keeps_file: bool) -> Self {
-        // Until the controller gives one: a slot is to make equal versions unlikely.
+        // Until the controller assigns one, a random slot makes equal versions unlikely.
         let slot = rand::random_range(0..4_096);
         Self {
             start: watch::Sender::new(Start::Waiting),
@@ -108,8 +108,8 @@ impl Link {
         self.start.send_replace(Start::Ready);
     }
 
-    /// Routes by a file's state, unless the controller is there: then its own is on the way, and
-    /// the file's may be further behind it than operations may be.
+    /// Routes by a file's state, unless the controller is there: then its own state is about to arrive, and
+    /// the file's may be too old for operations.
     pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted) {
         let mut state = self.state();
         if state.held.is_none() && !state.connected {
@@ -121,7 +121,7 @@ impl Link {
         }
     }
 
-    /// The controller has registered this instance. Tells where the state held came from.
+    /// The controller has registered this instance. Returns where the current state came from.
     pub(crate) fn connected(&self, writer_slot: u16, session: Session) {
         self.set_slot(writer_slot);
         let mut state = self.state();
@@ -135,12 +135,12 @@ impl Link {
         self.stamper.set_slot(writer_slot).expect("whoever reads one refuses slots of 4096 and above");
     }
 
-    /// What the controller called this membership last. 0: nothing yet.
+    /// The last admission that the controller assigned. 0: none.
     pub(crate) fn admission(&self) -> u64 {
         self.state().admission
     }
 
-    /// A file has what is held, up to this revision.
+    /// The file contains the state up to this revision.
     pub(crate) fn saved(&self, history_id: String, revision: u64) {
         let mut state = self.state();
         let is_newer = |(history, saved): &(String, u64)| *history == history_id && *saved > revision;
@@ -149,7 +149,7 @@ impl Link {
         }
     }
 
-    /// What may be acknowledged of a revision that was received: no more than the file has, if one is kept.
+    /// How much of a received revision may be acknowledged: no more than the file has, if one is kept.
     pub(crate) fn acknowledgeable(&self, revision: u64) -> u64 {
         if !self.keeps_file {
             return revision;
@@ -185,7 +185,7 @@ impl Link {
         self.state().connected
     }
 
-    /// Does what is held come from the controller, and not from a file?
+    /// Whether the current state comes from the controller, not from a file.
     pub(crate) fn is_the_controllers(&self) -> bool {
         self.state().held.as_ref().is_some_and(|held| held.source == Source::Controller)
     }
@@ -206,7 +206,7 @@ impl Link {
         self.session.subscribe()
     }
 
-    /// The controller does not know this instance: it has to be watched anew.
+    /// The controller does not know this instance: it has to open a new watch.
     pub(crate) fn forgotten(&self) {
         self.forgotten.notify_one();
     }

@@ -1,5 +1,5 @@
-//! The controller's stream: connect, register, take every state in, notice when it is dead, and
-//! begin again.
+//! The controller's stream: connects, registers, takes every state, notices when the stream is dead, and
+//! reconnects.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -15,27 +15,27 @@ use crate::{
     wire::{self, Assembly, MESSAGE_MAX_BYTES, Misfit, UpdateKind},
 };
 
-/// A stream is never silent for longer than this without being given up.
+/// A stream that is silent for longer than this is always given up.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// A session that lasted this long was healthy: the next attempt is a first one.
+/// A session that lasted this long was healthy: the next attempt counts as the first.
 const HEALTHY: Duration = Duration::from_secs(10);
 
-/// Most writer slots.
+/// Number of writer slots.
 const WRITER_SLOTS: u32 = 4_096;
 
-/// Who this is, as the controller knows it.
+/// This instance, as the controller knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) instance_id: String,
     pub(crate) service: String,
     pub(crate) kind: v1::InstanceKind,
     pub(crate) tenant_fingerprint: String,
-    /// Drawn at the start of the process.
+    /// Drawn when the process started.
     pub(crate) incarnation: u64,
-    /// How long its last store calls may take, once its right to act has ended.
+    /// How long its last store calls may take after its right to act has expired.
     pub(crate) drain_ms: u32,
-    /// How long its file may be used after it was last heard. 0: it keeps none.
+    /// How long its file may be used after it was last heard. 0: no file.
     pub(crate) file_valid_ms: u32,
 }
 
@@ -67,28 +67,28 @@ enum Ended {
     Panicked,
 }
 
-/// The task that keeps [`Current`] current.
+/// The task that keeps [`Current`] up to date.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Arc<Identity>,
     pub(crate) current: Arc<Current>,
     pub(crate) link: Arc<Link>,
-    /// What is held is no base for a delta.
+    /// The current state can't be the base of a delta.
     pub(crate) wants_snapshot: bool,
     pub(crate) sessions: u64,
 }
 
-/// What one session is about to receive.
+/// What one session expects next.
 struct Receiving {
     assembly: Assembly,
     history_id: String,
-    /// No operation may begin before the state is known to be the controller's present one.
+    /// No operation may begin before the state is known to be the controller's current one.
     suspended: bool,
 }
 
 impl Watcher {
-    /// Watches for ever.
+    /// Watches until it is cancelled.
     pub(crate) async fn run(mut self) {
         let mut attempt = 0;
         loop {
@@ -110,7 +110,7 @@ impl Watcher {
                 warn!(instance = self.identity.instance_id, "not watching: {ended}");
             }
             self.link.disconnected(ended.to_string());
-            // These ask for something of a controller that is well; the second time in a row waits.
+            // These are problems that a healthy controller can fix at once; the second one in a row waits.
             let at_once = attempt == 0 && matches!(ended, Ended::Misfit(_) | Ended::Forgotten);
             if !at_once {
                 let wait = backoff(attempt, &mut rand::rng());
@@ -120,10 +120,10 @@ impl Watcher {
         }
     }
 
-    /// One connection, from its beginning to its end.
+    /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         let channel = host::connect(&self.endpoint).await?;
-        // Before the request is sent: the controller counts from when it gets it.
+        // Before the request is sent: the controller counts from when it receives it.
         let asked = clock::Instant::now();
         let held = self.link.held();
         let known = held.as_ref().filter(|_| !self.wants_snapshot);
@@ -175,9 +175,9 @@ impl Watcher {
             return Err(Ended::Protocol("a writer slot is below 4096"));
         }
         self.sessions += 1;
-        // What is held comes from a time at which the controller did not wait for this instance. In this
-        // order: whatever operation still finds the old snapshot has the old admission, and no report of the
-        // new membership goes out before.
+        // The current state comes from a time when the controller did not wait for this instance. In this
+        // order, an operation that still finds the old snapshot has the old admission, and no report of the
+        // new membership is sent before.
         let source = self.link.held().map(|held| held.source);
         let readmitted = registered.readmitted && !Mutation::Readmitted.is_left_out();
         let suspended = readmitted || source == Some(Source::Persisted);
@@ -229,7 +229,7 @@ impl Watcher {
                 let what = "which belongs to another history than what is held";
                 return Err(Misfit::Baseless { migration: String::new(), what }.into());
             }
-            // Having acknowledged a revision, going back behind it would lose writes.
+            // Going back behind a revision that was acknowledged would lose writes.
             (Some(Held { snapshot, .. }), UpdateKind::Snapshot) if state.revision < snapshot.revision() => {
                 return Err(Ended::Behind { held: snapshot.revision(), theirs: state.revision });
             }
@@ -245,7 +245,7 @@ impl Watcher {
         Ok(())
     }
 
-    /// A controller at the held revision has nothing to send: what is held is its present state.
+    /// A controller at the current revision has nothing to send: the current state is up to date.
     fn heartbeat(&self, receiving: &mut Receiving, revision: u64) {
         if !receiving.suspended {
             return;
@@ -268,7 +268,7 @@ async fn next(
     timeout(limit, stream.message()).await.map_err(|_| Ended::Silent(limit))??.ok_or(Ended::Closed)
 }
 
-/// How long a stream may be silent: two heartbeats and a second.
+/// How long a stream may be silent: two heartbeats plus a second.
 fn silence_limit(heartbeat_ms: u32) -> Duration {
     (2 * Duration::from_millis(heartbeat_ms.into()) + Duration::from_secs(1)).min(SILENCE_MAX)
 }
@@ -281,14 +281,14 @@ pub(crate) fn explain(status: &Status) -> String {
     };
     let hint = match status.code() {
         Code::Unimplemented => "; what listens there is no Cutover controller: is this its gRPC port?",
-        // What a peer that speaks no HTTP/2 looks like.
+        // A peer that does not speak HTTP/2 looks like this.
         Code::Internal | Code::Unknown | Code::Cancelled => "; is this the controller's gRPC port?",
         _ => "",
     };
     format!("{:?}: {message}{hint}", status.code())
 }
 
-/// An error with what caused it, on one line.
+/// An error with its causes, on one line.
 pub(crate) fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

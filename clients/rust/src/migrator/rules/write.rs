@@ -1,4 +1,4 @@
-//! Writes. A delete is a write whose record is a tombstone.
+//! The rules of writes. A delete is a write whose record is a tombstone.
 
 use super::{Answer, Seen, Step};
 use crate::{
@@ -7,14 +7,14 @@ use crate::{
     store::{Put, Version},
 };
 
-/// A write under way: what it has just asked, and what it must remember.
+/// A write in progress: the call it waits for, and what it must remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Write {
     rung: Rung,
     no_fallback: bool,
     compare: bool,
     at: At,
-    /// What the target held when it was observed.
+    /// What the target held when it was read.
     target: Option<Seen>,
     /// Highest version seen so far; the stamp must be above it.
     above: Version,
@@ -24,7 +24,7 @@ pub struct Write {
 enum At {
     ObservingTarget,
     ObservingSource,
-    /// The store that sequences the writers: the source, or in target-only the target.
+    /// The store that orders the writers: the source, or at target-only the target.
     First,
     /// The target, after the source has applied it.
     Second,
@@ -33,31 +33,31 @@ enum At {
 /// One call of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WriteCall {
-    /// Get the record, for its version and, in a mutation, for its value.
+    /// Get the record, for its version and, in a mutation, its value.
     Get(StoreRole),
-    /// Stamp the record with a new version above `above`, and put it on this condition.
+    /// Stamp the record with a new version above `above`, and put it if the condition holds.
     Put {
-        /// Where.
+        /// Which store.
         store: StoreRole,
-        /// Everything seen so far.
+        /// The highest version seen so far.
         above: Version,
-        /// When.
+        /// The condition.
         condition: Condition,
     },
-    /// Put the very same record, with the version it has, into the target if newer.
+    /// Put the same record, with its version, into the target if newer.
     Mirror,
 }
 
-/// On which condition the first put is made.
+/// The condition of the first put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// [`crate::store::Store::put_if_newer`].
     Newer,
-    /// [`crate::store::Store::put_if_unchanged`], of what a mutation makes of a record.
+    /// [`crate::store::Store::put_if_unchanged`], for the result of a mutation.
     Unchanged {
         /// The version that was read there.
         expected: Option<Version>,
-        /// Whose record, as got last, is mutated; `None`: there is none.
+        /// The store whose record, as last read, is mutated; `None`: there is no record.
         base: Option<StoreRole>,
     },
 }
@@ -65,41 +65,41 @@ pub enum Condition {
 /// What a write's caller may conclude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Every read that begins from now on returns it or something later.
+    /// Every read that begins from now on returns this write or a later one.
     Acknowledged,
     /// It has not taken effect and never will.
     NotApplied,
-    /// It may have taken effect, or may do so later.
+    /// It may have taken effect, or may still do so.
     Indeterminate,
 }
 
-/// How a write to both stores fared in them, for the counts.
+/// How a write to both stores went, for the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pair {
     /// Both have it, or something newer.
     BothOk,
     /// The source has it; the target failed.
     OnlyTargetFailed,
-    /// The source failed; the target was not written then.
+    /// The source failed; the target was not written.
     OnlySourceFailed,
 }
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteEnd {
-    /// For the caller.
+    /// The outcome for the caller.
     pub outcome: Outcome,
-    /// Which call it was that failed, if the outcome comes from one.
+    /// The store whose call failed, if a failed call caused the outcome.
     pub failed: Option<StoreRole>,
-    /// `None` when not both stores were to be written, or it did not come to that.
+    /// `None` if only one store was to be written, or the write ended before that.
     pub pair: Option<Pair>,
 }
 
 type WriteStep = Step<Write, WriteCall, WriteEnd>;
 
 impl Outcome {
-    /// Of an operation that routing has overtaken: what it has not written it never will, but what
-    /// it has written may be where nobody looks any more.
+    /// The outcome of an operation that routing has overtaken. It writes nothing further, but what it has
+    /// written may be where nobody reads any more.
     #[must_use]
     pub const fn overtaken(self) -> Self {
         match self {
@@ -110,8 +110,8 @@ impl Outcome {
 }
 
 impl Write {
-    /// The first step; `None` on hold. `compare`: a mutation, which reads before it writes and
-    /// writes only if nobody else has since.
+    /// The first step; `None` on hold. `compare`: a mutation, which reads before it writes and writes only if
+    /// nobody else has written since.
     pub fn begin(rung: Rung, no_fallback: bool, compare: bool) -> Option<WriteStep> {
         if matches!(rung, Rung::Hold) {
             return None;
@@ -133,7 +133,7 @@ impl Write {
                 }
             }
             (At::ObservingSource, Got(source)) => self.saw(source).put(source, self.base(source)),
-            // Both stores are as they were.
+            // Both stores are unchanged.
             (At::ObservingTarget, _) => self.end(Outcome::NotApplied, Some(StoreRole::Target), None),
             (At::ObservingSource, _) => self.end(Outcome::NotApplied, Some(StoreRole::Source), None),
 
@@ -151,8 +151,8 @@ impl Write {
                 self.end(outcome, Some(self.first()), self.both().then_some(Pair::OnlySourceFailed))
             }
 
-            // Stale: something newer superseded it. To stamp it again would let readers see this
-            // write, the other one and this one once more.
+            // Stale: something newer superseded it. If it were stamped again, readers would see this write,
+            // the other one, and this one again.
             (At::Second, Did(_)) => self.end(Outcome::Acknowledged, None, Some(Pair::BothOk)),
             (At::Second, NotApplied | Indeterminate | Got(_)) => {
                 let outcome = match self.rung {
@@ -164,19 +164,19 @@ impl Write {
         }
     }
 
-    /// The same write with other versions. Renaming that keeps their order changes nothing.
+    /// The same write with other versions. Renaming that preserves their order changes nothing.
     #[must_use]
     pub fn renamed(self, rename: &mut impl FnMut(Version) -> Version) -> Self {
         let target = self.target.map(|seen| seen.renamed(rename));
         Self { target, above: rename(self.above), ..self }
     }
 
-    /// From the start, or once more with what was seen in mind.
+    /// The first step, also of a retry, which remembers the versions seen.
     fn start(self) -> WriteStep {
         match (self.rung, self.compare) {
             (Rung::TargetFirst, false) if Mutation::Observe.is_left_out() => self.put(None, None),
-            // Without T's version the stamp could end up below that of an acknowledged write of
-            // somebody who writes the target only.
+            // Without T's version the stamp could be below that of an acknowledged write by a client that
+            // writes only the target.
             (Rung::TargetFirst, _) | (Rung::TargetOnly, true) => self.get(StoreRole::Target),
             (_, true) => self.get(StoreRole::Source),
             (_, false) => self.put(None, None),
@@ -206,13 +206,13 @@ impl Write {
         Step::Call(Self { at: At::First, ..self }, call)
     }
 
-    /// Whose record a mutation starts from. In target-first that is the newer one: the source's
-    /// where a write has not reached the target, the target's where only the target was written.
+    /// The store whose record a mutation starts from. At target-first that is the newer record: the source's
+    /// if a write has not reached the target, the target's if only the target was written.
     fn base(self, source: Option<Seen>) -> Option<StoreRole> {
         match (source, self.target) {
             (Some(source), Some(target)) if source.version <= target.version => Some(StoreRole::Target),
             (None, Some(_)) => Some(StoreRole::Target),
-            // Without fallback what only the source has is something long deleted.
+            // Without fallback, a record that only the source has was deleted long ago.
             (Some(_), None) if self.no_fallback && self.rung == Rung::TargetFirst => None,
             (Some(_), _) => Some(StoreRole::Source),
             (None, None) => None,
