@@ -1,8 +1,8 @@
-//! The one small interface behind which every data store stands.
+//! The interface that every data store implements.
 //!
-//! A store holds records by tenant and key. Each carries a [`Version`], and a deleted one leaves a
-//! *tombstone*: a record with a version and no value. Every write is conditional on the version
-//! that is there, which is what makes it safe to copy, to repeat and to arrive late.
+//! A store holds records by tenant and key. Each has a [`Version`]. A deleted record leaves a *tombstone*: a
+//! version without a value. Every write is conditional on the version that is there, so it is safe to copy,
+//! to repeat, and to arrive late.
 //!
 //! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
 
@@ -49,28 +49,28 @@ pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};
 
 use crate::routing::{self, TenantError};
 
-/// Most bytes of a key.
+/// Maximum bytes of a key.
 pub const KEY_MAX_BYTES: usize = 1024;
 
-/// Names one record.
+/// Identifies one record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
-    /// Whose it is; what is routed as one.
+    /// The tenant, which is routed as a whole.
     pub tenant: String,
-    /// Which one, within the tenant. Equal to the tenant where each record is one of its own.
+    /// The key within the tenant. Equal to the tenant if each record is its own tenant.
     pub key: String,
 }
 
 /// What is wrong with an [`Id`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// See there.
+    /// The tenant is invalid.
     #[error(transparent)]
     Tenant(#[from] TenantError),
-    /// Not 1 to [`KEY_MAX_BYTES`] bytes.
+    /// The key does not have 1 to [`KEY_MAX_BYTES`] bytes.
     #[error("key has {0} bytes: give 1 to 1024")]
     KeyBytes(usize),
-    /// PostgreSQL holds no text with NUL.
+    /// PostgreSQL can't store NUL in text.
     #[error("key has a NUL character: remove it")]
     KeyNul,
 }
@@ -78,13 +78,13 @@ pub enum IdError {
 /// A record as both stores hold it; a copy carries all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// [`Version::ZERO`] when it has none yet.
+    /// [`Version::ZERO`] if it has none yet.
     pub version: Version,
     /// `None`: deleted, a tombstone.
     pub value: Option<Vec<u8>>,
 }
 
-/// How a conditional write was answered.
+/// The result of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Put {
     /// The record is there, now or already: an equal version is our own.
@@ -95,23 +95,23 @@ pub enum Put {
 
 /// A data store. All reads are consistent: they see every write that was answered before.
 ///
-/// Calls may be dropped before they end, and a write may then take effect all the same. Retries of
-/// the very same write are welcome inside an adapter: they do no harm. But once a try may have written,
-/// the answer is its own version, found there, or [`StoreError::Indeterminate`]: another try's failure
-/// does not tell what that one did, and something newer may have replaced it.
+/// A call may be dropped before it ends; a write may still take effect then. An adapter may retry the same
+/// write, which does no harm. But once an attempt may have written, there are only two answers: the write's
+/// own version, found there, or [`StoreError::Indeterminate`]. The failure of another attempt does not tell
+/// what that one did, and something newer may have replaced it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The record or its tombstone; `None` when there is neither.
+    /// Returns the record or its tombstone; `None` if there is neither.
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError>;
 
-    /// Writes unless a newer version is there: applied when there is none, an older one (a record
-    /// without a version counts as 0) or an equal one, which is taken as this very write. At version 0
-    /// it may be another one: compare the content.
+    /// Writes unless a newer version is there. It is applied if there is no record, an older one (a record
+    /// without a version counts as 0), or an equal one, which is taken as this same write. At version 0 an
+    /// equal one may be another write: compare the content.
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError>;
 
-    /// Writes only if the version there is exactly `expected`; `None`: only if there is neither a
-    /// record nor a tombstone. The record's own version being there already counts as applied, unless
-    /// that is 0: records without a version are equal only in content. This is how one of them replaces
+    /// Writes only if the version there is exactly `expected`; `None`: only if there is neither a record nor
+    /// a tombstone. If the record's own version is already there, it counts as applied, unless that is 0:
+    /// records without a version are equal only in content. So this method can replace one of them by
     /// another.
     async fn put_if_unchanged(
         &self,
@@ -120,23 +120,23 @@ pub trait Store: Send + Sync + 'static {
         expected: Option<Version>,
     ) -> Result<Put, StoreError>;
 
-    /// [`Self::get`] of many different records; answers in their order.
+    /// [`Self::get`] of many different records; results in the same order.
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError>;
 
-    /// The versions of [`Self::get_many`]. The content is not looked at, so that it need be none.
+    /// The versions of [`Self::get_many`]. The content is not read and may be invalid.
     async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
         let records = self.get_many(ids).await?;
         Ok(records.into_iter().map(|record| record.map(|record| record.version)).collect())
     }
 
-    /// [`Self::put_if_newer`] of many different records, each on its own; answers in their order.
-    /// After an error any of them may have been applied: give them all again.
+    /// [`Self::put_if_newer`] of many different records, each on its own; results in the same order. After an
+    /// error any of them may have been applied: pass all of them again.
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError>;
 
-    /// The next part of a segment, about `limit_bytes` of it and at least one record if there is
-    /// any, each record once and none forgotten that is there throughout the scan. What is written
-    /// meanwhile may or may not be seen. It goes past what no record can be made of, and says so;
-    /// reading just that fails.
+    /// Returns the next part of a segment: about `limit_bytes`, and at least one record if there is any. A
+    /// record that is present throughout the scan appears exactly once. Concurrent writes may or may not be
+    /// seen. The scan skips data that does not form a record, and reports it; only reading that data by
+    /// itself fails.
     async fn scan(
         &self,
         scope: &Scope,
@@ -145,21 +145,21 @@ pub trait Store: Send + Sync + 'static {
         limit_bytes: usize,
     ) -> Result<Page, StoreError>;
 
-    /// Which table it is, asked anew. `None`: the store can't tell, so that a pass can't notice that its
-    /// workers have different ones.
+    /// The table's identity, asked anew. `None`: the store has none, so a pass can't notice that its workers
+    /// have different tables.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         Ok(None)
     }
 
-    /// About how much there is.
+    /// Approximate size.
     async fn estimate(&self) -> Result<Estimate, StoreError>;
 
-    /// How it bears its load, by a look at it now.
+    /// The current load of the store.
     async fn pressure(&self) -> Result<Pressure, StoreError>;
 }
 
 impl Id {
-    /// Checks both halves.
+    /// Checks tenant and key.
     pub fn new(tenant: &str, key: &str) -> Result<Self, IdError> {
         Self::check(tenant, key)?;
         Ok(Self { tenant: tenant.to_owned(), key: key.to_owned() })
@@ -176,19 +176,19 @@ impl Id {
         Ok(())
     }
 
-    /// Where it lies in a scan in order.
+    /// Its position in an ordered scan.
     const fn place(&self) -> scan::Place<'_> {
         (self.tenant.as_bytes(), self.key.as_bytes())
     }
 
-    /// Bytes of both.
+    /// Bytes of tenant and key.
     pub const fn bytes(&self) -> usize {
         self.tenant.len() + self.key.len()
     }
 }
 
 impl Record {
-    /// Deleted?
+    /// Whether the record is deleted.
     pub const fn is_tombstone(&self) -> bool {
         self.value.is_none()
     }
@@ -200,17 +200,17 @@ impl Record {
 }
 
 impl Put {
-    /// Of a write of `version`, given what a failed condition found.
+    /// The result of writing `version`, given the version that a failed condition found.
     const fn unless_ours(version: Version, current: Version) -> Self {
         if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
     }
 
-    /// Of a write that replaces what it has seen: an equal version 0 may be any other record's.
+    /// The result of replacing what was seen: an equal version 0 may be any other record's.
     const fn unless_this(version: Version, current: Version) -> Self {
         if version.0 == 0 { Self::Stale(current) } else { Self::unless_ours(version, current) }
     }
 
-    /// The answer to a write's last try, unless it leaves open what became of the tries before.
+    /// The result of a write's last attempt, unless the earlier attempts leave it open.
     #[cfg(any(feature = "mysql", feature = "postgres"))]
     fn or_doubt(self, doubt: error::Doubt) -> Result<Self, StoreError> {
         match (self, doubt) {

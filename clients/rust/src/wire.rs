@@ -1,6 +1,6 @@
-//! The wire's messages to and from routing's own types, for SDK and controller alike.
+//! Converts wire messages to and from routing types, for SDK and controller alike.
 //!
-//! Nothing is guessed on the way in: what is not understood makes that one migration unreadable.
+//! Nothing is guessed when reading: what is not understood makes that one migration unreadable.
 
 mod assembly;
 mod names;
@@ -14,5 +14,5 @@ pub use parts::{
     PART_MAX_BYTES, bands_from_wire, override_to_wire, parts, policy_from_wire, policy_to_wire, updates,
 };
 
-/// Largest message that a client accepts. The controller cuts at [`PART_MAX_BYTES`].
+/// Largest message that a client accepts. The controller splits at [`PART_MAX_BYTES`].
 pub const MESSAGE_MAX_BYTES: usize = 16 << 20;

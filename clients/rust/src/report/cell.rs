@@ -6,7 +6,7 @@ use cutover_proto::v1;
 
 use super::{Histogram, Outcome};
 
-/// What a call to a store did.
+/// The kind of a call to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// A read.
@@ -15,53 +15,53 @@ pub enum Operation {
     Write,
 }
 
-/// Which of the two stores.
+/// One of the two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreRole {
-    /// The one that is migrated from.
+    /// The store that is migrated from.
     Source,
-    /// The one that is migrated to.
+    /// The store that is migrated to.
     Target,
 }
 
-/// Why a store failed a call. The caller's own errors (validation, authorisation, cancelled) are
-/// none of the store's: don't report them.
+/// Why a store failed a call. Do not report the caller's own errors (validation, authorisation,
+/// cancellation): they are not the store's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// No answer in time.
     Timeout,
-    /// Not reached, or cut off.
+    /// Not reachable, or disconnected.
     Connection,
     /// The store's own failure.
     Server,
     /// A constraint or condition of the store was violated.
     Constraint,
-    /// What was stored could not be read, or what was to be stored not be written.
+    /// Stored data could not be read, or data could not be stored.
     Serialization,
     /// Anything else.
     Other,
 }
 
-/// Something that happened once.
+/// An event that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Read: the target had it.
+    /// Read: the target had the record.
     Hit,
-    /// Read: only the source had it.
+    /// Read: only the source had the record.
     Miss,
-    /// Read: neither had it.
+    /// Read: neither had the record.
     NotFound,
-    /// Copied to the target by an operation, on a miss.
+    /// An operation copied the record to the target after a miss.
     Migrated,
-    /// Copied by a batch job.
+    /// A pass copied the record.
     Backfill,
-    /// Older in the target, made equal.
+    /// The target had an older record, which was updated.
     Repaired,
-    /// Compared, different, and different still when read again.
+    /// Compared and different, also when read again.
     Mismatch,
     /// Both stores' answers to a read were compared.
     Compared,
-    /// A write to both: both took it.
+    /// A write to both: both accepted it.
     BothOk,
     /// A write to both: only the target failed.
     OnlyTargetFailed,
@@ -69,16 +69,16 @@ pub enum Event {
     OnlySourceFailed,
     /// A write to both: both failed.
     BothFailed,
-    /// The caller was told "indeterminate".
+    /// The outcome for the caller was "indeterminate".
     Indeterminate,
-    /// The caller was told "not applied".
+    /// The outcome for the caller was "not applied".
     NotApplied,
-    /// The caller was told "unavailable": held or fenced.
+    /// The outcome for the caller was "unavailable": held or fenced.
     Unavailable,
-    /// A compared read, so [`Event::Compared`] too: the source had a record, the target nothing.
+    /// A compared read (so [`Event::Compared`] too): the source had a record, the target none.
     Lacking,
-    /// A read that touched both stores, to confirm, to compare or because the target lacked the
-    /// record: both answered.
+    /// A read that touched both stores, to confirm, to compare or because the target lacked the record: both
+    /// answered.
     ReadBothOk,
     /// Such a read: only the target failed.
     ReadOnlyTargetFailed,
@@ -93,7 +93,7 @@ const ERROR_CLASSES: usize = ErrorClass::Other as usize + 1;
 /// Both stores, each with reads and writes.
 pub(super) const LANES: usize = 4;
 
-/// The place of calls of one operation kind to one store.
+/// The index of calls of one kind to one store.
 pub(super) const fn lane(store: StoreRole, operation: Operation) -> usize {
     store as usize * 2 + operation as usize
 }
@@ -103,11 +103,11 @@ pub(super) const fn lane(store: StoreRole, operation: Operation) -> usize {
 pub(super) struct Key {
     pub(super) migration: Arc<str>,
     pub(super) revision: u64,
-    /// `None`: all that are not told apart.
+    /// `None`: all tenants that are not counted separately.
     pub(super) tenant: Option<Arc<str>>,
 }
 
-/// Everything counted under one revision. Without histograms when there are too many of these.
+/// Everything counted under one revision. Without histograms if there are too many cells.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     events: [u64; EVENTS],
@@ -123,11 +123,11 @@ struct Calls {
     not_found: u64,
 }
 
-/// Calls under way now.
+/// Calls in flight now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Running {
     pub(super) oldest_us: u64,
-    /// For how long each has been.
+    /// How long each has been running.
     pub(super) ages: Histogram,
 }
 
@@ -174,7 +174,7 @@ impl Counts {
         self.events == [0; EVENTS] && self.calls.iter().all(|calls| calls.calls == 0)
     }
 
-    /// Back to zero, with the memory kept.
+    /// Resets to zero and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.events = Default::default();
         self.calls = Default::default();
@@ -206,7 +206,7 @@ impl Counts {
         }
     }
 
-    /// As it is sent. Lanes without calls are left out.
+    /// The wire message. Lanes without calls are omitted.
     pub(super) fn to_wire(&self, key: &Key, running: &[Running; LANES]) -> v1::Cell {
         let stores = [(v1::StoreRole::Source, 0), (v1::StoreRole::Target, 2)].into_iter();
         let lanes = stores.flat_map(|(store, at)| {

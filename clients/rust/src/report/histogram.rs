@@ -1,20 +1,20 @@
 //! Latencies in buckets of 9 %.
 //!
-//! Base-2 exponential, scale 3 (OpenTelemetry's exponential histogram, cut to a range): bucket
-//! `i` counts the microseconds in `[2^(6+i/8), 2^(6+(i+1)/8))`, with the lower ones in the first
-//! bucket and the higher ones in the last.
+//! Base-2 exponential, scale 3 (OpenTelemetry's exponential histogram, limited to a range). Bucket `i` counts
+//! the microseconds in `[2^(6+i/8), 2^(6+(i+1)/8))`; lower values go to the first bucket, higher ones to the
+//! last.
 
 use std::time::Duration;
 
 use cutover_proto::v1;
 
-/// Eight an octave from 2^6 to 2^26 microseconds.
+/// Eight per octave from 2^6 to 2^26 microseconds.
 pub const BUCKETS: usize = 160;
 
 const LOWEST_OCTAVE: u32 = 6;
 const HIGHEST_OCTAVE: u32 = 26;
 
-/// `ceil(2^(63 + k/8))` for k = 1..=7: where the eighths of an octave begin, exactly.
+/// `ceil(2^(63 + k/8))` for k = 1..=7: the exact beginnings of the eighths of an octave.
 const EIGHTHS: [u64; 7] = [
     0x8b95_c1e3_ea8b_d6e7,
     0x9837_f051_8db8_a970,
@@ -31,18 +31,18 @@ pub struct Histogram {
     counts: [u64; BUCKETS],
 }
 
-/// A histogram on the wire that is none.
+/// An invalid histogram on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHistogram {
-    /// `index` and `count` must be pairs.
+    /// `index` and `count` differ in length.
     #[error("a histogram has {index} indices and {count} counts")]
     Lengths {
-        /// Of `index`.
+        /// Length of `index`.
         index: usize,
-        /// Of `count`.
+        /// Length of `count`.
         count: usize,
     },
-    /// There are [`BUCKETS`] of them, and they ascend.
+    /// A bucket is out of order or out of range ([`BUCKETS`]).
     #[error("a histogram has bucket {0} out of order, or there is no such bucket")]
     Index(u32),
 }
@@ -65,7 +65,7 @@ impl Histogram {
         self.counts[Self::bucket(us)] += 1;
     }
 
-    /// The bucket that counts a latency in microseconds.
+    /// The bucket of a latency in microseconds.
     #[inline]
     pub fn bucket(us: u64) -> usize {
         let octave = (us | 1).ilog2();
@@ -80,7 +80,7 @@ impl Histogram {
         (octave - LOWEST_OCTAVE) as usize * 8 + eighth
     }
 
-    /// Where a bucket begins, in microseconds; that of [`BUCKETS`] is where the last one ends.
+    /// Where a bucket begins, in microseconds; for [`BUCKETS`], where the last one ends.
     pub fn start_us(bucket: usize) -> f64 {
         (f64::from(LOWEST_OCTAVE) + bucket as f64 / 8.0).exp2()
     }
@@ -97,13 +97,13 @@ impl Histogram {
         &self.counts
     }
 
-    /// Latencies counted.
+    /// Number of latencies counted.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The latency, in microseconds, that a share `q` (0 to 1) of the counted ones do not exceed,
-    /// at most 4.4 % off inside the range. `None`: nothing was counted.
+    /// The latency, in microseconds, that a share `q` (0 to 1) of the counted ones does not exceed; at most
+    /// 4.4 % off within the range. `None`: nothing was counted.
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let rank = ((self.total() as f64 * q).ceil() as u64).max(1);
         let mut below = 0;
@@ -111,24 +111,23 @@ impl Histogram {
             below += count;
             below >= rank
         })?;
-        // Of all points of a bucket the harmonic mean of its ends is the one whose greatest
-        // relative error is least.
+        // Of all points of a bucket, the harmonic mean of its ends has the smallest maximum relative error.
         let (start, end) = (Self::start_us(bucket), Self::start_us(bucket + 1));
         Some((2.0 * start * end / (start + end)).round() as u64)
     }
 
-    /// Half of the latencies do not exceed this.
+    /// The median, in microseconds.
     pub fn p50_us(&self) -> Option<u64> {
         self.quantile(0.50)
     }
 
-    /// 99 of 100 latencies do not exceed this.
+    /// The 99th percentile, in microseconds.
     pub fn p99_us(&self) -> Option<u64> {
         self.quantile(0.99)
     }
 }
 
-/// Counts by bucket.
+/// From counts by bucket.
 impl From<[u64; BUCKETS]> for Histogram {
     fn from(counts: [u64; BUCKETS]) -> Self {
         Self { counts }

@@ -1,4 +1,4 @@
-//! What is wrong with a spec, at which line, and what was probably meant.
+//! Errors in a spec: what is wrong, where, and what was probably meant.
 
 use std::{fmt, ops::Range};
 
@@ -7,37 +7,37 @@ use super::UrlError;
 /// A spec that can't be used. Messages show no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    /// A key, or a word of a fixed list, that is not known.
+    /// An unknown key, or an unknown word of a fixed list.
     #[error("{at}: unknown {name:?}: {}", advice(.nearest.as_deref(), .known))]
     Unknown {
-        /// Where.
+        /// Where it is.
         at: Position,
         /// What was written.
         name: String,
-        /// The known one that looks most like it, if one does.
+        /// The known name that is most similar, if one is.
         nearest: Option<String>,
         /// Everything that may be written there.
         known: Vec<String>,
     },
-    /// No TOML, a value of the wrong type, or a key that is missing.
+    /// Invalid TOML, a value of the wrong type, or a missing key.
     #[error("{at}: {what}")]
     Toml {
-        /// Where.
+        /// Where it is.
         at: Position,
-        /// What the parser says.
+        /// The parser's message.
         what: String,
     },
-    /// A value that makes no sense, alone or beside others.
+    /// An invalid value, alone or in combination with others.
     #[error("{at}: {key}: {what}")]
     Invalid {
-        /// Where.
+        /// Where it is.
         at: Position,
         /// Which key.
         key: &'static str,
         /// What is wrong and what to do.
         what: String,
     },
-    /// The environment variable that `password_env` names.
+    /// The environment variable that `password_env` names is not set.
     #[error(
         "the environment variable {0} is not set: it has to hold the password that password_env asks for"
     )]
@@ -54,7 +54,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Of a byte of the text; of the end for one beyond it.
+    /// The position of a byte of the text, or of its end.
     fn of(text: &str, byte: usize) -> Self {
         let mut end = byte.min(text.len());
         while !text.is_char_boundary(end) {
@@ -73,7 +73,7 @@ impl fmt::Display for Position {
 }
 
 impl SpecError {
-    /// What the parser said, in one line.
+    /// Converts the parser's error to one line.
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let at = Position::of(text, error.span().map_or(0, |span| span.start));
         let what = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -97,7 +97,7 @@ impl SpecError {
     }
 }
 
-/// The name that is so like this one that it was probably meant.
+/// The known name that is so similar that it was probably meant.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing costs the product of the lengths, and no known name is long.
     if name.len() > 64 {

@@ -1,4 +1,4 @@
-//! What tells apart specs that do not copy the same thing.
+//! The fingerprint of a spec.
 
 use std::fmt::Write;
 
@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::{Spec, StoreSpec};
 use crate::store::mapping::{Column, KeyType, Mapping, OnMisfit};
 
-/// Raised when what is hashed changes, or which records a segment of a pass has: old checkpoints are
-/// then refused, not misread.
+/// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
+/// refused, not misread.
 const FORMAT: u32 = 4;
 
 pub(super) fn of(spec: &Spec) -> String {
@@ -18,7 +18,7 @@ pub(super) fn of(spec: &Spec) -> String {
         spec.migration,
         store(&spec.source),
         store(&spec.target),
-        // A checkpoint's cursors are those of segments.
+        // A checkpoint's cursors belong to segments.
         spec.limits.segments,
     ]);
     let hash = Sha256::digest(content.to_string());
@@ -42,7 +42,7 @@ fn store(store: &StoreSpec) -> Value {
 
 fn mapping(mapping: &Mapping) -> Value {
     let mut columns: Vec<&Column> = mapping.columns().iter().collect();
-    // Their order in the file means nothing.
+    // Their order in the file has no meaning.
     columns.sort_by(|one, other| one.name.cmp(&other.name));
     let column = |column: &&Column| {
         json!([column.name, column.path.names(), column.kind.to_string(), column.required])

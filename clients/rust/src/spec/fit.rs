@@ -1,4 +1,4 @@
-//! Would a store hold a record, and give it back as it is? Asked of the spec, without the store.
+//! Checks, from the spec alone, whether a store would hold a record and return it unchanged.
 
 use super::StoreSpec;
 use crate::store::{Id, Record, StoreError, mapping::SqlTable};
@@ -11,7 +11,7 @@ impl StoreSpec {
         Some(SqlTable { name, fields, mapping })
     }
 
-    /// Takes the record through the mapping and back. Says where and why it does not fit, always as
+    /// Takes the record through the mapping and back. Reports where and why it does not fit, always as
     /// [`StoreError::Permanent`]; names no value.
     pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
         match self.sql_table() {

@@ -1,23 +1,22 @@
-//! How fast records are copied. All of it may be changed while a job runs.
+//! How fast records are copied. All but `segments` may be changed while a job runs.
 
-/// What a job keeps to.
+/// The limits of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Records a second, of all workers together; 0: no limit.
+    /// Records per second, all workers together; 0: no limit.
     pub rows_per_s: u64,
-    /// Bytes a second, of all workers together; 0: no limit.
+    /// Bytes per second, all workers together; 0: no limit.
     pub bytes_per_s: u64,
-    /// What a chunk aims to take, in milliseconds: it grows and shrinks towards that.
+    /// How long a chunk should take, in milliseconds; its size is adapted to that.
     pub chunk_ms: u64,
-    /// The most bytes of a chunk. 4 MB lies below the 4 MiB that MySQL servers took at one time.
+    /// Maximum bytes of a chunk. 4 MB is below the 4 MiB that MySQL servers used to accept.
     pub chunk_bytes: u64,
-    /// Slow down when the target's furthest replica is further behind than this, in milliseconds;
-    /// 0: do not look.
+    /// Slow down while the target's furthest replica lags by more than this, in milliseconds; 0: do not
+    /// check.
     pub lag_ms: u64,
-    /// Slow down when the target takes longer than this for a trivial read, in milliseconds; 0: do
-    /// not look.
+    /// Slow down while a trivial read of the target takes longer than this, in milliseconds; 0: do not check.
     pub latency_ms: u64,
-    /// Parts that the source is read in; a part is one worker's at a time.
+    /// Parts into which the source is split; one worker works on a part at a time.
     pub segments: u32,
     /// Parts that one process works on at a time.
     pub workers: u32,

@@ -1,4 +1,4 @@
-//! From a spec to its stores.
+//! Opens the stores of a spec.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::store::{
 /// Why a store of a spec could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// The spec asks for something that is not there.
+    /// The spec refers to something that does not exist.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// This build has no such store.
+    /// This build does not include the store.
     #[error("this build has no {0} store: build it with the cargo feature {0}")]
     NotBuilt(&'static str),
     /// The store can't be used.
@@ -24,18 +24,18 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-/// What to do about a table that is not there.
+/// What to do about a missing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// Fail.
     Refuse,
-    /// Make it. One that is there stays as it is.
+    /// Create it. An existing table is not changed.
     Create,
 }
 
 impl StoreSpec {
-    /// Opens the store, after checks that it can hold what will be written. `lookup` gives an
-    /// environment variable's value.
+    /// Opens the store, after checking that it can hold what will be written. `lookup` returns an environment
+    /// variable's value.
     pub async fn open(
         &self,
         missing: Missing,
@@ -48,9 +48,9 @@ impl StoreSpec {
 }
 
 impl Spec {
-    /// Opens the place for records that do not move: a table of the target if that is SQL, else of the
-    /// source. `None`: it is not there, and is not to be made. A row is a record whose tenant is a
-    /// migration, and has the columns (or attributes) that docs/spec.md lists.
+    /// Opens the quarantine: a table of the target if that is SQL, else of the source. `None`: it does not
+    /// exist and is not to be created. A row is a record whose tenant is a migration, with the columns (or
+    /// attributes) that docs/spec.md lists.
     pub async fn open_quarantine(
         &self,
         missing: Missing,
@@ -84,7 +84,7 @@ impl Spec {
     }
 }
 
-/// What a row of the quarantine says; nothing of a record that is out of it.
+/// The columns of a quarantine row. A released row has no content.
 const QUARANTINE: [(&str, ColumnType); 8] = [
     ("tenant", ColumnType::Text),
     ("key", ColumnType::Text),

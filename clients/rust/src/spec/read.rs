@@ -1,4 +1,4 @@
-//! From TOML: the file as it is written, then what it means.
+//! Reads a spec from TOML: first the file as written, then its meaning.
 
 mod columns;
 mod file;
@@ -135,7 +135,7 @@ fn table(
     Ok(name)
 }
 
-/// Of tenant and key.
+/// The types of tenant and key.
 fn key_types(text: &str, url: &StoreUrl, section: &StoreSection) -> Check<(KeyType, KeyType)> {
     let given = [(&section.tenant_type, "tenant_type"), (&section.key_type, "key_type")];
     if url.dialect().is_some()
@@ -145,7 +145,7 @@ fn key_types(text: &str, url: &StoreUrl, section: &StoreSection) -> Check<(KeyTy
         return Err(SpecError::invalid(text, span, key, what));
     }
     let [tenant, key] = given.map(|(given, _)| given.as_ref().map(|given| *given.as_ref()));
-    // Where both are one attribute it is enough to name its type once.
+    // If both are one attribute, naming its type once is enough.
     let one = section.tenant.is_some() && section.tenant == section.key;
     let other = |other: Option<KeyType>| other.filter(|_| one);
     Ok((tenant.or(other(key)).unwrap_or_default(), key.or(other(tenant)).unwrap_or_default()))
@@ -185,7 +185,7 @@ fn limits(text: &str, section: LimitsSection) -> Check<Limits> {
     })
 }
 
-/// The number or its default.
+/// The number, or its default.
 fn in_range(
     text: &str,
     given: Option<Spanned<u64>>,

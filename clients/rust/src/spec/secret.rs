@@ -1,18 +1,18 @@
-//! Text that must not be seen in logs and messages.
+//! Text that must not appear in logs and messages.
 
 use std::fmt;
 
-/// A password, or a url that has one. Shows itself as `***`.
+/// A password, or a url that contains one. Displayed as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text secret.
+    /// Wraps a text.
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for whoever has to send it.
+    /// The text itself, to be sent.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -7,33 +7,33 @@ use url::{Url, form_urlencoded};
 use super::{Secret, error::nearest};
 use crate::store::mapping::Dialect;
 
-/// A store's place. Shows itself without password.
+/// A store's location. Displayed without password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreUrl {
     /// `sqlite:PATH`
     Sqlite {
-        /// The file, relative to the working directory of whoever opens it.
+        /// The file, relative to the working directory of the process that opens it.
         path: PathBuf,
     },
-    /// `mysql://USER@HOST:PORT/DATABASE`, `mariadb://` too; or `postgres://`, `postgresql://` too.
+    /// `mysql://USER@HOST:PORT/DATABASE`, also `mariadb://`; or `postgres://`, also `postgresql://`.
     Server {
         /// Which of the two.
         dialect: Dialect,
         /// Without password and table.
         url: Url,
-        /// As it was in the url, percent-encoded.
+        /// As in the url, percent-encoded.
         password: Option<Secret>,
     },
     /// `dynamodb://TABLE?region=..&endpoint=..`
     DynamoDb {
-        /// `None`: as the AWS SDK finds it in the environment.
+        /// `None`: from the environment, as the AWS SDK finds it.
         region: Option<String>,
-        /// `None`: Amazon's own for the region.
+        /// `None`: Amazon's endpoint for the region.
         endpoint: Option<String>,
     },
 }
 
-/// A text that is no store's url. Messages leave out the url: it may have a password.
+/// A text that is not a store's url. Messages omit the url, because it may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Another kind of store.
@@ -42,7 +42,7 @@ pub enum UrlError {
     /// Not a url at all.
     #[error("not a url ({0}): write it like mysql://user@host:3306/database")]
     Malformed(String),
-    /// A part that has to be there.
+    /// A required part is missing.
     #[error("it names no {0}: write it like {1}")]
     Missing(&'static str, &'static str),
     /// A parameter after the `?` that the store does not have.
@@ -56,7 +56,7 @@ pub enum UrlError {
     Endpoint,
 }
 
-/// What sqlx reads and what does not change how values are kept.
+/// Parameters that sqlx reads and that do not change how values are stored.
 const MYSQL: &[&str] = &["table", "ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 const POSTGRES: &[&str] =
     &["table", "sslmode", "sslrootcert", "sslcert", "sslkey", "host", "application_name"];
@@ -64,7 +64,7 @@ const SQLITE: &[&str] = &["table"];
 const DYNAMODB: &[&str] = &["region", "endpoint"];
 
 impl StoreUrl {
-    /// The place, and the table if the url names it.
+    /// Parses the location, and the table if the url names it.
     pub fn parse(text: &str) -> Result<(Self, Option<String>), UrlError> {
         match text.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest)) {
             Some((scheme, rest)) if scheme == "sqlite" => sqlite(rest),
@@ -78,7 +78,7 @@ impl StoreUrl {
         }
     }
 
-    /// Whose SQL it speaks; `None` for DynamoDB.
+    /// Its SQL dialect; `None` for DynamoDB.
     pub const fn dialect(&self) -> Option<Dialect> {
         match self {
             Self::Sqlite { .. } => Some(Dialect::Sqlite),
@@ -87,7 +87,7 @@ impl StoreUrl {
         }
     }
 
-    /// Has it a password?
+    /// Whether it contains a password.
     pub const fn has_password(&self) -> bool {
         matches!(self, Self::Server { password: Some(_), .. })
     }
@@ -96,7 +96,7 @@ impl StoreUrl {
     pub(super) fn connect_url(&self, password: Option<&Secret>) -> Secret {
         let Self::Server { url, password: own, .. } = self else { return Secret::new(self.to_string()) };
         let mut url = url.clone();
-        // Setting one leaves a percent sign as it is.
+        // Setting a password does not encode percent signs.
         let encoded = password.map(|password| password.expose().replace('%', "%25"));
         if let Some(password) = encoded.as_deref().or(own.as_ref().map(Secret::expose)) {
             url.set_password(Some(password)).unwrap_or_default();
@@ -104,7 +104,7 @@ impl StoreUrl {
         Secret::new(url.into())
     }
 
-    /// What tells this place from others, whoever connects to it and how.
+    /// What distinguishes this location from others, whoever connects to it and how.
     pub(super) fn identity(&self) -> Vec<String> {
         match self {
             Self::Sqlite { path } => vec!["sqlite".to_owned(), path.to_string_lossy().into_owned()],
@@ -173,7 +173,7 @@ fn server(text: &str, dialect: Dialect, known: &[&str]) -> Result<(StoreUrl, Opt
     }
     let password = url.password().map(|password| Secret::new(password.to_owned()));
     if password.is_some() {
-        // It has a password, so it can be without one.
+        // It has a password, so it can be set to none.
         url.set_password(None).unwrap_or_default();
     }
     Ok((StoreUrl::Server { dialect, url, password }, table))
@@ -205,7 +205,7 @@ fn parsed(text: &str) -> Result<Url, UrlError> {
     Ok(url)
 }
 
-/// The values of those that are asked for, after all were found to be known.
+/// The values of the requested parameters, after checking that all are known.
 fn parameters<const N: usize>(
     given: form_urlencoded::Parse<'_>,
     known: &[&str],

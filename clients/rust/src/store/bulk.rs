@@ -1,40 +1,40 @@
-//! What the batch side asks of a store: copies answered one by one, sizes, and how it bears the load.
+//! What passes need from a store: per-record results of a batch, sizes, load.
 
 use std::time::Duration;
 
 use super::{Put, Version};
 
-/// How one record of a batch fared.
+/// The result for one record of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Copied {
     /// It was written.
     Written,
-    /// The same version is there already: nothing was written. At version 0 the content may differ.
+    /// The same version was already there: nothing was written. At version 0 the content may differ.
     Present,
-    /// This newer version is there: nothing was written.
+    /// This newer version was there: nothing was written.
     Stale(Version),
 }
 
-/// About how much a store holds; cheap to ask, and off by what its statistics are off.
+/// Approximate size of a store; cheap to determine, and as inaccurate as the store's statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
-    /// Records, tombstones included; `None`: the store can't say.
+    /// Records, tombstones included; `None`: unknown.
     pub records: Option<u64>,
-    /// Their size; `None`: the store can't say.
+    /// Their size; `None`: unknown.
     pub bytes: Option<u64>,
 }
 
-/// How a store bears its load at the moment.
+/// The current load of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// How long a trivial read took, waiting for a connection included.
+    /// How long a trivial read took, including waiting for a connection.
     pub latency: Duration,
-    /// How far its furthest replica is behind; `None`: it has none, or does not say.
+    /// How far its furthest replica lags; `None`: it has none, or does not report it.
     pub replica_lag: Option<Duration>,
 }
 
 impl Copied {
-    /// Of a write of `version`, given the version that a failed condition found.
+    /// The result of writing `version`, given the version that a failed condition found.
     pub(super) const fn unless_newer(version: Version, current: Version) -> Self {
         if version.0 == current.0 { Self::Present } else { Self::Stale(current) }
     }

@@ -1,9 +1,9 @@
-//! Documents: what a record's value is when a store knows its parts.
+//! Documents: a record's value with typed attributes.
 //!
-//! A document has named, typed attributes, the types being DynamoDB's. As bytes it is *canonical
-//! typed JSON*, `{"name":{"S":"x"},"price":{"N":"9.9"}}`: names and sets sorted, numbers in one text,
-//! binary in base64, no blanks. Equal documents have equal bytes, so a store that keeps only bytes
-//! and one that keeps columns can be compared.
+//! A document has named attributes with DynamoDB's types. Its bytes are *canonical typed JSON*,
+//! `{"name":{"S":"x"},"price":{"N":"9.9"}}`: sorted names and sets, exactly one text for each number, base64
+//! for binary, no blanks. Equal documents have equal bytes, so a store of bytes and a store of columns can be
+//! compared.
 
 mod decode;
 mod encode;
@@ -16,32 +16,32 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use error::{DocumentError, Fault};
 pub use number::{Number, NumberError};
 
-/// Most lists and maps within each other, as DynamoDB has it.
+/// Maximum nesting of lists and maps, as in DynamoDB.
 pub const DEPTH_MAX: usize = 32;
 
 /// Attributes by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Document(pub BTreeMap<String, Attribute>);
 
-/// A typed value. DynamoDB's names, see
+/// A typed value, with DynamoDB's names: see
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html>.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {
-    /// Text; may be empty and may have NUL.
+    /// Text; may be empty and may contain NUL.
     S(String),
     /// An exact decimal number.
     N(Number),
-    /// Bytes; may be none.
+    /// Bytes; may be empty.
     B(Vec<u8>),
     /// True or false.
     Bool(bool),
-    /// There, and null; not the same as absent.
+    /// Present and null; not the same as absent.
     Null,
     /// A list.
     L(Vec<Attribute>),
     /// A map.
     M(BTreeMap<String, Attribute>),
-    /// A set of texts. An empty set, of any kind, can't be encoded: DynamoDB has none.
+    /// A set of texts. An empty set of any kind can't be encoded: DynamoDB has none.
     Ss(BTreeSet<String>),
     /// A set of numbers.
     Ns(BTreeSet<Number>),
@@ -50,19 +50,19 @@ pub enum Attribute {
 }
 
 impl Document {
-    /// As canonical typed JSON. Fails for an empty set and for more than [`DEPTH_MAX`] levels.
+    /// Encodes to canonical typed JSON. Fails for an empty set and for more than [`DEPTH_MAX`] levels.
     pub fn encode(&self) -> Result<Vec<u8>, DocumentError> {
         encode::document(self)
     }
 
-    /// Reads typed JSON, canonical or not. Refuses what no document is: a name that is there twice,
-    /// an empty set, a number beyond 38 digits, invalid UTF-8.
+    /// Reads typed JSON, canonical or not. Rejects what is not a document: a duplicate name, an empty set, a
+    /// number with more than 38 digits, invalid UTF-8.
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
         decode::document(bytes)
     }
 
-    /// The same of bytes that a store has to give back as they are, though it keeps them in parts:
-    /// refuses what [`Self::encode`] would write in another way.
+    /// Like [`Self::decode`], for a store that keeps the document in parts but has to return the same bytes:
+    /// rejects bytes that [`Self::encode`] would write differently.
     pub fn decode_canonical(bytes: &[u8]) -> Result<Self, DocumentError> {
         let document = Self::decode(bytes)?;
         if document.encode()? != bytes {

@@ -1,15 +1,15 @@
-//! What can go wrong in a store, told apart by what the caller may conclude.
+//! Errors of stores, classified by what the caller may conclude.
 
 use std::time::Duration;
 
 use crate::report::ErrorClass;
 
-/// Why a store did not answer. Adapters map their own errors to this once, at their edge.
+/// Why a store did not answer. Adapters convert their own errors to this once, at their boundary.
 ///
-/// A write that failed in any way but [`Self::Indeterminate`] has changed nothing and never will.
+/// A write that failed with anything but [`Self::Indeterminate`] has changed nothing and never will.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing was changed; the same call may be made again.
+    /// Nothing was changed; retry the same call.
     #[error("nothing was written, retry: {what}")]
     NotApplied {
         /// Its kind, for the counts.
@@ -25,12 +25,12 @@ pub enum StoreError {
         /// What happened.
         what: String,
     },
-    /// The store has too much to do; nothing was changed.
+    /// The store is overloaded; nothing was changed.
     #[error("the store is overloaded, retry after {} ms: {what}", .retry_after.as_millis())]
     Throttled {
-        /// Before that a retry will hardly fare better.
+        /// A retry before this will probably fail too.
         retry_after: Duration,
-        /// What the store said.
+        /// The store's message.
         what: String,
     },
     /// It fails every time until somebody changes the record or the set-up; nothing was changed.
@@ -45,12 +45,12 @@ pub enum StoreError {
     },
 }
 
-/// The error of an earlier try of one write, if that may have written. From then on only the write's own
+/// The error of an earlier attempt of one write, if that may have written. From then on only the write's own
 /// version, found there, is an answer: something newer may have replaced it.
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 pub(super) type Doubt = Option<StoreError>;
 
-/// How [`StoreError::no_table`] begins, and no other error of a table.
+/// The beginning of [`StoreError::no_table`]'s message, and of no other table error.
 const NO_TABLE: &str = "there is no ";
 
 impl StoreError {
@@ -64,18 +64,18 @@ impl StoreError {
         }
     }
 
-    /// There is no such table; `advice` says where it is not, and what to do.
+    /// The table does not exist; `advice` says where it was looked for, and what to do.
     pub(super) fn no_table(table: &str, advice: &str) -> Self {
         let what = format!("{NO_TABLE}{table:?} {advice}");
         Self::Permanent { class: ErrorClass::Other, field: "table".to_owned(), what }
     }
 
-    /// Is it that the table is not there, of a store that was to be opened?
+    /// Whether the error is that the table of a store to be opened does not exist.
     pub fn is_no_table(&self) -> bool {
         matches!(self, Self::Permanent { field, what, .. } if field == "table" && what.starts_with(NO_TABLE))
     }
 
-    /// May the write have taken effect, or still do so?
+    /// Whether the write may have taken effect, or may still do so.
     pub const fn may_apply(&self) -> bool {
         matches!(self, Self::Indeterminate { .. })
     }

@@ -1,4 +1,4 @@
-//! A new state: its parts collected, then applied as one.
+//! Assembles a new state: collects its parts, then applies them together.
 
 use std::sync::Arc;
 
@@ -10,54 +10,54 @@ use super::{
 };
 use crate::routing::{OVERRIDES_MAX, Route, Snapshot, Table, check_tenant};
 
-/// How a state relates to what is held.
+/// How a new state relates to the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateKind {
     /// Replaces everything.
     Snapshot,
-    /// On top of it.
+    /// Adds to the current state.
     Delta,
 }
 
-/// A whole state, every part of it received.
+/// A complete state, with every part received.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assembled {
     /// Snapshot or delta.
     pub kind: UpdateKind,
-    /// Of the state.
+    /// The revision of the state.
     pub revision: u64,
     /// In the order received; a migration's parts may be spread over several messages.
     pub tables: Vec<v1::TablePart>,
-    /// Migrations that are no more. They go before `tables` are read, so one that was deleted and
-    /// created again is in both.
+    /// Deleted migrations. They are removed before `tables` are read, so one that was deleted and created
+    /// again is in both.
     pub removed: Vec<String>,
 }
 
-/// An update that does not fit what is held. Drop it and ask for a snapshot.
+/// An update that does not fit the current state. Drop it and ask for a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
-    /// Its parts are of different states.
+    /// Its parts belong to different states.
     #[error("a part of revision {got} came between parts of revision {expected}")]
     Mixed {
-        /// Of the parts before it.
+        /// The revision of the parts before it.
         expected: u64,
-        /// Its own.
+        /// Its own revision.
         got: u64,
     },
     /// A delta to an earlier state.
     #[error("a delta to revision {got} came while revision {held} is held")]
     Backwards {
-        /// What is held.
+        /// The current revision.
         held: u64,
-        /// What came.
+        /// The delta's revision.
         got: u64,
     },
-    /// A delta of a migration that is not held, is held as unreadable, or had another salt.
+    /// A delta of a migration that is unknown, unreadable, or had another salt.
     #[error("a delta of migration {migration:?} came, {what}")]
     Baseless {
-        /// Its key.
+        /// The migration's key.
         migration: String,
-        /// Why it has nothing to go on top of.
+        /// Why the delta has no base.
         what: &'static str,
     },
 }
@@ -69,7 +69,7 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Takes a part in; gives the state with its last one.
+    /// Adds a part; returns the state with its last part.
     pub fn add(&mut self, kind: UpdateKind, update: v1::Update) -> Result<Option<Assembled>, Misfit> {
         let v1::Update { revision, mut tables, mut removed, last } = update;
         let state = match self.begun.take() {
@@ -91,8 +91,8 @@ impl Assembly {
     }
 }
 
-/// The snapshot that a new state makes of the held one. What can't be read of a migration makes
-/// that migration unreadable, and no other.
+/// Applies a new state to the current one. A migration that can't be read becomes unreadable; no other is
+/// affected.
 pub fn apply(held: &Snapshot, state: &Assembled) -> Result<Snapshot, Misfit> {
     let mut next = match state.kind {
         UpdateKind::Snapshot => Snapshot::empty(state.revision),
@@ -118,7 +118,7 @@ pub fn apply(held: &Snapshot, state: &Assembled) -> Result<Snapshot, Misfit> {
     Ok(next)
 }
 
-/// What a delta of a migration goes on top of; nothing when the migration is new.
+/// The base of a migration's delta; `None` if the migration is new.
 fn base(held: &Snapshot, part: &v1::TablePart) -> Result<Option<Arc<Table>>, Misfit> {
     use crate::routing::Error::UnknownMigration;
     let baseless = |what| Misfit::Baseless { migration: part.migration.clone(), what };
@@ -132,7 +132,7 @@ fn base(held: &Snapshot, part: &v1::TablePart) -> Result<Option<Arc<Table>>, Mis
     }
 }
 
-/// One migration's table of its parts, at least one, or why it can't be routed.
+/// Builds one migration's table from its parts (at least one), or says why it can't be routed.
 fn table(base: Option<&Table>, parts: &[&v1::TablePart]) -> Result<Table, String> {
     let head = parts[0];
     let alike = |part: &&v1::TablePart| {
@@ -154,7 +154,7 @@ fn table(base: Option<&Table>, parts: &[&v1::TablePart]) -> Result<Table, String
     if changes_len == 0 {
         return Ok(table);
     }
-    // An override costs 4 bytes at the least, so this need not count them in all but huge tables.
+    // An override takes at least 4 bytes, so this counts them only in huge tables.
     if table.heap_bytes() / 4 + changes_len > OVERRIDES_MAX
         && table.overrides().count() + changes_len > OVERRIDES_MAX
     {
@@ -163,7 +163,7 @@ fn table(base: Option<&Table>, parts: &[&v1::TablePart]) -> Result<Table, String
     Ok(table.with_overrides(changes))
 }
 
-/// Tenants set, and (`None`) cleared; of one named twice the later part counts.
+/// Tenants set, and (`None`) cleared. If a tenant is named twice, the later part counts.
 fn changes<'a>(parts: &[&'a v1::TablePart]) -> Result<Vec<(&'a str, Option<Route>)>, String> {
     let mut changes = Vec::with_capacity(parts.iter().map(|p| p.overrides.len() + p.cleared.len()).sum());
     for part in parts {

@@ -1,10 +1,10 @@
-//! Enums.
+//! Conversion of enums.
 
 use cutover_proto::v1;
 
 use crate::routing::{Level, Reason, Route, Rung, Stage};
 
-/// A value of an enum that this version does not know, or that is missing (0).
+/// An enum value that is missing (0) or that this version does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {value} is not known to this version")]
 pub struct UnknownOnWire {
@@ -14,7 +14,7 @@ pub struct UnknownOnWire {
     pub value: i32,
 }
 
-/// Both directions between a type of routing's and the enum of the same names on the wire.
+/// Implements both directions between a routing type and the wire enum with the same names.
 macro_rules! on_wire {
     ($kind:ident, $from_wire:ident, $what:literal, [$($name:ident),+]) => {
         impl From<$kind> for v1::$kind {

@@ -1,4 +1,4 @@
-//! A table in pieces, each small enough for one message.
+//! Splits a table into parts that each fit one message.
 
 use std::iter;
 
@@ -8,18 +8,18 @@ use prost::Message as _;
 use super::names::{level_from_wire, route_from_wire};
 use crate::routing::{Band, PPM, Policy, Route, Table};
 
-/// Where a table, and a state of many tables, is cut: far below gRPC's usual limit of 4 MiB.
+/// The size at which tables, and states of many tables, are split: far below gRPC's usual limit of 4 MiB.
 pub const PART_MAX_BYTES: usize = 1 << 20;
 
-/// Bytes that an override's fields need at most, besides the tenant's own: tags and lengths.
+/// Maximum bytes of an override's fields besides the tenant: tags and lengths.
 const OVERRIDE_BYTES: usize = 16;
 
 /// Bytes of tag and length of a cleared tenant.
 const CLEARED_BYTES: usize = 4;
 
-/// Cuts a table into parts of at most [`PART_MAX_BYTES`] (plus its bands), one at least. Head and
-/// policy are the table's; `overrides` and `cleared` are all of them in a snapshot, or what
-/// changed in a delta. A snapshot has none cleared.
+/// Splits a table into parts of at most [`PART_MAX_BYTES`] (plus its bands), at least one. Head and policy
+/// are the table's. `overrides` and `cleared` are all of them in a snapshot, or what changed in a delta. A
+/// snapshot has none cleared.
 pub fn parts<'a>(
     migration: &'a str,
     table: &'a Table,
@@ -53,7 +53,7 @@ pub fn parts<'a>(
     })
 }
 
-/// Packs parts into the messages of one state, the last of them marked so; one message at least.
+/// Packs parts into the messages of one state, at least one, and marks the last.
 pub fn updates(
     revision: u64,
     parts: impl IntoIterator<Item = v1::TablePart>,
@@ -82,7 +82,7 @@ pub fn updates(
 }
 
 fn head(migration: &str, table: &Table) -> v1::TablePart {
-    // A band of no width says nothing; readers demand that bands ascend.
+    // A band of zero width has no effect; readers require that bands ascend.
     let mut from_ppm = 0;
     let bands =
         table.bands().iter().filter(|band| std::mem::replace(&mut from_ppm, band.upto_ppm) != band.upto_ppm);
@@ -103,7 +103,7 @@ impl From<Band> for v1::TableBand {
     }
 }
 
-/// One tenant's override.
+/// Converts one tenant's override.
 pub fn override_to_wire(tenant: &str, route: Route) -> v1::Override {
     let (rung, reason) = (v1::Rung::from(route.rung), v1::Reason::from(route.reason));
     v1::Override {
@@ -114,7 +114,7 @@ pub fn override_to_wire(tenant: &str, route: Route) -> v1::Override {
     }
 }
 
-/// What an SDK is told of a policy.
+/// Converts the parts of a policy that an SDK gets.
 pub fn policy_to_wire(policy: Policy) -> v1::TablePolicy {
     v1::TablePolicy {
         level: v1::Level::from(policy.level).into(),
@@ -127,7 +127,7 @@ pub fn policy_to_wire(policy: Policy) -> v1::TablePolicy {
     }
 }
 
-/// Reads bands: known rungs and reasons, rising by `upto_ppm` from above 0 to at most a million.
+/// Reads bands: known rungs and reasons, with `upto_ppm` ascending from above 0 to at most a million.
 pub fn bands_from_wire(bands: &[v1::TableBand]) -> Result<Vec<Band>, String> {
     let mut from_ppm = 0;
     let read = |band: &v1::TableBand| {
@@ -141,14 +141,14 @@ pub fn bands_from_wire(bands: &[v1::TableBand]) -> Result<Vec<Band>, String> {
     bands.iter().map(read).collect()
 }
 
-/// Reads a policy; it must be there, with a known level.
+/// Reads a policy; it must be present, with a known level.
 pub fn policy_from_wire(policy: Option<&v1::TablePolicy>) -> Result<Policy, String> {
     let policy = policy.ok_or("it has no policy")?;
     if policy.shadow_ppm > PPM {
         return Err(format!("shadow_ppm is {}, over a million", policy.shadow_ppm));
     }
     let standard = Policy::default();
-    // A controller that knows no limits says 0.
+    // A controller that does not know the limits sends 0.
     let limit = |ppm: u32, unless_told: u32| if ppm == 0 { unless_told } else { ppm.min(PPM / 2) };
     Ok(Policy {
         level: level_from_wire(policy.level).map_err(|unknown| unknown.to_string())?,

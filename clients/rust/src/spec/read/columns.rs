@@ -1,4 +1,4 @@
-//! The columns of a store, and whether they make a mapping.
+//! The columns of a store, and whether they form a mapping.
 
 use std::ops::Range;
 

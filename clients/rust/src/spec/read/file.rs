@@ -1,4 +1,4 @@
-//! The file as it is written. docs/spec.md says what each key means.
+//! The file as written. docs/spec.md explains each key.
 
 use serde::{
     Deserialize, Deserializer,
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for Kind {
     }
 }
 
-/// `"a.b"`, or `["a.b", "c"]` where a name has a point in it.
+/// `"a.b"`, or `["a.b", "c"]` if a name contains a dot.
 pub(super) struct From(pub(super) ColumnPath);
 
 impl<'de> Deserialize<'de> for From {

@@ -1,4 +1,4 @@
-//! From typed JSON.
+//! Decodes typed JSON.
 
 mod json;
 
@@ -21,7 +21,7 @@ fn parsed(bytes: &[u8]) -> Result<Json, DocumentError> {
     serde_json::from_slice(bytes).map_err(|error| Fault::NotJson(error.to_string()).into())
 }
 
-/// `depth`: how many lists and maps it is in; the document itself is none.
+/// `depth`: number of enclosing lists and maps, not counting the document itself.
 fn map(json: Json, depth: usize) -> Result<BTreeMap<String, Attribute>, DocumentError> {
     let Json::Object(entries) = json else { return Err(shape(&json, "an object of attributes")) };
     let mut attributes = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! To canonical typed JSON.
+//! Encodes to canonical typed JSON.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) fn attribute(attribute: &Attribute) -> Result<Vec<u8>, DocumentError>
     Ok(out)
 }
 
-/// `depth`: how many lists and maps it is in; the document itself is none.
+/// `depth`: number of enclosing lists and maps, not counting the document itself.
 fn map(out: &mut Vec<u8>, attributes: &BTreeMap<String, Attribute>, depth: usize) -> Done {
     list(out, b"{}", attributes, |out, (name, attribute)| {
         text(out, name);

@@ -2,46 +2,46 @@
 
 use super::{DEPTH_MAX, NumberError};
 
-/// A document that can't be encoded or decoded. Messages name no values: they may be secret.
+/// A document that can't be encoded or decoded. Messages contain no values, because they may be secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {fault}", if .path.is_empty() { "the record" } else { .path.as_str() })]
 pub struct DocumentError {
-    /// Where: `items[2].price`; empty for the whole of it.
+    /// Where: `items[2].price`; empty for the whole document.
     pub path: String,
-    /// What.
+    /// What is wrong.
     pub fault: Fault,
 }
 
 /// What is wrong at a place in a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It is not JSON, or not UTF-8.
+    /// Not JSON, or not UTF-8.
     #[error("no typed JSON ({0}): write it as {{\"name\":{{\"S\":\"text\"}}}}")]
     NotJson(String),
-    /// JSON, but not of that shape.
+    /// JSON, but not of the expected form.
     #[error("{found} where {expected} is needed")]
     Shape {
-        /// In words.
+        /// What was found, in words.
         found: &'static str,
-        /// In words.
+        /// What was expected, in words.
         expected: &'static str,
     },
-    /// No type of an attribute has that name.
+    /// Not the name of an attribute type.
     #[error("{0:?} is no type: use S, N, B, BOOL, NULL, L, M, SS, NS or BS")]
     UnknownType(String),
-    /// A name or an element of a set is there a second time.
+    /// A duplicate name or set element.
     #[error("it is there twice: keep one")]
     Twice,
     /// DynamoDB has no empty sets.
     #[error("an empty set: leave the attribute out")]
     EmptySet,
-    /// More than [`DEPTH_MAX`].
+    /// More than [`DEPTH_MAX`] levels.
     #[error("more than {DEPTH_MAX} lists and maps within each other: flatten it")]
     TooDeep,
-    /// See there.
+    /// The number is invalid.
     #[error(transparent)]
     Number(#[from] NumberError),
-    /// Typed JSON, but in other words than [`Document::encode`](super::Document::encode) has for it.
+    /// Typed JSON, but written differently from what [`Document::encode`](super::Document::encode) writes.
     #[error("it is not canonical, and would come back as other bytes: write it as Document::encode does")]
     NotCanonical,
     /// Not base64 with padding.
@@ -56,14 +56,14 @@ impl From<Fault> for DocumentError {
 }
 
 impl DocumentError {
-    /// The same, seen from one level up: below the attribute of this name.
+    /// The same error, seen from the level above: below the attribute of this name.
     pub(crate) fn under(mut self, name: &str) -> Self {
         let point = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{name}{point}{}", self.path);
         self
     }
 
-    /// The same, seen from the list.
+    /// The same error, seen from the list.
     pub(super) fn at(mut self, index: usize) -> Self {
         let point = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("[{index}]{point}{}", self.path);

@@ -2,50 +2,51 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-/// Most significant digits.
+/// Maximum number of significant digits.
 const DIGITS_MAX: usize = 38;
 /// The exponent of the first significant digit, `d.ddd * 10^e`: from 1E-130 to 9.9..E+125.
 const EXPONENT: std::ops::RangeInclusive<i64> = -130..=125;
 
-/// A number of at most 38 significant digits, 0 or of a size between 1E-130 and 9.99E+125, see
+/// A number of at most 38 significant digits; 0, or of a magnitude between 1E-130 and 9.99E+125. See
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>.
 ///
-/// It has one text: without exponent, needless zeros and a plus. Like DynamoDB, it does not keep how
-/// many zeros came after the point: `1.00` and `1e0` are `1`, `-0` is `0`.
+/// It has exactly one text: without exponent, plus sign or redundant zeros. Like DynamoDB, it does not
+/// preserve trailing zeros: `1.00` and `1e0` are `1`, `-0` is `0`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Number(String);
 
-/// Why a text is no [`Number`].
+/// Why a text is not a [`Number`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
-    /// It does not look like one.
+    /// It does not look like a number.
     #[error("not a decimal number: write it like -12.5 or 1e3")]
     Malformed,
     /// More than 38 significant digits.
     #[error("a number of {0} significant digits: 38 is the most")]
     Digits(usize),
-    /// Beyond 9.99E+125, either sign.
+    /// Its magnitude exceeds 9.99E+125.
     #[error("a number beyond 9.99E+125, the largest there can be")]
     TooLarge,
-    /// Nearer to zero than 1E-130.
+    /// It is closer to zero than 1E-130.
     #[error("a number nearer to zero than 1E-130, the smallest there can be")]
     TooSmall,
 }
 
 impl Number {
-    /// Its one text: `-?` digits, then a point and digits if it is not whole.
+    /// Its text: optionally `-`, digits, and if it is not an integer a point and more digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Negative?, digits before the point (never none), digits after it (none if it is whole).
+    /// Whether it is negative, the digits before the point (never empty), and the digits after it (empty for
+    /// an integer).
     pub fn parts(&self) -> (bool, &str, &str) {
         let (negative, size) = self.0.strip_prefix('-').map_or((false, self.0.as_str()), |size| (true, size));
         let (whole, fraction) = size.split_once('.').unwrap_or((size, ""));
         (negative, whole, fraction)
     }
 
-    /// Orders without regard to the sign: the texts have no needless zeros.
+    /// Orders by magnitude: the texts have no redundant zeros.
     fn size(&self) -> (usize, &str, &str) {
         let (_, whole, fraction) = self.parts();
         (whole.len(), whole, fraction)
@@ -75,7 +76,7 @@ impl FromStr for Number {
         if digits.len() > DIGITS_MAX {
             return Err(NumberError::Digits(digits.len()));
         }
-        // Where the point is, counted from the first significant digit: 1 for d.ddd.
+        // The position of the point, counted from the first significant digit: 1 for d.ddd.
         let zeros = (all.len() - from_first.len()) as i64;
         let point = (whole.len() as i64 - zeros).saturating_add(exponent);
         if point - 1 > *EXPONENT.end() {
@@ -93,7 +94,7 @@ impl FromStr for Number {
     }
 }
 
-/// Far beyond [`EXPONENT`] any two are alike.
+/// Far beyond [`EXPONENT`] all exponents are equivalent.
 fn exponent(text: &str) -> Result<i64, NumberError> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

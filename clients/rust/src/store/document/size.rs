@@ -1,15 +1,15 @@
 //! How many bytes DynamoDB counts, by
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>.
 //!
-//! Of numbers that page says only about how many. What is counted, by Amazon's own DynamoDB Local and
-//! as <https://github.com/paritysuite/dynamodb-conformance> measured in AWS, is [`number`].
+//! That page gives the size of numbers only approximately. [`number`] counts as Amazon's DynamoDB Local does,
+//! and as <https://github.com/paritysuite/dynamodb-conformance> measured in AWS.
 
 use std::collections::BTreeMap;
 
 use super::{Attribute, Document, Number};
 
 impl Document {
-    /// Bytes of an item that has these attributes and no other: of their names and values.
+    /// Bytes of an item with exactly these attributes: names and values.
     pub fn item_bytes(&self) -> usize {
         attributes(&self.0)
     }
@@ -20,7 +20,7 @@ fn attributes(them: &BTreeMap<String, Attribute>) -> usize {
 }
 
 fn attribute(it: &Attribute) -> usize {
-    // Of a list or a map, and of each thing in it.
+    // For a list or a map, and for each element.
     const NESTED: usize = 3;
     const EACH: usize = 1;
     match it {
@@ -36,8 +36,8 @@ fn attribute(it: &Attribute) -> usize {
     }
 }
 
-/// A byte of its size and one for two digits, paired from the point on, without pairs of zeros at
-/// either end; a negative number has one more, but none has more than 21.
+/// One byte for the exponent and one for two digits, paired from the point, without pairs of zeros at either
+/// end. A negative number has one more. The maximum is 21.
 fn number(number: &Number) -> usize {
     const MOST: usize = 21;
     let (negative, whole, fraction) = number.parts();

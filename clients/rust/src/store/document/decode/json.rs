@@ -1,4 +1,4 @@
-//! JSON as it stands: a name that is there twice is not silently dropped.
+//! JSON as written: a duplicate name is not silently dropped.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-/// Any JSON. How deep is limited by the parser.
+/// Any JSON. The parser limits the depth.
 pub(super) enum Json {
     Null,
     Bool(bool),
-    /// Typed JSON has none; its value would be inexact.
+    /// Typed JSON has no numbers; their value would be inexact.
     Number,
     Text(String),
     Array(Vec<Json>),
