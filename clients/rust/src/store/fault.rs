@@ -1,5 +1,5 @@
-//! A store that misbehaves on demand: refuses, loses its answer, or hangs. For tests and
-//! simulations of everything that is built on stores.
+//! A store that fails on demand: it refuses, loses its answer, or hangs. For tests and simulations of code
+//! that uses stores.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use super::{
     Version,
 };
 
-/// What can be made to fail.
+/// The kinds of calls that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// [`Store::get`], [`Store::get_many`], [`Store::estimate`] and [`Store::pressure`].
@@ -25,12 +25,12 @@ pub enum Verb {
     Scan,
 }
 
-/// How one call goes wrong.
+/// How a call fails.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// The call never reaches the store.
     Refuse(StoreError),
-    /// The store does it, but the answer is lost.
+    /// The store executes it, but the answer is lost.
     Lose(StoreError),
     /// It waits at the gate, then reaches the store.
     Wait(Gate),
@@ -43,7 +43,7 @@ pub struct Gate {
     open: Arc<Semaphore>,
 }
 
-/// A store with faults before it.
+/// A store with injected faults.
 #[derive(Debug)]
 pub struct Faulty<S: ?Sized> {
     inner: Arc<S>,
@@ -53,7 +53,7 @@ pub struct Faulty<S: ?Sized> {
 #[derive(Debug, Default)]
 struct Script {
     next: VecDeque<(Verb, Fault)>,
-    /// With the share of the calls.
+    /// Each with its share of the calls.
     sometimes: Vec<(Verb, f64, Fault)>,
     calls: Vec<Verb>,
     only: Option<String>,
@@ -66,17 +66,17 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Closed.
+    /// A closed gate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns once a call has come to the gate; each call once.
+    /// Returns once a call has arrived at the gate; once for each call.
     pub async fn reached(&self) {
         take(&self.waiting).await;
     }
 
-    /// Lets one call through, which may be one that has yet to come.
+    /// Lets one call through, even one that has not arrived yet.
     pub fn open(&self) {
         self.open.add_permits(1);
     }
@@ -95,17 +95,17 @@ async fn take(semaphore: &Semaphore) {
 }
 
 impl<S: Store + ?Sized> Faulty<S> {
-    /// A store without any fault so far.
+    /// A store without faults.
     pub fn new(inner: Arc<S>) -> Self {
         Self { inner, script: Mutex::default() }
     }
 
-    /// The store behind.
+    /// The underlying store.
     pub fn inner(&self) -> &Arc<S> {
         &self.inner
     }
 
-    /// The next call of this kind that has no fault yet gets this one.
+    /// The next call of this kind without a fault gets this one.
     pub fn next(&self, verb: Verb, fault: Fault) {
         self.script().next.push_back((verb, fault));
     }
@@ -115,20 +115,20 @@ impl<S: Store + ?Sized> Faulty<S> {
         self.sometimes(verb, 1.0, fault);
     }
 
-    /// This share of the calls of this kind, 0 to 1, drawn at random, gets this fault, after those of
-    /// [`Self::next`]. It takes the place of what was said before of this kind.
+    /// A random share, 0 to 1, of the calls of this kind gets this fault, after those of [`Self::next`].
+    /// Replaces earlier shares for this kind.
     pub fn sometimes(&self, verb: Verb, share: f64, fault: Fault) {
         let mut script = self.script();
         script.sometimes.retain(|(other, ..)| *other != verb);
         script.sometimes.push((verb, share.clamp(0.0, 1.0), fault));
     }
 
-    /// From now on only calls about this tenant have faults. `None`: all calls.
+    /// Limits faults to calls about this tenant. `None`: all calls.
     pub fn only(&self, tenant: Option<&str>) {
         self.script().only = tenant.map(ToOwned::to_owned);
     }
 
-    /// No more faults.
+    /// Removes all faults.
     pub fn heal(&self) {
         let mut script = self.script();
         script.next.clear();
@@ -136,7 +136,7 @@ impl<S: Store + ?Sized> Faulty<S> {
         script.only = None;
     }
 
-    /// What was called since the start or the last time this was asked.
+    /// The calls since the start or since the last use of this method.
     pub fn take_calls(&self) -> Vec<Verb> {
         std::mem::take(&mut self.script().calls)
     }

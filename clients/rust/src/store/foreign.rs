@@ -1,15 +1,15 @@
-//! What another program wrote where a version or the mark of a deleted record is expected.
+//! Rejects what another program wrote where a version or deletion mark is expected.
 //!
-//! A field of the same name can belong to the application. Its values are refused wherever they can be
-//! told from ours, and never read as something that they do not mean.
+//! A field of the same name can belong to the application. Its values are refused wherever they differ from
+//! ours, and are never read as something that they do not mean.
 
 use super::{StoreError, Version, scan::unreadable};
 
-/// No clock is so far ahead. A count of nanoseconds since 1970 is, so it is not taken for a version.
+/// No clock is this far ahead. A count of nanoseconds since 1970 is, so it is not taken for a version.
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 const AHEAD_MAX_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
-/// The version that a store has as a whole number in `field`.
+/// Checks a version that a store has as an integer in `field`.
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 pub(super) fn version(field: &str, found: i64) -> Result<Version, StoreError> {
     let Ok(version) = u64::try_from(found).map(Version) else {
@@ -22,7 +22,8 @@ pub(super) fn version(field: &str, found: i64) -> Result<Version, StoreError> {
     Ok(version)
 }
 
-/// Checks a deleted record, as `field` marks it. Only the SDK writes one: it has a version and no content.
+/// Checks a record that `field` marks as deleted. Only the SDK writes tombstones: with a version and without
+/// content.
 pub(super) fn check_tombstone(field: &str, version: Version, has_content: bool) -> Result<(), StoreError> {
     let what = match (version, has_content) {
         (Version::ZERO, _) => "the record is marked as deleted but has no version",
@@ -32,7 +33,7 @@ pub(super) fn check_tombstone(field: &str, version: Version, has_content: bool) 
     Err(not_ours(field, what, "deleted"))
 }
 
-/// `key`: what names another field in the spec.
+/// `key`: the spec's key for naming another field.
 pub(super) fn not_ours(field: &str, what: &str, key: &str) -> StoreError {
     let what = format!(
         "{what}, so Cutover did not write it: if the field is the application's, name another one in the \

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// Tells a table from every other one. A replica that takes over with the same data is the same table where
-/// the database says so; docs/adr/0028 has what each one is asked for.
+/// Identifies a table. A replica that takes over with the same data is the same table if the database says
+/// so; docs/adr/0028 lists what each database is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Two stores are the same table exactly if these are equal. Opaque.
     pub id: String,
-    /// For people: where it is, and some of what the id is made of.
+    /// For people: where the table is, and some of what the id consists of.
     pub place: String,
 }
 

@@ -1,9 +1,9 @@
-//! Which attribute of a document lies in which column of a SQL table, and back, exactly.
+//! Maps attributes of a document to columns of a SQL table and back, exactly.
 //!
-//! A column takes the attribute at its path if the value fits the column's type without any loss.
-//! What no column takes lies in the *overflow* column, as typed JSON. A SQL NULL says that the
-//! column took nothing: an attribute that is there and null goes to the overflow. So
-//! [`Mapping::from_row`] of what [`Mapping::to_row`] made is the same document.
+//! A column takes the attribute at its path if the value fits the column's type without loss. Everything that
+//! no column takes goes to the *overflow* column, as typed JSON. A SQL NULL means that the column took
+//! nothing; an attribute that is present and null goes to the overflow. So [`Mapping::from_row`] of
+//! [`Mapping::to_row`] yields the same document.
 
 mod cell;
 mod column;
@@ -31,7 +31,7 @@ pub(super) use table::foreign_cell;
 
 use super::document::Document;
 
-/// Whose SQL it is.
+/// The SQL dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// SQLite.
@@ -42,17 +42,17 @@ pub enum Dialect {
     Postgres,
 }
 
-/// What becomes of a value that does not fit its column exactly.
+/// What happens to a value that does not fit its column exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnMisfit {
     /// The record is refused, with the reason.
     #[default]
     Quarantine,
-    /// The value goes to the overflow column and its own column is NULL.
+    /// The value goes to the overflow column; its own column is NULL.
     Overflow,
 }
 
-/// A document's way into the columns of one table and back. Checked when it is made.
+/// Maps documents to the columns of one table and back. Checked when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     dialect: Dialect,
@@ -61,19 +61,19 @@ pub struct Mapping {
     on_misfit: OnMisfit,
 }
 
-/// Why columns make no mapping.
+/// Why columns do not form a mapping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
     /// Nothing would be stored.
     #[error("a mapping needs a column or an overflow column: add one, or leave the mapping out")]
     Empty,
-    /// See there.
+    /// The column's name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// Names are compared without regard to case: so does SQL.
+    /// A duplicate column name, ignoring case as SQL does.
     #[error("column {0:?} is there twice: rename one")]
     Twice(String),
-    /// One path is the other's, or leads into it.
+    /// Two paths are equal, or one leads into the other.
     #[error("columns {0:?} and {1:?} take the same attribute or a part of it: remove one")]
     Overlap(String, String),
     /// Values that do not fit have nowhere to go.
@@ -113,32 +113,32 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Whose SQL its table speaks.
+    /// The SQL dialect of its table.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// In the order of a row, without the overflow.
+    /// The columns in row order, without the overflow.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The overflow column's name; the last of a row if there is one.
+    /// The overflow column's name; it is the last of a row.
     pub fn overflow(&self) -> Option<&str> {
         self.overflow.as_deref()
     }
 
-    /// What becomes of a value that does not fit.
+    /// What happens to a value that does not fit.
     pub const fn on_misfit(&self) -> OnMisfit {
         self.on_misfit
     }
 
-    /// Every column's name, in the order of a row.
+    /// Every column's name, in row order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| column.name.as_str()).chain(self.overflow())
     }
 
-    /// Every column's type, in the order of a row.
+    /// Every column's type, in row order.
     pub fn types(&self) -> impl Iterator<Item = ColumnType> {
         let overflow = self.overflow.as_ref().map(|_| ColumnType::Json);
         self.columns.iter().map(|column| column.kind).chain(overflow)
@@ -149,14 +149,13 @@ impl Mapping {
         row::to_row(self, document)
     }
 
-    /// The document of a row, whoever wrote it: cells for each of [`Self::names`]. Text is taken for
-    /// any type that it spells, and 0 and 1 for booleans, so that what a driver can't tell apart is
-    /// no error.
+    /// The document of a row, whoever wrote it, from a cell for each of [`Self::names`]. Text is accepted for
+    /// any type that it spells, and 0 and 1 for booleans, because some drivers can't distinguish them.
     pub fn from_row(&self, row: &[Cell]) -> Result<Document, Misfit> {
         row::from_row(self, row)
     }
 
-    /// What does not fit, by its index; and that what does fit comes back as it was.
+    /// Returns the documents that do not fit, by index, and those that would come back changed.
     pub fn check(&self, documents: &[Document]) -> Vec<(usize, Misfit)> {
         let misfit = |document| {
             let back = self.to_row(document).and_then(|row| self.from_row(&row));

@@ -19,12 +19,12 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty one.
+    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts a record whatever is there, as an application would that knows no versions.
+    /// Stores a record unconditionally, as an application without versions would.
     pub fn insert(&self, id: Id, record: Record) {
         self.records().insert(id, record);
     }
@@ -34,7 +34,7 @@ impl MemoryStore {
         self.records().remove(id);
     }
 
-    /// Everything that is there, tombstones included.
+    /// All records, tombstones included.
     pub fn dump(&self) -> BTreeMap<Id, Record> {
         self.records().clone()
     }

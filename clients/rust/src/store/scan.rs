@@ -1,4 +1,4 @@
-//! Scans: which part of the records, from where on, and what is found there.
+//! Scans: which part of the records to read, from where, and what was found.
 
 use std::string::FromUtf8Error;
 
@@ -19,15 +19,15 @@ pub struct Segment {
 pub enum Scope {
     /// Every record.
     All,
-    /// One tenant's.
+    /// The records of one tenant.
     Tenant(String),
-    /// Every record up to a place, and with it, where a scan of another store paused. Only where scans
-    /// go in order of tenant and key, byte by byte: DynamoDB refuses it.
+    /// Every record up to and including the place where a scan of another store paused. Only for stores that
+    /// scan in order of tenant and key, byte by byte: DynamoDB refuses it.
     UpTo(Cursor),
 }
 
-/// Where a scan goes on. Opaque, of one store's own making; it may be kept and used by another
-/// process, for the same scope and segment.
+/// Where to continue a scan. Opaque and specific to one store. It may be saved and used by another process,
+/// for the same scope and segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(pub Vec<u8>);
 
@@ -37,34 +37,34 @@ pub(super) type Place<'a> = (&'a [u8], &'a [u8]);
 /// A part of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Tombstones included; possibly none, although there is more.
+    /// Tombstones included; may be empty even if there is more.
     pub records: Vec<(Id, Record)>,
-    /// What is there too, but is no record.
+    /// Data that does not form a record.
     pub unreadable: Vec<Unreadable>,
-    /// `None`: that was all.
+    /// `None`: this was the last page.
     pub next: Option<Cursor>,
 }
 
-/// What somebody else wrote and no record can be made of: its tenant or key is none, its version no
-/// number, its content no value. It has no more of it than its place; it stays where it is.
+/// Data that somebody else wrote and that does not form a record: its tenant or key is invalid, its version
+/// is not a number, or its content is not a value. It consists of the place only; the data stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Whose it would be; with escapes where it is no tenant.
+    /// Its tenant, with escapes if it is not a valid tenant.
     pub tenant: String,
-    /// Which one; with escapes where it is no key.
+    /// Its key, with escapes if it is not a valid key.
     pub key: String,
-    /// What is wrong: always [`StoreError::Permanent`]. Names no content.
+    /// What is wrong: always [`StoreError::Permanent`]. Contains no content.
     pub error: StoreError,
 }
 
-/// What lies at a place in a store, as an adapter found it.
+/// What an adapter found at a place.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Its bytes, whatever they are.
+    /// The tenant's bytes, whatever they are.
     pub(super) tenant: Vec<u8>,
-    /// Likewise.
+    /// The key's bytes.
     pub(super) key: Vec<u8>,
-    /// What was made of the rest.
+    /// The record, or why the rest does not form one.
     pub(super) record: Result<Record, StoreError>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     page: Page,
-    /// Of all rows that were looked at.
+    /// Bytes of all rows read.
     pub(super) seen_bytes: usize,
     kept_bytes: usize,
     /// Where the last row was, unless it is the page's last record.
@@ -83,18 +83,18 @@ impl Segment {
     /// Everything, in one part.
     pub const ALL: Self = Self { index: 0, of: 1 };
 
-    /// The parts of a whole.
+    /// All parts of a whole.
     pub fn split(of: u32) -> impl Iterator<Item = Self> {
         (0..of).map(move |index| Self { index, of })
     }
 
-    /// Is it in this part? For stores that have no parallel scan of their own.
+    /// Whether a record is in this part. For stores without a parallel scan of their own.
     pub fn contains(&self, id: &Id) -> bool {
         let (tenant, key) = id.place();
         self.has(tenant, key)
     }
 
-    /// The same of what need be no id.
+    /// The same for a place that need not be a valid id.
     pub(super) fn has(&self, tenant: &[u8], key: &[u8]) -> bool {
         if self.of <= 1 {
             return true;
@@ -108,9 +108,9 @@ impl Segment {
 }
 
 impl Cursor {
-    /// "After this place", for stores that scan in order of tenant and key.
+    /// Continues after this place, for stores that scan in order of tenant and key.
     pub(super) fn after(tenant: &[u8], key: &[u8]) -> Self {
-        // Neither has so many bytes in any store.
+        // No store allows that many bytes.
         let tenant_bytes = u32::try_from(tenant.len()).unwrap_or(u32::MAX);
         Self([&tenant_bytes.to_be_bytes(), tenant, key].concat())
     }
@@ -121,13 +121,14 @@ impl Cursor {
         Self::after(tenant, key)
     }
 
-    /// Has a scan in order that paused here met this record, if it is there?
+    /// Whether an ordered scan that paused here has passed this record.
     pub fn is_past(&self, id: &Id) -> Result<bool, StoreError> {
         Ok(id.place() <= self.place()?)
     }
 
-    /// Of a store in order: a place for another one in the same order, even if that holds only texts.
-    /// Where this one is no text it is cut, which moves it back; wherever it is used it is cut alike.
+    /// From a store that scans in order: a cursor for another store with the same order, even if that holds
+    /// only texts. If this place is not a text it is shortened, which moves it back; every use shortens it in
+    /// the same way.
     pub fn shared(&self) -> Result<Self, StoreError> {
         fn text(bytes: &[u8]) -> &[u8] {
             let valid = bytes.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
@@ -138,7 +139,7 @@ impl Cursor {
         Ok(Self::after(of, if of.len() < tenant.len() { &[] } else { at }))
     }
 
-    /// What [`Self::after`] was given.
+    /// The place passed to [`Self::after`].
     pub(super) fn place(&self) -> Result<Place<'_>, StoreError> {
         let split = || {
             let (tenant_bytes, rest) = self.0.split_first_chunk::<4>()?;
@@ -147,7 +148,7 @@ impl Cursor {
         split().ok_or_else(not_ours)
     }
 
-    /// The same, in a store whose tenants and keys are always texts.
+    /// The same, for a store whose tenants and keys are always texts.
     pub(super) fn texts(&self) -> Result<(&str, &str), StoreError> {
         let (tenant, key) = self.place()?;
         match (str::from_utf8(tenant), str::from_utf8(key)) {
@@ -162,7 +163,7 @@ fn not_ours() -> StoreError {
 }
 
 impl Found {
-    /// The record with its id, for those who asked for just that.
+    /// The record with its id, for a read of just that record.
     pub(super) fn read(self) -> Result<(Id, Record), StoreError> {
         let id = id(self.tenant, self.key).map_err(|(error, ..)| error)?;
         Ok((id, self.record?))
@@ -170,7 +171,7 @@ impl Found {
 }
 
 impl Gathered {
-    /// Has it so many bytes, and anything at all?
+    /// Whether it has this many bytes, and anything at all.
     pub(super) fn is_full(&self, limit_bytes: usize) -> bool {
         self.kept_bytes >= limit_bytes && !(self.page.records.is_empty() && self.page.unreadable.is_empty())
     }
@@ -198,7 +199,7 @@ impl Gathered {
         self.last = Some(last);
     }
 
-    /// Goes past a row of another segment.
+    /// Skips a row of another segment.
     pub(super) fn pass(&mut self, found: Found) {
         self.seen_bytes +=
             found.tenant.len() + found.key.len() + found.record.as_ref().map_or(0, Record::bytes);
@@ -211,14 +212,14 @@ impl Gathered {
         self.last.as_ref().map(|(tenant, key)| (tenant.as_slice(), key.as_slice())).or_else(record)
     }
 
-    /// The page. `more`: it goes on after the last row.
+    /// The page. `more`: it continues after the last row.
     pub(super) fn end(self, more: bool) -> Page {
         let next = self.last().filter(|_| more).map(|(tenant, key)| Cursor::after(tenant, key));
         Page { next, ..self.page }
     }
 }
 
-/// Back come the bytes of what is none.
+/// An id from bytes; the error returns the bytes that are not valid.
 pub(super) fn id(tenant: Vec<u8>, key: Vec<u8>) -> Result<Id, (StoreError, Vec<u8>, Vec<u8>)> {
     let wrong = |field, what: &str| unreadable(field, format!("{what}; correct or remove the record"));
     match (String::from_utf8(tenant), String::from_utf8(key)) {
@@ -239,7 +240,7 @@ pub(super) fn id(tenant: Vec<u8>, key: Vec<u8>) -> Result<Id, (StoreError, Vec<u
     }
 }
 
-/// With escapes for all that could be mistaken.
+/// With escapes for everything ambiguous.
 fn shown(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
         Ok(text) => text.escape_debug().to_string(),
@@ -247,7 +248,7 @@ fn shown(bytes: &[u8]) -> String {
     }
 }
 
-/// The record's fault, so it is not the store that fails.
+/// An error of the record, not of the store.
 pub(super) fn unreadable(field: &str, what: String) -> StoreError {
     StoreError::Permanent { class: ErrorClass::Serialization, field: field.to_owned(), what }
 }

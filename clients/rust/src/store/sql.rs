@@ -1,5 +1,5 @@
-//! What SQL databases have in common: versions in a column, errors of the driver.
-//! For servers also the calls, and batches of guarded writes.
+//! What SQL databases have in common: versions in a column, and driver errors. For servers also the calls,
+//! and batches of guarded writes.
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod batch;
@@ -30,7 +30,7 @@ pub(super) fn column_of(version: Version) -> Result<i64, StoreError> {
     })
 }
 
-/// Of a row of two counts, records and bytes, where the database has them.
+/// From a row with two counts, records and bytes, if the database has them.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) fn estimate<R: sqlx::Row>(rows: &[R]) -> super::Estimate
 where
@@ -44,7 +44,7 @@ where
     super::Estimate { records: column(0), bytes: column(1) }
 }
 
-/// A record was gone, tombstone and all, each time that a failed condition was looked into.
+/// The record was deleted without a tombstone each time that a failed condition was checked.
 pub(super) fn removed_outright() -> StoreError {
     let what = "the record is deleted outright again and again: use tombstones";
     not_applied(ErrorClass::Other, what.to_owned())

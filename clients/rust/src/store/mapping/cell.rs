@@ -2,32 +2,33 @@
 
 use std::fmt;
 
-/// What a column holds. Adapters bind it and read it by the column's type.
+/// The value of a column. Adapters bind and read it by the column's type.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Cell {
     /// SQL's NULL, of any type.
     Null,
-    /// Of `text` and `varchar`.
+    /// For `text` and `varchar`.
     Text(String),
-    /// Of `bigint`.
+    /// For `bigint`.
     Int(i64),
-    /// Of `decimal`: its canonical text.
+    /// For `decimal`: its canonical text.
     Decimal(String),
-    /// Of `boolean`.
+    /// For `boolean`.
     Bool(bool),
-    /// Of `blob` and `varbinary`.
+    /// For `blob` and `varbinary`.
     Bytes(Vec<u8>),
-    /// Of `json` and the overflow: typed JSON.
+    /// For `json` and the overflow: typed JSON.
     Json(String),
 }
 
 impl Cell {
-    /// Of typed JSON, as it was encoded.
+    /// A cell with encoded typed JSON.
     pub(super) fn json(encoded: Vec<u8>) -> Self {
         Self::Json(String::from_utf8(encoded).expect("it was encoded from texts and ASCII"))
     }
 
-    /// Of bytes that a database calls text; what is none stays bytes, and the column says so.
+    /// A cell from bytes that a database calls text. If they are not valid text they stay bytes, and the
+    /// column reports that.
     #[cfg(any(feature = "sqlite", feature = "mysql"))]
     pub(in crate::store) fn text(bytes: Vec<u8>) -> Self {
         String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)

@@ -14,64 +14,64 @@ pub struct Column {
     pub path: ColumnPath,
     /// What it can hold.
     pub kind: ColumnType,
-    /// A record without the attribute does not fit. The column itself allows NULL all the same: a
-    /// tombstone has no content.
+    /// A record without the attribute does not fit. The column itself must still allow NULL: a tombstone has
+    /// no content.
     pub required: bool,
 }
 
-/// A name, and further names that lead into maps. At least one, at most [`DEPTH_MAX`].
+/// A name, followed by further names that lead into maps. At least one, at most [`DEPTH_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ColumnPath(Vec<String>);
 
-/// What a column holds. There is no floating point: it would change numbers. Points in time are
-/// kept as what they are in the document: a whole number or a text.
+/// A column's type. There is no floating point: it would change numbers. Points in time are stored as in the
+/// document: an integer or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ColumnType {
     /// Text of any length.
     Text,
-    /// Text of at most so many characters.
+    /// Text of at most this many characters.
     Varchar(u32),
-    /// A whole number of 64 bits with sign.
+    /// A signed 64-bit integer.
     Bigint,
-    /// A number of so many digits, so many of them after the point.
+    /// A decimal number.
     Decimal {
-        /// All of them, 1 to 65.
+        /// Total number of digits, 1 to 65.
         digits: u32,
-        /// After the point, 0 to 30 and at most `digits`.
+        /// Digits after the point, 0 to 30 and at most `digits`.
         scale: u32,
     },
     /// True or false.
     Boolean,
     /// Bytes of any length.
     Blob,
-    /// At most so many bytes.
+    /// At most this many bytes.
     Varbinary(u32),
     /// Any attribute, as typed JSON.
     Json,
 }
 
-/// A text that is no [`ColumnType`].
+/// A text that is not a [`ColumnType`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnTypeError {
-    /// Not one of them.
+    /// An unknown type.
     #[error(
         "{0:?} is no column type: use text, varchar(N), bigint, decimal(DIGITS,SCALE), boolean, blob, \
          varbinary(N) or json"
     )]
     Unknown(String),
-    /// A length or a number of digits that not every store has.
+    /// A length or number of digits that not every store supports.
     #[error("{0}: varchar(1..16383), varbinary(1..65535), decimal(1..65,0..30) with scale <= digits")]
     Range(String),
 }
 
 impl ColumnPath {
-    /// `None`: no name, too many of them, or an empty one.
+    /// `None`: no name, too many names, or an empty one.
     pub fn new(names: Vec<String>) -> Option<Self> {
         let fine = (1..=DEPTH_MAX).contains(&names.len()) && names.iter().all(|name| !name.is_empty());
         fine.then_some(Self(names))
     }
 
-    /// `address.city`: names with points between them.
+    /// `address.city`: names separated by dots.
     pub fn dotted(text: &str) -> Option<Self> {
         Self::new(text.split('.').map(str::to_owned).collect())
     }
@@ -81,7 +81,7 @@ impl ColumnPath {
         &self.0
     }
 
-    /// Does one lead to the other or into it?
+    /// Whether one path is the other's, or leads into it.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(one, other)| one == other)
     }
@@ -136,7 +136,7 @@ impl ColumnType {
         }
     }
 
-    /// The attribute that a cell holds, which is not [`Cell::Null`].
+    /// The attribute that a cell holds; the cell must not be [`Cell::Null`].
     pub(super) fn attribute(self, cell: &Cell) -> Result<Attribute, Reason> {
         let unreadable = || Reason::Cell { found: cell.kind(), column: self };
         let text = || match cell {

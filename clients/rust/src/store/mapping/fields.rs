@@ -1,46 +1,45 @@
-//! What a store calls the parts of a record that are not its content.
+//! The names, in a store, of the parts of a record that are not content.
 
 use std::collections::BTreeSet;
 
 use super::KeyType;
 
-/// Most bytes of a name: PostgreSQL's limit, below MySQL's.
+/// Maximum bytes of a name: PostgreSQL's limit, which is below MySQL's.
 const NAME_MAX_BYTES: usize = 63;
 
 /// The names of a record's own columns or attributes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fields {
-    /// Whose the record is.
+    /// The tenant.
     pub tenant: String,
-    /// Which one. The same name as `tenant`: each record is a tenant of its own.
+    /// The key. If it is the same name as `tenant`, each record is its own tenant.
     pub key: String,
-    /// What `tenant` holds in a DynamoDB item. In SQL both are text.
+    /// The type of `tenant` in a DynamoDB item. In SQL both are text.
     pub tenant_type: KeyType,
-    /// What `key` holds there. The same where both are one attribute.
+    /// The type of `key` in a DynamoDB item. The same as `tenant_type` if both are one attribute.
     pub key_type: KeyType,
-    /// Its version, a whole number of 63 bits. Nobody but the SDK may write it: the default is a name that
-    /// no application has.
+    /// The version, a 63-bit integer. Only the SDK may write it: no application uses the default name.
     pub version: String,
-    /// Is it a tombstone? Nobody but the SDK may write it either. Unused in a SQL table without mapping:
-    /// there the value's NULL says so.
+    /// Marks a tombstone. Only the SDK may write it. Not used in a SQL table without mapping: there a NULL
+    /// value means deleted.
     pub deleted: String,
     /// The whole record as bytes, in a SQL table without mapping.
     pub value: String,
 }
 
-/// Why a text is no name for a table or column.
+/// Why a text is not a valid name of a table or column.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It could not be written into a statement without quoting.
+    /// It could not be used in a statement without quoting.
     #[error("{0:?} is no name for a table or column: use up to 63 of [A-Za-z0-9_], no digit first")]
     Invalid(String),
-    /// DynamoDB's limit for the names of keys, which holds for all of them here.
+    /// DynamoDB's limit for the names of keys, applied to all names here.
     #[error("{0:?} is no name for an attribute: use 1 to 255 bytes")]
     Item(String),
     /// Two parts of a record in one column.
     #[error("{0:?} names two different things: rename one")]
     Clash(String),
-    /// Tenant and key in one attribute, of two types.
+    /// Tenant and key in one attribute, with different types.
     #[error("{0:?} is both tenant and key: give it one type")]
     KeyTypes(String),
 }
@@ -60,7 +59,7 @@ impl Default for Fields {
 }
 
 impl Fields {
-    /// The fields' columns in a table, in order; `key` only if it is one of its own.
+    /// The fields' columns in a table, in order; `key` only if it has its own.
     pub fn of_table(&self, mapped: bool) -> Vec<&str> {
         let mut names = vec![self.tenant.as_str()];
         if !self.is_own_tenant() {
@@ -70,13 +69,13 @@ impl Fields {
         names
     }
 
-    /// Is each record a tenant of its own?
+    /// Whether each record is its own tenant.
     pub fn is_own_tenant(&self) -> bool {
         self.tenant == self.key
     }
 
-    /// Are these names valid in SQL, and different from each other and from `columns`? SQL does not
-    /// regard case.
+    /// Checks that these names are valid in SQL, and different from each other and from `columns`, ignoring
+    /// case as SQL does.
     pub fn check_table<'a>(
         &'a self,
         mapped: bool,
@@ -93,7 +92,7 @@ impl Fields {
     }
 }
 
-/// Names go into statements as they are, in quotes.
+/// Names are used in statements as they are, in quotes.
 pub(crate) fn check_name(name: &str) -> Result<(), NameError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let starts_well = name.bytes().next().is_some_and(|first| !first.is_ascii_digit());

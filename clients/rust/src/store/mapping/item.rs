@@ -1,4 +1,4 @@
-//! A record as an item of DynamoDB: fields and content are attributes side by side.
+//! A record as a DynamoDB item: fields and content are attributes of the same item.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ use crate::{
     },
 };
 
-/// Most bytes of an item.
+/// Maximum bytes of an item.
 const ITEM_MAX_BYTES: usize = 400 << 10;
 
 impl Fields {
-    /// The fields' attributes in a DynamoDB item, in order; `key` only if it is one of its own.
+    /// The fields' attributes in a DynamoDB item, in order; `key` only if it has its own.
     pub fn of_item(&self) -> Vec<&str> {
         let mut names = vec![self.tenant.as_str()];
         if !self.is_own_tenant() {
@@ -29,7 +29,7 @@ impl Fields {
         names
     }
 
-    /// Are these names valid in DynamoDB, and different from each other?
+    /// Checks that these names are valid in DynamoDB and different from each other.
     pub fn check_item(&self) -> Result<(), NameError> {
         let names = self.of_item();
         if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
@@ -45,8 +45,8 @@ impl Fields {
         }
     }
 
-    /// The attributes of a record's key, whose texts need be no id. Fails where there can be no item,
-    /// whatever is in it.
+    /// The key attributes of a record; tenant and key need not form a valid id. Fails if no item can have
+    /// this key, whatever its content.
     pub fn place(&self, tenant: &str, key: &str) -> Result<Document, StoreError> {
         if self.is_own_tenant() && tenant != key {
             let what = "its table has one key attribute, so tenant and key must be equal".to_owned();
@@ -56,12 +56,12 @@ impl Fields {
         Ok(Document([(self.tenant.clone(), tenant), (self.key.clone(), key)].into()))
     }
 
-    /// What a tenant's items have in `tenant`.
+    /// The value of the `tenant` attribute in a tenant's items.
     pub fn tenant_attribute(&self, tenant: &str) -> Result<Attribute, StoreError> {
         attribute(&self.tenant, self.tenant_type, tenant)
     }
 
-    /// All attributes of a record. None but the fields' is a value too; only `deleted` makes a
+    /// All attributes of a record. A value without attributes is still a value; only `deleted` makes a
     /// tombstone. Fails for a record that an item would not hold exactly.
     pub fn item(&self, id: &Id, record: &Record) -> Result<Document, StoreError> {
         let mut item = self.place(&id.tenant, &id.key)?;
@@ -84,7 +84,7 @@ impl Fields {
         Ok(item)
     }
 
-    /// Would DynamoDB hold it, whatever its version becomes? Asked without it.
+    /// Checks, without asking DynamoDB, whether it would store the record, whatever its version will be.
     pub fn fit_item(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
         let stamped = Record { version: Version::MAX, ..record.clone() };
         match self.item(id, &stamped)?.item_bytes() {

@@ -1,23 +1,23 @@
-//! What an attribute of a DynamoDB table's key holds, as the text of an id and back, exactly.
+//! Converts a key attribute of a DynamoDB table to the text of an id and back, exactly.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::store::document::{Attribute, Number};
 
-/// The type of a key's attribute. Each value has one text, and each text one value or none.
+/// The type of a key attribute. Each value has exactly one text, and each text at most one value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 pub enum KeyType {
     /// Text, as it is.
     #[default]
     S,
-    /// A number: the one text that [`Number`] has for it.
+    /// A number, as the one text that [`Number`] has for it.
     N,
-    /// Bytes: base64 with padding.
+    /// Binary, as base64 with padding.
     B,
 }
 
 impl KeyType {
-    /// The attribute of a text; says what the text would have to be.
+    /// The attribute of a text, or what the text would have to be.
     pub(super) fn attribute(self, text: &str) -> Result<Attribute, &'static str> {
         match self {
             Self::S => Ok(Attribute::S(text.to_owned())),

@@ -1,4 +1,4 @@
-//! A document into a row, and back.
+//! Converts a document to a row and back.
 
 use std::collections::BTreeMap;
 
@@ -64,13 +64,13 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
     Ok(document)
 }
 
-/// A null has no cell of its own: SQL's NULL says absent.
+/// A null has no cell of its own: SQL's NULL means absent.
 fn goes_to_overflow(mapping: &Mapping, column: &Column, attribute: &Attribute) -> bool {
     let may = mapping.on_misfit == OnMisfit::Overflow || *attribute == Attribute::Null;
     may && mapping.overflow.is_some() && !column.required
 }
 
-/// What the overflow column holds.
+/// The document in the overflow column.
 fn rest(name: &str, cell: &Cell) -> Result<Document, Misfit> {
     let bytes = match cell {
         Cell::Null => return Ok(Document::default()),
@@ -94,8 +94,8 @@ fn at<'a>(attributes: &'a Attributes, path: &[String]) -> Option<&'a Attribute> 
     }
 }
 
-/// What is left without the paths that were taken. A map of which all was taken is left out: what
-/// was taken from it makes it again.
+/// What remains without the paths that were taken. A map of which everything was taken is omitted: reading
+/// back what was taken recreates it.
 fn left(attributes: &Attributes, taken: &[&[String]]) -> Attributes {
     let mut rest = Attributes::new();
     for (name, attribute) in attributes {
@@ -115,7 +115,7 @@ fn left(attributes: &Attributes, taken: &[&[String]]) -> Attributes {
     rest
 }
 
-/// `None`: something is there already, or in the way.
+/// `None`: something is already there, or in the way.
 fn put(attributes: &mut Attributes, path: &[String], attribute: Attribute) -> Option<()> {
     let (first, further) = path.split_first()?;
     if further.is_empty() {

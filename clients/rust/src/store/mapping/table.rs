@@ -1,4 +1,4 @@
-//! A table of a SQL database: what it is called, and where in it a record lies.
+//! A SQL table: its name, and where in it the parts of a record are.
 
 use super::{Cell, ColumnType, Dialect, Fields, Mapping, Misfit, NameError, fields::check_name};
 use crate::{
@@ -11,26 +11,26 @@ use crate::{
     },
 };
 
-/// A table and the shape of its rows: tenant, key and version, then the *content*, which is either
-/// one column of the whole record, or a tombstone's mark and a column for each of a mapping.
+/// A table and the shape of its rows: tenant, key and version, then the *content*. The content is either one
+/// column with the whole record, or a deletion mark and the columns of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlTable {
     /// Its name.
     pub name: String,
-    /// What the parts of a record are called that are not in a mapping.
+    /// The names of the record's parts that are not in a mapping.
     pub fields: Fields,
-    /// `None`: whole, in `fields.value`.
+    /// `None`: the whole record, in `fields.value`.
     pub mapping: Option<Mapping>,
 }
 
-/// Of whole records, with the fields' default names.
+/// A table of whole records, with the fields' default names.
 impl From<&str> for SqlTable {
     fn from(name: &str) -> Self {
         Self { name: name.to_owned(), fields: Fields::default(), mapping: None }
     }
 }
 
-/// Of whole records, with the fields' default names.
+/// A table of whole records, with the fields' default names.
 impl From<&String> for SqlTable {
     fn from(name: &String) -> Self {
         Self::from(name.as_str())
@@ -38,7 +38,7 @@ impl From<&String> for SqlTable {
 }
 
 impl SqlTable {
-    /// Are all names valid and different, and is the mapping one of this dialect?
+    /// Checks that all names are valid and different, and that the mapping is of this dialect.
     pub fn check(&self, dialect: Dialect) -> Result<(), StoreError> {
         let wrong = |field: &str, what| permanent(ErrorClass::Other, field, what);
         check_name(&self.name).map_err(|error| wrong("table", error.to_string()))?;
@@ -71,7 +71,7 @@ impl SqlTable {
         }
     }
 
-    /// Is it one of this table's columns that are written? SQL does not regard case.
+    /// Whether it is one of the table's columns that are written, ignoring case as SQL does.
     pub fn has(&self, column: &str) -> bool {
         let content = self.content();
         let content = content.iter().map(|(name, _)| *name);
@@ -79,8 +79,8 @@ impl SqlTable {
         names.any(|name| name.eq_ignore_ascii_case(column))
     }
 
-    /// May a column of [`Self::content`] be NULL, and has it to be able to? All but the mark of
-    /// tombstones, for these have no content.
+    /// Whether a column of [`Self::content`] may be NULL, and must allow it: all except the deletion mark,
+    /// because tombstones have no content.
     pub fn is_nullable(&self, column: &str) -> bool {
         self.mapping.is_none() || column != self.fields.deleted
     }
@@ -110,8 +110,8 @@ impl SqlTable {
         Ok(cells)
     }
 
-    /// The value of a row's version and cells; `None`: a tombstone. Fails for what no document can be made
-    /// of, and for a deleted row that the SDK did not write.
+    /// The value from a row's version and cells; `None`: a tombstone. Fails if they do not form a document,
+    /// and for a deleted row that the SDK did not write.
     pub fn value(&self, version: Version, mut cells: Vec<Cell>) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(mapping) = &self.mapping else {
             return match cells.pop() {
@@ -139,7 +139,7 @@ impl SqlTable {
         Ok(Some(bytes.map_err(|error| permanent(ErrorClass::Serialization, "record", error.to_string()))?))
     }
 
-    /// Would it be stored, and come back as it was? Asked without a database.
+    /// Checks, without a database, whether a record would be stored and come back unchanged.
     pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
         if self.value(record.version, self.cells(id, record)?)? == record.value {
             return Ok(());
@@ -149,18 +149,18 @@ impl SqlTable {
     }
 }
 
-/// A column whose cell is of a type that says nothing there.
+/// The error for a cell whose type has no meaning in its column.
 pub(in crate::store) fn foreign_cell(column: &str, found: &str) -> StoreError {
     unreadable(column, format!("the row has {found} there: somebody else wrote it, correct it"))
 }
 
-/// A value as the document that a store of parts keeps of it.
+/// The document that a store with columns keeps of a value.
 pub(in crate::store) fn document(value: &[u8]) -> Result<Document, StoreError> {
     let wrong = |error: DocumentError| permanent(ErrorClass::Constraint, "value", error.to_string());
     Document::decode_canonical(value).map_err(wrong)
 }
 
-/// Names the column, else the attribute.
+/// The error for a misfit; names the column, or else the attribute.
 pub(in crate::store) fn misfit(error: Misfit, class: ErrorClass) -> StoreError {
     let Misfit { path, column, reason } = error;
     match column {

@@ -1,9 +1,8 @@
-//! Batches of guarded writes whose records are answered one by one.
+//! Batches of guarded writes with a result for each record.
 //!
-//! The versions are read first, so that a batch that is there already writes nothing, and so that
-//! "was it written?" has an answer: a guarded statement alone does not tell an equal version that
-//! it found from one that it wrote. A writer that comes between the two is caught by the guard, and
-//! told by looking again.
+//! The versions are read first. So a batch that is already there writes nothing, and "was it written?" has an
+//! answer: a guarded statement alone does not distinguish an equal version that it found from one that it
+//! wrote. The guard catches a writer that comes between the two; reading the version again identifies it.
 
 use std::{
     cmp::Reverse,
@@ -17,24 +16,24 @@ use super::{
     removed_outright,
 };
 
-/// Looks at what stands against a write, before records that others delete outright are given up.
+/// How often a conflicting version is looked up before giving up on records that others delete outright.
 const ROUNDS: usize = 4;
 
-/// The two statements of a batch, in a database's own words.
+/// The two statements of a batch, in a database's own syntax.
 #[async_trait]
 pub(in super::super) trait Guarded: Sync {
-    /// The versions of those that are there, in the order of `ids`, which has each once.
+    /// The versions of the existing records, in the order of `ids`, which are distinct.
     async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError>;
 
-    /// Writes each record unless the same or a newer version is there. Each id is given once, in
-    /// ascending order, so that batches lock in the same order.
+    /// Writes each record unless the same or a newer version is there. The ids are distinct and ascending, so
+    /// that batches lock in the same order.
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError>;
 }
 
 /// How a batch was written.
 #[derive(Debug)]
 pub(in super::super) struct Wrote {
-    /// Every one was written by the last try; false: that is not known.
+    /// The last attempt wrote all records. False: unknown.
     pub(in super::super) all: bool,
     pub(in super::super) doubt: Doubt,
 }
@@ -47,7 +46,8 @@ pub(in super::super) async fn get_versions(
     store.versions(&ids.iter().collect::<Vec<_>>()).await
 }
 
-/// The version that is there after a write that did not answer for itself, and may be in doubt.
+/// The version that is there after a write that did not report its own result, and whose outcome may be in
+/// doubt.
 pub(in super::super) async fn version_after(
     store: &impl Guarded,
     id: &Id,
@@ -90,7 +90,7 @@ pub(in super::super) async fn put_many(
     let mut answers = vec![Copied::Written; records.len()];
     let mut tried = HashSet::new();
     let mut open: Vec<usize> = (0..records.len()).collect();
-    // Of two records with one id the newer goes first, and the other finds it in the next round.
+    // Of two records with one id, the newer goes first, and the older finds it in the next round.
     open.sort_by_key(|at| (&records[*at].0, Reverse(records[*at].1.version)));
     for _ in 0..ROUNDS {
         if open.is_empty() {
@@ -100,13 +100,13 @@ pub(in super::super) async fn put_many(
         ids.dedup();
         let versions = store.versions(&ids).await?;
         let (mut due, mut later): (Vec<usize>, Vec<usize>) = Default::default();
-        // Both are in order, so that the id of each is this one or the next.
+        // Both are in order, so each id is at this place or the next.
         let mut place = 0;
         for at in open {
             let (id, record) = &records[at];
             place += usize::from(ids[place] != id);
             match versions[place] {
-                // What we found older before, and then wrote.
+                // Records that were found older and then written.
                 Some(current) if current == record.version && tried.contains(&at) => {}
                 Some(current) if current >= record.version => {
                     answers[at] = Copied::unless_newer(record.version, current);
@@ -126,7 +126,7 @@ pub(in super::super) async fn put_many(
     if open.is_empty() { Ok(answers) } else { Err(removed_outright()) }
 }
 
-/// What was found, in the order of what was asked for.
+/// The results in the order of the request.
 pub(in super::super) fn in_order<T>(ids: &[&Id], found: Vec<(Id, T)>) -> Vec<Option<T>> {
     let mut found: HashMap<Id, T> = found.into_iter().collect();
     ids.iter().map(|id| found.remove(*id)).collect()

@@ -1,4 +1,4 @@
-//! Calls of a database server: bounded in time, made again when a connection is lost.
+//! Calls to a database server: limited in time, and repeated if a connection is lost.
 
 use std::{
     io,
@@ -19,33 +19,31 @@ use super::{
     pool::{Facts, Pool},
 };
 
-/// A call is made this often before a lost connection or a deadlock is told.
+/// Number of attempts before a lost connection or a deadlock is reported.
 const TRIES: usize = 3;
 
-/// Rows of a page. What a page has beyond its bytes is read and dropped, so this bounds the waste
-/// where records get much larger all of a sudden.
+/// Maximum rows of a page. A page's rows beyond its bytes are read and dropped, so this bounds the waste when
+/// records suddenly get much larger.
 const ROWS_MAX: usize = 2000;
 
 /// How a database server is used.
 ///
-/// The limits are set on each connection, and hold on the server even if this process is gone. So a
-/// write lands within [`Self::residual`] of being sent, or never.
+/// The limits are set on each connection and enforced by the server, even if this process is gone. So a write
+/// lands within [`Self::residual`] of being sent, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Connections at most, of this process. At least 1.
+    /// Maximum connections of this process. At least 1.
     pub connections: u32,
     /// Longest wait for one of them, or for the server to accept one.
     pub connect_timeout: Duration,
-    /// Longest wait for another's lock of a record or a table; MySQL counts whole seconds. Keep it
-    /// below the migrator's call timeout, or a locked record makes writes indeterminate that were
-    /// never made.
+    /// Longest wait for a record or table lock held by others; MySQL counts whole seconds. Keep it below the
+    /// migrator's call timeout; otherwise a locked record makes writes indeterminate that were never made.
     pub lock_timeout: Duration,
-    /// Longest run of one statement, ended by the server. MySQL (not MariaDB) ends reads only: a
-    /// write there takes as long as its locks let it.
+    /// Longest run of one statement, ended by the server. MySQL (not MariaDB) ends reads only: a write there
+    /// takes as long as its locks allow.
     pub call_timeout: Duration,
-    /// The server closes a connection that it has heard nothing from for so long, so that a statement
-    /// can't arrive later than that; MySQL counts whole seconds. One that was idle for half of it is
-    /// not used again.
+    /// The server closes a connection that has been silent for this long, so that a statement can't arrive
+    /// later than that; MySQL counts whole seconds. A connection that was idle for half of it is not reused.
     pub idle_timeout: Duration,
 }
 
@@ -63,13 +61,13 @@ impl Default for ServerOptions {
 
 impl ServerOptions {
     /// A write lands within this time of being sent, or never: it arrives before the server closes the
-    /// connection, and runs as long as the server lets it. Not counted is the commit itself, which no
-    /// server bounds (docs/spec.md).
+    /// connection, and runs as long as the server allows. The commit itself is not included, because no
+    /// server limits it (docs/spec.md).
     pub fn residual(&self) -> Duration {
         whole_seconds(self.idle_timeout) + self.call_timeout + whole_seconds(self.lock_timeout)
     }
 
-    /// A connection that was idle for so long is replaced.
+    /// A connection that was idle for this long is replaced.
     pub(super) fn renewed_after(&self) -> Duration {
         self.idle_timeout / 2
     }
@@ -84,10 +82,11 @@ pub(in super::super) fn whole_seconds(time: Duration) -> Duration {
 pub(in super::super) trait Database:
     sqlx::Database<Arguments: Clone + Sync, Statement: 'static>
 {
-    /// Of errors that leave no doubt: nothing was changed. `None`: it did not say that, or not this.
+    /// For errors that prove that nothing was changed. `None`: it was not such an error, or not from this
+    /// database.
     fn told(error: &sqlx::Error) -> Option<StoreError>;
 
-    /// `may_apply`: it is of a write that was sent.
+    /// `may_apply`: the error belongs to a write that was sent.
     fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
         if let Some(known) = driver_error(&error).or_else(|| Self::told(&error)) {
             return known;
@@ -96,21 +95,21 @@ pub(in super::super) trait Database:
         if may_apply { StoreError::Indeterminate { class, what } } else { not_applied(class, what) }
     }
 
-    /// Worth another try at once: the connection was lost, or the server chose this statement to
-    /// end a deadlock.
+    /// Worth an immediate retry: the connection was lost, or the server aborted this statement to resolve a
+    /// deadlock.
     fn is_momentary(error: &sqlx::Error) -> bool;
 
-    /// The server goes down, or takes no writes any more, whichever connection is asked.
+    /// The server is shutting down or no longer accepts writes, on any connection.
     fn is_leaving(error: &sqlx::Error) -> bool;
 
-    /// Statements for a new connection, which set the limits.
+    /// Statements that set the limits on a new connection.
     fn set_up(options: &ServerOptions) -> String;
 
-    /// What a new connection is asked then: rows for [`Self::fact`]. `server` tells servers apart,
-    /// `backend` the connections of one.
+    /// What a new connection is then asked: rows for [`Self::fact`]. `server` identifies servers, `backend`
+    /// the connections of one.
     const LOOK: &'static str;
 
-    /// What is asked of a connection in use, a part of [`Self::LOOK`]: may its server still be used?
+    /// What a connection in use is asked, a part of [`Self::LOOK`]: whether its server may still be used.
     const STILL: &'static str;
 
     /// A name and a value.
@@ -121,7 +120,7 @@ pub(in super::super) trait Database:
         None
     }
 
-    /// Why the server's reads may miss acknowledged writes, or why it takes no writes, and what to do.
+    /// Why the server's reads may miss acknowledged writes, or why it accepts no writes, and what to do.
     fn refusal(said: &Facts) -> Option<String>;
 
     /// Which limit is not set, and what to do.
@@ -132,31 +131,31 @@ pub(in super::super) trait Database:
 #[derive(Debug)]
 pub(in super::super) struct Statement<DB: sqlx::Database> {
     sql: SqlStr,
-    /// `None`: sent as text, with nothing prepared on the server.
+    /// `None`: sent as text, without preparing it on the server.
     arguments: Option<DB::Arguments>,
 }
 
-/// A pool, and how calls go over it.
+/// A pool, and how calls use it.
 #[derive(Debug)]
 pub(in super::super) struct Calls<DB: Database> {
     pool: Pool<DB>,
     longest: Duration,
-    /// Of the records of late; 0 before the first page.
+    /// Recent average bytes of a record; 0 before the first page.
     record_bytes: AtomicUsize,
 }
 
 impl<DB: sqlx::Database> Statement<DB> {
-    /// The text must have been made of checked names, numbers and escaped values.
+    /// The text must consist of checked names, numbers and escaped values.
     pub(in super::super) fn text(sql: String) -> Self {
         Self { sql: AssertSqlSafe(sql).into_sql_str(), arguments: None }
     }
 
-    /// Prepared once a connection.
+    /// Prepared once per connection.
     pub(in super::super) fn prepared(sql: &SqlStr, arguments: DB::Arguments) -> Self {
         Self { sql: sql.clone(), arguments: Some(arguments) }
     }
 
-    /// What it does, without any value.
+    /// What the statement does, without any value.
     fn verb(&self) -> &str {
         self.sql.as_str().split_whitespace().next().unwrap_or("a statement")
     }
@@ -190,8 +189,8 @@ where
     DB::QueryResult: Default + Extend<DB::QueryResult>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    /// `server` is where it is, for messages. A server that may not be used is refused, now and
-    /// whenever a connection is made.
+    /// `server` says where it is, for messages. A server that must not be used is refused, now and whenever a
+    /// connection is made.
     pub(in super::super) async fn open(
         connect: <DB::Connection as Connection>::Options,
         server: &str,
@@ -216,7 +215,7 @@ where
         Ok(rows)
     }
 
-    /// What the last try of a write did. Doing it twice must do no harm.
+    /// The result of the last attempt of a write. Executing it twice must do no harm.
     pub(in super::super) async fn write(
         &self,
         statement: &Statement<DB>,
@@ -235,9 +234,9 @@ where
         Ok((result, doubt))
     }
 
-    /// How many rows to ask for so that they have about `limit_bytes`.
+    /// How many rows to ask for to get about `limit_bytes`.
     pub(in super::super) fn page_rows(&self, limit_bytes: usize) -> usize {
-        // Before it is known, records are taken to be rather large.
+        // Until their size is known, records are assumed to be rather large.
         let record_bytes = match self.record_bytes.load(Ordering::Relaxed) {
             0 => 16 << 10,
             known => known,
@@ -285,14 +284,14 @@ where
         Ok(gathered.end(full || seen == rows))
     }
 
-    /// Waits for calls under way and closes all connections.
+    /// Waits for calls in flight and closes all connections.
     pub(in super::super) async fn close(&self) {
         self.pool.close().await;
     }
 
-    /// Sends a statement up to [`TRIES`] times. `each` is given `None` at the start of every try,
-    /// then what is answered; it returns false when it has enough. Once a try may have written, no
-    /// later failure can say that nothing was written.
+    /// Sends a statement up to [`TRIES`] times. `each` is given `None` at the start of every attempt, then
+    /// the answers; it returns false when it has enough. Once an attempt may have written, no later failure
+    /// can say that nothing was written.
     async fn send(
         &self,
         writes: bool,
@@ -317,7 +316,7 @@ where
                 }
                 Ok(true)
             };
-            // The server gives up first, and says so; this is for one that says nothing any more.
+            // The server gives up first and says so; this is for one that no longer answers.
             let longest = self.longest + Duration::from_secs(1);
             let (may_help, error) = match tokio::time::timeout(longest, answered).await {
                 Ok(Ok(is_whole)) => {

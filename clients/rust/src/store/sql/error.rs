@@ -1,12 +1,12 @@
-//! What the driver says of itself, whichever database is behind it.
+//! Errors of the driver itself, for any database.
 
 use std::time::Duration;
 
 use super::StoreError;
 use crate::report::ErrorClass;
 
-/// Errors of the pool and of values, which leave no doubt: nothing was changed. `None`: the
-/// database spoke, or it is not known.
+/// Errors of the pool and of values, which prove that nothing was changed. `None`: the database answered, or
+/// the cause is unknown.
 pub(in super::super) fn driver_error(error: &sqlx::Error) -> Option<StoreError> {
     Some(match error {
         sqlx::Error::PoolTimedOut => throttled("this process's calls wait for each other".to_owned()),
@@ -23,7 +23,7 @@ pub(in super::super) fn driver_error(error: &sqlx::Error) -> Option<StoreError> 
     })
 }
 
-/// For the counts.
+/// The class of an error, for the counts.
 pub(in super::super) fn class(error: &sqlx::Error) -> ErrorClass {
     match error {
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => ErrorClass::Timeout,
@@ -33,13 +33,13 @@ pub(in super::super) fn class(error: &sqlx::Error) -> ErrorClass {
     }
 }
 
-/// Is it the connection that failed, rather than what was asked?
+/// Whether the connection failed, rather than the request.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(in super::super) fn is_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed)
 }
 
-/// The database's own words where it spoke.
+/// The database's own message, if there is one.
 pub(in super::super) fn message(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(error) => error.message().to_owned(),
@@ -55,7 +55,7 @@ pub(in super::super) fn permanent(class: ErrorClass, field: &str, what: String) 
     StoreError::Permanent { class, field: field.to_owned(), what }
 }
 
-/// The wait is long enough for another's write to end, short enough not to be noticed.
+/// The wait is long enough for another write to end, and short enough not to be noticed.
 pub(in super::super) fn throttled(what: String) -> StoreError {
     StoreError::Throttled { retry_after: Duration::from_millis(50), what }
 }

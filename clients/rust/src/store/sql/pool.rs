@@ -1,5 +1,5 @@
-//! Connections to a database server: counted, checked, renewed, and closed at once when a call is
-//! given up. Why not sqlx's pool: docs/adr/0025-own-connection-pool.md.
+//! Connections to a database server: counted, checked, renewed, and closed at once when a call is abandoned.
+//! Why not sqlx's pool: docs/adr/0025-own-connection-pool.md.
 
 use std::{
     collections::HashMap,
@@ -24,16 +24,16 @@ use super::{
 };
 use crate::{clock::Instant, report::ErrorClass};
 
-/// A connection is asked again after this time whether its server may still be read and written.
+/// After this time a connection is asked again whether its server may still be read and written.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// A connection that does not answer such a short question within this time is given up.
+/// A connection that does not answer such a short question in this time is closed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a server says of itself, by lower-case name.
+/// What a server reports about itself, by lower-case name.
 pub(in super::super) type Facts = HashMap<String, String>;
 
-/// At most `ServerOptions::connections` connections, made when they are needed.
+/// At most `ServerOptions::connections` connections, made on demand.
 pub(in super::super) struct Pool<DB: Database> {
     shared: Arc<Shared<DB>>,
 }
@@ -45,7 +45,7 @@ struct Shared<DB: Database> {
     options: ServerOptions,
     /// One for each connection that may be in use.
     permits: Arc<Semaphore>,
-    /// Not in use; the one used last is at the end.
+    /// Idle connections; the one used last is at the end.
     idle: Mutex<Vec<Live<DB>>>,
     /// Connections of an earlier generation are not used again.
     generation: AtomicU64,
@@ -60,8 +60,8 @@ struct Live<DB: Database> {
     checked_at: Instant,
 }
 
-/// A connection in use. Unless it is given back, dropping it closes it: whatever was under way may
-/// never be answered.
+/// A connection in use. Dropping it closes it unless it is given back: whatever was in flight may never be
+/// answered.
 pub(super) struct Lease<DB: Database> {
     live: Live<DB>,
     shared: Arc<Shared<DB>>,
@@ -73,7 +73,7 @@ where
     DB: Database,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
-    /// Connects twice, to see whether both connections reach the same server, and stay with it.
+    /// Connects twice, to check that both connections reach, and stay with, the same server.
     pub(super) async fn open(
         connect: <DB::Connection as Connection>::Options,
         server: &str,
@@ -99,7 +99,7 @@ where
         }
         shared.idle().push(first);
         let pool = Arc::downgrade(&shared);
-        // Before the server does it, which its log would call an abort.
+        // Close it before the server does, which its log would call an abort.
         tokio::spawn(async move {
             loop {
                 sleep(CHECK_EVERY).await;
@@ -110,7 +110,7 @@ where
         Ok(Self { shared })
     }
 
-    /// A connection that may be used; `sure`: one that has just answered.
+    /// A usable connection. `sure`: one that has just answered.
     pub(super) async fn lease(&self, sure: bool) -> Result<Lease<DB>, StoreError> {
         let shared = &self.shared;
         let (server, longest) = (&shared.server, shared.options.connect_timeout);
@@ -137,16 +137,16 @@ where
                     live.checked_at = Instant::now();
                     return Ok(lease(live));
                 }
-                // Lost: the next one may not be.
+                // Lost; the next one may work.
                 Ok(Err(_)) => {}
-                // All others are as silent, or of the same server. A new one may reach another.
+                // All others are as silent, or lead to the same server. A new one may reach another.
                 Ok(Ok(_)) | Err(_) => shared.retire(),
             }
         }
         Ok(lease(shared.connect().await.map_err(NoConnection::of_a_call)?.0))
     }
 
-    /// No connection made so far is used again.
+    /// Prevents the reuse of all connections made so far.
     pub(super) fn retire(&self) {
         self.shared.retire();
     }
@@ -156,7 +156,7 @@ where
         &self.shared.server
     }
 
-    /// Waits for calls under way and closes all connections.
+    /// Waits for calls in flight and closes all connections.
     pub(super) async fn close(&self) {
         let shared = &self.shared;
         let under_way = shared.permits.acquire_many(shared.options.connections.max(1)).await;
@@ -184,7 +184,7 @@ where
         let made = async {
             let mut connection = DB::Connection::connect_with(&self.connect).await?;
             connection.execute(&Statement::<DB>::text(DB::set_up(&self.options))).await?;
-            // Asked on its own: behind a pooler it may be answered by another connection.
+            // Asked in a separate statement: behind a pooler, another connection may answer it.
             let said = facts::<DB>(&mut connection, DB::LOOK).await?;
             if let Some(more) = DB::set_up_more(&said) {
                 connection.execute(&Statement::<DB>::text(more.to_owned())).await?;
@@ -211,7 +211,7 @@ where
             reached.clone(),
         );
         if before.is_some() && before != reached {
-            // A failover: what the others reach is no longer the server that is to be used.
+            // A failover: the other connections no longer reach the server to be used.
             self.retire();
             generation = self.generation.load(SeqCst);
         }
@@ -219,7 +219,7 @@ where
         Ok((Live { connection, generation, used_at: now, checked_at: now }, said))
     }
 
-    /// Why two connections can't be to one and the same server, if so.
+    /// Why two connections can't be to the same server, if so.
     async fn split(
         &self,
         first: &mut Live<DB>,
@@ -228,7 +228,7 @@ where
         also: &Facts,
     ) -> Result<Option<String>, StoreError> {
         let looked = async {
-            // A transaction that may write goes to the primary, and keeps its connection.
+            // A transaction that may write goes to the primary and keeps its connection.
             let mut transaction = second.connection.begin().await?;
             let within = facts::<DB>(&mut transaction, DB::LOOK).await?;
             let again = facts::<DB>(&mut first.connection, DB::LOOK).await?;
@@ -261,7 +261,7 @@ where
         Ok(None)
     }
 
-    /// The idle connection that was used last; those that may not be used any more are closed.
+    /// The most recently used idle connection; unusable ones are closed.
     fn usable(&self) -> Option<Live<DB>> {
         self.close_idle();
         self.idle().pop()
@@ -278,7 +278,7 @@ where
             live.generation != generation || live.used_at.elapsed() >= self.options.renewed_after()
         };
         let over: Vec<_> = self.idle().extract_if(.., is_over).collect();
-        // In order where the server still answers, for its log's sake.
+        // Closed properly if the server still answers, for the sake of its log.
         for live in over {
             tokio::spawn(timeout(CHECK_TIMEOUT, live.connection.close()));
         }
@@ -290,7 +290,7 @@ impl<DB: Database> Lease<DB> {
         &mut self.live.connection
     }
 
-    /// For the next call; everything that was asked has been answered.
+    /// Returns the connection for the next call; everything that was asked has been answered.
     pub(super) fn give_back(mut self) {
         self.live.used_at = Instant::now();
         let is_of_now = self.live.generation == self.shared.generation.load(SeqCst);
@@ -300,7 +300,7 @@ impl<DB: Database> Lease<DB> {
         }
     }
 
-    /// The same once the rest of the answer has been read, which nobody waits for.
+    /// The same, once the rest of the answer has been read, which nobody waits for.
     pub(super) fn give_back_after_the_rest(mut self) {
         tokio::spawn(async move {
             if let Ok(Ok(())) = timeout(CHECK_TIMEOUT, self.live.connection.ping()).await {
@@ -316,7 +316,7 @@ impl<DB: Database> fmt::Debug for Pool<DB> {
     }
 }
 
-/// What a statement answers, as rows of a name and a value.
+/// The answer of a statement, as rows of a name and a value.
 async fn facts<DB>(connection: &mut DB::Connection, sql: &str) -> Result<Facts, sqlx::Error>
 where
     DB: Database,
@@ -326,7 +326,7 @@ where
     Ok(rows.iter().filter_map(DB::fact).map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
 }
 
-/// Of connecting: says where to.
+/// Adds the address to a connection error.
 fn at(server: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::NotApplied { class, what } => {
@@ -344,7 +344,7 @@ fn at(server: &str, error: StoreError) -> StoreError {
 #[derive(Debug)]
 enum NoConnection {
     Failed(StoreError),
-    /// The server may not be used as it is.
+    /// The server must not be used in its current state.
     Refused(String),
 }
 
@@ -357,7 +357,7 @@ impl NoConnection {
         }
     }
 
-    /// Of a store that was open: the server may be in the middle of a failover.
+    /// For a store that is already open: the server may be in the middle of a failover.
     fn of_a_call(self) -> StoreError {
         match self {
             Self::Failed(error) => error,

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::report::ErrorClass;
 
-/// Answers writes and looks in turn.
+/// Answers writes and look-ups in turn.
 struct Told {
     writes: Mutex<Vec<Result<Wrote, StoreError>>>,
     looks: Mutex<Vec<Result<Option<Version>, StoreError>>>,
@@ -29,7 +29,7 @@ fn wrote(all: bool, in_doubt: bool) -> Result<Wrote, StoreError> {
     Ok(Wrote { all, doubt: in_doubt.then(|| error(true)) })
 }
 
-/// Of a put of version 5.
+/// A put of version 5.
 async fn put(
     writes: Vec<Result<Wrote, StoreError>>,
     looks: Vec<Result<Option<Version>, StoreError>>,
