@@ -1,9 +1,9 @@
-//! A table of DynamoDB: records are its items, their values the attributes, as canonical typed JSON.
+//! A DynamoDB table: records are its items, and their values are the attributes, as canonical typed JSON.
 //!
-//! The tenant is the partition key and the key the sort key, or the other way round, or both are
-//! the partition key of a table without a sort key. Every write is a `PutItem` with a condition,
-//! because `BatchWriteItem` takes none; a failed condition answers with what is there, so it costs
-//! no second request.
+//! The tenant is the partition key and the key is the sort key, or the other way round; or both are the
+//! partition key of a table without a sort key. Every write is a `PutItem` with a condition, because
+//! `BatchWriteItem` does not support conditions. A failed condition returns the current item, so it costs no
+//! second request.
 
 mod attribute;
 mod error;
@@ -34,7 +34,7 @@ use item::{Item, item_of, key_of, number_of, place_of, record_of, version_of};
 pub use options::DynamoDbOptions;
 use retry::Retries;
 
-/// One table of DynamoDB.
+/// One DynamoDB table.
 #[derive(Debug)]
 pub struct DynamoDbStore {
     client: Client,
@@ -42,12 +42,12 @@ pub struct DynamoDbStore {
     options: DynamoDbOptions,
     /// The attribute that is the partition key.
     partition: String,
-    /// Bytes of a record as the last page had them, 0 before the first one: how many to ask for.
+    /// Average bytes of a record on the last page, 0 before the first one: determines how many to ask for.
     usual_bytes: AtomicUsize,
 }
 
-/// An item older than `:v`. One whose fields somebody else uses is not replaced: the put then finds it, and
-/// says what is wrong with it.
+/// An item older than `:v`. An item whose fields the application uses is not replaced: the put finds it and
+/// reports what is wrong.
 const OLDER: &str = "(attribute_not_exists(#v) OR (#v >= :zero AND #v < :v)) \
                      AND (attribute_not_exists(#d) OR (#d = :true AND #v > :zero))";
 /// An item without a version.
@@ -56,24 +56,23 @@ const UNVERSIONED: &str = "attribute_exists(#p) AND (attribute_not_exists(#v) OR
 /// An item of the version `:v`.
 const THIS_VERSION: &str = "#v = :v AND (attribute_not_exists(#d) OR #d = :true)";
 
-/// What a put found when its condition failed.
+/// The version that a put found when its condition failed.
 type Found = Option<Version>;
 
 impl DynamoDbStore {
-    /// Opens a table that is there and checks its key. `url` is `dynamodb://?region=R&endpoint=E`;
-    /// a part that is left out, and the credentials, come from the environment as with every
-    /// program of AWS.
+    /// Opens an existing table and checks its key. `url` is `dynamodb://?region=R&endpoint=E`. Omitted parts,
+    /// and the credentials, come from the environment as in every AWS program.
     pub async fn open(url: &str, table: &str, options: DynamoDbOptions) -> Result<Self, StoreError> {
         Self::open_with(&options::load(url).await?, table, options).await
     }
 
-    /// [`Self::open`] after making the table if it is not there, billed by request. A table that is
-    /// there stays as it is.
+    /// Like [`Self::open`], but creates the table, billed per request, if it does not exist. An existing
+    /// table is not changed.
     pub async fn create(url: &str, table: &str, options: DynamoDbOptions) -> Result<Self, StoreError> {
         Self::create_with(&options::load(url).await?, table, options).await
     }
 
-    /// [`Self::open`] with a configuration that the service has already.
+    /// Like [`Self::open`], with a configuration that the service already has.
     pub async fn open_with(
         config: &SdkConfig,
         table: &str,
@@ -83,7 +82,7 @@ impl DynamoDbStore {
         Self::described(client(config, &options), table, options).await
     }
 
-    /// [`Self::create`] with a configuration that the service has already.
+    /// Like [`Self::create`], with a configuration that the service already has.
     pub async fn create_with(
         config: &SdkConfig,
         table: &str,
@@ -166,12 +165,12 @@ impl Store for DynamoDbStore {
             .collect()
     }
 
-    /// Reads the versions that are there first, a hundred in a request: records that are there
-    /// already, as in a second run, then cost no write.
+    /// Reads the existing versions first, a hundred per request. Records that are already there, as in a
+    /// second run, then cost no write.
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let ids: Vec<Id> = records.iter().map(|(id, _)| id.clone()).collect();
         let items = self.get_items(&ids, true).await?;
-        // Not a closure: its future would be too general for the compiler to call it Send.
+        // Not a closure: its future would be too general for the compiler to see that it is Send.
         let mut puts = Vec::with_capacity(records.len());
         for ((id, record), item) in records.iter().zip(items) {
             puts.push(self.put_after(item, id, record));
@@ -179,9 +178,9 @@ impl Store for DynamoDbStore {
         stream::iter(puts).buffered(self.options.concurrency.get()).try_collect().await
     }
 
-    /// Segments are split by the partition key, so a table of few tenants has few that hold any.
-    /// A tenant is read by a `Query` where it is the partition key; its segments then read all of
-    /// it. A page has at most 1 MB of items, whatever `limit_bytes` says.
+    /// Segments are split by the partition key, so in a table with few tenants most segments are empty. A
+    /// tenant is read by a `Query` if it is the partition key; otherwise its segments read the whole table. A
+    /// page has at most 1 MB of items, whatever `limit_bytes` says.
     async fn scan(
         &self,
         scope: &Scope,
@@ -193,23 +192,23 @@ impl Store for DynamoDbStore {
         self.page(scope, segment, after, limit_bytes).await
     }
 
-    /// By its ARN, which has the region and the account, and by the id that each table gets when it is made.
+    /// By its ARN, which contains region and account, and by the id that each table gets at creation.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;
         let region = self.client.config().region().map(ToString::to_string);
         Ok(Some(table::identity(&described, &region.unwrap_or_default())))
     }
 
-    /// As DynamoDB counts them, every six hours or so; of a new table it knows nothing.
+    /// DynamoDB's own count, updated about every six hours; it knows nothing about a new table.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;
         let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
         Ok(Estimate { records: count(described.item_count), bytes: count(described.table_size_bytes) })
     }
 
-    /// Times a read of one item that is hardly there.
+    /// Times a read of one item that hardly exists.
     async fn pressure(&self) -> Result<Pressure, StoreError> {
-        // Base64 as well, but no number.
+        // Also valid base64, but not a number.
         let text = |kind| if kind == KeyType::N { "0" } else { "AAAA" };
         let fields = &self.options.fields;
         let key = place_of(fields, text(fields.tenant_type), text(fields.key_type))?;
@@ -226,7 +225,7 @@ impl DynamoDbStore {
         Ok(answer.item)
     }
 
-    /// [`Self::put_newer`], unless the item as it was read makes that needless.
+    /// [`Self::put_newer`], unless the item as read makes that unnecessary.
     async fn put_after(&self, item: Option<Item>, id: &Id, record: &Record) -> Result<Copied, StoreError> {
         if let Some(item) = item {
             let current = version_of(&self.options.fields, &item)?;
@@ -238,7 +237,7 @@ impl DynamoDbStore {
     }
 
     async fn put_newer(&self, id: &Id, record: &Record) -> Result<Copied, StoreError> {
-        // An item without a version counts as version 0, and so is not older than one.
+        // An item without a version counts as version 0, so it is not older than one.
         let (condition, version) = match record.version {
             Version::ZERO => ("attribute_not_exists(#p)", None),
             version => (OLDER, Some(version)),
@@ -249,8 +248,8 @@ impl DynamoDbStore {
         })
     }
 
-    /// One conditional `PutItem`; the inner error is what the failed condition found. `version` is
-    /// the condition's `:v`; without one the condition names the partition key alone.
+    /// One conditional `PutItem`; the inner error is what the failed condition found. `version` is the
+    /// condition's `:v`; without one the condition names only the partition key.
     async fn put(
         &self,
         id: &Id,
@@ -259,7 +258,7 @@ impl DynamoDbStore {
         version: Option<Version>,
     ) -> Result<Result<(), Found>, StoreError> {
         let item = item_of(&self.options.fields, id, record)?;
-        // A name that no expression uses is refused.
+        // DynamoDB rejects a name that no expression uses.
         let used = |(name, _): &(&str, &String)| condition.contains(name);
         let fields = &self.options.fields;
         let names = [("#p", &self.partition), ("#v", &fields.version), ("#d", &fields.deleted)];

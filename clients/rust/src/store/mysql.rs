@@ -1,7 +1,7 @@
 //! A table of a MySQL or MariaDB server.
 //!
-//! Statements go as text, with every value in hexadecimal: one round trip for a batch of any size,
-//! nothing to escape, and no prepared statement that the server would have to keep for each size.
+//! Statements are sent as text, with every value in hexadecimal: one round trip for a batch of any size,
+//! nothing to escape, and no prepared statements that the server would have to keep for each size.
 
 mod error;
 mod identity;
@@ -29,14 +29,14 @@ use super::{
 use crate::report::ErrorClass;
 use layout::Layout;
 
-/// Rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
+/// Maximum rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
 const ROWS_MAX: usize = 500;
 
-/// Bytes of a statement, as far as one record fits. The server may allow less.
+/// Maximum bytes of a statement, unless one record needs more. The server may allow less.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
-/// One table of a MySQL or MariaDB server; of whole records, `(tenant, key, version, value)`, if it is
-/// given by its name alone.
+/// One table of a MySQL or MariaDB server. If it is given by its name alone, a table of whole records,
+/// `(tenant, key, version, value)`.
 #[derive(Debug)]
 pub struct MySqlStore {
     calls: Calls<MySql>,
@@ -46,8 +46,8 @@ pub struct MySqlStore {
 }
 
 impl MySqlStore {
-    /// Opens a table that is there, after a check that it can hold what will be written. `url` is
-    /// `mysql://user:password@host:port/database`; it may ask for TLS by `?ssl-mode=VERIFY_IDENTITY`.
+    /// Opens an existing table, after checking that it can hold what will be written. `url` is
+    /// `mysql://user:password@host:port/database`; `?ssl-mode=VERIFY_IDENTITY` requests TLS.
     pub async fn open(
         url: &str,
         table: impl Into<SqlTable>,
@@ -58,7 +58,7 @@ impl MySqlStore {
         Ok(store)
     }
 
-    /// The same, after making the table if it is not there. One that is there stays as it is.
+    /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
     pub async fn create(
         url: &str,
         table: impl Into<SqlTable>,
@@ -83,7 +83,7 @@ impl MySqlStore {
                 "it names no database: give mysql://user:password@host:port/database".to_owned(),
             ));
         }
-        // A statement has the records in it, and they do not belong in a log.
+        // A statement contains records, which must not appear in a log.
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<MySql>::open(connect, &server, options).await?;
@@ -94,7 +94,7 @@ impl MySqlStore {
         Ok(Self { calls, layout: Layout::new(table), packet_bytes })
     }
 
-    /// Waits for calls under way and closes the connections.
+    /// Waits for calls in flight and closes the connections.
     pub async fn close(&self) {
         self.calls.close().await;
     }
@@ -103,9 +103,9 @@ impl MySqlStore {
         self.calls.rows(&Statement::text(sql)).await
     }
 
-    /// Of each id, given once, what `decode` makes of its row. Where many ids of a tenant are asked
-    /// for, the server is asked for all that lies between the first and the last, which costs it a
-    /// fifth of looking for each: they usually come from a scan in order.
+    /// The result of `decode` for the row of each id; the ids are distinct. If many ids of a tenant are
+    /// requested, the query covers everything between the first and the last. That costs the server a fifth
+    /// of separate look-ups: such ids usually come from an ordered scan.
     async fn find<T: Send>(
         &self,
         columns: &str,
@@ -126,7 +126,7 @@ impl MySqlStore {
         sorted.sort_unstable();
         let mut left = Vec::new();
         for ids in sorted.chunks(ROWS_MAX) {
-            // Some more may lie between them than is asked for; with too many it ends early.
+            // Other rows may lie between them; with too many, the query stops early.
             let most = ids.len() + ids.len() / 4;
             let Some(sql) = self.layout.between(columns, ids, most) else {
                 left.extend_from_slice(ids);
@@ -148,7 +148,7 @@ impl MySqlStore {
         Ok(all)
     }
 
-    /// As few statements as hold all of `items`, each between a head and a tail.
+    /// As few statements as possible for all of `items`, each between a head and a tail.
     fn statements<T>(
         &self,
         head: &str,
@@ -156,7 +156,7 @@ impl MySqlStore {
         items: &[T],
         item: impl Fn(&mut Vec<u8>, &T) -> Result<(), StoreError>,
     ) -> Result<Vec<String>, StoreError> {
-        // The server counts a byte for the command too; a little more does not matter.
+        // The server also counts a byte for the command; a little more does no harm.
         let packet_bytes = self.packet_bytes.saturating_sub(64);
         let limit_bytes = packet_bytes.min(STATEMENT_BYTES_MAX);
         let (mut statements, mut text, mut rows) = (Vec::new(), head.as_bytes().to_vec(), 0);
@@ -252,8 +252,8 @@ impl Store for MySqlStore {
         put_many(self, records).await
     }
 
-    /// A segment reads its scope's whole table and the server leaves out what is not its own: more
-    /// than one segment spreads the work on the other store and on the wire, not the server's.
+    /// A segment reads its scope's whole table, and the server omits rows of other segments. So more than one
+    /// segment spreads the work of the other store and of the network, not of this server.
     async fn scan(
         &self,
         scope: &Scope,
@@ -268,7 +268,7 @@ impl Store for MySqlStore {
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
     }
 
-    /// By the cluster, where the server is in one, else by the server; and by database and table.
+    /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
     }
@@ -279,7 +279,7 @@ impl Store for MySqlStore {
         Ok(estimate(&rows))
     }
 
-    /// The lag is that of the server itself, where it is a replica and the user may ask.
+    /// The lag is that of the server itself, if it is a replica and the user may ask.
     async fn pressure(&self) -> Result<Pressure, StoreError> {
         let began = Instant::now();
         self.rows("SELECT 1".to_owned()).await?;

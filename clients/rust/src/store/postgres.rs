@@ -1,6 +1,6 @@
 //! A table of a PostgreSQL server.
 //!
-//! A batch is a statement over arrays, so that one prepared statement serves every size.
+//! A batch is a statement over arrays, so one prepared statement serves every size.
 
 mod error;
 mod identity;
@@ -32,11 +32,12 @@ use super::{
 use crate::report::ErrorClass;
 use layout::Layout;
 
-/// Bytes of a batch's statement, as far as one record fits: it is held three times on its way.
+/// Maximum bytes of a batch's statement, unless one record needs more: it is in memory three times on its
+/// way.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
 
-/// One table of a PostgreSQL server; of whole records, `(tenant, key, version, value)`, if it is given
-/// by its name alone.
+/// One table of a PostgreSQL server. If it is given by its name alone, a table of whole records, `(tenant,
+/// key, version, value)`.
 #[derive(Debug)]
 pub struct PostgresStore {
     calls: Calls<Postgres>,
@@ -44,9 +45,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens a table that is there, after a check that it can hold what will be written. It is
-    /// looked for in the user's search path. `url` is `postgres://user:password@host:port/database`;
-    /// it may ask for TLS by `?sslmode=verify-full`.
+    /// Opens an existing table in the user's search path, after checking that it can hold what will be
+    /// written. `url` is `postgres://user:password@host:port/database`; `?sslmode=verify-full` requests TLS.
     pub async fn open(
         url: &str,
         table: impl Into<SqlTable>,
@@ -57,7 +57,7 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// The same, after making the table if it is not there. One that is there stays as it is.
+    /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
     pub async fn create(
         url: &str,
         table: impl Into<SqlTable>,
@@ -68,7 +68,7 @@ impl PostgresStore {
         if !schema::exists(&store.calls, name).await? {
             let sql = create_table_sql(Dialect::Postgres, name, fields, mapping.as_ref());
             let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-            // Of two that create it at once one would fail in the catalogue, so it waits. One text is
+            // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
             // one transaction.
             let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
             store.calls.write(&Statement::text(sql)).await?;
@@ -83,14 +83,14 @@ impl PostgresStore {
             let what = format!("{error}: give postgres://user:password@host:port/database");
             permanent(ErrorClass::Other, "url", what)
         })?;
-        // An error or a slow statement must not bring records into a log.
+        // An error or a slow statement must not put records into a log.
         let connect = connect.disable_statement_logging().application_name("cutover");
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<Postgres>::open(connect, &server, options).await?;
         Ok(Self { calls, layout: Layout::new(table) })
     }
 
-    /// Waits for calls under way and closes the connections.
+    /// Waits for calls in flight and closes the connections.
     pub async fn close(&self) {
         self.calls.close().await;
     }
@@ -106,7 +106,7 @@ impl PostgresStore {
     }
 }
 
-/// What a statement is given; a value that the protocol can't carry is told as such.
+/// Arguments of a statement; a value that the protocol can't carry is reported as such.
 #[derive(Default)]
 struct Given(PgArguments);
 
@@ -173,8 +173,8 @@ impl Store for PostgresStore {
         put_many(self, records).await
     }
 
-    /// A segment reads its scope's whole table and leaves out what is not its own, for the server
-    /// has no such hash: more than one segment spreads the work on the other store, not on this one.
+    /// A segment reads its scope's whole table and skips rows of other segments, because the server has no
+    /// such hash. So more than one segment spreads the work of the other store, not of this one.
     async fn scan(
         &self,
         scope: &Scope,
@@ -204,13 +204,13 @@ impl Store for PostgresStore {
         identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
     }
 
-    /// By the planner's statistics: of the last time that the table was vacuumed or analysed.
+    /// By the planner's statistics, from the last time the table was vacuumed or analysed.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let rows = self.rows(&self.layout.estimate, PgArguments::default()).await?;
         Ok(estimate(&rows))
     }
 
-    /// The lag is that of the server's furthest replica, where the user may ask (`pg_monitor`).
+    /// The lag is that of the server's furthest replica, if the user may ask (`pg_monitor`).
     async fn pressure(&self) -> Result<Pressure, StoreError> {
         let began = Instant::now();
         self.calls.rows(&Statement::text("SELECT 1".to_owned())).await?;

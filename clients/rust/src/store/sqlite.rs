@@ -1,8 +1,8 @@
-//! A table of a SQLite file, shared by any number of processes of one machine.
+//! A table of a SQLite file, shared by any number of processes on one machine.
 //!
-//! One connection per process writes, the others read: SQLite has one writer at a time anyway, and
-//! so a process queues with itself instead of polling the file's lock. A statement that does not
-//! get that lock within `busy_timeout` fails as throttled, having changed nothing.
+//! In each process one connection writes and the others read. SQLite allows one writer at a time anyway, so a
+//! process queues its writes itself instead of polling the file's lock. A statement that does not get that
+//! lock within `busy_timeout` fails as throttled, having changed nothing.
 
 mod error;
 mod file;
@@ -36,14 +36,14 @@ use layout::Layout;
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// Longest wait for this process's other writes, and as long again for another process's. Keep
-    /// it below half the migrator's call timeout, or a busy file makes writes indeterminate that
-    /// were never made.
+    /// Longest wait for this process's other writes, and as long again for another process's. Keep it below
+    /// half the migrator's call timeout; otherwise a busy file makes writes indeterminate that were never
+    /// made.
     pub busy_timeout: Duration,
-    /// Connections that read. At least 1.
+    /// Number of connections that read. At least 1.
     pub readers: u32,
-    /// A write that was answered survives a loss of power, not just the end of the process. Costs
-    /// one fsync a write.
+    /// A write that was answered survives a power failure, not only the end of the process. Costs one fsync
+    /// per write.
     pub durable: bool,
 }
 
@@ -53,8 +53,8 @@ impl Default for SqliteOptions {
     }
 }
 
-/// One table of a SQLite file; of whole records, `(tenant, key, version, value)`, if it is given by
-/// its name alone.
+/// One table of a SQLite file. If it is given by its name alone, a table of whole records, `(tenant, key,
+/// version, value)`.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: SqlitePool,
@@ -64,8 +64,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a table that is there, after a check that it can hold what will be written. Changes
-    /// nothing in the file.
+    /// Opens an existing table, after checking that it can hold what will be written. Changes nothing in the
+    /// file.
     pub async fn open(
         path: &Path,
         table: impl Into<SqlTable>,
@@ -76,8 +76,8 @@ impl SqliteStore {
         Self::connect(path, table, options).await
     }
 
-    /// Opens a table after making the file and the table if they are not there; a table that is
-    /// there stays as it is. The file is put into WAL mode, so that readers never wait.
+    /// Opens a table, creating the file and the table if they do not exist; an existing table is not changed.
+    /// Puts the file into WAL mode, so that readers never wait.
     pub async fn create(
         path: &Path,
         table: impl Into<SqlTable>,
@@ -114,15 +114,15 @@ impl SqliteStore {
         let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
         let connect = SqliteConnectOptions::new();
         let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
-        // A scan is slow by its nature, and what a statement holds does not belong in a log.
+        // A scan is naturally slow, and a statement's content does not belong in a log.
         let connect = connect.disable_statement_logging();
         let pool = |connections: u32| {
             PoolOptions::new()
                 .max_connections(connections.max(1))
                 .acquire_timeout(options.busy_timeout)
                 .test_before_acquire(false)
-                // A full disk ends a transaction by itself, and what then fails to roll it back
-                // takes it for open: such a connection begins none any more.
+                // On a full disk SQLite ends a transaction by itself. The roll-back then fails, and sqlx
+                // takes the transaction for open: such a connection can't begin another one.
                 .before_acquire(|connection: &mut SqliteConnection, _| {
                     Box::pin(async { Ok(!connection.is_in_transaction()) })
                 })
@@ -141,7 +141,7 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Waits for calls under way and closes the file.
+    /// Waits for calls in flight and closes the file.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -197,8 +197,8 @@ impl Store for SqliteStore {
         Ok(answers)
     }
 
-    /// A segment reads its scope's whole table and leaves out what is not its own: more than one
-    /// segment spreads the work on the other store, not on this one.
+    /// A segment reads its scope's whole table and skips rows of other segments. So more than one segment
+    /// spreads the work of the other store, not of this one.
     async fn scan(
         &self,
         scope: &Scope,
@@ -218,7 +218,7 @@ impl Store for SqliteStore {
         };
         let mut rows = asked.fetch(&self.readers);
         let mut gathered = Gathered::default();
-        // Only a text can be gone on after; a page that would end elsewhere is made longer.
+        // Scans can continue only after a text; a page that would end elsewhere is made longer.
         let mut may_end = true;
         while let Some(row) = rows.try_next().await.map_err(read_error)? {
             if may_end && gathered.is_full(limit_bytes) {
@@ -235,12 +235,12 @@ impl Store for SqliteStore {
         Ok(gathered.end(false))
     }
 
-    /// By the file, whatever its path: its inode, and when it was made where the file system keeps that.
+    /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         file::identity(&self.path, &self.layout.table.name).map(Some)
     }
 
-    /// The exact number of records: a walk over the table, without their values.
+    /// The exact number of records: a walk over the table without the values.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let count: i64 = sqlx::query_scalar(self.layout.count.clone())
             .fetch_one(&self.readers)
@@ -263,7 +263,7 @@ impl SqliteStore {
         row.map(|row| self.layout.record(&row)).transpose()
     }
 
-    /// One statement for any number of ids: a call costs more than the look at a record.
+    /// One statement for any number of ids: a call costs more than looking up a record.
     async fn many<T>(
         &self,
         sql: &SqlStr,
@@ -291,8 +291,8 @@ impl SqliteStore {
     ) -> Result<Copied, StoreError> {
         // A record that is removed between the two statements makes the write due after all.
         for _ in 0..3 {
-            // One statement, run to its end: with RETURNING the commit would come after the row,
-            // and its failure would go unseen.
+            // One statement, run to its end: with RETURNING the commit would come after the row, and its
+            // failure would go unnoticed.
             let put = self.layout.write(&self.layout.put, id, record)?;
             let done = put.execute(&mut *connection).await.map_err(write_error)?;
             if done.rows_affected() > 0 {

@@ -1,10 +1,10 @@
-//! Attributes as DynamoDB's client has them, and as documents do: the same types under two names.
+//! Converts attributes between DynamoDB's client and documents: the same types under two names.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use crate::store::document::{Attribute, Document, DocumentError, Fault};
 
-/// Of a document, whose sets are never empty.
+/// From a document, whose sets are never empty.
 pub(super) fn to_value(attribute: Attribute) -> AttributeValue {
     match attribute {
         Attribute::S(it) => AttributeValue::S(it),
@@ -22,7 +22,7 @@ pub(super) fn to_value(attribute: Attribute) -> AttributeValue {
     }
 }
 
-/// Of an item's attributes, without those that are fields.
+/// From an item's attributes, without the fields.
 pub(super) fn to_document(
     attributes: impl IntoIterator<Item = (String, AttributeValue)>,
 ) -> Result<Document, DocumentError> {

@@ -1,4 +1,4 @@
-//! What DynamoDB and the way to it say, and what to conclude from it.
+//! Errors of DynamoDB and of the network, and what to conclude from them.
 
 use std::{error::Error, time::Duration};
 
@@ -7,12 +7,12 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkErro
 
 use crate::{report::ErrorClass, store::StoreError};
 
-/// Is a request made to read or to write?
+/// Whether a request reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// Whatever happened, nothing was changed.
     Read,
-    /// What was sent may have taken effect.
+    /// The request may have taken effect.
     Write,
 }
 
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// Without credentials nothing is sent; of anything else that was not sent we can't be sure.
+/// Without credentials nothing is sent. For all other requests that were not sent, this is not certain.
 fn of_dispatch<E>(
     error: &SdkError<E, HttpResponse>,
     unsure: impl Fn(ErrorClass, String) -> StoreError,
@@ -101,7 +101,7 @@ fn of_service(
         | "ThrottlingException"
         | "Throttling"
         | "LimitExceededException" => throttled(format!("DynamoDB: {said}")),
-        // Another request of the same item is under way.
+        // Another request for the same item is in flight.
         "TransactionConflictException" | "ReplicatedWriteConflictException" => {
             throttled(format!("DynamoDB: {said}"))
         }
@@ -135,24 +135,24 @@ fn of_service(
         code if (400..500).contains(&status) => {
             permanent(ErrorClass::Other, "request", format!("DynamoDB refuses it: {code} {said}"))
         }
-        // A write that is answered by a 5xx may have been done.
+        // A write that is answered by a 5xx may have been executed.
         code => unsure(ErrorClass::Server, format!("DynamoDB failed: {status} {code} {said}")),
     }
 }
 
-/// The least that helps; DynamoDB does not say how long.
+/// The shortest wait that helps; DynamoDB does not say how long.
 pub(super) fn throttled(what: String) -> StoreError {
     StoreError::Throttled { retry_after: Duration::from_millis(100), what }
 }
 
-/// Did it fail before there was a connection, and so before anything could be sent?
+/// Whether it failed before there was a connection, so before anything could be sent.
 fn never_connected(error: &(dyn Error + 'static)) -> bool {
     chain(error)
         .filter_map(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
         .any(hyper_util::client::legacy::Error::is_connect)
 }
 
-/// The cause that says most: the last one.
+/// The most informative cause: the last one.
 fn root(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }

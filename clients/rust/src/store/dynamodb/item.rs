@@ -1,7 +1,7 @@
-//! Items and records: the one place that knows what of a record is in which attribute.
+//! Items and records: the only place that knows which part of a record is in which attribute.
 //!
-//! Some attributes are fields: tenant, key, version and the mark of a tombstone. All others are the
-//! content, a document.
+//! Some attributes are fields: tenant, key, version and the deletion mark. All others are the content, a
+//! document.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// As DynamoDB has it.
+/// An item as DynamoDB's client has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The primary key of a record.
@@ -30,7 +30,7 @@ pub(super) fn key_of(fields: &Fields, id: &Id) -> Result<Item, StoreError> {
     place_of(fields, &id.tenant, &id.key)
 }
 
-/// The same of what need be no id.
+/// The same for a place that need not be a valid id.
 pub(super) fn place_of(fields: &Fields, tenant: &str, key: &str) -> Result<Item, StoreError> {
     fields.place(tenant, key).map(to_item)
 }
@@ -50,7 +50,7 @@ pub(super) fn found(fields: &Fields, item: Item) -> Result<Found, StoreError> {
     Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record: record_of(fields, item) })
 }
 
-/// Tenant and key of an item, which need not make an id.
+/// Tenant and key of an item, which need not form a valid id.
 pub(super) fn place_in(fields: &Fields, item: &Item) -> Result<(String, String), StoreError> {
     let text = |name: &str, kind: KeyType| {
         let attribute = item.get(name).and_then(|value| to_attribute(value.clone()).ok());
@@ -60,13 +60,13 @@ pub(super) fn place_in(fields: &Fields, item: &Item) -> Result<(String, String),
     Ok((text(&fields.tenant, fields.tenant_type)?, text(&fields.key, fields.key_type)?))
 }
 
-/// Whose item it is, of those that were asked for by their ids.
+/// The id of an item that was requested by its id.
 pub(super) fn id_of(fields: &Fields, item: &Item) -> Result<Id, StoreError> {
     let (tenant, key) = place_in(fields, item)?;
     Ok(Id { tenant, key })
 }
 
-/// What it holds. Fails for an item whose fields somebody else uses.
+/// The record of an item. Fails for an item whose fields the application uses.
 pub(super) fn record_of(fields: &Fields, mut item: Item) -> Result<Record, StoreError> {
     let version = version_of(fields, &item)?;
     let is_tombstone = item.contains_key(&fields.deleted);
@@ -85,8 +85,8 @@ pub(super) fn record_of(fields: &Fields, mut item: Item) -> Result<Record, Store
     Ok(Record { version, value: Some(value) })
 }
 
-/// Its version; none at all is below every stamp. Fails for an item whose version, or whose mark of a
-/// deleted record, the SDK did not write: it marks by `true` alone, and never without a version.
+/// The version of an item; an item without one is below every stamp. Fails for an item whose version or
+/// deletion mark the SDK did not write: its mark is always `true`, and never without a version.
 pub(super) fn version_of(fields: &Fields, item: &Item) -> Result<Version, StoreError> {
     let name = &fields.version;
     let version = match item.get(name) {
@@ -110,7 +110,7 @@ pub(super) fn version_of(fields: &Fields, item: &Item) -> Result<Version, StoreE
     Ok(version)
 }
 
-/// As an attribute.
+/// The version as an attribute.
 pub(super) fn number_of(version: Version) -> AttributeValue {
     AttributeValue::N(version.to_string())
 }

@@ -1,4 +1,4 @@
-//! Many items at once.
+//! Reads many items at once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,15 +12,15 @@ use super::{
 };
 use crate::store::{Id, StoreError, mapping::KeyType};
 
-/// Most items that one `BatchGetItem` takes.
+/// Maximum items of one `BatchGetItem`.
 const BATCH: usize = 100;
 
-/// So many ids of a tenant are worth a `Query` of all that lies between the first and the last. It
-/// counts the bytes that it reads, where a `BatchGetItem` counts 4 KB of every item.
+/// From this many ids of a tenant on, a `Query` of everything between the first and the last is better. It
+/// counts the bytes that it reads, whereas a `BatchGetItem` counts 4 KB for every item.
 const RUN: usize = 8;
 
 impl DynamoDbStore {
-    /// Many items, or just their keys and versions, in the order of `ids`.
+    /// Many items, or only their keys and versions, in the order of `ids`.
     pub(super) async fn get_items(
         &self,
         ids: &[Id],
@@ -31,7 +31,7 @@ impl DynamoDbStore {
         let mut sorted: Vec<&Id> = ids.iter().collect();
         sorted.sort_unstable();
         sorted.dedup();
-        // Numbers and bytes lie in another order than their texts.
+        // Numbers and binary have another order than their texts.
         let in_order = fields.key_type == KeyType::S;
         let has_runs = in_order && self.partition == fields.tenant && !fields.is_own_tenant();
         let (mut runs, mut left) = (Vec::new(), Vec::new());
@@ -61,8 +61,8 @@ impl DynamoDbStore {
         Ok(ids.iter().map(|id| found.remove(id)).collect())
     }
 
-    /// Of one tenant, in order. Some more may lie between them; with too many, in number or bytes, it
-    /// ends early: those beyond come back.
+    /// Items of one tenant, in order. Others may lie between them; with too many, in number or bytes, it
+    /// stops early and returns the remaining ids.
     async fn get_run<'a>(
         &self,
         ids: &'a [&'a Id],
@@ -113,11 +113,11 @@ impl DynamoDbStore {
         Ok((found, &ids[beyond..]))
     }
 
-    /// At most [`BATCH`] of them. What DynamoDB leaves out of an answer is asked for again.
+    /// At most [`BATCH`] items. What DynamoDB omits from an answer is requested again.
     async fn get_batch(&self, ids: &[&Id], versions_only: bool) -> Result<HashMap<Id, Item>, StoreError> {
         let mut asked = KeysAndAttributes::builder().consistent_read(true);
         if versions_only {
-            // The same attribute may not be asked for twice.
+            // The same attribute must not be requested twice.
             let one_key = self.options.fields.is_own_tenant();
             asked = asked
                 .projection_expression(if one_key { "#t, #v, #d" } else { "#t, #k, #v, #d" })
@@ -152,7 +152,7 @@ impl DynamoDbStore {
         Ok(found)
     }
 
-    /// Of the attributes that every item has.
+    /// The attributes that every item has.
     fn names(&self) -> HashMap<String, String> {
         let fields = &self.options.fields;
         let mut names =

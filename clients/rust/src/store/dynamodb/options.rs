@@ -1,4 +1,4 @@
-//! Where a table is and how it is used.
+//! Where a table is, and how it is used.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -16,17 +16,16 @@ use crate::{
 /// How a table is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynamoDbOptions {
-    /// Which attributes of an item are not content: the tenant and the key, which are its table's
-    /// key, of the types given (one name for both where each record is a tenant of its own); the version,
-    /// a number, without which an item has version 0; and what makes an item a tombstone when it is
-    /// true. `value` is unused.
+    /// The attributes of an item that are not content. Tenant and key are the table's key, of the given
+    /// types; one name for both if each record is its own tenant. The version is a number; an item without it
+    /// has version 0. An item whose `deleted` is true is a tombstone. `value` is unused.
     pub fields: Fields,
-    /// Longest wait for the answer to one request. Keep it below half the migrator's call timeout,
-    /// so that a request that got lost can be sent again in time.
+    /// Longest wait for the answer to one request. Keep it below half the migrator's call timeout, so that a
+    /// lost request can be repeated in time.
     pub attempt_timeout: Duration,
-    /// No retry of a request begins after this, counted from its first attempt.
+    /// No retry of a request begins later than this after its first attempt.
     pub retry_timeout: Duration,
-    /// Requests of one batch that are under way at a time.
+    /// Concurrent requests of one batch.
     pub concurrency: NonZeroUsize,
 }
 
@@ -42,14 +41,14 @@ impl Default for DynamoDbOptions {
 }
 
 impl DynamoDbOptions {
-    /// No two attributes may have the same name, but for the one pair that says something.
+    /// No two attributes may have the same name, except tenant and key.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let wrong = |error: NameError| permanent(ErrorClass::Other, "fields", error.to_string());
         self.fields.check_item().map_err(wrong)
     }
 }
 
-/// Reads `dynamodb://?region=R&endpoint=E`; what is left out comes from the environment, like the
+/// Reads `dynamodb://?region=R&endpoint=E`. Omitted parts come from the environment, and so do the
 /// credentials.
 pub(super) async fn load(url: &str) -> Result<SdkConfig, StoreError> {
     let wrong = |what: String| permanent(ErrorClass::Other, "url", what);

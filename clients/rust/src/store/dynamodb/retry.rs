@@ -1,5 +1,5 @@
-//! Sends a request again when that may help. The SDK's own retries are off, because they hide that
-//! an earlier attempt may have written.
+//! Repeats a request if that may help. The AWS SDK's own retries are off, because they hide that an earlier
+//! attempt may have written.
 
 use std::{future::Future, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::store::{StoreError, error::Doubt};
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// When one call may still try again.
+/// How long one call may still retry.
 #[derive(Debug)]
 pub(super) struct Retries {
     until: Instant,
@@ -19,12 +19,12 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    /// As many as begin within `timeout` from now.
+    /// Attempts that begin within `timeout` from now.
     pub(super) fn within(timeout: Duration) -> Self {
         Self { until: Instant::now() + timeout, wait: FIRST_WAIT }
     }
 
-    /// Waits, longer each time and by chance a little more or less; false: no time is left.
+    /// Waits, longer each time and with some jitter. False: no time is left.
     pub(super) async fn wait(&mut self) -> bool {
         let wait = rand::rng().random_range(self.wait / 2..=self.wait);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
@@ -35,7 +35,7 @@ impl Retries {
         true
     }
 
-    /// Makes attempts until one succeeds, fails for good, or time is up.
+    /// Makes attempts until one succeeds, one fails for good, or time is up.
     pub(super) async fn run<T, F>(self, attempt: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -43,8 +43,8 @@ impl Retries {
         Ok(self.write(attempt).await?.0)
     }
 
-    /// The same of attempts that write. Once one may have written, no later failure can say that
-    /// nothing was written.
+    /// The same for attempts that write. Once one may have written, no later failure can say that nothing was
+    /// written.
     pub(super) async fn write<T, F>(
         mut self,
         mut attempt: impl FnMut() -> F,

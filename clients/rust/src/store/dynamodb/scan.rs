@@ -1,7 +1,7 @@
 //! Pages of a scan.
 //!
-//! DynamoDB takes a number of items as the limit of a page, and a cursor that need not be the last
-//! item's. So we ask for as many as are likely to have the bytes that were wanted, and cut.
+//! DynamoDB limits a page by a number of items, and its cursor need not be the last item's. So we ask for as
+//! many items as probably have the wanted bytes, and cut.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{report::ErrorClass, store::scan::Gathered};
 
-/// Of an item, before one was read.
+/// Estimated bytes of an item before one was read.
 const GUESS_BYTES: usize = 128;
-/// Of the largest item.
+/// Maximum bytes of an item.
 const ITEM_MAX_BYTES: usize = 400 << 10;
 
-/// Items and the key after which there are more.
+/// Items, and the key after which there are more.
 type Items = (Vec<Item>, Option<Item>);
 
 impl DynamoDbStore {
@@ -88,7 +88,7 @@ impl DynamoDbStore {
         Ok(Page { next: next.transpose()?, ..page })
     }
 
-    /// How many items are likely to have so many bytes. The first page has to guess.
+    /// How many items probably have this many bytes. The first page has to guess.
     fn limit(&self, limit_bytes: usize) -> i32 {
         let usual = match self.usual_bytes.load(Relaxed) {
             0 => GUESS_BYTES,
@@ -97,7 +97,7 @@ impl DynamoDbStore {
         i32::try_from(limit_bytes.div_ceil(usual).max(1)).unwrap_or(i32::MAX)
     }
 
-    /// The page did not arrive in time: the next one has fewer items, whatever their size was.
+    /// The page did not arrive in time: the next one asks for fewer items, whatever their size was.
     fn expect_larger_items(&self) {
         let usual = self.usual_bytes.load(Relaxed).max(GUESS_BYTES);
         self.usual_bytes.store((usual * 4).min(ITEM_MAX_BYTES), Relaxed);

@@ -1,4 +1,4 @@
-//! The table itself: made, checked, measured.
+//! Creates, checks and measures the table.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::{
     store::{Identity, StoreError, mapping},
 };
 
-/// Longest wait for a new table. It usually takes some ten seconds.
+/// Longest wait for a new table. It usually takes about ten seconds.
 const CREATED_WITHIN: Duration = Duration::from_secs(120);
 
-/// Makes the table unless it is there: billed by request, the tenant its partition key.
+/// Creates the table unless it exists: billed per request, with the tenant as its partition key.
 pub(super) async fn create(
     client: &Client,
     table: &str,
@@ -59,7 +59,7 @@ pub(super) async fn create(
     }
 }
 
-/// The table as it is now.
+/// The table's current description.
 pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescription, StoreError> {
     let answer = client.describe_table().table_name(table).send().await;
     let answer = answer.map_err(|error| set_up_error(of_request(Access::Read, table, error)))?;
@@ -69,7 +69,7 @@ pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescri
     })
 }
 
-/// Which table it is. `region` is for people: the ARN has it, but for a local server's.
+/// The table's identity. `region` is for people: the ARN contains it, except on a local server.
 pub(super) fn identity(described: &TableDescription, region: &str) -> Identity {
     let arn = described.table_arn().unwrap_or_default();
     let made = described.creation_date_time().map(ToString::to_string).unwrap_or_default();
@@ -133,7 +133,7 @@ fn scalar(kind: mapping::KeyType) -> ScalarAttributeType {
     }
 }
 
-/// A refused name or key is the table's fault here, not a record's.
+/// Here an invalid name or key is the table's fault, not a record's.
 fn set_up_error(error: StoreError) -> StoreError {
     match error {
         StoreError::Permanent { class, field, what } if field == "record" => {

@@ -1,4 +1,4 @@
-//! What MySQL and MariaDB say, and what to conclude from it.
+//! Errors of MySQL and MariaDB, and what to conclude from them.
 
 use sqlx::mysql::MySqlDatabaseError;
 
@@ -8,18 +8,18 @@ use super::super::{
 };
 use crate::report::ErrorClass;
 
-/// Worth another try at once.
+/// Worth an immediate retry.
 pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
     // Deadlock; the connection was killed, or closed because it was idle.
     is_lost(error) || is_leaving(error) || matches!(number(error), Some(1213 | 1927 | 4031))
 }
 
-/// The server goes down, or takes no writes any more.
+/// The server is shutting down, or no longer accepts writes.
 pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1053 | 1290 | 1792 | 1836))
 }
 
-/// Errors that leave no doubt: nothing was changed, for each statement is a transaction of its own.
+/// Errors that prove that nothing was changed, because each statement is its own transaction.
 /// <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);
@@ -30,7 +30,7 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         1040 | 1203 | 1226 => throttled(format!("{said}: raise max_connections, or give the store fewer")),
         1205 => throttled(format!("another transaction holds the record's lock: {said}")),
         1213 => throttled(format!("deadlock: {said}")),
-        // Ended by time or by KILL QUERY, rolled back.
+        // Ended by a timeout or by KILL QUERY, and rolled back.
         1317 | 1969 | 3024 => not_applied(ErrorClass::Timeout, said),
         // The disk is full; the table is full; no space for temporary files or the log.
         1021 | 1114 | 1030 | 3 => {
@@ -40,7 +40,7 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         1290 | 1792 | 1836 => {
             not_applied(ErrorClass::Server, format!("{said}: give the address of a server that takes writes"))
         }
-        // A node of Galera that is not, or no longer, part of its cluster.
+        // A Galera node that is not, or no longer, part of its cluster.
         1047 => {
             not_applied(ErrorClass::Server, format!("{said}: wait until the node has joined its cluster"))
         }

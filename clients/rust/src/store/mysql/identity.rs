@@ -1,4 +1,4 @@
-//! Which table it is, of which server.
+//! The identity of a table and its server.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use super::{
     schema::text,
 };
 
-/// What tells servers apart, the first one that a server has. Servers of a cluster have the same data and the
-/// same name for it. MariaDB has no `server_uuid`, and only its newer versions have a `server_uid`.
+/// Variables that identify a server; the first one that it has is used. Servers of a cluster have the same
+/// data and the same identifier. MariaDB has no `server_uuid`, and only newer versions have a `server_uid`.
 const NAMES: [&str; 4] =
     ["wsrep_cluster_state_uuid", "group_replication_group_name", "server_uuid", "server_uid"];
 
-/// Of a table in the database that the connections have.
+/// The identity of a table in the connections' database.
 pub(super) async fn identity(calls: &Calls<MySql>, table: &str) -> Result<Identity, StoreError> {
     let asked = NAMES.map(|name| format!("'{name}'")).join(", ");
     let variables = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({asked}, 'hostname', 'port')");
-    // Galera has it as a status.
+    // Galera reports it as a status.
     let status = format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({asked})");
     let mut known = HashMap::new();
     for sql in [variables, status] {

@@ -1,4 +1,4 @@
-//! Where a record lies in the table: the statements that name its columns, and what of a row is what.
+//! How records are stored in the table: the statements that name its columns, and how rows are read.
 
 use std::fmt::Write;
 
@@ -13,10 +13,10 @@ use super::{
     Database, column_of,
 };
 
-/// So many ids of a tenant, on average, are worth one range instead of a look for each.
+/// From this average number of ids per tenant on, one range is better than separate look-ups.
 const RUN: usize = 8;
 
-/// The statements of one table. All names were checked; those here are quoted.
+/// The statements of one table. All names were checked; the ones here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: SqlTable,
@@ -50,7 +50,7 @@ impl Layout {
         format!("{}, {}", self.place_and_version(), self.content.join(", "))
     }
 
-    /// Those of them that every query begins with.
+    /// The columns that every query begins with.
     pub(super) fn place_and_version(&self) -> String {
         let Self { tenant, key, version, .. } = self;
         format!("{tenant}, {key}, {version}")
@@ -66,8 +66,8 @@ impl Layout {
         format!("{}({}) IN (", self.select(columns), self.ids)
     }
 
-    /// From the first to the last key that each tenant has among the ids, which are in order; in the
-    /// same order, at most so many. `None`: it would be no less work than [`Self::find_in`].
+    /// From the first to the last key that each tenant has among the ids, which are in order; at most `rows`
+    /// rows, in the same order. `None`: it would be no less work than [`Self::find_in`].
     pub(super) fn between(&self, columns: &str, ids: &[&Id], rows: usize) -> Option<String> {
         let of_tenants: Vec<_> = ids.chunk_by(|one, other| one.tenant == other.tenant).collect();
         if ids.len() < of_tenants.len().max(1) * RUN {
@@ -104,14 +104,14 @@ impl Layout {
         Ok(())
     }
 
-    /// The guard. `version` comes last, because assignments are made from left to right and see
-    /// those before. `VALUES()` is deprecated in MySQL, but MariaDB has no row alias and MySQL keeps
-    /// both. `LAST_INSERT_ID(1)` is evaluated where the guard holds, and so comes with the answer:
-    /// sqlx has the server count rows that it found, so an insert and a row that was left alone
-    /// would look alike. A table with AUTO_INCREMENT sets it too; then we look once more than needed.
+    /// The guard. `version` comes last, because assignments are evaluated from left to right and see the
+    /// earlier ones. `VALUES()` is deprecated in MySQL, but MariaDB has no row alias and MySQL keeps both.
+    /// `LAST_INSERT_ID(1)` is evaluated where the guard holds, so the answer includes it. (sqlx makes the
+    /// server count rows found, so an insert and an unchanged row would look alike.) A table with
+    /// AUTO_INCREMENT sets it too; then we look once more than needed.
     pub(super) fn if_newer(&self) -> String {
         let version = &self.version;
-        // A negative version is the application's, and what it means nobody here knows.
+        // A negative version is the application's own, with an unknown meaning.
         let newer = format!("VALUES({version}) > {version} AND {version} >= 0");
         let mut sql = " ON DUPLICATE KEY UPDATE ".to_owned();
         for column in &self.content {
@@ -123,7 +123,7 @@ impl Layout {
         )
     }
 
-    /// Leaves alone what is there. Unlike INSERT IGNORE it ignores nothing else.
+    /// Leaves an existing row unchanged. Unlike INSERT IGNORE it ignores nothing else.
     pub(super) fn unless_there(&self) -> String {
         let version = &self.version;
         format!(" ON DUPLICATE KEY UPDATE {version} = IF(LAST_INSERT_ID(1), {version}, {version})")
@@ -191,8 +191,8 @@ impl Layout {
         Ok(sql)
     }
 
-    /// After one place and up to another, in ranges of the index: a comparison of pairs would not be
-    /// taken for one.
+    /// Rows after one place and up to another, as ranges of the index: a comparison of pairs would not use it
+    /// as a range.
     fn places(&self, after: Option<Place<'_>>, up_to: Option<Place<'_>>) -> String {
         let Self { tenant, key, .. } = self;
         let hex = |(of, at): Place<'_>| (hex(of), hex(at));
@@ -226,7 +226,7 @@ impl Layout {
         )
     }
 
-    /// Of a row of [`Self::all`] columns.
+    /// From a row with all columns, see [`Self::all`].
     pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
         let (tenant, key) = place(row)?;
         let (tenant, key) = (tenant.to_vec(), key.to_vec());
@@ -241,20 +241,20 @@ impl Layout {
         Ok(Found { tenant, key, record })
     }
 
-    /// Of a row that begins with tenant, key and version.
+    /// From a row that begins with tenant, key and version.
     pub(super) fn version(&self, row: &MySqlRow) -> Result<Version, StoreError> {
         let found = row.try_get(2).map_err(|error| MySql::error(error, false))?;
         foreign::version(&self.table.fields.version, found)
     }
 }
 
-/// Of a row that begins with tenant, key and version: the first two.
+/// Tenant and key of a row that begins with tenant, key and version.
 pub(super) fn place(row: &MySqlRow) -> Result<Place<'_>, StoreError> {
     let read = || Ok((row.try_get(0)?, row.try_get(1)?));
     read().map_err(|error| MySql::error(error, false))
 }
 
-/// Of a row that was asked for by text, and so is answered in text.
+/// From a row of a text query, whose answer is also text.
 fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
     let Some(bytes) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at)? else { return Ok(Cell::Null) };
     Ok(match kind {
@@ -267,7 +267,7 @@ fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error
     })
 }
 
-/// As SQL. Text says what it is, so that a column of another character set would not keep other
+/// The value as SQL. Text names its character set, so that a column with another one does not store other
 /// characters.
 fn value(text: &mut Vec<u8>, cell: &Cell) {
     match cell {

@@ -1,4 +1,4 @@
-//! Is the table one that can hold what will be written? Asked before anything is.
+//! Checks, before anything is written, whether the table can hold what will be written.
 
 use sqlx::{MySql, Row, mysql::MySqlRow};
 
@@ -12,15 +12,15 @@ use super::{
 };
 use crate::{report::ErrorClass, routing::TENANT_MAX_BYTES};
 
-/// What `information_schema` says of a column.
+/// A column as `information_schema` describes it.
 struct Column {
     name: String,
-    /// Without sizes.
+    /// The type without sizes.
     kind: String,
-    /// In characters of VARCHAR, in bytes of everything else; what has none takes all.
+    /// In characters for VARCHAR, in bytes for everything else; unlimited if the type has no size.
     most: u64,
     nullable: bool,
-    /// With sizes.
+    /// The type with sizes.
     full_kind: String,
     fills_itself: bool,
     digits: u64,
@@ -28,7 +28,7 @@ struct Column {
     character_set: String,
 }
 
-/// Says everything that is wrong with the table, whose names were checked.
+/// Reports everything that is wrong with the table, whose names were checked.
 pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
@@ -71,8 +71,8 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
             }
             Some(_) => {}
         };
-    // It is compared byte by byte, and with its trailing blanks: most collations do neither,
-    // MariaDB's `utf8mb4_bin` not the second.
+    // Ids must be compared byte by byte, including trailing blanks: most collations do neither, and MariaDB's
+    // `utf8mb4_bin` not the second.
     for (id, bytes) in table.ids().into_iter().zip([TENANT_MAX_BYTES, KEY_MAX_BYTES]) {
         let holds = |column: &Column| column.kind == "varbinary" && column.most >= bytes as u64;
         need(id, &holds, format!("varbinary({bytes})"), false);
@@ -92,7 +92,7 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
         faults.push(format!("its primary key is not ({ids})"));
     }
     for (name, _) in keys.iter().filter(|(name, _)| name != "PRIMARY") {
-        // An upsert would take a record that is equal there for the one that it means.
+        // An upsert would replace a record that is equal in that index instead of the intended one.
         faults.push(format!("{name} is a second unique index"));
     }
     if faults.is_empty() {
@@ -101,7 +101,8 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
     wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
 }
 
-/// Only an engine with transactions does a batch whole or not at all. Partitions have their table's.
+/// Only an engine with transactions executes a batch as a whole or not at all. Partitions use their table's
+/// engine.
 fn fault_of_engine(table: &str, row: &MySqlRow) -> Option<String> {
     let (kind, engine, transactions) = (text(row, 0), text(row, 1), text(row, 2));
     if kind != "BASE TABLE" {
@@ -131,7 +132,7 @@ impl Column {
         }
     }
 
-    /// Does it hold every value of this type exactly?
+    /// Whether the column holds every value of this type exactly.
     fn holds(&self, kind: ColumnType) -> bool {
         let (is, signed) = (self.kind.as_str(), !self.full_kind.contains("unsigned"));
         let is_text = is.ends_with("text") && self.character_set == "utf8mb4";
@@ -165,7 +166,7 @@ impl Column {
     }
 }
 
-/// MEDIUMTEXT and MEDIUMBLOB: more than DynamoDB's items have.
+/// MEDIUMTEXT and MEDIUMBLOB: larger than DynamoDB's items.
 const LONG_BYTES: u64 = (1 << 24) - 1;
 
 fn needed(kind: ColumnType) -> String {
@@ -177,7 +178,7 @@ fn needed(kind: ColumnType) -> String {
     }
 }
 
-/// MySQL 8 has some of these as text and others as bytes.
+/// MySQL 8 returns some of these as text and others as bytes.
 pub(super) fn text(row: &MySqlRow, at: usize) -> String {
     let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()

@@ -1,4 +1,4 @@
-//! What each connection to a MySQL or MariaDB server is told and asked.
+//! What each connection to a MySQL or MariaDB server sets and checks.
 
 use sqlx::{MySql, Row, mysql::MySqlRow};
 
@@ -10,7 +10,7 @@ use super::{
     error, schema,
 };
 
-/// Those that keep a server from taking writes, whoever asks.
+/// The variables that keep a server from accepting writes, whoever asks.
 const READ_ONLY: [&str; 5] =
     ["read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only"];
 
@@ -27,10 +27,10 @@ impl Database for MySql {
         error::is_leaving(error)
     }
 
-    /// Strict, so that nothing is ever cut to fit; read committed, so that batches lock records and not
-    /// the gaps between them. `lock_wait_timeout` is for locks of tables, `wait_timeout` for a client
-    /// that says nothing, `net_read_timeout` for half a statement. The comments are MariaDB's and
-    /// MySQL's own ways to end a statement that takes too long (MySQL ends only reads).
+    /// Strict mode, so that values are never truncated; read committed, so that batches lock records and not
+    /// the gaps between them. `lock_wait_timeout` limits waiting for table locks, `wait_timeout` a silent
+    /// client, `net_read_timeout` half a statement. The comments are MariaDB's and MySQL's own ways to limit
+    /// a statement's duration (MySQL limits only reads).
     fn set_up(options: &ServerOptions) -> String {
         let lock_s = whole_seconds(options.lock_timeout).as_secs();
         let idle_s = whole_seconds(options.idle_timeout).as_secs();
@@ -53,7 +53,8 @@ impl Database for MySql {
         'max_statement_time'); \
         SELECT 'server', CONCAT_WS(' ', @@hostname, @@port, @@server_id); SELECT 'backend', CONNECTION_ID()";
 
-    // Not one statement: a UNION would cut ON and OFF to a letter. `super_read_only` implies the first.
+    // Not one statement: a UNION would truncate ON and OFF to one letter. `super_read_only` implies the
+    // first.
     const STILL: &'static str = "SELECT 'read_only', @@GLOBAL.read_only; \
         SELECT 'innodb_read_only', @@GLOBAL.innodb_read_only";
 
@@ -61,7 +62,7 @@ impl Database for MySql {
         (row.len() == 2).then(|| (schema::text(row, 0), schema::text(row, 1)))
     }
 
-    /// A node of Galera answers reads from what it has applied, unless it is told to wait.
+    /// Unless told to wait, a Galera node answers reads from what it has applied so far.
     fn set_up_more(said: &Facts) -> Option<&'static str> {
         is_on(said, "wsrep_on").then_some("SET SESSION wsrep_sync_wait = 7")
     }
@@ -118,7 +119,7 @@ impl Database for MySql {
     }
 }
 
-/// Newer servers of MariaDB have more than ON and OFF for `read_only`.
+/// Newer MariaDB servers have more values than ON and OFF for `read_only`.
 fn is_on(said: &Facts, name: &str) -> bool {
     said.get(name).is_some_and(|value| !matches!(value.to_ascii_uppercase().as_str(), "" | "OFF" | "0"))
 }

@@ -1,4 +1,4 @@
-//! What PostgreSQL says, and what to conclude from it.
+//! Errors of PostgreSQL, and what to conclude from them.
 
 use super::super::{
     StoreError,
@@ -6,18 +6,18 @@ use super::super::{
 };
 use crate::report::ErrorClass;
 
-/// Worth another try at once.
+/// Worth an immediate retry.
 pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
     let ended = |code: &str| matches!(code, "40P01" | "40001" | "57P05" | "25P03") || code.starts_with("08");
     is_lost(error) || is_leaving(error) || code(error).is_some_and(|code| ended(&code))
 }
 
-/// The server goes down, or takes no writes any more.
+/// The server is shutting down, or no longer accepts writes.
 pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| matches!(&*code, "25006" | "57P01" | "57P02" | "57P03"))
 }
 
-/// Errors that leave no doubt: nothing was changed, for each statement is a transaction of its own.
+/// Errors that prove that nothing was changed, because each statement is its own transaction.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);

@@ -1,4 +1,4 @@
-//! Which table it is, of which server.
+//! The identity of a table and its server.
 
 use sqlx::Postgres;
 
@@ -10,8 +10,8 @@ use super::{
     schema::text,
 };
 
-/// Of a table in the search path of the connections. A physical replica has all of it in common with its
-/// primary, so that it may take over.
+/// The identity of a table in the connections' search path. A physical replica shares all of it with its
+/// primary, so it may take over.
 pub(super) async fn identity(calls: &Calls<Postgres>, table: &str) -> Result<Identity, StoreError> {
     let of_table = format!(
         "SELECT current_database()::text, (SELECT oid::text FROM pg_database \
@@ -25,7 +25,7 @@ pub(super) async fn identity(calls: &Calls<Postgres>, table: &str) -> Result<Ide
     let system = "SELECT system_identifier::text FROM pg_control_system()".to_owned();
     let system = match calls.rows(&Statement::text(system)).await {
         Ok(rows) => format!("system {}", rows.first().map(|row| text(row, 0)).unwrap_or_default()),
-        // Somebody has taken the right to ask.
+        // The user has no privilege to ask.
         Err(StoreError::Permanent { .. }) => format!("server {at}"),
         Err(error) => return Err(error),
     };

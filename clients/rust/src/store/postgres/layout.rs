@@ -1,4 +1,4 @@
-//! Where a record lies in the table: the statements that name its columns, and what of a row is what.
+//! How records are stored in the table: the statements that name its columns, and how rows are read.
 
 use sqlx::{AssertSqlSafe, Postgres, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 
@@ -11,11 +11,11 @@ use super::{
     Database, Given, column_of,
 };
 
-/// Of the furthest replica, in seconds; NULL where there is none, or none that the user may see.
+/// Lag of the furthest replica, in seconds; NULL if there is none, or none that the user may see.
 pub(super) const REPLICA_LAG: SqlStr =
     SqlStr::from_static("SELECT extract(epoch FROM max(replay_lag))::float8 FROM pg_stat_replication");
 
-/// The statements of one table. Those that write are given [`Layout::rows`].
+/// The statements of one table. Those that write take [`Layout::rows`].
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: SqlTable,
@@ -25,11 +25,11 @@ pub(super) struct Layout {
     pub(super) versions: SqlStr,
     pub(super) put_many: SqlStr,
     pub(super) insert: SqlStr,
-    /// The version that has to be there comes last.
+    /// The required version is the last argument.
     pub(super) update: SqlStr,
     pub(super) scan_all: SqlStr,
     pub(super) scan_tenant: SqlStr,
-    /// Tenant and key of the last place come last.
+    /// Tenant and key of the last place are the last arguments.
     pub(super) scan_up_to: SqlStr,
     pub(super) estimate: SqlStr,
 }
@@ -41,7 +41,7 @@ impl Layout {
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let list = |parts: &[String]| parts.join(", ");
         let (name, version) = (q(&table.name), q(&table.fields.version));
-        // One column twice where a record is a tenant of its own.
+        // If each record is its own tenant, the column appears twice.
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids = list(&table.ids().into_iter().map(q).collect::<Vec<_>>());
         let (names, kinds): (Vec<&str>, Vec<ColumnType>) = table.content().into_iter().unzip();
@@ -106,7 +106,7 @@ impl Layout {
         }
     }
 
-    /// Records as an array for each column.
+    /// Records as one array per column.
     pub(super) fn rows(&self, records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
         let versions: Result<Vec<i64>, _> =
             records.iter().map(|(_, record)| column_of(record.version)).collect();
@@ -118,7 +118,7 @@ impl Layout {
         columns.try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))
     }
 
-    /// Of a row that begins with tenant, key and version.
+    /// From a row that begins with tenant, key and version.
     pub(super) fn id_and_version(&self, row: &PgRow) -> Result<(Id, Version), StoreError> {
         Ok((id(row)?, self.version(row)?))
     }
@@ -128,7 +128,7 @@ impl Layout {
         foreign::version(&self.table.fields.version, found)
     }
 
-    /// Of a row with all columns.
+    /// From a row with all columns.
     pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
         let Id { tenant, key } = id(row)?;
         let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
@@ -142,13 +142,13 @@ impl Layout {
     }
 }
 
-/// Of a row that begins with tenant and key. Both are text here, though they need not make an id.
+/// From a row that begins with tenant and key. Both are text here, though they need not form a valid id.
 fn id(row: &PgRow) -> Result<Id, StoreError> {
     let read = || Ok(Id { tenant: row.try_get(0)?, key: row.try_get(1)? });
     read().map_err(|error| Postgres::error(error, false))
 }
 
-/// Numbers go both ways as text: no type of Rust's has their digits.
+/// Numbers are sent and read as text: no Rust type has as many digits.
 const fn asked_as(kind: ColumnType) -> &'static str {
     if matches!(kind, ColumnType::Decimal { .. }) { "::text" } else { "" }
 }
@@ -163,7 +163,7 @@ const fn given_as(kind: ColumnType) -> &'static str {
     }
 }
 
-/// The cells of one column, each of which has the column's type or is NULL.
+/// The cells of one column; each has the column's type or is NULL.
 fn column<'a>(
     given: Given,
     kind: ColumnType,

@@ -1,4 +1,4 @@
-//! Is the table one that can hold what will be written? Asked before anything is.
+//! Checks, before anything is written, whether the table can hold what will be written.
 
 use sqlx::{Postgres, Row, postgres::PgRow};
 
@@ -12,16 +12,16 @@ use super::{
 };
 use crate::report::ErrorClass;
 
-/// Text that is compared byte by byte, and so pages as other stores do.
+/// Text that is compared byte by byte, so its pages have the same order as in other stores.
 const ID: &str = "text COLLATE \"C\"";
 
-/// Is there one of this name in the search path?
+/// Whether there is a table of this name in the search path.
 pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool, StoreError> {
     let sql = format!("SELECT 1 WHERE to_regclass('\"{table}\"') IS NOT NULL");
     Ok(!calls.rows(&Statement::text(sql)).await?.is_empty())
 }
 
-/// Says everything that is wrong with the table, whose names were checked.
+/// Reports everything that is wrong with the table, whose names were checked.
 pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let columns = format!(
@@ -83,7 +83,7 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
     if !keys.iter().any(|row| text(row, 0) == ids.join(",")) {
         faults.push(format!("it has no primary key or unique index on ({})", ids.join(", ")));
     }
-    // ON CONFLICT fails where one of those that it may look at, in any order, is checked later.
+    // ON CONFLICT fails if one of the indexes that it may use, in any order, is checked later.
     let is_late = |row: &&PgRow| !row.try_get(1).unwrap_or(true);
     let of_ids =
         |key: &str| key.split(',').count() == ids.len() && key.split(',').all(|it| ids.contains(&it));
@@ -96,7 +96,7 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
     wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
 }
 
-/// Of the table or one of its partitions: is it one whose acknowledged writes stay?
+/// For the table or one of its partitions: whether its acknowledged writes are durable.
 fn fault_of_kind(name: &str, row: &PgRow) -> Option<String> {
     let part = text(row, 2);
     let kind = match text(row, 0).as_str() {
@@ -117,7 +117,7 @@ fn fault_of_kind(name: &str, row: &PgRow) -> Option<String> {
     Some(format!("{name:?} can't be used: {part} is {kind}. Name a table of this server"))
 }
 
-/// Does a column that PostgreSQL shows like this hold every value of the type exactly?
+/// Whether a column that PostgreSQL describes like this holds every value of the type exactly.
 fn holds(is: &str, kind: ColumnType) -> bool {
     let (name, sizes) = is.split_once('(').unwrap_or((is, ""));
     let sizes: Vec<u32> =

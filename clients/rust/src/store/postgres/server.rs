@@ -1,4 +1,4 @@
-//! What each connection to a PostgreSQL server is told and asked.
+//! What each connection to a PostgreSQL server sets and checks.
 
 use sqlx::{Postgres, Row, postgres::PgRow};
 
@@ -23,9 +23,10 @@ impl Database for Postgres {
         error::is_leaving(error)
     }
 
-    /// Read committed is what the guard is made for: it sees the row that stands when its lock is had.
-    /// Of a client that is gone the server hears by `client_connection_check_interval`, or, where the
-    /// network is, by what TCP tells it. What a version does not have, and what a server on Windows refuses, is left out.
+    /// The guard relies on read committed: it sees the row that exists when it gets the lock. The server
+    /// detects a client that is gone by `client_connection_check_interval` or, if the network is gone, by
+    /// TCP's timeouts. Settings that a version does not have, or that a server on Windows refuses, are
+    /// omitted.
     fn set_up(options: &ServerOptions) -> String {
         let call_ms = options.call_timeout.as_millis().max(1);
         let idle_ms = options.idle_timeout.as_millis().max(1);

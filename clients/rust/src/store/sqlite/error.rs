@@ -1,4 +1,4 @@
-//! What SQLite says, and what to conclude from it.
+//! Errors of SQLite, and what to conclude from them.
 
 use std::path::Path;
 
@@ -22,12 +22,12 @@ mod code {
     pub(super) const NOTADB: i32 = 26;
 }
 
-/// Another process had the lock for as long as we waited.
+/// Another process held the lock for as long as we waited.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(primary(error), Some(code::BUSY | code::LOCKED))
 }
 
-/// Of a statement that writes.
+/// The error of a statement that writes.
 pub(super) fn write_error(error: sqlx::Error) -> StoreError {
     known(&error).unwrap_or_else(|| {
         let class = class(&error);
@@ -35,7 +35,7 @@ pub(super) fn write_error(error: sqlx::Error) -> StoreError {
     })
 }
 
-/// Of a statement that only reads: whatever happened, nothing was changed.
+/// The error of a statement that only reads: whatever happened, nothing was changed.
 pub(super) fn read_error(error: sqlx::Error) -> StoreError {
     known(&error).unwrap_or_else(|| {
         let class = class(&error);
@@ -43,7 +43,7 @@ pub(super) fn read_error(error: sqlx::Error) -> StoreError {
     })
 }
 
-/// Of opening or creating: says which file and which table.
+/// The error of opening or creating; names the file and the table.
 pub(super) fn set_up_error(path: &Path, table: &str, error: sqlx::Error) -> StoreError {
     let path = shown(path);
     let path = path.display();
@@ -58,7 +58,7 @@ pub(super) fn set_up_error(path: &Path, table: &str, error: sqlx::Error) -> Stor
         ),
         Some(code::NOTADB | code::CORRUPT) => permanent("file", format!("{path}: {DAMAGED}")),
         Some(code::READONLY) => permanent("file", format!("{path}: {READ_ONLY}")),
-        // SQLITE_ERROR: the statement does not fit what is there.
+        // SQLITE_ERROR: the statement does not match the table.
         Some(1) => {
             permanent("table", format!("{table:?} in {path} can't be made or used: {}", message(&error)))
         }
@@ -75,7 +75,7 @@ const DAMAGED: &str =
     "the file is damaged or no SQLite file: restore it from a backup, or move it away and create a new one";
 const READ_ONLY: &str = "the file can't be written: check its permissions and those of its directory";
 
-/// Errors that leave no doubt: nothing was changed.
+/// Errors that prove that nothing was changed.
 fn known(error: &sqlx::Error) -> Option<StoreError> {
     if let Some(error) = driver_error(error) {
         return Some(error);
@@ -100,7 +100,7 @@ fn known(error: &sqlx::Error) -> Option<StoreError> {
     })
 }
 
-/// The low byte; the rest tells kinds apart that we treat alike.
+/// The low byte; the rest distinguishes kinds that we treat alike.
 fn primary(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)

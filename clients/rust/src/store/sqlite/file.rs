@@ -1,4 +1,4 @@
-//! Which file it is.
+//! The identity of a file.
 
 use std::{fs::Metadata, io, path::Path, time::UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::report::ErrorClass;
 
-/// Of a table of the file that is at this path now.
+/// The identity of a table of the file that is at this path now.
 pub(super) fn identity(path: &Path, table: &str) -> Result<Identity, StoreError> {
     let failed = |error: io::Error| {
         let what = format!("can't look at {}: {error}; is it still there?", shown(path).display());
@@ -20,8 +20,8 @@ pub(super) fn identity(path: &Path, table: &str) -> Result<Identity, StoreError>
     Ok(Identity { id: format!("{file} {table}"), place: format!("table {table} of {place} ({file})") })
 }
 
-/// Not by its path: containers have the same file at several, and two processes with a relative one may
-/// have two files at the same.
+/// Not by its path: containers see the same file at different paths, and two processes with the same relative
+/// path may have two files.
 #[cfg(unix)]
 fn of_file(file: &Metadata, _: &Path) -> String {
     use std::os::unix::fs::MetadataExt as _;

@@ -1,5 +1,5 @@
-//! Where a record lies in the table: the statements that name its columns, what they are given and
-//! what they answer.
+//! How records are stored in the table: the statements that name its columns, their arguments and their
+//! answers.
 
 use sqlx::{
     AssertSqlSafe, Decode, Row, SqlSafeStr, SqlStr, Sqlite, TypeInfo, ValueRef,
@@ -16,24 +16,24 @@ use super::{
     column_of, read_error,
 };
 
-/// The statements of one table. Names were checked; they are in backticks, because SQLite takes a
-/// name in double quotes for a text when there is no such column.
+/// The statements of one table. Names were checked. They are in backticks, because SQLite takes a name in
+/// double quotes for a text if there is no such column.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: SqlTable,
     pub(super) get: SqlStr,
-    /// Of a JSON list of tenants and keys; the place in the list comes last.
+    /// For a JSON list of tenants and keys; the position in the list comes last.
     pub(super) get_many: SqlStr,
-    /// Likewise, with no content.
+    /// The same, without content.
     pub(super) get_versions: SqlStr,
     pub(super) version: SqlStr,
     pub(super) put: SqlStr,
     pub(super) insert: SqlStr,
-    /// The version that has to be there comes last.
+    /// The required version is the last argument.
     pub(super) update: SqlStr,
     pub(super) scan_all: SqlStr,
     pub(super) scan_tenant: SqlStr,
-    /// Tenant and key of the last place come last.
+    /// Tenant and key of the last place are the last arguments.
     pub(super) scan_up_to: SqlStr,
     pub(super) count: SqlStr,
 }
@@ -44,14 +44,14 @@ impl Layout {
         let list = |names: &[String]| names.join(", ");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let (name, version) = (q(&table.name), q(&table.fields.version));
-        // One column twice where a record is a tenant of its own.
+        // If each record is its own tenant, the column appears twice.
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids: Vec<String> = table.ids().into_iter().map(q).collect();
         let content: Vec<String> = table.content().into_iter().map(|(name, _)| q(name)).collect();
         let all = format!("{tenant}, {key}, {version}, {}", list(&content));
         let of_record = [&tenant, &key, &version].into_iter().chain(&content);
         let of_record: Vec<String> = of_record.map(|name| format!("record.{name}")).collect();
-        // CROSS JOIN keeps this order: the list, and for each a look into the primary key.
+        // CROSS JOIN keeps this order: the list, and for each entry a look-up in the primary key.
         let of_list = |columns: &[String]| {
             format!(
                 "SELECT {}, asked.key FROM json_each(?1) AS asked CROSS JOIN {name} AS record \
@@ -117,7 +117,7 @@ impl Layout {
         }))
     }
 
-    /// Of a row with all columns. True: tenant and key are texts.
+    /// From a row with all columns. True: tenant and key are texts.
     pub(super) fn found(&self, row: &SqliteRow) -> Result<(Found, bool), StoreError> {
         let bytes = |at: usize| row.try_get_unchecked::<Vec<u8>, _>(at).map_err(read_error);
         let (tenant, key) = (bytes(0)?, bytes(1)?);
@@ -134,7 +134,7 @@ impl Layout {
         Ok((Found { tenant, key, record }, may_end))
     }
 
-    /// Of the same row: what it holds.
+    /// The record of the same row.
     pub(super) fn record(&self, row: &SqliteRow) -> Result<Record, StoreError> {
         let version = self.version_in(row)?;
         let content = self.table.content().into_iter().enumerate();
@@ -142,7 +142,7 @@ impl Layout {
         Ok(Record { version, value: self.table.value(version, cells?)? })
     }
 
-    /// Of a row that begins with tenant, key and version.
+    /// From a row that begins with tenant, key and version.
     pub(super) fn version_in(&self, row: &SqliteRow) -> Result<Version, StoreError> {
         if !is(row, 2, "INTEGER")? {
             let what = "it is no INTEGER: correct it in the row".to_owned();
@@ -153,7 +153,7 @@ impl Layout {
     }
 }
 
-/// Of a row of [`Layout::get_many`] or [`Layout::get_versions`].
+/// From a row of [`Layout::get_many`] or [`Layout::get_versions`].
 pub(super) fn place_in_list(row: &SqliteRow) -> Result<usize, StoreError> {
     let place: i64 = row.try_get_unchecked(row.len() - 1).map_err(read_error)?;
     Ok(usize::try_from(place).unwrap_or(usize::MAX))
@@ -163,7 +163,7 @@ fn is(row: &SqliteRow, at: usize, kind: &str) -> Result<bool, StoreError> {
     Ok(row.try_get_raw(at).map_err(read_error)?.type_info().name() == kind)
 }
 
-/// By what the row has: SQLite gives a type to each value, and only prefers the column's.
+/// By the type in the row: SQLite stores a type with each value, and the column's type is only a preference.
 fn cell(row: &SqliteRow, at: usize, name: &str) -> Result<Cell, StoreError> {
     let value = row.try_get_raw(at).map_err(read_error)?;
     if value.is_null() {

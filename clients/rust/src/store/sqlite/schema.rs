@@ -1,4 +1,4 @@
-//! Is the table one that can hold what will be written? Asked before anything is.
+//! Checks, before anything is written, whether the table can hold what will be written.
 
 use std::path::Path;
 
@@ -13,12 +13,12 @@ use super::{
 };
 use crate::report::ErrorClass;
 
-/// What SQLite makes of a value before it keeps it, by the column's declared type.
+/// How SQLite converts a value before storing it, by the column's declared type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Affinity {
     Integer,
     Text,
-    /// It keeps values as they are.
+    /// Stores values unchanged.
     Blob,
     Real,
     Numeric,
@@ -49,8 +49,8 @@ impl Affinity {
     }
 }
 
-/// Says everything that is wrong with the table, whose names were checked. `Err` of the outer: the
-/// file could not be asked.
+/// Reports everything that is wrong with the table, whose names were checked. The outer `Err`: the file could
+/// not be read.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -104,7 +104,7 @@ pub(super) async fn check(
             ids.join(", ")
         ));
     }
-    // Byte by byte they are in another order than in any other store.
+    // Compared byte by byte, UTF-16 text has another order than in all other stores.
     if encoding != "UTF-8" {
         faults.push(format!("the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding)"));
     }

@@ -1,4 +1,4 @@
-//! What only the inside can bring about.
+//! Tests that need access to internals.
 
 use super::*;
 
@@ -11,14 +11,14 @@ async fn a_full_disk_refuses_the_write_and_keeps_what_was_there() {
     let small = Record { version: Version(1), value: Some(vec![1]) };
     assert_eq!(store.put_if_newer(&id, &small).await, Ok(Put::Applied));
 
-    // SQLite answers a file that may not grow as it answers a disk that can't take more.
+    // SQLite reports a file that may not grow like a full disk.
     sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.expect("a pragma");
     let big = Record { version: Version(2), value: Some(vec![2; 1 << 20]) };
     let error = store.put_if_newer(&id, &big).await.expect_err("no room");
     assert!(!error.may_apply() && error.to_string().contains("free space"), "{error}");
     assert_eq!(store.get(&id).await, Ok(Some(small.clone())));
 
-    // Of a batch nothing is there, until there is room for all of it.
+    // Nothing of the batch is there until there is room for all of it.
     let batch: Vec<_> = (2..100)
         .map(|n| (Id { key: n.to_string(), ..id.clone() }, Record { version: Version(n), ..big.clone() }))
         .collect();

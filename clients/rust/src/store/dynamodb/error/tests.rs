@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a write that was answered so comes to.
+/// The error for a write with this answer.
 fn answered(status: u16, code: &str) -> StoreError {
     let unsure = |class, what| StoreError::Indeterminate { class, what };
     of_service("orders", status, Some(code), Some("it said so"), unsure)

@@ -15,7 +15,8 @@ fn refused() -> StoreError {
     StoreError::Permanent { class: ErrorClass::Other, field: "table".to_owned(), what: "gone".to_owned() }
 }
 
-/// Runs attempts that answer with these in turn, the last one for ever; and how many there were.
+/// Runs attempts with these answers in turn, the last one repeated for ever. Returns the result and the
+/// number of attempts.
 async fn attempts(answers: &[Result<u8, StoreError>]) -> (Result<u8, StoreError>, usize) {
     let made = RefCell::new(0);
     let attempt = async || {
