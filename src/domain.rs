@@ -1,10 +1,10 @@
-//! What a migration is and how it may change. Pure: no I/O, no clock, no async; `now` and the
-//! fleet are arguments.
+//! What a migration is and how it may change. Pure: no I/O, no clock, no async; `now` and the fleet are
+//! arguments.
 //!
-//! The reader's way: [`placement`](Placement) (where tenants stand and what the next step is),
-//! [`gate`](Gate) (what a step needs), [`change`] (what may be asked), [`resolve`](Wanted) (where
-//! everybody is to be, and the routing table of where everybody is). Beside it stands [`guard`]: when
-//! to go back.
+//! Suggested reading order: [`placement`](Placement) (where tenants stand, and their next step),
+//! [`gate`](Gate) (what a step needs), [`change`] (what may be asked), [`resolve`](Wanted) (where everybody
+//! should be, and the routing table of where everybody is). Separate from these is [`guard`]: when to roll
+//! back.
 
 mod advance;
 pub mod change;

@@ -1,4 +1,4 @@
-//! One revision's moves: everybody who is not where they are to be, and may, takes one step.
+//! The moves of one revision: everybody who is not at their goal, and may move, takes one step.
 
 use cutover_client::routing::Rung;
 use imbl::OrdMap;
@@ -9,41 +9,41 @@ use super::{
     placement::Wait,
 };
 
-/// Most tenants whose unmet conditions are told one by one.
+/// Maximum tenants whose unmet conditions are listed individually.
 const TOLD_MAX: usize = 20;
 
-/// What one look at a migration gives.
+/// The result of one look at a migration.
 #[derive(Debug, Default)]
 pub(super) struct Look {
-    /// A line for each group that moves.
+    /// One line for each group that moves.
     pub(super) moves: Vec<String>,
-    /// What the others wait for.
+    /// What all others wait for.
     pub(super) unmet: Vec<Unmet>,
-    /// Is anybody still not where they are to be, after the moves?
+    /// Whether anybody is still not at their goal after the moves.
     pub(super) ramping: bool,
     /// Rows that change. `None`: the tenant follows its bucket again.
     pub(super) rows: Vec<(Tenant, Option<TenantRow>)>,
     /// Bands after the moves.
     pub(super) bands: Bands,
-    /// Overrides of those who are still on the way up after the moves.
+    /// Overrides of tenants that are still on the way up after the moves.
     pub(super) overrides: Vec<Override>,
 }
 
-/// A group of tenants, as it stands and as it is to be.
+/// A group of tenants: where it stands, and its goal.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Which tenants.
     pub whom: Whom,
     /// Where they stand.
     pub placement: Placement,
-    /// Where they are to be.
+    /// Their goal.
     pub wanted: Rung,
-    /// What was overridden for them.
+    /// The gates overridden for them.
     pub passes: Option<Passes>,
 }
 
 impl Group {
-    /// Every step from here up to `wanted`: the group before each, and the rung that it leads to.
+    /// Every step from here up to `wanted`: the group before the step, and the rung that it leads to.
     pub(super) fn steps_up(&self, document: &Document) -> Vec<(Self, Rung)> {
         let mut steps = Vec::new();
         let mut at = self.placement;
@@ -51,20 +51,20 @@ impl Group {
             && next > at.rung
         {
             steps.push((Self { placement: at, ..self.clone() }, next));
-            // Since 0: what has not happened cannot have evidence yet.
+            // Since 0: a step that has not happened can't have evidence yet.
             let stepped = at.stepped(next, 0, 0);
             at = Placement { since: at.since, ..stepped };
         }
         steps
     }
 
-    /// Are they still on the way up that an override is for, once they stand at `rung`?
+    /// Returns the override if these tenants, standing at `rung`, are still on the way up that it covers.
     fn is_overridden_at(&self, rung: Rung) -> Option<&Passes> {
         self.passes.as_ref().filter(|passes| rung < self.wanted && rung < passes.upto)
     }
 }
 
-/// The groups that are not where they are to be: ranges of buckets, then tenants with a row.
+/// The groups that are not at their goal: ranges of buckets, then tenants with a row.
 pub(super) fn groups_on_the_way(migration: &Migration) -> Vec<Group> {
     let document = &*migration.document;
     let caps = document.caps(None);
@@ -92,7 +92,7 @@ pub(super) fn groups_on_the_way(migration: &Migration) -> Vec<Group> {
     groups
 }
 
-/// Looks who may step in `revision`, and what everybody else waits for.
+/// Determines who may step in `revision`, and what everybody else waits for.
 pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> Look {
     let document = &*migration.document;
     let level = document.policy.level;
@@ -143,7 +143,7 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
     look
 }
 
-/// Would a look move anybody, or let a tenant follow its bucket again?
+/// Whether a look would move anybody, or let a tenant follow its bucket again.
 pub(super) fn has_step(migration: &Migration, sight: &Sight<'_>) -> bool {
     let level = migration.document.policy.level;
     let may_step = |group: &Group| {
@@ -160,9 +160,9 @@ pub(super) fn has_step(migration: &Migration, sight: &Sight<'_>) -> bool {
     groups_on_the_way(migration).iter().any(may_step) || migration.unrested.iter().any(changes)
 }
 
-/// Overrides, for those who are still on the way up.
+/// Overrides, limited to tenants that are still on the way up.
 struct OpenOverrides {
-    /// With the buckets of these alone, and whether any tenant with a row is among them.
+    /// Each with the buckets that it still covers, and whether it covers any tenant with a row.
     overrides: Vec<(Override, bool)>,
 }
 
@@ -171,7 +171,7 @@ impl OpenOverrides {
         Self { overrides: document.overrides.iter().map(|over| (over.of_nobody(), false)).collect() }
     }
 
-    /// A group stands at `rung` after this look.
+    /// Records that a group stands at `rung` after this look.
     fn note(&mut self, group: &Group, rung: Rung) {
         let Some(passes) = group.is_overridden_at(rung) else { return };
         let named = self.overrides.iter_mut().find(|(over, _)| over.revision == passes.revision);
@@ -188,8 +188,8 @@ impl OpenOverrides {
     }
 }
 
-/// The rows that change: those that stepped, those whose override has ended, and those that may
-/// follow their bucket again.
+/// The rows that change: of tenants that stepped, whose override has ended, or that may follow their bucket
+/// again.
 fn rows_after(
     migration: &Migration,
     sight: &Sight<'_>,
@@ -225,7 +225,7 @@ fn row_after(
         revision == row.overridden && placement.rung < wanted && placement.rung < upto
     });
     let overridden = if is_covered { row.overridden } else { 0 };
-    // To join tenants who are to pass a gate that this one is not would spread an override.
+    // Joining tenants that pass a gate which this one does not pass would extend an override to it.
     let of_bucket = overrides.iter().find(|over| over.upto_of(bucket).is_some());
     let passes_alike = of_bucket.map_or(0, |over| over.revision) == overridden;
     let free = row.pin.is_none() && row.ceiling.is_none();

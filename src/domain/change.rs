@@ -1,5 +1,4 @@
-//! The one table of legal changes: what may be asked, what it does, and everything that stands
-//! against it.
+//! The table of legal changes: what may be asked, what it does, and every reason to refuse it.
 
 mod draft;
 mod lifecycle;
@@ -27,9 +26,9 @@ use super::{
 /// What can be asked of a migration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// A new migration, everybody at source-only.
+    /// Creates a migration with everybody at source-only.
     Create {
-        /// What tenants are hashed with; empty: the key.
+        /// The salt with which tenants are hashed; empty: the key.
         salt: String,
         /// For people.
         source: String,
@@ -37,167 +36,167 @@ pub enum Change {
         target: String,
         /// For people.
         description: String,
-        /// What it promises and asks for.
+        /// The migration's policy.
         policy: Policy,
     },
-    /// Another description or policy, or other guards.
+    /// Changes description, policy or guards.
     Update {
         /// `None`: unchanged.
         description: Option<String>,
         /// `None`: unchanged.
         policy: Option<Policy>,
-        /// Those that are set otherwise.
+        /// The guards to change.
         guards: Vec<GuardEdit>,
     },
-    /// The end of a migration that is finished or never started.
+    /// Deletes a migration that is finished or never started.
     Delete,
-    /// Other shares.
+    /// Changes the shares.
     SetRollout {
-        /// Which.
+        /// The requested shares.
         shares: Shares,
-        /// How to go about what can't be done at once.
+        /// Whether to wait, and what to override.
         ask: Ask,
     },
-    /// Tenants are pinned.
+    /// Pins tenants.
     SetPins {
-        /// Who and where; of a tenant named twice the last counts.
+        /// Tenants and rungs; if a tenant is named twice, the last one counts.
         pins: Vec<(Tenant, Rung)>,
-        /// How to go about what can't be done at once.
+        /// Whether to wait, and what to override.
         ask: Ask,
     },
-    /// A tenant follows the rollout again.
+    /// Lets a tenant follow the rollout again.
     ClearPin {
-        /// Who.
+        /// The tenant.
         tenant: Tenant,
-        /// How to go about what can't be done at once.
+        /// Whether to wait, and what to override.
         ask: Ask,
     },
-    /// One stage back at once, latched.
+    /// Goes one stage back at once, and latches.
     Rollback {
         /// `None`: everybody.
         tenant: Option<Tenant>,
     },
-    /// A guard has concluded something.
+    /// A guard's verdict.
     Trip(Box<Breach>),
-    /// Ends the latch of every rollback; who was rolled back stays until asked up.
+    /// Ends the latch of every rollback; tenants that were rolled back stay until asked up.
     Acknowledge,
-    /// Stops going up.
+    /// Stops steps up.
     Pause,
-    /// Goes on.
+    /// Allows steps up again.
     Resume,
-    /// The controller goes on with what was asked.
+    /// The controller takes the next steps of an earlier request.
     Step,
-    /// A plan ramps from here on; it takes the place of an earlier one.
+    /// Starts a plan; it replaces an earlier one.
     ApplyPlan(Box<Plan>),
-    /// The plan ends; everybody stays where they are.
+    /// Ends the plan; everybody stays where they are.
     StopPlan,
-    /// The next step that needs it may be taken.
+    /// Approves the next step that needs approval.
     ApprovePlan {
-        /// Only if it is this one, counted from 0. `None`: whichever it is.
+        /// Only if it is this step, counted from 0. `None`: whichever is next.
         step: Option<usize>,
     },
-    /// What the last step taken still lacks is not waited for.
+    /// Waives what the last step taken still lacks.
     SkipPlanStep {
-        /// Only if it is this one, counted from 0. `None`: whichever it is.
+        /// Only if it is this step, counted from 0. `None`: whichever is the last.
         step: Option<usize>,
     },
-    /// The plan goes on by itself. Nothing happens if it has already, or may not.
+    /// The plan's own move. Does nothing if the move was already made, or is not allowed.
     MovePlan(PlanMove),
-    /// A pass begins.
+    /// Begins a pass.
     BeginJob(NewPass),
-    /// A sweep that waits goes on, if it may: to its second barrier, then to its beginning.
+    /// Lets a waiting sweep proceed, if it may: to its second barrier, then to its beginning.
     DrainJob {
-        /// Its id.
+        /// The sweep's id.
         id: String,
     },
-    /// The limits of a pass change while it runs. They are kept with its progress; the history keeps who
+    /// Changes the limits of a pass while it runs. They are stored with its progress; the history records who
     /// changed them.
     TuneJob {
-        /// Its id.
+        /// The pass's id.
         id: String,
-        /// Nobody reads or writes.
+        /// Nobody reads or writes while true.
         paused: bool,
         /// 0: no limit.
         records_per_s: u64,
         /// 0: no limit.
         bytes_per_s: u64,
     },
-    /// A pass has ended.
+    /// Ends a pass.
     FinishJob {
-        /// Its id.
+        /// The pass's id.
         id: String,
-        /// What it did.
+        /// Its counts.
         counts: PassCounts,
         /// Some differences, values redacted.
         samples: Vec<String>,
-        /// It went to its end.
+        /// Whether it ran to its end.
         complete: bool,
     },
-    /// The store was restored from a backup, or looks like it: nobody moves until that is confirmed.
+    /// Holds everybody: the store was restored from a backup, or appears to be, until that is confirmed.
     SuspectRestore {
         /// How it was noticed.
         why: String,
     },
-    /// An operator says what the restored store can't know.
+    /// An operator provides what the restored store can't know.
     ConfirmRestore {
         /// Buckets below this have been at target-only since the backup.
         target_only_ppm: u32,
-        /// These tenants besides.
+        /// These tenants too.
         tenants: Vec<Tenant>,
     },
-    /// An operator asserts that instances are dead. It changes no routing; the history keeps it.
+    /// An operator asserts that instances are dead. This changes no routing; the history records it.
     Evict {
         /// Their ids.
         instances: Vec<String>,
     },
-    /// The end: everybody is at target-only for good.
+    /// Finishes the migration: everybody is at target-only for good.
     Finish {
         /// The migration's key, typed again.
         confirm: String,
-        /// Gates passed without evidence.
+        /// Gates to pass without evidence.
         overrides: Vec<Gate>,
     },
 }
 
-/// How to go about what can't be done at once.
+/// How to handle what can't be done at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
-    /// Take the request on and go on as soon as it can be; else refuse it.
+    /// Accept the request and proceed as soon as possible; otherwise refuse it.
     pub wait: bool,
     /// Gates to pass without evidence.
     pub overrides: Vec<Gate>,
 }
 
-/// What a change is judged by.
+/// The circumstances by which a change is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The revision that the commit will make.
+    /// The revision that the commit would make.
     pub revision: u64,
     /// Unix time, for people.
     pub now_ms: u64,
-    /// The controller's steady clock, for waits: it never jumps.
+    /// The controller's steady clock, for waits; it never jumps.
     pub steady_ms: u64,
     /// Who asks.
     pub actor: &'a str,
-    /// Why; empty when nobody said.
+    /// Why; empty if no reason was given.
     pub reason: &'a str,
-    /// Who is live.
+    /// The current instances.
     pub fleet: &'a Fleet,
 }
 
-/// Why a change is not made.
+/// Why a change is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The request is malformed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Violation>),
-    /// The request is not legal now. All unmet conditions.
+    /// The request is not legal now. Contains all unmet conditions.
     #[error("{}", .0.iter().map(|unmet| unmet.message.as_str()).collect::<Vec<_>>().join("; "))]
     Unmet(Vec<Unmet>),
     /// There is no such migration.
     #[error("migration {0} does not exist: cutover list shows those that do")]
     NotFound(Key),
-    /// There is one already.
+    /// A migration with this key already exists.
     #[error("migration {0} exists already: choose another key (cutover show {0} shows it)")]
     AlreadyExists(Key),
 }
@@ -214,20 +213,20 @@ impl From<Unmet> for Refusal {
     }
 }
 
-/// What a legal change does.
+/// The effect of a legal change.
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// The document afterwards. `None`: deleted.
     pub document: Option<Document>,
     /// Rows written or (`None`) removed.
     pub rows: Vec<(Tenant, Option<TenantRow>)>,
-    /// What it does, a line each. Empty: nothing at all, so that there is nothing to commit.
+    /// What it does, one line each. Empty: nothing, so there is nothing to commit.
     pub summary: Vec<String>,
     /// What the rest of the request waits for.
     pub waiting: Vec<Unmet>,
 }
 
-/// Applies a change to a migration, or says everything that stands against it.
+/// Applies a change to a migration, or returns every reason against it.
 pub fn apply(
     migration: Option<&Migration>,
     key: &Key,
@@ -295,7 +294,7 @@ pub fn apply(
 }
 
 impl Change {
-    /// What kind, as the history shows it.
+    /// Its kind, as the history shows it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
@@ -335,13 +334,13 @@ impl Change {
     }
 }
 
-/// What the migration waits for right now, without changing anything.
+/// What the migration waits for right now. Changes nothing.
 pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
     let sight = Sight { document: &migration.document, fleet, steady_ms };
     advance::look(migration, &sight, migration.revision).unmet
 }
 
-/// Would [`Change::Step`] do anything? It copies neither the document nor the rows.
+/// Whether [`Change::Step`] would do anything. Copies neither the document nor the rows.
 pub fn has_step(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> bool {
     advance::has_step(migration, &Sight { document: &migration.document, fleet, steady_ms })
 }

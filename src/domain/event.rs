@@ -1,30 +1,31 @@
-//! What a commit appends to the history: the change feed and the audit trail in one.
+//! What a commit appends to the history, which is both the change feed and the audit trail.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Document, Key, Tenant, TenantRow};
 
-/// One committed change. Replaying all of them in order gives the live state.
+/// One committed change. Replaying all of them in order yields the live state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The controller's revision that it made.
+    /// The controller's revision that the change made.
     pub revision: u64,
-    /// The migration changed.
+    /// The migration that changed.
     pub key: Key,
     /// Unix time.
     pub at_ms: u64,
-    /// Who: `operator:<name>`, `plan`, `guard:<name>`, or `controller` for the going on of a request.
+    /// Who: `operator:<name>`, `plan`, `guard:<name>`, or `controller` when it continues an operator's
+    /// request.
     pub actor: String,
-    /// Why; empty when nobody said.
+    /// Why; empty if no reason was given.
     pub reason: String,
     /// The request's id, so that a retry finds its answer. Empty: none.
     pub request_id: String,
-    /// What kind of change.
+    /// The kind of change.
     pub change: String,
-    /// What it did, a line each.
+    /// What it did, one line each.
     pub summary: Vec<String>,
-    /// The document after it. `None`: the migration is no more.
+    /// The document after the change. `None`: the migration was deleted.
     pub document: Option<Document>,
-    /// Rows it wrote, or (`None`) removed.
+    /// Rows written or (`None`) removed.
     pub rows: Vec<(Tenant, Option<TenantRow>)>,
 }

@@ -1,22 +1,22 @@
-//! What passes over the stores have shown, by what was begun after what.
+//! The results of passes over the stores, as gates use them.
 
 use serde::{Deserialize, Serialize};
 
 use super::Tenant;
 
-/// How a pass goes.
+/// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PassKind {
-    /// The source is scanned, tombstones included, and written to the target if newer there.
+    /// Scans the source, tombstones included, and writes to the target if newer.
     Full,
-    /// Both stores are scanned and compared; differences may be repaired.
+    /// Scans and compares both stores; may repair differences.
     Verify,
-    /// The target is scanned, and what the source has newer is written.
+    /// Scans the target, and writes what the source has newer.
     Sweep,
-    /// Some records are compared.
+    /// Compares some records.
     Sample,
-    /// The target is scanned, and written to the source if newer there.
+    /// Scans the target, and writes to the source if newer.
     Reverse,
 }
 
@@ -25,7 +25,7 @@ pub enum PassKind {
 pub struct Cover {
     /// Buckets below this.
     pub upto_ppm: u32,
-    /// These tenants besides.
+    /// Also these tenants.
     pub tenants: Vec<Tenant>,
 }
 
@@ -34,47 +34,48 @@ pub struct Cover {
 pub struct Job {
     /// Unique in the controller.
     pub id: String,
-    /// How it goes.
+    /// Its kind.
     pub kind: PassKind,
     /// Whom it covers.
     pub cover: Cover,
     /// The controller's revision when it began.
     pub began_revision: u64,
-    /// Everybody had quiesced for this revision when it began.
+    /// Everybody had quiesced for this revision when the pass began.
     pub settled: u64,
-    /// Which stores, mapping and options; empty: not said.
+    /// Identifies stores, mapping and options; empty: unknown.
     pub fingerprint: String,
-    /// Parts that workers claim. 0: none, its caller scans by itself.
+    /// Number of segments for workers. 0: none; its caller scans by itself.
     pub segments: u32,
-    /// Nothing is read before this time of the controller's steady clock: writes that timed out may still
-    /// land until then.
+    /// Nothing is read before this time of the controller's steady clock, because writes that timed out may
+    /// still land until then.
+    ///
     /// [`u64::MAX`]: a sweep whose second barrier has not settled.
     pub begins_at_ms: u64,
-    /// For how long such writes can still land, in milliseconds.
+    /// How long such writes can still land, in milliseconds.
     pub residual_ms: u64,
 }
 
-/// What a pass did, in records.
+/// Counts of a pass, in records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PassCounts {
     /// Read by the scan.
     pub scanned: u64,
-    /// Written to the other store; it had an older version, or none.
+    /// Written to the other store, which had an older version or none.
     pub copied: u64,
     /// The other store had the same version.
     pub present: u64,
-    /// The other store had a newer one.
+    /// The other store had a newer version.
     pub stale: u64,
-    /// Did not fit the other store.
+    /// Could not be stored in the other store.
     pub quarantined: u64,
     /// Could not be read or written.
     pub failed: u64,
-    /// Of keys and values, scanned.
+    /// Bytes of keys and values, scanned.
     pub bytes: u64,
-    /// Differences that persisted over re-reads.
+    /// Differences that persisted when re-read.
     pub found: Differences,
-    /// Those of them that were not repaired.
+    /// Those of `found` that were not repaired.
     pub remaining: Differences,
 }
 
@@ -90,9 +91,9 @@ pub struct Differences {
     pub ahead: u64,
     /// Only the target has it.
     pub extra: u64,
-    /// One version, two contents: somebody wrote past the SDK.
+    /// Same version, different content: somebody wrote without the SDK.
     pub different: u64,
-    /// Of [`Self::extra`], records without a version: nobody knows who deleted them in the source.
+    /// Records of [`Self::extra`] without a version: it is unknown who deleted them in the source.
     pub unversioned: u64,
 }
 
@@ -101,9 +102,9 @@ pub struct Differences {
 pub struct Evidence {
     /// The pass.
     pub job: Job,
-    /// What it did.
+    /// Its counts.
     pub counts: PassCounts,
-    /// It went to its end, and nothing was quarantined, failed or left different.
+    /// It ran to its end, and nothing was quarantined, failed or left different.
     pub clean: bool,
     /// Unix time.
     pub finished_at_ms: u64,
@@ -119,12 +120,12 @@ pub enum Whom {
     Buckets {
         /// First bucket.
         from: u32,
-        /// First bucket after them.
+        /// First bucket after the range.
         upto: u32,
     },
     /// One tenant.
     Tenant {
-        /// Which.
+        /// The tenant.
         tenant: Tenant,
         /// Its bucket.
         bucket: u32,
@@ -132,7 +133,7 @@ pub enum Whom {
 }
 
 impl Cover {
-    /// Was everybody of these looked at?
+    /// Whether all of these tenants are covered.
     pub fn covers(&self, whom: &Whom) -> bool {
         match whom {
             Whom::Buckets { upto, .. } => *upto <= self.upto_ppm,
@@ -142,14 +143,14 @@ impl Cover {
 }
 
 impl Evidence {
-    /// Is it what a gate asks for: a clean full pass over these tenants, begun when everybody had
-    /// quiesced for revision `since`? A comparison of everything shows the same as a copy.
+    /// Whether it is what a gate asks for: a clean full pass over these tenants, begun when everybody had
+    /// quiesced for revision `since`. Comparing everything proves the same as copying.
     pub fn is_full_pass(&self, whom: &Whom, since: u64) -> bool {
         matches!(self.job.kind, PassKind::Full | PassKind::Verify) && self.shows(whom, since)
     }
 
-    /// Is it what may stand for a full pass before target-first, where reads copy what is missing: a
-    /// clean sweep that began once a second barrier had settled and late writes had landed?
+    /// Whether it may replace a full pass before target-first, where reads copy what is missing: a clean
+    /// sweep that began once a second barrier had settled and late writes had landed.
     pub fn is_drained_sweep(&self, whom: &Whom, since: u64) -> bool {
         self.job.kind == PassKind::Sweep && !self.job.drains() && self.shows(whom, since)
     }
@@ -160,7 +161,7 @@ impl Evidence {
 }
 
 impl PassKind {
-    /// For people.
+    /// The name, for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Full => "full pass",
@@ -182,14 +183,14 @@ impl Job {
         (left_ms > 0).then(|| format!("waits {left_ms} ms more for writes that timed out to land"))
     }
 
-    /// Is it a sweep whose second barrier has not settled?
+    /// Whether it is a sweep whose second barrier has not settled.
     pub const fn drains(&self) -> bool {
         self.begins_at_ms == u64::MAX
     }
 }
 
 impl Differences {
-    /// All of them.
+    /// The sum of all differences.
     pub const fn total(&self) -> u64 {
         self.missing
             .saturating_add(self.stale)
@@ -198,7 +199,7 @@ impl Differences {
             .saturating_add(self.different)
     }
 
-    /// Adds another part's.
+    /// Adds the counts of another part.
     pub const fn add(&mut self, other: &Self) {
         let Self { missing, stale, ahead, extra, different, unversioned } = other;
         self.missing = self.missing.saturating_add(*missing);
@@ -211,7 +212,7 @@ impl Differences {
 }
 
 impl PassCounts {
-    /// Adds another part's.
+    /// Adds the counts of another part.
     pub const fn add(&mut self, other: &Self) {
         let Self { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining } = other;
         self.scanned = self.scanned.saturating_add(*scanned);

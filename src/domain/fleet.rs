@@ -1,4 +1,4 @@
-//! Who is live, and what each has acknowledged: what a step looks at before it is taken.
+//! The members, and what each has acknowledged: checked before a step is taken.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -6,20 +6,20 @@ use cutover_client::routing::Mutation;
 
 use super::placement::Wait;
 
-/// One live or lost instance (an SDK process or a worker), or the callers of remote decisions.
+/// One instance (an SDK process or a worker), connected or lost; or the callers of remote decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its id, for people.
     pub name: String,
-    /// Whose instance it is.
+    /// The service it belongs to.
     pub service: String,
-    /// No operation starts there under an older revision.
+    /// Received: no operation starts there under an older revision.
     pub received: u64,
-    /// Every operation begun there under an older revision has ended.
+    /// Quiesced: every operation begun there under an older revision has ended.
     pub applied: u64,
-    /// Silent for longer than its lease, or gone with a file left behind.
+    /// Silent for longer than its lease, or ended with a snapshot file left behind.
     pub lost: bool,
-    /// It is waited for no longer than this. `None`: until it acknowledges, or is evicted.
+    /// Steps wait for it no longer than this. `None`: until it acknowledges, or is evicted.
     pub waited_for: Option<Duration>,
 }
 
@@ -32,7 +32,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet of these.
+    /// A fleet of these members.
     pub fn new(members: Vec<Member>) -> Self {
         Self {
             received: members.iter().filter(|member| !member.lost).map(|member| member.received).min(),
@@ -45,7 +45,7 @@ impl Fleet {
         }
     }
 
-    /// Has everybody acknowledged a step in the way that the next one asks for?
+    /// Whether everybody has acknowledged a step in the way that the next one requires.
     pub fn acknowledged(&self, step: u64, wait: Wait) -> bool {
         match wait {
             _ if Mutation::Barrier.is_left_out() => true,
@@ -56,7 +56,7 @@ impl Fleet {
         }
     }
 
-    /// Who has not.
+    /// The members that have not.
     pub fn behind(&self, step: u64, wait: Wait) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| match wait {
             Wait::Nothing => false,
@@ -65,8 +65,8 @@ impl Fleet {
         })
     }
 
-    /// The newest revision that everybody, lost ones included, has quiesced for; `newest` (the
-    /// controller's) when nobody is there.
+    /// The newest settled revision: everybody, lost members included, has quiesced for it. `newest` (the
+    /// controller's) if there are no members.
     pub fn settled(&self, newest: u64) -> u64 {
         self.applied.unwrap_or(newest).min(newest)
     }
@@ -76,7 +76,7 @@ impl Fleet {
         self.members.iter().filter(|member| !member.lost).map(|member| member.service.as_str()).collect()
     }
 
-    /// Lost instances that had not received a step which went on without them.
+    /// Lost instances that had not received a step which was taken without them.
     pub fn left_behind(&self, step: u64) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| member.lost && member.received < step)
     }

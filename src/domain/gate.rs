@@ -1,4 +1,4 @@
-//! What a step needs besides its rungs being neighbours. Every unmet condition is named at once.
+//! What a step needs, besides moving by one rung. Every unmet condition is named at once.
 
 use std::{fmt, str::FromStr};
 
@@ -13,15 +13,15 @@ use super::{Document, Evidence, Fleet, Group, Member, Placement, Violation, Whom
 pub enum Gate {
     /// Everybody has acknowledged the last step of the tenants.
     Barrier,
-    /// Required services have a live instance.
+    /// Every required service has an instance that is not lost.
     Services,
-    /// A full pass that began after the rung below had settled.
+    /// There is a full pass that began after the rung below had settled.
     FullPass,
-    /// Enough time at the rung.
+    /// Enough time has passed at the rung.
     Soak,
     /// Acknowledged writes are in the target alone.
     Floor,
-    /// SDKs may go back by themselves to what must not live beside the next rung.
+    /// SDKs may go back on their own to a rung that must not be live beside the next one.
     LocalGuard,
     /// An operator paused the migration.
     Paused,
@@ -50,7 +50,7 @@ impl Gate {
         Self::Restored,
     ];
 
-    /// Its name on every surface.
+    /// The name used everywhere.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Barrier => "barrier",
@@ -67,7 +67,7 @@ impl Gate {
         }
     }
 
-    /// Can an operator who knows better pass it? Not where the protocol itself would break.
+    /// Whether an operator can override it. Not if the protocol itself would break.
     pub const fn can_be_overridden(self) -> bool {
         matches!(self, Self::Services | Self::FullPass | Self::Soak)
     }
@@ -76,7 +76,7 @@ impl Gate {
 impl FromStr for Gate {
     type Err = Violation;
 
-    /// Reads a gate to override.
+    /// Parses a gate to override.
     fn from_str(name: &str) -> Result<Self, Violation> {
         Self::ALL.into_iter().find(|gate| gate.name() == name && gate.can_be_overridden()).ok_or_else(|| {
             let message = format!("{name:?} can't be overridden: only services, full-pass and soak can");
@@ -91,20 +91,20 @@ impl fmt::Display for Gate {
     }
 }
 
-/// A condition that is not met, and what to do about it.
+/// An unmet condition, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
-    /// From where to where; empty when it is about no single step.
+    /// From where to where; empty if it is not about a single step.
     pub step: String,
     /// Whose step.
     pub whom: String,
-    /// What kind.
+    /// The gate.
     pub gate: Gate,
     /// What is missing.
     pub message: String,
     /// What to do about it.
     pub action: String,
-    /// Time or live instances will satisfy it.
+    /// True: time or connected instances will satisfy it; nobody has to act.
     pub by_itself: bool,
 }
 
@@ -122,21 +122,21 @@ impl Unmet {
     }
 }
 
-/// What conditions are judged by.
+/// The circumstances by which conditions are judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
     /// The migration.
     pub document: &'a Document,
-    /// Who is live.
+    /// The current members.
     pub fleet: &'a Fleet,
     /// The controller's steady clock.
     pub steady_ms: u64,
 }
 
-/// Most instances that one message names.
+/// Maximum instances named in one message.
 const NAMED_MAX: usize = 20;
 
-/// Will those who are behind be waited for no longer by themselves, and what is to be done?
+/// Whether waiting for these members will end without an operator, and what to do.
 pub fn what_to_do(behind: &[&Member]) -> (bool, String) {
     let for_good = behind.iter().filter(|member| member.lost && member.waited_for.is_none());
     let for_good: Vec<_> = for_good.take(NAMED_MAX).map(|member| member.name.as_str()).collect();
@@ -156,7 +156,7 @@ pub fn what_to_do(behind: &[&Member]) -> (bool, String) {
 }
 
 impl Sight<'_> {
-    /// May these tenants take the step now?
+    /// Whether these tenants may take the step now.
     pub fn may_step(&self, group: &Group, next: Rung) -> bool {
         self.acknowledged(&group.placement, next) && self.missing(group, next).next().is_none()
     }
@@ -170,7 +170,7 @@ impl Sight<'_> {
         missing.map(|unmet| Unmet { step: step.clone(), whom: whom.to_string(), ..unmet }).collect()
     }
 
-    /// What a later step of the same request lacks and will not get by itself.
+    /// What a later step of the same request lacks and won't get without an operator.
     pub fn evidence_missing(&self, group: &Group, next: Rung) -> Vec<Unmet> {
         let step = format!("{} -> {next}", group.placement.rung);
         self.missing(group, next)
@@ -183,8 +183,8 @@ impl Sight<'_> {
         self.fleet.acknowledged(self.awaited(placement, next), placement.wait_for(next))
     }
 
-    /// The revision that has to be acknowledged. Before target-only that is also the one by which
-    /// everybody hears that nobody goes back by himself any more.
+    /// The revision that has to be acknowledged. Before target-only this may be a later one: the revision
+    /// that tells everybody that nobody goes back on their own any more.
     fn awaited(&self, placement: &Placement, next: Rung) -> u64 {
         let off = if next == Rung::TargetOnly { self.document.local_guard_off } else { 0 };
         placement.since.max(off)
@@ -209,7 +209,7 @@ impl Sight<'_> {
         }
     }
 
-    /// The gates of a step, but the barrier. Only steps up have any, unless the store was restored.
+    /// The gates of a step, except the barrier. Only steps up have any, unless the store was restored.
     fn missing(&self, group: &Group, next: Rung) -> impl Iterator<Item = Unmet> {
         let Group { whom, placement, passes, .. } = group;
         let up = next > placement.rung;
@@ -234,7 +234,7 @@ impl Sight<'_> {
                 "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
             Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
         });
-        // Down as well: below a floor that the backup does not know, writes would be lost.
+        // Also for steps down: below a floor that the backup does not know, writes would be lost.
         let restored = self.document.restored();
         [restored, paused, services, pass, soak, local]
             .into_iter()

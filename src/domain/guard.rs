@@ -1,23 +1,23 @@
-//! When to roll back: what instances report becomes evidence, and evidence a verdict. Pure: counts
-//! and `now` are arguments. docs/guards.md says what each guard means and why it can be trusted.
+//! When to roll back: reports of instances become evidence, and evidence becomes a verdict. Pure: counts and
+//! `now` are arguments. docs/guards.md explains each guard and why it can be trusted.
 //!
-//! How a service feeds it:
+//! How a service uses it:
 //!
-//! 1. One [`Judge`] for each migration that is neither idle nor finished: `Judge::new(config, stage,
-//!    now_ms)`. After a restart it begins without evidence: later, never falsely.
-//! 2. Each report of an instance: its cells about the migration as [`Cell`]s, wire checked, then
-//!    `judge.observe(&report, now_ms)`. `now_ms` is the controller's monotonic clock.
-//! 3. Once a second `judge.tick(now_ms)`, whether or not anybody reported.
-//! 4. Each committed revision: `newest` if it moves nobody, `restage_tenant` if it moves one tenant,
-//!    else `restage`. Cells of what was decided before then no longer count.
-//! 5. Goodbye, eviction, a new process: `goodbye`.
-//! 6. A verdict of [`Action::Rollback`] is one commit through `operate`, with the verdict as its
-//!    evidence; losing the race to another is fine. [`Action::Hold`] stops the plan and calls
-//!    somebody; [`Action::Observe`] only tells.
-//! 7. Before a step up: `judge.standing(now_ms)` has no blocks, and its certificates miss nothing.
+//! 1. Create one [`Judge`] for each migration with anybody above source-only: `Judge::new(config, stage,
+//!    now_ms)`. After a restart it begins without evidence: it may trip later, never falsely.
+//! 2. For each report of an instance, convert its cells about the migration to [`Cell`]s, check them, and
+//!    call `judge.observe(&report, now_ms)`. `now_ms` is the controller's monotonic clock.
+//! 3. Call `judge.tick(now_ms)` once a second, whether or not anybody reported.
+//! 4. For each committed revision call `newest` if it moves nobody, `restage_tenant` if it moves one tenant,
+//!    else `restage`. Cells decided before it no longer count.
+//! 5. Call `goodbye` for a goodbye, an eviction, or a new process.
+//! 6. A verdict of [`Action::Rollback`] is one commit through `operate`, with the verdict as its evidence;
+//!    losing the race to another commit is fine. [`Action::Hold`] pauses the migration; [`Action::Observe`]
+//!    is only recorded.
+//! 7. A step up requires that `judge.standing(now_ms)` has no blocks, and that its certificates miss nothing.
 //!
-//! The reader's way: [`evalue`] (what a tick says), [`detector`] (that something has changed),
-//! `pool` (nobody decides alone), `judge` (about whom, and what to do).
+//! Suggested reading order: [`evalue`] (the evidence of a tick), [`detector`] (whether something has
+//! changed), `pool` (nobody decides alone), `judge` (about whom, and what to do).
 
 pub mod bounds;
 mod cell;
@@ -40,7 +40,7 @@ pub use ratchet::Ratchet;
 pub use slow::Slow;
 pub use verdict::{Action, Cause, Evidence, Holder, Scope, Suspect, Verdict};
 
-/// Memory of a tenant that is judged by itself, without its name.
+/// Memory of a tenant that is judged separately, without its name.
 pub const TRACKED_TENANT_BYTES: usize = size_of::<tenants::Tracked>();
 
 use evalue::Test;

@@ -1,4 +1,4 @@
-//! Names that cannot be wrong: parsed once at the door.
+//! Names that are always valid: parsed once at the boundary.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -33,7 +33,7 @@ pub struct Key(Arc<str>);
 pub struct Tenant(Arc<str>);
 
 impl Key {
-    /// Reads a key.
+    /// Parses a key.
     pub fn parse(text: &str) -> Result<Self, Violation> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let (first, rest) = match text.as_bytes() {
@@ -56,7 +56,7 @@ impl Key {
 }
 
 impl Tenant {
-    /// Reads a tenant.
+    /// Parses a tenant.
     pub fn parse(text: &str) -> Result<Self, Violation> {
         check_tenant(text).map_err(|error| Violation::new("tenant", error.to_string()))?;
         Ok(Self(text.into()))

@@ -1,4 +1,4 @@
-//! A migration while a change is made to it.
+//! A migration during a change.
 
 use cutover_client::routing::Rung;
 use imbl::OrdMap;
@@ -10,12 +10,12 @@ use crate::domain::{
     gate::Sight,
 };
 
-/// Most unmet conditions that a refusal lists.
+/// Maximum unmet conditions in a refusal.
 const UNMET_MAX: usize = 100;
-/// Most moves that an event tells one by one.
+/// Maximum moves that an event lists individually.
 const MOVES_TOLD_MAX: usize = 50;
 
-/// A migration while a change is made to it.
+/// A migration during a change.
 pub(super) struct Draft {
     pub(super) migration: Migration,
     pub(super) document: Document,
@@ -37,7 +37,7 @@ impl Draft {
         self.summary.push(line.into());
     }
 
-    /// A tenant's row as the draft has it, made of where it stands if it has none.
+    /// A tenant's row in the draft; a new one from its placement if it has none.
     pub(super) fn row(&self, tenant: &Tenant) -> TenantRow {
         let row = match self.rows.get(tenant) {
             Some(row) => *row,
@@ -71,9 +71,9 @@ impl Draft {
         drafted
     }
 
-    /// Takes a request on: overrides its gates for the tenants that it moves, and without `wait` refuses
-    /// it for everything that keeps these from being moved now, and for evidence that a later step of
-    /// theirs lacks.
+    /// Accepts a request: overrides its gates for the tenants that it moves. Without `wait` it refuses the
+    /// request for anything that prevents these from moving now, and for evidence that a later step of theirs
+    /// lacks.
     ///
     /// `named`: how far up the request names a group, whether or not it was asked up before.
     pub(super) fn take_on(
@@ -104,20 +104,20 @@ impl Draft {
         if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
     }
 
-    /// Are these tenants on the way because of this change, and not of an earlier one?
+    /// Whether these tenants are on the way because of this change, not an earlier one.
     pub(super) fn is_moved(&self, group: &Group) -> bool {
         let before = &self.migration;
         let floor = group.placement.floor;
         match &group.whom {
             Whom::Tenant { tenant, .. } => before.wanted(tenant).rung != group.wanted,
-            // Shares nest: what is so at both ends is so between them.
+            // Shares nest: what holds at both ends also holds between them.
             Whom::Buckets { from, upto } => [*from, upto - 1]
                 .into_iter()
                 .any(|bucket| before.document.caps(None).wanted(bucket, floor).rung != group.wanted),
         }
     }
 
-    /// Lets everybody who may take one step, and ends the draft.
+    /// Takes one step for everybody who may, and ends the draft.
     pub(super) fn advanced(mut self, context: &Context<'_>) -> Applied {
         if !self.summary.is_empty() {
             self.document.asked_by = context.actor.to_owned();

@@ -1,4 +1,4 @@
-//! Beginning, policy, pause and the end.
+//! Creation, policy, pause and end of a migration.
 
 use std::ops::RangeInclusive;
 
@@ -9,13 +9,13 @@ use crate::domain::{
     Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Unmet, Violation, Wait,
 };
 
-/// Most bytes of a text that only people read.
+/// Maximum bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
-/// Longest that an operation may be told to wait on `hold`.
+/// Longest allowed wait on `hold`.
 const HOLD_MAX_MS: u32 = 60_000;
-/// A tenth less than the lease, for clocks that do not go at one rate.
+/// A tenth less than the lease, because clocks run at slightly different rates.
 const FENCE_MAX_MS: u32 = 9_000;
-/// Limits of the local guard.
+/// Allowed limits of the local guard.
 const LOCAL_GUARD_PPM: RangeInclusive<u32> = 100..=500_000;
 
 pub(super) fn create(
@@ -123,7 +123,7 @@ impl Draft {
         Ok(())
     }
 
-    /// What a read promises may only change where no rung but source-only is live.
+    /// What reads promise may change only while no rung but source-only is live.
     fn refuse_unless_at_source(&self, context: &Context<'_>) -> Result<(), Refusal> {
         let key = &self.document.key;
         let mut elsewhere =

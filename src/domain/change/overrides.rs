@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 impl Draft {
-    /// Gives the tenants that a request moves its overrides, in place of those of earlier requests.
+    /// Gives the tenants that a request moves its overrides, replacing those of earlier requests.
     pub(super) fn override_gates(
         &mut self,
         ask: &Ask,
@@ -33,7 +33,7 @@ impl Draft {
             let upto = if self.is_moved(&group) {
                 group.wanted
             } else {
-                // Asked again with an override, what waits goes on.
+                // A waiting group that is named again with an override proceeds.
                 let again = named(&group).filter(|_| !ask.overrides.is_empty());
                 let Some(rung) = again else { continue };
                 rung.min(group.wanted)
@@ -73,7 +73,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Writes overrides into the history; they need a reason.
+    /// Records overrides in the history; they need a reason.
     pub(super) fn say_overrides(&mut self, gates: &[Gate], context: &Context<'_>) -> Result<(), Refusal> {
         if !gates.is_empty() && context.reason.is_empty() {
             return Err(Violation::new("reason", "an override needs a reason: give --reason").into());

@@ -1,4 +1,4 @@
-//! Passes over the stores: their beginning, a sweep's second barrier, and what their end changes.
+//! Passes over the stores: how they begin, a sweep's second barrier, and what changes when they end.
 
 use cutover_client::routing::{Mutation, PPM, Rung};
 
@@ -8,29 +8,29 @@ use crate::domain::{
     Violation,
 };
 
-/// Passes remembered, under way and ended.
+/// Maximum passes in the document, running or ended.
 const PASSES_MAX: usize = 32;
-/// Most parts of a pass.
+/// Maximum segments of a pass.
 const SEGMENTS_MAX: u32 = 4096;
-/// Most differences that evidence shows.
+/// Maximum differences shown in evidence.
 const SAMPLES_MAX: usize = 10;
 
-/// A pass that somebody wants to begin.
+/// A request to begin a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPass {
     /// Its id.
     pub id: String,
-    /// How it goes.
+    /// Its kind.
     pub kind: PassKind,
     /// Whom it covers.
     pub cover: Cover,
-    /// Which stores, mapping and options; empty: not said.
+    /// Identifies stores, mapping and options; empty: unknown.
     pub fingerprint: String,
-    /// Parts that workers claim. 0: none.
+    /// Number of segments for workers. 0: none.
     pub segments: u32,
-    /// Longest time for which a put that timed out can still land.
+    /// Longest time that a put can still land after it timed out.
     pub residual_ms: u64,
-    /// It deletes what only the target has, where that has no version.
+    /// It deletes records that only the target has, if they have no version.
     pub removes_extra: bool,
 }
 
@@ -48,14 +48,14 @@ impl Draft {
             let message = "must be at least 1: its workers have to be told when they may begin";
             return Err(Violation::new("segments", message).into());
         }
-        // What an unsegmented pass does its caller alone knows; those with claims would disturb each other.
+        // Only its caller knows what an unsegmented pass does; two with segments would disturb each other.
         let other = self.document.jobs.iter().find(|job| job.kind == *kind && job.segments > 0);
         if let Some(other) = other.filter(|_| *segments > 0) {
             let message = format!("{} {} is under way, with other stores or options", kind.name(), other.id);
             let action = format!("let it end, or cutover cancel {}", other.id);
             return Err(Unmet::of_change(Gate::Stage, message, action).into());
         }
-        // One that is under way is never dropped for a newer one.
+        // A running pass is never dropped for a newer one.
         if self.document.jobs.len() >= PASSES_MAX {
             let oldest = self.document.jobs.first().map_or("", |job| job.id.as_str());
             let message = format!("{PASSES_MAX} passes are under way, the oldest is {oldest}");
@@ -95,8 +95,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Notes that the second barrier of a sweep has settled. From then on no write begins that could
-    /// land behind it, so the wait for those that timed out begins, and not before.
+    /// Records that the second barrier of a sweep has settled. From then on no write begins that could land
+    /// behind it. So the wait for writes that timed out begins here, and not before.
     pub(super) fn drain_job(&mut self, id: &str, context: &Context<'_>) {
         let settled = context.fleet.settled(context.revision - 1);
         let job = self.document.jobs.iter_mut().find(|job| job.id == id && job.drains());
@@ -106,7 +106,7 @@ impl Draft {
         self.say(format!("sweep {id} begins with revision {settled} settled"));
     }
 
-    /// Only the history keeps it: the limits are with the pass's progress.
+    /// Only the history records this: the limits are stored with the pass's progress.
     pub(super) fn tune_job(&mut self, id: &str, paused: bool, limits: [u64; 2]) -> Result<(), Refusal> {
         if !self.document.jobs.iter().any(|job| job.id == id) {
             let message = format!("job {id} is not under way here");
@@ -156,17 +156,17 @@ impl Draft {
         Ok(())
     }
 
-    /// Differences that make a pass unclean. What the target has beyond the source is as it should
-    /// be once somebody has written to the target alone.
+    /// Differences that make a pass unclean. Once somebody has written to the target alone, extra records in
+    /// the target are normal.
     fn left_different(&self, remaining: &Differences) -> u64 {
-        // The SDK stamps what it writes: a record without a version is none of that.
+        // The SDK stamps what it writes, so it did not write a record without a version.
         let written = remaining.extra.saturating_sub(remaining.unversioned);
         let ahead = remaining.ahead.saturating_add(written);
         let fine = self.placements().any(|placement| placement.floor > Rung::SourceOnly);
         remaining.total().saturating_sub(if fine { ahead } else { 0 })
     }
 
-    /// What only the target has is known to be nobody's only while nobody has written to it alone.
+    /// A record that only the target has can be deleted only while nobody has written to the target alone.
     fn refuse_removal(&self) -> Result<(), Refusal> {
         if !self.placements().any(|placement| placement.floor > Rung::SourceOnly) {
             return Ok(());
@@ -183,7 +183,7 @@ impl Draft {
         bands.chain(self.migration.tenants.values().map(|row| row.placement))
     }
 
-    /// A reverse pass is for tenants that have left target-only, everybody having quiesced.
+    /// A reverse pass is for tenants that have left target-only, after everybody has quiesced.
     fn refuse_reverse(&self, cover: &Cover, settled: u64) -> Result<(), Refusal> {
         let cuts = [cover.upto_ppm];
         let bands = self.document.bands.pieces(&cuts);
@@ -213,7 +213,7 @@ impl Draft {
         if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
     }
 
-    /// Everything that only the target had is in the source as well: the way down is open.
+    /// Everything that only the target had is now in the source too: the way down is open.
     fn lower_floors(&mut self, job: &Job) {
         let may = |placement: &Placement| {
             placement.floor > Rung::SourceOnly

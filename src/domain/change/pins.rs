@@ -1,4 +1,4 @@
-//! Tenants are pinned and unpinned.
+//! Pinning and unpinning tenants.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! A plan begins, goes on, and ends.
+//! Starting, continuing and ending a plan.
 
 use cutover_client::routing::{PPM, Rung};
 
@@ -36,7 +36,7 @@ impl Draft {
         Ok(())
     }
 
-    /// With the migration's end its plan ends as well.
+    /// The plan ends with its migration.
     pub(super) fn end_plan(&mut self) {
         let open = |state: &&mut PlanState| matches!(state.status, PlanStatus::Running | PlanStatus::Stopped);
         if let Some(state) = self.document.plan.as_mut().filter(open) {
@@ -45,7 +45,7 @@ impl Draft {
         }
     }
 
-    /// A rollback stops it, in the same commit: no step can come in between.
+    /// A rollback stops the plan in the same commit: no step can come in between.
     pub(super) fn stop_plan_if_tripped(&mut self) {
         let is_tripped = self.document.state() == State::Tripped;
         let running = self.document.plan.as_mut().filter(|state| state.status == PlanStatus::Running);
@@ -59,7 +59,7 @@ impl Draft {
         self.say(format!("the plan {how} at step {step}"));
     }
 
-    /// After a rollback, and where somebody took steps back: from the steps that still hold.
+    /// Resumes after a rollback, or after somebody took steps back: from the steps that still hold.
     pub(super) fn resume_plan(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         let drafted = self.drafted();
         let Some(state) = &mut self.document.plan else { return Ok(()) };
@@ -72,7 +72,8 @@ impl Draft {
         }
         let is_reset = state.reset_to(state.plan.in_place(&drafted), context.revision, context.now_ms);
         state.status = PlanStatus::Running;
-        // A judge that has concluded begins anew with a step only: it would block this one for good.
+        // A judge that has given a verdict starts over only with a step; otherwise it would block this one
+        // for good.
         let held = self.document.trips.iter().rev().find(|trip| trip.outcome == TripOutcome::Held);
         let last = state.taken.last_mut().zip(held).filter(|(taken, trip)| trip.revision > taken.revision);
         if let Some((taken, _)) = last {
@@ -130,7 +131,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Whoever comes second finds it done, and changes nothing.
+    /// Makes a plan's move. If it was already made, changes nothing.
     pub(super) fn move_plan(&mut self, going: PlanMove, context: &Context<'_>) -> Result<(), Refusal> {
         let is_open = self.document.state() != State::Tripped && self.document.finished_at_ms.is_none();
         let state = self.document.plan.as_ref().filter(|state| state.status == PlanStatus::Running);
@@ -197,7 +198,7 @@ impl Draft {
         }
     }
 
-    /// Tenants that the plan pinned follow their bucket again once that leads as far.
+    /// Unpins tenants that the plan pinned once their bucket leads as far.
     fn release_pins(&mut self, rung: Rung) {
         let Some(state) = &self.document.plan else { return };
         let steps = state.plan.steps().iter().filter(|step| step.rung <= rung);
@@ -224,7 +225,7 @@ impl Draft {
         !self.migration.document.ramping && context.fleet.acknowledged(newest, Wait::Quiesced)
     }
 
-    /// Notes the time of something about the last step taken, once.
+    /// Records, once, the time of something about the last step taken.
     fn note(&mut self, told: String, of: impl Fn(&mut Taken) -> &mut Option<u64>, context: &Context<'_>) {
         let taken = self.document.plan.as_mut().and_then(|state| state.taken.last_mut());
         if let Some(at_ms) = taken.map(of).filter(|at_ms| at_ms.is_none()) {

@@ -1,4 +1,4 @@
-//! A store that was restored from a backup: nobody moves until somebody has said what it can't know.
+//! A store that was restored from a backup: nobody moves until an operator has provided what it can't know.
 
 use std::collections::HashSet;
 
@@ -16,9 +16,9 @@ impl Draft {
         }
     }
 
-    /// Takes down what the backup can't know, and lets everybody move again. Who has been at target-only
-    /// is put at target-first, above the floor that protects its writes. All evidence is asked for anew:
-    /// nobody knows what was rolled back since the backup.
+    /// Records what the backup can't know, and lets everybody move again. Tenants that have been at
+    /// target-only are put at target-first, with a floor that protects their writes. All evidence is required
+    /// anew: nobody knows what was rolled back since the backup.
     pub(super) fn confirm_restore(
         &mut self,
         target_only_ppm: u32,
@@ -57,14 +57,14 @@ impl Draft {
     }
 }
 
-/// The placement of tenants whose past since the backup is not known.
+/// The placement of tenants whose history since the backup is unknown.
 fn confirmed(placement: &Placement, was_at_target_only: bool, context: &Context<'_>) -> Placement {
     let rung = if was_at_target_only { placement.rung.max(Rung::TargetFirst) } else { placement.rung };
     let since = |holds: bool, value: u64| if holds { value } else { 0 };
     let is_first = rung >= Rung::TargetFirst;
     Placement {
         rung,
-        // Instances may still be anywhere that they were: everybody has to hear of this first.
+        // Instances may still be anywhere they were, so everybody has to receive this revision first.
         since: context.revision,
         was: if was_at_target_only { Rung::TargetOnly } else { rung },
         mirrored_since: since(rung >= Rung::Mirrored && rung != Rung::Hold, context.revision),

@@ -10,7 +10,7 @@ const fn stage_below(rung: Rung) -> Option<Rung> {
     match rung {
         Rung::SourceOnly => None,
         Rung::Dual | Rung::Mirrored => Some(Rung::SourceOnly),
-        // All the way to dual, where a target that fails does no harm.
+        // All the way to dual, where a failing target does no harm.
         Rung::Hold | Rung::TargetFirst => Some(Rung::Dual),
         Rung::TargetOnly => Some(Rung::TargetFirst),
     }
@@ -39,7 +39,7 @@ impl Draft {
     fn rollback_everybody(&mut self) -> Result<(), Refusal> {
         let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
         let rows = self.migration.tenants.values().map(|row| row.placement);
-        // Who has to stay for its floor keeps nobody else up.
+        // Tenants that must stay because of their floor do not keep others up.
         let top = bands.chain(rows).max_by_key(|placement| {
             let is_free = stage_below(placement.rung).is_some_and(|ceiling| ceiling >= placement.floor);
             (is_free, placement.rung)
@@ -96,7 +96,7 @@ impl Draft {
         for (tenant, row) in rows {
             let ceiling = row.ceiling.into_iter().chain(everybody).min();
             let asked = row.pin.unwrap_or_else(|| self.document.goal.rung_of(self.migration.bucket(&tenant)));
-            // Without a pin it would go up again by itself.
+            // Without a pin it would go up again on its own.
             let pin = ceiling.filter(|ceiling| asked > *ceiling).or(row.pin);
             self.set_row(&tenant, TenantRow { pin, ceiling: None, ..row });
             if let Some(pin) = pin.filter(|_| row.ceiling.is_some()) {

@@ -1,4 +1,4 @@
-//! Shares are asked for.
+//! Requests for shares.
 
 use super::{Ask, Context, Draft, Refusal};
 use crate::domain::{Gate, Group, Shares, Unmet, Whom};

@@ -1,4 +1,4 @@
-//! What a guard's verdict does: one stage back, or a hold, or a line in the history.
+//! The effect of a guard's verdict: one stage back, a hold, or a line in the history.
 
 use cutover_client::routing::Rung;
 
@@ -9,12 +9,12 @@ use crate::domain::{
     trip::{Breach, Trip, TripOutcome},
 };
 
-/// Trips that a document keeps; older ones are in the history.
+/// Maximum trips in a document; older ones are in the history.
 const TRIPS_MAX: usize = 10;
 
-/// Where a target that fails does no harm any more. `None`: it does none here.
+/// The rung to which a guard rolls back, where a failing target does no harm. `None`: it already does none.
 ///
-/// At dual the target's errors are not the caller's, but its slowness is.
+/// At dual callers do not see the target's errors, but they do see its slowness.
 const fn harmless_below(rung: Rung, kind: GuardKind) -> Option<Rung> {
     match (rung, kind) {
         (Rung::SourceOnly, _) => None,
@@ -25,7 +25,7 @@ const fn harmless_below(rung: Rung, kind: GuardKind) -> Option<Rung> {
 }
 
 impl Draft {
-    /// Takes a verdict in. Of a stage that is over it says nothing: somebody was faster.
+    /// Commits a verdict. A verdict about an earlier stage has no effect: somebody was faster.
     pub(super) fn trip(&mut self, breach: &Breach, context: &Context<'_>) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
         let Breach { stage_revision, verdict } = breach;
@@ -87,7 +87,8 @@ impl Draft {
         harmless_below(placement.rung, kind).filter(|ceiling| *ceiling >= placement.floor)
     }
 
-    /// Stops going up. Told once: while it is held, or rolled back, more of the same is no news.
+    /// Stops steps up. Recorded once: while the migration is held or rolled back, further verdicts are not
+    /// news.
     fn held(&mut self, verdict: &Verdict) -> Option<TripOutcome> {
         let is_latched = self.document.ceiling.is_some();
         let is_told = self.document.paused

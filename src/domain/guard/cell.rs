@@ -1,11 +1,11 @@
-//! What an instance reports, as the judge takes it.
+//! The reports of instances in the judge's form.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Guard, GuardKind, Operation, evalue::Sample};
 use crate::domain::Tenant;
 
-/// Why a store failed. What the caller did wrong, and what was cancelled, is no failure of a store.
+/// Why a store failed. Errors of the caller and cancelled calls are not failures of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
@@ -13,11 +13,11 @@ pub enum ErrorClass {
     Timeout,
     /// It could not be reached.
     Connection,
-    /// It said that it failed.
+    /// The store reported a failure.
     Server,
-    /// A constraint of the store stood against it.
+    /// A constraint of the store prevented it.
     Constraint,
-    /// Another transaction did.
+    /// Another transaction prevented it.
     Serialization,
     /// Anything else.
     Other,
@@ -38,22 +38,22 @@ pub struct Arm {
     pub errors: [u64; 6],
     /// Slower than the limit.
     pub slow: u64,
-    /// Reads whose answer was the caller's: not those that only compared, nor the fallback of a miss.
+    /// Reads whose answer went to the caller: not comparisons, and not the fallback of a miss.
     pub answered: u64,
-    /// Of `answered`: that there is no such record.
+    /// Of `answered`: no such record exists.
     pub not_found: u64,
-    /// Still running, and slower than the limit already. Not among `calls`.
+    /// Still running, and already slower than the limit. Not included in `calls`.
     pub overdue: u64,
 }
 
-/// Calls that touched both stores; they are among both arms' calls too.
+/// Calls that touched both stores; they are also included in both arms' calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
     /// All of them.
     pub calls: u64,
     /// The target failed, the source did not.
     pub only_target_failed: u64,
-    /// The source failed, the target did not or was not asked any more.
+    /// The source failed; the target did not, or was not called.
     pub only_source_failed: u64,
     /// Both failed.
     pub both_failed: u64,
@@ -62,14 +62,13 @@ pub struct Pairs {
 /// Counts of one operation kind, decided under one revision, since the instance's last report.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell<'a> {
-    /// The migration's, under which the calls were decided.
+    /// Revision of the migration under which the calls were decided.
     pub revision: u64,
     /// Of what.
     pub operation: Operation,
-    /// `None`: tenants that are not told apart.
+    /// `None`: all tenants that are not counted separately.
     pub tenant: Option<&'a Tenant>,
-    /// Enrolment step that the tenants came with, as given to [`super::Stage::enrolled`]. 0: not
-    /// told apart.
+    /// The enrolment step that the tenants came with, as given to [`super::Stage::enrolled`]. 0: unknown.
     pub step: u32,
     /// Calls to the target.
     pub target: Arm,
@@ -81,26 +80,26 @@ pub struct Cell<'a> {
     pub hit: u64,
     /// Reads at target-first that only the source could answer.
     pub miss: u64,
-    /// Reads of both stores, at dual, that were compared.
+    /// Reads at dual whose answers from both stores were compared.
     pub compared: u64,
-    /// Of these: the target had nothing.
+    /// Of `compared`: the target had no record.
     pub lacking: u64,
-    /// Of these: different, and different still when read again.
+    /// Of `compared`: different, also when read again.
     pub mismatch: u64,
 }
 
-/// All cells of one report of one instance that are about this migration.
+/// All cells of one instance's report that are about this migration.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// Who.
+    /// The instance.
     pub instance: &'a str,
-    /// Rises with each report of the instance; one that does not is a repetition.
+    /// Increases with each report of the instance; a report with an old one is a repetition.
     pub sequence: u64,
-    /// What. None is fine: the instance is alive.
+    /// The cells. There may be none: the instance is alive.
     pub cells: &'a [Cell<'a>],
 }
 
-/// No count of one report is this large.
+/// No count in a report is this large.
 const COUNT_END: u64 = 1 << 40;
 
 impl Arm {
@@ -118,7 +117,7 @@ impl Arm {
 }
 
 impl<'a> Cell<'a> {
-    /// Nothing counted.
+    /// A cell without counts.
     pub fn empty(revision: u64, operation: Operation, tenant: Option<&'a Tenant>) -> Self {
         Self {
             revision,
@@ -136,7 +135,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// No part is greater than its whole, and nothing is too large to be true.
+    /// Whether no part exceeds its whole, and nothing is implausibly large.
     pub fn is_sound(&self) -> bool {
         let Pairs { calls, only_target_failed, only_source_failed, both_failed } = self.pairs;
         let small = [calls, only_target_failed, only_source_failed, both_failed];
@@ -154,7 +153,7 @@ impl<'a> Cell<'a> {
         self.target.calls.saturating_add(self.source.calls)
     }
 
-    /// The counts that a guard judges. The cell is sound, and of the guard's operation.
+    /// The counts that a guard judges. The cell must be sound and of the guard's operation.
     pub fn sample(&self, guard: Guard) -> Sample {
         let (target, source, pairs) = (&self.target, &self.source, &self.pairs);
         let rate = |target, target_bad| Sample { target, target_bad, ..Sample::default() };

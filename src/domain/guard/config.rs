@@ -1,4 +1,4 @@
-//! Which guards there are, what each is set to, and every default in one place.
+//! The guards, their settings, and every default in one place.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Violation;
 
-/// What an outcome is of.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -24,58 +24,58 @@ pub enum GuardKind {
     ErrorAbsolute,
     /// The target fails more often than the source does.
     ErrorRelative,
-    /// The target is slow more often than the source is.
+    /// The target is slow more often than the source.
     SlowRelative,
     /// More reads find nothing than in the source.
     NotFoundRelative,
     /// Both stores hold different records.
     Mismatch,
-    /// The target refuses writes that the source took.
+    /// The target rejects writes that the source accepted.
     WriteDivergence,
     /// More reads have to fall back to the source than before.
     MissRatchet,
-    /// Instances, or calls to the target, that should be there are not.
+    /// Instances stop reporting, or calls to the target are missing.
     Blindness,
 }
 
-/// A guard on one kind of operation.
+/// A guard for one kind of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Guard {
     /// What it watches.
     pub kind: GuardKind,
-    /// Of which operation. Blindness has no operation and says `Read`.
+    /// The operation. Blindness has none and uses `Read`.
     pub operation: Operation,
 }
 
-/// Does a guard act?
+/// Whether a guard acts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// A trip rolls back.
     #[default]
     Enforce,
-    /// A trip is told as "would have rolled back".
+    /// A trip is recorded as "would have rolled back".
     Observe,
 }
 
-/// What is held against a guard's counts.
+/// What a guard compares its counts with.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// The target's rate is at most this.
     Rate(f64),
-    /// The target's rate is at most `rho` times the source's, and `delta`.
+    /// The target's rate is at most `rho` times the source's, plus `delta`.
     Relative {
         /// Factor, at least 1.
         rho: f64,
-        /// Rate on top.
+        /// Added rate.
         delta: f64,
     },
-    /// The rate is at most `factor` times the lowest that was surely reached, and `slack`.
+    /// The rate is at most `factor` times the lowest that was surely reached, plus `slack`.
     Ratchet {
         /// Factor, at least 1.
         factor: f64,
-        /// Rate on top.
+        /// Added rate.
         slack: f64,
     },
 }
@@ -83,9 +83,9 @@ pub enum Limit {
 /// A guard's setting.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// Does it act?
+    /// Whether it acts.
     pub mode: Mode,
-    /// What it holds the counts against.
+    /// What it compares the counts with.
     pub limit: Limit,
 }
 
@@ -94,22 +94,22 @@ pub struct Rule {
 pub struct GuardConfig {
     /// In the order of [`Guard::COUNTING`]; `None`: not judged.
     pub rules: [Option<Rule>; Guard::COUNT],
-    /// Does blindness hold the ramp, or only tell?
+    /// Whether blindness holds the ramp, or is only recorded.
     pub blindness: Mode,
-    /// False trips a day that are accepted of the migration's guards together, and again of all
-    /// tenants together.
+    /// Accepted false trips per day for all guards of the migration together, and again for all tenants
+    /// together.
     pub false_trips_per_day: f64,
     /// Length of a tick.
     pub tick_ms: u64,
-    /// Most tenants that are judged by themselves.
+    /// Maximum tenants that are judged separately.
     pub tenants_max: usize,
-    /// Most instances; reports of further ones are refused.
+    /// Maximum instances; reports of further ones are rejected.
     pub instances_max: usize,
     /// Probability that a step is certified although it is over the margin.
     pub advance_alpha: f64,
-    /// By how much the target's error rate may be over the source's for a step up.
+    /// How far the target's error rate may exceed the source's for a step up.
     pub advance_margin: f64,
-    /// Greatest share of reads that may miss for a step up.
+    /// Maximum share of reads that may miss for a step up.
     pub advance_miss_max: f64,
 }
 
@@ -131,7 +131,7 @@ impl Guard {
         Self::of(GuardKind::MissRatchet, READ),
     ];
 
-    /// How many.
+    /// Number of guards that judge counts.
     pub const COUNT: usize = Self::COUNTING.len();
 
     /// A guard.
@@ -139,14 +139,14 @@ impl Guard {
         Self { kind, operation }
     }
 
-    /// Its place in [`Guard::COUNTING`]; `None` for blindness and for pairs that are not judged.
+    /// Its index in [`Guard::COUNTING`]; `None` for blindness and for combinations that are not judged.
     pub fn index(self) -> Option<usize> {
         Self::COUNTING.iter().position(|guard| *guard == self)
     }
 }
 
 impl GuardKind {
-    /// Its name on every surface.
+    /// The name used everywhere.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ErrorAbsolute => "error_absolute",
@@ -201,7 +201,7 @@ impl Default for GuardConfig {
 }
 
 impl GuardConfig {
-    /// The same with these guards alone.
+    /// The same settings with only these guards.
     #[must_use]
     pub fn only(mut self, guards: &[Guard]) -> Self {
         for (rule, guard) in self.rules.iter_mut().zip(Guard::COUNTING) {
@@ -212,7 +212,7 @@ impl GuardConfig {
         self
     }
 
-    /// Changes one guard's setting; `None` switches it off.
+    /// Changes one guard's setting; `None` turns it off.
     #[must_use]
     pub fn with(mut self, guard: Guard, rule: Option<Rule>) -> Self {
         if let Some(at) = guard.index() {
@@ -221,7 +221,7 @@ impl GuardConfig {
         self
     }
 
-    /// Everything that is wrong with it.
+    /// Everything that is wrong with the settings.
     pub fn violations(&self) -> Vec<Violation> {
         let share = |value: f64| value > 0.0 && value < 1.0;
         let on_top = |value: f64| (0.0..1.0).contains(&value);
@@ -264,14 +264,14 @@ impl GuardConfig {
         violations
     }
 
-    /// `ln c`: a guard's evidence has to reach it. `parts` detectors share the accepted false trips
-    /// (a union bound over ticks and detectors).
+    /// `ln c`, the threshold of a guard's evidence. `parts` detectors share the accepted false trips (a union
+    /// bound over ticks and detectors).
     pub fn ln_threshold(&self, parts: usize) -> f64 {
         let ticks_a_day = 86_400_000.0 / self.tick_ms as f64;
         (ticks_a_day * parts.max(1) as f64 / self.false_trips_per_day).ln()
     }
 
-    /// Guards that are judged.
+    /// Number of guards that are judged.
     pub fn judged(&self) -> usize {
         self.rules.iter().flatten().count()
     }

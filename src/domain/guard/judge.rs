@@ -1,4 +1,4 @@
-//! The door: reports in, verdicts out.
+//! The entry point: takes reports, gives verdicts.
 
 mod stage;
 mod standing;
@@ -21,13 +21,13 @@ pub use standing::{Block, Certificate, Level, Standing};
 
 use stage::Tally;
 
-/// A tenant's threshold is at least that of this many.
+/// A tenant's threshold is at least that for this many tenants.
 const TENANTS_MIN: usize = 16;
 /// A baseline is frozen from at least this many calls.
 const BASELINE_CALLS: f64 = 200.0;
-/// Most over-dispersion that a fixed rate is divided by.
+/// Maximum over-dispersion by which a fixed rate's evidence is divided.
 const PHI_MAX: f64 = 3.0;
-/// Ticks of which errors are told by class: the last one or two times this.
+/// Errors by class cover the last one or two times this many ticks.
 const CLASS_TICKS: u64 = 60;
 
 /// Judges one migration.
@@ -39,16 +39,16 @@ pub struct Judge {
     now_ms: u64,
     began_ms: u64,
     roster: Roster,
-    /// In the order of [`Guard::COUNTING`], but the miss ratchet. Each counts, judged or not.
+    /// In the order of [`Guard::COUNTING`], without the miss ratchet. Each one counts, judged or not.
     pools: Vec<Pool>,
     /// The source against the absolute guards' rates.
     sources: Vec<Pool>,
     misses: Option<Misses>,
     tenants: Tenants,
-    /// Source arms, by guard; what phi and frozen baselines are measured on.
+    /// The source's calls, by guard, from which phi and frozen baselines are measured.
     arms: [Dispersion; Guard::COUNT],
     quorum: usize,
-    /// The migration has tripped, and waits for another stage.
+    /// The migration has tripped; the judge waits for the next stage.
     tripped: bool,
     /// Tenants' trips of the last ten minutes.
     recent: Vec<(u64, Tenant, Few)>,
@@ -56,14 +56,14 @@ pub struct Judge {
     /// What calls had shown of the stage before this judge began.
     recalled: [Tally; 2],
     lacking: Window,
-    /// Reads that show whether the target has the record, and those where it has not, since the stage began.
+    /// Since the stage began: reads that show whether the target has the record, and those where it does not.
     lacked: [u64; 2],
     blind: standing::Blind,
     refused: Refused,
 }
 
 impl Judge {
-    /// No evidence. `now_ms` is the caller's clock, as is that of every later call.
+    /// A judge without evidence. `now_ms` is the caller's clock, also in every later call.
     pub fn new(config: GuardConfig, stage: Stage, now_ms: u64) -> Self {
         let tests = Guard::COUNTING.iter().zip(&config.rules).enumerate();
         let pools = tests.take_while(|(_, (guard, _))| guard.kind != GuardKind::MissRatchet);
@@ -103,8 +103,8 @@ impl Judge {
         }
     }
 
-    /// A revision that moves tenants. All evidence goes, and latches with it; what is known of the
-    /// source's arms and the miss ratchets stays. Ask [`Judge::standing`] before.
+    /// A revision that moves tenants. Clears all evidence and latches; what is known of the source's calls
+    /// and the miss ratchets stays. Call [`Judge::standing`] first.
     pub fn restage(&mut self, stage: Stage, now_ms: u64) {
         self.advance_to(now_ms);
         for at in 0..self.pools.len() {
@@ -156,7 +156,7 @@ impl Judge {
         self.misses.iter().flat_map(Misses::lowest).collect()
     }
 
-    /// A revision that moves nobody. Cells of later ones than the newest known are refused.
+    /// A revision that moves nobody. Cells of revisions newer than the newest known one are rejected.
     pub fn newest(&mut self, revision: u64) {
         self.newest = self.newest.max(revision);
     }
@@ -166,12 +166,12 @@ impl Judge {
         self.roster.remove(instance);
     }
 
-    /// Has the instance reported? Those that never do are not waited for in a quorum.
+    /// Whether the instance has reported. A quorum does not wait for instances that never do.
     pub fn knows(&self, instance: &str) -> bool {
         self.roster.knows(instance)
     }
 
-    /// How many tenants are judged by themselves.
+    /// Number of tenants that are judged separately.
     pub fn tracked_tenants(&self) -> usize {
         self.tenants.len()
     }
@@ -181,7 +181,7 @@ impl Judge {
         self.refused
     }
 
-    /// Counts a report, once, and judges at once.
+    /// Counts a report, once, and judges immediately.
     pub fn observe(&mut self, report: &Report<'_>, now_ms: u64) -> Vec<Verdict> {
         self.advance_to(now_ms);
         let max = self.config.instances_max;
@@ -207,7 +207,7 @@ impl Judge {
         verdicts
     }
 
-    /// Time passes without a report: call it once a tick at least.
+    /// Advances time without a report; call it at least once per tick.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Verdict> {
         self.advance_to(now_ms);
         let mut verdicts = self.judge_pools();
@@ -215,7 +215,7 @@ impl Judge {
         verdicts
     }
 
-    /// Counts a cell; gives its tenant's place if that is judged by itself.
+    /// Counts a cell. Returns its tenant's index if the tenant is judged separately.
     fn count(&mut self, cell: &Cell<'_>, place: u32) -> Option<usize> {
         if !cell.is_sound() {
             self.refused.absurd += 1;
@@ -275,7 +275,7 @@ impl Judge {
         (self.config.tick_ms / SLOTS as u64).max(1)
     }
 
-    /// Ends the open tick if `now_ms` lies in a later one. The clock never goes back.
+    /// Ends the open tick if `now_ms` is in a later one. The clock never goes back.
     fn advance_to(&mut self, now_ms: u64) {
         if now_ms < self.now_ms {
             self.refused.clock += 1;
@@ -323,7 +323,7 @@ impl Judge {
         }
     }
 
-    /// Over-dispersion that a guard's evidence is divided by.
+    /// The over-dispersion by which a guard's evidence is divided.
     fn phi(&self, at: usize) -> f64 {
         let guard = Guard::COUNTING[at];
         if matches!(
@@ -349,7 +349,7 @@ impl Judge {
     }
 }
 
-/// The source's arm of everybody in the open tick, where it is a fair control.
+/// The source's calls of everybody in the open tick, if they are a fair control.
 fn fleet(pool: &Pool, stage: &Stage) -> Sample {
     match stage.is_frozen(pool.guard.operation) {
         true => Sample::default(),
@@ -365,7 +365,7 @@ fn test_of(limit: Limit) -> Test {
     }
 }
 
-/// What a guard that is switched off counts with.
+/// The limit with which a guard that is turned off counts.
 fn default_limit(guard: Guard) -> Limit {
     let rule = guard.index().and_then(|at| GuardConfig::default().rules[at]);
     rule.map_or(Limit::Rate(1e-4), |rule| rule.limit)

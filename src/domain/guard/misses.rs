@@ -1,4 +1,4 @@
-//! The miss ratchet: a guard for each enrolment step, because those who come later have cold keys.
+//! The miss ratchet: a guard for each enrolment step, because tenants that come later have cold keys.
 
 use super::{
     Guard, GuardKind, Operation, Rule,
@@ -8,9 +8,9 @@ use super::{
     roster::Roster,
 };
 
-/// A new step's keys may be cold this long.
+/// A new step's keys may be cold for this long.
 const GRACE_MS: u64 = 300_000;
-/// Enrolment steps that are told apart; an older one is no longer judged by itself.
+/// Number of enrolment steps that are distinguished; an older one is no longer judged separately.
 pub(super) const STEPS_MAX: usize = 8;
 
 /// All enrolment steps.
@@ -32,14 +32,14 @@ struct Step {
 }
 
 impl Misses {
-    /// One step, in its grace.
+    /// A step in its grace period.
     pub(super) fn new(rule: Rule, (factor, slack): (f64, f64), now_ms: u64) -> Self {
         let mut misses = Self { limit: (factor, slack), rule, steps: Vec::new() };
         misses.enrol(0, now_ms);
         misses
     }
 
-    /// More tenants come.
+    /// A further enrolment.
     pub(super) fn enrol(&mut self, id: u32, now_ms: u64) {
         if self.steps.len() == STEPS_MAX {
             self.steps.remove(0);
@@ -50,14 +50,14 @@ impl Misses {
         self.steps.push(Step { id, opened_ms: now_ms, ratchet, pool });
     }
 
-    /// Counts reads of a step's tenants; of the newest step, if it is not told which.
+    /// Counts reads of a step's tenants; of the newest step if it is unknown.
     pub(super) fn add(&mut self, id: u32, sample: &Sample, slot: usize, place: u32) {
         let known = self.steps.iter().position(|step| step.id == id).filter(|_| id != 0);
         let at = known.unwrap_or(self.steps.len() - 1);
         self.steps[at].pool.add(sample, slot, place);
     }
 
-    /// The first step that is at `bar`, with `ln M`.
+    /// The first step that reaches `bar`, with `ln M`.
     pub(super) fn reached(&self, roster: &Roster, measure: &Measure, bar: f64) -> Option<(usize, f64)> {
         self.steps
             .iter()
@@ -76,7 +76,7 @@ impl Misses {
         &self.steps[at].pool
     }
 
-    /// Ends the open tick. Within its grace a step is learnt from and not judged.
+    /// Ends the open tick. In its grace period a step is measured but not judged.
     pub(super) fn close(&mut self, roster: &mut Roster, measure: &Measure, now_ms: u64) {
         for Step { opened_ms, ratchet, pool, .. } in &mut self.steps {
             let tick = pool.close(roster, measure, now_ms);
@@ -87,7 +87,7 @@ impl Misses {
         }
     }
 
-    /// A new stage: evidence goes, what was reached stays.
+    /// A new stage: evidence is cleared, the reached rates stay.
     pub(super) fn reset(&mut self, now_ms: u64) {
         self.steps.iter_mut().for_each(|step| step.pool.reset(now_ms));
     }
@@ -97,7 +97,7 @@ impl Misses {
         self.steps.iter().map(|step| (step.id, step.ratchet.lowest()))
     }
 
-    /// Greatest `ln M` of all steps.
+    /// The greatest `ln M` of all steps.
     pub(super) fn ln_m(&self, roster: &Roster, measure: &Measure) -> f64 {
         self.steps.iter().map(|step| step.pool.ln_m(roster, measure)).fold(f64::NEG_INFINITY, f64::max)
     }

@@ -1,5 +1,5 @@
-//! One guard over everybody's outcomes: a detector, and the caps that keep one instance, or one
-//! moment, from deciding alone.
+//! One guard over everybody's outcomes: a detector, and the caps that prevent one instance, or one moment,
+//! from deciding alone.
 
 use super::{
     Guard, Rule,
@@ -8,19 +8,19 @@ use super::{
     roster::{Few, Roster},
 };
 
-/// A tick has this many slots; two of them have to agree.
+/// Number of slots in a tick; two of them have to agree.
 pub(super) const SLOTS: usize = 10;
-/// So that parts that are capped to just reach the threshold do.
+/// Tolerance, so that parts capped to exactly reach the threshold do reach it.
 const ROUNDING: f64 = 1e-6;
 
-/// What evidence is measured with, fixed for a tick.
+/// The parameters of evidence, fixed for a tick.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measure {
     /// The threshold.
     pub(super) ln_c: f64,
     /// Over-dispersion, at least 1.
     pub(super) phi: f64,
-    /// Distinct instances that have to agree.
+    /// Number of different instances that have to agree.
     pub(super) quorum: usize,
 }
 
@@ -33,27 +33,27 @@ impl Measure {
 /// A guard over everybody's outcomes.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
-    /// Which.
+    /// The guard.
     pub(super) guard: Guard,
-    /// How it is set.
+    /// Its setting.
     pub(super) rule: Rule,
     /// What it tests.
     pub(super) test: Test,
     /// Its evidence.
     pub(super) detector: Detector,
-    /// It has tripped, and waits for another stage.
+    /// It has tripped, and waits for the next stage.
     pub(super) latched: bool,
-    /// Its index, when instances hold its evidence in their seats.
+    /// Its index, if instances hold its evidence in their seats.
     seat: Option<usize>,
     slots: [Sample; SLOTS],
-    /// Instances with something against the target in the open tick.
+    /// Instances with anything against the target in the open tick.
     suspects: Vec<u32>,
-    /// Distinct ones with something against it since the suspected onset.
+    /// Different instances with anything against the target since the suspected onset.
     behind: Few,
 }
 
 impl Pool {
-    /// No evidence. With a `seat`, what one instance adds is capped.
+    /// A pool without evidence. With a `seat`, what one instance adds is capped.
     pub(super) fn new(guard: Guard, rule: Rule, test: Test, seat: Option<usize>, now_ms: u64) -> Self {
         Self {
             guard,
@@ -68,7 +68,7 @@ impl Pool {
         }
     }
 
-    /// Counts into the open tick. The seat is the caller's to count.
+    /// Adds counts to the open tick. The caller counts into the seat.
     pub(super) fn add(&mut self, sample: &Sample, slot: usize, place: u32) {
         self.detector.add(sample);
         self.slots[slot % SLOTS].add(sample);
@@ -80,7 +80,7 @@ impl Pool {
         }
     }
 
-    /// `ln M`, when it is at `bar` or more with everything capped.
+    /// `ln M`, if it is at `bar` or more after all caps.
     pub(super) fn reached(&self, roster: &Roster, measure: &Measure, bar: f64) -> Option<f64> {
         let len = self.test.len();
         let weights = self.test.weights(self.detector.tick());
@@ -92,7 +92,7 @@ impl Pool {
         Some(self.detector.ln_m(&gains, len)).filter(|ln_m| *ln_m >= bar)
     }
 
-    /// `ln M` as it stands.
+    /// The current `ln M`.
     pub(super) fn ln_m(&self, roster: &Roster, measure: &Measure) -> f64 {
         let weights = self.test.weights(self.detector.tick());
         let plain = scores(&weights, self.detector.tick(), measure.phi);
@@ -100,7 +100,7 @@ impl Pool {
         self.detector.ln_m(&gains, self.test.len())
     }
 
-    /// Takes off what one instance, or one slot, has too much of. Less evidence is always sound.
+    /// Removes what one instance, or one slot, has in excess. Less evidence is always sound.
     fn capped(
         &self,
         weights: &[Weights; BANK],
@@ -123,7 +123,7 @@ impl Pool {
         gains
     }
 
-    /// Ends the open tick; gives its counts.
+    /// Ends the open tick; returns its counts.
     pub(super) fn close(&mut self, roster: &mut Roster, measure: &Measure, next_ms: u64) -> Sample {
         let tick = *self.detector.tick();
         if tick.is_empty() {
@@ -148,13 +148,13 @@ impl Pool {
         tick
     }
 
-    /// Forgets all evidence.
+    /// Clears all evidence.
     pub(super) fn reset(&mut self, now_ms: u64) {
         *self = Self::new(self.guard, self.rule, self.test, self.seat, now_ms);
     }
 }
 
-/// `ln e` of each alternative, by the over-dispersion.
+/// `ln e` of each alternative, divided by the over-dispersion.
 pub(super) fn scores(weights: &[Weights; BANK], sample: &Sample, phi: f64) -> [f64; BANK] {
     weights.map(|weights| weights.score(sample) / phi)
 }

@@ -1,5 +1,5 @@
-//! The lowest rate of misses that was surely reached. Misses only fall while tenants warm up, so a
-//! rise is a fault: data that was in the target is not there any more.
+//! The lowest rate of misses that was surely reached. Misses only fall while tenants warm up, so a rise is a
+//! fault: records that were in the target are gone.
 
 use super::{bounds, evalue::Absolute};
 
@@ -27,7 +27,7 @@ impl Default for Window {
 }
 
 impl Window {
-    /// A tick of `calls`, `bad` of them.
+    /// Adds a tick of `calls`, `bad` of them bad.
     pub(super) fn push(&mut self, calls: u64, bad: u64) {
         let entry = (u32::try_from(calls).unwrap_or(u32::MAX), u32::try_from(bad).unwrap_or(u32::MAX));
         for (ticks, sum) in WINDOWS.iter().zip(&mut self.sums) {
@@ -39,7 +39,7 @@ impl Window {
         self.next = (self.next + 1) % LONGEST;
     }
 
-    /// Counts into the open tick.
+    /// Adds counts to the open tick.
     pub(super) fn add(&mut self, calls: u64, bad: u64) {
         self.open = (self.open.0.saturating_add(calls), self.open.1.saturating_add(bad));
     }
@@ -50,14 +50,13 @@ impl Window {
         self.push(calls, bad);
     }
 
-    /// Calls and bad ones of the last 600 ticks.
+    /// All calls and bad calls of the last 600 ticks.
     pub(super) const fn longest(&self) -> (u64, u64) {
         self.sums[WINDOWS.len() - 1]
     }
 }
 
-/// The ratchet of one enrolment step: tenants that came later have cold keys and a ratchet of
-/// their own.
+/// The ratchet of one enrolment step. Tenants that came later have cold keys and their own ratchet.
 #[derive(Clone, Debug)]
 pub struct Ratchet {
     factor: f64,
@@ -68,12 +67,12 @@ pub struct Ratchet {
 }
 
 impl Ratchet {
-    /// Nothing is known: no rate of misses is too high.
+    /// Nothing is known yet: no rate of misses is too high.
     pub fn new(factor: f64, slack: f64) -> Self {
         Self { factor, slack, window: Window::default(), lowest: 1.0, test: Absolute::rise(1.0) }
     }
 
-    /// Takes a closed tick. Ticks without reads are none.
+    /// Adds a closed tick. Ticks without reads are skipped.
     pub fn close(&mut self, reads: u64, misses: u64) {
         if reads == 0 {
             return;
@@ -82,7 +81,7 @@ impl Ratchet {
         let before = self.lowest;
         for (calls, bad) in self.window.sums {
             let (n, x) = (calls as f64, bad as f64);
-            // Only then is the bound below: one logarithm in place of a bisection.
+            // Only then is the bound below: one logarithm instead of a bisection.
             let is_below = calls >= CALLS_MIN
                 && x < n * self.lowest
                 && n * bounds::kl(x / n, self.lowest.min(1.0 - 1e-12)) > SURE;
@@ -95,12 +94,12 @@ impl Ratchet {
         }
     }
 
-    /// The test of the next tick.
+    /// The test for the next tick.
     pub const fn test(&self) -> &Absolute {
         &self.test
     }
 
-    /// Surely not above this, once.
+    /// The rate that was surely reached at some time.
     pub const fn lowest(&self) -> f64 {
         self.lowest
     }

@@ -1,4 +1,4 @@
-//! Who reports: each report counted once, who went silent, and what one instance may add.
+//! The instances that report: each report counted once, who stopped reporting, and what one instance may add.
 
 use std::collections::HashMap;
 
@@ -7,30 +7,30 @@ use super::{
     evalue::{BANK, Sample, Weights},
 };
 
-/// An instance that is silent for this long is not there: three reports missed.
+/// An instance that is silent for this long is absent: it missed three reports.
 const SILENT_MS: u64 = 3_000;
-/// Instances that went silent within this are gone together.
+/// Instances that stopped reporting within this time are gone together.
 const GONE_WITHIN_MS: u64 = 10_000;
-/// A silent instance is remembered this long.
+/// A silent instance is remembered for this long.
 const REMEMBERED_MS: u64 = 600_000;
-/// More than this share gone is blindness.
+/// If more than this share is gone, it is blindness.
 const GONE_MAX: f64 = 0.3;
-/// Distinct instances that a trip of a fleet needs.
+/// Number of different instances that a trip of a fleet needs.
 const QUORUM: usize = 3;
 
-/// What one instance has to do with one guard.
+/// One instance's part in one guard.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seat {
     /// Its counts of the open tick.
     pub(super) sample: Sample,
-    /// Evidence that it holds for each alternative: 0 or more, never past the cap.
+    /// Evidence that it holds for each alternative: 0 or more, never above the cap.
     held: [f64; BANK],
 }
 
 /// An instance.
 #[derive(Clone, Debug)]
 pub(super) struct Instance {
-    /// As it reports.
+    /// The name that it reports.
     pub(super) name: Box<str>,
     /// By the guard's index.
     pub(super) seats: [Seat; Guard::COUNT],
@@ -45,21 +45,21 @@ pub(super) struct Roster {
     index: HashMap<Box<str>, u32>,
     instances: Vec<Option<Instance>>,
     free: Vec<u32>,
-    /// Those that reported in the open tick.
+    /// Instances that reported in the open tick.
     touched: Vec<u32>,
 }
 
-/// Why a report was not taken.
+/// Why a report was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
-    /// It, or a later one, was taken before.
+    /// This or a later report was already counted.
     Repeated,
     /// There are too many instances.
     Full,
 }
 
 impl Roster {
-    /// Takes note of a report, and gives its instance's place.
+    /// Records a report, and returns its instance's index.
     pub(super) fn take(
         &mut self,
         name: &str,
@@ -84,7 +84,7 @@ impl Roster {
         Ok(at)
     }
 
-    /// Has it reported?
+    /// Whether it has reported.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.index.contains_key(name)
     }
@@ -132,28 +132,28 @@ impl Roster {
         self.free.push(at);
     }
 
-    /// The instance there.
+    /// The instance with this index.
     pub(super) fn get(&self, at: u32) -> Option<&Instance> {
         self.instances.get(at as usize)?.as_ref()
     }
 
-    /// The instance there.
+    /// The instance with this index.
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut Instance> {
         self.instances.get_mut(at as usize)?.as_mut()
     }
 
-    /// Everyone.
+    /// All instances.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Instance> {
         self.instances.iter().flatten()
     }
 
-    /// Instances that a trip needs: three, or all that are there.
+    /// Number of instances that a trip needs: three, or all that are present.
     pub(super) fn quorum(&self, now_ms: u64) -> usize {
         let live = self.iter().filter(|instance| !instance.is_silent(now_ms));
         live.take(QUORUM).count().max(1)
     }
 
-    /// Too many went silent at once, without goodbye: how many, and how many are there.
+    /// Whether too many stopped reporting at once without a goodbye: how many, and how many are present.
     pub(super) fn gone(&self, now_ms: u64) -> Option<(usize, usize)> {
         let silent_for = |instance: &Instance| now_ms.saturating_sub(instance.last_ms);
         let live = self.iter().filter(|instance| !instance.is_silent(now_ms)).count();
@@ -165,7 +165,7 @@ impl Roster {
         (gone as f64 > GONE_MAX * (gone + live) as f64).then_some((gone, live))
     }
 
-    /// What a guard's suspects have above what one instance may add.
+    /// What a guard's suspects hold above the cap of one instance.
     pub(super) fn excess(
         &self,
         guard: usize,
@@ -184,9 +184,9 @@ impl Roster {
         excess
     }
 
-    /// Ends the tick of one guard: what each instance added is held against it from now on. Nobody
-    /// holds more than `all` the evidence that there is: what others' good outcomes have taken away
-    /// can be added again, or a fleet of three with one long sick would be one short of its quorum.
+    /// Ends the tick of one guard: what each instance added counts as its holding from now on. Nobody holds
+    /// more than `all` the evidence that exists. What others' good outcomes have removed can be added again;
+    /// otherwise a fleet of three with one long-sick instance would be one short of its quorum.
     pub(super) fn close(
         &mut self,
         guard: usize,
@@ -217,7 +217,7 @@ impl Roster {
         }
     }
 
-    /// A new stage, or new evidence: nothing is held against anybody.
+    /// A new stage, or new evidence: nobody holds any evidence.
     pub(super) fn forgive(&mut self, guard: Option<usize>) {
         for instance in self.instances.iter_mut().flatten() {
             match guard {
@@ -235,14 +235,14 @@ impl Instance {
 }
 
 impl Seat {
-    /// Evidence of the instance by the strongest alternative, with the open tick.
+    /// Evidence of the instance by the strongest alternative, including the open tick.
     pub(super) fn evidence(&self, weights: &[Weights; BANK], phi: f64) -> f64 {
         let each = self.held.iter().zip(weights);
         each.map(|(held, weights)| held + weights.score(&self.sample) / phi).fold(0.0, f64::max)
     }
 }
 
-/// A few distinct instances: enough to know whether there are three.
+/// A few different instances: enough to know whether there are three.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Few {
     places: [u32; QUORUM],
@@ -258,12 +258,12 @@ impl Few {
         }
     }
 
-    /// Those remembered.
+    /// The remembered ones.
     pub(super) fn places(&self) -> &[u32] {
         &self.places[..usize::from(self.len)]
     }
 
-    /// How many, up to three.
+    /// Number of different instances, up to three.
     pub(super) const fn count(&self) -> usize {
         self.len as usize
     }

@@ -1,21 +1,21 @@
-//! What "slow" is: slower than nearly all of the source's calls of the minutes before.
+//! What "slow" means: slower than nearly all of the source's calls in the preceding minutes.
 //!
-//! Any limit that is fixed before the calls it judges keeps the guard honest; this one is taken from
-//! what was seen until then, at an edge of the buckets that instances report latencies in.
+//! Any limit that is fixed before the calls it judges keeps the guard sound. This one is taken from earlier
+//! calls, at an edge of the buckets in which instances report latencies.
 
 /// Buckets of a histogram on the wire.
 const BUCKETS: usize = 160;
-/// The source's share that is faster.
+/// The share of the source's calls that is faster.
 const QUANTILE: f64 = 0.99;
-/// Calls that a limit is taken from.
+/// Number of calls needed for a limit.
 const CALLS_MIN: u64 = 200;
-/// The bucket of 10 ms. What is not above it is never slow: nobody notices, and noise is large there.
+/// The bucket of 10 ms. Calls up to this are never slow: nobody notices them, and noise is large there.
 const LEAST: usize = 58;
-/// No report counts so many calls.
+/// No report counts this many calls.
 const COUNT_END: u64 = 1 << 40;
-/// Nor are there so many in a minute.
+/// Nor are there this many in a minute.
 const PRESENT_END: u64 = 1 << 60;
-/// How long calls are remembered: this, and what has come since.
+/// How long calls are remembered: this time, plus what has come since.
 const REMEMBERED_MS: u64 = 60_000;
 
 /// The limit of one operation.
@@ -36,7 +36,7 @@ impl Default for Slow {
 }
 
 impl Slow {
-    /// The first bucket that is slow. `None`: too few calls were seen.
+    /// The first bucket that is slow. `None`: too few calls so far.
     pub const fn from(&self) -> Option<u32> {
         self.from
     }
@@ -44,7 +44,7 @@ impl Slow {
     /// Counts calls to the source: buckets of a histogram with their counts.
     pub fn add(&mut self, latency: impl Iterator<Item = (usize, u64)> + Clone) {
         let total = latency.clone().fold(0, |sum: u64, (_, count)| sum.saturating_add(count));
-        // Reports of absurd counts must not overflow the sum, nor have a say in it.
+        // Implausible counts must neither overflow the sum nor influence it.
         if total >= COUNT_END || self.present_total >= PRESENT_END {
             return;
         }
@@ -56,7 +56,7 @@ impl Slow {
         }
     }
 
-    /// Time goes on; a new limit now and then.
+    /// Advances time; sets a new limit now and then.
     pub fn tick(&mut self, now_ms: u64) {
         let is_over = now_ms.saturating_sub(self.began_ms) >= REMEMBERED_MS;
         if !is_over && self.from.is_some() {

@@ -1,6 +1,6 @@
-//! The tenants that are judged by themselves: the busiest, and those with evidence against them.
-//! Bounded: a newcomer takes the place of a tenant that is neither (space-saving; Metwally, Agrawal
-//! and El Abbadi, 2005; the least of a few in turn stands for the least of all).
+//! The tenants that are judged separately: the busiest, and those with evidence against them. Bounded: a new
+//! tenant replaces one that is neither (space-saving; Metwally, Agrawal and El Abbadi, 2005; the least of a
+//! few in turn approximates the least of all).
 
 use std::collections::HashMap;
 
@@ -15,38 +15,38 @@ use crate::domain::{Tenant, guard::bounds};
 
 /// A tenant's own baseline needs this many calls.
 const BASELINE_CALLS: f64 = 200.0;
-/// Candidates that are looked at for a place.
+/// Number of candidates considered for replacement.
 const CANDIDATES: usize = 8;
-/// With this much evidence a tenant keeps its place.
+/// With this much evidence a tenant is never replaced.
 const SUSPICIOUS: f64 = 3.0;
 /// How long instances that served a tenant count.
 const SERVING_TICKS: u64 = 600;
 
-/// A tenant that is judged by itself.
+/// A tenant that is judged separately.
 #[derive(Clone, Debug)]
 pub(super) struct Tracked {
-    /// Who.
+    /// The tenant.
     pub(super) tenant: Tenant,
-    /// Calls since it has its place, and those of whom it had it from.
+    /// Calls since it has its place, plus those of the tenant that it replaced.
     pub(super) calls: u64,
     /// Calls since the stage began, or since it has its place.
     pub(super) calls_of_stage: u64,
-    /// Cells decided before this revision are not of its present stage.
+    /// Cells decided before this revision do not belong to its current stage.
     pub(super) since_revision: u64,
-    /// It tripped: its outcomes count no more until it has another stage.
+    /// It tripped: its outcomes do not count until its next stage.
     pub(super) tripped: bool,
-    /// Guards, by index, that would have tripped: told once.
+    /// Guards, by index, that would have tripped; each is recorded once.
     pub(super) told: u16,
-    /// Held because of one instance; not told again before this.
+    /// Held because of one instance; not repeated before this.
     pub(super) quiet_until_ms: u64,
     /// By the guard's index.
     pub(super) detectors: [Detector; Guard::COUNT],
-    /// Its source arm, and the rate it was frozen at (0: it was not).
+    /// Its source calls, and the rate at which they were frozen (0: not frozen).
     arms: [Dispersion; RELATIVES],
     frozen: [f64; RELATIVES],
-    /// Instances that its calls, and its bad outcomes, come from.
+    /// Instances that serve it.
     pub(super) serving: Few,
-    /// See `serving`.
+    /// Instances that its bad outcomes come from.
     pub(super) behind: Few,
     serving_since: u64,
     first_bad_slot: u64,
@@ -58,7 +58,7 @@ pub(super) struct Tracked {
 const FIRST_RELATIVE: usize = 2;
 const RELATIVES: usize = 5;
 
-/// All of them.
+/// All tenants that are judged separately.
 #[derive(Clone, Debug)]
 pub(super) struct Tenants {
     index: HashMap<Tenant, u32>,
@@ -69,12 +69,12 @@ pub(super) struct Tenants {
 }
 
 impl Tenants {
-    /// At most `max`.
+    /// At most `max` tenants.
     pub(super) fn new(max: usize) -> Self {
         Self { index: HashMap::new(), tracked: Vec::new(), touched: Vec::new(), hand: 0, max }
     }
 
-    /// The tenant's place; it gets one if there is one to be had.
+    /// The tenant's place; a new one if possible.
     pub(super) fn place(&mut self, tenant: &Tenant, now_ms: u64) -> Option<usize> {
         if let Some(at) = self.index.get(tenant) {
             return Some(*at as usize);
@@ -94,7 +94,7 @@ impl Tenants {
         Some(at)
     }
 
-    /// Of the next few, the one with fewest calls that nothing is held against.
+    /// Of the next few, the one with the fewest calls and no evidence against it.
     fn least(&mut self) -> Option<usize> {
         let len = self.tracked.len();
         let from = self.hand;
@@ -144,18 +144,17 @@ impl Tenants {
         &mut self.tracked[at]
     }
 
-    /// Everybody who has a place.
+    /// All tenants with a place.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Tracked> {
         self.tracked.iter()
     }
 
-    /// How many have a place.
+    /// Number of tenants with a place.
     pub(super) fn len(&self) -> usize {
         self.tracked.len()
     }
 
-    /// Ends the open tick, of each tenant that was heard of. `gains` tells what a guard's tick is
-    /// worth.
+    /// Ends the open tick of each tenant with reports. `gains` is the evidence of a guard's tick.
     pub(super) fn close(&mut self, gains: impl Fn(&Tracked, usize) -> [f64; BANK], next_ms: u64) {
         for at in self.touched.drain(..) {
             let tracked = &mut self.tracked[at as usize];
@@ -178,7 +177,7 @@ impl Tenants {
         }
     }
 
-    /// Everybody has a new stage.
+    /// A new stage for everybody.
     pub(super) fn reset(&mut self, limits: &[Test], revision: u64, now_ms: u64) {
         self.tracked.iter_mut().for_each(|tracked| tracked.reset(limits, revision, now_ms));
         self.touched.clear();
@@ -212,7 +211,7 @@ impl Tracked {
         self.tripped || !self.behind.places().is_empty() && self.detectors.iter().any(evidence)
     }
 
-    /// A new stage: evidence goes. Its source arm of before becomes its baseline, where it had one.
+    /// A new stage: evidence is cleared. Its earlier source calls become its baseline, if it had any.
     pub(super) fn reset(&mut self, limits: &[Test], revision: u64, now_ms: u64) {
         for arm in 0..RELATIVES {
             let (calls, bad) = self.arms[arm].remembered();
@@ -231,20 +230,20 @@ impl Tracked {
         };
     }
 
-    /// Evidence goes; the stage is the same.
+    /// Clears evidence within the same stage.
     pub(super) fn forget(&mut self, now_ms: u64) {
         self.detectors = [Detector::new(now_ms); Guard::COUNT];
         (self.behind, self.first_bad_slot, self.last_bad_slot) = (Few::default(), 0, 0);
     }
 
-    /// Was it bad at two moments at least, on as many instances as there must be?
+    /// Whether it was bad at two moments at least, on as many instances as required.
     pub(super) fn is_agreed(&self) -> bool {
         self.first_bad_slot != self.last_bad_slot && self.behind.count() >= self.serving.count()
     }
 
-    /// What the open tick is worth. A tenant is compared with itself: its own calls to the source,
-    /// or its rate of before. That one counts only as far as the source of everybody, `fleet`, does
-    /// not fail more often now as well.
+    /// The evidence of the open tick. A tenant is compared with itself: with its own calls to the source, or
+    /// with its earlier rate. The latter counts only as far as everybody's source calls, `fleet`, do not fail
+    /// more often now as well.
     pub(super) fn gains(&self, guard: usize, test: &Test, fleet: &Sample, phi: f64) -> [f64; BANK] {
         let tick = self.detectors[guard].tick();
         let Test::Relative(relative, _) = test else {

@@ -1,4 +1,4 @@
-//! What a guard concludes, and everything that it rests on: this goes into the history.
+//! A guard's verdict with all its evidence: this goes into the history.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::{ErrorClass, Guard};
 use crate::domain::Tenant;
 
-/// A guard's conclusion.
+/// A guard's verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whose.
+    /// The guard.
     pub guard: Guard,
-    /// About whom.
+    /// Whom it is about.
     pub scope: Scope,
-    /// What is to be done.
+    /// What to do.
     pub action: Action,
-    /// Why that.
+    /// Why.
     pub cause: Cause,
-    /// What it rests on.
+    /// Its evidence.
     pub evidence: Evidence,
 }
 
@@ -32,15 +32,15 @@ pub enum Scope {
     Tenant(Tenant),
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Go one stage back, and stay.
     Rollback,
-    /// Take no step up, and call somebody.
+    /// Take no step up; an operator has to look.
     Hold,
-    /// Tell that it would have rolled back.
+    /// Record that it would have rolled back.
     Observe,
 }
 
@@ -50,76 +50,76 @@ pub enum Action {
 pub enum Cause {
     /// The evidence reached the threshold.
     Breach,
-    /// So many tenants tripped that it is not about tenants.
+    /// So many tenants tripped that it is not about single tenants.
     Escalation,
-    /// The source fails as well: going back would help nobody.
+    /// The source fails as well: going back would not help.
     CommonMode,
-    /// Several tenants' evidence comes from one instance: it is sick, not they.
+    /// Several tenants' evidence comes from one instance: the instance is sick, not the tenants.
     OneInstance,
-    /// Instances went silent together.
+    /// Several instances stopped reporting together.
     InstancesGone,
-    /// The target should be called and is not.
+    /// The target should be called, but is not.
     NoTargetCalls,
 }
 
-/// What a verdict rests on. Counts are those since the suspected onset.
+/// The evidence of a verdict. Counts are those since the suspected onset.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// When it is suspected to have begun, on the judge's clock.
+    /// The suspected onset, on the judge's clock.
     pub onset_ms: u64,
-    /// When it was concluded.
+    /// When the verdict was reached.
     pub now_ms: u64,
-    /// Outcomes of the target; for blindness, live instances or calls without one to the target.
+    /// Outcomes of the target; for blindness, live instances, or calls without one to the target.
     pub target: u64,
-    /// Bad ones; for blindness, instances gone.
+    /// Bad ones among them; for blindness, instances gone.
     pub target_bad: u64,
     /// Outcomes of the source.
     pub source: u64,
-    /// Bad ones.
+    /// Bad ones among them.
     pub source_bad: u64,
     /// `ln M`.
     pub ln_m: f64,
-    /// The threshold that it reached.
+    /// The threshold.
     pub ln_c: f64,
-    /// What the evidence was divided by.
+    /// The divisor of the evidence.
     pub phi: f64,
-    /// The rate that the counts were held against, where it is a fixed one.
+    /// The fixed rate that the counts were compared with, if any.
     pub limit: Option<f64>,
-    /// Tenants with most bad outcomes of those told apart: at most 5.
+    /// The tenants with the most bad outcomes among those counted separately: at most 5.
     pub tenants: Vec<Suspect>,
-    /// Instances that hold most of the evidence: at most 5.
+    /// The instances with the most evidence: at most 5.
     pub instances: Vec<Holder>,
-    /// The target's errors of the last one or two minutes by class, most first; none left out.
+    /// The target's errors of the last one or two minutes by class, most frequent first; complete.
     pub errors: Vec<(ErrorClass, u64)>,
 }
 
 /// A tenant behind a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspect {
-    /// Who.
+    /// The tenant.
     pub tenant: Tenant,
     /// Outcomes of the target.
     pub target: u64,
-    /// Bad ones.
+    /// Bad ones among them.
     pub target_bad: u64,
 }
 
 /// An instance behind a verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Who.
+    /// The instance.
     pub instance: String,
-    /// Evidence that it added, in nats.
+    /// Evidence that it contributed, in nats.
     pub nats: f64,
 }
 
 impl Evidence {
-    /// Share of bad outcomes of the target; 0 without any outcome.
+    /// Share of bad outcomes of the target; 0 without outcomes.
     pub fn target_rate(&self) -> f64 {
         self.target_bad as f64 / self.target.max(1) as f64
     }
 
-    /// The same of the source.
+    /// The same for the source.
     pub fn source_rate(&self) -> f64 {
         self.source_bad as f64 / self.source.max(1) as f64
     }

@@ -1,29 +1,29 @@
-//! What the judge knows of the stage, and what it counted in it.
+//! What the judge knows of the stage, and its counts.
 
 use super::super::{Cell, Operation};
 
-/// What a change of stages means for the guards.
+/// What a new stage means for the guards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stage {
-    /// Its revision: what was decided under an older one is not judged any more.
+    /// Its revision: cells decided under an older one are no longer judged.
     pub revision: u64,
-    /// Nobody is left who reads from the source only, or those who are were not drawn by bucket:
-    /// reads are compared with the source's rate of before.
+    /// Nobody reads only from the source any more, or those who do were not selected by bucket. Reads are
+    /// then compared with the source's earlier rate.
     pub frozen_reads: bool,
     /// The same for writes.
     pub frozen_writes: bool,
-    /// Number of the enrolment step that begins: tenants reach target-first. 0: none does.
+    /// Number of the enrolment step that begins: tenants reach target-first. 0: no enrolment.
     pub enrolled: u32,
-    /// Tenants enrolled; 0: not known.
+    /// Tenants enrolled; 0: unknown.
     pub tenants: u64,
-    /// Share of the reads that the target should get. 0: none, or not known.
+    /// Share of the reads that should go to the target. 0: none, or unknown.
     pub read_share_ppm: u32,
-    /// The same of writes.
+    /// The same for writes.
     pub write_share_ppm: u32,
 }
 
 impl Stage {
-    /// Is there no fair arm of the source for this operation?
+    /// Whether this operation has no fair control in the source.
     pub(super) const fn is_frozen(&self, operation: Operation) -> bool {
         match operation {
             Operation::Read => self.frozen_reads,
@@ -35,19 +35,19 @@ impl Stage {
 /// What was not counted, since the judge began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// Reports that were taken before.
+    /// Reports that were already counted.
     pub repeated: u64,
-    /// Reports of more instances than there may be.
+    /// Reports of more instances than allowed.
     pub instances: u64,
     /// Cells of an older stage.
     pub stragglers: u64,
-    /// Cells of a revision that is not yet.
+    /// Cells of a revision that does not exist yet.
     pub unknown_revisions: u64,
-    /// Cells with a part above its whole, or too large to be true.
+    /// Cells with a part above its whole, or implausibly large.
     pub absurd: u64,
-    /// Times that the clock was behind.
+    /// How often the clock was behind.
     pub clock: u64,
-    /// Cells of tenants that could not be judged by themselves.
+    /// Cells of tenants that could not be judged separately.
     pub untracked: u64,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Tally {
     pub(super) source: u64,
     pub(super) source_bad: u64,
     pub(super) source_since_target: u64,
-    /// The target's errors by class: of the present and of the last minute.
+    /// The target's errors by class: of the current and of the previous minute.
     pub(super) classes: [[u64; 6]; 2],
 }
 

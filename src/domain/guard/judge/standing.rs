@@ -1,4 +1,5 @@
-//! May a step go up? What blocks it, what it has not shown yet, and whether anything is seen at all.
+//! Whether a step up is allowed: what blocks it, what has not been shown yet, and whether anything is seen at
+//! all.
 
 use super::{
     super::{Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds},
@@ -6,9 +7,10 @@ use super::{
 };
 use crate::domain::{Calls, Counts};
 
-/// Calls to the source alone that make it as good as impossible that the target just was not drawn.
+/// After that many calls to the source alone, chance is practically ruled out as the reason for no target
+/// calls.
 const UNSEEN: f64 = 1e-6;
-/// And at least so many.
+/// And after at least this many.
 const UNSEEN_CALLS: u64 = 20;
 
 /// What the judge can't see.
@@ -16,81 +18,82 @@ const UNSEEN_CALLS: u64 = 20;
 pub(super) struct Blind {
     gone: bool,
     uncalled: bool,
-    /// A hold for a common fault is not told again before this.
+    /// A hold for a common fault is not repeated before this.
     pub(super) quiet_until_ms: u64,
 }
 
-/// How the guards stand towards a step up.
+/// What the guards say about a step up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
-    /// What stands against any step now; empty is what is wanted.
+    /// What blocks every step now; empty if nothing does.
     pub blocks: Vec<Block>,
     /// What has been shown of the stage, for each operation that reaches the target.
     pub certificates: Vec<Certificate>,
-    /// Upper bound of the share of reads that miss, of the last 600 ticks or of the stage, the lower
-    /// one: after a backfill the former tells more, with little traffic the latter. 1 without reads.
+    /// Upper bound of the share of reads that miss: of the last 600 ticks or of the stage, whichever is
+    /// lower. After a backfill the former is more informative, with little traffic the latter. 1 without
+    /// reads.
     pub miss_upper: f64,
 }
 
 /// How much evidence a guard has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// Which.
+    /// The guard.
     pub guard: Guard,
-    /// Does it act?
+    /// Whether it acts.
     pub mode: Mode,
-    /// `ln M`; negative infinity where nothing can be held against anybody.
+    /// `ln M`; negative infinity if there can't be any evidence.
     pub ln_m: f64,
     /// The threshold.
     pub ln_c: f64,
 }
 
-/// Something that stands against a step.
+/// Something that blocks a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Block {
     /// The migration tripped at this stage.
     Tripped,
     /// A guard has more than half of the evidence that it needs to trip.
     Suspicion {
-        /// Whose.
+        /// The guard.
         guard: Guard,
         /// `ln M`.
         ln_m: f64,
         /// The threshold.
         ln_c: f64,
     },
-    /// The source is over the limit itself.
+    /// The source itself exceeds the limit.
     Source(Operation),
-    /// Instances went silent together.
+    /// Several instances stopped reporting together.
     InstancesGone,
-    /// The target should be called and is not.
+    /// The target should be called, but is not.
     NoTargetCalls,
 }
 
 /// What calls have shown of an operation's errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Certificate {
-    /// Of which.
+    /// The operation.
     pub operation: Operation,
     /// Calls to the target since the stage began.
     pub calls: u64,
-    /// Failed ones.
+    /// Failed calls.
     pub bad: u64,
-    /// By how much the target's rate may at most be over the source's: its upper bound less the
-    /// source's lower bound, each wrong with probability alpha.
+    /// How far the target's rate may exceed the source's at most: its upper bound minus the source's lower
+    /// bound, each wrong with probability alpha.
     pub excess: f64,
-    /// The margin that it has to be under.
+    /// The margin that `excess` has to be below.
     pub margin: f64,
-    /// More calls that are wanted, if it goes on like this. 0: none. `None`: it does not get there,
-    /// the rate itself is too high.
+    /// Number of further calls needed at the current rates. 0: none. `None`: no number would suffice; the
+    /// rate itself is too high.
     pub missing: Option<u64>,
-    /// When they are there, at the rate of calls so far. `None`: not to be foreseen.
+    /// When they will have been made, at the rate of calls so far. `None`: unknown.
     pub expected_ms: Option<u64>,
 }
 
 impl Judge {
-    /// Takes up what calls had shown of the present stage before this judge began: evidence that a
-    /// step up asks for. None that anything is rolled back for: that has to be of the present.
+    /// Restores what calls had shown of the current stage before this judge began: evidence for a step up. It
+    /// never causes a rollback, which requires current evidence.
     pub fn recall(&mut self, shown: &Counts) {
         let [source_reads, source_writes, target_reads, target_writes] = &shown.calls;
         let of = |target: &Calls, source: &Calls| Tally {
@@ -107,7 +110,7 @@ impl Judge {
         self.lacked = [reads, sum(&[self.lacked[1], events.lacking, events.miss])];
     }
 
-    /// How the guards stand towards a step up.
+    /// What the guards say about a step up.
     pub fn standing(&mut self, now_ms: u64) -> Standing {
         self.advance_to(now_ms);
         let mut blocks = Vec::new();
@@ -182,7 +185,7 @@ impl Judge {
         shown
     }
 
-    /// Calls to the source since the last one to the target, where that can't be chance.
+    /// Calls to the source since the last one to the target, if chance can be ruled out.
     fn uncalled(&self) -> Option<u64> {
         let shares = [self.stage.read_share_ppm, self.stage.write_share_ppm];
         shares.into_iter().zip(&self.tallies).find_map(|(share_ppm, tally)| {
@@ -241,7 +244,7 @@ impl Tally {
         if self.target_bad == 0 {
             return Some(bounds::calls_to_certify(margin, alpha).saturating_sub(self.target).max(1));
         }
-        // Times more, by halves: near enough for "expected at".
+        // Increase in steps: accurate enough for "expected at".
         let mut times = 1.0;
         while times < 1e6 {
             times *= 1.5;

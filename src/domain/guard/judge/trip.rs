@@ -1,4 +1,4 @@
-//! When evidence reaches its threshold: about whom it is, and what is to be done.
+//! When evidence reaches its threshold: whom the verdict is about, and what to do.
 
 use super::{
     super::{
@@ -10,19 +10,19 @@ use super::{
     Judge, fleet,
 };
 
-/// Tenants' trips within this make it the migration's.
+/// Tenants' trips within this time make it a verdict about the migration.
 const ESCALATION_MS: u64 = 600_000;
 const ESCALATION_TENANTS: usize = 3;
-/// In percent of the enrolled ones; but a single tenant is never the migration by this.
+/// In percent of the enrolled tenants; but a single tenant never counts as the migration by this rule.
 const ESCALATION_PERCENT: u64 = 5;
-/// After a hold: not told again before this.
+/// After a hold: not repeated before this.
 const QUIET_MS: u64 = 60_000;
-/// The source fails as well: evidence that it is over the limit since the target's onset, 20 to 1.
+/// The source fails as well: evidence of 20 to 1 that it exceeds the limit since the target's onset.
 const LN_SOURCE_AS_WELL: f64 = 3.0;
 const TOLD: usize = 5;
 
 impl Judge {
-    /// Everybody's guards. After a rollback they are silent until there is another stage.
+    /// Judges everybody's guards. After a rollback they are silent until the next stage.
     pub(super) fn judge_pools(&mut self) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for at in 0..self.pools.len() {
@@ -30,7 +30,7 @@ impl Judge {
             if self.pools[at].latched || (self.tripped && rule.mode == Mode::Enforce) {
                 continue;
             }
-            // Without anything bad in the tick, evidence has only fallen since it was looked at.
+            // Without anything bad in the tick, evidence has only fallen since the last check.
             if !self.pools[at].detector.tick().is_bad() {
                 continue;
             }
@@ -70,7 +70,7 @@ impl Judge {
         let guard = self.pools[at].guard;
         let evidence = self.evidence(&self.pools[at], at, ln_m, measure);
         if self.is_common_mode(at, measure) {
-            // Begins anew, so that a target that still fails when the source is well is seen.
+            // Starts over, so that a target that still fails when the source has recovered is noticed.
             self.pools[at].reset(self.now_ms);
             self.roster.forgive(Some(at));
             return self.hold(guard, Scope::Migration, Cause::CommonMode, evidence);
@@ -90,7 +90,7 @@ impl Judge {
         Verdict { guard, scope: Scope::Migration, action: action(rule), cause, evidence }
     }
 
-    /// One tenant's guards, after a cell of it.
+    /// Judges one tenant's guards, after a cell about it.
     pub(super) fn judge_tenant(&mut self, place: usize) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for at in 0..self.pools.len() {
@@ -130,7 +130,7 @@ impl Judge {
         verdicts
     }
 
-    /// A tenant has tripped by itself, or is all of what tripped the migration.
+    /// A tenant has tripped on its own, or causes all of the migration's evidence.
     fn trip_tenant(&mut self, place: usize, at: usize, rule: Rule, evidence: Evidence) -> Option<Verdict> {
         let guard = self.pools[at].guard;
         let tracked = self.tenants.get(place);
@@ -185,7 +185,7 @@ impl Judge {
         (!is_quiet).then_some(Verdict { guard, scope, action: Action::Hold, cause, evidence })
     }
 
-    /// Does the source breach the same limit? Only a fixed rate of errors can't tell by itself.
+    /// Whether the source breaks the same limit. Only guards against a fixed error rate need this check.
     fn is_common_mode(&self, at: usize, measure: &Measure) -> bool {
         let guard = Guard::COUNTING[at];
         if guard.kind != GuardKind::ErrorAbsolute {
@@ -198,7 +198,7 @@ impl Judge {
             || recent[..source.test.len()].iter().any(|nats| *nats >= LN_SOURCE_AS_WELL)
     }
 
-    /// The tenant without whom less than half of the evidence is left.
+    /// The tenant without which less than half of the evidence is left.
     fn lone_tenant(&self, at: usize, measure: &Measure) -> Option<usize> {
         let places = 0..self.tenants.len();
         let bad = |place: &usize| bad_of(&self.tenants.get(*place).detectors[at].since());
@@ -210,13 +210,13 @@ impl Judge {
             let left = scores(&test.weights(&rest), &rest, measure.phi);
             left[..test.len()].iter().copied().fold(f64::NEG_INFINITY, f64::max)
         };
-        // In the open tick as well: since the onset of a fault of everybody's there may be more good
-        // outcomes of before it than bad ones.
+        // Also in the open tick: since the onset of a fault that affects everybody, there may be more good
+        // outcomes from before it than bad ones.
         let most = left_of(pool.since(), &own.since()).max(left_of(*pool.tick(), own.tick()));
         (most < measure.ln_c / 2.0 && !self.is_majority(worst)).then_some(worst)
     }
 
-    /// A tenant with more than half of the traffic is the migration.
+    /// A tenant with more than half of the traffic counts as the migration.
     fn is_majority(&self, place: usize) -> bool {
         let all: u64 = self.tallies.iter().map(|tally| tally.target.saturating_add(tally.source)).sum();
         self.tenants.get(place).calls_of_stage.saturating_mul(2) > all
