@@ -1,4 +1,4 @@
-//! One migration: a small document, and a row for each tenant that does not follow its bucket.
+//! A migration: a small document, plus a row for each tenant that does not follow its bucket.
 
 use std::sync::Arc;
 
@@ -14,31 +14,31 @@ use super::{
     resolve::{self, Caps},
 };
 
-/// What the migration promises and asks for.
+/// What the migration promises and requires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// What reads promise.
     pub level: Level,
-    /// Services that must have a live instance before a tenant leaves source-only.
+    /// Services that must have an instance which is not lost before a tenant leaves source-only.
     pub required_services: Vec<String>,
-    /// Least time at target-first before target-only.
+    /// Minimum time at target-first before target-only.
     pub soak_ms: u64,
-    /// Least time at target-only before the end.
+    /// Minimum time at target-only before finishing.
     pub finish_soak_ms: u64,
-    /// SDKs without contact for this long refuse. 0: never.
+    /// SDKs without contact for this long refuse operations. 0: never.
     pub fence_after_ms: u32,
-    /// Longest an operation waits on `hold`.
+    /// Longest time that an operation waits on `hold`.
     pub hold_timeout_ms: u32,
-    /// Share of dual reads that are compared with the target.
+    /// Share of reads at dual that are compared with the target.
     pub shadow_ppm: u32,
-    /// SDKs that the controller can't reach may go back from target-first to mirrored by themselves.
-    /// While it is on nobody goes to target-only.
+    /// SDKs that can't reach the controller may go back from target-first to mirrored on their own. While
+    /// this is on, nobody goes to target-only.
     #[serde(default)]
     pub local_guard: bool,
-    /// Share of its reads that the target may fail and still be well, for such an SDK.
+    /// Error rate of target reads that such an SDK tolerates.
     #[serde(default = "local_guard_read_ppm")]
     pub local_guard_read_ppm: u32,
-    /// The same of writes.
+    /// The same for writes.
     #[serde(default = "local_guard_write_ppm")]
     pub local_guard_write_ppm: u32,
 }
@@ -77,27 +77,27 @@ impl Default for Policy {
     }
 }
 
-/// What is shown of a migration in one word.
+/// The state of a migration in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Everybody is where they were asked to be.
+    /// Everybody is where they were asked to be; a plan may still be running.
     Idle,
-    /// Tenants are on the way.
+    /// Some tenants are not yet where they were asked to be.
     Ramping,
-    /// Going up is stopped; going back is not.
+    /// Steps up are stopped; steps down are not.
     Paused,
-    /// Rolled back, latched until acknowledged.
+    /// Rolled back, for everybody or a tenant; latched until acknowledged.
     Tripped,
-    /// Ended: the source is not needed any more.
+    /// Ended: the source is no longer needed.
     Finished,
 }
 
-/// A migration without its tenants' rows: what one commit writes whole.
+/// A migration without its tenants' rows: a commit writes it as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// Its name.
     pub key: Key,
-    /// What tenants are hashed with; never changes.
+    /// The salt with which tenants are hashed; never changes.
     pub salt: String,
     /// The source store, for people.
     pub source: String,
@@ -105,58 +105,58 @@ pub struct Document {
     pub target: String,
     /// For people.
     pub description: String,
-    /// What it promises and asks for.
+    /// What it promises and requires.
     pub policy: Policy,
-    /// The revision that turned `policy.local_guard` off last. 0: it was never on, or is on for the
-    /// first time.
+    /// The revision that last turned `policy.local_guard` off. 0: it was never on, or is on for the first
+    /// time.
     #[serde(default)]
     pub local_guard_off: u64,
-    /// The revision since which `policy.fence_after_ms` has been set. 0: it is not, or it is not known since
-    /// when: then nobody is counted out.
+    /// The revision since which `policy.fence_after_ms` has been set. 0: it is not set, or the revision is
+    /// unknown; then nobody is counted out.
     #[serde(default)]
     pub fenced_since: u64,
     /// Unix time.
     pub created_at_ms: u64,
-    /// The revision that created it: what was decided under an older one is of another migration that
-    /// had its key. 0: not known.
+    /// The revision that created it. What was decided under an older one belongs to an earlier migration with
+    /// the same key. 0: unknown.
     #[serde(default)]
     pub created_revision: u64,
     /// Shares asked for.
     pub goal: Rollout,
-    /// Where the tenants without a row stand.
+    /// Where tenants without a row stand.
     pub bands: Bands,
     /// Nobody goes above it until the rollback is acknowledged.
     pub ceiling: Option<Rung>,
-    /// Going up is stopped.
+    /// Steps up are stopped.
     pub paused: bool,
-    /// Unix time of its end.
+    /// Unix time at which it was finished.
     pub finished_at_ms: Option<u64>,
     /// What operators overrode, each for the tenants of one request, while these are on the way up.
     #[serde(default)]
     pub overrides: Vec<Override>,
-    /// Why nobody moves: the store was restored from a backup, or looks like it. `None`: it was not, or that
+    /// Why nobody moves: the store was restored from a backup, or appears to be. `None`: it was not, or that
     /// is confirmed.
     #[serde(default)]
     pub restored: Option<String>,
-    /// Who asked for the present goal; the controller goes on in this name.
+    /// Who asked for the current goal; the controller continues in this name.
     pub asked_by: String,
-    /// Passes under way, oldest first; bounded.
+    /// Running passes, oldest first; bounded.
     pub jobs: Vec<Job>,
-    /// Passes that ended, oldest first; bounded.
+    /// Finished passes, oldest first; bounded.
     pub evidence: Vec<Evidence>,
     /// Pinned tenants.
     pub pins: u64,
     /// Tenants under a ceiling of their own.
     pub rolled_back: u64,
-    /// Tenants on the way and bands on the way: is there anything left to do?
+    /// Whether tenants or bands are on the way.
     pub ramping: bool,
     /// How its guards differ from the defaults.
     #[serde(default)]
     pub guards: GuardSettings,
-    /// What guards concluded of late, oldest first; bounded.
+    /// Recent verdicts of guards, oldest first; bounded.
     #[serde(default)]
     pub trips: Vec<Trip>,
-    /// What ramps it by itself. `None`: nothing ever did.
+    /// Its plan. `None`: it never had one.
     #[serde(default)]
     pub plan: Option<PlanState>,
 }
@@ -164,13 +164,13 @@ pub struct Document {
 /// A tenant that does not follow its bucket, or not yet again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantRow {
-    /// Asked for by an operator.
+    /// An operator's pin.
     pub pin: Option<Rung>,
-    /// It does not go above this until its rollback is acknowledged.
+    /// The tenant does not go above this until its rollback is acknowledged.
     pub ceiling: Option<Rung>,
-    /// Where it stands.
+    /// Where the tenant stands.
     pub placement: Placement,
-    /// The revision of the request whose [`Override`] covers it. 0: none does.
+    /// The revision of the request whose [`Override`] covers it. 0: none.
     #[serde(default)]
     pub overridden: u64,
 }
@@ -178,18 +178,18 @@ pub struct TenantRow {
 /// A migration at a revision. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// Of its last change.
+    /// Revision of its last change.
     pub revision: u64,
     /// Everything but the rows.
     pub document: Arc<Document>,
     /// The rows.
     pub tenants: OrdMap<Tenant, TenantRow>,
-    /// Tenants with something left to do: on the way, or to join their bucket's band again.
+    /// Tenants that are on the way, or about to rejoin their bucket's band.
     pub(super) unrested: OrdSet<Tenant>,
 }
 
 impl Document {
-    /// What is shown in one word.
+    /// The state in one word.
     pub fn state(&self) -> State {
         if self.finished_at_ms.is_some() {
             State::Finished
@@ -204,17 +204,17 @@ impl Document {
         }
     }
 
-    /// Since which revision the right to act expires; `None`: it does not.
+    /// The revision since which the right to act expires; `None`: it does not.
     pub fn fenced_since(&self) -> Option<u64> {
         (self.policy.fence_after_ms > 0 && self.fenced_since > 0).then_some(self.fenced_since)
     }
 
-    /// Where the tenants without a row stand, as shares.
+    /// Where tenants without a row stand, as shares.
     pub fn rollout(&self) -> Rollout {
         Rollout::from_shares(|rung| self.bands.at_least_ppm(rung))
     }
 
-    /// The override that covers a tenant, by its bucket or (where it has one) by its row.
+    /// The override that covers a tenant, by its bucket or, if it has one, by its row.
     pub(super) fn passes_of(&self, bucket: u32, row: Option<&TenantRow>) -> Option<Passes> {
         self.overrides.iter().find_map(|over| {
             let upto = match row {
@@ -225,21 +225,21 @@ impl Document {
         })
     }
 
-    /// What holds everybody after a restore.
+    /// The condition that holds everybody after a restore.
     pub(super) fn restored(&self) -> Option<Unmet> {
         let action =
             format!("find out who has been at target-only since, then: cutover confirm {} --help", self.key);
         self.restored.as_ref().map(|why| Unmet::of_change(Gate::Restored, why, action))
     }
 
-    /// What caps a tenant, beside its own row.
+    /// What limits a tenant, besides its own row.
     pub(super) fn caps<'a>(&'a self, row: Option<&'a TenantRow>) -> Caps<'a> {
         Caps { goal: &self.goal, ceiling: self.ceiling, row }
     }
 }
 
 impl Migration {
-    /// Builds one from what a store holds.
+    /// Creates one from what a store holds.
     pub fn new(revision: u64, document: Document, tenants: OrdMap<Tenant, TenantRow>) -> Self {
         let mut migration = Self { revision, document: document.into(), tenants, unrested: OrdSet::new() };
         migration.find_unrested();
@@ -256,7 +256,7 @@ impl Migration {
         bucket(&self.document.salt, tenant.as_str())
     }
 
-    /// Is anybody not where they are to be, or not following their bucket without a reason?
+    /// Whether anybody is not at their goal, or does not follow their bucket without a reason.
     pub fn has_more_to_do(&self) -> bool {
         self.document.ramping || !self.unrested.is_empty()
     }
@@ -274,26 +274,27 @@ impl Migration {
             .map_or_else(|| self.document.bands.of(self.bucket(tenant)), |row| row.placement)
     }
 
-    /// Where a tenant is to be, everything considered.
+    /// A tenant's goal, everything considered.
     pub fn wanted(&self, tenant: &Tenant) -> resolve::Wanted {
         let row = self.tenants.get(tenant);
         self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
     }
 
-    /// What a judge has to know of where tenants stand. `is_more`: tenants have reached target-first.
+    /// What a judge needs to know of where tenants stand. `is_more`: tenants have reached target-first.
     pub fn stage(&self, is_more: bool) -> Stage {
         let bands = &self.document.bands;
         let (target_first_ppm, target_only_ppm) =
             (bands.at_least_ppm(Rung::TargetFirst), bands.at_least_ppm(Rung::TargetOnly));
         let by_name =
             |least: Rung, ppm: u32| ppm == 0 && self.tenants.values().any(|row| row.placement.rung >= least);
-        // A share of few tenants may be nobody's. Only where everybody calls the target, silence tells.
+        // A small share may contain no tenant. Only if everybody should call the target does silence mean
+        // anything.
         let of_everybody = |least: Rung| {
             let all = bands.at_least_ppm(least) == PPM
                 && self.tenants.values().all(|row| row.placement.rung >= least);
             if all { PPM } else { 0 }
         };
-        // A plan's step that moves tenants by name moves no band, and has to be shown by what came since.
+        // A plan's step that moves tenants by name moves no band; its evidence must come from after it.
         let step = self.document.plan.as_ref().and_then(|plan| plan.taken.last());
         let revision = bands.since().max(step.map_or(0, |taken| taken.revision));
         Stage {
@@ -330,7 +331,7 @@ impl Migration {
         }
     }
 
-    /// Is a row not where it is to be, or without a reason to exist?
+    /// Records whether a row is not at its goal, or has no reason to exist.
     fn note_unrested(&mut self, tenant: &Tenant) {
         let unrested = self.tenants.get(tenant).is_some_and(|row| {
             let wanted = self.document.caps(Some(row)).wanted(self.bucket(tenant), row.placement.floor);

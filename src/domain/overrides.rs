@@ -1,25 +1,25 @@
-//! Overrides: gates that one request passes without evidence, for the tenants that it moves and for
-//! nobody else.
+//! Overrides: gates that one request passes without evidence, for the tenants that it moves and for nobody
+//! else.
 
 use cutover_client::routing::Rung;
 use serde::{Deserialize, Serialize};
 
 use super::Gate;
 
-/// Most overrides that a document keeps at a time.
+/// Maximum overrides in a document.
 pub(super) const OVERRIDES_MAX: usize = 64;
 
-/// What an operator overrode with one request. It lasts until the tenants of that request have
-/// arrived, turn back, or are asked to go elsewhere.
+/// What an operator overrode with one request. It lasts until the tenants of that request have arrived, turn
+/// back, or get a different goal from a later request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
-    /// The revision of that request. The row of a tenant that is covered by name holds it, too.
+    /// The revision of that request. The row of a tenant that is covered by name also holds it.
     pub revision: u64,
-    /// Gates that are passed without evidence.
+    /// Gates to pass without evidence.
     pub gates: Vec<Gate>,
     /// Nobody passes them to a rung above this.
     pub upto: Rung,
-    /// Tenants without a row of their own that are covered. Ascending; they never overlap.
+    /// Covered tenants without a row, as ranges of buckets. Ascending, without overlap.
     pub buckets: Vec<Covered>,
     /// Who asked.
     pub by: String,
@@ -32,32 +32,32 @@ pub struct Override {
 pub struct Covered {
     /// First bucket.
     pub from: u32,
-    /// First bucket after them.
+    /// First bucket after the range.
     pub before: u32,
-    /// They pass no gate to a rung above this.
+    /// Its tenants pass no gate to a rung above this.
     pub upto: Rung,
 }
 
 /// What an override permits one group of tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passes {
-    /// Of the override.
+    /// Revision of the override.
     pub revision: u64,
-    /// Gates that they pass without evidence.
+    /// Gates to pass without evidence.
     pub gates: Vec<Gate>,
-    /// To no rung above this.
+    /// But to no rung above this.
     pub upto: Rung,
 }
 
 impl Passes {
-    /// Do they pass this gate on the way to a rung?
+    /// Whether they pass this gate on the way to a rung.
     pub fn allow(&self, gate: Gate, next: Rung) -> bool {
         next <= self.upto && self.gates.contains(&gate)
     }
 }
 
 impl Override {
-    /// Covers a range besides; ranges come in ascending order.
+    /// Covers another range; ranges must be added in ascending order.
     pub(super) fn cover(&mut self, range: Covered) {
         self.upto = self.upto.max(range.upto);
         match self.buckets.last_mut() {
@@ -66,7 +66,7 @@ impl Override {
         }
     }
 
-    /// Ends it for the tenants of a range.
+    /// Ends the override for the tenants of a range.
     pub(super) fn uncover(&mut self, from: u32, before: u32) {
         let rest = |range: &Covered| {
             let below = Covered { before: range.before.min(from), ..*range };
@@ -76,7 +76,7 @@ impl Override {
         self.buckets = self.buckets.iter().flat_map(rest).collect();
     }
 
-    /// The same for nobody.
+    /// The same override, covering nobody.
     pub(super) fn of_nobody(&self) -> Self {
         Self { buckets: Vec::new(), ..self.clone() }
     }

@@ -1,9 +1,9 @@
-//! Where a group of tenants stands on the ladder, since when, and what its next step is.
+//! Where a group of tenants stands, since when, and what its next step is.
 
 use cutover_client::routing::{Level, Mutation, PPM, Rung};
 use serde::{Deserialize, Serialize};
 
-/// Where tenants stand. Revisions are those of the steps; 0 means "never".
+/// Where tenants stand. Revisions are those of steps; 0 means "never".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Their rung.
@@ -12,34 +12,33 @@ pub struct Placement {
     pub since: u64,
     /// The rung that step left.
     pub was: Rung,
-    /// Since when they have been at mirrored or above without a break. Passes that a gate accepts
-    /// began with this settled.
+    /// Since when they have been at mirrored or above without interruption. A gate accepts passes that began
+    /// after this had settled.
     pub mirrored_since: u64,
     /// The same for target-first.
     pub target_first_since: u64,
-    /// Of that step, by the controller's steady clock.
+    /// When they took the step to target-first, by the controller's steady clock.
     pub target_first_at_ms: u64,
-    /// Of the step to target-only, by the controller's steady clock.
+    /// When they took the step to target-only, by the controller's steady clock.
     pub target_only_at_ms: u64,
-    /// The lowest rung at which no acknowledged write is lost. It rises when writes go to the
-    /// target alone.
+    /// The lowest rung at which no acknowledged write is lost. It rises when writes go to the target alone.
     pub floor: Rung,
 }
 
 /// Which acknowledgement of the last step the next one has to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// None: the step goes to a hold, which is safe beside every rung, or only undoes the last one,
-    /// so that no third rung comes alive.
+    /// None: the step goes to a hold, which is safe beside every rung, or only undoes the last one, so no
+    /// third rung becomes live.
     Nothing,
     /// Received: no new operation starts under the old rung. Lost instances are not waited for.
     Received,
-    /// Quiesced: every operation begun under the old rung has ended, at lost instances too.
+    /// Quiesced: every operation begun under the old rung has ended, also at lost instances.
     Quiesced,
 }
 
 impl Placement {
-    /// Of tenants that never moved.
+    /// The placement of tenants that never moved.
     pub const START: Self = Self {
         rung: Rung::SourceOnly,
         since: 0,
@@ -53,8 +52,8 @@ impl Placement {
 
     /// The next rung on the way to `wanted`, or `None` when there.
     ///
-    /// One rung at a time; dual may be left out both ways. At level linearizable the way from
-    /// target-first to below mirrored leads over `hold`, which is left once everybody has quiesced.
+    /// One rung at a time; dual may be skipped in both directions. At level linearizable the way from
+    /// target-first to below mirrored goes through `hold`, which is left once everybody has quiesced.
     pub fn next(&self, wanted: Rung, level: Level) -> Option<Rung> {
         use Rung::{Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly};
         if self.rung == wanted {
@@ -79,8 +78,7 @@ impl Placement {
         })
     }
 
-    /// What a step to `next` waits for. Going up, out of a hold, and around target-only,
-    /// acknowledged means quiesced.
+    /// What a step to `next` waits for. Up, out of a hold, and around target-only it waits for *quiesced*.
     pub fn wait_for(&self, next: Rung) -> Wait {
         let down = next < self.rung;
         if down && self.rung != Rung::Hold && (next == Rung::Hold || next == self.was) {
@@ -117,19 +115,19 @@ impl Placement {
         }
     }
 
-    /// May a tenant with this placement be given `other` instead? Only when no later step of it can be
-    /// taken earlier by that, and its route stays the same.
+    /// Whether a tenant with this placement may be given `other` instead. Only if that makes no later step of
+    /// it possible earlier, and its route stays the same.
     ///
     /// `settled`: everybody, lost instances included, has quiesced for both placements' last steps. Then
-    /// nobody serves the tenant at the rung that either of these steps left, and it does not matter which
-    /// one that was. Before that it decides what may be undone without waiting.
+    /// nobody serves the tenant at the rung that either step left, and it does not matter which one that was.
+    /// Before that, it decides what may be undone without waiting.
     pub fn may_join(&self, other: &Self, settled: bool) -> bool {
         // 0 is "never", which no evidence and no time satisfies: it is not earlier than anything.
         let no_earlier = |own: u64, others: u64| (own == 0) == (others == 0) && own <= others;
         self.rung == other.rung
             && self.floor == other.floor
             && (settled || self.was == other.was)
-            // Under a floor a reverse pass asks, too, whether it began after the last step.
+            // Under a floor, a reverse pass also has to have begun after the last step.
             && (self.since <= other.since || settled && self.floor == Rung::SourceOnly)
             && no_earlier(self.mirrored_since, other.mirrored_since)
             && no_earlier(self.target_first_since, other.target_first_since)
@@ -137,8 +135,8 @@ impl Placement {
             && self.target_only_at_ms <= other.target_only_at_ms
     }
 
-    /// One placement for both where they stand on one rung and floor: it permits nothing that either
-    /// does not permit.
+    /// One placement for both, if they stand on the same rung and floor: it permits nothing that either of
+    /// them does not permit.
     fn joined(&self, other: &Self) -> Option<Self> {
         if self.rung != other.rung || self.floor != other.floor {
             return None;
@@ -147,7 +145,7 @@ impl Placement {
             (one, other) if one == other => one,
             // The way down from there always waits for everybody to quiesce.
             (Rung::TargetOnly, _) | (_, Rung::TargetOnly) => Rung::TargetOnly,
-            // No step leads from a rung to itself, so none is an undo that need not wait.
+            // No step leads from a rung to itself, so nothing is an undo that need not wait.
             _ => self.rung,
         };
         Some(Self {
@@ -165,17 +163,17 @@ impl Placement {
 /// The buckets below `upto_ppm` that are in no earlier band, and where their tenants stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Band {
-    /// First bucket that is not in it.
+    /// The first bucket after the band.
     pub upto_ppm: u32,
     /// Where its tenants stand.
     pub placement: Placement,
 }
 
-/// Placements of all buckets: ascending, without gaps, the last up to [`PPM`], rungs falling.
+/// Placements of all buckets: ascending, without gaps, the last up to [`PPM`], with falling rungs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bands(Vec<Band>);
 
-/// More bands than this are joined where they stand on one rung and floor.
+/// More bands than this are merged if they stand on the same rung and floor.
 const BANDS_MAX: usize = 64;
 
 impl Default for Bands {
@@ -190,7 +188,7 @@ impl Bands {
         self.0.iter().find(|band| bucket < band.upto_ppm).map_or(Placement::START, |band| band.placement)
     }
 
-    /// The bands, split at the cuts besides: `(from, upto, placement)`, ascending.
+    /// The bands, also split at the cuts: `(from, upto, placement)`, ascending.
     pub fn pieces(&self, cuts: &[u32]) -> impl Iterator<Item = (u32, u32, Placement)> {
         let mut ends: Vec<u32> =
             self.0.iter().map(|band| band.upto_ppm).chain(cuts.iter().copied()).collect();
@@ -201,7 +199,7 @@ impl Bands {
         starts.into_iter().zip(ends).map(|(from, upto)| (from, upto, self.of(from)))
     }
 
-    /// Maps every piece, and joins equal neighbours.
+    /// Maps every piece, and merges equal neighbours.
     pub fn map(&self, cuts: &[u32], mut f: impl FnMut(u32, Placement) -> Placement) -> Self {
         let mut bands: Vec<Band> = Vec::new();
         for (from, upto_ppm, placement) in self.pieces(cuts) {

@@ -1,5 +1,5 @@
-//! A ramp by itself: steps of a rung and a share, what each has to last and to show, and whether the
-//! next may be taken. Pure: what is seen and `now` are arguments.
+//! Ramp plans: steps of a rung and a share, their bake time and evidence, and whether the next one may be
+//! taken. Pure: observations and `now` are arguments.
 
 mod lint;
 mod proof;
@@ -14,14 +14,15 @@ use super::{Tenant, Violation, guard::Standing};
 pub use state::{PlanMove, PlanState, PlanStatus, Taken};
 pub use window::{ChangeWindow, ChangeWindows, EVERY_DAY};
 
-/// Most steps of one plan: its state is part of a document that is written whole.
+/// Maximum steps of a plan: its state is part of a document that is written as a whole.
 pub const STEPS_MAX: usize = 200;
-/// Most tenants that a plan names.
+/// Maximum tenants that a plan names.
 pub const TENANTS_MAX: usize = 1_000;
-/// Silence for less is none: instances report every second, and after a restart those come back first.
+/// Shorter silence does not count: instances report every second, and after a restart they have to come back
+/// first.
 const BLIND_AFTER_MS: u64 = 10_000;
 
-/// Steps that are in order: no share falls, none jumps over a rung.
+/// Steps in order: no share falls, none skips a rung.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     steps: Vec<Step>,
@@ -31,19 +32,19 @@ pub struct Plan {
 /// One step up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The rung that is reached.
+    /// The rung to reach.
     pub rung: Rung,
-    /// By whom.
+    /// The tenants that take it.
     pub part: Part,
-    /// How long it lasts from when it is settled, before the next. 0: no longer than it takes.
+    /// Minimum time at this step after it has settled, before the next.
     pub bake_ms: u64,
-    /// What has to be shown before the next.
+    /// What has to be shown before the next step.
     pub evidence: Proof,
-    /// Does somebody have to approve before it is taken?
+    /// Whether an operator has to approve the step before it is taken.
     pub approval: bool,
 }
 
-/// Who takes a step.
+/// The tenants of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
@@ -53,94 +54,94 @@ pub enum Part {
     Tenants(Vec<Tenant>),
 }
 
-/// What a step has to show before the next is taken.
+/// What a step has to show before the next one is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// Calls enough that the target's errors are known to be within the margin, and no suspicion.
+    /// Enough calls to know that the target's errors are within the margin, and no suspicion.
     #[default]
     Guards,
-    /// Nothing; what a guard suspects still blocks it.
+    /// Nothing; a guard with half of its evidence still blocks.
     None,
 }
 
-/// What holds for the whole plan.
+/// Rules of the whole plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// When steps may be taken.
     pub windows: ChangeWindows,
-    /// What becomes of the plan when the migration, or a tenant, is rolled back.
+    /// What happens to the plan when the migration, or a tenant, is rolled back.
     pub on_trip: OnTrip,
-    /// What is done when a step has lasted long enough and there is no data.
+    /// What to do when the bake time is over and there is no data.
     pub when_blind: WhenBlind,
 }
 
-/// What becomes of a plan at a rollback. It never goes on by itself.
+/// What happens to a plan at a rollback. It never continues by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnTrip {
-    /// It stops; after the acknowledgement, resume goes on from where the rollout is then.
+    /// It stops; after the acknowledgement, resume continues from where the rollout is then.
     #[default]
     Stop,
     /// It ends for good.
     End,
 }
 
-/// What is done without data. No data never advances.
+/// What to do without data. A plan never advances without data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenBlind {
-    /// It waits, and says for what.
+    /// Wait, and say for what.
     #[default]
     Wait,
-    /// The migration is paused, which calls somebody.
+    /// Pause the migration, which notifies people.
     Pause,
 }
 
-/// What is seen of the migration.
+/// What the controller observes of the migration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// Rolled back and not acknowledged.
     pub tripped: bool,
-    /// Paused by somebody.
+    /// Paused.
     pub paused: bool,
-    /// Taken steps that still hold, from the first.
+    /// Number of taken steps, from the first, that still hold.
     pub in_place: usize,
-    /// Every live instance is on the last step's revision and everybody is where they were asked to be.
+    /// Everybody is where they were asked to be, and has quiesced for the last step.
     pub settled: bool,
-    /// What that waits for, where it is known.
+    /// What that waits for, if it is known.
     pub unsettled: Vec<Missing>,
-    /// How the guards stand, times in Unix time. `None`: no data.
+    /// What the guards say; times are Unix time. `None`: no data.
     pub standing: Option<Standing>,
-    /// Unix time since when reports are heard: they begin anew with the controller.
+    /// Unix time since which reports are received; it restarts with the controller.
     pub hearing_since_ms: u64,
     /// The controller's steady clock.
     pub steady_ms: u64,
-    /// Misses of reads that are borne before a step to target-first or above: a share.
+    /// Maximum share of reads that may miss before a step to target-first or above.
     pub miss_max: f64,
 }
 
-/// What is to be done now.
+/// What to do now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    /// Write this down.
+    /// Commit this move.
     Move(PlanMove),
-    /// Everything that is missing; never empty.
+    /// Wait for all of this; never empty.
     Wait(Vec<Missing>),
-    /// Nothing goes on by itself until somebody does what this says.
+    /// Nothing happens until somebody does what this says.
     Held(String),
-    /// The last step has lasted and shown what it had to.
+    /// The last step has baked and shown its evidence.
     Done,
 }
 
 /// Something that a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// What, and where it helps what to do.
+    /// What is missing and, where it helps, what to do.
     pub what: String,
-    /// Unix time when it is there. `None`: not to be foreseen.
+    /// Unix time when it is expected. `None`: unknown.
     pub until_ms: Option<u64>,
-    /// Time alone brings it.
+    /// Whether time alone will satisfy it.
     pub by_time: bool,
 }
 
@@ -152,18 +153,18 @@ impl Plan {
         if violations.is_empty() { Ok(Self { steps, rules }) } else { Err(violations) }
     }
 
-    /// In order; at least one.
+    /// The steps in order; at least one.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// What holds for all of them.
+    /// The rules of the whole plan.
     pub const fn rules(&self) -> &Rules {
         &self.rules
     }
 }
 
-/// What is to be done now. No data never advances a step that has to show something.
+/// What to do now. Without data, a step that has to show evidence is never over.
 pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     if let Some(held) = held(state, seen) {
         return held;
@@ -185,7 +186,7 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
         {
             return Next::Move(PlanMove::Pause(at));
         }
-        // Written down only where it would be needed after a restart.
+        // Stored only if it would be needed after a restart.
         if is_wanted && seen.settled && evidence.is_empty() && !bake.is_empty() && taken.shown_at_ms.is_none()
         {
             return Next::Move(PlanMove::Show(at));
@@ -195,7 +196,7 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
         let is_read = next.is_some_and(|next| next.rung >= Rung::TargetFirst);
         missing.extend(if is_wanted && is_read { proof::misses(seen) } else { None });
     }
-    // The first step as well: somebody may have ramped by hand before.
+    // Also for the first step: somebody may have ramped by hand before.
     missing.extend(proof::blocks(seen));
     if let Some(step) = next {
         if step.approval && state.approved <= at {
@@ -210,7 +211,7 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     }
 }
 
-/// The same for people: what is only to be written down counts as written.
+/// The same for people: what only remains to be stored counts as stored.
 pub fn outlook(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     let mut state = state.clone();
     loop {
@@ -226,7 +227,7 @@ pub fn outlook(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     }
 }
 
-/// What somebody has to do before anything goes on.
+/// What somebody has to do before the plan continues.
 fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
     let held = |why: &str| Some(Next::Held(why.to_owned()));
     match state.status {
@@ -280,7 +281,7 @@ fn window(windows: &ChangeWindows, now_ms: u64) -> Option<Missing> {
 }
 
 impl Missing {
-    /// Not to be foreseen.
+    /// Expected at an unknown time.
     pub const fn open(what: String) -> Self {
         Self { what, until_ms: None, by_time: false }
     }

@@ -1,32 +1,32 @@
-//! Where everybody is to be, and the routing table of where everybody is.
+//! Everybody's goal, and the routing table of where everybody is.
 
 use cutover_client::routing::{self, Reason, Route, Rung, Table};
 
 use super::{Migration, Placement, Rollout, Tenant, TenantRow};
 
-/// What decides where a tenant is to be.
+/// What determines a tenant's goal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caps<'a> {
-    /// Shares asked for.
+    /// Requested shares.
     pub(super) goal: &'a Rollout,
-    /// Of the whole migration.
+    /// The migration's ceiling.
     pub(super) ceiling: Option<Rung>,
-    /// The tenant's own, if it has one.
+    /// The tenant's own row, if it has one.
     pub(super) row: Option<&'a TenantRow>,
 }
 
-/// Where a tenant is to be, and why.
+/// A tenant's goal, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where.
+    /// The rung.
     pub rung: Rung,
-    /// The rule that had the last word.
+    /// The rule that decided.
     pub reason: Reason,
 }
 
 impl Caps<'_> {
-    /// `max(floor, min(ceilings, pin or else share))`: the floor wins over a ceiling, a ceiling over a
-    /// pin, a pin over the rollout.
+    /// `max(floor, min(ceilings, pin or else share))`: the floor wins over a ceiling, a ceiling over a pin, a
+    /// pin over the rollout.
     pub(super) fn wanted(&self, bucket: u32, floor: Rung) -> Wanted {
         let mut wanted = match self.row.and_then(|row| row.pin) {
             Some(rung) => Wanted { rung, reason: Reason::Pin },
@@ -43,14 +43,14 @@ impl Caps<'_> {
     }
 }
 
-/// The route of tenants that stand somewhere and are to be somewhere.
+/// The route of tenants with a placement and a goal.
 fn route(placement: &Placement, wanted: Wanted) -> Route {
     let reason = if placement.rung == Rung::Hold { Reason::Hold } else { wanted.reason };
     Route { rung: placement.rung, reason, no_fallback: placement.floor >= Rung::TargetFirst }
 }
 
 impl Migration {
-    /// What SDKs need of the policy.
+    /// The parts of the policy that SDKs need.
     pub fn table_policy(&self) -> routing::Policy {
         let policy = &self.document.policy;
         routing::Policy {
@@ -69,7 +69,7 @@ impl Migration {
         let caps = self.document.caps(None);
         let cuts = self.document.goal.shares().map(|(_, ppm)| ppm);
         let mut bands: Vec<routing::Band> = Vec::new();
-        // A band whose tenants are to be at different places is cut there: reasons differ.
+        // A band whose tenants have different goals is split there: the reasons differ.
         for (from, upto_ppm, placement) in self.document.bands.pieces(&cuts) {
             let route = route(&placement, caps.wanted(from, placement.floor));
             match bands.last_mut() {

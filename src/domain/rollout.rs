@@ -14,21 +14,21 @@ pub struct Rollout {
     target_only_ppm: u32,
 }
 
-/// What a request says of the shares, in the ladder's order; `None` is "leave it".
+/// Requested shares, in the ladder's order; `None` leaves a share unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// At least dual.
+    /// At least at dual.
     pub dual_ppm: Option<u32>,
-    /// At least mirrored.
+    /// At least at mirrored.
     pub mirrored_ppm: Option<u32>,
-    /// At least target-first.
+    /// At least at target-first.
     pub target_first_ppm: Option<u32>,
-    /// Target-only.
+    /// At target-only.
     pub target_only_ppm: Option<u32>,
 }
 
 impl Shares {
-    /// The highest rung that a bucket is asked to by name.
+    /// The highest rung that the request names for a bucket.
     pub fn named_rung(&self, bucket: u32) -> Option<Rung> {
         let named = [
             (Rung::TargetOnly, self.target_only_ppm),
@@ -70,8 +70,8 @@ impl Rollout {
             .map_or(Rung::SourceOnly, |(rung, _)| rung)
     }
 
-    /// Takes what is asked for. An unnamed share follows where nesting forces it: raised with a
-    /// higher rung's, lowered with a lower rung's. Named ones must be percentages that nest.
+    /// Applies a request. An unnamed share follows if nesting requires it: raised with a higher rung's,
+    /// lowered with a lower rung's. Named ones must be percentages that nest.
     pub fn with(self, asked: &Shares) -> Result<Self, Vec<Violation>> {
         let named = [asked.dual_ppm, asked.mirrored_ppm, asked.target_first_ppm, asked.target_only_ppm];
         let fields = ["dual_ppm", "mirrored_ppm", "target_first_ppm", "target_only_ppm"];
@@ -118,22 +118,22 @@ impl Rollout {
         })
     }
 
-    /// At least dual.
+    /// Share at least at dual.
     pub const fn dual_ppm(&self) -> u32 {
         self.dual_ppm
     }
 
-    /// At least mirrored.
+    /// Share at least at mirrored.
     pub const fn mirrored_ppm(&self) -> u32 {
         self.mirrored_ppm
     }
 
-    /// At least target-first.
+    /// Share at least at target-first.
     pub const fn target_first_ppm(&self) -> u32 {
         self.target_first_ppm
     }
 
-    /// Target-only.
+    /// Share at target-only.
     pub const fn target_only_ppm(&self) -> u32 {
         self.target_only_ppm
     }

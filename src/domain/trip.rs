@@ -1,4 +1,4 @@
-//! What guards concluded of a migration, as its document keeps it.
+//! Guards' verdicts on a migration, as its document stores them.
 
 use cutover_client::routing::Rung;
 use serde::{Deserialize, Serialize};
@@ -8,54 +8,54 @@ use super::{
     guard::{Guard, GuardConfig, Limit, Mode, Rule, Scope, Verdict},
 };
 
-/// A verdict, on its way into the history.
+/// A verdict to be committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Breach {
-    /// Revision of the stage that was judged: it says nothing about a later one.
+    /// Revision of the stage that was judged. The verdict does not apply to a later one.
     pub stage_revision: u64,
-    /// The guard's conclusion, with all that it rests on.
+    /// The guard's verdict with all its evidence.
     pub verdict: Verdict,
 }
 
-/// A verdict that a commit took in.
+/// A committed verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trip {
-    /// The controller's revision that it made.
+    /// The revision that committed it.
     pub revision: u64,
     /// Unix time.
     pub at_ms: u64,
-    /// What came of it.
+    /// Its effect.
     pub outcome: TripOutcome,
-    /// The guard's conclusion, with all that it rests on. Its times are of the judge's clock.
+    /// The guard's verdict with all its evidence. Its times are those of the judge's clock.
     pub verdict: Verdict,
 }
 
-/// What came of a verdict.
+/// The effect of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TripOutcome {
     /// Rolled back: nobody of these goes above this rung until it is acknowledged.
     RolledBack(Rung),
-    /// Going up was stopped, and somebody has to look.
+    /// Steps up were stopped; an operator has to look.
     Held,
-    /// Only told.
+    /// Only recorded.
     Observed,
 }
 
-/// How a migration's guards differ from the defaults. Documents stay small by it, and follow the
-/// defaults of a newer version.
+/// How a migration's guards differ from the defaults. This keeps documents small, and they follow the
+/// defaults of newer versions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardSettings {
-    /// Guards that are set otherwise; `None`: switched off. Each guard once.
+    /// Guards with other settings, each once; `None`: turned off.
     pub rules: Vec<(Guard, Option<Rule>)>,
-    /// Does blindness hold the ramp, or only tell?
+    /// Whether blindness holds the ramp, or is only recorded.
     pub blindness: Mode,
 }
 
-/// One guard set otherwise.
+/// A change of one guard's setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GuardEdit {
-    /// Which.
+    /// The guard.
     pub guard: Guard,
     /// `None`: unchanged.
     pub mode: Option<GuardMode>,
@@ -68,9 +68,9 @@ pub struct GuardEdit {
 pub enum GuardMode {
     /// A trip rolls back.
     Enforce,
-    /// A trip is told.
+    /// A trip is recorded.
     Observe,
-    /// It is not judged.
+    /// Not judged.
     Off,
 }
 
@@ -81,7 +81,7 @@ impl GuardSettings {
         self.rules.iter().fold(config, |config, (guard, rule)| config.with(*guard, *rule))
     }
 
-    /// The same with one guard set otherwise. Blindness has no limit and is told rather than off.
+    /// The same settings with one guard changed. Blindness has no limit, and `off` means `observe` for it.
     #[must_use]
     pub fn edited(mut self, edit: &GuardEdit) -> Self {
         let mode = |mode: GuardMode| match mode {
@@ -109,7 +109,7 @@ impl GuardSettings {
 }
 
 impl Trip {
-    /// Was it about this tenant, alone or with everybody?
+    /// Whether it was about this tenant, alone or with everybody.
     pub fn is_about(&self, tenant: &Tenant) -> bool {
         match &self.verdict.scope {
             Scope::Migration => true,

@@ -1,4 +1,4 @@
-//! What was reported of a migration, by time and by revision: its picture over a month.
+//! What was reported of a migration, by time and by revision, over up to 90 days.
 
 mod expiry;
 mod grid;
@@ -12,13 +12,13 @@ pub use expiry::Expiry;
 pub use grid::Grid;
 pub use totals::Totals;
 
-/// As great a count as 160 of them can be summed up.
+/// Counts are capped at this, so that 160 of them can be added.
 const COUNT_MAX: u64 = 1 << 56;
 
-/// What there is a window for.
+/// What a window covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scale {
-    /// A revision: what was decided under it, whenever.
+    /// A revision: everything decided under it.
     Revision,
     /// A second of arrival.
     Second,
@@ -33,21 +33,21 @@ pub enum Scale {
 pub struct WindowId {
     /// The migration.
     pub key: Key,
-    /// How long it is.
+    /// What it covers.
     pub scale: Scale,
     /// The Unix second at which it begins, or the revision.
     pub at: u64,
 }
 
-/// What was counted in a window.
+/// The counts of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// The migration's revision when the last of it arrived.
+    /// The migration's revision at the last report.
     pub revision: u64,
     /// Where tenants stood at that revision.
     pub rollout: Rollout,
-    /// What operations came to.
+    /// Outcomes of operations.
     pub events: Totals,
     /// Source reads, source writes, target reads, target writes.
     pub calls: [Calls; 4],
@@ -59,25 +59,25 @@ pub struct Counts {
 pub struct Calls {
     /// All of them.
     pub calls: u64,
-    /// Those that failed.
+    /// Failed calls.
     pub errors: u64,
-    /// How long they took. Empty in windows of revisions.
+    /// Latencies. Empty in windows of revisions.
     pub latency: Latency,
 }
 
-/// A histogram without its empty buckets, which are nearly all: bucket and count, ascending.
+/// A histogram without its empty buckets, which are most of them: bucket and count, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency(Vec<(u8, u64)>);
 
 impl Scale {
-    /// All of them.
+    /// All scales.
     pub const ALL: [Self; 4] = [Self::Revision, Self::Second, Self::Minute, Self::HalfHour];
-    /// Those of time, the shortest first.
+    /// The scales of time, shortest first.
     pub const OF_TIME: [Self; 3] = [Self::Second, Self::Minute, Self::HalfHour];
-    /// Windows of revisions that are kept of one migration, the newest.
+    /// Number of revision windows that are kept for one migration, the newest ones.
     pub const REVISIONS_MAX: usize = 256;
 
-    /// How long a window is. 0: it is no span of time.
+    /// Length of a window. 0: it is not a span of time.
     pub const fn width_s(self) -> u64 {
         match self {
             Self::Revision => 0,
@@ -97,7 +97,7 @@ impl Scale {
         }
     }
 
-    /// Where the window begins that a second of Unix time lies in.
+    /// The beginning of the window that contains a second of Unix time.
     pub const fn start_of(self, second: u64) -> u64 {
         match self.width_s() {
             0 => second,
@@ -105,14 +105,14 @@ impl Scale {
         }
     }
 
-    /// Windows that begin before this are kept no longer. 0: none.
+    /// Windows that begin before this have expired. 0: none have.
     pub fn expired_before(self, now_s: u64) -> u64 {
         self.kept_s().map_or(0, |kept| now_s.saturating_sub(kept + self.width_s()))
     }
 }
 
 impl Counts {
-    /// Adds what was counted in a part of the same window. In any order it comes to the same.
+    /// Adds counts from a part of the same window. The order does not matter.
     pub fn merge(&mut self, more: &Self) {
         if more.revision >= self.revision {
             (self.revision, self.rollout) = (more.revision, more.rollout);
@@ -127,22 +127,22 @@ impl Counts {
 }
 
 impl Latency {
-    /// Of counts by bucket.
+    /// From counts by bucket.
     pub fn of(counts: &[u64]) -> Self {
         let used = counts.iter().enumerate().filter(|(_, count)| **count > 0);
         Self(used.filter_map(|(bucket, count)| Some((u8::try_from(bucket).ok()?, *count))).collect())
     }
 
-    /// Nothing was counted.
+    /// Whether nothing was counted.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All buckets, the empty ones too, as can be summed up with 160 others.
+    /// All buckets, including the empty ones, capped so that 160 can be added.
     pub fn counts<const BUCKETS: usize>(&self) -> [u64; BUCKETS] {
         let mut counts = [0; BUCKETS];
         for (bucket, count) in &self.0 {
-            // Only damage has others than the histogram's buckets.
+            // Only damaged data has buckets beyond the histogram's.
             if let Some(of) = counts.get_mut(usize::from(*bucket)) {
                 *of = (*count).min(COUNT_MAX);
             }

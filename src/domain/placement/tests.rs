@@ -1,4 +1,4 @@
-//! What is joined permits no step that its parts do not permit.
+//! Merged placements permit no step that their parts do not permit.
 
 use cutover_client::routing::{Level, Rung};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::*;
 const RUNGS: [Rung; 6] =
     [Rung::SourceOnly, Rung::Dual, Rung::Mirrored, Rung::Hold, Rung::TargetFirst, Rung::TargetOnly];
 
-/// Where some way up and down the ladder has led.
+/// A placement after a random sequence of steps.
 fn placement() -> impl Strategy<Value = Placement> {
     let wanted = prop::sample::select(vec![
         Rung::SourceOnly,
@@ -30,7 +30,7 @@ fn placement() -> impl Strategy<Value = Placement> {
     })
 }
 
-/// Is everything that a step of `one` needs at least as much as what the same step of `other` needs?
+/// Whether every step of `one` requires at least as much as the same step of `other`.
 fn as_strict(one: &Placement, other: &Placement) -> Result<(), TestCaseError> {
     let strictness = |wait: Wait| match wait {
         Wait::Nothing => 0,
@@ -93,7 +93,7 @@ fn more_bands_than_fit_are_joined_without_an_undo_that_need_not_wait() {
     let mut bands = Bands::default();
     let width = PPM / 200;
     for at in 0..100_u32 {
-        // Every other one comes from below, the others go back to it.
+        // Every second one comes from below; the others go back to it.
         let was = if at.is_multiple_of(2) { Rung::SourceOnly } else { Rung::TargetFirst };
         let placement = Placement { rung: Rung::Mirrored, was, since: u64::from(at) + 1, ..Placement::START };
         let (start, end) = (at * width, (at + 1) * width);

@@ -1,4 +1,4 @@
-//! Everything that is wrong with a plan's steps, at once.
+//! Everything that is wrong with a plan's steps, all at once.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use super::{
 /// The rungs that have a share, lowest first.
 const LADDER: [Rung; 4] = [Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly];
 
-/// What the steps so far come to.
+/// The result of the steps so far.
 #[derive(Default)]
 struct Reached<'a> {
-    /// Shares, in the ladder's order.
+    /// Shares, in the order of the ladder.
     shares: [u32; 4],
-    /// Places in the ladder.
+    /// Indexes into the ladder.
     tenants: BTreeMap<&'a Tenant, usize>,
 }
 
-/// A field is `steps[N]`, N from 1.
+/// A field is named `steps[N]`, N from 1.
 pub(super) fn violations(steps: &[Step]) -> Vec<Violation> {
     if steps.is_empty() {
         return vec![Violation::new("steps", "there are none: give at least one")];
@@ -72,7 +72,8 @@ impl<'a> Reached<'a> {
             let to = percent(share);
             wrong(format!("{name} jumps to {to} % where {lower} has {has} %: put {lower} {to} before it"));
         }
-        // What a mistake meant to reach counts as reached: it is told once, not at each later step.
+        // What a wrong step meant to reach counts as reached: the mistake is reported once, not again at each
+        // later step.
         reached[..=rung].iter_mut().for_each(|share_ppm| *share_ppm = (*share_ppm).max(share));
     }
 
@@ -82,7 +83,7 @@ impl<'a> Reached<'a> {
         }
         let everybody = self.shares.iter().filter(|ppm| **ppm == PPM).count();
         for tenant in tenants {
-            // Counted in rungs, 0 is source-only.
+            // Counted in rungs; 0 is source-only.
             let has = self.tenants.get(tenant).map_or(0, |at| at + 1).max(everybody);
             if has > rung {
                 wrong(format!("tenant {tenant} is at {} by then: a plan only goes up", LADDER[has - 1]));

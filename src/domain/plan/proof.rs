@@ -1,16 +1,17 @@
-//! What a step has shown, and what it still has to.
+//! What a step has shown, and what it still has to show.
 
 use super::{BLIND_AFTER_MS, Missing, Seen, Taken};
 use crate::domain::guard::{Block, Certificate, Operation};
 
-/// What the guards have against any step.
+/// Reasons of the guards against any step.
 pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
     let blocks = seen.standing.iter().flat_map(|standing| &standing.blocks);
     blocks.map(|block| Missing::open(told(block))).collect()
 }
 
-/// What is missing until the target's errors are known to be within the margin. What was shown before
-/// a controller was killed, and took counts of it along, stands as long as nothing has failed.
+/// What is missing until the target's errors are known to be within the margin. Evidence that was complete
+/// before a controller was killed, which may have lost some counts, remains valid as long as nothing has
+/// failed.
 pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
     let Some(standing) = &seen.standing else {
         return vec![Missing::open("evidence: there is no data, are the services reporting?".to_owned())];
@@ -23,7 +24,7 @@ pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
     open.filter_map(certificate).collect()
 }
 
-/// Does nobody say anything of the step, although there was time to?
+/// Whether nobody has reported on the step, although there was time to.
 pub(super) fn is_blind(taken: &Taken, seen: &Seen, now_ms: u64) -> bool {
     let since_ms = taken.settled_at_ms.unwrap_or(now_ms).max(seen.hearing_since_ms);
     if now_ms < since_ms.saturating_add(BLIND_AFTER_MS) {

@@ -15,7 +15,7 @@ fn plan() -> Plan {
     of(vec![step(Rung::Dual, 100), step(Rung::Mirrored, 100), approved])
 }
 
-/// So many steps of it are taken; the last settled at one second.
+/// A plan with `count` steps taken; the last settled at one second.
 fn taken(plan: Plan, count: usize) -> PlanState {
     let settled = Taken { settled_at_ms: Some(1_000), ..Taken::at(5, 500) };
     PlanState {
@@ -98,7 +98,7 @@ fn what_a_restart_has_to_know_is_written_down_first() {
     assert_eq!(decide(&at, &good, 2_000), Next::Move(PlanMove::Show(1)));
     at.taken[0].shown_at_ms = Some(2_000);
     assert_eq!(missing(decide(&at, &good, 2_000)), ["59 s of its bake time"]);
-    // The guards begin anew: what was shown stands until something fails.
+    // The guards start over: what was shown remains valid until something fails.
     let anew = seen(Some(shown(Some(4_000))));
     assert_eq!(decide(&at, &anew, 61_000), Next::Move(PlanMove::Take(1)));
     let silent = seen(Some(Standing { certificates: Vec::new(), ..shown(None) }));
@@ -166,7 +166,7 @@ fn a_skipped_step_lacks_neither_time_nor_evidence_but_what_a_guard_suspects_and_
 
 #[test]
 fn a_closed_window_is_waited_for_until_it_opens() {
-    // The first of January 1970 was a Thursday.
+    // 1 January 1970 was a Thursday.
     let windows = ChangeWindows {
         time_zone: String::new(),
         open: vec![ChangeWindow { days: 0b1000, from_min: 60, upto_min: 120 }],

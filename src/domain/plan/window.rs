@@ -1,5 +1,5 @@
-//! When a plan may take steps: hours of weekdays in a time zone. The zones' rules are compiled in, so
-//! that every replica reads the same.
+//! When a plan may take steps: times of day on some weekdays in a time zone. The zones' rules are compiled
+//! in, so they are the same everywhere.
 
 use jiff::{
     Timestamp, ToSpan as _,
@@ -17,25 +17,25 @@ pub const EVERY_DAY: u8 = 0b111_1111;
 /// When steps may be taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeWindows {
-    /// Of the hours: a name of the IANA database. Empty: UTC.
+    /// Time zone of the windows, an IANA name. Empty: UTC.
     pub time_zone: String,
-    /// In any of these. Empty: always.
+    /// Steps may be taken in any of these. Empty: always.
     pub open: Vec<ChangeWindow>,
 }
 
-/// Hours of some weekdays.
+/// A time of day on some weekdays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeWindow {
     /// On which days it opens; the lowest bit is Monday.
     pub days: u8,
-    /// Minutes after midnight, by the clocks of the zone.
+    /// Minutes after midnight, in the zone's local time.
     pub from_min: u16,
-    /// The same; the window is closed then. Not above `from_min`: on the day after.
+    /// End of the window, in the same way. If not above `from_min`: on the next day.
     pub upto_min: u16,
 }
 
 impl ChangeWindows {
-    /// The first moment, now or later, at which a window is open, in Unix time. `None`: never.
+    /// The first moment from now on at which a window is open, in Unix time. `None`: never.
     pub fn next_ms(&self, now_ms: u64) -> Option<u64> {
         if self.open.is_empty() {
             return Some(now_ms);
@@ -43,7 +43,7 @@ impl ChangeWindows {
         let zone = self.zone()?;
         let now = Timestamp::from_millisecond(i64::try_from(now_ms).ok()?).ok()?;
         let today = now.to_zoned_datetime(zone.clone()).date();
-        // From yesterday: its window may reach past midnight.
+        // From yesterday: its window may extend past midnight.
         let days = (-1_i64..=8).filter_map(|day| today.checked_add(day.days()).ok());
         let spans = days.flat_map(|date| self.open.iter().map(move |window| (window, date)));
         let spans = spans.filter_map(|(window, date)| window.span_ms(date, &zone));
@@ -51,7 +51,7 @@ impl ChangeWindows {
         spans.map(|(from_ms, _)| from_ms.max(now_ms)).min()
     }
 
-    /// Everything that is wrong with them.
+    /// Everything that is wrong with the windows.
     pub(super) fn violations(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
         if self.zone().is_none() {
@@ -82,8 +82,8 @@ impl ChangeWindows {
 }
 
 impl ChangeWindow {
-    /// From when until when it is open if it opens on this date. An hour that the clocks leave out
-    /// counts as the one after it.
+    /// From when until when it is open if it opens on this date. An hour that is skipped by daylight saving
+    /// time counts as the next one.
     fn span_ms(&self, date: Date, zone: &TimeZone) -> Option<(u64, u64)> {
         let is_on = self.days & (1 << date.weekday().to_monday_zero_offset()) != 0;
         let ends_on = if self.upto_min > self.from_min { date } else { date.tomorrow().ok()? };
@@ -122,12 +122,12 @@ mod tests {
     fn it_opens_by_the_clocks_of_its_zone_summer_and_winter() {
         let weekdays = vienna(0b1_1111, 9 * 60, 16 * 60);
         assert_eq!(weekdays.violations(), []);
-        // A Friday in winter, an hour east of Greenwich.
+        // A Friday in winter, one hour east of Greenwich.
         assert_eq!(weekdays.next_ms(ms("2026-11-27T07:00:00Z")), Some(ms("2026-11-27T08:00:00Z")));
         assert_eq!(weekdays.next_ms(ms("2026-11-27T14:59:59Z")), Some(ms("2026-11-27T14:59:59Z")));
-        // It closes at four; the next is on Monday.
+        // It closes at four; the next one is on Monday.
         assert_eq!(weekdays.next_ms(ms("2026-11-27T15:00:00Z")), Some(ms("2026-11-30T08:00:00Z")));
-        // In summer two hours.
+        // In summer, two hours.
         assert_eq!(weekdays.next_ms(ms("2026-07-01T00:00:00Z")), Some(ms("2026-07-01T07:00:00Z")));
         assert_eq!(ChangeWindows::default().next_ms(5), Some(5));
     }
@@ -137,7 +137,7 @@ mod tests {
         let saturdays = vienna(0b010_0000, 22 * 60, 2 * 60);
         assert_eq!(saturdays.next_ms(ms("2026-11-29T00:30:00Z")), Some(ms("2026-11-29T00:30:00Z")));
         assert_eq!(saturdays.next_ms(ms("2026-11-29T01:00:00Z")), Some(ms("2026-12-05T21:00:00Z")));
-        // On 29 March 2026 there is no half past two in Vienna.
+        // On 29 March 2026 there is no 2:30 in Vienna.
         let sundays = vienna(0b100_0000, 2 * 60 + 30, 4 * 60);
         assert_eq!(sundays.next_ms(ms("2026-03-29T00:00:00Z")), Some(ms("2026-03-29T01:30:00Z")));
         let all_day = vienna(EVERY_DAY, 0, DAY_MIN);
@@ -160,7 +160,7 @@ mod tests {
             let windows = vienna(days, from_min, upto_min);
             let now_ms = hours * HOUR_MS;
             let next_ms = windows.next_ms(now_ms);
-            // In spring a window may lie in the hour that is not.
+            // In spring a window may lie in the hour that is skipped.
             if let Some(next_ms) = next_ms {
                 prop_assert!((now_ms..=now_ms + 8 * 24 * HOUR_MS).contains(&next_ms));
                 prop_assert_eq!(windows.next_ms(next_ms), Some(next_ms));

@@ -1,23 +1,23 @@
-//! By which time windows are dropped, where the clock may be wrong.
+//! The time by which windows expire, given that the clock may be wrong.
 
-/// No clock drifts as far: it was set.
+/// No clock drifts this far: it was set.
 const STEP_S: u64 = 3_600;
-/// A clock that was set ahead is believed once it has said so for as long.
+/// A clock that was set ahead is trusted once it has stayed so for this long.
 const BELIEVED_AFTER_S: u64 = 3_600;
 
-/// The time by which windows are too old. A clock that is set far ahead, and back, drops none.
+/// The time by which windows expire. A clock that is set far ahead and back expires none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Expiry {
-    /// The time that was believed last, and what had elapsed then. `None`: none was yet.
+    /// The time that was last trusted, and the elapsed time at that moment. `None`: none yet.
     believed: Option<(u64, u64)>,
-    /// What had elapsed when the clock was first seen ahead.
+    /// Elapsed time when the clock was first seen ahead.
     ahead_since_s: Option<u64>,
 }
 
 impl Expiry {
-    /// The time to drop by. `now_s` is Unix time by the clock, `elapsed_s` what has elapsed since some
-    /// moment, whatever the clock said. At first no time is believed, for nothing tells whether it is
-    /// right, and nothing is dropped.
+    /// The time to expire by. `now_s` is Unix time by the clock; `elapsed_s` is the time elapsed since some
+    /// moment, whatever the clock said. At first no time is trusted, because nothing shows whether it is
+    /// right, and nothing expires.
     pub fn time_s(&mut self, now_s: u64, elapsed_s: u64) -> u64 {
         let expected_s = self.believed.map(|(time_s, at_s)| time_s + elapsed_s.saturating_sub(at_s));
         if expected_s.is_none_or(|expected_s| now_s > expected_s.saturating_add(STEP_S)) {
@@ -39,7 +39,7 @@ mod tests {
     const NOW: u64 = 1_764_201_600;
     const YEAR: u64 = 365 * 86_400;
 
-    /// A clock that was believed at 3,600 s.
+    /// A clock that was trusted at 3,600 s.
     fn started() -> Expiry {
         let mut expiry = Expiry::default();
         assert_eq!((expiry.time_s(NOW, 0), expiry.time_s(NOW + 3_599, 3_599)), (0, 0));

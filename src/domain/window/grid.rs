@@ -1,4 +1,4 @@
-//! Which windows make a picture of so many points.
+//! Chooses the windows for a given number of points.
 
 use super::{Counts, Scale};
 
@@ -11,9 +11,9 @@ const WIDTHS_S: [u64; 19] = [
 /// Points of equal width over a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// The windows that points are made of.
+    /// The windows from which points are made.
     pub scale: Scale,
-    /// Of a point.
+    /// Width of a point.
     pub width_s: u64,
     /// Unix second at which the first point begins.
     pub from_s: u64,
@@ -22,8 +22,8 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// About `points` of them between two seconds of Unix time, as fine as what is kept since then
-    /// allows: a second for ten minutes, a minute for a day, half an hour for 90 days.
+    /// About `points` points between two seconds of Unix time, as fine as the stored windows allow: a second
+    /// for ten minutes, a minute for a day, half an hour for 90 days.
     pub fn of(since_s: u64, until_s: u64, now_s: u64, points: u64) -> Self {
         let longest_s = Scale::HalfHour.kept_s().unwrap_or(0);
         let since_s = since_s.max(now_s.saturating_sub(longest_s));
@@ -31,7 +31,7 @@ impl Grid {
         let age_s = now_s.saturating_sub(since_s);
         let has = |scale: &Scale| scale.kept_s().is_some_and(|kept_s| age_s <= kept_s + scale.width_s());
         let finest = Scale::OF_TIME.into_iter().find(has).unwrap_or(Scale::HalfHour);
-        // Less what comes of seconds that are not whole, or a day would not be 48 half hours.
+        // Minus fractions of seconds; otherwise a day would not be 48 half hours.
         let span_s = (until_s - since_s).saturating_sub(2);
         let least_s = span_s.div_ceil(points.max(1)).max(finest.width_s());
         let fits = |width: &u64| *width >= least_s && width.is_multiple_of(finest.width_s());
@@ -42,7 +42,7 @@ impl Grid {
         Self { scale, width_s, from_s, before_s: until_s.next_multiple_of(width_s) }
     }
 
-    /// Windows as points, by the second at which each begins.
+    /// Converts windows to points, by the second at which each begins.
     pub fn points(&self, windows: Vec<(u64, Counts)>) -> Vec<(u64, Counts)> {
         let mut points: Vec<(u64, Counts)> = Vec::new();
         for (at, counts) in windows {

@@ -1,4 +1,4 @@
-//! What operations came to.
+//! Outcomes of operations, counted.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +12,12 @@ macro_rules! totals {
         }
 
         impl Totals {
-            /// All events by their names.
+            /// All events by name.
             pub fn named(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name)),*]
             }
 
-            /// Adds others; none ever overflows.
+            /// Adds other counts; they saturate.
             pub fn add(&mut self, more: &Self) {
                 $(self.$name = self.$name.saturating_add(more.$name);)*
             }
@@ -32,31 +32,31 @@ totals! {
     miss,
     /// Reads that neither could answer.
     not_found,
-    /// Copied to the target by an operation.
+    /// Records copied to the target by an operation.
     migrated,
-    /// Copied by a batch job.
+    /// Records copied by a pass.
     backfill,
-    /// Older in the target, made equal.
+    /// Records that were older in the target, and updated.
     repaired,
-    /// Different, and still so when read again.
+    /// Compared reads that differed, also when read again.
     mismatch,
-    /// Reads of which both answers were compared.
+    /// Reads whose answers from both stores were compared.
     compared,
-    /// Among them: the target had nothing.
+    /// Of `compared`: the target had no record.
     lacking,
-    /// Writes that both stores took.
+    /// Writes that both stores accepted.
     both_ok,
-    /// Writes that only the source took.
+    /// Writes that only the source accepted.
     only_target_failed,
-    /// Writes that only the target took.
+    /// Writes that only the target accepted.
     only_source_failed,
-    /// Writes that neither took.
+    /// Writes that neither accepted.
     both_failed,
-    /// Operations of which the caller cannot know whether they took effect.
+    /// Operations with an unknown outcome.
     indeterminate,
-    /// Operations that took no effect.
+    /// Operations that did not take effect.
     not_applied,
-    /// Operations that were held or fenced.
+    /// Operations that were on hold or fenced.
     unavailable,
 }
 
