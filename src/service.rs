@@ -1,7 +1,7 @@
-//! What the controller does, behind its surfaces: [`Registry`] publishes, [`Operate`] changes,
-//! [`Instances`] knows who has acknowledged what, [`Passes`] who copies what, [`steps`] goes on with
-//! requests, [`Plans`] ramps, [`Guards`] takes a migration back, [`Notify`] tells others, [`Windows`]
-//! keeps what was reported.
+//! What the controller does, behind its APIs: [`Registry`] publishes, [`Operate`] commits changes,
+//! [`Instances`] records who has acknowledged what, [`Passes`] who copies what, [`steps`] takes the next
+//! steps of requests, [`Plans`] ramps, [`Guards`] rolls back, [`Notify`] sends notifications, and [`Windows`]
+//! stores what was reported.
 
 mod evict;
 mod guards;

@@ -1,4 +1,4 @@
-//! An operator asserts that instances are dead.
+//! Evictions: an operator asserts that instances are dead.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,38 +8,38 @@ use super::{
 };
 use crate::domain::{Change, Refusal};
 
-/// Which instances are dead.
+/// The instances to evict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dead {
-    /// Every process of this id, whether or not it is lost.
+    /// Every process with this id, lost or not.
     Named(String),
-    /// Those that are lost. Whoever said goodbye and left a file is not meant.
+    /// All lost instances, except those that said goodbye and left a file.
     Lost {
-        /// Only those that have been silent for longer.
+        /// Only those that have been silent for longer than this.
         older_than: Duration,
-        /// Only those of this service. Empty: of any.
+        /// Only those of this service. Empty: of any service.
         service: String,
     },
 }
 
-/// What an eviction touches.
+/// What an eviction needs.
 #[derive(Clone, Debug)]
 pub struct Evictions {
-    /// Whose histories tell of it.
+    /// The migrations whose histories record it.
     pub registry: Arc<Registry>,
-    /// Writes the histories.
+    /// Writes to the histories.
     pub operate: Arc<Operate>,
-    /// Who is evicted.
+    /// The instances.
     pub instances: Arc<Instances>,
-    /// Judge nothing more of them.
+    /// Stop judging evicted instances.
     pub guards: Arc<Guards>,
-    /// Give their segments to others.
+    /// Give their segments to other workers.
     pub passes: Arc<Passes>,
 }
 
 impl Evictions {
-    /// Evicts them, and gives their ids: none if nobody is meant. The history of every migration that is
-    /// not finished tells it first, in one event: no eviction is without its who and why.
+    /// Evicts instances and returns their ids, which may be none. First it records the eviction, in one
+    /// event, in the history of every unfinished migration. So no eviction is without its who and why.
     pub async fn evict(&self, dead: &Dead, mutation: &Mutation) -> Result<Vec<String>, operate::Error> {
         let dead = self.instances.give_up(dead);
         if dead.is_empty() {
@@ -64,7 +64,7 @@ impl Evictions {
         for entry in open {
             let change = Change::Evict { instances: ids.clone() };
             match self.operate.change(entry.migration.key(), &change, mutation).await {
-                // Deleted meanwhile: its history has ended.
+                // The migration was deleted meanwhile, so its history has ended.
                 Ok(_) | Err(operate::Error::Refused(Refusal::NotFound(_))) => {}
                 Err(error) => return Err(error),
             }

@@ -1,9 +1,8 @@
-//! Watches every migration that has left source-only, and takes it back when its guards trip.
+//! Watches every migration that has left source-only, and rolls it back when its guards trip.
 //!
-//! A report is judged as it arrives; what the judge concludes is one commit through [`Operate`], so
-//! that losing the race to another replica, or to an operator, changes nothing. After a restart the
-//! judges begin without evidence against anybody: later, never falsely. What stages have shown by then
-//! is recalled.
+//! A report is judged when it arrives. A verdict is one commit through [`Operate`], so losing the race to
+//! another commit changes nothing. After a restart the judges begin without evidence: they may trip later,
+//! never falsely. What stages had shown before is restored.
 
 mod cells;
 mod followed;
@@ -35,12 +34,12 @@ use crate::{
 pub use followed::Followed;
 use watched::{Watched, is_watched};
 
-/// Of the judges.
+/// Interval of the judges' ticks.
 const TICK: Duration = Duration::from_secs(1);
-/// Before a verdict that the store could not take is tried again.
+/// Delay before a verdict that the store could not accept is retried.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// A verdict on its way to a commit.
+/// A verdict to be committed.
 #[derive(Debug)]
 pub struct Concluded {
     key: Key,
@@ -62,7 +61,7 @@ pub struct Guards {
 }
 
 impl Guards {
-    /// Nothing is judged yet. What is concluded goes to [`Self::act`].
+    /// Guards without judges. Verdicts go to [`Self::act`].
     pub fn new(
         registry: Arc<Registry>,
         operate: Arc<Operate>,
@@ -84,7 +83,7 @@ impl Guards {
         (guards, conclusions)
     }
 
-    /// Takes up what stages had shown before this process began. Once, before any report comes.
+    /// Restores what stages had shown before this process began. Call it once, before the first report.
     pub async fn recall(&self, windows: &Windows) -> Result<(), store::Error> {
         self.sync();
         let stages: Vec<_> =
@@ -98,8 +97,8 @@ impl Guards {
         Ok(())
     }
 
-    /// Judges a report that was counted for the first time. True: it looks bad, the next one is
-    /// wanted soon.
+    /// Judges a report that was counted for the first time. True: it looks bad, and the next report is wanted
+    /// soon.
     pub fn observe(&self, report: &v1::ReportRequest) -> bool {
         let state = self.registry.state();
         let mut judges = self.judges();
@@ -127,8 +126,8 @@ impl Guards {
         self.judges().values_mut().for_each(|watched| watched.goodbye(instance));
     }
 
-    /// How the guards of a migration stand towards a step up. `None`: it is not watched. The times
-    /// in it are of the guards' clock: [`Self::unix_ms`].
+    /// What the guards of a migration say about a step up. `None`: it is not watched. Its times are those of
+    /// the guards' clock: [`Self::unix_ms`].
     pub fn standing(&self, key: &Key) -> Option<Standing> {
         let state = self.registry.state();
         let mut judges = self.judges();
@@ -141,7 +140,7 @@ impl Guards {
         Some(watched.standing(now_ms))
     }
 
-    /// What was not judged, of a migration that is watched.
+    /// What was not judged, for a migration that is watched.
     pub fn refused(&self, key: &Key) -> Option<Refused> {
         self.judges().get(key).map(Watched::refused)
     }
@@ -151,12 +150,12 @@ impl Guards {
         self.follows().get(key).copied()
     }
 
-    /// A time of the guards' clock as Unix time.
+    /// Converts a time of the guards' clock to Unix time.
     pub fn unix_ms(&self, guards_ms: u64) -> u64 {
         (operate::now_ms() + guards_ms).saturating_sub(self.now_ms())
     }
 
-    /// Keeps judges for what is to be watched, and their clocks going, until the process ends.
+    /// Keeps judges for the migrations to be watched, and advances their clocks, until the process ends.
     pub async fn watch(&self) {
         let mut revisions = self.registry.subscribe();
         let mut ticks = tokio::time::interval(TICK);
@@ -170,7 +169,7 @@ impl Guards {
         }
     }
 
-    /// Commits what was concluded, until the process ends.
+    /// Commits verdicts until the process ends.
     pub async fn act(self: Arc<Self>, mut conclusions: mpsc::UnboundedReceiver<Concluded>) {
         let mut acting = JoinSet::new();
         loop {
@@ -178,7 +177,7 @@ impl Guards {
                 concluded = conclusions.recv() => {
                     let Some(concluded) = concluded else { return };
                     let guards = self.clone();
-                    // One migration's store trouble keeps nobody else up.
+                    // One migration's store problems delay no other.
                     acting.spawn(async move { guards.carry_out(concluded).await });
                 }
                 Some(ended) = acting.join_next() => {
@@ -249,7 +248,7 @@ impl Guards {
     fn conclude(&self, key: &Key, stage_revision: u64, verdicts: Vec<Verdict>) {
         for verdict in verdicts {
             let breach = Breach { stage_revision, verdict };
-            // Nobody listens only while the process ends.
+            // Only while the process ends is there no receiver.
             let _ = self.concluded.send(Concluded { key: key.clone(), breach, at: Instant::now() });
         }
     }
@@ -258,7 +257,7 @@ impl Guards {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// The clock is read after, so that a judge never sees it go back.
+    /// Read the clock after locking, so that a judge never sees it go back.
     fn judges(&self) -> MutexGuard<'_, HashMap<Key, Watched>> {
         self.judges.lock().unwrap_or_else(PoisonError::into_inner)
     }

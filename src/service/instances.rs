@@ -1,8 +1,8 @@
-//! Who takes part, and what each has acknowledged.
+//! The instances, and what each has acknowledged.
 //!
-//! Registrations are durable before an instance routes, so that a restarted controller knows whom
-//! to ask. Acknowledgements are not: after a restart everybody has acknowledged nothing until it
-//! reports again, within a second. See docs/protocol.md, "The right to act expires".
+//! Registrations are durable before an instance routes, so that a restarted controller knows whom to ask.
+//! Acknowledgements are not: after a restart nobody has acknowledged anything until it reports again, within
+//! a second. See docs/protocol.md, "The right to act expires".
 
 mod lease;
 mod live;
@@ -34,25 +34,25 @@ use crate::{
     store::{self, InstanceRecord, Store, Upkeep},
 };
 
-/// Most registrations in one commit.
+/// Maximum registrations in one commit.
 const BATCH_MAX: usize = 256;
 
 /// An instance as people see it.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// What is durable of it.
+    /// Its durable part.
     pub record: InstanceRecord,
-    /// No operation starts there under an older revision.
+    /// Received: no operation starts there under an older revision.
     pub received: u64,
-    /// Every operation begun there under an older revision has ended.
+    /// Quiesced: every operation begun there under an older revision has ended.
     pub applied: u64,
-    /// Since it was last heard.
+    /// Time since it was last heard.
     pub silent: Duration,
     /// Silent for longer than its lease.
     pub lost: bool,
-    /// Another process with its id is connected.
+    /// Another process with the same id is connected.
     pub duplicate: bool,
-    /// At most how long it is still waited for, by those that wait least.
+    /// Longest time that it is still waited for, by the migrations that wait least.
     pub waited_for: Option<Duration>,
 }
 
@@ -65,13 +65,13 @@ pub struct Instances {
     acknowledged: Notify,
 }
 
-/// A registration on its way to the store.
+/// A registration to be stored.
 #[derive(Debug)]
 pub struct Keep {
     label: String,
-    /// `None`: it is to be removed.
+    /// `None`: remove it.
     record: Option<InstanceRecord>,
-    /// `None`: nobody waits.
+    /// `None`: nobody waits for the result.
     done: Option<oneshot::Sender<Result<(), String>>>,
 }
 
@@ -84,7 +84,7 @@ pub struct Connected {
 }
 
 impl Instances {
-    /// Instances that a store knows, and the queue for [`Self::keep`].
+    /// Starts with the instances in the store. Also returns the queue for [`Self::keep`].
     pub fn new(store: Arc<dyn Store>, known: Vec<InstanceRecord>) -> (Self, mpsc::Receiver<Keep>) {
         let (keep, kept) = mpsc::channel(BATCH_MAX);
         let live = Mutex::new(Live::new(known, Instant::now()));
@@ -121,7 +121,8 @@ impl Instances {
         Ok(Registration { who, writer_slot, admission, readmitted, duplicate })
     }
 
-    /// Somebody asks for decisions of a migration over the network, for the first time. Durable when it returns.
+    /// Records that somebody asks for decisions of a migration over the network, for the first time. Durable
+    /// when it returns.
     pub async fn note_callers(&self, key: &Key) -> Result<(), store::Error> {
         self.make_durable(InstanceRecord::callers(key)).await
     }
@@ -130,7 +131,8 @@ impl Instances {
         self.change(record.label(), Some(record)).await
     }
 
-    /// Changes of one process reach the store in the order in which they were made: all of them go this way.
+    /// Changes of one process reach the store in the order in which they were made, because all of them go
+    /// through here.
     async fn change(&self, label: String, record: Option<InstanceRecord>) -> Result<(), store::Error> {
         let (done, kept) = oneshot::channel();
         let gone = || store::Error::Unavailable("the controller is shutting down".to_owned());
@@ -138,11 +140,11 @@ impl Instances {
         kept.await.map_err(|_| gone())?.map_err(store::Error::Unavailable)
     }
 
-    /// Makes registrations durable, many in one commit, until the queue is closed.
+    /// Stores registrations, many in one commit, until the queue is closed.
     pub async fn keep(&self, mut queue: mpsc::Receiver<Keep>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            // Of each the last counts.
+            // For each instance, the last change counts.
             let last: BTreeMap<_, _> = batch.iter().map(|keep| (&keep.label, &keep.record)).collect();
             let (put, removed): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, record)| record.is_some());
             let upkeep = Upkeep {
@@ -152,15 +154,15 @@ impl Instances {
             };
             let kept = self.store.keep(&upkeep).await.map_err(|error| error.to_string());
             for keep in batch.drain(..) {
-                // Who has gone meanwhile does not want to know.
+                // The receiver may have gone meanwhile.
                 keep.done.map(|done| done.send(kept.clone()));
             }
         }
     }
 
-    /// Follows the time: looks whether the controller runs at all, counts out whoever can't act any more,
-    /// and removes those that another process has replaced or whose file has expired; `removed` is called with
-    /// each. Until the process ends.
+    /// Follows the time until the process ends: notices gaps in which the controller did not run, counts out
+    /// instances that can't act any more, and removes those that another process has replaced or whose file
+    /// has expired. Calls `removed` for each of the latter.
     pub async fn watch_leases(&self, registry: &Registry, removed: impl Fn(&Who)) {
         let mut ticks = tokio::time::interval(lease::TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -203,13 +205,15 @@ impl Instances {
         self.acknowledged.notify_one();
     }
 
-    /// A process was heard, and says what it has received and applied. `None`: it has to register first.
+    /// Records a report, with what the process has received and quiesced for. `None`: it has to register
+    /// first.
     pub fn acknowledge(&self, instance_id: &str, incarnation: u64, said: &Acknowledging) -> Option<Who> {
         let mut live = self.live();
         let who = live.who(instance_id, incarnation)?;
         let live::Acknowledged { news, put } = live.acknowledge(&who, said, Instant::now())?;
         if let Some(record) = put {
-            // A full queue: after a restart it is waited for until it is back, which is safe.
+            // If the queue is full: after a restart the controller waits for it until it is back, which is
+            // safe.
             let _ = self.keep.try_send(Keep { label: who.label(), record: Some(record), done: None });
         }
         drop(live);
@@ -224,8 +228,8 @@ impl Instances {
         self.acknowledged.notified().await;
     }
 
-    /// A process is about to end; `None`: it is not known. With a file it is waited for until that has
-    /// expired.
+    /// Records that a process is about to end; `None`: it is unknown. If it leaves a file, it is waited for
+    /// until that has expired.
     pub async fn goodbye(
         &self,
         instance_id: &str,
@@ -241,7 +245,7 @@ impl Instances {
         Ok(Some(who))
     }
 
-    /// Gives up those that an operator asserts to be dead, from this moment on: who comes back is told so.
+    /// Gives up instances that an operator asserts to be dead. From now on, one that comes back is told so.
     pub fn give_up(&self, dead: &Dead) -> Vec<Who> {
         let now = Instant::now();
         let mut live = self.live();
@@ -263,13 +267,13 @@ impl Instances {
         dead
     }
 
-    /// It is not said to be dead after all.
+    /// Takes that back: the instance is not asserted to be dead after all.
     pub fn keep_on(&self, who: &Who) {
         self.live().keep_on(who);
     }
 
-    /// Removes one that was given up. If it keeps a file it is waited for until that has expired: another
-    /// process may start from it. Evicted once more, it is not.
+    /// Removes an instance that was given up. If it keeps a file, it is waited for until that has expired,
+    /// because another process may start from it. Evicting it again removes it at once.
     pub async fn evict(&self, who: &Who) -> Result<(), store::Error> {
         let parked = self.live().park(who);
         match parked {
@@ -284,7 +288,7 @@ impl Instances {
         Ok(())
     }
 
-    /// Given up first, so that a registration meanwhile is told; such a one stays.
+    /// Given up first, so that a registration meanwhile is told; such an instance stays.
     async fn remove(&self, who: &Who) -> Result<bool, store::Error> {
         let Some(admission) = self.live().give_up(who) else { return Ok(false) };
         let gone = self.change(who.label(), None).await;
@@ -300,7 +304,7 @@ impl Instances {
         Ok(removed)
     }
 
-    /// A stream to a process was opened.
+    /// Records that a stream to a process was opened.
     pub fn connected(self: Arc<Self>, who: Who) -> Connected {
         let mut membership = 0;
         if let Some(heard) = self.live().members.get_mut(&who) {
@@ -310,7 +314,7 @@ impl Instances {
         Connected { instances: self, who, membership }
     }
 
-    /// Everybody, by service and id.
+    /// All instances, by service and id.
     pub fn seen(&self) -> Vec<Seen> {
         let now = Instant::now();
         let live = self.live();
@@ -343,7 +347,7 @@ impl Instances {
         there.fold((0, 0), |(live, behind), heard| (live + 1, behind + u32::from(heard.received < revision)))
     }
 
-    /// Who has to acknowledge the steps of a migration.
+    /// The members that have to acknowledge the steps of a migration.
     pub fn fleet(&self, entry: Option<&Entry>) -> Fleet {
         let document = entry.map(|entry| &*entry.migration.document);
         let mut members = self.live().members(document, Instant::now());
@@ -353,7 +357,7 @@ impl Instances {
 
     fn live(&self) -> MutexGuard<'_, Live> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whatever is concluded under this lock may be concluded from somebody's silence.
+        // Anything concluded under this lock may be concluded from silence.
         live.listening.look(Instant::now());
         live
     }

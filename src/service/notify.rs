@@ -1,5 +1,5 @@
-//! Tells endpoints of commits (docs/notifications.md): follows the event log behind the commits, one
-//! task and one event in hand for each endpoint, so that none holds up a commit or another endpoint.
+//! Notifies endpoints of commits (docs/notifications.md). It follows the event log independently of commits,
+//! with one task and one event in hand for each endpoint, so no endpoint delays a commit or another endpoint.
 
 mod sender;
 
@@ -24,12 +24,12 @@ use crate::{
 
 /// Events read at a time; each may have many rows.
 const EVENTS_MAX: u32 = 16;
-/// Events that are not told are passed over without a write until there are so many.
+/// Events that are not sent are skipped without a write, up to this many.
 const UNSAVED_MAX: u64 = 256;
-/// Between looks at a store that does not answer.
+/// Interval between attempts while the store does not answer.
 const STORE_AWAY: Duration = Duration::from_secs(1);
 
-/// Tells endpoints of commits.
+/// Notifies endpoints of commits.
 #[derive(Debug)]
 pub struct Notify {
     store: Arc<dyn Store>,
@@ -38,31 +38,31 @@ pub struct Notify {
     told: Vec<Arc<Told>>,
 }
 
-/// One endpoint, and what came of its messages since the start.
+/// One endpoint, and the results of its messages since the start.
 #[derive(Debug)]
 struct Told {
     endpoint: Endpoint,
-    /// Where it stood at the start.
+    /// Its position at the start.
     cursor: u64,
     delivered: AtomicU64,
     retried: AtomicU64,
     dropped: AtomicU64,
 }
 
-/// Why nobody can be told.
+/// Why no notifications can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
     /// Messages can't be sent.
     #[error(transparent)]
     Sender(#[from] SenderError),
-    /// Cursors can't be kept.
+    /// Cursors can't be stored.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
 impl Notify {
-    /// Gives each new endpoint a cursor at the newest revision, and forgets those of endpoints that are
-    /// no more.
+    /// Gives each new endpoint a cursor at the newest revision, and removes those of endpoints that are no
+    /// longer configured.
     pub async fn new(
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
@@ -79,7 +79,7 @@ impl Notify {
         };
         let mut told = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            // Beyond the newest: the store is an older backup, and what comes is news again.
+            // Beyond the newest revision: the store is an older backup, and what follows is new again.
             let at = known.iter().find(|record| record.endpoint == endpoint.name);
             let cursor = at.map_or(newest, |record| record.revision.min(newest));
             if at.is_none_or(|record| record.revision != cursor) {
@@ -95,7 +95,7 @@ impl Notify {
         Ok(Self { store, registry, sender, told })
     }
 
-    /// What came of messages since the start, for metrics.
+    /// Results of messages since the start, for metrics.
     pub fn deliveries(&self) -> Vec<Deliveries> {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let one = |told: &Arc<Told>| Deliveries {
@@ -107,14 +107,14 @@ impl Notify {
         self.told.iter().map(one).collect()
     }
 
-    /// Tells all endpoints until it is dropped.
+    /// Notifies all endpoints until it is dropped.
     pub async fn tell(self: Arc<Self>) {
         let mut tasks = tokio::task::JoinSet::new();
         for told in &self.told {
             let (notify, told) = (self.clone(), told.clone());
             tasks.spawn(async move { notify.follow(&told).await });
         }
-        // None of them ends by itself; without endpoints there is nobody to tell.
+        // No task ends by itself; without endpoints there is nobody to notify.
         match tasks.join_next().await {
             None => std::future::pending().await,
             Some(Ok(())) => {}
@@ -127,7 +127,7 @@ impl Notify {
         let mut revisions = self.registry.subscribe();
         let (mut cursor, mut saved) = (told.cursor, told.cursor);
         loop {
-            // Marked before the read: a commit in between is seen by the next look.
+            // Marked before the read: the next look sees a commit in between.
             revisions.mark_unchanged();
             let events = match self.store.changes(cursor, EVENTS_MAX).await {
                 Ok(events) => events,
@@ -162,7 +162,7 @@ impl Notify {
         }
     }
 
-    /// The same message until it arrives or never will.
+    /// Sends the same message until it arrives or never will.
     async fn deliver(&self, told: &Told, event: &Event) {
         let (endpoint, history_id) = (&told.endpoint, self.registry.state().history_id.clone());
         let (name, key) = (&endpoint.name, idempotency_key(&history_id, event));

@@ -1,5 +1,4 @@
-//! The one door for writes: operators, the controller's own steps, plans and guards change a
-//! migration here and nowhere else.
+//! The only place that commits changes: for operators, the controller's own steps, plans and guards.
 
 use std::sync::Arc;
 
@@ -10,34 +9,34 @@ use crate::{
     store::{self, Commit, HistoryQuery, Store},
 };
 
-/// Races lost in a row before a change gives up.
+/// Lost races in a row before a change gives up.
 const ATTEMPTS_MAX: u32 = 16;
 
-/// Who wants a change, and how.
+/// Who requests a change, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Mutation {
     /// `operator:<name>`, `plan`, `guard:<name>` or `controller`.
     pub actor: String,
     /// Why; may be empty.
     pub reason: String,
-    /// The migration's revision that the change was thought out for. `None`: any.
+    /// The migration's revision that the change is based on. `None`: any.
     pub expected_revision: Option<u64>,
     /// A retry with the same id returns the first answer. Empty: none.
     pub request_id: String,
-    /// Say what would change; change nothing.
+    /// Only say what would change.
     pub dry_run: bool,
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Debug)]
 pub struct Outcome {
     /// The migration's revision afterwards.
     pub revision: u64,
     /// Its document afterwards; `None`: deleted.
     pub document: Option<Document>,
-    /// What was done, a line each.
+    /// What was done, one line each.
     pub changes: Vec<String>,
-    /// What the rest waits for.
+    /// What the rest of the request waits for.
     pub waiting: Vec<Unmet>,
     /// This is the first answer to a repeated request.
     pub repeated: bool,
@@ -49,12 +48,12 @@ pub enum Error {
     /// It is malformed, or not legal now.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The migration has moved on.
+    /// The migration has changed since.
     #[error("the migration is at revision {actual}, not {expected}: look again, then repeat the change")]
     Stale {
         /// What the caller expected.
         expected: u64,
-        /// What it is.
+        /// The actual revision.
         actual: u64,
     },
     /// The request id belongs to another change.
@@ -63,12 +62,12 @@ pub enum Error {
     /// There is no such pass.
     #[error("job {0:?} is not under way: cutover jobs {migration} lists those that are", migration = migration_of(.0))]
     UnknownJob(String),
-    /// The store could not do it.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// Where a job's id names it.
+/// The migration in a job's id.
 fn migration_of(job: &str) -> &str {
     job.split('/').next().unwrap_or_default()
 }
@@ -82,12 +81,12 @@ pub struct Operate {
 }
 
 impl Operate {
-    /// The door to a store.
+    /// Commits changes to a store.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, instances: Arc<Instances>) -> Self {
         Self { store, registry, instances }
     }
 
-    /// Loads, applies, commits; tries anew when somebody else was first.
+    /// Loads, applies and commits; retries if another commit was first.
     pub async fn change(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<Outcome, Error> {
         if let Some(answer) = self.first_answer(key, change, mutation).await? {
             return Ok(answer);
@@ -114,15 +113,15 @@ impl Operate {
                 }
             }
             self.registry.catch_up().await?;
-            // A lost race may have been lost to this very request, sent twice.
+            // A race may have been lost to the same request, sent twice.
             if let Some(answer) = self.first_answer(key, change, mutation).await? {
                 return Ok(answer);
             }
         }
     }
 
-    /// Commits and publishes. Both go on to their end when the caller is dropped: a call that was
-    /// cancelled in between delays nobody's streams.
+    /// Commits and publishes. Both continue to their end if the caller is dropped: a call that was cancelled
+    /// in between delays nobody's streams.
     async fn commit(&self, commit: Commit) -> Result<(), store::Error> {
         let (store, registry) = (self.store.clone(), self.registry.clone());
         let both = tokio::spawn(async move {
@@ -130,7 +129,7 @@ impl Operate {
             if let Err(store::Error::Unknown(_)) = &committed {
                 committed = resolve(&*store, &commit, committed).await;
             }
-            // What is committed stays so, whatever becomes of its publication: `follow` makes up for it.
+            // A commit is final, whatever happens to its publication: `follow` catches up.
             if committed.is_ok()
                 && let Err(error) = registry.catch_up().await
             {
@@ -219,7 +218,7 @@ impl Operate {
     }
 }
 
-/// What became of a commit whose answer was lost, where the store can tell.
+/// Finds out what happened to a commit whose answer was lost, if the store can tell.
 async fn resolve(
     store: &dyn Store,
     commit: &Commit,
@@ -228,7 +227,7 @@ async fn resolve(
     let Some(before) = commit.event.revision.checked_sub(1) else { return unknown };
     match store.changes(before, 1).await.as_deref() {
         Ok([event]) if *event == commit.event => Ok(()),
-        // Its revision is somebody else's: it can't come any more.
+        // The revision belongs to another commit, so this one can't appear any more.
         Ok([_]) => Err(store::Error::Conflict),
         _ => unknown,
     }

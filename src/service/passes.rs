@@ -1,8 +1,8 @@
-//! Passes under way: who works on which segment, and how far each is.
+//! Running passes: who works on which segment, and how far each has got.
 //!
-//! A pass begins and ends by a change of its migration. What lies between is no change: it is kept
-//! in memory with every checkpoint, and in the store every few seconds, so that a worker that dies
-//! loses a chunk, and a controller that does, some seconds of work that are harmless to repeat.
+//! A pass begins and ends with a change of its migration. Its progress is not a change: it is kept in memory
+//! with every checkpoint, and stored every few seconds. So a worker that dies loses a chunk. A controller
+//! that dies loses some seconds of work, which are harmless to repeat.
 
 mod claim;
 mod keeping;
@@ -26,11 +26,11 @@ use crate::{
     store::{PassRecord, SegmentRecord, Store, Tuning, Upkeep},
 };
 
-/// Who says nothing for longer loses its segment.
+/// A worker that is silent for longer loses its segment.
 const CLAIM_LEASE: Duration = Duration::from_secs(15);
-/// Most differences shown of a pass.
+/// Maximum differences shown of a pass.
 const SAMPLES_MAX: usize = 10;
-/// Longest cursor and longest note.
+/// Maximum bytes of a cursor, and of a note.
 const CURSOR_MAX_BYTES: usize = 64 << 10;
 const NOTE_MAX_BYTES: usize = 512;
 
@@ -48,18 +48,18 @@ pub struct Passes {
     keeping: tokio::sync::Mutex<()>,
 }
 
-/// One pass under way.
+/// One running pass.
 #[derive(Debug)]
 struct Pass {
     record: PassRecord,
-    /// Of each segment.
+    /// For each segment.
     claims: Vec<Option<Claim>>,
     /// The store has an older record, or none.
     unkept: bool,
 }
 
 impl Passes {
-    /// Passes that a store knows.
+    /// Starts with the passes in the store.
     pub fn new(
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
@@ -78,7 +78,7 @@ impl Passes {
         Self { claim_lease, ..self }
     }
 
-    /// Begins a pass, or joins the one with its kind and fingerprint.
+    /// Begins a pass, or joins the running one with its kind and fingerprint.
     pub async fn begin(
         &self,
         key: &Key,
@@ -107,7 +107,7 @@ impl Passes {
         Ok((self.progress(job), false))
     }
 
-    /// Hands out a segment that is not done and that nobody works on, to a worker with the pass's tables.
+    /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables.
     pub async fn claim(
         &self,
         id: &str,
@@ -140,7 +140,7 @@ impl Passes {
         Ok(Claimed { segment, all_done, progress: self.progress(job) })
     }
 
-    /// Notes how far a segment is. `None`: somebody else has it, or the pass is no more.
+    /// Records a segment's progress. `None`: another worker has it, or the pass has ended.
     pub async fn checkpoint(
         &self,
         id: &str,
@@ -162,8 +162,8 @@ impl Passes {
                 let message = format!("{segment} is none of {}", pass.record.segments.len());
                 return Err(Refusal::from(Violation::new("segment", message)).into());
             };
-            // After a restart of the controller nobody has a claim, nor has who was evicted but lives: who
-            // goes on has it again.
+            // After a restart of the controller nobody has a claim, and neither has an evicted worker that is
+            // alive. If they continue, they get it back.
             if claim.as_ref().is_some_and(|claim| claim.token != token) || pass.record.segments[at].done {
                 return Ok(None);
             }
@@ -189,7 +189,7 @@ impl Passes {
         claims.for_each(|claim| _ = claim.take_if(|claim| claim.instance_id == instance_id));
     }
 
-    /// Changes the limits of a pass while it runs.
+    /// Changes the limits of a running pass.
     pub async fn tune(
         &self,
         id: &str,
@@ -210,15 +210,15 @@ impl Passes {
         Ok(self.progress(job))
     }
 
-    /// Passes of a migration that are under way, oldest first.
+    /// Running passes of a migration, oldest first.
     pub fn list(&self, key: &Key) -> Result<Vec<Progress>, operate::Error> {
         let jobs = self.registry.state().entry(key).map(|entry| entry.migration.document.jobs.clone());
         let jobs = jobs.ok_or_else(|| Refusal::NotFound(key.clone()))?;
         Ok(jobs.into_iter().map(|job| self.progress(job)).collect())
     }
 
-    /// Ends a pass and leaves its evidence; the same evidence when it has ended before. `counts`
-    /// are those of a pass without segments.
+    /// Ends a pass and stores its evidence; returns the same evidence if it has already ended. `counts` are
+    /// those of a pass without segments.
     pub async fn finish(
         &self,
         id: &str,
@@ -280,7 +280,7 @@ impl Passes {
         evidence.iter().find(|evidence| evidence.job.id == id).cloned()
     }
 
-    /// Was its worker heard lately?
+    /// Whether its worker was heard recently.
     fn holds(&self, claim: &Claim) -> bool {
         claim.at.elapsed() <= self.claim_lease
     }
@@ -289,13 +289,13 @@ impl Passes {
         let waiting = job.waits_for(self.registry.steady_ms()).unwrap_or_default();
         let mut live = self.live();
         let pass = Self::pass(&mut live, &job);
-        // A worker that died has none, and what slowed it slows nobody.
+        // A worker that died has no claim, and its reason for being slow no longer applies.
         let held = |claim: &Option<Claim>| claim.clone().filter(|claim| self.holds(claim));
         let claims = (0..).zip(&pass.claims).filter_map(|(at, claim)| Some((at, held(claim)?))).collect();
         Progress { record: pass.record.clone(), claims, waiting, job }
     }
 
-    /// The pass of a job; a new one where its record did not survive a crash.
+    /// The pass of a job; a new one if its record did not survive a crash.
     fn pass<'a>(live: &'a mut HashMap<String, Pass>, job: &Job) -> &'a mut Pass {
         let segments = job.segments as usize;
         live.entry(job.id.clone()).or_insert_with(|| Pass {
@@ -314,7 +314,7 @@ impl Passes {
     }
 }
 
-/// A job's id leads back to its migration.
+/// A job's id contains its migration.
 fn key_of(id: &str) -> Result<Key, operate::Error> {
     id.split_once('/').and_then(|(key, _)| Key::parse(key).ok()).ok_or_else(|| unknown(id))
 }

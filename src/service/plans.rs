@@ -1,6 +1,6 @@
-//! Ramps by plan: looks at each migration with a plan that runs, and writes down what the plan says.
-//! Its only state is the migrations', so it goes on after a restart; and every move is one
-//! compare-and-set, so that a step is taken once, whatever the number of replicas.
+//! Takes the steps of plans: looks at each migration with a running plan, and commits what the plan decides.
+//! Its only state is in the migrations, so it continues after a restart. Every move is one compare-and-set,
+//! so a step is taken once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,11 +13,11 @@ use crate::domain::{
     plan::{self, Missing, Next, PlanMove, PlanState, PlanStatus, Seen},
 };
 
-/// Who a plan's steps are by.
+/// Actor of a plan's steps.
 const ACTOR: &str = "plan";
-/// Looks are at most so far apart: time passes and evidence comes without a commit.
+/// Maximum interval between looks: time passes and evidence arrives without a commit.
 const TICK: Duration = Duration::from_secs(1);
-/// Looks are at least so far apart.
+/// Minimum interval between looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The plans of this controller.
@@ -32,7 +32,7 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// Nothing goes on before [`Self::go_on`].
+    /// Does nothing before [`Self::go_on`].
     pub fn new(
         registry: Arc<Registry>,
         instances: Arc<Instances>,
@@ -49,7 +49,7 @@ impl Plans {
         Some(plan::outlook(state, &self.seen(entry, state), now_ms))
     }
 
-    /// Goes on with plans until the process ends.
+    /// Runs plans until the process ends.
     pub async fn go_on(self: Arc<Self>) {
         let mut revisions = self.registry.subscribe();
         loop {
@@ -73,13 +73,13 @@ impl Plans {
         }
     }
 
-    /// Writes a move down, unless anything has happened since it was thought out.
+    /// Commits a move, unless anything has happened since it was decided.
     async fn make(&self, entry: &Entry, going: PlanMove) {
         let (key, revision) = (entry.migration.key(), entry.migration.revision);
         let by =
             Mutation { actor: ACTOR.to_owned(), expected_revision: Some(revision), ..Mutation::default() };
         match self.operate.change(key, &Change::MovePlan(going), &by).await {
-            // Somebody was faster: the next look sees what they did.
+            // Another commit was faster: the next look sees it.
             Ok(_) | Err(operate::Error::Stale { .. }) => {}
             Err(error) => {
                 tracing::warn!(migration.key = %key, %error, "the plan can't go on now; trying on");
@@ -117,7 +117,7 @@ fn is_running(migration: &Migration) -> bool {
         && document.plan.as_ref().is_some_and(|plan| plan.status == PlanStatus::Running)
 }
 
-/// Why not everybody is where they were asked to be, and knows it. Empty: they are.
+/// Why not everybody is where they were asked to be and has acknowledged it. Empty: they have.
 fn unsettled(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Missing> {
     let told = |unmet: Unmet| {
         let Unmet { step, whom, gate, message, action, .. } = unmet;

@@ -1,5 +1,5 @@
-//! The one publisher of snapshots: tails the store, and keeps in memory what decisions, streams and
-//! changes are made from. An own commit, a replica's and a restart take the same path.
+//! The only publisher of snapshots: follows the store, and keeps in memory what decisions, streams and
+//! changes are made from. The controller's own commits and a restart take the same path.
 
 mod entry;
 
@@ -22,7 +22,7 @@ pub use entry::Entry;
 
 /// Deltas kept for streams that are behind.
 const DELTAS_MAX: usize = 512;
-/// Overrides in all kept deltas together; who is further behind gets a snapshot.
+/// Maximum overrides in all kept deltas; a stream that is further behind gets a snapshot.
 const DELTA_OVERRIDES_MAX: usize = 200_000;
 /// Events read from the store at a time.
 const EVENTS_MAX: u32 = 256;
@@ -32,11 +32,11 @@ const EVENTS_MAX: u32 = 256;
 pub struct State {
     /// The newest revision.
     pub revision: u64,
-    /// Tells this history from another store's.
+    /// Distinguishes this history from another store's.
     pub history_id: Arc<str>,
     /// All routing tables, as an SDK would hold them.
     pub routing: Snapshot,
-    /// The newest revision that lets the right to act expire in some migration; `None`: it expires nowhere.
+    /// The newest revision that makes the right to act expire in some migration; `None`: it expires nowhere.
     pub fences: Option<u64>,
     entries: HashMap<Key, Arc<Entry>>,
     deltas: VecDeque<Arc<Delta>>,
@@ -49,28 +49,28 @@ pub struct Delta {
     pub revision: u64,
     /// The migration.
     pub key: Key,
-    /// The migration is no more.
+    /// The migration was deleted.
     pub removed: bool,
     /// Tenants whose override changed; `None`: it has none any more.
     pub overrides: Vec<(Tenant, Option<Route>)>,
 }
 
-/// What the store knows beside the migrations.
+/// What the store contains besides the migrations.
 #[derive(Debug)]
 pub struct Kept {
     /// Registered instances.
     pub instances: Vec<InstanceRecord>,
-    /// Passes under way.
+    /// Running passes.
     pub passes: Vec<PassRecord>,
-    /// How far endpoints of notifications have got.
+    /// Positions of notification endpoints.
     pub cursors: Vec<CursorRecord>,
-    /// The last report of each instance that windows have.
+    /// For each instance, the last report that is in the windows.
     pub heard: Vec<HeardRecord>,
-    /// The store was restored from a backup: how. `None`: it was not.
+    /// How the store was restored from a backup. `None`: it was not.
     pub restored: Option<String>,
 }
 
-/// Keeps the newest [`State`] and tells of each.
+/// Keeps the newest [`State`] and announces each.
 #[derive(Debug)]
 pub struct Registry {
     store: Arc<dyn Store>,
@@ -81,7 +81,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Loads everything; also gives what the store knows beside the migrations.
+    /// Loads everything; also returns what the store contains besides the migrations.
     pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Kept), Error> {
         let stored = store.snapshot().await?;
         let mut routing = Snapshot::empty(stored.revision);
@@ -121,12 +121,12 @@ impl Registry {
         self.state.load()
     }
 
-    /// The clock of waits that safety rests on, in milliseconds: no jump of the wall clock moves it.
+    /// The clock of waits that safety relies on, in milliseconds: no jump of the wall clock affects it.
     pub fn steady_ms(&self) -> u64 {
         self.steady.now_ms()
     }
 
-    /// Makes that clock durable until the process ends.
+    /// Stores that clock regularly until the process ends.
     pub async fn keep_time(&self) {
         let mut ticks = tokio::time::interval(steady::EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -144,12 +144,12 @@ impl Registry {
         }
     }
 
-    /// Makes that clock durable now.
+    /// Stores that clock now.
     pub async fn save_time(&self) -> Result<(), Error> {
         self.store.keep(&Upkeep { steady_ms: Some(self.steady_ms()), ..Upkeep::default() }).await
     }
 
-    /// Tells each newer revision after it was published.
+    /// Announces each newer revision after it was published.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
@@ -174,7 +174,7 @@ impl Registry {
         }
     }
 
-    /// Follows commits of other replicas until the process ends.
+    /// Looks for commits made elsewhere until the process ends.
     pub async fn follow(&self, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -198,12 +198,12 @@ impl State {
         self.entries.get(key)
     }
 
-    /// All migrations, in no order.
+    /// All migrations, in no particular order.
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
     }
 
-    /// What changed after a revision, oldest first; `None` when that is too long ago to tell.
+    /// The changes after a revision, oldest first; `None` if they are no longer kept.
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Delta>>> {
         let oldest = self.deltas.front().map_or(self.revision, |delta| delta.revision - 1);
         (oldest..=self.revision)

@@ -1,4 +1,4 @@
-//! What a controller does about a store that was restored, or that looks like it.
+//! What a controller does about a store that was restored, or appears to be.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use crate::{
 };
 
 impl Operate {
-    /// Holds every migration of a store that was restored from a backup. Before anybody is served.
+    /// Holds every migration of a store that was restored from a backup. Call it before serving anybody.
     pub async fn hold_restored(&self, why: &str) -> Result<(), operate::Error> {
         self.hold_all(why).await?;
         Ok(self.store.keep(&Upkeep { forget_restored: true, ..Upkeep::default() }).await?)
     }
 
-    /// An instance registers that holds a revision of this history which there has never been here: the
-    /// store's file must have been copied or put back. Every migration is held until that is confirmed.
+    /// An instance registers that holds a revision of this history which never existed here: the store's file
+    /// must have been copied or put back. Every migration is held until that is confirmed.
     pub async fn hold_future(&self, instance: &str, held: u64, newest: u64) -> Result<(), operate::Error> {
         let why =
             format!("instance {instance} holds revision {held}, this store is at {newest}: was it restored?");
@@ -41,7 +41,7 @@ impl Operate {
         Ok(())
     }
 
-    /// Writes a copy of the store to a file that is not there yet.
+    /// Writes a copy of the store to a file that does not exist yet.
     pub async fn backup(&self, into: &Path) -> Result<(), store::Error> {
         self.store.backup(into).await
     }

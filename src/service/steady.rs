@@ -1,15 +1,15 @@
-//! The clock of waits that safety rests on: it goes on evenly, whatever the wall clock says, and over
+//! The clock of waits that safety relies on: it advances evenly, whatever the wall clock says, and across
 //! restarts.
 
 use std::time::Duration;
 
 use cutover_client::clock::{Instant, now_ms};
 
-/// How often it is made durable: a restart lengthens a wait by at most this and the downtime.
+/// How often it is stored: a restart extends a wait by at most this plus the downtime.
 pub(super) const EVERY: Duration = Duration::from_secs(10);
 
-/// Milliseconds of a controller's life, of all its processes together. It began at the Unix time of its
-/// first start, so that times of documents that are older than it are comparable.
+/// Milliseconds of a controller's life, over all its processes. It was set to Unix time at the first start,
+/// so that times in older documents are comparable.
 #[derive(Debug)]
 pub(super) struct Steady {
     base_ms: u64,
@@ -17,14 +17,14 @@ pub(super) struct Steady {
 }
 
 impl Steady {
-    /// Goes on from where the last process left it. The time in between does not count: no clock
+    /// Continues from where the last process left it. The time in between does not count, because no clock
     /// measured it. 0: there was no process before.
     pub(super) fn from(kept_ms: u64) -> Self {
         let base_ms = if kept_ms == 0 { now_ms() } else { kept_ms };
         Self { base_ms, began: Instant::now() }
     }
 
-    /// What it shows now.
+    /// Its current reading.
     pub(super) fn now_ms(&self) -> u64 {
         let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.base_ms.saturating_add(elapsed_ms)

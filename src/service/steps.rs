@@ -1,23 +1,23 @@
-//! Goes on with what was asked: takes the next step of every migration as soon as it may be taken.
-//! Its only state is the migrations', so it goes on after a restart.
+//! Takes the next step of every migration as soon as it may be taken. Its only state is in the migrations, so
+//! it continues after a restart.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Instances, Operate, Registry, operate::Mutation};
 use crate::domain::{Change, Key, change};
 
-/// Looks are at least so far apart; many acknowledgements come at once.
+/// Minimum interval between looks; many acknowledgements arrive at once.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Looks are at most so far apart: leases and soaks end without anybody saying so.
+/// Maximum interval between looks: leases and soaks end without any event.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Takes steps until the process ends.
 pub async fn go_on(registry: Arc<Registry>, instances: Arc<Instances>, operate: Arc<Operate>) {
     let mut revisions = registry.subscribe();
-    // Why a step failed last, so that the same reason is logged once.
+    // Why a step last failed, so that the same reason is logged once.
     let mut failed: HashMap<Key, String> = HashMap::new();
     loop {
-        // A look copies nothing; a change does, so it is only asked for where it would do something.
+        // A look copies nothing. A change does, so it is requested only if it would do something.
         let ready: Vec<Key> = {
             let state = registry.state();
             let on_the_way = state.entries().filter(|entry| entry.migration.has_more_to_do());

@@ -1,10 +1,10 @@
-//! What was reported, over a month and over restarts: takes what is counted to the store now and then,
-//! and reads it back (docs/adr/0018-windows-are-added-to-the-store.md).
+//! Stores what was reported, for 90 days and across restarts, and reads it back
+//! (docs/adr/0018-windows-are-added-to-the-store.md).
 //!
-//! Counts and the sequences of the reports that they came by are kept in one transaction. A controller
-//! that stops loses nothing. One that is killed loses what was counted since the last time, at most
-//! [`EVERY`] or as long as the store was away, and nothing is ever counted twice: what an instance sends
-//! again is known by its sequence, and the gap in sequences tells how many reports were lost.
+//! Counts and the sequence numbers of their reports are stored in one transaction. A controller that stops
+//! cleanly loses nothing. One that is killed loses what was counted since the last transaction: at most
+//! [`EVERY`], or as long as the store was unavailable. Nothing is ever counted twice: a report that is sent
+//! again is known by its sequence number, and a gap shows how many reports were lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,17 +22,17 @@ use crate::{
     telemetry::{Heard, Ingest, Known, now_ms},
 };
 
-/// Between two transactions.
+/// Interval between transactions.
 pub const EVERY: Duration = Duration::from_secs(10);
 
-/// Keeps what was reported.
+/// Stores what was reported.
 #[derive(Debug)]
 pub struct Windows {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
     ingest: Arc<Ingest>,
     began: Instant,
-    /// Locked while the store is asked, so that nothing is on its way when it is read.
+    /// Locked while the store is asked, so that nothing is in flight when it is read.
     pending: Arc<Mutex<Pending>>,
 }
 
@@ -45,7 +45,7 @@ struct Pending {
     expiry: Expiry,
 }
 
-/// Counts that go on where the last process was. `registered`: ids of instances.
+/// Counts that continue where the last process stopped. `registered`: ids of instances.
 pub fn ingest<'a>(heard: Vec<HeardRecord>, registered: impl Iterator<Item = &'a str>) -> Ingest {
     let heard = heard.into_iter().map(|record| {
         let HeardRecord { instance_id, incarnation, sequence, dropped_cells } = record;
@@ -55,12 +55,12 @@ pub fn ingest<'a>(heard: Vec<HeardRecord>, registered: impl Iterator<Item = &'a 
 }
 
 impl Windows {
-    /// Of what is counted there.
+    /// Stores the counts of `ingest`.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, ingest: Arc<Ingest>) -> Self {
         Self { store, registry, ingest, began: Instant::now(), pending: Arc::default() }
     }
 
-    /// Takes counts to the store until the process ends.
+    /// Stores counts regularly until the process ends.
     pub async fn keep(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -78,8 +78,8 @@ impl Windows {
         }
     }
 
-    /// Takes to the store what it does not have yet. It goes on to its end when the caller is dropped:
-    /// else nobody would know what was counted.
+    /// Stores what the store does not have yet. It continues to its end if the caller is dropped; otherwise
+    /// nobody would know what was counted.
     pub async fn save(&self) -> Result<(), Error> {
         let mut pending = self.pending.clone().lock_owned().await;
         pending.take_from(&self.ingest);
@@ -103,7 +103,7 @@ impl Windows {
             };
             let saved = store.count(&counted).await;
             match &saved {
-                // Rather lost than counted twice.
+                // Lost is better than counted twice.
                 Ok(()) | Err(Error::Unknown(_)) => {}
                 Err(_) => pending.put_back(counted),
             }
@@ -112,7 +112,7 @@ impl Windows {
         saving.await.unwrap_or_else(|error| Err(Error::Unknown(error.to_string())))
     }
 
-    /// Windows of a migration that begin in a span, in order, with all that was counted until now.
+    /// Windows of a migration that begin in a span, in order, with everything counted so far.
     pub async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
         let mut pending = self.pending.lock().await;
         pending.take_from(&self.ingest);
@@ -126,10 +126,10 @@ impl Windows {
         Ok(windows.into_iter().collect())
     }
 
-    /// Everything that was decided under `revision` or a later one, of a migration: what a step has
-    /// shown since that revision began it. It is the same after a restart, but for what a crash lost:
-    /// then it is less, never more. Less, too, where revisions since then are very many (over
-    /// [`Scale::REVISIONS_MAX`]). Latencies are not in it.
+    /// Everything that was decided under `revision` or a later one: what a step has shown since that revision
+    /// began it. It is the same after a restart, except for what a crash lost; then it is less, never more.
+    /// It is also less if there were very many revisions since then (over [`Scale::REVISIONS_MAX`]).
+    /// Latencies are not included.
     pub async fn since(&self, key: &Key, revision: u64) -> Result<Counts, Error> {
         let query =
             WindowQuery { key: key.clone(), scale: Scale::Revision, from: revision, before: u64::MAX };
@@ -140,7 +140,7 @@ impl Windows {
         }))
     }
 
-    /// The migration is deleted.
+    /// Removes a deleted migration.
     pub async fn forget(&self, key: &str) {
         let mut pending = self.pending.lock().await;
         self.ingest.forget(key);
@@ -148,7 +148,7 @@ impl Windows {
     }
 }
 
-/// What reports about a migration are counted with. `None`: there is none.
+/// What the controller knows about the migration of a report. `None`: it does not exist.
 pub fn known(registry: &Registry, key: &str) -> Option<Known> {
     let state = registry.state();
     let migration = &state.entry_of(key)?.migration;
@@ -161,7 +161,7 @@ impl Pending {
         self.windows.is_empty() && self.heard.is_empty() && self.forgotten.is_empty()
     }
 
-    /// All but what time it is.
+    /// Everything except the current time.
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self { expiry: self.expiry, ..Self::default() })
     }
@@ -192,7 +192,7 @@ impl Pending {
         self.windows.entry(id).or_default().merge(counts);
     }
 
-    /// It could not be kept. What would be dropped by now is not tried again.
+    /// It could not be stored. What would have expired by now is not retried.
     fn put_back(&mut self, counted: Counted) {
         let Counted { windows, heard, forgotten, now_s } = counted;
         self.windows = windows.into_iter().collect();

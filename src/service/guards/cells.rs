@@ -1,4 +1,4 @@
-//! Cells off the wire, as the judge takes them. Whether counts make sense is the judge's to say.
+//! Converts cells from the wire to the judge's form. The judge checks whether the counts make sense.
 
 use cutover_proto::v1;
 
@@ -7,10 +7,10 @@ use crate::domain::{
     guard::{Arm, Cell, Operation, Pairs},
 };
 
-/// From which histogram bucket on a call is slow, by operation. `None`: not known yet.
+/// The first histogram bucket that counts as slow, by operation. `None`: not known yet.
 pub(super) type SlowFrom = [Option<u32>; 2];
 
-/// A cell as two: its reads and its writes. `tenant` is the wire's, parsed.
+/// Splits a cell into its reads and its writes. `tenant` is the wire's, parsed.
 pub(super) fn split<'a>(wire: &v1::Cell, tenant: Option<&'a Tenant>, slow_from: SlowFrom) -> [Cell<'a>; 2] {
     let arm = |store, operation| arm(wire, store, operation, slow_from);
     let v1::ReadPairs { calls, only_target_failed, only_source_failed, both_failed } =

@@ -1,4 +1,4 @@
-//! How fast the instances heard of a rollback.
+//! How fast the instances received a rollback.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use cutover_client::clock::Instant;
 use super::Guards;
 use crate::domain::Key;
 
-/// How often it is looked.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_millis(5);
-/// Who has not heard by then is left to `cutover status`.
+/// Instances that have not received it by then are left to `cutover status`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the instances followed a revision.
@@ -17,19 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Followed {
     /// Which.
     pub revision: u64,
-    /// Instances that had to hear of it, lost ones left out.
+    /// Instances that had to receive it, without lost ones.
     pub instances: u32,
-    /// Those of them that have not.
+    /// Those of them that have not received it.
     pub behind: u32,
     /// From the verdict to the commit, in milliseconds.
     pub decided_ms: u64,
-    /// From the commit until half of them had said so. `None`: they have not.
+    /// From the commit until half of them had confirmed it. `None`: not yet.
     pub p50_ms: Option<u64>,
-    /// Until all had; so far, while some are behind.
+    /// From the commit until all had confirmed it; while some are behind, so far.
     pub last_ms: u64,
 }
 
-/// Looks on until everybody has heard, or long enough.
+/// Observes until everybody has received it, or for long enough.
 pub(super) async fn follow(guards: &Guards, key: &Key, revision: u64, decided: Duration) {
     let began = Instant::now();
     let (instances, _) = guards.instances.live_and_behind(revision);

@@ -1,4 +1,4 @@
-//! One migration under guard: its judge, told of every revision, and fed with every report.
+//! A migration under guard: its judge, which gets every revision and every report.
 
 use cutover_client::routing::Rung;
 use cutover_proto::v1;
@@ -10,7 +10,7 @@ use crate::domain::{
     guard::{Judge, Operation, Refused, Report, Slow, Standing, Verdict},
 };
 
-/// More tenants that move at once are a new stage of everybody's.
+/// If more tenants move at once, it counts as a new stage for everybody.
 const MOVED_MAX: usize = 100;
 
 /// A migration's judge.
@@ -25,7 +25,7 @@ pub(super) struct Watched {
     slow: [Slow; 2],
 }
 
-/// Is there anything that a rollback could do?
+/// Whether there is anything that a rollback could do.
 pub(super) fn is_watched(migration: &Migration) -> bool {
     let document = &migration.document;
     let anybody = || {
@@ -52,12 +52,12 @@ impl Watched {
         }
     }
 
-    /// Of the stage that is judged.
+    /// Revision of the stage that is judged.
     pub(super) const fn stage_revision(&self) -> u64 {
         self.stage_revision
     }
 
-    /// Takes in what has been committed.
+    /// Processes what has been committed.
     pub(super) fn sync(&mut self, migration: &Migration, now_ms: u64) {
         if migration.revision <= self.revision {
             return;
@@ -91,7 +91,7 @@ impl Watched {
         self.tenants = migration.tenants.clone();
     }
 
-    /// Counts a report's cells about this migration, and judges.
+    /// Counts a report's cells about this migration, and judges them.
     pub(super) fn observe(
         &mut self,
         instance: &str,
@@ -99,7 +99,7 @@ impl Watched {
         wire: &[&v1::Cell],
         now_ms: u64,
     ) -> Vec<Verdict> {
-        // A worker that calls no store through the SDK could never agree to anything.
+        // A worker that calls no store through the SDK could never agree with anything.
         if !self.judge.knows(instance) && wire.iter().all(|cell| cell.stores.is_empty()) {
             return Vec::new();
         }
@@ -117,7 +117,7 @@ impl Watched {
         verdicts
     }
 
-    /// A second has passed.
+    /// Advances by a second.
     pub(super) fn tick(&mut self, now_ms: u64) -> Vec<Verdict> {
         self.slow.iter_mut().for_each(|slow| slow.tick(now_ms));
         self.judge.tick(now_ms)
@@ -132,7 +132,7 @@ impl Watched {
         self.judge.standing(now_ms)
     }
 
-    /// Takes up what calls had shown of the stage before this process began.
+    /// Restores what calls had shown of the stage before this process began.
     pub(super) fn recall(&mut self, shown: &Counts) {
         self.judge.recall(shown);
     }
@@ -144,7 +144,7 @@ impl Watched {
     fn note_latency(&mut self, cell: &v1::Cell) {
         for operation in [Operation::Read, Operation::Write] {
             let calls = cells::calls_of(cell, v1::StoreRole::Source, operation);
-            // Checked where it was counted.
+            // It was checked where it was counted.
             if let Some(latency) = calls.and_then(|calls| calls.latency_us.as_ref()) {
                 let buckets = latency.index.iter().map(|index| *index as usize);
                 self.slow[operation as usize].add(buckets.zip(latency.count.iter().copied()));
@@ -152,7 +152,7 @@ impl Watched {
         }
     }
 
-    /// Tenants whose own place changed, and since when they have it.
+    /// Tenants whose own placement changed, and since when they have it.
     fn moved<'a>(&'a self, after: &'a Migration) -> impl Iterator<Item = (&'a Tenant, u64)> {
         use imbl::ordmap::DiffItem;
         self.tenants.diff(&after.tenants).filter_map(|item| match item {
@@ -160,7 +160,7 @@ impl Watched {
             DiffItem::Update { old, new } if old.1.placement != new.1.placement => {
                 Some((new.0, new.1.placement.since))
             }
-            // It follows its bucket again, where it stood already.
+            // It follows its bucket again, where it already stood.
             DiffItem::Update { .. } | DiffItem::Remove(..) => None,
         })
     }

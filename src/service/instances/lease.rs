@@ -4,26 +4,27 @@ use std::time::Duration;
 
 use cutover_client::clock::Instant;
 
-/// Silent for longer: lost. Every fence is shorter, so a lost instance refuses by itself where there is one.
+/// An instance that is silent for longer is lost. Every fence is shorter, so with a fence a lost instance
+/// already refuses operations.
 pub const LEASE: Duration = Duration::from_secs(10);
-/// How long operations may be begun by a remote decision, from the moment it was asked for.
+/// How long operations may be begun by a remote decision, counted from the request.
 pub const DECISION_VALID: Duration = Duration::from_secs(5);
 /// By when they have to have ended.
 pub const DECISION_FINISHED: Duration = Duration::from_secs(10);
-/// For clocks that do not go at one rate, and for what is counted in whole milliseconds.
+/// For clocks with slightly different rates, and for rounding to milliseconds.
 const MARGIN: Duration = Duration::from_millis(1_000);
-/// When every answer that was asked for before a moment has expired.
+/// When every answer that was requested before a moment has expired.
 pub(in crate::service) const DECISION_EXPIRED: Duration = DECISION_FINISHED.saturating_add(MARGIN);
 
-/// What an instance needs for its last calls, if it does not say.
+/// How long an instance's last calls may take, if it does not say.
 pub(super) const PRESUMED_DRAIN: Duration = Duration::from_secs(60);
 
-/// Between two looks at the clock.
+/// Interval between checks of the clock.
 pub(super) const TICK: Duration = Duration::from_millis(250);
-/// A longer gap between looks: the process did not run, so it could hear nobody.
+/// A longer gap between checks: the process did not run, so it could not hear anybody.
 const GAP: Duration = Duration::from_secs(1);
 
-/// Since when the controller has listened without a break.
+/// Since when the controller has listened without interruption.
 #[derive(Debug)]
 pub(super) struct Listening {
     since: Instant,
@@ -35,7 +36,7 @@ impl Listening {
         Self { since: now, looked: now }
     }
 
-    /// To be called before anything is concluded from somebody's silence.
+    /// Call this before concluding anything from silence.
     pub(super) fn look(&mut self, now: Instant) {
         let gap = now.saturating_duration_since(self.looked);
         if gap > GAP {

@@ -1,4 +1,4 @@
-//! Who takes part, what each has acknowledged, and until when each may act. Pure: `now` is passed.
+//! The members, what each has acknowledged, and until when each may act. Pure: `now` is an argument.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,69 +16,69 @@ use crate::{
     store::InstanceRecord,
 };
 
-/// Writer slots: 12 bits of a version.
+/// Number of writer slots: 12 bits of a version.
 pub(super) const SLOTS: u16 = 4096;
 
-/// Who has said goodbye is remembered for this long: a registration that was under way must not bring
-/// it back.
+/// A goodbye is remembered for this long, so that a registration that was in flight does not bring the
+/// process back.
 const GONE: Duration = Duration::from_secs(600);
 
-/// What a process says of itself when it registers.
+/// What a process says when it registers.
 #[derive(Clone, Debug, Default)]
 pub struct Asking {
-    /// `writer_slot` and `admission` are ignored: the controller gives them.
+    /// `writer_slot` and `admission` are ignored: the controller assigns them.
     pub record: InstanceRecord,
-    /// The newest revision that it holds of this history. 0: none.
+    /// The newest revision of this history that it holds. 0: none.
     pub held: u64,
-    /// It has routed by a snapshot, of whatever history.
+    /// Whether it has routed by a snapshot, of any history.
     pub holds: bool,
-    /// What it was told when it registered last. 0: it never did.
+    /// The admission from its last registration. 0: it never registered.
     pub admission: u64,
 }
 
-/// What a registration comes to.
+/// The result of a registration.
 pub(super) enum Registering {
-    /// It has ended for good.
+    /// The process has ended for good.
     Gone,
     /// All writer slots are taken.
     Full,
-    /// It takes part.
+    /// It is a member.
     Member {
         who: Who,
         readmitted: bool,
         duplicate: bool,
-        /// To be made durable before anything is answered.
+        /// To be made durable before the answer is sent.
         put: Option<InstanceRecord>,
     },
 }
 
-/// What a report says.
+/// The content of a report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Acknowledging {
-    /// No operation starts there under an older revision.
+    /// Received: no operation starts there under an older revision.
     pub received: u64,
-    /// Every operation begun there under an older revision has ended.
+    /// Quiesced: every operation begun there under an older revision has ended.
     pub applied: u64,
-    /// Of the membership that it knows of. 0: not said.
+    /// The admission of the membership that it knows. 0: unknown.
     pub admission: u64,
-    /// The newest revision that let the right to act expire in some migration.
+    /// The newest revision that made the right to act expire in some migration.
     pub fences: u64,
 }
 
-/// What a report has brought.
+/// The effect of a report.
 pub(super) struct Acknowledged {
-    /// It says more than the one before.
+    /// Whether it acknowledges more than the previous one.
     pub(super) news: bool,
     /// To be made durable when there is time.
     pub(super) put: Option<InstanceRecord>,
 }
 
-/// What became due.
+/// Changes that are due.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// Counted out from now on; to be made durable first.
+    /// To be counted out; must be made durable first.
     pub(super) counted_out: Vec<InstanceRecord>,
-    /// Nobody can come back under these any more.
+    /// Processes that can't come back any more.
     pub(super) over: Vec<Who>,
 }
 
@@ -91,14 +91,14 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// After a start everybody counts as heard just now, and as having acknowledged nothing.
+    /// After a start every member counts as heard just now, and as having acknowledged nothing.
     pub(super) fn new(known: Vec<InstanceRecord>, now: Instant) -> Self {
         let slots = known.iter().map(|record| record.writer_slot).collect();
         let members = known.into_iter().map(|record| (Who::of(&record), Heard::loaded(record, now)));
         Self { members: members.collect(), slots, gone: BTreeMap::new(), listening: Listening::new(now) }
     }
 
-    /// `newest`: the controller's revision, which a process that never routed has acknowledged.
+    /// `newest`: the controller's revision; a process that never routed has acknowledged it.
     pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
         let Asking { mut record, held, holds, admission } = asking;
         self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
@@ -122,8 +122,8 @@ impl Live {
         self.slots.insert(slot);
         record.writer_slot = slot;
         record.admission = rand::random::<u64>().max(1);
-        // Whoever holds a snapshot and is unknown was given up, whatever else was forgotten.
-        // Nor has one acknowledged anything whose file may be older.
+        // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
+        // whose file may be older has not acknowledged anything either.
         let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
         self.members.insert(who.clone(), Heard::registered(record.clone(), acknowledged, now));
         Registering::Member { who, readmitted: holds, duplicate, put: Some(record) }
@@ -143,13 +143,13 @@ impl Live {
         }
     }
 
-    /// Is another process of this id connected?
+    /// Whether another process with this id is connected.
     pub(super) fn is_duplicate(&self, who: &Who) -> bool {
         self.named(&who.instance_id)
             .any(|(other, heard)| other != who && heard.streams > 0 && !heard.record.parked)
     }
 
-    /// The process that reports under this name. Without an incarnation it has to be the only one.
+    /// The process that reports under this id. Without an incarnation it has to be the only one.
     pub(super) fn who(&self, instance_id: &str, incarnation: u64) -> Option<Who> {
         if incarnation > 0 {
             let who = Who { instance_id: instance_id.to_owned(), incarnation };
@@ -160,13 +160,13 @@ impl Live {
         named.next().is_none().then(|| first.clone())
     }
 
-    /// All processes of an id.
+    /// All processes with an id.
     fn named(&self, instance_id: &str) -> impl Iterator<Item = (&Who, &Heard)> {
         let who = |incarnation| Who { instance_id: instance_id.to_owned(), incarnation };
         self.members.range(who(0)..=who(u64::MAX))
     }
 
-    /// A process was heard, and says what it has acknowledged. `None`: it has to register first.
+    /// Records a report with its acknowledgements. `None`: the process has to register first.
     pub(super) fn acknowledge(
         &mut self,
         who: &Who,
@@ -175,17 +175,17 @@ impl Live {
     ) -> Option<Acknowledged> {
         let Acknowledging { received, applied, admission, fences } = *said;
         let heard = self.members.get_mut(who)?;
-        // One that was readmitted, and has not been told yet, may still act as before.
+        // A process that was readmitted and does not know it yet may still act as before.
         if heard.has_been_given_up() || admission != 0 && admission != heard.record.admission {
             return None;
         }
         heard.at = now;
         let news = received > heard.received || applied > heard.applied;
-        // A reconnected instance may be told of older ones first; what it said stays true.
+        // A reconnected instance may receive older revisions first; what it acknowledged remains true.
         heard.received = heard.received.max(received);
         heard.applied = heard.applied.max(applied);
-        // Kept over restarts: one that dies has to be known to have heard of the fence, and to have ended
-        // what it had begun before.
+        // Kept over restarts: if the process dies, the controller must know that it had received the fence
+        // and had ended what it had begun before.
         let is_fenced = applied >= fences && heard.record.fence_heard < fences;
         if is_fenced {
             heard.record.fence_heard = applied;
@@ -193,7 +193,7 @@ impl Live {
         Some(Acknowledged { news, put: is_fenced.then(|| heard.record.clone()) })
     }
 
-    /// Its process is about to end. With a file it stays a member until that has expired.
+    /// The process is about to end. If it leaves a file it stays a member until that has expired.
     pub(super) fn goodbye(&mut self, who: &Who, file_valid_ms: u32, now: Instant) -> Option<InstanceRecord> {
         if who.incarnation > 0 {
             self.gone.insert(who.clone(), now);
@@ -208,8 +208,8 @@ impl Live {
         Some(heard.record.clone())
     }
 
-    /// Its process is dead, and the file that it kept may be used until it expires. `None`: it has none, or
-    /// was parked before.
+    /// The process is dead, and the file that it kept may be used until it expires. `None`: it has no file,
+    /// or was already parked.
     pub(super) fn park(&mut self, who: &Who) -> Option<InstanceRecord> {
         let heard = self.members.get_mut(who)?;
         if heard.record.parked || heard.record.file_valid_ms == 0 {
@@ -227,15 +227,15 @@ impl Live {
         removed.is_some()
     }
 
-    /// What time has brought about. `is_fenced`: some migration lets the right to act expire.
-    /// From then on whoever is to be counted out has been given up: it renews nothing meanwhile.
+    /// Changes that are due now. `is_fenced`: some migration has a fence. A process to be counted out is
+    /// given up from this moment on, and renews nothing meanwhile.
     pub(super) fn take_due(&mut self, is_fenced: bool, now: Instant) -> Due {
         let due = self.due(is_fenced, now);
         due.counted_out.iter().for_each(|record| _ = self.give_up(&Who::of(record)));
         due
     }
 
-    /// Counting out was made durable, or failed. False: it has come back meanwhile, and was told.
+    /// Counting out was made durable, or failed. False: the process came back meanwhile, and was told.
     pub(super) fn counted_out(&mut self, who: &Who, admission: u64, is_durable: bool) -> bool {
         let heard = self.members.get_mut(who).filter(|heard| heard.record.admission == admission);
         let Some(heard) = heard else { return false };
@@ -244,7 +244,7 @@ impl Live {
         true
     }
 
-    /// Whoever comes back is told so, from now on. Gives its admission.
+    /// From now on the process is told if it comes back. Returns its admission.
     pub(super) fn give_up(&mut self, who: &Who) -> Option<u64> {
         let heard = self.members.get_mut(who)?;
         heard.giving_up = true;
@@ -260,7 +260,7 @@ impl Live {
         let mut due = Due::default();
         for (who, heard) in &self.members {
             let silent = self.silent(heard, now);
-            // An id is one process's at a time: when another one is connected, one that is not heard has ended.
+            // Only one process may use an id at a time: if another is connected, a silent one has ended.
             let is_replaced = heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
             if heard.record.parked && silent >= heard.file_valid() || !heard.record.parked && is_replaced {
                 due.over.push(who.clone());
@@ -272,12 +272,12 @@ impl Live {
         due
     }
 
-    /// For how long the controller has listened without hearing it.
+    /// How long the controller has listened without hearing it.
     pub(super) fn silent(&self, heard: &Heard, now: Instant) -> Duration {
         now.saturating_duration_since(heard.at.max(self.listening.since()))
     }
 
-    /// Everybody who has to acknowledge the steps of a migration. `None`: of any.
+    /// The members that have to acknowledge the steps of a migration. `None`: of any migration.
     pub(super) fn members(&self, document: Option<&Document>, now: Instant) -> Vec<Member> {
         let fenced_since = document.and_then(Document::fenced_since);
         let is_out = |heard: &Heard| {
@@ -302,7 +302,7 @@ impl Live {
     }
 }
 
-/// How long a process may still act, or make a store call that lands, after it was last heard.
+/// How long after it was last heard a process may still act, or make a store call that lands.
 pub(super) fn drain(record: &InstanceRecord) -> Duration {
     match record.drain_ms {
         0 => PRESUMED_DRAIN,

@@ -1,4 +1,4 @@
-//! One member of the barrier: a process that takes part, as the controller knows it.
+//! A member of the barrier: one process, as the controller knows it.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use cutover_client::clock::Instant;
 use super::{lease::LEASE, live::drain};
 use crate::store::{InstanceRecord, label};
 
-/// One process. An id may be given to several by mistake, and to one after another.
+/// One process. Several processes may have the same id by mistake, or one after another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Who {
-    /// What operators see.
+    /// The id that operators see.
     pub instance_id: String,
-    /// Drawn by the process. 0: not said.
+    /// Drawn by the process. 0: unknown.
     pub incarnation: u64,
 }
 
@@ -21,7 +21,7 @@ impl Who {
         Self { instance_id: record.instance_id.clone(), incarnation: record.incarnation }
     }
 
-    /// A name that no other process has, for counts and sequences.
+    /// A name that no other process has, for counts and sequence numbers.
     pub fn label(&self) -> String {
         label(&self.instance_id, self.incarnation)
     }
@@ -30,17 +30,17 @@ impl Who {
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) record: InstanceRecord,
-    /// No operation starts there under an older revision.
+    /// Received: no operation starts there under an older revision.
     pub(super) received: u64,
-    /// Every operation begun there under an older revision has ended.
+    /// Quiesced: every operation begun there under an older revision has ended.
     pub(super) applied: u64,
-    /// When it was heard last. Its own lease began before.
+    /// When it was last heard. Its own lease began earlier.
     pub(super) at: Instant,
-    /// The store has it.
+    /// Whether the store has it.
     pub(super) durable: bool,
-    /// Streams to it that are open.
+    /// Number of open streams to it.
     pub(super) streams: u32,
-    /// Tells this entry from an earlier one of the same process.
+    /// Distinguishes this entry from an earlier one of the same process.
     pub(super) membership: u64,
     /// It is about to be counted out, or removed.
     pub(super) giving_up: bool,
@@ -73,14 +73,14 @@ impl Heard {
         }
     }
 
-    /// It registers again; `held`: the newest revision it has. What was acknowledged beyond counts no more.
+    /// It registers again; `held` is the newest revision it has. Later acknowledgements no longer count.
     pub(super) fn heard_again(&mut self, held: u64, at: Instant) {
         self.at = at;
         self.received = self.received.min(held);
         self.applied = self.applied.min(held);
     }
 
-    /// Some migration may have gone on without it.
+    /// Whether some migration may have continued without it.
     pub(super) const fn has_been_given_up(&self) -> bool {
         self.record.counted_out || self.record.parked || self.giving_up
     }
@@ -89,12 +89,13 @@ impl Heard {
         self.record.counted_out || self.giving_up
     }
 
-    /// Silent for longer than its lease. A process that starts from a file may act for as long.
+    /// Whether it has been silent for longer than its lease. A process that starts from a file may act for as
+    /// long.
     pub(super) fn is_lost(&self, silent: Duration) -> bool {
         silent > LEASE
     }
 
-    /// It refuses by itself when it is cut off, for it has heard of the fence.
+    /// Whether it refuses operations on its own when it is cut off, because it has received the fence.
     pub(super) fn has_heard(&self, fenced_since: u64) -> bool {
         self.received.max(self.record.fence_heard) >= fenced_since
     }

@@ -6,18 +6,18 @@ use crate::{
     store::{self, InstanceRecord},
 };
 
-/// What an instance is told.
+/// The answer to a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// Who has registered.
+    /// The process that registered.
     pub who: Who,
-    /// Of this process alone.
+    /// Exclusive to this process.
     pub writer_slot: u16,
-    /// Tells this membership from an earlier one.
+    /// Distinguishes this membership from an earlier one.
     pub admission: u64,
     /// It had been given up: what it began before must not be acknowledged.
     pub readmitted: bool,
-    /// Another process with its id is connected.
+    /// Another process with the same id is connected.
     pub duplicate: bool,
 }
 
@@ -30,7 +30,7 @@ pub enum RegisterError {
     /// All writer slots are taken.
     #[error("all {SLOTS} writer slots are taken: evict instances that are dead (cutover instances)")]
     Full,
-    /// Its process has ended.
+    /// The process has ended.
     #[error("this process has said goodbye: start another one")]
     Gone,
     /// It could not be made durable.

@@ -1,4 +1,4 @@
-//! Stories of who is waited for, with a clock that is passed.
+//! Stories of who is waited for, with a clock that is passed in.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What a record of [`asking`] says.
+/// The drain of [`asking`]'s records.
 const DRAIN: Duration = Duration::from_secs(20);
 const FILE: Duration = Duration::from_secs(600);
 
@@ -30,7 +30,7 @@ impl World {
         Self { live: Live::new(Vec::new(), now), now }
     }
 
-    /// The controller runs on.
+    /// The controller keeps running.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -45,7 +45,7 @@ impl World {
         self.live.listening.look(self.now);
     }
 
-    /// With its stream open.
+    /// Registers with an open stream.
     fn register(&mut self, asking: Asking) -> (Who, bool, bool) {
         match self.live.register(asking, 7, self.now) {
             Registering::Member { who, readmitted, duplicate, put } => {
@@ -73,7 +73,7 @@ impl World {
         self.live.members(Some(document), self.now).iter().filter(|member| member.lost).count()
     }
 
-    /// What the controller does when time has come.
+    /// What the controller does after some time.
     fn tick(&mut self) -> (usize, usize) {
         let due = self.live.take_due(true, self.now);
         for record in &due.counted_out {
@@ -217,7 +217,7 @@ fn a_process_that_follows_another_under_its_id_replaces_it_once_that_is_not_conn
     assert!(world.report(&second, 9));
     assert_eq!(world.tick().1, 1);
     assert_eq!(world.fleet(&document).settled(99), 9);
-    // A goodbye of the first that was on its way says nothing about the second.
+    // A goodbye of the first process that was in flight says nothing about the second.
     assert_eq!(world.live.who("one", 1), None);
 }
 

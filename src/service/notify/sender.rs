@@ -1,4 +1,4 @@
-//! One request, and what came of it. TLS is rustls with the system's certificates.
+//! One request and its result. TLS is rustls with the system's certificates.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +13,13 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
 use crate::notify::{Endpoint, HEADER};
 
-/// An endpoint that takes longer to answer than this, connecting included, is silent.
+/// An endpoint that takes longer to answer, connecting included, counts as silent.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why messages can't be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
-    /// Nobody's certificate could be checked.
+    /// No certificate could be checked.
     #[error(
         "an endpoint has https, but this system has no certificates{0}: install ca-certificates or set SSL_CERT_FILE"
     )]
@@ -36,7 +36,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Reads the system's certificates if there is need of them.
+    /// Reads the system's certificates if they are needed.
     pub(super) fn new(needs_tls: bool) -> Result<Self, SenderError> {
         let mut roots = RootCertStore::empty();
         if needs_tls {
@@ -47,7 +47,7 @@ impl Sender {
                 return Err(SenderError::NoCertificates(why.unwrap_or_default()));
             }
         }
-        // The provider is named: another crate of the process may have set another one up.
+        // The provider is named explicitly: another crate of the process may have installed another one.
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -56,8 +56,8 @@ impl Sender {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector.build()) })
     }
 
-    /// One attempt at `unix_s`: the status of the answer, or why there is none. Redirects are not
-    /// followed: a message goes where somebody said.
+    /// One attempt at `unix_s`: the status of the answer, or why there is none. Redirects are not followed: a
+    /// message goes only where an operator said.
     pub(super) async fn post(
         &self,
         to: &Endpoint,
@@ -82,7 +82,7 @@ impl Sender {
     }
 }
 
-/// All that is known of it; no part has the URL.
+/// Everything that is known about the error; no part contains the URL.
 fn why(error: &hyper_util::client::legacy::Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
     let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");

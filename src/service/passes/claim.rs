@@ -1,4 +1,4 @@
-//! What workers ask for, get and tell.
+//! What workers request, get and report.
 
 use cutover_client::clock::Instant;
 
@@ -10,7 +10,7 @@ use crate::{
 /// A worker on a segment.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Tells it from other claims of the same worker.
+    /// Distinguishes it from other claims of the same worker.
     pub token: u64,
     /// The worker.
     pub instance_id: String,
@@ -23,42 +23,42 @@ pub struct Claim {
 /// A pass as its workers and people see it.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// It.
+    /// The pass.
     pub job: Job,
-    /// How far it is.
+    /// Its progress.
     pub record: PassRecord,
     /// Who works on it, by segment.
     pub claims: Vec<(u32, Claim)>,
-    /// Why no segment is handed out; empty: they are.
+    /// Why no segment is handed out; empty: segments are handed out.
     pub waiting: String,
 }
 
-/// What a worker that asked for a segment gets.
+/// The answer to a worker that asked for a segment.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// Its index and how far it is; `None`: there is none to be had now.
+    /// Its index and progress; `None`: none is available now.
     pub segment: Option<(u32, SegmentRecord, u64)>,
-    /// None is left.
+    /// No segment is left.
     pub all_done: bool,
     /// The pass, for everything else.
     pub progress: Progress,
 }
 
-/// How far a worker is.
+/// A worker's progress.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// Which segment.
+    /// The segment.
     pub segment: u32,
-    /// Of its claim.
+    /// The token of its claim.
     pub token: u64,
-    /// Who.
+    /// The worker.
     pub instance_id: String,
-    /// How far.
+    /// The segment's progress.
     pub record: SegmentRecord,
     /// Why it is slow; empty: it is not.
     pub note: String,
     /// Differences, values redacted.
     pub samples: Vec<String>,
-    /// Of what was done since the last one.
+    /// A record written or found since the last checkpoint.
     pub witness: Option<Witness>,
 }

@@ -1,15 +1,15 @@
-//! The progress of passes is made durable.
+//! Stores the progress of passes.
 
 use std::time::Duration;
 
 use super::{Pass, Passes};
 use crate::store::{self, Upkeep};
 
-/// How often.
+/// Interval.
 const KEEP: Duration = Duration::from_secs(5);
 
 impl Passes {
-    /// Makes progress durable until the process ends.
+    /// Stores progress until the process ends.
     pub async fn keep(&self) {
         let mut ticks = tokio::time::interval(KEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -21,9 +21,9 @@ impl Passes {
         }
     }
 
-    /// Makes progress durable now.
+    /// Stores progress now.
     pub async fn keep_now(&self) -> Result<(), store::Error> {
-        // One at a time, so that no older record comes after a newer one.
+        // One at a time, so that no older record follows a newer one.
         let _keeping = self.keeping.lock().await;
         let upkeep = {
             let live = self.live();
@@ -36,7 +36,7 @@ impl Passes {
             return Ok(());
         }
         self.store.keep(&upkeep).await?;
-        // Only now: a call that is dropped before leaves everything to the next one.
+        // Only now: a call that is dropped earlier leaves everything to the next one.
         let mut live = self.live();
         upkeep.remove_passes.iter().for_each(|id| _ = live.remove(id));
         for record in &upkeep.put_passes {

@@ -1,5 +1,5 @@
-//! All workers of a pass have the same two tables before them: a pass that scans two sources is clean and has
-//! half of each.
+//! Checks that all workers of a pass have the same two tables. A pass that scans two sources would be clean
+//! and have half of each.
 
 use super::{Passes, operate};
 use crate::{
@@ -7,17 +7,17 @@ use crate::{
     store::{PassRecord, TableIdentity},
 };
 
-/// The tables that a worker has. `None`: its store can't tell.
+/// The tables of a worker. `None`: the store has no identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
-    /// The source's.
+    /// The source table.
     pub source: Option<TableIdentity>,
-    /// The target's.
+    /// The target table.
     pub target: Option<TableIdentity>,
 }
 
 impl Passes {
-    /// Refuses a worker that has other tables than the pass.
+    /// Refuses a worker whose tables differ from the pass's.
     pub(super) async fn check_tables(
         &self,
         job: &Job,
@@ -31,8 +31,8 @@ impl Passes {
             pass.unkept |= is_first;
             is_first
         };
-        // Durable before anything is read: this worker goes on after a restart of the controller, and others
-        // must not be taken for the first one then.
+        // Durable before anything is read: this worker continues after a restart of the controller, and
+        // others must not be taken for the first one then.
         if is_first && let Err(error) = self.keep_now().await {
             let mut live = self.live();
             let record = &mut Self::pass(&mut live, job).record;
@@ -43,7 +43,8 @@ impl Passes {
     }
 }
 
-/// Compares a worker's tables with the pass's; the first worker's become the pass's. True: they did now.
+/// Compares a worker's tables with the pass's. The first worker's tables become the pass's. True: they just
+/// did.
 fn check(record: &mut PassRecord, job: &Job, worker: &str, tables: &Tables) -> Result<bool, Refusal> {
     let writes_source = job.kind == PassKind::Reverse;
     let verb = |writes| if writes { "writes" } else { "scans" };

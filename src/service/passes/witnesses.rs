@@ -1,16 +1,16 @@
-//! Which witnesses of a pass are kept: a fair sample of all that its workers told, so that a store
-//! that was replaced at any time of the pass lacks some.
+//! Which witnesses of a pass are kept: a uniform sample of all that its workers reported. So a store that was
+//! replaced at any time during the pass lacks some.
 
 use crate::store::{PassRecord, Witness};
 
-/// Most of a pass.
+/// Maximum witnesses of a pass.
 const MOST: usize = 16;
 
-/// Keeps a witness, or not (Algorithm R of Vitter 1985). `draw` gives a number below its argument.
+/// Keeps a witness, or not (Algorithm R of Vitter 1985). `draw` returns a number below its argument.
 pub(super) fn keep(record: &mut PassRecord, new: Witness, draw: impl FnOnce(u64) -> u64) {
     let PassRecord { witnesses, witnessed, .. } = record;
     *witnessed += 1;
-    // A page that was done again.
+    // A page that was processed again.
     witnesses.retain(|old| (&old.tenant, &old.key) != (&new.tenant, &new.key));
     if witnesses.len() < MOST {
         witnesses.push(new);

@@ -1,4 +1,4 @@
-//! One migration as it is held in memory, and the answers that may still be in use.
+//! A migration in memory, and the decisions that callers may still be using.
 
 use std::{
     sync::{
@@ -15,16 +15,16 @@ use crate::{
     service::instances::DECISION_EXPIRED,
 };
 
-/// One migration as it is held in memory.
+/// A migration in memory.
 #[derive(Debug)]
 pub struct Entry {
-    /// It.
+    /// The migration.
     pub migration: Migration,
     published: Published,
     asked: Arc<Asked>,
 }
 
-/// When revisions of a migration were published here, as long as an older answer may still be used.
+/// When revisions of a migration were published here, for as long as an older answer may still be used.
 #[derive(Clone, Debug)]
 struct Published(Vec<Batch>);
 
@@ -33,11 +33,11 @@ struct Published(Vec<Batch>);
 struct Batch {
     first: u64,
     began: Instant,
-    /// When decisions were made by it. Not set: they are not yet.
+    /// When decisions began to be made by it. Not set: not yet.
     ended: Arc<OnceLock<Instant>>,
 }
 
-/// Bounds how many batches are remembered.
+/// Limits how many batches are remembered.
 const BATCH: Duration = Duration::from_millis(100);
 
 /// When a migration was last asked about over the network, in ms after the first question ever.
@@ -45,25 +45,24 @@ const BATCH: Duration = Duration::from_millis(100);
 struct Asked {
     started: Instant,
     at_ms: AtomicU64,
-    /// The store knows that somebody asked.
+    /// The store has recorded that somebody asked.
     is_durable: AtomicBool,
 }
 
 impl Entry {
-    /// Of a new migration.
+    /// For a new migration.
     pub(super) fn new(migration: Migration) -> Self {
         Self { published: Published::first(migration.revision), migration, asked: Arc::new(Asked::never()) }
     }
 
-    /// Of a migration that was there when the controller started. `was_asked`: somebody may have asked until
-    /// then.
+    /// For a migration that existed when the controller started. `was_asked`: somebody may have asked before.
     pub(super) fn loaded(migration: Migration, was_asked: bool) -> Self {
         let asked = Asked::never();
         if was_asked {
             asked.note();
             asked.is_durable.store(true, Ordering::Relaxed);
         }
-        // Which of its revisions is how old is not known either.
+        // The age of its revisions is unknown too.
         let published = Published::first(1);
         published.note();
         Self { published, migration, asked: Arc::new(asked) }
@@ -75,29 +74,29 @@ impl Entry {
         Self { migration, published, asked: self.asked.clone() }
     }
 
-    /// Somebody asks for a decision over the network. To be called before the routing is looked at that
-    /// the answer is made of.
+    /// Records that somebody asks for a decision over the network. Call it before reading the routing that
+    /// the answer is made from.
     pub fn note_asked(&self) {
         self.asked.note();
     }
 
-    /// It is what decisions are made by, from now on at the latest.
+    /// Decisions are made by it from now on at the latest.
     pub(super) fn note_published(&self) {
         self.published.note();
     }
 
-    /// Will a restarted controller know that there may be callers? Nobody may be answered before.
+    /// Whether a restarted controller will know that there may be callers. Nobody may be answered before.
     pub fn is_known_to_be_asked(&self) -> bool {
         self.asked.is_durable.load(Ordering::Relaxed)
     }
 
-    /// The store knows it from now on.
+    /// The store has recorded it.
     pub fn note_known_to_be_asked(&self) {
         self.asked.is_durable.store(true, Ordering::Relaxed);
     }
 
-    /// Those who ask over the network hold answers that expire. A revision counts as acknowledged by them
-    /// when every answer that was asked for before it was published has expired.
+    /// Callers over the network hold answers that expire. They have acknowledged a revision once every answer
+    /// that was requested before its publication has expired.
     pub(in crate::service) fn remote_callers(&self) -> Option<Member> {
         let asked = self.asked.elapsed().is_some_and(|elapsed| elapsed < DECISION_EXPIRED);
         let batch = self.published.0.iter().find(|batch| batch.is_recent())?;
@@ -113,7 +112,7 @@ impl Entry {
 }
 
 impl Published {
-    /// Decisions are made by the newest from now on, at the latest.
+    /// Decisions are made by the newest revision from now on, at the latest.
     fn note(&self) {
         self.0.iter().for_each(|batch| _ = batch.ended.get_or_init(Instant::now));
     }
@@ -159,7 +158,7 @@ impl Asked {
         }
     }
 
-    /// Since somebody asked for a decision over the network; `None`: nobody ever did.
+    /// Time since somebody asked for a decision over the network; `None`: nobody ever did.
     fn elapsed(&self) -> Option<Duration> {
         match self.at_ms.load(Ordering::SeqCst) {
             u64::MAX => None,

@@ -1,4 +1,4 @@
-//! Stories of those who ask for one decision at a time.
+//! Stories of callers that ask for single decisions.
 
 use std::time::Duration;
 
