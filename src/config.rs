@@ -1,4 +1,4 @@
-//! What `cutover serve` is told: flags, then environment, then the file, then defaults.
+//! Configuration of `cutover serve`: flags, then environment, then file, then defaults.
 
 mod endpoints;
 
@@ -38,7 +38,7 @@ pub struct Serve {
     pub slack: Vec<String>,
 }
 
-/// The same names in a file.
+/// The same settings in a file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -54,7 +54,7 @@ struct File {
     slack: BTreeMap<String, String>,
 }
 
-/// What a controller runs with.
+/// The configuration of a controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// URL of the store.
@@ -63,78 +63,78 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Address for health and metrics.
     pub http: SocketAddr,
-    /// Address of a statsd. `None`: off.
+    /// Address of a statsd server. `None`: off.
     pub statsd: Option<String>,
-    /// Who is told of commits. Empty: nobody.
+    /// Notification endpoints. Empty: none.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// What is wrong with it.
+/// What is wrong with the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file can't be read.
     #[error("can't read the configuration {path}: {error}; check --config")]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// The file is no configuration.
+    /// The file is not a valid configuration.
     #[error("{path} is no configuration: {}", one_line(.error))]
     Malformed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Where and why.
         error: Box<toml::de::Error>,
     },
-    /// An address is none.
+    /// Malformed address.
     #[error("{what} {text:?} is no address: give IP:PORT, like 127.0.0.1:7070")]
     Address {
-        /// Which.
+        /// Which setting.
         what: &'static str,
         /// What was given.
         text: String,
     },
-    /// The address of statsd is none.
+    /// Malformed address of statsd.
     #[error("--statsd {0:?} is no address: give HOST:PORT, like 127.0.0.1:8125")]
     Statsd(String),
-    /// Both surfaces were put on one port.
+    /// gRPC and HTTP have the same port.
     #[error("gRPC and HTTP can't share {0}: give --grpc and --http different ports")]
     Shared(SocketAddr),
-    /// An endpoint is none.
+    /// Invalid endpoint.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// Two endpoints, or two secrets, have one name.
+    /// Two endpoints, or two secrets, have the same name.
     #[error("{0} is named twice among --webhook, --webhook-secret-file and --slack: give each another name")]
     TwoEndpoints(String),
-    /// A secret of nobody.
+    /// A secret without an endpoint.
     #[error("--webhook-secret-file {0}: there is no such webhook: give --webhook {0}=URL, too")]
     NoWebhook(String),
     /// A secret can't be read.
     #[error("--webhook-secret-file {name}: can't read {path}: {error}")]
     SecretUnreadable {
-        /// Whose.
+        /// The endpoint's name.
         name: String,
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// A secret is none.
+    /// The secret is empty.
     #[error(
         "--webhook-secret-file {name}: {path} is empty: put a secret there, as `openssl rand -hex 32` makes"
     )]
     SecretEmpty {
-        /// Whose.
+        /// The endpoint's name.
         name: String,
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }
 
 impl Config {
-    /// Reads the file, fills in defaults and checks one against the other.
+    /// Reads the file, fills in defaults and checks the result.
     pub fn load(serve: Serve) -> Result<Self, Error> {
         let file = match &serve.config {
             None => File::default(),
@@ -170,13 +170,13 @@ fn address(what: &'static str, text: Option<String>, default: &str) -> Result<So
     text.parse().map_err(|_| Error::Address { what, text })
 }
 
-/// A name is looked up later, and again and again: it may not be there yet.
+/// Only the form is checked. The name is resolved later, and repeatedly: it may not exist yet.
 fn is_host_and_port(text: &str) -> bool {
     let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
     text.rsplit_once(':').is_some_and(|(host, number)| !host.is_empty() && port(number))
 }
 
-/// A toml error draws the place over several lines; people's stderr gets one.
+/// A toml error shows the place over several lines; an error message has one.
 fn one_line(error: &toml::de::Error) -> String {
     let place = error.to_string().lines().next().unwrap_or_default().to_owned();
     format!("{place}: {}", error.message().replace('\n', " "))

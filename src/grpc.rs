@@ -1,4 +1,4 @@
-//! The wire: one file a service. Each call parses, asks a service, and converts the answer.
+//! The gRPC API: one file per service. Each call parses, asks a service, and converts the answer.
 
 mod admin;
 mod convert;
@@ -26,27 +26,27 @@ use crate::{
     telemetry::Ingest,
 };
 
-/// Largest request.
+/// Maximum bytes of a request.
 pub const REQUEST_MAX_BYTES: usize = 4 << 20;
 
-/// What the services ask.
+/// What the services use.
 #[derive(Clone, Debug)]
 pub struct Services {
     /// The newest state.
     pub registry: Arc<Registry>,
-    /// Who is live.
+    /// The members.
     pub instances: Arc<Instances>,
-    /// The door for changes.
+    /// Commits changes.
     pub operate: Arc<Operate>,
-    /// Who copies what.
+    /// The running passes.
     pub passes: Arc<Passes>,
-    /// Who judges reports.
+    /// Judges reports.
     pub guards: Arc<Guards>,
-    /// Who ramps by plan.
+    /// Runs plans.
     pub plans: Arc<Plans>,
-    /// Where reports go.
+    /// Counts reports.
     pub ingest: Arc<Ingest>,
-    /// Where what was reported is kept.
+    /// Stores what was reported.
     pub windows: Arc<Windows>,
     /// True once the controller stops: streams end then.
     pub stop: watch::Receiver<bool>,

@@ -1,4 +1,4 @@
-//! The surface for probes and scrapes: `/healthz`, `/readyz`, `/metrics`.
+//! The HTTP API for probes and scrapes: `/healthz`, `/readyz`, `/metrics`.
 
 use std::{future::ready, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::telemetry::prometheus;
 /// Whether the controller can serve, or one line why not.
 pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// All routes. `metrics` gives the text of a scrape.
+/// All routes. `metrics` returns the text of a scrape.
 pub fn router(metrics: impl Fn() -> String + Clone + Send + Sync + 'static, ready_now: Ready) -> Router {
     let scrape = move || ready(([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], metrics()));
     let is_ready = move || {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cutover::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
-// Rows are freed by another thread than allocated them, which glibc's allocator is slow at.
+// One thread frees rows that another allocated, which glibc's allocator is slow at.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,6 +1,6 @@
-//! What is told to others about commits, and how it is signed and tried again: pure, the sending (service/notify) is not.
+//! Notifications of commits: contents, signature and retries. Pure; service/notify does the sending.
 //!
-//! The event log is the outbox (docs/adr/0014): a message is made of an event, and of nothing else.
+//! The event log is the outbox (docs/adr/0014): a message is built from one event and nothing else.
 
 mod attempt;
 mod endpoint;

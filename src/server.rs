@@ -1,4 +1,4 @@
-//! The composition root: the only file that names every layer.
+//! The composition root: the only file that names every layer of the controller.
 
 mod tasks;
 
@@ -30,12 +30,12 @@ use crate::{
     telemetry::{Gauges, now_ms, prometheus, statsd},
 };
 
-/// How often commits of other replicas are looked for.
+/// Interval between checks for commits made elsewhere.
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How long streams and calls may take to end when the controller stops.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Sockets that are bound already, so that a caller can choose port 0 and read what it got.
+/// Bound sockets, so that a caller can choose port 0 and learn the actual port.
 #[derive(Debug)]
 pub struct Listeners {
     /// For gRPC.
@@ -47,7 +47,7 @@ pub struct Listeners {
 /// Why the controller does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What it was told makes no sense.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// The store can't be opened.
@@ -56,40 +56,40 @@ pub enum Error {
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Those who were to be told of commits can't be.
+    /// Notifications can't be sent.
     #[error(transparent)]
     Notify(#[from] NotifyError),
-    /// A port can't be had.
+    /// A port is not available.
     #[error("can't listen on {address}: {error}; is another controller running? Choose another --{flag}")]
     Listen {
-        /// Where.
+        /// The address.
         address: std::net::SocketAddr,
-        /// The flag that says so.
+        /// The flag that sets it.
         flag: &'static str,
-        /// Why not.
+        /// The system's error.
         error: std::io::Error,
     },
-    /// A background task ended, which it never should.
+    /// A background task ended, which must not happen.
     #[error("background task {task} failed: {why}. Start the controller again, and report this")]
     Task {
-        /// Which.
+        /// The task.
         task: &'static str,
-        /// What it said last.
+        /// Its last message.
         why: String,
     },
     /// Migrations of a restored store can't be held.
     #[error("the store was restored, and its migrations can't be held: {0}")]
     Restored(String),
-    /// gRPC ended.
+    /// gRPC failed.
     #[error("gRPC ended: {0}")]
     Grpc(#[from] tonic::transport::Error),
-    /// The descriptors that were compiled in are damaged.
+    /// The compiled-in descriptors are damaged.
     #[error("gRPC reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
 impl Listeners {
-    /// Binds what the configuration says.
+    /// Binds the configured addresses.
     pub async fn bind(config: &Config) -> Result<Self, Error> {
         let bind = async |address, flag| {
             TcpListener::bind(address).await.map_err(|error| Error::Listen { address, flag, error })
@@ -98,14 +98,14 @@ impl Listeners {
     }
 }
 
-/// `cutover serve`: until SIGINT or SIGTERM.
+/// `cutover serve`: runs until SIGINT or SIGTERM.
 pub async fn serve(serve: Serve) -> Result<(), Error> {
     let config = Config::load(serve)?;
     let listeners = Listeners::bind(&config).await?;
     run(config, listeners, stop_signal()).await
 }
 
-/// Runs a controller until `shutdown` is over.
+/// Runs a controller until `shutdown` completes.
 pub async fn run(
     config: Config,
     listeners: Listeners,
@@ -120,8 +120,8 @@ pub async fn run(
     run_on(config, store, grpc, Some(listeners.http), shutdown).await
 }
 
-/// [`run`] with a store that is open, and with connections that come from anywhere. Without `http`
-/// nobody asks for its health.
+/// [`run`] with an open store, and with connections from anywhere. Without `http` there is no health
+/// endpoint.
 pub async fn run_on<C, E>(
     config: Config,
     store: Arc<dyn Store>,
@@ -252,7 +252,7 @@ where
     };
     let _ = (stop.send(true), ended.send(()));
     let served = tokio::time::timeout(GRACE, server).await;
-    // No call comes any more: what only memory holds is kept now.
+    // No further calls arrive: what is only in memory is stored now.
     let flush = async {
         let kept = [
             ("recent telemetry", windows.save().await),
@@ -269,16 +269,16 @@ where
         tracing::error!("could not persist recent telemetry and progress within {} s", GRACE.as_secs());
     }
     tasks.stop().await;
-    // What is committed is durable; who still hangs on a stream reconnects.
+    // Commits are durable; clients still connected to a stream will reconnect.
     failed.map_or_else(|| Ok(served.unwrap_or(Ok(()))?), Err)
 }
 
-/// `cutover restore`: makes a store of a backup.
+/// `cutover restore`: creates a store from a backup.
 pub async fn restore(store: &str, file: &Path) -> Result<(), Error> {
     Ok(store::restore_store(store, file).await?)
 }
 
-/// What metrics show of every migration.
+/// The gauges of every migration.
 fn gauges(registry: &Registry, instances: &Instances) -> Vec<Gauges> {
     let state = registry.state();
     let one = |entry: &Arc<Entry>| {

@@ -1,9 +1,9 @@
-//! Where the controller's state is kept: seven verbs, one suite for every backend; and [`WindowStore`], two
-//! more for what was reported.
+//! Where the controller's state is stored: one trait, one suite for every backend; and [`WindowStore`] for
+//! what was reported.
 //!
-//! A commit is one transaction: it claims the next revision, checks that the migration is the one
-//! that was read, writes its document and rows, and appends the event. The events are the change
-//! feed and the audit trail; replaying them gives the live state.
+//! A commit is one transaction. It claims the next revision, checks that the migration is at the revision
+//! that was read, writes its document and rows, and appends the event. The events are both the change feed
+//! and the audit trail; replaying them yields the live state.
 
 pub mod memory;
 #[cfg(feature = "sqlite")]
@@ -22,30 +22,30 @@ pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 /// Everything at one revision.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// Newest committed revision; 0 when nothing was.
+    /// Newest committed revision; 0 if there is none.
     pub revision: u64,
-    /// Drawn when the store was created: tells this history from another one's.
+    /// Drawn when the store was created; distinguishes this history from others.
     pub history_id: String,
     /// All migrations, with their rows.
     pub migrations: Vec<Migration>,
     /// All registered instances.
     pub instances: Vec<InstanceRecord>,
-    /// How far passes under way are.
+    /// Progress of running passes.
     pub passes: Vec<PassRecord>,
-    /// How far endpoints of notifications have got.
+    /// Positions of notification endpoints.
     pub cursors: Vec<CursorRecord>,
-    /// The last report of each instance that windows have.
+    /// For each instance, the last report that is in the windows.
     pub heard: Vec<HeardRecord>,
-    /// What the controller's steady clock showed last. 0: nothing was kept.
+    /// The last stored reading of the controller's steady clock. 0: none.
     pub steady_ms: u64,
-    /// It was restored from a backup, and migrations are not held for it yet: how. `None`: it was not.
+    /// How the store was restored from a backup, if migrations are not held for that yet. `None`: it was not.
     pub restored: Option<String>,
 }
 
 /// A change to be committed.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// The migration's revision that the change was made from; `None`: there must be none.
+    /// The migration's revision that the change is based on; `None`: the migration must not exist.
     pub expected: Option<u64>,
     /// What to write and append. `event.revision` must be the newest revision plus one.
     pub event: Event,
@@ -54,9 +54,9 @@ pub struct Commit {
 /// A page of the history, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct HistoryQuery {
-    /// Of one migration only.
+    /// Only events of this migration.
     pub key: Option<Key>,
-    /// Only the change that this request made.
+    /// Only the event of this request.
     pub request_id: Option<String>,
     /// Revisions below this.
     pub before: Option<u64>,
@@ -64,55 +64,55 @@ pub struct HistoryQuery {
     pub limit: u32,
 }
 
-/// What has to survive a restart of one instance, so that a barrier knows whom to ask.
+/// The durable part of an instance, so that a barrier knows whom to ask after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {
-    /// What operators see. Meant to be one process's at a time.
+    /// The id that operators see. Only one process should use it at a time.
     pub instance_id: String,
-    /// Whose instance.
+    /// The service it belongs to.
     pub service: String,
     /// Name and version of the SDK.
     pub sdk: String,
-    /// Backfill, verify or reverse, and no service.
+    /// A worker (backfill, verify or reverse), not a service.
     pub worker: bool,
-    /// 0..=4095, of this instance alone.
+    /// 0..=4095, exclusive to this instance.
     pub writer_slot: u16,
-    /// Which function makes its tenants; empty: not said.
+    /// Identifies the function that derives its tenants; empty: unknown.
     pub tenant_fingerprint: String,
-    /// Drawn by its process. 0: not said.
+    /// Drawn by its process. 0: unknown.
     #[serde(default)]
     pub incarnation: u64,
-    /// Drawn when it became a member: one that comes back after it was given up gets another.
+    /// Drawn when it became a member; one that comes back after it was given up gets another.
     #[serde(default)]
     pub admission: u64,
-    /// How long its last calls may take, once its right to act has ended. 0: not said.
+    /// How long its last calls may take after its right to act has expired. 0: unknown.
     #[serde(default)]
     pub drain_ms: u32,
     /// How long its file may be used after it was last heard. 0: it keeps none.
     #[serde(default)]
     pub file_valid_ms: u32,
-    /// It has said goodbye, and has left a file.
+    /// It has said goodbye and left a file.
     #[serde(default)]
     pub parked: bool,
-    /// Its right to act has expired; where it can expire, nobody waits for it any more.
+    /// Its right to act has expired; migrations with a fence no longer wait for it.
     #[serde(default)]
     pub counted_out: bool,
-    /// It has received this revision, which let the right to act expire. 0: none that is known.
+    /// It has received this revision, which made the right to act expire. 0: none known.
     #[serde(default)]
     pub fence_heard: u64,
 }
 
-/// What the ids of [`InstanceRecord::callers`] begin with. No instance's id has this sign.
+/// Prefix of the ids of [`InstanceRecord::callers`]. No instance id contains this character.
 const CALLERS: &str = "#callers:";
 
 impl InstanceRecord {
-    /// Stands for all who ever asked for a decision of a migration over the network: after a restart it has
-    /// to be known that there may be some.
+    /// Represents all callers that ever asked for a decision of a migration over the network: after a restart
+    /// the controller must know that there may be some.
     pub fn callers(key: &Key) -> Self {
         Self { instance_id: format!("{CALLERS}{key}"), ..Self::default() }
     }
 
-    /// The migration, if it stands for callers.
+    /// The migration, if the record represents callers.
     pub fn callers_of(&self) -> Option<&str> {
         self.instance_id.strip_prefix(CALLERS)
     }
@@ -127,12 +127,12 @@ impl InstanceRecord {
 pub fn label(instance_id: &str, incarnation: u64) -> String {
     match incarnation {
         0 => instance_id.to_owned(),
-        // No id has this sign.
+        // No id contains this character.
         incarnation => format!("{instance_id}#{incarnation:x}"),
     }
 }
 
-/// How far a pass is: what has to survive a restart, so that no worker begins anew.
+/// The progress of a pass: what has to survive a restart, so that no worker starts over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassRecord {
     /// The job's id.
@@ -143,106 +143,106 @@ pub struct PassRecord {
     pub tuning: Tuning,
     /// Some differences, values redacted.
     pub samples: Vec<String>,
-    /// Some of what it has left in the store that it writes.
+    /// Sample records that the pass left in the store that it writes.
     #[serde(default)]
     pub witnesses: Vec<Witness>,
-    /// So many were told.
+    /// Number of witnesses reported so far.
     #[serde(default)]
     pub witnessed: u64,
-    /// The source's table, as the first worker told.
+    /// The source's table, from the first worker.
     #[serde(default)]
     pub source: Option<TableIdentity>,
-    /// The target's.
+    /// The target's table.
     #[serde(default)]
     pub target: Option<TableIdentity>,
 }
 
-/// Which table a store of a migration is.
+/// Identifies the table of one of a migration's stores.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableIdentity {
-    /// Equal for the same table only.
+    /// Equal only for the same table.
     pub id: String,
     /// For people.
     pub place: String,
 }
 
-/// A record that a pass has written to a store, or found there.
+/// A record that a pass wrote to a store, or found there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
-    /// Whose it is.
+    /// Its tenant.
     pub tenant: String,
-    /// Which one.
+    /// Its key.
     pub key: String,
-    /// It had this version.
+    /// Its version at that time.
     pub version: u64,
 }
 
-/// How far one segment is.
+/// The progress of one segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRecord {
-    /// Everything before it is done; opaque. Empty: nothing is.
+    /// Everything before it is done; opaque. Empty: nothing is done.
     pub cursor: Vec<u8>,
-    /// All of it is done.
+    /// The whole segment is done.
     pub done: bool,
-    /// From its beginning.
+    /// Counts since its beginning.
     pub counts: PassCounts,
 }
 
 /// Limits of a pass, changed while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tuning {
-    /// Nobody reads or writes.
+    /// Nobody reads or writes while true.
     pub paused: bool,
-    /// 0: none.
+    /// 0: no limit.
     pub records_per_s: u64,
-    /// 0: none.
+    /// 0: no limit.
     pub bytes_per_s: u64,
 }
 
-/// How far an endpoint of notifications has got.
+/// The position of a notification endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CursorRecord {
     /// The endpoint's name.
     pub endpoint: String,
-    /// Every event up to it was told, dropped, or of a kind that is not told. 0: none was.
+    /// Every event up to this one was sent, dropped, or of a kind that is not sent. 0: none.
     pub revision: u64,
 }
 
-/// What has to survive a restart and is no change of a migration.
+/// State that has to survive a restart and is not a change of a migration.
 #[derive(Clone, Debug, Default)]
 pub struct Upkeep {
-    /// Instances that registered, or did so otherwise before.
+    /// Instances that registered, or whose record changed.
     pub put_instances: Vec<InstanceRecord>,
-    /// Labels of those that are gone: [`InstanceRecord::label`].
+    /// Labels of instances that are gone: [`InstanceRecord::label`].
     pub remove_instances: Vec<String>,
-    /// Passes that went on.
+    /// Passes with new progress.
     pub put_passes: Vec<PassRecord>,
-    /// Ids of those that ended.
+    /// Ids of passes that ended.
     pub remove_passes: Vec<String>,
-    /// Endpoints that got further.
+    /// Endpoints with new positions.
     pub put_cursors: Vec<CursorRecord>,
-    /// Names of those that nobody names any more.
+    /// Names of endpoints that are no longer configured.
     pub remove_cursors: Vec<String>,
-    /// What the controller's steady clock shows; an earlier time than the one kept changes nothing.
+    /// The reading of the controller's steady clock; an earlier time than the stored one changes nothing.
     pub steady_ms: Option<u64>,
-    /// Every migration is held for the restore: [`State::restored`] is told no more.
+    /// Every migration is held because of the restore, so [`State::restored`] need not be reported again.
     pub forget_restored: bool,
 }
 
-/// What a store could not do.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The revision or the migration is not the one that was read: read again.
+    /// The revision or the migration has changed since it was read: read again.
     #[error("somebody else changed it first: read it again")]
     Conflict,
-    /// Not now; what was asked may be tried again. For a commit: nothing was written.
+    /// The store is unavailable; try again. For a commit: nothing was written.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// The answer was lost: what was to be written may be there or not, or may still come. A retry of a
-    /// change with the same request id finds its first answer.
+    /// The answer was lost: the change may be written or not, or may still be written. A retry of a change
+    /// with the same request id finds its first answer.
     #[error("unknown outcome: the change may be committed or not ({0}); retry it with the same --request-id")]
     Unknown(String),
-    /// What is stored can't be read. Nothing is guessed or repaired.
+    /// Stored data can't be read. Nothing is guessed or repaired.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
 }
@@ -250,25 +250,25 @@ pub enum Error {
 /// Why a store could not be opened. Each message is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// What was asked for is no store, or none that this build has.
+    /// The URL is not a store's, or this build does not include the store.
     #[error("{0}")]
     Url(String),
-    /// Nothing can be kept at that place.
+    /// Nothing can be stored at that place.
     #[error("{0}")]
     Place(String),
-    /// Something of another program is there.
+    /// The file belongs to another program.
     #[error("{0}")]
     Foreign(String),
-    /// Written by a newer version.
+    /// A newer version wrote it.
     #[error("{0}")]
     Newer(String),
-    /// Somebody else holds it.
+    /// Another process holds it.
     #[error("{0}")]
     Locked(String),
-    /// What is stored can't be read. Nothing is guessed or repaired.
+    /// Stored data can't be read. Nothing is guessed or repaired.
     #[error("{0}")]
     Corrupt(String),
-    /// Not now.
+    /// Temporarily unavailable.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -289,14 +289,14 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     }
 }
 
-/// A controller's claim to a store. Dropped, or with its process, it ends.
+/// A controller's claim to a store. It ends when dropped, or with its process.
 #[derive(Debug)]
 pub struct Hold {
     _lock: Option<std::fs::File>,
 }
 
-/// Claims a store for this controller, before anything of it is read or written. A second one is refused
-/// where the store has no other way to keep two apart. `holder`: who this is, for the one that is refused.
+/// Claims a store for this controller, before anything is read or written. A second controller is refused if
+/// the store has no other way to separate two. `holder`: who this is, for the controller that is refused.
 pub fn hold_store(url: &str, holder: &str) -> Result<Hold, OpenError> {
     match url.split_once(':') {
         #[cfg(feature = "sqlite")]
@@ -304,13 +304,13 @@ pub fn hold_store(url: &str, holder: &str) -> Result<Hold, OpenError> {
             let path = sqlite::check_place(path.as_ref())?;
             Ok(Hold { _lock: Some(sqlite::hold(&path, holder)?) })
         }
-        // Opening it says what is wrong.
+        // Opening it reports what is wrong.
         _ => Ok(Hold { _lock: None }),
     }
 }
 
-/// Makes a store of a backup's file, with a history of its own. No controller may run on it, and there must
-/// be nothing at its place.
+/// Creates a store from a backup file, with a new history. No controller may run on it, and nothing may exist
+/// at its place.
 pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
     let _hold = hold_store(url, "cutover restore")?;
     match url.split_once(':') {
@@ -322,13 +322,13 @@ pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// A place that keeps the controller's state.
+/// A store of the controller's state.
 #[async_trait]
 pub trait Store: WindowStore + fmt::Debug + Send + Sync {
     /// Everything, at one revision.
     async fn snapshot(&self) -> Result<State, Error>;
 
-    /// Events after a revision, in order and without holes, at most `limit` of them.
+    /// Events after a revision, in order and without gaps, at most `limit` of them.
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error>;
 
     /// Commits one change, whole or not at all; durable when it returns.
@@ -337,15 +337,15 @@ pub trait Store: WindowStore + fmt::Debug + Send + Sync {
     /// Past events, newest first, without their rows.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error>;
 
-    /// Puts and removes instances, passes and cursors, all or none; durable when it returns.
+    /// Stores and removes instances, passes and cursors, all or none; durable when it returns.
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error>;
 
-    /// Writes a copy of everything at one revision to a file that is not there yet.
+    /// Writes a copy of everything at one revision to a file that does not exist yet.
     async fn backup(&self, into: &Path) -> Result<(), Error> {
         let path = into.display();
         Err(Error::Unavailable(format!("this store has no file to copy to {path}: use its own tools")))
     }
 
-    /// Does it answer?
+    /// Whether the store answers.
     async fn ping(&self) -> Result<(), Error>;
 }

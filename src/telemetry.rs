@@ -1,6 +1,6 @@
-//! What the SDKs report, counted once, and how it leaves: statsd lines and a Prometheus scrape.
+//! Counts what SDKs report, once, and exports it: statsd lines and a Prometheus scrape.
 //!
-//! Metrics are since this process started; what is to outlive it is taken from here and kept as windows
+//! Metrics count since this process started. What has to outlive it is taken from here and stored as windows
 //! (`service::Windows`). A tenant is never a label.
 
 mod heard;
@@ -15,40 +15,40 @@ pub use heard::Heard;
 pub use ingest::{Accepted, Ingest, Known, Refused, Taken};
 pub use tally::{MigrationView, SLOTS, StoreRate, StoreView, View};
 
-/// What the controller knows of a migration beside the reports.
+/// What the controller knows of a migration besides the reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Its key.
     pub migration: String,
-    /// Share of the tenants to write to both stores.
+    /// Share of the tenants at dual or above.
     pub dual_ppm: u32,
-    /// Share of the tenants whose reads are compared.
+    /// Share of the tenants at mirrored or above.
     pub mirrored_ppm: u32,
-    /// Share of the tenants to be read from the target first.
+    /// Share of the tenants at target-first or above.
     pub target_first_ppm: u32,
-    /// Share of the tenants that have left the source.
+    /// Share of the tenants at target-only.
     pub target_only_ppm: u32,
-    /// Instances connected.
+    /// Connected instances.
     pub instances: u64,
-    /// Of these, the ones that have not acknowledged its newest step.
+    /// Those of them that have not acknowledged the newest step.
     pub unsettled: u64,
 }
 
-/// What came of the messages to one endpoint since the start.
+/// Results of the messages to one endpoint since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deliveries {
     /// Its name.
     pub endpoint: String,
-    /// Messages that arrived.
+    /// Messages that were delivered.
     pub delivered: u64,
-    /// Attempts that are made again.
+    /// Attempts that will be repeated.
     pub retried: u64,
-    /// Messages that it will never take.
+    /// Messages that the endpoint rejects for good.
     pub dropped: u64,
 }
 
 impl Gauges {
-    /// All values by their names.
+    /// All values by name.
     fn named(&self) -> [(&'static str, u64); 6] {
         [
             ("dual_ppm", self.dual_ppm.into()),

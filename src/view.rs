@@ -12,11 +12,11 @@ use cutover_client::wire::rung_from_wire;
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use tonic::transport::Channel;
 
-/// Lines of a story that a page shows.
+/// Maximum story lines on a page.
 const STORY_LINES: usize = 6;
-/// Characters of a share's bar.
+/// Width of a share's bar, in characters.
 const BAR: u64 = 30;
-/// Totals are compared over at least so long to say how many a second.
+/// Minimum period over which totals are compared to compute rates.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
 
 /// What is known of one migration, and where it is drawn.
@@ -33,7 +33,7 @@ pub struct View {
 }
 
 impl View {
-    /// Adds a line to the story that is told above the numbers.
+    /// Adds a line to the story above the numbers.
     pub fn tell(&mut self, line: &str) {
         self.story.push_back(line.to_owned());
         if self.story.len() > STORY_LINES {
@@ -41,11 +41,11 @@ impl View {
         }
     }
 
-    /// Takes a new status, heard at `now`.
+    /// Takes a new status, received at `now`.
     pub fn hear(&mut self, status: v1::Status, now: Instant) {
         let totals = status.totals.unwrap_or_default();
         match self.window {
-            // A controller that was restarted counts from nothing.
+            // A controller that was restarted counts from 0.
             Some((_, then)) if totals.hit < then.hit || totals.miss < then.miss => {
                 self.window = Some((now, totals));
             }
@@ -62,7 +62,7 @@ impl View {
         self.lost = None;
     }
 
-    /// The controller can't be heard, and why.
+    /// The controller can't be reached; `why` is the reason.
     pub fn lose(&mut self, why: String) {
         self.lost = Some(why);
     }
@@ -72,12 +72,12 @@ impl View {
         self.status.as_ref()
     }
 
-    /// Is the controller not heard?
+    /// Whether the controller can't be reached.
     pub fn is_lost(&self) -> bool {
         self.lost.is_some()
     }
 
-    /// One line of what changes by steps and not by traffic; empty before anything was heard.
+    /// One line with what changes by steps, not by traffic; empty before the first status.
     pub fn line(&self) -> String {
         if let Some(why) = &self.lost {
             return format!("reconnecting: {why}");
@@ -93,7 +93,7 @@ impl View {
         format!("{}; {}{plan}{waits}", headline(status), shares.join(", "))
     }
 
-    /// The page as it stands at `now`, at most `height` lines.
+    /// The page at `now`, at most `height` lines.
     pub fn page(&self, now: Instant, height: usize) -> Vec<String> {
         let mut page: Vec<String> = Vec::new();
         let told = self.story.len();
@@ -156,8 +156,8 @@ impl View {
         page.extend(status.instances.iter().map(instance));
     }
 
-    /// Draws the page over the last one. A terminal that changed its size is cleared first: what
-    /// was drawn has been wrapped anew.
+    /// Draws the page over the previous one. If the terminal's size changed, it is cleared first, because the
+    /// old page has been wrapped.
     pub fn draw(&mut self) -> std::io::Result<()> {
         let mut terminal = console::Term::stdout();
         let size = terminal.size();
@@ -174,16 +174,17 @@ impl View {
         }
         out.push_str("\x1b[J");
         (self.drawn, self.size) = (page.len(), size);
-        // One write: a page is never seen half drawn.
+        // One write, so that a page is never visible half drawn.
         terminal.write_all(out.as_bytes())?;
         terminal.flush()
     }
 }
 
-/// Hears the statuses of a migration for ever and calls `changed` after each and once a second, so
-/// that silence is seen too.
+/// Receives the statuses of a migration for ever. Calls `changed` after each and once a second, so that
+/// silence is noticed too.
 ///
 /// # Errors
+///
 /// Only those of the first connection, and those of `changed`.
 pub async fn follow(
     view: &RefCell<View>,

@@ -1,11 +1,11 @@
-//! Who is told of commits: flags and the file together, secrets read from their files.
+//! Notification endpoints from flags and file, with their secrets read.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Error, Serve};
 use crate::notify::{Endpoint, EndpointError, Secret, Shape};
 
-/// Endpoints as the file names them; a flag with the same name wins.
+/// Endpoints in the file; a flag with the same name takes precedence.
 #[derive(Debug, Default)]
 pub(super) struct Named {
     pub(super) webhook: BTreeMap<String, String>,

@@ -21,7 +21,7 @@ use crate::{
     telemetry::Ingest,
 };
 
-/// What operators do.
+/// The API for operators.
 #[derive(Clone, Debug)]
 pub(super) struct Admin {
     pub(super) registry: Arc<Registry>,
@@ -348,7 +348,7 @@ impl Admin {
         let step = migration.newest_step();
         let mut waiting = convert::waiting(change::waiting(migration, &fleet, self.registry.steady_ms()));
         if waiting.is_empty() {
-            // Nobody is to go further, and yet the last step is not known to all.
+            // Nobody has further steps, but not everybody has acknowledged the last one.
             let behind: Vec<_> = fleet.behind(step, crate::domain::Wait::Quiesced).collect();
             let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
             let (by_itself, action) = what_to_do(&behind);

@@ -1,4 +1,4 @@
-//! The domain's types to messages, and requests to the domain's types.
+//! Converts domain types to messages, and requests to domain types.
 
 pub(super) mod guard;
 pub(super) mod pass;
@@ -41,14 +41,14 @@ pub(super) fn gates(names: &[String]) -> Result<Vec<Gate>, Status> {
     names.iter().map(|name| name.parse().map_err(status::invalid)).collect()
 }
 
-/// A stage to pin to; `hold` and a missing one are refused.
+/// A rung to pin to; `hold` and a missing one are refused.
 pub(super) fn pin_rung(wire: i32) -> Result<Rung, Status> {
     let rung = rung_from_wire(wire).ok().filter(|rung| *rung != Rung::Hold);
     let message = "is no stage: use source-only, dual, mirrored, target-first or target-only";
     rung.ok_or_else(|| status::invalid(Violation::new("rung", message)))
 }
 
-/// A policy as asked for; what is 0 and must not be takes its default.
+/// A requested policy; fields that are 0 and must not be take their default.
 pub(super) fn policy_from_wire(wire: &v1::Policy) -> Result<Policy, Status> {
     let defaults = Policy::default();
     let level = match wire.level {
@@ -170,7 +170,7 @@ pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
     }
 }
 
-/// An instance; `step` is the newest step of the migration asked about.
+/// An instance; `step` is the newest step of the requested migration.
 pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
     let Seen { record, received, applied, silent, lost, duplicate, waited_for } = seen;
     let kind = if record.worker { v1::InstanceKind::Worker } else { v1::InstanceKind::Service };

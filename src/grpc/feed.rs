@@ -1,7 +1,7 @@
-//! One watcher's stream: a snapshot or what it missed, then deltas and heartbeats.
+//! A watcher's stream: a snapshot or the changes it missed, then deltas and heartbeats.
 //!
-//! The task of a stream holds no backlog: it waits until its reader took a message, and only then
-//! looks at the newest state. Who is slow is skipped ahead; who is too far behind gets a snapshot.
+//! The task of a stream keeps no backlog. It waits until its reader took a message, and only then looks at
+//! the newest state. A slow reader skips ahead; one that is too far behind gets a snapshot.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,15 +15,15 @@ use crate::{
     service::{Delta, Registry, State},
 };
 
-/// How often a quiet stream says that it lives.
+/// Heartbeat interval of a quiet stream.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 
 type Reader = mpsc::Sender<Result<v1::WatchResponse, Status>>;
 
-/// The reader has gone.
+/// The reader is gone.
 struct Gone;
 
-/// Feeds a reader that holds `sent` (0: nothing) until it goes or the controller stops.
+/// Feeds a reader that holds `sent` (0: nothing) until it is gone or the controller stops.
 pub(super) async fn feed(
     registry: Arc<Registry>,
     mut sent: u64,
@@ -31,7 +31,7 @@ pub(super) async fn feed(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut revisions = registry.subscribe();
-    // The first tick is at once: who holds the newest state already hears that it does.
+    // The first tick is immediate: a reader that holds the newest state learns at once that it does.
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     loop {
         revisions.mark_unchanged();
@@ -41,7 +41,7 @@ pub(super) async fn feed(
                 return;
             }
             sent = state.revision;
-            // A store without any commit is at 0 and has been sent now.
+            // A store without any commit is at 0, which has been sent now.
             heartbeat.reset();
         }
         drop(state);
@@ -78,7 +78,7 @@ async fn send_state(state: &State, sent: u64, reader: &Reader) -> Result<(), Gon
     Ok(())
 }
 
-/// What brings a reader that holds `sent` to a state, made message by message as they are sent.
+/// What brings a reader that holds `sent` to a state, as messages created while they are sent.
 fn messages(state: &State, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + '_> {
     match Some(sent).filter(|sent| *sent > 0).and_then(|sent| state.since(sent)) {
         Some(deltas) => Box::new(delta(state, deltas).map(Kind::Delta)),
@@ -91,7 +91,7 @@ fn messages(state: &State, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + 
     }
 }
 
-/// Many revisions' changes as one: of each tenant and each migration the last counts.
+/// Merges many revisions' changes: for each tenant and each migration the last one counts.
 fn delta<'a>(
     state: &'a State,
     deltas: impl Iterator<Item = &'a Arc<Delta>>,

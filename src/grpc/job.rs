@@ -1,5 +1,5 @@
-//! `JobService`: passes begin and end here, so that gates know what was begun after what, and their
-//! workers share them here.
+//! `JobService`: begins and ends passes, so that gates know what was begun after what, and shares their
+//! segments among workers.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::{
     service::{Checkpoint, Claimed, Passes, SegmentRecord, Tables, operate::Mutation},
 };
 
-/// Most tenants that one pass names.
+/// Maximum tenants named by one pass.
 const TENANTS_MAX: usize = 1000;
-/// Longest fingerprint.
+/// Maximum bytes of a fingerprint.
 const FINGERPRINT_MAX_BYTES: usize = 128;
-/// For which a put that timed out can still land, unless the caller knows better.
+/// Default time that a put can still land after it timed out.
 const RESIDUAL_MS: u64 = 30_000;
 
-/// Batch jobs.
+/// The API for passes.
 #[derive(Debug)]
 pub(super) struct Jobs {
     pub(super) passes: Arc<Passes>,
@@ -157,7 +157,7 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
         tenants.iter().map(|tenant| Tenant::parse(tenant)).collect::<Result<_, _>>()?;
     let upto_ppm = if *upto_ppm == 0 && tenants.is_empty() { PPM } else { *upto_ppm };
     Ok(NewPass {
-        // The id leads back to the migration; its end is random, so that no two passes share one.
+        // The id contains the migration; its end is random, so that no two passes have the same id.
         id: format!("{key}/pass-{:08x}", rand::random::<u32>()),
         kind: convert::kind_from_wire(*kind)?,
         cover: Cover { upto_ppm, tenants },

@@ -1,4 +1,4 @@
-//! Plans on the wire, and how far one is.
+//! Plans on the wire, and their progress.
 
 use cutover_client::wire::rung_from_wire;
 use cutover_proto::v1;
@@ -16,7 +16,7 @@ use crate::{
     service::{Entry, operate::now_ms},
 };
 
-/// A plan as asked for, or everything that is wrong with it.
+/// A requested plan, or everything that is wrong with it.
 pub(super) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
     let v1::Plan { steps, windows, time_zone, on_trip, when_blind } = wire.unwrap_or_default();
     let mut violations = Vec::new();
@@ -47,12 +47,12 @@ pub(super) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
     Ok(Change::ApplyPlan(Box::new(plan)))
 }
 
-/// A step that is counted from 1, where 0 is none.
+/// A step number that counts from 1, where 0 is none.
 pub(super) fn number(wire: u32) -> Option<usize> {
     usize::try_from(wire).ok()?.checked_sub(1)
 }
 
-/// How far the plan is; `next` is what it would do now.
+/// A plan's progress; `next` is what it would do now.
 pub(super) fn view(entry: &Entry, next: Option<Next>) -> Result<v1::PlanView, Status> {
     let migration = &entry.migration;
     let (Some(state), Some(next)) = (&migration.document.plan, next) else {
@@ -104,7 +104,7 @@ const fn plan_status(status: PlanStatus) -> v1::PlanStatus {
     }
 }
 
-/// The command line sends what it has read from a file this way, too.
+/// The command line also sends a plan from a file this way.
 impl From<&Plan> for v1::Plan {
     fn from(plan: &Plan) -> Self {
         let step = |step: &Step| {

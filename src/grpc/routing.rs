@@ -17,12 +17,12 @@ use crate::{
     telemetry::{Ingest, now_ms},
 };
 
-/// How often an SDK reports at least.
+/// How often an SDK has to report at least.
 const REPORT: Duration = Duration::from_secs(1);
-/// Most tenants of one batch.
+/// Maximum tenants of one batch.
 const BATCH_MAX: usize = 1000;
 
-/// Decides, and feeds those who decide themselves.
+/// Decides, and feeds SDKs that decide themselves.
 #[derive(Debug)]
 pub(super) struct Routing {
     pub(super) registry: Arc<Registry>,
@@ -111,7 +111,7 @@ impl RoutingService for Routing {
             let held = self.operate.hold_future(&record.instance_id, last_revision, newest).await;
             held.map_err(status::change)?;
         }
-        // What it holds counts only if it is of this history and not from its future.
+        // The revision that it holds counts only if it belongs to this history and is not newer.
         let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
         let holds = holds_snapshot || last_revision > 0;
         let asking = Asking { record, held, holds, admission };
@@ -142,7 +142,7 @@ impl RoutingService for Routing {
 }
 
 impl Routing {
-    /// Before the decision is made: whoever asks may hold on to what was right at this moment.
+    /// Call this before the decision is made: a caller may keep using what was right at this moment.
     async fn note_asked(&self, migration: &str) -> Result<(), Status> {
         let Some(entry) = self.registry.state().entry_of(migration).cloned() else { return Ok(()) };
         if !entry.is_known_to_be_asked() {
@@ -157,7 +157,7 @@ impl Routing {
         self.registry.state().routing.decide(migration, tenant).map_err(status::routing)
     }
 
-    /// Waits until a tenant is not on hold any more, at most the migration's `hold_timeout_ms`.
+    /// Waits until a tenant is no longer on hold, at most the migration's `hold_timeout_ms`.
     async fn hold_over(&self, migration: &str, tenant: &str) -> Result<(), Status> {
         let mut revisions = self.registry.subscribe();
         let timeout_ms =

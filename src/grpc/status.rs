@@ -1,4 +1,4 @@
-//! Errors as gRPC statuses with details that a program can read.
+//! Errors as gRPC statuses with machine-readable details.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::{
     service::{RegisterError, StoreError, operate},
 };
 
-/// Why a status is UNKNOWN: nobody can tell whether the change was made.
+/// Reason in an UNKNOWN status: it is unknown whether the change was made.
 const UNKNOWN_OUTCOME: &str = "UNKNOWN_OUTCOME";
 
 pub(super) fn invalid(violation: Violation) -> Status {

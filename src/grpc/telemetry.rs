@@ -21,7 +21,7 @@ use crate::{
     telemetry::{Accepted, Ingest, Refused, now_ms},
 };
 
-/// Takes reports.
+/// Receives reports.
 #[derive(Debug)]
 pub(super) struct Telemetry {
     pub(super) registry: Arc<Registry>,
@@ -61,7 +61,7 @@ impl TelemetryService for Telemetry {
             admission: report.admission,
             fences,
         };
-        // Revisions of another history say nothing about this one's: whoever has them has to watch anew.
+        // Revisions of another history mean nothing here: the instance has to open a new watch.
         let who = is_ours
             .then(|| self.instances.acknowledge(&report.instance_id, report.incarnation, &said))
             .flatten();
@@ -83,7 +83,7 @@ impl TelemetryService for Telemetry {
                 "a report was dropped: a later one of this process has been counted"
             );
         }
-        // From the last on: places before it stay what they were.
+        // From the last one on, so that earlier positions stay valid.
         left_out.into_iter().rev().for_each(|at| drop(report.cells.swap_remove(at)));
         let flush = is_new && self.guards.observe(&report);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
@@ -105,7 +105,7 @@ impl TelemetryService for Telemetry {
     }
 }
 
-/// Counts the reports that are refused before anybody has read them: too large, or no message.
+/// Counts reports that are rejected before they are decoded: too large, or not a message.
 #[derive(Clone, Debug)]
 pub(super) struct Counting<S> {
     pub(super) inner: S,
@@ -134,7 +134,7 @@ where
         let (answer, ingest) = (self.inner.call(request), self.ingest.clone());
         Box::pin(async move {
             let answer = answer.await?;
-            // An answer that is only a status has it in its head; ours are of other codes.
+            // An answer that is only a status has it in its head; our own rejections have other codes.
             let refused = Status::from_header_map(answer.headers()).is_some_and(|status| {
                 matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::Internal)
             });

@@ -1,32 +1,32 @@
-//! What an endpoint's answer means, and when to try again.
+//! What an endpoint's answer means, and when to retry.
 
 /// The delay after the first failure.
 const FIRST_MS: u64 = 1_000;
-/// No delay is longer.
+/// Longest delay.
 const LONGEST_MS: u64 = 5 * 60 * 1_000;
 
-/// What came of one request.
+/// The result of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An HTTP status.
     Status(u16),
-    /// None: refused, cut, or too late.
+    /// No answer: refused, disconnected, or too late.
     Silence,
 }
 
-/// What becomes of the message.
+/// What happens to the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It arrived: go on with the next.
+    /// It was delivered: continue with the next one.
     Delivered,
-    /// The same again, later.
+    /// It is sent again later.
     Retried,
-    /// The endpoint will never take it: log it, count it, go on with the next.
+    /// The endpoint will never accept it: log it, count it, continue with the next one.
     Dropped,
 }
 
 impl Outcome {
-    /// As metrics name it.
+    /// The name in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,8 +37,8 @@ impl Outcome {
     }
 }
 
-/// What an answer means. A 4xx says that the message itself is at fault, except for 408 and 429, which
-/// say "later"; everything else that is not a success may be over by the next time.
+/// The meaning of an answer. A 4xx means that the message itself is at fault, except 408 and 429, which mean
+/// "later". Every other failure may be over by the next attempt.
 #[must_use]
 pub const fn after(answer: Answer) -> Outcome {
     match answer {
@@ -49,9 +49,9 @@ pub const fn after(answer: Answer) -> Outcome {
     }
 }
 
-/// How long to wait after so many failures in a row (1: the first): between half and all of a second
-/// doubled each time, five minutes at most. `jitter` is any random number; endpoints that fell over
-/// together are not asked together.
+/// How long to wait after this many failures in a row (1: the first): between half of and a full second,
+/// doubled each time, at most five minutes. `jitter` is a random number, so that endpoints that failed
+/// together are not retried together.
 #[must_use]
 pub fn delay_ms(failures: u32, jitter: u32) -> u64 {
     let doubled = FIRST_MS << failures.saturating_sub(1).min(20);

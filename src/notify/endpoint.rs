@@ -1,4 +1,5 @@
-//! Who is told, as somebody named it. A channel's URL is a secret too: neither errors nor `Debug` show it.
+//! Endpoints as an operator configured them. A channel's URL is a secret too: neither errors nor `Debug` show
+//! it.
 
 use std::fmt;
 
@@ -6,29 +7,29 @@ use hyper::Uri;
 
 use super::{Secret, Shape};
 
-/// Who is told.
+/// A notification endpoint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Unique; its cursor, its metrics and its logs go by it.
+    /// Unique; identifies its cursor, metrics and log lines.
     pub name: String,
-    /// What it reads.
+    /// The format it expects.
     pub shape: Shape,
-    /// Where it listens; absolute, http or https.
+    /// Its URL; absolute, http or https.
     pub url: Uri,
-    /// Signs what it gets. `None`: nothing is signed.
+    /// Signs its messages. `None`: they are not signed.
     pub secret: Option<Secret>,
 }
 
-/// Why something is no endpoint. Each message is one line that says what to do.
+/// Why an endpoint is invalid. Each message is one line that says what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// There is no `=` in it.
+    /// There is no `=`.
     #[error("{flag} takes NAME=URL, like {flag} ops=https://hooks.example.com/cutover")]
     NoName {
         /// Which flag.
         flag: &'static str,
     },
-    /// The name can't be one.
+    /// The name is invalid.
     #[error("{flag}: {name:?} is no name: take 1 to 40 of a-z, 0-9, - and _")]
     Name {
         /// Which flag.
@@ -36,26 +37,26 @@ pub enum EndpointError {
         /// What was given.
         name: String,
     },
-    /// The URL is none.
+    /// The URL is invalid.
     #[error("{flag} {name}: that is no URL: give an absolute one that begins with https:// or http://")]
     Url {
         /// Which flag.
         flag: &'static str,
-        /// Whose.
+        /// The endpoint's name.
         name: String,
     },
-    /// It has a user in it, which would not be sent.
+    /// The URL contains a user, which would not be sent.
     #[error("{flag} {name}: a user in the URL is not sent: take it out and sign by --webhook-secret-file")]
     User {
         /// Which flag.
         flag: &'static str,
-        /// Whose.
+        /// The endpoint's name.
         name: String,
     },
 }
 
 impl Shape {
-    /// The flag that names such an endpoint.
+    /// The flag for such an endpoint.
     #[must_use]
     pub const fn flag(self) -> &'static str {
         match self {
@@ -86,7 +87,7 @@ impl Endpoint {
         Ok(Self { name: named(), shape, url, secret: None })
     }
 
-    /// Does it need TLS?
+    /// Whether it needs TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.url.scheme_str() == Some("https")

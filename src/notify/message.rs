@@ -1,10 +1,10 @@
-//! Which events are told, and the bytes that tell them.
+//! Which events are sent, and the contents of messages.
 
 use serde_json::json;
 
 use crate::domain::Event;
 
-/// The kinds that are told.
+/// The kinds that are sent.
 pub const KINDS: &[&str] = &[
     "rollback",
     "hold",
@@ -19,16 +19,16 @@ pub const KINDS: &[&str] = &[
     "plan-*",
 ];
 
-/// What an endpoint reads.
+/// The format of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// The event's fields, an object.
+    /// An object with the event's fields.
     Webhook,
-    /// `{"text": ...}`, as Slack and what imitates it take it.
+    /// `{"text": ...}`, for Slack and compatible services.
     Slack,
 }
 
-/// Is an event of this kind told, given the kinds that are wanted? A kind that ends in `*` is a prefix.
+/// Whether an event of this kind is wanted. A wanted kind that ends in `*` is a prefix.
 #[must_use]
 pub fn matters(change: &str, wanted: &[impl AsRef<str>]) -> bool {
     wanted.iter().map(AsRef::as_ref).any(|kind| match kind.strip_suffix('*') {
@@ -37,7 +37,7 @@ pub fn matters(change: &str, wanted: &[impl AsRef<str>]) -> bool {
     })
 }
 
-/// Is this event told? It is if its kind matters; but of a pass that ended clean nobody has to hear.
+/// Whether this event is sent: its kind is wanted, and it is not the end of a clean pass.
 #[must_use]
 pub fn is_told(event: &Event, wanted: &[impl AsRef<str>]) -> bool {
     let evidence = event.document.as_ref().and_then(|document| document.evidence.last());
@@ -45,14 +45,14 @@ pub fn is_told(event: &Event, wanted: &[impl AsRef<str>]) -> bool {
     matters(&event.change, wanted) && !is_clean
 }
 
-/// The same for every attempt, another for every event of every store: a receiver that has seen it
-/// does nothing.
+/// The same for every attempt, and different for every event of every store. A receiver ignores a key that it
+/// has seen before.
 #[must_use]
 pub fn idempotency_key(history_id: &str, event: &Event) -> String {
     format!("{history_id}-{}", event.revision)
 }
 
-/// The body of the request, UTF-8 JSON. It has no clock in it: each attempt sends the same bytes.
+/// The body of the request, UTF-8 JSON. It contains no current time, so every attempt sends the same bytes.
 #[must_use]
 pub fn body(shape: Shape, history_id: &str, event: &Event) -> Vec<u8> {
     let value = match shape {
@@ -83,7 +83,7 @@ fn text(event: &Event) -> String {
     text + &format!("\nrevision {}", event.revision)
 }
 
-/// Slack's three: a reason that says `<!channel>` wakes nobody.
+/// Slack's three special characters: a reason that contains `<!channel>` notifies nobody.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,20 +1,20 @@
-//! The signature by which a receiver knows that a message is ours and is not an old one.
+//! The signature by which a receiver knows that a message comes from this controller and is not a replay.
 
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The header that carries it.
+/// The header with the signature.
 pub const HEADER: &str = "Cutover-Signature";
 
-/// What both sides know. Never shown: its `Debug` has no part of it.
+/// The shared secret. Never shown: its `Debug` contains no part of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// From what a file or a variable holds; white space around it, an editor's last newline, is not
-    /// part of it. `None`: nothing is left, and nothing signs nothing.
+    /// From the content of a file or a variable, without surrounding white space such as an editor's final
+    /// newline. `None`: nothing is left, and an empty secret signs nothing.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -22,7 +22,7 @@ impl Secret {
     }
 
     /// The header's value, `t=<unix s>,v1=<hex of HMAC-SHA256 over "t.body">`. The time is signed too, so
-    /// that a receiver can refuse what somebody recorded and plays again.
+    /// that a receiver can reject replays.
     #[must_use]
     pub fn sign(&self, unix_s: u64, body: &[u8]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");

@@ -1,5 +1,5 @@
-//! Background tasks under supervision: they go on until the process stops, so one that ends, or panics,
-//! takes the process down. Whoever runs it starts it anew, from what is durable.
+//! Supervised background tasks. They run until the process stops, so one that ends or panics takes the
+//! process down. Whoever runs the process restarts it from its durable state.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::Error;
 
-/// Why the controller is not ready any more; empty while it is.
+/// Why the controller is no longer ready; empty while it is.
 pub(super) type Down = Arc<OnceLock<String>>;
 
 /// The background tasks of a controller.
@@ -23,18 +23,18 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts one that is to go on until the process stops.
+    /// Starts a task that has to run until the process stops.
     pub(super) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let id = self.running.spawn(task).id();
         self.names.insert(id, name);
     }
 
-    /// What `/readyz` says once the controller goes down.
+    /// What `/readyz` reports once the controller goes down.
     pub(super) fn down(&self) -> Down {
         self.down.clone()
     }
 
-    /// Waits until one of them has ended. It should not have.
+    /// Waits until one of the tasks has ended, which must not happen.
     pub(super) async fn ended(&mut self) -> Error {
         let ended = match self.running.join_next_with_id().await {
             Some(ended) => ended,
@@ -50,7 +50,7 @@ impl Tasks {
         error
     }
 
-    /// Ends all of them and waits until they have.
+    /// Ends all tasks and waits for them.
     pub(super) async fn stop(mut self) {
         self.running.shutdown().await;
     }

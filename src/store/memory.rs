@@ -1,5 +1,5 @@
 //! A store in memory, for tests and simulations. It keeps the contract of [`Store`] and fails on demand,
-//! before or after it has done what was asked.
+//! before or after executing a call.
 
 mod fault;
 mod windows;
@@ -18,14 +18,14 @@ use crate::domain::{Counts, Event, Key, Migration};
 use fault::Faults;
 pub use fault::{Call, Fault};
 
-/// A store in memory. Clones share what they hold, as several processes share one database.
+/// A store in memory. Clones share their content, as several processes share one database.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
     faults: Arc<Faults>,
 }
 
-/// What it holds.
+/// The content.
 #[derive(Clone, Debug, Default)]
 struct Kept {
     history_id: String,
@@ -42,18 +42,18 @@ struct Kept {
 }
 
 impl MemoryStore {
-    /// An empty one, with this id in place of one that is drawn.
+    /// An empty store with this id, instead of a random one.
     pub fn new(history_id: &str) -> Self {
         let kept = Kept { history_id: history_id.to_owned(), ..Kept::default() };
         Self { kept: Arc::new(Mutex::new(kept)), faults: Arc::default() }
     }
 
-    /// The next call of this kind fails so. Faults of one kind queue up, a call each.
+    /// The next call of this kind fails with this fault. Faults of one kind queue up, one per call.
     pub fn fail_next(&self, call: Call, fault: Fault) {
         self.faults.push(call, fault);
     }
 
-    /// Asks `choose` before each call for which no fault is queued: for simulations.
+    /// Asks `choose` before each call without a queued fault; for simulations.
     pub fn fail_by(&self, choose: impl Fn(Call) -> Option<Fault> + Send + Sync + 'static) {
         self.faults.choose_by(Box::new(choose));
     }

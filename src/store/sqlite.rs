@@ -1,7 +1,7 @@
 //! SQLite: one file, for a controller on one machine.
 //!
-//! One connection writes, a few read. The file is in WAL mode and synchronous: what a commit
-//! returned for survives a crash of the process or of the machine.
+//! One connection writes, a few read. The file is in WAL mode and synchronous: a commit that has returned
+//! survives a crash of the process or of the machine.
 
 mod failure;
 mod hold;
@@ -32,7 +32,7 @@ pub(in crate::store) use self::restore::restore;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    /// Of one connection: writers queue here, not at the file's lock.
+    /// One connection: writers queue here, not at the file's lock.
     writer: SqlitePool,
     readers: SqlitePool,
 }
@@ -124,7 +124,7 @@ impl Store for SqliteStore {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error> {
-        // Each condition only where it is asked for, so that each finds its index.
+        // Each condition only if it is requested, so that each finds its index.
         let mut conditions = vec!["revision < ?1"];
         conditions.extend(query.key.as_ref().map(|_| "key = ?2"));
         conditions.extend(query.request_id.as_ref().map(|_| "request_id = ?3 AND request_id <> ''"));
@@ -192,7 +192,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Why a write was not made.
+/// Why a write was not executed.
 enum Unwritten {
     Conflict,
     Failed(sqlx::Error),
@@ -200,13 +200,13 @@ enum Unwritten {
 
 impl From<sqlx::Error> for Unwritten {
     fn from(error: sqlx::Error) -> Self {
-        // A revision or a request that somebody else's event has.
+        // Another event has this revision or request id.
         let unique = error.as_database_error().is_some_and(|error| error.is_unique_violation());
         if unique { Self::Conflict } else { Self::Failed(error) }
     }
 }
 
-/// The parts of an event that are kept as JSON.
+/// The parts of an event that are stored as JSON.
 struct Encoded {
     summary: String,
     document: Option<String>,
@@ -270,7 +270,7 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit, json: &Encode
         sqlx::query("DELETE FROM tenants WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM windows WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
     } else if !event.rows.is_empty() {
-        // SQLite takes the rows out of the event's JSON itself: one statement for any number.
+        // SQLite extracts the rows from the event's JSON itself: one statement for any number.
         if event.rows.iter().any(|(_, row)| row.is_none()) {
             sqlx::query(
                 "DELETE FROM tenants WHERE migration = ?1 AND tenant IN
@@ -309,8 +309,8 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit, json: &Encode
 }
 
 impl SqliteStore {
-    /// Gives the writer back, or a new one the next time: SQLite ends a transaction by itself when
-    /// the disk is full or fails, and a connection that believes to be in one is of no more use.
+    /// Returns the writer, or a new one the next time. SQLite ends a transaction by itself when the disk is
+    /// full or fails; a connection that still believes to be in one can't be used any more.
     async fn finish(
         &self,
         writer: PoolConnection<Sqlite>,
@@ -320,7 +320,7 @@ impl SqliteStore {
             Ok(()) => Ok(()),
             Err(Unwritten::Conflict) => Err(Error::Conflict),
             Err(Unwritten::Failed(error)) => {
-                // What went wrong is told already, by `error`.
+                // `error` already says what went wrong.
                 drop(writer.close().await);
                 Err(self.failed(&error))
             }

@@ -1,8 +1,8 @@
-//! Where what was reported is kept, beside the migrations that it is about.
+//! Stores what was reported, next to the migrations that it is about.
 //!
-//! A trait of its own: windows are no part of a migration's document, nobody waits for them, and no
-//! event tells of them. Yet they are in the same store, for they go when their migration goes, in that
-//! transaction.
+//! A separate trait: windows are not part of a migration's document, nobody waits for them, and no event
+//! mentions them. But they are in the same store, because they are removed in the same transaction as their
+//! migration.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -10,51 +10,50 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use crate::domain::{Counts, Key, Scale, WindowId};
 
-/// The last report of an instance that windows have: what comes again up to it is no news.
+/// The last report of an instance that is in the windows: repeated reports up to it are not counted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeardRecord {
     /// Its id.
     pub instance_id: String,
-    /// Drawn by its process. 0: not said.
+    /// Drawn by its process. 0: unknown.
     pub incarnation: u64,
-    /// The highest one that was counted. 0: none was.
+    /// The highest sequence number that was counted. 0: none.
     pub sequence: u64,
-    /// What it said last of cells that it had to drop.
+    /// Its last reported number of dropped cells.
     pub dropped_cells: u64,
 }
 
-/// What was counted since the last time.
+/// Counts since the last transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// To be added to what is kept under the same id.
+    /// To be added to the stored windows with the same ids.
     pub windows: Vec<(WindowId, Counts)>,
-    /// Instances whose reports are among it.
+    /// Instances whose reports are included.
     pub heard: Vec<HeardRecord>,
     /// Ids of instances that are gone.
     pub forgotten: Vec<String>,
-    /// Unix time, or less where the clock is not to be believed: windows that are too old by then are
-    /// dropped.
+    /// Unix time, or less if the clock is not trusted: windows that are too old by then are removed.
     pub now_s: u64,
 }
 
-/// Windows of one migration and scale.
+/// Selects windows of one migration and scale.
 #[derive(Clone, Debug)]
 pub struct WindowQuery {
     /// The migration.
     pub key: Key,
     /// The scale.
     pub scale: Scale,
-    /// That begin here or later.
+    /// Windows that begin here or later.
     pub from: u64,
     /// And before this.
     pub before: u64,
 }
 
-/// A place that keeps windows. What it keeps of one migration is bounded by [`Scale`].
+/// A store of windows. [`Scale`] limits what it keeps of one migration.
 #[async_trait]
 pub trait WindowStore: Send + Sync {
-    /// Adds counts, all or none, durable when it returns. Those of migrations that there are not are
-    /// left out.
+    /// Adds counts, all or none, durable when it returns. Counts of migrations that do not exist are left
+    /// out.
     async fn count(&self, counted: &Counted) -> Result<(), Error>;
 
     /// Windows in order.

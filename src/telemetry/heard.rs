@@ -1,28 +1,28 @@
-//! Which reports were counted: each once, over retries, reconnects and restarts of the controller.
+//! Which reports were counted: each one once, across retries, reconnects and restarts of the controller.
 //!
-//! An instance's highest counted sequence is kept together with what was counted, in one transaction.
-//! So a report that is sent again after a crash is known if its counts were kept, and counted if they
-//! were not. What was acknowledged in between and not sent again is lost: the gap tells how many.
+//! An instance's highest counted sequence number is stored together with the counts, in one transaction. So a
+//! report that is sent again after a crash is recognised if its counts were stored, and counted if they were
+//! not. Reports that were acknowledged in between and are not sent again are lost; the gap shows how many.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// Instances that are remembered; beyond, the longest silent one is forgotten. More than can be
-/// registered at once, for an evicted one may come back with a report that was counted.
+/// Maximum remembered instances; beyond, the longest silent one is removed. More than can be registered at
+/// once, because an evicted one may come back with a report that was counted.
 const INSTANCES_MAX: usize = 8_192;
 
-/// Nobody reports so often that more could be lost: a sequence beyond was made up.
+/// More reports can't have been lost: a sequence number beyond was made up.
 const LOST_MAX: u64 = 1_000_000;
 
-/// What has to survive a restart of what one instance reported.
+/// What has to survive a restart about one instance's reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// Its id.
     pub instance_id: String,
-    /// Drawn by its process. 0: not said.
+    /// Drawn by its process. 0: unknown.
     pub incarnation: u64,
-    /// The highest one that was counted. 0: none was.
+    /// The highest sequence number that was counted. 0: none.
     pub sequence: u64,
-    /// What it said last of cells that it had to drop.
+    /// Its last reported number of dropped cells.
     pub dropped_cells: u64,
 }
 
@@ -32,7 +32,7 @@ struct Entry {
     at_ms: u64,
     /// From before this process, and silent since.
     is_old: bool,
-    /// Not kept yet.
+    /// Not stored yet.
     is_news: bool,
 }
 
@@ -45,21 +45,21 @@ pub(super) struct Roster {
     pub(super) lost_reports: u64,
 }
 
-/// What to make of a report.
+/// What to do with a report.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heed {
-    /// It, or a later one, was counted before; the highest that was.
+    /// This or a later one was already counted; the highest sequence number that was.
     Repeated(u64),
-    /// It is to be counted, and so many more cells were dropped.
+    /// Count it, and this many more dropped cells.
     Count {
-        /// Since the report before.
+        /// Since the previous report.
         dropped_cells: u64,
     },
 }
 
 impl Roster {
-    /// What the last process kept, of evicted instances as well: they may come back. Registered ones are
-    /// the last to be forgotten; `now_ms` is Unix time.
+    /// Restores what the last process stored, including evicted instances, which may come back. Registered
+    /// ones are removed last; `now_ms` is Unix time.
     pub(super) fn load(&mut self, kept: Vec<Heard>, registered: &BTreeSet<&str>, now_ms: u64) {
         let mut kept: HashMap<String, Heard> =
             kept.into_iter().map(|heard| (heard.instance_id.clone(), heard)).collect();
@@ -78,8 +78,8 @@ impl Roster {
         }
     }
 
-    /// An instance has registered. A new process under its id counts its reports from 1 again; without an
-    /// incarnation that can't be told from one that reconnects, so it may count from 1 in any case: a report
+    /// An instance has registered. A new process under its id counts its reports from 1 again. Without an
+    /// incarnation that can't be distinguished from a reconnect, so it may count from 1 in any case. A report
     /// that is sent again may then be counted twice, but none is dropped.
     pub(super) fn registered(&mut self, id: &str, incarnation: u64, now_ms: u64) {
         self.make_room(id);
@@ -99,7 +99,7 @@ impl Roster {
         }
     }
 
-    /// A report has come.
+    /// A report has arrived.
     pub(super) fn hear(&mut self, id: &str, sequence: u64, dropped_cells: u64, now_ms: u64) -> Heed {
         if !self.entries.contains_key(id) {
             self.registered(id, 0, now_ms);
@@ -120,7 +120,7 @@ impl Roster {
         Heed::Count { dropped_cells: more }
     }
 
-    /// What is new since the last time, to be kept, and ids to be kept no longer.
+    /// What is new since the last time, to be stored, and ids to be removed.
     pub(super) fn take(&mut self) -> (Vec<Heard>, BTreeSet<String>) {
         let news = |entry: &mut Entry| std::mem::take(&mut entry.is_news).then(|| entry.heard.clone());
         (self.entries.values_mut().filter_map(news).collect(), std::mem::take(&mut self.forgotten))
@@ -157,10 +157,10 @@ mod tests {
         assert_eq!(second.hear("a", 5, 0, 0), Heed::Repeated(5), "it was kept");
         assert_eq!((second.hear("a", 9, 0, 0), second.lost_reports), (NONE, 3), "6, 7 and 8 were not");
         assert_eq!((second.hear("a", 20, 0, 0), second.lost_reports), (NONE, 3), "its own business now");
-        // Registered, and never kept before the crash.
+        // Registered, and never stored before the crash.
         second.registered("b", 4, 0);
         assert_eq!((second.hear("b", 3, 0, 0), second.lost_reports), (NONE, 5));
-        // New since.
+        // New since then.
         second.registered("c", 5, 0);
         assert_eq!((second.hear("c", 7, 0, 0), second.lost_reports), (NONE, 5));
     }
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(second.hear("a", 5, 0, 10), Heed::Repeated(5), "it was counted, and never answered");
         assert_eq!((second.hear("a", 6, 0, 10), second.lost_reports), (NONE, 0));
         second.registered("b", 1, 10);
-        // Those that do not come back are the first to make room.
+        // Those that do not come back make room first.
         let mut third = Roster::default();
         let kept =
             (0..INSTANCES_MAX + 10).map(|at| Heard { instance_id: format!("i{at}"), ..Heard::default() });

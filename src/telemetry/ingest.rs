@@ -1,4 +1,4 @@
-//! Where reports are counted, each once.
+//! Counts reports, each one once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{Counts, Key, Rollout, Totals, WindowId};
 
-/// More migrations are not counted.
+/// Further migrations are not counted.
 const MIGRATIONS_MAX: usize = 10_000;
 
 /// Counts what instances report.
@@ -33,25 +33,25 @@ struct State {
     refused: [u64; Refused::ALL.len()],
 }
 
-/// Why a report was not counted at all.
+/// Why a report was not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It, or a later one of its instance, was counted before.
+    /// This or a later report of its instance was already counted.
     Repeated,
-    /// It claims revisions that there are not, or in the wrong order.
+    /// Its revisions do not exist, or are in the wrong order.
     Revisions,
-    /// Sequences begin at 1.
+    /// Sequence numbers begin at 1.
     Sequence,
     /// Its instance is not registered.
     Unregistered,
-    /// It is too large, or no report.
+    /// It is too large, or not a report.
     Unreadable,
 }
 
-/// What the controller knows of a migration that a report is about.
+/// What the controller knows of the migration of a report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known {
-    /// The revision that created it. What was decided under an older one is another migration's.
+    /// The revision that created it. What was decided under an older one belongs to an earlier migration.
     pub created_revision: u64,
     /// Its revision.
     pub revision: u64,
@@ -59,18 +59,18 @@ pub struct Known {
     pub rollout: Rollout,
 }
 
-/// What became of a report.
+/// The result of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The highest sequence of its instance that was counted.
+    /// The highest counted sequence number of its instance.
     pub sequence: u64,
-    /// This one was counted, for the first time.
+    /// Whether this report was counted, for the first time.
     pub is_new: bool,
-    /// Which of its cells were not, ascending: malformed, or of no migration.
+    /// Indexes of the cells that were not counted, ascending: malformed, or of no migration.
     pub left_out: Vec<usize>,
 }
 
-/// What was counted since the last time, and is to be kept in one transaction.
+/// Counts since the last time, to be stored in one transaction.
 #[derive(Debug, Default)]
 pub struct Taken {
     /// By second and by revision.
@@ -82,23 +82,23 @@ pub struct Taken {
 }
 
 impl Ingest {
-    /// Goes on where the last process was. `now_ms` is Unix time.
+    /// Continues where the last process stopped. `now_ms` is Unix time.
     pub fn after(heard: Vec<Heard>, registered: &BTreeSet<&str>, now_ms: u64) -> Self {
         let mut state = State::default();
         state.instances.load(heard, registered, now_ms);
         Self { state: Mutex::new(state) }
     }
 
-    /// Counts a report unless it, or a later one, of this instance was counted before, and returns
-    /// the highest sequence counted. `newest` is the controller's revision: a cell of a later one
-    /// is malformed, and malformed cells are left out, each as a whole. `now_ms` is Unix time.
+    /// Counts a report, unless this or a later one of its instance was already counted, and returns the
+    /// highest counted sequence number. `newest` is the controller's revision: a cell of a later one is
+    /// malformed. Malformed cells are left out as a whole. `now_ms` is Unix time.
     pub fn accept(&self, report: &v1::ReportRequest, newest: u64, now_ms: u64) -> u64 {
         self.accept_known(report, newest, |_| Some(Known::default()), now_ms).sequence
     }
 
-    /// The same; cells of a migration that is not `known`, being deleted perhaps, are only counted
-    /// as such. It is asked while counts are locked: a migration that is forgotten after it was
-    /// deleted stays so.
+    /// The same; cells of a migration that is not `known`, perhaps because it is being deleted, are only
+    /// counted as unknown. `known` is called while counts are locked, so a migration that is removed after
+    /// its deletion stays removed.
     pub fn accept_known(
         &self,
         report: &v1::ReportRequest,
@@ -129,12 +129,12 @@ impl Ingest {
         Accepted { sequence, is_new: true, left_out }
     }
 
-    /// A report was refused before it came here.
+    /// A report was rejected before it got here.
     pub fn refuse(&self, why: Refused) {
         self.lock().refuse(why);
     }
 
-    /// The migration, or a tenant of it, was rolled back.
+    /// The migration, or one of its tenants, was rolled back.
     pub fn rolled_back(&self, key: &Key) {
         let mut state = self.lock();
         if state.has_room(key.as_str()) {
@@ -148,13 +148,12 @@ impl Ingest {
         self.lock().migrations.get(key).map(|tally| tally.totals).unwrap_or_default()
     }
 
-    /// Cells that instances had to drop since the process started, of whatever migration: which is
-    /// not known.
+    /// Cells that instances dropped since the process started; their migration is unknown.
     pub fn dropped_cells(&self) -> u64 {
         self.lock().dropped_cells
     }
 
-    /// How often each store was called in the last ten seconds, as far as it ever was.
+    /// Call rates of each store over the last ten seconds, for stores that were ever called.
     pub fn rates(&self, key: &str, now_ms: u64) -> Vec<StoreRate> {
         self.lock().migrations.get(key).map(|tally| tally.rates(now_ms)).unwrap_or_default()
     }
@@ -173,12 +172,12 @@ impl Ingest {
         }
     }
 
-    /// The migrations that something was counted of, ascending.
+    /// The migrations with counts, ascending.
     pub fn keys(&self) -> Vec<String> {
         self.lock().migrations.keys().map(Key::to_string).collect()
     }
 
-    /// What is new since the last time. Whoever takes it has to keep it.
+    /// What is new since the last time. The caller has to store it.
     pub fn take(&self) -> Taken {
         let mut state = self.lock();
         let windows = state.migrations.iter_mut().flat_map(|(key, tally)| tally.take(key)).collect();
@@ -186,18 +185,18 @@ impl Ingest {
         Taken { windows, heard, forgotten }
     }
 
-    /// The migration is deleted: drops its counts.
+    /// Removes the counts of a deleted migration.
     pub fn forget(&self, key: &str) {
         self.lock().migrations.remove(key);
     }
 
-    /// Drops the counts of migrations that are no more.
+    /// Removes the counts of migrations that no longer exist.
     pub fn retain(&self, is_there: impl Fn(&Key) -> bool) {
         self.lock().migrations.retain(|key, _| is_there(key));
     }
 
-    /// An instance has registered. A new process under a known id is one of another incarnation, and
-    /// its next sequence may be 1.
+    /// An instance has registered. A new process under a known id has another incarnation, and its next
+    /// sequence number may be 1.
     pub fn registered(&self, id: &str, incarnation: u64, now_ms: u64) {
         self.lock().instances.registered(id, incarnation, now_ms);
     }
@@ -207,7 +206,7 @@ impl Ingest {
         self.lock().instances.forget(id);
     }
 
-    /// Counts stay as they are when a thread has panicked: each is right by itself.
+    /// Counts remain valid after a panic: each is correct by itself.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -244,11 +243,11 @@ impl State {
 }
 
 impl Refused {
-    /// All of them, in order.
+    /// All reasons, in order.
     pub const ALL: [Self; 5] =
         [Self::Repeated, Self::Revisions, Self::Sequence, Self::Unregistered, Self::Unreadable];
 
-    /// As metrics have it.
+    /// The name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Repeated => "repeated",

@@ -1,4 +1,4 @@
-//! Counts as a scrape in OpenMetrics text, which Prometheus reads.
+//! Exports counts as OpenMetrics text, which Prometheus reads.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use prometheus_client::{
 
 use super::{Deliveries, Gauges, StoreView, View};
 
-/// Of the content of [`text`].
+/// Content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// So many fine buckets, two octaves, make one here.
+/// This many fine buckets, two octaves, form one here.
 const COARSE: usize = 16;
 
-/// All of it as one scrape.
+/// Everything as one scrape.
 pub fn text(view: View, gauges: Vec<Gauges>, deliveries: Vec<Deliveries>) -> String {
     let mut registry = Registry::with_prefix("cutover");
     registry.register_collector(Box::new(Scrape { view, gauges, deliveries }));
@@ -146,7 +146,7 @@ impl Scrape {
     }
 }
 
-/// Buckets of two octaves. The last has no end.
+/// Buckets of two octaves. The last one is unbounded.
 fn latency(histogram: &Histogram, mut encoder: MetricEncoder<'_>) -> fmt::Result {
     let seconds = |bucket| Histogram::start_us(bucket) / 1e6;
     let coarse = |(at, counts): (usize, &[u64])| {

@@ -1,4 +1,4 @@
-//! Cells off the wire, believed only when they make sense.
+//! Reads cells from the wire; accepts only consistent ones.
 
 use cutover_client::report::Histogram;
 use cutover_proto::v1;
@@ -6,14 +6,14 @@ use cutover_proto::v1;
 use super::tally::slot;
 use crate::domain::{Key, Tenant, Totals};
 
-/// No count of one report is this large.
+/// No count in a report is this large.
 const COUNT_END: u64 = 1 << 48;
 
-/// A cell that makes sense.
+/// A consistent cell.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) migration: Key,
-    /// The one that its calls were decided under.
+    /// The revision under which its calls were decided.
     pub(super) revision: u64,
     pub(super) events: Totals,
     pub(super) calls: Vec<Calls>,
@@ -29,7 +29,7 @@ pub(super) struct Calls {
 }
 
 impl Reading {
-    /// `None`: malformed, all of it is to be rejected.
+    /// `None`: malformed; reject the whole cell.
     pub(super) fn of(cell: &v1::Cell, newest: u64) -> Option<Self> {
         let key = Key::parse(&cell.migration).ok()?;
         let events = events(cell);
@@ -51,7 +51,7 @@ impl Calls {
         let errors = [timeout, connection, server, constraint, serialization, other];
         let errors = errors.into_iter().fold(0, u64::saturating_add);
         let latency = match &wire.latency_us {
-            // Small counts first: their sum is then one, too.
+            // Small counts first, so their sum can't overflow.
             Some(wire) if wire.count.iter().any(|count| *count >= COUNT_END) => return None,
             Some(wire) => Histogram::try_from(wire).ok()?,
             None => Histogram::default(),

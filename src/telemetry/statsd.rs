@@ -1,4 +1,4 @@
-//! Counts as statsd lines, once a second.
+//! Sends counts as statsd lines, once a second.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,23 +9,23 @@ use statsd::client::{Client, Pipeline};
 use super::{Gauges, Ingest, StoreView, View, now_ms};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// So often the address is resolved anew, since a name may move.
+/// How often the address is resolved again, since it may change.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
-/// Before all names.
+/// Prefix of all names.
 const PREFIX: &str = "cutover";
-/// What fits an Ethernet frame.
+/// Fits into an Ethernet frame.
 const DATAGRAM_MAX: usize = 1400;
 /// The events that are sent.
 const EVENTS: [&str; 7] = ["hit", "miss", "not_found", "migrated", "backfill", "repaired", "mismatch"];
 
-/// What a line says.
+/// The value of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
-    /// So many more.
+    /// An increment.
     Count(u64),
-    /// So many now.
+    /// A current value.
     Gauge(u64),
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     TimerMs(f64),
 }
 
@@ -38,21 +38,21 @@ pub struct Line {
     pub value: Value,
 }
 
-/// Makes counters into differences: it remembers what the last lines said.
+/// Converts counters to differences; remembers the previous values.
 #[derive(Debug, Default)]
 pub struct Lines {
     said: HashMap<String, u64>,
 }
 
 impl Lines {
-    /// What is to be said now. A counter that stands still says nothing, and a store that nobody
-    /// called has no time.
+    /// The lines to send now. An unchanged counter sends nothing, and neither does the timer of a store
+    /// without calls.
     pub fn next(&mut self, view: &View, gauges: &[Gauges]) -> Vec<Line> {
         let before = std::mem::take(&mut self.said);
         let mut lines = Vec::new();
         let mut count = |name: String, now: u64, lines: &mut Vec<Line>| {
             let said = before.get(&name).copied().unwrap_or(0);
-            // Less than before: the migration was deleted and made again.
+            // Less than before: the migration was deleted and created again.
             let more = now.checked_sub(said).unwrap_or(now);
             self.said.insert(name.clone(), now);
             if more > 0 {
@@ -93,8 +93,8 @@ fn of_store(store: &StoreView) -> String {
     format!("{operation}.{role}")
 }
 
-/// Sends lines to `address` until dropped. Nobody there, or no such name: it goes on trying, and
-/// what could not be said is lost.
+/// Sends lines to `address` until dropped. If nobody is there, or the name does not resolve, it keeps trying;
+/// what could not be sent is lost.
 pub async fn run(address: String, ingest: Arc<Ingest>, gauges: impl Fn() -> Vec<Gauges> + Send) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -106,7 +106,7 @@ pub async fn run(address: String, ingest: Arc<Ingest>, gauges: impl Fn() -> Vec<
         let now = Instant::now();
         let said = lines.next(&ingest.view(now_ms()), &gauges());
         let (address, had) = (address.clone(), client.take());
-        // Names are resolved, and datagrams sent, by blocking calls.
+        // Resolving names and sending datagrams are blocking calls.
         let sent = tokio::task::spawn_blocking(move || send(&address, had, &said, now));
         match sent.await.map_err(|error| error.to_string()).flatten() {
             Ok(used) => (client, complained) = (Some(used), false),

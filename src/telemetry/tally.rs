@@ -11,15 +11,15 @@ use super::{
 };
 use crate::domain::{self, Counts, Key, Latency, Scale, Totals, WindowId};
 
-/// What rates are of.
+/// Period of rates.
 const RATES_S: u64 = 10;
-/// Seconds that are held apart. More only while the store does not take them: then the last one goes
-/// on.
+/// Maximum seconds that are kept separately; more arise only while the store does not accept them. Then the
+/// last one takes the rest.
 const SECONDS_MAX: usize = 64;
-/// Revisions that are held apart until they are taken. What is of further ones counts as of revision 0:
-/// for no step that began later.
+/// Maximum revisions that are kept separately until they are stored. Counts of further ones go to revision 0,
+/// so they do not count for steps that began later.
 const REVISIONS_MAX: usize = 64;
-/// A histogram that has counted as many counts no more: it cannot overflow, nor a sum of ten.
+/// A histogram with this many counts takes no more, so neither it nor a sum of ten can overflow.
 const LATENCIES_MAX: u64 = 1 << 60;
 
 /// Every store and operation kind, in the order of [`Counts::calls`].
@@ -30,42 +30,42 @@ pub const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
     (v1::StoreRole::Target, v1::Operation::Write),
 ];
 
-/// Where this store's calls of this kind are counted. `None`: one of them is unspecified.
+/// The index for this store's calls of this kind. `None`: one of them is unspecified.
 pub(super) fn slot(store: v1::StoreRole, operation: v1::Operation) -> Option<usize> {
     SLOTS.iter().position(|slot| *slot == (store, operation))
 }
 
-/// How often, and how fast, one store was called of late.
+/// How often and how fast one store was recently called.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StoreRate {
-    /// Which store.
+    /// The store.
     pub store: v1::StoreRole,
-    /// Which kind of call.
+    /// The kind of call.
     pub operation: v1::Operation,
-    /// Calls a second.
+    /// Calls per second.
     pub calls_per_s: f64,
-    /// Failed calls a second.
+    /// Failed calls per second.
     pub errors_per_s: f64,
-    /// Half of the calls took no longer, in microseconds. 0: no calls.
+    /// Median in microseconds. 0: no calls.
     pub p50_us: u64,
-    /// 99 of 100 calls took no longer, in microseconds. 0: no calls.
+    /// 99th percentile in microseconds. 0: no calls.
     pub p99_us: u64,
 }
 
 /// Calls of one kind to one store since the process started.
 #[derive(Clone, Debug)]
 pub struct StoreView {
-    /// Which store.
+    /// The store.
     pub store: v1::StoreRole,
-    /// Which kind of call.
+    /// The kind of call.
     pub operation: v1::Operation,
     /// All calls.
     pub calls: u64,
-    /// Failed ones.
+    /// Failed calls.
     pub errors: u64,
-    /// How long they took.
+    /// Latencies.
     pub latency: Histogram,
-    /// Half of the calls of the last ten seconds took no longer. 0: there were none.
+    /// Median of the last ten seconds. 0: no calls.
     pub p50_us: u64,
 }
 
@@ -76,7 +76,7 @@ pub struct MigrationView {
     pub key: String,
     /// Its events.
     pub totals: Totals,
-    /// Rollbacks since the process started, of all or of a tenant.
+    /// Rollbacks since the process started, of everybody or of a tenant.
     pub rollbacks: u64,
     /// Its calls; stores never called are absent.
     pub stores: Vec<StoreView>,
@@ -87,15 +87,15 @@ pub struct MigrationView {
 pub struct View {
     /// By key, ascending.
     pub migrations: Vec<MigrationView>,
-    /// Cells that instances had to drop.
+    /// Cells that instances dropped.
     pub dropped_cells: u64,
-    /// Cells that came malformed.
+    /// Malformed cells.
     pub rejected_cells: u64,
-    /// Cells of migrations that there are not.
+    /// Cells of migrations that do not exist.
     pub unknown_cells: u64,
-    /// Reports that were acknowledged, and whose counts were lost when the last process died.
+    /// Reports that were acknowledged but whose counts were lost when the last process died.
     pub lost_reports: u64,
-    /// Reports that were not counted, by why.
+    /// Reports that were not counted, by reason.
     pub refused_reports: Vec<(&'static str, u64)>,
 }
 
@@ -117,11 +117,11 @@ impl Sum {
     }
 }
 
-/// What arrived in one second.
+/// Counts that arrived in one second.
 #[derive(Debug)]
 struct Second {
     at_s: u64,
-    /// Its counts are with the windows.
+    /// They are already in the windows.
     is_taken: bool,
     known: Known,
     events: Totals,
@@ -135,7 +135,7 @@ pub(super) struct Tally {
     pub(super) rollbacks: u64,
     all: [Option<Box<Sum>>; SLOTS.len()],
     recent: VecDeque<Second>,
-    /// By the revision that it was decided under: what is not with the windows yet.
+    /// By the revision of the decision: what is not in the windows yet.
     revisions: BTreeMap<u64, Counts>,
 }
 
@@ -171,7 +171,7 @@ impl Tally {
         let goes_on = |last: &Second| !last.is_taken && (last.at_s == at_s || is_full);
         if !self.recent.back().is_some_and(goes_on) {
             if is_full {
-                // All are taken, as the last one is.
+                // All are stored if the last one is.
                 self.recent.pop_front();
             }
             let (known, events, calls) = (*known, Totals::default(), Default::default());
@@ -183,7 +183,7 @@ impl Tally {
         second
     }
 
-    /// What is not with the windows yet, by second and by revision. From now on it is.
+    /// What is not in the windows yet, by second and by revision. From now on it counts as stored.
     pub(super) fn take(&mut self, key: &Key) -> Vec<(WindowId, Counts)> {
         let id = |scale, at| WindowId { key: key.clone(), scale, at };
         let mut taken: Vec<_> = std::mem::take(&mut self.revisions)
@@ -270,7 +270,8 @@ fn add_calls(sums: &mut [Option<Box<Sum>>; SLOTS.len()], more: &[Calls]) {
     }
 }
 
-/// Within the ten seconds until `now_s`. What a clock that was set back left ahead is not.
+/// Within the ten seconds until `now_s`. Not seconds in the future, which a clock that was set back leaves
+/// behind.
 fn is_recent(at_s: u64, now_s: u64) -> bool {
     at_s <= now_s && now_s - at_s < RATES_S
 }

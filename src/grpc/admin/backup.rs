@@ -1,4 +1,4 @@
-//! A copy of the store, in parts.
+//! Streams a copy of the store.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ pub(super) fn stream(operate: Arc<Operate>) -> ReceiverStream<Part> {
     let (reader, stream) = mpsc::channel(2);
     tokio::spawn(async move {
         if let Err(error) = send(&operate, &reader).await {
-            // Who has gone does not want to know.
+            // The receiver may have gone.
             let _ = reader.send(Err(error)).await;
         }
     });
     ReceiverStream::new(stream)
 }
 
-/// The store writes a file of its own first: it is not kept busy by a slow reader.
+/// The store first writes its own file, so that a slow reader does not keep it busy.
 async fn send(operate: &Operate, reader: &mpsc::Sender<Part>) -> Result<(), Status> {
     let failed = |error: std::io::Error| Status::unavailable(format!("can't write the backup: {error}"));
     let directory = tempfile::TempDir::with_prefix("cutover-backup-").map_err(failed)?;

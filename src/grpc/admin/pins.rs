@@ -1,4 +1,4 @@
-//! Pins by the page, and by the million.
+//! Lists pins by page, and imports them by the million.
 
 use std::ops::Bound;
 
@@ -28,7 +28,7 @@ pub(super) fn page(migration: &Migration, page_size: u32, after: &str) -> v1::Li
     v1::ListPinsResponse { pins, next }
 }
 
-/// Commits pins as they come, a batch a revision; says how many were when one is refused.
+/// Commits pins as they arrive, one batch per revision; if one is refused, reports how many were committed.
 pub(super) async fn import(
     admin: &Admin,
     mut stream: Streaming<v1::ImportPinsRequest>,
@@ -83,7 +83,7 @@ impl Import<'_> {
         let count = pins.len() as u64;
         let mut mutation = self.mutation.clone();
         if !mutation.request_id.is_empty() {
-            // Each batch is a change of its own, and each is found again by a retry.
+            // Each batch is a separate change, and a retry finds each of them.
             mutation.request_id = format!("{}#{}", mutation.request_id, self.batches);
         }
         if self.batches > 0 {

@@ -10,11 +10,11 @@ use crate::{
 };
 
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
-/// Points unless more or fewer are asked for.
+/// Default number of points.
 const POINTS: u32 = 48;
 const POINTS_MAX: u32 = 1_000;
 
-/// What is asked for.
+/// The requested points.
 pub(super) fn grid(request: &v1::GetProgressRequest, now_ms: u64) -> Result<Grid, Violation> {
     let until_ms = if request.until_ms == 0 { now_ms } else { request.until_ms };
     let since_ms = if request.since_ms == 0 { now_ms.saturating_sub(DAY_MS) } else { request.since_ms };
@@ -26,7 +26,7 @@ pub(super) fn grid(request: &v1::GetProgressRequest, now_ms: u64) -> Result<Grid
     Ok(Grid::of(since_ms / 1_000, until_ms.div_ceil(1_000), now_ms / 1_000, points.into()))
 }
 
-/// `latencies`: with histograms.
+/// `latencies`: include histograms.
 pub(super) fn answer(grid: &Grid, windows: Vec<(u64, Counts)>, latencies: bool) -> v1::Progress {
     let point = |(at_s, counts): (u64, Counts)| v1::ProgressPoint {
         at_ms: at_s.saturating_mul(1_000),

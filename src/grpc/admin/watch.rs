@@ -1,4 +1,4 @@
-//! A status now, and one whenever there is news.
+//! Sends a status now, and another whenever something changes.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tonic::Status;
 
 use super::Admin;
 
-/// Statuses are at most so far apart.
+/// Maximum interval between statuses.
 const TICK: Duration = Duration::from_secs(1);
-/// Statuses are at least so far apart.
+/// Minimum interval between statuses.
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn statuses(admin: Admin, key: String) -> ReceiverStream<Result<v1::Status, Status>> {

@@ -1,4 +1,4 @@
-//! Guards and what they concluded, as the wire has them.
+//! Guards and verdicts on the wire.
 
 use cutover_proto::v1;
 use tonic::Status;
@@ -32,12 +32,12 @@ pub(in crate::grpc) fn rules(settings: &GuardSettings) -> Vec<v1::GuardRule> {
     rules
 }
 
-/// Guards set otherwise, as asked for.
+/// Requested changes of guards.
 pub(in crate::grpc) fn edits(wire: &[v1::GuardRule]) -> Result<Vec<GuardEdit>, Status> {
     wire.iter().map(edits_of).collect::<Result<Vec<_>, _>>().map(|edits| edits.concat())
 }
 
-/// What a guard concluded.
+/// A guard's verdict.
 pub(in crate::grpc) fn trip(trip: &Trip) -> v1::Trip {
     let Trip { revision, at_ms, outcome, verdict } = trip;
     let evidence = &verdict.evidence;
@@ -86,7 +86,7 @@ pub(in crate::grpc) fn trip(trip: &Trip) -> v1::Trip {
     }
 }
 
-/// A trip for people, and how the instances followed it.
+/// A trip in words, and how the instances followed it.
 pub(in crate::grpc) fn story(trip: &Trip, followed: Option<&Followed>) -> Vec<String> {
     let evidence = &trip.verdict.evidence;
     let percent = |rate: f64| format!("{:.2} %", rate * 100.0);
@@ -186,7 +186,7 @@ fn edits_of(wire: &v1::GuardRule) -> Result<Vec<GuardEdit>, Status> {
     Ok(guards.into_iter().map(|guard| GuardEdit { guard, mode, limit }).collect())
 }
 
-/// Parts of a limit go together: half of one would be guessed.
+/// The parts of a limit belong together: the other half of one would be guessed.
 fn limit(wire: &v1::GuardRule) -> Result<Option<Limit>, String> {
     let limit = match (wire.rate, (wire.rho, wire.delta), (wire.factor, wire.slack)) {
         (None, (None, None), (None, None)) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Passes, as the wire has them.
+//! Passes on the wire.
 
 use cutover_client::store::Id;
 use cutover_proto::v1;
@@ -8,7 +8,7 @@ use crate::{
     service::{Progress, TableIdentity, Tuning, Witness},
 };
 
-/// Longest id and longest place of a table.
+/// Maximum bytes of a table's id, and of its place.
 const TABLE_MAX_BYTES: usize = 1024;
 
 pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {

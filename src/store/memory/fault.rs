@@ -11,21 +11,21 @@ use crate::store::Error;
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// Everything is read.
+    /// Read everything.
     Snapshot,
-    /// Events are read.
+    /// Read events.
     Changes,
-    /// A change is committed.
+    /// Commit a change.
     Commit,
-    /// Past events are read.
+    /// Read past events.
     History,
-    /// Upkeep is written.
+    /// Write upkeep.
     Keep,
-    /// Counts are added.
+    /// Add counts.
     Count,
-    /// Windows are read.
+    /// Read windows.
     Windows,
-    /// Is it there?
+    /// Ping.
     Ping,
 }
 
@@ -34,15 +34,16 @@ pub enum Call {
 pub enum Fault {
     /// Nothing was done: [`Error::Unavailable`].
     Before,
-    /// It was done and the answer was lost. A write is [`Error::Unknown`], a read [`Error::Unavailable`].
+    /// It was done and the answer was lost. For a write [`Error::Unknown`], for a read
+    /// [`Error::Unavailable`].
     After,
-    /// It was done, and no answer ever comes.
+    /// It was done, and the answer never arrives.
     Silent,
 }
 
 type Choose = Box<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
 
-/// Faults to come.
+/// Queued faults.
 #[derive(Default)]
 pub(super) struct Faults {
     queued: Mutex<HashMap<Call, VecDeque<Fault>>>,
@@ -58,7 +59,7 @@ impl Faults {
         *locked(&self.choose) = Some(choose);
     }
 
-    /// Makes a call, or fails it.
+    /// Executes a call, or fails it.
     pub(super) async fn around<T>(
         &self,
         call: Call,
@@ -69,7 +70,7 @@ impl Faults {
         if fault == Some(Fault::Before) {
             return Err(Error::Unavailable("a fault before it was done".to_owned()));
         }
-        // What was refused was not done, whatever becomes of the answer.
+        // A refused call was not executed, whatever happens to the answer.
         let made = make()?;
         match fault {
             None | Some(Fault::Before) => Ok(made),

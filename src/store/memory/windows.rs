@@ -45,7 +45,7 @@ const fn index(scale: Scale) -> usize {
 
 impl Kept {
     fn count(&mut self, counted: &Counted) {
-        // Those of migrations that there are not are left out.
+        // Windows of migrations that do not exist are left out.
         for (id, counts) in counted.windows.iter().filter(|(id, _)| self.migrations.contains_key(&id.key)) {
             self.windows.entry((id.key.clone(), index(id.scale), id.at)).or_default().merge(counts);
         }

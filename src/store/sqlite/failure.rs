@@ -1,26 +1,26 @@
-//! What SQLite's errors mean to whoever runs the controller.
+//! What SQLite's errors mean to the operator of the controller.
 
 use std::path::Path;
 
 use crate::store::{Error, OpenError};
 
-/// An error by what there is to do about it.
+/// An error, by what can be done about it.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Another process holds the file's lock.
     Locked,
-    /// No space, or at its size limit.
+    /// No space, or the size limit is reached.
     Full,
-    /// The file or its directory can't be written.
+    /// The file or its directory is not writable.
     ReadOnly,
-    /// Damaged, or not SQLite's at all.
+    /// Damaged, or not a SQLite file.
     Corrupt(String),
     /// Anything else.
     Other(String),
 }
 
 impl Failure {
-    /// Sorts an error by SQLite's primary result code.
+    /// Classifies an error by SQLite's primary result code.
     pub(super) fn of(error: &sqlx::Error) -> Self {
         let sqlx::Error::Database(database) = error else {
             return match error {
@@ -40,7 +40,7 @@ impl Failure {
         }
     }
 
-    /// Of an open store.
+    /// For an open store.
     pub(super) fn into_error(self, path: &Path) -> Error {
         match self {
             Self::Corrupt(_) => Error::Corrupt(self.told(path)),
@@ -48,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// Of one that is being opened.
+    /// For a store that is being opened.
     pub(super) fn into_open_error(self, path: &Path) -> OpenError {
         let told = self.told(path);
         match self {

@@ -1,8 +1,8 @@
-//! One controller to a file: an operating system's lock that is held as long as the process lives.
+//! One controller per file: an operating-system lock that is held as long as the process lives.
 //!
-//! It is on a file beside the database, for SQLite's own locks are taken and given back with every
-//! transaction. The system gives it back when the process ends, however it ends, so a lock file that is
-//! left behind holds nobody up. It is never removed: somebody else may have just opened it.
+//! It is on a separate file, because SQLite takes and releases its own locks with every transaction. The
+//! system releases the lock when the process ends, however it ends, so a leftover lock file blocks nobody.
+//! The lock file is never removed: another process may have just opened it.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -12,10 +12,10 @@ use std::{
 
 use crate::store::OpenError;
 
-/// What a holder's file says at most.
+/// Maximum bytes of a holder's description.
 const TOLD_MAX_BYTES: u64 = 1024;
 
-/// The lock of the file at `path`. `holder`: what to tell a second controller, such as an address.
+/// Locks the file at `path`. `holder`: what to tell a second controller, such as an address.
 pub(in crate::store) fn hold(path: &Path, holder: &str) -> Result<File, OpenError> {
     let lock = lock_path(path);
     let place = |error: std::io::Error| {
@@ -32,7 +32,7 @@ pub(in crate::store) fn hold(path: &Path, holder: &str) -> Result<File, OpenErro
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut told = String::new();
-            // The lock says that somebody holds it; who, is only for people.
+            // The lock shows that somebody holds it; who it is is only for people.
             let _ = (&mut file).take(TOLD_MAX_BYTES).read_to_string(&mut told);
             let told = told.trim();
             let who = if told.is_empty() { String::new() } else { format!(" ({told})") };
@@ -51,7 +51,7 @@ pub(in crate::store) fn hold(path: &Path, holder: &str) -> Result<File, OpenErro
     Ok(file)
 }
 
-/// Beside the database, and the same for every name of it.
+/// Next to the database, and the same for every name of it.
 fn lock_path(path: &Path) -> PathBuf {
     let real = path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
         (Some(directory), Some(name)) => {

@@ -1,4 +1,4 @@
-//! Opening the file: whose it is, whether it is whole, and its tables.
+//! Opens the file: checks whose it is and whether it is intact, and creates its tables.
 
 use std::{path::Path, time::Duration};
 
@@ -11,17 +11,17 @@ use sqlx::{
 use super::{SqliteStore, failure::Failure};
 use crate::store::OpenError;
 
-/// "Cuto" in the file's header: tells our files from those of other programs.
+/// "Cuto" in the file's header: distinguishes our files from those of other programs.
 const APPLICATION_ID: i64 = 0x4375_746f;
-/// Connections that read at once.
+/// Number of reading connections.
 const READERS: u32 = 4;
 
 /// How to open a file.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// How long to wait for another process that holds the lock.
+    /// How long to wait while another process holds the lock.
     pub busy_timeout: Duration,
-    /// The file does not grow beyond this many pages (of 4096 bytes). `None`: no limit.
+    /// Maximum size of the file in pages (of 4096 bytes). `None`: no limit.
     pub max_pages: Option<u32>,
 }
 
@@ -32,7 +32,7 @@ impl Default for SqliteOptions {
 }
 
 impl SqliteStore {
-    /// Opens a file, and creates it where there is none. Its directory must exist.
+    /// Opens a file, and creates it if it does not exist. Its directory must exist.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_with(path, &SqliteOptions::default()).await
     }
@@ -53,7 +53,7 @@ impl SqliteStore {
         let create = connect.clone().create_if_missing(true);
         let mut first = SqliteConnection::connect_with(&create).await.map_err(failed)?;
         let prepared = prepare(&mut first, &path).await;
-        // The pools have connections of their own; this one has nothing to lose.
+        // The pools have their own connections; nothing is lost by closing this one.
         drop(first.close().await);
         prepared?;
 
@@ -64,13 +64,13 @@ impl SqliteStore {
     }
 }
 
-/// Says what SQLite would only call "unable to open database file".
+/// Explains what SQLite only calls "unable to open database file".
 pub(in crate::store) fn check_place(path: &Path) -> Result<std::path::PathBuf, OpenError> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         let message = "a store needs a file to survive a restart: give sqlite:PATH";
         return Err(OpenError::Place(message.to_owned()));
     }
-    // Absolute, too, so that SQLite takes no name for a URI.
+    // Absolute, also so that SQLite does not take the name for a URI.
     let path = std::path::absolute(path)
         .map_err(|error| OpenError::Place(format!("{}: {error}", path.display())))?;
     if path.is_dir() {
@@ -90,7 +90,7 @@ pub(in crate::store) fn check_place(path: &Path) -> Result<std::path::PathBuf, O
 
 async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(path);
-    // Nothing is written before it is sure that the file is ours, not even the journal's mode.
+    // Nothing is written before it is certain that the file is ours, not even the journal's mode.
     let owner: i64 = scalar(connection, "PRAGMA application_id").await.map_err(failed)?;
     if owner != APPLICATION_ID {
         let tables: i64 = scalar(connection, "SELECT count(*) FROM sqlite_master").await.map_err(failed)?;
@@ -112,7 +112,7 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
             path.display()
         )));
     }
-    // In one transaction, so that of two processes which start at once the second finds it done.
+    // In one transaction: if two processes start at once, the second finds it done.
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     if owner != APPLICATION_ID {
         sqlx::query("PRAGMA application_id = 0x4375746f").execute(&mut *tx).await.map_err(failed)?;
@@ -122,7 +122,7 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
     migrated.map_err(|error| migration_failed(error, path))?;
     tx.commit().await.map_err(failed)?;
 
-    // An event without its bump, or the other way round, can only be damage.
+    // The counter and the newest event can differ only if the file is damaged.
     let (revision, newest): (i64, i64) =
         sqlx::query_as("SELECT revision, (SELECT coalesce(max(revision), 0) FROM events) FROM counter")
             .fetch_one(connection)

@@ -1,4 +1,4 @@
-//! A backup's file becomes a store, with a history of its own.
+//! Turns a backup file into a store with a new history.
 
 use std::{
     fs::{self, File},
@@ -11,8 +11,8 @@ use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use super::{SqliteStore, failure::Failure, open::check_place};
 use crate::store::OpenError;
 
-/// Copies `file` to `path`, where nothing may be. The copy is checked like any store that is opened, and
-/// becomes visible under its name when it is whole.
+/// Copies `file` to `path`, where nothing may exist. The copy is checked like any store that is opened, and
+/// appears under its name only when it is complete.
 pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), OpenError> {
     let path = check_place(path)?;
     if let Some(there) = [path.clone(), beside(&path, "-wal")].iter().find(|path| path.exists()) {
@@ -38,9 +38,9 @@ pub(in crate::store) async fn restore(path: &Path, file: &Path) -> Result<(), Op
     marked
 }
 
-/// Opens the copy as a store, and gives it another history.
+/// Opens the copy as a store, and gives it a new history.
 async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
-    // All that opening checks: whose it is, whether it is whole, and its tables.
+    // All checks of opening: whose it is, whether it is intact, and its tables.
     let store = SqliteStore::open(part).await?;
     store.readers.close().await;
     store.writer.close().await;
@@ -53,7 +53,7 @@ async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
         .execute(&mut connection)
         .await
         .map_err(failed)?;
-    // One file again, without a log beside it.
+    // A single file again, without a log next to it.
     sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! What is in the columns. Whatever can't be read is damage, and told with its place.
+//! Reads columns. Whatever can't be read is damage, and is reported with its place.
 
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
@@ -8,7 +8,7 @@ use crate::{
     store::Error,
 };
 
-/// A revision or a time as SQLite's signed integer. No real one is ever out of range.
+/// A revision or a time as SQLite's signed integer. Real values are never out of range.
 pub(super) fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -39,7 +39,7 @@ pub(super) fn parse<T>(
     parse(text).map_err(|violation| unreadable(what, violation))
 }
 
-/// An event, its rows only where they were asked for.
+/// An event, with its rows only if they were requested.
 pub(super) fn event(row: &SqliteRow, with_rows: bool) -> Result<Event, Error> {
     let revision = number(row, "revision")?;
     let what = || format!("the event of revision {revision}");

@@ -1,4 +1,4 @@
-//! Windows: read, added to and written again, many in one statement.
+//! Windows: read, added to and written back, many in one statement.
 
 use std::collections::HashMap;
 
@@ -82,7 +82,7 @@ const fn name(scale: Scale) -> &'static str {
     }
 }
 
-/// Adds to what is there; the inner error is of what can't be read.
+/// Adds to the stored counts; the inner error is about stored data that can't be read.
 async fn add(
     connection: &mut SqliteConnection,
     windows: &[(WindowId, Counts)],
@@ -127,7 +127,7 @@ async fn add(
     Ok(Ok(()))
 }
 
-/// Drops what is too old, or of too many revisions.
+/// Removes windows that have expired, and those of too many revisions.
 async fn expire(connection: &mut SqliteConnection, counted: &Counted) -> Result<(), Unwritten> {
     for scale in Scale::OF_TIME {
         sqlx::query("DELETE FROM windows WHERE scale = ?1 AND at < ?2")
