@@ -1,10 +1,10 @@
-//! The batch side: passes over the stores by any number of worker processes.
+//! Passes over the stores by any number of worker processes.
 //!
-//! A worker sees the controller over the wire, like any client, and the stores through the SDK's
-//! adapters. It claims segments of a job ([`worker`]), goes through each page by page ([`segment`]),
-//! copying or comparing ([`page`]), at a pace that its stores bear ([`pace`], [`pressure`]).
-//! A worker is an instance: it holds an operation from reading a page to having written it, so that
-//! no barrier settles in between.
+//! A worker sees the controller over the wire, like any client, and the stores through the SDK's adapters. It
+//! claims segments of a job ([`worker`]) and goes through each page by page ([`segment`]), copying or
+//! comparing ([`page`]), at a pace that its stores can bear ([`pace`], [`pressure`]). A worker is an
+//! instance: it holds an operation from reading a page until that is written, so that no barrier settles in
+//! between.
 
 mod beside;
 mod compare;
@@ -32,16 +32,16 @@ use tonic::Status;
 /// The stores of a migration.
 #[derive(Clone)]
 pub struct Stores {
-    /// From where records move.
+    /// The store that records come from.
     pub source: Arc<dyn Store>,
-    /// To where they move.
+    /// The store that records go to.
     pub target: Arc<dyn Store>,
-    /// Where records are kept, with the reason, that do not fit. `None`: the first one ends the pass.
+    /// Keeps records that do not fit, with the reason. `None`: the first one ends the pass.
     pub quarantine: Option<Arc<dyn Store>>,
 }
 
 impl Stores {
-    /// About how many records a pass looks at. `None`: a store does not tell.
+    /// Approximate number of records that a pass reads. `None`: a store does not report it.
     pub async fn expected(&self, kind: v1::PassKind) -> Option<u64> {
         let records = async |store: &Arc<dyn Store>| store.estimate().await.ok()?.records;
         match kind {
@@ -53,8 +53,8 @@ impl Stores {
         }
     }
 
-    /// What lies before a checkpoint is not looked at again: a store without what the pass has left in
-    /// it is another one.
+    /// Records before a checkpoint are not read again. So a store that lacks what the pass left in it is
+    /// another store.
     async fn check(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {
         let store = plan.writes();
         let id = |it: &v1::Witness| Id { tenant: it.tenant.clone(), key: it.key.clone() };
@@ -78,52 +78,54 @@ impl Stores {
     }
 }
 
-/// What is to be done, and how.
+/// What to do, and how.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Whose stores these are.
+    /// The migration's key.
     pub migration: String,
-    /// How the pass goes.
+    /// The kind of the pass.
     pub kind: v1::PassKind,
-    /// Write what a comparison finds missing or older in the target.
+    /// Write records that a comparison finds missing or older in the target.
     pub repair: bool,
-    /// Delete what only the target has and has no version: nobody knows who deleted it in the source.
+    /// Delete records that only the target has if they have no version: it is unknown who deleted them in the
+    /// source.
     pub remove_extra: bool,
     /// Why; kept in the history.
     pub reason: String,
     /// Share of records that a [`v1::PassKind::Sample`] compares.
     pub sample_ppm: u32,
-    /// Of stores, mapping and options: workers with another one don't join.
+    /// Of stores, mapping and options: workers with another fingerprint do not join.
     pub fingerprint: String,
-    /// Parts that are worked on at once, over all workers. At least 1.
+    /// Segments, over all workers. At least 1.
     pub segments: u32,
-    /// Those of them that scan the target, the first ones; the others scan the source. 0 of a
-    /// [`v1::PassKind::Verify`]: both stores scan in one order, and are compared side by side. Of a
-    /// [`v1::PassKind::Full`]: they look for what only the target has, which is little if it is empty yet.
+    /// How many of the segments scan the target, the first ones; the others scan the source. 0 in a
+    /// [`v1::PassKind::Verify`]: both stores scan in the same order, and are compared side by side. In a
+    /// [`v1::PassKind::Full`] they look for records that only the target has, which is little work while it
+    /// is empty.
     pub on_target: u32,
-    /// Parts that this process works on at once. At least 1.
+    /// Segments that this process works on at a time. At least 1.
     pub parallel: u32,
-    /// Statements of one page that are sent at once. At least 1.
+    /// Concurrent statements for one page. At least 1.
     pub statements: u32,
-    /// For which a put that timed out can still land.
+    /// How long a put that timed out can still land.
     pub residual: Duration,
-    /// Limits of all workers together, at the beginning.
+    /// Initial limits of all workers together.
     pub tuning: v1::Tuning,
-    /// Limits of one statement and of the stores' pressure.
+    /// Limits of one statement and of the stores' load.
     pub limits: Limits,
     /// Who runs it.
     pub actor: String,
 }
 
 impl Plan {
-    /// What a spec asks for, for a pass of this kind that repairs nothing.
+    /// The plan of a spec, for a pass of this kind that repairs nothing.
     pub fn of(spec: &Spec, kind: v1::PassKind, actor: String) -> Self {
         let limits = &spec.limits;
-        // A part of a SQLite file is read by reading all of it: more than one part is only more work.
+        // Reading one part of a SQLite file reads all of it: more than one part is only more work.
         let is_file = |store: &StoreSpec| matches!(store.url, StoreUrl::Sqlite { .. });
         let parts = |store: &StoreSpec| if is_file(store) { 1 } else { limits.segments };
-        // So it is of a server's table, but for what its copies cost. A comparison looks each page up in
-        // the other store, which takes neighbours in one go: a part of many would have none.
+        // The same holds for a server's table, except for the cost of copying. A comparison looks each page
+        // up in the other store, which reads neighbours together; a part of many would have none.
         let in_order = |store: &StoreSpec| store.url.dialect().is_some();
         let whole = |store: &StoreSpec| if in_order(store) { 1 } else { limits.segments };
         let (on_source, on_target) = match kind {
@@ -133,8 +135,8 @@ impl Plan {
             _ => (parts(&spec.source), whole(&spec.target)),
         };
         let segments = on_source + on_target;
-        // Workers that have no segment of their own would be idle. A file has one writer at a time. What is
-        // looked for in the target is soon done, where it matters.
+        // Workers without a segment would be idle. A file has one writer at a time. Searching the target is
+        // soon done where it matters.
         let shared = if kind == v1::PassKind::Full { on_source } else { segments };
         let idle = (limits.workers / shared).max(1);
         let statements = match kind {
@@ -173,18 +175,18 @@ impl Plan {
     }
 }
 
-/// What one statement and the stores should bear.
+/// How much one statement and the stores should bear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A chunk is made so large that it is written in about this time.
+    /// A chunk is sized so that writing it takes about this long.
     pub chunk: Duration,
-    /// And no larger than this.
+    /// Maximum bytes of a chunk.
     pub chunk_bytes: usize,
-    /// A trivial read of the target that takes longer pauses the copy.
+    /// The copy pauses while a trivial read of the target takes longer.
     pub latency: Duration,
-    /// A replica that is further behind pauses the copy.
+    /// The copy pauses while a replica lags by more.
     pub replica_lag: Duration,
-    /// A store that fails, but does not say that it is overloaded, may do so for this long.
+    /// How long a store may fail, without saying that it is overloaded, before the pass ends.
     pub patience: Duration,
 }
 
@@ -200,24 +202,24 @@ impl Default for Limits {
     }
 }
 
-/// Why a pass did not end. What it did stays; run it again and it goes on.
+/// Why a pass did not end. What it did remains; run it again to continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The worker could not register.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The controller would not have it, or is gone for too long.
+    /// The controller refused the request, or was away for too long.
     #[error("{}", .0.message())]
     Controller(Box<Status>),
-    /// A store failed for too long, or for good.
+    /// A store failed for too long, or permanently.
     #[error("the {store}: {error}; what was done stays, run it again and it goes on")]
     Store {
         /// `source`, `target` or `quarantine`.
         store: &'static str,
-        /// What it said.
+        /// The store's error.
         error: StoreError,
     },
-    /// A record does not move, and there is no place to keep it apart.
+    /// A record can't be moved, and there is no quarantine.
     #[error(
         "the {store}: record {place}: {error}; correct it, or let --create-tables make a quarantine table \
          for such records, then run it again"
@@ -230,7 +232,7 @@ pub enum Error {
         /// What is wrong.
         error: StoreError,
     },
-    /// Somebody made its table anew, or emptied it, or went back to a backup.
+    /// The store's table was recreated, emptied, or restored from a backup.
     #[error(
         "{job} left {place} in the {store}, which lacks it or has it older now: was its table made anew, or a \
          backup restored? End that pass with cutover cancel {job}, then run this again"
@@ -238,12 +240,12 @@ pub enum Error {
     Replaced {
         /// The pass.
         job: String,
-        /// `source` or `target`: the one that it writes.
+        /// `source` or `target`: the one that the pass writes.
         store: &'static str,
-        /// Tenant and key of what is missing.
+        /// Tenant and key of the missing record.
         place: String,
     },
-    /// Its table is another one than the other workers have.
+    /// This worker's table differs from the other workers'.
     #[error(
         "{job} {verb} {pass}, but this worker has {has}: give all workers the same region, account and address. \
          If the table was made anew, end the pass with cutover cancel {job}, then run this again"
@@ -251,7 +253,7 @@ pub enum Error {
     OtherTable {
         /// The pass.
         job: String,
-        /// `scans` or `writes`: what it does with that table.
+        /// `scans` or `writes`: how the pass uses that table.
         verb: &'static str,
         /// This worker's table.
         has: String,
@@ -261,15 +263,15 @@ pub enum Error {
     /// Both urls lead to one table.
     #[error("the source and the target are the same table, {0}: correct the spec")]
     SameTable(String),
-    /// The controller had taken this worker for dead: what it did since is not vouched for.
+    /// The controller had taken this worker for dead, so its work since then is not trusted.
     #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]
     Overtaken,
-    /// Ctrl-C, or the like.
+    /// Ctrl-C or a similar signal.
     #[error("stopped; run it again and it goes on where it was")]
     Stopped,
 }
 
-// Not as its source: the message says all of it.
+// Not as the source: the message contains all of it.
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         Self::Controller(Box::new(status))

@@ -1,5 +1,5 @@
-//! A comparison of two stores that scan in one order: the target is scanned beside the source, range by
-//! range, so that each record is read once and what only the target has is met on the way.
+//! Compares two stores that scan in the same order: the target is scanned along with the source, range by
+//! range, so that each record is read once, and records that only the target has are met on the way.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,30 +13,30 @@ use super::{
     quarantine::Pass,
 };
 
-/// So many suspects are looked at again before there are more: a target may have any number of
+/// With this many suspects, they are looked at again before there are more: a target may have any number of
 /// records between two of the source's.
 const SUSPECTS_MAX: usize = 10_000;
-/// Of the target's records among them.
+/// Maximum bytes of the target's records among them.
 const SUSPECTS_MAX_BYTES: usize = 4 << 20;
-/// Least to ask the target for.
+/// Minimum bytes to ask the target for.
 const RANGE_MIN_BYTES: usize = 64 << 10;
-/// So much of the target is read before a range is left, so that barriers, pauses and checkpoints do not
-/// wait for all that lies between two of the source's records. Only where the target has that much more.
+/// After reading this much of the target, a range is interrupted, so that barriers, pauses and checkpoints do
+/// not wait for everything between two source records. Only if the target has that much more.
 const LEFT_AFTER_BYTES: u64 = 4 << 20;
 
-/// Records of the source, and all places from where the ones before end.
+/// Records of the source, and all places since the end of the previous range.
 struct Range<'a> {
     after: Option<Cursor>,
     /// `None`: no end.
     up_to: Option<Cursor>,
     records: &'a [(Id, Record)],
-    /// What can't be read has no place that a range could be left before. Ranges after one that is left
-    /// are compared again: what they repaired would be told by nobody.
+    /// Unreadable data has no place before which a range could be interrupted. Ranges after an interrupted
+    /// one are compared again; repairs in them would go unreported.
     may_be_left: bool,
 }
 
 impl Stores {
-    /// In as many ranges at once as the plan has statements.
+    /// In as many concurrent ranges as the plan has statements.
     pub(super) async fn compare_beside(
         &self,
         plan: &Plan,
@@ -72,7 +72,7 @@ impl Stores {
         for mut range in future::try_join_all(ranges).await? {
             let left = range.left.take();
             done.add(range);
-            // Those after it are compared again.
+            // The ranges after it are compared again.
             if left.is_some() {
                 done.left = left;
                 break;
@@ -90,7 +90,7 @@ impl Stores {
     ) -> Result<Done, Error> {
         let Range { after: mut cursor, up_to, records, may_be_left } = range;
         let mut done = Done::default();
-        // What is no id of the source's can be none of the target's records.
+        // What is not a valid id in the source can't be an id of a target record.
         let unreadable: HashSet<Id> = part.page.unreadable.iter().map(named).collect();
         let mut unmet: HashMap<&Id, &Record> = records.iter().map(|(id, record)| (id, record)).collect();
         let (mut suspects, mut suspects_bytes) = (Vec::new(), 0);
@@ -122,7 +122,7 @@ impl Stores {
             }
             cursor = there.next;
             let Some(next) = &cursor else { break };
-            // A place that is no text could not be gone on from.
+            // Scans can't continue from a place that is not a text.
             if may_be_left && done.counts.bytes >= left_after && next.shared().as_ref() == Ok(next) {
                 done.left = cursor;
                 break;
@@ -145,7 +145,7 @@ impl Stores {
     }
 }
 
-/// The id of a record with such a name, if there is one.
+/// The id of a record with this name, if there is one.
 fn named(it: &Unreadable) -> Id {
     Id { tenant: it.tenant.clone(), key: it.key.clone() }
 }

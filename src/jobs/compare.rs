@@ -1,5 +1,4 @@
-//! How the records of two stores differ, and which differences are more than a moment between two
-//! writes.
+//! How the records of two stores differ, and which differences are more than a moment between two writes.
 
 use std::time::Duration;
 
@@ -16,41 +15,41 @@ use super::{
     quarantine::{Pass, is_misfit},
 };
 
-/// Between re-reads of a difference, and how often it has to be seen again to count.
+/// Interval between re-reads of a difference.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 const AGAIN_TIMES: u32 = 3;
-/// A record that changes faster than this many re-reads is not different, it is hot.
+/// A record that changes in more re-reads than this is not different but frequently written.
 const HOT_AFTER: u32 = 10;
 
-/// How two records differ; `None` of either: it is not there.
+/// How two records differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
     /// Only the source has it.
     Missing,
-    /// The target's is older.
+    /// The target's record is older.
     Stale,
-    /// The target's is newer.
+    /// The target's record is newer.
     Ahead,
     /// Only the target has it.
     Extra,
-    /// One version, two contents.
+    /// Same version, different content.
     Different,
 }
 
-/// What a store is asked of many ids, and what it answered for one.
+/// A question to a store about many ids, and its answer for each.
 type Question<T> = for<'a> fn(&'a dyn Store, &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<T>>, StoreError>>;
 type Answer<T> = Result<Option<T>, StoreError>;
 type Read = Answer<Record>;
 pub(super) type Pair = (Option<Record>, Option<Record>);
 
-/// Perhaps different; what was seen in the target, and in how many looks that did not change.
+/// A possible difference: the target's record, and in how many looks it did not change.
 pub(super) struct Suspect {
     target: Option<Record>,
     times: u32,
 }
 
 impl Suspect {
-    /// Seen once, which counts for nothing.
+    /// Seen once, which does not count yet.
     pub(super) const fn new(target: Option<Record>) -> Self {
         Self { target, times: 0 }
     }
@@ -66,7 +65,7 @@ impl Stores {
     ) -> Result<Done, Error> {
         let wanted = |id: &Id| plan.kind != v1::PassKind::Sample || is_sampled(id, plan.sample_ppm);
         let mut page: Vec<&(Id, Record)> = page.iter().filter(|(id, _)| wanted(id)).collect();
-        // A comparison over both stores meets what both have from the source's side.
+        // A comparison of both stores meets records that both have from the source's side.
         let both = plan.kind != v1::PassKind::Sweep;
         if both && scanned == Side::Target {
             page = self.not_in_source(plan, page).await?;
@@ -92,7 +91,7 @@ impl Stores {
         Ok(done)
     }
 
-    /// Tells of the differences that persist, and repairs what the plan says.
+    /// Reports persistent differences, and repairs those that the plan covers.
     pub(super) async fn settle(
         &self,
         plan: &Plan,
@@ -120,7 +119,7 @@ impl Stores {
         Ok(())
     }
 
-    /// Those that are different still when read again and again, while the target did not move.
+    /// The differences that are still there after several re-reads during which the target did not change.
     pub(super) async fn persisting(
         &self,
         plan: &Plan,
@@ -135,7 +134,7 @@ impl Stores {
             tokio::time::sleep(AGAIN_AFTER).await;
             done.waited += AGAIN_AFTER;
             let ids: Vec<Id> = suspects.iter().map(|(id, _)| id.clone()).collect();
-            // The target first: a write that comes between is newer in the source then, not ahead.
+            // The target first: a write in between is then newer in the source, not ahead.
             let target = self.read(plan, Side::Target, &ids).await?;
             let source = self.read(plan, Side::Source, &ids).await?;
             let before = std::mem::take(&mut suspects).into_iter();
@@ -152,8 +151,8 @@ impl Stores {
         Ok(persisting)
     }
 
-    /// Those of the target's records that the source's half of a comparison does not meet, and those
-    /// of which that can't be told.
+    /// The target's records that the source's half of a comparison does not meet, and those for which this is
+    /// unknown.
     async fn not_in_source<'a>(
         &self,
         plan: &Plan,
@@ -165,7 +164,7 @@ impl Stores {
         Ok(asked.filter(|(_, there)| !matches!(there, Ok(Some(_)))).map(|(record, _)| record).collect())
     }
 
-    /// Does the source's half of a comparison over both stores meet what can't be read in the target?
+    /// Whether the source's half of a comparison meets what can't be read in the target.
     pub(super) async fn is_met_from_source(
         &self,
         plan: &Plan,
@@ -175,17 +174,17 @@ impl Stores {
         if plan.kind == v1::PassKind::Sweep || scanned == Side::Source {
             return Ok(false);
         }
-        // What has no id is in no other store.
+        // What has no valid id is in no other store.
         let Ok(id) = Id::new(&it.tenant, &it.key) else { return Ok(false) };
         Ok(self.read(plan, Side::Source, &[id]).await?.pop() != Some(Ok(None)))
     }
 
-    /// Records, or why just that one can't be read.
+    /// Each record, or why it alone can't be read.
     pub(super) async fn read(&self, plan: &Plan, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
         self.ask(plan, side, ids, |store, ids| store.get_many(ids)).await
     }
 
-    /// In as many statements at once as the plan has.
+    /// In as many concurrent statements as the plan has.
     pub(super) async fn ask<T>(
         &self,
         plan: &Plan,
@@ -204,7 +203,7 @@ impl Stores {
         question: Question<T>,
     ) -> Result<Vec<Answer<T>>, Error> {
         let mut read = Vec::with_capacity(ids.len());
-        // Halves of what could not be read, down to the record that is at fault, in order.
+        // Halves of a batch that could not be read, in order, down to the record at fault.
         let mut left = vec![ids];
         while let Some(part) = left.pop() {
             match question(self.side(side), part).await {
@@ -224,20 +223,20 @@ impl Stores {
 }
 
 impl Done {
-    /// Notes a difference that persists.
+    /// Counts a persistent difference.
     pub(super) fn differs(&mut self, id: &Id, (source, target): &Pair, difference: Difference) {
         add(self.counts.found.get_or_insert_default(), target.as_ref(), difference);
         let (source, target) = (shown(source.as_ref()), shown(target.as_ref()));
         self.show(format!("{} {}: source {source}, target {target}", difference.name(), named(id)));
     }
 
-    /// One that is not repaired.
+    /// Counts one that is not repaired.
     pub(super) fn remains(&mut self, (_, target): &Pair, difference: Difference) {
         add(self.counts.remaining.get_or_insert_default(), target.as_ref(), difference);
     }
 
-    /// Both records of each; tells of those of which one can't be read. `met`: what is in the
-    /// source is met from there.
+    /// Both records of each pair; reports pairs of which one can't be read. `met`: what is in the source is
+    /// met from there.
     fn readable<T>(
         &mut self,
         met: bool,
@@ -249,7 +248,7 @@ impl Done {
         for ((id, more), pair) in given.zip(source.into_iter().zip(target)) {
             match pair {
                 (Ok(source), Ok(target)) => readable.push((id, more, (source, target))),
-                // It is there. Any other class says that there is no such place.
+                // It is there. Any other class means that there is no such place.
                 (Err(error), _) if met && error.class() == ErrorClass::Serialization => {}
                 (Err(error), _) => self.unreadable(Side::Source, &id.tenant, &id.key, &error),
                 (_, Err(error)) => self.unreadable(Side::Target, &id.tenant, &id.key, &error),
@@ -260,8 +259,8 @@ impl Done {
 }
 
 impl Difference {
-    /// Of what both stores have. A tombstone that only the target has is none: nothing is there on
-    /// either side. One that only the source has is: a late copy could bring the dead back.
+    /// Compares what both stores have. A tombstone that only the target has is no difference: neither side
+    /// has a record. One that only the source has is: a late copy could bring the deleted record back.
     pub(super) fn of(source: Option<&Record>, target: Option<&Record>) -> Option<Self> {
         match (source, target) {
             (None, None) => None,
@@ -273,7 +272,7 @@ impl Difference {
         }
     }
 
-    /// Does a repair write the source's record? Where neither has a version, only passes wrote the target's.
+    /// Whether a repair writes the source's record. If neither has a version, only passes wrote the target's.
     fn is_repaired(self, source: &Record) -> bool {
         match self {
             Self::Missing | Self::Stale => true,
@@ -307,7 +306,7 @@ fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: D
     *count += 1;
 }
 
-/// The same records in every pass, so that a difference found once is found again.
+/// The same records in every pass, so that a difference is found again.
 fn is_sampled(id: &Id, sample_ppm: u32) -> bool {
     let buckets = 1_000_000 / sample_ppm.clamp(1, 1_000_000);
     Segment { index: 0, of: buckets.max(1) }.contains(id)
@@ -317,7 +316,7 @@ fn named(id: &Id) -> String {
     format!("{:?}/{:?}", id.tenant, id.key)
 }
 
-/// A record without what is in it.
+/// A record without its content.
 fn shown(record: Option<&Record>) -> String {
     match record {
         None => "has none".to_owned(),

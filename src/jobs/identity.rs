@@ -1,4 +1,4 @@
-//! Which tables a worker has before it: the same as every other worker of the pass.
+//! Checks that a worker has the same tables as every other worker of the pass.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{Error, Plan, Stores, page::Side};
 
-/// For so long an answer is good for more claims.
+/// How long an answer may be reused for further claims.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// Both tables of a worker; `None` of a store that can't tell.
+/// Both tables of a worker; `None` for a store without identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identities {
     pub(super) source: Option<Identity>,
@@ -56,7 +56,8 @@ impl Stores {
         Ok(identities)
     }
 
-    /// Are these still the tables of the pass? They may have been made anew under the worker's hands.
+    /// Checks that these are still the pass's tables. They may have been recreated while the worker was
+    /// running.
     pub(super) async fn check_identities(&self, plan: &Plan, job: &v1::Job) -> Result<(), Error> {
         let Identities { source, target } = self.identities().await?;
         for (side, has, pass) in [(Side::Source, source, &job.source), (Side::Target, target, &job.target)] {

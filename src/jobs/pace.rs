@@ -1,19 +1,20 @@
-//! How large the next chunk is, and when it may begin. Pure: time is an argument.
+//! Decides how large the next chunk is, and when it may begin. Pure: time is an argument.
 
 use std::time::Duration;
 
-/// No chunk is smaller: below this the round trip is all that is measured.
+/// Minimum bytes of a chunk that is written: below this only the round trip is measured.
 pub const CHUNK_MIN_BYTES: usize = 16 << 10;
-/// Nor is a page that is read, whose bytes may be few over a slow connection. A record is read in any case.
+/// Minimum bytes of a page that is read, which may be small over a slow connection. At least one record is
+/// read.
 pub const READ_MIN_BYTES: usize = 1 << 10;
-/// Of the first chunk.
+/// Bytes of the first chunk.
 const CHUNK_FIRST_BYTES: usize = 256 << 10;
-/// Of a record, before one was read: few have less.
+/// Assumed bytes of a record before one was read: few are smaller.
 const RECORD_FIRST_BYTES: u64 = 32;
-/// Most that the budget of a limit saves up.
+/// Maximum that the budget of a limit accumulates.
 const BURST: Duration = Duration::from_millis(500);
 
-/// The size of chunks, led towards the time that one should take.
+/// The size of chunks, adapted to how long one should take.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk {
     bytes: usize,
@@ -23,20 +24,20 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Chunks that should take `wanted` and have at most `most_bytes`, but not less than `least_bytes`.
+    /// Chunks that should take `wanted` and have at most `most_bytes`, but at least `least_bytes`.
     pub fn new(wanted: Duration, most_bytes: usize, least_bytes: usize) -> Self {
         let most_bytes = most_bytes.max(CHUNK_MIN_BYTES);
         Self { bytes: CHUNK_FIRST_BYTES.min(most_bytes), most_bytes, least_bytes, wanted }
     }
 
-    /// Of the next one.
+    /// Bytes of the next chunk.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// One took so long. Grows at most twofold, shrinks as far as it must.
+    /// Records how long a chunk took. The size at most doubles, and shrinks as far as necessary.
     pub fn took(&mut self, bytes: usize, elapsed: Duration) {
-        // A small one, at the end of a table, says nothing about larger ones.
+        // A small chunk, at the end of a table, says nothing about larger ones.
         if bytes * 2 < self.bytes && elapsed < self.wanted {
             return;
         }
@@ -45,18 +46,18 @@ impl Chunk {
         self.bytes = fit.min(self.bytes * 2).clamp(self.least_bytes, self.most_bytes);
     }
 
-    /// The store pushed back, or it did not arrive in time.
+    /// The store was overloaded, or the chunk did not arrive in time.
     pub fn shrink(&mut self) {
         self.bytes = (self.bytes / 2).max(self.least_bytes);
     }
 }
 
-/// The limits that people set: records and bytes a second.
+/// The limits that people set: records and bytes per second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     records: Budget,
     bytes: Budget,
-    /// Of a record, as the last chunk had them.
+    /// Bytes of a record, from the last chunk.
     record_bytes: u64,
 }
 
@@ -67,7 +68,7 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// Changes the limits. 0: none.
+    /// Changes the limits. 0: no limit.
     pub fn limit(&mut self, records_per_s: f64, bytes_per_s: f64, now: Duration) {
         self.records.limit(records_per_s, now);
         self.bytes.limit(bytes_per_s, now);
@@ -78,13 +79,13 @@ impl Rates {
         self.records.wait(now).max(self.bytes.wait(now))
     }
 
-    /// A chunk of `bytes`, cut to about what the limits let through in a second; at least 1.
+    /// `bytes`, reduced to about one second's quota; at least 1.
     pub fn cut(&self, bytes: usize) -> usize {
         let most = self.bytes.in_a_second(1).min(self.records.in_a_second(self.record_bytes));
         bytes.min(most as usize).max(1)
     }
 
-    /// A chunk had so many.
+    /// Records the size of a chunk.
     pub fn spend(&mut self, records: u64, bytes: u64) {
         self.records.spend(records);
         self.bytes.spend(bytes);
@@ -92,7 +93,7 @@ impl Rates {
     }
 }
 
-/// A limit of so many a second, as a budget that fills with time and may be overdrawn once.
+/// A rate limit as a budget that fills with time and may be overdrawn once.
 #[derive(Clone, Copy, Debug, Default)]
 struct Budget {
     /// 0: no limit.
@@ -116,7 +117,7 @@ impl Budget {
         }
     }
 
-    /// Bytes that a second lets through, at so many for each of what is counted.
+    /// Bytes that one second's quota allows, at `each_bytes` for each counted unit.
     fn in_a_second(&self, each_bytes: u64) -> f64 {
         if self.per_s > 0.0 { self.per_s * each_bytes as f64 } else { f64::INFINITY }
     }
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn chunks_are_led_to_the_time_that_one_should_take() {
         let mut chunk = Chunk::new(Duration::from_millis(250), 4 << 20, CHUNK_MIN_BYTES);
-        // A store that takes 2 MB a second.
+        // A store that accepts 2 MB/s.
         for _ in 0..20 {
             let bytes = chunk.bytes();
             chunk.took(bytes, Duration::from_secs_f64(bytes as f64 / 2e6));

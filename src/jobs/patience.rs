@@ -1,4 +1,4 @@
-//! How often a call is made again, and for how long.
+//! How often a call is retried, and for how long.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::Error;
 
-/// Between the first attempts.
+/// First delay.
 pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MOST: Duration = Duration::from_secs(5);
 
-/// Tries again what may be tried again: forever while a store says that it is overloaded, and for
-/// `patience` while it fails. `failed` gets every failure that is tried again.
+/// Retries what may be retried: indefinitely while a store is overloaded, and for `patience` while it fails.
+/// `failed` is called with every failure that is retried.
 pub(super) async fn patiently<T, F>(
     patience: Duration,
     failed: impl Fn(&'static str, &StoreError),

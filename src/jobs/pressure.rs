@@ -1,4 +1,5 @@
-//! Whether the stores bear a copy beside their real work: looked at each second, told in words.
+//! Whether the stores can bear a copy in addition to their real work: checked every second, and explained in
+//! words.
 
 use std::{
     sync::Arc,
@@ -10,24 +11,24 @@ use tokio::sync::watch;
 
 use super::{Limits, Stores};
 
-/// How often it is looked at.
+/// Interval between checks.
 const EVERY: Duration = Duration::from_secs(1);
-/// So many looks apart the quarantine's connection is used: a middlebox may drop it after some 10 s.
+/// The quarantine's connection is used after this many checks: a middlebox may drop it after about 10 s.
 const KEEP_EVERY: u64 = 5;
-/// A signal that can't be read for so long pauses the copy.
+/// If a signal can't be read for this long, the copy pauses.
 const BLIND: Duration = Duration::from_secs(15);
 
-/// Why nothing may be copied now; empty: it may.
+/// Why nothing may be copied now; empty: copying is allowed.
 pub type Reason = String;
 
-/// Looks at both stores, and keeps the quarantine's connection, until it is dropped.
+/// Checks both stores, and keeps the quarantine's connection open, until it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     reason: watch::Receiver<Reason>,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// What was last seen of one store.
+/// The last observation of one store.
 #[derive(Clone, Debug)]
 struct Seen {
     name: &'static str,
@@ -36,7 +37,7 @@ struct Seen {
 }
 
 impl Watch {
-    /// Begins to look.
+    /// Starts checking.
     pub fn start(stores: &Stores, limits: Limits) -> Self {
         let (tell, reason) = watch::channel(Reason::new());
         let (source, target, quarantine) =
@@ -48,7 +49,8 @@ impl Watch {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             for tick in 0_u64.. {
                 ticks.tick().await;
-                // It is used at the end of a pass, if at all, and its connection must not be idle until then.
+                // The quarantine may be used only at the end of a pass, and its connection must not be idle
+                // until then.
                 let keep = async {
                     if let Some(quarantine) = quarantine.as_ref().filter(|_| tick % KEEP_EVERY == 0) {
                         _ = look(quarantine).await;
@@ -69,7 +71,7 @@ impl Watch {
         Self { reason, task }
     }
 
-    /// Why nothing may be copied now; empty: it may.
+    /// Why nothing may be copied now; empty: copying is allowed.
     pub fn reason(&self) -> Reason {
         self.reason.borrow().clone()
     }
@@ -101,7 +103,7 @@ impl Seen {
             Err(error) if now.duration_since(self.read_at) >= BLIND => {
                 format!("the {name}'s load can't be read for {} s: {error}", BLIND.as_secs())
             }
-            // A single failed look changes nothing.
+            // A single failed check changes nothing.
             Err(_) => return,
         };
     }

@@ -1,8 +1,8 @@
-//! Records that do not move, kept for people with the reason, in a table for any number of migrations.
+//! Keeps records that can't be moved, with the reason, in a table for any number of migrations.
 //!
-//! A row there is a record like any other: its tenant is the migration, its key the place of what
-//! does not move. It says which pass met it last. When a pass over everything has ended, the rows
-//! that it did not write are of records that fit by now, or are gone, and become tombstones.
+//! A row there is an ordinary record: its tenant is the migration, and its key is the place of the record
+//! that can't be moved. It names the last pass that met the record. When a pass over everything has ended,
+//! rows that it did not write belong to records that fit by now or are gone; they become tombstones.
 
 use cutover_client::{
     clock::now_ms,
@@ -20,38 +20,38 @@ use super::{Error, Plan, Stores, page::Side, patience::patiently};
 /// Bytes of a page of rows.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Which pass it is, as its rows say.
+/// Identifies a pass in its rows.
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
-    /// Of the job.
+    /// The job's id.
     pub(super) id: String,
     /// When this worker joined it, Unix time.
     pub(super) since_ms: u64,
 }
 
-/// What does not move.
+/// A record that can't be moved.
 pub(super) struct Refused<'a> {
-    /// Whose it is.
+    /// Its tenant.
     pub(super) tenant: &'a str,
-    /// Which one.
+    /// Its key.
     pub(super) key: &'a str,
-    /// `None`: it can't be read, and so stays where it is.
+    /// `None`: it can't be read, so it stays where it is.
     pub(super) record: Option<&'a Record>,
-    /// Where it was to go.
+    /// The store that it should go to.
     pub(super) toward: Side,
-    /// Of reading or writing it.
+    /// The error of reading or writing it.
     pub(super) error: &'a StoreError,
 }
 
 impl Pass {
-    /// Joined now.
+    /// A pass joined now.
     pub(super) fn joined(id: &str) -> Self {
         Self { id: id.to_owned(), since_ms: now_ms() }
     }
 }
 
 impl Stores {
-    /// Keeps what does not move; without a place for it the pass ends.
+    /// Keeps a record that can't be moved; without a quarantine the pass ends.
     pub(super) async fn quarantine(
         &self,
         plan: &Plan,
@@ -69,7 +69,7 @@ impl Stores {
         loop {
             match quarantine.put_if_newer(&id, &row).await {
                 Ok(Put::Applied) => return Ok(()),
-                // By a clock that is ahead of ours.
+                // Written by a clock that is ahead of ours.
                 Ok(Put::Stale(current)) => row.version = current.next(0).unwrap_or(Version::MAX),
                 Err(error) if is_misfit(&error) && refused.record.is_some_and(|it| it.value.is_some()) => {
                     row.value = Some(refused.row(pass, now_ms, false)?);
@@ -81,7 +81,7 @@ impl Stores {
         }
     }
 
-    /// Once a pass has gone over everything: what it did not meet again is out of quarantine.
+    /// After a pass over everything: releases the records that it did not meet again.
     pub(super) async fn release(&self, plan: &Plan, pass: &Pass) -> Result<(), Error> {
         let toward = match plan.kind {
             PassKind::Full => Side::Target,
@@ -91,7 +91,7 @@ impl Stores {
         };
         let Some(quarantine) = &self.quarantine else { return Ok(()) };
         let scope = Scope::Tenant(plan.migration.clone());
-        // The connection may have been idle for as long as the pass took, and be lost without a word.
+        // The connection may have been idle for as long as the pass took, and may be lost without notice.
         let patience = plan.limits.patience;
         let mut cursor = None;
         loop {
@@ -115,7 +115,7 @@ impl Stores {
 }
 
 impl Refused<'_> {
-    /// For people, and unique: neither half can be mistaken for the other.
+    /// For people, and unique: tenant and key can't be confused.
     pub(super) fn place(&self) -> String {
         format!("{:?}/{:?}", self.tenant, self.key)
     }
@@ -150,10 +150,10 @@ impl Refused<'_> {
     }
 }
 
-/// The value as what it is, if that brings back its very bytes.
+/// The value as a document, if that restores its exact bytes.
 fn exactly(value: &[u8]) -> Attribute {
     let map = Document::decode(value).ok().map(|document| Attribute::M(document.0));
-    // As a map it lies one level deeper.
+    // As a map it is one level deeper.
     let same = |map: &Attribute| {
         map.encode().is_ok_and(|bytes| {
             bytes.strip_prefix(b"{\"M\":").and_then(|bytes| bytes.strip_suffix(b"}")) == Some(value)
@@ -170,7 +170,7 @@ fn is_of_earlier(row: &Record, toward: Side, pass: &Pass) -> bool {
     let Some(Ok(document)) = row.value.as_deref().map(Document::decode) else { return false };
     let says =
         |name: &str, what: &str| matches!(document.0.get(name), Some(Attribute::S(text)) if text == what);
-    // A later pass may have begun before this worker hears that its own is over.
+    // A later pass may have begun before this worker learns that its own is over.
     let earlier = row.version < version(pass.since_ms);
     says("toward", toward.name()) && !says("pass", &pass.id) && earlier
 }
@@ -192,7 +192,7 @@ fn row_id(migration: &str, place: &str) -> Result<Id, Error> {
     })
 }
 
-/// Is it the record's fault, and not the store's?
+/// Whether it is the record's fault, not the store's.
 pub(super) const fn is_misfit(error: &StoreError) -> bool {
     let StoreError::Permanent { class, .. } = error else { return false };
     matches!(class, ErrorClass::Constraint | ErrorClass::Serialization)
@@ -202,7 +202,7 @@ const fn failed(error: StoreError) -> Error {
     Error::Store { store: "quarantine", error }
 }
 
-/// Of a row that is written then.
+/// Version of a row written at that time.
 fn version(unix_ms: u64) -> Version {
     Version::new(unix_ms.saturating_sub(EPOCH_UNIX_MS), 0, 0).unwrap_or(Version::MAX)
 }

@@ -1,4 +1,4 @@
-//! Real records, taken through the mappings before anything moves.
+//! Takes real records through the mappings before anything moves.
 
 use std::fmt;
 
@@ -9,34 +9,34 @@ use cutover_client::{
 
 use super::{Error, page::Side};
 
-/// Records at most, so that a look takes seconds in a store of any size.
+/// Maximum records, so that a check takes seconds in a store of any size.
 const RECORDS_MAX: usize = 10_000;
-/// They are the first ones of so many parts, which lie apart where a store reads in parallel.
+/// They are the first records of this many parts, which are far apart if the store reads in parallel.
 const PARTS: u32 = 16;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 256 << 10;
-/// Places that are told.
+/// Maximum places reported.
 const PLACES_MAX: usize = 10;
 
-/// What came of a look.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
-    /// Records that were looked at.
+    /// Records that were checked.
     pub checked: u64,
-    /// Those of them that can't be read, or would not come through as they are.
+    /// Those of them that can't be read, or would come back changed.
     pub misfits: u64,
-    /// Where and why, each reason of a column or attribute once, the first ones.
+    /// The first places, with reasons; each reason of a column or attribute once.
     pub places: Vec<Place>,
 }
 
-/// Where some of the misfits do not fit.
+/// A place where some of the misfits do not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     side: Side,
     field: String,
-    /// The reason but for its numbers: what tells faults of one field apart.
+    /// The reason without its numbers: distinguishes faults of one field.
     kind: String,
-    /// Misfits that are met there.
+    /// Number of misfits there.
     pub records: u64,
     /// The first of them, and why; values redacted.
     first: String,
@@ -48,8 +48,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Reads records of one side, `store`, and asks whether both stores would hold each and give it back as
-/// it is: the target for the way there, the source for the way back. Writes nothing.
+/// Reads records of one side, `store`, and checks whether both stores would hold each and return it
+/// unchanged: the target for the way there, the source for the way back. Writes nothing.
 pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, Error> {
     let mut looked = Looked::default();
     for part in Segment::split(PARTS) {

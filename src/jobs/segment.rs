@@ -1,4 +1,4 @@
-//! One claimed segment from where it was left to its end: the next page is read while one is written.
+//! Works on a claimed segment from where it was left to its end: the next page is read while one is written.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -24,13 +24,13 @@ use super::{
     worker::insist,
 };
 
-/// A claim is kept alive at least so often.
+/// Maximum interval between heartbeats of a claim.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// A call that takes longer is told as the reason why the pass is slow.
+/// A call that takes longer is reported as the reason why the pass is slow.
 const SILENT: Duration = Duration::from_secs(3);
-/// What reading a page aims to take: well below the 2 s after which a request to DynamoDB is given up.
+/// How long reading a page should take: well below the 2 s after which a request to DynamoDB is abandoned.
 const READ: Duration = Duration::from_secs(1);
-/// A worker's operations are no tenant's; this one stands for all.
+/// A worker's operations belong to no tenant; this one represents all.
 const TENANT: &str = "cutover-worker";
 
 /// What all segments of a worker share.
@@ -43,21 +43,21 @@ pub(super) struct Bench {
     pub(super) pressure: Arc<pressure::Watch>,
     pub(super) pass: quarantine::Pass,
     pub(super) instance_id: String,
-    /// Which tables the stores are, for claims.
+    /// The stores' identities, for claims.
     pub(super) known: Arc<identity::Known>,
-    /// One of the lanes has heard that no segment is left.
+    /// One of the lanes has learned that no segment is left.
     pub(super) all_done: Arc<watch::Sender<bool>>,
 }
 
 /// One segment's pace, changed while it runs.
 struct Pace {
     began: Instant,
-    /// What a write takes.
+    /// Size of writes.
     chunk: Chunk,
-    /// What arrives of a scan.
+    /// Size of reads.
     reads: Chunk,
     rates: Rates,
-    /// Which store is read from, and written to, and since when.
+    /// The store being read or written, and since when.
     reading: Option<(&'static str, Instant)>,
     writing: Option<(&'static str, Instant)>,
     paused: bool,
@@ -82,7 +82,7 @@ impl Drop for Ahead {
 }
 
 impl Bench {
-    /// Works on a segment to its end. Also ends, without having finished it, when somebody else has it.
+    /// Works on a segment to its end. Returns early, without finishing it, if another worker has it.
     pub(super) async fn segment(
         &self,
         claimed: v1::Segment,
@@ -136,7 +136,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Waits for something while the claim is kept. `None`: it was lost.
+    /// Waits for something while keeping the claim. `None`: the claim was lost.
     async fn alive<T>(
         &self,
         something: impl Future<Output = Result<T, Error>>,
@@ -156,7 +156,7 @@ impl Bench {
         }
     }
 
-    /// Tells the controller how far the segment is, and hears of limits. False: it is lost.
+    /// Reports progress to the controller, and receives limits. False: the segment was lost.
     async fn tell(&self, checkpoint: &mut v1::CheckpointRequest, pace: &Mutex<Pace>) -> Result<bool, Error> {
         checkpoint.note = lock(pace).why();
         let request = checkpoint.clone();
@@ -171,7 +171,7 @@ impl Bench {
         Ok(!told.lost)
     }
 
-    /// Reads the next page beside whatever else is done, once the pace allows it.
+    /// Reads the next page in the background, once the pace allows it.
     fn read_ahead(
         &self,
         side: Side,
@@ -195,7 +195,7 @@ impl Bench {
             let read = patiently(bench.plan.limits.patience, less, scan).await;
             lock(&pace).reading = None;
             let (page, took) = read?;
-            // Now, not once it is written: the next one is read meanwhile.
+            // Now, not once it is written: the next page is read meanwhile.
             let mut pace = lock(&pace);
             let bytes = bytes_of(&page.records);
             pace.rates.spend(records_of(&page), bytes);
@@ -222,7 +222,7 @@ impl Bench {
         }
     }
 
-    /// Waits until limits, an operator and both stores let the next chunk begin.
+    /// Waits until limits, an operator and both stores allow the next chunk.
     async fn wait(&self, pace: &Mutex<Pace>) {
         loop {
             let wait = lock(pace).wait(self.pressure.reason());
@@ -249,7 +249,7 @@ impl Bench {
         let (records, bytes) = (records_of(part.page), bytes_of(&part.page.records));
         let mut pace = lock(pace);
         pace.chunk.took(bytes as usize, took);
-        // What was read of the other store beside it.
+        // What was also read from the other store.
         let beside = (done.counts.scanned.saturating_sub(records), done.counts.bytes.saturating_sub(bytes));
         pace.rates.spend(beside.0, beside.1);
         drop(pace);
@@ -280,12 +280,12 @@ impl Pace {
         }
     }
 
-    /// Of the next page.
+    /// Bytes of the next page.
     fn page_bytes(&self) -> usize {
         self.rates.cut(self.chunk.bytes().min(self.reads.bytes()))
     }
 
-    /// A call of a store failed, and is made again.
+    /// A call to a store failed, and is retried.
     fn failed(&mut self, store: &str, error: &StoreError) {
         if matches!(error, StoreError::Throttled { .. }) {
             self.chunk.shrink();
@@ -293,7 +293,7 @@ impl Pace {
         self.note = format!("the {store}: {error}");
     }
 
-    /// So did the scan: less of it may arrive in time.
+    /// The scan failed too: less of it may arrive in time.
     fn read_failed(&mut self, store: &str, error: &StoreError) {
         if !matches!(error, StoreError::Throttled { .. }) {
             self.reads.shrink();
@@ -313,7 +313,7 @@ impl Pace {
         }
     }
 
-    /// Takes this segment's share of the limits of all.
+    /// Takes this segment's share of the limits.
     fn tune(&mut self, sharing: u32, tuning: v1::Tuning) {
         let now = self.began.elapsed();
         let share = f64::from(sharing.max(1));
@@ -321,7 +321,7 @@ impl Pace {
         self.paused = tuning.paused;
     }
 
-    /// How long to wait before looking again; zero: go on. Notes why.
+    /// How long to wait before checking again; zero: proceed. Records the reason.
     fn wait(&mut self, pressure: String) -> Duration {
         let now = self.began.elapsed();
         let budget = self.rates.wait(now);

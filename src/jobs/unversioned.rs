@@ -1,7 +1,7 @@
-//! Records without a version, where equal versions say nothing: their content decides.
+//! Records without a version, for which equal versions prove nothing: their content decides.
 //!
-//! A service without the SDK writes without a version and deletes without a trace. What a pass copied of it
-//! earlier may be out of date in the target, and may be there although it is gone from the source.
+//! A service without the SDK writes without a version and deletes without a trace. An earlier copy of its
+//! records may be out of date in the target, and may still be there although the source's record is gone.
 
 use cutover_client::{
     report::ErrorClass,
@@ -16,12 +16,13 @@ use super::{
     quarantine::{Pass, is_misfit},
 };
 
-/// So many records are replaced at a time.
+/// Maximum records replaced at a time.
 const AT_ONCE: usize = 16;
 
 impl Stores {
-    /// Writes those of `records` that `to` has otherwise. None of them has a version, and one in `to` that
-    /// has is left alone. The scanned store wins: only passes write records without a version to the other.
+    /// Writes those of `records` whose content differs in `to`. None of them has a version; a record in `to`
+    /// that has one is left alone. The scanned store wins: only passes write records without a version to the
+    /// other.
     pub(super) async fn replace_unversioned(
         &self,
         plan: &Plan,
@@ -43,11 +44,11 @@ impl Stores {
             let puts = some
                 .iter()
                 .map(|(id, record)| self.side(to).put_if_unchanged(id, record, Some(Version::ZERO)));
-            // All of them end before any error is reported: one that is given up could land later.
+            // All of them end before any error is reported: an abandoned one could land later.
             for ((id, record), put) in some.iter().zip(future::join_all(puts).await) {
                 match put {
                     Ok(Put::Applied) => done.counts.copied += 1,
-                    // The page is done again.
+                    // The page is processed again.
                     Ok(Put::Stale(Version::ZERO)) => return Err(removed(to)),
                     Ok(Put::Stale(_)) => done.counts.stale += 1,
                     Err(error) if is_misfit(&error) => {
@@ -60,8 +61,8 @@ impl Stores {
         Ok(done)
     }
 
-    /// Reports those of `behind`, copied without a version, that still have none although the target's have:
-    /// somebody has written them to the source without the SDK.
+    /// Reports those of `behind`, copied without a version, that still have none although the target's have
+    /// one: somebody wrote them to the source without the SDK.
     pub(super) async fn report_ahead(
         &self,
         plan: &Plan,
@@ -79,7 +80,7 @@ impl Stores {
         Ok(())
     }
 
-    /// Of a page of the target: reports what is in no other store.
+    /// For a page of the target: reports records that only the target has.
     pub(super) async fn report_extra(&self, plan: &Plan, page: &Page) -> Result<Done, Error> {
         let live = page.records.iter().filter(|(_, record)| !record.is_tombstone());
         let ids: Vec<Id> = live.map(|(id, _)| id.clone()).collect();
@@ -102,7 +103,7 @@ impl Stores {
     }
 
     /// Deletes a record without a version that only the target has. The tombstone is older than any write of
-    /// an SDK, so that none can be lost by it. False: the record has changed meanwhile.
+    /// an SDK, so it can't hide one. False: the record has changed meanwhile.
     pub(super) async fn remove_extra(&self, id: &Id) -> Result<bool, Error> {
         let gone = Record { version: Version(1), value: None };
         match self.target.put_if_unchanged(id, &gone, Some(Version::ZERO)).await {

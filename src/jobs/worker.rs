@@ -1,5 +1,5 @@
-//! A worker process: registers, begins or joins a job, works on segments until none is left, and
-//! ends the job.
+//! A worker process: registers, begins or joins a job, works on segments until none is left, and ends the
+//! job.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,19 +13,19 @@ use tonic::{
 
 use super::{Error, Plan, Stores, identity, patience::patiently, pressure, quarantine::Pass, segment::Bench};
 
-/// How often the whole job's progress is told.
+/// Interval between progress reports of the whole job.
 const TELL: Duration = Duration::from_millis(500);
-/// Before a worker without a segment asks again.
+/// Delay before a worker without a segment asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(300);
-/// A controller that restarts, or says nothing, is waited for so long.
+/// How long to wait for a controller that restarts or does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// One call of it takes no longer.
+/// Longest time for one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may say nothing to a ping before the connection counts as lost.
+/// How long the controller may leave a ping unanswered before the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Runs a pass to its end, together with whoever else does. `told` hears of the whole job's
-/// progress twice a second. Ends early, and can be gone on with, when `stop` ends.
+/// Runs a pass to its end, together with all other workers. `told` is called with the whole job's progress
+/// twice a second. Ends early, to be continued later, when `stop` completes.
 pub async fn run(
     server: &str,
     stores: &Stores,
@@ -87,7 +87,7 @@ async fn work(
         known: Arc::default(),
         all_done: Arc::default(),
     };
-    // Dropped with this call: no segment is worked on any more then.
+    // Dropped with this call: no segment is worked on after that.
     let mut lanes = JoinSet::new();
     for _ in 0..plan.parallel.max(1) {
         let bench = bench.clone();
@@ -105,7 +105,7 @@ async fn work(
         worked = worked => worked?,
         never = progress => match never {},
     };
-    // It may have been made anew under the workers' hands.
+    // It may have been recreated while the workers were running.
     let listed = insist(&jobs, |mut jobs| {
         let request = v1::ListJobsRequest { migration: plan.migration.clone() };
         async move { jobs.list_jobs(request).await }
@@ -128,7 +128,7 @@ async fn work(
         async move { jobs.finish_job(finish).await }
     });
     let evidence = finished.await?.evidence.unwrap_or_default();
-    // What can't be read a comparison only tells of: its row would go although nothing has moved.
+    // A comparison only reports what it can't read: the row would be removed although nothing has been moved.
     if whole && is_comparison && evidence.counts.is_some_and(|counts| counts.failed == 0) {
         stores.release(plan, &pass).await?;
     }
@@ -141,8 +141,8 @@ impl Bench {
         let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());
         let mut claim = v1::ClaimSegmentRequest { id, instance_id, source: None, target: None };
         loop {
-            // Before anything is read, and again at each claim: a url that names no region leads elsewhere in
-            // another environment, and a table may be made anew.
+            // Before anything is read, and again at each claim: a url without a region leads elsewhere in
+            // another environment, and a table may be recreated.
             let ask = || self.stores.identities_for(&self.known);
             let told = patiently(self.plan.limits.patience, |_, _| {}, ask).await?;
             let identity::Identities { source, target } = told;
@@ -152,7 +152,7 @@ impl Bench {
                 async move { jobs.claim_segment(claim).await }
             });
             let claimed = match claimed.await {
-                // By another worker or an operator.
+                // Ended by another worker or an operator.
                 Err(Error::Controller(status)) if status.code() == Code::NotFound => return Ok(false),
                 claimed => claimed?,
             };
@@ -164,7 +164,7 @@ impl Bench {
                     self.all_done.send_replace(true);
                     return Ok(true);
                 }
-                // Nothing is left to wait for once another lane has heard so.
+                // Once another lane has learned so, there is nothing left to wait for.
                 None => {
                     let mut all_done = self.all_done.subscribe();
                     _ = tokio::time::timeout(ASK_AGAIN, all_done.wait_for(|all| *all)).await;
@@ -197,7 +197,7 @@ async fn tell(
     }
 }
 
-/// A way to the controller that finds it again after a restart.
+/// A connection to the controller that reconnects after a restart.
 pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
     let endpoint = Endpoint::from_shared(server.to_owned());
     let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is no URL")))?;
@@ -209,7 +209,7 @@ pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
     Ok(JobServiceClient::new(host::connect_lazy(&endpoint)))
 }
 
-/// Asks again while the controller is away, or does not answer.
+/// Retries while the controller is away, or does not answer.
 pub(super) async fn insist<T, F>(
     jobs: &JobServiceClient<Channel>,
     ask: impl Fn(JobServiceClient<Channel>) -> F,
@@ -238,7 +238,8 @@ where
     }
 }
 
-/// Is it the way to the controller that failed, rather than what it was asked? Its own words have no source.
+/// Whether the connection to the controller failed, rather than the request. The controller's own errors have
+/// no source.
 fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
 }
@@ -255,7 +256,7 @@ mod tests {
         let error = silent.await.expect_err("it never answers").to_string();
         assert!(error.contains("no answer from the controller for 6"), "{error}");
         assert!((60..80).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
-        // It takes the first answer that comes, and its own words at once.
+        // It takes the first answer that arrives, and the controller's own errors at once.
         let asked = std::sync::atomic::AtomicU32::new(0);
         let answer = insist(&jobs, |_| {
             let asked = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
