@@ -1,7 +1,7 @@
-//! `cutover bench`: what this machine can take, beside bare baselines of the same run.
+//! `cutover bench`: what this machine can do, beside bare baselines of the same run.
 //!
-//! Servers and clients are child processes of this same program, so that each one's CPU and memory
-//! are its own; they end when the bench does, however it ends.
+//! Servers and clients are child processes of this same program, so that each one's CPU and memory are its
+//! own. They end when the bench does, however it ends.
 
 mod backfill;
 mod bare;
@@ -70,5 +70,5 @@ async fn on_a_thread(
     told.await.context("the measuring thread panicked")?
 }
 
-/// Where the benches' migration is, on every server.
+/// The key of the benches' migration on every server.
 const KEY: &str = "orders";

@@ -1,5 +1,5 @@
-//! `cutover demo`: the whole story, on embedded stores unless others are asked for. Real records move between two databases
-//! while three worker processes read, write and delete; one is killed, and so is the controller.
+//! `cutover demo`: a whole migration, on embedded stores by default. Real records move between two databases
+//! while three worker processes read, write and delete; one worker is killed, and so is the controller.
 
 mod cast;
 mod chapters;
@@ -27,15 +27,15 @@ use cast::Cast;
 
 /// The migration of the demo.
 const KEY: &str = "orders";
-/// Tenants.
+/// Number of tenants.
 const TENANTS: u64 = 200;
 /// Records of each tenant at the start.
 const RECORDS: u64 = 100;
-/// Scenes that share the time there is.
+/// Number of scenes that share the available time.
 const SCENES: u32 = 18;
-/// What a scene lasts at least, however late it is.
+/// Minimum duration of a scene, however late it is.
 const SCENE_MIN: Duration = Duration::from_millis(100);
-/// Kept for the end: processes stop, the proof is made.
+/// Reserved for the end: processes stop, the proof is made.
 const END: Duration = Duration::from_secs(4);
 
 /// Flags of `cutover demo`.
@@ -52,10 +52,11 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Plays the story; exit 1 if the proof at its end fails, 130 if it was interrupted.
+    /// Runs the demo; exit 1 if the proof at its end fails, 130 if it was interrupted.
     ///
     /// # Errors
-    /// When a process, a database or the controller fails, or nobody reads the story any more.
+    ///
+    /// If a process, a database or the controller fails, or nobody reads the output any more.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let begun = Instant::now();
         let live = !self.headless && console::Term::stdout().is_term();
@@ -72,12 +73,12 @@ impl Demo {
         };
         cast.stop().await;
         let Some(told) = told else {
-            // Nobody may be left to be told, and then the exit code has to do.
+            // If nobody reads this any more, the exit code has to do.
             let _ = stage.line("interrupted: the processes have ended, their files are removed");
             return Ok(ExitCode::from(130));
         };
         match told {
-            // Who read the story has seen enough, as of any filter.
+            // The reader has seen enough, as with any filter.
             Err(error) if is_closed(&error) => return Ok(ExitCode::SUCCESS),
             told => told?,
         }
@@ -121,7 +122,7 @@ impl Demo {
     }
 }
 
-/// The scenes, in their order.
+/// Runs the scenes in order.
 async fn tell(cast: &mut Cast, mut story: Story<'_>) -> anyhow::Result<()> {
     for number in 1..=3 {
         cast.start_worker(number)?;
@@ -153,7 +154,7 @@ async fn tell(cast: &mut Cast, mut story: Story<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the story is told: a page that is redrawn, or lines.
+/// Where the story is shown: a page that is redrawn, or lines.
 struct Stage {
     live: bool,
     view: RefCell<View>,
@@ -178,7 +179,7 @@ impl Stage {
 
 struct Story<'a> {
     admin: AdminServiceClient<Channel>,
-    /// Each scene's part of the time. A late scene takes from its own, not from the next one's.
+    /// Each scene's share of the time. A late scene uses up its own share, not the next one's.
     slot: Duration,
     next: Instant,
     stage: &'a Stage,
@@ -264,7 +265,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Waits until everybody is where they were asked to be, lets it run, and shows how it goes.
+    /// Waits until everybody is where they were asked to be, lets it run, and shows the status.
     async fn scene(&mut self, what: &str) -> anyhow::Result<()> {
         self.stage.say(what)?;
         let request = v1::GetStatusRequest { key: KEY.to_owned() };
@@ -286,7 +287,7 @@ impl Story<'_> {
         if !self.stage.live {
             let request = v1::GetStatusRequest { key: KEY.to_owned() };
             let status = self.admin.get_status(request).await?.into_inner();
-            // One view for all scenes: it tells hits by the second since the last one.
+            // One view for all scenes: it shows hits per second since the last one.
             let mut view = self.stage.view.borrow_mut();
             view.hear(status, std::time::Instant::now());
             for line in view.page(std::time::Instant::now(), usize::MAX) {

@@ -1,5 +1,5 @@
-//! Synthetic traffic for the guards: seeded, so that an outcome can be had again. What it shows is
-//! how often they trip when all is well, and how soon when it is not.
+//! Synthetic traffic for the guards, from a seed, so that a result can be reproduced. It shows how often
+//! guards trip when the target is healthy, and how soon when it is not.
 
 mod demand;
 mod draw;
@@ -21,7 +21,7 @@ pub use rehearsal::{End, Played, Rehearsal, Waited, rehearse};
 
 const TICK_MS: u64 = 1_000;
 
-/// Traffic of one tick: mean calls of all instances together, and what becomes of them.
+/// Traffic of one tick: mean calls of all instances together, and their outcomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Traffic {
     /// Reads from the target.
@@ -32,27 +32,28 @@ pub struct Traffic {
     pub source: f64,
     /// Share of these that fail.
     pub source_errors: f64,
-    /// Failures come in groups of this many, as often as makes the share; 0 and 1: one by one.
+    /// Failures come in groups of this size, with the same overall share; 0 and 1: one by one.
     pub burst: u64,
-    /// Share of the reads from the target that have to fall back, and of those compared that it lacks.
+    /// Share of the target's reads that fall back to the source, and of compared reads for which the target
+    /// has no record.
     pub misses: f64,
     /// Reads of the source that are compared with the target.
     pub compared: f64,
-    /// Share of these that differ for good.
+    /// Share of these that differ permanently.
     pub mismatches: f64,
     /// Writes to both stores.
     pub writes: f64,
-    /// Share of these that the target fails.
+    /// Share of these that fail in the target.
     pub write_target_errors: f64,
-    /// Share of these that the source fails.
+    /// Share of these that fail in the source.
     pub write_source_errors: f64,
-    /// Shares that are slow of reads of the source, writes to it, reads of the target, writes to it.
+    /// Shares that are slow: of reads of the source, writes to it, reads of the target, writes to it.
     pub slow: [f64; 4],
-    /// The first instance fails all its calls to the target.
+    /// All target calls of the first instance fail.
     pub sick: bool,
 }
 
-/// A judge with instances that report to it once a tick, each at a moment of its own.
+/// A judge with instances that report to it once a tick, each at its own moment.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     judge: Judge,
@@ -63,7 +64,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// `instances` of them, and nothing has happened yet.
+    /// With this many instances, and no traffic yet.
     pub fn new(config: GuardConfig, instances: usize, seed: u64) -> Self {
         let stage = Stage { revision: 1, ..Stage::default() };
         Self {
@@ -80,19 +81,19 @@ impl Fleet {
         self.tick
     }
 
-    /// From here on it draws anew.
+    /// Continues with another seed.
     pub fn reseed(&mut self, seed: u64) {
         self.draw = Draw::new(seed);
     }
 
-    /// A new stage.
+    /// Begins a new stage.
     pub fn restage(&mut self, enrolled: u32) {
         self.revision += 1;
         let stage = Stage { revision: self.revision, enrolled, ..Stage::default() };
         self.judge.restage(stage, self.tick * TICK_MS);
     }
 
-    /// One tick of traffic; the first verdict in it.
+    /// One tick of traffic; returns the first verdict in it.
     pub fn step(&mut self, traffic: &Traffic) -> Option<Verdict> {
         self.tick += 1;
         let fleet = self.names.len();
@@ -184,17 +185,17 @@ impl Fleet {
     }
 }
 
-/// The same with more calls of which some failed.
+/// The same arm with more calls, some of them failed.
 fn with_calls(mut arm: Arm, calls: u64, failed: u64) -> Arm {
     arm.calls += calls;
     arm.errors[0] += failed;
     arm
 }
 
-/// Delay of the relative guard of reads alone: ticks from the onset to the trip, as a mean over
-/// `trials`, after ten minutes of health. `calls` a second, `share` of them to the target; a base
-/// rate of errors of 0.1 % in both stores, and `errors` in the target from the onset. A trial that
-/// does not trip within 1,000 ticks counts as 1,000.
+/// Delay of the relative guard of reads alone: ticks from the onset to the trip, as a mean over `trials`,
+/// after ten minutes of health. There are `calls` a second, `share` of them to the target. The base error
+/// rate is 0.1 % in both stores, and `errors` in the target from the onset. A trial that does not trip within
+/// 1,000 ticks counts as 1,000.
 pub fn mean_delay(calls: f64, share: f64, errors: f64, trials: u64, seed: u64) -> f64 {
     const PER_WARM_UP: u64 = 20;
     let config = GuardConfig::default().only(&[Guard::of(GuardKind::ErrorRelative, Operation::Read)]);

@@ -1,5 +1,5 @@
-//! A whole backfill, a second run and a verify, beside what the stores alone can do: the source's
-//! scan and the target's guarded upserts, with as many of them at once.
+//! A backfill, a second run and a verify, beside what the stores can do on their own: the source's scan and
+//! the target's guarded upserts, with the same concurrency.
 
 mod records;
 
@@ -22,7 +22,7 @@ use super::{
 use crate::jobs::{Plan, Stores, worker};
 use records::VALUE_BYTES;
 
-/// Of the batches that fill the source and that are written alone.
+/// Size of the batches that fill the source, and of the upserts of the baseline.
 const BATCH: u64 = 1_000;
 /// Flags of `cutover bench backfill`.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub struct Backfill {
     columns: bool,
 }
 
-/// The numbers. Rates are in records of the source a second.
+/// The results. Rates are in source records per second.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,
@@ -61,11 +61,11 @@ struct Numbers {
     backfill_per_s: f64,
     second_run_per_s: f64,
     verify_per_s: f64,
-    /// Of the backfill to the slower of scan and upserts.
+    /// Ratio of the backfill to the slower of scan and upserts.
     ratio: f64,
     second_run_ratio: f64,
     verify_ratio: f64,
-    /// Of the process that scans, writes and compares; of stores in files, these too.
+    /// For the process that scans, writes and compares; includes stores in files.
     peak_rss_mib: f64,
 }
 
@@ -165,7 +165,7 @@ impl Backfill {
 
     fn spec(&self, dir: &Path, table: &str) -> anyhow::Result<Spec> {
         let side = |side: &str, given: &Option<String>| match given {
-            // DynamoDB's table is a part of its URL.
+            // DynamoDB's table is part of its URL.
             Some(url) if url.starts_with("dynamodb:") => {
                 let options = url.split_once('?').map_or("", |(_, options)| options);
                 format!("[{side}]\nurl = {:?}\n", format!("dynamodb://{table}?{options}"))
@@ -184,7 +184,7 @@ impl Backfill {
         Ok(format!("migration = {KEY:?}\n{source}{target}{limits}").parse()?)
     }
 
-    /// Records a second of a pass, which must have met all of them.
+    /// Records per second of a pass, which must have met all of them.
     async fn pass(
         &self,
         server: &str,
@@ -205,7 +205,7 @@ impl Backfill {
     }
 }
 
-/// Writes all records, from so many tasks.
+/// Writes all records, with this many tasks.
 async fn fill(
     store: &Arc<dyn Store>,
     record: fn(u64) -> Record,
@@ -237,7 +237,7 @@ async fn fill(
     Ok(())
 }
 
-/// Reads all parts that a pass would, as many at once as it would.
+/// Reads the same parts as a pass, with the same concurrency.
 async fn scan(store: &Arc<dyn Store>, plan: &Plan) -> anyhow::Result<u64> {
     let mut readers = JoinSet::new();
     for reader in 0..plan.parallel {

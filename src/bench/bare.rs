@@ -1,5 +1,5 @@
-//! The baseline: tonic with nothing behind it. The same messages as the controller's, so that what
-//! is left of the difference is the controller's own.
+//! The baseline: tonic without anything behind it. Its messages are the controller's, so the difference is
+//! the controller's own cost.
 
 use std::sync::{
     Arc,
@@ -61,14 +61,14 @@ impl RoutingService for Bare {
         }))
     }
 
-    /// The change: pins the first tenant, and tells every stream.
+    /// The change: pins the first tenant, and notifies every stream.
     async fn decide_batch(
         &self,
         request: Request<v1::DecideBatchRequest>,
     ) -> Result<Response<v1::DecideBatchResponse>, Status> {
         let tenants = request.into_inner().tenants;
         let revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
-        // Without any stream there is nobody to tell.
+        // Without streams there is nobody to notify.
         let _ = self.deltas.send(Arc::new(update(revision, tenants.first())));
         let decision = v1::DecideResponse { revision, ..Default::default() };
         Ok(Response::new(v1::DecideBatchResponse { decisions: vec![decision] }))

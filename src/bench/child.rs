@@ -1,6 +1,6 @@
-//! The processes of a bench: this same program, asked and answering by lines of JSON.
+//! The processes of a bench: this same program, which exchanges requests and answers as lines of JSON.
 //!
-//! A child ends when its standard input does, so none outlives a bench, be it killed.
+//! A child ends when its standard input does, so none outlives a bench, even if that is killed.
 
 use std::{
     io::{self, Write as _},
@@ -29,9 +29,9 @@ use crate::{
     server::{self, Listeners},
 };
 
-/// Longest that one answer may take.
+/// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(100);
-/// Longest that a child may take to end by itself.
+/// Longest time that a child may take to end by itself.
 const END: Duration = Duration::from_secs(5);
 
 /// What a child is.
@@ -50,12 +50,12 @@ pub enum Role {
     Watcher,
 }
 
-/// What a child may be asked.
+/// Requests to a child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Ask {
-    /// What it has used so far: [`Usage`].
+    /// Its resource usage so far: [`Usage`].
     Usage,
-    /// Calls for some time: [`grpc::Done`].
+    /// Makes calls for some time: [`grpc::Done`].
     Call(Load),
     /// Opens streams; answered when each has its first snapshot.
     Watch(Streams),
@@ -63,27 +63,27 @@ pub(super) enum Ask {
     Change(u32),
 }
 
-/// What a process has used.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Usage {
     /// Of all its threads, in user and system mode.
     pub(super) cpu_us: f64,
-    /// Resident now. 0: this system does not say.
+    /// Resident now. 0: this system does not report it.
     pub(super) rss_bytes: f64,
 }
 
-/// A bench may want more connections than a shell's soft limit lets it have.
+/// A bench may need more connections than a shell's soft limit allows.
 pub(super) fn raise_limits() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 
-/// A child as its bench holds it.
+/// A child, from the view of its bench.
 #[derive(Debug)]
 pub(super) struct Process {
     role: &'static str,
-    /// Where a server listens; empty of a client.
+    /// Where a server listens; empty for a client.
     pub(super) url: String,
     child: tokio::process::Child,
     asks: ChildStdin,
@@ -91,7 +91,7 @@ pub(super) struct Process {
 }
 
 impl Role {
-    /// Runs as that child.
+    /// Runs as this child.
     pub async fn run(self) -> anyhow::Result<()> {
         raise_limits();
         let ran = match self {
@@ -100,7 +100,7 @@ impl Role {
             Self::Caller => caller().await,
             Self::Watcher => watcher().await,
         };
-        // It is the bench that tells people.
+        // The bench reports to people.
         if let Err(error) = ran {
             answer::<()>(Err(error));
         }
@@ -133,10 +133,10 @@ impl Process {
         Ok(process)
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     pub(super) async fn ask<T: DeserializeOwned>(&mut self, ask: &Ask) -> anyhow::Result<T> {
         let line = serde_json::to_string(ask)? + "\n";
-        // If it has ended, it has said why.
+        // If the child has ended, it has said why.
         let _ = self.asks.write_all(line.as_bytes()).await;
         self.answered().await
     }
@@ -152,7 +152,7 @@ impl Process {
         }
     }
 
-    /// Ends it, and waits until it has.
+    /// Ends it, and waits for that.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         let Self { mut child, asks, .. } = self;
         drop(asks);
@@ -163,15 +163,15 @@ impl Process {
     }
 }
 
-/// The asks that come to a child.
+/// Requests received by a child.
 pub(super) struct Asks(mpsc::UnboundedReceiver<Ask>);
 
 impl Asks {
-    /// Says that this child is ready, at `url` if it is a server.
+    /// Reports that this child is ready, at `url` if it is a server.
     pub(super) fn ready(url: &str) -> Self {
         answer(Ok(url));
         let (tell, asks) = mpsc::unbounded_channel();
-        // A thread of its own, which nobody waits for: reading standard input can't be cancelled.
+        // A separate thread that nobody waits for: reading standard input can't be cancelled.
         std::thread::spawn(move || {
             let lines = io::stdin().lines().map_while(Result::ok);
             let mut asked = lines.map_while(|line| serde_json::from_str(&line).ok());
@@ -185,7 +185,7 @@ impl Asks {
         self.0.recv().await
     }
 
-    /// All that a server is asked, until the bench is over.
+    /// Answers usage requests, the only ones that a server gets, until the bench is over.
     pub(super) async fn only_usage(mut self) {
         while let Some(ask) = self.next().await {
             match ask {
@@ -196,7 +196,7 @@ impl Asks {
     }
 }
 
-/// Answers one ask.
+/// Answers one request.
 pub(super) fn answer<T: Serialize>(result: anyhow::Result<T>) {
     let result = result.map_err(|error| format!("{error:#}"));
     let line = serde_json::to_string(&result).unwrap_or_default();
@@ -252,7 +252,7 @@ fn usage() -> Usage {
     Usage { cpu_us: cpu_us(), rss_bytes: rss_bytes().unwrap_or_default() }
 }
 
-/// CPU that this process has used so far. What it waited for a core while others had it is not in it.
+/// CPU that this process has used so far, without the time it waited for a core.
 pub(super) fn cpu_us() -> f64 {
     let used = getrusage(UsageWho::RUSAGE_SELF)
         .map_or(0, |usage| usage.user_time().num_microseconds() + usage.system_time().num_microseconds());
@@ -264,7 +264,7 @@ fn rss_bytes() -> Option<f64> {
     memory_bytes("VmRSS:")
 }
 
-/// The most that this process has ever had resident: `VmHWM`.
+/// Maximum resident memory of this process so far: `VmHWM`.
 pub(super) fn peak_rss_bytes() -> Option<f64> {
     memory_bytes("VmHWM:")
 }

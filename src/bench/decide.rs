@@ -1,4 +1,4 @@
-//! Decisions as an SDK takes them: the newest snapshot, its migration, the tenant.
+//! Decisions as an SDK makes them: the newest snapshot, its migration, the tenant.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -16,9 +16,9 @@ use super::{
     figures::{Figures, Row, median, ratio, round},
 };
 
-/// Passes; the median counts.
+/// Number of passes; the median counts.
 const PASSES: usize = 7;
-/// Questions of a pass at least: all tenants, again and again if they are few.
+/// Minimum number of questions in a pass: all tenants, repeatedly if they are few.
 const QUESTIONS: usize = 100_000;
 /// The migrations, one without overrides and one with.
 const PLAIN: &str = "plain";
@@ -33,7 +33,7 @@ pub struct Decide {
     overrides: u32,
 }
 
-/// The numbers.
+/// The results.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,
@@ -102,8 +102,8 @@ impl Decide {
     }
 }
 
-/// Random tenants, one behind the other in the order they are visited: what misses the cache is
-/// the table, whose order is the hash's, and not the question.
+/// Random tenants, stored in the order in which they are visited. So the cache misses come from the table,
+/// whose order is the hash's, and not from the questions.
 struct Tenants {
     text: String,
     bytes: usize,
@@ -128,7 +128,7 @@ impl Tenants {
         (0..self.text.len() / self.bytes).map(|at| self.get(at))
     }
 
-    /// Asks for each tenant; ns of CPU for one question.
+    /// Asks for each tenant; returns ns of CPU per question.
     fn pass(&self, mut ask: impl FnMut(&str)) -> f64 {
         let tenants = self.text.len() / self.bytes;
         let times = QUESTIONS.div_ceil(tenants);

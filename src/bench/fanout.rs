@@ -1,5 +1,5 @@
-//! From a committed change to the last of many streams that has applied it, and what an idle
-//! watcher costs the server, beside a bare broadcast of the same messages.
+//! From a committed change to the last of many streams that has applied it, and what an idle watcher costs
+//! the server, beside a bare broadcast of the same messages.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::{
     watcher::{Fanned, Streams},
 };
 
-/// Changes without a stream: what a commit takes by itself, and a warm server.
+/// Changes without streams: they show what a commit takes by itself, and warm the server up.
 const QUIET: u32 = 10;
-/// What connecting leaves to be done is done by then.
+/// Work left over from connecting is done after this time.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Flags of `cutover bench fanout`.
@@ -33,7 +33,7 @@ pub struct Fanout {
     changes: u32,
 }
 
-/// The numbers.
+/// The results.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,
@@ -51,9 +51,9 @@ struct Numbers {
     bare_rss_per_watcher_bytes: f64,
 }
 
-/// What one server did.
+/// The measurements of one server.
 struct Side {
-    /// The quickest commit while nobody watched.
+    /// The fastest commit while nobody watched.
     commit_ms: f64,
     /// From before each commit to the last stream.
     last_ms: Vec<f64>,
@@ -61,7 +61,7 @@ struct Side {
 }
 
 impl Side {
-    /// What is left without the commit.
+    /// The time without the commit.
     fn fanout_ms(&self, percent: usize) -> f64 {
         (percentile(&self.last_ms, percent) - self.commit_ms).max(0.0)
     }

@@ -1,15 +1,15 @@
-//! What a bench found, and the arithmetic of it.
+//! The results of a bench, and their arithmetic.
 
 use serde::Serialize;
 
-/// What a bench found: rows for people, one object for scripts.
+/// The results of a bench: rows for people, one object for scripts.
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// What was measured, in one line.
     pub title: String,
-    /// The same as a table.
+    /// The results as a table.
     pub rows: Vec<Row>,
-    /// Everything, with units in the names.
+    /// All results, with units in the names.
     pub json: serde_json::Value,
 }
 
@@ -18,11 +18,11 @@ pub struct Figures {
 pub struct Row {
     /// What was measured.
     pub what: String,
-    /// Of what the numbers are.
+    /// The unit of the numbers.
     pub unit: &'static str,
     /// Cutover's number.
     pub ours: f64,
-    /// The bare baseline's, where there is one.
+    /// The bare baseline's number, if there is one.
     pub bare: Option<f64>,
     /// 1: as good as bare; 0.5: twice the cost, or half as many.
     pub ratio: Option<f64>,
@@ -39,7 +39,7 @@ impl Figures {
 }
 
 impl Row {
-    /// Less is better. `bare` is `None` where there is nothing to compare with.
+    /// Less is better. `bare` is `None` if there is nothing to compare with.
     pub(super) fn cost(what: impl Into<String>, unit: &'static str, ours: f64, bare: Option<f64>) -> Self {
         Self { what: what.into(), unit, ours, bare, ratio: bare.map(|bare| ratio(bare, ours)) }
     }
@@ -50,7 +50,7 @@ impl Row {
     }
 }
 
-/// `part / whole`, and 0 where there is no whole.
+/// `part / whole`, and 0 if the whole is 0.
 pub(super) fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
@@ -63,12 +63,12 @@ pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// Of rounds on a busy machine.
+/// Median of rounds on a busy machine.
 pub(super) fn median(values: &[f64]) -> f64 {
     percentile(values, 50)
 }
 
-/// Reads a time to measure: above 0, at most 60 seconds.
+/// Parses a duration to measure: above 0, at most 60 seconds.
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: Option<f64> = text.parse().ok();
     seconds
@@ -76,7 +76,7 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is no time to measure: give seconds above 0 and up to 60, like 2.5"))
 }
 
-/// Reads a share of calls: 0 to 100 percent, fractions too.
+/// Parses a share of calls: 0 to 100 percent, fractions allowed.
 pub(super) fn percent(text: &str) -> Result<f64, String> {
     let percent: Option<f64> = text.parse().ok();
     percent
@@ -84,7 +84,7 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is no percentage: give 0 to 100, like 0.1"))
 }
 
-/// To as many decimals as a measurement deserves.
+/// Rounds to a sensible number of decimals.
 pub(super) fn round(value: f64, decimals: i32) -> f64 {
     let scale = 10_f64.powi(decimals);
     (value * scale).round() / scale

@@ -17,9 +17,9 @@ use super::{
     figures::{Figures, Row, median, ratio, round},
 };
 
-/// Rounds, each with both servers; the medians count.
+/// Number of rounds, each with both servers; the medians count.
 const ROUNDS: u32 = 7;
-/// Tenants that are asked about.
+/// Number of tenants in the questions.
 const TENANTS: usize = 1024;
 
 /// Flags of `cutover bench grpc`.
@@ -36,7 +36,7 @@ pub struct Grpc {
     concurrency: u32,
 }
 
-/// What a caller is asked to do.
+/// A request to a caller.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Load {
     url: String,
@@ -45,7 +45,7 @@ pub(super) struct Load {
     concurrency: u32,
 }
 
-/// What came of it.
+/// Its result.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Done {
     calls: u64,
@@ -54,7 +54,7 @@ pub(super) struct Done {
     response_bytes: usize,
 }
 
-/// The numbers.
+/// The results.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,
@@ -92,7 +92,7 @@ impl Grpc {
         let (mut ours, mut theirs) = (Side::default(), Side::default());
         let mut ratios = Vec::new();
         for round in 0..ROUNDS {
-            // Neither is always the one that comes into a warm cache.
+            // They take turns in going first, into a warm cache.
             let mut both = [(&mut controller, &mut ours), (&mut bare, &mut theirs)];
             if round % 2 == 1 {
                 both.reverse();
@@ -152,7 +152,7 @@ impl Grpc {
     }
 }
 
-/// A migration with half of its tenants dual.
+/// A migration with half of its tenants at dual.
 async fn half_dual(url: &str) -> anyhow::Result<()> {
     let mut admin = AdminServiceClient::connect(url.to_owned()).await?;
     admin.create_migration(v1::CreateMigrationRequest { key: KEY.to_owned(), ..Default::default() }).await?;
@@ -161,7 +161,7 @@ async fn half_dual(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls for so long, as the caller.
+/// Makes calls for some time, as the caller.
 pub(super) async fn call(load: Load) -> anyhow::Result<Done> {
     let mut clients = Vec::new();
     for _ in 0..load.connections {

@@ -1,5 +1,5 @@
-//! How often the guards trip when all is well, how soon when it is not, and what judging costs. The
-//! pure guards, fed with seeded traffic: nothing is measured against the clock but the cost.
+//! How often the guards trip when the target is healthy, how soon when it is not, and what judging costs.
+//! Uses the pure guards with seeded traffic: only the cost is measured in real time.
 
 use std::{
     sync::{
@@ -20,17 +20,17 @@ use crate::{
     simulation::{Noise, Outcome, mean_delay, simulate},
 };
 
-/// Who reports, in what is timed.
+/// Number of reporting instances when measuring the cost.
 const REPORTERS: usize = 100;
 const TICKS: u64 = 2_000;
-/// Who reports, in what is simulated.
+/// Number of reporting instances in simulations.
 const INSTANCES: usize = 3;
 const DAY: u64 = 86_400;
-/// A simulation takes at most so many days at once: pieces are worked on side by side.
+/// Maximum days of one simulation; pieces run concurrently.
 const PIECE_DAYS: u64 = 25;
 
-/// Calls a second, the target's share of them, the share of these that fail from the onset, and the
-/// seconds that theory has for it (docs/guards.md). 0.1 % fail in both stores before.
+/// Calls a second, the target's share of them, the share of these that fail from the onset, and the seconds
+/// that theory predicts (docs/guards.md). Before that, 0.1 % fail in both stores.
 const DELAYS: [(f64, f64, f64, f64); 10] = [
     (1_000.0, 0.10, 0.20, 1.0),
     (1_000.0, 0.10, 0.05, 4.1),
@@ -61,7 +61,7 @@ pub struct Guards {
     seed: u64,
 }
 
-/// The numbers.
+/// The results.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,
@@ -74,7 +74,7 @@ struct Numbers {
     noises: Vec<Healthy>,
 }
 
-/// From the onset of errors to the trip.
+/// Delay from the onset of errors to the trip.
 #[derive(Debug, Serialize)]
 struct Delay {
     calls_per_s: f64,
@@ -84,7 +84,7 @@ struct Delay {
     golden_s: f64,
 }
 
-/// What came of healthy days: every rollback and hold is a false one.
+/// Results of healthy days: every rollback and hold is a false one.
 #[derive(Debug, Serialize)]
 struct Healthy {
     noise: &'static str,
@@ -136,7 +136,7 @@ impl Guards {
         })
     }
 
-    /// At least a day of each, if any.
+    /// At least one day of each, if any.
     fn healthy(&self) -> Vec<Healthy> {
         let noises = if self.noise.is_empty() { Noise::ALL.to_vec() } else { self.noise.clone() };
         let each = self.days.div_ceil(noises.len() as u64);
@@ -149,7 +149,7 @@ impl Guards {
             .collect();
         let config = GuardConfig::default();
         let outcomes = side_by_side(&pieces, |(noise, first, days)| {
-            // Another seed for each piece, the same for any number of days.
+            // Another seed for each piece, independent of the number of days.
             let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(*first);
             simulate(*noise, &config, days * DAY, INSTANCES, seed)
         });
@@ -164,7 +164,7 @@ impl Guards {
     }
 }
 
-/// Works on all of them with every core; answers in their order.
+/// Processes all of them with every core; results in the same order.
 fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -185,8 +185,9 @@ fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> V
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// CPU of judging one report of a fleet that reports a read and a write cell each second, an error in
-/// every tenth; the end of a tick included. The least of all ticks: other work is not the judge's.
+/// CPU time of judging one report, in a fleet that reports a read and a write cell each second, with an error
+/// in every tenth; the end of a tick included. The minimum over all ticks, because other work is not the
+/// judge's.
 fn report_ns() -> f64 {
     let names: Vec<String> = (0..REPORTERS).map(|at| format!("instance-{at}")).collect();
     let mut judge = Judge::new(GuardConfig::default(), Stage { revision: 1, ..Stage::default() }, 0);

@@ -1,5 +1,4 @@
-//! Reports of many instances into the counts and past all default guards, on one core and without the
-//! network.
+//! Reports of many instances, counted and judged by all default guards, on one core and without the network.
 
 use std::{
     path::Path,
@@ -25,7 +24,7 @@ use crate::{
     telemetry::{Ingest, now_ms},
 };
 
-/// Rounds; the median counts.
+/// Number of rounds; the median counts.
 const ROUNDS: u32 = 5;
 /// Every operation kind on every store.
 const CALLS: [(v1::StoreRole, v1::Operation); 4] = [
@@ -49,7 +48,7 @@ pub struct Report {
     seconds: f64,
 }
 
-/// The numbers.
+/// The results.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,
@@ -64,18 +63,18 @@ struct Numbers {
     bare_decode_us: f64,
 }
 
-/// What a report meets in a controller, with guards that judge.
+/// What processes a report in a controller, with guards that judge.
 struct Controller {
     registry: Arc<Registry>,
     ingest: Arc<Ingest>,
     guards: Arc<Guards>,
-    /// The next thing that was concluded: there may be none, or what is measured is not what it says.
+    /// The next verdict. There must be none, or the measurement is not what it claims to be.
     concluded: Box<dyn FnMut() -> Option<String> + Send>,
     watching: tokio::task::JoinHandle<()>,
 }
 
 impl Controller {
-    /// So many migrations, everybody at dual.
+    /// With this many migrations, everybody at dual.
     async fn start(dir: &Path, migrations: u32) -> anyhow::Result<Self> {
         let store = store::open_store(&format!("sqlite:{}", dir.join("cutover.db").display())).await?;
         let registry = Arc::new(Registry::load(store.clone()).await?.0);
@@ -195,7 +194,7 @@ fn key(at: u32) -> anyhow::Result<Key> {
     Ok(Key::parse(&format!("{KEY}-{at}"))?)
 }
 
-/// A second of an instance in dual: reads and writes of both stores, some of them failed, in both alike.
+/// One second of an instance at dual: reads and writes of both stores, some of them failed, equally in both.
 fn report(instance: u32, revisions: &[u64]) -> v1::ReportRequest {
     let mut latency = Histogram::default();
     (0..100).for_each(|at| latency.record_us(300 + at * at));
@@ -225,7 +224,7 @@ fn report(instance: u32, revisions: &[u64]) -> v1::ReportRequest {
     }
 }
 
-/// Works for so long; microseconds of CPU for one of what `work` counts.
+/// Works for this long; returns microseconds of CPU per unit of what `work` counts.
 fn us_each(time: Duration, mut work: impl FnMut() -> usize) -> f64 {
     let (begun, begun_us) = (Instant::now(), cpu_us());
     let mut done = 0;

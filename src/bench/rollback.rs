@@ -1,5 +1,6 @@
-//! Onset to safety: the target begins to fail under many instances; how long until the last of them
-//! routes at a stage where that does no harm? Real SDKs over loopback, a controller of its own process.
+//! From onset to safety: the target begins to fail under many instances; how long until the last of them
+//! routes at a stage where that does no harm? Uses real SDKs over loopback, and a controller in its own
+//! process.
 
 mod subject;
 
@@ -51,7 +52,7 @@ pub struct Rollback {
     migrations: u32,
 }
 
-/// The numbers, from the onset of the fault.
+/// The results, from the onset of the fault.
 #[derive(Debug, Serialize)]
 struct Numbers {
     bench: &'static str,

@@ -1,4 +1,4 @@
-//! Many streams of one process, which also makes the changes: one clock for both ends.
+//! Many streams in one process, which also makes the changes: one clock for both ends.
 
 use std::{
     sync::{
@@ -23,9 +23,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::KEY;
 
-/// Longest that a change may take to reach everybody.
+/// Longest time that a change may take to reach everybody.
 const ARRIVE: Duration = Duration::from_secs(20);
-/// Streams that are opened at a time.
+/// Number of streams opened at a time.
 const OPENING: usize = 64;
 
 /// Which streams to open.
@@ -35,11 +35,11 @@ pub(super) struct Streams {
     /// 0: none, only changes are made.
     pub(super) streams: u32,
     pub(super) connections: u32,
-    /// The server is the bare one, which has its own way to be told of a change.
+    /// The server is the bare one, which has its own way to make a change.
     pub(super) bare: bool,
 }
 
-/// How one change went.
+/// The times of one change.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Fanned {
     /// From before the call until it was answered.
@@ -130,13 +130,13 @@ fn tenant(number: u32) -> String {
     format!("org-{number:032x}")
 }
 
-/// Makes the change; when it was answered.
+/// Makes the change; returns when it was answered.
 async fn pin(channel: Channel, tenant: String, bare: bool) -> anyhow::Result<Instant> {
     if bare {
         let request = v1::DecideBatchRequest { migration: KEY.to_owned(), tenants: vec![tenant] };
         RoutingServiceClient::new(channel).decide_batch(request).await?;
     } else {
-        // Where it stands already: such a pin waits for nobody, and changes the table all the same.
+        // Where it already stands: such a pin waits for nobody, but changes the table.
         let rung = v1::Rung::SourceOnly.into();
         let request = v1::SetPinRequest { key: KEY.to_owned(), tenant, rung, ..Default::default() };
         AdminServiceClient::new(channel).set_pin(request).await?;
@@ -168,7 +168,7 @@ async fn watch(
             held = apply(&held, &state)?;
             let decision = held.decide(KEY, &tenant(number.load(Ordering::Relaxed)));
             let pinned = decision.is_ok_and(|decision| decision.reason == Reason::Pin);
-            // The bench is over when nobody listens.
+            // If nobody listens, the bench is over.
             let _ = tell.send(Applied { stream, at: Instant::now(), pinned });
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Cast {
 
 impl Cast {
     pub(super) fn new(dir: &Path) -> anyhow::Result<Self> {
-        // Free now; the controller takes it in a moment, and the same one after its restart.
+        // Free now; the controller takes it in a moment, and again after its restart.
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let url = format!("http://127.0.0.1:{port}");
         Ok(Self { dir: dir.to_owned(), port, url, controller: None, workers: Vec::new() })
@@ -90,12 +90,12 @@ impl Cast {
         Ok(())
     }
 
-    /// Ends everybody in order: workers say goodbye first.
+    /// Ends all processes cleanly: workers say goodbye first.
     pub(super) async fn stop(&mut self) {
         let workers = self.workers.drain(..).map(|(_, child)| child);
         for mut child in workers.chain(self.controller.take()) {
             if let Some(pid) = child.id() {
-                // A child that has ended already needs no signal.
+                // A child that has ended needs no signal.
                 let _ = kill(Pid::from_raw(pid as i32), Signal::SIGTERM);
             }
             if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
@@ -107,7 +107,7 @@ impl Cast {
 
 fn command() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
-    // A Ctrl-C is for the demo, which then ends them in order.
+    // Ctrl-C goes to the demo, which then ends them cleanly.
     command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).env("RUST_LOG", "warn");
     Ok(command)

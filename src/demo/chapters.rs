@@ -1,4 +1,4 @@
-//! The chapters in which the target fails, and the guards take the migration back.
+//! The chapters in which the target fails and the guards roll the migration back.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use super::{Cast, KEY, Story, fault::Fault, mutation, worker};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Story<'_> {
-    /// Every call to the target fails: the guards roll everybody back, an operator mends it.
+    /// Every call to the target fails: the guards roll everybody back, and an operator repairs the target.
     pub(super) async fn target_fails(&mut self, cast: &Cast) -> anyhow::Result<()> {
         self.stage.say("the target starts to fail: every call of every service")?;
         self.fails(cast, Fault::Everything).await?;
         self.mended(cast, "the target is mended, the rollback acknowledged: mirrored again").await?;
-        // Where the busiest tenant tripped by itself, a moment before everybody, it was pinned, too.
+        // If the busiest tenant tripped on its own, a moment before everybody, it was pinned too.
         let tenant = worker::busiest();
         if self.migration().await?.trips.iter().any(|trip| trip.tenant == tenant) {
             self.unpin(&tenant).await?;
         }
         self.ramp([None, Some(100), None, None], "everybody mirrored again").await?;
-        // The rollback took its pin down, too.
+        // The rollback also lowered its pin.
         self.pin("tenant-7", v1::Rung::Mirrored, "the pinned tenant too").await?;
         self.pass(cast, "a full pass copies what the target missed").await?;
         self.ramp([None, None, Some(50), None], "target-first for 50 % again").await
@@ -50,7 +50,7 @@ impl Story<'_> {
         self.scene(&format!("{tenant} is with the others again")).await
     }
 
-    /// Lets the target fail until the guards have acted, and tells how they did.
+    /// Makes the target fail until the guards have acted, and reports what they did.
     async fn fails(&mut self, cast: &Cast, fault: Fault) -> anyhow::Result<()> {
         let trips = self.migration().await?.trips.len();
         fault.set(cast.dir())?;
@@ -89,7 +89,7 @@ impl Story<'_> {
 
     async fn mended(&mut self, cast: &Cast, what: &str) -> anyhow::Result<()> {
         Fault::Nothing.set(cast.dir())?;
-        // Until the services have seen that it is mended.
+        // Until the services have noticed that it is repaired.
         tokio::time::sleep(super::fault::LOOK * 2).await;
         let acknowledge = v1::AcknowledgeRequest { mutation: mutation(), key: KEY.to_owned() };
         self.admin.acknowledge(acknowledge).await?;

@@ -1,4 +1,4 @@
-//! How the demo makes its target fail: a file says for whom, and every worker looks at it.
+//! How the demo makes its target fail: a file says for whom, and every worker reads it.
 
 use std::{
     fs, io,
@@ -13,7 +13,7 @@ use cutover_client::{
 };
 use cutover_proto::v1;
 
-/// How often a worker looks.
+/// Interval at which a worker reads the file.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 const FILE: &str = "target-fault";
 const EVERYTHING: &str = "*";
@@ -37,13 +37,13 @@ impl Fault {
             Self::Everything => EVERYTHING,
             Self::Tenant(tenant) => tenant,
         };
-        // Whole or not at all: half a tenant's name would be another tenant.
+        // As a whole or not at all: half a tenant's name would be another tenant.
         fs::write(dir.join("target-fault.new"), text)?;
         fs::rename(dir.join("target-fault.new"), dir.join(FILE))
     }
 
-    /// Is it about those for whom the target fails? When it does for all, the busiest tenant may trip
-    /// a moment before everybody.
+    /// Whether the trip is about those for whom the target fails. If it fails for all, the busiest tenant may
+    /// trip a moment before everybody.
     pub(super) fn is_answered_by(&self, trip: &v1::Trip) -> bool {
         match self {
             Self::Nothing => false,
@@ -61,7 +61,7 @@ impl Fault {
     }
 }
 
-/// Makes a worker's target fail as it is told, until the process ends.
+/// Makes a worker's target fail as the file says, until the process ends.
 pub(super) async fn follow(dir: PathBuf, target: Arc<Faulty<dyn Store>>) {
     let mut set = Fault::Nothing;
     let mut looks = tokio::time::interval(LOOK);

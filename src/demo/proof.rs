@@ -1,5 +1,5 @@
-//! The proof, from the workers' own logs: for each record, which writes may be its last, and is it
-//! one of them?
+//! The proof from the workers' own logs: for each record, which writes may be its last, and whether it is one
+//! of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use cutover_client::store::Id;
 
 use super::worker;
 
-/// What the logs and the target say.
+/// The result of comparing the logs with the target.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
     pub(super) acknowledged: u64,
@@ -25,9 +25,9 @@ pub(super) struct Proof {
 /// What one record may hold: a write, or (`None`) nothing.
 #[derive(Debug)]
 struct Possible {
-    /// The last acknowledged one.
+    /// The last acknowledged write.
     acknowledged: Option<u64>,
-    /// Those without an answer since: each may have taken effect, or yet take it.
+    /// Writes without an answer since then: each may have taken effect, or may still do so.
     unknown: BTreeSet<Option<u64>>,
 }
 
@@ -48,7 +48,7 @@ impl Proof {
         self.acknowledged > 0 && self.lost == 0 && self.resurrected == 0 && self.back_in_time == 0
     }
 
-    /// Reads one worker's log: it alone wrote these records, one operation at a time.
+    /// Reads one worker's log: only that worker wrote these records, one operation at a time.
     fn follow(&mut self, log: &str, possible: &mut BTreeMap<(String, String), Possible>) {
         let mut begun: Option<((String, String), Option<u64>)> = None;
         for line in log.lines() {
@@ -88,7 +88,7 @@ impl Proof {
     }
 }
 
-/// Follows the logs and compares their end with the target.
+/// Reads the logs and compares their end with the target.
 pub(super) async fn prove(dir: &Path, workers: &[&str]) -> anyhow::Result<Proof> {
     let mut proof = Proof::default();
     let mut possible = BTreeMap::new();
@@ -121,7 +121,7 @@ mod tests {
 
     use super::{Proof, prove, worker};
 
-    /// The proof over one worker's log and a target that holds write 0.
+    /// The proof from one worker's log and a target that holds write 0.
     async fn proof_of(log: &str) -> Proof {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("worker-1.log"), log).unwrap();

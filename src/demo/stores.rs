@@ -1,4 +1,4 @@
-//! Which two databases the demo's records are in. A spec in the demo's directory tells every process.
+//! The two databases of the demo. A spec in the demo's directory tells every process.
 
 use std::{path::Path, sync::Arc};
 
@@ -29,11 +29,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Leaves the spec for all processes; fails, in a line, when a store can't be used.
+    /// Writes the spec for all processes; fails, with one line, if a store can't be used.
     pub(super) async fn settle(&self, dir: &Path) -> anyhow::Result<()> {
         let table = format!("cutover_demo_{:08x}", rand::random::<u32>());
         let text = self.spec(dir, &table)?;
-        // Before it is written: a password may be in it, and it is of no use if it is wrong.
+        // Before it is written: it may contain a password, and it is of no use if it is wrong.
         text.parse::<Spec>().context("--stores")?;
         std::fs::write(dir.join(FILE), text)?;
         open(dir).await?;
@@ -72,7 +72,7 @@ fn side(side: &str, kind: &str, url: Option<&str>, dir: &Path, table: &str) -> a
         bail!("--{side} is no URL of {kind}: it begins with {}//", schemes[0]);
     }
     Ok(match url.strip_prefix("dynamodb://") {
-        // DynamoDB's table is a part of its URL.
+        // DynamoDB's table is part of its URL.
         Some(rest) => {
             let options = rest.split_once('?').map_or("", |(_, options)| options);
             format!("[{side}]\nurl = {:?}\n", format!("dynamodb://{table}?{options}"))
@@ -81,7 +81,7 @@ fn side(side: &str, kind: &str, url: Option<&str>, dir: &Path, table: &str) -> a
     })
 }
 
-/// The two databases of the demo in this directory.
+/// Opens the two databases of the demo in this directory.
 pub(super) async fn open(dir: &Path) -> anyhow::Result<(Arc<dyn Store>, Arc<dyn Store>)> {
     let spec = read(dir)?;
     let open = async |store: &StoreSpec| store.open(Missing::Create, |_| None).await;
@@ -89,7 +89,7 @@ pub(super) async fn open(dir: &Path) -> anyhow::Result<(Arc<dyn Store>, Arc<dyn 
     Ok((source.context("the source")?, target.context("the target")?))
 }
 
-/// What their kinds are, for people.
+/// Their kinds, for people.
 pub(super) fn kinds(dir: &Path) -> anyhow::Result<[&'static str; 2]> {
     let spec = read(dir)?;
     Ok([&spec.source, &spec.target].map(|store| match store.url {
@@ -100,7 +100,7 @@ pub(super) fn kinds(dir: &Path) -> anyhow::Result<[&'static str; 2]> {
     }))
 }
 
-/// The spec that was left; without one both are SQLite.
+/// The spec that was written; without one both are SQLite.
 fn read(dir: &Path) -> anyhow::Result<Spec> {
     let text = std::fs::read_to_string(dir.join(FILE)).or_else(|_| {
         let embedded = Choice { stores: "sqlite,sqlite".to_owned(), source: None, target: None };

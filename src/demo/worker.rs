@@ -1,5 +1,5 @@
-//! One service of the demo: reads, writes and deletes through the SDK, and logs what was
-//! acknowledged before it goes on. It alone writes its third of each tenant's keys.
+//! One service of the demo: reads, writes and deletes through the SDK, and logs what was acknowledged before
+//! it continues. Only this worker writes its third of each tenant's keys.
 
 use std::{
     fs::File,
@@ -22,10 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{KEY, RECORDS, TENANTS, fault};
 
-/// Operations are so far apart: a hundred a second and worker.
+/// Interval between operations: about a hundred a second per worker.
 const PACE: Duration = Duration::from_millis(8);
 
-/// Flags of the demo's own `demo-worker`.
+/// Flags of the internal verb `demo-worker`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Worker {
     #[arg(long)]
@@ -39,7 +39,7 @@ pub(super) fn tenant(number: u64) -> String {
     format!("tenant-{number}")
 }
 
-/// Share of the operations that are of one tenant, as most have one that is so much larger.
+/// Share of the operations for one tenant, since most services have one that is much larger.
 const BUSIEST_PERCENT: u32 = 15;
 
 /// The busiest tenant: the first that the rollout reaches at 10 %.
@@ -53,12 +53,12 @@ pub(super) fn key(number: u64) -> String {
     format!("record-{number:03}")
 }
 
-/// A document of about 200 bytes that says which write it is of; the seed's is 0.
+/// A document of about 200 bytes that contains the number of its write; the seed's is 0.
 pub(super) fn value(write: u64) -> Vec<u8> {
     format!(r#"{{"note":{{"S":"{:160}"}},"write":{{"N":"{write}"}}}}"#, "").into_bytes()
 }
 
-/// Which write a record is of.
+/// The write that a record contains.
 pub(super) fn write_of(value: &[u8]) -> Option<u64> {
     match Document::decode(value).ok()?.0.get("write")? {
         Attribute::N(write) => write.as_str().parse().ok(),
@@ -100,7 +100,7 @@ impl Worker {
                 }
                 kind => {
                     let delete = kind == 9;
-                    // Later than every write of an earlier life of this worker.
+                    // Later than every write of an earlier run of this worker.
                     let write = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
                     let what = if delete { "delete" } else { "put" };
                     writeln!(log, "{what} {tenant} {mine} {write}")?;

@@ -1,6 +1,6 @@
-//! What is done with one page of a scan: copied, or compared and perhaps repaired.
+//! Processes one page of a scan: copies it, or compares and perhaps repairs it.
 //!
-//! Everything here may be repeated: a page that failed half-way is given again as a whole.
+//! Everything here may be repeated: a page that failed half-way is processed again as a whole.
 
 use std::time::Duration;
 
@@ -13,49 +13,49 @@ use super::{
     quarantine::{Pass, Refused, is_misfit},
 };
 
-/// Most differences that one page shows.
+/// Maximum differences reported from one page.
 const SAMPLES_MAX: usize = 10;
-/// So few records are one statement.
+/// Up to this many records form one statement.
 const TOGETHER: usize = 100;
 
 /// One of the two stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// From where records move.
+    /// The store that records come from.
     Source,
-    /// To where they move.
+    /// The store that records go to.
     Target,
 }
 
-/// A page, and what of its store it is.
+/// A page, and its place in the scan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     pub(super) side: Side,
     pub(super) segment: Segment,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub(super) after: Option<&'a Cursor>,
     pub(super) page: &'a Page,
 }
 
-/// What came of a page.
+/// The result of a page.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
-    /// In records.
+    /// Counts of records.
     pub counts: v1::PassCounts,
     /// Differences, values redacted.
     pub samples: Vec<String>,
-    /// A record that is in the written store now, with this version or a newer one.
+    /// A record that the written store now has, with this version or a newer one.
     pub witness: Option<v1::Witness>,
-    /// Copied without a version, to where they have one.
+    /// Records copied without a version to where the target has one.
     pub(super) behind: Vec<Id>,
-    /// Where it was left, if before its end. What came after that counts for nothing yet.
+    /// Where it was interrupted, if before its end. Nothing after that counts yet.
     pub(super) left: Option<Cursor>,
-    /// Slept between looks at what differs. It tells nothing of how fast the stores are.
+    /// Time slept between looks at differences. It says nothing about the speed of the stores.
     pub(super) waited: Duration,
 }
 
 impl Side {
-    /// For people.
+    /// The name, for people.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -72,7 +72,7 @@ impl Side {
 }
 
 impl Plan {
-    /// Which store a segment of the job scans, and which part of it.
+    /// The store that a segment of the job scans, and the part of it.
     pub(super) const fn scans(&self, segment: u32, of: u32) -> (Side, Segment) {
         match segment.checked_sub(self.on_target) {
             None => (Side::Target, Segment { index: segment, of: self.on_target }),
@@ -85,14 +85,14 @@ impl Plan {
         if self.kind == v1::PassKind::Reverse { Side::Source } else { Side::Target }
     }
 
-    /// A page in as many parts as there may be statements at once; few records stay together.
+    /// A page in as many parts as there may be concurrent statements; few records stay together.
     pub(super) fn parts<'a, T>(&self, page: &'a [T]) -> std::slice::Chunks<'a, T> {
         page.chunks(page.len().div_ceil(self.statements.max(1) as usize).max(TOGETHER))
     }
 }
 
 impl Stores {
-    /// One of them.
+    /// One of the two stores.
     pub(super) fn side(&self, side: Side) -> &dyn Store {
         match side {
             Side::Source => &*self.source,
@@ -100,8 +100,8 @@ impl Stores {
         }
     }
 
-    /// Does to a page what the plan says. What can't be read has no place in either store's order of
-    /// things: a copy quarantines it, a comparison tells of it.
+    /// Processes a page as the plan says. Unreadable data has no place in either store's order: a copy
+    /// quarantines it, a comparison reports it.
     pub(super) async fn page(&self, plan: &Plan, pass: &Pass, part: &Part<'_>) -> Result<Done, Error> {
         let Part { side: scanned, page, .. } = *part;
         let done = match plan.kind {
@@ -119,7 +119,7 @@ impl Stores {
                 done.scanned(page);
                 done
             }
-            // Not counted as scanned: it is no record of the source.
+            // Not counted as scanned: it is not a record of the source.
             v1::PassKind::Full if scanned == Side::Target => self.report_extra(plan, page).await?,
             _ => {
                 let to = scanned.other();
@@ -141,7 +141,7 @@ impl Stores {
         Ok(done)
     }
 
-    /// Writes what is newer, in as many statements at once as the plan has. What does not fit is
+    /// Writes what is newer, in as many concurrent statements as the plan has. Records that do not fit are
     /// quarantined, one by one.
     pub(super) async fn copy(
         &self,
@@ -152,7 +152,7 @@ impl Stores {
     ) -> Result<Done, Error> {
         let parts: Vec<_> = plan.parts(records).map(|part| self.copy_part(plan, pass, to, part)).collect();
         let mut done = Done::default();
-        // All of them end before any error is told: what is given up half-way could land later.
+        // All of them end before any error is reported: an abandoned one could land later.
         for part in future::join_all(parts).await {
             done.add(part?);
         }
@@ -225,35 +225,35 @@ impl Stores {
     }
 }
 
-/// The last one that is no tombstone, for those may be purged by and by.
+/// The last record that is not a tombstone, because tombstones may be purged some day.
 pub(super) fn witness_of(records: &[(Id, Record)]) -> Option<v1::Witness> {
     let (id, record) = records.iter().rfind(|(_, record)| !record.is_tombstone())?;
     let Id { tenant, key } = id.clone();
     Some(v1::Witness { tenant, key, version: record.version.0 })
 }
 
-/// All that a page has, readable or not.
+/// All records of a page, readable or not.
 pub(super) const fn records_of(page: &Page) -> u64 {
     (page.records.len() + page.unreadable.len()) as u64
 }
 
-/// Of readable ones.
+/// Bytes of readable records.
 pub(super) fn bytes_of(records: &[(Id, Record)]) -> u64 {
     records.iter().map(|(id, record)| (id.bytes() + record.bytes()) as u64).sum()
 }
 
 impl Done {
-    /// A page was looked at.
+    /// Counts a page as scanned.
     pub(super) fn scanned(&mut self, page: &Page) {
         self.counts.scanned += records_of(page);
         self.counts.bytes += bytes_of(&page.records);
     }
 
-    /// What came of another part of the same.
+    /// Adds the result of another part of the same page.
     pub(super) fn add(&mut self, more: Self) {
         add(&mut self.counts, &more.counts);
         self.witness = more.witness.or(self.witness.take());
-        // Parts are done at once.
+        // Parts are processed concurrently.
         self.waited = self.waited.max(more.waited);
         self.behind.extend(more.behind);
         more.samples.into_iter().for_each(|line| self.show(line));

@@ -1,44 +1,43 @@
-//! What callers want of the stores in a second, made up or recorded, and what becomes of it by where
-//! tenants stand.
+//! The calls of a second, generated or recorded, and their outcomes depending on where tenants stand.
 
 use cutover_client::routing::{PPM, Rung};
 
 use super::{Recording, Traffic};
 use crate::domain::Migration;
 
-/// Of the calls that are made up: reads.
+/// Share of reads among generated calls.
 const READS: f64 = 0.75;
-/// Share of the calls that a tenant has which goes by its name.
+/// Share of the calls of a tenant that a plan names.
 const NAMED: f64 = 0.01;
-/// Share of the calls that fail when all is well and nothing else is known.
+/// Share of the calls that fail when the target is healthy and nothing else is known.
 pub(super) const BASE_ERRORS: f64 = 1e-4;
-/// The same of writes to both stores that only one of them fails.
+/// The same for writes to both stores that fail in only one of them.
 pub(super) const BASE_WRITE_ERRORS: f64 = BASE_ERRORS / 10.0;
 
 /// Where the calls come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {
-    /// As many reads and writes in every second, three to one.
+    /// The same number of reads and writes in every second, three to one.
     MadeUp {
-        /// Of both kinds.
+        /// Both kinds together.
         calls_per_s: f64,
     },
-    /// As they were, over and over again.
+    /// As recorded, repeated over and over.
     Recorded(Recording),
 }
 
-/// What callers want in a second, and how the stores answer.
+/// The calls of a second, and how the stores answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Mix {
     pub(super) reads: f64,
     pub(super) writes: f64,
-    /// Shares of the reads that each store fails.
+    /// Shares of the reads that fail in each store.
     pub(super) source_errors: f64,
     pub(super) target_errors: f64,
-    /// Shares of the writes that only one store fails.
+    /// Shares of the writes that fail in only one store.
     pub(super) write_source_errors: f64,
     pub(super) write_target_errors: f64,
-    /// Share of the reads that the target lacks the record for.
+    /// Share of the reads for which the target lacks the record.
     pub(super) misses: f64,
     /// Share of the compared reads that differ.
     pub(super) mismatches: f64,
@@ -47,7 +46,7 @@ pub(super) struct Mix {
 }
 
 impl Demand {
-    /// Unix time at which the play begins. 0: at no time of any day.
+    /// Unix time at which the simulation begins. 0: at no particular time of day.
     pub(super) const fn begins_ms(&self) -> u64 {
         match self {
             Self::MadeUp { .. } => 0,
@@ -55,8 +54,8 @@ impl Demand {
         }
     }
 
-    /// A second of traffic, by where tenants stand. `shadow`: share of the reads that are compared
-    /// before target-first.
+    /// One second of traffic, depending on where tenants stand. `shadow`: share of the reads that are
+    /// compared before target-first.
     pub(super) fn traffic(&self, now_ms: u64, shadow: f64, migration: &Migration) -> Traffic {
         let mix = match self {
             Self::MadeUp { calls_per_s } => Mix {

@@ -1,11 +1,11 @@
-//! Seeded draws of counts.
+//! Random counts from a seed.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 /// A mean below this is drawn exactly; above, as a rounded normal.
 const EXACT_BELOW: f64 = 30.0;
 
-/// Draws of counts. The same seed gives the same counts on the same build.
+/// Random counts. The same seed gives the same counts on the same build.
 #[derive(Clone, Debug)]
 pub struct Draw(SmallRng);
 
@@ -20,7 +20,7 @@ impl Draw {
         self.0.random()
     }
 
-    /// Events of a Poisson process with this mean.
+    /// Number of events of a Poisson process with this mean.
     pub fn poisson(&mut self, mean: f64) -> u64 {
         if mean <= 0.0 {
             return 0;
@@ -28,7 +28,7 @@ impl Draw {
         if mean >= EXACT_BELOW {
             return self.normal(mean, mean);
         }
-        // Inversion: one draw, a step for each event.
+        // Inversion: one draw, and one step for each event.
         let (mut share, mut chance, mut count) = (self.share(), (-mean).exp(), 0);
         while share > chance && count < 1_000 {
             share -= chance;

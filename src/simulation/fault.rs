@@ -1,10 +1,10 @@
-//! What goes wrong in a rehearsal.
+//! Faults in a rehearsal.
 
 use std::{fmt, str::FromStr};
 
 use super::Traffic;
 
-/// What goes wrong.
+/// What fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// Nothing.
@@ -17,12 +17,12 @@ pub enum Fault {
     BothErrors(f64),
     /// This share of the reads misses in the target.
     Misses(f64),
-    /// One instance fails all its calls to the target.
+    /// All target calls of one instance fail.
     SickInstance,
 }
 
 impl Fault {
-    /// Traffic that was well, with the fault.
+    /// Healthy traffic with the fault applied.
     pub(super) fn strike(self, well: Traffic) -> Traffic {
         match self {
             Self::None => well,
@@ -61,7 +61,7 @@ impl fmt::Display for Fault {
 impl FromStr for Fault {
     type Err = String;
 
-    /// A name, and for most a percentage; 100 % unless told.
+    /// A name and, for most faults, a percentage; default 100 %.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, rate) = text.split_once('=').unwrap_or((text, "100"));
         let percent = rate.trim_end_matches('%').trim().parse::<f64>();

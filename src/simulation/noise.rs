@@ -1,4 +1,4 @@
-//! Days on which all is well, as noisy as they come.
+//! Healthy days with as much noise as possible.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use crate::domain::guard::{Action, GuardConfig};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
-/// One step of the ramp.
+/// Duration of one step of the ramp.
 const RAMP_STEP: u64 = 1_800;
 
 /// What disturbs a healthy migration.
@@ -23,31 +23,31 @@ pub enum Noise {
     CommonSpikes,
     /// Errors come ten at a time.
     Bursts,
-    /// The same, and only each ten minutes in either store: hardly ever in what phi remembers.
+    /// The same, but only every ten minutes in either store, so phi hardly remembers them.
     RareBursts,
-    /// The source never fails; the target does, independently, as often as is still well: 0.04 %.
+    /// The source never fails. The target fails independently, as often as still counts as healthy: 0.04 %.
     CleanSource,
-    /// One client fails all its calls, to both stores, for ten minutes of each hour.
+    /// All calls of one client fail, in both stores, for ten minutes of each hour.
     BadClient,
-    /// A step of a ramp each half hour: evidence begins anew, keys are cold.
+    /// A step of a ramp each half hour: evidence starts over, and keys are cold.
     RampSteps,
-    /// A call a minute.
+    /// One call a minute.
     LowTraffic,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Simulated ticks of a second.
     pub ticks: u64,
     /// False rollbacks.
     pub rollbacks: u64,
-    /// Holds: nothing was rolled back, and somebody was called.
+    /// Holds: nothing was rolled back, but an operator would have been notified.
     pub holds: u64,
 }
 
 impl Noise {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 10] = [
         Self::Rare,
         Self::Frequent,
@@ -61,7 +61,7 @@ impl Noise {
         Self::LowTraffic,
     ];
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rare => "iid-0.1%",
@@ -118,8 +118,8 @@ impl Noise {
     }
 }
 
-/// Runs the guards through `ticks` of noise. After a false rollback they begin anew. With the same
-/// seed the outcome is the same.
+/// Runs the guards through `ticks` of noise. After a false rollback they start over. The same seed gives the
+/// same result.
 pub fn simulate(noise: Noise, config: &GuardConfig, ticks: u64, instances: usize, seed: u64) -> Outcome {
     let mut fleet = Fleet::new(config.clone(), instances, seed);
     let mut outcome = Outcome { ticks, ..Outcome::default() };

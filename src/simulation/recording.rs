@@ -1,5 +1,5 @@
-//! Traffic that was reported once, to be played again: what callers wanted, second by second, and how
-//! the stores answered, whatever the stage was.
+//! Recorded traffic to be replayed: what callers did, second by second, and how the stores answered, whatever
+//! the stage was.
 
 use cutover_client::report::BUCKETS;
 
@@ -7,12 +7,12 @@ use super::demand::{BASE_ERRORS, BASE_WRITE_ERRORS, Mix};
 use crate::domain::{Calls, Counts, guard::Slow};
 
 const DAY_S: u64 = 24 * 3_600;
-/// The year 5138. Later times are no times.
+/// The year 5138. Later times are invalid.
 const TIME_END_S: u64 = 100_000_000_000;
-/// A second has no more calls: far above what any controller counts.
+/// Maximum calls in a second: far above what any controller counts.
 const CALLS_PER_S_MAX: f64 = 1e6;
 
-/// Places in [`Counts::calls`].
+/// Indexes into [`Counts::calls`].
 const SOURCE_READS: usize = 0;
 const SOURCE_WRITES: usize = 1;
 const TARGET_READS: usize = 2;
@@ -21,11 +21,11 @@ const TARGET_WRITES: usize = 3;
 /// A window of a recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// Unix time of its begin.
+    /// Unix time of its beginning.
     pub at_s: u64,
-    /// How long it is.
+    /// Its length.
     pub width_s: u64,
-    /// What was counted in it.
+    /// Its counts.
     pub counts: Counts,
 }
 
@@ -34,15 +34,15 @@ pub struct Window {
 pub struct Recording {
     from_s: u64,
     period_s: u64,
-    /// Begin, end, and what a second in between is like; ascending. What lies between is silence.
+    /// Beginning, end, and the mix of a second in between; ascending. Gaps are silence.
     mixes: Vec<(u64, u64, Mix)>,
-    /// What it does not tell, and what is taken instead.
+    /// What it does not contain, and what is assumed instead.
     pub assumed: Vec<String>,
 }
 
 impl Recording {
-    /// Of windows in their order, or what is wrong with them. Of days only whole ones are taken, the
-    /// newest.
+    /// Builds a recording from windows in order, or says what is wrong with them. Only whole days are used,
+    /// the newest ones.
     pub fn of(windows: &[Window]) -> Result<Self, String> {
         check(windows)?;
         let all = windows.iter().fold(Counts::default(), |mut all, window| {
@@ -72,18 +72,18 @@ impl Recording {
         self.from_s
     }
 
-    /// How long it is; then it begins again.
+    /// Its length, after which it repeats.
     pub const fn period_s(&self) -> u64 {
         self.period_s
     }
 
-    /// Calls a second in its most quiet and in its busiest window.
+    /// Calls per second in its quietest and in its busiest window.
     pub fn calls_per_s(&self) -> (f64, f64) {
         let calls = self.mixes.iter().map(|(_, _, mix)| mix.reads + mix.writes);
         calls.fold((f64::INFINITY, 0.0), |(least, most), calls| (least.min(calls), most.max(calls)))
     }
 
-    /// A second of it; of silence where nothing was reported.
+    /// One second of it; silence if nothing was reported.
     pub(super) fn at(&self, now_s: u64) -> Mix {
         let second = self.from_s + now_s.saturating_sub(self.from_s) % self.period_s;
         let after = self.mixes.partition_point(|(at_s, _, _)| *at_s <= second);
@@ -115,13 +115,13 @@ fn check(windows: &[Window]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a second of a window is like. What it does not tell is that of `all`, or as when traffic is
-/// made up.
+/// The mix of a second in a window. What the window does not contain is taken from `all`, or is as for
+/// generated traffic.
 fn mix(window: &Window, all: &Counts, slow: &mut [Slow; 2]) -> Mix {
     let per_s = |count: u64| count as f64 / window.width_s as f64;
     let (counts, calls) = (&window.counts, &window.counts.calls);
     let events = &counts.events;
-    // Whatever else touched the target had to go to the source, too.
+    // Everything else that touched the target also had to go to the source.
     let reads = (calls[SOURCE_READS].calls + events.hit).max(calls[TARGET_READS].calls);
     let (source, target) = (calls[SOURCE_WRITES].calls, calls[TARGET_WRITES].calls);
     let writes = (source + target).saturating_sub(written(counts)).max(source).max(target);
@@ -163,8 +163,8 @@ fn written(counts: &Counts) -> u64 {
     of.both_ok + of.only_target_failed + of.only_source_failed + of.both_failed
 }
 
-/// Shares that are slower than the limit of the windows before, as guards have it. Where the target was
-/// not called it is as slow as the source.
+/// Shares that are slower than the limit from earlier windows, as guards compute it. If the target was not
+/// called, it is assumed to be as slow as the source.
 fn slowness(window: &Window, slow: &mut [Slow; 2]) -> [f64; 4] {
     let latencies = [SOURCE_READS, SOURCE_WRITES, TARGET_READS, TARGET_WRITES]
         .map(|slot| window.counts.calls[slot].latency.counts::<BUCKETS>());
@@ -184,7 +184,7 @@ fn slowness(window: &Window, slow: &mut [Slow; 2]) -> [f64; 4] {
         .map(|slot| of(slot).or(of(slot % 2)).unwrap_or(0.0))
 }
 
-/// `None` of nothing.
+/// `None` if the whole is 0.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 / whole as f64).min(1.0))
 }

@@ -1,5 +1,5 @@
-//! A plan played against traffic that is made up or was recorded, and the guards: nothing of it is real,
-//! but the rules are those that a controller runs.
+//! Runs a plan against generated or recorded traffic, and the guards. Nothing is real except the rules, which
+//! are the controller's own.
 
 use cutover_client::routing::{PPM, Rung};
 use imbl::OrdMap;
@@ -12,36 +12,36 @@ use crate::domain::{
     plan::{self, Missing, Next, Plan, PlanMove, PlanState, Seen},
 };
 
-/// A fault, or a step that lacks something, is watched for so long where every second is like the other.
+/// How long a fault, or a step that lacks something, is observed if all seconds are alike.
 const PATIENCE_TICKS: u64 = 3_600;
-/// A step that lacks something is given all the recording, and a day at least.
+/// A step that lacks something is given the whole recording, and a day at least.
 const PATIENCE_LEAST_TICKS: u64 = 24 * 3_600;
 
-/// What is played.
+/// The parameters of a rehearsal.
 #[derive(Clone, Debug)]
 pub struct Rehearsal {
-    /// What goes wrong.
+    /// What fails.
     pub fault: Fault,
     /// From this step on, counted from 1.
     pub at_step: usize,
-    /// So long after it was taken, in ms; to the second.
+    /// This long after the step was taken, in ms; rounded to seconds.
     pub after_ms: u64,
     /// Reads and writes of all tenants.
     pub demand: Demand,
     /// Share of the reads that are compared with the target before target-first.
     pub shadow: f64,
-    /// That report.
+    /// Number of reporting instances.
     pub instances: usize,
-    /// The same one plays the same.
+    /// The same seed gives the same result.
     pub seed: u64,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Played {
     /// When each step was taken, in ms of the plan's time since its beginning.
     pub taken_ms: Vec<u64>,
-    /// What was waited for beside bake times, in order.
+    /// What was waited for, except bake times, in order.
     pub waited: Vec<Waited>,
     /// How long it took, in ms of the plan's time.
     pub lasted_ms: u64,
@@ -49,18 +49,18 @@ pub struct Played {
     pub end: End,
 }
 
-/// A time in which the next step had everything but what is told here.
+/// A period in which the next step lacked only what is listed here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Waited {
-    /// The step taken last, counted from 1. 0: none was yet.
+    /// The last step taken, counted from 1. 0: none.
     pub step: usize,
-    /// From when on, in ms of the plan's time since its beginning.
+    /// Its beginning, in ms of the plan's time since its beginning.
     pub from_ms: u64,
-    /// Until when.
+    /// Its end.
     pub until_ms: u64,
-    /// What, as it was at the beginning.
+    /// What was missing, as it was at the beginning.
     pub missing: Vec<String>,
-    /// Only a time was waited for: its change window.
+    /// Only a time was waited for: the change window.
     by_time: bool,
 }
 
@@ -69,23 +69,23 @@ pub struct Waited {
 pub enum End {
     /// A guard tripped.
     Tripped {
-        /// At which step.
+        /// The step.
         step: usize,
-        /// After the fault's beginning. `None`: before it; a false trip.
+        /// Time since the beginning of the fault. `None`: before it; a false trip.
         after_ms: Option<u64>,
-        /// What would have come of it, a line each.
+        /// What the effect would have been, one line each.
         told: Vec<String>,
     },
-    /// It lacks something that does not come within [`Rehearsal::patience_ms`].
+    /// A step lacks something that does not arrive within [`Rehearsal::patience_ms`].
     Waits {
-        /// At which step.
+        /// The step.
         step: usize,
-        /// What.
+        /// What is missing.
         missing: Vec<String>,
     },
-    /// It went to its end.
+    /// All steps were taken.
     Done {
-        /// The fault was there by then.
+        /// Whether the fault had begun by then.
         unnoticed: bool,
     },
 }
@@ -98,13 +98,13 @@ struct Play {
     revision: u64,
     /// Unix time at which it begins.
     begins_ms: u64,
-    /// The plan's time is ahead of the traffic's by this, and by what only had to pass.
+    /// How far the plan's time is ahead of the traffic's, because of time that only had to pass.
     skipped_ms: u64,
     taken_ms: Vec<u64>,
     waited: Vec<Waited>,
 }
 
-/// Plays a plan. Approvals are given and passes are made as soon as they are wanted.
+/// Runs a plan. Approvals are given, and passes succeed, as soon as they are needed.
 pub fn rehearse(plan: &Plan, what: &Rehearsal) -> Result<Played, Refusal> {
     let mut play = Play::new(what)?;
     play.make(&Change::ApplyPlan(Box::new(plan.clone())))?;
@@ -114,7 +114,7 @@ pub fn rehearse(plan: &Plan, what: &Rehearsal) -> Result<Played, Refusal> {
     Ok(Played { taken_ms, waited, lasted_ms, end })
 }
 
-/// When time alone has brought all of it.
+/// When time alone will have satisfied all of it.
 fn only_time(missing: &[Missing]) -> Option<u64> {
     let until = missing.iter().map(|missing| missing.until_ms.filter(|_| missing.by_time));
     until.collect::<Option<Vec<_>>>()?.into_iter().max()
@@ -146,7 +146,7 @@ impl Play {
         let is_recorded = matches!(what.demand, Demand::Recorded(_));
         let patience_ticks = what.patience_ms() / TICK_MS;
         let mut fault_ms = None;
-        // Ticks in which the last step lacked something, and those since the one of the fault was taken.
+        // Ticks in which the last step lacked something, and ticks since the step of the fault was taken.
         let (mut lacked, mut watched) = (0, 0);
         loop {
             let next = self.next();
@@ -166,7 +166,7 @@ impl Play {
                 Some(Next::Wait(missing)) => missing,
             };
             let is_at_fault = step >= what.at_step && what.fault != Fault::None;
-            // No second of a recording is like the other. Else a fault gets its hour, and all other time
+            // In a recording no two seconds are alike. Otherwise a fault gets its hour, and all other time
             // only has to pass.
             let is_played = is_recorded || (is_at_fault && watched < PATIENCE_TICKS);
             let until_ms = only_time(&missing);
@@ -184,7 +184,7 @@ impl Play {
             if is_at_fault {
                 watched += 1;
                 if watched * TICK_MS > what.after_ms {
-                    // What an instance reports in a tick is of the second before.
+                    // What an instance reports in a tick is about the second before.
                     fault_ms = fault_ms.or(Some(self.fleet.ticks() * TICK_MS));
                 }
             }
@@ -198,7 +198,7 @@ impl Play {
         }
     }
 
-    /// Notes what is waited for, unless the step has not lasted its time yet.
+    /// Records what is waited for, unless the step is still baking.
     fn wait(&mut self, missing: &[Missing], for_ms: u64) {
         let now_ms = self.now_ms();
         let plan = self.migration.document.plan.as_ref();
@@ -277,7 +277,7 @@ impl Play {
         Ok(summary)
     }
 
-    /// Takes the ladder's steps, and makes the passes that they want.
+    /// Takes the steps from rung to rung, and makes the passes that they need.
     fn settle(&mut self) -> Result<(), Refusal> {
         for _ in 0..16 {
             if !self.migration.has_more_to_do() {
@@ -311,7 +311,7 @@ impl Play {
 }
 
 impl Rehearsal {
-    /// How long a step may lack something before it is told as waiting.
+    /// How long a step may lack something before it is reported as waiting.
     pub fn patience_ms(&self) -> u64 {
         let ticks = match &self.demand {
             Demand::MadeUp { .. } => PATIENCE_TICKS,

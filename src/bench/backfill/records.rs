@@ -1,13 +1,14 @@
-//! What is copied: documents, so that every store takes them.
+//! The records to copy: documents, so that every store accepts them.
 
 use cutover_client::store::{Id, Record, Version};
 
-/// Size of a value; its key has about 16 more.
+/// Size of a value; its key has about 16 bytes more.
 pub(super) const VALUE_BYTES: usize = 200;
-/// Records that belong to one tenant.
+/// Records per tenant.
 const PER_TENANT: u64 = 100;
 
-/// A target's columns for [`in_columns`]: of each kind, one of a part of a map, and what has none.
+/// A target's columns for [`in_columns`]: one of each kind, one for a part of a map, and an attribute without
+/// a column.
 pub(super) const COLUMNS: &str = r#"overflow = "rest"
 columns = [
     { name = "city", from = "address.city", type = "varchar(40)" },
@@ -27,7 +28,7 @@ pub(super) fn whole(at: u64) -> Record {
     record(at, r#"{"text":{"S":""#, r#""}}"#)
 }
 
-/// One for each of [`COLUMNS`].
+/// One attribute for each of [`COLUMNS`].
 pub(super) fn in_columns(at: u64) -> Record {
     let (paid, units, tenths) = (at.is_multiple_of(2), at % 1_000, at % 9 + 1);
     let head = format!(
@@ -36,7 +37,7 @@ pub(super) fn in_columns(at: u64) -> Record {
     record(at, &head, &format!(r#""}},"total":{{"N":"{units}.{tenths}"}}}}"#))
 }
 
-/// A document that a text fills up.
+/// A document filled up with text.
 fn record(at: u64, head: &str, tail: &str) -> Record {
     let text_bytes = VALUE_BYTES - head.len() - tail.len();
     Record { version: Version(at + 1), value: Some(format!("{head}{at:<text_bytes$}{tail}").into_bytes()) }

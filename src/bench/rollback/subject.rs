@@ -1,4 +1,4 @@
-//! One migration of the bench, with its stores and its traffic, that is taken back again and again.
+//! One migration of the bench, with its stores and its traffic, that is rolled back again and again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -20,9 +20,9 @@ use tonic::transport::Channel;
 use super::Rollback;
 
 const TENANTS: u32 = 1_000;
-/// Of each tenant, in both stores.
+/// The key of each tenant's record, in both stores.
 const ORDER: &str = "order";
-/// Health before each fault.
+/// Duration of health before each fault.
 const HEALTHY: Duration = Duration::from_secs(2);
 /// A rollback that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,14 +33,14 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(super) struct Trial {
     /// Until the first call fails.
     pub(super) noticing: f64,
-    /// From then to the verdict: errors gather, reports travel, the guards judge.
+    /// From then to the verdict: errors accumulate, reports travel, the guards judge.
     pub(super) deciding: f64,
     /// From the verdict until the commit is durable.
     pub(super) committing: f64,
     /// From then until the last instance routes by it.
     pub(super) spreading: f64,
     pub(super) all: f64,
-    /// The one that tripped.
+    /// The guard that tripped.
     pub(super) guard: String,
 }
 
@@ -176,7 +176,7 @@ impl FirstFailure {
     }
 }
 
-/// Reads of one instance, of tenants at random.
+/// Reads of one instance, for random tenants.
 async fn read(orders: Migrator, every: Duration, first_failure: FirstFailure) {
     tokio::time::sleep(every.mul_f64(rand::random())).await;
     let mut calls = tokio::time::interval(every);
@@ -189,7 +189,7 @@ async fn read(orders: Migrator, every: Duration, first_failure: FirstFailure) {
     }
 }
 
-/// With a record of each tenant; this share of its reads fails.
+/// A store with a record of each tenant; this share of its reads fails.
 fn store(failing: f64) -> anyhow::Result<Arc<Faulty<MemoryStore>>> {
     let records = MemoryStore::new();
     for tenant in (0..TENANTS).map(tenant) {
