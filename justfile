@@ -1,14 +1,14 @@
 # Short names for the commands of README.md and CONTRIBUTING.md.
 
-# The whole story on embedded stores.
+# Run the demo.
 demo *args:
     ./demo {{args}}
 
-# All tests; what follows goes to cargo test.
+# Run all tests; further arguments go to cargo test.
 test *args:
     tests/run {{args}}
 
-# What has to hold before a change lands.
+# Run every check that must pass before a change lands.
 ci:
     .ci/run
 
@@ -21,6 +21,6 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked
 
-# What the SDK's migrator adds to a store call.
+# Measure what the SDK's migrator adds to a store call.
 bench:
     cargo bench --locked -p cutover-client

@@ -1,6 +1,5 @@
-# Sourced by ./demo, tests/run and .ci/run from the repository's root: checks what the machine must
-# have, and keeps the build outside the clone so that the next clone finds it warm.
-# Cargo fetches everything else by itself.
+# Sourced by ./demo, tests/run and .ci/run from the repository's root: checks what must be installed, and
+# keeps the build outside the clone, so that the next clone reuses it. Cargo fetches everything else.
 
 export PATH="$PATH:$HOME/.cargo/bin"
 

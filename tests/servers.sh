@@ -1,7 +1,7 @@
-# Sourced after tests/prepare.sh by whatever tests against real database servers. start_servers
+# Sourced after tests/prepare.sh by scripts that test against real database servers. start_servers
 # installs what is missing, starts each server on a free loopback port with its data in a directory
-# of its own under /tmp, and exports its address as CUTOVER_TEST_<SERVER>. What was started is
-# stopped, and its data removed, when the script ends. A server that the system runs is never touched.
+# of its own under /tmp, and exports its address as CUTOVER_TEST_<SERVER>. When the script ends, the
+# servers are stopped and their data removed. System services are never touched.
 #
 # Each piece in tests/servers defines start_<server>, which uses the functions below.
 
@@ -11,7 +11,7 @@ for piece in tests/servers/*.sh; do
     servers+=("$(basename "$piece" .sh)")
 done
 
-# Starts those that are named, else all of them.
+# Starts the named servers, or all of them.
 start_servers() {
     local server
     if (($# == 0)); then
@@ -35,7 +35,7 @@ trap stop_all_servers EXIT
 trap 'exit 129' HUP
 trap 'exit 143' TERM
 
-# Installs packages of Debian or its children where it may, else says in one line what to do.
+# Installs packages on Debian-based systems if it may; otherwise says in one line what to do.
 install_packages() {
     local as_root=()
     if ((EUID != 0)); then
@@ -72,8 +72,8 @@ install_packages() {
     return "$status"
 }
 
-# Servers refuse to run as root, so there they run as nobody. The signal given first is sent to the
-# server should this script be killed outright.
+# Servers refuse to run as root, so they run as nobody instead. If this script is killed, the server gets
+# the signal in the first argument.
 unprivileged() {
     local signal=$1
     shift
@@ -84,7 +84,7 @@ unprivileged() {
     exec setpriv "${who[@]}" --pdeathsig "$signal" -- "$@"
 }
 
-# A new directory for a server's data, that only the server's user can enter.
+# A new directory for a server's data, which only the server's user can enter.
 server_directory() {
     local directory
     directory=$(mktemp -d "${TMPDIR:-/tmp}/cutover-$1.XXXXXX")

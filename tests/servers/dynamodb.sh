@@ -24,13 +24,13 @@ start_dynamodb() {
     export CUTOVER_TEST_DYNAMODB="dynamodb://?region=us-east-1&endpoint=http://127.0.0.1:$port"
 }
 
-# fetch_dynamodb_local VERSION DIRECTORY: from Maven Central, with what it depends on.
+# fetch_dynamodb_local VERSION DIRECTORY: from Maven Central, with its dependencies.
 fetch_dynamodb_local() {
     local version=$1 programs=$2 part machine library
     if ! command -v mvn >/dev/null || ! command -v javac >/dev/null; then
         install_packages default-jdk-headless maven
     fi
-    # Moved into place when it is whole, so that an interrupted download is never used.
+    # Moved into place when it is complete, so that an interrupted download is never used.
     mkdir -p "$CUTOVER_CACHE/tools"
     part=$(mktemp -d "$programs.XXXXXX")
     cat >"$part/pom.xml" <<-POM

@@ -3,7 +3,7 @@
 # Exports CUTOVER_TEST_MYSQL, and CUTOVER_TEST_MYSQL_SWITCHED, a second server that one story makes
 # read-only: as a whole, so that no other story can use it.
 start_mysql() {
-    # The core packages have the server without the service that starts by itself.
+    # The core packages have the server without a service that starts automatically.
     if [[ ! -x /usr/sbin/mariadbd || ! -x /usr/bin/my_print_defaults ]]; then
         install_packages mariadb-server-core mariadb-client-core
     fi
@@ -34,7 +34,7 @@ start_mysql() {
 run_mariadb() {
     local directory=$1 data=$2 port=$3 pid
     shift 3
-    # As in production but for fsync: O_DIRECT_NO_FSYNC and a log that is handed to the kernel at
+    # As in production, except fsync: O_DIRECT_NO_FSYNC and a log that is handed to the kernel at
     # each commit. Tests end processes, not the machine.
     (
         unprivileged TERM /usr/sbin/mariadbd --no-defaults \

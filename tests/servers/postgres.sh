@@ -19,7 +19,7 @@ start_postgres() {
             --pwfile="$directory/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync
     ) >"$directory/install.log" 2>&1 || { tail -20 "$directory/install.log" >&2; return 1; }
 
-    # A standby of nobody: it waits for a log that never comes.
+    # A standby without a primary: it waits for a log that never comes.
     cp -a "$directory/data" "$directory/standby"
     touch "$directory/standby/standby.signal"
     chown --reference="$directory/data" "$directory/standby/standby.signal"
@@ -37,7 +37,7 @@ start_postgres() {
 run_postgres() {
     local bin=$1 directory=$2 data=$3 port=$4 pid
     shift 4
-    # As in production but for fsync: tests end processes, not the machine.
+    # As in production, except fsync: tests end processes, not the machine.
     (
         cd /
         unprivileged INT "$bin/postgres" -D "$directory/$data" -h 127.0.0.1 -p "$port" -k "$directory" \
@@ -49,7 +49,7 @@ run_postgres() {
         "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" -d postgres -U cutover
 }
 
-# Where the newest installed version's programs are; nothing if there is none.
+# The directory of the newest installed version's programs; nothing if there is none.
 postgres_programs() {
     local found
     found=$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null | sort -V | tail -1 || true)

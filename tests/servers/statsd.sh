@@ -1,7 +1,7 @@
 # The statsd daemon. Sourced by tests/servers.sh.
 
-# Exports CUTOVER_TEST_STATSD, where it takes lines, and CUTOVER_TEST_STATSD_ADMIN, where it tells
-# what it has taken.
+# Exports CUTOVER_TEST_STATSD, where it accepts lines, and CUTOVER_TEST_STATSD_ADMIN, where it
+# reports what it has accepted.
 start_statsd() {
     local version=0.9.0
     local programs="$CUTOVER_CACHE/tools/statsd-$version" directory port admin pid
@@ -16,7 +16,7 @@ start_statsd() {
     stop_servers+=("rm -rf '$directory'")
     port=$(free_port)
     admin=$(free_port)
-    # It never flushes while tests run: counts stay to be looked at.
+    # It never flushes while tests run, so counts remain readable.
     cat >"$directory/config.js" <<-CONFIG
 	{ address: "127.0.0.1", port: $port, mgmt_address: "127.0.0.1", mgmt_port: $admin,
 	  flushInterval: 86400000, backends: [] }
@@ -29,7 +29,7 @@ start_statsd() {
     export CUTOVER_TEST_STATSD="127.0.0.1:$port" CUTOVER_TEST_STATSD_ADMIN="127.0.0.1:$admin"
 }
 
-# fetch_statsd VERSION DIRECTORY: from the npm registry, without what it only uses if it is there.
+# fetch_statsd VERSION DIRECTORY: from the npm registry, without optional dependencies.
 fetch_statsd() {
     local version=$1 programs=$2 part
     if ! command -v npm >/dev/null; then

@@ -1,12 +1,12 @@
-//! The statements that make tables, for those who ask for them. Nothing here alters a table.
+//! Statements that create tables, on request. Nothing here alters a table.
 
 use super::{ColumnType, Dialect, Fields, Mapping, NameError, fields::check_name};
 
-/// Makes the table of a store: with the columns of a mapping, or else with one for the whole record.
-/// Fails for names that are none, and for columns that are called like the fields.
+/// The statement that creates a store's table: with the columns of a mapping, or else with one for the whole
+/// record. Fails for invalid names, and for columns with the same name as a field.
 ///
-/// Tenant and key are compared byte by byte; in MySQL they are VARBINARY, because a binary collation
-/// of text still ignores blanks at the end. Content is never NOT NULL: a tombstone has none.
+/// Tenant and key are compared byte by byte. In MySQL they are VARBINARY, because a binary collation of text
+/// still ignores trailing blanks. Content columns are never NOT NULL: a tombstone has no content.
 pub fn create_table_sql(
     dialect: Dialect,
     table: &str,
@@ -66,16 +66,16 @@ fn id_type(dialect: Dialect, most_bytes: u32) -> String {
     }
 }
 
-/// A type that holds every value of the column's without a change.
+/// A type that holds every value of the column unchanged.
 fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
     const MYSQL_TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     match (dialect, kind) {
-        // NUMERIC would turn into a float what has more than 15 digits.
+        // NUMERIC would convert numbers with more than 15 digits to floats.
         (Dialect::Sqlite, ColumnType::Decimal { .. }) => "TEXT".to_owned(),
         (Dialect::Sqlite, ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json) => "TEXT".to_owned(),
         (Dialect::Sqlite, ColumnType::Bigint | ColumnType::Boolean) => "INTEGER".to_owned(),
         (Dialect::Sqlite, ColumnType::Blob | ColumnType::Varbinary(_)) => "BLOB".to_owned(),
-        // Not JSON: MariaDB's allows 32 levels, and MySQL's writes it anew.
+        // Not JSON: MariaDB's allows 32 levels, and MySQL's rewrites the text.
         (Dialect::MySql, ColumnType::Text | ColumnType::Json) => format!("LONGTEXT {MYSQL_TEXT}"),
         (Dialect::MySql, ColumnType::Varchar(most)) => format!("VARCHAR({most}) {MYSQL_TEXT}"),
         (Dialect::MySql, ColumnType::Blob) => "LONGBLOB".to_owned(),
