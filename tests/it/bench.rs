@@ -1,4 +1,4 @@
-//! `cutover bench`: each measures something, says it with units, and leaves nothing behind.
+//! `cutover bench`: each bench measures something, prints it with units, and leaves nothing behind.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ fn figures(args: &str) -> Value {
     serde_json::from_str(&printed).unwrap()
 }
 
-/// A number that was really measured.
+/// A number that was actually measured.
 fn measured(figures: &Value, name: &str) -> f64 {
     let value = figures[name].as_f64().unwrap_or_else(|| panic!("{name} is missing in {figures}"));
     assert!(value > 0.0, "{name} in {figures}");

@@ -23,10 +23,10 @@ use std::{ffi::OsStr, process::Stdio, time::Duration};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-/// No verb of these stories takes longer.
+/// No verb in these stories takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a run of the binary came to.
+/// The result of running the binary.
 #[derive(Debug)]
 struct Said {
     code: i32,
@@ -34,7 +34,7 @@ struct Said {
     err: String,
 }
 
-/// The binary, knowing nothing of the environment of whoever runs the tests.
+/// The binary, with none of the caller's environment.
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
     for name in ["SERVER", "CONFIG", "STORE", "GRPC", "HTTP", "STATSD"] {
@@ -67,12 +67,12 @@ async fn run_with(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str
     }
 }
 
-/// A verb and its arguments, split at blanks, to one controller.
+/// A verb and its arguments, split at blanks, sent to one controller.
 async fn at(url: &str, line: &str) -> Said {
     run(["--server", url].into_iter().chain(line.split_whitespace())).await
 }
 
-/// All of `orders` goes up to a rung, whatever time it was to soak for.
+/// Moves all of `orders` up to a rung, without a soak.
 async fn ramp(url: &str, to: &str) {
     let up = format!("ramp orders {to} 100 --wait --timeout 20s --override soak --reason test");
     let up = at(url, &up).await;
@@ -80,12 +80,12 @@ async fn ramp(url: &str, to: &str) {
 }
 
 impl Said {
-    /// What it said on stderr, but for how far a pass is: that is told where a machine is slow.
+    /// Its stderr, except the progress of a pass, which is printed on slow machines.
     fn complaints(&self) -> Vec<&str> {
         self.err.lines().filter(|line| !line.contains(" scanned, ")).collect()
     }
 
-    /// It worked, and complained of nothing.
+    /// It worked, without complaints.
     #[track_caller]
     fn done(self) -> String {
         assert_eq!((self.code, self.complaints()), (0, Vec::new()), "{self:?}");

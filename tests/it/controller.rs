@@ -31,7 +31,7 @@ fn ramp(key: &str) -> v1::SetRolloutRequest {
     v1::SetRolloutRequest { mutation: mutation(), key: key.to_owned(), ..Default::default() }
 }
 
-/// Waits until a migration is idle and settled, without a clock of the test's own.
+/// Waits until a migration is idle and settled, without a clock in the test.
 async fn settled(controller: &Controller, key: &str) -> v1::Status {
     let request = v1::GetStatusRequest { key: key.to_owned() };
     let mut statuses = controller.admin().await.watch_status(request).await.unwrap().into_inner();
@@ -64,7 +64,7 @@ async fn a_step_waits_for_the_operations_of_every_instance() {
     let (one, two) = (controller.sdk("one").await, controller.sdk("two").await);
     settled(&controller, "orders").await;
 
-    // An operation that began at source-only holds up the step after the next revision.
+    // An operation that began at source-only delays the step after the next revision.
     let operation = two.begin("orders", "acme").unwrap();
     admin.set_rollout(v1::SetRolloutRequest { dual_ppm: Some(1_000_000), ..ramp("orders") }).await.unwrap();
     let mut received = one.current().subscribe();
@@ -75,7 +75,7 @@ async fn a_step_waits_for_the_operations_of_every_instance() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("two"), "the refusal names who is behind: {}", refused.message());
 
-    // With `wait` it is taken on, and goes on once the operation has ended.
+    // With `wait` it is accepted, and proceeds once the operation has ended.
     admin.set_rollout(v1::SetRolloutRequest { wait: true, ..next }).await.unwrap();
     assert_eq!(one.decide("orders", "acme").unwrap().rung, Rung::Dual);
     drop(operation);
@@ -193,7 +193,8 @@ async fn an_evicted_instance_blocks_no_more_and_is_told_when_it_is_back() {
     };
     assert_eq!(admin.evict_instance(evict("")).await.unwrap_err().code(), Code::InvalidArgument);
     admin.evict_instance(evict("the machine burnt down")).await.unwrap();
-    // It lives after all, and registers anew: what it had begun can't be vouched for any more.
+    // It is alive after all, and registers again: the result of what it had begun can't be guaranteed any
+    // more.
     let back = async {
         while !operation.overtaken(sdk.current(), "orders", "acme") {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What was acknowledged survives `kill -9`; what was not is there whole or not at all.
+//! What was acknowledged survives `kill -9`; everything else is there as a whole or not at all.
 
 use std::{
     env,
@@ -51,7 +51,7 @@ async fn acknowledged_commits_survive_kill_9() {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut committed =
             lines.filter_map(|line| line.split("committed ").nth(1)?.trim().parse::<u64>().ok());
-        // It goes on committing while these are read: the kill lands anywhere in a commit.
+        // It keeps committing while these are read: the kill falls anywhere in a commit.
         for _ in 0..rand::rng().random_range(1..40) {
             acknowledged = committed.next().expect("the child commits until it is killed");
         }

@@ -1,8 +1,8 @@
-//! The demo tells its whole story, in its order, and its proof holds.
+//! The demo runs all scenes in order, and its proof holds.
 
 use std::process::Command;
 
-/// What the story says, in this order.
+/// The scenes, in order.
 const STORY: &[&str] = &[
     "seeding 20000 records of 200 tenants",
     "created migration orders",

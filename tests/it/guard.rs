@@ -1,4 +1,4 @@
-//! The guards: what is evidence, when it is enough, about whom it is, and what can't fool them.
+//! The guards: what is evidence, when there is enough, whom a verdict is about, and what can't fool them.
 
 mod absurd;
 mod calibration;
@@ -17,7 +17,7 @@ use cutover::domain::{
 pub const READ: Operation = Operation::Read;
 pub const WRITE: Operation = Operation::Write;
 
-/// A judge and the reports that it has had.
+/// A judge and the reports that it has received.
 #[derive(Clone, Debug)]
 pub struct Story {
     pub judge: Judge,
@@ -58,7 +58,7 @@ impl Story {
         (1..=most).find_map(|second| Some((second, self.second(cells).into_iter().next()?)))
     }
 
-    /// A minute of a fleet that is well.
+    /// A minute of a healthy fleet.
     pub fn well(mut self) -> Self {
         let cells = [reads(100, 0, 100, 0), writes(50, 0, 0)];
         assert_eq!(self.until(60, &cells), None);

@@ -1,5 +1,5 @@
-//! The algebra of the ladder: whatever is asked and acknowledged in whatever order, nobody is ever
-//! moved to a rung that may not coexist with its last, and a raise moves nobody back.
+//! The algebra of the ladder: whatever is asked and acknowledged, in whatever order, nobody is ever moved to
+//! a rung that may not coexist with the last one, and raising a share moves nobody back.
 
 mod joins;
 mod latches;
@@ -64,11 +64,11 @@ struct World {
     migration: Migration,
     revision: u64,
     members: Vec<Member>,
-    /// What events say, a line each.
+    /// The lines of all events.
     history: Vec<String>,
 }
 
-/// Part of what happens.
+/// One commit of a happening.
 type Commit = Box<dyn FnOnce(&mut World)>;
 
 impl World {
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// What happens, commit by commit.
+    /// A happening, commit by commit.
     fn parts(&self, happening: &Happening) -> Vec<Commit> {
         let id = format!("orders/{}", self.revision);
         let of = id.clone();
@@ -205,7 +205,7 @@ fn name(at: u32) -> Tenant {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// No step leads to a rung that may not coexist with the last; and what an instance that is not
+    /// No step leads to a rung that may not coexist with the last one. And whatever an instance that is not
     /// lost may still begin operations under always coexists with everything newer.
     #[test]
     fn whatever_happens_neighbours_only(happenings in prop::collection::vec(happening(), 1..60)) {
@@ -219,7 +219,7 @@ proptest! {
                 prop_assert!(coexist(*before, *after), "{before} -> {after} by {happening:?}");
             }
             past.push((world.revision, now.clone()));
-            // The state that each live instance routes by: the last one at or before what it received.
+            // The state that each connected instance routes by: the last one at or before what it received.
             for member in world.members.iter().filter(|member| !member.lost) {
                 let (_, held) = past.iter().rev().find(|(revision, _)| *revision <= member.received).unwrap();
                 for (begun, newest) in held.iter().zip(&now) {
@@ -229,7 +229,7 @@ proptest! {
         }
     }
 
-    /// The table that SDKs get says of every tenant just what the document and its row say.
+    /// For every tenant, the table that SDKs get says exactly what the document and its row say.
     #[test]
     fn the_folded_table_routes_like_the_rules_one_by_one(happenings in prop::collection::vec(happening(), 1..60)) {
         let mut world = World::new();
@@ -241,8 +241,8 @@ proptest! {
                 prop_assert_eq!(table.route(name(at).as_str()).rung, placement.rung);
             }
         }
-        // With everybody there and a pass whenever it is wanted, everybody gets where the rules say:
-        // the floor over the ceilings over the pin over the share.
+        // With everybody connected and a pass whenever one is needed, everybody gets to their goal: the floor
+        // over the ceilings over the pin over the share.
         for _ in 0..12 {
             (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
             world.happen(&Happening::Pass(PassKind::Full));
@@ -259,7 +259,7 @@ proptest! {
         }
     }
 
-    /// Raising a share moves nobody back; and shares that were asked for always nest.
+    /// Raising a share moves nobody back; and the goal's shares always nest.
     #[test]
     fn a_raise_moves_nobody_back(shares in prop::collection::vec((0..4_usize, 0..=PPM), 1..20)) {
         let mut rollout = cutover::domain::Rollout::default();
@@ -316,7 +316,7 @@ fn an_emergency_goes_back_at_once_and_on_when_everybody_has_heard() {
     (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
     world.happen(&Happening::Pass(PassKind::Full));
     world.happen(&Happening::Ramp([None, None, Some(PPM), None]));
-    // Nobody has even heard of target-first when it fails.
+    // Nobody has even received target-first when it fails.
     world.happen(&Happening::Rollback(None));
     assert!(world.rungs().iter().all(|rung| *rung == Rung::Mirrored));
     world.happen(&Happening::Step);

@@ -1,4 +1,4 @@
-//! The local guard: what an SDK does while the controller is away, and what that costs on the ladder.
+//! The local guard: what an SDK does while the controller is away, and what that requires of steps.
 
 use std::{sync::Arc, time::Duration};
 
@@ -160,7 +160,7 @@ async fn nobody_goes_to_target_only_before_everybody_has_heard_that_the_local_gu
     let refusal = controller.admin().await.create_migration(create).await.unwrap_err();
     assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
 
-    // What one has begun may have gone back by itself.
+    // An operation that it has begun may have gone back on its own.
     let operation = two.begin("orders", "acme").unwrap();
     let off = set_local_guard(&controller, false).await;
     for client in [&one, &two] {

@@ -1,4 +1,4 @@
-//! The one integration binary: a module for each capability.
+//! The only integration binary: one module for each capability.
 // Tests read as stories; a panic is a failure, and nothing of this is an API.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 

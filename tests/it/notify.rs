@@ -1,4 +1,4 @@
-//! What others are told: which commits, in which bytes, signed how, tried again when.
+//! Notifications: which commits, which bytes, how they are signed, and when they are retried.
 
 #[cfg(feature = "sqlite")]
 mod delivery;

@@ -1,4 +1,4 @@
-//! Passes: shared by workers, gone on with after deaths, and told truthfully.
+//! Passes: shared by workers, continued after deaths, and reported truthfully.
 
 mod compare;
 mod hooked;
@@ -57,7 +57,7 @@ fn tombstone(version: u64) -> Record {
     Record { version: Version(version), value: None }
 }
 
-/// Two stores, and what a pass is told of them.
+/// Two stores, and the settings of a pass.
 struct World {
     source: Arc<MemoryStore>,
     target: Arc<MemoryStore>,
@@ -107,7 +107,7 @@ async fn started() -> (TempDir, Controller) {
     (dir, controller)
 }
 
-/// Stops a worker in order once its job is like this.
+/// Stops a worker cleanly once its job is in this state.
 async fn run_until(controller: &Controller, stores: &Stores, plan: &Plan, is_it: fn(&v1::Job) -> bool) {
     let (seen, mut sees) = tokio::sync::watch::channel(false);
     let told = move |job: &v1::Job| _ = seen.send_replace(is_it(job));
@@ -120,7 +120,7 @@ async fn run(controller: &Controller, stores: &Stores, plan: &Plan) -> Result<v1
     worker::run(&controller.url, stores, plan, |_| {}, std::future::pending()).await
 }
 
-/// What a pass did, or nothing.
+/// The counts of a pass, or zeros.
 fn counts(evidence: &v1::Evidence) -> v1::PassCounts {
     evidence.counts.unwrap_or_default()
 }

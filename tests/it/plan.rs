@@ -1,4 +1,4 @@
-//! Plans ramp: over a real controller, by what services report.
+//! Plans ramp: with a real controller, by what services report.
 
 mod algebra;
 mod operators;
@@ -112,7 +112,7 @@ async fn until(
     panic!("it does not come to that: {:#?}", view(admin).await)
 }
 
-/// What happened, oldest first: the kind and who did it.
+/// The events, oldest first: kind and actor.
 async fn history(admin: &mut AdminServiceClient<Channel>) -> Vec<v1::HistoryEvent> {
     let request = v1::ListHistoryRequest { key: "orders".to_owned(), page_size: 1000, ..Default::default() };
     let mut events = admin.list_history(request).await.unwrap().into_inner().events;
@@ -120,7 +120,7 @@ async fn history(admin: &mut AdminServiceClient<Channel>) -> Vec<v1::HistoryEven
     events
 }
 
-/// The steps that were taken, as the history tells them.
+/// The steps that were taken, from the history.
 async fn steps(admin: &mut AdminServiceClient<Channel>) -> Vec<String> {
     let events = history(admin).await.into_iter().filter(|event| event.change == "plan-step");
     let told = |event: v1::HistoryEvent| {
@@ -156,7 +156,7 @@ async fn it_waits_for_evidence_and_says_how_much_and_until_when() {
     let mut world = World::new().await;
     let service = world.service(0).await;
     world.apply(plan([share(v1::Rung::Dual, 50, 0), share(v1::Rung::Dual, 100, 0)])).await;
-    // It acknowledges, and says nothing: no data never advances.
+    // It acknowledges, but reports no calls: a plan never advances without data.
     let blind = world.until(|view| view.taken.len() == 1 && view.taken[0].settled_at_ms > 0).await;
     assert!(missing(&blind).contains("nothing has called the target"), "{blind:?}");
     service.says.calls.store(1, Relaxed);

@@ -1,4 +1,4 @@
-//! Reports that make no sense: refused or bounded, counted, no trip, no crash.
+//! Invalid reports: rejected or limited, counted, no trip, no crash.
 
 mod flood;
 mod memory;
@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::support::{instance::Instance, process::Process};
 
-/// A controller with one migration of which everybody is at mirrored, so that its guards judge.
+/// A controller with one migration with everybody at mirrored, so that its guards judge.
 async fn watched(dir: &Path) -> Process {
     let process = Process::start(dir).await;
     let mut admin = process.admin().await;
@@ -38,7 +38,7 @@ async fn migration(process: &Process) -> v1::Migration {
     process.admin().await.get_migration(request).await.unwrap().into_inner()
 }
 
-/// Calls to the target of which so many failed, whatever that makes of it.
+/// Calls to the target of which this many failed, consistent or not.
 fn cell(revision: u64, calls: u64, errors: u64) -> v1::Cell {
     let of = |operation: v1::Operation| v1::StoreCalls {
         store: v1::StoreRole::Target.into(),
@@ -74,7 +74,7 @@ async fn absurd_reports_are_refused_and_counted_and_trip_nothing() {
         change(&mut cell);
         cell
     };
-    // All three, many times: were they believed, there would be quorum and evidence enough.
+    // All three, many times: if they were believed, there would be enough quorum and evidence.
     let (rounds, mut rejected) = (20, 0);
     for _ in 0..rounds {
         for instance in &mut instances {
@@ -90,7 +90,7 @@ async fn absurd_reports_are_refused_and_counted_and_trip_nothing() {
                 huge(|cell| cell.migration = "../../etc".to_owned()),
             ];
             rejected += cells.len() as u64;
-            // From before the migration was there, and of one that never was.
+            // From before the migration existed, and from one that never did.
             let nobodys = v1::Cell { migration: "nobody".to_owned(), ..dead(revision) };
             instance.report([cells, vec![dead(0), nobodys]].concat()).await;
         }
@@ -98,7 +98,7 @@ async fn absurd_reports_are_refused_and_counted_and_trip_nothing() {
     assert_eq!(process.metric("cutover_rejected_cells_total").await, rejected);
     assert_eq!(process.metric("cutover_unknown_cells_total").await, 2 * 3 * rounds);
 
-    // Whole reports: replayed, out of order, from the future, unnumbered, of strangers, no reports at all.
+    // Whole reports: replayed, out of order, from the future, unnumbered, from strangers, not reports at all.
     let of = &mut instances[0];
     let last = of.sequence;
     for sequence in [last, 1, last - 1, last, 2] {
@@ -131,7 +131,7 @@ async fn absurd_reports_are_refused_and_counted_and_trip_nothing() {
 
     let after = migration(&process).await;
     assert_eq!((after.state(), after.trips.len()), (v1::State::Idle, 0), "{after:?}");
-    // It is still there, and still believes what makes sense.
+    // It is still running, and still accepts consistent reports.
     for instance in &mut instances {
         instance.sequence = instance.sequence.max(last);
         instance.report(vec![cell(revision, 10, 0)]).await;

@@ -1,4 +1,4 @@
-//! A migration is taken back by itself: over real SDKs, a real controller, and stores that fail.
+//! A migration is rolled back automatically: with real SDKs, a real controller, and stores that fail.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ async fn traffic(orders: Migrator) {
     loop {
         let tenant = format!("tenant-{}", at % 50);
         let key = format!("order-{}", at % 400);
-        // Every fourth is a write; what comes of it is the guards' concern.
+        // Every fourth is a write; its result is the guards' concern.
         if at.is_multiple_of(4) {
             let _ = orders.put(&tenant, &key, b"value".to_vec()).await;
         } else {
@@ -141,7 +141,7 @@ async fn a_dead_target_is_rolled_back_and_the_story_is_told() {
     for told in ["rolled back to dual", "of the target's outcomes were bad", "of 3 instances had heard"] {
         assert!(story.contains(told), "{told}: {story}");
     }
-    // Latched: the same failure at dual is nobody's harm, and no further news.
+    // Latched: at dual the same failure does no harm, and is not reported again.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(world.migration().await.trips.len(), tripped.trips.len());
     let ack = v1::AcknowledgeRequest {

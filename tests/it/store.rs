@@ -1,4 +1,4 @@
-//! What every store promises. A backend passes the suite by naming a [`Place`].
+//! The promises of every store. A backend runs the suite by naming a [`Place`].
 
 mod memory;
 #[cfg(feature = "sqlite")]
@@ -17,7 +17,7 @@ use tokio::sync::Barrier;
 
 use crate::support::{commit, create, describe, key, make, pin, plain, replay, tenant};
 
-/// Somewhere that is empty at first, and can be opened again and again, by several at once.
+/// A place that is empty at first, and can be opened repeatedly, also several times at once.
 #[async_trait]
 pub trait Place: Send + Sync {
     async fn open(&self) -> Arc<dyn Store>;
@@ -124,7 +124,7 @@ pub async fn five_writers_race_and_one_wins_each_round(place: &impl Place) {
     let barrier = Arc::new(Barrier::new(WRITERS));
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
-        // Two share a store, the others have one of their own, as other processes have.
+        // Two share a store object; the others have their own, as other processes do.
         let store = if writer < 2 { first.clone() } else { place.open().await };
         let (barrier, orders) = (barrier.clone(), orders.clone());
         writers.push(tokio::spawn(async move {
@@ -354,7 +354,7 @@ pub async fn a_snapshot_is_of_one_revision(place: &impl Place) {
     while !writing.is_finished() {
         let state = store.snapshot().await.unwrap();
         let migration = &state.migrations[0];
-        // One row a revision: neither the counter nor the rows run ahead of the document.
+        // One row per revision: neither the counter nor the rows run ahead of the document.
         assert_eq!(migration.revision, state.revision);
         assert_eq!(migration.tenants.len() as u64 + 1, state.revision);
         assert_eq!(migration.document.pins + 1, state.revision);

@@ -1,5 +1,5 @@
-//! The shape of the repository: who may name whom, how long a file may be, where a file may lie.
-//! docs/ARCHITECTURE.md draws the layers; this is what keeps them.
+//! The structure of the repository: which layer may name which, how long a file may be, where a file may be.
+//! docs/ARCHITECTURE.md describes the layers; these tests enforce them.
 
 mod paths;
 mod selftest;
@@ -13,7 +13,7 @@ use std::{
 /// A layer is `src/<name>.rs` and everything in `src/<name>/`.
 struct Layer {
     name: &'static str,
-    /// Layers that it may name, beside itself.
+    /// Layers that it may name, besides itself.
     may: &'static [&'static str],
     /// Paths that it must not name.
     never: &'static [&'static str],
@@ -34,10 +34,10 @@ const LAYERS: &[Layer] = &[
         never: &[],
     },
     Layer { name: "config", may: &["notify"], never: &["tonic", "axum", "sqlx"] },
-    // The batch side and the demo are clients: they see the controller over the wire.
+    // Passes and the demo are clients: they use the controller over the wire.
     Layer { name: "jobs", may: &["config"], never: &[] },
     Layer { name: "demo", may: &["server", "config", "jobs", "view"], never: &[] },
-    // What `status -w` and the demo both draw; it knows the wire only.
+    // What `status -w` and the demo both draw; it knows only the wire.
     Layer { name: "view", may: &[], never: &["axum", "sqlx"] },
     Layer {
         name: "bench",
@@ -58,7 +58,7 @@ const LAYERS: &[Layer] = &[
         may: &["store", "notify", "telemetry", "domain"],
         never: &["crate::store::sqlite", "axum", "sqlx"],
     },
-    // What others are told: bytes from events. Who sends them passes the time in.
+    // The contents of notifications, from events. The sender passes the time in.
     Layer { name: "notify", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
     Layer { name: "telemetry", may: &["domain"], never: &["tonic", "axum", "sqlx"] },
     Layer { name: "store", may: &["domain"], never: &["tonic", "axum", "cutover_proto"] },
@@ -124,7 +124,7 @@ fn the_repository_stands_alone() {
     assert_none(read_all(root, root, &|_| true).iter().filter_map(outside_violation));
 }
 
-/// Everything that one file names and must not.
+/// Everything that a file names and must not.
 fn layer_violations((path, text): &File) -> Vec<String> {
     let Some((module, in_client)) = module_of(path) else { return Vec::new() };
     let named = paths::named(&module, text);
@@ -168,7 +168,7 @@ fn layer_violations((path, text): &File) -> Vec<String> {
     violations.into_iter().collect()
 }
 
-/// `src/a/b.rs` is `[a, b]`. And: is it the client's?
+/// `src/a/b.rs` is `[a, b]`. Also returns whether it belongs to the client.
 fn module_of(path: &str) -> Option<(Vec<&str>, bool)> {
     let (inside, in_client) = match path.strip_prefix("clients/rust/src/") {
         Some(inside) => (inside, true),
@@ -220,7 +220,7 @@ fn undeclared(files: &[File], roots: &[&str]) -> Vec<String> {
     lost.map(|(path, _)| format!("{path} is declared nowhere")).collect()
 }
 
-/// Nothing may point to a folder beside the repository.
+/// Nothing may refer to a folder next to the repository.
 fn outside_violation((path, text): &File) -> Option<String> {
     let outside = ["..", "shared"].join("/");
     text.contains(&outside).then(|| format!("{path} points outside the repository"))

@@ -87,7 +87,7 @@ pub fn plain(migrations: &[Migration]) -> BTreeMap<Key, Plain> {
         .collect()
 }
 
-/// The state that events give, from nothing.
+/// The state that results from events, starting from nothing.
 pub fn replay(events: &[Event]) -> BTreeMap<Key, Plain> {
     let mut state: BTreeMap<Key, Migration> = BTreeMap::new();
     for event in events {

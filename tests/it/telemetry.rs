@@ -1,4 +1,4 @@
-//! What is reported is counted once, and leaves as statsd lines and as a scrape.
+//! What is reported is counted once, and exported as statsd lines and as a scrape.
 
 mod daemon;
 

@@ -1,4 +1,4 @@
-//! What was reported outlives restarts: exactly, or short by what is counted as lost.
+//! What was reported survives restarts: exactly, or with what is counted as lost.
 
 mod killed;
 
@@ -16,10 +16,10 @@ use tempfile::TempDir;
 
 use crate::support::{create, describe, key, make};
 
-/// Half an hour that is over and kept, in milliseconds of Unix time.
+/// A half hour that is over and still stored, in milliseconds of Unix time.
 static NOON: LazyLock<u64> = LazyLock::new(|| (now_ms() / 1_800_000 - 1) * 1_800_000);
 
-/// A controller's telemetry without its network: it can be stopped, or killed, at any point.
+/// A controller's telemetry without its network: it can be stopped or killed at any point.
 struct World {
     dir: TempDir,
     store: Arc<dyn Store>,
@@ -42,7 +42,7 @@ impl World {
         Self { dir, store, registry, ingest, windows }
     }
 
-    /// Kill -9, and a start.
+    /// Kill -9, and a restart.
     async fn killed(self) -> Self {
         Self::open(self.dir).await
     }
@@ -126,7 +126,7 @@ async fn what_a_step_has_shown_since_its_revision_is_the_same_after_a_restart() 
     world.make(&describe("another")).await;
     world.report(1, vec![cell(1, 1), cell(2, 10), cell(3, 100)], *NOON);
     world.windows.save().await.unwrap();
-    // Counted, and not kept yet.
+    // Counted, but not stored yet.
     world.report(2, vec![cell(2, 20), cell(3, 200)], *NOON);
     let since = async |world: &World, revision| {
         world.windows.since(&key("orders"), revision).await.unwrap().events.hit
@@ -168,7 +168,7 @@ async fn a_deleted_migrations_windows_are_gone_and_late_reports_do_not_bring_the
     world.report(3, vec![cell(1, 5)], *NOON);
     assert!(world.hits(Scale::HalfHour).await.is_empty());
     world.make(&create()).await;
-    // Decided under the one that had this key before.
+    // Decided under an earlier migration with this key.
     world.report(4, vec![cell(1, 5), cell(2, 5)], *NOON);
     world.windows.save().await.unwrap();
     assert_eq!((world.hits(Scale::HalfHour).await, world.ingest.keys().len()), (vec![], 0));

@@ -1,4 +1,4 @@
-//! A backup of a running controller, and what a restored one does before anybody has looked.
+//! A backup of a running controller, and what a restored one does before it is confirmed.
 
 use cutover_proto::v1;
 use tempfile::TempDir;

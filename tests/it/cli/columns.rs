@@ -1,4 +1,4 @@
-//! Records that lie whole in one store and in columns in the other: moved, compared, moved back.
+//! Records that are stored whole in one store and in columns in the other: moved, compared, moved back.
 
 use std::{path::Path, sync::Arc};
 
@@ -18,7 +18,7 @@ fn id(n: u64) -> Id {
     Id::new(&format!("shop-{}", n % 7), &format!("order-{n}")).unwrap()
 }
 
-/// Everything that documents have; the dead among them.
+/// Everything that documents have; some are deleted.
 fn record(n: u64) -> Record {
     let digits = "1234567890".repeat(3);
     let json = match n % 6 {
@@ -105,7 +105,7 @@ async fn is_moved_compared_and_moved_back(target: &str, dir: &TempDir) {
     let stored: Vec<_> = (0..RECORDS).map(|n| Some(record(n))).collect();
     assert_eq!(mapped.get_many(&ids).await.unwrap(), stored, "byte by byte");
 
-    // Services write to the target alone; one writes, one deletes, one makes a new record.
+    // Services write to the target alone: one record is written, one deleted, one created.
     ramp(url, "--target-only").await;
     let newer = |n: u64, of: u64| Record { version: Version(10_000 + n), ..record(of) };
     let written = [(id(1), newer(1, 2)), (id(2), newer(2, 0)), (id(RECORDS), newer(3, 4))];

@@ -1,4 +1,4 @@
-//! Items of DynamoDB, written by those who know no SDK: moved to MariaDB, compared, moved back.
+//! DynamoDB items written by applications without an SDK: moved to MariaDB, compared, moved back.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::support::server::{Controller, given};
 
 const ITEMS: u64 = 60;
 
-/// DynamoDB's own wire, so that nothing of ours stands between a story and an item.
+/// Talks to DynamoDB directly, so that none of our code stands between a story and an item.
 struct Raw {
     address: String,
     table: String,
     keys: Keys,
 }
 
-/// What an item's key is.
+/// The types of an item's key.
 #[derive(Clone, Copy)]
 enum Keys {
     Texts,
@@ -37,7 +37,7 @@ enum Keys {
 }
 
 impl Keys {
-    /// Of customer and order.
+    /// The types of customer and order.
     fn types(self) -> [&'static str; 2] {
         match self {
             Self::Texts => ["S", "S"],
@@ -61,7 +61,8 @@ impl Keys {
         json!({ "customer": { customer: id.tenant }, "order_id": { order: id.key } })
     }
 
-    /// An item, and what DynamoDB tells of it: numbers and sets are in its own order and words already.
+    /// An item in the form in which DynamoDB returns it: numbers and sets are already in its own order and
+    /// notation.
     fn item(self, n: u64) -> Value {
         let mut item = self.of(&self.id(n));
         item["n"] = json!({ "N": n.to_string() });
@@ -162,7 +163,7 @@ columns = [
 ]
 "#;
 
-/// A table of items, a spec that moves it to MariaDB, and its path; `None`: no servers are there.
+/// A table of items, a spec that moves it to MariaDB, and its path; `None`: there are no servers.
 async fn world(dir: &TempDir, story: &str, keys: Keys, columns: &str) -> Option<(Raw, Spec, String)> {
     let (source, target) = (given("CUTOVER_TEST_DYNAMODB")?, given("CUTOVER_TEST_MYSQL")?);
     let name = format!("documents_{story}_{}", std::process::id());
@@ -202,7 +203,7 @@ async fn items_move_there_and_back(story: &str, keys: Keys, columns: &str) {
     assert!(told.contains("nothing to copy, 60 there already"), "{told}");
     ramp(url, "--target-only").await;
 
-    // Services write to the target alone: one item is replaced, one deleted, one comes anew.
+    // Services write to the target alone: one item is replaced, one deleted, one created.
     let target: Arc<dyn Store> = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
     let content = |n: u64| {
         let mut content = keys.item(n);
@@ -300,7 +301,7 @@ async fn what_does_not_move_is_named_and_blocks_the_gate_until_it_does() {
     assert_eq!(address["city"], Attribute::S("Rotterdam".to_owned()), "the value itself, as it was");
     assert_eq!((&odd.0["key"], odd.0.get("value")), (&Attribute::S("order-3".to_owned()), None));
 
-    // Corrected where they lie.
+    // Corrected in place.
     raw.put(city("Bonn")).await;
     raw.put(Keys::Texts.item(3)).await;
     let told = at(url, &format!("backfill {path}")).await.done();

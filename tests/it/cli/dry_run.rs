@@ -1,4 +1,4 @@
-//! What would not come through is told before anything moves.
+//! What would not come back unchanged is reported before anything moves.
 
 use cutover_client::{
     spec::{Missing, Spec},
@@ -73,7 +73,7 @@ async fn an_applications_own_mark_and_version_are_not_taken_for_ours() {
     let file = dir.path().join("shop.db");
     let connect = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
     let pool = sqlx::SqlitePool::connect_with(connect).await.unwrap();
-    // A soft delete, and a counter that somebody took back.
+    // A soft delete, and a counter that somebody decreased.
     let application = "CREATE TABLE orders (tenant TEXT NOT NULL, key TEXT NOT NULL, \
                        version INTEGER NOT NULL DEFAULT 0, deleted BOOLEAN NOT NULL DEFAULT 0, note TEXT, \
                        PRIMARY KEY (tenant, key)); \
@@ -113,7 +113,7 @@ async fn an_applications_own_mark_and_version_are_not_taken_for_ours() {
     assert!(reasons.iter().all(|reason| said.out.contains(reason)), "{said:?}");
 }
 
-/// DynamoDB and a file, either way round: a record that is too large for an item is named.
+/// DynamoDB and a file, in either direction: a record that is too large for an item is named.
 async fn is_too_large_for_an_item(verb: &str, of: &str) {
     let Some(url) = given("CUTOVER_TEST_DYNAMODB") else { return };
     let dir = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Records moved by the command line, and what stands in its way.
+//! Records moved from the command line, and what prevents it.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -114,7 +114,7 @@ async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
     let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 30_000\nworkers = 1\n").await;
     let url = controller.url.as_str();
     let mut before = 0;
-    // Ctrl-C, and how service managers and Kubernetes ask.
+    // Ctrl-C, and the signal of service managers and Kubernetes.
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
         let worker = binary().args(backfill).stderr(Stdio::piped()).spawn().unwrap();
@@ -158,7 +158,7 @@ async fn a_quarantine_is_a_table_of_its_own_or_there_is_none() {
     let dir = TempDir::new().unwrap();
     let (controller, spec) = world(&dir, "").await;
     let url = controller.url.as_str();
-    // Somebody else's table, in the way.
+    // Another program's table is in the way.
     let target = dir.path().join("target.db");
     for table in ["orders", "cutover_quarantine"] {
         SqliteStore::create(&target, table, SqliteOptions::default()).await.unwrap().close().await;
@@ -176,7 +176,7 @@ async fn a_quarantine_is_a_table_of_its_own_or_there_is_none() {
     assert!(told.contains("clean: 8000 scanned, 8000 copied"), "none is needed: {told}");
 }
 
-/// A backfill whose only worker dies as soon as something is copied; its id.
+/// A backfill whose only worker dies as soon as something is copied; returns its id.
 async fn killed_once_it_copies(url: &str, spec: &str) -> String {
     let backfill = ["--server", url, "backfill", spec, "--create-tables"];
     let mut killed = binary().args(backfill).stderr(Stdio::null()).spawn().unwrap();
@@ -219,7 +219,7 @@ async fn a_pass_does_not_go_on_in_a_target_that_was_made_anew() {
     let backfill = format!("backfill {spec} --create-tables");
     let told = [&job, "writes table orders of ", "but this worker has", &format!("cutover cancel {job}")];
     at(url, &backfill).await.fails(&told);
-    // And services have written to it.
+    // Services have written to it too.
     let target = dir.path().join("target.db");
     let target = SqliteStore::open(&target, "orders", SqliteOptions::default()).await.unwrap();
     let new = Record { version: Version(1_000_000), value: Some(b"new".to_vec()) };

@@ -1,5 +1,4 @@
-//! `plan`: what a file comes to, every mistake of it in one line, and how one ramps; and what `wait`
-//! tells a script.
+//! `plan`: the steps of a file, every mistake on one line, and a ramp by one; and what `wait` tells a script.
 
 use tempfile::TempDir;
 

@@ -1,4 +1,4 @@
-//! `cutover progress`: what people pipe, what scripts read, what makes no sense.
+//! `cutover progress`: what people pipe, what scripts read, and invalid arguments.
 
 use cutover_proto::v1;
 use serde_json::json;

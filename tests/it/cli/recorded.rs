@@ -1,4 +1,4 @@
-//! `cutover plan simulate` against what a controller kept, or a file of it.
+//! `cutover plan simulate` with a controller's recording, or with a file of it.
 
 use cutover_proto::v1;
 use tempfile::TempDir;

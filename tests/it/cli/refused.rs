@@ -1,4 +1,4 @@
-//! What the controller refuses, as people hear of it.
+//! Refusals of the controller, as people see them.
 
 use tempfile::TempDir;
 
@@ -127,7 +127,7 @@ async fn an_import_is_read_whole_before_a_pin_is_sent() {
     at(url, &format!("import-pins orders {}", dir.path().display())).await.fails(&["can't read"]);
     assert!(at(url, "pins orders --json").await.objects().is_empty());
 
-    // What the controller refuses is refused by the batch, and what is in is told.
+    // The controller refuses whole batches, and the error says how many pins were imported.
     import("acme,dual\nzeta,target-only\n").await.fails(&["0 pins are imported", "full-pass"]);
     let many: String = (0..10_000).map(|n| format!("t{n},dual\n")).collect();
     import(&format!("{many}zeta,target-only\n")).await.fails(&["10000 pins are imported", "full-pass"]);

@@ -1,4 +1,4 @@
-//! `cutover serve` with what it can't serve: one line that says what to do, and nothing lost.
+//! `cutover serve` with settings that it can't use: one line that says what to do, and nothing lost.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
 
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Said, at, binary, run};
 
-/// Ports that don't matter here.
+/// Ports that do not matter here.
 const ANY: [&str; 4] = ["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
 async fn serve(args: &[&str]) -> Said {
@@ -59,7 +59,7 @@ async fn a_store_that_is_damaged_foreign_or_nowhere() {
     let (url, child) = child(&path).await;
     at(&url, "create orders --source ddb --target mysql").await.done();
     terminate(child).await;
-    // A log that was not folded in yet is a part of it.
+    // A log that has not been merged yet is part of the store.
     let logs = ["-wal", "-shm"].map(|end| dir.path().join(format!("cutover.db{end}")));
     let backup: Vec<_> = logs.iter().chain([&path]).filter_map(|at| Some((at, fs::read(at).ok()?))).collect();
     logs.iter().for_each(|log| drop(fs::remove_file(log)));
@@ -114,14 +114,14 @@ async fn a_second_controller_on_one_file_is_refused_until_the_first_is_dead() {
     terminate(second).await;
 }
 
-/// A controller in a process of its own: once that has ended, nobody has the file open.
+/// A controller in its own process: once that has ended, nobody has the file open.
 async fn child(store: &Path) -> (String, Child) {
     let mut command = binary();
     command.arg("serve").args(ANY).args(["--store", &sqlite(store)]).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = told.next_line().await.unwrap().unwrap();
-    // It goes on logging, and must not find the pipe closed or full.
+    // It keeps logging, and must not find the pipe closed or full.
     tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
     let address = line.split("grpc=\"").nth(1).and_then(|rest| rest.split('"').next());
     (format!("http://{}", address.expect("it says where it serves")), child)
@@ -133,14 +133,14 @@ async fn terminate(mut child: Child) {
     assert_eq!(child.wait().await.unwrap().code(), Some(0), "it stops in order");
 }
 
-/// The same file with its pages overwritten but for the header.
+/// The same file with its pages overwritten, except the header.
 fn damaged(good: &[u8]) -> Vec<u8> {
     good.iter().enumerate().map(|(at, byte)| if at < 4096 { *byte } else { 0xa5 }).collect()
 }
 
 #[tokio::test]
 async fn a_path_that_can_not_be_written() {
-    // As root no directory is closed, but one of the kernel's is.
+    // For root no directory is closed, except one of the kernel's.
     on_store("sqlite:/proc/cutover.db").await.fails(&[
         "/proc/cutover.db",
         "can't be written",

@@ -1,4 +1,4 @@
-//! Nobody there, somebody else there, or nowhere at all: one line, in bounded time.
+//! Nobody there, another server there, or an invalid address: one line, in bounded time.
 
 use std::time::{Duration, Instant};
 

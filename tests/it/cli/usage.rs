@@ -1,4 +1,4 @@
-//! A wrong command line: one line that names what is wrong, what was meant and where to read on.
+//! A wrong command line: one line that names what is wrong, what was meant and where to read more.
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{at, has, run_with};
 use crate::support::server::Controller;
 
-/// What every change answers with `--json`.
+/// The fields of every change's answer with `--json`.
 const CHANGED: [&str; 5] = ["migration", "changes", "waiting", "dry_run", "repeated"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn instances_are_listed_and_the_dead_evicted() {
     let listed = at(url, "instances --json").await.objects();
     has(&listed[0], &["instance_id", "service", "lost", "settled", "received_revision", "applied_revision"]);
 
-    // Neither lives on after this: a live one would register anew.
+    // Neither lives on after this: a live one would register again.
     drop((one, two));
     let evict = at(url, "evict one --reason burnt --json").await.object();
     assert_eq!(evict, json!({ "evicted": "one" }));

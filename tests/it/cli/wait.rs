@@ -1,4 +1,4 @@
-//! `ramp --wait`: what its exit codes tell a script. 0 there, 1 failed, 2 tripped, 3 timeout, 4 held.
+//! `ramp --wait`: what its exit codes tell a script. 0 arrived, 1 failed, 2 tripped, 3 timeout, 4 held.
 
 use std::process::Stdio;
 

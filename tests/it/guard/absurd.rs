@@ -1,4 +1,4 @@
-//! Bad input is refused and counted; it neither trips a guard nor ends the process.
+//! Invalid input is rejected and counted; it neither trips a guard nor ends the process.
 
 use cutover::domain::guard::{Arm, Cell, GuardConfig, Limit, Mode, Pairs, Report, Rule};
 
@@ -46,7 +46,7 @@ fn sums_of_greatest_counts_stay_finite() {
     story.now_ms += 1_000;
     story.judge.tick(story.now_ms);
     assert!(story.judge.levels().iter().all(|level| level.ln_m.is_finite() && level.ln_m < 30.0));
-    // Everything fails for hours, and nobody listens: evidence stops growing, and does not overflow.
+    // Everything fails for hours, and nobody acts: evidence stops growing, and does not overflow.
     let observe = |kind, operation| {
         let rule = GuardConfig::default().rules[guard(kind, operation).index().unwrap()].unwrap();
         (guard(kind, operation), Some(Rule { mode: Mode::Observe, ..rule }))
@@ -71,7 +71,7 @@ fn repeated_late_and_early_ones_do_not_count() {
     }
     assert_eq!(story.judge.refused().repeated - before.repeated, 101);
 
-    // Decided under a revision that nobody has heard of, or before the present stage.
+    // Decided under a revision that does not exist, or before the current stage.
     story.restage(Default::default());
     for (revision, instance) in [(1, "a"), (99, "b"), (u64::MAX, "c")] {
         assert_eq!(story.report(instance, &[super::at(dead[0], revision)]), []);

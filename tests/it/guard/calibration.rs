@@ -1,4 +1,4 @@
-//! Often enough, and not too often: by seeded simulation. More of it: `cutover bench guards`.
+//! Guards trip often enough, and not too often: by seeded simulation. `cutover bench guards` runs more of it.
 
 use cutover::{
     domain::guard::{Guard, GuardConfig, GuardKind},
@@ -24,12 +24,12 @@ fn at_a_loose_threshold_no_noise_trips_more_often_than_was_accepted() {
     for noise in Noise::ALL {
         let hours = 12;
         let tripped = false_hours(noise, &loose(), 3, hours);
-        // 0.6 are expected at most; 4 and more come by chance in 1 of 300 runs, if it is as bad.
+        // At most 0.6 are expected; 4 or more happen by chance in 1 of 300 runs.
         assert!(tripped < 4, "{noise}: {tripped} of {hours} hours");
     }
 }
 
-/// Hours in which the relative guard alone trips, of a target exactly as bad as is still well.
+/// Hours in which the relative guard alone trips, for a target that is exactly at the limit.
 fn hours_tripped_at_the_limit(false_trips_per_day: f64, hours: u64) -> usize {
     let config = GuardConfig { false_trips_per_day, ..GuardConfig::default() };
     let config = config.only(&[Guard::of(GuardKind::ErrorRelative, READ)]);
@@ -44,7 +44,7 @@ fn hours_tripped_at_the_limit(false_trips_per_day: f64, hours: u64) -> usize {
 fn a_target_at_the_very_limit_trips_as_rarely_as_was_accepted_but_does_trip() {
     let at_5_percent = hours_tripped_at_the_limit(1.2, 20);
     assert!(at_5_percent < 5, "{at_5_percent} of 20 hours");
-    // Or this would show nothing but a guard that never trips.
+    // Otherwise this would only show a guard that never trips.
     let at_any_time = hours_tripped_at_the_limit(300.0, 20);
     assert!(at_any_time > 2, "{at_any_time} of 20 hours");
 }

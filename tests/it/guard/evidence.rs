@@ -1,4 +1,4 @@
-//! E-values by enumeration: whatever is well, the expectation is at most 1.
+//! E-values by enumeration: while the target is healthy, the expectation is at most 1.
 
 use cutover::domain::guard::{
     bounds,
@@ -6,7 +6,7 @@ use cutover::domain::guard::{
 };
 use cutover::simulation::Draw;
 
-/// Rounding of some hundred products.
+/// Rounding errors of some hundred products.
 const MOST: f64 = 1.0 + 1e-12;
 
 /// Probability of each count of bad outcomes.
@@ -56,7 +56,7 @@ fn a_relative_e_value_is_at_most_1_in_the_mean_for_any_rate_of_the_source() {
             closest = closest.max(e);
         }
     }
-    // Not by being timid: with few calls and rare errors it is nearly an equality.
+    // Not by being too cautious: with few calls and rare errors it is nearly an equality.
     assert!(closest > 0.99, "{closest}");
 }
 
@@ -70,7 +70,7 @@ fn a_paired_e_value_is_at_most_1_in_the_mean_however_the_stores_fail_together() 
         let only_target_rate = (rho * only_source_rate + delta).min(1.0 - only_source_rate);
         let relative = Relative::new(rho, delta);
         let totals = Sample { pairs, ..Sample::default() };
-        // One pair at a time: the outcomes exclude each other.
+        // One pair at a time: the outcomes are mutually exclusive.
         let outcomes = [
             (only_target_rate, Sample { pairs: 1, only_target: 1, ..Sample::default() }),
             (only_source_rate, Sample { pairs: 1, only_source: 1, ..Sample::default() }),
@@ -106,7 +106,7 @@ fn without_a_baseline_there_is_no_evidence() {
     let relative = Relative::new(1.25, 5e-4);
     let alone = Sample { target: 1_000, target_bad: 1_000, ..Sample::default() };
     assert!(relative.weights(&alone, None).iter().all(|weights| weights.score(&alone) == 0.0));
-    // With the rate of before in its stead there is.
+    // With the earlier rate in its place there is evidence.
     let frozen = Absolute::gross(relative.frozen_at(0.001));
     assert!((frozen.p0() - 0.001_75).abs() < 1e-12);
     assert!(relative.weights(&alone, Some(&frozen)).iter().any(|weights| weights.score(&alone) > 1_000.0));

@@ -1,4 +1,4 @@
-//! What must not matter does not: order, splitting, merging, repeating. What must, does.
+//! What must not matter does not: order, splitting, merging, repetition. What must matter does.
 
 use cutover::{
     domain::guard::{Cell, GuardConfig, Judge, Pairs, Report, Stage, bounds},
@@ -7,7 +7,7 @@ use cutover::{
 
 use super::{READ, WRITE, arm};
 
-/// A report to be: who, when in its second, and what.
+/// A report to send: instance, time within its second, and cell.
 type Sent = (usize, u64, Cell<'static>);
 
 fn cell(draw: &mut Draw) -> Cell<'static> {
@@ -38,13 +38,13 @@ fn second(draw: &mut Draw) -> Vec<Sent> {
     (0..12).map(|at| (at % 5, (at as u64 / 3) * 250, cell(draw))).collect()
 }
 
-/// Never trips: what is looked at is the evidence.
+/// Never trips: the stories look at the evidence.
 fn judge() -> Judge {
     let config = GuardConfig { false_trips_per_day: 1e-200, ..GuardConfig::default() };
     Judge::new(config, Stage { revision: 1, ..Stage::default() }, 0)
 }
 
-/// Sends one second's reports, each of its own.
+/// Sends one second's reports, each separately.
 fn send(judge: &mut Judge, sequence: &mut u64, second: u64, sent: &[Sent]) {
     for (who, at_ms, cell) in sent {
         *sequence += 1;
@@ -74,13 +74,13 @@ fn order_splitting_merging_and_repeating_change_nothing() {
             let sent = second(&mut draw);
             send(&mut judges[0], &mut sequence, now, &sent);
 
-            // What comes at one moment comes in any order.
+            // What arrives at one moment arrives in any order.
             let mut turned = sent.clone();
             turned.reverse();
             turned.sort_by_key(|(_, at_ms, _)| *at_ms);
             send(&mut judges[1], &mut sequence, now, &turned);
 
-            // Each report in two parts: or, two replicas' merged into one.
+            // Each report in two parts.
             let halves: Vec<Sent> = sent
                 .iter()
                 .flat_map(|(who, at, cell)| {

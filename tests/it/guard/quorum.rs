@@ -24,7 +24,7 @@ fn a_dead_target_trips_within_a_second_and_the_record_tells_why() {
     assert_eq!(evidence.instances.len(), 3);
     assert_eq!(evidence.errors.len(), 1);
     assert!(verdict.to_string().starts_with("roll back the migration: error_absolute of reads: target "));
-    // It has been said: nothing more until there is another stage.
+    // It has given its verdict: nothing more until there is another stage.
     assert_eq!(story.until(20, &[reads(10, 10, 100, 0)]), None);
 }
 
@@ -36,7 +36,7 @@ fn a_dozen_failures_are_enough_although_the_source_never_failed() {
         let instance = ["a", "b", "c"][(failure % 3) as usize];
         !story.report(instance, &[reads(1, 1, 1, 0)]).is_empty()
     });
-    // By theory 10 at a limit of 5 %; phi would make them thirty.
+    // The theory says 10 at a limit of 5 %; phi would make it thirty.
     assert!(failures.is_some_and(|failures| (9..=14).contains(&failures)), "{failures:?}");
 }
 
@@ -150,7 +150,7 @@ fn each_guard_sees_what_it_is_for() {
     let read = reads(100, 0, 100, 0);
     let cases = [
         (GuardKind::SlowRelative, cutover::domain::guard::Cell { target: slow(40), source: slow(2), ..read }),
-        // A black hole: nothing ends, and still it is seen.
+        // A black hole: no call ends, and it is still noticed.
         (
             GuardKind::SlowRelative,
             cutover::domain::guard::Cell { target: overdue(20), source: slow(2), ..read },
@@ -176,7 +176,7 @@ fn reads_that_answered_nobody_are_no_part_of_the_not_found_rate() {
     let arm =
         |calls, answered, not_found| cutover::domain::guard::Arm { answered, not_found, ..arm(calls, 0) };
     let not_found = guard(GuardKind::NotFoundRelative, READ);
-    // A third of the source's answers and of the target's, whatever else was read beside them.
+    // A third of the source's answers and of the target's, whatever else was read in addition.
     for (target_calls, source_calls) in [(30, 300), (3_000, 300), (30, 30_000)] {
         let (target, source) = (arm(target_calls, 30, 10), arm(source_calls, 300, 100));
         let cell = cutover::domain::guard::Cell { target, source, ..reads(0, 0, 0, 0) };

@@ -1,4 +1,4 @@
-//! May a step go up? Not without evidence, and not blind.
+//! Whether a step may go up: not without evidence, and not without reports.
 
 use cutover::domain::{
     Calls, Counts,
@@ -18,7 +18,7 @@ fn no_errors_certify_by_their_number() {
     story.now_ms += 4_000;
     let certificate = story.judge.standing(story.now_ms).certificates[0];
     assert_eq!((certificate.operation, certificate.calls, certificate.missing), (READ, 4_000, Some(603)));
-    // At 1,000 a second or less it takes as long as it took, in proportion.
+    // At 1,000 a second or fewer it takes as long as so far, in proportion.
     let expected_ms = certificate.expected_ms.unwrap() - story.now_ms;
     assert!((603..=1_000).contains(&expected_ms), "{expected_ms}");
     story.report("a", &[reads(603, 0, 0, 0)]);
@@ -112,7 +112,7 @@ fn a_third_of_the_instances_gone_at_once_is_told_and_holds_until_they_are_back()
         (0..seconds).flat_map(|_| second(story, live)).collect()
     };
     assert_eq!(run(&mut story, 10, 20), []);
-    // Three of ten is not more than 30 %; and who says goodbye is not gone.
+    // Three of ten is not more than 30 %; and an instance that says goodbye is not gone.
     assert_eq!(run(&mut story, 7, 20), []);
     assert_eq!(run(&mut story, 10, 20), []);
     names[5..].iter().for_each(|name| story.judge.goodbye(name));
@@ -172,12 +172,12 @@ fn what_was_shown_before_a_restart_counts_for_a_step_and_against_nobody() {
     };
     assert_eq!(of(&mut restarted), of(&mut whole));
 
-    // The next stage has shown nothing.
+    // The next stage has shown nothing yet.
     restarted.restage(Stage { read_share_ppm: 10_000, ..Stage::default() });
     let standing = restarted.judge.standing(restarted.now_ms);
     assert_eq!((standing.certificates[0].calls, standing.miss_upper), (0, 1.0));
 
-    // Errors of before trip nobody.
+    // Earlier errors trip nobody.
     shown.calls[2] = calls(9_000, 9_000);
     let mut failed = story();
     failed.judge.recall(&shown);

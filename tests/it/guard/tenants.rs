@@ -1,4 +1,4 @@
-//! About whom it is: one tenant, or the migration.
+//! Whom a verdict is about: one tenant, or the migration.
 
 use cutover::domain::{
     Tenant,
@@ -108,7 +108,7 @@ fn what_fails_for_everybody_is_not_about_the_tenant_who_met_it_first() {
 
 #[test]
 fn a_sick_instance_behind_several_tenants_takes_one_with_it_at_most() {
-    // Tenants are served by one instance each; "a" fails whatever it asks of the target.
+    // Each tenant is served by one instance; all target calls of "a" fail.
     let (mut story, tenants) = (story(), tenants(60));
     let mut verdicts = Vec::new();
     for second in 0..180 {
@@ -159,7 +159,7 @@ fn of_a_hundred_thousand_tenants_the_busy_and_the_suspicious_are_tracked_in_boun
     for second in 0..30 {
         for (at, chunk) in tenants.chunks(10_000).enumerate() {
             let mut cells: Vec<Cell<'_>> = chunk.iter().map(|tenant| of(reads(1, 0, 1, 0), tenant)).collect();
-            // The last one is bad from the tenth second on, and is met everywhere.
+            // The last one fails from the tenth second on, at every instance.
             let failed = if second > 10 { 20 } else { 0 };
             cells.push(of(reads(20, failed, 20, 0), &tenants[99_999]));
             verdicts.extend(story.report(["a", "b", "c"][at % 3], &cells));

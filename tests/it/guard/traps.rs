@@ -1,4 +1,4 @@
-//! What has fooled other guards.
+//! Situations that have fooled other guards.
 
 use cutover::{
     domain::guard::{Action, Arm, Cause, Cell, Guard, GuardConfig, GuardKind, Judge, Ratchet, Stage},
@@ -35,7 +35,7 @@ fn a_ramp_step_brings_cold_keys_and_no_rollback() {
     let mut story = Story::of(&[MISSES]);
     assert_eq!(story.until(900, &[read(1, 98, 2)]), None);
     story.restage(Stage { enrolled: 1, ..Stage::default() });
-    // Not told apart: all count for the new step, in its grace and after.
+    // Without step numbers, all count for the new step, in its grace period and after.
     for second in 0_u64..900 {
         let miss = 2 + 60 / (1 + second / 20);
         assert_eq!(story.second(&[read(2, 100 - miss, miss)]), [], "{second}");
@@ -50,7 +50,7 @@ fn enrolment_steps_that_are_told_apart_keep_what_they_reached() {
     story.restage(Stage { enrolled: 2, ..Stage::default() });
     let cold = Cell { step: 2, ..read(3, 40, 60) };
     assert_eq!(story.until(60, &[Cell { step: 1, ..read(3, 98, 2) }, cold]), None);
-    // The old ones' misses rise in the middle of the new ones' grace.
+    // The old tenants' misses rise in the middle of the new ones' grace period.
     let (second, verdict) = story.until(30, &[Cell { step: 1, ..read(3, 80, 20) }, cold]).unwrap();
     assert!(second < 15 && verdict.guard == MISSES);
 }
@@ -94,7 +94,7 @@ fn a_revision_that_moves_nobody_keeps_the_evidence() {
 #[test]
 fn retry_storms_against_both_stores_say_nothing_of_the_target() {
     let mut story = Story::of(&[RELATIVE]).well();
-    // Ten times the calls, a third of them fail: in both.
+    // Ten times the calls, and a third of them fail, in both stores.
     for _ in 0..120 {
         assert_eq!(story.second(&[reads(1_000, 330, 1_000, 330)]), []);
     }
@@ -102,7 +102,7 @@ fn retry_storms_against_both_stores_say_nothing_of_the_target() {
 
 #[test]
 fn what_the_caller_cancelled_is_no_error() {
-    // It is among the calls and in no class: there is no field to put it.
+    // It is among the calls and in no class: there is no field for it.
     let cell = Cell { target: Arm { calls: 100, ..Arm::default() }, ..reads(0, 0, 100, 0) };
     assert_eq!(Story::new(GuardConfig::default()).until(120, &[cell]), None);
 }
@@ -144,7 +144,7 @@ fn where_the_source_arm_is_gone_its_rate_of_before_stands_in() {
     let (second, verdict) = { before }.until(60, &[at(reads(200, 12, 0, 0), 2)]).unwrap();
     assert_eq!((verdict.guard, verdict.cause), (RELATIVE, Cause::Breach));
     assert!(second < 20 && (0.01..0.03).contains(&verdict.evidence.limit.unwrap()), "{verdict:?}");
-    // Never seen any source: nothing to hold against it.
+    // Without any source calls there is nothing to compare with.
     let mut story = Story::of(&[RELATIVE]);
     story.restage(frozen);
     assert_eq!(story.until(60, &[at(reads(200, 12, 0, 0), 2)]), None);

@@ -1,5 +1,5 @@
-//! A tenant that follows its bucket again takes over how its band stands. Whatever happened before, it
-//! is never moved by that where its own history would not let it.
+//! A tenant that follows its bucket again takes over its band's placement. Whatever happened before, this
+//! never moves it where its own history would not allow it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::{Happening, TENANTS, World, happening, name};
 
-/// Where each tenant stands by its own steps alone, as if nobody ever joined anybody.
+/// Where each tenant stands by its own steps alone, as if no tenant ever joined a band.
 struct Alone(BTreeMap<u32, Placement>);
 
 impl Alone {
@@ -17,10 +17,10 @@ impl Alone {
         Self((0..TENANTS).map(|at| (at, Placement::START)).collect())
     }
 
-    /// Takes in what one commit did. Every step has to be one that the tenant's own history permits.
+    /// Processes one commit. Every step has to be one that the tenant's own history permits.
     fn follow(&mut self, before: &World, after: &World) -> Result<(), TestCaseError> {
         let fleet = Fleet::new(before.members.clone());
-        // The evidence of a pass is in the commit that goes on by it.
+        // The evidence of a pass is in the commit that relies on it.
         let (document, steady_ms) = (&after.migration.document, after.revision);
         let sight = Sight { document, fleet: &fleet, steady_ms };
         for (at, own) in &mut self.0 {
@@ -70,7 +70,7 @@ fn a_tenant_does_not_join_a_step_that_its_own_one_can_not_undo() {
     world.happen(&Happening::Ramp([None, Some(0), None, None]));
     settle(&mut world);
     world.happen(&Happening::Unpin(7));
-    // It is at mirrored now, and instances may still serve it at target-first; the band goes up to it.
+    // It is at mirrored now, but instances may still serve it at target-first; the band goes up to it.
     world.happen(&Happening::Ramp([None, Some(PPM), None, None]));
     let placed = |world: &World| world.migration.placement(&name(7));
     assert_eq!((placed(&world).rung, placed(&world).was), (Rung::Mirrored, Rung::TargetFirst));

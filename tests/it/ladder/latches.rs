@@ -1,4 +1,4 @@
-//! What is latched is not loosened by asking again; what reads promise changes at source-only alone.
+//! A repeated request does not loosen a latch; what reads promise changes only at source-only.
 
 use cutover::domain::{Change, Migration, Placement, Policy, Refusal, TenantRow, apply};
 use cutover_client::routing::{Level, PPM, Rung};
@@ -17,7 +17,7 @@ fn settle(world: &mut World) {
 }
 
 impl World {
-    /// As a store may hold it, whatever led there.
+    /// As a store may hold it, however it came about.
     fn placed(&mut self, ceiling: Option<Rung>, tenants: &[(u32, TenantRow)]) {
         let mut document = (*self.migration.document).clone();
         document.ceiling = ceiling;

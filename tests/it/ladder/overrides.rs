@@ -50,7 +50,7 @@ impl World {
         self.migration.bucket(&name(at))
     }
 
-    /// Tenants whose bucket lies below a share, or not.
+    /// Tenants whose bucket is below a share.
     fn below(&self, ppm: u32) -> Vec<u32> {
         (0..TENANTS).filter(|at| self.bucket(*at) < ppm).collect()
     }

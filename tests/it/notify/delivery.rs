@@ -1,4 +1,4 @@
-//! A real controller tells real receivers, which fail, hang and come back.
+//! A real controller notifies real receivers, which fail, hang and come back.
 
 use std::{
     path::Path,
@@ -26,7 +26,7 @@ use crate::support::server::Controller;
 
 const SECRET: &str = "s3cret";
 
-/// Somebody who listens, and refuses as many requests as it is told to.
+/// A receiver that refuses as many requests as it is told to.
 #[derive(Clone, Default)]
 struct Receiver {
     /// Status, headers and body of each request, in order.
@@ -44,7 +44,7 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
 }
 
 impl Receiver {
-    /// Gives its URL.
+    /// Starts it; returns its URL.
     async fn listen(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -58,7 +58,7 @@ impl Receiver {
         self.failures.store(times, Ordering::SeqCst);
     }
 
-    /// Kinds of what it took, in order, once there are so many requests.
+    /// Kinds of the accepted messages, in order, once there are this many requests.
     async fn taken(&self, requests: usize) -> Vec<String> {
         let enough = async {
             while self.seen.lock().unwrap().len() < requests {
@@ -87,7 +87,7 @@ async fn start(dir: &Path, webhooks: &[(&str, &str)]) -> Controller {
     Controller::start_with(dir, 0, Serve { webhook, webhook_secret_file, ..Serve::default() }).await
 }
 
-/// Waits until the store knows that all endpoints have got everything.
+/// Waits until the store has recorded that all endpoints have got everything.
 async fn kept(dir: &Path) {
     let store = open_store(&format!("sqlite:{}", dir.join("cutover.db").display())).await.unwrap();
     let all = async {
@@ -149,7 +149,7 @@ async fn a_receiver_that_fails_twice_is_told_again_with_the_same_key_and_a_signa
         assert_eq!((&read["migration"], &read["reason"]), (&"orders".into(), &"a test".into()));
         assert_eq!(read["idempotency_key"], first["idempotency-key"].to_str().unwrap());
     }
-    // One that it will never take does not stop those behind it.
+    // A message that it will never accept does not block later ones.
     receiver.fail(1, StatusCode::BAD_REQUEST);
     resume(&controller, "orders").await;
     pause(&controller, "orders").await;
@@ -160,7 +160,7 @@ async fn a_receiver_that_fails_twice_is_told_again_with_the_same_key_and_a_signa
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_hangs_delays_neither_a_rollback_nor_the_others() {
     let (dir, receiver) = (TempDir::new().unwrap(), Receiver::default());
-    // The kernel takes connections; nobody ever reads from them.
+    // The kernel accepts connections; nobody ever reads from them.
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hangs = format!("http://{}/", hanging.local_addr().unwrap());
     let controller = start(dir.path(), &[("hangs", &hangs), ("ops", &receiver.listen().await)]).await;
@@ -209,7 +209,7 @@ async fn a_restart_loses_nothing_and_a_new_endpoint_hears_only_what_is_new() {
     kept(dir.path()).await;
     controller.stop().await;
 
-    // What was told is not told again.
+    // What was delivered is not sent again.
     let controller = start(dir.path(), &endpoints).await;
     resume(&controller, "orders").await;
     assert_eq!(late.taken(2).await, ["pause", "resume"]);

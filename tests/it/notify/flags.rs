@@ -1,4 +1,4 @@
-//! What `cutover serve` takes for an endpoint, and what it says of mistakes.
+//! The endpoints that `cutover serve` accepts, and its errors.
 
 use std::fs;
 

@@ -1,6 +1,6 @@
 //! Webhooks over TLS: a certificate of a CA that the controller was told to trust, and one of another.
 //!
-//! The certificates in `tls/` are of no use but here, and last for a hundred years.
+//! The certificates in `tls/` are used only here, and are valid for a hundred years.
 
 use std::{
     net::SocketAddr,
@@ -23,19 +23,19 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::support::process::Process;
 
-/// The first byte of a TLS handshake; a request in clear begins with a letter.
+/// The first byte of a TLS handshake; an unencrypted request begins with a letter.
 const HANDSHAKE: u8 = 0x16;
 
 fn pem(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/notify/tls").join(name)
 }
 
-/// What a server met.
+/// What a server received.
 #[derive(Clone, Default)]
 struct Met {
     /// The first byte of each connection.
     first: Arc<Mutex<Vec<u8>>>,
-    /// What became of each handshake that failed.
+    /// The error of each handshake that failed.
     failed: Arc<Mutex<Vec<String>>>,
     /// Keys and bodies of requests.
     told: Arc<Mutex<Vec<(String, Bytes)>>>,

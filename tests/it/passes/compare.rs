@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use super::{hooked::Hooked, *};
 
-/// A difference of each kind among records that are equal.
+/// One difference of each kind among equal records.
 fn differing() -> World {
     let world = World::new();
     for n in 0..200 {
@@ -48,7 +48,7 @@ async fn each_kind_of_difference_is_found_once_and_told_without_its_value() {
 #[tokio::test(flavor = "multi_thread")]
 async fn side_by_side_any_number_of_extras_is_found_wherever_they_are() {
     let (_dir, controller) = started().await;
-    // Before the first record, between two, after the last, and where the source has none at all.
+    // Before the first record, between two, after the last, and where the source has none.
     for kept in [0, 1, 2, 500] {
         let world = World::new();
         for n in 0..1_000 {
@@ -103,7 +103,7 @@ async fn a_difference_that_is_gone_when_read_again_does_not_count() {
     let (_dir, controller) = started().await;
     let world = World::new();
     world.source.insert(id(1), record(2));
-    // The write of a client was on its way when the pass looked first.
+    // A client's write was in flight when the pass looked first.
     let arrives = |target: &MemoryStore, read| {
         if read == 2 {
             target.insert(id(1), record(2));
@@ -114,7 +114,7 @@ async fn a_difference_that_is_gone_when_read_again_does_not_count() {
     let evidence = run(&controller, &Stores { target, ..world.stores() }, &plan).await.unwrap();
     assert!(evidence.clean && found(&evidence) == v1::Differences::default(), "{evidence:?}");
 
-    // One that changes all the time, the target always behind, is hot and not different.
+    // A record that changes all the time, with the target always behind, is busy and not different.
     let runs = |target: &MemoryStore, read| target.insert(id(1), record(10 + read as u64));
     world.source.insert(id(1), record(100));
     let target = Arc::new(Hooked { before_read: runs, ..Hooked::new(&world.target) });
@@ -136,7 +136,7 @@ async fn a_target_that_lacks_everything_is_not_taken_for_a_slow_one() {
         let stores = Stores { target: target.clone(), ..world.stores() };
         let evidence = run(&controller, &stores, &plan).await.unwrap();
         assert_eq!(found(&evidence).missing, 20_000);
-        // Each page is read again, which takes 300 ms, three times. It is no smaller for that.
+        // Each page is read again three times, which takes 300 ms. It does not get smaller.
         let (reads, puts) = (target.reads.load(SeqCst), target.puts.load(SeqCst));
         assert!(reads <= 15 * 4, "{reads} reads");
         assert!(puts <= 15, "{puts} writes");
@@ -185,7 +185,7 @@ async fn side_by_side_a_long_way_between_two_records_is_gone_in_parts() {
     for n in 0..20_000 {
         world.target.insert(at(n), large.clone());
     }
-    // Both have every 8,000th, the first ones are older in the target, and the last is missing there.
+    // Both have every 8,000th record; the first ones are older in the target, and the last is missing there.
     for n in [0, 8_000, 16_000] {
         world.source.insert(at(n), large.clone());
     }
@@ -202,7 +202,7 @@ async fn side_by_side_a_long_way_between_two_records_is_gone_in_parts() {
         let scans = source.scans.load(SeqCst);
         assert!((5..=8).contains(&scans), "20 MB of the target, some 4 a part: {scans} of the source");
     }
-    // Two ranges of a page: what is found in the second one while the first is left counts once.
+    // Two ranges of a page: what is found in the second one while the first is interrupted counts once.
     (0..20_000).step_by(100).for_each(|n| world.source.insert(at(n), record(2)));
     let limits = Limits::default();
     let plan = Plan { segments: 1, on_target: 0, statements: 2, limits, ..plan(v1::PassKind::Verify) };

@@ -1,4 +1,4 @@
-//! A store in memory in whose way a story can put something.
+//! A store in memory that a story can interfere with.
 
 use std::sync::{
     Arc,
@@ -24,9 +24,9 @@ pub struct Hooked {
     pub unreadable: fn(&Id) -> Option<StoreError>,
     /// Scans of more bytes never arrive in time; 0: all do.
     pub arrives_bytes: usize,
-    /// Which table it says that it is.
+    /// The identity that it reports.
     pub table: Option<&'static str>,
-    /// Happens before the n-th read of many records, from 1.
+    /// Called before the n-th read of many records, from 1.
     pub before_read: fn(&MemoryStore, usize),
 }
 

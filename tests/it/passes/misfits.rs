@@ -1,4 +1,4 @@
-//! Records that do not move: kept with the reason, told, and forgotten once they do.
+//! Records that can't be moved: kept with the reason, reported, and released once they can.
 
 use cutover_client::{
     report::ErrorClass,
@@ -10,7 +10,7 @@ use cutover_client::{
 
 use super::{filled, hooked::Hooked, *};
 
-/// What is in quarantine, without tombstones.
+/// The rows in quarantine, without tombstones.
 fn rows(quarantine: &MemoryStore) -> Vec<(Id, Document)> {
     let rows = quarantine.dump().into_iter();
     rows.filter_map(|(id, row)| Some((id, Document::decode(&row.value?).unwrap()))).collect()
@@ -69,7 +69,7 @@ async fn what_fits_in_a_later_pass_is_out_of_quarantine_and_the_gate_opens() {
     let of_other = world.quarantine.dump().into_values().next().unwrap();
     world.quarantine.insert(other.clone(), of_other.clone());
 
-    // One of them is corrected, in a way that fits; then the other.
+    // One of them is corrected so that it fits; then the other.
     let less = |records: &[(Id, Record)]| {
         records.iter().any(|(each, _)| *each == id(77)).then(|| misfit("41 characters are still too many"))
     };

@@ -1,12 +1,12 @@
-//! A target whose disk is full in the midst of a backfill.
+//! A target whose disk becomes full in the middle of a backfill.
 
 use cutover_client::{report::ErrorClass, store::StoreError};
 
 use super::{filled, hooked::Hooked, *};
 
-/// As the adapters of all databases say it; theirs are the stories of how it comes about.
+/// The error that the adapters of all databases report; how it comes about is in their own stories.
 fn full(records: &[(Id, Record)]) -> Option<StoreError> {
-    // Those that come last find no room any more.
+    // There is no more space for the last ones.
     records.iter().any(|(id, _)| id.tenant.as_str() > "shop-4").then(|| StoreError::NotApplied {
         class: ErrorClass::Server,
         what: "the disk is full: free space".to_owned(),
@@ -21,7 +21,7 @@ async fn a_backfill_waits_for_space_then_says_so_and_goes_on_once_there_is_some(
         Stores { target: Arc::new(Hooked { refuses: full, ..Hooked::new(&world.target) }), ..world.stores() };
     let limits = Limits { chunk_bytes: 2_000, patience: Duration::from_secs(4), ..Limits::default() };
     let plan = Plan { limits, ..plan(v1::PassKind::Full) };
-    // People are told what workers wait for, with the next sign of life.
+    // The next heartbeat shows what workers wait for.
     let waits = async {
         loop {
             let listed = v1::ListJobsRequest { migration: KEY.to_owned() };

@@ -94,7 +94,7 @@ async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
     assert_eq!(counts(&evidence.unwrap()).copied, RECORDS);
 }
 
-/// More than a second of the limit has, over two segments at once; of records with about 110 bytes.
+/// More than one second's quota, over two concurrent segments; of records with about 110 bytes.
 fn burst(records: &[(Id, Record)]) -> Option<StoreError> {
     (records.len() > 120).then(|| StoreError::NotApplied {
         class: ErrorClass::Server,
@@ -111,11 +111,11 @@ async fn a_limit_bounds_how_much_is_written_at_once() {
     let tuning = v1::Tuning { records_per_s: 200, ..Default::default() };
     let limits = Limits { patience: Duration::ZERO, ..Limits::default() };
     let plan = Plan { tuning, limits, statements: 1, ..plan(v1::PassKind::Full) };
-    // Two chunks of each at least.
+    // At least two chunks of each.
     run_until(&controller, &stores, &plan, |job| job.counts.unwrap_or_default().scanned > 150).await;
 }
 
-/// Passes in a process of their own, over the store in a directory.
+/// Passes in their own process, over the store in a directory.
 async fn passes(dir: &TempDir) -> Passes {
     let store = open_store(&format!("sqlite:{}", dir.path().join("cutover.db").display())).await.unwrap();
     let (registry, kept) = Registry::load(store.clone()).await.unwrap();

@@ -30,7 +30,7 @@ async fn a_worker_that_has_an_empty_table_of_the_same_name_reads_nothing() {
     assert!(refused.to_string().contains(&told), "{refused}");
     assert_eq!(empty.scans.load(SeqCst), 0, "nothing was read");
 
-    // Nor does the controller give it a segment, whatever it thinks itself.
+    // The controller does not give it a segment either, whatever the worker believes.
     let identity = |id: &str| Some(v1::StoreIdentity { id: id.to_owned(), place: id.to_owned() });
     let claim = v1::ClaimSegmentRequest {
         id: job.clone(),

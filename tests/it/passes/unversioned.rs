@@ -1,5 +1,5 @@
-//! Records that services without an SDK wrote: content decides what is equal, and what nobody can explain
-//! stands in the way.
+//! Records that services without an SDK wrote: content decides what is equal, and unexplained records make a
+//! pass unclean.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn unversioned(content: &[u8]) -> Record {
     Record { version: Version::ZERO, value: Some(content.to_vec()) }
 }
 
-/// A full pass that looks into the target, too.
+/// A full pass that also looks into the target.
 fn full() -> Plan {
     Plan { on_target: 1, segments: 5, ..plan(v1::PassKind::Full) }
 }
@@ -26,7 +26,7 @@ async fn what_changed_in_the_source_is_copied_again_and_what_is_gone_there_is_to
     let evidence = run(&controller, &world.stores(), &full()).await.unwrap();
     assert!(evidence.clean && counts(&evidence).copied == 300, "{evidence:?}");
 
-    // A service that knows no SDK.
+    // A service without an SDK.
     for n in 0..100 {
         world.source.insert(id(n), unversioned(b"changed"));
     }
@@ -61,7 +61,7 @@ async fn a_comparison_repairs_content_where_neither_store_has_a_version() {
         let world = World::new();
         world.source.insert(id(1), unversioned(b"changed"));
         world.target.insert(id(1), unversioned(b"early"));
-        // Written past the SDK: nobody knows which one is right.
+        // Written without the SDK: nobody knows which one is right.
         world.source.insert(id(2), Record { version: Version(5), value: Some(b"one".to_vec()) });
         world.target.insert(id(2), Record { version: Version(5), value: Some(b"other".to_vec()) });
         let look = Plan { on_target, ..plan(v1::PassKind::Verify) };
@@ -95,7 +95,7 @@ async fn a_source_that_lost_its_versions_is_not_clean() {
     assert_eq!((found(&evidence), counts(&evidence).remaining), (ahead, Some(ahead)));
     assert!(!evidence.clean && evidence.samples[0].contains("source version 0"), "{evidence:?}");
     assert_eq!(get(&world.target, 1).await, Some(record(7)), "nothing is guessed");
-    // Once an SDK has written it again, it is as any other record.
+    // Once an SDK has written it again, it is a record like any other.
     world.source.insert(id(1), record(8));
     let evidence = run(&controller, &world.stores(), &full()).await.unwrap();
     assert!(evidence.clean && counts(&evidence).copied == 1, "{evidence:?}");

@@ -1,11 +1,11 @@
-//! A pass is gone on with, and ended, only in the store that has what it left there.
+//! A pass continues, and ends, only in the store that has what it left there.
 
 use cutover_proto::v1::Witness;
 use tonic::Code;
 
 use super::{filled, hooked::Hooked, *};
 
-/// Goes back to a state of long ago.
+/// Restores an old state.
 fn restore(store: &MemoryStore) {
     let all = store.dump().into_iter();
     all.for_each(|(id, record)| store.insert(id, Record { version: Version::ZERO, ..record }));
@@ -15,7 +15,7 @@ fn restore(store: &MemoryStore) {
 async fn a_target_that_is_replaced_under_a_worker_is_told_before_the_pass_is_evidence() {
     let (_dir, controller) = started().await;
     let world = filled();
-    // The first read of a copy is the look for what it left.
+    // The first read of a copy checks for what it left.
     let before_read = |store: &MemoryStore, n: usize| {
         if n == 1 {
             restore(store)
@@ -29,7 +29,7 @@ async fn a_target_that_is_replaced_under_a_worker_is_told_before_the_pass_is_evi
     let told = failed.to_string();
     assert!(told.contains("in the target, which lacks it") && told.contains("made anew"), "{told}");
     assert!(told.contains(&format!("cutover cancel {job}")), "{told}");
-    // Nor does anybody else end it.
+    // Nobody else ends it either.
     let failed = run(&controller, &world.stores(), &plan).await.unwrap_err();
     assert!(matches!(failed, jobs::Error::Replaced { .. }), "{failed:?}");
 
@@ -45,7 +45,7 @@ async fn a_verification_is_not_gone_on_with_in_another_target() {
     let (_dir, controller) = started().await;
     let world = filled();
     run(&controller, &world.stores(), &plan(v1::PassKind::Full)).await.unwrap();
-    // One that has seen a part.
+    // A pass that has seen a part.
     let tuning = v1::Tuning { records_per_s: 400, ..Default::default() };
     let verify = Plan { tuning, ..plan(v1::PassKind::Verify) };
     run_until(&controller, &world.stores(), &verify, |job| !job.witnesses.is_empty()).await;

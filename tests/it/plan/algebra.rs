@@ -1,5 +1,5 @@
-//! Whatever happens in whatever order: a plan never goes up against a rollback, a pause or no data, and
-//! takes no step twice.
+//! Whatever happens, in whatever order: a plan never goes up against a rollback, against a pause or without
+//! data, and takes no step twice.
 
 use cutover::domain::{
     Applied, Ask, Breach, Change, Context, Fleet, Key, Migration, Shares, State, apply,
@@ -184,7 +184,7 @@ proptest! {
             prop_assert!(world.migration.wanted(&acme).rung >= before.wanted(&acme).rung, "nor by its name");
             let after = world.plan().map_or(0, |plan| plan.taken.len());
             prop_assert!(after == taken || (after == taken + 1 && *going == PlanMove::Take(taken)));
-            // Again, as another replica would: it is done.
+            // Again, as a second controller would: it is already done.
             let once = world.migration.clone();
             world.happen(happening);
             prop_assert_eq!(&world.migration.document, &once.document);

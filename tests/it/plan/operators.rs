@@ -33,7 +33,7 @@ async fn an_approval_and_a_skip_are_for_the_step_that_was_looked_at() {
     world.admin.skip_plan_step(skip("no traffic yet", 1)).await.unwrap();
     let next = world.until(|view| view.taken.len() == 2).await;
     assert_eq!(next.taken[0].skipped, "no traffic yet");
-    // The last one shows what it has to, or is skipped as well.
+    // The last one has to show its evidence, or is skipped as well.
     world.until(|view| missing(view) == "4603 more write calls to the target").await;
     world.admin.skip_plan_step(skip("no traffic at all", 0)).await.unwrap();
     world.until(|view| view.status() == v1::PlanStatus::Done).await;
@@ -45,7 +45,7 @@ async fn an_approval_and_a_skip_are_for_the_step_that_was_looked_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outside_its_windows_no_step_is_taken() {
     let mut world = World::new().await;
-    // Open on the day that is three days away: the first of 1970 was a Thursday.
+    // Open on the day three days from now: 1 January 1970 was a Thursday.
     let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let day = (now_s / 86_400 + 3 + 3) % 7 + 1;
     let window = v1::PlanWindow { days: vec![day as u32], from_min: 0, upto_min: 1440 };
@@ -86,7 +86,7 @@ async fn outside_its_windows_no_step_is_taken() {
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert!(refused.message().contains(part), "{part}: {refused}");
     }
-    // Another plan takes its place; nothing of the first was taken.
+    // Another plan replaces it; nothing of the first was taken.
     let answer = world.apply(plan(steps)).await;
     assert!(answer.changes[0].contains("in place of the one before"), "{answer:?}");
     world.until(|view| view.status() == v1::PlanStatus::Done).await;
@@ -144,7 +144,7 @@ async fn a_plan_is_a_change_like_any_other() {
     let first = world.admin.start_plan(once.clone()).await.unwrap().into_inner();
     let again = world.admin.start_plan(once).await.unwrap().into_inner();
     assert!(again.repeated && again.changes == first.changes, "{again:?}");
-    // The same plan again, by a pipeline that runs twice: it goes on where it is.
+    // The same plan again, by a pipeline that runs twice: it continues where it is.
     world.until(|view| view.taken.len() == 1).await;
     assert_eq!(world.apply(plan([share(DUAL, 10, 3_600_000)])).await.changes, Vec::<String>::new());
     // A longer one begins with what is in place.

@@ -1,5 +1,4 @@
-//! A plan is played against traffic that was reported once: its quiet hours, its bad ones, what is no
-//! recording at all.
+//! A plan is run against recorded traffic: its quiet hours, its bad ones, and invalid recordings.
 
 use cutover::{
     domain::{
@@ -15,7 +14,7 @@ const MINUTE_MS: u64 = 60_000;
 /// A Monday, 09:00 UTC.
 const BEGIN_S: u64 = 1_764_579_600;
 
-/// Five minutes in which nobody was moved yet: so many reads and writes a second.
+/// Five minutes in which nobody had been moved yet, with this many reads and writes a second.
 fn busy(minute: u64, reads: u64, writes: u64) -> Window {
     let mut counts = Counts::default();
     counts.calls[0] = Calls { calls: reads * 300, errors: 0, latency: latency(reads * 300, 2_000) };

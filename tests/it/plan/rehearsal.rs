@@ -1,4 +1,4 @@
-//! A plan is played against traffic that is made up, and the rules that a controller runs.
+//! A plan is run against generated traffic, and the rules that a controller uses.
 
 use cutover::{
     domain::{

@@ -1,4 +1,4 @@
-//! Two replicas look at the same plan, and each step is taken once.
+//! Two controllers look at the same plan, and each step is taken once.
 
 use std::{sync::Arc, time::Duration};
 

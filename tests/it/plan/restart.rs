@@ -1,4 +1,4 @@
-//! The controller is killed half-way: the plan goes on from where it was, once.
+//! The controller is killed half-way: the plan continues from where it was, once.
 
 use std::{path::Path, process::Stdio};
 
@@ -60,14 +60,14 @@ async fn it_survives_kill_9_and_no_step_is_taken_twice_nor_baked_anew() {
     child.kill().await.unwrap();
 }
 
-/// Read calls that the step still wants.
+/// Number of read calls that the step still needs.
 fn wanted(view: &v1::PlanView) -> Option<u64> {
     view.missing
         .iter()
         .find_map(|missing| missing.what.strip_suffix(" more read calls to the target")?.parse().ok())
 }
 
-/// Reads of the target that the store has of the last step taken.
+/// Reads of the target that the store has for the last step taken.
 async fn kept(path: &Path, view: &v1::PlanView) -> u64 {
     let from = view.taken.last().expect("it has begun").revision;
     let query = WindowQuery { key: key("orders"), scale: Scale::Revision, from, before: u64::MAX };
@@ -77,7 +77,7 @@ async fn kept(path: &Path, view: &v1::PlanView) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_were_counted_before_kill_9_count_for_the_step() {
-    /// That show an error rate under 0.1 %.
+    /// Enough calls to show an error rate below 0.1 %.
     const ENOUGH: u64 = 4_603;
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("cutover.db");

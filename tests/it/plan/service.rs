@@ -14,10 +14,10 @@ use cutover_proto::v1::{
 use tokio::task::JoinHandle;
 use tonic::transport::Endpoint;
 
-/// Between its reports.
+/// Interval between its reports.
 const PERIOD: Duration = Duration::from_millis(25);
 
-/// What it says of each period.
+/// What it reports for each period.
 #[derive(Debug, Default)]
 pub struct Says {
     /// Reads and writes, each in both stores.
@@ -39,7 +39,7 @@ impl Drop for Service {
 }
 
 impl Service {
-    /// Registers, and reports `calls` a period from then on; goes on when the controller is back.
+    /// Registers, and reports `calls` per period from then on; continues when the controller is back.
     pub async fn start(url: &str, instance_id: &str, calls: u64) -> Self {
         let says = Arc::new(Says { calls: calls.into(), failed: 0.into() });
         let request = v1::WatchRequest {

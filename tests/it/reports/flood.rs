@@ -1,4 +1,4 @@
-//! More than anybody would report, as fast as it goes.
+//! More reports than anybody would send, as fast as possible.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use super::{cell, migration, watched};
 use crate::support::instance::Instance;
 
-/// Of all reports together. `CUTOVER_TEST_FLOOD_MIB=1024` is what is promised; the suite has less.
+/// Size of all reports together. `CUTOVER_TEST_FLOOD_MIB=1024` is what is promised; the suite sends less.
 fn flood_mib() -> usize {
     std::env::var("CUTOVER_TEST_FLOOD_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(96)
 }
 
-/// About 3 MiB, most of it tenants that nobody heard of before, each with a call or two.
+/// About 3 MiB, most of it unknown tenants, each with a call or two.
 fn thousands_of_tenants(revision: u64, from: usize) -> Vec<v1::Cell> {
     let of = |at: usize| {
         let tenant = format!("tenant-{}-{}", from + at, "x".repeat(180));
@@ -23,7 +23,7 @@ fn thousands_of_tenants(revision: u64, from: usize) -> Vec<v1::Cell> {
     (0..12_000).map(of).collect()
 }
 
-/// About 3 MiB that are read in no time.
+/// About 3 MiB that are decoded in no time.
 fn one_long_name(revision: u64) -> Vec<v1::Cell> {
     vec![v1::Cell { tenant: "x".repeat(3 << 20), ..cell(revision, 1, 0) }]
 }

@@ -1,4 +1,4 @@
-//! What a judge takes for its tenants: weighed in a process of its own.
+//! Memory that a judge needs for its tenants, measured in a separate process.
 
 use std::{io::Write as _, process::Command};
 
@@ -51,7 +51,7 @@ fn report(judge: &mut Judge, ingest: &Ingest, tenants: std::ops::Range<usize>, s
     }
 }
 
-/// Not a test by itself: the process that is weighed.
+/// Not a test by itself: the process that is measured.
 #[test]
 fn child() {
     if std::env::var_os(WEIGH).is_none() {
@@ -82,6 +82,6 @@ fn ten_thousand_tenants_take_less_than_100_mib_and_a_hundred_thousand_hardly_mor
     let mib: Vec<f64> = weighed.split_whitespace().take(2).map(|mib| mib.parse().unwrap()).collect();
     eprintln!("10,000 tenants take {:.1} MiB, 90,000 more {:.1}", mib[0], mib[1]);
     assert!((1.0..100.0).contains(&mib[0]), "10,000 tenants take {} MiB", mib[0]);
-    // What reports of 10,000 cells take while they are read is in it.
+    // Includes what reports of 10,000 cells need while they are decoded.
     assert!(mib[1] < 40.0, "90,000 more take {} MiB", mib[1]);
 }

@@ -1,4 +1,4 @@
-//! The store in memory keeps the promises of all stores, and fails as it is told to.
+//! The store in memory keeps the promises of all stores, and fails on demand.
 
 use std::sync::Arc;
 

@@ -39,7 +39,7 @@ impl File {
         make(&store, &key("orders"), &create()).await;
         make(&store, &key("orders"), &pin((0..100).map(|n| format!("t{n}")), Rung::Dual)).await;
         drop(store);
-        // Everything into the one file, nothing left in the log beside it.
+        // Everything into the file, with nothing left in the log.
         let mut raw = file.raw().await;
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
         raw.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! What was reported is added to what is kept, bounded, and goes with its migration.
+//! What was reported is added to what is stored, limited, and removed with its migration.
 
 use cutover::{
     domain::{Calls, Change, Counts, Latency, Scale, WindowId},

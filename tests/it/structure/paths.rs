@@ -1,5 +1,5 @@
-//! Which paths a source file names: enough of Rust's syntax to follow `use`, `crate`, `super` and
-//! aliases. Comments and literals are skipped; macros are read like code.
+//! The paths that a source file names: enough of Rust's syntax to follow `use`, `crate`, `super` and aliases.
+//! Comments and literals are skipped; macros are read like code.
 
 use std::collections::HashMap;
 

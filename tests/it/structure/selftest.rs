@@ -1,4 +1,4 @@
-//! A check that cannot fail is worth nothing: here each one meets what it has to find.
+//! A check that can't fail is useless: here each one finds what it is for.
 
 use super::{door_violation, file_violations, layer_violations, outside_violation, undeclared};
 

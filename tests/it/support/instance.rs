@@ -1,4 +1,4 @@
-//! An instance that says what it is told to say: for reports that no SDK would make.
+//! An instance that says what it is told to say: for reports that no SDK would send.
 
 use cutover_proto::v1::{
     self, routing_service_client::RoutingServiceClient, telemetry_service_client::TelemetryServiceClient,
@@ -7,10 +7,10 @@ use tonic::{Status, Streaming, transport::Channel};
 
 pub struct Instance {
     pub id: String,
-    /// Of the last report.
+    /// Sequence number of the last report.
     pub sequence: u64,
     telemetry: TelemetryServiceClient<Channel>,
-    /// While it lives the controller believes that it is there.
+    /// While this lives the controller considers it connected.
     _watching: Streaming<v1::WatchResponse>,
 }
 
@@ -35,7 +35,7 @@ impl Instance {
         self.say(self.sequence, cells).await.unwrap()
     }
 
-    /// A report of any sequence.
+    /// A report with any sequence number.
     pub async fn say(&mut self, sequence: u64, cells: Vec<v1::Cell>) -> Result<v1::ReportResponse, Status> {
         let request =
             v1::ReportRequest { instance_id: self.id.clone(), sequence, cells, ..Default::default() };
@@ -43,7 +43,7 @@ impl Instance {
     }
 
     pub async fn send(&mut self, request: v1::ReportRequest) -> Result<v1::ReportResponse, Status> {
-        // Its own limit is the sender's: what is too large has to be refused by the controller.
+        // The client has its own limit: the controller has to reject what is too large.
         let client = self.telemetry.clone().max_encoding_message_size(usize::MAX);
         Ok({ client }.report(request).await?.into_inner())
     }

@@ -1,4 +1,4 @@
-//! A controller in a process of its own: to be killed, and to be weighed.
+//! A controller in its own process: to be killed, and to be measured.
 
 use std::{
     path::Path,
@@ -30,7 +30,7 @@ impl Process {
         Self::start_with(dir, &[], &[]).await
     }
 
-    /// With further flags, and variables of its environment.
+    /// With further flags and environment variables.
     pub async fn start_with(dir: &Path, flags: &[&str], environment: &[(&str, &Path)]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
@@ -63,7 +63,7 @@ impl Process {
         Self { url, http: free, child, log }
     }
 
-    /// Is this in its log, after its start?
+    /// Whether this is in its log after its start.
     pub fn said(&self, part: &str) -> bool {
         self.log.lock().unwrap().contains(part)
     }
@@ -86,7 +86,7 @@ impl Process {
         AdminServiceClient::connect(self.url.clone()).await.unwrap()
     }
 
-    /// Of all time, as the picture of a day has it.
+    /// Hits over all time, from the progress of a day.
     pub async fn hits(&self) -> u64 {
         let mut admin = self.admin().await;
         let request = v1::GetProgressRequest { key: "orders".to_owned(), ..Default::default() };
@@ -94,7 +94,7 @@ impl Process {
         points.iter().map(|point| point.totals.unwrap().hit).sum()
     }
 
-    /// Resident now.
+    /// Resident memory now.
     pub fn rss_mib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

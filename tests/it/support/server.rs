@@ -49,7 +49,7 @@ impl Controller {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 
-    /// Stops it in order.
+    /// Stops it cleanly.
     pub async fn stop(self) {
         self.stop.send(()).unwrap();
         self.running.await.unwrap().unwrap();
@@ -67,15 +67,15 @@ impl Controller {
         JobServiceClient::connect(self.url.clone()).await.unwrap()
     }
 
-    /// An SDK that registered as an instance of `orders-api`.
+    /// An SDK registered as an instance of `orders-api`.
     pub async fn sdk(&self, instance_id: &str) -> Client {
         let options = Options { instance_id: Some(instance_id.to_owned()), ..Options::default() };
         Client::connect(&self.url, "orders-api", options).await.unwrap()
     }
 }
 
-/// The address of a server, as tests/run gives it. Without one the story is left out, which is said;
-/// with `CUTOVER_TEST_SERVERS=required` it fails.
+/// The address of a server, as tests/run sets it. Without one the story is skipped, with a message; with
+/// `CUTOVER_TEST_SERVERS=required` it fails.
 pub fn given(variable: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {

@@ -1,4 +1,4 @@
-//! The real statsd daemon takes every line, and none of them is bad.
+//! The real statsd daemon accepts every line, and none of them is bad.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::support::{key, server::given};
 /// More lines than a datagram holds.
 const MIGRATIONS: usize = 40;
 
-/// The names that the API promises; a migration's key is theirs, too.
+/// The names that the API promises, with a migration's key.
 fn name(at: usize) -> String {
     format!("daemon-{}.orders_{at}", std::process::id())
 }
@@ -55,7 +55,7 @@ fn cell(at: usize) -> v1::Cell {
     }
 }
 
-/// What the daemon answers to a word, up to its END.
+/// The daemon's answer to a command, up to its END.
 async fn asked(admin: &str, word: &str) -> String {
     let mut stream = TcpStream::connect(admin).await.unwrap();
     stream.write_all(format!("{word}\n").as_bytes()).await.unwrap();
@@ -69,7 +69,7 @@ async fn asked(admin: &str, word: &str) -> String {
 
 #[tokio::test]
 async fn it_accepts_every_line_and_none_is_bad() {
-    // Where it takes lines, and where it tells what it has taken.
+    // Where it accepts lines, and where it reports what it has accepted.
     let addresses = given("CUTOVER_TEST_STATSD").zip(given("CUTOVER_TEST_STATSD_ADMIN"));
     let Some((address, admin)) = addresses else { return };
     let ingest = Arc::new(Ingest::default());
@@ -83,7 +83,7 @@ async fn it_accepts_every_line_and_none_is_bad() {
     };
     let running = tokio::spawn(statsd::run(address, ingest, gauges));
 
-    // Datagrams arrive in order here: the last migration's last line has all others before it.
+    // Datagrams arrive in order here: all others come before the last migration's last line.
     let last = format!("'cutover.{}.unsettled'", name(MIGRATIONS - 1));
     let arrived = timeout(Duration::from_secs(20), async {
         while !asked(&admin, "gauges").await.contains(&last) {

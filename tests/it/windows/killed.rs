@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use super::cell;
 use crate::support::{instance::Instance, process::Process};
 
-/// The lowest sequence that is kept of these instances. 0: of one none is.
+/// The lowest sequence number that is stored for these instances. 0: one has none.
 async fn kept(path: &Path, ids: &[&str]) -> u64 {
     let heard = SqliteStore::open(path).await.unwrap().snapshot().await.unwrap().heard;
-    // Sequences are kept for each process: its id, and which process of that id.
+    // Sequence numbers are stored per process: its id, and which process of that id.
     let is_of = |heard: &&HeardRecord, id: &str| heard.instance_id.split('#').next() == Some(id);
     let of = |id: &&str| heard.iter().find(|heard| is_of(heard, id)).map_or(0, |heard| heard.sequence);
     ids.iter().map(of).min().unwrap()
@@ -36,7 +36,7 @@ async fn what_was_reported_to_a_controller_that_was_killed_is_exact_or_counted_a
     for (at, id) in ids.into_iter().enumerate() {
         instances.push(Instance::register(&first.url, id, at as u64 + 1).await);
     }
-    // Until something is kept, and then some more that is not.
+    // Until something is stored, and then some more that is not.
     let mut more = 7;
     while more > 0 {
         for instance in &mut instances {
@@ -58,7 +58,7 @@ async fn what_was_reported_to_a_controller_that_was_killed_is_exact_or_counted_a
     for (at, id) in ids.into_iter().enumerate() {
         let mut back = Instance::register(&second.url, id, at as u64 + 1).await;
         let last = instances[at].sequence;
-        // What was kept is known, and the last one, whose answer did not arrive, is counted once.
+        // Stored reports are recognised, and the last one, whose answer did not arrive, is counted once.
         let answer = back.say(before, vec![cell(1, 1)]).await.unwrap();
         assert!((before..last).contains(&answer.sequence), "{answer:?} of {last}");
         for _ in 0..3 {
@@ -72,7 +72,7 @@ async fn what_was_reported_to_a_controller_that_was_killed_is_exact_or_counted_a
     assert_eq!(second.hits().await, total);
     assert_eq!(second.metric("cutover_refused_reports_total{reason=\"repeated\"}").await, 3 + 6);
 
-    // One that stops in order loses nothing.
+    // A controller that stops cleanly loses nothing.
     second.end(Signal::SIGTERM).await;
     let third = Process::start(dir.path()).await;
     assert_eq!(third.hits().await, total);
