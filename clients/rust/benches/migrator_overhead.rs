@@ -1,5 +1,5 @@
-//! What the migrator adds to a hit in the target, over in-memory stores: prints the p99 of the raw
-//! store call and of the routed one, from the same run. `cargo bench -p cutover-client`.
+//! What the migrator adds to a hit in the target, over in-memory stores: prints the p99 of the plain store
+//! call and of the routed one, from the same run. `cargo bench -p cutover-client`.
 
 #[path = "../tests/migrator/world.rs"]
 mod world;
@@ -31,7 +31,7 @@ async fn main() {
         let found = world.migrator.get(TENANT, KEY).await;
         routed.push(began.elapsed());
         assert!(matches!(found, Ok(Some(_))));
-        world.target.take_calls(); // or its log would grow
+        world.target.take_calls(); // otherwise its log would grow
     }
     let (raw, routed) = (p99(raw), p99(routed));
     eprintln!(

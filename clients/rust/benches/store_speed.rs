@@ -1,5 +1,5 @@
-//! How fast a real server takes and gives 200-byte records through its adapter. Give it the servers'
-//! addresses as tests/run does: `CUTOVER_TEST_MYSQL`, `CUTOVER_TEST_POSTGRES`.
+//! How fast a real server reads and writes 200-byte records through its adapter. Set the servers' addresses
+//! as tests/run does: `CUTOVER_TEST_MYSQL`, `CUTOVER_TEST_POSTGRES`.
 
 #![allow(clippy::print_stdout, reason = "what it is for")]
 

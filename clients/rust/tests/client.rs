@@ -1,4 +1,4 @@
-//! Stories of a client and a controller that does as it is told.
+//! Stories of a client and a controller that does what it is told to.
 
 #[path = "client/fake.rs"]
 mod fake;
@@ -26,7 +26,7 @@ async fn started(fake: &mut Fake, rung: Rung, options: Options) -> (Client, Watc
     (connecting.await.expect("no panic").expect("connected"), stream)
 }
 
-/// What a file of an earlier process says beside its snapshot.
+/// What an earlier process's file contains besides the snapshot.
 fn saving(history_id: &str) -> Saving {
     let history_id = history_id.to_owned();
     Saving { history_id, writer_slot: 9, heard: Instant::now(), valid: Duration::from_secs(3_600) }

@@ -1,5 +1,5 @@
-//! The migrator over two stores in memory: what its callers see when stores fail, routing moves
-//! on and callers go away.
+//! The migrator over two stores in memory: what its callers see when stores fail, routing moves on and
+//! callers go away.
 
 #[path = "migrator/reports.rs"]
 mod reports;
@@ -144,7 +144,7 @@ async fn a_late_copy_does_not_bring_the_dead_back() {
     let reader = world.migrator.clone();
     let reading = tokio::spawn(async move { reader.get(TENANT, KEY).await });
     gate.reached().await;
-    // The reader has the old record in its hand; meanwhile somebody deletes it.
+    // The reader holds the old record; meanwhile somebody deletes it.
     world.migrator.delete(TENANT, KEY).await.expect("acknowledged");
     gate.open();
     assert_eq!(reading.await.expect("no panic"), Ok(None), "stale: the target is read again");
@@ -261,7 +261,7 @@ async fn a_put_that_gets_no_answer_in_time_is_indeterminate() {
 async fn a_difference_between_the_stores_counts_when_it_persists() {
     let world = World::with(Rung::Dual, Policy { shadow_ppm: 1_000_000, ..Policy::default() });
     let compared = |n| async move { tokio::time::sleep(Duration::from_millis(n)).await };
-    // Not migrated yet: that is no difference.
+    // Not migrated yet: that is not a difference.
     seed(&world.source, Some("old"));
     world.get().await;
     compared(200).await;
@@ -271,7 +271,7 @@ async fn a_difference_between_the_stores_counts_when_it_persists() {
     world.get().await;
     compared(200).await;
     assert_eq!((world.count(Event::Compared), world.count(Event::Mismatch)), (2, 0));
-    // The target did not get it, and gets it before it is looked at again.
+    // The target did not get it, but gets it before it is read again.
     world.target.next(Verb::Put, down());
     world.put("newer").await;
     world.get().await;
@@ -286,7 +286,7 @@ async fn a_difference_between_the_stores_counts_when_it_persists() {
     world.get().await;
     compared(200).await;
     assert_eq!((world.count(Event::Compared), world.count(Event::Mismatch)), (4, 1));
-    // Routing moves on meanwhile: what is found then means nothing.
+    // Routing moves on meanwhile: what is found then has no meaning.
     world.get().await;
     compared(50).await;
     world.go_to(Rung::Mirrored);
@@ -313,7 +313,7 @@ async fn what_cannot_be_is_refused_before_anything_is_touched() {
 #[tokio::test]
 async fn a_write_that_never_gets_its_turn_is_not_applied() {
     let world = World::at(Rung::Mirrored);
-    // Somebody else is faster every time.
+    // Another writer is faster every time.
     let (source, mut version) = (world.source.inner().clone(), 0);
     let unlucky = move |_: Option<&[u8]>| {
         version += 1;

@@ -133,7 +133,7 @@ async fn a_read_that_routing_has_overtaken_is_made_anew() {
     gate.open();
     assert_eq!(read.await.expect("no panic"), Ok(Some("fresh".into())));
 
-    // It does not go on like this for ever.
+    // It does not continue like this for ever.
     let gate = Gate::new();
     world.source.always(Verb::Get, Fault::Wait(gate.clone()));
     world.target.always(Verb::Get, Fault::Wait(gate.clone()));

@@ -1,5 +1,5 @@
-//! Random histories under the rules: whatever stores, clocks and the ladder do, what was
-//! acknowledged is there. The exhaustive search is a model checker's; this one runs in a second.
+//! Random histories under the rules: whatever stores, clocks and the ladder do, acknowledged writes are
+//! there. A model checker does the exhaustive search; this runs in a second.
 
 #[path = "migrator/simulation.rs"]
 mod simulation;
@@ -12,7 +12,7 @@ use simulation::{Careless, Simulation};
 
 const LEVELS: [Level; 2] = [Level::Acknowledged, Level::Linearizable];
 
-/// SplitMix64, for many runs that are the same each time.
+/// SplitMix64, for many runs that are reproducible.
 fn choices(seed: u64) -> impl Iterator<Item = u8> {
     let mut state = seed;
     let next = move || {
@@ -23,7 +23,7 @@ fn choices(seed: u64) -> impl Iterator<Item = u8> {
     std::iter::repeat_with(next).take(400)
 }
 
-/// The first broken promise in that many runs.
+/// The first broken promise in this many runs.
 fn search(level: Level, careless: Careless, runs: u64) -> Option<String> {
     (0..runs).find_map(|seed| Simulation::new(choices(seed), level, careless).run().err())
 }

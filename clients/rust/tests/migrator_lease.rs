@@ -1,4 +1,4 @@
-//! The right to act expires: what becomes of operations that run on past it.
+//! The right to act expires: what happens to operations that are still running then.
 
 #[path = "migrator/world.rs"]
 mod world;

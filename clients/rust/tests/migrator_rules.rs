@@ -137,7 +137,7 @@ fn target_first_reads_the_target_and_copies_what_it_lacks() {
             &[GET_T, GET_S, COPY],
             ReadEnd::Return(Some(Source), Found::NotFound),
         ),
-        // Somebody wrote meanwhile: what is there now is the answer.
+        // Another client wrote meanwhile: what is there now is the answer.
         (
             &[NOTHING, has(3), stale(4), has(4)],
             &[GET_T, GET_S, COPY, GET_T],
@@ -152,7 +152,7 @@ fn target_first_reads_the_target_and_copies_what_it_lacks() {
         (&[NotApplied], &[GET_T], ReadEnd::Failed(Target)),
         (&[Indeterminate], &[GET_T], ReadEnd::Failed(Target)),
         (&[NOTHING, NotApplied], &[GET_T, GET_S], ReadEnd::Failed(Source)),
-        // Nor what could not be copied.
+        // Nor a record that could not be copied.
         (&[NOTHING, has(3), NotApplied], &[GET_T, GET_S, COPY], ReadEnd::Failed(Target)),
         (&[NOTHING, has(3), Indeterminate], &[GET_T, GET_S, COPY], ReadEnd::Failed(Target)),
     ];
@@ -215,7 +215,7 @@ fn a_write_to_both_goes_to_the_source_first() {
                 "the target stays behind"
             );
         }
-        // The target's failure is the caller's from mirrored on.
+        // From mirrored on, callers see the target's failure.
         let outcome = if rung == Rung::Dual { Outcome::Acknowledged } else { Outcome::Indeterminate };
         let end = WriteEnd { outcome, failed: Some(Target), pair: Some(Pair::OnlyTargetFailed) };
         for failure in [NotApplied, Indeterminate] {
@@ -275,7 +275,7 @@ fn a_mutation_writes_only_over_what_it_has_read() {
         write(Rung::TargetOnly, true, &[has(3), Did(Applied)]),
         (vec![get_t, compare_and_put(Target, 3, Some(3), Some(Target))], acknowledged(None))
     );
-    // Target-first: the newer record is what is mutated; the source puts writers in order.
+    // Target-first: the newer record is mutated; the source orders the writers.
     for (in_target, in_source, above, expected, base) in [
         (has(3), has(5), 5, Some(5), Some(Source)),
         (has(5), has(3), 5, Some(3), Some(Target)),
@@ -287,7 +287,7 @@ fn a_mutation_writes_only_over_what_it_has_read() {
         let (calls, _) = write(Rung::TargetFirst, true, &[in_target, in_source, Did(Applied), Did(Applied)]);
         assert_eq!(calls, [get_t, get_s, compare_and_put(Source, above, expected, base), MIRROR]);
     }
-    // Without fallback what only the source has is long deleted, but its version still counts.
+    // Without fallback, a record that only the source has was deleted long ago, but its version still counts.
     let Some(Step::Call(state, _)) = Write::begin(Rung::TargetFirst, true, true) else { panic!("begins") };
     let Step::Call(state, _) = state.step(NOTHING) else { panic!("goes on") };
     let Step::Call(_, call) = state.step(has(3)) else { panic!("goes on") };

@@ -1,5 +1,4 @@
-//! Two instances over the same two files, as two processes are: nothing that one adds is lost to
-//! the other.
+//! Two instances over the same two files, like two processes: neither loses what the other adds.
 #![cfg(feature = "sqlite")]
 
 use std::{path::Path, sync::Arc};
@@ -61,7 +60,7 @@ async fn additions_of_two_instances_all_count_at_every_rung() {
         for added in adding {
             let migrator = added.await.expect("no panic");
             let sum = migrator.get("acme", "sum").await.expect("readable");
-            // The first to be done may find the other one still at it.
+            // The first to finish may find the other one still running.
             assert!(number(sum.as_deref()) > expected - 2 * ADDITIONS, "{rung:?}");
         }
         let sum = instance(dir.path(), 3, rung).await.get("acme", "sum").await.expect("readable");

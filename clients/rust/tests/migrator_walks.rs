@@ -97,7 +97,7 @@ fn whatever_is_answered_a_read_keeps_its_promises() {
                     }
                     let any_failed = history.iter().any(|(_, answer)| failed(*answer));
                     assert_eq!(any_failed, matches!(end, Some(ReadEnd::Failed(_))), "{history:?} {end:?}");
-                    // What only the source has is in the target before anybody sees it.
+                    // A record that only the source has is in the target before anybody sees it.
                     if let (Rung::TargetFirst, Some(ReadEnd::Return(Some(Source), _))) = (rung, end) {
                         assert_eq!(history.last(), Some(&(COPY, Did(Applied))), "{history:?}");
                     }

@@ -1,4 +1,4 @@
-//! The hot path allocates nothing. A binary of its own: the counter takes the allocator's place.
+//! The hot path allocates nothing. A separate binary: the counter replaces the allocator.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use cutover_client::{
 const RUNS: u32 = 1_000;
 
 fn allocations(mut run: impl FnMut()) -> u64 {
-    run(); // A thread's first use of something may set it up.
+    run(); // The first use of something in a thread may set it up.
     allocation_counter::measure(|| (0..RUNS).for_each(|_| run())).count_total
 }
 

@@ -76,7 +76,7 @@ fn a_bad_tenant_is_a_typed_error_never_a_bucket() {
     assert!(decide(&table, &"x".repeat(256)).is_ok());
 }
 
-/// Tenants of a small space, so that changes meet each other.
+/// Tenants from a small set, so that changes meet.
 fn changes() -> impl Strategy<Value = Vec<(String, Option<Route>)>> {
     let route = (0..6_usize, 0..5_usize, any::<bool>()).prop_map(|(rung, reason, no_fallback)| Route {
         rung: Rung::ALL[rung],
@@ -88,7 +88,7 @@ fn changes() -> impl Strategy<Value = Vec<(String, Option<Route>)>> {
 }
 
 proptest! {
-    /// Base, patch and merge are one map: any run of changes reads back like a plain map.
+    /// Base, patch and merge are one map: any sequence of changes reads back like a plain map.
     #[test]
     fn overrides_are_a_map(runs in prop::collection::vec(changes(), 1..6), filler in 0..4_000_usize) {
         let mut plain: HashMap<String, Route> = (0..filler).map(|i| (format!("filler-{i}"), to(Rung::Dual))).collect();

@@ -1,4 +1,4 @@
-//! The spec file: what is documented is read, and what is wrong is named with its place.
+//! The spec file: what is documented can be read, and mistakes are named with their place.
 #![cfg(feature = "spec")]
 
 #[path = "spec/fingerprint.rs"]
@@ -27,7 +27,7 @@ fn example() -> String {
     example.expect("it has an example").to_owned()
 }
 
-/// With just what has to be there.
+/// Only what is required.
 const SMALL: &str = "migration = \"orders\"\n[source]\nurl = \"sqlite:a.db\"\ntable = \"orders\"\n\
                      [target]\nurl = \"postgres://u@db/shop\"\ntable = \"orders\"\n";
 

@@ -179,7 +179,7 @@ mod sqlite {
             ("t", "", "key: "),
             ("t", "k5\\xff", "key: it is not UTF-8"),
         ];
-        // Blobs of the same bytes as texts are other places.
+        // Blobs with the same bytes as texts are other places.
         let blobs = [("t", "k1", "key: tenant or key is no TEXT"); 2];
         let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
         assert_eq!(page.unreadable.len(), wrong.len() + blobs.len());

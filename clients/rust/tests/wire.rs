@@ -1,4 +1,4 @@
-//! What crosses the wire arrives as it was, or says why it can't.
+//! What crosses the wire arrives unchanged, or the receiver says why it can't be read.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! Ways to break what the protocol asks for, from outside the product: stores that are careless,
-//! acknowledgements that lie, passes that never ran. A run with one of them has to fail.
+//! Ways to break what the protocol requires, from outside the product: careless stores, false
+//! acknowledgements, passes that never ran. A run with one of them has to fail.
 
 mod careless;
 
@@ -21,30 +21,30 @@ type Pair = (Arc<dyn Store>, Arc<dyn Store>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bug {
-    /// Everybody is said to have acknowledged everything, at once.
+    /// Reports everybody as having acknowledged everything, at once.
     NoBarrier,
-    /// What was received is said to have quiesced.
+    /// Reports received revisions as quiesced.
     AcknowledgeOnReceipt,
     /// No barrier and no gate: dual and target-first are live at once.
     JumpDualTargetFirst,
-    /// On the way down nobody need have received the revision before: target-first and dual meet.
+    /// On the way down nobody needs to have received the previous revision: target-first and dual meet.
     OneRevisionEmergency,
-    /// The full pass is said to have been clean, and copied nothing.
+    /// The full pass is reported as clean, but copied nothing.
     FullPassSkipped,
-    /// A full pass begun in source-only is said to have begun in mirrored.
+    /// A full pass begun in source-only is reported as begun in mirrored.
     FullPassEarly,
     /// The same for the reverse pass.
     ReverseSkipped,
-    /// Services write to the target whatever it has.
+    /// Services write to the target unconditionally.
     UnconditionalMirror,
-    /// Passes write to the target whatever it has.
+    /// Passes write to the target unconditionally.
     UnconditionalCopy,
     /// A delete leaves nothing behind.
     NoTombstones,
 }
 
 impl Bug {
-    /// Source and target as services of a run with this bug see them.
+    /// Source and target as the services of a run with this bug see them.
     pub fn for_service(self, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Pair {
         match self {
             Self::UnconditionalMirror => (source, Arc::new(Careless::unconditional(target))),
@@ -73,7 +73,7 @@ impl Bug {
         if self == Self::JumpDualTargetFirst { vec!["full-pass".to_owned()] } else { Vec::new() }
     }
 
-    /// Is this kind of pass only claimed to have run?
+    /// Whether this kind of pass is only claimed to have run.
     pub fn skips(self, kind: v1::PassKind) -> bool {
         match self {
             Self::FullPassSkipped | Self::FullPassEarly => kind == v1::PassKind::Full,
@@ -82,7 +82,7 @@ impl Bug {
         }
     }
 
-    /// Says to the controller, for as long as it runs, that everybody has acknowledged everything.
+    /// Reports to the controller, for as long as it runs, that everybody has acknowledged everything.
     pub async fn lie(self, server: String) {
         if !matches!(self, Self::NoBarrier | Self::JumpDualTargetFirst | Self::OneRevisionEmergency) {
             return;
@@ -102,7 +102,7 @@ impl Bug {
         }
     }
 
-    /// Says, for as long as it runs, that this client has quiesced for whatever it has received.
+    /// Reports, for as long as it runs, that this client has quiesced for whatever it has received.
     pub async fn lie_for(self, client: Arc<Client>, instance_id: String, server: String) {
         let Some(mut liar) = (self == Self::AcknowledgeOnReceipt).then(|| Liar::new(server)).flatten() else {
             return;
@@ -114,7 +114,7 @@ impl Bug {
     }
 }
 
-/// How often lies are told.
+/// Interval between false reports.
 const OFTEN: Duration = Duration::from_millis(5);
 
 /// Reports in others' names.
@@ -126,7 +126,7 @@ struct Liar {
 impl Liar {
     fn new(server: String) -> Option<Self> {
         let channel = Endpoint::from_shared(server).ok()?.connect_lazy();
-        // Above what any instance counts to in a run, so that its own reports are taken for old ones.
+        // Above what any instance reaches in a run, so that its own reports are taken for old ones.
         Some(Self { telemetry: TelemetryServiceClient::new(channel), sequence: 1 << 40 })
     }
 
@@ -140,7 +140,7 @@ impl Liar {
             received_revision,
             ..Default::default()
         };
-        // One that has gone meanwhile needs no lie.
+        // An instance that has gone meanwhile needs no false report.
         let _ = self.telemetry.report(report).await;
     }
 }

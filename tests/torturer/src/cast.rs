@@ -1,4 +1,4 @@
-//! The processes of a run, and what can be done to them.
+//! The processes of a run, and how to control them.
 
 use std::{
     fs::File,
@@ -22,30 +22,30 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub struct Places {
     pub dir: PathBuf,
-    /// The controller, past every proxy.
+    /// The controller's port, without a proxy.
     pub port: u16,
-    /// As workers reach them, through proxies where they have one.
+    /// The controller as workers reach it, through proxies where they have one.
     pub server: String,
     pub source: String,
     pub target: String,
     /// Flags that name the bug of the run, if it has one.
     pub bug: Vec<String>,
-    /// How the passes that are started are.
+    /// The mood of passes that are started.
     pub pass_mood: Mood,
 }
 
-/// A worker: a name that lives again and again.
+/// A worker: a name that is started again and again.
 #[derive(Debug)]
 pub struct Life {
     pub name: String,
-    /// Its own way to the controller, if it has one.
+    /// Its own proxy to the controller, if it has one.
     pub server: Option<String>,
     lives: u32,
     child: Option<Child>,
     stopped: bool,
 }
 
-/// A child of this program, with its words in a file.
+/// A child of this program, with its output in a file.
 fn child(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Child> {
     let stderr = File::options().create(true).append(true).open(dir.join(words))?;
     let program = std::env::current_exe().context("can't find this very program")?;
@@ -55,17 +55,17 @@ fn child(dir: &Path, words: &str, arguments: &[&str]) -> anyhow::Result<Child> {
 }
 
 fn signal(child: &Child, signal: Signal) {
-    // One that has ended already needs none.
+    // A process that has already ended needs no signal.
     let _ = child.id().map(|pid| kill(Pid::from_raw(pid.cast_signed()), signal));
 }
 
 impl Places {
-    /// Past every proxy.
+    /// Without a proxy.
     pub fn direct(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Starts the controller, which may have been there before.
+    /// Starts the controller, possibly again.
     pub fn controller(&self) -> anyhow::Result<Child> {
         let store = format!("sqlite:{}", self.dir.join("cutover.db").display());
         let grpc = format!("127.0.0.1:{}", self.port);
@@ -88,7 +88,7 @@ impl Life {
         Self { name: format!("worker-{number}"), server: None, lives: 0, child: None, stopped: false }
     }
 
-    /// One that could not start, because what it needs was away, has ended by itself.
+    /// A process that could not start, because what it needs was away, has ended by itself.
     pub fn is_alive(&mut self) -> bool {
         let lives = self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
         if !lives {
@@ -115,7 +115,7 @@ impl Life {
         Ok(())
     }
 
-    /// Changes its mood, if it lives.
+    /// Changes its mood, if it is alive.
     pub async fn mood(&mut self, mood: Mood) -> anyhow::Result<()> {
         let Some(stdin) = self.child.as_mut().and_then(|child| child.stdin.as_mut()) else { return Ok(()) };
         stdin.write_all(format!("{}\n", serde_json::to_string(&mood)?).as_bytes()).await?;
@@ -131,7 +131,7 @@ impl Life {
         }
     }
 
-    /// SIGSTOP, or goes on again. True: it is stopped now.
+    /// Sends SIGSTOP, or continues it. True: it is stopped now.
     pub fn pause_or_go_on(&mut self) -> bool {
         let Some(child) = &self.child else { return false };
         self.stopped = !self.stopped;
@@ -139,7 +139,7 @@ impl Life {
         self.stopped
     }
 
-    /// Ends it in order.
+    /// Ends it cleanly.
     pub async fn end(&mut self) -> anyhow::Result<()> {
         if self.stopped {
             self.pause_or_go_on();

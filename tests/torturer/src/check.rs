@@ -1,5 +1,5 @@
-//! The proof, from the workers' logs: can every read be explained by a write that no acknowledged
-//! one, begun after it had ended, had replaced before the read began?
+//! The proof, from the workers' logs: every read must be explained by a write that had not been replaced
+//! before the read began, by an acknowledged write that began after it had ended.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,21 +7,21 @@ use serde::Serialize;
 
 use crate::log::{Answer, Line};
 
-/// Value of the records that were there before anybody wrote.
+/// Value of the records that existed before anybody wrote.
 pub const SEEDED: u64 = 0;
 
-/// What was found.
+/// The result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// Writes that were acknowledged.
     pub acknowledged: u64,
     /// Reads that were checked.
     pub reads: u64,
-    /// Acknowledged writes that the last reads of all do not show.
+    /// Acknowledged writes that the final reads do not show.
     pub lost: u64,
     /// Reads of a record that an acknowledged delete had removed.
     pub resurrected: u64,
-    /// Reads during the run behind an acknowledged write.
+    /// Reads during the run that miss an acknowledged write.
     pub back_in_time: u64,
 }
 
@@ -47,8 +47,8 @@ struct History {
     reads: Vec<Read>,
 }
 
-/// Checks the logs of all processes, each given as its lives. Reads that began at `end` or later
-/// are the last ones. `seeded` says which records were there at the beginning.
+/// Checks the logs of all processes, each given as its lives. Reads that began at `end` or later are the
+/// final ones. `seeded` says which records existed at the beginning.
 pub fn check(lives: &[Vec<Line>], seeded: impl Fn(&str) -> bool, end: u64) -> Verdict {
     let mut verdict = Verdict::default();
     for (record, history) in histories(lives) {
@@ -70,7 +70,7 @@ pub fn check(lives: &[Vec<Line>], seeded: impl Fn(&str) -> bool, end: u64) -> Ve
     verdict
 }
 
-/// `None` when the read can be explained; else the acknowledged write that speaks against it.
+/// `None` if the read can be explained; else the acknowledged write that contradicts it.
 fn replaced_by<'a>(writes: &'a [Write], read: &Read) -> Option<&'a Write> {
     let before = |write: &&Write| write.answer == Answer::Acknowledged && write.ended < read.began;
     let explains = |write: &&Write| {

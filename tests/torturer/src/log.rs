@@ -1,4 +1,4 @@
-//! What a worker did, a line for each event, written before it goes on: it survives kill -9.
+//! A worker's log, one line per event, written before the worker continues: it survives kill -9.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ pub enum Line {
     Begin { op: u64, record: String, value: Option<u64>, at: u64 },
     /// It was answered.
     End { op: u64, answer: Answer, at: u64 },
-    /// A read that was answered. `found`: which write's value; `None`: nothing.
+    /// A read that was answered. `found`: the number of the write; `None`: nothing.
     Read { record: String, found: Option<u64>, began: u64, ended: u64 },
 }
 
@@ -37,17 +37,17 @@ pub struct Log {
 }
 
 impl Log {
-    /// Goes on with a log that may be there.
+    /// Continues a log that may exist.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         Ok(Self { file: File::options().create(true).append(true).open(path)?, ops: AtomicU64::new(0) })
     }
 
-    /// Of no other write of this process.
+    /// A number that no other write of this process has.
     pub fn next_op(&self) -> u64 {
         self.ops.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// One write to the file: appended whole or not at all.
+    /// One write to the file: appended as a whole or not at all.
     pub fn note(&self, line: &Line) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');

@@ -1,12 +1,12 @@
 //! Tries to lose writes of a live migration; `tests/torture` builds and runs it.
 //!
-//! Services read and write few records through the SDK while they, the controller and the workers
-//! of passes are killed and paused, a proxy delays requests and cuts connections before the answer,
-//! and the ladder is ramped up and down at random ([`story`]). Everything that was begun, answered
-//! and read is logged before anybody goes on ([`log`]); at the end every read must be explained by
-//! a write that no acknowledged one had replaced ([`check`]).
+//! Services read and write few records through the SDK. Meanwhile they, the controller and the workers of
+//! passes are killed and paused. A proxy delays requests and cuts connections before the answer, and the
+//! migration is ramped up and down at random ([`story`]). Everything that was begun, answered and read is
+//! logged before anybody continues ([`log`]). At the end every read must be explained by a write that no
+//! acknowledged one had replaced ([`check`]).
 
-// One program: nothing of it is an API.
+// A program: nothing of it is an API.
 #![allow(unreachable_pub)]
 
 mod bug;
@@ -29,7 +29,7 @@ use serde::Serialize;
 
 /// The migration under torture.
 const KEY: &str = "torture";
-/// Few records, so that everybody meets.
+/// Few records, so that operations collide.
 const TENANTS: u64 = 24;
 const KEYS: u64 = 3;
 

@@ -1,5 +1,5 @@
-//! A TCP proxy that delays requests and answers, and cuts connections when the answer comes: the
-//! request was done, and nobody is told.
+//! A TCP proxy that delays requests and answers, and cuts connections when the answer comes: the request was
+//! executed, but the caller does not know.
 
 use std::{
     net::SocketAddr,
@@ -16,21 +16,21 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How bad the way is; changed while it is used.
+/// How bad the connection is; changed while it is used.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// Of a million answers, so many are lost with their connection.
+    /// Of a million answers, this many are lost with their connection.
     pub cut_ppm: AtomicU64,
-    /// A quarter of the requests and of the answers take so much longer, at random up to this.
+    /// A quarter of the requests and answers take longer by a random time up to this.
     pub delay_ms: AtomicU64,
-    /// Nothing goes through, and nothing is lost.
+    /// Nothing gets through, and nothing is lost.
     pub held: AtomicBool,
     /// Connections cut so far.
     pub cuts: AtomicU64,
 }
 
 impl Faults {
-    /// A way without faults again.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.cut_ppm.store(0, Ordering::Relaxed);
         self.delay_ms.store(0, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// A new way to a server of this machine.
+    /// A new proxy to a server on this machine.
     pub async fn start(to: SocketAddr, faults: Arc<Faults>) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -69,7 +69,7 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let faults = faults.clone();
                 tokio::spawn(async move {
-                    // A server that is away, or a side that hangs up, ends the connection: that is all.
+                    // A server that is away, or a side that hangs up, just ends the connection.
                     if let Ok(server) = TcpStream::connect(to).await {
                         carry(client, server, &faults).await;
                     }
@@ -85,7 +85,7 @@ async fn carry(client: TcpStream, server: TcpStream, faults: &Faults) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
-    // Whichever way ends first ends both: the sockets are closed when this returns.
+    // Whichever direction ends first ends both: the sockets are closed when this returns.
     tokio::select! {
         () = requests(client_in, server_out, faults) => {}
         () = answers(server_in, client_out, faults) => {}
@@ -100,7 +100,7 @@ async fn requests(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, fau
             return;
         }
     }
-    // A client that hung up may still have a request on its way to be done.
+    // A client that hung up may still have a request in flight.
     tokio::time::sleep(Duration::from_millis(200)).await;
 }
 

@@ -1,28 +1,28 @@
-//! For each bug the happenings that expose it, over and over: chance alone would take minutes to
-//! bring together a slow put, a late client and a ramp. A product that is whole survives them too
-//! (`--directed`). Each is a counterexample of `clients/rust/tests/protocol_model`, played for real.
+//! For each bug, a sequence that exposes it, repeated: chance alone would take minutes to combine a slow put,
+//! a late client and a ramp. A product without the bug survives it too (`--directed`). Each is a
+//! counterexample of `clients/rust/tests/protocol_model`, run for real.
 
 use crate::{
     bug::Bug,
     unreliable::{Active, Mood},
 };
 
-/// One happening.
+/// One act of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Everybody is asked to this place of the ladder.
+    /// Ask everybody to go to this place of the ladder.
     Ask(u32),
-    /// The same, and waited for, for a while: what is held back may make it impossible.
+    /// The same, and wait for it for a while: what is held back may make it impossible.
     Ramp(u32),
-    /// The first service hears nothing of the controller any more.
+    /// Disconnect the first service from the controller.
     Hold,
-    /// It hears again.
+    /// Connect it again.
     Release,
-    /// How the first service, all others and the passes are from now on.
+    /// Set the mood of the first service, of all others, and of passes.
     First(Mood),
     Others(Mood),
     Passes(Mood),
-    /// A full pass that copies for real, whatever the bug; to its end.
+    /// A full pass that really copies, whatever the bug; run to its end.
     Pass,
     Wait(u64),
 }
@@ -40,7 +40,7 @@ const CALM: Mood = Mood { active: Active::All, source_put_ms: 0, target_put_ms: 
 const READS: Mood = Mood { active: Active::Reads, ..CALM };
 const NO_TARGET: Mood = Mood { target_down: true, ..CALM };
 
-/// Does it need reads that are confirmed?
+/// Whether it needs confirmed reads.
 pub fn wants_linearizable(bug: Bug) -> bool {
     bug == Bug::UnconditionalMirror
 }
@@ -48,7 +48,7 @@ pub fn wants_linearizable(bug: Bug) -> bool {
 /// What is repeated until the time is over.
 pub fn of(bug: Bug) -> Vec<Act> {
     match bug {
-        // A client goes on in source-only while the others read the target.
+        // A client continues in source-only while the others read the target.
         Bug::NoBarrier => {
             vec![Hold, Ramp(TARGET_FIRST), Wait(500), Release, Wait(200), Ramp(SOURCE_ONLY)]
         }
@@ -67,7 +67,7 @@ pub fn of(bug: Bug) -> Vec<Act> {
             Others(CALM),
             Ramp(SOURCE_ONLY),
         ],
-        // In dual the target may miss a write; beside target-first somebody sees that.
+        // In dual the target may miss a write; a client at target-first sees that.
         Bug::JumpDualTargetFirst => vec![
             Ramp(DUAL),
             First(NO_TARGET),
@@ -79,7 +79,7 @@ pub fn of(bug: Bug) -> Vec<Act> {
             Wait(200),
             Ramp(SOURCE_ONLY),
         ],
-        // The same on the way down: those who went to dual have lost the target, one has not.
+        // The same on the way down: clients that went to dual miss the target's failure, one has not gone.
         Bug::OneRevisionEmergency => vec![
             Ramp(TARGET_FIRST),
             Hold,
@@ -106,8 +106,8 @@ pub fn of(bug: Bug) -> Vec<Act> {
             Wait(500),
             Ramp(SOURCE_ONLY),
         ],
-        // A confirmation carries what it read into the target, late, while the others have written
-        // something newer there.
+        // A confirmation writes what it read to the target, late, while others have written something newer
+        // there.
         Bug::UnconditionalMirror => vec![
             Ramp(MIRRORED),
             Pass,
@@ -123,7 +123,7 @@ pub fn of(bug: Bug) -> Vec<Act> {
             Wait(200),
             Ramp(SOURCE_ONLY),
         ],
-        // A pass writes what it read a while ago.
+        // A pass writes what it read some time ago.
         Bug::UnconditionalCopy => vec![
             Ramp(MIRRORED),
             Passes(Mood { target_put_ms: 800, ..CALM }),

@@ -10,14 +10,14 @@ use cutover_client::{
 
 use crate::proxy::{Faults, Proxy};
 
-/// The table of the run; the databases are its own.
+/// The table of the run, which has its own databases.
 const TABLE: &str = "torture";
-/// A spec names two stores; only one of them is opened by it.
+/// A spec names two stores; only one of them is opened from it.
 const OTHER: &str = "[target]\nurl = \"sqlite:unused\"\ntable = \"unused\"\n";
 
-/// Opens a store, making its table if need be.
+/// Opens a store, creating its table if necessary.
 pub async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
-    // DynamoDB's table is a part of its URL.
+    // DynamoDB's table is part of its URL.
     let (url, table) = match url.strip_prefix("dynamodb://?") {
         Some(rest) => (format!("dynamodb://{TABLE}?{rest}"), String::new()),
         None => (url.to_owned(), format!("table = \"{TABLE}\"\n")),
@@ -28,7 +28,7 @@ pub async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
     opened.with_context(|| format!("{url:?} can't be opened"))
 }
 
-/// The same store by a way with faults; a file has none.
+/// The same store through a proxy with faults; a file has none.
 pub async fn through_proxy(url: &str, faults: &Arc<Faults>) -> anyhow::Result<(String, Option<Proxy>)> {
     let Some(address) = address(url) else { return Ok((url.to_owned(), None)) };
     let to: SocketAddr = address.parse().with_context(|| format!("{address:?} in {url:?} is no address"))?;
@@ -36,7 +36,7 @@ pub async fn through_proxy(url: &str, faults: &Arc<Faults>) -> anyhow::Result<(S
     Ok((url.replace(address, &proxy.address.to_string()), Some(proxy)))
 }
 
-/// The part of a URL that says host and port: of an endpoint if it has one, else its own.
+/// Host and port in a URL: of its endpoint if it has one, else its own.
 fn address(url: &str) -> Option<&str> {
     let (_, rest) = match url.split_once("endpoint=http://") {
         Some(endpoint) => endpoint,

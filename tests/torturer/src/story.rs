@@ -1,5 +1,5 @@
-//! What happens in a run: drawn from the seed, so that a run can be played again. (What the
-//! machine's scheduler makes of it can't.)
+//! The events of a run, drawn from the seed, so that a run can be repeated (except for the machine's
+//! scheduling).
 
 mod directed;
 mod ending;
@@ -32,7 +32,7 @@ use crate::{
 
 /// Services under torture.
 const WORKERS: u64 = 4;
-/// Longest that the proxies delay a request, and so that a put can land late.
+/// Longest time that the proxies delay a request, and so how late a put can land.
 const DELAY_MOST_MS: u64 = 800;
 const RESIDUAL_MS: u64 = 2_000;
 /// Requests of [`Story::ramp`], from source-only to target-only.
@@ -48,11 +48,11 @@ pub struct Told {
     pub passes: u64,
     /// Rungs on which some tenant was seen.
     pub stages: BTreeSet<String>,
-    /// When the last reads began.
+    /// When the final reads began.
     pub end_ns: u64,
 }
 
-/// Half of the records are there at the beginning.
+/// Half of the records exist at the beginning.
 pub fn is_seeded(record: &str) -> bool {
     record.bytes().map(u32::from).sum::<u32>().is_multiple_of(2)
 }
@@ -60,9 +60,9 @@ pub fn is_seeded(record: &str) -> bool {
 struct Story {
     rng: StdRng,
     places: Places,
-    /// Of the ways to the controller, the source and the target.
+    /// Proxies to the controller, the source and the target.
     links: [Arc<Faults>; 3],
-    /// Of the first service's way to the controller, in a directed run.
+    /// The first service's proxy to the controller, in a directed run.
     held: Arc<Faults>,
     controller: Option<Child>,
     workers: Vec<Life>,
@@ -72,19 +72,19 @@ struct Story {
     /// Gates that are passed without evidence.
     overrides: Vec<String>,
     verbose: bool,
-    /// Where on the ladder everybody was asked to be.
+    /// The place on the ladder that everybody was last asked to go to.
     at: u32,
-    /// Nothing is asked before.
+    /// No request before this.
     next_ramp: Instant,
 }
 
-/// One at which the controller can be started again and again: the kernel gives none of these to others.
+/// A port at which the controller can be started again and again: the kernel gives none of these to others.
 fn free_port() -> u16 {
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(|| rand::random_range(20_000..32_000)).find(is_free).unwrap_or_default()
 }
 
-/// Plays one run and ends everything in order.
+/// Runs one run and ends everything cleanly.
 pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     let links: [Arc<Faults>; 3] = Default::default();
     let [to_controller, to_source, to_target] = &links;
@@ -182,7 +182,7 @@ impl Story {
         )
     }
 
-    /// Guards only tell: half of the fleet is dead now and then, and a latch would end the ramps.
+    /// Guards only observe: half of the fleet is dead now and then, and a latch would end the ramps.
     async fn observe(&mut self, guards: Vec<v1::GuardRule>) -> anyhow::Result<()> {
         let mode = v1::GuardMode::Observe.into();
         let told = |rule: v1::GuardRule| v1::GuardRule { guard: rule.guard, mode, ..Default::default() };
@@ -196,7 +196,7 @@ impl Story {
         Ok(())
     }
 
-    /// One random thing. What a controller that is away or unwilling refuses is left.
+    /// One random event. A refusal, or a controller that is away, is ignored.
     async fn happen(&mut self) -> anyhow::Result<()> {
         match self.rng.random_range(0..100) {
             0..45 if Instant::now() >= self.next_ramp => {
@@ -241,7 +241,7 @@ impl Story {
         Ok(())
     }
 
-    /// The dead live again, passes that somebody waits for are run, those surely dead are evicted.
+    /// Restarts dead processes, runs passes that a step waits for, and evicts instances that are surely dead.
     async fn look(&mut self) -> anyhow::Result<()> {
         if self.controller.is_none() && self.rng.random_bool(0.5) {
             self.controller = Some(self.places.controller()?);
@@ -289,7 +289,7 @@ impl Story {
         self.admin.get_status(request).await.ok().map(tonic::Response::into_inner)
     }
 
-    /// Those that are lost; `is_dead`: surely.
+    /// Evicts lost instances; `is_dead`: surely dead.
     async fn evict(&mut self, status: &v1::Status, is_dead: impl Fn(&v1::Instance) -> bool) {
         for instance in status.instances.iter().filter(|instance| instance.lost && is_dead(instance)) {
             let (actor, reason) = ("operator:torture".to_owned(), "killed".to_owned());
@@ -307,7 +307,7 @@ impl Story {
         }
     }
 
-    /// Mostly on up the ladder, often back, sometimes anywhere.
+    /// Mostly up the ladder, often back, sometimes anywhere.
     async fn ramp(&mut self) {
         let at = match self.rng.random_range(0..10) {
             0..7 => (self.at + 1).min(LADDER_TOP),
@@ -318,7 +318,7 @@ impl Story {
         self.ask(at, some_ppm).await;
     }
 
-    /// Asks for a place of the ladder, of which every second one is between two rungs.
+    /// Asks for a place of the ladder; every second one is between two rungs.
     async fn ask(&mut self, at: u32, some_ppm: u32) {
         let [all, none, some] = [Some(1_000_000), Some(0), Some(some_ppm)];
         let shares = match at {

@@ -1,5 +1,5 @@
-//! A store in a mood that changes while it is used: slow puts, or no answer at all. Files have no
-//! connection that a proxy could delay, and a proxy delays everybody.
+//! A store with a mood that changes while it is used: slow puts, or no answers. Files have no connection that
+//! a proxy could delay, and a proxy delays everybody.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,11 +15,11 @@ use cutover_client::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a process does, and how its stores are.
+/// What a process does, and how its stores behave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mood {
     pub active: Active,
-    /// Puts take so much longer, at random up to this.
+    /// Puts take longer by a random time up to this.
     pub source_put_ms: u64,
     pub target_put_ms: u64,
     /// The target refuses everything.
@@ -34,7 +34,7 @@ pub enum Active {
     Reads,
 }
 
-/// The mood of a process, shared by all who need it.
+/// The mood of a process, shared by everything that needs it.
 #[derive(Clone, Debug, Default)]
 pub struct Moods(Arc<Mutex<Mood>>);
 
@@ -47,7 +47,7 @@ impl Moods {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
-    /// Source and target as they are in this mood.
+    /// Source and target in this mood.
     pub fn stores(&self, source: Arc<dyn Store>, target: Arc<dyn Store>) -> (Arc<dyn Store>, Arc<dyn Store>) {
         let moody = |inner, is_target| Unreliable { inner, moods: self.clone(), is_target };
         (Arc::new(moody(source, false)), Arc::new(moody(target, true)))
@@ -69,7 +69,7 @@ impl Unreliable {
         Ok(())
     }
 
-    /// A put is on its way for a while.
+    /// A put is in flight for a while.
     async fn travels(&self) -> Result<(), StoreError> {
         self.answers()?;
         let mood = self.moods.now();

@@ -1,5 +1,5 @@
-//! One service under torture: reads, writes and deletes hot records through the SDK from several
-//! tasks, and logs each before it goes on. It knows nothing of what is done to it.
+//! A service under torture: reads, writes and deletes hot records through the SDK from several tasks, and
+//! logs each operation before it continues. It does not know what is done to it.
 
 use std::{
     path::PathBuf,
@@ -25,9 +25,9 @@ use crate::{
 
 /// Tasks of a worker, each with one operation at a time.
 const TASKS: usize = 4;
-/// Between a task's operations, at random up to this.
+/// Random pause between a task's operations, up to this.
 const PAUSE_MS: u64 = 20;
-/// With the last reads, which nothing disturbs any more.
+/// Patience with the final reads, which nothing disturbs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Flags of `worker`.
@@ -47,12 +47,12 @@ pub struct Worker {
     bug: Option<Bug>,
 }
 
-/// A record's value, a document that says which write it is of.
+/// A record's value, a document with the number of its write.
 pub fn value(write: u64) -> Vec<u8> {
     format!(r#"{{"note":{{"S":"{:30}"}},"write":{{"N":"{write}"}}}}"#, "").into_bytes()
 }
 
-/// Which write a value is of.
+/// The number of the write in a value.
 pub fn write_of(value: &[u8]) -> Option<u64> {
     match Document::decode(value).ok()?.0.get("write")? {
         Attribute::N(write) => write.as_str().parse().ok(),
@@ -106,7 +106,7 @@ impl Worker {
     }
 }
 
-/// Changes the mood at each line that comes in. On a thread that nobody waits for at the end.
+/// Changes the mood at each line of input, on a thread that nobody waits for at the end.
 fn hear(moods: Moods) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -136,7 +136,7 @@ async fn work(
     Ok(())
 }
 
-/// One read; what it found is logged. The inner error: it failed, which says nothing.
+/// One read; what it found is logged. The inner error: it failed, which proves nothing.
 async fn read(
     records: &Migrator,
     log: &Log,
@@ -153,7 +153,7 @@ async fn read(
     Ok(Ok(()))
 }
 
-/// One read that has to be answered, however often it is asked.
+/// One read that has to be answered, however often it is retried.
 pub async fn read_surely(records: &Migrator, log: &Log, tenant: &str, key: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {

@@ -1,12 +1,12 @@
-//! A check gets a test that it fails: each way to break the product is caught by the scenario that
-//! was made for it, over two SQLite files; without the bug the same scenario finds nothing.
+//! A check must be shown to fail: the scenario made for each bug catches it, over two SQLite files; without
+//! the bug the same scenario finds nothing.
 #![allow(clippy::unwrap_used)] // A test that panics has failed.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Runs a scenario; what its last line says, and whether the run called it whole.
+/// Runs a scenario; returns its last line, and whether the run passed.
 fn play(flag: &str, bug: &str, seconds: u32) -> (Value, bool) {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover-torture"));

@@ -1,12 +1,12 @@
-//! The product that is whole survives a minute of torture over real servers, DynamoDB Local and
-//! MariaDB: `tests/run` starts them.
+//! The product survives a minute of torture over real servers, DynamoDB Local and MariaDB: `tests/run` starts
+//! them.
 #![allow(clippy::unwrap_used)] // A test that panics has failed.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The address of a server, as `tests/run` gives it; what is left out without one is said.
+/// The address of a server, as `tests/run` sets it; without one the test is skipped, with a message.
 fn url(variable: &str) -> Option<String> {
     let url = std::env::var(variable).ok();
     if url.is_none() {

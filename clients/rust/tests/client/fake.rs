@@ -1,4 +1,4 @@
-//! A controller that does what a test tells it to, on a port of its own.
+//! A controller that does what a test tells it to, on its own port.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,10 +25,10 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, transport::Server};
 
-/// Longer than anything that is waited for may take.
+/// Longer than anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The controller, as a test sees it.
+/// The controller, from the test's view.
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     told: Arc<Told>,
@@ -46,7 +46,7 @@ pub(crate) struct Watching {
 
 /// How the next report is answered.
 pub(crate) enum Answer {
-    /// It is counted, and the answer lost.
+    /// It is counted, but the answer is lost.
     Lost,
     /// It is not counted.
     Refuse(Status),
@@ -55,7 +55,7 @@ pub(crate) enum Answer {
 #[derive(Default)]
 struct Told {
     answers: Mutex<VecDeque<Answer>>,
-    /// What was counted, by sequence: a repetition is not counted again.
+    /// What was counted, by sequence number: a repetition is not counted again.
     accepted: Mutex<BTreeMap<u64, v1::ReportRequest>>,
 }
 
@@ -102,7 +102,7 @@ impl Fake {
         timeout(PATIENCE, self.watches.recv()).await.expect("a client watches").expect("serving")
     }
 
-    /// The first report from now on that is as wanted.
+    /// The next report that is as wanted.
     pub(crate) async fn report(&mut self, wanted: impl Fn(&v1::ReportRequest) -> bool) -> v1::ReportRequest {
         let found = async {
             loop {
@@ -115,7 +115,7 @@ impl Fake {
         timeout(PATIENCE, found).await.expect("such a report comes")
     }
 
-    /// No report that has come so far is like this.
+    /// Checks that no report so far is like this.
     pub(crate) fn no_report(&mut self, unwanted: impl Fn(&v1::ReportRequest) -> bool) {
         while let Ok(report) = self.reports.try_recv() {
             assert!(!unwanted(&report), "{report:?}");
@@ -134,7 +134,7 @@ impl Fake {
         lock(&self.told.answers).push_back(answer);
     }
 
-    /// What was counted, in the order of sequences.
+    /// What was counted, by sequence number.
     pub(crate) fn accepted(&self) -> Vec<v1::ReportRequest> {
         lock(&self.told.accepted).values().cloned().collect()
     }
@@ -185,13 +185,13 @@ impl Watching {
         self.to.send(Err(status)).expect("the client listens");
     }
 
-    /// The client has left this stream.
+    /// Waits until the client has left this stream.
     pub(crate) async fn left(&self) {
         timeout(PATIENCE, self.to.closed()).await.expect("the client leaves");
     }
 }
 
-/// A registration with times short enough to test by.
+/// A registration with times short enough for tests.
 pub(crate) fn registered() -> v1::Registered {
     v1::Registered {
         writer_slot: 7,
@@ -219,7 +219,7 @@ impl RoutingService for Service {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let (to, stream) = mpsc::unbounded_channel();
-        // Nobody asks any more when a test ends.
+        // Nobody listens any more when a test ends.
         let _ = self.watches.send(Watching { request: request.into_inner(), to });
         Ok(Response::new(Box::pin(UnboundedReceiverStream::new(stream))))
     }

@@ -1,4 +1,4 @@
-//! A process that the controller can't reach protects its own traffic.
+//! A process that can't reach the controller protects its own traffic.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn table(revision: u64, local_guard: bool) -> Table {
         .with_overrides([("was at target-only", Some(returned))])
 }
 
-/// Reads of both migrations that the target fails.
+/// Reads of both migrations that fail in the target.
 fn fail(client: &Client) {
     let read = Outcome::Call {
         store: StoreRole::Target,
@@ -51,7 +51,7 @@ async fn without_the_controller_a_dead_target_is_left_until_a_newer_revision() {
     stream.register(registered());
     stream.tables(1, &[("orders", table(1, true)), ("unguarded", table(1, false))]);
     let client = connecting.await.expect("no panic").expect("connected");
-    // What fails while the controller is there is the controller's concern.
+    // Failures while the controller is there are the controller's concern.
     (0..500).for_each(|_| fail(&client));
 
     drop(stream);

@@ -23,7 +23,7 @@ fn hits(reports: &[v1::ReportRequest]) -> u64 {
 #[tokio::test]
 async fn a_revision_is_received_at_once_and_applied_when_older_operations_have_ended() {
     let mut fake = Fake::start().await;
-    // So seldom that whatever comes was not waiting for its turn.
+    // So rare that whatever arrives was not waiting for its turn.
     let seldom = Options { report_interval: Some(Duration::from_secs(600)), ..Options::default() };
     let (client, stream) = started(&mut fake, Rung::Dual, seldom).await;
     let operation = client.begin("orders", "acme").expect("begun");
@@ -220,7 +220,7 @@ async fn errors_hasten_at_most_ten_reports_a_second_and_none_is_lost() {
         }
     }
     assert_eq!(told, sent);
-    // The first may be at once; each other one keeps its distance.
+    // The first may be immediate; all others keep their interval.
     let least = Duration::from_millis(100) * (reports - 1);
     assert!(began.elapsed() >= least, "{reports} reports in {:?}", began.elapsed());
 }

@@ -180,7 +180,7 @@ async fn what_began_under_the_persisted_snapshot_is_not_vouched_for_once_the_con
 
     let mut fake = Fake::start().await;
     let options = Options { persist: Some(path), ..soon() };
-    // Nobody registers the client, so the start ends by the file.
+    // Nobody registers the client, so it starts from the file.
     let client = Client::connect(&fake.url(), "orders-api", options).await.expect("by the file");
     let early = client.begin("orders", "acme").expect("routed by the file");
     assert!(!early.overtaken(client.current(), "orders", "acme"));
@@ -195,7 +195,7 @@ async fn what_began_under_the_persisted_snapshot_is_not_vouched_for_once_the_con
     assert_eq!(client.status().source, Source::Controller);
 }
 
-/// A client by a file that is good for so much longer.
+/// A client started from a file that may be used for `left`.
 async fn by_a_file(left: Duration) -> (tempfile::TempDir, Result<Client, ConnectError>) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");

@@ -1,4 +1,4 @@
-//! The newest state, whatever becomes of the stream.
+//! The newest state, whatever happens to the stream.
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ async fn a_dead_stream_is_noticed_and_replaced_within_5_s() {
     stream.register(v1::Registered { heartbeat_ms: 50, ..registered() });
     stream.snapshot(1, Rung::Dual);
     let client = connecting.await.expect("no panic").expect("connected");
-    // The connection stays open, and nothing comes any more.
+    // The connection stays open, but nothing arrives any more.
     let silent_since = Instant::now();
     stream.left().await;
     let next = fake.watch().await;

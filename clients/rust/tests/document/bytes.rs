@@ -1,4 +1,4 @@
-//! Documents as bytes: equal ones have equal bytes, and what is no document is named.
+//! Documents as bytes: equal ones have equal bytes, and invalid ones are named.
 
 use cutover_client::store::document::{Attribute, DEPTH_MAX, Document};
 use proptest::{collection::vec, prelude::*};
@@ -105,7 +105,7 @@ fn depth_ends_where_dynamodbs_does() {
     let json = |levels| format!("{{\"a\":{}{}}}", r#"{"L":["#.repeat(levels), "]}".repeat(levels));
     assert!(Document::decode(json(DEPTH_MAX).as_bytes()).is_ok());
     assert!(refusal(json(DEPTH_MAX + 1).as_bytes()).contains("more than 32"));
-    // However deep, it is an error and no overflow of the stack.
+    // At any depth it is an error, not a stack overflow.
     assert!(refusal(json(1_000_000).as_bytes()).contains("no typed JSON"));
 }
 

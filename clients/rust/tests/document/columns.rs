@@ -1,4 +1,4 @@
-//! What each type of column holds, where it ends, and where the rest goes.
+//! What each type of column holds, its limits, and where the rest goes.
 
 use cutover_client::store::{
     Id, Record, Version,
@@ -225,7 +225,7 @@ fn an_attribute_of_a_key_has_one_text() {
         ("-0", "+/8=", "tenant: "),
         ("one", "+/8=", "tenant: "),
         ("1", "+/8", "key: its table has bytes (B)"),
-        // The same bytes, with bits in the last digit that mean nothing.
+        // The same bytes, with meaningless bits in the last digit.
         ("1", "+/9=", "key: "),
         ("1", "-_8=", "key: "),
         ("1", "+/8=\n", "key: "),

@@ -1,4 +1,4 @@
-//! The statements that make tables.
+//! The statements that create tables.
 
 use cutover_client::store::mapping::{ColumnType, Dialect, Fields, Mapping, OnMisfit, create_table_sql};
 

@@ -81,7 +81,7 @@ pub(crate) fn documents() -> impl Strategy<Value = Document> {
     btree_map(names(), attributes(), 0..7).prop_map(Document)
 }
 
-/// Any that columns of these few names can make.
+/// Any mapping that columns with these few names can form.
 pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
     let kind = proptest::sample::select(vec![
         ColumnType::Text,
@@ -112,7 +112,7 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
     })
 }
 
-/// A mapping and a document, many of whose attributes suit their columns: left to chance few would.
+/// A mapping and a document, many of whose attributes fit their columns; by chance few would.
 pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
     (mappings(), documents(), vec(proptest::bool::weighted(0.8), 5)).prop_map(|(mapping, document, suit)| {
         let mut columns = mapping.columns().to_vec();

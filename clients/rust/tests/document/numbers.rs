@@ -31,7 +31,7 @@ fn the_limits_are_dynamodbs() {
     {
         assert_eq!(number(number(&fine).as_str()), number(&fine), "{fine}");
     }
-    // A zero at the end is none of the 38.
+    // A zero at the end does not count towards the 38.
     assert_eq!(number(&format!("{nines}0")).as_str(), format!("{nines}0"));
     let refused = [
         (format!("{nines}9"), NumberError::Digits(39)),

@@ -1,4 +1,4 @@
-//! Whatever a mapping accepts comes back as it was; whatever a row has is answered.
+//! Whatever a mapping accepts comes back unchanged; reading any row gives an answer.
 
 use cutover_client::store::mapping::Cell;
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -62,7 +62,7 @@ proptest! {
     #[test]
     fn any_row_is_answered(mapping in mappings(), cells in vec(cells(), 6)) {
         let width = mapping.names().count();
-        // A document that a stranger's row makes is one, and lasts.
+        // A document made from a foreign row is valid and stable.
         if let Ok(document) = mapping.from_row(&cells[..width]) {
             match mapping.to_row(&document) {
                 Ok(row) => prop_assert_eq!(mapping.from_row(&row), Ok(document)),

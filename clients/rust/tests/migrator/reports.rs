@@ -1,4 +1,4 @@
-//! What reads and writes report: whose answer it was, and what touched both stores.
+//! What reads and writes report: which store answered, and what touched both stores.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn the_store_whose_answer_the_caller_got_has_answered() {
     let relaxed = Policy { level: Level::Acknowledged, ..linearizable };
     let (source, target) = ([(1, 0), (0, 0)], [(0, 0), (1, 0)]);
     let (no_source, no_target) = ([(1, 1), (0, 0)], [(0, 0), (1, 1)]);
-    // Rung, policy, what the source and the target have, who answered, reads of both.
+    // Rung, policy, the records in source and target, which store answered, reads of both.
     let some = Some(Some("here"));
     let deleted = Some(None);
     let cases = [
@@ -45,11 +45,11 @@ async fn the_store_whose_answer_the_caller_got_has_answered() {
         (Rung::Dual, relaxed, deleted, None, no_source, 0),
         (Rung::Mirrored, relaxed, some, some, source, 0),
         (Rung::Mirrored, linearizable, some, some, source, 1),
-        // Confirmed by a copy first: the answer is the source's still.
+        // Confirmed by a copy first: the answer is still the source's.
         (Rung::Mirrored, linearizable, some, None, source, 1),
         (Rung::Mirrored, linearizable, None, None, no_source, 0),
         (Rung::TargetFirst, relaxed, some, some, target, 0),
-        // A miss: the source stood in, and that answer is nobody's.
+        // A miss: the source answered instead, and that answer counts for neither store.
         (Rung::TargetFirst, relaxed, some, None, [(0, 0), (0, 0)], 1),
         (Rung::TargetFirst, relaxed, None, None, no_target, 1),
         (Rung::TargetFirst, relaxed, deleted, None, no_target, 1),

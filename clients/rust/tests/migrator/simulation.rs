@@ -1,5 +1,5 @@
-//! One record, two clients and a worker that copies, on their way up and down the ladder: every
-//! choice (who moves, what the store answers, which version a stamp gets) comes from outside.
+//! One record, two clients and a worker that copies, moving up and down the ladder. Every choice (who moves,
+//! what the store answers, which version a stamp gets) comes from outside.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use cutover_client::{
     store::{Put, Version},
 };
 
-/// What the controller leaves out, to see that it is missed.
+/// What the controller leaves out, to see that it is noticed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Careless {
     /// Steps up do not wait for operations of the rung before.
@@ -65,7 +65,7 @@ pub(crate) struct Simulation<C> {
     stamps: HashSet<u64>,
     acknowledged: u64,
     read: u64,
-    /// What the run came by, so that a test can see that it came by everything.
+    /// What the run reached, so that a test can check that it reached everything.
     pub(crate) visited: HashSet<&'static str>,
 }
 
@@ -80,7 +80,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
             rung: Rung::SourceOnly,
             no_fallback: false,
             floor: false,
-            // There before the migration: no version.
+            // From before the migration: no version.
             source: Some(Seen { version: Version::ZERO, tombstone: false }),
             target: None,
             clients: [None, None],
@@ -92,7 +92,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
         }
     }
 
-    /// Runs until the choices are used up; tells the first broken promise.
+    /// Runs until the choices are used up; returns the first broken promise.
     pub(crate) fn run(&mut self) -> Result<(), String> {
         while let Some(choice) = self.choices.next() {
             match choice % 16 {
@@ -266,7 +266,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
         }
     }
 
-    /// Any version above `above` that was not used; clocks are not to be trusted.
+    /// Any unused version above `above`; clocks are not to be trusted.
     fn stamp(&mut self, above: Version) -> Version {
         let mut version = above.0 + 1 + u64::from(self.pick(4));
         while !self.stamps.insert(version) {
@@ -287,7 +287,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
             return;
         }
         if matches!(next, Rung::TargetFirst | Rung::TargetOnly) && !self.careless.no_pass {
-            // The whole pass at once; what is on its way goes on after it.
+            // The whole pass at once; what is in flight continues after it.
             let Some(record) = self.source else { return };
             let pass = Late { store: Target, record, condition: Condition::Newer, target_only: false };
             self.land(pass);
@@ -320,8 +320,8 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
                 (self.floor, self.no_fallback) = (false, false);
                 self.visited.insert("reversed");
             }
-            // Down to dual with operations of target-first about: they will be overtaken. Where
-            // reads must not go back, a hold lets them end first.
+            // Down to dual with operations of target-first in flight: they will be overtaken. If reads must
+            // not go back, a hold lets them end first.
             Rung::Mirrored if self.level == Level::Linearizable && !self.quiesced() => return,
             _ => {}
         }

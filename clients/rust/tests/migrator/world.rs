@@ -1,4 +1,4 @@
-//! Two stores in memory with faults before them, and a migrator whose rung is set by hand.
+//! Two stores in memory with injected faults, and a migrator whose rung is set by hand.
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
@@ -67,7 +67,7 @@ impl World {
         self.current.replace(snapshot);
     }
 
-    /// Has every operation begun under an older revision ended?
+    /// Whether every operation begun under an older revision has ended.
     pub(crate) fn quiesced(&self) -> bool {
         self.current.applied_revision() == self.current.received_revision()
     }
@@ -94,7 +94,7 @@ pub(crate) async fn held(store: &Faulty<MemoryStore>) -> Option<Record> {
     store.inner().get(&id()).await.expect("memory does not fail")
 }
 
-/// Puts a record of an hour ago, as if by an older write.
+/// Stores a record of an hour ago, as if by an older write.
 pub(crate) fn seed(store: &Faulty<MemoryStore>, value: Option<&str>) -> Version {
     let version = Version::new(now_ms_since_2025() - 3_600_000, 0, 9).expect("fits");
     store.inner().insert(id(), Record { version, value: value.map(Into::into) });

@@ -1,5 +1,5 @@
-//! One state for all that differ only in names: versions are ranked, writes and revisions numbered
-//! anew, clients sorted.
+//! One state for all that differ only in names: versions are ranked, writes and revisions renumbered, clients
+//! sorted.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -19,7 +19,7 @@ pub(crate) const APART: u64 = 2;
 impl State {
     pub(crate) fn canonical(mut self) -> Self {
         self.forget_revisions();
-        // Versions are small, so a bit each will do.
+        // Versions are small, so one bit each is enough.
         let mut used = 0_u64;
         self.rename_versions(&mut |version| {
             used |= 1 << version.0;

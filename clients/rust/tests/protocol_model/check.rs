@@ -1,4 +1,4 @@
-//! Runs a scenario to its end and says what came of it.
+//! Runs a scenario to its end and reports the result.
 
 use std::time::Instant;
 
@@ -15,13 +15,13 @@ use crate::{
 
 type Broken = (&'static str, Path<State, Action>);
 
-/// [`holds`], with the larger budget where `CUTOVER_MODEL=deep` asks for it.
+/// [`holds`], with the larger budget if `CUTOVER_MODEL=deep`.
 pub(crate) fn holds_deep(scenario: Scenario, deep: Budget) {
     let is_deep = std::env::var("CUTOVER_MODEL").is_ok_and(|depth| depth == "deep");
     holds(Scenario { budget: if is_deep { deep } else { scenario.budget }, ..scenario });
 }
 
-/// Every promise is kept in every state, and what is expected to happen happens.
+/// Checks that every promise is kept in every state, and that everything expected happens.
 pub(crate) fn holds(scenario: Scenario) {
     if let Some((property, path)) = run(scenario, None) {
         for (state, action) in path.clone().into_vec() {
@@ -31,19 +31,19 @@ pub(crate) fn holds(scenario: Scenario) {
     }
 }
 
-/// The scenario holds, and with the mutation it does not.
+/// Checks that the scenario holds, and does not with the mutation.
 pub(crate) fn missed(mutation: Mutation, scenario: Scenario) {
     holds(scenario);
     loses(mutation, scenario);
 }
 
-/// With the mutation a promise is broken.
+/// Checks that with the mutation a promise is broken.
 pub(crate) fn loses(mutation: Mutation, scenario: Scenario) {
     let broken = run(scenario, Some(mutation));
     assert!(broken.is_some(), "{mutation:?} is not missed in {}", scenario.name());
 }
 
-/// The shortest way to something broken, if there is one.
+/// The shortest way to a broken promise, if there is one.
 fn run(scenario: Scenario, mutation: Option<Mutation>) -> Option<Broken> {
     let began = Instant::now();
     let model = Protocol { scenario, mutation, coverage: Coverage::of(scenario.expected) };

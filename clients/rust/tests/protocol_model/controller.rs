@@ -1,5 +1,5 @@
-//! What the controller does: which step is legal, what it waits for, which evidence it asks for.
-//! The counterpart of `domain::{placement, gate, advance}` in the controller's crate, for one tenant.
+//! The controller's side: which step is legal, what it waits for, which evidence it needs. The counterpart of
+//! `domain::{placement, gate, advance}` in the controller's crate, for one tenant.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ impl Protocol {
     pub(crate) fn step(&self, state: &State) -> Option<State> {
         let next = *self.scenario.steps.get(usize::from(state.ladder.taken))?;
         let from = state.ladder.rung();
-        // No step, but a change of policy: it waits for nobody.
+        // Not a step, but a change of policy: it waits for nobody.
         let guard_off = from == TargetFirst && next == TargetFirst;
         if guard_off {
             return Some(self.guard_off(state));
@@ -46,7 +46,7 @@ impl Protocol {
         let mut after = state.clone();
         let ladder = &mut after.ladder;
         if ladder.floor && next < TargetFirst {
-            // Only where the gate was left out: it is taken for open from here on.
+            // Only if the gate was left out: the floor counts as lowered from here on.
             ladder.floor = false;
         }
         ladder.taken += 1;
@@ -74,8 +74,8 @@ impl Protocol {
         Some(after)
     }
 
-    /// Nobody who hears this goes back by himself. What a pass showed before counts no more: not
-    /// everybody was at target-first.
+    /// From here on nobody who has received this goes back on their own. What a pass showed before no longer
+    /// counts: not everybody was at target-first.
     fn guard_off(&self, state: &State) -> State {
         let mut after = state.clone();
         let ladder = &mut after.ladder;
@@ -109,7 +109,7 @@ impl Protocol {
         }
     }
 
-    /// Everybody had quiesced for `since`, as the evidence of a pass says.
+    /// Whether everybody had quiesced for `since`, as the evidence of a pass says.
     pub(crate) fn settled(&self, state: &State, since: Option<u8>) -> bool {
         let receipt = self.has(Mutation::ReceiptGoingUp) || self.has(Mutation::ReceiptFromTargetOnly);
         since.is_some_and(|since| self.quiesced(state, since) || receipt && state.received(since))
@@ -165,8 +165,8 @@ impl Protocol {
     }
 }
 
-/// May a tenant go from one rung to the other in one step? The second step in mirrored is the
-/// lazy way's second barrier.
+/// Whether a tenant may go from one rung to the other in one step. The second step in mirrored is the lazy
+/// way's second barrier.
 fn legal(from: Rung, next: Rung, level: Level) -> bool {
     match (from, next) {
         (SourceOnly, Dual | Mirrored) | (Dual | Mirrored, SourceOnly) => true,
@@ -178,7 +178,7 @@ fn legal(from: Rung, next: Rung, level: Level) -> bool {
     }
 }
 
-/// `Placement::wait_for` of the controller.
+/// The controller's `Placement::wait_for`.
 fn wait_for(rung: Rung, was: Rung, next: Rung) -> Wait {
     let down = next < rung;
     if down && rung != Hold && (next == Hold || next == was) {

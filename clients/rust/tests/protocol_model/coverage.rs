@@ -1,4 +1,4 @@
-//! What a run came by. A model that never comes by a branch says nothing about it.
+//! What a run reached. A model that never reaches a branch says nothing about it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ use cutover_client::{
 
 use crate::protocol::Protocol;
 
-/// Rungs that were reached by a step, branches of the rules that were taken, and what befell them.
+/// Rungs reached by a step, branches taken in the rules, and faults that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Branch {
@@ -118,7 +118,7 @@ impl Branch {
     }
 }
 
-/// Branches come by so far, out of those that are expected.
+/// Branches reached so far, out of those that are expected.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage {
     seen: AtomicU64,
@@ -137,7 +137,7 @@ impl Coverage {
         }
     }
 
-    /// True once, when the last expected one has been come by.
+    /// True once: when the last expected branch has been reached.
     pub(crate) fn is_complete_now(&self) -> bool {
         let complete = self.seen.load(Ordering::Relaxed) & self.expected == self.expected;
         complete && !self.told.swap(true, Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! What callers were told, and whether one order of all operations explains it.
+//! The answers that callers got, and whether one order of all operations explains them.
 
 use cutover_client::{migrator::rules::Seen, store::Version};
 
@@ -15,8 +15,8 @@ pub(crate) struct History {
     pub(crate) read: Version,
     /// Writes that ended without an answer: they may take effect at any time from now on, or never.
     pub(crate) undecided: Vec<Effect>,
-    /// Every order that explains the answers so far (Lowe, "Testing for linearizability", 2017:
-    /// operations are put in order only when an answer asks for it). None left: not linearizable.
+    /// Every order that explains the answers so far (Lowe, "Testing for linearizability", 2017: operations
+    /// are ordered only when an answer requires it). None left: not linearizable.
     pub(crate) orders: Vec<Order>,
 }
 
@@ -25,18 +25,18 @@ pub(crate) struct History {
 pub(crate) struct Effect {
     pub(crate) number: u8,
     pub(crate) content: u8,
-    /// A mutation takes effect only on the content that it was made of.
+    /// A mutation takes effect only on the content that it was made from.
     pub(crate) base: Option<u8>,
 }
 
-/// An order of operations, as far as it matters for what comes.
+/// An order of operations, as far as it matters for what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Order {
     /// The record's content after it.
     pub(crate) content: u8,
-    /// Unanswered writes that are in it, a bit each.
+    /// Unanswered writes in it, one bit each.
     pub(crate) writes: u8,
-    /// What unanswered reads that are in it will have to return, by client.
+    /// What unanswered reads in it will have to return, by client.
     pub(crate) reads: [u8; CLIENTS_MAX],
 }
 
@@ -77,12 +77,12 @@ impl History {
         }));
     }
 
-    /// A write never took effect, or not as it was until now.
+    /// A write never took effect, or at least not before now.
     pub(crate) fn never(&mut self, number: u8) {
         self.orders.retain(|order| order.writes & 1 << number == 0);
     }
 
-    /// Every order with what is needed and as little as possible besides.
+    /// Every order that contains what is needed and as little else as possible.
     fn ordered(
         &self,
         clients: &[Client],
@@ -135,8 +135,8 @@ impl Client {
         matches!(self.doing.as_ref().map(|doing| &doing.work), Some(Work::Read { .. }))
     }
 
-    /// Of its write, if it may have taken effect. Even a write that is not put yet may have: another
-    /// may supersede it at once, so that nobody ever sees it.
+    /// The effect of its write, if it may have taken effect. Even a write that is not put yet may have:
+    /// another may supersede it at once, so that nobody ever sees it.
     fn effect(&self) -> Option<Effect> {
         match &self.doing.as_ref()?.work {
             Work::Write { write, .. } if write.sent || !write.compare => Some(write.effect()),

@@ -1,5 +1,5 @@
-//! Workers: a pass over the record reads it from one store, later writes it to the other, and
-//! counts as evidence if it was begun late enough.
+//! Workers: a pass over the record reads it from one store, later writes it to the other, and counts as
+//! evidence if it began late enough.
 
 use cutover_client::{
     migrator::rules::{Answer, Condition},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Protocol {
-    /// A worker begins a pass by reading the record. What is read at once is as old as it can be.
+    /// A worker begins a pass by reading the record. What is read immediately is as old as it can be.
     pub(crate) fn begin_pass(&self, state: &State, pass: Pass) -> Option<State> {
         let mut after = state.clone();
         after.budget.passes = after.budget.passes.checked_sub(1)?;
@@ -40,7 +40,7 @@ impl Protocol {
             return None;
         }
         if pass == Pass::Full && state.stores.has_extra() && !self.has(Mutation::ExtraIgnored) {
-            // It is not clean, and so as good as none.
+            // It is not clean, so it is worth nothing.
             return None;
         }
         let held = if pass == Pass::Full { state.stores.source } else { state.stores.target };
@@ -65,7 +65,7 @@ impl Protocol {
         Some(after)
     }
 
-    /// Lazy: has everything ended, and landed, that could make the target stale behind the sweep?
+    /// Lazy: whether everything that could make the target stale behind the sweep has ended and landed.
     fn may_sweep(&self, state: &State) -> bool {
         let ladder = &state.ladder;
         let unwaited = self.has(Mutation::NoResidualWait) || self.has(Mutation::ResidualWaitTooEarly);
@@ -107,13 +107,13 @@ impl Protocol {
         let put = Late { store, record: job.record, when, target_only: false, drained };
         match self.put(&mut after, put, fate) {
             Answer::Put(_) => self.end_pass(&mut after, job.pass, flags),
-            // It tries again until it is answered.
+            // It retries until it is answered.
             _ => after.jobs.push(job),
         }
         Some(after)
     }
 
-    /// Has neither a version, so that content decides?
+    /// Whether neither has a version, so that content decides.
     fn is_stale_copy(&self, source: Record, target: Record) -> bool {
         let unversioned = [source, target].iter().all(|record| record.version == Version::ZERO);
         unversioned && source.content != target.content && !self.has(Mutation::UnversionedAreEqual)

@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Protocol {
-    /// What may befall a client's right to act.
+    /// What may happen to a client's right to act.
     pub(crate) fn lease_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
         let is_caller = client.life == Life::Caller;
         let expires =
@@ -53,14 +53,14 @@ impl Protocol {
         }
     }
 
-    /// May this client begin an operation, or make a call?
+    /// Whether this client may begin an operation, or make a call.
     pub(crate) fn may_act(&self, client: &Client, doing: Option<&Doing>) -> bool {
         let lenient =
             doing.is_some() && (self.has(Mutation::LeaseNotRechecked) || self.has(Mutation::CallsPastLease));
         client.life != Life::Parked && (self.is_leased(client, doing) || lenient)
     }
 
-    /// May this client be told that its operation took effect?
+    /// Whether this client may be told that its operation took effect.
     pub(crate) fn may_acknowledge(&self, client: &Client, doing: &Doing) -> bool {
         self.is_leased(client, Some(doing)) || self.has(Mutation::LeaseNotRechecked)
     }
@@ -92,7 +92,7 @@ impl Protocol {
         after
     }
 
-    /// A caller asks again, whether or not an operation of its is under way.
+    /// A caller asks again, whether or not one of its operations is in flight.
     pub(crate) fn ask(&self, state: &State, at: usize) -> State {
         let mut after = state.clone();
         let newest = after.ladder.newest();
@@ -102,7 +102,7 @@ impl Protocol {
         after
     }
 
-    /// The controller waits for it no more.
+    /// The controller no longer waits for it.
     pub(crate) fn count_out(&self, state: &State, at: usize) -> State {
         let mut after = state.clone();
         after.clients[at].evicted = true;
@@ -110,7 +110,7 @@ impl Protocol {
         after
     }
 
-    /// An operation whose lease has ended makes no further call: nobody is told what came of it.
+    /// An operation whose lease has expired makes no further call: its caller gets no outcome.
     pub(crate) fn give_up(&self, state: &State, at: usize) -> Option<State> {
         let mut after = state.clone();
         let doing = after.clients[at].doing.take()?;
@@ -119,8 +119,8 @@ impl Protocol {
         Some(after)
     }
 
-    /// It hears the controller again. If it was counted out, or started from a file, it is told so: it
-    /// drops what it had begun, and goes on by the present state.
+    /// It hears the controller again. If it was counted out, or started from a file, it is told so: it drops
+    /// what it had begun, and continues with the current state.
     pub(crate) fn come_back(&self, state: &State, at: usize) -> Option<State> {
         let mut after = state.clone();
         let newest = after.ladder.newest();
@@ -145,7 +145,7 @@ impl Protocol {
         after
     }
 
-    /// Its process ends, in order or not, and its file stays.
+    /// Its process ends, cleanly or not, and its file remains.
     pub(crate) fn park(&self, state: &State, at: usize) -> Option<State> {
         let mut after = state.clone();
         let client = &mut after.clients[at];

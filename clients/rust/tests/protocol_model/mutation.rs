@@ -1,6 +1,6 @@
-//! Rules that can be left out, each of which must be missed.
+//! Rules that can be left out; each omission must be noticed.
 
-/// One rule left out, or one thing done that must not be done.
+/// One rule left out, or one forbidden thing done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mutation {
     /// No step waits for anybody.
@@ -15,7 +15,7 @@ pub(crate) enum Mutation {
     PassSkipped,
     /// The full pass writes only where the target has nothing.
     PassInsertsIfAbsent,
-    /// A pass takes equal versions for equal records, even where there is none.
+    /// A pass takes equal versions for equal records, even without versions.
     UnversionedAreEqual,
     /// A full pass is clean although only the target has a record without a version.
     ExtraIgnored,
@@ -43,7 +43,7 @@ pub(crate) enum Mutation {
     NoSecondBarrier,
     /// Lazy: the sweep does not wait for puts that may still land.
     NoResidualWait,
-    /// Lazy: it was waited for them before the second barrier only.
+    /// Lazy: it waited for them only before the second barrier.
     ResidualWaitTooEarly,
     /// Lazy: the second barrier does not wait for copies that were begun before.
     CopiesNotDrained,
@@ -51,7 +51,7 @@ pub(crate) enum Mutation {
     SweepUnconditioned,
     /// Lazy: target-only without a full pass.
     PassSkippedAfterLazy,
-    /// A read in target-first takes the source when the target has failed.
+    /// A read in target-first uses the source when the target has failed.
     SourceOnTargetsError,
     /// A read in target-first returns what only the source has, without copying it.
     FallbackWithoutCopy,
@@ -63,21 +63,21 @@ pub(crate) enum Mutation {
     TargetFirstSourceSecond,
     /// Target-only although clients may go back by themselves.
     LocalGuardLeftOn,
-    /// Target-only, and the pass before it, although not everybody has heard that they may not.
+    /// Target-only, and the pass before it, although not everybody has received that they may not.
     LocalGuardOffUnheard,
-    /// An operation does not look at its lease when it ends.
+    /// An operation does not check its lease when it ends.
     LeaseNotRechecked,
     /// An operation makes calls although its lease has ended; its end is not acknowledged.
     CallsPastLease,
     /// A client is counted out before its lease has ended.
     CountedOutEarly,
-    /// Who was counted out comes back without being told.
+    /// A client that was counted out comes back without being told.
     ComesBackUntold,
     /// Callers of remote decisions are not waited for: any later commit, or a restart, forgets them.
     CallersForgotten,
     /// A caller's older answers count as gone once it has a newer one.
     NewerAnswerCounts,
-    /// Who has said goodbye and has left a file is not waited for.
+    /// A client that has said goodbye and left a file is not waited for.
     ParkedForgotten,
     /// What is acknowledged may be newer than what is in the file.
     AcknowledgedUnsaved,

@@ -1,4 +1,4 @@
-//! Every rule left out once. Each is missed in a scenario that holds with the rule.
+//! Leaves out every rule once. Each omission is noticed in a scenario that holds with the rule.
 
 use cutover_client::routing::{
     Level::Linearizable,
@@ -14,7 +14,7 @@ use crate::{
 
 const ONE_PUT: Budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
 
-/// From source-only to target-first, a write on the way and a read at the end.
+/// From source-only to target-first, with a write on the way and a read at the end.
 const UP: Scenario = Scenario { steps: &[Mirrored, TargetFirst], budget: ONE_PUT, ..PLAIN };
 /// From target-only to mirrored.
 const BACK: Scenario =
@@ -258,7 +258,7 @@ fn emergency_in_one_revision() {
     loses(Mutation::Jumps, scenario);
 }
 
-/// Clients may go back by themselves until a change of policy, then on to target-only.
+/// Clients may go back on their own until a change of policy, then up to target-only.
 const GUARDED: Scenario = Scenario {
     local_guard: true,
     steps: &[TargetFirst, TargetOnly],
@@ -289,7 +289,7 @@ fn lease_not_looked_at_when_an_operation_ends() {
 #[test]
 fn calls_made_past_the_lease_before_a_sweep() {
     let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, ..NONE };
-    // That it holds with the rule: `leases_end_before_a_sweep`.
+    // `leases_end_before_a_sweep` shows that it holds with the rule.
     loses(Mutation::CallsPastLease, Scenario { fenced: true, budget, ..LAZY });
 }
 

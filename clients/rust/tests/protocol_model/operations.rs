@@ -1,4 +1,4 @@
-//! Clients: reads and writes run by the very rules of the SDK, a store call at a time.
+//! Clients: reads and writes run by the SDK's own rules, one store call at a time.
 
 use cutover_client::{
     migrator::rules::{
@@ -30,7 +30,7 @@ type ReadStep = Step<Read, ReadCall, ReadEnd>;
 type WriteStep = Step<Write, WriteCall, WriteEnd>;
 
 impl Protocol {
-    /// An idle client begins an operation under the revision that it has heard of.
+    /// An idle client begins an operation under the revision that it has received.
     pub(crate) fn begin(&self, state: &State, client: usize, kind: Kind) -> Option<State> {
         let mut after = state.clone();
         let heard = after.clients[client].heard;
@@ -47,7 +47,7 @@ impl Protocol {
             }
             Kind::Put | Kind::Delete | Kind::Mutate => {
                 let compare = kind == Kind::Mutate;
-                // Told apart only where the order of all operations is looked at.
+                // Numbered only if the order of all operations is checked.
                 let number = if self.linearizable() { after.free_number() } else { 0 };
                 let content = if kind == Kind::Delete { DELETED } else { number.max(1) };
                 let record = Record { version: Version::ZERO, content };
@@ -124,7 +124,7 @@ impl Protocol {
         Some(after)
     }
 
-    /// The client dies; what it is just putting may still land.
+    /// The client dies; its current put may still land.
     pub(crate) fn crash(&self, state: &State, client: usize, late: Option<Version>) -> Option<State> {
         let mut after = state.clone();
         after.budget.crashes = after.budget.crashes.checked_sub(1)?;
@@ -186,7 +186,7 @@ impl Protocol {
         self.unobserved(write.step(answer), rung, writing.compare)
     }
 
-    /// With the mutation: as if the target had been observed, and nothing been there.
+    /// With the mutation: as if the target had been read, and had nothing.
     fn unobserved(&self, step: WriteStep, rung: Rung, compare: bool) -> WriteStep {
         match step {
             Step::Call(write, WriteCall::Get(Target))
@@ -198,7 +198,7 @@ impl Protocol {
         }
     }
 
-    /// What a write's put is, with its stamp.
+    /// The put of a write, with its stamp.
     fn write_put(
         &self,
         ladder: &Ladder,
@@ -250,7 +250,7 @@ impl Protocol {
         };
         let lost = match (doing.acknowledged, record) {
             (Some(acknowledged), Some(record)) => record.version < acknowledged.version,
-            // Without a tombstone one can't tell which delete it was.
+            // Without a tombstone it is unknown which delete it was.
             (Some(acknowledged), None) => after.history.deleted < Some(acknowledged.version),
             (None, _) => false,
         };
@@ -314,7 +314,7 @@ impl Protocol {
         }
     }
 
-    /// It may take effect later, or, never sent, it never will.
+    /// It may take effect later or, if it was never sent, it never will.
     pub(crate) fn unanswered(&self, after: &mut State, writing: &Writing) {
         if !self.linearizable() {
         } else if writing.sent {

@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must be come by in some.
+//! What must hold in every state, and what must be reached in some.
 
 use stateright::Property;
 

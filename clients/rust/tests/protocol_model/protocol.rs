@@ -1,5 +1,5 @@
-//! The model as `stateright` sees it: states, actions, promises. One action is one store call, or
-//! one thing that the controller, a worker or fate does.
+//! The model as `stateright` sees it: states, actions, promises. One action is one store call, or one thing
+//! that the controller, a worker or chance does.
 
 use cutover_client::{
     migrator::rules::{Condition, ReadCall, WriteCall},
@@ -33,12 +33,12 @@ pub(crate) enum Action {
     /// A client's next store call. The version is the stamp of the put that stamps.
     Call(usize, Version, Fate),
     Hear(usize),
-    /// A client goes back by itself.
+    /// A client goes back on its own.
     GoBack(usize),
     /// With the stamp of a put that may still land.
     Crash(usize, Option<Version>),
     Evict(usize),
-    /// A client's right to act has run out.
+    /// A client's right to act has expired.
     LeaseEnds(usize),
     /// So has that of a caller's operation, while the caller holds a newer answer.
     AnswerEnds(usize),
@@ -125,8 +125,8 @@ impl Protocol {
         }
     }
 
-    /// Every place for a new version among those that anybody still knows of; clocks are not to be
-    /// trusted. Below what the store holds all places are one: the put is stale.
+    /// Every position for a new version among those that anybody still knows; clocks are not to be trusted.
+    /// Below what the store holds all positions are equivalent: the put is stale.
     fn stamps(&self, state: &State, put: Option<(Version, StoreRole, Condition)>) -> Vec<Version> {
         let Some((above, store, condition)) = put else { return vec![Version::ZERO] };
         let mut stores = state.stores;

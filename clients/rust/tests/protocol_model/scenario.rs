@@ -23,15 +23,15 @@ pub(crate) struct Scenario {
     pub(crate) steps: &'static [Rung],
     /// Without a backfill: a second barrier in mirrored and a sweep are enough for target-first.
     pub(crate) lazy: bool,
-    /// Clients may go back from target-first to mirrored by themselves, until they hear a newer
-    /// revision; a step from target-first to itself turns that off.
+    /// Clients may go back from target-first to mirrored on their own, until they receive a newer revision; a
+    /// step from target-first to itself turns that off.
     pub(crate) local_guard: bool,
     /// The right to act expires: a client that does not hear the controller loses it, and is then
     /// counted out.
     pub(crate) fenced: bool,
     /// Clients keep the snapshot in a file, and may start from it without the controller.
     pub(crate) saved: bool,
-    /// So many clients ask for each decision in place of watching; their answers expire.
+    /// This many clients ask for each decision instead of watching; their answers expire.
     pub(crate) callers: usize,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Scenario {
 }
 
 pub(crate) const NOTHING: Held = None;
-/// There before the migration: no version.
+/// From before the migration: no version.
 pub(crate) const OLD: Held = Some(Record { version: Version(0), content: 1 });
 /// Copied before the migration, from what an application without the SDK has changed or deleted since.
 pub(crate) const STALE_COPY: Held = Some(Record { version: Version(0), content: 2 });

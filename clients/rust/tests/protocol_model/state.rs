@@ -9,7 +9,7 @@ use cutover_client::{
 
 use crate::history::History;
 
-/// What a store holds. Versions are ranks; contents are told apart by who wrote them.
+/// What a store holds. Versions are ranks; contents are identified by their writers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) version: Version,
@@ -29,7 +29,7 @@ pub(crate) struct Stores {
     pub(crate) target: Held,
 }
 
-/// On which condition a put is made.
+/// The condition of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum When {
     Rules(Condition),
@@ -55,15 +55,15 @@ pub(crate) struct State {
     pub(crate) highest: u64,
 }
 
-/// An instance of the SDK, or a caller of remote decisions. One that has died without a file is taken
-/// out, and evicted at once.
+/// An instance of the SDK, or a caller of remote decisions. One that has died without a file is removed, and
+/// evicted at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Client {
     /// The revision that it routes by: an index of [`Ladder::window`].
     pub(crate) heard: u8,
-    /// It has gone back by itself from what it has heard.
+    /// It has gone back on its own from the revision it has received.
     pub(crate) gone_back: bool,
-    /// The controller does not wait for it, although it lives.
+    /// The controller does not wait for it, although it is alive.
     pub(crate) evicted: bool,
     /// It may act: begin operations, make calls, and acknowledge.
     pub(crate) leased: bool,
@@ -73,7 +73,7 @@ pub(crate) struct Client {
     pub(crate) doing: Option<Doing>,
 }
 
-/// How a client takes part.
+/// The kind of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Life {
     /// An instance on the controller's stream.
@@ -86,7 +86,7 @@ pub(crate) enum Life {
     Caller,
 }
 
-/// An operation under way.
+/// An operation in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Doing {
     /// The revision of its decision.
@@ -170,12 +170,12 @@ pub(crate) struct Ladder {
     pub(crate) window: Vec<Revision>,
     /// The rung that the last step left.
     pub(crate) was: Rung,
-    /// The revision since which it is at mirrored or above without a break.
+    /// The revision since which it has been at mirrored or above without interruption.
     pub(crate) mirrored_since: Option<u8>,
     /// The same for target-first.
     pub(crate) target_first_since: Option<u8>,
-    /// It is in mirrored by a second step there: once that has settled, all that was begun before
-    /// the first had settled has ended.
+    /// It is in mirrored by a second step there: once that has settled, everything that was begun before the
+    /// first had settled has ended.
     pub(crate) drained: bool,
     /// Writes are in the target alone: not below target-first.
     pub(crate) floor: bool,
@@ -189,7 +189,7 @@ pub(crate) struct Ladder {
 pub(crate) struct Revision {
     pub(crate) rung: Rung,
     pub(crate) no_fallback: bool,
-    /// Who routes by it may go back by himself.
+    /// A client that routes by it may go back on its own.
     pub(crate) local_guard: bool,
 }
 
@@ -199,7 +199,7 @@ pub(crate) struct Budget {
     pub(crate) reads: u8,
     pub(crate) puts: u8,
     pub(crate) deletes: u8,
-    /// Read, changed, written if unchanged.
+    /// Read, change, write if unchanged.
     pub(crate) mutates: u8,
     /// Passes over the record, of any kind.
     pub(crate) passes: u8,
@@ -230,7 +230,7 @@ impl Record {
 
 impl Stores {
     pub(crate) fn newest(&self) -> Held {
-        // Of equal ones the source's is the last, and so the one that is taken.
+        // Of equal ones the source's is the last, so it is the one taken.
         [self.target, self.source].into_iter().flatten().max_by_key(|record| record.version)
     }
 
@@ -239,7 +239,7 @@ impl Stores {
         self.newest().filter(|_| !self.has_extra())
     }
 
-    /// Has only the target a record, and one of which nobody knows where it came from?
+    /// Whether only the target has a record, of unknown origin.
     pub(crate) fn has_extra(&self) -> bool {
         self.source.is_none() && self.target.is_some_and(|record| record.version == Version::ZERO)
     }
@@ -258,7 +258,7 @@ impl Ladder {
         self.window[self.window.len() - 1].rung
     }
 
-    /// Does this revision follow the second barrier in mirrored?
+    /// Whether this revision follows the second barrier in mirrored.
     pub(crate) fn is_drained(&self, begun: u8) -> bool {
         self.drained && begun == self.newest()
     }
@@ -284,14 +284,14 @@ impl Ladder {
 }
 
 impl State {
-    /// Has everybody who is waited for quiesced for this revision?
+    /// Whether everybody who is waited for has quiesced for this revision.
     pub(crate) fn quiesced(&self, revision: u8) -> bool {
         self.received(revision)
             && self.clients.iter().all(|client| client.evicted || client.has_ended(revision))
             && self.jobs.iter().all(|job| job.begun >= revision)
     }
 
-    /// Does no operation start under an older revision, at anybody who is waited for?
+    /// Whether no operation starts under an older revision, at anybody who is waited for.
     pub(crate) fn received(&self, revision: u8) -> bool {
         self.clients.iter().all(|client| client.evicted || client.has_received(revision))
     }

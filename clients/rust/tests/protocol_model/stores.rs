@@ -19,14 +19,14 @@ pub(crate) enum Fate {
     Answered,
     /// It fails and does nothing.
     Fails,
-    /// A put is done, and its answer is lost.
+    /// A put is executed, and its answer is lost.
     AnswerLost,
     /// A put has no answer, and may land later.
     Late,
 }
 
 impl Fate {
-    /// Takes what it costs from the budget; `false`: there is none left.
+    /// Takes its cost from the budget; `false`: none is left.
     pub(crate) const fn pay(self, state: &mut State) -> bool {
         let left = match self {
             Self::Answered => return true,
@@ -43,7 +43,7 @@ impl Fate {
 }
 
 impl Protocol {
-    /// Makes a put that has already been paid for.
+    /// Executes a put that has already been paid for.
     pub(crate) fn put(&self, state: &mut State, put: Late, fate: Fate) -> Answer {
         match fate {
             Fate::Fails => Answer::NotApplied,

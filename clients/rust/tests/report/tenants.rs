@@ -1,4 +1,4 @@
-//! Tenants that are told apart: few, fairly, and nothing is counted twice or lost.
+//! Tenants that are counted separately: few, fairly, and nothing is counted twice or lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ fn of_a_hundred_thousand_failing_tenants_few_are_told_apart_and_all_are_counted(
 }
 
 proptest! {
-    /// Whatever is told apart, all cells together are what was counted, and each makes sense alone.
+    /// However tenants are separated, all cells together are what was counted, and each is consistent.
     #[test]
     fn everything_is_in_exactly_one_cell(
         operations in prop::collection::vec((0..200_usize, 1..3_u64, 0..8_u8, 0..40_u8), 0..600),

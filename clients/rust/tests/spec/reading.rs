@@ -1,4 +1,4 @@
-//! What the file says is what is meant.
+//! A spec is read as documented.
 
 use cutover_client::{
     spec::{Limits, Spec, SpecError, StoreUrl},
@@ -48,7 +48,7 @@ fn a_table_may_stand_in_the_url() {
     assert_eq!(spec.target.url.to_string(), "postgres://u@db/shop?sslmode=require");
 }
 
-/// The keys that a table of the file knows, asked by one that it can't.
+/// The keys that a table of the file knows, from the error for an unknown one.
 fn keys(text: String) -> Vec<String> {
     match text.parse::<Spec>() {
         Err(SpecError::Unknown { name, known, .. }) if name == "no_such_key" => known,

@@ -41,7 +41,7 @@ pub(super) async fn a_batch_is_answered_one_by_one(store: &dyn Store) {
     assert_eq!(store.put_many_if_newer(&old).await, Ok(answers.collect()));
     assert_eq!(store.get_many(&ids).await, Ok(stored(&half)), "nothing old came back");
 
-    // Some of many that lie close together, and one among them that is not there.
+    // Some of many that are close together, and one among them that does not exist.
     let some: Vec<_> = half.iter().step_by(9).cloned().collect();
     let mut ids: Vec<_> = some.iter().map(|(id, _)| id.clone()).collect();
     ids.insert(50, id("t3", "key-5"));
@@ -100,7 +100,7 @@ pub(super) async fn many_writers_end_with_the_highest_version<S: Store>(store: S
                 for round in 0..ROUNDS {
                     let version = round * WRITERS + writer;
                     let value = version.to_be_bytes();
-                    // Each in an order of its own.
+                    // Each in its own order.
                     let mut all: Vec<_> =
                         (0..20).map(|n| (id("t", &format!("{n}")), record(version, &value))).collect();
                     all.rotate_left(writer as usize * 4);

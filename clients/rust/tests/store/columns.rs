@@ -1,5 +1,5 @@
-//! Stories of mapped columns, the same on every SQL store. Each gets a table of its own from the
-//! server's own test, which also plays the foreign writer.
+//! Stories of mapped columns, the same on every SQL store. Each gets a table from the server's own test,
+//! which also plays the foreign writer.
 
 #[cfg(feature = "mysql")]
 #[path = "columns/mysql.rs"]
@@ -30,8 +30,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
     }
 }
 
-/// `price` and `name` have columns that can be too small; `id` is required; what else there is goes
-/// to `rest`.
+/// `price` and `name` have columns that can be too small; `id` is required; everything else goes to `rest`.
 pub(crate) fn orders(dialect: Dialect, name: &str, on_misfit: OnMisfit) -> SqlTable {
     let columns = vec![
         Column { required: true, ..column("id", "bigint") },
@@ -68,8 +67,8 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>, of: Err
     }
 }
 
-/// A scan tells of each of these by its place, and of the others as records; a read of one is refused
-/// and names the column. Who writes by the rules mends it. Each is key, column, and a part of what is said.
+/// A scan reports each of these by its place, and all others as records. A read of one is refused and names
+/// the column. A normal write repairs it. Each is key, column, and part of the message.
 pub(crate) async fn is_unreadable_until_it_is_mended(store: &dyn Store, rows: &[(&str, &str, &str)]) {
     let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("it goes past them");
     let mut keys: Vec<_> = page.unreadable.iter().map(|it| it.key.as_str()).collect();
@@ -99,7 +98,7 @@ pub(crate) async fn is_unreadable_until_it_is_mended(store: &dyn Store, rows: &[
     assert_eq!(page.unreadable.len(), left, "{:?}", page.unreadable);
 }
 
-/// Documents that have everything, in columns, beside them, and in both.
+/// Documents that have everything: in columns, outside them, and in both.
 fn documents() -> Vec<String> {
     let most = "9".repeat(38);
     let bytes = "AAEC/w==";

@@ -1,4 +1,4 @@
-//! The suite's values as documents, so that a store of columns can run it.
+//! The suite's values as documents, so that a store with columns can run it.
 
 use async_trait::async_trait;
 use cutover_client::store::{
@@ -7,8 +7,8 @@ use cutover_client::store::{
     mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable},
 };
 
-/// A store of documents that takes any bytes: each becomes a document of several attributes, which
-/// come back together or not at all.
+/// A store of documents that accepts any bytes: each becomes a document with several attributes, which come
+/// back together or not at all.
 pub(crate) struct Documents<S>(pub S);
 
 /// A table that has a column of most types for them, and names of its own.
@@ -39,7 +39,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
     SqlTable { name: name.to_owned(), fields, mapping: Some(mapping.expect("a mapping")) }
 }
 
-/// `body` alone would do; the others tell whether a row was written as one.
+/// `body` alone would be enough; the others show whether a row was written as a whole.
 fn document(bytes: &[u8]) -> Document {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let length = i64::try_from(bytes.len()).expect("small");

@@ -33,7 +33,7 @@ const VARIABLE: &str = "CUTOVER_TEST_DYNAMODB";
 const VERSION: &str = "cutover_version";
 const DELETED: &str = "cutover_deleted";
 
-/// Where the server is; `None`: there is none, and that was said.
+/// The server's address; `None`: there is none, and a message said so.
 fn server() -> Option<String> {
     let url = std::env::var(VARIABLE).ok();
     if url.is_none() {
@@ -67,7 +67,7 @@ fn fields(tenant: &str, key: &str, version: &str) -> DynamoDbOptions {
     DynamoDbOptions { fields, ..patient() }
 }
 
-/// The same, but it soon gives up trying again.
+/// The same, but it soon stops retrying.
 fn hasty() -> DynamoDbOptions {
     DynamoDbOptions { retry_timeout: Duration::from_millis(300), ..patient() }
 }
@@ -235,7 +235,7 @@ async fn items_of_others_count_as_old_and_unreadable_ones_are_named() {
         assert!(matches!(error, StoreError::Permanent { .. }), "{error}");
         assert!(error.to_string().starts_with(field), "{key}: {error}");
     }
-    // Nor is it replaced, but for what no condition can tell from ours.
+    // It is not replaced either, except where no condition can distinguish it from ours.
     let replaceable = ["a mark beside content", "no whole number"];
     for (_, key, field) in wrong.iter().filter(|(_, key, _)| !replaceable.contains(key)) {
         let id = id(key);
@@ -297,7 +297,7 @@ async fn an_item_over_400_kb_is_refused_and_its_neighbours_are_not() {
 async fn a_get_of_more_than_one_answer_holds_is_whole() {
     let Some(url) = server() else { return };
     let store = create(&url).await;
-    // 20 MB: DynamoDB leaves out what is beyond 16.
+    // 20 MB: DynamoDB omits what is beyond 16.
     let value = |n: u64| document(n, &format!(r#"{{"a":{{"S":"{n}{}"}}}}"#, "x".repeat(380 * 1024)));
     let records: Vec<_> = (1..=55).map(|n| (id(&n.to_string()), value(n))).collect();
     assert_eq!(store.put_many_if_newer(&records).await, Ok(vec![Copied::Written; 55]));

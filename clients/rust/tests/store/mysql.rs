@@ -230,8 +230,8 @@ async fn a_connection_that_is_killed_in_mid_batch_loses_nothing() {
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
-/// Waits until a write to the table waits for its lock, and ends its connection; gives up when
-/// nobody writes any more.
+/// Waits until a write to the table waits for its lock, and ends its connection; gives up when nobody writes
+/// any more.
 async fn kill_writer(admin: &MySqlPool, table: &str) {
     for _ in 0..2000 {
         let waiting = format!(
@@ -267,7 +267,7 @@ async fn a_lock_that_is_not_released_is_told_as_throttling() {
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
-/// What can't be brought about here, a full disk among it, is said by a trigger in the same words.
+/// What can't be provoked here, such as a full disk, is simulated by a trigger with the same message.
 #[tokio::test]
 async fn what_the_server_says_is_told_apart() {
     let Some(url) = url() else { return };

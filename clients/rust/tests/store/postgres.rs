@@ -254,7 +254,7 @@ async fn a_lock_that_is_not_released_is_told_as_throttling() {
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
-/// What can't be brought about here, a full disk among it, is said by a trigger in the same words.
+/// What can't be provoked here, such as a full disk, is simulated by a trigger with the same message.
 #[tokio::test]
 async fn what_the_server_says_is_told_apart() {
     let Some(url) = url() else { return };

@@ -1,4 +1,4 @@
-//! A way to the server that can be cut, and what no store may say of a write when it is.
+//! A proxy to the server that can be cut, and what no store may say of a write when that happens.
 
 use std::sync::{
     Arc, Mutex,
@@ -26,13 +26,13 @@ struct State {
     /// A request with any of these in it is the last one whose answer could have passed.
     last: Mutex<Vec<Vec<u8>>>,
     accepted: AtomicU64,
-    /// Connections accepted before so many have become silent.
+    /// Connections accepted before this number have become silent.
     silent_before: watch::Sender<u64>,
     let_through: watch::Sender<bool>,
     silent: watch::Sender<Silent>,
 }
 
-/// Of the connections that are open, and silent: on how many what has happened.
+/// For connections that are open, and silent: on how many something has happened.
 #[derive(Clone, Copy, Default)]
 struct Silent {
     kept: u64,
@@ -42,7 +42,7 @@ struct Silent {
 }
 
 impl Proxy {
-    /// In front of the server that `url` names by host and port; and the URL of the way over it.
+    /// A proxy in front of the server in `url`; also returns the URL through it.
     pub(crate) async fn before(url: &str) -> (Self, String) {
         let rest = url.rsplit_once("://").expect("the script writes it").1;
         let place = rest.split('/').next().expect("it has one");
@@ -71,20 +71,20 @@ impl Proxy {
         (Self { state }, over)
     }
 
-    /// Cuts every connection, old and new, once about so many requests have passed.
+    /// Cuts every connection, old and new, once this many requests have passed.
     pub(crate) fn cut_after_requests(&self, requests: i64) {
         self.state.requests_left.store(requests, SeqCst);
     }
 
-    /// The server does what it is asked up to a request that names this key; when it answers that,
-    /// every connection is cut.
+    /// The server executes requests up to the one that contains this key; when it answers that, every
+    /// connection is cut.
     pub(crate) fn cut_instead_of_answer(&self, key: &str) {
         self.state.has_cut.store(false, SeqCst);
         let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
         *self.state.last.lock().expect("no panic") = vec![key.as_bytes().to_vec(), hex.into_bytes()];
     }
 
-    /// The connections that are open stay so, and nothing more comes through. New ones work.
+    /// Open connections stay open, and nothing more gets through. New ones work.
     pub(crate) fn keep_back(&self) {
         self.state.silent_before.send_replace(self.state.accepted.load(SeqCst));
     }
@@ -121,7 +121,7 @@ impl State {
     }
 }
 
-/// Until either side ends, or the way is cut; both are dropped then.
+/// Until either side ends, or the proxy is cut; both are dropped then.
 async fn pass(mut client: TcpStream, number: u64, server: &str, state: &State) {
     let Ok(mut server) = TcpStream::connect(server).await else { return };
     let (mut request, mut answer) = ([0; 65_536], [0; 65_536]);
@@ -145,7 +145,7 @@ async fn pass(mut client: TcpStream, number: u64, server: &str, state: &State) {
             read = server.read(&mut answer) => {
                 let Ok(bytes @ 1..) = read else { return };
                 if !state.answers_pass.load(SeqCst) {
-                    // Another connection's answer is cut too, and tells nothing of the last request.
+                    // Another connection's answer is cut too, and says nothing about the last request.
                     state.has_cut.fetch_or(has_asked, SeqCst);
                     return;
                 }
@@ -156,7 +156,7 @@ async fn pass(mut client: TcpStream, number: u64, server: &str, state: &State) {
     keep(client, server, state).await;
 }
 
-/// As a middlebox that forgot the connection, or a network that is cut and mends later.
+/// Like a middlebox that forgot the connection, or a network that is cut and recovers later.
 async fn keep(mut client: TcpStream, mut server: TcpStream, state: &State) {
     let happens = |what: fn(&mut Silent) -> &mut u64| state.silent.send_modify(|silent| *what(silent) += 1);
     happens(|silent| &mut silent.kept);
@@ -186,7 +186,7 @@ async fn keep(mut client: TcpStream, mut server: TcpStream, state: &State) {
     happens(|silent| &mut silent.ended);
 }
 
-/// `far` goes over the proxy, `near` to the same table does not.
+/// `far` goes through the proxy; `near` goes to the same table directly.
 pub(crate) async fn a_lost_answer_is_not_called_unwritten(far: &dyn Store, near: &dyn Store, proxy: &Proxy) {
     let id = |name: &str| Id::new("t", name).expect("valid");
     let record = |version| Record {
@@ -209,8 +209,8 @@ pub(crate) async fn a_lost_answer_is_not_called_unwritten(far: &dyn Store, near:
         assert_eq!(far.put_if_newer(&id(key), &record(2)).await, Ok(Put::Applied), "our own, repeated");
     }
 
-    // Somebody else's comes before it is tried again: whether ours was there is not known then, and to
-    // write it once more could let readers see it twice.
+    // Another write comes before the retry: it is then unknown whether ours was there, and writing it once
+    // more could let readers see it twice.
     let (id, ours, theirs) = (id("replaced"), record(1), record(2));
     proxy.cut_instead_of_answer(&id.key);
     let replace = async {

@@ -1,10 +1,10 @@
-//! Scans up to a place: of stores that scan in order.
+//! Scans up to a place, for stores that scan in order.
 
 use cutover_client::store::{Cursor, Id, Scope, Segment, Store};
 
 use super::{id, record};
 
-/// Whatever places a scan is cut at, each record is in just the range that it belongs to.
+/// Wherever a scan is cut, each record is in exactly the range that it belongs to.
 pub(crate) async fn a_scan_up_to_a_place_ends_with_it(store: &dyn Store) {
     let mut all = Vec::new();
     for tenant in ["a", "b", "b ", "bb", "bé", "c"] {

@@ -1,12 +1,12 @@
-//! Servers whose reads may miss acknowledged writes, or that take none: refused when a store is opened,
-//! and when they become such.
+//! Servers whose reads may miss acknowledged writes, or that accept none: refused when a store is opened, and
+//! when they become such.
 
 use cutover_client::store::{MySqlStore, PostgresStore, Put, Store, StoreError};
 use sqlx::{MySqlPool, PgPool};
 
 use super::servers::{id, options, record, sql, table, url};
 
-/// A call of a store that was open is refused without a conclusion about the record.
+/// A call of an open store is refused without a conclusion about the record.
 fn refuses(error: &StoreError, told: &str) {
     assert!(matches!(error, StoreError::NotApplied { .. }) && error.to_string().contains(told), "{error}");
 }
@@ -22,7 +22,7 @@ async fn a_mysql_server_that_is_or_becomes_read_only_is_refused() {
     let error = MySqlStore::open(&url, &*table, options()).await.expect_err("a replica").to_string();
     assert!(error.starts_with("server: ") && error.contains("read_only is ON"), "{error}");
     assert!(error.contains("SET GLOBAL read_only = OFF"), "the way out: {error}");
-    // This user may write all the same, so nothing but a look tells. A connection is looked at each second.
+    // This user may write anyway, so only a check reveals it. A connection is checked every second.
     let error = until_an_error(async || store.get(&id("k")).await.map(drop)).await;
     refuses(&error, "read_only is ON");
     refuses(&store.put_if_newer(&id("k"), &record(2)).await.expect_err("refused"), "read_only is ON");
@@ -38,7 +38,7 @@ async fn a_mysql_server_that_is_or_becomes_read_only_is_refused() {
 async fn a_write_that_is_refused_as_read_only_drops_all_connections() {
     let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") else { return };
     let (admin, database) = (MySqlPool::connect(&url).await.expect("connected"), table("leaving"));
-    // In a database of its own, which tells its connections from others.
+    // In a separate database, which distinguishes its connections from others.
     sql(&admin, format!("CREATE DATABASE {database}")).await;
     let own = format!("{}/{database}", url.rsplit_once('/').expect("it names a database").0);
     let store = MySqlStore::create(&own, "records", options()).await.expect("created");
@@ -72,7 +72,7 @@ async fn a_postgres_standby_is_refused_until_it_is_promoted() {
     let store = PostgresStore::create(&url, "records", options()).await.expect("the primary now");
     assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied));
 
-    // The same story's server, so that no other story is refused meanwhile.
+    // The story has its own server, so that no other story is refused meanwhile.
     sql(&admin, "ALTER SYSTEM SET default_transaction_read_only = on; ").await;
     sql(&admin, "SELECT pg_reload_conf()").await;
     let error = until_an_error(async || store.put_if_newer(&id("k"), &record(1)).await.map(drop)).await;

@@ -1,4 +1,4 @@
-//! A write that was given up lands within `ServerOptions::residual`, or never.
+//! An abandoned write lands within `ServerOptions::residual`, or never.
 
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,7 @@ async fn behind_a_locked_postgres_table_nothing_lands_late() {
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
-/// The network keeps the statement back, and lets it through when everybody has forgotten it.
+/// The network holds the statement back, and lets it through when everybody has forgotten it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_the_network_kept_back_is_not_run() {
     if let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use cutover_client::store::{Copied, Id, Record, ServerOptions, Store, Version};
 use sqlx::{AssertSqlSafe, Executor};
 
-/// The address of a server, as tests/run gives it. Without one the story is left out, which is said;
-/// with `CUTOVER_TEST_SERVERS=required` it fails.
+/// The address of a server, as tests/run sets it. Without one the story is skipped, with a message; with
+/// `CUTOVER_TEST_SERVERS=required` it fails.
 pub(crate) fn url(server: &str, variable: &str) -> Option<String> {
     let url = std::env::var(variable).ok();
     if url.is_none() {
@@ -44,7 +44,7 @@ pub(crate) fn batch(version: u64) -> Vec<(Id, Record)> {
     (0..100).map(|n| (id(&format!("key-{n:02}")), record(version))).collect()
 }
 
-/// Whatever became of a batch before, given again it is there.
+/// Whatever happened to a batch before, it is there after being written again.
 pub(crate) async fn is_written_when_given_again(store: &dyn Store, batch: &[(Id, Record)]) {
     let answers = store.put_many_if_newer(batch).await.expect("the server is there again");
     assert!(answers.iter().all(|answer| matches!(answer, Copied::Written | Copied::Present)), "{answers:?}");

@@ -1,4 +1,4 @@
-//! Connections that stay open and say nothing more: a middlebox forgot them, or a network is cut.
+//! Connections that stay open and go silent: a middlebox forgot them, or a network is cut.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use super::{
     servers::{id, options, record, sql, table, url},
 };
 
-/// What a caller may have to wait when the way is free again.
+/// The longest wait for a caller once the network is back.
 const SOON: Duration = Duration::from_secs(5);
 
 fn limits() -> ServerOptions {
@@ -64,14 +64,14 @@ async fn after_sixteen_calls_in_silence_postgres_works_again() {
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
-/// Half of them are given up by their caller, as the migrator does; the others by the store.
+/// Half of them are abandoned by their caller, as the migrator does; the others by the store.
 async fn sixteen_calls_go_silent(store: Arc<dyn Store>, waiting: impl AsyncFn() -> i64, proxy: &Proxy) {
     let call = |_| {
         let store = store.clone();
         tokio::spawn(async move {
             loop {
                 match store.put_if_newer(&id("locked"), &record(2)).await {
-                    // The server ended it, before all the others had come.
+                    // The server ended it, before all the others had arrived.
                     Err(error) if !error.may_apply() => {}
                     put => return put,
                 }
@@ -106,11 +106,11 @@ async fn idle_connections_are_forgotten(store: &dyn Store, proxy: &Proxy, time_p
 async fn a_mysql_connection_that_a_middlebox_forgot_is_replaced() {
     let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") else { return };
     let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("forgotten"));
-    // A little idle: it is asked, and does not answer.
+    // Idle for a short time: it is asked, and does not answer.
     let (proxy, far) = Proxy::before(&url).await;
     let store = MySqlStore::create(&far, &table, options()).await.expect("created");
     idle_connections_are_forgotten(&store, &proxy, async || sql(&admin, "SELECT SLEEP(1.1)").await).await;
-    // Long idle: it was closed meanwhile.
+    // Idle for a long time: it was closed meanwhile.
     let (proxy, far) = Proxy::before(&url).await;
     let options = ServerOptions { idle_timeout: Duration::from_secs(2), ..options() };
     let store = MySqlStore::open(&far, &*table, options).await.expect("opened");

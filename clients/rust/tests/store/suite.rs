@@ -1,4 +1,4 @@
-//! What every store must do. Each story gets a store of its own that is empty.
+//! What every store must do. Each story gets its own empty store.
 
 mod batches;
 pub(crate) mod ranges;
@@ -10,7 +10,7 @@ use cutover_client::store::{Copied, Cursor, Id, Put, Record, Scope, Segment, Sto
 /// How many stores [`run`] asks for.
 pub(crate) const STORES: usize = 11;
 
-/// Stamped in 2034. Stores take what is far in the future for the application's own numbers.
+/// Stamped in 2034. Stores take versions in the far future for the application's own numbers.
 const HIGHEST: Version = Version((315_000_000_000 << 22) | 0x3f_ffff);
 
 /// Runs all the stories.
@@ -28,7 +28,7 @@ pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     batches::many_writers_end_with_the_highest_version(empty()).await;
 }
 
-/// Two ways to one table, and another table.
+/// Two connections to one table, and another table.
 pub(crate) async fn tables_are_told_apart(one: &dyn Store, same: &dyn Store, other: &dyn Store) {
     let identity = async |store: &dyn Store| store.identity().await.expect("asked").expect("it can tell");
     let one = identity(one).await;
@@ -174,7 +174,7 @@ async fn a_scan_finds_everything_once(store: &dyn Store) {
             all.insert(id, record);
         }
     }
-    // A store may split by tenant alone, so that a segment needs many of them to have any.
+    // A store may split by tenant alone, so many are needed for a segment to have any.
     for n in 0..40_u64 {
         let id = id(&format!("small-{n}"), "key");
         store.put_if_newer(&id, &record(1, b"")).await.expect("written");

@@ -1,9 +1,9 @@
-//! What no record can be made of, in the tables of those who write past the SDK.
+//! Data that does not form a record, in tables that somebody writes without the SDK.
 
 use cutover_client::store::{Id, Record, Scope, Segment, Store, StoreError, Unreadable};
 
-/// A scan of any page size goes past what can't be read, and tells of each once, with its place.
-/// `wrong`: tenant, key, and how its error begins.
+/// A scan with any page size skips what can't be read, and reports each once, with its place. `wrong`:
+/// tenant, key, and how its error begins.
 pub(crate) async fn is_gone_past(store: &dyn Store, good: &[(Id, Record)], wrong: &[(&str, &str, &str)]) {
     for limit_bytes in [1, 60, 1 << 20] {
         let (mut records, mut unreadable): (Vec<(Id, Record)>, Vec<Unreadable>) = Default::default();

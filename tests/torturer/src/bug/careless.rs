@@ -1,4 +1,4 @@
-//! A store that forgets what it promised.
+//! A store that breaks its promises.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub struct Careless {
     inner: Arc<dyn Store>,
     /// Writes over newer versions.
     unconditional: bool,
-    /// What was deleted was never there.
+    /// Deletes leave no tombstone.
     forgets: bool,
 }
 

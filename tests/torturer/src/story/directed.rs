@@ -1,4 +1,4 @@
-//! Plays the scenario of a bug, over and over, until the time is over or the bug is caught.
+//! Runs the scenario of a bug repeatedly, until the time is over or the bug is caught.
 
 use std::{
     path::Path,
@@ -17,14 +17,14 @@ use crate::{
     unreliable::Mood,
 };
 
-/// Longest that a ramp is waited for.
+/// Longest wait for a ramp.
 const RAMP_MOST: Duration = Duration::from_secs(5);
 const START: Duration = Duration::from_millis(800);
 /// Nothing is delayed for longer in the passes of a scenario.
 const RESIDUAL_MS: u64 = 300;
 
 impl Story {
-    /// True: something was found, and everybody is dead.
+    /// True: something was found, and all processes are dead.
     pub(super) async fn directed(&mut self, bug: Bug, end: Instant, dir: &Path) -> anyhow::Result<bool> {
         let acts = scenario::of(bug);
         // Everybody is at work.
@@ -67,7 +67,7 @@ impl Story {
             Act::Pass => {
                 let whole = crate::cast::Places { bug: Vec::new(), ..self.places.clone() };
                 let mut pass = whole.pass("full", RESIDUAL_MS)?;
-                // A bug may have made it impossible; then the ramp tells.
+                // A bug may have made it impossible; then the ramp reports it.
                 let ended = tokio::time::timeout(RAMP_MOST * 2, pass.wait()).await;
                 self.told.passes += u64::from(matches!(ended, Ok(Ok(status)) if status.success()));
             }
@@ -87,7 +87,7 @@ impl Story {
         Ok(())
     }
 
-    /// Asks, and waits until nobody waits, running the passes that are waited for.
+    /// Asks, and waits until nobody waits, running the passes that are needed.
     async fn arrive(&mut self, at: u32) -> anyhow::Result<()> {
         debug_assert!(at <= LADDER_TOP);
         let end = Instant::now() + RAMP_MOST;
@@ -119,7 +119,7 @@ impl Story {
             }
             let waits = |gate: &str| status.waiting.iter().any(|waiting| waiting.gate == gate);
             if self.pass.is_none() && !waits("barrier") {
-                // Who has been to target-only stands at its floor, and waits for nothing.
+                // A tenant that has been to target-only stands at its floor, and waits for nothing.
                 let stands = status.waiting.is_empty() && status.settled;
                 let kind = if waits("full-pass") { Some("full") } else { stands.then_some("reverse") };
                 self.pass = kind.map(|kind| self.places.pass(kind, RESIDUAL_MS)).transpose()?;

@@ -1,4 +1,4 @@
-//! After the torture: everything is mended, and every record read once more.
+//! After the torture: all faults are removed, and every record is read once more.
 
 use std::{
     path::Path,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Story {
-    /// Mends everything, lets the services end, and reads every record once more.
+    /// Removes all faults, lets the services end, and reads every record once more.
     pub(super) async fn end(&mut self, source: &str, target: &str, dir: &Path) -> anyhow::Result<()> {
         self.links.iter().for_each(|link| link.heal());
         if self.controller.is_none() {
@@ -29,7 +29,7 @@ impl Story {
         if let Some(mut pass) = self.pass.take() {
             pass.kill().await?;
         }
-        // Whatever was on its way has landed by then.
+        // Whatever was in flight has landed by then.
         tokio::time::sleep(Duration::from_millis(DELAY_MOST_MS + 200)).await;
         self.told.cuts = self.links.iter().map(|link| link.cuts.load(Ordering::Relaxed)).sum();
         self.told.end_ns = now_ns();
@@ -49,7 +49,7 @@ impl Story {
         Ok(())
     }
 
-    /// A step that waits for the dead would hold its tenants for ever.
+    /// A step that waits for dead instances would hold its tenants for ever.
     async fn bury(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {

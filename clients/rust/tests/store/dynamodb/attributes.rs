@@ -1,10 +1,10 @@
-//! Items that others wrote, as documents, and back: every attribute, and nothing else.
+//! Foreign items as documents, and back: every attribute, and nothing else.
 
 use std::collections::HashMap;
 
 use super::*;
 
-/// Reads and writes items as an application does that knows nothing of documents.
+/// Reads and writes items like an application that knows nothing of documents.
 struct Raw {
     client: Client,
     table: String,
@@ -50,7 +50,7 @@ fn named() -> DynamoDbOptions {
     DynamoDbOptions { fields, ..patient() }
 }
 
-/// What DynamoDB has, with what tempts others: 38 digits, an order of a set, a null, empty things.
+/// What DynamoDB has, including what is easily lost: 38 digits, the order of a set, a null, empty things.
 fn everything() -> Item {
     let b = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
     let strings = |them: &[&str]| AttributeValue::Ss(them.iter().map(|it| (*it).to_owned()).collect());
@@ -127,7 +127,7 @@ async fn every_attribute_of_an_item_comes_back_as_it_was() {
     }
     assert!(!text.contains("order_id") && !text.contains("customer"), "fields are no content: {text}");
 
-    // As a copy that is carried back, over an item that has more than it.
+    // A copy that is carried back, over an item that has more than it.
     let mut more = HashMap::from([("late".to_owned(), s("gone after the put"))]);
     more.extend([("customer".to_owned(), s("t")), ("order_id".to_owned(), s("two"))]);
     raw.put(&more).await;
@@ -140,7 +140,7 @@ async fn every_attribute_of_an_item_comes_back_as_it_was() {
     assert_eq!(store.get(&id("two")).await, Ok(Some(copy)));
 }
 
-/// Numbers as DynamoDB tells them.
+/// Numbers as DynamoDB returns them.
 fn raw_numbers(mut item: Item) -> Item {
     item.insert("price".to_owned(), n("9.9"));
     item.insert("small".to_owned(), n(&format!("0.{}15", "0".repeat(119))));

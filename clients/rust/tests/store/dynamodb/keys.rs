@@ -8,7 +8,7 @@ use cutover_client::store::{Cursor, Estimate, Page, Pressure, mapping::KeyType};
 
 use super::*;
 
-/// A store of such a table that takes ids of any text; a scan gives back those of short ones.
+/// A store of such a table that accepts ids of any text; a scan returns those of short ones.
 struct Keyed<S> {
     store: S,
     tenant: KeyType,

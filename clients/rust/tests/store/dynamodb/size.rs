@@ -1,4 +1,4 @@
-//! The limit of an item as it is computed without a server, beside what a server accepts.
+//! The item limit as computed without a server, compared with what a server accepts.
 
 use cutover_client::store::document::Document;
 
