@@ -15,7 +15,7 @@ use super::{
     quarantine::{Pass, is_misfit},
 };
 
-/// Interval between re-reads of a difference.
+/// Interval between re-reads of a difference, and how many of them it has to persist through.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 const AGAIN_TIMES: u32 = 3;
 /// A record that changes in more re-reads than this is not different but frequently written.

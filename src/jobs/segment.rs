@@ -293,7 +293,7 @@ impl Pace {
         self.note = format!("the {store}: {error}");
     }
 
-    /// The scan failed too: less of it may arrive in time.
+    /// A scan failed, and is retried: less of it may arrive in time.
     fn read_failed(&mut self, store: &str, error: &StoreError) {
         if !matches!(error, StoreError::Throttled { .. }) {
             self.reads.shrink();

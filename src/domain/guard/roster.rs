@@ -185,7 +185,7 @@ impl Roster {
     }
 
     /// Ends the tick of one guard: what each instance added counts as its holding from now on. Nobody holds
-    /// more than `all` the evidence that exists. What others' good outcomes have removed can be added again;
+    /// more than `all`, the evidence that exists. What others' good outcomes have removed can be added again;
     /// otherwise a fleet of three with one long-sick instance would be one short of its quorum.
     pub(super) fn close(
         &mut self,
