@@ -28,13 +28,13 @@ pub enum Bench {
     Decide(decide::Decide),
     /// The server's CPU for a Decide call
     Grpc(grpc::Grpc),
-    /// From a committed change to the last watcher that has applied it, and what a watcher costs
+    /// Time from a commit to the last watcher that has applied it, and the cost of a watcher
     Fanout(fanout::Fanout),
-    /// Reports counted and judged a second on one core
+    /// Reports counted and judged per second on one core
     Report(report::Report),
-    /// False trips by kind of noise, delays of true ones, and what judging costs
+    /// False trips by kind of noise, delays of true ones, and the cost of judging
     Guards(guards::Guards),
-    /// From the target's first failure to the last instance that is safe from it
+    /// Time from the target's first failure to the last instance that is safe from it
     Rollback(rollback::Rollback),
     /// A backfill, a second run and a verify, beside the stores' own scan and upserts
     Backfill(backfill::Backfill),

@@ -11,11 +11,10 @@ use crate::notify::{Endpoint, EndpointError};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, statsd, and tables webhook,
-    /// webhook-secret-file, slack
+    /// TOML file with any of: store, grpc, http, statsd, and the tables webhook, webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where the state is kept: sqlite:PATH [default: sqlite:cutover.db]
+    /// Where to store the state: sqlite:PATH [default: sqlite:cutover.db]
     #[arg(long, value_name = "URL", env = "CUTOVER_STORE")]
     pub store: Option<String>,
     /// Address for gRPC [default: 127.0.0.1:7070]
@@ -24,16 +23,16 @@ pub struct Serve {
     /// Address for health and metrics [default: 127.0.0.1:7071]
     #[arg(long, value_name = "ADDR", env = "CUTOVER_HTTP")]
     pub http: Option<String>,
-    /// Send metrics to this statsd [default: off]
+    /// Send metrics to this statsd server [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
-    /// Post what happens to this URL, as JSON; may be given more than once
+    /// Post events to this URL as JSON; may be repeated
     #[arg(long, value_name = "NAME=URL")]
     pub webhook: Vec<String>,
-    /// Sign what that webhook gets with what this file holds; may be given more than once
+    /// Sign that webhook's messages with the secret in this file; may be repeated
     #[arg(long, value_name = "NAME=FILE")]
     pub webhook_secret_file: Vec<String>,
-    /// Post what happens to this Slack webhook, as text; may be given more than once
+    /// Post events to this Slack webhook as text; may be repeated
     #[arg(long, value_name = "NAME=URL")]
     pub slack: Vec<String>,
 }

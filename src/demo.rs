@@ -41,10 +41,10 @@ const END: Duration = Duration::from_secs(4);
 /// Flags of `cutover demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Demo {
-    /// Tell the story as plain lines
+    /// Print plain lines instead of a live page
     #[arg(long)]
     headless: bool,
-    /// How long the whole demo may take; at least 25
+    /// How long the demo may take, in seconds; at least 25
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(25..=3600))]
     seconds: u64,
     #[command(flatten)]

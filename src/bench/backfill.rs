@@ -30,17 +30,17 @@ pub struct Backfill {
     /// Records to copy, of 200 bytes each
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     records: u64,
-    /// The source, as in a spec (docs/spec.md); a new table is made there and stays. A SQLite file that
-    /// is removed at the end, if not given
+    /// The source, as in a spec (docs/spec.md); a new table is created there and stays [default: a temporary
+    /// SQLite file]
     #[arg(long, value_name = "URL", env = "CUTOVER_BENCH_SOURCE")]
     source: Option<String>,
-    /// The target, likewise
+    /// The target, in the same way
     #[arg(long, value_name = "URL", env = "CUTOVER_BENCH_TARGET")]
     target: Option<String>,
-    /// Parts of the table that are copied at once
+    /// Parts of the table that are copied at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
-    /// Records of five attributes, and the target a table with columns for them; not into DynamoDB
+    /// Copy records with five attributes into a table with columns; not into DynamoDB
     #[arg(long)]
     columns: bool,
 }

@@ -28,7 +28,7 @@ const SALT: &str = "a1b2c3d4";
 /// Flags of `cutover bench decide`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Decide {
-    /// Random tenants with an override each
+    /// Number of random tenants, each with an override
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     overrides: u32,
 }

@@ -22,13 +22,13 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Flags of `cutover bench fanout`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Fanout {
-    /// Watch streams
+    /// Number of watch streams
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4000))]
     streams: u32,
     /// HTTP/2 connections that share them; a connection carries at most 200 [default: one each]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4000))]
     connections: Option<u32>,
-    /// Changes, one after the other
+    /// Number of changes, one after the other
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     changes: u32,
 }

@@ -25,13 +25,13 @@ const TENANTS: usize = 1024;
 /// Flags of `cutover bench grpc`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Grpc {
-    /// How long to call, both servers together
+    /// How long to make calls, both servers together
     #[arg(long, value_name = "S", default_value_t = 14.0, value_parser = super::figures::seconds)]
     seconds: f64,
-    /// HTTP/2 connections
+    /// Number of HTTP/2 connections
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     connections: u32,
-    /// Calls that wait for their answers at any time, on each connection
+    /// Calls in flight on each connection
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
     concurrency: u32,
 }

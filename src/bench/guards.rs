@@ -47,13 +47,13 @@ const DELAYS: [(f64, f64, f64, f64); 10] = [
 /// Flags of `cutover bench guards`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Guards {
-    /// Healthy days to simulate, shared by all kinds of noise in equal parts; 0: none
+    /// Healthy days to simulate, divided equally among all kinds of noise; 0: none
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     days: u64,
-    /// Only this kind of noise; may be given again
+    /// Only this kind of noise; may be repeated
     #[arg(long, value_name = "NAME")]
     noise: Vec<Noise>,
-    /// Mean delays are of so many trials; 0: none
+    /// Number of trials for mean delays; 0: none
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=10_000))]
     trials: u64,
     /// The same seed and build give the same trips and delays

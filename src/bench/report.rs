@@ -37,10 +37,10 @@ const CALLS: [(v1::StoreRole, v1::Operation); 4] = [
 /// Flags of `cutover bench report`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Report {
-    /// Instances that report in turn
+    /// Number of instances, which report in turn
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     instances: u32,
-    /// Cells of a report: a migration under guard each
+    /// Cells of a report; each is about another migration under guard
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     cells: u32,
     /// How long to measure

@@ -25,29 +25,29 @@ use subject::{Subject, Trial};
 /// Flags of `cutover bench rollback`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Rollback {
-    /// Instances of the SDK, each with all migrations
+    /// Number of SDK instances, each with all migrations
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4000))]
     instances: u32,
-    /// Reads a second of the target, of all instances together; of each migration
+    /// Reads per second of the target, for each migration, all instances together
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(10..=20_000))]
     calls_per_s: u32,
-    /// Percent of the reads that the target gets; the source has the others
+    /// Percent of the reads that go to the target; the others go to the source
     #[arg(long, value_name = "PCT", default_value_t = 50.0, value_parser = percent)]
     share: f64,
     /// Percent of the target's calls that fail from the onset
     #[arg(long, value_name = "PCT", default_value_t = 100.0, value_parser = percent)]
     errors: f64,
-    /// Percent of both stores' calls that fail before; of the source's after, too
+    /// Percent of both stores' calls that fail before the onset, and of the source's after it
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     background: f64,
-    /// Seconds of health before the first fault; under 33, how bursty errors are is not known at first,
-    /// and it takes up to three times as many
+    /// Healthy seconds before the first fault; below 33 the burstiness of errors is not known yet, and a trip
+    /// takes up to three times as many
     #[arg(long, value_name = "S", default_value_t = 33.0, value_parser = seconds)]
     warm_up: f64,
-    /// Trials in all
+    /// Total number of trials
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     trials: u32,
-    /// Migrations side by side in the controller: trials are shared by them, one after the other in each
+    /// Number of migrations in the controller; trials are divided among them, one after the other in each
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     migrations: u32,
 }

@@ -16,11 +16,11 @@ const FILE: &str = "stores.toml";
 /// Which stores the demo shall move its records between.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Choice {
-    /// Kinds of source and target: sqlite, mysql, postgres, dynamodb; a server needs its URL. (The
-    /// script ./demo builds what it takes and starts servers for dynamodb, mysql and postgres)
+    /// Kinds of source and target: sqlite, mysql, postgres, dynamodb; a server needs its URL (the script
+    /// ./demo builds the stores and starts servers for dynamodb, mysql and postgres)
     #[arg(long, value_name = "SOURCE,TARGET", default_value = "sqlite,sqlite")]
     stores: String,
-    /// The source server, as in a spec (docs/spec.md); the demo makes a table of its own there
+    /// The source server, as in a spec (docs/spec.md); the demo creates its own table there
     #[arg(long, value_name = "URL", env = "CUTOVER_DEMO_SOURCE", hide_env_values = true)]
     source: Option<String>,
     /// The target server

@@ -57,13 +57,13 @@ pub struct Run {
     /// How long to torture
     #[arg(long, default_value_t = 60)]
     pub seconds: u64,
-    /// What happens and when; drawn and printed if not given
+    /// Determines what happens and when; random if not given, and printed
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Break the product in this way: the run must find it, and ends when it has
+    /// Break the product in this way; the run must find it, and ends when it has
     #[arg(long)]
     pub bug: Option<bug::Bug>,
-    /// Play the scenario of that bug without the bug: nothing may be found
+    /// Run the scenario of that bug without the bug; nothing may be found
     #[arg(long, value_name = "BUG", conflicts_with = "bug")]
     pub directed: Option<bug::Bug>,
     /// Source store: sqlite:PATH, mysql://.., dynamodb://..; `{dir}` is the run's directory
@@ -72,10 +72,10 @@ pub struct Run {
     /// Target store
     #[arg(long, env = "TORTURE_TARGET", default_value = "sqlite:{dir}/target.db")]
     pub target: String,
-    /// Say what the ladder waits for
+    /// Print what steps wait for
     #[arg(long)]
     pub verbose: bool,
-    /// Leave logs and databases here
+    /// Keep logs and databases here
     #[arg(long)]
     pub keep: Option<std::path::PathBuf>,
 }

@@ -27,7 +27,7 @@ pub struct Pass {
     kind: String,
     #[arg(long)]
     residual_ms: u64,
-    /// Batches take up to so much longer to get to the target
+    /// Batches take up to this many ms longer to reach the target
     #[arg(long, default_value_t = 0)]
     slow_ms: u64,
     #[arg(long)]
