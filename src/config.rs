@@ -11,7 +11,8 @@ use crate::notify::{Endpoint, EndpointError};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, statsd, and the tables webhook, webhook-secret-file, slack
+    /// TOML file with any of: store, grpc, http, statsd, keep-history-days, keep-history-events, and the tables
+    /// webhook, webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where to store the state: sqlite:PATH [default: sqlite:cutover.db]
@@ -26,6 +27,12 @@ pub struct Serve {
     /// Send metrics to this statsd server [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
+    /// Drop history older than this many days [default: 400]
+    #[arg(long, value_name = "DAYS", env = "CUTOVER_KEEP_HISTORY_DAYS")]
+    pub keep_history_days: Option<u32>,
+    /// Keep at most this many changes in the history [default: 1000000]
+    #[arg(long, value_name = "COUNT", env = "CUTOVER_KEEP_HISTORY_EVENTS")]
+    pub keep_history_events: Option<u64>,
     /// Post events to this URL as JSON; may be repeated
     #[arg(long, value_name = "NAME=URL")]
     pub webhook: Vec<String>,
@@ -45,6 +52,10 @@ struct File {
     grpc: Option<String>,
     http: Option<String>,
     statsd: Option<String>,
+    #[serde(rename = "keep-history-days")]
+    keep_history_days: Option<u32>,
+    #[serde(rename = "keep-history-events")]
+    keep_history_events: Option<u64>,
     #[serde(default)]
     webhook: BTreeMap<String, String>,
     #[serde(default, rename = "webhook-secret-file")]
@@ -64,6 +75,10 @@ pub struct Config {
     pub http: SocketAddr,
     /// Address of a statsd server. `None`: off.
     pub statsd: Option<String>,
+    /// History older than this many days is dropped.
+    pub keep_history_days: u32,
+    /// The history has at most this many changes.
+    pub keep_history_events: u64,
     /// Notification endpoints. Empty: none.
     pub endpoints: Vec<Endpoint>,
 }
@@ -98,6 +113,16 @@ pub enum Error {
     /// Malformed address of statsd.
     #[error("--statsd {0:?} is no address: give HOST:PORT, like 127.0.0.1:8125")]
     Statsd(String),
+    /// A limit of the history is too low: a retried request would not find its first answer.
+    #[error("{flag} must be at least {least}; got {given}")]
+    KeepHistory {
+        /// Which flag.
+        flag: &'static str,
+        /// The limit.
+        least: u64,
+        /// What was given.
+        given: u64,
+    },
     /// gRPC and HTTP have the same port.
     #[error("gRPC and HTTP can't share {0}: give --grpc and --http different ports")]
     Shared(SocketAddr),
@@ -160,7 +185,17 @@ impl Config {
         if let Some(text) = statsd.as_ref().filter(|text| !is_host_and_port(text)) {
             return Err(Error::Statsd(text.clone()));
         }
-        Ok(Self { store, grpc, http, statsd, endpoints })
+        let keep_history_days = serve.keep_history_days.or(file.keep_history_days).unwrap_or(400);
+        let keep_history_events = serve.keep_history_events.or(file.keep_history_events).unwrap_or(1_000_000);
+        for (flag, given, least) in [
+            ("--keep-history-days", keep_history_days.into(), 1),
+            ("--keep-history-events", keep_history_events, 1_000),
+        ] {
+            if given < least {
+                return Err(Error::KeepHistory { flag, least, given });
+            }
+        }
+        Ok(Self { store, grpc, http, statsd, keep_history_days, keep_history_events, endpoints })
     }
 }
 

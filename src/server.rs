@@ -23,8 +23,8 @@ use crate::{
     grpc::{self, Services},
     http,
     service::{
-        Entry, Guards, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes, Plans, Registry,
-        Windows, steps, windows,
+        Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes, Plans,
+        Registry, Windows, compaction, steps, windows,
     },
     store::{self, OpenError, Store},
     telemetry::{Gauges, now_ms, prometheus, statsd},
@@ -170,6 +170,8 @@ where
         let registry = registry.clone();
         async move { registry.keep_time().await }
     });
+    let limits = HistoryLimits { days: config.keep_history_days, events: config.keep_history_events };
+    tasks.spawn("history", compaction::run(store.clone(), registry.clone(), limits));
     tasks.spawn("leases", {
         let (instances, registry, guards) = (instances.clone(), registry.clone(), guards.clone());
         async move { instances.watch_leases(&registry, |who| guards.goodbye(&who.label())).await }

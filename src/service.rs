@@ -3,6 +3,7 @@
 //! steps of requests, [`Plans`] ramps, [`Guards`] rolls back, [`Notify`] sends notifications, and [`Windows`]
 //! stores what was reported.
 
+pub mod compaction;
 mod evict;
 mod guards;
 mod instances;
@@ -16,6 +17,7 @@ mod steady;
 pub mod steps;
 pub mod windows;
 
+pub use compaction::HistoryLimits;
 pub use evict::{Dead, Evictions};
 pub use guards::{Followed, Guards};
 pub use instances::{

@@ -4,7 +4,9 @@
 //! A commit is one transaction. It claims the next revision, checks that the migration is at the revision
 //! that was read, writes its document and rows, and appends the event. The events are both the change feed
 //! and the audit trail; replaying them yields the live state.
+//! Old events are dropped: see [`Store::compact`].
 
+mod compaction;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Event, Key, Migration, PassCounts};
 
+pub use compaction::{Compacted, Dropped, Expired};
 pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 
 /// Everything at one revision.
@@ -245,6 +248,9 @@ pub enum Error {
     /// Stored data can't be read. Nothing is guessed or repaired.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// Events that were asked for are not kept any more.
+    #[error("the history begins after revision {0}: earlier events were dropped")]
+    Dropped(u64),
 }
 
 /// Why a store could not be opened. Each message is one line that says what to do.
@@ -328,7 +334,8 @@ pub trait Store: WindowStore + fmt::Debug + Send + Sync {
     /// Everything, at one revision.
     async fn snapshot(&self) -> Result<State, Error>;
 
-    /// Events after a revision, in order and without gaps, at most `limit` of them.
+    /// Events after a revision, in order and without gaps, at most `limit` of them. [`Error::Dropped`] if some
+    /// are no longer kept.
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error>;
 
     /// Commits one change, whole or not at all; durable when it returns.
@@ -336,6 +343,18 @@ pub trait Store: WindowStore + fmt::Debug + Send + Sync {
 
     /// Past events, newest first, without their rows.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error>;
+
+    /// Drops the beginning of the history, in one bounded step: events that have expired and that every
+    /// notification endpoint has received. A store without this keeps everything.
+    async fn compact(&self, expired: &Expired) -> Result<Compacted, Error> {
+        let _ = expired;
+        Ok(Compacted::default())
+    }
+
+    /// Which events were dropped.
+    async fn dropped(&self) -> Result<Dropped, Error> {
+        Ok(Dropped::default())
+    }
 
     /// Stores and removes instances, passes and cursors, all or none; durable when it returns.
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error>;

@@ -111,16 +111,19 @@ impl Verb {
                     page_size: limit.clamp(1, 1000),
                     ..Default::default()
                 };
-                let events = answer(global.admin().await?.list_history(request)).await?.events;
-                if events.is_empty() && !global.json {
+                let page = answer(global.admin().await?.list_history(request)).await?;
+                if page.events.is_empty() && page.dropped_through == 0 && !global.json {
                     out::line("nothing has happened: cutover list shows the migrations");
                 }
-                for event in events {
+                for event in &page.events {
                     if global.json {
-                        out::json(&render::event_json(&event));
+                        out::json(&render::event_json(event));
                     } else {
-                        out::line(&render::event_line(&event));
+                        out::line(&render::event_line(event));
                     }
+                }
+                if page.next == 0 {
+                    tell_dropped(&page);
                 }
             }
             Self::Pins { key } => pins(global, key).await?,
@@ -168,11 +171,27 @@ async fn export(global: &Global, key: String) -> anyhow::Result<()> {
         let (key, page_size) = (key.clone(), 1000);
         let request = v1::ListHistoryRequest { key, page_size, oldest_first: true, after, before: 0 };
         let page = answer(admin.list_history(request)).await?;
+        if after < page.dropped_through {
+            tell_dropped(&page);
+        }
         page.events.iter().for_each(|event| out::json(&render::event_json(event)));
         if page.next == 0 {
             return Ok(());
         }
         after = page.next;
+    }
+}
+
+/// Where what is kept begins, on stderr: stdout may be read by a program.
+fn tell_dropped(page: &v1::ListHistoryResponse) {
+    if page.dropped_through > 0 {
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(page.dropped_at_ms);
+        out::error(&format!(
+            "events up to revision {} were dropped, the last of them on {} (cutover serve --keep-history-days, \
+             --keep-history-events). Files written by cutover history --export still have them.",
+            page.dropped_through,
+            humantime::format_rfc3339_seconds(at),
+        ));
     }
 }
 

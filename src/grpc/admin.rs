@@ -1,6 +1,7 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod backup;
+mod history;
 mod pins;
 mod progress;
 mod watch;
@@ -15,8 +16,8 @@ use super::{convert, plan, status};
 use crate::{
     domain::{Change, Key, Policy, Shares, Tenant, Violation, change, what_to_do},
     service::{
-        Dead, Entry, Evictions, Guards, HistoryQuery, Instances, Operate, Passes, Plans, Registry,
-        WindowQuery, Windows, operate::Mutation, operate::now_ms,
+        Dead, Entry, Evictions, Guards, Instances, Operate, Passes, Plans, Registry, WindowQuery, Windows,
+        operate::Mutation, operate::now_ms,
     },
     telemetry::Ingest,
 };
@@ -215,25 +216,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ListHistoryRequest>,
     ) -> Answer<v1::ListHistoryResponse> {
-        let v1::ListHistoryRequest { key, before, page_size, oldest_first, after } = request.into_inner();
-        let key = Some(key).filter(|key| !key.is_empty());
-        let key = key.map(|key| Key::parse(&key)).transpose().map_err(status::invalid)?;
-        let limit = if page_size == 0 { 100 } else { page_size.min(1000) };
-        if oldest_first {
-            let events = self.operate.history_after(after, limit).await.map_err(status::store)?;
-            let more = events.len() == limit as usize;
-            let next = events.last().filter(|_| more).map_or(0, |event| event.revision);
-            let of_key = events.into_iter().filter(|event| key.as_ref().is_none_or(|key| event.key == *key));
-            let events = of_key.map(convert::history_event).collect();
-            return Ok(Response::new(v1::ListHistoryResponse { events, next }));
-        }
-        let before = Some(before).filter(|before| *before > 0);
-        let query = HistoryQuery { key, before, limit, ..HistoryQuery::default() };
-        let events = self.operate.history(&query).await.map_err(status::store)?;
-        let more = events.len() == limit as usize;
-        let next = events.last().filter(|_| more).map_or(0, |event| event.revision);
-        let events = events.into_iter().map(convert::history_event).collect();
-        Ok(Response::new(v1::ListHistoryResponse { events, next }))
+        history::page(&self.operate, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_instances(

@@ -75,6 +75,7 @@ pub(super) fn store(error: StoreError) -> Status {
             Status::with_error_details(tonic::Code::Unknown, message, details)
         }
         StoreError::Corrupt(_) => Status::data_loss(message),
+        StoreError::Dropped(_) => Status::out_of_range(message),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Instances, Registry};
 pub use crate::telemetry::now_ms;
 use crate::{
     domain::{Applied, Change, Context, Document, Event, Key, Refusal, Unmet, apply},
-    store::{self, Commit, HistoryQuery, Store},
+    store::{self, Commit, Dropped, HistoryQuery, Store},
 };
 
 /// Lost races in a row before a change gives up.
@@ -145,9 +145,20 @@ impl Operate {
         self.store.history(query).await
     }
 
-    /// Past changes after a revision, oldest first.
-    pub async fn history_after(&self, after: u64, limit: u32) -> Result<Vec<Event>, store::Error> {
-        self.store.changes(after, limit).await
+    /// Past changes after a revision, oldest first, from the first that is kept.
+    pub async fn history_after(&self, mut after: u64, limit: u32) -> Result<Vec<Event>, store::Error> {
+        loop {
+            match self.store.changes(after, limit).await {
+                // More may be dropped meanwhile.
+                Err(store::Error::Dropped(through)) if through > after => after = through,
+                events => return events,
+            }
+        }
+    }
+
+    /// What of the history is not kept any more.
+    pub async fn dropped(&self) -> Result<Dropped, store::Error> {
+        self.store.dropped().await
     }
 
     fn apply(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<(Commit, Outcome), Error> {

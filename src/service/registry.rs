@@ -88,6 +88,7 @@ impl Registry {
         let mut entries = HashMap::new();
         let (callers, instances): (Vec<_>, Vec<_>) =
             stored.instances.into_iter().partition(|record| record.callers_of().is_some());
+        forget_callers_of_none(&*store, &callers, &stored.migrations).await?;
         let asked: HashSet<&str> = callers.iter().filter_map(InstanceRecord::callers_of).collect();
         for migration in stored.migrations {
             let was_asked = asked.contains(migration.key().as_str());
@@ -275,6 +276,21 @@ impl State {
         }
         self
     }
+}
+
+/// Records of callers go with their migration, at the next start.
+async fn forget_callers_of_none(
+    store: &dyn Store,
+    callers: &[InstanceRecord],
+    migrations: &[Migration],
+) -> Result<(), Error> {
+    let keys: HashSet<&str> = migrations.iter().map(|migration| migration.key().as_str()).collect();
+    let of_none = |record: &&InstanceRecord| record.callers_of().is_some_and(|key| !keys.contains(key));
+    let remove_instances: Vec<_> = callers.iter().filter(of_none).map(InstanceRecord::label).collect();
+    if remove_instances.is_empty() {
+        return Ok(());
+    }
+    store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await
 }
 
 fn fences(entries: &HashMap<Key, Arc<Entry>>) -> Option<u64> {

@@ -11,8 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 
+use super::compaction::Oldest;
 use super::{
-    Commit, CursorRecord, Error, HeardRecord, HistoryQuery, InstanceRecord, PassRecord, State, Store, Upkeep,
+    Commit, Compacted, CursorRecord, Dropped, Error, Expired, HeardRecord, HistoryQuery, InstanceRecord,
+    PassRecord, State, Store, Upkeep,
 };
 use crate::domain::{Counts, Event, Key, Migration};
 use fault::Faults;
@@ -30,8 +32,9 @@ pub struct MemoryStore {
 struct Kept {
     history_id: String,
     migrations: BTreeMap<Key, Migration>,
-    /// The event of revision `n` is at `n - 1`.
+    /// In order, from the first that was not dropped.
     events: Vec<Event>,
+    dropped: Dropped,
     instances: BTreeMap<String, InstanceRecord>,
     passes: BTreeMap<String, PassRecord>,
     cursors: BTreeMap<String, CursorRecord>,
@@ -78,7 +81,8 @@ impl Store for MemoryStore {
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
         let changes = || {
             let kept = self.kept();
-            let from = usize::try_from(since).unwrap_or(usize::MAX);
+            let from = since.checked_sub(kept.dropped.through).ok_or(Error::Dropped(kept.dropped.through))?;
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
             Ok(kept.events.iter().skip(from).take(limit as usize).cloned().collect())
         };
         self.faults.around(Call::Changes, changes).await
@@ -90,6 +94,14 @@ impl Store for MemoryStore {
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error> {
         self.faults.around(Call::History, || Ok(self.kept().history(query))).await
+    }
+
+    async fn compact(&self, expired: &Expired) -> Result<Compacted, Error> {
+        self.faults.around(Call::Compact, || Ok(self.kept().compact(expired))).await
+    }
+
+    async fn dropped(&self) -> Result<Dropped, Error> {
+        self.faults.around(Call::History, || Ok(self.kept().dropped)).await
     }
 
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
@@ -106,9 +118,25 @@ impl Store for MemoryStore {
 }
 
 impl Kept {
+    fn revision(&self) -> u64 {
+        self.dropped.through + self.events.len() as u64
+    }
+
+    fn compact(&mut self, expired: &Expired) -> Compacted {
+        let all_but_newest = self.events.iter().take(self.events.len().saturating_sub(1));
+        let oldest =
+            all_but_newest.map(|event| Oldest { revision: event.revision, at_ms: event.at_ms, bytes: 0 });
+        let compacted = expired.of(oldest, &self.cursors.values().cloned().collect::<Vec<_>>());
+        if compacted.events > 0 {
+            self.events.drain(..compacted.events as usize);
+            self.dropped = Dropped { through: compacted.through, at_ms: expired.now_ms };
+        }
+        compacted
+    }
+
     fn state(&self) -> State {
         State {
-            revision: self.events.len() as u64,
+            revision: self.revision(),
             history_id: self.history_id.clone(),
             migrations: self.migrations.values().cloned().collect(),
             instances: self.instances.values().cloned().collect(),
@@ -121,7 +149,7 @@ impl Kept {
     }
 
     fn commit(&mut self, Commit { expected, event }: &Commit) -> Result<(), Error> {
-        let is_next = event.revision.checked_sub(1) == Some(self.events.len() as u64);
+        let is_next = event.revision.checked_sub(1) == Some(self.revision());
         let is_new_request = event.request_id.is_empty()
             || self.events.iter().all(|earlier| earlier.request_id != event.request_id);
         let actual = self.migrations.get(&event.key).map(|migration| migration.revision);

@@ -3,6 +3,7 @@
 //! One connection writes, a few read. The file is in WAL mode and synchronous: a commit that has returned
 //! survives a crash of the process or of the machine.
 
+mod compaction;
 mod failure;
 mod hold;
 mod open;
@@ -20,7 +21,7 @@ use imbl::OrdMap;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
 
 use self::row::{event, int, json, number, parse, text};
-use super::{Commit, Error, HistoryQuery, State, Store, Upkeep};
+use super::{Commit, Compacted, Dropped, Error, Expired, HistoryQuery, State, Store, Upkeep};
 use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
 
 pub(in crate::store) use self::hold::hold;
@@ -113,6 +114,13 @@ impl Store for SqliteStore {
             format!("SELECT {EVENT}, rows FROM events WHERE revision > ?1 ORDER BY revision LIMIT ?2");
         let rows = sqlx::query(AssertSqlSafe(query)).bind(int(since)).bind(limit);
         let rows = rows.fetch_all(&self.readers).await.map_err(|error| self.failed(&error))?;
+        // Without holes, the newest always among them: a gap is what was dropped.
+        if let Some(first) = rows.first() {
+            let first = number(first, "revision")?;
+            if first - 1 > since {
+                return Err(Error::Dropped(first - 1));
+            }
+        }
         rows.iter().map(|row| event(row, true)).collect()
     }
 
@@ -137,6 +145,14 @@ impl Store for SqliteStore {
             .bind(query.limit);
         let rows = rows.fetch_all(&self.readers).await.map_err(|error| self.failed(&error))?;
         rows.iter().map(|row| event(row, false)).collect()
+    }
+
+    async fn compact(&self, expired: &Expired) -> Result<Compacted, Error> {
+        self.drop_expired(expired).await
+    }
+
+    async fn dropped(&self) -> Result<Dropped, Error> {
+        self.what_was_dropped().await
     }
 
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 #[cfg(feature = "sqlite")]
 mod bench;
 mod cli;
+mod compaction;
 mod controller;
 #[cfg(feature = "sqlite")]
 mod crash;

@@ -1,5 +1,6 @@
 //! The promises of every store. A backend runs the suite by naming a [`Place`].
 
+mod compaction;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -33,7 +34,9 @@ macro_rules! suite {
             a_deleted_migration_is_gone_with_its_rows, ten_thousand_rows_in_one_commit,
             replaying_all_events_gives_the_live_state, reopened_it_is_the_same,
             a_snapshot_is_of_one_revision, counts_are_added_to_what_is_kept,
-            who_was_heard_is_kept_with_the_counts, windows_are_bounded_and_go_with_their_migration);
+            who_was_heard_is_kept_with_the_counts, windows_are_bounded_and_go_with_their_migration,
+            old_events_are_dropped_and_the_rest_is_as_before, what_an_endpoint_was_not_told_is_kept,
+            a_clock_that_was_wrong_leaves_no_hole);
     };
     ($fresh:expr; $($story:ident),*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,6 +45,10 @@ macro_rules! suite {
         }
     )*};
 }
+pub use compaction::{
+    a_clock_that_was_wrong_leaves_no_hole, old_events_are_dropped_and_the_rest_is_as_before,
+    what_an_endpoint_was_not_told_is_kept,
+};
 pub(crate) use suite;
 pub use windows::{
     counts_are_added_to_what_is_kept, who_was_heard_is_kept_with_the_counts,

@@ -19,6 +19,8 @@ pub enum Call {
     Commit,
     /// Read past events.
     History,
+    /// Drop past events.
+    Compact,
     /// Write upkeep.
     Keep,
     /// Add counts.
@@ -80,7 +82,7 @@ impl Faults {
             }
             Some(Fault::After) => {
                 let why = "a fault after it was done".to_owned();
-                let is_write = matches!(call, Call::Commit | Call::Keep | Call::Count);
+                let is_write = matches!(call, Call::Commit | Call::Compact | Call::Keep | Call::Count);
                 Err(if is_write { Error::Unknown(why) } else { Error::Unavailable(why) })
             }
         }

@@ -147,6 +147,7 @@ fn migrator() -> Migrator {
     let notifications = include_str!("../../../migrations/sqlite/0002_notifications.sql");
     let windows = include_str!("../../../migrations/sqlite/0003_windows.sql");
     let steady = include_str!("../../../migrations/sqlite/0004_steady_clock_and_restore.sql");
+    let compaction = include_str!("../../../migrations/sqlite/0005_compaction.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -161,6 +162,7 @@ fn migrator() -> Migrator {
         migration(2, "notifications", notifications),
         migration(3, "windows", windows),
         migration(4, "steady clock and restore", steady),
+        migration(5, "compaction", compaction),
     ])
 }
 

@@ -18,6 +18,8 @@ pub async fn run(store: ControlStore, pid: Pid) {
         grpc: nowhere,
         http: nowhere,
         statsd: None,
+        keep_history_days: 400,
+        keep_history_events: 1_000_000,
         endpoints: Vec::new(),
     };
     let connections = net::listen("controller", pid);
