@@ -27,7 +27,7 @@ pub use advance::Group;
 pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, apply};
 pub use event::Event;
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
-pub use fleet::{Fleet, Member};
+pub use fleet::{Fleet, Glance, Member};
 pub use gate::{Gate, Sight, Unmet, what_to_do};
 pub use key::{Key, Tenant, Violation};
 pub use migration::{Document, Migration, Policy, State, TenantRow};

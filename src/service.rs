@@ -7,6 +7,7 @@ pub mod compaction;
 mod evict;
 mod guards;
 mod instances;
+mod looked;
 mod notify;
 pub mod operate;
 mod passes;

@@ -143,6 +143,15 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
     look
 }
 
+/// When the next soak of tenants on the way ends, by the controller's steady clock.
+pub(super) fn soaked_at_ms(migration: &Migration, steady_ms: u64) -> Option<u64> {
+    let soak_ms = migration.document.policy.soak_ms;
+    let groups = groups_on_the_way(migration);
+    let since =
+        groups.iter().map(|group| group.placement.target_first_at_ms).filter(|since_ms| *since_ms > 0);
+    since.map(|since_ms| since_ms.saturating_add(soak_ms)).filter(|at_ms| *at_ms > steady_ms).min()
+}
+
 /// Whether a look would move anybody, or let a tenant follow its bucket again.
 pub(super) fn has_step(migration: &Migration, sight: &Sight<'_>) -> bool {
     let level = migration.document.policy.level;

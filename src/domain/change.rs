@@ -345,6 +345,11 @@ pub fn has_step(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> bool {
     advance::has_step(migration, &Sight { document: &migration.document, fleet, steady_ms })
 }
 
+/// When time alone may let [`Change::Step`] do something, by the controller's steady clock. `None`: never.
+pub fn soaked_at_ms(migration: &Migration, steady_ms: u64) -> Option<u64> {
+    advance::soaked_at_ms(migration, steady_ms)
+}
+
 /// What one tenant's next step waits for.
 pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
     let sight = Sight { document: &migration.document, fleet, steady_ms };

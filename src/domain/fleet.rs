@@ -1,6 +1,10 @@
 //! The members, and what each has acknowledged: checked before a step is taken.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use cutover_client::routing::Mutation;
 
@@ -27,22 +31,43 @@ pub struct Member {
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     members: Vec<Member>,
+    glance: Glance,
+}
+
+/// What steps depend on of a fleet, without its members: with the same glance the same steps are legal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
     received: Option<u64>,
     applied: Option<u64>,
+    /// Of the services with a live instance, and of how many each has.
+    services: u64,
+}
+
+impl Glance {
+    /// Takes one more member in.
+    pub fn add(&mut self, service: &str, received: u64, applied: u64, lost: bool) {
+        let lower =
+            |so_far: Option<u64>, revision: u64| Some(so_far.map_or(revision, |least| least.min(revision)));
+        if !lost {
+            self.received = lower(self.received, received);
+            let mut hasher = DefaultHasher::new();
+            service.hash(&mut hasher);
+            self.services = self.services.wrapping_add(hasher.finish());
+        }
+        if !(lost && Mutation::LostInstances.is_left_out()) {
+            self.applied = lower(self.applied, applied);
+        }
+    }
 }
 
 impl Fleet {
     /// A fleet of these members.
     pub fn new(members: Vec<Member>) -> Self {
-        Self {
-            received: members.iter().filter(|member| !member.lost).map(|member| member.received).min(),
-            applied: members
-                .iter()
-                .filter(|member| !(member.lost && Mutation::LostInstances.is_left_out()))
-                .map(|member| member.applied)
-                .min(),
-            members,
+        let mut glance = Glance::default();
+        for Member { service, received, applied, lost, .. } in &members {
+            glance.add(service, *received, *applied, *lost);
         }
+        Self { members, glance }
     }
 
     /// Whether everybody has acknowledged a step in the way that the next one requires.
@@ -51,8 +76,8 @@ impl Fleet {
             _ if Mutation::Barrier.is_left_out() => true,
             Wait::Quiesced if Mutation::Quiesced.is_left_out() => self.acknowledged(step, Wait::Received),
             Wait::Nothing => true,
-            Wait::Received => self.received.is_none_or(|received| received >= step),
-            Wait::Quiesced => self.applied.is_none_or(|applied| applied >= step),
+            Wait::Received => self.glance.received.is_none_or(|received| received >= step),
+            Wait::Quiesced => self.glance.applied.is_none_or(|applied| applied >= step),
         }
     }
 
@@ -68,7 +93,7 @@ impl Fleet {
     /// The newest settled revision: everybody, lost members included, has quiesced for it. `newest` (the
     /// controller's) if there are no members.
     pub fn settled(&self, newest: u64) -> u64 {
-        self.applied.unwrap_or(newest).min(newest)
+        self.glance.applied.unwrap_or(newest).min(newest)
     }
 
     /// Services with an instance that is not lost.
@@ -79,5 +104,42 @@ impl Fleet {
     /// Lost instances that had not received a step which was taken without them.
     pub fn left_behind(&self, step: u64) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| member.lost && member.received < step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, service: &str, revisions: (u64, u64), lost: bool) -> Member {
+        let (received, applied) = revisions;
+        let (name, service) = (name.to_owned(), service.to_owned());
+        Member { name, service, received, applied, lost, waited_for: None }
+    }
+
+    #[test]
+    fn a_glance_differs_where_steps_may_differ() {
+        let at = |members: &[Member]| Fleet::new(members.to_vec()).glance;
+        let [a, b] = [member("a", "api", (7, 6), false), member("b", "jobs", (9, 9), false)];
+        let before = at(&[a.clone(), b.clone()]);
+        assert_eq!(at(&[b.clone(), a.clone()]), before);
+        assert_eq!(
+            at(&[Member { name: "c".to_owned(), ..a.clone() }, b.clone()]),
+            before,
+            "names are for people"
+        );
+        assert_eq!(at(&[a.clone(), Member { applied: 7, ..b.clone() }]), before, "somebody else is behind");
+        for changed in [
+            vec![a.clone()],
+            vec![Member { received: 8, ..a.clone() }, b.clone()],
+            vec![Member { applied: 7, ..a.clone() }, b.clone()],
+            vec![Member { lost: true, ..a.clone() }, b.clone()],
+            vec![a.clone(), Member { lost: true, ..b.clone() }],
+            vec![a.clone(), Member { service: "api".to_owned(), ..b.clone() }],
+            vec![a.clone(), b.clone(), member("c", "jobs", (9, 9), false)],
+        ] {
+            assert_ne!(at(&changed), before, "{changed:?}");
+        }
+        assert_eq!(at(&[]), Glance::default());
     }
 }

@@ -141,8 +141,19 @@ pub struct Missing {
     pub what: String,
     /// Unix time when it is expected. `None`: unknown.
     pub until_ms: Option<u64>,
-    /// Whether time alone will satisfy it.
-    pub by_time: bool,
+    /// What will satisfy it.
+    pub by: Brought,
+}
+
+/// What satisfies something that a step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// Time alone.
+    Time,
+    /// Reports of the instances.
+    Reports,
+    /// A commit or an acknowledgement.
+    Change,
 }
 
 impl Plan {
@@ -268,7 +279,11 @@ fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
         return Vec::new();
     }
     let (left_s, until_ms) = (left_ms.div_ceil(1000), now_ms.saturating_add(left_ms));
-    vec![Missing { what: format!("{left_s} s of its bake time"), until_ms: Some(until_ms), by_time: true }]
+    vec![Missing {
+        what: format!("{left_s} s of its bake time"),
+        until_ms: Some(until_ms),
+        by: Brought::Time,
+    }]
 }
 
 fn window(windows: &ChangeWindows, now_ms: u64) -> Option<Missing> {
@@ -276,14 +291,19 @@ fn window(windows: &ChangeWindows, now_ms: u64) -> Option<Missing> {
     (next_ms != Some(now_ms)).then(|| Missing {
         what: "its change window to open".to_owned(),
         until_ms: next_ms,
-        by_time: true,
+        by: Brought::Time,
     })
 }
 
 impl Missing {
-    /// Expected at an unknown time.
+    /// Satisfied by a commit or an acknowledgement, at an unknown time.
     pub const fn open(what: String) -> Self {
-        Self { what, until_ms: None, by_time: false }
+        Self { what, until_ms: None, by: Brought::Change }
+    }
+
+    /// Satisfied by reports, at an unknown time.
+    pub const fn of_reports(what: String) -> Self {
+        Self { what, until_ms: None, by: Brought::Reports }
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 };
 
 use cutover_client::clock::Instant;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(super) use lease::DECISION_EXPIRED;
 pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
@@ -30,7 +30,7 @@ pub use registration::{RegisterError, Registration};
 
 use super::{Dead, Registry, registry::Entry};
 use crate::{
-    domain::{Fleet, Key},
+    domain::{Fleet, Glance, Key, Member},
     store::{self, InstanceRecord, Store, Upkeep},
 };
 
@@ -62,7 +62,7 @@ pub struct Instances {
     store: Arc<dyn Store>,
     live: Mutex<Live>,
     keep: mpsc::Sender<Keep>,
-    acknowledged: Notify,
+    acknowledged: watch::Sender<()>,
 }
 
 /// A registration to be stored.
@@ -88,7 +88,7 @@ impl Instances {
     pub fn new(store: Arc<dyn Store>, known: Vec<InstanceRecord>) -> (Self, mpsc::Receiver<Keep>) {
         let (keep, kept) = mpsc::channel(BATCH_MAX);
         let live = Mutex::new(Live::new(known, Instant::now()));
-        (Self { store, live, keep, acknowledged: Notify::new() }, kept)
+        (Self { store, live, keep, acknowledged: watch::Sender::new(()) }, kept)
     }
 
     /// Registers a process, durably. `newest`: the controller's revision.
@@ -202,7 +202,7 @@ impl Instances {
             instance = who.instance_id,
             "counted out: its right to act has expired; migrations with fence_after_ms go on without it"
         );
-        self.acknowledged.notify_one();
+        self.acknowledged.send_replace(());
     }
 
     /// Records a report, with what the process has received and quiesced for. `None`: it has to register
@@ -218,14 +218,14 @@ impl Instances {
         }
         drop(live);
         if news {
-            self.acknowledged.notify_one();
+            self.acknowledged.send_replace(());
         }
         Some(who)
     }
 
-    /// Waits until somebody has acknowledged something new.
-    pub async fn acknowledged(&self) {
-        self.acknowledged.notified().await;
+    /// Tells whenever somebody has acknowledged something new, or is not waited for any more.
+    pub fn acknowledged(&self) -> watch::Receiver<()> {
+        self.acknowledged.subscribe()
     }
 
     /// Records that a process is about to end; `None`: it is unknown. If it leaves a file, it is waited for
@@ -284,7 +284,7 @@ impl Instances {
 
     async fn put(&self, record: InstanceRecord) -> Result<(), store::Error> {
         self.make_durable(record).await?;
-        self.acknowledged.notify_one();
+        self.acknowledged.send_replace(());
         Ok(())
     }
 
@@ -300,7 +300,7 @@ impl Instances {
         let is_same = live.members.get(who).is_some_and(|heard| heard.record.admission == admission);
         let removed = is_same && live.remove(who);
         drop(live);
-        self.acknowledged.notify_one();
+        self.acknowledged.send_replace(());
         Ok(removed)
     }
 
@@ -353,6 +353,15 @@ impl Instances {
         let mut members = self.live().members(document, Instant::now());
         members.extend(entry.and_then(Entry::remote_callers));
         Fleet::new(members)
+    }
+
+    /// What the steps of a migration depend on of its fleet. It copies nobody.
+    pub(super) fn glance(&self, entry: &Entry) -> Glance {
+        let mut glance = self.live().glance(&entry.migration.document, Instant::now());
+        if let Some(Member { service, received, applied, lost, .. }) = entry.remote_callers() {
+            glance.add(&service, received, applied, lost);
+        }
+        glance
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

@@ -2,23 +2,36 @@
 //! Its only state is in the migrations, so it continues after a restart. Every move is one compare-and-set,
 //! so a step is taken once.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use cutover_client::clock::Instant;
 
 use super::{
     Entry, Guards, Instances, Operate, Registry,
+    looked::{Basis, Looked},
     operate::{self, Mutation, now_ms},
 };
 use crate::domain::{
-    Change, Fleet, Migration, State, Unmet, Wait, change,
-    plan::{self, Missing, Next, PlanMove, PlanState, PlanStatus, Seen},
+    Change, Fleet, Key, Migration, State, Unmet, Wait, change,
+    guard::Standing,
+    plan::{self, Brought, Missing, Next, PlanMove, PlanState, PlanStatus, Seen},
 };
 
 /// Actor of a plan's steps.
 const ACTOR: &str = "plan";
-/// Maximum interval between looks: time passes and evidence arrives without a commit.
+/// Maximum interval between looks: reports arrive and leases end without a commit.
 const TICK: Duration = Duration::from_secs(1);
+/// Maximum wait for a time before the next look: the wall clock may be set.
+const LONG: Duration = Duration::from_secs(60);
 /// Minimum interval between looks.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a plan that waits was seen with.
+struct Waiting {
+    seen: Seen,
+    /// Why its move last failed, so that the same reason is logged once. Empty: it did not.
+    failed: String,
+}
 
 /// The plans of this controller.
 #[derive(Debug)]
@@ -52,38 +65,76 @@ impl Plans {
     /// Runs plans until the process ends.
     pub async fn go_on(self: Arc<Self>) {
         let mut revisions = self.registry.subscribe();
+        let mut acknowledged = self.instances.acknowledged();
+        let mut waiting: HashMap<Key, Looked<Waiting>> = HashMap::new();
         loop {
+            revisions.mark_unchanged();
+            acknowledged.mark_unchanged();
             let running: Vec<_> = {
                 let state = self.registry.state();
+                waiting.retain(|key, _| state.entry(key).is_some());
                 state.entries().filter(|entry| is_running(&entry.migration)).cloned().collect()
             };
             for entry in running {
-                let Some(state) = &entry.migration.document.plan else { continue };
-                let now_ms = now_ms();
-                let next = plan::decide(state, &self.seen(&entry, state), now_ms);
-                if let Next::Move(going) = next {
-                    self.make(&entry, going).await;
+                let key = entry.migration.key();
+                let Some(going) = self.look(&entry, &mut waiting) else { continue };
+                let failed = self.make(&entry, going).await.unwrap_or_default();
+                let Some(looked) = waiting.get_mut(key) else { continue };
+                if !failed.is_empty() {
+                    looked.until = Some(Instant::now() + TICK);
+                    if failed != looked.seen.failed {
+                        tracing::warn!(migration.key = %key, "the plan cannot go on yet: {failed}; retrying");
+                    }
                 }
+                looked.seen.failed = failed;
             }
             tokio::time::sleep(PAUSE).await;
             tokio::select! {
+                _ = acknowledged.changed() => {}
                 _ = revisions.changed() => {}
                 () = tokio::time::sleep(TICK) => {}
             }
         }
     }
 
-    /// Commits a move, unless anything has happened since it was decided.
-    async fn make(&self, entry: &Entry, going: PlanMove) {
+    /// What a plan does now. Copies nothing if nothing has changed since the last look.
+    fn look(&self, entry: &Entry, waiting: &mut HashMap<Key, Looked<Waiting>>) -> Option<PlanMove> {
+        let (key, now, now_ms) = (entry.migration.key(), Instant::now(), now_ms());
+        let state = entry.migration.document.plan.as_ref()?;
+        let basis = Basis::of(entry, &self.instances);
+        let (seen, failed) = match waiting.remove(key) {
+            Some(looked) if looked.holds(&basis, now) => {
+                waiting.insert(key.clone(), looked);
+                return None;
+            }
+            Some(Looked { basis: same, seen: Waiting { seen, failed }, .. }) if same == basis => {
+                let (standing, steady_ms) = (self.standing(key), self.registry.steady_ms());
+                (Seen { standing, steady_ms, ..seen }, failed)
+            }
+            last => {
+                let failed = last.map_or_else(String::new, |looked| looked.seen.failed);
+                (self.seen(entry, state), failed)
+            }
+        };
+        let (until, going, failed) = match plan::decide(state, &seen, now_ms) {
+            // A commit follows, or another look immediately.
+            Next::Move(going) => (Some(now), Some(going), failed),
+            Next::Wait(missing) => (until(&missing, now, now_ms), None, String::new()),
+            Next::Held(_) | Next::Done => (None, None, String::new()),
+        };
+        waiting.insert(key.clone(), Looked { basis, until, seen: Waiting { seen, failed } });
+        going
+    }
+
+    /// Commits a move, unless anything has happened since it was decided. Returns why it failed.
+    async fn make(&self, entry: &Entry, going: PlanMove) -> Option<String> {
         let (key, revision) = (entry.migration.key(), entry.migration.revision);
         let by =
             Mutation { actor: ACTOR.to_owned(), expected_revision: Some(revision), ..Mutation::default() };
         match self.operate.change(key, &Change::MovePlan(going), &by).await {
             // Another commit was faster: the next look sees it.
-            Ok(_) | Err(operate::Error::Stale { .. }) => {}
-            Err(error) => {
-                tracing::warn!(migration.key = %key, %error, "the plan can't go on now; trying on");
-            }
+            Ok(_) | Err(operate::Error::Stale { .. }) => None,
+            Err(error) => Some(error.to_string()),
         }
     }
 
@@ -92,23 +143,41 @@ impl Plans {
         let fleet = self.instances.fleet(Some(entry));
         let steady_ms = self.registry.steady_ms();
         let unsettled = unsettled(migration, &fleet, steady_ms);
-        let mut standing = self.guards.standing(migration.key());
-        let certificates = standing.iter_mut().flat_map(|standing| &mut standing.certificates);
-        certificates.for_each(|shown| {
-            shown.expected_ms = shown.expected_ms.map(|at_ms| self.guards.unix_ms(at_ms));
-        });
         Seen {
             tripped: migration.document.state() == State::Tripped,
             paused: migration.document.paused,
             in_place: state.plan.in_place(migration),
             settled: unsettled.is_empty(),
             unsettled,
-            standing,
+            standing: self.standing(migration.key()),
             hearing_since_ms: self.began_ms,
             steady_ms,
             miss_max: migration.document.guards.config().advance_miss_max,
         }
     }
+
+    /// The guards' standing, with times in Unix time.
+    fn standing(&self, key: &Key) -> Option<Standing> {
+        let mut standing = self.guards.standing(key);
+        let certificates = standing.iter_mut().flat_map(|standing| &mut standing.certificates);
+        certificates.for_each(|shown| {
+            shown.expected_ms = shown.expected_ms.map(|at_ms| self.guards.unix_ms(at_ms));
+        });
+        standing
+    }
+}
+
+/// When to look at a waiting plan again. `None`: only after its migration or the fleet has changed.
+fn until(missing: &[Missing], now: Instant, now_ms: u64) -> Option<Instant> {
+    let wait = |missing: &Missing| match missing.by {
+        Brought::Reports => Some(TICK),
+        Brought::Time => {
+            let until_ms = missing.until_ms.unwrap_or(u64::MAX);
+            Some(Duration::from_millis(until_ms.saturating_sub(now_ms)).min(LONG))
+        }
+        Brought::Change => None,
+    };
+    missing.iter().filter_map(wait).min().map(|wait| now + wait)
 }
 
 fn is_running(migration: &Migration) -> bool {

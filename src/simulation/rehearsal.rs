@@ -9,7 +9,7 @@ use crate::domain::{
     Applied, Breach, Change, Context, Cover, Gate, Key, Migration, NewPass, PassCounts, PassKind, Policy,
     Refusal, change,
     guard::{GuardConfig, Verdict},
-    plan::{self, Missing, Next, Plan, PlanMove, PlanState, Seen},
+    plan::{self, Brought, Missing, Next, Plan, PlanMove, PlanState, Seen},
 };
 
 /// How long a fault, or a step that lacks something, is observed if all seconds are alike.
@@ -116,7 +116,7 @@ pub fn rehearse(plan: &Plan, what: &Rehearsal) -> Result<Played, Refusal> {
 
 /// When time alone will have satisfied all of it.
 fn only_time(missing: &[Missing]) -> Option<u64> {
-    let until = missing.iter().map(|missing| missing.until_ms.filter(|_| missing.by_time));
+    let until = missing.iter().map(|missing| missing.until_ms.filter(|_| missing.by == Brought::Time));
     until.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 

@@ -1,12 +1,12 @@
 //! What a step has shown, and what it still has to show.
 
-use super::{BLIND_AFTER_MS, Missing, Seen, Taken};
+use super::{BLIND_AFTER_MS, Brought, Missing, Seen, Taken};
 use crate::domain::guard::{Block, Certificate, Operation};
 
 /// Reasons of the guards against any step.
 pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
     let blocks = seen.standing.iter().flat_map(|standing| &standing.blocks);
-    blocks.map(|block| Missing::open(told(block))).collect()
+    blocks.map(|block| Missing::of_reports(told(block))).collect()
 }
 
 /// What is missing until the target's errors are known to be within the margin. Evidence that was complete
@@ -14,11 +14,13 @@ pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
 /// failed.
 pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
     let Some(standing) = &seen.standing else {
-        return vec![Missing::open("evidence: there is no data, are the services reporting?".to_owned())];
+        return vec![Missing::of_reports(
+            "evidence: there is no data, are the services reporting?".to_owned(),
+        )];
     };
     let is_shown = taken.shown_at_ms.is_some();
     if standing.certificates.is_empty() && !is_shown {
-        return vec![Missing::open("evidence: nothing has called the target yet".to_owned())];
+        return vec![Missing::of_reports("evidence: nothing has called the target yet".to_owned())];
     }
     let open = standing.certificates.iter().filter(|shown| !(is_shown && shown.bad == 0));
     open.filter_map(certificate).collect()
@@ -41,7 +43,7 @@ pub(super) fn misses(seen: &Seen) -> Option<Missing> {
     let upper = seen.standing.as_ref()?.miss_upper;
     (upper > seen.miss_max).then(|| {
         let most = seen.miss_max * 100.0;
-        Missing::open(match upper {
+        Missing::of_reports(match upper {
             1.0 => format!("reads of both stores that show misses under {most:.3} %: none was compared yet"),
             _ => format!(
                 "fewer misses: up to {:.3} % of the reads, {most:.3} % are borne; a backfill brings them down, and more reads make it certain",
@@ -62,7 +64,7 @@ fn certificate(shown: &Certificate) -> Option<Missing> {
             shown.margin * 100.0
         ),
     };
-    Some(Missing { what, until_ms: shown.expected_ms, by_time: false })
+    Some(Missing { what, until_ms: shown.expected_ms, by: Brought::Reports })
 }
 
 fn told(block: &Block) -> String {

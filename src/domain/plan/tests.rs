@@ -73,7 +73,7 @@ fn a_step_needs_its_bake_time_and_its_evidence_and_says_what_is_missing_until_wh
     let Next::Wait(waits) = decide(&at, &seen(Some(shown(Some(70)))), 31_000) else { panic!() };
     assert_eq!(
         waits[0],
-        Missing { what: "30 s of its bake time".to_owned(), until_ms: Some(61_000), by_time: true }
+        Missing { what: "30 s of its bake time".to_owned(), until_ms: Some(61_000), by: Brought::Time }
     );
     assert_eq!(waits[1].what, "70 more write calls to the target");
     assert_eq!(waits[1].until_ms, Some(90_000));
@@ -172,8 +172,11 @@ fn a_closed_window_is_waited_for_until_it_opens() {
         open: vec![ChangeWindow { days: 0b1000, from_min: 60, upto_min: 120 }],
     };
     let plan = Plan::of(plan().steps().to_vec(), Rules { windows, ..Rules::default() }).unwrap();
-    let opens =
-        Missing { what: "its change window to open".to_owned(), until_ms: Some(3_600_000), by_time: true };
+    let opens = Missing {
+        what: "its change window to open".to_owned(),
+        until_ms: Some(3_600_000),
+        by: Brought::Time,
+    };
     assert_eq!(decide(&taken(plan.clone(), 0), &seen(None), 5), Next::Wait(vec![opens]));
     assert_eq!(decide(&taken(plan, 0), &seen(None), 3_600_000), Next::Move(PlanMove::Take(0)));
 }

@@ -12,7 +12,7 @@ use super::{
     member::{Heard, Who},
 };
 use crate::{
-    domain::{Document, Member},
+    domain::{Document, Glance, Member},
     store::InstanceRecord,
 };
 
@@ -280,11 +280,25 @@ impl Live {
     /// The members that have to acknowledge the steps of a migration. `None`: of any migration.
     pub(super) fn members(&self, document: Option<&Document>, now: Instant) -> Vec<Member> {
         let fenced_since = document.and_then(Document::fenced_since);
-        let is_out = |heard: &Heard| {
+        let members = self.waited_for(fenced_since);
+        members.map(|(who, heard)| self.member(who, heard, fenced_since, now)).collect()
+    }
+
+    /// The same at a glance.
+    pub(super) fn glance(&self, document: &Document, now: Instant) -> Glance {
+        let mut glance = Glance::default();
+        for (_, heard) in self.waited_for(document.fenced_since()) {
+            let lost = heard.is_lost(self.silent(heard, now));
+            glance.add(&heard.record.service, heard.received, heard.applied, lost);
+        }
+        glance
+    }
+
+    fn waited_for(&self, fenced_since: Option<u64>) -> impl Iterator<Item = (&Who, &Heard)> {
+        let is_out = move |heard: &Heard| {
             fenced_since.is_some_and(|since| heard.record.counted_out && heard.record.fence_heard >= since)
         };
-        let waited = self.members.iter().filter(|(_, heard)| !is_out(heard));
-        waited.map(|(who, heard)| self.member(who, heard, fenced_since, now)).collect()
+        self.members.iter().filter(move |(_, heard)| !is_out(heard))
     }
 
     fn member(&self, who: &Who, heard: &Heard, fenced_since: Option<u64>, now: Instant) -> Member {
