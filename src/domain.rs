@@ -24,7 +24,7 @@ mod trip;
 mod window;
 
 pub use advance::Group;
-pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, apply};
+pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, SEGMENTS_MAX, apply};
 pub use event::Event;
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use fleet::{Fleet, Glance, Member};

@@ -13,7 +13,7 @@ mod trip;
 
 use cutover_client::routing::Rung;
 use draft::Draft;
-pub use passes::NewPass;
+pub use passes::{NewPass, SEGMENTS_MAX};
 
 use super::{
     Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant,

@@ -155,6 +155,11 @@ impl Evidence {
         self.job.kind == PassKind::Sweep && !self.job.drains() && self.shows(whom, since)
     }
 
+    /// Can it be what a gate asks for, for any tenant and revision?
+    pub fn may_open_gates(&self) -> bool {
+        self.clean && matches!(self.job.kind, PassKind::Full | PassKind::Verify | PassKind::Sweep)
+    }
+
     fn shows(&self, whom: &Whom, since: u64) -> bool {
         self.clean && self.job.settled >= since && self.job.cover.covers(whom)
     }

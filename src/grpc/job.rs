@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use cutover_client::routing::PPM;
+use cutover_client::{routing::PPM, spec::Limits};
 use cutover_proto::v1::{self, job_service_server::JobService};
 use tonic::{Request, Response, Status};
 
 use super::{convert::pass as convert, status};
 use crate::{
-    domain::{Cover, Key, NewPass, Tenant, Violation},
+    domain::{Cover, Key, NewPass, SEGMENTS_MAX, Tenant, Violation},
     service::{Checkpoint, Claimed, Passes, SegmentRecord, Tables, operate::Mutation},
 };
+
+const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller accepts what a spec allows");
 
 /// Maximum tenants named by one pass.
 const TENANTS_MAX: usize = 1000;

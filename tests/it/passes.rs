@@ -2,6 +2,7 @@
 
 mod compare;
 mod hooked;
+mod limits;
 mod misfits;
 mod no_room;
 mod sharing;

@@ -10,8 +10,8 @@ use crate::domain::{
 
 /// Maximum passes in the document, running or ended.
 const PASSES_MAX: usize = 32;
-/// Maximum segments of a pass.
-const SEGMENTS_MAX: u32 = 4096;
+/// Maximum segments of a pass: of both stores, as many of each as a spec may ask for.
+pub const SEGMENTS_MAX: u32 = 2 * 4_096;
 /// Maximum differences shown in evidence.
 const SAMPLES_MAX: usize = 10;
 
@@ -243,7 +243,48 @@ impl Draft {
     }
 }
 
-fn keep_newest<T>(passes: &mut Vec<T>) {
-    let excess = passes.len().saturating_sub(PASSES_MAX);
-    passes.drain(..excess);
+/// Drops what no gate asks for before what one may ask for, and never the newest.
+fn keep_newest(evidence: &mut Vec<Evidence>) {
+    while evidence.len() > PASSES_MAX {
+        let earlier = &evidence[..evidence.len() - 1];
+        let at = earlier.iter().position(|evidence| !evidence.may_open_gates()).unwrap_or(0);
+        evidence.remove(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(n: usize, kind: PassKind, clean: bool) -> Evidence {
+        let job = Job {
+            id: format!("orders/{n}"),
+            kind,
+            cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
+            began_revision: 1,
+            settled: 1,
+            fingerprint: String::new(),
+            segments: 0,
+            begins_at_ms: 0,
+            residual_ms: 0,
+        };
+        Evidence { job, counts: PassCounts::default(), clean, finished_at_ms: 0, samples: Vec::new() }
+    }
+
+    #[test]
+    fn a_clean_full_pass_outlives_any_number_of_samples() {
+        let mut evidence = vec![ended(0, PassKind::Full, true), ended(1, PassKind::Full, false)];
+        for n in 2..100 {
+            evidence.push(ended(n, PassKind::Sample, true));
+            keep_newest(&mut evidence);
+            assert_eq!(evidence.last().map(|evidence| &*evidence.job.id), Some(&*format!("orders/{n}")));
+        }
+        assert_eq!((evidence.len(), &*evidence[0].job.id), (PASSES_MAX, "orders/0"));
+        for n in 100..200 {
+            evidence.push(ended(n, PassKind::Full, true));
+            keep_newest(&mut evidence);
+        }
+        let ids: Vec<_> = evidence.iter().map(|evidence| evidence.job.id.clone()).collect();
+        assert_eq!(ids, (200 - PASSES_MAX..200).map(|n| format!("orders/{n}")).collect::<Vec<_>>());
+    }
 }

@@ -22,6 +22,11 @@ pub struct Limits {
     pub workers: u32,
 }
 
+impl Limits {
+    /// Most parts of one store. A pass that scans both has at most twice as many.
+    pub const SEGMENTS_MAX: u32 = 4_096;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -180,7 +180,13 @@ fn limits(text: &str, section: LimitsSection) -> Check<Limits> {
         )?,
         lag_ms: in_range(text, section.lag_ms, "lag_ms", default.lag_ms, 0..=86_400_000)?,
         latency_ms: in_range(text, section.latency_ms, "latency_ms", default.latency_ms, 0..=60_000)?,
-        segments: in_range(text, section.segments, "segments", default.segments.into(), 1..=4_096)? as u32,
+        segments: in_range(
+            text,
+            section.segments,
+            "segments",
+            default.segments.into(),
+            1..=Limits::SEGMENTS_MAX.into(),
+        )? as u32,
         workers: in_range(text, section.workers, "workers", default.workers.into(), 1..=256)? as u32,
     })
 }
