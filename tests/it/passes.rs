@@ -1,6 +1,8 @@
 //! Passes: shared by workers, continued after deaths, and reported truthfully.
 
 mod compare;
+#[cfg(all(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
+mod connections;
 mod hooked;
 mod limits;
 mod misfits;

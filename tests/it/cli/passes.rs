@@ -111,7 +111,7 @@ async fn a_worker_that_is_killed_is_replaced_where_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
     let dir = TempDir::new().unwrap();
-    let (controller, spec) = world(&dir, "rows_per_s = 500\nchunk_bytes = 30_000\nworkers = 1\n").await;
+    let (controller, spec) = world(&dir, "rows_per_s = 50\nworkers = 1\n").await;
     let url = controller.url.as_str();
     let mut before = 0;
     // Ctrl-C, and the signal of service managers and Kubernetes.

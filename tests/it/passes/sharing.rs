@@ -94,9 +94,9 @@ async fn an_operator_pauses_a_pass_and_lets_it_go_on() {
     assert_eq!(counts(&evidence.unwrap()).copied, RECORDS);
 }
 
-/// More than one second's quota, over two concurrent segments; of records with about 110 bytes.
+/// More than one second's quota and a fifth. One segment has all of the quota until another is claimed.
 fn burst(records: &[(Id, Record)]) -> Option<StoreError> {
-    (records.len() > 120).then(|| StoreError::NotApplied {
+    (records.len() > 240).then(|| StoreError::NotApplied {
         class: ErrorClass::Server,
         what: format!("{} records at once", records.len()),
     })

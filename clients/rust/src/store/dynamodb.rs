@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Client,
+    config::StalledStreamProtectionConfig,
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -38,6 +39,8 @@ use retry::Retries;
 #[derive(Debug)]
 pub struct DynamoDbStore {
     client: Client,
+    /// For answers of many items, which take as long as they arrive.
+    pages: Client,
     table: String,
     options: DynamoDbOptions,
     /// The attribute that is the partition key.
@@ -79,7 +82,7 @@ impl DynamoDbStore {
         options: DynamoDbOptions,
     ) -> Result<Self, StoreError> {
         options.check()?;
-        Self::described(client(config, &options), table, options).await
+        Self::described(clients(config, &options), table, options).await
     }
 
     /// Like [`Self::create`], with a configuration that the service already has.
@@ -89,16 +92,21 @@ impl DynamoDbStore {
         options: DynamoDbOptions,
     ) -> Result<Self, StoreError> {
         options.check()?;
-        let client = client(config, &options);
-        table::create(&client, table, &options).await?;
-        Self::described(client, table, options).await
+        let clients = clients(config, &options);
+        table::create(&clients.0, table, &options).await?;
+        Self::described(clients, table, options).await
     }
 
-    async fn described(client: Client, table: &str, options: DynamoDbOptions) -> Result<Self, StoreError> {
+    async fn described(
+        (client, pages): (Client, Client),
+        table: &str,
+        options: DynamoDbOptions,
+    ) -> Result<Self, StoreError> {
         let described =
             Retries::within(options.retry_timeout).run(|| table::describe(&client, table)).await?;
         let partition = table::partition_of(&described, table, &options)?;
-        Ok(Self { client, table: table.to_owned(), options, partition, usual_bytes: AtomicUsize::new(0) })
+        let usual_bytes = AtomicUsize::new(0);
+        Ok(Self { client, pages, table: table.to_owned(), options, partition, usual_bytes })
     }
 
     fn retries(&self) -> Retries {
@@ -106,17 +114,27 @@ impl DynamoDbStore {
     }
 }
 
-/// With our own timeouts, and without the SDK's retries: see [`retry`].
-fn client(config: &SdkConfig, options: &DynamoDbOptions) -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(options.attempt_timeout)
-        .operation_attempt_timeout(options.attempt_timeout)
-        .build();
-    let config = aws_sdk_dynamodb::config::Builder::from(config)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts)
-        .build();
-    Client::from_conf(config)
+/// An answer of many items may take so many times as long as one of a single item, while it arrives.
+const PAGE_TIMES: u32 = 10;
+
+/// One for single items, one for pages. With our own timeouts, and without the SDK's retries: see [`retry`].
+/// An attempt ends when nothing comes for `attempt_timeout`, or after its whole time.
+fn clients(config: &SdkConfig, options: &DynamoDbOptions) -> (Client, Client) {
+    let within = |whole| {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(options.attempt_timeout)
+            .read_timeout(options.attempt_timeout)
+            .operation_attempt_timeout(whole)
+            .build();
+        let stalled = StalledStreamProtectionConfig::enabled().grace_period(options.attempt_timeout).build();
+        let config = aws_sdk_dynamodb::config::Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .stalled_stream_protection(stalled)
+            .build();
+        Client::from_conf(config)
+    };
+    (within(options.attempt_timeout), within(options.attempt_timeout * PAGE_TIMES))
 }
 
 #[async_trait]

@@ -6,6 +6,8 @@ mod attributes;
 mod keys;
 #[path = "dynamodb/size.rs"]
 mod size;
+#[path = "dynamodb/slow.rs"]
+mod slow;
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -57,7 +59,7 @@ async fn create(url: &str) -> DynamoDbStore {
 
 /// Patient with a busy machine.
 fn patient() -> DynamoDbOptions {
-    DynamoDbOptions { attempt_timeout: Duration::from_secs(20), ..DynamoDbOptions::default() }
+    DynamoDbOptions { attempt_timeout: Duration::from_secs(120), ..DynamoDbOptions::default() }
 }
 
 /// With names for the fields.

@@ -25,6 +25,10 @@ struct State {
     has_cut: AtomicBool,
     /// A request with any of these in it is the last one whose answer could have passed.
     last: Mutex<Vec<Vec<u8>>>,
+    /// 0: unlimited.
+    answer_bytes_per_s: AtomicU64,
+    /// Bytes of answers that were passed on.
+    answered: watch::Sender<u64>,
     accepted: AtomicU64,
     /// Connections accepted before this number have become silent.
     silent_before: watch::Sender<u64>,
@@ -55,6 +59,8 @@ impl Proxy {
             answers_pass: AtomicBool::new(true),
             has_cut: AtomicBool::new(false),
             last: Mutex::default(),
+            answer_bytes_per_s: AtomicU64::new(0),
+            answered: watch::Sender::new(0),
             accepted: AtomicU64::new(0),
             silent_before: watch::Sender::new(0),
             let_through: watch::Sender::new(false),
@@ -84,9 +90,33 @@ impl Proxy {
         *self.state.last.lock().expect("no panic") = vec![key.as_bytes().to_vec(), hex.into_bytes()];
     }
 
+    /// A slow connection. 0: unlimited.
+    pub(crate) fn slow_answers(&self, bytes_per_s: u64) {
+        self.state.answer_bytes_per_s.store(bytes_per_s, SeqCst);
+    }
+
+    /// Waits until this many more bytes of answers have been passed on.
+    pub(crate) async fn answered(&self, bytes: u64) {
+        let mut answered = self.state.answered.subscribe();
+        let until = *answered.borrow() + bytes;
+        answered.wait_for(|answered| *answered >= until).await.expect("the proxy has it");
+    }
+
     /// Open connections stay open, and nothing more gets through. New ones work.
     pub(crate) fn keep_back(&self) {
         self.state.silent_before.send_replace(self.state.accepted.load(SeqCst));
+    }
+
+    /// Nothing comes through any more, on no connection.
+    #[allow(dead_code, reason = "for tests/it/passes/connections.rs")]
+    pub(crate) fn freeze(&self) {
+        self.state.silent_before.send_replace(u64::MAX);
+    }
+
+    /// New connections work again. Those that were frozen stay so.
+    #[allow(dead_code, reason = "for tests/it/passes/connections.rs")]
+    pub(crate) fn thaw(&self) {
+        self.keep_back();
     }
 
     /// What came on silent connections goes to the server after all. Returns when it has answered.
@@ -128,6 +158,8 @@ async fn pass(mut client: TcpStream, number: u64, server: &str, state: &State) {
     let mut has_asked = false;
     let mut silent_before = state.silent_before.subscribe();
     loop {
+        let rate = state.answer_bytes_per_s.load(SeqCst);
+        let part = if rate > 0 { 8_192 } else { answer.len() };
         tokio::select! {
             biased;
             () = async { drop(silent_before.wait_for(|before| number < *before).await) } => break,
@@ -142,14 +174,18 @@ async fn pass(mut client: TcpStream, number: u64, server: &str, state: &State) {
                 }
                 if server.write_all(&request[..bytes]).await.is_err() { return }
             }
-            read = server.read(&mut answer) => {
+            read = server.read(&mut answer[..part]) => {
                 let Ok(bytes @ 1..) = read else { return };
                 if !state.answers_pass.load(SeqCst) {
                     // Another connection's answer is cut too, and says nothing about the last request.
                     state.has_cut.fetch_or(has_asked, SeqCst);
                     return;
                 }
+                if let Some(takes_us) = (bytes as u64 * 1_000_000).checked_div(rate) {
+                    tokio::time::sleep(std::time::Duration::from_micros(takes_us)).await;
+                }
                 if client.write_all(&answer[..bytes]).await.is_err() { return }
+                state.answered.send_modify(|answered| *answered += bytes as u64);
             }
         }
     }

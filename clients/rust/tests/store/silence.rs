@@ -102,19 +102,30 @@ async fn idle_connections_are_forgotten(store: &dyn Store, proxy: &Proxy, time_p
     works_again(store).await;
 }
 
+/// `open` gives a store of one table over a way to the server; `a_moment` lasts a little over a second.
+async fn connections_that_were_forgotten_are_replaced<S: Store>(
+    url: &str,
+    open: impl AsyncFn(&str, ServerOptions) -> S,
+    a_moment: impl AsyncFnOnce(),
+) {
+    // Idle for a short time: it is asked, and does not answer.
+    let (proxy, far) = Proxy::before(url).await;
+    let store = open(&far, options()).await;
+    idle_connections_are_forgotten(&store, &proxy, a_moment).await;
+    // Idle for a long time: it was closed meanwhile.
+    let (proxy, far) = Proxy::before(url).await;
+    let options = ServerOptions { idle_timeout: Duration::from_secs(2), ..options() };
+    let store = open(&far, options).await;
+    idle_connections_are_forgotten(&store, &proxy, async || proxy.clients_hung_up().await).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mysql_connection_that_a_middlebox_forgot_is_replaced() {
     let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") else { return };
     let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("forgotten"));
-    // Idle for a short time: it is asked, and does not answer.
-    let (proxy, far) = Proxy::before(&url).await;
-    let store = MySqlStore::create(&far, &table, options()).await.expect("created");
-    idle_connections_are_forgotten(&store, &proxy, async || sql(&admin, "SELECT SLEEP(1.1)").await).await;
-    // Idle for a long time: it was closed meanwhile.
-    let (proxy, far) = Proxy::before(&url).await;
-    let options = ServerOptions { idle_timeout: Duration::from_secs(2), ..options() };
-    let store = MySqlStore::open(&far, &*table, options).await.expect("opened");
-    idle_connections_are_forgotten(&store, &proxy, async || proxy.clients_hung_up().await).await;
+    let open = async |far: &str, options| MySqlStore::create(far, &table, options).await.expect("created");
+    let a_moment = async || sql(&admin, "SELECT SLEEP(1.1)").await;
+    connections_that_were_forgotten_are_replaced(&url, open, a_moment).await;
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
 
@@ -122,12 +133,8 @@ async fn a_mysql_connection_that_a_middlebox_forgot_is_replaced() {
 async fn a_postgres_connection_that_a_middlebox_forgot_is_replaced() {
     let Some(url) = url("PostgreSQL", "CUTOVER_TEST_POSTGRES") else { return };
     let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("forgotten"));
-    let (proxy, far) = Proxy::before(&url).await;
-    let store = PostgresStore::create(&far, &table, options()).await.expect("created");
-    idle_connections_are_forgotten(&store, &proxy, async || sql(&admin, "SELECT pg_sleep(1.1)").await).await;
-    let (proxy, far) = Proxy::before(&url).await;
-    let options = ServerOptions { idle_timeout: Duration::from_secs(2), ..options() };
-    let store = PostgresStore::open(&far, &*table, options).await.expect("opened");
-    idle_connections_are_forgotten(&store, &proxy, async || proxy.clients_hung_up().await).await;
+    let open = async |far: &str, options| PostgresStore::create(far, &table, options).await.expect("created");
+    let a_moment = async || sql(&admin, "SELECT pg_sleep(1.1)").await;
+    connections_that_were_forgotten_are_replaced(&url, open, a_moment).await;
     sql(&admin, format!("DROP TABLE {table}")).await;
 }

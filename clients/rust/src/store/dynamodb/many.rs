@@ -82,7 +82,7 @@ impl DynamoDbStore {
             .retries()
             .run(async || {
                 let request = self
-                    .client
+                    .pages
                     .query()
                     .table_name(&self.table)
                     .consistent_read(true)
@@ -133,7 +133,7 @@ impl DynamoDbStore {
             let answer = self
                 .retries()
                 .run(async || {
-                    let request = self.client.batch_get_item().request_items(&self.table, asked.clone());
+                    let request = self.pages.batch_get_item().request_items(&self.table, asked.clone());
                     request.send().await.map_err(|error| of_request(Access::Read, &self.table, error))
                 })
                 .await?;

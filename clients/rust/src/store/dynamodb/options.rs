@@ -20,8 +20,9 @@ pub struct DynamoDbOptions {
     /// types; one name for both if each record is its own tenant. The version is a number; an item without it
     /// has version 0. An item whose `deleted` is true is a tombstone. `value` is unused.
     pub fields: Fields,
-    /// Longest wait for the answer to one request. Keep it below half the migrator's call timeout, so that a
-    /// lost request can be repeated in time.
+    /// Longest wait for the answer to one request, or for the next part of an answer with many items; such an
+    /// answer may take ten times as long in all. Keep it below half the migrator's call timeout, so that a lost
+    /// request can be repeated in time.
     pub attempt_timeout: Duration,
     /// No retry of a request begins later than this after its first attempt.
     pub retry_timeout: Duration,

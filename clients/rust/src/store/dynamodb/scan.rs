@@ -110,7 +110,7 @@ impl DynamoDbStore {
         limit: i32,
     ) -> Result<Items, StoreError> {
         let request = self
-            .client
+            .pages
             .query()
             .table_name(&self.table)
             .consistent_read(true)
@@ -132,7 +132,7 @@ impl DynamoDbStore {
     ) -> Result<Items, StoreError> {
         let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
         let mut request = self
-            .client
+            .pages
             .scan()
             .table_name(&self.table)
             .consistent_read(true)
