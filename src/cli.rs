@@ -3,28 +3,39 @@
 mod backup;
 #[cfg(feature = "sqlite")]
 mod bench;
+mod completions;
 mod connect;
+mod duration;
+mod exit;
 mod guards;
+mod help;
 mod look;
 mod migrations;
 mod out;
 mod passes;
 mod percent;
+mod pins;
 mod plan;
 mod policy;
 mod progress;
 mod render;
 mod routing;
 mod usage;
+mod wait;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 use cutover_proto::v1;
+
+use exit::Failure;
 
 #[cfg(feature = "sqlite")]
 use crate::{bench::Bench, bench::child::Role, demo};
-use crate::{config::Serve, server};
+use crate::{
+    config::{LogFormat, Serve},
+    server,
+};
 
 /// Moves live services from one data store to another: by tenant, in stages, and back at any time.
 #[derive(Debug, Parser)]
@@ -48,7 +59,7 @@ struct Global {
         default_value = "http://127.0.0.1:7070"
     )]
     server: String,
-    /// Print JSON: one object, or one a line for lists
+    /// Print JSON: one object, or one a line for lists; errors as an object on stderr
     #[arg(long, global = true, display_order = 901)]
     json: bool,
 }
@@ -108,13 +119,17 @@ enum Verb {
     Look(look::Verb),
     /// What was reported of a migration, over time
     Progress(progress::Progress),
+    #[command(flatten)]
+    Completions(completions::Verb),
 }
 
 impl Cli {
-    /// Reads the process's arguments. `Err`: that was all, help or a version was shown or the
-    /// command line is wrong and one line said so.
+    /// Reads the process's arguments. `Err`: that was all, help or a version was shown or the command
+    /// line is wrong and stderr says how.
     pub fn read() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| match error.kind() {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let read = help::command().try_get_matches_from(&args).and_then(|read| Self::from_arg_matches(&read));
+        read.map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A reader that has gone is content.
                 let _ = error.print();
@@ -124,22 +139,40 @@ impl Cli {
                 out::line(error.render().to_string().trim_end());
                 ExitCode::SUCCESS
             }
-            // 2, clap's own choice, means "tripped" here.
             _ => {
-                fail(&anyhow::Error::msg(usage::told(&error, Self::command(), std::env::args_os().collect())))
+                let json = args.iter().any(|arg| arg == "--json");
+                exit::fail(&Failure::usage(usage::told(&error, help::command(), args)).into(), json)
             }
         })
     }
 
-    /// How much is logged unless `RUST_LOG` says otherwise: a controller tells what happens, a verb
-    /// what went wrong.
-    pub const fn log_level(&self) -> &'static str {
-        // What a database's driver warns of, our own errors say in words that tell what to do.
-        if matches!(self.verb, Verb::Serve(_)) { "info" } else { "warn,sqlx=error,aws=error" }
+    /// Runs the verb to its end, and says on stderr why it failed if it did.
+    pub async fn run(self) -> ExitCode {
+        let json = self.global.json;
+        self.done().await.unwrap_or_else(|error| exit::fail(&error, json))
     }
 
-    /// Runs the verb. The exit code says how it went: 0 done, 2 tripped, 3 timeout, 4 held.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    /// How much is logged unless `RUST_LOG` says otherwise: a controller tells what happens, a verb
+    /// what went wrong.
+    pub fn log_level(&self) -> &str {
+        // What a database's driver warns of, our own errors say in words that tell what to do.
+        match &self.verb {
+            Verb::Serve(serve) => serve.log_level.as_deref().unwrap_or("info"),
+            _ => "warn,sqlx=error,aws=error",
+        }
+    }
+
+    /// Is `RUST_LOG` overruled?
+    pub const fn has_log_level(&self) -> bool {
+        matches!(&self.verb, Verb::Serve(serve) if serve.log_level.is_some())
+    }
+
+    /// Are log lines JSON?
+    pub fn logs_json(&self) -> bool {
+        matches!(&self.verb, Verb::Serve(serve) if serve.log_format == Some(LogFormat::Json))
+    }
+
+    async fn done(self) -> anyhow::Result<ExitCode> {
         let Self { global, verb } = self;
         let done = match verb {
             Verb::Serve(serve) => server::serve(serve).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
@@ -160,6 +193,7 @@ impl Cli {
             Verb::Backup(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
             Verb::Progress(progress) => progress.run(&global).await,
+            Verb::Completions(verb) => verb.run(),
         };
         done.map_err(|error| connect::located(error, &global))
     }
@@ -183,10 +217,4 @@ impl Change {
 fn actor_or_user(actor: Option<String>) -> String {
     let user = || format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
     actor.unwrap_or_else(user)
-}
-
-/// Says in one line why it failed.
-pub fn fail(error: &anyhow::Error) -> ExitCode {
-    out::error(&format!("cutover: {}", out::one_line(&format!("{error:#}"))));
-    ExitCode::FAILURE
 }

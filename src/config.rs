@@ -42,6 +42,25 @@ pub struct Serve {
     /// Post events to this Slack webhook as text; may be repeated
     #[arg(long, value_name = "NAME=URL")]
     pub slack: Vec<String>,
+    /// What a log line is [default: text]
+    #[arg(long, value_name = "FORMAT", env = "CUTOVER_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// The least important lines to log; RUST_LOG can say more [default: info]
+    #[arg(long, value_name = "LEVEL", env = "CUTOVER_LOG_LEVEL", value_parser = LEVELS)]
+    pub log_level: Option<String>,
+}
+
+/// What `--log-level` takes.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// What a log line is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
 }
 
 /// The same settings in a file.

@@ -290,7 +290,7 @@ impl Story<'_> {
             // One view for all scenes: it shows hits per second since the last one.
             let mut view = self.stage.view.borrow_mut();
             view.hear(status, std::time::Instant::now());
-            for line in view.page(std::time::Instant::now(), usize::MAX) {
+            for line in view.page(std::time::Instant::now(), usize::MAX, usize::MAX) {
                 console::Term::stdout().write_line(&format!("         {line}"))?;
             }
         }

@@ -25,7 +25,7 @@ mod window;
 
 pub use advance::Group;
 pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, SEGMENTS_MAX, apply};
-pub use event::Event;
+pub use event::{Attribution, Event};
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use fleet::{Fleet, Glance, Member};
 pub use gate::{Gate, Sight, Unmet, what_to_do};

@@ -14,15 +14,21 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(cli.log_level()));
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(level).with_ansi(ansi).with_writer(std::io::stderr).init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return cutover::cli::fail(&anyhow::Error::from(error).context("can't start")),
+    let level = match EnvFilter::try_from_default_env() {
+        Ok(level) if !cli.has_log_level() => level,
+        _ => EnvFilter::new(cli.log_level()),
     };
-    match runtime.block_on(cli.run()) {
-        Ok(code) => code,
-        Err(error) => cutover::cli::fail(&error),
+    let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+    if cli.logs_json() {
+        log.json().init();
+    } else {
+        log.with_ansi(console::colors_enabled_stderr()).init();
+    }
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            tracing::error!(%error, "can't start");
+            ExitCode::FAILURE
+        }
     }
 }

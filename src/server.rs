@@ -114,8 +114,17 @@ pub async fn run(
     let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
     let _hold = store::hold_store(&config.store, &format!("gRPC {address}"))?;
     let store = store::open_store(&config.store).await?;
-    let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
-    tracing::info!(grpc = address, store = config.store, "serving");
+    let http = listeners.http.local_addr().map_or_else(|_| config.http.to_string(), |at| at.to_string());
+    tracing::info!(grpc = address, http, store = config.store, "serving");
+    for (flag, at, who) in [
+        ("grpc", config.grpc, "whoever can reach it can move tenants"),
+        ("http", config.http, "whoever can reach it can read metrics"),
+    ] {
+        if !at.ip().is_loopback() {
+            let why = "there is no authentication";
+            tracing::warn!("--{flag} {at} is not a loopback address: {who}, {why}. Restrict it by network");
+        }
+    }
     let grpc = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
     run_on(config, store, grpc, Some(listeners.http), shutdown).await
 }

@@ -27,7 +27,7 @@ pub use instances::{
 };
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
-pub use passes::{Checkpoint, Claim, Claimed, Passes, Progress, Tables};
+pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};
 pub use windows::Windows;

@@ -1,5 +1,9 @@
 //! The live view of a migration: one page, redrawn in place. `cutover status -w` and the demo show it.
 
+pub mod gist;
+pub mod instance;
+mod page;
+
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -12,10 +16,19 @@ use cutover_client::wire::rung_from_wire;
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use tonic::transport::Channel;
 
+use gist::{Tone, gist};
+use page::Page;
+pub use page::wrap;
+
 /// Maximum story lines on a page.
 const STORY_LINES: usize = 6;
-/// Width of a share's bar, in characters.
-const BAR: u64 = 30;
+/// Width of a share's bar, and of the text beside it, in characters.
+const BAR: usize = 30;
+const BESIDE_BAR: usize = 26;
+/// Conditions that a page shows; the first ones are what has to be seen to.
+const WAITS_MAX: usize = 4;
+/// Lines that a page has for instances at least.
+const INSTANCES_MIN: usize = 3;
 /// Minimum period over which totals are compared to compute rates.
 const RATE_WINDOW: Duration = Duration::from_secs(2);
 
@@ -88,72 +101,71 @@ impl View {
             shares.map(|share| format!("{} {} %", rung(share.rung), percent(share.ppm))).collect();
         let waits: Vec<String> = status.waiting.iter().map(waiting).collect();
         let waits =
-            if waits.is_empty() { String::new() } else { format!("; waits for {}", waits.join(" | ")) };
+            if waits.is_empty() { String::new() } else { format!("; waits for {}", waits.join("; ")) };
         let plan = status.plan.as_ref().map(|plan| format!("; {}", plan_step(plan))).unwrap_or_default();
-        format!("{}; {}{plan}{waits}", headline(status), shares.join(", "))
+        // Times as they are: one that counts up would be news each second.
+        let gist = gist(status, gist::at);
+        let why = if gist.tone == Tone::Calm { String::new() } else { format!("; {}", gist.what) };
+        format!("{}; {}{plan}{why}{waits}", headline(status), shares.join(", "))
     }
 
-    /// The page at `now`, at most `height` lines.
-    pub fn page(&self, now: Instant, height: usize) -> Vec<String> {
-        let mut page: Vec<String> = Vec::new();
+    /// The page at `now`, at most `height` lines of `width` columns. What has to be done is
+    /// never cut off; traffic is left out first.
+    pub fn page(&self, now: Instant, height: usize, width: usize) -> Vec<String> {
+        let mut page = Page::default();
         let told = self.story.len();
         if let Some(last) = self.story.back() {
-            page.extend(
-                self.story.iter().take(told - 1).map(|line| style(format!("  {line}")).dim().to_string()),
-            );
-            page.push(style(format!("> {last}")).cyan().bold().to_string());
-            page.push(String::new());
+            let earlier =
+                self.story.iter().take(told - 1).map(|line| style(format!("  {line}")).dim().to_string());
+            page.push(2, earlier.collect());
+            page.push(6, vec![style(format!("> {last}")).cyan().bold().to_string(), String::new()]);
         }
         if let Some(why) = &self.lost {
             let ago = self.heard.map(|heard| now.duration_since(heard).as_secs());
             let seen = ago.map_or(String::new(), |ago| format!(", last seen {ago} s ago"));
-            page.push(style(format!("reconnecting{seen}: {why}")).yellow().to_string());
+            let lines = wrap(&format!("reconnecting{seen}: {why}"), width);
+            page.push(9, lines.iter().map(|line| style(line).yellow().to_string()).collect());
         }
         if let Some(status) = &self.status {
-            self.numbers(status, &mut page);
+            self.numbers(status, &mut page, height, width);
         }
-        page.truncate(height);
-        page
+        page.lines(height)
     }
 
-    fn numbers(&self, status: &v1::Status, page: &mut Vec<String>) {
-        page.push(style(headline(status)).bold().to_string());
-        for share in &status.shares {
-            let filled = (u64::from(share.ppm) * BAR).div_ceil(1_000_000) as usize;
-            let (full, rest) = ("█".repeat(filled), "·".repeat(BAR as usize - filled));
-            page.push(format!(
-                "  {:<12} {}{rest} {:>6} %",
-                rung(share.rung),
-                style(full).green(),
-                percent(share.ppm)
-            ));
-        }
-        let [hit, miss] = self
-            .per_s
-            .map_or(["-".to_owned(), "-".to_owned()], |per_s| per_s.map(|per_s| format!("{per_s:.0}")));
-        let totals = status.totals.unwrap_or_default();
-        page.push(format!(
-            "  target reads  hit {hit}/s  miss {miss}/s  copied {}  mismatch {}/{}  unsure {}",
-            totals.migrated, totals.mismatch, totals.compared, totals.indeterminate
-        ));
+    fn numbers(&self, status: &v1::Status, page: &mut Page, height: usize, width: usize) {
+        page.push(8, advice(status, width));
+        page.push(7, waits(status, width));
+        page.push(6, vec![style(headline(status)).bold().to_string()]);
+        page.push(5, shares(status, width));
+        page.push(6, goal_and_pins(status, width));
+        page.push(6, status.plan.iter().flat_map(|plan| wrap(&plan_line(plan), width)).collect());
+        page.push(
+            6,
+            status.jobs.iter().flat_map(|job| wrap(&format!("  {}", gist::pass(job)), width)).collect(),
+        );
+        page.push(4, wrap(&self.reads(status), width));
         if !status.rates.is_empty() {
-            page.push(style("  calls over the last 10 s").dim().to_string());
+            let rates = status.rates.iter().flat_map(|it| wrap(&rate(it), width));
+            let head = style("  calls over the last 10 s").dim().to_string();
+            page.push(3, std::iter::once(head).chain(rates).collect());
         }
-        page.extend(status.rates.iter().map(rate));
-        let mut waits: Vec<String> = status.waiting.iter().map(waiting).collect();
-        if waits.is_empty() && !status.settled {
-            waits.push("not everybody has acknowledged the newest step".to_owned());
-        }
-        page.extend(status.plan.iter().map(|plan| {
-            let waits: Vec<&str> = plan.missing.iter().map(|missing| missing.what.as_str()).collect();
-            let told = |what: &str, why: &str| {
-                if why.is_empty() { String::new() } else { format!(", {what} {why}") }
-            };
-            let (waits, held) = (told("waits for", &waits.join(" | ")), told("held:", &plan.held));
-            format!("  {}{waits}{held}", plan_step(plan))
-        }));
-        page.extend(waits.iter().map(|waits| style(format!("  waits for {waits}")).yellow().to_string()));
-        page.extend(status.instances.iter().map(instance));
+        let key = status.migration.as_ref().map_or("", |migration| migration.key.as_str());
+        let room = height.saturating_sub(page.len()).max(INSTANCES_MIN);
+        page.push(6, instance::lines(key, &status.instances, room, width));
+    }
+
+    fn reads(&self, status: &v1::Status) -> String {
+        let per_s = |at: usize| self.per_s.map_or("-".to_owned(), |per_s| format!("{:.0}", per_s[at]));
+        let totals = status.totals.unwrap_or_default();
+        format!(
+            "  target reads  hit {}/s  miss {}/s  copied {}  mismatch {}/{}  unsure {}",
+            per_s(0),
+            per_s(1),
+            totals.migrated,
+            totals.mismatch,
+            totals.compared,
+            totals.indeterminate
+        )
     }
 
     /// Draws the page over the previous one. If the terminal's size changed, it is cleared first, because the
@@ -161,7 +173,8 @@ impl View {
     pub fn draw(&mut self) -> std::io::Result<()> {
         let mut terminal = console::Term::stdout();
         let size = terminal.size();
-        let page = self.page(Instant::now(), usize::from(size.0).saturating_sub(1));
+        let (height, width) = (usize::from(size.0), usize::from(size.1).saturating_sub(1));
+        let page = self.page(Instant::now(), height.saturating_sub(1), width);
         let mut out = String::new();
         if self.drawn > 0 && size != self.size {
             out.push_str("\x1b[2J\x1b[H");
@@ -169,7 +182,7 @@ impl View {
             out.push_str(&format!("\x1b[{}A\r", self.drawn));
         }
         for line in &page {
-            let line = console::truncate_str(line, usize::from(size.1).saturating_sub(1), "…");
+            let line = console::truncate_str(line, width, "…");
             out.push_str(&format!("{line}\x1b[K\n"));
         }
         out.push_str("\x1b[J");
@@ -268,74 +281,71 @@ fn waiting(waiting: &v1::Waiting) -> String {
     }
 }
 
-fn instance(instance: &v1::Instance) -> String {
-    let (received, applied) = (instance.received_revision, instance.applied_revision);
-    let line = format!("  {:<20} acknowledged r{received}, quiesced r{applied}", instance.instance_id);
-    match (instance.lost, instance.settled) {
-        (true, _) => style(format!("{line}  LOST {} s ago", instance.silent_ms / 1000)).red().to_string(),
-        (false, true) => line,
-        (false, false) => style(format!("{line}  behind")).yellow().to_string(),
+/// What is going on and what to do, in the colour of its urgency.
+fn advice(status: &v1::Status, width: usize) -> Vec<String> {
+    let gist = gist(status, gist::ago);
+    let lines = wrap(&gist.line(), width).into_iter();
+    let styled = |line: String| match gist.tone {
+        Tone::Calm => line,
+        Tone::Waiting => style(line).yellow().bold().to_string(),
+        Tone::Alarm => style(line).red().bold().to_string(),
+    };
+    lines.map(styled).collect()
+}
+
+/// The conditions that are not met, with what to do about each.
+fn waits(status: &v1::Status, width: usize) -> Vec<String> {
+    // What the first sentence does not say already.
+    let mut unmet: Vec<&v1::Waiting> = status.waiting.iter().collect();
+    unmet.sort_by_key(|waiting| waiting.by_itself);
+    let mut lines: Vec<String> = Vec::new();
+    for unmet in unmet.iter().skip(1).take(WAITS_MAX - 1) {
+        let action = if unmet.action.is_empty() { String::new() } else { format!(": {}", unmet.action) };
+        lines.extend(wrap(&format!("  also waits for {}{action}", waiting(unmet)), width));
     }
+    let more = unmet.len().saturating_sub(WAITS_MAX);
+    lines.extend((more > 0).then(|| format!("  and {more} more")));
+    lines.into_iter().map(|line| style(line).yellow().to_string()).collect()
+}
+
+fn shares(status: &v1::Status, width: usize) -> Vec<String> {
+    let bar = BAR.min(width.saturating_sub(BESIDE_BAR));
+    let line = |share: &v1::RungShare| {
+        let filled = (share.ppm as usize * bar).div_ceil(1_000_000);
+        let (full, rest) = ("█".repeat(filled), "·".repeat(bar - filled));
+        let full = style(full).green();
+        format!("  {:<12} {full}{rest} {:>7} %", rung(share.rung), percent(share.ppm))
+    };
+    status.shares.iter().map(line).collect()
+}
+
+/// Where it was asked to be, where that differs, and who is exempt from it.
+fn goal_and_pins(status: &v1::Status, width: usize) -> Vec<String> {
+    let migration = status.migration.clone().unwrap_or_default();
+    let mut lines = Vec::new();
+    if migration.goal != migration.rollout {
+        let goal = migration.goal.unwrap_or_default();
+        let shares = [goal.dual_ppm, goal.mirrored_ppm, goal.target_first_ppm, goal.target_only_ppm];
+        let [dual, mirrored, first, only] = shares.map(percent);
+        lines.extend(wrap(
+            &format!(
+                "  goal  dual {dual} %, mirrored {mirrored} %, target-first {first} %, target-only {only} %"
+            ),
+            width,
+        ));
+    }
+    if migration.pins > 0 {
+        lines.push(format!("  pins  {}: cutover pins {}", migration.pins, migration.key));
+    }
+    lines
+}
+
+fn plan_line(plan: &v1::PlanView) -> String {
+    let waits: Vec<&str> = plan.missing.iter().map(|missing| missing.what.as_str()).collect();
+    let told = |what: &str, why: &str| if why.is_empty() { String::new() } else { format!(", {what} {why}") };
+    let (waits, held) = (told("waits for", &waits.join(" and ")), told("held:", &plan.held));
+    format!("  {}{waits}{held}", plan_step(plan))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use cutover_proto::v1;
-
-    use super::View;
-
-    fn status(hit: u64) -> v1::Status {
-        let migration = v1::Migration { key: "orders".to_owned(), ..Default::default() };
-        let totals = v1::Totals { hit, ..Default::default() };
-        v1::Status { migration: Some(migration), totals: Some(totals), settled: true, ..Default::default() }
-    }
-
-    #[test]
-    fn a_lost_controller_is_shown_with_its_age_until_it_is_heard_again() {
-        let (mut view, began) = (View::default(), Instant::now());
-        view.hear(status(0), began);
-        let quiet = view.line();
-        view.lose("gone".to_owned());
-        let page = view.page(began + Duration::from_secs(4), 24).join("\n");
-        assert!(page.contains("reconnecting, last seen 4 s ago: gone"), "{page}");
-        assert!(page.contains("orders"), "what was known stays: {page}");
-        assert!(view.is_lost() && view.line() != quiet);
-        view.hear(status(1), began + Duration::from_secs(5));
-        assert!(!view.page(began, 24).join("\n").contains("reconnecting"));
-        assert_eq!(view.line(), quiet, "traffic alone is no change");
-    }
-
-    #[test]
-    fn hits_are_told_by_the_second_and_a_restart_counts_anew() {
-        let (mut view, began) = (View::default(), Instant::now());
-        let at = |second| began + Duration::from_secs(second);
-        view.hear(status(100), at(0));
-        view.hear(status(180), at(4));
-        assert!(view.page(at(4), 24).join("\n").contains("hit 20/s"));
-        view.hear(status(10), at(6));
-        view.hear(status(30), at(8));
-        assert!(view.page(at(8), 24).join("\n").contains("hit 10/s"));
-    }
-
-    #[test]
-    fn what_a_plan_waits_for_and_what_holds_it_are_two_things() {
-        let missing = v1::PlanMissing { what: "2 min of bake".to_owned(), ..Default::default() };
-        let plan = v1::PlanView { missing: vec![missing], held: "paused".to_owned(), ..Default::default() };
-        let mut view = View::default();
-        view.hear(v1::Status { plan: Some(plan), ..status(0) }, Instant::now());
-        let page = view.page(Instant::now(), 24).join("\n");
-        assert!(page.contains("0 steps taken, waits for 2 min of bake, held: paused"), "{page}");
-    }
-
-    #[test]
-    fn a_page_fits_the_terminal_and_keeps_the_newest_of_the_story() {
-        let mut view = View::default();
-        (0..20).for_each(|line| view.tell(&format!("line {line}.")));
-        view.hear(status(0), Instant::now());
-        let page = view.page(Instant::now(), 7);
-        assert_eq!(page.len(), 7);
-        assert!(page.join("\n").contains("line 19.") && !page.join("\n").contains("line 3."));
-    }
-}
+mod tests;

@@ -7,13 +7,14 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use cutover_proto::v1;
 use serde_json::json;
 
 use super::{
     Change, Global,
     connect::{answer, failure},
+    exit::Failure,
     out, percent, render,
 };
 use crate::server;
@@ -25,7 +26,9 @@ pub(super) enum Verb {
         /// The file; it must not exist
         file: PathBuf,
     },
-    /// Make a store of a backup, while no controller runs on it; then start the controller and confirm
+    /// Make a store of a backup, while no controller runs on it
+    ///
+    /// Then start the controller and run cutover confirm for each migration.
     Restore {
         /// The file that cutover backup wrote
         file: PathBuf,
@@ -33,7 +36,9 @@ pub(super) enum Verb {
         #[arg(long, value_name = "URL", env = "CUTOVER_STORE", default_value = "sqlite:cutover.db")]
         store: String,
     },
-    /// After a restore: say who has been at target-only since the backup, and let tenants move again
+    /// After a restore: say who was at target-only, and continue
+    ///
+    /// The backup can't know who has been at target-only since it was made. Nobody moves before this.
     Confirm {
         /// The migration
         key: String,
@@ -77,7 +82,9 @@ impl Verb {
 /// It has its name only once it is whole.
 async fn backup(global: &Global, file: &Path) -> anyhow::Result<()> {
     let name = file.display();
-    ensure!(!file.exists(), "{name} exists: give another name, or move it away first");
+    if file.exists() {
+        return Err(Failure::usage(format!("{name} exists: give another name, or move it away first")).into());
+    }
     let mut parts = answer(global.admin().await?.backup(v1::BackupRequest {})).await?;
     let mut part_name = file.as_os_str().to_owned();
     part_name.push(".part");

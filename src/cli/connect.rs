@@ -1,4 +1,4 @@
-//! The way to the controller, and its errors in one line that says what to do.
+//! The way to the controller, and its errors in words that say what to do.
 
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use super::Global;
+use super::{
+    Global,
+    exit::{Exit, Failure, Reason},
+};
 
 /// Longest that a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,16 +24,19 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may say nothing to a ping before the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// What listens there is no controller, or went away.
-#[derive(Debug, thiserror::Error)]
-#[error("no cutover controller answers there ({why}): check --server, and whether it runs")]
-struct NoController {
-    why: String,
+/// Something listens there that is no controller, or that went away.
+fn no_controller(why: &str) -> Failure {
+    Failure::unreachable(format!(
+        "no cutover controller answers there ({why}): check --server, and whether it runs"
+    ))
 }
 
 /// Says where no controller answered.
 pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
-    if error.is::<NoController>() { error.context(global.server.clone()) } else { error }
+    let nowhere = error.downcast_ref::<Failure>().is_some_and(|failure| {
+        failure.exit == Exit::Unreachable && !failure.message.contains(&global.server)
+    });
+    if nowhere { error.context(global.server.clone()) } else { error }
 }
 
 impl Global {
@@ -56,19 +62,22 @@ impl Global {
 
 /// A way to the controller at this address.
 pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
-    let wrong = || anyhow!("--server {server:?} is no URL: give one like http://127.0.0.1:7070");
+    let wrong =
+        || Failure::usage(format!("--server {server:?} is no URL: give one like http://127.0.0.1:7070"));
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
     let uri = endpoint.uri();
-    anyhow::ensure!(uri.scheme_str() == Some("http") && uri.host().is_some_and(|h| !h.is_empty()), wrong());
+    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+        return Err(wrong().into());
+    }
     let endpoint = endpoint
         .connect_timeout(Duration::from_secs(3))
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(SILENCE);
     endpoint.connect().await.map_err(|_| {
-        anyhow!(
-            "can't reach the controller at {}: is it running (cutover serve)? Else set --server or CUTOVER_SERVER",
-            server
-        )
+        let message = format!(
+            "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
+        );
+        Failure::unreachable(message).into()
     })
 }
 
@@ -76,36 +85,57 @@ pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
 pub(super) async fn answer<T>(
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> anyhow::Result<T> {
-    let why = || format!("nothing in {} s", CALL_TIMEOUT.as_secs());
-    let answered = tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| NoController { why: why() })?;
+    let why = || format!("no answer in {} s", CALL_TIMEOUT.as_secs());
+    let answered = tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| no_controller(&why()))?;
     Ok(answered.map_err(|status| failure(&status))?.into_inner())
 }
 
 /// A status in words.
 pub(super) fn failure(status: &Status) -> anyhow::Error {
-    if let Some(unmet) =
-        status.get_details_precondition_failure().filter(|unmet| !unmet.violations.is_empty())
-    {
-        let lines: Vec<String> = unmet
-            .violations
-            .iter()
-            .map(|unmet| match unmet.subject.as_str() {
-                "" => format!("[{}] {}", unmet.r#type, unmet.description),
-                subject => format!("[{}] {subject}: {}", unmet.r#type, unmet.description),
-            })
-            .collect();
-        return anyhow!("refused, {} unmet: {}", lines.len(), lines.join(" | "));
-    }
     // A controller's own words have no source; what the transport met has one.
-    let met = std::error::Error::source(status).is_some();
-    if status.get_details_error_info().is_some() {
-        return anyhow!("{}", status.message());
-    }
+    let is_transport = std::error::Error::source(status).is_some();
+    let message = status.message().to_owned();
+    let reasons = reasons(status);
     match status.code() {
-        Code::Unknown | Code::Internal | Code::Unimplemented => {
-            NoController { why: status.message().to_owned() }.into()
+        _ if status.get_details_error_info().is_some() => anyhow!(message),
+        Code::FailedPrecondition if !reasons.is_empty() => {
+            let message = match reasons.len() {
+                1 => "refused: 1 condition is not met".to_owned(),
+                many => format!("refused: {many} conditions are not met"),
+            };
+            Failure::refused(message, reasons).into()
         }
-        _ if met => NoController { why: status.message().to_owned() }.into(),
-        _ => anyhow!("{}", status.message()),
+        Code::Unknown | Code::Internal | Code::Unimplemented => no_controller(&message).into(),
+        _ if is_transport => no_controller(&message).into(),
+        Code::Unavailable | Code::DeadlineExceeded => Failure::unreachable(message).into(),
+        Code::FailedPrecondition
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::Aborted
+        | Code::ResourceExhausted => Failure::refused(message, Vec::new()).into(),
+        _ => anyhow!(message),
     }
+}
+
+/// The unmet conditions of a refusal, as `grpc/status` writes them.
+pub(super) fn reasons(status: &Status) -> Vec<Reason> {
+    let unmet = status.get_details_precondition_failure().map(|unmet| unmet.violations);
+    let reason = |unmet: tonic_types::PreconditionViolation| {
+        let (message, action) = unmet.description.split_once('\n').unwrap_or((&unmet.description, ""));
+        // "0-25 % dual -> mirrored": a step has three words.
+        let words: Vec<&str> = unmet.subject.rsplitn(4, ' ').collect();
+        let (whom, step) = match words.as_slice() {
+            [to, "->", from, whom] => (*whom, format!("{from} -> {to}")),
+            _ => (unmet.subject.as_str(), String::new()),
+        };
+        Reason {
+            whom: whom.to_owned(),
+            step,
+            message: message.to_owned(),
+            action: action.to_owned(),
+            gate: unmet.r#type,
+        }
+    };
+    unmet.unwrap_or_default().into_iter().map(reason).collect()
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     Global, actor_or_user,
     connect::{answer, failure},
-    out, render,
+    duration, out, render,
 };
 use crate::view::{self, View};
 
@@ -22,14 +22,14 @@ pub(super) enum Verb {
         /// The tenant
         tenant: String,
     },
-    /// Why a tenant stands where it stands, and what it waits for
+    /// Why a tenant is at its stage, and what it waits for
     Explain {
         /// The migration
         key: String,
         /// The tenant
         tenant: String,
     },
-    /// How a migration is doing
+    /// What a migration is doing, why, and what to do next
     Status {
         /// The migration
         key: String,
@@ -41,8 +41,8 @@ pub(super) enum Verb {
     History {
         /// The migration; all without
         key: Option<String>,
-        /// At most so many
-        #[arg(long, default_value_t = 20)]
+        /// At most this many, 1 to 1000
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
         /// All of it, oldest first, as JSON lines
         #[arg(long, conflicts_with = "limit")]
@@ -58,7 +58,9 @@ pub(super) enum Verb {
         /// Say who has settled the newest step of this migration
         key: Option<String>,
     },
-    /// Declare instances dead, so that ramps stop waiting for them; evicting a live one loses writes
+    /// Declare instances dead; evicting a live one loses writes
+    ///
+    /// Ramps no longer wait for an evicted instance.
     Evict {
         /// Its id
         #[arg(required_unless_present = "lost")]
@@ -67,7 +69,7 @@ pub(super) enum Verb {
         #[arg(long, conflicts_with = "instance")]
         lost: bool,
         /// Only those that have been silent for longer, such as 30s or 5m
-        #[arg(long, requires = "lost", value_name = "DURATION", value_parser = humantime::parse_duration)]
+        #[arg(long, requires = "lost", value_name = "DURATION", value_parser = duration::parse)]
         older_than: Option<Duration>,
         /// Only those of this service
         #[arg(long, requires = "lost")]
@@ -108,7 +110,7 @@ impl Verb {
             Self::History { key, limit, export: false } => {
                 let request = v1::ListHistoryRequest {
                     key: key.unwrap_or_default(),
-                    page_size: limit.clamp(1, 1000),
+                    page_size: limit,
                     ..Default::default()
                 };
                 let page = answer(global.admin().await?.list_history(request)).await?;
@@ -238,7 +240,9 @@ fn show_status(global: &Global, status: &v1::Status) {
     if global.json {
         out::json(&render::status_json(status));
     } else {
-        render::status_page(status).iter().for_each(|line| out::line(line));
+        let terminal = console::Term::stdout();
+        let width = if terminal.is_term() { usize::from(terminal.size().1) } else { usize::MAX };
+        render::status_page(status, width).iter().for_each(|line| out::line(line));
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use clap::builder::NonEmptyStringValueParser;
 use cutover_client::routing::Level;
 use cutover_proto::v1;
 
-use super::{Change, Global, connect::answer, out, percent, render};
+use super::{Change, Global, connect::answer, duration, out, percent, render};
 
 /// Without contact for so long, unless told otherwise, an instance refuses.
 const FENCE: Duration = Duration::from_secs(5);
@@ -14,14 +15,23 @@ const FENCE: Duration = Duration::from_secs(5);
 pub(super) enum Verb {
     /// Create a migration, everybody at source-only
     Create(Create),
-    /// List all migrations
+    /// List all migrations and what each is doing
     List,
     /// Show one migration
     Show {
         /// Its key
         key: String,
     },
-    /// Delete a migration that is finished or never started
+    /// Give up a migration that was rolled back to source-only
+    ///
+    /// Everybody stays at source-only for good; what the target holds stays there. Then cutover delete works.
+    Abandon {
+        /// Its key
+        key: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Delete a migration that is finished, abandoned or never started
     Delete {
         /// Its key
         key: String,
@@ -48,10 +58,10 @@ pub(super) struct Create {
     /// Its key: a-z, 0-9, '.', '_', '-'
     key: String,
     /// The source store, for people
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     source: String,
     /// The target store, for people
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     target: String,
     /// What tenants are hashed with [default: the key]
     #[arg(long, default_value = "", hide_default_value = true)]
@@ -64,14 +74,14 @@ pub(super) struct Create {
     level: Level,
     /// An instance that does not hear the controller for this long refuses to act, and ramps go on
     /// without it a minute later; at most 9s, 0s: never [default: 5s at level linearizable, else never]
-    #[arg(long, value_name = "DURATION")]
-    fence_after: Option<humantime::Duration>,
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    fence_after: Option<Duration>,
     /// A service that must have a live instance before anybody moves; may be repeated
     #[arg(long = "required-service", value_name = "SERVICE")]
     required_services: Vec<String>,
     /// Least time at target-first before target-only, like 30s or 2h
-    #[arg(long, default_value = "0s")]
-    soak: humantime::Duration,
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration::parse)]
+    soak: Duration,
     /// Percent of the reads at dual that are compared with the target, off the path [default: 1]
     #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
     shadow: Option<u32>,
@@ -87,12 +97,11 @@ impl Verb {
         let mut admin = global.admin().await?;
         match self {
             Self::Create(create) => {
-                let soak: Duration = create.soak.into();
                 let policy = v1::Policy {
                     fence_after_ms: fence_ms(create.fence_after, create.level),
                     level: v1::Level::from(create.level).into(),
                     required_services: create.required_services,
-                    soak_ms: soak.as_millis() as u64,
+                    soak_ms: create.soak.as_millis() as u64,
                     shadow_ppm: create.shadow,
                     local_guard: create.local_guard,
                     ..v1::Policy::default()
@@ -110,15 +119,16 @@ impl Verb {
             }
             Self::List => {
                 let listed = answer(admin.list_migrations(v1::ListMigrationsRequest {})).await?;
-                for migration in &listed.migrations {
-                    if global.json {
-                        out::json(&render::migration_json(migration));
-                    } else {
-                        out::line(&render::migration_line(migration));
+                if global.json {
+                    for migration in &listed.migrations {
+                        let glance = listed.glances.iter().find(|glance| glance.key == migration.key);
+                        out::json(&render::glance_json(migration, glance));
                     }
-                }
-                if listed.migrations.is_empty() && !global.json {
+                } else if listed.migrations.is_empty() {
                     out::line("no migrations yet: cutover create KEY --source TEXT --target TEXT");
+                } else {
+                    let table = render::list_table(&listed, console::Term::stdout().is_term());
+                    table.iter().for_each(|line| out::line(line));
                 }
             }
             Self::Show { key } => {
@@ -133,6 +143,10 @@ impl Verb {
                 let request = v1::DeleteMigrationRequest { mutation: Some(change.to_wire()), key };
                 render::changed(global, &answer(admin.delete_migration(request)).await?);
             }
+            Self::Abandon { key, change } => {
+                let request = v1::AbandonRequest { mutation: Some(change.to_wire()), key };
+                render::changed(global, &answer(admin.abandon(request)).await?);
+            }
             Self::Finish { key, confirm, overrides, change } => {
                 let mutation = Some(change.to_wire());
                 let request = v1::FinishRequest { mutation, key, confirm, override_gates: overrides };
@@ -144,7 +158,7 @@ impl Verb {
 }
 
 /// At level linearizable a fence has to be set.
-fn fence_ms(told: Option<humantime::Duration>, level: Level) -> u64 {
+fn fence_ms(told: Option<Duration>, level: Level) -> u64 {
     let default = if level == Level::Linearizable { FENCE } else { Duration::ZERO };
-    told.map_or(default, Duration::from).as_millis() as u64
+    told.unwrap_or(default).as_millis() as u64
 }

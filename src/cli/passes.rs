@@ -2,12 +2,13 @@
 
 mod dry_run;
 mod progress;
+mod settled;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cutover_client::{
-    spec::{Missing, OpenError, Spec},
+    spec::{Missing, OpenError, Spec, SpecError},
     store::StoreError,
 };
 use cutover_proto::v1;
@@ -15,6 +16,7 @@ use cutover_proto::v1;
 use super::{
     Global,
     connect::{answer, channel, failure},
+    exit::{Failure, Reason},
     out,
     render::{advice, evidence_json, evidence_line},
 };
@@ -22,11 +24,13 @@ use crate::{
     jobs::{self, Plan, Stores, worker},
     server::stop_signal,
 };
-use progress::{Progress, job_json, job_line};
+use progress::{Progress, job_json, job_line, unused};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Copy everything that the target lacks or has older; run it in as many processes as you like
+    /// Copy what the target lacks or has older
+    ///
+    /// Run it in as many processes as you like: they share the work.
     Backfill {
         #[command(flatten)]
         pass: Pass,
@@ -34,6 +38,9 @@ pub(super) enum Verb {
         /// they are; copy nothing
         #[arg(long)]
         dry_run: bool,
+        /// First wait until everybody has acknowledged mirrored, so that a gate accepts the pass
+        #[arg(long, conflicts_with = "dry_run")]
+        wait_settled: bool,
     },
     /// Compare both stores, record by record
     Verify {
@@ -60,7 +67,9 @@ pub(super) enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Copy back what only the target has, deletes included, so that the way down is open again
+    /// Copy back what only the target has, deletes included
+    ///
+    /// Needed before tenants that were at target-only can go below target-first.
     Reverse {
         #[command(flatten)]
         pass: Pass,
@@ -69,7 +78,7 @@ pub(super) enum Verb {
         #[arg(long)]
         dry_run: bool,
     },
-    /// List the passes of a migration that are under way
+    /// List the passes of a migration that are running
     Jobs {
         /// The migration's key
         key: String,
@@ -94,10 +103,13 @@ pub(super) enum Verb {
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
     },
-    /// End a pass that nobody works on any more; what it copied stays
+    /// End a pass early; what it copied stays
     Cancel {
         /// Its id: cutover jobs KEY
         job: String,
+        /// Also while workers are working on it: they end, and say why
+        #[arg(long)]
+        force: bool,
         /// Why; kept in the history
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
@@ -116,16 +128,16 @@ pub(super) struct Pass {
 
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let mend = if matches!(self, Self::Cancel { .. }) {
-            "ended early: no gate accepts it; what it did stays"
-        } else {
-            "not clean: no gate accepts it; mend what is shown, then run it again"
-        };
-        let evidence = match self {
-            Self::Backfill { pass, dry_run: true } => {
+        let (evidence, warning) = match self {
+            Self::Backfill { pass, dry_run: true, .. } => {
                 return pass.dry_run(global, "copy", v1::PassKind::Full).await;
             }
-            Self::Backfill { pass, dry_run: false } => pass.run(global, v1::PassKind::Full, |_| {}).await?,
+            Self::Backfill { pass, wait_settled, .. } => {
+                if wait_settled {
+                    settled::wait(global, &pass.read()?).await?;
+                }
+                pass.run(global, v1::PassKind::Full, |_| {}).await?
+            }
             Self::Verify { pass, repair, remove_extra, reason, sample, sweep, dry_run } => {
                 let kind = match (sample, sweep) {
                     (Some(_), _) => v1::PassKind::Sample,
@@ -163,14 +175,24 @@ impl Verb {
                 })
                 .await;
             }
-            Self::Cancel { job, reason } => {
+            Self::Cancel { job, force, reason } => {
                 let mut jobs = global.jobs().await?;
-                let finish = v1::FinishJobRequest { id: job, actor: actor(), reason, ..Default::default() };
-                answer(jobs.finish_job(finish)).await?.evidence.unwrap_or_default()
+                let finish =
+                    v1::FinishJobRequest { id: job, actor: actor(), reason, force, ..Default::default() };
+                let evidence = answer(jobs.finish_job(finish)).await?.evidence.unwrap_or_default();
+                if global.json {
+                    out::json(&evidence_json(&evidence));
+                } else {
+                    out::line(&evidence_line(&evidence));
+                    out::line("no gate accepts it; what it did stays");
+                }
+                return Ok(ExitCode::SUCCESS);
             }
         };
         if global.json {
-            out::json(&evidence_json(&evidence));
+            let mut json = evidence_json(&evidence);
+            json["warning"] = Some(&warning).filter(|warning| !warning.is_empty()).cloned().into();
+            out::json(&json);
         } else {
             out::line(&evidence_line(&evidence));
             evidence.samples.iter().for_each(|sample| out::line(&format!("  {sample}")));
@@ -178,7 +200,21 @@ impl Verb {
         let clean = evidence.clean;
         if !clean && !global.json {
             advice(&evidence).iter().for_each(|line| out::line(line));
-            out::line(mend);
+            out::line(&match &evidence.canceled_by {
+                Some(v1::Attribution { by, reason, .. }) if reason.is_empty() => {
+                    format!("canceled by {by}; what it did stays")
+                }
+                Some(v1::Attribution { by, reason, .. }) => {
+                    format!("canceled by {by}: {reason}; what it did stays")
+                }
+                None => {
+                    "not clean: this run does not unblock the next step. Fix the records above and run it again"
+                        .to_owned()
+                }
+            });
+        }
+        if clean && !warning.is_empty() && !global.json {
+            out::error(&format!("warning: {}", unused(&warning)));
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -188,7 +224,9 @@ impl Pass {
     fn read(&self) -> anyhow::Result<Spec> {
         let path = self.spec.display();
         let text = std::fs::read_to_string(&self.spec).with_context(|| format!("can't read {path}"))?;
-        text.parse().with_context(|| path.to_string())
+        text.parse().map_err(|error: SpecError| {
+            Failure::refused(format!("{path} has a mistake"), vec![Reason::mistake(error.to_string())]).into()
+        })
     }
 
     async fn stores(&self, spec: &Spec) -> anyhow::Result<Stores> {
@@ -224,7 +262,7 @@ impl Pass {
         global: &Global,
         kind: v1::PassKind,
         more: impl FnOnce(&mut Plan),
-    ) -> anyhow::Result<v1::Evidence> {
+    ) -> anyhow::Result<(v1::Evidence, String)> {
         let spec = self.read()?;
         let server = spec.server.as_deref().unwrap_or(&global.server);
         // Before stores are opened, and tables made.
@@ -236,11 +274,12 @@ impl Pass {
         let expected = stores.expected(kind).await;
         let progress = Progress::new(kind, expected, global.json);
         let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
-        progress.end();
-        done.map_err(|error| match error {
+        let warning = progress.end();
+        let done = done.map_err(|error| match error {
             jobs::Error::Controller(status) => failure(&status),
             other => other.into(),
-        })
+        });
+        Ok((done?, warning))
     }
 }
 
@@ -250,7 +289,8 @@ fn actor() -> String {
 
 fn sample_ppm(percent: f64) -> anyhow::Result<u32> {
     if !(percent > 0.0 && percent <= 100.0) {
-        bail!("--sample {percent}: give more than 0 and at most 100 percent");
+        let message = format!("--sample {percent}: give more than 0 and at most 100 percent");
+        return Err(Failure::usage(message).into());
     }
     Ok((percent * 10_000.0).round().max(1.0) as u32)
 }
@@ -281,8 +321,10 @@ async fn tune(
     let migration = id.split('/').next().unwrap_or_default().to_owned();
     let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: migration.clone() })).await?.jobs;
     let job = listed.into_iter().find(|job| job.id == id);
-    let job =
-        job.with_context(|| format!("job {id:?} is not under way: cutover jobs {migration} lists those"))?;
+    let job = job.ok_or_else(|| {
+        let message = format!("job {id:?} is not under way: cutover jobs {migration} lists those");
+        Failure::refused(message, Vec::new())
+    })?;
     let mut tuning = job.tuning.unwrap_or_default();
     change(&mut tuning);
     let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor(), reason };

@@ -11,13 +11,18 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use cutover_proto::v1;
 
-use super::{Change, Global, connect::answer, out, render};
+use super::{
+    Change, Global,
+    connect::answer,
+    exit::{Failure, Reason},
+    render,
+};
 use crate::domain::plan::Plan;
-pub(super) use show::{doing, in_short, is_over, view_json};
+pub(super) use show::{doing, in_short, is_over, missing_json, view_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Ramp by a plan
+    /// Ramp by a plan: lint, simulate, apply, show, approve, skip, stop
     #[command(subcommand)]
     Plan(Does),
 }
@@ -113,7 +118,10 @@ impl Verb {
 
 fn load(file: &str) -> anyhow::Result<Plan> {
     read::plan(file, &text(file)?).map_err(|mistakes| {
-        anyhow::anyhow!("{file}, {} wrong: {}", mistakes.len(), out::one_line(&mistakes.join(" | ")))
+        let count =
+            if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+        let reasons = mistakes.into_iter().map(Reason::mistake).collect();
+        Failure::refused(format!("{file} has {count}"), reasons).into()
     })
 }
 

@@ -2,10 +2,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use cutover_client::routing::Level;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, out, percent, render};
+use super::{Change, Global, connect::answer, duration, out, percent, render};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -17,28 +18,79 @@ pub(super) enum Verb {
 pub(super) struct Policy {
     /// The migration
     key: String,
-    /// Percent of the reads at dual that are compared with the target, off the path; 0: none
-    #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
-    shadow: Option<u32>,
-    /// An instance that does not hear the controller for this long refuses to act, and ramps go on
-    /// without it a minute later; at most 9s, 0s: never
-    #[arg(long, value_name = "DURATION")]
-    fence_after: Option<humantime::Duration>,
+    #[command(flatten)]
+    edit: Edit,
     #[command(flatten)]
     change: Change,
 }
 
+/// What is to be set; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+struct Edit {
+    /// What reads promise: acknowledged or linearizable; only while everybody is at source-only
+    #[arg(long)]
+    level: Option<Level>,
+    /// A service that must have a live instance before anybody moves; may be repeated, replaces the list
+    #[arg(long = "required-service", value_name = "SERVICE")]
+    required_services: Option<Vec<String>>,
+    /// No service is required any more
+    #[arg(long, conflicts_with = "required_services")]
+    no_required_services: bool,
+    /// Minimum time at target-first before target-only
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    soak: Option<Duration>,
+    /// Minimum time at target-only before the migration can be finished
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    finish_soak: Option<Duration>,
+    /// Longest time that an operation waits while its tenant is between two stages (hold)
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    hold_timeout: Option<Duration>,
+    /// An instance that does not hear the controller for this long refuses to act, and ramps continue
+    /// without it a minute later; at most 9s, 0s: never
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    fence_after: Option<Duration>,
+    /// Percent of the reads at dual that are compared with the target, off the path; 0: none
+    #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
+    shadow: Option<u32>,
+    /// May SDKs that are cut off go back from target-first by themselves? docs/guards.md
+    #[arg(long, value_parser = ["on", "off"])]
+    local_guard: Option<String>,
+    /// Percent of its reads that may fail at the target before such an SDK goes back, 0.01 to 50
+    #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
+    local_reads: Option<u32>,
+    /// The same of writes
+    #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
+    local_writes: Option<u32>,
+}
+
+impl Edit {
+    fn apply(self, policy: &mut v1::Policy) {
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        if let Some(level) = self.level {
+            policy.level = v1::Level::from(level).into();
+        }
+        if let Some(services) = self.required_services {
+            policy.required_services = services;
+        }
+        if self.no_required_services {
+            policy.required_services.clear();
+        }
+        policy.soak_ms = self.soak.map_or(policy.soak_ms, ms);
+        policy.finish_soak_ms = self.finish_soak.map(ms).or(policy.finish_soak_ms);
+        policy.hold_timeout_ms = self.hold_timeout.map_or(policy.hold_timeout_ms, ms);
+        policy.fence_after_ms = self.fence_after.map_or(policy.fence_after_ms, ms);
+        policy.shadow_ppm = self.shadow.or(policy.shadow_ppm);
+        policy.local_guard = self.local_guard.map_or(policy.local_guard, |is| is == "on");
+        policy.local_guard_read_ppm = self.local_reads.or(policy.local_guard_read_ppm);
+        policy.local_guard_write_ppm = self.local_writes.or(policy.local_guard_write_ppm);
+    }
+}
+
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let Self::Policy(Policy { key, shadow, fence_after, change }) = self;
-        if shadow.is_some() || fence_after.is_some() {
-            let changed = |policy: &mut v1::Policy| {
-                policy.shadow_ppm = shadow.or(policy.shadow_ppm);
-                if let Some(fence_after) = fence_after.map(Duration::from) {
-                    policy.fence_after_ms = fence_after.as_millis() as u64;
-                }
-            };
-            return edit(global, key, &change, changed).await;
+        let Self::Policy(Policy { key, edit, change }) = self;
+        if edit != Edit::default() {
+            return self::edit(global, key, &change, |policy| edit.apply(policy)).await;
         }
         let request = v1::GetMigrationRequest { key };
         let migration = answer(global.admin().await?.get_migration(request)).await?;

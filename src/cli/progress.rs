@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use console::Term;
 use cutover_proto::v1;
 
-use super::{Global, connect::answer, out, render};
+use super::{Global, connect::answer, duration, out, render};
 
 /// 1,000 rows with all that a histogram can have.
 const ANSWER_BYTES: usize = 16 << 20;
@@ -26,8 +26,7 @@ pub(super) struct Progress {
 }
 
 pub(super) fn span(text: &str) -> Result<Duration, String> {
-    let span =
-        humantime::parse_duration(text).map_err(|error| format!("{error}: give one like 10m or 24h"))?;
+    let span = duration::parse(text)?;
     match span.as_secs() {
         0 => Err("give 1s at least".to_owned()),
         seconds if seconds > 90 * 24 * 3_600 => Err("90 days are kept: give at most 90d".to_owned()),

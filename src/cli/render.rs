@@ -1,5 +1,6 @@
 //! What people and scripts read. Pure: messages in, lines or JSON out.
 
+mod list;
 mod pass;
 mod progress;
 mod status;
@@ -11,6 +12,8 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{Global, guards::trip_json, out, percent};
+use crate::view::instance::standing;
+pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{advice, counts_json, differences, evidence_json, evidence_line, pass_kind};
 pub(super) use progress::{progress_json, progress_line, progress_table};
 pub(super) use status::{status_json, status_page};
@@ -28,6 +31,7 @@ fn state(migration: &v1::Migration) -> &'static str {
         v1::State::Paused => "paused",
         v1::State::Tripped => "tripped",
         v1::State::Finished => "finished",
+        v1::State::Abandoned => "abandoned",
     }
 }
 
@@ -59,6 +63,15 @@ pub(super) fn migration_json(migration: &v1::Migration) -> Value {
         "pins": migration.pins, "paused": migration.paused, "tenants_rolled_back": migration.tenants_rolled_back,
         "ceiling": (migration.ceiling != 0).then(|| rung(migration.ceiling)),
         "created_at_ms": migration.created_at_ms,
+        "paused_by": migration.paused_by.as_ref().map(attribution_json),
+        "state_since": migration.state_since.as_ref().map(attribution_json),
+    })
+}
+
+fn attribution_json(attribution: &v1::Attribution) -> Value {
+    json!({
+        "by": attribution.by, "reason": attribution.reason, "at_ms": attribution.at_ms,
+        "revision": attribution.revision,
     })
 }
 
@@ -74,11 +87,6 @@ pub(super) fn span(span: Duration) -> String {
         days => format!("{days} days"),
     };
     if rest.is_zero() { days } else { format!("{days} {}", humantime::format_duration(rest)) }
-}
-
-pub(super) fn migration_line(migration: &v1::Migration) -> String {
-    let rollout = rollout_text(migration.rollout.as_ref());
-    format!("{:<24} {:<9} {rollout}", migration.key, state(migration))
 }
 
 pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
@@ -116,7 +124,7 @@ pub(super) fn waiting_line(waiting: &v1::Waiting) -> String {
     format!("{subject}[{}] {} ({})", waiting.gate, waiting.message, waiting.action)
 }
 
-fn waiting_json(waiting: &v1::Waiting) -> Value {
+pub(super) fn waiting_json(waiting: &v1::Waiting) -> Value {
     json!({
         "step": waiting.step, "whom": waiting.whom, "gate": waiting.gate,
         "message": waiting.message, "action": waiting.action, "by_itself": waiting.by_itself,
@@ -187,22 +195,6 @@ pub(super) fn instance_json(instance: &v1::Instance) -> Value {
         "duplicate": instance.duplicate, "parked": instance.parked, "counted_out": instance.counted_out,
         "waited_for_ms": instance.waited_for_ms,
     })
-}
-
-/// How an instance is doing, in a word or two.
-pub(crate) fn standing(instance: &v1::Instance) -> String {
-    let left = |word: &str| match instance.waited_for_ms.div_ceil(1000) {
-        0 => word.to_owned(),
-        left_s => format!("{word}, waited for {left_s} s more"),
-    };
-    match instance {
-        v1::Instance { counted_out: true, .. } => "counted out".to_owned(),
-        v1::Instance { parked: true, .. } => left("gone, left a snapshot file"),
-        v1::Instance { lost: true, .. } => left("LOST"),
-        v1::Instance { duplicate: true, .. } => "DUPLICATE ID".to_owned(),
-        v1::Instance { settled: true, .. } => "settled".to_owned(),
-        _ => "behind".to_owned(),
-    }
 }
 
 pub(super) fn instance_line(instance: &v1::Instance) -> String {

@@ -1,5 +1,6 @@
 //! The table of legal changes: what may be asked, what it does, and every reason to refuse it.
 
+mod abandon;
 mod draft;
 mod lifecycle;
 mod overrides;
@@ -16,8 +17,8 @@ use draft::Draft;
 pub use passes::{NewPass, SEGMENTS_MAX};
 
 use super::{
-    Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares, Tenant,
-    TenantRow, Unmet, Violation, Whom, advance,
+    Attribution, Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares,
+    Tenant, TenantRow, Unmet, Violation, Whom, advance,
     gate::Sight,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -149,6 +150,8 @@ pub enum Change {
         /// Their ids.
         instances: Vec<String>,
     },
+    /// The end of a migration that was rolled back: everybody stays at source-only for good.
+    Abandon,
     /// Finishes the migration: everybody is at target-only for good.
     Finish {
         /// The migration's key, typed again.
@@ -182,6 +185,17 @@ pub struct Context<'a> {
     pub reason: &'a str,
     /// The current instances.
     pub fleet: &'a Fleet,
+}
+
+impl Context<'_> {
+    fn attribution(&self) -> Attribution {
+        Attribution {
+            by: self.actor.to_owned(),
+            reason: self.reason.to_owned(),
+            at_ms: self.now_ms,
+            revision: self.revision,
+        }
+    }
 }
 
 /// Why a change is refused.
@@ -241,6 +255,7 @@ pub fn apply(
     }
     let migration = migration.ok_or_else(|| Refusal::NotFound(key.clone()))?;
     let mut draft = Draft::of(migration);
+    draft.refuse_if_abandoned(change)?;
     match change {
         Change::Create { .. } => unreachable!("handled above"),
         Change::Update { description, policy, guards } => {
@@ -259,7 +274,7 @@ pub fn apply(
             draft.stop_plan_if_tripped();
         }
         Change::Acknowledge => draft.acknowledge(context)?,
-        Change::Pause => draft.pause()?,
+        Change::Pause => draft.pause(context)?,
         Change::Resume => {
             draft.resume()?;
             draft.resume_plan(context)?;
@@ -284,6 +299,10 @@ pub fn apply(
         }
         Change::FinishJob { id, counts, samples, complete } => {
             draft.finish_job(id, counts, samples, *complete, context)?;
+        }
+        Change::Abandon => {
+            draft.abandon(context)?;
+            draft.end_plan();
         }
         Change::Finish { confirm, overrides } => {
             draft.finish(confirm, overrides, context)?;
@@ -329,6 +348,7 @@ impl Change {
             Self::DrainJob { .. } => "job-drain",
             Self::TuneJob { .. } => "job-tune",
             Self::FinishJob { .. } => "job-finish",
+            Self::Abandon => "abandon",
             Self::Finish { .. } => "finish",
         }
     }

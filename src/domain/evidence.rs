@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tenant;
+use super::{Attribution, Migration, Placement, Tenant};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,8 @@ pub struct PassCounts {
     pub found: Differences,
     /// Those of `found` that were not repaired.
     pub remaining: Differences,
+    /// Compared, each record once, whichever store has it.
+    pub compared: u64,
 }
 
 /// Differences between the stores, in records.
@@ -111,6 +113,9 @@ pub struct Evidence {
     /// Some differences, values redacted.
     #[serde(default)]
     pub samples: Vec<String>,
+    /// Who ended it early. `None`: it ran to its end, or an earlier version did not record it.
+    #[serde(default)]
+    pub canceled_by: Option<Attribution>,
 }
 
 /// Tenants that a step moves together.
@@ -188,6 +193,24 @@ impl Job {
         (left_ms > 0).then(|| format!("waits {left_ms} ms more for writes that timed out to land"))
     }
 
+    /// Why no gate will accept it, however it ends: it began before mirrored had settled for anybody.
+    /// `None`: a gate may.
+    pub fn useless(&self, migration: &Migration) -> Option<String> {
+        if matches!(self.kind, PassKind::Sample | PassKind::Reverse) {
+            return None;
+        }
+        let bands = migration.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
+        let rows = migration.tenants.values().map(|row| row.placement);
+        let since = bands.chain(rows).map(|placement: Placement| placement.mirrored_since);
+        match since.filter(|since| *since > 0).min() {
+            None => Some("nobody is at mirrored or above".to_owned()),
+            Some(since) if since > self.settled => Some(format!(
+                "not everybody had acknowledged mirrored (revision {since}) when this pass began"
+            )),
+            Some(_) => None,
+        }
+    }
+
     /// Whether it is a sweep whose second barrier has not settled.
     pub const fn drains(&self) -> bool {
         self.begins_at_ms == u64::MAX
@@ -219,7 +242,9 @@ impl Differences {
 impl PassCounts {
     /// Adds the counts of another part.
     pub const fn add(&mut self, other: &Self) {
-        let Self { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining } = other;
+        let Self { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining, compared } =
+            other;
+        self.compared = self.compared.saturating_add(*compared);
         self.scanned = self.scanned.saturating_add(*scanned);
         self.copied = self.copied.saturating_add(*copied);
         self.present = self.present.saturating_add(*present);

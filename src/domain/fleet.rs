@@ -96,6 +96,11 @@ impl Fleet {
         self.glance.applied.unwrap_or(newest).min(newest)
     }
 
+    /// How many are lost.
+    pub fn lost(&self) -> usize {
+        self.members.iter().filter(|member| member.lost).count()
+    }
+
     /// Services with an instance that is not lost.
     pub fn services(&self) -> BTreeSet<&str> {
         self.members.iter().filter(|member| !member.lost).map(|member| member.service.as_str()).collect()

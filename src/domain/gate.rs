@@ -265,22 +265,25 @@ impl Sight<'_> {
             return None;
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
-        let have = match newest {
-            None => "there is none".to_owned(),
-            Some(pass) if !pass.clean => format!("the newest, {}, was not clean and complete", pass.job.id),
-            Some(pass) => {
-                format!("the newest, {}, began with revision {} settled", pass.job.id, pass.job.settled)
+        let message = match newest {
+            _ if since == 0 => {
+                format!("a full pass has to cover these tenants after they have settled at {rung}")
             }
+            Some(pass) if !pass.clean => {
+                format!("the newest pass over these tenants, {}, was not clean", pass.job.id)
+            }
+            Some(pass) => format!(
+                "the newest pass over these tenants, {}, began before everybody had settled at {rung} (revision \
+                 {since})",
+                pass.job.id
+            ),
+            None => format!("no full pass covers these tenants since they reached {rung} (revision {since})"),
         };
-        let wanted = match since {
-            0 => format!("{rung} has settled"),
-            since => format!("revision {since} ({rung}) has settled"),
+        let action = match since {
+            0 => format!("let them settle at {rung} first, then run: cutover backfill SPEC"),
+            _ => "run: cutover backfill SPEC".to_owned(),
         };
-        Some(Unmet::of_change(
-            Gate::FullPass,
-            format!("needs a clean full pass over these tenants, begun after {wanted}; {have}"),
-            format!("settle at {rung} first, then run the pass: cutover backfill SPEC"),
-        ))
+        Some(Unmet::of_change(Gate::FullPass, message, action))
     }
 
     fn soak(&self, placement: &Placement) -> Option<Unmet> {

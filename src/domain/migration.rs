@@ -7,8 +7,8 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bands, Evidence, Gate, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant, Trip,
-    Unmet,
+    Attribution, Bands, Evidence, Gate, GuardSettings, Job, Key, Override, Passes, Placement, Rollout,
+    Tenant, Trip, Unmet,
     guard::Stage,
     plan::PlanState,
     resolve::{self, Caps},
@@ -90,6 +90,8 @@ pub enum State {
     Tripped,
     /// Ended: the source is no longer needed.
     Finished,
+    /// Given up: everybody stays at source-only.
+    Abandoned,
 }
 
 /// A migration without its tenants' rows: a commit writes it as a whole.
@@ -129,8 +131,17 @@ pub struct Document {
     pub ceiling: Option<Rung>,
     /// Steps up are stopped.
     pub paused: bool,
+    /// Who paused it. `None`: it is not paused, or an earlier version did not record it.
+    #[serde(default)]
+    pub paused_by: Option<Attribution>,
+    /// The change that led to its present [`State`]. `None`: an earlier version did not record it.
+    #[serde(default)]
+    pub state_since: Option<Attribution>,
     /// Unix time at which it was finished.
     pub finished_at_ms: Option<u64>,
+    /// Unix time at which it was abandoned: everybody stays at source-only.
+    #[serde(default)]
+    pub abandoned_at_ms: Option<u64>,
     /// What operators overrode, each for the tenants of one request, while these are on the way up.
     #[serde(default)]
     pub overrides: Vec<Override>,
@@ -193,6 +204,8 @@ impl Document {
     pub fn state(&self) -> State {
         if self.finished_at_ms.is_some() {
             State::Finished
+        } else if self.abandoned_at_ms.is_some() {
+            State::Abandoned
         } else if self.ceiling.is_some() || self.rolled_back > 0 {
             State::Tripped
         } else if self.paused {

@@ -1,6 +1,7 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod backup;
+mod glance;
 mod history;
 mod pins;
 mod progress;
@@ -14,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, plan, status};
 use crate::{
-    domain::{Change, Key, Policy, Shares, Tenant, Violation, change, what_to_do},
+    domain::{Change, Key, Policy, Shares, Tenant, Violation, change},
     service::{
         Dead, Entry, Evictions, Guards, Instances, Operate, Passes, Plans, Registry, WindowQuery, Windows,
         operate::Mutation, operate::now_ms,
@@ -59,12 +60,7 @@ impl AdminService for Admin {
         &self,
         _: Request<v1::ListMigrationsRequest>,
     ) -> Answer<v1::ListMigrationsResponse> {
-        let state = self.registry.state();
-        let one =
-            |entry: &Arc<Entry>| convert::migration(entry.migration.revision, &entry.migration.document);
-        let mut migrations: Vec<v1::Migration> = state.entries().map(one).collect();
-        migrations.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(Response::new(v1::ListMigrationsResponse { migrations, revision: state.revision }))
+        Ok(Response::new(self.list()))
     }
 
     async fn update_migration(
@@ -163,6 +159,11 @@ impl AdminService for Admin {
         self.change(mutation, &key, Change::Finish { confirm, overrides }).await
     }
 
+    async fn abandon(&self, request: Request<v1::AbandonRequest>) -> Answer<v1::MutationResponse> {
+        let v1::AbandonRequest { mutation, key } = request.into_inner();
+        self.change(mutation, &key, Change::Abandon).await
+    }
+
     async fn start_plan(&self, request: Request<v1::StartPlanRequest>) -> Answer<v1::MutationResponse> {
         let v1::StartPlanRequest { mutation, key, plan } = request.into_inner();
         self.change(mutation, &key, plan::apply(plan)?).await
@@ -216,7 +217,9 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ListHistoryRequest>,
     ) -> Answer<v1::ListHistoryResponse> {
-        history::page(&self.operate, request.into_inner()).await.map(Response::new)
+        let request = request.into_inner();
+        let known = |key: &Key| self.registry.state().entry(key).is_some();
+        history::page(&self.operate, request, known).await.map(Response::new)
     }
 
     async fn list_instances(
@@ -322,37 +325,5 @@ impl Admin {
         let state = self.registry.state();
         let entry = state.entry(&key).cloned();
         entry.ok_or_else(|| status::refusal(crate::domain::Refusal::NotFound(key)))
-    }
-
-    fn status(&self, key: &str) -> Result<v1::Status, Status> {
-        let entry = self.entry(key)?;
-        let migration = &entry.migration;
-        let fleet = self.instances.fleet(Some(&entry));
-        let step = migration.newest_step();
-        let mut waiting = convert::waiting(change::waiting(migration, &fleet, self.registry.steady_ms()));
-        if waiting.is_empty() {
-            // Nobody has further steps, but not everybody has acknowledged the last one.
-            let behind: Vec<_> = fleet.behind(step, crate::domain::Wait::Quiesced).collect();
-            let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
-            let (by_itself, action) = what_to_do(&behind);
-            waiting.extend((!behind.is_empty()).then(|| v1::Waiting {
-                gate: "barrier".to_owned(),
-                message: format!("revision {step} at {}", names.join(", ")),
-                action,
-                by_itself,
-                ..Default::default()
-            }));
-        }
-        Ok(v1::Status {
-            migration: Some(convert::migration(migration.revision, &migration.document)),
-            waiting,
-            settled: fleet.acknowledged(step, crate::domain::Wait::Quiesced),
-            instances: self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect(),
-            totals: Some(convert::totals(&self.ingest.totals(key), self.ingest.dropped_cells())),
-            rates: self.ingest.rates(key, now_ms()).iter().map(convert::rate).collect(),
-            at_ms: now_ms(),
-            shares: convert::shares(&migration.document),
-            plan: plan::view(&entry, self.plans.outlook(&entry)).ok(),
-        })
     }
 }

@@ -13,7 +13,8 @@ use tonic::Status;
 use super::status;
 use crate::{
     domain::{
-        Ask, Document, Event, Gate, Migration, Policy, Rollout, State, Tenant, TenantRow, Unmet, Violation,
+        Ask, Attribution, Document, Event, Gate, Migration, Policy, Rollout, State, Tenant, TenantRow, Unmet,
+        Violation,
     },
     service::{Followed, Seen, operate::Mutation},
 };
@@ -129,7 +130,14 @@ pub(super) fn migration(revision: u64, document: &Document) -> v1::Migration {
         tenants_rolled_back: document.rolled_back,
         guards: guard::rules(&document.guards),
         trips: document.trips.iter().map(guard::trip).collect(),
+        paused_by: document.paused_by.as_ref().map(attribution),
+        state_since: document.state_since.as_ref().map(attribution),
     }
+}
+
+fn attribution(attribution: &Attribution) -> v1::Attribution {
+    let Attribution { by, reason, at_ms, revision } = attribution.clone();
+    v1::Attribution { by, reason, at_ms, revision }
 }
 
 fn state(state: State) -> v1::State {
@@ -139,6 +147,7 @@ fn state(state: State) -> v1::State {
         State::Paused => v1::State::Paused,
         State::Tripped => v1::State::Tripped,
         State::Finished => v1::State::Finished,
+        State::Abandoned => v1::State::Abandoned,
     }
 }
 

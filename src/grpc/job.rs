@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{convert::pass as convert, status};
 use crate::{
     domain::{Cover, Key, NewPass, SEGMENTS_MAX, Tenant, Violation},
-    service::{Checkpoint, Claimed, Passes, SegmentRecord, Tables, operate::Mutation},
+    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::Mutation},
 };
 
 const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller accepts what a spec allows");
@@ -125,10 +125,15 @@ impl JobService for Jobs {
         &self,
         request: Request<v1::FinishJobRequest>,
     ) -> Result<Response<v1::FinishJobResponse>, Status> {
-        let v1::FinishJobRequest { id, counts, complete, actor, reason } = request.into_inner();
+        let v1::FinishJobRequest { id, counts, complete, actor, reason, force } = request.into_inner();
+        let end = match (complete, force) {
+            (true, _) => PassEnd::Complete,
+            (false, false) => PassEnd::Canceled,
+            (false, true) => PassEnd::Forced,
+        };
         let counts = convert::counts_from_wire(counts.unwrap_or_default());
         let evidence =
-            self.passes.finish(&id, counts, complete, &by(actor, reason)).await.map_err(status::change)?;
+            self.passes.finish(&id, counts, end, &by(actor, reason)).await.map_err(status::change)?;
         Ok(Response::new(v1::FinishJobResponse { evidence: Some(convert::evidence(&evidence)) }))
     }
 }

@@ -10,6 +10,11 @@ use crate::{
     service::{RegisterError, StoreError, operate},
 };
 
+/// Most bytes of what a status says, and of its details: a client takes trailers of 16 KiB, and drops the
+/// connection for larger ones.
+const MESSAGE_MAX_BYTES: usize = 2 << 10;
+const DETAILS_MAX_BYTES: usize = 7 << 10;
+
 /// Reason in an UNKNOWN status: it is unknown whether the change was made.
 const UNKNOWN_OUTCOME: &str = "UNKNOWN_OUTCOME";
 
@@ -21,25 +26,56 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
         Refusal::Invalid(violations) => {
-            let fields = violations
+            let fields: Vec<FieldViolation> = violations
                 .into_iter()
-                .map(|Violation { field, message }| FieldViolation::new(field, message));
-            let details = ErrorDetails::with_bad_request(fields.collect::<Vec<_>>());
+                .map(|Violation { field, message }| FieldViolation::new(field, message))
+                .collect();
+            let size = |it: &FieldViolation| it.field.len() + it.description.len();
+            let (mut fields, left) = bounded(fields, DETAILS_MAX_BYTES, size);
+            fields.extend(
+                (left > 0).then(|| FieldViolation::new("more", format!("{left} more are not listed"))),
+            );
+            let message = cut(&message);
+            let details = ErrorDetails::with_bad_request(fields);
             Status::with_error_details(tonic::Code::InvalidArgument, message, details)
         }
         Refusal::Unmet(unmet) => {
-            let lines: Vec<String> = unmet.iter().map(line).collect();
+            let (mut lines, left) = bounded(unmet.iter().map(line).collect(), MESSAGE_MAX_BYTES, String::len);
+            lines.extend((left > 0).then(|| format!("and {left} more")));
             let violations = unmet.into_iter().map(|Unmet { step, whom, gate, message, action, .. }| {
                 let subject =
                     [whom, step].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-                PreconditionViolation::new(gate.name(), subject, format!("{message}; {action}"))
+                PreconditionViolation::new(gate.name(), subject, format!("{message}\n{action}"))
             });
-            let details = ErrorDetails::with_precondition_failure(violations.collect::<Vec<_>>());
-            Status::with_error_details(tonic::Code::FailedPrecondition, lines.join(" | "), details)
+            let size = |it: &PreconditionViolation| it.r#type.len() + it.subject.len() + it.description.len();
+            let (mut violations, left) = bounded(violations.collect(), DETAILS_MAX_BYTES, size);
+            let more = || PreconditionViolation::new("more", "", format!("{left} more are not listed"));
+            violations.extend((left > 0).then(more));
+            let details = ErrorDetails::with_precondition_failure(violations);
+            Status::with_error_details(tonic::Code::FailedPrecondition, lines.join("\n"), details)
         }
         Refusal::NotFound(_) => Status::not_found(message),
         Refusal::AlreadyExists(_) => Status::already_exists(message),
     }
+}
+
+/// The first ones that have room together, at least one, and how many are left.
+fn bounded<T>(mut all: Vec<T>, max_bytes: usize, size: impl Fn(&T) -> usize) -> (Vec<T>, usize) {
+    let mut bytes = 0;
+    let fit = all.iter().take_while(|it| {
+        // And some for their tags.
+        bytes += size(it) + 16;
+        bytes <= max_bytes
+    });
+    let fit = fit.count().max(1);
+    let left = all.len().saturating_sub(fit);
+    all.truncate(fit);
+    (all, left)
+}
+
+fn cut(message: &str) -> String {
+    let end = message.floor_char_boundary(MESSAGE_MAX_BYTES);
+    if end < message.len() { format!("{}..", &message[..end]) } else { message.to_owned() }
 }
 
 /// An unmet condition in one line, with what to do about it.

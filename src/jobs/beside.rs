@@ -111,7 +111,11 @@ impl Stores {
             for (id, target) in there.records {
                 let source = unmet.remove(&id);
                 let differ = Difference::of(source, Some(&target)).is_some();
-                if differ && !unreadable.contains(&id) {
+                if unreadable.contains(&id) {
+                    continue;
+                }
+                done.counts.compared += 1;
+                if differ {
                     suspects_bytes += id.bytes() + target.bytes();
                     suspects.push((id, Suspect::new(Some(target))));
                 }
@@ -137,6 +141,7 @@ impl Stores {
             done.counts.scanned += 1;
             done.counts.bytes += (id.bytes() + record.bytes()) as u64;
             if unmet.contains_key(id) {
+                done.counts.compared += 1;
                 suspects.push((id.clone(), Suspect::new(None)));
             }
         }

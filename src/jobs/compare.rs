@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use cutover_client::{
     report::ErrorClass,
-    store::{Id, Record, Segment, Store, StoreError, Unreadable, Version},
+    store::{Id, Record, Store, StoreError, Unreadable, Version},
 };
 use cutover_proto::v1;
 use futures::future::{self, BoxFuture};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Error, Plan, Stores,
@@ -79,12 +80,12 @@ impl Stores {
         let mut done = Done::default();
         let ids = ids.into_iter().map(|id| (id, ()));
         let met = |source: &Option<Record>| !both || scanned == Side::Source || source.is_none();
-        let suspects = done
-            .readable(both && scanned == Side::Target, ids, source, target)
+        let mut pairs = done.readable(both && scanned == Side::Target, ids, source, target);
+        pairs.retain(|(_, (), (source, _))| met(source));
+        done.counts.compared += pairs.len() as u64;
+        let suspects = pairs
             .into_iter()
-            .filter(|(_, (), (source, target))| {
-                met(source) && Difference::of(source.as_ref(), target.as_ref()).is_some()
-            })
+            .filter(|(_, (), (source, target))| Difference::of(source.as_ref(), target.as_ref()).is_some())
             .map(|(id, (), (_, target))| (id, Suspect::new(target)))
             .collect();
         self.settle(plan, pass, &mut done, suspects).await?;
@@ -308,8 +309,12 @@ fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: D
 
 /// The same records in every pass, so that a difference is found again.
 fn is_sampled(id: &Id, sample_ppm: u32) -> bool {
-    let buckets = 1_000_000 / sample_ppm.clamp(1, 1_000_000);
-    Segment { index: 0, of: buckets.max(1) }.contains(id)
+    let mut hash = Sha256::new();
+    hash.update((id.tenant.len() as u64).to_be_bytes());
+    hash.update(&id.tenant);
+    hash.update(&id.key);
+    let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
+    (u64::from(u32::from_be_bytes([a, b, c, d])) * 1_000_000) >> 32 < u64::from(sample_ppm)
 }
 
 fn named(id: &Id) -> String {

@@ -278,8 +278,19 @@ impl Done {
 }
 
 pub(super) fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
-    let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
-        more;
+    let v1::PassCounts {
+        scanned,
+        copied,
+        stale,
+        quarantined,
+        failed,
+        present,
+        bytes,
+        found,
+        remaining,
+        compared,
+    } = more;
+    counts.compared += compared;
     counts.scanned += scanned;
     counts.copied += copied;
     counts.stale += stale;

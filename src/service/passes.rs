@@ -10,7 +10,7 @@ mod tables;
 mod witnesses;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,6 +36,17 @@ const NOTE_MAX_BYTES: usize = 512;
 
 pub use claim::{Checkpoint, Claim, Claimed, Progress};
 pub use tables::Tables;
+
+/// How a pass ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassEnd {
+    /// It went over everything.
+    Complete,
+    /// Early; refused while workers are working on it.
+    Canceled,
+    /// Early, whoever is working on it.
+    Forced,
+}
 
 /// The passes of this controller.
 #[derive(Debug)]
@@ -223,10 +234,11 @@ impl Passes {
         &self,
         id: &str,
         counts: PassCounts,
-        complete: bool,
+        end: PassEnd,
         mutation: &Mutation,
     ) -> Result<Evidence, operate::Error> {
         let key = key_of(id)?;
+        let complete = end == PassEnd::Complete;
         if let Some(evidence) = self.evidence(&key, id) {
             return Ok(evidence);
         }
@@ -243,6 +255,9 @@ impl Passes {
             let unmet = Unmet::of_change(Gate::Stage, message, "let its workers end, or cancel it");
             return Err(Refusal::from(unmet).into());
         }
+        if end == PassEnd::Canceled {
+            self.refuse_while_worked_on(&job)?;
+        }
         record.segments.iter().for_each(|segment| counts.add(&segment.counts));
         let finish = Change::FinishJob { id: id.to_owned(), counts, samples: record.samples, complete };
         let finished = self.operate.change(&key, &finish, mutation).await;
@@ -253,6 +268,19 @@ impl Passes {
         self.live().remove(id);
         self.store.keep(&Upkeep { remove_passes: vec![id.to_owned()], ..Upkeep::default() }).await?;
         Ok(evidence)
+    }
+
+    fn refuse_while_worked_on(&self, job: &Job) -> Result<(), operate::Error> {
+        let progress = self.progress(job.clone());
+        let workers: BTreeSet<&str> =
+            progress.claims.iter().map(|(_, claim)| claim.instance_id.as_str()).collect();
+        if workers.is_empty() {
+            return Ok(());
+        }
+        let names = workers.iter().copied().collect::<Vec<_>>().join(", ");
+        let message = format!("{} is being worked on by {names}", job.id);
+        let action = format!("stop them (Ctrl-C), or cutover cancel {} --force", job.id);
+        Err(Refusal::from(Unmet::of_change(Gate::Stage, message, action)).into())
     }
 
     fn joinable(&self, key: &Key, pass: &NewPass) -> Option<Job> {
@@ -287,12 +315,15 @@ impl Passes {
 
     fn progress(&self, job: Job) -> Progress {
         let waiting = job.waits_for(self.registry.steady_ms()).unwrap_or_default();
+        let state = self.registry.state();
+        let entry = key_of(&job.id).ok().and_then(|key| state.entry(&key).cloned());
+        let warning = entry.and_then(|entry| job.useless(&entry.migration)).unwrap_or_default();
         let mut live = self.live();
         let pass = Self::pass(&mut live, &job);
         // A worker that died has no claim, and its reason for being slow no longer applies.
         let held = |claim: &Option<Claim>| claim.clone().filter(|claim| self.holds(claim));
         let claims = (0..).zip(&pass.claims).filter_map(|(at, claim)| Some((at, held(claim)?))).collect();
-        Progress { record: pass.record.clone(), claims, waiting, job }
+        Progress { record: pass.record.clone(), claims, waiting, warning, job }
     }
 
     /// The pass of a job; a new one if its record did not survive a crash.

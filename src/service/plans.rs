@@ -182,7 +182,7 @@ fn until(missing: &[Missing], now: Instant, now_ms: u64) -> Option<Instant> {
 
 fn is_running(migration: &Migration) -> bool {
     let document = &migration.document;
-    document.finished_at_ms.is_none()
+    !matches!(document.state(), State::Finished | State::Abandoned)
         && document.plan.as_ref().is_some_and(|plan| plan.status == PlanStatus::Running)
 }
 

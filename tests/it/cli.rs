@@ -1,11 +1,16 @@
 //! The real binary against a real controller: what people type, what they and their scripts read.
 
+mod abandon;
 mod backup;
+mod canceled;
 mod columns;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
 #[cfg(all(feature = "dynamodb", feature = "postgres"))]
 mod dry_run;
+mod exits;
+mod glance;
+mod inputs;
 mod passes;
 mod plan;
 mod progress;
@@ -80,9 +85,11 @@ async fn ramp(url: &str, to: &str) {
 }
 
 impl Said {
-    /// Its stderr, except the progress of a pass, which is printed on slow machines.
+    /// Its stderr, except the progress of a pass, which is printed on slow machines, and the warning that no gate
+    /// will accept it.
     fn complaints(&self) -> Vec<&str> {
-        self.err.lines().filter(|line| !line.contains(" scanned, ")).collect()
+        let is_news = |line: &&str| line.contains(" scanned, ") || line.starts_with("warning: no gate will");
+        self.err.lines().filter(|line| !is_news(line)).collect()
     }
 
     /// It worked, without complaints.
@@ -106,15 +113,35 @@ impl Said {
         objects.remove(0)
     }
 
-    /// It failed with one line on stderr that holds all of `parts`, and nothing on stdout.
+    /// It failed in some way, with lines on stderr that hold all of `parts`, and nothing on stdout.
     #[track_caller]
     fn fails(self, parts: &[&str]) {
-        let complaints = self.complaints();
-        assert_eq!((self.code, self.out.as_str(), complaints.len()), (1, "", 1), "{self:?}");
-        assert!(complaints[0].starts_with("cutover: "), "{self:?}");
+        assert!(matches!(self.code, 1 | 64 | 65 | 69) && self.out.is_empty(), "{self:?}");
+        assert!(self.complaints().first().is_some_and(|first| first.starts_with("cutover: ")), "{self:?}");
         for part in parts {
-            assert!(complaints[0].contains(part), "{part:?} is not in {self:?}");
+            assert!(self.err.contains(part), "{part:?} is not in {self:?}");
         }
+    }
+
+    /// The command line was wrong.
+    #[track_caller]
+    fn misused(self, parts: &[&str]) {
+        assert_eq!((self.code, self.complaints().len()), (64, 1), "{self:?}");
+        self.fails(parts);
+    }
+
+    /// The controller, or whoever reads an input file, did not want it.
+    #[track_caller]
+    fn refused(self, parts: &[&str]) {
+        assert_eq!(self.code, 65, "{self:?}");
+        self.fails(parts);
+    }
+
+    /// Nobody answered.
+    #[track_caller]
+    fn unreachable(self, parts: &[&str]) {
+        assert_eq!((self.code, self.complaints().len()), (69, 1), "{self:?}");
+        self.fails(parts);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The algebra of the ladder: whatever is asked and acknowledged, in whatever order, nobody is ever moved to
 //! a rung that may not coexist with the last one, and raising a share moves nobody back.
 
+mod abandon;
 mod joins;
 mod latches;
 mod overrides;

@@ -16,6 +16,8 @@ use super::super::{out, render};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Rates are those of about this time.
 const RATE_OVER: Duration = Duration::from_secs(5);
+/// A worker reports at least every 5 s.
+const SILENT_MS: u64 = 7_000;
 /// Before this share is done nobody can say how long the rest takes.
 const ETA_FROM: f64 = 0.01;
 
@@ -33,6 +35,8 @@ struct State {
     began: Instant,
     /// When a line was written last; the first one is not due at once.
     told: Instant,
+    /// Why no gate will accept it, once that was said.
+    warning: String,
     /// When, and how many were done; the oldest within [`RATE_OVER`] first.
     seen: Vec<(Instant, u64)>,
 }
@@ -55,7 +59,16 @@ impl Progress {
             bar
         });
         let began = Instant::now();
-        let state = State { kind, expected, json, bar, began, told: began, seen: vec![(began, 0)] };
+        let state = State {
+            kind,
+            expected,
+            json,
+            bar,
+            began,
+            told: began,
+            warning: String::new(),
+            seen: vec![(began, 0)],
+        };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -65,15 +78,30 @@ impl Progress {
         move |job| state.lock().unwrap_or_else(PoisonError::into_inner).show(job)
     }
 
-    /// Takes the bar away.
-    pub(super) fn end(&self) {
+    /// Takes the bar away; says why no gate will accept the pass, or nothing.
+    pub(super) fn end(&self) -> String {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.bar.iter().for_each(ProgressBar::finish_and_clear);
+        state.warning.clone()
     }
+}
+
+/// That a pass is of no use for a step, and what to do.
+pub(super) fn unused(why: &str) -> String {
+    format!(
+        "no gate will accept this pass: {why}. It copies all the same; run it again after cutover ramp KEY \
+         --mirrored PCT --wait, or start it with --wait-settled"
+    )
 }
 
 impl State {
     fn show(&mut self, job: &v1::Job) {
+        if self.warning.is_empty() && !job.warning.is_empty() && self.kind == v1::PassKind::Full {
+            self.warning.clone_from(&job.warning);
+            if !self.json {
+                out::error(&format!("warning: {}", unused(&job.warning)));
+            }
+        }
         let now = Instant::now();
         let counts = job.counts.unwrap_or_default();
         self.seen.push((now, counts.scanned));
@@ -130,10 +158,22 @@ fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> 
     }
     parts.push(format!("segments {}/{}", job.segments_done, job.segments));
     parts.extend(eta.map(|eta| format!("eta {}", render::span(eta))));
-    let note = job.claims.iter().map(|claim| claim.note.as_str()).find(|note| !note.is_empty());
-    let waiting = Some(job.waiting.as_str()).filter(|waiting| !waiting.is_empty());
-    parts.extend(waiting.or(note).map(|why| format!("slow: {why}")));
+    parts.extend(slow(job).map(|why| format!("slow: {why}")));
     parts.join(", ")
+}
+
+/// Why it is slow. A worker that is silent is not slowed by what it said last.
+fn slow(job: &v1::Job) -> Option<String> {
+    if !job.waiting.is_empty() {
+        return Some(job.waiting.clone());
+    }
+    let is_silent = |claim: &&v1::Claim| claim.silent_ms > SILENT_MS;
+    let note = job.claims.iter().filter(|claim| !is_silent(claim)).map(|claim| claim.note.as_str());
+    let note = note.filter(|note| !note.is_empty()).map(str::to_owned).next();
+    let silent = job.claims.iter().find(is_silent).map(|claim| {
+        format!("worker {} has said nothing for {} s", claim.instance_id, claim.silent_ms / 1000)
+    });
+    silent.or(note)
 }
 
 /// One pass under way, for people.
@@ -155,6 +195,11 @@ pub(super) fn job_line(job: &v1::Job) -> String {
     }
     if tuning.paused {
         text.push_str(", PAUSED");
+    } else if job.claims.is_empty() && job.waiting.is_empty() && job.segments > 0 {
+        text.push_str(": nobody works on it, run it again and it goes on");
+    }
+    if !job.warning.is_empty() {
+        text.push_str(&format!("; no gate will accept it: {}", job.warning));
     }
     text
 }
@@ -179,6 +224,7 @@ pub(super) fn job_json(job: &v1::Job) -> Value {
         "limit_records_per_s": tuning.records_per_s,
         "limit_bytes_per_s": tuning.bytes_per_s,
         "waiting": job.waiting,
+        "warning": Some(&job.warning).filter(|warning| !warning.is_empty()),
         "claims": claims.collect::<Vec<_>>(),
     })
 }

@@ -1,6 +1,8 @@
-//! A file of TOML or YAML as values that know their line.
+//! A file of TOML or YAML as values that know their line, and how they were written: a tenant may be called
+//! `007` or `1e3`, and no parser of numbers may touch it.
 
-use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
+use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
+use saphyr_parser::Parser;
 use toml::de::{DeTable, DeValue};
 
 /// A value and where it is.
@@ -13,10 +15,10 @@ pub(super) struct Node {
 
 #[derive(Debug)]
 pub(super) enum Value {
+    /// Quoted.
     Text(String),
-    /// As it is written, or as short as it can be.
-    Number(String),
-    Bool(bool),
+    /// Not quoted, as it is written: a word, a number, a date.
+    Plain(String),
     List(Vec<Node>),
     /// In the file's order.
     Table(Vec<(String, Node)>),
@@ -25,11 +27,33 @@ pub(super) enum Value {
 }
 
 impl Node {
-    /// Text, or a number, as text.
+    /// Text, quoted or not.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) | Value::Number(text) => Some(text),
+            Value::Text(text) | Value::Plain(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// True or false.
+    pub(super) fn is_true(&self) -> Option<bool> {
+        match &self.value {
+            Value::Plain(word) => word.to_ascii_lowercase().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A name, as it is written. `Err`: it is nothing, or somebody else may read it as something else.
+    pub(super) fn name(&self, is_yaml: bool) -> Result<&str, String> {
+        match &self.value {
+            Value::Text(text) => Ok(text),
+            Value::Plain(text) => {
+                // YAML calls these nothing. TOML has no plain words: it is a number, a date, or true.
+                let is_nothing = matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+                let is_name = if is_yaml { !is_nothing } else { text.bytes().all(|it| it.is_ascii_digit()) };
+                if is_name { Ok(text) } else { Err(format!("quote it: {text:?}")) }
+            }
+            _ => Err("give text".to_owned()),
         }
     }
 
@@ -42,13 +66,18 @@ impl Node {
     }
 }
 
-/// Reads a file by its name's end; without one, by its looks.
-pub(super) fn parse(name: &str, text: &str) -> Result<Node, String> {
-    let is_yaml = match name.rsplit_once('.') {
+/// Is it YAML? By its name's end; without one, by its looks.
+pub(super) fn is_yaml(name: &str, text: &str) -> bool {
+    match name.rsplit_once('.') {
         Some((_, "yaml" | "yml")) => true,
         Some((_, "toml")) => false,
         _ => looks_like_yaml(text),
-    };
+    }
+}
+
+/// Reads a file.
+pub(super) fn parse(text: &str, is_yaml: bool) -> Result<Node, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if is_yaml { yaml(text) } else { toml(text) }
 }
 
@@ -72,45 +101,53 @@ fn toml(text: &str) -> Result<Node, String> {
         format!("line {line}: {}", error.message())
     };
     let table = DeTable::parse(text).map_err(told)?;
-    Ok(Node { line: 1, value: toml_table(table.get_ref(), &line_of) })
+    let file = TomlFile { text, line_of: &line_of };
+    Ok(Node { line: 1, value: file.table(table.get_ref()) })
 }
 
-fn toml_table(table: &DeTable<'_>, line_of: &impl Fn(usize) -> usize) -> Value {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
-        let name: &std::borrow::Cow<'_, str> = key.get_ref();
-        (
-            name.to_string(),
-            Node { line: line_of(key.span().start), value: toml_value(value.get_ref(), line_of) },
-        )
-    };
-    Value::Table(entries.into_iter().map(entry).collect())
+struct TomlFile<'a> {
+    text: &'a str,
+    line_of: &'a dyn Fn(usize) -> usize,
 }
 
-fn toml_value(value: &DeValue<'_>, line_of: &impl Fn(usize) -> usize) -> Value {
-    match value {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Integer(number) => Value::Number(number.to_string()),
-        DeValue::Float(number) => Value::Number(number.to_string()),
-        DeValue::Boolean(is) => Value::Bool(*is),
-        // Hours need no quotes.
-        DeValue::Datetime(time) => Value::Text(time.to_string()),
-        DeValue::Array(list) => {
-            let node = |value: &toml::Spanned<DeValue<'_>>| Node {
-                line: line_of(value.span().start),
-                value: toml_value(value.get_ref(), line_of),
+impl TomlFile<'_> {
+    fn table(&self, table: &DeTable<'_>) -> Value {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entry =
+            |(key, value): (&toml::Spanned<std::borrow::Cow<'_, str>>, &toml::Spanned<DeValue<'_>>)| {
+                let line = (self.line_of)(key.span().start);
+                (key.get_ref().to_string(), Node { line, value: self.value(value) })
             };
-            Value::List(list.iter().map(node).collect())
+        Value::Table(entries.into_iter().map(entry).collect())
+    }
+
+    fn value(&self, value: &toml::Spanned<DeValue<'_>>) -> Value {
+        match value.get_ref() {
+            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::Array(list) => {
+                let node = |value: &toml::Spanned<DeValue<'_>>| Node {
+                    line: (self.line_of)(value.span().start),
+                    value: self.value(value),
+                };
+                Value::List(list.iter().map(node).collect())
+            }
+            DeValue::Table(table) => self.table(table),
+            _ => self.text.get(value.span()).map_or(Value::Other, |plain| Value::Plain(plain.to_owned())),
         }
-        DeValue::Table(table) => toml_table(table, line_of),
     }
 }
 
 fn yaml(text: &str) -> Result<Node, String> {
-    let told = |error: saphyr::ScanError| format!("line {}: {}", error.marker().line(), error.info());
-    let documents = MarkedYaml::load_from_str(text).map_err(told)?;
-    match documents.as_slice() {
+    let told = |error: &saphyr::ScanError| format!("line {}: {}", error.marker().line(), error.info());
+    let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
+    // Else `007` is a number before anybody has asked what it is to be.
+    loader.early_parse(false);
+    Parser::new_from_str(text).load(&mut loader, true).map_err(|error| told(&error))?;
+    if let Some(error) = loader.error() {
+        return Err(told(error));
+    }
+    match loader.into_documents().as_slice() {
         [] => Ok(Node { line: 1, value: Value::Table(Vec::new()) }),
         [one] => Ok(yaml_node(one)),
         [_, second, ..] => {
@@ -122,10 +159,8 @@ fn yaml(text: &str) -> Result<Node, String> {
 
 fn yaml_node(node: &MarkedYaml<'_>) -> Node {
     let value = match &node.data {
-        YamlData::Value(Scalar::String(text)) => Value::Text(text.to_string()),
-        YamlData::Value(Scalar::Integer(number)) => Value::Number(number.to_string()),
-        YamlData::Value(Scalar::FloatingPoint(number)) => Value::Number(number.to_string()),
-        YamlData::Value(Scalar::Boolean(is)) => Value::Bool(*is),
+        YamlData::Representation(text, ScalarStyle::Plain, None) => Value::Plain(text.to_string()),
+        YamlData::Representation(text, ..) => Value::Text(text.to_string()),
         YamlData::Sequence(list) => Value::List(list.iter().map(yaml_node).collect()),
         YamlData::Mapping(table) => {
             let entry = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {

@@ -3,7 +3,7 @@
 use cutover_client::routing::Rung;
 
 use super::{
-    super::percent,
+    super::{duration, percent},
     file::{self, Node, Value},
 };
 use crate::domain::{
@@ -19,9 +19,10 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A plan. What steps mean together is looked at when each can be read.
 pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
-    let root = file::parse(name, text).map_err(|mistake| vec![mistake])?;
+    let is_yaml = file::is_yaml(name, text);
+    let root = file::parse(text, is_yaml).map_err(|mistake| vec![mistake])?;
     let mut mistakes = Vec::new();
-    let mut reader = Reader { mistakes: &mut mistakes };
+    let mut reader = Reader { mistakes: &mut mistakes, is_yaml };
     let fields = reader.fields(&root, "the file", &PLAN);
     let time_zone = fields.get("time_zone").and_then(|node| reader.text(node, "time_zone", "UTC"));
     let open = fields.list("windows").filter_map(|node| reader.window(node)).collect();
@@ -68,6 +69,7 @@ impl<'a> Fields<'a> {
 struct Reader<'m> {
     /// With their lines.
     mistakes: &'m mut Vec<(usize, String)>,
+    is_yaml: bool,
 }
 
 impl Reader<'_> {
@@ -115,14 +117,12 @@ impl Reader<'_> {
         let parts = self.parts(node, &fields);
         let bake_ms = fields.get("bake").map_or(0, |bake| self.bake_ms(bake));
         let evidence = self.one_of(&fields, "evidence", &[("guards", Proof::Guards), ("none", Proof::None)]);
-        let approval = match fields.get("approval").map(|node| (node, &node.value)) {
-            None => false,
-            Some((_, Value::Bool(is))) => *is,
-            Some((node, _)) => {
+        let approval = fields.get("approval").is_some_and(|node| {
+            node.is_true().unwrap_or_else(|| {
                 self.wrong(node, "approval: give true or false");
                 false
-            }
-        };
+            })
+        });
         let Some(rung) = rung.filter(|_| self.mistakes.len() == before) else { return Vec::new() };
         parts.into_iter().map(|part| Step { rung, part, bake_ms, evidence, approval }).collect()
     }
@@ -157,9 +157,10 @@ impl Reader<'_> {
             (None, Some(tenants)) => {
                 let mut named = Vec::new();
                 for node in tenants.elements() {
-                    match Tenant::parse(node.text().unwrap_or_default()) {
+                    let tenant = node.name(self.is_yaml);
+                    match tenant.and_then(|name| Tenant::parse(name).map_err(|why| why.message)) {
                         Ok(tenant) => named.push(tenant),
-                        Err(why) => self.wrong(node, format!("tenants: {}", why.message)),
+                        Err(why) => self.wrong(node, format!("tenants: {why}")),
                     }
                 }
                 parts.push(Part::Tenants(named));
@@ -174,10 +175,14 @@ impl Reader<'_> {
     }
 
     fn bake_ms(&mut self, node: &Node) -> u64 {
-        match node.text().map(humantime::parse_duration) {
+        match node.text().map(duration::parse) {
             Some(Ok(bake)) => u64::try_from(bake.as_millis()).unwrap_or(u64::MAX),
-            _ => {
-                self.wrong(node, "bake is no time: give one like \"10m\"");
+            Some(Err(why)) => {
+                self.wrong(node, format!("bake: {why}"));
+                0
+            }
+            None => {
+                self.wrong(node, "bake: give a duration like 10m");
                 0
             }
         }

@@ -32,18 +32,21 @@ pub(in crate::cli) fn is_over(view: &v1::PlanView, step: usize) -> bool {
     view.status() == v1::PlanStatus::Done || (step > 0 && view.taken.len() > step)
 }
 
-/// What it waits for, or who has to do what, in one line.
-pub(in crate::cli) fn doing(view: &v1::PlanView) -> String {
+/// What it waits for, or who has to do what, a line each.
+pub(in crate::cli) fn doing(view: &v1::PlanView) -> Vec<String> {
     if !view.held.is_empty() {
-        return view.held.clone();
+        return vec![view.held.clone()];
     }
-    let missing: Vec<_> = view.missing.iter().map(missing_line).collect();
-    let missing = missing.join(" | ");
+    let missing = view.missing.iter().map(missing_line);
     match view.taken.len() {
-        _ if missing.is_empty() => missing,
-        0 => format!("before step 1: {missing}"),
-        step => format!("step {step}: {missing}"),
+        0 => missing.map(|missing| format!("before step 1: {missing}")).collect(),
+        step => missing.map(|missing| format!("step {step}: {missing}")).collect(),
     }
+}
+
+/// One thing that it waits for.
+pub(in crate::cli) fn missing_json(missing: &v1::PlanMissing) -> Value {
+    json!({ "what": missing.what, "until_ms": Some(missing.until_ms).filter(|ms| *ms > 0) })
 }
 
 /// Its step, and what that waits for, until when.
@@ -181,12 +184,10 @@ pub(in crate::cli) fn view_json(view: &v1::PlanView) -> Value {
         json
     });
     let steps: Vec<Value> = steps.collect();
-    let missing =
-        |missing: &v1::PlanMissing| json!({ "what": missing.what, "until_ms": some(missing.until_ms) });
     json!({
         "migration": view.migration, "revision": view.revision, "status": status(view), "steps": steps,
         "taken": view.taken.len(), "approved": view.approved, "applied_at_ms": view.applied_at_ms,
-        "applied_by": view.applied_by, "missing": view.missing.iter().map(missing).collect::<Vec<_>>(),
+        "applied_by": view.applied_by, "missing": view.missing.iter().map(missing_json).collect::<Vec<_>>(),
         "held": Some(&view.held).filter(|why| !why.is_empty()), "at_ms": view.at_ms,
     })
 }

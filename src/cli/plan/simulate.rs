@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Global, out, percent, render},
+    super::{Global, duration, exit::Failure, out, percent, render},
     load,
     recorded::Recorded,
     show::time,
@@ -27,8 +27,8 @@ pub(in crate::cli) struct Simulate {
     #[arg(long, value_name = "N")]
     at_step: Option<usize>,
     /// So long after that step was taken
-    #[arg(long, default_value = "10s")]
-    after: humantime::Duration,
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    after: Duration,
     /// Reads and writes a second, three to one
     #[arg(long, default_value_t = 2_000.0)]
     calls_per_s: f64,
@@ -50,13 +50,17 @@ impl Simulate {
         let plan = load(&self.file)?;
         let steps = plan.steps().len();
         let at_step = self.at_step.unwrap_or(steps);
-        anyhow::ensure!(
-            (1..=steps).contains(&at_step),
-            "--at-step {at_step}: the plan has steps 1 to {steps}"
-        );
-        anyhow::ensure!((1..=1_000).contains(&self.instances), "--instances: give 1 to 1000");
+        let usage = |message: String| Err(Failure::usage(message).into());
+        if !(1..=steps).contains(&at_step) {
+            return usage(format!("--at-step {at_step}: the plan has steps 1 to {steps}"));
+        }
+        if !(1..=1_000).contains(&self.instances) {
+            return usage(format!("--instances {}: give 1 to 1000", self.instances));
+        }
         let is_rate = self.calls_per_s.is_finite() && (0.0..=1e6).contains(&self.calls_per_s);
-        anyhow::ensure!(is_rate, "--calls-per-s: give 0 to 1000000");
+        if !is_rate {
+            return usage(format!("--calls-per-s {}: give 0 to 1000000", self.calls_per_s));
+        }
         let recorded = self.recorded.load(global, &self.file).await?;
         let (of, demand) = match recorded {
             Some((of, recording)) => (Some(of), Demand::Recorded(recording)),

@@ -3,6 +3,8 @@
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
+use super::attribution_json;
+
 /// What kind of pass, in one word.
 pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
     match kind {
@@ -22,39 +24,70 @@ pub(in crate::cli) const fn differences(differences: &v1::Differences) -> u64 {
 
 /// What a pass showed, for people.
 pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
+    let kind = evidence.kind();
     let counts = evidence.counts.unwrap_or_default();
-    let mut text = format!(
-        "{} {} {}: {} scanned, ",
-        pass_kind(evidence.kind()),
-        evidence.job,
-        if evidence.clean { "clean" } else { "NOT clean" },
-        counts.scanned
-    );
-    let copies = matches!(evidence.kind(), v1::PassKind::Full | v1::PassKind::Reverse);
-    text.push_str(&match (counts.copied, counts.found.filter(|_| !copies)) {
-        (0, None) => "nothing to copy".to_owned(),
-        (copied, None) => format!("{copied} copied"),
-        (copied, Some(found)) => {
-            let v1::Differences { missing, stale, ahead, extra, different, unversioned: _ } = found;
-            let found = format!(
-                "{missing} missing, {stale} stale, {ahead} ahead, {extra} extra, {different} different"
-            );
-            if copied > 0 { format!("{found}; {copied} repaired") } else { found }
+    let how = match (&evidence.canceled_by, evidence.clean, kind) {
+        (Some(_), ..) => "canceled",
+        // It says nothing about the records that it left out.
+        (None, true, v1::PassKind::Sample) => "found no difference",
+        (None, true, _) => "clean",
+        (None, false, _) => "NOT clean",
+    };
+    let what = match kind {
+        v1::PassKind::Verify | v1::PassKind::Sample | v1::PassKind::Sweep => compared(&counts),
+        _ => copied(&counts),
+    };
+    let rest = [(counts.quarantined, "QUARANTINED"), (counts.failed, "FAILED")];
+    let rest: String = rest
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
+    let (kind, job, settled) = (pass_kind(kind), &evidence.job, evidence.settled);
+    format!("{kind} {job} {how}: {what}{rest}; started when every instance had reached revision {settled}")
+}
+
+/// Every record is in one class: they add up to what was compared.
+fn compared(counts: &v1::PassCounts) -> String {
+    let found = counts.found.unwrap_or_default();
+    let v1::Differences { missing, stale, ahead, extra, different, unversioned: _ } = found;
+    // An earlier version did not count them.
+    let mut text = if counts.compared == 0 && counts.scanned > 0 {
+        format!("{} scanned", counts.scanned)
+    } else {
+        let same = counts.compared.saturating_sub(differences(&found));
+        format!("{} compared: {same} the same", counts.compared)
+    };
+    for (count, what) in
+        [(missing, "missing"), (stale, "stale"), (ahead, "ahead"), (extra, "extra"), (different, "different")]
+    {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
         }
+    }
+    if counts.copied > 0 {
+        text.push_str(&format!("; {} repaired", counts.copied));
+    }
+    text
+}
+
+fn copied(counts: &v1::PassCounts) -> String {
+    let found = counts.found.unwrap_or_default();
+    let mut text = format!("{} scanned, ", counts.scanned);
+    text.push_str(&match counts.copied {
+        0 => "nothing to copy".to_owned(),
+        copied => format!("{copied} copied"),
     });
-    let met = counts.found.filter(|_| copies).unwrap_or_default();
-    let rest = [
+    for (count, what) in [
         (counts.present, "there already"),
         (counts.stale, "newer there"),
-        (met.extra, "EXTRA in the target"),
-        (met.ahead, "WITHOUT A VERSION in the source"),
-        (counts.quarantined, "QUARANTINED"),
-        (counts.failed, "FAILED"),
-    ];
-    for (count, what) in rest.into_iter().filter(|(count, _)| *count > 0) {
-        text.push_str(&format!(", {count} {what}"));
+        (found.extra, "EXTRA in the target"),
+        (found.ahead, "WITHOUT A VERSION in the source"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
     }
-    text.push_str(&format!("; begun with revision {} settled", evidence.settled));
     text
 }
 
@@ -103,6 +136,7 @@ pub(in crate::cli) fn evidence_json(evidence: &v1::Evidence) -> Value {
         "counts": counts_json(&evidence.counts.unwrap_or_default()),
         "samples": evidence.samples,
         "finished_at_ms": evidence.finished_at_ms,
+        "canceled_by": evidence.canceled_by.as_ref().map(attribution_json),
     })
 }
 
@@ -123,6 +157,7 @@ pub(in crate::cli) fn counts_json(counts: &v1::PassCounts) -> Value {
         "quarantined": counts.quarantined,
         "failed": counts.failed,
         "bytes": counts.bytes,
+        "compared": counts.compared,
         "found": differences(counts.found),
         "remaining": differences(counts.remaining),
     })

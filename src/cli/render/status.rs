@@ -3,13 +3,19 @@
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{instance_json, instance_line, migration_json, migration_page, rung, waiting_json, waiting_line};
-use crate::cli::{percent, plan};
+use super::{instance_json, migration_json, migration_page, rung, waiting_json, waiting_line};
+use crate::{
+    cli::{percent, plan},
+    view::{
+        gist::{self, gist},
+        instance, wrap,
+    },
+};
 
 /// Characters of the shares' bar.
-const BAR: u64 = 40;
-/// Most instances on a page.
-const INSTANCES_MAX: usize = 12;
+const BAR: u64 = 30;
+/// Lines for instances.
+const INSTANCES_MAX: usize = 13;
 
 fn store(rate: &v1::StoreRate) -> &'static str {
     if rate.store() == v1::StoreRole::Source { "source" } else { "target" }
@@ -27,7 +33,9 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
             "errors_per_s": rate.errors_per_s, "p50_us": rate.p50_us, "p99_us": rate.p99_us,
         })
     };
+    let said = gist(status, gist::at);
     json!({
+        "summary": said.what, "next": said.next,
         "migration": status.migration.as_ref().map(migration_json), "settled": status.settled, "at_ms": status.at_ms,
         "plan": status.plan.as_ref().map(plan::view_json),
         "waiting": status.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
@@ -42,48 +50,53 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
     })
 }
 
-pub(in crate::cli) fn status_page(status: &v1::Status) -> Vec<String> {
-    let mut page = status.migration.as_ref().map(migration_page).unwrap_or_default();
+/// The page; lines are at most `width` columns where they can be broken.
+pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<String> {
+    let mut page = wrap(&gist(status, gist::ago).line(), width);
     page.push(String::new());
+    let mut push = |line: String| page.extend(wrap(&line, width));
+    status.migration.iter().flat_map(migration_page).for_each(&mut push);
+    push(String::new());
     for share in &status.shares {
         let filled = (u64::from(share.ppm) * BAR).div_ceil(1_000_000) as usize;
-        let bar = "#".repeat(filled);
-        page.push(format!("  {:<12} {bar:<40} {} %", rung(share.rung), percent::text(share.ppm)));
+        let (full, rest) = ("#".repeat(filled), ".".repeat(BAR as usize - filled));
+        push(format!("  {:<12} {full}{rest} {:>8} %", rung(share.rung), percent::text(share.ppm)));
     }
     if !status.waiting.is_empty() {
-        page.push(String::new());
-        page.extend(status.waiting.iter().map(|waiting| format!("  waits  {}", waiting_line(waiting))));
+        push(String::new());
+        status.waiting.iter().for_each(|waiting| push(format!("  waits  {}", waiting_line(waiting))));
     }
     if let Some(view) = &status.plan {
-        page.push(String::new());
-        page.extend(plan::in_short(view).iter().map(|line| format!("  plan   {line}")));
+        push(String::new());
+        plan::in_short(view).iter().for_each(|line| push(format!("  plan   {line}")));
     }
+    status.jobs.iter().for_each(|job| push(format!("  pass   {}", gist::pass(job))));
     let totals = status.totals.unwrap_or_default();
-    page.push(String::new());
-    page.push(format!(
-        "  reads  hit {}  miss {}  not found {}  migrated {}  mismatch {} of {} compared",
+    push(String::new());
+    push(format!(
+        "  reads  hit {}, miss {}, not found {}, migrated {}, mismatch {} of {} compared",
         totals.hit, totals.miss, totals.not_found, totals.migrated, totals.mismatch, totals.compared
     ));
-    page.push(format!(
-        "  ends   indeterminate {}  not applied {}  unavailable {}",
+    push(format!(
+        "  failed operations: {} unknown outcome, {} not written, {} refused",
         totals.indeterminate, totals.not_applied, totals.unavailable
     ));
-    page.extend(status.rates.iter().map(|rate| {
-        format!(
-            "  {:<6} {:<5}  {:>8.1} calls/s  {:>6.1} errors/s  p50 {} us  p99 {} us",
+    let ms = |us: u64| us as f64 / 1000.0;
+    status.rates.iter().for_each(|rate| {
+        push(format!(
+            "  {:<6} {:<5} {:>8.1} calls/s, {:>6.1} errors/s, p50 {:.1} ms, p99 {:.1} ms",
             store(rate),
             operation(rate),
             rate.calls_per_s,
             rate.errors_per_s,
-            rate.p50_us,
-            rate.p99_us
-        )
-    }));
-    page.push(String::new());
+            ms(rate.p50_us),
+            ms(rate.p99_us)
+        ));
+    });
+    push(String::new());
     let settled = if status.settled { "everybody has settled" } else { "not everybody has settled" };
-    page.push(format!("  {} instances, {settled}", status.instances.len()));
-    page.extend(
-        status.instances.iter().take(INSTANCES_MAX).map(|instance| format!("  {}", instance_line(instance))),
-    );
+    push(format!("  {} instances, {settled}", status.instances.len()));
+    let key = status.migration.as_ref().map_or("", |migration| migration.key.as_str());
+    page.extend(instance::lines(key, &status.instances, INSTANCES_MAX, width));
     page
 }

@@ -135,6 +135,9 @@ impl Draft {
         self.document.bands = look.bands;
         self.document.ramping = look.ramping;
         self.document.overrides = look.overrides;
+        if self.document.state() != self.migration.document.state() {
+            self.document.state_since = Some(context.attribution());
+        }
         let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);
         self.summary.extend(look.moves.into_iter().take(MOVES_TOLD_MAX));
         if untold > 0 {

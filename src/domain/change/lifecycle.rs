@@ -49,7 +49,10 @@ pub(super) fn create(
         bands: Bands::default(),
         ceiling: None,
         paused: false,
+        paused_by: None,
+        state_since: Some(context.attribution()),
         finished_at_ms: None,
+        abandoned_at_ms: None,
         overrides: Vec::new(),
         restored: None,
         asked_by: context.actor.to_owned(),
@@ -70,9 +73,14 @@ pub(super) fn delete(migration: &Migration) -> Result<Applied, Refusal> {
     let document = &migration.document;
     let never_started =
         document.bands == Bands::default() && migration.tenants.values().all(|row| row.placement.since == 0);
-    if document.finished_at_ms.is_none() && !never_started {
-        let message = "the migration has started and is not finished: tenants would fall back to nothing";
-        let action = format!("finish it first: cutover finish {}", document.key);
+    let is_over = document.finished_at_ms.is_some() || document.abandoned_at_ms.is_some();
+    if !is_over && !never_started {
+        let key = &document.key;
+        let message = "the migration has started and is not over: services still ask for it";
+        let action = format!(
+            "cutover finish {key} once everybody is at target-only; or cutover abandon {key} --reason .. once \
+             everybody is back at source-only"
+        );
         return Err(Unmet::of_change(Gate::Stage, message, action).into());
     }
     let summary = vec![format!("deleted migration {}", document.key)];
@@ -148,19 +156,26 @@ impl Draft {
         Err(Unmet::of_change(Gate::Stage, message, action).into())
     }
 
-    pub(super) fn pause(&mut self) -> Result<(), Refusal> {
+    pub(super) fn pause(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
         if !self.document.paused {
-            self.document.paused = true;
+            self.stop_going_up(context);
             self.say("paused: nobody goes up");
         }
         Ok(())
+    }
+
+    /// Notes who did it, too: an operator asks for that first.
+    pub(super) fn stop_going_up(&mut self, context: &Context<'_>) {
+        self.document.paused = true;
+        self.document.paused_by = Some(context.attribution());
     }
 
     pub(super) fn resume(&mut self) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
         if self.document.paused {
             self.document.paused = false;
+            self.document.paused_by = None;
             self.say("resumed");
         }
         Ok(())

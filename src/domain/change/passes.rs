@@ -136,9 +136,14 @@ impl Draft {
         let job = self.document.jobs.remove(at);
         let left = self.left_different(&counts.remaining);
         let clean = complete && counts.quarantined == 0 && counts.failed == 0 && left == 0;
-        let how = if clean { "clean" } else { "NOT clean" };
+        let how = match (complete, clean, job.kind) {
+            (false, ..) => "was canceled",
+            (true, true, PassKind::Sample) => "ended without a difference",
+            (true, true, _) => "ended clean",
+            (true, false, _) => "ended NOT clean",
+        };
         self.say(format!(
-            "{} {id} ended {how}: {} scanned, {} copied, {} quarantined, {} failed, {} left different",
+            "{} {id} {how}: {} scanned, {} copied, {} quarantined, {} failed, {} left different",
             job.kind.name(),
             counts.scanned,
             counts.copied,
@@ -151,7 +156,9 @@ impl Draft {
         }
         let samples = samples.iter().take(SAMPLES_MAX).cloned().collect();
         let finished_at_ms = context.now_ms;
-        self.document.evidence.push(Evidence { job, counts: *counts, clean, finished_at_ms, samples });
+        let canceled_by = (!complete).then(|| context.attribution());
+        let evidence = Evidence { job, counts: *counts, clean, finished_at_ms, samples, canceled_by };
+        self.document.evidence.push(evidence);
         keep_newest(&mut self.document.evidence);
         Ok(())
     }
@@ -268,7 +275,8 @@ mod tests {
             begins_at_ms: 0,
             residual_ms: 0,
         };
-        Evidence { job, counts: PassCounts::default(), clean, finished_at_ms: 0, samples: Vec::new() }
+        let (counts, finished_at_ms, samples) = Default::default();
+        Evidence { job, counts, clean, finished_at_ms, samples, canceled_by: None }
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Draft {
 
     /// Makes a plan's move. If it was already made, changes nothing.
     pub(super) fn move_plan(&mut self, going: PlanMove, context: &Context<'_>) -> Result<(), Refusal> {
-        let is_open = self.document.state() != State::Tripped && self.document.finished_at_ms.is_none();
+        let is_open = !matches!(self.document.state(), State::Tripped | State::Finished | State::Abandoned);
         let state = self.document.plan.as_ref().filter(|state| state.status == PlanStatus::Running);
         let Some(state) = state.filter(|_| is_open && !self.document.paused) else { return Ok(()) };
         let (at, steps) = (state.taken.len(), state.plan.steps().len());
@@ -158,7 +158,7 @@ impl Draft {
                 self.note(told, |taken| &mut taken.shown_at_ms, context);
             }
             PlanMove::Pause(step) if step == at => {
-                self.document.paused = true;
+                self.stop_going_up(context);
                 self.say(format!("paused: there is no data about step {at} of {steps} of the plan"));
             }
             PlanMove::Finish if steps == at => {

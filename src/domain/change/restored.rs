@@ -12,6 +12,8 @@ impl Draft {
     pub(super) fn suspect_restore(&mut self, why: &str) {
         if self.document.finished_at_ms.is_none() && self.document.restored.is_none() {
             self.document.restored = Some(why.to_owned());
+            // It may have been deleted and begun anew since the backup.
+            self.document.abandoned_at_ms = None;
             self.say(format!("nobody moves until this is confirmed: {why}"));
         }
     }

@@ -31,18 +31,18 @@ impl Draft {
         let Breach { stage_revision, verdict } = breach;
         let outcome = match (verdict.action, &verdict.scope) {
             (Action::Observe, _) => Some(TripOutcome::Observed),
-            (Action::Hold, _) => self.held(verdict),
+            (Action::Hold, _) => self.held(verdict, context),
             (Action::Rollback, Scope::Tenant(tenant)) => {
                 if self.row(tenant).placement.since > *stage_revision {
                     return Ok(());
                 }
-                self.trip_tenant(tenant, verdict)
+                self.trip_tenant(tenant, verdict, context)
             }
             (Action::Rollback, Scope::Migration) => {
                 if self.document.bands.since() > *stage_revision {
                     return Ok(());
                 }
-                self.trip_everybody(verdict)
+                self.trip_everybody(verdict, context)
             }
         };
         let Some(outcome) = outcome else { return Ok(()) };
@@ -55,10 +55,15 @@ impl Draft {
         Ok(())
     }
 
-    fn trip_tenant(&mut self, tenant: &Tenant, verdict: &Verdict) -> Option<TripOutcome> {
+    fn trip_tenant(
+        &mut self,
+        tenant: &Tenant,
+        verdict: &Verdict,
+        context: &Context<'_>,
+    ) -> Option<TripOutcome> {
         let row = self.row(tenant);
         let Some(ceiling) = Self::guarded_ceiling(&row.placement, verdict.guard.kind) else {
-            return self.held(verdict);
+            return self.held(verdict, context);
         };
         if row.ceiling.is_some_and(|has| has <= ceiling) {
             return None;
@@ -67,14 +72,14 @@ impl Draft {
         Some(TripOutcome::RolledBack(ceiling))
     }
 
-    fn trip_everybody(&mut self, verdict: &Verdict) -> Option<TripOutcome> {
+    fn trip_everybody(&mut self, verdict: &Verdict, context: &Context<'_>) -> Option<TripOutcome> {
         let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
         let rows = self.migration.tenants.values().map(|row| row.placement);
         let ceiling = bands
             .chain(rows)
             .filter_map(|placement| Self::guarded_ceiling(&placement, verdict.guard.kind))
             .max();
-        let Some(ceiling) = ceiling else { return self.held(verdict) };
+        let Some(ceiling) = ceiling else { return self.held(verdict, context) };
         if self.document.ceiling.is_some_and(|has| has <= ceiling) {
             return None;
         }
@@ -89,14 +94,14 @@ impl Draft {
 
     /// Stops steps up. Recorded once: while the migration is held or rolled back, further verdicts are not
     /// news.
-    fn held(&mut self, verdict: &Verdict) -> Option<TripOutcome> {
+    fn held(&mut self, verdict: &Verdict, context: &Context<'_>) -> Option<TripOutcome> {
         let is_latched = self.document.ceiling.is_some();
         let is_told = self.document.paused
             && self.document.trips.last().is_some_and(|trip| trip.verdict.guard == verdict.guard);
         if is_latched || is_told {
             return None;
         }
-        self.document.paused = true;
+        self.stop_going_up(context);
         Some(TripOutcome::Held)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 const TABLE_MAX_BYTES: usize = 1024;
 
 pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
-    let Evidence { job, counts, clean, finished_at_ms, samples } = evidence;
+    let Evidence { job, counts, clean, finished_at_ms, samples, canceled_by } = evidence;
     v1::Evidence {
         job: job.id.clone(),
         kind: kind(job.kind).into(),
@@ -24,11 +24,12 @@ pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
         clean: *clean,
         finished_at_ms: *finished_at_ms,
         samples: samples.clone(),
+        canceled_by: canceled_by.as_ref().map(super::attribution),
     }
 }
 
 pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
-    let Progress { job, record, claims, waiting } = progress;
+    let Progress { job, record, claims, waiting, warning } = progress;
     let mut counts = PassCounts::default();
     record.segments.iter().for_each(|segment| counts.add(&segment.counts));
     let claim = |(segment, claim): &(u32, crate::service::Claim)| v1::Claim {
@@ -53,6 +54,7 @@ pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
         counts: Some(counts_to_wire(&counts)),
         claims: claims.iter().map(claim).collect(),
         waiting: waiting.clone(),
+        warning: warning.clone(),
         witnesses: record.witnesses.iter().map(witness_to_wire).collect(),
         source: record.source.as_ref().map(table_to_wire),
         target: record.target.as_ref().map(table_to_wire),
@@ -120,8 +122,18 @@ pub(in crate::grpc) const fn tuning_from_wire(tuning: &v1::Tuning) -> Tuning {
 }
 
 pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
-    let PassCounts { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining } =
-        *counts;
+    let PassCounts {
+        scanned,
+        copied,
+        present,
+        stale,
+        quarantined,
+        failed,
+        bytes,
+        found,
+        remaining,
+        compared,
+    } = *counts;
     let differences = |Differences { missing, stale, ahead, extra, different, unversioned }| {
         v1::Differences { missing, stale, ahead, extra, different, unversioned }
     };
@@ -135,12 +147,23 @@ pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
         bytes,
         found: Some(differences(found)),
         remaining: Some(differences(remaining)),
+        compared,
     }
 }
 
 pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
-    let v1::PassCounts { scanned, copied, stale, quarantined, failed, present, bytes, found, remaining } =
-        counts;
+    let v1::PassCounts {
+        scanned,
+        copied,
+        stale,
+        quarantined,
+        failed,
+        present,
+        bytes,
+        found,
+        remaining,
+        compared,
+    } = counts;
     let differences = |differences: Option<v1::Differences>| {
         let v1::Differences { missing, stale, ahead, extra, different, unversioned } =
             differences.unwrap_or_default();
@@ -156,5 +179,6 @@ pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
         bytes,
         found: differences(found),
         remaining: differences(remaining),
+        compared,
     }
 }

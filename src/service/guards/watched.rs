@@ -6,7 +6,7 @@ use imbl::OrdMap;
 
 use super::cells;
 use crate::domain::{
-    Counts, GuardSettings, Migration, Tenant, TenantRow,
+    Counts, GuardSettings, Migration, State, Tenant, TenantRow,
     guard::{Judge, Operation, Refused, Report, Slow, Standing, Verdict},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn is_watched(migration: &Migration) -> bool {
         document.bands.at_least_ppm(Rung::Dual) > 0
             || migration.tenants.values().any(|row| row.placement.rung > Rung::SourceOnly)
     };
-    document.finished_at_ms.is_none() && anybody()
+    !matches!(document.state(), State::Finished | State::Abandoned) && anybody()
 }
 
 impl Watched {

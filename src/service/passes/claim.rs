@@ -31,6 +31,8 @@ pub struct Progress {
     pub claims: Vec<(u32, Claim)>,
     /// Why no segment is handed out; empty: segments are handed out.
     pub waiting: String,
+    /// Why no gate will accept it; empty: one may.
+    pub warning: String,
 }
 
 /// The answer to a worker that asked for a segment.

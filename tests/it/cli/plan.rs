@@ -68,7 +68,7 @@ steps:
 }
 
 #[tokio::test]
-async fn every_mistake_is_told_in_one_line_with_where_it_is() {
+async fn every_mistake_is_listed_with_where_it_is() {
     let text = r#"
         step = 1
         [[steps]]
@@ -82,12 +82,12 @@ async fn every_mistake_is_told_in_one_line_with_where_it_is() {
         percent = [5, 101]
     "#;
     let parts = [
-        "8 wrong",
+        "8 mistakes",
         "line 2: there is no field \"step\", did you mean steps?",
         "line 4: stage \"duel\" is none, did you mean dual?",
         "line 5: there is no field \"percnt\", did you mean percent?",
         "line 3: percent is missing",
-        "line 6: bake is no time",
+        "line 6: bake: \"soon\" is not a duration",
         "line 7: evidence: give guards or none",
         "line 8: approval: give true or false",
         "line 11: percent: 101 is over 100 %",
@@ -95,7 +95,7 @@ async fn every_mistake_is_told_in_one_line_with_where_it_is() {
     run_with(["plan", "lint", "-"], text).await.fails(&parts);
     let yaml = "on_trip: retry\ntime_zone: [1]\nwindows:\n- days: [mon, funday]\n  from: 25:00\n- 7\nsteps:\n- stage: dual\n  percent: 1\n  tenants: [a]\n- percent: []\n  stage: dual\n";
     let parts = [
-        "8 wrong",
+        "8 mistakes",
         "line 1: on_trip: give stop or end",
         "line 2: time_zone is no text",
         "line 4: days: \"funday\" is none",
@@ -108,17 +108,17 @@ async fn every_mistake_is_told_in_one_line_with_where_it_is() {
 
     let jumps =
         "[[steps]]\nstage = 'dual'\npercent = [50, 20]\n[[steps]]\nstage = 'target-first'\npercent = 1";
-    let parts = ["2 wrong", "line 1: steps[2]: dual goes down", "line 4: steps[3]: target-first jumps"];
+    let parts = ["2 mistakes", "line 1: steps[2]: dual goes down", "line 4: steps[3]: target-first jumps"];
     run_with(["plan", "lint", "-"], jumps).await.fails(&parts);
     let zone = "time_zone: Europe/Wien\nsteps:\n- stage: dual\n  percent: 1\n";
     run_with(["plan", "lint", "-"], zone)
         .await
         .fails(&["line 1: time_zone: \"Europe/Wien\" is no time zone"]);
     run_with(["plan", "lint", "-"], "").await.fails(&["steps: there are none"]);
-    run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 wrong", "line 1"]);
-    run_with(["plan", "lint", "-"], "steps: [").await.fails(&["1 wrong", "line "]);
+    run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 mistake", "line 1"]);
+    run_with(["plan", "lint", "-"], "steps: [").await.fails(&["1 mistake", "line "]);
     run_with(["plan", "lint", "-"], "a: 1\n---\nb: 1\n").await.fails(&["second document"]);
-    run_with(["plan", "lint", "-"], "a: &a [*a]\n").await.fails(&["wrong"]);
+    run_with(["plan", "lint", "-"], "a: &a [*a]\n").await.fails(&["1 mistake"]);
     run_with(["plan", "lint", "/no/such"], "").await.fails(&["can't read /no/such"]);
 }
 

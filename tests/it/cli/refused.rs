@@ -19,18 +19,25 @@ async fn keys_tenants_and_shares_that_make_no_sense() {
     let controller = orders(&dir).await;
     let url = controller.url.as_str();
     let before = at(url, "show orders").await.done();
-    at(url, "create orders --source a --target b").await.fails(&["orders exists already", "another key"]);
-    at(url, "create Orders! --source a --target b").await.fails(&["\"Orders!\"", "a-z"]);
+    at(url, "create orders --source a --target b").await.refused(&["orders exists already", "another key"]);
+    at(url, "create Orders! --source a --target b").await.refused(&["\"Orders!\"", "a-z"]);
     let long = "k".repeat(64);
-    at(url, &format!("create {long} --source a --target b")).await.fails(&["63"]);
-    for verb in ["show nope", "status nope", "ramp nope --dual 1", "pins nope", "pause nope"] {
-        at(url, verb).await.fails(&["nope", "cutover list"]);
+    at(url, &format!("create {long} --source a --target b")).await.refused(&["63"]);
+    for verb in [
+        "show nope",
+        "status nope",
+        "ramp nope --dual 1",
+        "pins nope",
+        "pause nope",
+        "history nope",
+        "history nope --export",
+    ] {
+        at(url, verb).await.refused(&["nope", "cutover list"]);
     }
-    at(url, "decide nope acme").await.fails(&["\"nope\"", "create it, or check the key"]);
-    assert!(at(url, "history nope").await.done().contains("cutover list"));
-    at(url, "instances nope").await.fails(&["nope", "cutover list"]);
-    at(url, "ramp orders").await.fails(&["--dual", "--target-only"]);
-    at(url, "ramp orders --dual 10 --target-first 20").await.fails(&["target-first", "20", "10"]);
+    at(url, "decide nope acme").await.refused(&["\"nope\"", "create it, or check the key"]);
+    at(url, "instances nope").await.refused(&["nope", "cutover list"]);
+    at(url, "ramp orders").await.misused(&["--dual", "--target-only"]);
+    at(url, "ramp orders --dual 10 --target-first 20").await.refused(&["target-first", "20", "10"]);
 
     let tenants = [("", "empty"), ("a\nb", "control character"), (&"x".repeat(257), "256")];
     for (tenant, part) in tenants {
@@ -39,11 +46,11 @@ async fn keys_tenants_and_shares_that_make_no_sense() {
             &["explain", "orders", tenant],
             &["pin", "orders", tenant, "dual"],
         ] {
-            run(["--server", url].iter().chain(verb)).await.fails(&["tenant", part]);
+            run(["--server", url].iter().chain(verb)).await.refused(&["tenant", part]);
         }
     }
-    run(["--server", url, "rollback", "orders", "--tenant", ""]).await.fails(&["tenant", "empty"]);
-    run(["--server", url, "pause", "orders", "--reason", "a\u{7}"]).await.fails(&["reason", "control"]);
+    run(["--server", url, "rollback", "orders", "--tenant", ""]).await.misused(&["tenant", "empty"]);
+    run(["--server", url, "pause", "orders", "--reason", "a\u{7}"]).await.refused(&["reason", "control"]);
     assert_eq!(at(url, "show orders").await.done(), before, "nothing was changed");
     controller.stop().await;
 }
@@ -55,17 +62,17 @@ async fn a_jump_is_refused_with_everything_that_is_missing() {
     let url = controller.url.as_str();
     at(url, "create users --source a --target b --required-service users-api").await.done();
     let jump = "ramp users --target-only 100";
-    at(url, jump).await.fails(&[
-        "3 unmet",
+    at(url, jump).await.refused(&[
+        "3 conditions are not met",
         "[services]",
         "users-api",
-        "mirrored -> target-first: needs a clean full pass",
-        "target-first -> target-only: needs",
+        "mirrored -> target-first: a full pass has to cover these tenants",
+        "target-first -> target-only: ",
     ]);
-    at(url, &format!("{jump} --dry-run")).await.fails(&["[services]", "[full-pass]"]);
-    at(url, "pin users acme target-only").await.fails(&["[services]", "[full-pass]"]);
-    at(url, &format!("{jump} --override barrier --reason x")).await.fails(&["barrier", "only services"]);
-    at(url, &format!("{jump} --override full-pass")).await.fails(&["reason"]);
+    at(url, &format!("{jump} --dry-run")).await.refused(&["[services]", "[full-pass]"]);
+    at(url, "pin users acme target-only").await.refused(&["[services]", "[full-pass]"]);
+    at(url, &format!("{jump} --override barrier --reason x")).await.refused(&["barrier", "only services"]);
+    at(url, &format!("{jump} --override full-pass")).await.refused(&["reason"]);
     let shown = at(url, "show users --json").await.object();
     assert_eq!((&shown["revision"], &shown["state"]), (&3.into(), &"idle".into()), "nothing was changed");
     controller.stop().await;
@@ -76,20 +83,20 @@ async fn changes_that_are_not_legal_now() {
     let dir = TempDir::new().unwrap();
     let controller = orders(&dir).await;
     let url = controller.url.as_str();
-    at(url, "delete orders").await.fails(&["has started", "cutover finish orders"]);
+    at(url, "delete orders").await.refused(&["has started", "cutover finish orders"]);
     at(url, "finish orders --confirm orders")
         .await
-        .fails(&["not everybody is at target-only", "cutover ramp"]);
-    at(url, "finish orders --confirm users").await.fails(&["orders", "confirm"]);
-    at(url, "ack orders --reason none").await.fails(&["nothing was rolled back"]);
-    at(url, "ack orders").await.fails(&["reason"]);
+        .refused(&["not everybody is at target-only", "cutover ramp"]);
+    at(url, "finish orders --confirm users").await.refused(&["orders", "confirm"]);
+    at(url, "ack orders --reason none").await.refused(&["nothing was rolled back"]);
+    at(url, "ack orders").await.refused(&["reason"]);
     at(url, "rollback orders --reason r").await.done();
     at(url, "create users --source a --target b").await.done();
-    at(url, "rollback users").await.fails(&["nothing to roll back"]);
+    at(url, "rollback users").await.refused(&["nothing to roll back"]);
     assert!(at(url, "ramp orders --dual 100").await.done().contains("nothing to do, it is rolled back"));
-    at(url, "pin orders acme mirrored").await.fails(&["[tripped]", "cutover ack orders"]);
-    at(url, "evict nobody --reason gone").await.fails(&["nobody", "cutover instances"]);
-    run(["--server", url, "evict", "nobody", "--reason", ""]).await.fails(&["reason"]);
+    at(url, "pin orders acme mirrored").await.refused(&["[tripped]", "cutover ack orders"]);
+    at(url, "evict nobody --reason gone").await.refused(&["nobody", "cutover instances"]);
+    run(["--server", url, "evict", "nobody", "--reason", ""]).await.refused(&["reason"]);
     controller.stop().await;
 }
 
@@ -98,15 +105,15 @@ async fn a_stale_a_repeated_and_a_dry_change() {
     let dir = TempDir::new().unwrap();
     let controller = orders(&dir).await;
     let url = controller.url.as_str();
-    at(url, "pause orders --expected-revision 1").await.fails(&["revision 2, not 1", "look again"]);
+    at(url, "pause orders --expected-revision 1").await.refused(&["revision 2, not 1", "look again"]);
     assert!(at(url, "pause orders --expected-revision 2 --dry-run").await.done().starts_with("would: "));
     assert_eq!(at(url, "show orders --json").await.object()["revision"], 2, "a dry run changes nothing");
     let pause = "pause orders --expected-revision 2 --request-id r1 --json";
     assert_eq!(at(url, pause).await.object()["repeated"], false);
     assert_eq!(at(url, pause).await.object()["repeated"], true);
-    at(url, "resume orders --request-id r1").await.fails(&["\"r1\"", "draw a new one"]);
+    at(url, "resume orders --request-id r1").await.refused(&["\"r1\"", "draw a new one"]);
     at(url, "create new --source a --target b --dry-run").await.done();
-    at(url, "show new").await.fails(&["new"]);
+    at(url, "show new").await.refused(&["new"]);
     controller.stop().await;
 }
 
@@ -116,11 +123,16 @@ async fn an_import_is_read_whole_before_a_pin_is_sent() {
     let controller = orders(&dir).await;
     let url = controller.url.as_str();
     let import = async |text: &str| run_with(["--server", url, "import-pins", "orders", "-"], text).await;
-    import("acme,dual\nzeta\n").await.fails(&["line 2", "\"zeta\"", "TENANT,STAGE", "nothing was imported"]);
-    import("acme,dual\n\nzeta,duel\n").await.fails(&["line 3", "\"duel\"", "source-only, dual"]);
-    import("acme,dual\n,dual\n").await.fails(&["line 2", "empty"]);
-    import("acme,dual\na\u{1}b,dual\n").await.fails(&["line 2", "control character"]);
-    import(&format!("{},dual\n", "x".repeat(257))).await.fails(&["line 1", "256"]);
+    import("acme,dual\nzeta\n").await.refused(&[
+        "line 2",
+        "\"zeta\"",
+        "TENANT,STAGE",
+        "nothing was imported",
+    ]);
+    import("acme,dual\n\nzeta,duel\n").await.refused(&["line 3", "\"duel\"", "source-only, dual"]);
+    import("acme,dual\n,dual\n").await.refused(&["line 2", "empty"]);
+    import("acme,dual\na\u{1}b,dual\n").await.refused(&["line 2", "control character"]);
+    import(&format!("{},dual\n", "x".repeat(257))).await.refused(&["line 1", "256"]);
     at(url, "import-pins orders /nowhere/pins.csv")
         .await
         .fails(&["/nowhere/pins.csv", "nothing was imported"]);
@@ -128,9 +140,9 @@ async fn an_import_is_read_whole_before_a_pin_is_sent() {
     assert!(at(url, "pins orders --json").await.objects().is_empty());
 
     // The controller refuses whole batches, and the error says how many pins were imported.
-    import("acme,dual\nzeta,target-only\n").await.fails(&["0 pins are imported", "full-pass"]);
+    import("acme,dual\nzeta,target-only\n").await.refused(&["0 pins are imported", "full-pass"]);
     let many: String = (0..10_000).map(|n| format!("t{n},dual\n")).collect();
-    import(&format!("{many}zeta,target-only\n")).await.fails(&["10000 pins are imported", "full-pass"]);
+    import(&format!("{many}zeta,target-only\n")).await.refused(&["10000 pins are imported", "full-pass"]);
     assert_eq!(at(url, "show orders --json").await.object()["pins"], 10_000);
 
     import("acme,source-only\n").await.done();

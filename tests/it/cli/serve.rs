@@ -174,3 +174,45 @@ async fn a_configuration_with_a_typo() {
     serve(&["--config", &path]).await.fails(&[&path]);
     serve(&["--config", &dir.path().display().to_string()]).await.fails(&["can't read the configuration"]);
 }
+
+#[tokio::test]
+async fn logs_are_json_on_request_name_both_addresses_and_warn_of_a_public_one() {
+    let dir = TempDir::new().unwrap();
+    let mut command = binary();
+    command.args(["serve", "--grpc", "0.0.0.0:0", "--http", "127.0.0.1:0", "--log-format", "json"]);
+    command.args(["--store", &sqlite(&dir.path().join("cutover.db"))]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = async || -> serde_json::Value {
+        let line = told.next_line().await.unwrap().expect("it logs");
+        serde_json::from_str(&line).expect("a line is an object")
+    };
+    let serving = next().await;
+    assert_eq!(serving["fields"]["message"], "serving", "{serving}");
+    for field in ["grpc", "http"] {
+        let address = serving["fields"][field].as_str().unwrap();
+        assert!(address.contains(':') && !address.ends_with(":0"), "{serving}");
+    }
+    let warning = next().await;
+    assert_eq!(warning["level"], "WARN", "{warning}");
+    assert!(
+        warning["fields"]["message"].as_str().unwrap().contains("--grpc 0.0.0.0:0 is not a loopback"),
+        "{warning}"
+    );
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_quiet_controller_logs_warnings_only() {
+    let dir = TempDir::new().unwrap();
+    let mut command = binary();
+    command.args(["serve", "--grpc", "0.0.0.0:0", "--http", "127.0.0.1:0", "--log-level", "warn"]);
+    command.args(["--store", &sqlite(&dir.path().join("cutover.db"))]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first = told.next_line().await.unwrap().unwrap();
+    assert!(first.contains("WARN") && first.contains("is not a loopback"), "{first}");
+    child.kill().await.unwrap();
+    serve(&["--log-level", "loud"]).await.misused(&["\"loud\"", "error, warn, info"]);
+    serve(&["--log-format", "xml"]).await.misused(&["\"xml\"", "text, json"]);
+}

@@ -17,7 +17,7 @@ async fn nobody_listens() {
     for verb in
         ["list", "decide orders acme", "ramp orders --dual 1", "status orders -w", "evict one --reason r"]
     {
-        at(&url, verb).await.fails(&["can't reach", &url, "cutover serve", "CUTOVER_SERVER"]);
+        at(&url, verb).await.unreachable(&["can't reach", &url, "cutover serve", "CUTOVER_SERVER"]);
     }
     let dir = tempfile::tempdir().unwrap();
     let spec = dir.path().join("orders.toml");
@@ -27,7 +27,7 @@ async fn nobody_listens() {
     std::fs::write(&spec, format!("migration = \"orders\"\n{}{}", store("source"), store("target"))).unwrap();
     for verb in ["backfill", "verify", "reverse"] {
         let verb = format!("{verb} {} --create-tables", spec.display());
-        at(&url, &verb).await.fails(&["can't reach", &url, "cutover serve"]);
+        at(&url, &verb).await.unreachable(&["can't reach", &url, "cutover serve"]);
     }
     assert!(!dir.path().join("target.db").exists(), "nothing was made");
 }
@@ -52,7 +52,7 @@ async fn something_else_answers_or_says_nothing() {
         let url = format!("http://127.0.0.1:{port}");
         for verb in ["list", "decide orders acme", "status orders -w", "import-pins orders /dev/null"] {
             let begun = Instant::now();
-            at(&url, verb).await.fails(&[&url, "cutover controller", "--server"]);
+            at(&url, verb).await.unreachable(&[&url, "cutover controller", "--server"]);
             assert!(begun.elapsed() < SOON, "{verb} took {:?}", begun.elapsed());
         }
     }
@@ -63,8 +63,8 @@ async fn an_address_with_a_typo() {
     for url in
         ["127.0.0.1:7070", "htp://127.0.0.1:7070", "", "not a url", "http://", "https://127.0.0.1:7070"]
     {
-        run(["list", "--server", url]).await.fails(&["--server", "http://127.0.0.1:7070"]);
+        run(["list", "--server", url]).await.misused(&["--server", "http://127.0.0.1:7070"]);
     }
     let away = "http://no-such-host.invalid:7070";
-    run(["list", "--server", away]).await.fails(&["can't reach", away]);
+    run(["list", "--server", away]).await.unreachable(&["can't reach", away]);
 }

@@ -23,7 +23,7 @@ async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
         ("ramp orders --dual 1 --dual 2", &["--dual <PCT> was given twice"]),
         ("finish orders", &["--confirm <KEY>"]),
     ] {
-        run(line.split_whitespace()).await.fails(parts);
+        run(line.split_whitespace()).await.misused(parts);
     }
 }
 
@@ -42,11 +42,11 @@ async fn a_wrong_value_is_named_with_what_is_right() {
         ("history --limit many", &["--limit", "\"many\""]),
         ("show o --expected-revision -1", &["--expected-revision"]),
     ] {
-        run(line.split_whitespace()).await.fails(parts);
+        run(line.split_whitespace()).await.misused(parts);
     }
-    run(["ramp", "orders", "--dual", "1\n2\u{1b}[31m"]).await.fails(&["\\n2"]);
+    run(["ramp", "orders", "--dual", "1\n2\u{1b}[31m"]).await.misused(&["\\n2"]);
     let bytes = OsString::from_vec(vec![b'a', 0xff]);
-    run(["decide".into(), "orders".into(), bytes]).await.fails(&["no UTF-8"]);
+    run(["decide".into(), "orders".into(), bytes]).await.misused(&["no UTF-8"]);
 }
 
 #[tokio::test]

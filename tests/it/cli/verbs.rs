@@ -24,8 +24,8 @@ async fn a_migration_is_created_shown_listed_and_deleted() {
     assert_eq!(created["migration"]["key"], "users");
 
     let listed = at(url, "list").await.done();
-    assert_eq!(listed.lines().count(), 2, "{listed}");
-    assert!(listed.starts_with("orders") && listed.contains("idle"), "{listed}");
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.starts_with("MIGRATION") && listed.contains("\norders    idle "), "{listed}");
     let listed = at(url, "list --json").await.objects();
     assert_eq!((listed.len(), &listed[1]["key"]), (2, &json!("users")));
 
@@ -66,7 +66,7 @@ async fn tenants_are_ramped_pinned_and_looked_up() {
     assert_eq!(at(url, "unpin orders nobody").await.done(), "nothing to do\n");
 
     let import = |args: &'static str| ["--server", url].into_iter().chain(args.split_whitespace());
-    let told = run_with(import("import-pins orders -"), "acme,dual\n\na,b,source-only\r\n").await.done();
+    let told = run_with(import("import-pins orders -"), "acme,dual\n\n\"a,b\",source-only\r\n").await.done();
     assert!(told.starts_with("imported 2 pins"), "{told}");
     let file = dir.path().join("pins.csv");
     std::fs::write(&file, "zeta, dual\n").unwrap();
@@ -200,6 +200,18 @@ async fn a_policy_is_shown_and_how_many_reads_are_compared_is_set() {
         .await
         .fails(&["local_guard_read_ppm", "100 to 500000"]);
     at(url, "guards orders --local-reads 5").await.fails(&["--local"]);
+    let all = "policy orders --level linearizable --fence-after 5 --soak 20 --finish-soak 5m --hold-timeout 1s \
+               --required-service a --required-service b --local-guard off";
+    assert_eq!(at(url, all).await.done(), "local guard off\npolicy changed\n");
+    let policy = at(url, "policy orders --json").await.object();
+    let set =
+        ["level", "fence_after_ms", "soak_ms", "finish_soak_ms", "hold_timeout_ms", "required_services"];
+    let set = set.map(|field| policy[field].clone());
+    let expected =
+        [json!("linearizable"), json!(5_000), json!(20_000), json!(300_000), json!(1_000), json!(["a", "b"])];
+    assert_eq!(set, expected);
+    at(url, "policy orders --no-required-services").await.done();
+    assert_eq!(at(url, "policy orders --json").await.object()["required_services"], json!([]));
     at(url, "policy nope").await.fails(&["nope"]);
     at(url, "policy orders --shadow 5 --expected-revision 1").await.fails(&["revision"]);
     controller.stop().await;

@@ -24,7 +24,7 @@ async fn it_arrives_or_is_not_there_in_time() {
     // Nobody makes the pass that this needs.
     let late = at(url, "ramp orders --target-first 1 --wait --timeout 300ms").await;
     assert_eq!(late.code, 3, "{late:?}");
-    assert!(late.err.contains("[full-pass]") && late.err.contains("the controller goes on"), "{late:?}");
+    assert!(late.err.contains("[full-pass]") && late.err.contains("the controller continues"), "{late:?}");
     at(url, "ramp nope --dual 1 --wait").await.fails(&["nope"]);
     assert_eq!(
         at(url, "wait orders --for settled --timeout 1").await.code,
@@ -98,6 +98,6 @@ async fn the_controller_stops_while_it_waits() {
     while let Some(line) = told.next_line().await.unwrap() {
         last = line;
     }
-    assert!(last.contains("it goes on with the request when it is back"), "{last}");
-    assert_eq!(waits.wait().await.unwrap().code(), Some(1));
+    assert!(last.contains("it continues with the request when it is back"), "{last}");
+    assert_eq!(waits.wait().await.unwrap().code(), Some(69));
 }

@@ -3,7 +3,7 @@
 use cutover::{
     domain::{Cover, NewPass, PassKind},
     service::{
-        Checkpoint, Instances, Operate, Passes, Registry, SegmentRecord, Tables, Tuning, Witness,
+        Checkpoint, Instances, Operate, PassEnd, Passes, Registry, SegmentRecord, Tables, Tuning, Witness,
         operate::Mutation,
     },
     store::open_store,
@@ -235,7 +235,11 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let kept = passes.checkpoint(&id, checkpoint(1, token, b"", true)).await.unwrap();
     assert!(kept.is_some(), "who works on knows nothing of the restart");
     let by = Mutation::default();
-    let evidence = passes.finish(&id, Default::default(), true, &by).await.unwrap();
-    assert_eq!(passes.finish(&id, Default::default(), true, &by).await.unwrap(), evidence, "twice is once");
+    let evidence = passes.finish(&id, Default::default(), PassEnd::Complete, &by).await.unwrap();
+    assert_eq!(
+        passes.finish(&id, Default::default(), PassEnd::Complete, &by).await.unwrap(),
+        evidence,
+        "twice is once"
+    );
     assert!(passes.claim(&id, "late", &Tables::default()).await.is_err());
 }

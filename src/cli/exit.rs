@@ -1,0 +1,160 @@
+//! How a command ends: its exit code, and what went wrong as text or as one JSON object.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::out;
+
+/// How a command ended, as scripts see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done = 0,
+    Failed = 1,
+    RolledBack = 2,
+    Timeout = 3,
+    Held = 4,
+    Usage = 64,
+    Refused = 65,
+    Unreachable = 69,
+}
+
+impl Exit {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Failed,
+        Self::RolledBack,
+        Self::Timeout,
+        Self::Held,
+        Self::Usage,
+        Self::Refused,
+        Self::Unreachable,
+    ];
+
+    /// Its name in JSON.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled_back",
+            Self::Timeout => "timeout",
+            Self::Held => "held",
+            Self::Usage => "usage",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// What it tells a script, in a few words.
+    pub(super) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "the command did what it was asked",
+            Self::Failed => "it failed, or a pass was not clean",
+            Self::RolledBack => "the migration was rolled back while the command waited",
+            Self::Timeout => "the time was up while the command waited; the controller continues",
+            Self::Held => "the migration is paused, or its plan is held",
+            Self::Usage => "the command line is wrong; nothing was sent",
+            Self::Refused => "the controller refused the request, or an input file has mistakes",
+            Self::Unreachable => "no controller answered; try again",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command was not carried out, where the exit code depends on it. Any other error exits with 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+    pub(super) reasons: Vec<Reason>,
+}
+
+/// One of the things that stand in the way.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Reason {
+    /// Empty: none, it is a mistake in what was given.
+    pub(super) gate: String,
+    /// Whose step; empty: the whole request's.
+    pub(super) whom: String,
+    pub(super) step: String,
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) action: String,
+}
+
+impl Failure {
+    /// The command line is wrong in a way that its parser can't see.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: message.into(), reasons: Vec::new() }
+    }
+
+    /// The controller refused, or a file has mistakes.
+    pub(super) fn refused(message: impl Into<String>, reasons: Vec<Reason>) -> Self {
+        Self { exit: Exit::Refused, message: message.into(), reasons }
+    }
+
+    /// No controller answered.
+    pub(super) fn unreachable(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Unreachable, message: message.into(), reasons: Vec::new() }
+    }
+}
+
+impl Reason {
+    /// A mistake in a file or a field.
+    pub(super) fn mistake(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let subject = format!("{} {}", self.whom, self.step);
+        let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+        let gate = if self.gate.is_empty() { String::new() } else { format!("[{}] ", self.gate) };
+        let first = format!("  {gate}{subject}{}", out::one_line(&self.message));
+        let action = (!self.action.is_empty()).then(|| format!("      {}", out::one_line(&self.action)));
+        std::iter::once(first).chain(action).collect()
+    }
+
+    fn json(&self) -> Value {
+        if self.gate.is_empty() {
+            return json!({ "message": self.message });
+        }
+        json!({
+            "gate": self.gate, "whom": self.whom, "step": self.step, "message": self.message,
+            "action": self.action,
+        })
+    }
+}
+
+/// How it failed.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let of_serve = || matches!(error.downcast_ref(), Some(crate::server::Error::Config(_)));
+    match error.downcast_ref::<Failure>() {
+        Some(failure) => failure.exit,
+        None if of_serve() => Exit::Usage,
+        None => Exit::Failed,
+    }
+}
+
+/// Says on stderr why it failed: a line, and one for each reason; or one JSON object.
+pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    let exit = exit_of(error);
+    let message = out::one_line(&format!("{error:#}"));
+    let reasons = error.downcast_ref::<Failure>().map_or(&[][..], |failure| &failure.reasons);
+    if json {
+        let reasons: Vec<Value> = reasons.iter().map(Reason::json).collect();
+        let object = json!({
+            "error": exit.name(), "exit_code": exit as u8, "message": message, "reasons": reasons,
+        });
+        out::error(&object.to_string());
+    } else {
+        out::error(&format!("cutover: {message}"));
+        reasons.iter().flat_map(Reason::lines).for_each(|line| out::error(&line));
+    }
+    exit.into()
+}

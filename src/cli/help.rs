@@ -1,0 +1,199 @@
+//! `cutover help`: verbs by what they are for, an example of each, and what exit codes mean.
+
+use clap::{Command, CommandFactory as _};
+
+use super::{Cli, exit::Exit};
+
+/// Verbs that belong together, each with an example.
+struct Group {
+    name: &'static str,
+    verbs: &'static [(&'static str, &'static str)],
+}
+
+const GROUPS: [Group; 5] = [
+    Group {
+        name: "Routing",
+        verbs: &[
+            ("create", "cutover create orders --source dynamodb --target mysql"),
+            ("ramp", "cutover ramp orders --dual 10 --wait"),
+            ("pin", "cutover pin orders acme mirrored --reason 'first customer'"),
+            ("unpin", "cutover unpin orders acme"),
+            ("import-pins", "cutover import-pins orders pins.csv"),
+            ("rollback", "cutover rollback orders --reason 'p99 doubled'"),
+            ("ack", "cutover ack orders --reason 'index added'"),
+            ("pause", "cutover pause orders --reason 'incident 17'"),
+            ("resume", "cutover resume orders"),
+            ("guards", "cutover guards orders --set error_absolute --operation write --rate 0.001"),
+            ("policy", "cutover policy orders --soak 2h"),
+            ("finish", "cutover finish orders --confirm orders"),
+            ("abandon", "cutover abandon orders --reason 'the target is too slow'"),
+            ("delete", "cutover delete orders"),
+        ],
+    },
+    Group {
+        name: "Plans",
+        verbs: &[
+            ("plan", "cutover plan apply orders ramp.yaml"),
+            ("plan lint", "cutover plan lint ramp.yaml"),
+            ("plan simulate", "cutover plan simulate ramp.yaml --fault target-writes=5% --at-step 2"),
+            ("plan apply", "cutover plan apply orders ramp.yaml"),
+            ("plan show", "cutover plan show orders"),
+            ("plan approve", "cutover plan approve orders --step 3"),
+            ("plan skip", "cutover plan skip orders --reason 'no traffic at night'"),
+            ("plan stop", "cutover plan stop orders"),
+            ("wait", "cutover wait orders --for step=2 --timeout 30m"),
+        ],
+    },
+    Group {
+        name: "Data",
+        verbs: &[
+            ("backfill", "cutover backfill orders.toml --create-tables"),
+            ("verify", "cutover verify orders.toml --repair"),
+            ("reverse", "cutover reverse orders.toml"),
+            ("jobs", "cutover jobs orders"),
+            ("tune", "cutover tune orders/pass-0a1b2c3d --records-per-s 500"),
+            ("cancel", "cutover cancel orders/pass-0a1b2c3d --reason 'wrong table'"),
+        ],
+    },
+    Group {
+        name: "Watching",
+        verbs: &[
+            ("list", "cutover list"),
+            ("status", "cutover status orders -w"),
+            ("show", "cutover show orders"),
+            ("decide", "cutover decide orders acme"),
+            ("explain", "cutover explain orders acme"),
+            ("history", "cutover history orders --limit 50"),
+            ("progress", "cutover progress orders --since 24h"),
+            ("pins", "cutover pins orders"),
+            ("instances", "cutover instances orders"),
+            ("evict", "cutover evict --lost --older-than 10m --reason 'node replaced'"),
+        ],
+    },
+    Group {
+        name: "Running",
+        verbs: &[
+            ("serve", "cutover serve --store sqlite:cutover.db"),
+            ("demo", "cutover demo"),
+            ("bench", "cutover bench decide"),
+            ("bench decide", "cutover bench decide"),
+            ("bench grpc", "cutover bench grpc"),
+            ("bench fanout", "cutover bench fanout"),
+            ("bench report", "cutover bench report"),
+            ("bench guards", "cutover bench guards"),
+            ("bench rollback", "cutover bench rollback"),
+            ("bench backfill", "cutover bench backfill"),
+            ("backup", "cutover backup cutover-backup.db"),
+            ("restore", "cutover restore cutover-backup.db --store sqlite:cutover.db"),
+            ("confirm", "cutover confirm orders --target-only 25 --reason 'history until 14:05'"),
+            ("completions", "cutover completions bash > /etc/bash_completion.d/cutover"),
+            ("man", "cutover man /usr/local/share/man/man1"),
+        ],
+    },
+];
+
+/// The command line with its help.
+pub(super) fn command() -> Command {
+    let command = Cli::command();
+    let footer = format!("{}\n\n{}", groups(&command), exit_codes());
+    let command = GROUPS.iter().flat_map(|group| group.verbs).fold(command, |command, (path, example)| {
+        let path: Vec<&str> = path.split(' ').collect();
+        with_example(command, &path, example)
+    });
+    command
+        .help_template("{about}\n\n{usage-heading} {usage}{after-help}\n\nOptions:\n{options}")
+        .after_help(footer)
+}
+
+fn with_example(command: Command, path: &[&str], example: &str) -> Command {
+    match path.split_first() {
+        // Without a store of its own the binary lacks some verbs.
+        Some((verb, rest)) if command.find_subcommand(verb).is_some() => {
+            command.mut_subcommand(*verb, |verb| with_example(verb, rest, example))
+        }
+        Some(_) => command,
+        None => command.after_help(format!("Example:\n  {example}")),
+    }
+}
+
+/// The verbs by what they are for.
+fn groups(command: &Command) -> String {
+    let mut lines = Vec::new();
+    for group in &GROUPS {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.push(format!("{}:", group.name));
+        for (verb, _) in group.verbs {
+            let Some(known) = command.find_subcommand(verb) else { continue };
+            let about = known.get_about().map(ToString::to_string).unwrap_or_default();
+            lines.push(format!("  {verb:<12} {about}"));
+        }
+    }
+    lines.push(format!("  {:<12} {}", "help", "This, or a verb's flags and an example: cutover help ramp"));
+    lines.join("\n")
+}
+
+/// What exit codes mean, as docs/commands.md has it.
+fn exit_codes() -> String {
+    let line = |exit: &Exit| format!("  {:<3} {:<12} {}", *exit as u8, exit.name(), exit.meaning());
+    let lines: Vec<String> = Exit::ALL.iter().map(line).collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Verbs and theirs, but for hidden ones and those that only choose among others.
+    fn visible(command: &Command, prefix: &str) -> Vec<String> {
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help");
+        verbs
+            .flat_map(|verb| {
+                let path = format!("{prefix}{}", verb.get_name());
+                let below = visible(verb, &format!("{path} "));
+                std::iter::once(path).chain(below)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_verb_is_in_one_group_and_has_an_example_that_parses() {
+        let command = command();
+        let mut grouped: Vec<&str> =
+            GROUPS.iter().flat_map(|group| group.verbs).map(|(verb, _)| *verb).collect();
+        grouped.sort_unstable();
+        let mut known = visible(&command, "");
+        known.sort_unstable();
+        assert_eq!(grouped, known);
+        for (verb, example) in GROUPS.iter().flat_map(|group| group.verbs) {
+            let words = example.split(" > ").next().unwrap_or_default().replace('\'', "\"");
+            let words = shell_words(&words);
+            let parsed = command.clone().try_get_matches_from(&words);
+            assert!(parsed.is_ok(), "{verb}: {example}: {:?}", parsed.err());
+        }
+    }
+
+    /// Words, where quotes keep blanks together.
+    fn shell_words(line: &str) -> Vec<String> {
+        let parts = line.split('"').enumerate();
+        parts
+            .flat_map(|(at, part)| {
+                if at % 2 == 1 {
+                    vec![part.to_owned()]
+                } else {
+                    part.split_whitespace().map(str::to_owned).collect()
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_exit_codes() {
+        let documented = include_str!("../../docs/commands.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | `{}` | {} |", exit as u8, exit.name(), exit.meaning());
+            assert!(documented.contains(&row), "docs/commands.md lacks: {row}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! What a migration is doing, why, and what to do next, in one sentence.
+
+use cutover_client::wire::rung_from_wire;
+use cutover_proto::v1;
+
+/// How much a reader has to care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// All is well, or goes on by itself.
+    Calm,
+    /// It stands still until somebody does something.
+    Waiting,
+    /// It went back.
+    Alarm,
+}
+
+/// One sentence, and the command that continues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gist {
+    /// What is going on, and why.
+    pub what: String,
+    /// What to do; empty: nothing.
+    pub next: String,
+    /// How urgent it is.
+    pub tone: Tone,
+}
+
+impl Gist {
+    fn of(tone: Tone, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { what: what.into(), next: next.into(), tone }
+    }
+
+    /// Both parts as a line of text.
+    pub fn line(&self) -> String {
+        let what = self.what.trim_end_matches('.');
+        if self.next.is_empty() { format!("{what}.") } else { format!("{what}. Next: {}", self.next) }
+    }
+}
+
+/// What is going on. `when` says a time of the past, seen from now: [`ago`], or [`at`].
+pub fn gist(status: &v1::Status, when: fn(u64, u64) -> String) -> Gist {
+    let migration = status.migration.clone().unwrap_or_default();
+    let key = &migration.key;
+    if let Some(restored) = status.waiting.iter().find(|waiting| waiting.gate == "restored") {
+        return Gist::of(Tone::Waiting, format!("{key} is held: {}", restored.message), &restored.action);
+    }
+    match migration.state() {
+        v1::State::Finished => {
+            let next = format!("cutover delete {key}, once no service asks for it");
+            Gist::of(Tone::Calm, format!("{key} is finished: everybody is at target-only for good"), next)
+        }
+        v1::State::Abandoned => {
+            let what =
+                format!("{key} is abandoned: everybody stays at source-only, nobody updates the target");
+            Gist::of(Tone::Calm, what, format!("cutover delete {key}, once no service asks for it"))
+        }
+        v1::State::Tripped => tripped(status, &migration, when),
+        v1::State::Paused => paused(status, &migration, when),
+        v1::State::Ramping => ramping(status, &migration),
+        v1::State::Idle | v1::State::Unspecified => idle(status, &migration),
+    }
+}
+
+fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> String) -> Gist {
+    let key = &migration.key;
+    let mut whom = match (migration.ceiling, migration.tenants_rolled_back) {
+        (0, 1) => format!("1 tenant of {key} is rolled back"),
+        (0, tenants) => format!("{tenants} tenants of {key} are rolled back"),
+        (ceiling, _) => format!("{key} is rolled back to {}", rung(ceiling)),
+    };
+    if !status.settled && migration.ceiling != 0 {
+        whom.push_str(" (not acknowledged by everybody yet)");
+    }
+    let since = migration.state_since.clone().unwrap_or_default();
+    let trip = migration.trips.iter().rev().find(|trip| trip.outcome() == v1::TripOutcome::RolledBack);
+    let why = match trip {
+        Some(trip) if trip.revision >= since.revision => {
+            let when = when(status.at_ms, trip.at_ms);
+            format!("guard {} tripped {when}: {}", trip.guard, trip_text(trip))
+        }
+        _ if since.by.is_empty() => "see cutover history".to_owned(),
+        _ => by_whom(&since, &when(status.at_ms, since.at_ms)),
+    };
+    let next = format!("repair it, then cutover ack {key} --reason ..");
+    Gist::of(Tone::Alarm, format!("{whom}: {why}"), next)
+}
+
+fn paused(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> String) -> Gist {
+    let key = &migration.key;
+    let by = migration.paused_by.clone().unwrap_or_default();
+    let held = migration.trips.iter().rev().find(|trip| {
+        trip.outcome() == v1::TripOutcome::Held && (by.revision == trip.revision || by.by.is_empty())
+    });
+    let what = match held {
+        Some(trip) => {
+            let when = when(status.at_ms, trip.at_ms);
+            format!("{key} was paused by guard {} {when}: {}", trip.guard, trip_text(trip))
+        }
+        None if by.by.is_empty() => format!("{key} is paused: nobody goes up"),
+        None => format!("{key} is paused {}", by_whom(&by, &when(status.at_ms, by.at_ms))),
+    };
+    Gist::of(Tone::Waiting, what, format!("cutover resume {key}"))
+}
+
+fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
+    let key = &migration.key;
+    // Somebody has to see to these; the others go by themselves.
+    let first = status.waiting.iter().find(|waiting| !waiting.by_itself).or(status.waiting.first());
+    let Some(first) = first else {
+        return Gist::of(Tone::Calm, format!("{key} is ramping: steps are under way"), "");
+    };
+    let subject = format!("{} {}", first.whom, first.step);
+    let more = match status.waiting.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+    let what = format!("{key} is ramping and waits. {subject}{}{more}", first.message);
+    let tone = if first.by_itself { Tone::Calm } else { Tone::Waiting };
+    Gist::of(tone, what, &first.action)
+}
+
+fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
+    let key = &migration.key;
+    if let Some(plan) = status.plan.as_ref().filter(|plan| plan.status() == v1::PlanStatus::Running) {
+        return by_plan(key, plan);
+    }
+    if let Some(job) = status.jobs.first() {
+        let what = format!("{key}: {}", pass(job));
+        return Gist::of(Tone::Calm, what, format!("cutover jobs {key} shows how far it is"));
+    }
+    if !status.settled {
+        let first = status.waiting.first().cloned().unwrap_or_default();
+        let what = format!("{key} is where it was asked to be, but not everybody has acknowledged that");
+        let what = if first.message.is_empty() { what } else { format!("{what}: {}", first.message) };
+        return Gist::of(if first.by_itself { Tone::Calm } else { Tone::Waiting }, what, first.action);
+    }
+    let shares: Vec<String> =
+        status.shares.iter().map(|share| format!("{} % {}", percent(share.ppm), rung(share.rung))).collect();
+    let what = format!("{key} is idle: {}, settled", shares.join(", "));
+    Gist::of(Tone::Calm, what, next_step(key, &migration.rollout.unwrap_or_default()))
+}
+
+fn by_plan(key: &str, plan: &v1::PlanView) -> Gist {
+    let (taken, of) = (plan.taken.len(), plan.plan.as_ref().map_or(0, |plan| plan.steps.len()));
+    let at = format!("{key} ramps by plan, {taken} of {of} steps taken");
+    if !plan.held.is_empty() {
+        return Gist::of(Tone::Waiting, format!("{at}, and is held: {}", plan.held), "");
+    }
+    match plan.missing.first() {
+        Some(missing) => {
+            let is_approval = missing.what.contains("approval");
+            let next = if is_approval { format!("cutover plan approve {key}") } else { String::new() };
+            let tone = if is_approval { Tone::Waiting } else { Tone::Calm };
+            Gist::of(tone, format!("{at}, and waits for {}", missing.what), next)
+        }
+        None => Gist::of(Tone::Calm, at, ""),
+    }
+}
+
+/// What usually comes next on the ladder.
+fn next_step(key: &str, rollout: &v1::Rollout) -> String {
+    const ALL: u32 = 1_000_000;
+    match *rollout {
+        v1::Rollout { target_only_ppm: ALL, .. } => format!("cutover finish {key} --confirm {key}"),
+        v1::Rollout { target_first_ppm: ALL, .. } => {
+            format!("cutover backfill SPEC, then cutover ramp {key} --target-only PCT")
+        }
+        v1::Rollout { mirrored_ppm: ALL, .. } => {
+            format!("cutover backfill SPEC, then cutover ramp {key} --target-first PCT")
+        }
+        v1::Rollout { dual_ppm: ALL, .. } => format!("cutover ramp {key} --mirrored PCT"),
+        _ => format!("cutover ramp {key} --dual PCT"),
+    }
+}
+
+/// A pass that is running, in a few words.
+pub fn pass(job: &v1::Job) -> String {
+    let kind = job.kind().as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
+    let scanned = job.counts.unwrap_or_default().scanned;
+    let workers: std::collections::BTreeSet<&str> =
+        job.claims.iter().map(|claim| claim.instance_id.as_str()).collect();
+    let how = match (job.tuning.unwrap_or_default().paused, job.waiting.as_str(), workers.len()) {
+        (true, ..) => "paused".to_owned(),
+        (_, waiting, _) if !waiting.is_empty() => waiting.to_owned(),
+        (_, _, 0) => "NO WORKER: run it again to go on".to_owned(),
+        (_, _, 1) => "1 worker".to_owned(),
+        (_, _, workers) => format!("{workers} workers"),
+    };
+    format!(
+        "{kind} pass {}, {scanned} scanned, segments {}/{}, {how}",
+        job.id, job.segments_done, job.segments
+    )
+}
+
+/// What a guard saw: counts first, then the rates.
+pub fn trip_text(trip: &v1::Trip) -> String {
+    let v1::Trip { target, target_bad, source, source_bad, onset_ms, .. } = trip;
+    match trip.cause.as_str() {
+        "instances_gone" => {
+            let all = target + target_bad;
+            return format!("{target_bad} of {all} instances stopped reporting together");
+        }
+        "no_target_calls" => return format!("{target} calls went to the source and none to the target"),
+        _ => {}
+    }
+    let operation = if trip.operation() == v1::Operation::Write { "writes" } else { "reads" };
+    let did = match trip.guard.as_str() {
+        "slow_relative" => "were slow",
+        "not_found_relative" => "found nothing",
+        "mismatch" => "differed",
+        "miss_ratchet" => "had to fall back to the source",
+        _ => "failed",
+    };
+    let rate = |bad: u64, of: u64| (bad as f64 * 100.0 / of.max(1) as f64 * 100.0).round() / 100.0;
+    let tenant = if trip.tenant.is_empty() { String::new() } else { format!(" of tenant {}", trip.tenant) };
+    let mut text = format!(
+        "{target_bad} of {target} target {operation}{tenant} {did} within {} ({} %",
+        short(*onset_ms),
+        rate(*target_bad, *target)
+    );
+    if let Some(limit) = trip.limit {
+        text.push_str(&format!(", limit {} %", (limit * 1_000_000.0).round() / 10_000.0));
+    }
+    if *source > 0 {
+        text.push_str(&format!(", source {source_bad} of {source}"));
+    }
+    text.push(')');
+    match trip.cause.as_str() {
+        "common_mode" => text.push_str("; the source fails as well"),
+        "one_instance" => text.push_str("; all of it at one instance"),
+        "escalation" => text.push_str("; several tenants have tripped"),
+        _ => {}
+    }
+    text
+}
+
+fn by_whom(by: &v1::Attribution, when: &str) -> String {
+    let reason = if by.reason.is_empty() { "no reason given" } else { &by.reason };
+    format!("by {} {when}: {reason}", by.by)
+}
+
+/// `12 min ago`
+pub fn ago(now_ms: u64, at_ms: u64) -> String {
+    format!("{} ago", short(now_ms.saturating_sub(at_ms)))
+}
+
+/// `at 2026-11-26T14:30:00Z`
+pub fn at(_: u64, at_ms: u64) -> String {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at_ms);
+    format!("at {}", humantime::format_rfc3339_seconds(at))
+}
+
+/// A time in its largest unit: `40 s`, `12 min`, `3 h`, `5 d`.
+pub fn short(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+fn rung(wire: i32) -> &'static str {
+    rung_from_wire(wire).map_or("-", |rung| rung.name())
+}
+
+fn percent(ppm: u32) -> f64 {
+    f64::from(ppm) / 10_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn status(state: v1::State) -> v1::Status {
+        let migration = v1::Migration { key: "orders".to_owned(), state: state.into(), ..Default::default() };
+        v1::Status { migration: Some(migration), settled: true, at_ms: NOW_MS, ..Default::default() }
+    }
+
+    fn said(edit: impl FnOnce(&mut v1::Status, &mut v1::Migration), state: v1::State) -> String {
+        let mut status = status(state);
+        let mut migration = status.migration.take().unwrap_or_default();
+        edit(&mut status, &mut migration);
+        status.migration = Some(migration);
+        gist(&status, ago).line()
+    }
+
+    fn by(name: &str, reason: &str, ago_ms: u64) -> Option<v1::Attribution> {
+        Some(v1::Attribution {
+            by: name.to_owned(),
+            reason: reason.to_owned(),
+            at_ms: NOW_MS - ago_ms,
+            revision: 7,
+        })
+    }
+
+    #[test]
+    fn a_pause_names_who_when_and_why() {
+        let line = said(|_, it| it.paused_by = by("operator:ada", "incident 17", 720_000), v1::State::Paused);
+        assert_eq!(
+            line,
+            "orders is paused by operator:ada 12 min ago: incident 17. Next: cutover resume orders"
+        );
+        let line = said(|_, it| it.paused_by = by("operator:ada", "", 5_000), v1::State::Paused);
+        assert!(line.contains("5 s ago: no reason given"), "{line}");
+    }
+
+    #[test]
+    fn a_trip_and_a_hold_name_the_guard_and_its_counts() {
+        let trip = |outcome: v1::TripOutcome, cause: &str| v1::Trip {
+            revision: 7,
+            at_ms: NOW_MS - 60_000,
+            guard: "write_divergence".to_owned(),
+            operation: v1::Operation::Write.into(),
+            outcome: outcome.into(),
+            cause: cause.to_owned(),
+            target: 180,
+            target_bad: 55,
+            onset_ms: 60_576,
+            limit: Some(0.001),
+            ..Default::default()
+        };
+        let line = said(
+            |_, it| {
+                it.ceiling = v1::Rung::Dual.into();
+                it.state_since = by("guard:write_divergence", "", 60_000);
+                it.trips = vec![trip(v1::TripOutcome::RolledBack, "breach")];
+            },
+            v1::State::Tripped,
+        );
+        assert_eq!(
+            line,
+            "orders is rolled back to dual: guard write_divergence tripped 60 s ago: 55 of 180 target writes \
+             failed within 60 s (30.56 %, limit 0.1 %). Next: repair it, then cutover ack orders --reason .."
+        );
+        let line = said(
+            |_, it| {
+                it.paused_by = by("guard:blindness", "", 60_000);
+                let held = trip(v1::TripOutcome::Held, "instances_gone");
+                it.trips =
+                    vec![v1::Trip { guard: "blindness".to_owned(), target: 13, target_bad: 27, ..held }];
+            },
+            v1::State::Paused,
+        );
+        assert!(line.contains("paused by guard blindness"), "{line}");
+        assert!(
+            line.contains("27 of 40 instances stopped reporting together. Next: cutover resume"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn what_somebody_has_to_see_to_comes_before_what_goes_by_itself() {
+        let waiting = |message: &str, action: &str, by_itself| v1::Waiting {
+            message: message.to_owned(),
+            action: action.to_owned(),
+            by_itself,
+            ..Default::default()
+        };
+        let line = said(
+            |it, _| {
+                it.waiting =
+                    vec![waiting("soak", "wait", true), waiting("no pass", "cutover backfill SPEC", false)]
+            },
+            v1::State::Ramping,
+        );
+        assert_eq!(line, "orders is ramping and waits. no pass (and 1 more). Next: cutover backfill SPEC");
+    }
+
+    #[test]
+    fn an_idle_migration_says_where_it_is_and_what_usually_comes_next() {
+        let line = said(
+            |it, migration| {
+                it.shares = vec![v1::RungShare { rung: v1::Rung::Mirrored.into(), ppm: 1_000_000 }];
+                let mirrored =
+                    v1::Rollout { dual_ppm: 1_000_000, mirrored_ppm: 1_000_000, ..Default::default() };
+                migration.rollout = Some(mirrored);
+            },
+            v1::State::Idle,
+        );
+        assert!(
+            line.starts_with("orders is idle: 100 % mirrored, settled. Next: cutover backfill SPEC"),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! How instances are doing, those in trouble first.
+
+use console::style;
+use cutover_proto::v1;
+
+/// How an instance is doing, in a word or two.
+pub fn standing(instance: &v1::Instance) -> String {
+    let left = |word: &str| match instance.waited_for_ms.div_ceil(1000) {
+        0 => word.to_owned(),
+        left_s => format!("{word}, waited for {left_s} s more"),
+    };
+    match instance {
+        v1::Instance { counted_out: true, .. } => "counted out".to_owned(),
+        v1::Instance { parked: true, .. } => left("gone, left a snapshot file"),
+        v1::Instance { lost: true, .. } => left("LOST"),
+        v1::Instance { duplicate: true, .. } => "DUPLICATE ID".to_owned(),
+        v1::Instance { settled: true, .. } => "settled".to_owned(),
+        _ => "behind".to_owned(),
+    }
+}
+
+/// Lost ones first, then those that are behind, then the others by name.
+pub fn worst_first(instances: &[v1::Instance]) -> Vec<&v1::Instance> {
+    let mut sorted: Vec<&v1::Instance> = instances.iter().collect();
+    sorted.sort_by_key(|instance| (rank(instance), instance.instance_id.as_str()));
+    sorted
+}
+
+const fn rank(instance: &v1::Instance) -> u8 {
+    match instance {
+        v1::Instance { counted_out: true, .. } => 4,
+        v1::Instance { lost: true, parked: false, .. } => 0,
+        v1::Instance { duplicate: true, .. } => 1,
+        v1::Instance { parked: true, .. } => 3,
+        v1::Instance { settled: false, .. } => 2,
+        _ => 5,
+    }
+}
+
+/// The instances on at most `room` lines of `width` columns, and how many more there are.
+pub fn lines(key: &str, instances: &[v1::Instance], room: usize, width: usize) -> Vec<String> {
+    let sorted = worst_first(instances);
+    let shown = if sorted.len() <= room { sorted.len() } else { room.saturating_sub(1) };
+    let mut lines: Vec<String> = sorted.iter().take(shown).map(|instance| line(instance, width)).collect();
+    if sorted.len() > shown {
+        let more = &sorted[shown..];
+        let bad = more.iter().filter(|instance| rank(instance) < 3).count();
+        let bad = if bad > 0 { format!(", {bad} of them lost or behind") } else { String::new() };
+        let more = format!("  {} more{bad}: cutover instances {key}", more.len());
+        lines.push(console::truncate_str(&more, width, "…").into_owned());
+    }
+    lines.truncate(room);
+    lines
+}
+
+fn line(instance: &v1::Instance, width: usize) -> String {
+    let id_width = if width < 80 { 16 } else { 28 };
+    let id = console::truncate_str(&instance.instance_id, id_width, "…").into_owned();
+    let (received, applied) = (instance.received_revision, instance.applied_revision);
+    let heard = super::gist::short(instance.silent_ms);
+    let how = standing(instance);
+    let line = format!("  {id:<id_width$} {how:<8} received r{received}, quiesced r{applied}, {heard} ago");
+    let line = console::truncate_str(&line, width, "…").into_owned();
+    match rank(instance) {
+        0 | 1 => style(line).red().to_string(),
+        2 => style(line).yellow().to_string(),
+        3 | 4 => style(line).dim().to_string(),
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lost_and_the_lagging_come_first_and_the_rest_is_counted() {
+        let instance = |id: usize, lost, settled| v1::Instance {
+            instance_id: format!("i{id:02}"),
+            lost,
+            settled,
+            ..Default::default()
+        };
+        let mut all: Vec<v1::Instance> = (0..30).map(|id| instance(id, false, true)).collect();
+        (all[20].settled, all[29].lost) = (false, true);
+        let lines = lines("orders", &all, 10, 80);
+        assert_eq!(lines.len(), 10);
+        assert!(lines[0].contains("i29") && lines[0].contains("LOST"), "{lines:#?}");
+        assert!(lines[1].contains("i20") && lines[1].contains("behind"), "{lines:#?}");
+        assert_eq!(lines[9], "  21 more: cutover instances orders");
+        assert_eq!(super::lines("orders", &all[..3], 10, 80).len(), 3);
+        assert!(super::lines("orders", &all, 1, 80)[0].contains("30 more, 2 of them lost or behind"));
+    }
+}

@@ -1,0 +1,64 @@
+//! What somebody on call reads first: `list`, and the first line of `status`.
+
+use tempfile::TempDir;
+
+use super::at;
+use crate::support::server::Controller;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    let first = async || at(url, "status orders").await.done().lines().next().unwrap().to_owned();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    assert_eq!(
+        first().await,
+        "orders is idle: 100 % source-only, settled. Next: cutover ramp orders --dual PCT"
+    );
+    at(url, "ramp orders --mirrored 100").await.done();
+    let ramp = at(url, "ramp orders --target-first 1 --wait --timeout 300ms").await;
+    assert_eq!(ramp.code, 3, "{ramp:?}");
+    let blocked = first().await;
+    assert!(blocked.starts_with("orders is ramping and waits. "), "{blocked}");
+    assert!(blocked.contains("cutover backfill SPEC"), "the remedy: {blocked}");
+    run_pause(url).await;
+    let paused = first().await;
+    assert!(paused.starts_with("orders is paused by operator:ada "), "{paused}");
+    assert!(paused.ends_with(" ago: incident. Next: cutover resume orders"), "{paused}");
+    at(url, "rollback orders --reason latency").await.done();
+    let back = first().await;
+    assert!(back.starts_with("orders is rolled back to source-only"), "{back}");
+    assert!(
+        back.contains("by operator:ada ") && back.contains(": latency. Next: repair it, then cutover ack"),
+        "{back}"
+    );
+    let status = at(url, "status orders --json").await.object();
+    assert!(status["next"].as_str().unwrap().contains("cutover ack orders"), "{status}");
+    assert_eq!(status["migration"]["paused_by"]["reason"], "incident");
+    controller.stop().await;
+}
+
+async fn run_pause(url: &str) {
+    at(url, "pause orders --reason incident").await.done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_has_a_line_for_each_that_fits_80_columns() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    at(url, "create users --source ddb --target mysql").await.done();
+    at(url, "ramp orders --dual 12.5").await.done();
+    at(url, "rollback orders --reason x").await.done();
+    let list = at(url, "list").await.done();
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{list}");
+    assert!(lines[0].starts_with("MIGRATION STATE"), "{list}");
+    assert!(lines[1].starts_with("orders    tripped ") && lines[2].starts_with("users     idle "), "{list}");
+    let objects = at(url, "list --json").await.objects();
+    super::has(&objects[0], &["plan", "jobs", "lost", "settled", "state_since", "paused_by"]);
+    assert_eq!(objects[0]["state_since"]["by"], "operator:ada");
+    controller.stop().await;
+}
