@@ -9,6 +9,7 @@ mod guards;
 mod instances;
 mod looked;
 mod notify;
+mod once;
 pub mod operate;
 mod passes;
 mod plans;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cutover_client::clock::Instant;
 
-use super::{Registry, operate::now_ms};
+use super::{Registry, once::Once, operate::now_ms};
 use crate::store::{CursorRecord, Error, Expired, Store};
 
 /// Between two looks.
@@ -29,24 +29,23 @@ pub struct HistoryLimits {
 pub async fn run(store: Arc<dyn Store>, registry: Arc<Registry>, limits: HistoryLimits) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // What was logged last, so that the same reason is logged once.
-    let mut told = None;
+    let mut once = Once::default();
     loop {
         ticks.tick().await;
-        let reason = match drop_expired(&*store, &registry, limits).await {
-            Ok(held_by) => held_by.map(|cursor| {
-                format!(
-                    "endpoint {} has not received notifications since revision {}; the history is kept for it. \
-                     Repair the endpoint, or remove it and restart the controller",
-                    cursor.endpoint, cursor.revision
-                )
-            }),
-            Err(error) => Some(format!("could not drop old history: {error}; retrying")),
+        let dropped = match drop_expired(&*store, &registry, limits).await {
+            Ok(None) => Ok(()),
+            Ok(Some(cursor)) => Err(format!(
+                "endpoint {} has not received notifications since revision {}; the history is kept for it. Repair \
+                 the endpoint, or remove it and restart the controller",
+                cursor.endpoint, cursor.revision
+            )),
+            Err(error) => Err(format!("could not drop old history: {error}; retrying")),
         };
-        if let Some(reason) = reason.as_ref().filter(|reason| Some(*reason) != told.as_ref()) {
+        if once.is_news(&dropped)
+            && let Err(reason) = dropped
+        {
             tracing::warn!("{reason}");
         }
-        told = reason;
     }
 }
 

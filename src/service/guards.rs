@@ -20,6 +20,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Instances, Operate, Registry, Windows,
+    once::Once,
     operate::{self, Mutation},
 };
 use crate::{
@@ -195,8 +196,11 @@ impl Guards {
         let actor = format!("guard:{}", verdict.guard.kind.name());
         let by = Mutation { actor, ..Mutation::default() };
         let change = Change::Trip(Box::new(breach.clone()));
+        let mut once = Once::default();
         loop {
-            match self.operate.change(&key, &change, &by).await {
+            let tripped = self.operate.change(&key, &change, &by).await;
+            let is_news = once.is_news(&tripped);
+            match tripped {
                 Ok(outcome) if outcome.changes.is_empty() => return,
                 Ok(outcome) => {
                     tracing::warn!(migration.key = %key, guard = %verdict.guard, "{verdict}");
@@ -206,8 +210,12 @@ impl Guards {
                     }
                     return;
                 }
-                Err(operate::Error::Store(store::Error::Unavailable(error))) => {
-                    tracing::error!(migration.key = %key, %error, "a guard's verdict can't be committed now; trying on");
+                // The judge is latched: nobody concludes it again. If it was committed after all, the retry
+                // changes nothing.
+                Err(operate::Error::Store(error)) => {
+                    if is_news {
+                        tracing::error!(migration.key = %key, %error, "could not commit a guard's verdict; retrying");
+                    }
                     tokio::time::sleep(RETRY).await;
                 }
                 Err(operate::Error::Refused(Refusal::NotFound(_))) => return,

@@ -14,7 +14,7 @@ use std::{
 pub use sender::SenderError;
 
 use self::sender::Sender;
-use super::Registry;
+use super::{Registry, once::Once};
 use crate::{
     domain::Event,
     notify::{Answer, Endpoint, KINDS, Outcome, after, delay_ms, idempotency_key, is_told},
@@ -126,13 +126,18 @@ impl Notify {
         let name = &told.endpoint.name;
         let mut revisions = self.registry.subscribe();
         let (mut cursor, mut saved) = (told.cursor, told.cursor);
+        let mut once = Once::default();
         loop {
             // Marked before the read: the next look sees a commit in between.
             revisions.mark_unchanged();
-            let events = match self.store.changes(cursor, EVENTS_MAX).await {
+            let read = self.store.changes(cursor, EVENTS_MAX).await;
+            let is_news = once.is_news(&read);
+            let events = match read {
                 Ok(events) => events,
                 Err(error) => {
-                    tracing::warn!(endpoint = name, %error, "what to tell can't be read; trying on");
+                    if is_news {
+                        tracing::warn!(endpoint = name, %error, "could not read what to notify; retrying");
+                    }
                     tokio::time::sleep(STORE_AWAY).await;
                     continue;
                 }

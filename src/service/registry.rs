@@ -13,7 +13,10 @@ use arc_swap::ArcSwap;
 use cutover_client::routing::{Route, Snapshot, Table};
 use tokio::sync::{Mutex, watch};
 
-use super::steady::{self, Steady};
+use super::{
+    once::Once,
+    steady::{self, Steady},
+};
 use crate::{
     domain::{Event, Key, Migration, Tenant},
     store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store, Upkeep},
@@ -131,16 +134,14 @@ impl Registry {
     pub async fn keep_time(&self) {
         let mut ticks = tokio::time::interval(steady::EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut is_told = false;
+        let mut once = Once::default();
         loop {
             ticks.tick().await;
-            match self.save_time().await {
-                Ok(()) => is_told = false,
-                Err(error) if !is_told => {
-                    tracing::warn!(%error, "could not persist how long waits have lasted; retrying");
-                    is_told = true;
-                }
-                Err(_) => {}
+            let saved = self.save_time().await;
+            if once.is_news(&saved)
+                && let Err(error) = saved
+            {
+                tracing::warn!(%error, "could not persist how long waits have lasted; retrying");
             }
         }
     }
@@ -179,10 +180,14 @@ impl Registry {
     pub async fn follow(&self, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut once = Once::default();
         loop {
             ticks.tick().await;
-            if let Err(error) = self.catch_up().await {
-                tracing::error!(%error, "the store can't be followed; trying on");
+            let caught_up = self.catch_up().await;
+            if once.is_news(&caught_up)
+                && let Err(error) = caught_up
+            {
+                tracing::error!(%error, "could not read new commits from the store; retrying");
             }
         }
     }

@@ -15,7 +15,7 @@ use std::{
 use cutover_client::clock::Instant;
 use tokio::sync::Mutex;
 
-use super::Registry;
+use super::{Registry, once::Once};
 use crate::{
     domain::{Counts, Expiry, Key, Scale, WindowId},
     store::{Counted, Error, HeardRecord, Store, WindowQuery},
@@ -64,16 +64,14 @@ impl Windows {
     pub async fn keep(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut complained = false;
+        let mut once = Once::default();
         loop {
             ticks.tick().await;
-            match self.save().await {
-                Ok(()) => complained = false,
-                Err(error) if !complained => {
-                    tracing::error!(%error, "what was reported can't be kept now; trying on");
-                    complained = true;
-                }
-                Err(_) => {}
+            let saved = self.save().await;
+            if once.is_news(&saved)
+                && let Err(error) = saved
+            {
+                tracing::error!(%error, "could not persist recent telemetry; retrying");
             }
         }
     }

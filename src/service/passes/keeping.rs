@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Pass, Passes};
+use super::{super::once::Once, Pass, Passes};
 use crate::store::{self, Upkeep};
 
 /// Interval.
@@ -13,10 +13,14 @@ impl Passes {
     pub async fn keep(&self) {
         let mut ticks = tokio::time::interval(KEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut once = Once::default();
         loop {
             ticks.tick().await;
-            if let Err(error) = self.keep_now().await {
-                tracing::warn!(%error, "the progress of passes can't be kept now; trying on");
+            let kept = self.keep_now().await;
+            if once.is_news(&kept)
+                && let Err(error) = kept
+            {
+                tracing::warn!(%error, "could not persist the progress of passes; retrying");
             }
         }
     }
