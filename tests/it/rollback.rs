@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cutover::store::memory;
 use cutover_client::{
     Client,
     migrator::Migrator,
@@ -51,6 +52,10 @@ impl World {
     async fn at(stage: &str, percent: f64) -> Self {
         let dir = TempDir::new().unwrap();
         let controller = Controller::start(dir.path(), 0).await;
+        Self::on(controller, dir, stage, percent).await
+    }
+
+    async fn on(controller: Controller, dir: TempDir, stage: &str, percent: f64) -> Self {
         let (source, target) =
             (Target::new(Faulty::new(Arc::default())), Target::new(Faulty::new(Arc::default())));
         let mut world =
@@ -151,6 +156,18 @@ async fn a_dead_target_is_rolled_back_and_the_story_is_told() {
     world.target.heal();
     world.controller.admin().await.acknowledge(ack).await.unwrap();
     world.until(|migration| migration.state() == v1::State::Idle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_whose_commit_was_lost_is_committed_again() {
+    let store = memory::MemoryStore::default();
+    let controller = Controller::start_on(Arc::new(store.clone())).await;
+    let world = World::on(controller, TempDir::new().unwrap(), "target-first", 50.0).await;
+    (0..3).for_each(|_| store.fail_next(memory::Call::Commit, memory::Fault::Lost));
+    world.target.always(Verb::Get, down());
+    world.target.always(Verb::Put, down());
+    let tripped = world.until(|migration| migration.state() == v1::State::Tripped).await;
+    assert_eq!(tripped.trips.last().unwrap().outcome(), v1::TripOutcome::RolledBack, "{tripped:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,8 @@ pub enum Fault {
     After,
     /// It was done, and the answer never arrives.
     Silent,
+    /// It was not done, and the caller can't tell: as [`Fault::After`].
+    Lost,
 }
 
 type Choose = Box<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
@@ -69,22 +71,27 @@ impl Faults {
     ) -> Result<T, Error> {
         let queued = locked(&self.queued).get_mut(&call).and_then(VecDeque::pop_front);
         let fault = queued.or_else(|| locked(&self.choose).as_ref().and_then(|choose| choose(call)));
-        if fault == Some(Fault::Before) {
-            return Err(Error::Unavailable("a fault before it was done".to_owned()));
+        let is_write = matches!(call, Call::Commit | Call::Compact | Call::Keep | Call::Count);
+        let unknown = |why: &str| match is_write {
+            true => Error::Unknown(why.to_owned()),
+            false => Error::Unavailable(why.to_owned()),
+        };
+        match fault {
+            Some(Fault::Before) => {
+                return Err(Error::Unavailable("a fault before it was done".to_owned()));
+            }
+            Some(Fault::Lost) => return Err(unknown("the request was lost")),
+            _ => {}
         }
         // A refused call was not executed, whatever happens to the answer.
         let made = make()?;
         match fault {
-            None | Some(Fault::Before) => Ok(made),
+            None | Some(Fault::Before | Fault::Lost) => Ok(made),
             Some(Fault::Silent) => {
                 drop(made);
                 std::future::pending().await
             }
-            Some(Fault::After) => {
-                let why = "a fault after it was done".to_owned();
-                let is_write = matches!(call, Call::Commit | Call::Compact | Call::Keep | Call::Count);
-                Err(if is_write { Error::Unknown(why) } else { Error::Unavailable(why) })
-            }
+            Some(Fault::After) => Err(unknown("a fault after it was done")),
         }
     }
 }

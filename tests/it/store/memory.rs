@@ -29,6 +29,9 @@ async fn a_fault_before_leaves_nothing_and_one_after_leaves_everything() {
     store.fail_next(Call::Commit, Fault::Before);
     assert!(matches!(store.commit(&created).await, Err(Error::Unavailable(_))));
     assert_eq!(store.snapshot().await.unwrap().revision, 0);
+    store.fail_next(Call::Commit, Fault::Lost);
+    assert!(matches!(store.commit(&created).await, Err(Error::Unknown(_))));
+    assert_eq!(store.snapshot().await.unwrap().revision, 0);
     store.fail_next(Call::Commit, Fault::After);
     assert!(matches!(store.commit(&created).await, Err(Error::Unknown(_))));
     assert_eq!(store.snapshot().await.unwrap().revision, 1);

@@ -1,18 +1,19 @@
 //! A controller on loopback, and its clients.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use cutover::{
     config::{Config, Serve},
     server::{self, Listeners},
+    store::Store,
 };
 use cutover_client::{Client, Options};
 use cutover_proto::v1::{
     admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
     routing_service_client::RoutingServiceClient,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::transport::Channel;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::transport::{Channel, server::TcpIncoming};
 
 /// A running controller.
 pub struct Controller {
@@ -40,6 +41,20 @@ impl Controller {
         let url = format!("http://{}", listeners.grpc.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server::run(config, listeners, async {
+            let _ = stopped.await;
+        }));
+        Self { url, stop, running }
+    }
+
+    /// One on a store that is open already.
+    pub async fn start_on(store: Arc<dyn Store>) -> Self {
+        let any = || Some("127.0.0.1:0".to_owned());
+        let config = Config::load(Serve { grpc: any(), http: any(), ..Serve::default() }).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let connections = TcpIncoming::from(listener);
+        let running = tokio::spawn(server::run_on(config, store, connections, None, async {
             let _ = stopped.await;
         }));
         Self { url, stop, running }
