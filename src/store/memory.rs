@@ -35,11 +35,13 @@ struct Kept {
     /// In order, from the first that was not dropped.
     events: Vec<Event>,
     dropped: Dropped,
+    /// By label.
     instances: BTreeMap<String, InstanceRecord>,
     passes: BTreeMap<String, PassRecord>,
     cursors: BTreeMap<String, CursorRecord>,
     heard: BTreeMap<String, HeardRecord>,
     steady_ms: u64,
+    restored: Option<String>,
     /// By migration, scale and beginning.
     windows: BTreeMap<(Key, usize, u64), Counts>,
 }
@@ -59,6 +61,18 @@ impl MemoryStore {
     /// Asks `choose` before each call without a queued fault; for simulations.
     pub fn fail_by(&self, choose: impl Fn(Call) -> Option<Fault> + Send + Sync + 'static) {
         self.faults.choose_by(Box::new(choose));
+    }
+
+    /// A store of its own that is made of this one as it is now: a backup, restored. It has another history.
+    pub fn restored(&self, history_id: &str, why: &str) -> Self {
+        let (history_id, restored) = (history_id.to_owned(), Some(why.to_owned()));
+        let kept = Kept { history_id, restored, ..self.kept().clone() };
+        Self { kept: Arc::new(Mutex::new(kept)), faults: Arc::default() }
+    }
+
+    /// One migration as it is now. No fault is asked for.
+    pub fn migration(&self, key: &Key) -> Option<Migration> {
+        self.kept().migrations.get(key).cloned()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -144,7 +158,7 @@ impl Kept {
             cursors: self.cursors.values().cloned().collect(),
             heard: self.heard.values().cloned().collect(),
             steady_ms: self.steady_ms,
-            restored: None,
+            restored: self.restored.clone(),
         }
     }
 
@@ -194,14 +208,14 @@ impl Kept {
             put_cursors,
             remove_cursors,
             steady_ms,
-            forget_restored: _,
+            forget_restored,
         } = upkeep.clone();
+        self.restored.take_if(|_| forget_restored);
         self.steady_ms = self.steady_ms.max(steady_ms.unwrap_or(0));
         remove_instances.iter().for_each(|id| _ = self.instances.remove(id));
         remove_passes.iter().for_each(|id| _ = self.passes.remove(id));
         remove_cursors.iter().for_each(|id| _ = self.cursors.remove(id));
-        let by_id = |record: InstanceRecord| (record.instance_id.clone(), record);
-        self.instances.extend(put_instances.into_iter().map(by_id));
+        self.instances.extend(put_instances.into_iter().map(|record| (record.label(), record)));
         self.passes.extend(put_passes.into_iter().map(|record| (record.id.clone(), record)));
         self.cursors.extend(put_cursors.into_iter().map(|record| (record.endpoint.clone(), record)));
     }

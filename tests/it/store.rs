@@ -244,6 +244,11 @@ pub async fn instances_and_passes_are_kept(place: &impl Place) {
     store.keep(&put(&[&b, &a], &[])).await.unwrap();
     let b = InstanceRecord { worker: true, ..b };
     store.keep(&put(&[&c, &b], &["a", "never seen"])).await.unwrap();
+    // Processes of one id are several instances.
+    let twin = InstanceRecord { incarnation: 7, ..instance("b", 2) };
+    store.keep(&put(&[&twin], &[])).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().instances.len(), 3);
+    store.keep(&put(&[], &[&twin.label()])).await.unwrap();
     store.keep(&Upkeep::default()).await.unwrap();
     let pass = |id: &str, cursor: &[u8]| PassRecord {
         id: id.to_owned(),

@@ -39,3 +39,17 @@ async fn a_fault_before_leaves_nothing_and_one_after_leaves_everything() {
     assert!(matches!(store.keep(&Upkeep::default()).await, Err(Error::Unavailable(_))));
     store.ping().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_restored_copy_has_a_history_of_its_own_and_says_so_until_it_is_heard() {
+    let store = MemoryStore::new("first");
+    store.commit(&commit(None, &key("orders"), &create(), 1)).await.unwrap();
+    let backup = store.restored("second", "it was restored");
+    store.commit(&commit(None, &key("customers"), &create(), 2)).await.unwrap();
+    let state = backup.snapshot().await.unwrap();
+    assert_eq!((state.revision, state.history_id.as_str()), (1, "second"));
+    assert_eq!(state.restored.as_deref(), Some("it was restored"));
+    backup.keep(&Upkeep { forget_restored: true, ..Upkeep::default() }).await.unwrap();
+    assert_eq!(backup.snapshot().await.unwrap().restored, None);
+    assert_eq!(store.snapshot().await.unwrap().restored, None, "only the copy");
+}
