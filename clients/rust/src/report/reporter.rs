@@ -142,6 +142,12 @@ impl Reporter {
             return Sent::Failed;
         };
         let mut request = match self.unanswered.pending.take() {
+            // Its history has ended, for example because the controller's store was restored. It would be
+            // refused for ever, and every report behind it would wait.
+            Some(old) if !old.history_id.is_empty() && old.history_id != self.history_id() => {
+                self.recorder.drop_cells(old.cells.len() as u64);
+                self.compose()
+            }
             Some(request) => request,
             None => self.compose(),
         };
@@ -177,7 +183,7 @@ impl Reporter {
         match status.code() {
             Code::NotFound => {
                 self.unanswered.forgotten = session.number;
-                self.link.forgotten();
+                self.link.forgotten(session.number);
             }
             // It would be rejected for ever, and everything newer would wait behind it.
             Code::InvalidArgument | Code::OutOfRange => {
@@ -193,7 +199,7 @@ impl Reporter {
 
     fn compose(&mut self) -> v1::ReportRequest {
         // First: newer revisions than this belong to a history about which nothing is reported yet.
-        let history_id = self.link.held().map_or_else(String::new, |held| held.history_id);
+        let history_id = self.history_id();
         let (received_revision, applied_revision) = self.revisions();
         let mut drained = self.recorder.drain();
         // Calls that hang before any has ended: the current revision is the best one known.
@@ -216,6 +222,11 @@ impl Reporter {
             // Set when it is sent.
             admission: 0,
         }
+    }
+
+    /// Of what is held. Empty: nothing is.
+    fn history_id(&self) -> String {
+        self.link.held().map_or_else(String::new, |held| held.history_id)
     }
 
     /// Waits for the operations, delivers the remaining counts, and says goodbye if all operations have

@@ -5,11 +5,15 @@ use std::sync::{
     atomic::{AtomicU16, Ordering},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tonic::transport::Channel;
 
 use super::Current;
-use crate::{migrator::Stamper, persisted::Persisted, routing::Snapshot};
+use crate::{
+    migrator::Stamper,
+    persisted::Persisted,
+    routing::{Mutation, Snapshot},
+};
 
 /// Where the snapshot in use came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +53,8 @@ pub(crate) struct Link {
     writer_slot: AtomicU16,
     /// One for all migrators of the process: two writes with equal versions would be taken for one.
     pub(crate) stamper: Arc<Stamper>,
-    /// Notified when the controller no longer knows this instance.
-    forgotten: Notify,
+    /// The newest session whose instance the controller no longer knows. 0: none.
+    forgotten: watch::Sender<u64>,
     /// Whether a file is kept for starts without the controller.
     keeps_file: bool,
     state: Mutex<State>,
@@ -83,7 +87,7 @@ impl Link {
             session: watch::Sender::new(None),
             writer_slot: AtomicU16::new(slot),
             stamper: Arc::new(Stamper::new(slot).expect("a slot is below 4096")),
-            forgotten: Notify::new(),
+            forgotten: watch::Sender::new(0),
             keeps_file,
             state: Mutex::default(),
         }
@@ -151,7 +155,7 @@ impl Link {
 
     /// How much of a received revision may be acknowledged: no more than the file has, if one is kept.
     pub(crate) fn acknowledgeable(&self, revision: u64) -> u64 {
-        if !self.keeps_file {
+        if !self.keeps_file || Mutation::FileSaved.is_left_out() {
             return revision;
         }
         let state = self.state();
@@ -207,12 +211,13 @@ impl Link {
     }
 
     /// The controller does not know this instance: it has to open a new watch.
-    pub(crate) fn forgotten(&self) {
-        self.forgotten.notify_one();
+    pub(crate) fn forgotten(&self, session: u64) {
+        self.forgotten.send_replace(session);
     }
 
-    pub(crate) async fn until_forgotten(&self) {
-        self.forgotten.notified().await;
+    pub(crate) async fn until_forgotten(&self, session: u64) {
+        // An earlier session that was forgotten says nothing about this one.
+        let _ = self.forgotten.subscribe().wait_for(|forgotten| *forgotten == session).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -158,7 +158,7 @@ impl Watcher {
         loop {
             let message = tokio::select! {
                 message = next(&mut stream, limit) => message?,
-                () = self.link.until_forgotten() => return Err(Ended::Forgotten),
+                () = self.link.until_forgotten(self.sessions) => return Err(Ended::Forgotten),
             };
             self.current.heard();
             self.take(&mut receiving, message).await?;

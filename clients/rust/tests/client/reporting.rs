@@ -254,3 +254,36 @@ async fn nothing_newer_than_the_file_is_acknowledged() {
     let report = fake.report(|report| report.applied_revision > 1).await;
     assert_eq!((report.received_revision, report.applied_revision), (3, 3));
 }
+
+/// Found by the simulation, in one of four seeds that restore a backup.
+#[tokio::test]
+async fn a_report_about_another_history_does_not_hold_up_the_reports_behind_it() {
+    let mut fake = Fake::start().await;
+    let (_client, stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    fake.answer_next_report(Answer::Refuse(Status::unavailable("the store is being restored")));
+    stream.snapshot(7, Rung::Dual);
+    fake.report(|report| report.received_revision == 7).await;
+    drop(stream);
+    let stream = fake.watch().await;
+    stream.register(v1::Registered { history_id: "history-2".to_owned(), ..registered() });
+    stream.snapshot(3, Rung::Dual);
+    let of_new_history = |report: &v1::ReportRequest| report.history_id == "history-2";
+    let report = fake.report(|report| of_new_history(report) && report.received_revision == 3).await;
+    assert_eq!(report.applied_revision, 3);
+}
+
+/// Found by the simulation: each registration ended for the one before it, before its state had come.
+#[tokio::test]
+async fn a_session_is_not_ended_because_the_one_before_it_was_forgotten() {
+    let mut fake = Fake::start().await;
+    let (client, stream) = started(&mut fake, Rung::Dual, Options::default()).await;
+    drop(stream);
+    // It reports on while it asks to be registered again.
+    let stream = fake.watch().await;
+    fake.answer_next_report(Answer::Refuse(Status::not_found("not registered")));
+    fake.no_report(|_| false);
+    fake.report(|_| true).await;
+    stream.register(registered());
+    stream.snapshot(2, Rung::Mirrored);
+    until_received(&client, 2).await;
+}
