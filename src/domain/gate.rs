@@ -186,7 +186,8 @@ impl Sight<'_> {
     /// The revision that has to be acknowledged. Before target-only this may be a later one: the revision
     /// that tells everybody that nobody goes back on their own any more.
     fn awaited(&self, placement: &Placement, next: Rung) -> u64 {
-        let off = if next == Rung::TargetOnly { self.document.local_guard_off } else { 0 };
+        let is_heard = next == Rung::TargetOnly && !Mutation::LocalGuardHeard.is_left_out();
+        let off = if is_heard { self.document.local_guard_off } else { 0 };
         placement.since.max(off)
     }
 
@@ -229,7 +230,8 @@ impl Sight<'_> {
         };
         let pass = passed.and_then(|(rung, since)| self.full_pass(whom, rung, since));
         let soak = (next == Rung::TargetOnly).then(|| self.soak(placement)).flatten();
-        let local = (next == Rung::TargetOnly && self.document.policy.local_guard).then(|| {
+        let is_asked = next == Rung::TargetOnly && !Mutation::LocalGuardOff.is_left_out();
+        let local = (is_asked && self.document.policy.local_guard).then(|| {
             let message =
                 "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
             Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
@@ -239,7 +241,13 @@ impl Sight<'_> {
         [restored, paused, services, pass, soak, local]
             .into_iter()
             .flatten()
+            .filter(|unmet| !self.is_overridden_for_all(unmet.gate))
             .filter(move |unmet| !passes.as_ref().is_some_and(|passes| passes.allow(unmet.gate, next)))
+    }
+
+    fn is_overridden_for_all(&self, gate: Gate) -> bool {
+        Mutation::OverrideScope.is_left_out()
+            && self.document.overrides.iter().any(|over| over.gates.contains(&gate))
     }
 
     fn services(&self) -> Option<Unmet> {
@@ -259,6 +267,7 @@ impl Sight<'_> {
     fn full_pass(&self, whom: &Whom, rung: Rung, since: u64) -> Option<Unmet> {
         let lazily = rung == Rung::Mirrored && self.document.policy.level == Level::Acknowledged;
         let shows = |evidence: &Evidence| {
+            let lazily = lazily || Mutation::FullPassAfterSweep.is_left_out();
             evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since)
         };
         if Mutation::FullPass.is_left_out() || since > 0 && self.document.evidence.iter().any(shows) {

@@ -87,7 +87,8 @@ impl Placement {
         let target_only_involved = !Mutation::LeavingTargetOnly.is_left_out()
             && self.rung == Rung::TargetOnly
             || self.was == Rung::TargetOnly;
-        if down && self.rung != Rung::Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
+        let leaves_hold = self.rung == Rung::Hold && !Mutation::Hold.is_left_out();
+        if down && !leaves_hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
     }
 
     /// The placement after a step to `next` at `revision`.
@@ -126,7 +127,7 @@ impl Placement {
         let no_earlier = |own: u64, others: u64| (own == 0) == (others == 0) && own <= others;
         self.rung == other.rung
             && self.floor == other.floor
-            && (settled || self.was == other.was)
+            && (settled || self.was == other.was || Mutation::Joining.is_left_out())
             // Under a floor, a reverse pass also has to have begun after the last step.
             && (self.since <= other.since || settled && self.floor == Rung::SourceOnly)
             && no_earlier(self.mirrored_since, other.mirrored_since)

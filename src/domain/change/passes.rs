@@ -85,6 +85,8 @@ impl Draft {
             fingerprint: fingerprint.clone(),
             segments: *segments,
             begins_at_ms: match kind {
+                _ if Mutation::Residual.is_left_out() => context.steady_ms,
+                PassKind::Sweep if Mutation::SecondBarrier.is_left_out() => context.steady_ms + residual_ms,
                 PassKind::Sweep => u64::MAX,
                 PassKind::Reverse => context.steady_ms.saturating_add(*residual_ms),
                 _ => 0,
@@ -134,7 +136,10 @@ impl Draft {
             return Err(Unmet::of_change(Gate::Stage, message, "begin it anew").into());
         };
         let job = self.document.jobs.remove(at);
-        let left = self.left_different(&counts.remaining);
+        let left = match Mutation::Extra.is_left_out() {
+            true => counts.remaining.total() - counts.remaining.extra,
+            false => self.left_different(&counts.remaining),
+        };
         let clean = complete && counts.quarantined == 0 && counts.failed == 0 && left == 0;
         let how = match (complete, clean, job.kind) {
             (false, ..) => "was canceled",

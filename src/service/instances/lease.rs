@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover_client::clock::Instant;
+use cutover_client::{clock::Instant, routing::Mutation};
 
 /// An instance that is silent for longer is lost. Every fence is shorter, so with a fence a lost instance
 /// already refuses operations.
@@ -39,7 +39,7 @@ impl Listening {
     /// Call this before concluding anything from silence.
     pub(super) fn look(&mut self, now: Instant) {
         let gap = now.saturating_duration_since(self.looked);
-        if gap > GAP {
+        if gap > GAP && !Mutation::Listening.is_left_out() {
             tracing::warn!(gap_ms = gap.as_millis() as u64, "the controller did not run; leases start anew");
             self.since = now;
         }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::clock::Instant;
+use cutover_client::{clock::Instant, routing::Mutation};
 
 use super::{
     lease::{Listening, PRESUMED_DRAIN},
@@ -199,7 +199,7 @@ impl Live {
             self.gone.insert(who.clone(), now);
         }
         let heard = self.members.get_mut(who)?;
-        if file_valid_ms == 0 {
+        if file_valid_ms == 0 || Mutation::Parked.is_left_out() {
             return None;
         }
         heard.at = now;

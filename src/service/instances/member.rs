@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover_client::clock::Instant;
+use cutover_client::{clock::Instant, routing::Mutation};
 
 use super::{lease::LEASE, live::drain};
 use crate::store::{InstanceRecord, label};
@@ -102,7 +102,11 @@ impl Heard {
 
     /// How long after it was last heard it can still change anything under a fence.
     pub(super) fn until_counted_out(&self) -> Duration {
-        LEASE + drain(&self.record)
+        match Mutation::Drain.is_left_out() {
+            _ if Mutation::CountedOutLate.is_left_out() => Duration::from_secs(2),
+            true => LEASE,
+            false => LEASE + drain(&self.record),
+        }
     }
 
     /// How long after it was last heard its file may be used.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::clock::Instant;
+use cutover_client::{clock::Instant, routing::Mutation};
 
 use crate::{
     domain::{Member, Migration},
@@ -58,7 +58,7 @@ impl Entry {
     /// For a migration that existed when the controller started. `was_asked`: somebody may have asked before.
     pub(super) fn loaded(migration: Migration, was_asked: bool) -> Self {
         let asked = Asked::never();
-        if was_asked {
+        if was_asked && !Mutation::CallersKept.is_left_out() {
             asked.note();
             asked.is_durable.store(true, Ordering::Relaxed);
         }
@@ -99,7 +99,13 @@ impl Entry {
     /// that was requested before its publication has expired.
     pub(in crate::service) fn remote_callers(&self) -> Option<Member> {
         let asked = self.asked.elapsed().is_some_and(|elapsed| elapsed < DECISION_EXPIRED);
-        let batch = self.published.0.iter().find(|batch| batch.is_recent())?;
+        let is_waited_for = |batch: &&Batch| {
+            let is_older = batch.first < self.migration.revision;
+            let is_left_out =
+                is_older && Mutation::OlderAnswers.is_left_out() || Mutation::Callers.is_left_out();
+            batch.is_recent() && !is_left_out
+        };
+        let batch = self.published.0.iter().find(is_waited_for)?;
         asked.then(|| Member {
             name: "callers of Decide".to_owned(),
             service: String::new(),

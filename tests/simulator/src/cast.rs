@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod controller;
+pub mod legacy;
 pub mod operator;
 pub mod service;
 pub mod traffic;

@@ -5,6 +5,7 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use cutover_client::{
     report::ErrorClass,
+    routing::Mutation,
     store::{
         Copied, Cursor, Estimate, Id, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
         StoreError, Version,
@@ -34,6 +35,8 @@ pub struct Weather {
     pub unanswered_ppm: u32,
     /// Share of writes that land long after they were given up, in ppm.
     pub late_ppm: u32,
+    /// Share of calls at which the task that makes them panics, in ppm.
+    pub panic_ppm: u32,
     /// It refuses everything until then.
     pub down_until: Time,
     /// Ways are 20 times as long until then.
@@ -47,6 +50,7 @@ impl Default for Weather {
             refused_ppm: 0,
             unanswered_ppm: 0,
             late_ppm: 0,
+            panic_ppm: 0,
             down_until: 0,
             slow_until: 0,
         }
@@ -91,6 +95,11 @@ impl DataStore {
         self.records.insert(id, record);
     }
 
+    /// Removes a record and leaves nothing in its place.
+    pub fn remove(&self, id: &Id) {
+        self.records.remove(id);
+    }
+
     fn ways(&self) -> (Time, Time) {
         let weather = WEATHER.with_borrow(|all| all[self.index].clone());
         let way = || {
@@ -120,8 +129,18 @@ impl DataStore {
         is_write: bool,
         act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let panic_ppm = WEATHER.with_borrow(|all| all[self.index].panic_ppm);
+        assert!(!world::chance(panic_ppm), "{}", world::PANIC);
         let (there, back) = self.ways();
         let records = self.records.clone();
+        let act = move |records: &MemoryStore| {
+            let done = act(records);
+            if Mutation::Tombstones.is_left_out() {
+                let dead = records.dump().into_iter().filter(|(_, record)| record.value.is_none());
+                dead.for_each(|(id, _)| records.remove(&id));
+            }
+            done
+        };
         let (class, what) = (ErrorClass::Connection, "the connection broke".to_owned());
         match self.fate(is_write) {
             Fate::Answered => ask(there, back, move || act(&records)).await,
@@ -152,8 +171,15 @@ impl Store for DataStore {
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        let (id, record) = (id.clone(), record.clone());
-        self.call(true, move |store| at_once(store.put_if_newer(&id, &record))).await
+        let (id, record, self_is_target) = (id.clone(), record.clone(), self.index == 1);
+        let put = move |store: &MemoryStore| match self_is_target && Mutation::MirrorIfNewer.is_left_out() {
+            true => {
+                store.insert(id, record);
+                Ok(Put::Applied)
+            }
+            false => at_once(store.put_if_newer(&id, &record)),
+        };
+        self.call(true, put).await
     }
 
     async fn put_if_unchanged(
@@ -173,7 +199,17 @@ impl Store for DataStore {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let records = records.to_vec();
-        self.call(true, move |store| at_once(store.put_many_if_newer(&records))).await
+        let put = move |store: &MemoryStore| match Mutation::CopyIfNewer.is_left_out() {
+            true => {
+                let copy = |(id, record)| {
+                    store.insert(id, record);
+                    Copied::Written
+                };
+                Ok(records.into_iter().map(copy).collect())
+            }
+            false => at_once(store.put_many_if_newer(&records)),
+        };
+        self.call(true, put).await
     }
 
     async fn scan(

@@ -3,6 +3,7 @@
 mod cast;
 mod control;
 mod data;
+mod linear;
 mod net;
 mod oracle;
 mod plan;

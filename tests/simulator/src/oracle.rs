@@ -2,11 +2,15 @@
 //!
 //! Per record: a read may find the value of a write that was not refused and had begun before the read
 //! ended, unless an acknowledged write that began after that one had ended was itself over before the
-//! read began. A write whose outcome is unknown may take effect at any later time, or never.
+//! read began. A write whose outcome is unknown may take effect at any later time, or never. At level
+//! linearizable one order has to explain all operations besides: see linear.rs.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use crate::world;
+use crate::{
+    linear::{self, Action, Operation, Value, Verdict},
+    world,
+};
 
 /// How a write was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +27,9 @@ pub enum Answer {
 #[derive(Clone, Debug)]
 pub struct Write {
     /// Which one. `None`: a delete.
-    pub value: Option<u64>,
+    pub value: Value,
+    /// What it found there, and nothing may have come in between. `None`: it did not look.
+    pub found: Option<Value>,
     /// Who wrote it.
     pub by: String,
     began: u64,
@@ -33,7 +39,7 @@ pub struct Write {
 
 #[derive(Clone, Debug)]
 struct Read {
-    found: Option<u64>,
+    found: Value,
     by: String,
     began: u64,
     ended: u64,
@@ -67,10 +73,13 @@ pub struct Counts {
     pub indeterminate: u64,
     /// Reads that were answered.
     pub reads: u64,
+    /// Records with too many orders to try.
+    pub undecided: u64,
 }
 
 #[derive(Default)]
 struct Oracle {
+    is_linearizable: bool,
     clock: u64,
     values: u64,
     histories: BTreeMap<String, History>,
@@ -82,12 +91,12 @@ thread_local! {
 }
 
 /// Forgets everything. These records are there at the beginning, with value 0.
-pub fn begin(seeded: &[String]) {
-    let mut oracle = Oracle::default();
+pub fn begin(seeded: &[String], is_linearizable: bool) {
+    let mut oracle = Oracle { is_linearizable, clock: 1, ..Oracle::default() };
     for record in seeded {
         let history = oracle.histories.entry(record.clone()).or_default();
         let (by, answer) = ("the beginning".to_owned(), Answer::Acknowledged);
-        history.writes.push(Write { value: Some(0), by, began: 0, ended: 0, answer });
+        history.writes.push(Write { value: Some(0), found: None, by, began: 0, ended: 1, answer });
     }
     ORACLE.set(oracle);
 }
@@ -113,16 +122,24 @@ pub fn fresh_value() -> u64 {
 }
 
 /// A write begins. Gives its number among the record's.
-pub fn write_begins(record: &str, value: Option<u64>, by: &str) -> usize {
+pub fn write_begins(record: &str, value: Value, by: &str) -> usize {
     let began = tick();
     let shown = value.map_or_else(|| "delete".to_owned(), |value| format!("put {value}"));
     world::tell(|| format!("{by}: {record} {shown} begins"));
     ORACLE.with_borrow_mut(|oracle| {
         let history = oracle.histories.entry(record.to_owned()).or_default();
         let (ended, answer) = (u64::MAX, Answer::Indeterminate);
-        history.writes.push(Write { value, by: by.to_owned(), began, ended, answer });
+        history.writes.push(Write { value, found: None, by: by.to_owned(), began, ended, answer });
         history.writes.len() - 1
     })
+}
+
+/// A write looks at what it replaces.
+pub fn write_finds(record: &str, number: usize, found: Value) {
+    ORACLE.with_borrow_mut(|oracle| {
+        let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
+        write.into_iter().for_each(|write| write.found = Some(found));
+    });
 }
 
 /// A write was answered.
@@ -142,7 +159,7 @@ pub fn write_ended(record: &str, number: usize, answer: Answer, why: &str) {
 }
 
 /// A read was answered.
-pub fn read(record: &str, found: Option<u64>, began: u64, by: &str, is_last: bool) {
+pub fn read(record: &str, found: Value, began: u64, by: &str, is_last: bool) {
     let ended = tick();
     let shown = found.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
     world::tell(|| format!("{by}: {record} read {shown}"));
@@ -171,10 +188,57 @@ pub fn verdict() -> (Vec<Fault>, Counts) {
                 }
             }
             counts.reads += history.reads.len() as u64;
-            faults.extend(history.reads.iter().filter_map(|read| unexplained(record, &history.writes, read)));
+            let reads = history.reads.iter().cloned().chain(history.writes.iter().filter_map(Write::as_read));
+            let before = faults.len();
+            faults.extend(reads.filter_map(|read| unexplained(record, &history.writes, &read)));
+            if oracle.is_linearizable && faults.len() == before {
+                match history.check_order() {
+                    Verdict::Linearizable => {}
+                    Verdict::Undecided => counts.undecided += 1,
+                    Verdict::Stuck(at) => faults.push(history.disorder(record, at)),
+                }
+            }
         }
         (faults, counts)
     })
+}
+
+impl Write {
+    /// What it found, if that counts.
+    fn as_read(&self) -> Option<Read> {
+        let found = self.found.filter(|_| self.answer == Answer::Acknowledged)?;
+        let (began, ended) = (self.began, self.ended);
+        Some(Read { found, by: self.by.clone(), began, ended, at_ms: 0, is_last: false })
+    }
+}
+
+impl History {
+    /// Everything that counts, writes first.
+    fn operations(&self) -> (Vec<Operation>, Vec<String>) {
+        let writes = self.writes.iter().filter(|write| write.answer != Answer::NotApplied).map(|write| {
+            let action = match write.found {
+                Some(found) => Action::Change(found, write.value),
+                None => Action::Write(write.value),
+            };
+            let ended = (write.answer == Answer::Acknowledged).then_some(write.ended);
+            (Operation { action, began: write.began, ended }, &write.by)
+        });
+        let reads = self.reads.iter().map(|read| {
+            let (action, began, ended) = (Action::Read(read.found), read.began, Some(read.ended));
+            (Operation { action, began, ended }, &read.by)
+        });
+        writes.chain(reads).map(|(operation, by)| (operation, format!("{by} {:?}", operation.action))).unzip()
+    }
+
+    fn check_order(&self) -> Verdict {
+        linear::check(None, &self.operations().0)
+    }
+
+    fn disorder(&self, record: &str, at: usize) -> Fault {
+        let shown = self.operations().1.get(at).cloned().unwrap_or_default();
+        let what = format!("no order of the operations that overlap explains {shown}");
+        Fault { kind: "not linearizable", record: record.to_owned(), what }
+    }
 }
 
 fn unexplained(record: &str, writes: &[Write], read: &Read) -> Option<Fault> {
@@ -209,7 +273,7 @@ mod tests {
     use super::*;
 
     fn write(value: Option<u64>, began: u64, ended: u64, answer: Answer) -> Write {
-        Write { value, by: "w".to_owned(), began, ended, answer }
+        Write { value, found: None, by: "w".to_owned(), began, ended, answer }
     }
 
     fn kind(writes: &[Write], found: Option<u64>, began: u64) -> Option<&'static str> {

@@ -42,11 +42,15 @@ pub enum Fault {
     ClockJump,
     /// A service loses the file of its last snapshot.
     LoseFile,
+    /// Tasks that call a store panic.
+    Panic,
+    /// The controller's store is lost, and a backup takes its place.
+    Restore,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::KillService,
         Self::StopService,
         Self::FreezeService,
@@ -62,6 +66,8 @@ impl Fault {
         Self::ControlStoreFails,
         Self::ClockJump,
         Self::LoseFile,
+        Self::Panic,
+        Self::Restore,
     ];
 }
 
@@ -100,6 +106,20 @@ pub struct Plan {
     pub same_ids: bool,
     /// Longest freeze.
     pub freeze_most: Time,
+    /// Clocks gain or lose at most so much.
+    pub gain_most_ppm: i32,
+    /// Services without the SDK write until then. 0: there are none.
+    pub legacy_until: Time,
+    /// Segments of full passes that look for what only the target has.
+    pub on_target: u32,
+    /// See [`Operator`](crate::cast::operator::Operator).
+    pub lazy: bool,
+    /// See there.
+    pub plans: bool,
+    /// See there.
+    pub overrides: bool,
+    /// See there.
+    pub policies: bool,
 }
 
 impl Plan {
@@ -112,7 +132,15 @@ impl Plan {
         if swarm {
             faults.retain(|_| random.random_range(0..1_000_000) < keep_ppm);
         }
-        let calm_from = random.random_range(15..=55) * S;
+        // Long freezes take long, so a run with them is rare, and slow.
+        let slowness = if random.random_range(0..16) == 0 { 12 } else { 1 };
+        let calm_from = random.random_range(20..=60) * slowness * S;
+        // Many processes are rare, too, and each does less.
+        let services: u64 = match random.random_range(0..24) {
+            0 => random.random_range(5..=40),
+            _ => random.random_range(2..=4),
+        };
+        let think_ms = random.random_range(100..=600) * slowness * services.div_ceil(4);
         let is_linearizable = random.random_range(0..3) == 0;
         let level = if is_linearizable { v1::Level::Linearizable } else { v1::Level::Acknowledged };
         let fence_after_ms = if is_linearizable || random.random_range(0..3) == 0 {
@@ -122,29 +150,40 @@ impl Plan {
         };
         Self {
             faults,
-            every: random.random_range(1..=10) * S / 2,
+            every: random.random_range(1..=10) * slowness * S / 2,
             calm_from,
             quiet_from: calm_from + 5 * S,
             // A step waits 11 s for callers, and a lost instance with a fence is waited for 20 s.
             end: calm_from + 110 * S,
-            services: random.random_range(2..=4),
-            callers: random.random_range(0..=2),
+            services: services as usize,
+            // Each step waits 11 s for callers: with them, few steps are taken.
+            callers: [0, 0, 0, 1, 2][random.random_range(0..5)],
             lanes: random.random_range(1..=3),
-            think_ms: random.random_range(100..=600),
-            operator_ms: random.random_range(500..=2_500),
+            think_ms,
+            operator_ms: random.random_range(250..=1_200) * slowness.div_ceil(4),
             back_pct: random.random_range(0..30),
             records: Records { tenants: random.random_range(1..=3), keys: random.random_range(1..=2) },
             policy: v1::Policy {
                 level: level.into(),
                 soak_ms: 0,
                 fence_after_ms,
+                // At level linearizable it is refused.
+                local_guard: !is_linearizable && random.random_range(0..6) == 0,
                 hold_timeout_ms: 2_000,
                 shadow_ppm: Some([0, 100_000, 1_000_000][random.random_range(0..3)]),
                 ..Default::default()
             },
             persist: random.random_range(0..2) == 0,
             same_ids: random.random_range(0..2) == 0,
-            freeze_most: [2 * S, 15 * S, 60 * S][random.random_range(0..3)],
+            freeze_most: [2 * S, 15 * S, 60 * S][random.random_range(0..3)]
+                * if slowness > 1 { 10 } else { 1 },
+            gain_most_ppm: [0, 0, 1_000, 24_000][random.random_range(0..4)],
+            legacy_until: if random.random_range(0..4) == 0 { random.random_range(2..=8) * S } else { 0 },
+            on_target: random.random_range(0..=1),
+            lazy: random.random_range(0..3) == 0,
+            plans: random.random_range(0..4) == 0,
+            overrides: random.random_range(0..4) == 0,
+            policies: random.random_range(0..4) == 0,
         }
     }
 

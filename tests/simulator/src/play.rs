@@ -6,30 +6,39 @@ mod people;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
 use cutover::domain::{Migration, Tenant};
 use cutover_client::{
     host::{Bytes, Dial, Simulated},
-    routing::coexist,
+    routing::{Rung, coexist},
     store::{Id, MemoryStore, Record, Version},
 };
 use cutover_proto::v1;
-use rand::Rng as _;
+use futures::FutureExt as _;
+use rand::{Rng as _, RngExt as _};
 use tokio::sync::Notify;
 
-pub use people::{is_gone, note_status, want_pass};
+pub use people::{at_target_only, is_gone, legacy_has_ended, note_status, want_pass};
 
 use crate::{
-    cast::{self, KEY, caller::Caller, operator::Operator, service::Service, traffic},
+    cast::{
+        self, KEY,
+        caller::Caller,
+        legacy::Legacy,
+        operator::{EMPTY_TENANT, Operator},
+        service::Service,
+        traffic,
+    },
     control::ControlStore,
     data::DataStore,
     net,
     oracle::{self, Counts},
     plan::Plan,
     process::{Clocks, Process},
-    story::Story,
+    story::{Log, Story},
     world::{self, Pid, S},
 };
 
@@ -41,6 +50,8 @@ pub struct Outcome {
     pub counts: Counts,
     /// What happened.
     pub story: Story,
+    /// How long it lasted.
+    pub lasted: world::Time,
 }
 
 /// Everything that is played with.
@@ -54,6 +65,16 @@ struct Stage {
     workers: Vec<Pid>,
     /// Of those that run.
     clocks: BTreeMap<Pid, Clocks>,
+    /// So many backups were taken.
+    backups: u32,
+    /// Tenants that have been at target-only since the last one.
+    at_target_only: BTreeSet<String>,
+    /// One was restored, and is not confirmed.
+    unconfirmed: bool,
+    /// Where everybody stood then.
+    backed_up: Option<Migration>,
+    /// Somebody has been since where nobody may be beside that. A restore would lose writes: docs/simulation.md.
+    too_far: bool,
     /// Instances that will never be heard again.
     gone: BTreeSet<String>,
     status: Option<(world::Time, v1::Status)>,
@@ -83,22 +104,29 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     world::begin(seed, Story::default());
     net::begin(net::Weather::default());
     connect_through_the_network();
+    let _log = Log::install();
     world::tell(|| format!("seed {seed}: {plan:?}"));
     set_up(plan.clone())?;
     chaos::begin();
     world::run_until(plan.calm_from);
     chaos::end();
-    world::run_until(plan.end);
+    // Late writes have landed by then, and whoever was out has been heard.
+    world::run_until(plan.quiet_from + 13 * S);
+    while world::now() < plan.end && !people::all_have_arrived() {
+        world::run_until(world::now() + S);
+    }
+    let end = world::now();
     people::check_that_all_arrived();
     read_everything();
-    let last = (1..=20).map(|seconds| plan.end + seconds * S);
+    let last = (1..=20).map(|seconds| end + seconds * S);
     last.take_while(|_| !people::all_is_read()).for_each(world::run_until);
     people::check_that_all_was_read();
     let stage = STAGE.take();
     let (faults, counts) = oracle::verdict();
+    let lasted = world::now();
     let story = world::end();
     drop(stage);
-    Ok(Outcome { faults, counts, story })
+    Ok(Outcome { faults, counts, story, lasted })
 }
 
 /// From now on the SDK on this thread connects through the simulated network.
@@ -116,15 +144,15 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     for (at, (tenant, key)) in plan.records.all().enumerate() {
         // Half of the records are there at the beginning, and have no version yet.
         if at % 2 == 0 {
-            let record = Record { version: Version(1), value: Some(traffic::bytes(0)) };
+            let record = Record { version: Version::ZERO, value: Some(traffic::bytes(0)) };
             source.insert(Id::new(&tenant, &key)?, record);
             seeded.push(traffic::name(&tenant, &key));
         }
     }
-    oracle::begin(&seeded);
+    oracle::begin(&seeded, plan.policy.level() == v1::Level::Linearizable);
     let tenants = (0..plan.records.tenants).filter_map(|t| Tenant::parse(&format!("t{t}")).ok());
-    let tenants: Vec<_> = tenants.collect();
-    let control = ControlStore::new("simulated", move |before, after| check_commit(&tenants, before, after));
+    let tenants: Vec<_> = tenants.chain(Tenant::parse(EMPTY_TENANT).ok()).collect();
+    let control = ControlStore::new(move |before, after| check_commit(&tenants, before, after));
     let controller = world::place();
     let stage = Stage {
         plan: plan.clone(),
@@ -135,6 +163,11 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         callers: Vec::new(),
         workers: vec![world::place(), world::place()],
         clocks: BTreeMap::new(),
+        backups: 0,
+        at_target_only: BTreeSet::new(),
+        unconfirmed: false,
+        backed_up: None,
+        too_far: false,
         gone: BTreeSet::new(),
         status: None,
     };
@@ -145,6 +178,12 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         think_ms: plan.operator_ms,
         back_pct: plan.back_pct,
         records: plan.records,
+        // The last of its writes has landed, and services have taken its place.
+        ramp_from: if plan.legacy_until > 0 { plan.legacy_until + S } else { 0 },
+        lazy: plan.lazy,
+        plans: plan.plans,
+        overrides: plan.overrides,
+        policies: plan.policies,
         quiet_from: plan.calm_from,
         seed: world::draw(rand::Rng::next_u64),
     };
@@ -152,12 +191,27 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     for index in 0..plan.services {
         let service = make_service(index);
         with(|stage| stage.services.push(Actor { service, incarnations: 0, retired: false }));
-        start_service(index);
     }
-    for index in 0..plan.callers {
+    for _ in 0..plan.callers {
         let pid = world::place();
         with(|stage| stage.callers.push(pid));
-        start_caller(index);
+    }
+    let start_new = move || {
+        (0..plan.services).for_each(start_service);
+        (0..plan.callers).for_each(start_caller);
+    };
+    if plan.legacy_until == 0 {
+        start_new();
+    } else {
+        let legacy = Legacy {
+            pid: world::place(),
+            records: plan.records,
+            source: with(|stage| stage.stores[0].clone()),
+            until: plan.legacy_until,
+            seed: world::draw(rand::Rng::next_u64),
+        };
+        start(legacy.pid, legacy.run());
+        world::after(plan.legacy_until + S / 2, start_new);
     }
     Ok(())
 }
@@ -168,6 +222,7 @@ fn make_service(index: usize) -> Service {
     with(|stage| Service {
         pid,
         name: format!("s{index}"),
+        service: format!("api-{}", index % 3),
         instance_id: String::new(),
         persist: stage.plan.persist.then(|| format!("s{index}").into()),
         lanes: stage.plan.lanes,
@@ -182,7 +237,16 @@ fn make_service(index: usize) -> Service {
 
 /// Starts a process in its place, with the clocks that its machine has.
 fn start(pid: Pid, main: impl Future<Output = ()> + Send + 'static) {
-    let clocks = with(|stage| *stage.clocks.entry(pid).or_default());
+    let gain_most = with(|stage| stage.plan.gain_most_ppm);
+    let gain_ppm = world::draw(|random| random.random_range(-gain_most..=gain_most));
+    let drawn = Clocks { gain_ppm, ..Clocks::default() };
+    let clocks = with(|stage| *stage.clocks.entry(pid).or_insert(drawn));
+    let main = async move {
+        if AssertUnwindSafe(main).catch_unwind().await.is_err() {
+            world::tell(|| format!("process {pid} panicked"));
+            ended(pid);
+        }
+    };
     world::put(pid, Process::start(clocks, main));
 }
 
@@ -247,6 +311,9 @@ pub fn ended(pid: Pid) {
 
 /// What holds at every commit.
 fn check_commit(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
+    if before.is_some_and(|before| before.document.restored.is_some()) && after.document.restored.is_none() {
+        with(|stage| stage.unconfirmed = false);
+    }
     let rollout = after.document.rollout();
     let shares =
         [rollout.dual_ppm(), rollout.mirrored_ppm(), rollout.target_first_ppm(), rollout.target_only_ppm()];
@@ -256,10 +323,16 @@ fn check_commit(tenants: &[Tenant], before: Option<&Migration>, after: &Migratio
     for tenant in tenants {
         let now = after.placement(tenant);
         world::tell(|| format!("revision {}: {tenant} at {:?}", after.revision, now.rung));
-        if now.rung < now.floor && now.rung != cutover_client::routing::Rung::Hold {
+        if now.rung == Rung::TargetOnly {
+            with(|stage| _ = stage.at_target_only.insert(tenant.to_string()));
+        }
+        if now.rung < now.floor && now.rung != Rung::Hold {
             oracle::fault("floor", format!("revision {}: {tenant} below {:?}", after.revision, now.floor));
         }
         let Some(before) = before.map(|before| before.placement(tenant)) else { continue };
+        let went_down = now.rung < before.rung && now.rung < Rung::TargetFirst;
+        let is_beside = |backup: &Migration| coexist(backup.placement(tenant).rung, now.rung);
+        with(|stage| stage.too_far |= went_down || !stage.backed_up.as_ref().is_none_or(is_beside));
         if !coexist(before.rung, now.rung) {
             let what =
                 format!("revision {}: {tenant} from {:?} to {:?}", after.revision, before.rung, now.rung);

@@ -19,6 +19,8 @@ const WALL_BASE_NS: i128 = 1_767_225_600_000_000_000;
 pub struct Clocks {
     /// Its wall clock is so far ahead, or behind.
     pub wall_offset_ns: i64,
+    /// Its clocks gain so much, or lose it, in a million.
+    pub gain_ppm: i32,
 }
 
 /// A process that runs, or would if it were not frozen.
@@ -54,13 +56,20 @@ impl Process {
             }
         });
         let timeout_ms = self.runtime.as_ref()?.block_on(idle);
-        u64::try_from(timeout_ms).ok().map(Duration::from_millis)
+        u64::try_from(timeout_ms).ok().map(|ms| self.clocks.in_the_world(Duration::from_millis(ms)))
     }
 }
 
 impl Clocks {
+    /// How long the world waits while these clocks show that so much has passed.
+    fn in_the_world(self, shown: Duration) -> Duration {
+        let rate = 1.0 + f64::from(self.gain_ppm) / 1e6;
+        shown.div_f64(rate) + Duration::from_nanos(u64::from(self.gain_ppm != 0) * 1_000)
+    }
+
     fn set(self) {
-        let now = world::now();
+        let gained = i128::from(world::now()) * i128::from(self.gain_ppm) / 1_000_000;
+        let now = u64::try_from(i128::from(world::now()) + gained).unwrap_or_default();
         let wall_ns = WALL_BASE_NS + i128::from(now) + i128::from(self.wall_offset_ns);
         system::set_clocks(MONOTONIC_BASE_NS + now, u64::try_from(wall_ns).unwrap_or_default());
     }

@@ -13,7 +13,7 @@ use std::{
 #[cfg(feature = "mutations")]
 use cutover_client::routing::Mutation;
 
-use crate::{plan::Plan, play};
+use crate::{plan::Plan, play, world};
 
 /// Plays the controller, SDKs, passes and operators under simulated time, network and stores.
 #[derive(Debug, clap::Parser)]
@@ -33,9 +33,6 @@ pub struct Args {
     /// Let each seed switch kinds of faults on and off
     #[arg(long)]
     swarm: bool,
-    /// Most callers of `Decide`
-    #[arg(long, default_value_t = 2)]
-    callers: usize,
     /// Play the product without one of its rules; known ones are listed for a wrong name
     #[cfg(feature = "mutations")]
     #[arg(long, value_parser = rule)]
@@ -56,7 +53,7 @@ pub struct Args {
 
 #[cfg(feature = "mutations")]
 fn rule(name: &str) -> Result<Mutation, String> {
-    let known = Mutation::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
+    let known = Mutation::ALL.iter().copied().find(|rule| format!("{rule:?}") == name);
     known.ok_or_else(|| format!("expected one of {:?}", Mutation::ALL))
 }
 
@@ -84,8 +81,14 @@ impl Args {
         if let Some(rule) = self.leave_out {
             rule.leave_out();
         }
-        let mut plan = Plan::draw(seed, self.swarm);
-        plan.callers = plan.callers.min(self.callers);
+        // Panics are part of it: tasks that call a store do so when a seed asks for it.
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if panic.payload_as_str() != Some(world::PANIC) {
+                told(panic);
+            }
+        }));
+        let plan = Plan::draw(seed, self.swarm);
         // A thread of its own: the threads of a test have used their randomness already.
         let thread =
             std::thread::Builder::new().stack_size(16 << 20).spawn(move || play::play(seed, plan))?;
@@ -112,10 +115,12 @@ impl Args {
         let counts = outcome.counts;
         writeln!(
             out,
-            "seed {seed}: {} acknowledged, {} indeterminate, {} reads, {} events, trace {:016x}: {}",
+            "seed {seed}: {} acknowledged, {} indeterminate, {} reads, {} undecided, {} s, {} events, trace {:016x}: {}",
             counts.acknowledged,
             counts.indeterminate,
             counts.reads,
+            counts.undecided,
+            outcome.lasted / world::S,
             outcome.story.events(),
             outcome.story.trace(),
             if outcome.faults.is_empty() { "ok" } else { "FAILED" },
@@ -159,7 +164,6 @@ impl Args {
             Err(_) => return tally.stop.store(true, Ordering::Relaxed),
         };
         command.args(["--one", &seed.to_string(), "--lines", &self.lines.to_string()]);
-        command.args(["--callers", &self.callers.to_string()]);
         #[cfg(feature = "mutations")]
         if let Some(rule) = self.leave_out {
             command.args(["--leave-out", &format!("{rule:?}")]);

@@ -1,11 +1,35 @@
 //! What happened, for people, and a number that tells two runs apart.
 
-use std::{collections::VecDeque, fmt::Write as _};
+use std::{collections::VecDeque, fmt::Write as _, io};
 
 use crate::{
     system,
-    world::{Pid, Time},
+    world::{self, Pid, Time},
 };
+
+/// Puts the log of whoever runs into the story.
+pub struct Log;
+
+impl Log {
+    /// From now on this thread's warnings are part of the story.
+    pub fn install() -> tracing::subscriber::DefaultGuard {
+        let lines = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
+        let lines = lines.with_max_level(tracing::Level::WARN).with_writer(|| Self);
+        tracing::subscriber::set_default(lines.finish())
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let who = world::running().map_or_else(String::new, |pid| format!("log of {pid}: "));
+        world::tell(|| who + String::from_utf8_lossy(line).trim());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Lines that are kept.
 const LINES_MAX: usize = 20_000;

@@ -68,6 +68,9 @@ thread_local! {
     static RUNNING: Cell<Option<Pid>> = const { Cell::new(None) };
 }
 
+/// What a task says that panics because its seed asks for it.
+pub const PANIC: &str = "a panic that the simulation asked for";
+
 /// Milliseconds as [`Time`].
 pub const MS: Time = 1_000_000;
 /// Seconds as [`Time`].

@@ -6,7 +6,7 @@ use std::process::Command;
 /// The last line that a seed's run prints, with the hash of its trace.
 fn play(seed: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover-simulator"));
-    let ran = command.args(["--one", seed, "--swarm", "--callers", "0"]).output().unwrap();
+    let ran = command.args(["--one", seed, "--swarm"]).output().unwrap();
     let (out, error) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{out}{error}");
     out.lines().last().unwrap().to_owned()

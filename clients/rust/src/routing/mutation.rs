@@ -2,56 +2,109 @@
 //!
 //! Without the feature `mutations` no rule is ever left out, and the compiler removes the check.
 
-/// A rule that can be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Mutation {
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident,)*) => {
+        /// A rule that can be left out.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Mutation {
+            /// No rule.
+            #[doc(hidden)]
+            Nothing,
+            $($(#[$doc])* $rule,)*
+        }
+
+        impl Mutation {
+            /// All rules.
+            pub const ALL: &[Self] = &[$(Self::$rule,)*];
+        }
+    };
+}
+
+rules! {
     /// A step waits until the last one is acknowledged.
-    Barrier = 1,
+    Barrier,
     /// A step up waits until old operations have ended, not only until no new one starts.
     Quiesced,
     /// A step up waits for lost instances.
     LostInstances,
     /// Tenants take one rung at a time.
     OneRung,
+    /// A hold ends only when operations from before it have ended.
+    Hold,
+    /// A tenant joins its neighbors only if that does not turn its next step into an undo, which waits for nothing.
+    Joining,
     /// Leaving mirrored, and target-first upwards, requires a full pass.
     FullPass,
     /// A pass counts from the revision that was settled when it began.
     SettledPass,
+    /// Target-only requires a full pass, even after a sweep.
+    FullPassAfterSweep,
+    /// A sweep begins only after a second barrier has settled.
+    SecondBarrier,
+    /// Sweeps and reverse passes wait until late writes have landed.
+    Residual,
+    /// An override covers only the tenants of its request.
+    OverrideScope,
     /// Nobody goes below target-first while writes are in the target alone.
     Floor,
     /// Going down from target-only waits until old operations have ended.
     LeavingTargetOnly,
+    /// Nobody goes to target-only while the local guard is on.
+    LocalGuardOff,
+    /// Nobody goes to target-only before everybody has heard that the local guard is off.
+    LocalGuardHeard,
     /// An operation that routing has overtaken is not acknowledged.
     Overtaken,
     /// An instance reports that it has quiesced for a revision only when older operations have ended.
     Applied,
-    /// A write at target-first observes the target's version before it is stamped.
-    Observe,
-    /// A read never falls back to the source because the target failed.
-    NoFallback,
+    /// The lease is checked again while an operation runs, and when it ends.
+    LeaseAtEnd,
+    /// An instance is counted out only after its lease has ended.
+    CountedOutLate,
+    /// An instance is counted out only after its last store calls have ended.
+    Drain,
+    /// A controller that did not run concludes nothing from the silence of others.
+    Listening,
+    /// A step waits until the answers to callers of `Decide` have expired.
+    Callers,
+    /// A step waits for all answers, not only for the newest.
+    OlderAnswers,
+    /// A restarted controller waits for callers from before the restart.
+    CallersKept,
+    /// A process that said goodbye and left a snapshot file is waited for.
+    Parked,
+    /// A snapshot file expires.
+    FileExpires,
+    /// An instance acknowledges only what its snapshot file has.
+    FileSaved,
     /// An instance that the controller had forgotten takes a current snapshot before it continues.
     Readmitted,
+    /// Only instances that are dead are evicted.
+    EvictedAreDead,
+    /// A write at target-first observes the target's version before it is stamped.
+    Observe,
+    /// A write is not stamped again after the source has applied it.
+    StampedOnce,
+    /// A read never falls back to the source because the target failed.
+    NoFallback,
+    /// A record that a read finds only in the source is copied to the target before it is returned.
+    CopiedMiss,
+    /// At level linearizable, a read at mirrored is confirmed in the target.
+    Confirmed,
+    /// A service overwrites a record in the target only with a newer one.
+    MirrorIfNewer,
+    /// A pass overwrites a record only with a newer one.
+    CopyIfNewer,
+    /// A delete leaves a tombstone.
+    Tombstones,
+    /// Records without a version are compared by content.
+    Unversioned,
+    /// A record that only the target has makes a pass unclean.
+    Extra,
 }
 
 impl Mutation {
-    /// All rules.
-    pub const ALL: [Self; 13] = [
-        Self::Barrier,
-        Self::Quiesced,
-        Self::LostInstances,
-        Self::OneRung,
-        Self::FullPass,
-        Self::SettledPass,
-        Self::Floor,
-        Self::LeavingTargetOnly,
-        Self::Overtaken,
-        Self::Applied,
-        Self::Observe,
-        Self::NoFallback,
-        Self::Readmitted,
-    ];
-
     /// Whether this rule is left out.
     #[cfg(not(feature = "mutations"))]
     #[inline(always)]
@@ -65,7 +118,7 @@ impl Mutation {
         LEFT_OUT.load(std::sync::atomic::Ordering::Relaxed) == self as u8
     }
 
-    /// Leaves this rule out, in the whole process.
+    /// Leaves this rule out in the whole process.
     #[cfg(feature = "mutations")]
     pub fn leave_out(self) {
         LEFT_OUT.store(self as u8, std::sync::atomic::Ordering::Relaxed);
@@ -73,4 +126,4 @@ impl Mutation {
 }
 
 #[cfg(feature = "mutations")]
-static LEFT_OUT: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);
+static LEFT_OUT: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(Mutation::Nothing as u8);

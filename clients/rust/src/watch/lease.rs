@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::BeginError;
-use crate::{clock::Instant, routing::Policy};
+use crate::{
+    clock::Instant,
+    routing::{Mutation, Policy},
+};
 
 /// Milliseconds after `started`; below 0: before. Every operation reads it without a lock.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl Lease {
         // Read after `now_ms`, so that it does not seem younger than it is.
         let heard_ms = now_ms.saturating_sub(millis(heard.elapsed()));
         self.renewed_ms.store(heard_ms, Ordering::Release);
+        let valid = if Mutation::FileExpires.is_left_out() { Duration::MAX } else { valid };
         self.file_ends_ms.store(heard_ms.saturating_add(millis(valid)), Ordering::Release);
     }
 

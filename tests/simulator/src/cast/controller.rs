@@ -19,7 +19,7 @@ pub async fn run(store: ControlStore, pid: Pid) {
         http: nowhere,
         statsd: None,
         keep_history_days: 400,
-        keep_history_events: 1_000_000,
+        keep_history_events: 20,
         endpoints: Vec::new(),
     };
     let connections = net::listen("controller", pid);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use cutover_client::{Client, Options};
+use cutover_client::{Client, Options, migrator::Migrator};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, task::JoinSet};
 
@@ -23,6 +23,8 @@ pub struct Service {
     pub pid: Pid,
     /// Its name in the story.
     pub name: String,
+    /// Which of the services it is part of.
+    pub service: String,
     /// What it registers as.
     pub instance_id: String,
     /// File of its last snapshot.
@@ -54,7 +56,7 @@ impl Service {
                 drain: Duration::from_secs(10),
                 ..Options::default()
             };
-            match Client::connect(CONTROLLER, "api", options).await {
+            match Client::connect(CONTROLLER, &self.service, options).await {
                 Ok(client) => break client,
                 Err(error) => world::tell(|| format!("{}: {error}", self.name)),
             }
@@ -65,31 +67,41 @@ impl Service {
         let [source, target] = self.stores.clone().map(|store| Arc::new(store) as _);
         let migrator = client.migrator(KEY, source, target);
         let mut lanes = JoinSet::new();
-        for lane in 0..self.lanes {
-            let (migrator, this) = (migrator.clone(), self.clone());
-            lanes.spawn(async move {
-                let mut random = SmallRng::seed_from_u64(this.seed ^ lane);
-                let by = format!("{}#{lane}", this.name);
-                loop {
-                    traffic::think(&mut random, this.think_ms).await;
-                    if world::now() >= this.quiet_from {
-                        return;
-                    }
-                    // Callers give up now and then.
-                    let patience = match random.random_range(0..20) {
-                        0 => random.random_range(1..2_000),
-                        _ => 60_000,
-                    };
-                    let record = this.records.draw(&mut random);
-                    let operation = traffic::operate(&migrator, &mut random, record, &by, &|| true);
-                    _ = tokio::time::timeout(Duration::from_millis(patience), operation).await;
+        (0..self.lanes).for_each(|lane| _ = lanes.spawn(self.clone().lane(lane, migrator.clone())));
+        let mut next_lane = self.lanes;
+        loop {
+            tokio::select! {
+                () = self.stop.notified() => break,
+                // It panicked, which its service survives.
+                Some(Err(_)) = lanes.join_next() => {
+                    lanes.spawn(self.clone().lane(next_lane, migrator.clone()));
+                    next_lane += 1;
                 }
-            });
+            }
         }
-        self.stop.notified().await;
         let delivered = client.close().await;
         world::tell(|| format!("{}: closed, delivered: {delivered}", self.name));
         lanes.abort_all();
         play::ended(self.pid);
+    }
+
+    /// One operation after the other.
+    async fn lane(self, lane: u64, migrator: Migrator) {
+        let mut random = SmallRng::seed_from_u64(self.seed ^ lane);
+        let by = format!("{}#{lane}", self.name);
+        loop {
+            traffic::think(&mut random, self.think_ms).await;
+            if world::now() >= self.quiet_from {
+                return;
+            }
+            // Callers give up now and then.
+            let patience = match random.random_range(0..20) {
+                0 => random.random_range(1..2_000),
+                _ => 60_000,
+            };
+            let record = self.records.draw(&mut random);
+            let operation = traffic::operate(&migrator, &mut random, record, &by, &|| true);
+            _ = tokio::time::timeout(Duration::from_millis(patience), operation).await;
+        }
     }
 }

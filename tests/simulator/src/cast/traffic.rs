@@ -78,7 +78,11 @@ pub async fn operate(
         _ => {
             let new = oracle::fresh_value();
             let number = oracle::write_begins(&record, Some(new), by);
-            let change = move |_: Option<&[u8]>| Change::Put(bytes(new));
+            let of = record.clone();
+            let change = move |found: Option<&[u8]>| {
+                oracle::write_finds(&of, number, found.map(value));
+                Change::Put(bytes(new))
+            };
             let written = migrator.mutate(&tenant, &key, change).await;
             ended(&record, number, written.map(|_| ()), vouched());
         }

@@ -13,22 +13,23 @@ use crate::{
 };
 
 /// Works on a pass until it ends.
-pub async fn run(pid: Pid, name: String, kind: v1::PassKind, stores: [DataStore; 2]) {
+pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, stores: [DataStore; 2]) {
+    let remove_extra = kind == v1::PassKind::Verify && play::legacy_has_ended();
     let [source, target] = stores.map(|store| Arc::new(store) as _);
     let stores = Stores { source, target, quarantine: None };
     let plan = Plan {
         migration: KEY.to_owned(),
         kind,
         repair: kind == v1::PassKind::Verify,
-        remove_extra: false,
-        reason: String::new(),
+        // The service without the SDK has ended, so what only the target has it had deleted.
+        remove_extra,
+        reason: if remove_extra { "nobody needs them".to_owned() } else { String::new() },
         sample_ppm: 0,
-        fingerprint: "simulated".to_owned(),
+        fingerprint: format!("simulated {remove_extra} {on_target}"),
         segments: 2,
         on_target: match kind {
-            v1::PassKind::Verify => 1,
             v1::PassKind::Reverse | v1::PassKind::Sweep => 2,
-            _ => 0,
+            _ => on_target,
         },
         parallel: 2,
         statements: 2,

@@ -45,7 +45,10 @@ pub(super) fn end() {
     }
     for index in 0..services {
         let (pid, retired) = with(|stage| (stage.services[index].service.pid, stage.services[index].retired));
-        if !retired && world::look(pid, |_| ()).is_none() {
+        if !retired
+            && world::look(pid, |_| ()).is_none()
+            && with(|stage| stage.services[index].incarnations > 0)
+        {
             start_service(index);
         }
     }
@@ -74,12 +77,7 @@ fn happen(fault: Fault) {
             if world::look(controller, |_| ()).is_some() {
                 world::tell(|| "the controller is killed".to_owned());
                 kill(controller, world::chance(PPM / 5));
-                world::after(span(100 * MS, 15 * S), || {
-                    let controller = with(|stage| stage.controller);
-                    if world::look(controller, |_| ()).is_none() {
-                        start_controller();
-                    }
-                });
+                world::after(span(100 * MS, 15 * S), start_controller_again);
             }
         }
         Fault::FreezeController => freeze(with(|stage| stage.controller), "the controller"),
@@ -154,7 +152,7 @@ fn happen(fault: Fault) {
             world::tell(|| {
                 format!("the controller's store: {refused_ppm} ppm refused, {} ms slow", slow / MS)
             });
-            control::set_weather(control::Weather { refused_ppm, unanswered_ppm, slow });
+            control::set_weather(control::Weather { refused_ppm, unanswered_ppm, slow, panic_ppm: 0 });
             world::after(span(200 * MS, 10 * S), || control::set_weather(control::Weather::default()));
         }
         Fault::ClockJump => {
@@ -168,6 +166,19 @@ fn happen(fault: Fault) {
             });
             _ = world::look(pid, |process| process.clocks = clocks);
         }
+        Fault::Panic => {
+            let panic_ppm = span(1_000, 200_000) as u32;
+            world::tell(|| format!("{panic_ppm} ppm of the calls to stores panic"));
+            match world::between(0, 2) as usize {
+                2 => control::set_weather(control::Weather { panic_ppm, ..control::Weather::default() }),
+                index => data::weather(index, |weather| weather.panic_ppm = panic_ppm),
+            }
+            world::after(span(200 * MS, 5 * S), || {
+                control::set_weather(control::Weather::default());
+                (0..2).for_each(|index| data::weather(index, |weather| weather.panic_ppm = 0));
+            });
+        }
+        Fault::Restore => restore(),
         Fault::LoseFile => if_some(a_service(), |index| {
             let path = with(|stage| stage.services[index].service.persist.clone());
             if let Some(path) = path {
@@ -176,6 +187,43 @@ fn happen(fault: Fault) {
                 kill_service(index);
             }
         }),
+    }
+}
+
+/// Takes a backup now, and puts it in the place of the controller's store later.
+fn restore() {
+    if with(|stage| stage.unconfirmed) {
+        return;
+    }
+    let (control, number) = with(|stage| {
+        stage.backups += 1;
+        stage.at_target_only.clear();
+        stage.backed_up = stage.control.migration();
+        stage.too_far = stage.backed_up.is_none();
+        (stage.control.clone(), stage.backups)
+    });
+    world::tell(|| format!("backup {number} is taken"));
+    let backup = control.backup(&format!("restored-{number}"));
+    world::after(span(100 * MS, 20 * S), move || {
+        let (controller, may_be) = with(|stage| {
+            let is_newest = stage.backups == number && world::now() < stage.plan.calm_from;
+            (stage.controller, is_newest && !stage.too_far)
+        });
+        if !may_be {
+            return;
+        }
+        world::tell(|| format!("the controller is killed, and backup {number} is restored"));
+        kill(controller, false);
+        control.replace(backup);
+        with(|stage| stage.unconfirmed = true);
+        world::after(span(100 * MS, 15 * S), start_controller_again);
+    });
+}
+
+fn start_controller_again() {
+    let controller = with(|stage| stage.controller);
+    if world::look(controller, |_| ()).is_none() {
+        start_controller();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use cutover_client::routing::Mutation;
 use cutover_proto::v1;
 
 use super::with;
@@ -18,13 +19,25 @@ thread_local! {
 pub fn is_gone(instance_id: &str) -> bool {
     // Who runs has been heard by then.
     let faults_are_over = with(|stage| world::now() > stage.plan.calm_from + 13 * S);
-    with(|stage| stage.gone.contains(instance_id))
+    Mutation::EvictedAreDead.is_left_out()
+        || with(|stage| stage.gone.contains(instance_id))
         || instance_id.starts_with("cutover-") && (faults_are_over || !is_working())
+}
+
+/// Has there been a service without the SDK, and is it gone?
+pub fn legacy_has_ended() -> bool {
+    let until = with(|stage| stage.plan.legacy_until);
+    until > 0 && world::now() > until + S
 }
 
 fn is_working() -> bool {
     let workers = with(|stage| stage.workers.clone());
     workers.into_iter().any(|pid| world::look(pid, |_| ()).is_some())
+}
+
+/// Tenants that have been at target-only since the last backup: the operators keep a list.
+pub fn at_target_only() -> Vec<String> {
+    with(|stage| stage.at_target_only.iter().cloned().collect())
 }
 
 /// The operators saw this.
@@ -42,8 +55,8 @@ pub fn want_pass(kind: v1::PassKind) {
         if free.len() < workers.len() && !world::chance(100_000) {
             return;
         }
-        let stores = with(|stage| stage.stores.clone());
-        super::start(pid, cast::worker::run(pid, format!("w{pid}"), kind, stores));
+        let (on_target, stores) = with(|stage| (stage.plan.on_target, stage.stores.clone()));
+        super::start(pid, cast::worker::run(pid, format!("w{pid}"), kind, on_target, stores));
     });
 }
 
@@ -61,9 +74,21 @@ pub(super) fn ended(pid: Pid) {
             }
         });
     }
+    if let Some(index) = with(|stage| stage.callers.iter().position(|caller| *caller == pid)) {
+        world::after(S, move || super::start_caller(index));
+    }
     if with(|stage| stage.controller == pid) {
         world::after(S, super::start_controller);
     }
+}
+
+/// Is everybody where they were asked to be, and will nothing else happen unless somebody asks for it?
+pub(super) fn all_have_arrived() -> bool {
+    let Some((at, status)) = with(|stage| stage.status.clone()) else { return false };
+    // Operators run the passes that gates ask for.
+    let is_over = |waiting: &v1::Waiting| !waiting.by_itself && waiting.gate != "full-pass";
+    let is_fresh = world::now() - at < 4 * S && with(|stage| at > stage.plan.quiet_from);
+    is_fresh && status.settled && status.waiting.iter().all(is_over) && !is_working()
 }
 
 /// Faults have stopped a while ago: is everybody where they were asked to be?

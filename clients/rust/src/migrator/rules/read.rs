@@ -82,12 +82,13 @@ type ReadStep = Step<Read, ReadCall, ReadEnd>;
 
 impl Read {
     /// The first step; `None` on hold.
-    pub const fn begin(rung: Rung, no_fallback: bool, level: Level) -> Option<ReadStep> {
+    pub fn begin(rung: Rung, no_fallback: bool, level: Level) -> Option<ReadStep> {
         let (at, store) = match (rung, level) {
             (Rung::Hold, _) => return None,
             (Rung::SourceOnly | Rung::Dual, _) | (Rung::Mirrored, Level::Acknowledged) => {
                 (At::Source, StoreRole::Source)
             }
+            (Rung::Mirrored, _) if Mutation::Confirmed.is_left_out() => (At::Source, StoreRole::Source),
             (Rung::Mirrored, Level::Linearizable) => (At::SourceToConfirm, StoreRole::Source),
             (Rung::TargetFirst | Rung::TargetOnly, _) => (At::Target, StoreRole::Target),
         };
@@ -128,6 +129,9 @@ impl Read {
             (At::Target, Got(None)) if self.no_fallback => end(None, Found::NotFound),
             (At::Target, Got(None)) => self.call(At::Fallback, ReadCall::Get(Source)),
             (At::Fallback, Got(None)) => end(None, Found::NotFound),
+            (At::Fallback, Got(Some(source))) if Mutation::CopiedMiss.is_left_out() => {
+                end(Some(Source), live(source, Found::Miss))
+            }
             // Tombstones too: in the target a tombstone stops an old copy that arrives late.
             (At::Fallback, Got(Some(source))) => self.call(At::CopyingMiss(source), ReadCall::Copy),
             (At::CopyingMiss(source), Did(Put::Applied)) => end(Some(Source), live(source, Found::Miss)),

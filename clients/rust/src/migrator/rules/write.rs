@@ -153,6 +153,9 @@ impl Write {
 
             // Stale: something newer superseded it. If it were stamped again, readers would see this write,
             // the other one, and this one again.
+            (At::Second, Did(Put::Stale(current))) if Mutation::StampedOnce.is_left_out() => {
+                Self { above: self.above.max(current), ..self }.put(None, None)
+            }
             (At::Second, Did(_)) => self.end(Outcome::Acknowledged, None, Some(Pair::BothOk)),
             (At::Second, NotApplied | Indeterminate | Got(_)) => {
                 let outcome = match self.rung {
