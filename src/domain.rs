@@ -24,7 +24,9 @@ mod trip;
 mod window;
 
 pub use advance::Group;
-pub use change::{Applied, Ask, Change, Context, NewPass, Refusal, SEGMENTS_MAX, apply};
+pub use change::{
+    Applied, Ask, Change, Confirmation, Context, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
+};
 pub use event::{Attribution, Event};
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use fleet::{Fleet, Glance, Member};

@@ -80,7 +80,10 @@ pub enum Error {
     /// Migrations of a restored store can't be held.
     #[error("the store was restored, and its migrations can't be held: {0}")]
     Restored(String),
-    /// gRPC failed.
+    /// The store is older than what an instance holds: the history that this process began with is no more.
+    #[error("{0}: start the controller again, then look at cutover confirm")]
+    PutBack(String),
+    /// gRPC ended.
     #[error("gRPC ended: {0}")]
     Grpc(#[from] tonic::transport::Error),
     /// The compiled-in descriptors are damaged.
@@ -108,14 +111,16 @@ pub async fn serve(serve: Serve) -> Result<(), Error> {
 /// Runs a controller until `shutdown` completes.
 pub async fn run(
     config: Config,
-    listeners: Listeners,
+    mut listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
-    let address = listeners.grpc.local_addr().map_or_else(|_| config.grpc.to_string(), |at| at.to_string());
-    let _hold = store::hold_store(&config.store, &format!("gRPC {address}"))?;
+    let bound = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+    // Where the ports really are, if any free one was asked for.
+    let (grpc, http) = (bound(&listeners.grpc, config.grpc), bound(&listeners.http, config.http));
+    let config = Config { grpc, http, ..config };
+    let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
-    let http = listeners.http.local_addr().map_or_else(|_| config.http.to_string(), |at| at.to_string());
-    tracing::info!(grpc = address, http, store = config.store, "serving");
+    tracing::info!(grpc = %grpc, http = %http, store = config.store, "serving");
     for (flag, at, who) in [
         ("grpc", config.grpc, "whoever can reach it can move tenants"),
         ("http", config.http, "whoever can reach it can read metrics"),
@@ -125,8 +130,16 @@ pub async fn run(
             tracing::warn!("--{flag} {at} is not a loopback address: {who}, {why}. Restrict it by network");
         }
     }
-    let grpc = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
-    run_on(config, store, grpc, Some(listeners.http), shutdown).await
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let grpc = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
+        match run_on(config.clone(), store.clone(), grpc, Some(listeners.http), shutdown.as_mut()).await {
+            // What memory holds is of a history that is no more: all of it is read again.
+            Err(Error::PutBack(why)) => tracing::warn!("{why}; starting anew"),
+            ended => return ended,
+        }
+        listeners = Listeners::bind(&config).await?;
+    }
 }
 
 /// [`run`] with an open store, and with connections from anywhere. Without `http` there is no health
@@ -233,7 +246,7 @@ where
     let routes = grpc::routes(Services {
         registry: registry.clone(),
         instances,
-        operate,
+        operate: operate.clone(),
         passes: passes.clone(),
         guards,
         plans,
@@ -252,6 +265,11 @@ where
     tokio::pin!(server);
     let failed = tokio::select! {
         served = &mut server => return Ok(served?),
+        why = operate.put_back() => {
+            // Nothing is done any more from what memory holds. Streams end with the server.
+            tasks.stop().await;
+            return Err(Error::PutBack(why));
+        }
         failed = tasks.ended() => {
             tracing::error!(error = %failed, "stopping");
             Some(failed)

@@ -230,6 +230,9 @@ pub struct Upkeep {
     pub steady_ms: Option<u64>,
     /// Every migration is held because of the restore, so [`State::restored`] need not be reported again.
     pub forget_restored: bool,
+    /// It turned out that the store was restored, and how: its history is another one from now on, and
+    /// [`State::restored`] is told.
+    pub begin_history: Option<String>,
 }
 
 /// Why a store operation failed.

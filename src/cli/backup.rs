@@ -42,12 +42,20 @@ pub(super) enum Verb {
     Confirm {
         /// The migration
         key: String,
-        /// Highest percent of the tenants at target-only since the backup; 0: none
+        /// Percent of the tenants whose writes are in the target alone: the highest share at target-only since
+        /// the backup that no reverse pass has brought back. 0: none
         #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
         target_only: u32,
-        /// A tenant that has been at target-only by its own pin; may be repeated
+        /// A tenant with such writes by its own pin; may be repeated
         #[arg(long = "tenant", value_name = "TENANT")]
         tenants: Vec<String>,
+        /// A tenant without such writes although its bucket is in that share, because it was pinned or rolled
+        /// back; may be repeated
+        #[arg(long, value_name = "TENANT")]
+        except: Vec<String>,
+        /// A clean reverse pass since the backup has brought the others back that the backup has there
+        #[arg(long)]
+        reversed: bool,
         #[command(flatten)]
         change: Change,
     },
@@ -68,10 +76,16 @@ impl Verb {
                     );
                 }
             }
-            Self::Confirm { key, target_only, tenants, change } => {
+            Self::Confirm { key, target_only, tenants, except, reversed, change } => {
                 let mutation = Some(change.to_wire());
-                let request =
-                    v1::ConfirmRestoreRequest { mutation, key, target_only_ppm: target_only, tenants };
+                let request = v1::ConfirmRestoreRequest {
+                    mutation,
+                    key,
+                    target_only_ppm: target_only,
+                    tenants,
+                    except,
+                    reversed,
+                };
                 render::changed(global, &answer(global.admin().await?.confirm_restore(request)).await?);
             }
         }

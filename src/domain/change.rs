@@ -15,6 +15,7 @@ mod trip;
 use cutover_client::routing::Rung;
 use draft::Draft;
 pub use passes::{NewPass, SEGMENTS_MAX};
+pub use restored::{Confirmation, HeldRoutes};
 
 use super::{
     Attribution, Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares,
@@ -137,15 +138,12 @@ pub enum Change {
     SuspectRestore {
         /// How it was noticed.
         why: String,
+        /// The store has served as it is: instances may hold what it says.
+        put_back: bool,
     },
-    /// An operator provides what the restored store can't know.
-    ConfirmRestore {
-        /// Buckets below this have been at target-only since the backup.
-        target_only_ppm: u32,
-        /// These tenants too.
-        tenants: Vec<Tenant>,
-    },
-    /// An operator asserts that instances are dead. This changes no routing; the history records it.
+    /// An operator says what the restored store can't know.
+    ConfirmRestore(Confirmation),
+    /// An operator asserts that instances are dead. It changes no routing; the history keeps it.
     Evict {
         /// Their ids.
         instances: Vec<String>,
@@ -288,10 +286,8 @@ pub fn apply(
         Change::Evict { instances } => {
             instances.iter().for_each(|instance| draft.say(format!("evicted instance {instance}")));
         }
-        Change::SuspectRestore { why } => draft.suspect_restore(why),
-        Change::ConfirmRestore { target_only_ppm, tenants } => {
-            draft.confirm_restore(*target_only_ppm, tenants, context)?;
-        }
+        Change::SuspectRestore { why, put_back } => draft.suspect_restore(why, *put_back),
+        Change::ConfirmRestore(confirmation) => draft.confirm_restore(confirmation, context)?,
         Change::BeginJob(pass) => draft.begin_job(pass, context)?,
         Change::DrainJob { id } => draft.drain_job(id, context),
         Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
@@ -342,7 +338,7 @@ impl Change {
             Self::MovePlan(PlanMove::Pause(_)) => "plan-pause",
             Self::MovePlan(PlanMove::Finish) => "plan-done",
             Self::SuspectRestore { .. } => "restored",
-            Self::ConfirmRestore { .. } => "confirm",
+            Self::ConfirmRestore(_) => "confirm",
             Self::Evict { .. } => "evict",
             Self::BeginJob(_) => "job-begin",
             Self::DrainJob { .. } => "job-drain",

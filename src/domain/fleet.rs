@@ -96,9 +96,14 @@ impl Fleet {
         self.glance.applied.unwrap_or(newest).min(newest)
     }
 
-    /// How many are lost.
-    pub fn lost(&self) -> usize {
-        self.members.iter().filter(|member| member.lost).count()
+    /// Who is lost.
+    pub fn lost(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.lost)
+    }
+
+    /// How many instances there are, lost ones included.
+    pub fn instances(&self) -> usize {
+        self.members.iter().filter(|member| !member.service.is_empty()).count()
     }
 
     /// Services with an instance that is not lost.

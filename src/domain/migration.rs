@@ -149,6 +149,9 @@ pub struct Document {
     /// is confirmed.
     #[serde(default)]
     pub restored: Option<String>,
+    /// While `restored` is set: the store itself, put back by hand, may have misled instances.
+    #[serde(default)]
+    pub put_back: bool,
     /// Who asked for the current goal; the controller continues in this name.
     pub asked_by: String,
     /// Running passes, oldest first; bounded.
@@ -219,7 +222,9 @@ impl Document {
 
     /// The revision since which the right to act expires; `None`: it does not.
     pub fn fenced_since(&self) -> Option<u64> {
-        (self.policy.fence_after_ms > 0 && self.fenced_since > 0).then_some(self.fenced_since)
+        // After a restore nobody knows who has received the fence.
+        let is_known = self.fenced_since > 0 && self.restored.is_none();
+        (self.policy.fence_after_ms > 0 && is_known).then_some(self.fenced_since)
     }
 
     /// Where tenants without a row stand, as shares.

@@ -69,7 +69,7 @@ impl Placement {
             Dual => Mirrored,
             Mirrored if wanted < Mirrored => wanted,
             Mirrored => TargetFirst,
-            Hold if wanted < Mirrored => Dual,
+            Hold if wanted < Mirrored => wanted,
             Hold => Mirrored,
             TargetFirst if wanted > TargetFirst => TargetOnly,
             TargetFirst if wanted < Mirrored && level == Level::Linearizable => Hold,

@@ -1,6 +1,6 @@
 //! Everybody's goal, and the routing table of where everybody is.
 
-use cutover_client::routing::{self, Reason, Route, Rung, Table};
+use cutover_client::routing::{self, PPM, Reason, Route, Rung, Table};
 
 use super::{Migration, Placement, Rollout, Tenant, TenantRow};
 
@@ -64,8 +64,13 @@ impl Migration {
         }
     }
 
-    /// The bands of the routing table.
+    /// The bands of the routing table. Nobody knows where tenants of a restored store stand.
     pub fn table_bands(&self) -> Vec<routing::Band> {
+        if self.document.restored.is_some() {
+            let reason = if self.document.put_back { Reason::Hold } else { Reason::Restored };
+            let route = Route { rung: Rung::Hold, reason, no_fallback: false };
+            return vec![routing::Band { upto_ppm: PPM, route }];
+        }
         let caps = self.document.caps(None);
         let cuts = self.document.goal.shares().map(|(_, ppm)| ppm);
         let mut bands: Vec<routing::Band> = Vec::new();
@@ -82,7 +87,7 @@ impl Migration {
 
     /// The override of a tenant that has a row.
     pub fn table_override(&self, tenant: &Tenant) -> Option<Route> {
-        let row = self.tenants.get(tenant)?;
+        let row = self.tenants.get(tenant).filter(|_| self.document.restored.is_none())?;
         Some(route(
             &row.placement,
             self.document.caps(Some(row)).wanted(self.bucket(tenant), row.placement.floor),

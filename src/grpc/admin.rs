@@ -15,10 +15,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, plan, status};
 use crate::{
-    domain::{Change, Key, Policy, Shares, Tenant, Violation, change},
+    domain::{Change, Confirmation, Key, Policy, Shares, Tenant, Violation, change},
     service::{
         Dead, Entry, Evictions, Guards, Instances, Operate, Passes, Plans, Registry, WindowQuery, Windows,
-        operate::Mutation, operate::now_ms,
+        operate::{Outcome, now_ms},
     },
     telemetry::Ingest,
 };
@@ -270,10 +270,16 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ConfirmRestoreRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::ConfirmRestoreRequest { mutation, key, target_only_ppm, tenants } = request.into_inner();
-        let tenants = tenants.iter().map(|tenant| Tenant::parse(tenant)).collect::<Result<_, _>>();
-        let tenants = tenants.map_err(status::invalid)?;
-        self.change(mutation, &key, Change::ConfirmRestore { target_only_ppm, tenants }).await
+        let v1::ConfirmRestoreRequest { mutation, key, target_only_ppm, tenants, except, reversed } =
+            request.into_inner();
+        let parsed =
+            |names: &[String]| names.iter().map(|name| Tenant::parse(name)).collect::<Result<_, _>>();
+        let tenants = parsed(&tenants).map_err(status::invalid)?;
+        let except = parsed(&except).map_err(status::invalid)?;
+        let (key, mutation) = (Key::parse(&key).map_err(status::invalid)?, convert::mutation(mutation)?);
+        let confirmation = Confirmation { target_only_ppm, tenants, except, reversed };
+        let outcome = self.operate.confirm_restore(&key, confirmation, &mutation).await;
+        Ok(Response::new(changed(outcome.map_err(status::change)?, mutation.dry_run)))
     }
 
     async fn explain(&self, request: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {
@@ -306,18 +312,8 @@ impl Admin {
     ) -> Answer<v1::MutationResponse> {
         let mutation = convert::mutation(mutation)?;
         let key = Key::parse(key).map_err(status::invalid)?;
-        let Mutation { dry_run, .. } = mutation;
         let outcome = self.operate.change(&key, &change, &mutation).await.map_err(status::change)?;
-        Ok(Response::new(v1::MutationResponse {
-            migration: outcome
-                .document
-                .as_ref()
-                .map(|document| convert::migration(outcome.revision, document)),
-            changes: outcome.changes,
-            waiting: convert::waiting(outcome.waiting),
-            dry_run,
-            repeated: outcome.repeated,
-        }))
+        Ok(Response::new(changed(outcome, mutation.dry_run)))
     }
 
     fn entry(&self, key: &str) -> Result<Arc<Entry>, Status> {
@@ -325,5 +321,16 @@ impl Admin {
         let state = self.registry.state();
         let entry = state.entry(&key).cloned();
         entry.ok_or_else(|| status::refusal(crate::domain::Refusal::NotFound(key)))
+    }
+}
+
+fn changed(outcome: Outcome, dry_run: bool) -> v1::MutationResponse {
+    let Outcome { revision, document, changes, waiting, repeated } = outcome;
+    v1::MutationResponse {
+        migration: document.as_ref().map(|document| convert::migration(revision, document)),
+        changes,
+        waiting: convert::waiting(waiting),
+        dry_run,
+        repeated,
     }
 }

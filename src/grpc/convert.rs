@@ -5,7 +5,7 @@ pub(super) mod pass;
 
 use cutover_client::{
     routing::{Rung, bucket},
-    wire::{level_from_wire, rung_from_wire},
+    wire::{bands_from_wire, level_from_wire, route_from_wire, rung_from_wire},
 };
 use cutover_proto::v1;
 use tonic::Status;
@@ -13,8 +13,8 @@ use tonic::Status;
 use super::status;
 use crate::{
     domain::{
-        Ask, Attribution, Document, Event, Gate, Migration, Policy, Rollout, State, Tenant, TenantRow, Unmet,
-        Violation,
+        Ask, Attribution, Document, Event, Gate, HeldRoutes, Migration, Policy, Rollout, State, Tenant,
+        TenantRow, Unmet, Violation,
     },
     service::{Followed, Seen, operate::Mutation},
 };
@@ -201,6 +201,21 @@ pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
         counted_out: record.counted_out,
         waited_for_ms: waited_for.map_or(0, |waited_for| waited_for.as_millis() as u64),
     }
+}
+
+/// What an instance routes by. A table that can't be read says nothing.
+pub(super) fn held_routes(instance_id: &str, tables: &[v1::HeldTable]) -> Vec<(String, HeldRoutes)> {
+    let read = |table: &v1::HeldTable| {
+        let bands = bands_from_wire(&table.bands).ok()?;
+        let read = |wire: &v1::Override| {
+            let route = route_from_wire(wire.rung, wire.reason, wire.no_fallback).ok()?;
+            Some((Tenant::parse(&wire.tenant).ok()?, route))
+        };
+        let exceptions = table.overrides.iter().filter_map(read).collect();
+        let (instance_id, salt) = (instance_id.to_owned(), table.salt.clone());
+        Some((table.migration.clone(), HeldRoutes { instance_id, salt, bands, exceptions }))
+    };
+    tables.iter().filter_map(read).collect()
 }
 
 pub(super) fn pin(migration: &Migration, tenant: &Tenant, row: &TenantRow, pin: Rung) -> v1::Pin {

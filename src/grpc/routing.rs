@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{feed, status};
+use super::{convert, feed, status};
 use crate::{
     domain::Violation,
     service::{
@@ -90,6 +90,8 @@ impl RoutingService for Routing {
             holds_snapshot,
             drain_ms,
             file_valid_ms,
+            held: tables,
+            held_revision,
         } = request.into_inner();
         let worker = kind == i32::from(v1::InstanceKind::Worker);
         let record = InstanceRecord {
@@ -107,14 +109,18 @@ impl RoutingService for Routing {
             let state = self.registry.state();
             (state.history_id.clone(), state.revision)
         };
-        if history_id == *ours && last_revision > newest {
-            let held = self.operate.hold_future(&record.instance_id, last_revision, newest).await;
-            held.map_err(status::change)?;
+        let known = last_revision.max(held_revision);
+        if history_id == *ours && known > newest {
+            let begun = self.operate.begin_history(&record.instance_id, known, newest).await;
+            begun.map_err(status::change)?;
+            return Err(Status::unavailable(
+                "the store was put back: the controller starts anew; connect again",
+            ));
         }
-        // The revision that it holds counts only if it belongs to this history and is not newer.
-        let held = if history_id == *ours && last_revision <= newest { last_revision } else { 0 };
+        let held = if history_id == *ours { last_revision } else { 0 };
         let holds = holds_snapshot || last_revision > 0;
-        let asking = Asking { record, held, holds, admission };
+        let routes = convert::held_routes(&record.instance_id, &tables);
+        let asking = Asking { record, held, holds, admission, routes };
         let registration = self.instances.register(asking, newest).await.map_err(status::register)?;
         self.ingest.registered(&registration.who.label(), incarnation, now_ms());
         let connected = self.instances.clone().connected(registration.who);
@@ -157,6 +163,11 @@ impl Routing {
         self.registry.state().routing.decide(migration, tenant).map_err(status::routing)
     }
 
+    fn is_restored(&self, migration: &str) -> bool {
+        let state = self.registry.state();
+        state.entry_of(migration).is_some_and(|entry| entry.migration.document.restored.is_some())
+    }
+
     /// Waits until a tenant is no longer on hold, at most the migration's `hold_timeout_ms`.
     async fn hold_over(&self, migration: &str, tenant: &str) -> Result<(), Status> {
         let mut revisions = self.registry.subscribe();
@@ -175,6 +186,12 @@ impl Routing {
         };
         match tokio::time::timeout(Duration::from_millis(timeout_ms.into()), over).await {
             Ok(over) => over,
+            Err(_) if self.is_restored(migration) => {
+                let message = format!(
+                    "the controller's store was restored; nobody is routed before: cutover confirm {migration}"
+                );
+                Err(Status::unavailable(message))
+            }
             Err(_) => Err(Status::unavailable(format!("still on hold after {timeout_ms} ms: ask again"))),
         }
     }

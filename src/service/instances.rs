@@ -30,7 +30,7 @@ pub use registration::{RegisterError, Registration};
 
 use super::{Dead, Registry, registry::Entry};
 use crate::{
-    domain::{Fleet, Glance, Key, Member},
+    domain::{Fleet, Glance, HeldRoutes, Key, Member},
     store::{self, InstanceRecord, Store, Upkeep},
 };
 
@@ -362,6 +362,18 @@ impl Instances {
             glance.add(&service, received, applied, lost);
         }
         glance
+    }
+
+    /// What the current instances routed a migration by when they registered.
+    pub fn routes(&self, key: &Key) -> Vec<HeldRoutes> {
+        let live = self.live();
+        let routes = live.members.values().flat_map(|heard| &heard.routes);
+        routes.filter(|(of, _)| of == key.as_str()).map(|(_, routes)| routes.clone()).collect()
+    }
+
+    /// For how long the controller has listened without a break.
+    pub fn listened(&self) -> Duration {
+        self.live().listening.since().elapsed()
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{Mutex, Notify};
+
 use super::{Instances, Registry};
 pub use crate::telemetry::now_ms;
 use crate::{
@@ -77,13 +79,16 @@ fn migration_of(job: &str) -> &str {
 pub struct Operate {
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Arc<Registry>,
-    instances: Arc<Instances>,
+    pub(super) instances: Arc<Instances>,
+    /// Why the controller has to start anew.
+    pub(super) put_back: Mutex<Option<String>>,
+    pub(super) starts_anew: Notify,
 }
 
 impl Operate {
     /// Commits changes to a store.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, instances: Arc<Instances>) -> Self {
-        Self { store, registry, instances }
+        Self { store, registry, instances, put_back: Mutex::default(), starts_anew: Notify::new() }
     }
 
     /// Loads, applies and commits; retries if another commit was first.
@@ -204,7 +209,7 @@ impl Operate {
         Ok((Commit { expected: actual, event }, outcome))
     }
 
-    async fn first_answer(
+    pub(super) async fn first_answer(
         &self,
         key: &Key,
         change: &Change,

@@ -94,7 +94,10 @@ impl Registry {
         forget_callers_of_none(&*store, &callers, &stored.migrations).await?;
         let asked: HashSet<&str> = callers.iter().filter_map(InstanceRecord::callers_of).collect();
         for migration in stored.migrations {
-            let was_asked = asked.contains(migration.key().as_str());
+            // Of a restored store nobody knows who asked since the backup.
+            let was_asked = stored.restored.is_some()
+                || migration.document.restored.is_some()
+                || asked.contains(migration.key().as_str());
             routing.insert(migration.key().as_str(), Ok(Arc::new(migration.table())));
             entries.insert(migration.key().clone(), Arc::new(Entry::loaded(migration, was_asked)));
         }
@@ -312,8 +315,10 @@ fn changed_overrides(
     let named: HashSet<&Tenant> = rows.iter().map(|(tenant, _)| tenant).collect();
     let mut changed: Vec<_> =
         named.iter().map(|tenant| ((*tenant).clone(), after.table_override(tenant))).collect();
-    let same_rules =
-        before.document.goal == after.document.goal && before.document.ceiling == after.document.ceiling;
+    let (old, new) = (&before.document, &after.document);
+    let same_rules = old.goal == new.goal
+        && old.ceiling == new.ceiling
+        && old.restored.is_some() == new.restored.is_some();
     if !same_rules {
         changed.extend(after.tenants.keys().filter(|tenant| !named.contains(tenant)).filter_map(|tenant| {
             let route = after.table_override(tenant);

@@ -1,44 +1,103 @@
-//! What a controller does about a store that was restored, or appears to be.
+//! What a controller does about a store that was restored, or that looks like it.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use super::{Operate, operate};
+use super::{InstanceRecord, Operate, operate};
 use crate::{
-    domain::{Change, Refusal},
+    domain::{Change, Confirmation, Gate, Key, Refusal, Unmet},
     store::{self, Upkeep},
 };
 
+/// An SDK that runs has registered within this time. It notices a dead connection within 5 s and waits at
+/// most 5 s between attempts; an attempt takes at most 7 s.
+const RECONNECTED: Duration = Duration::from_secs(20);
+
 impl Operate {
-    /// Holds every migration of a store that was restored from a backup. Call it before serving anybody.
+    /// Holds every migration of a store that was restored from a backup. Called before anybody is served.
     pub async fn hold_restored(&self, why: &str) -> Result<(), operate::Error> {
-        self.hold_all(why).await?;
-        Ok(self.store.keep(&Upkeep { forget_restored: true, ..Upkeep::default() }).await?)
+        let keys = self.hold_all(why, false).await?;
+        let held = Upkeep {
+            // Whoever asked after the backup may still have an answer, even if this process restarts.
+            put_instances: keys.iter().map(InstanceRecord::callers).collect(),
+            forget_restored: true,
+            ..Upkeep::default()
+        };
+        Ok(self.store.keep(&held).await?)
     }
 
-    /// An instance registers that holds a revision of this history which never existed here: the store's file
-    /// must have been copied or put back. Every migration is held until that is confirmed.
-    pub async fn hold_future(&self, instance: &str, held: u64, newest: u64) -> Result<(), operate::Error> {
+    /// Called when an instance registers with a revision of this history that this store never had: its file
+    /// must have been copied or put back. Holds every migration, and gives the store another history, because
+    /// others may understand something else by these revisions. The controller has to start anew.
+    pub async fn begin_history(&self, instance: &str, held: u64, newest: u64) -> Result<(), operate::Error> {
+        let mut put_back = self.put_back.lock().await;
+        if put_back.is_some() {
+            return Ok(());
+        }
         let why =
             format!("instance {instance} holds revision {held}, this store is at {newest}: was it restored?");
         tracing::error!(instance, held, newest, "this store is older than what an instance holds");
-        self.hold_all(&why).await
+        self.hold_all(&why, true).await?;
+        self.store.keep(&Upkeep { begin_history: Some(why.clone()), ..Upkeep::default() }).await?;
+        *put_back = Some(why);
+        self.starts_anew.notify_one();
+        Ok(())
     }
 
-    async fn hold_all(&self, why: &str) -> Result<(), operate::Error> {
+    /// Waits until [`Self::begin_history`] has been called, and returns why.
+    pub async fn put_back(&self) -> String {
+        loop {
+            self.starts_anew.notified().await;
+            if let Some(why) = &*self.put_back.lock().await {
+                return why.clone();
+            }
+        }
+    }
+
+    async fn hold_all(&self, why: &str, put_back: bool) -> Result<Vec<Key>, operate::Error> {
         let keys: Vec<_> = {
             let state = self.registry.state();
-            let open = state.entries().filter(|entry| entry.migration.document.restored.is_none());
-            open.map(|entry| entry.migration.key().clone()).collect()
+            state.entries().map(|entry| entry.migration.key().clone()).collect()
         };
         let by = operate::Mutation { actor: "controller".to_owned(), ..Default::default() };
-        for key in keys {
-            let change = Change::SuspectRestore { why: why.to_owned() };
-            match self.change(&key, &change, &by).await {
+        for key in &keys {
+            let change = Change::SuspectRestore { why: why.to_owned(), put_back };
+            match self.change(key, &change, &by).await {
                 Ok(_) | Err(operate::Error::Refused(Refusal::NotFound(_))) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(keys)
+    }
+
+    /// Takes an operator's word for what the store can't know, checked against what running instances know.
+    pub async fn confirm_restore(
+        &self,
+        key: &Key,
+        confirmation: Confirmation,
+        mutation: &operate::Mutation,
+    ) -> Result<operate::Outcome, operate::Error> {
+        let change = Change::ConfirmRestore(confirmation.clone());
+        if let Some(answer) = self.first_answer(key, &change, mutation).await? {
+            return Ok(answer);
+        }
+        // Instances that registered after the backup are unknown until they connect.
+        let listened = self.instances.listened();
+        if listened < RECONNECTED {
+            let left = (RECONNECTED - listened).as_secs() + 1;
+            let message = format!(
+                "the controller has listened for {} s: instances may still connect",
+                listened.as_secs()
+            );
+            let unmet = Unmet::of_change(Gate::Restored, message, format!("confirm again in {left} s"));
+            return Err(Refusal::from(Unmet { by_itself: true, ..unmet }).into());
+        }
+        let document = self.registry.state().entry(key).map(|entry| entry.migration.document.clone());
+        if let Some(document) = document.filter(|document| document.restored.is_some()) {
+            for routes in self.instances.routes(key) {
+                confirmation.check(&document, &routes).map_err(Refusal::from)?;
+            }
+        }
+        self.change(key, &change, mutation).await
     }
 
     /// Writes a copy of the store to a file that does not exist yet.

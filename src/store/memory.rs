@@ -209,9 +209,16 @@ impl Kept {
             remove_cursors,
             steady_ms,
             forget_restored,
+            begin_history,
         } = upkeep.clone();
-        self.restored.take_if(|_| forget_restored);
         self.steady_ms = self.steady_ms.max(steady_ms.unwrap_or(0));
+        if let Some(why) = begin_history {
+            self.history_id.push('+');
+            self.restored = Some(why);
+        }
+        if forget_restored {
+            self.restored = None;
+        }
         remove_instances.iter().for_each(|id| _ = self.instances.remove(id));
         remove_passes.iter().for_each(|id| _ = self.passes.remove(id));
         remove_cursors.iter().for_each(|id| _ = self.cursors.remove(id));

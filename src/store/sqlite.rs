@@ -182,6 +182,9 @@ impl Store for SqliteStore {
                     .execute(&mut *tx)
                     .await?;
             }
+            if let Some(why) = &upkeep.begin_history {
+                begin_history(&mut tx, why).await?;
+            }
             if upkeep.forget_restored {
                 sqlx::query("UPDATE counter SET restored = NULL").execute(&mut *tx).await?;
             }
@@ -208,7 +211,16 @@ impl Store for SqliteStore {
     }
 }
 
-/// Why a write was not executed.
+/// Draws another identity for the history, because what this one's revisions mean is not known elsewhere.
+async fn begin_history(connection: &mut SqliteConnection, why: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE counter SET history_id = lower(hex(randomblob(16))), restored = ?1")
+        .bind(why)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Why a write was not made.
 enum Unwritten {
     Conflict,
     Failed(sqlx::Error),

@@ -5,6 +5,7 @@ mod abandon;
 mod joins;
 mod latches;
 mod overrides;
+mod restored;
 
 use cutover::domain::{
     Applied, Ask, Change, Context, Cover, Fleet, Gate, Key, Member, Migration, NewPass, PassKind, Shares,

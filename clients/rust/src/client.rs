@@ -180,6 +180,8 @@ impl Client {
             link: link.clone(),
             wants_snapshot: false,
             sessions: 0,
+            unheard: Duration::ZERO,
+            given_up: false,
         };
         let reporter = Reporter {
             identity,

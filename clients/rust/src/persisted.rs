@@ -101,6 +101,9 @@ pub struct Persisted {
 pub struct Saving {
     /// Identity of the controller's history that the revisions belong to.
     pub history_id: String,
+    /// What is saved is this history's state. If not, the file also has tables of an earlier history, and a
+    /// process that starts from it must ask for a snapshot.
+    pub is_base: bool,
     /// Writer slot of this process.
     pub writer_slot: u16,
     /// When the controller last heard this process.
@@ -130,6 +133,13 @@ struct Head {
     writer_slot: u32,
 }
 
+impl Saving {
+    /// No controller's history has the name of one that is no base.
+    fn known_as(&self) -> String {
+        if self.is_base { self.history_id.clone() } else { format!("before {}", self.history_id) }
+    }
+}
+
 impl Head {
     fn new(revision: u64, saving: &Saving) -> Self {
         // The age is read last: time that passes in between makes the file older, not younger.
@@ -137,7 +147,7 @@ impl Head {
         let heard_ms = millis(saving.heard.elapsed());
         Self {
             revision,
-            history_id: saving.history_id.clone(),
+            history_id: saving.known_as(),
             heard_at_ms: now_ms.saturating_sub(heard_ms),
             heard_boot_ms: millis(boot).saturating_sub(heard_ms),
             boot_id,

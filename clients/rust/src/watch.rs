@@ -2,6 +2,7 @@
 
 mod backoff;
 mod current;
+mod kept;
 mod lease;
 mod link;
 mod stream;

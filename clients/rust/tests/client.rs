@@ -6,6 +6,8 @@ mod fake;
 mod local_guard;
 #[path = "client/reporting.rs"]
 mod reporting;
+#[path = "client/restored.rs"]
+mod restored;
 #[path = "client/starting.rs"]
 mod starting;
 #[path = "client/watching.rs"]
@@ -29,7 +31,13 @@ async fn started(fake: &mut Fake, rung: Rung, options: Options) -> (Client, Watc
 /// What an earlier process's file contains besides the snapshot.
 fn saving(history_id: &str) -> Saving {
     let history_id = history_id.to_owned();
-    Saving { history_id, writer_slot: 9, heard: Instant::now(), valid: Duration::from_secs(3_600) }
+    Saving {
+        history_id,
+        is_base: true,
+        writer_slot: 9,
+        heard: Instant::now(),
+        valid: Duration::from_secs(3_600),
+    }
 }
 
 /// Waits until the client has received a revision.

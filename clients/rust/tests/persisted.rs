@@ -24,7 +24,13 @@ fn snapshot(overrides: usize) -> Snapshot {
 
 fn saving(history_id: &str) -> Saving {
     let history_id = history_id.to_owned();
-    Saving { history_id, writer_slot: 9, heard: Instant::now(), valid: Duration::from_secs(3_600) }
+    Saving {
+        history_id,
+        is_base: true,
+        writer_slot: 9,
+        heard: Instant::now(),
+        valid: Duration::from_secs(3_600),
+    }
 }
 
 fn saved(overrides: usize) -> (TempDir, PathBuf) {

@@ -55,6 +55,7 @@ pub(super) fn create(
         abandoned_at_ms: None,
         overrides: Vec::new(),
         restored: None,
+        put_back: false,
         asked_by: context.actor.to_owned(),
         jobs: Vec::new(),
         evidence: Vec::new(),
@@ -71,6 +72,9 @@ pub(super) fn create(
 
 pub(super) fn delete(migration: &Migration) -> Result<Applied, Refusal> {
     let document = &migration.document;
+    if let Some(unmet) = document.restored() {
+        return Err(unmet.into());
+    }
     let never_started =
         document.bands == Bands::default() && migration.tenants.values().all(|row| row.placement.since == 0);
     let is_over = document.finished_at_ms.is_some() || document.abandoned_at_ms.is_some();

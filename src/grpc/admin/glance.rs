@@ -40,7 +40,7 @@ impl Admin {
             plan_steps: plan.plan.map_or(0, |plan| plan.steps.len()) as u32,
             plan_held: plan.held,
             jobs: self.jobs(migration.key()),
-            lost: fleet.lost() as u32,
+            lost: fleet.lost().count() as u32,
             settled: fleet.acknowledged(migration.newest_step(), Wait::Quiesced),
         }
     }

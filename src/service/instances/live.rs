@@ -12,7 +12,7 @@ use super::{
     member::{Heard, Who},
 };
 use crate::{
-    domain::{Document, Glance, Member},
+    domain::{Document, Glance, HeldRoutes, Member},
     store::InstanceRecord,
 };
 
@@ -34,6 +34,8 @@ pub struct Asking {
     pub holds: bool,
     /// The admission from its last registration. 0: it never registered.
     pub admission: u64,
+    /// What it routes by, for each migration.
+    pub routes: Vec<(String, HeldRoutes)>,
 }
 
 /// The result of a registration.
@@ -100,7 +102,7 @@ impl Live {
 
     /// `newest`: the controller's revision; a process that never routed has acknowledged it.
     pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
-        let Asking { mut record, held, holds, admission } = asking;
+        let Asking { mut record, held, holds, admission, routes } = asking;
         self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
         let who = Who::of(&record);
         if self.gone.contains_key(&who) {
@@ -115,6 +117,7 @@ impl Live {
             record.admission = if readmitted { rand::random::<u64>().max(1) } else { heard.record.admission };
             let held = if readmitted { 0 } else { held };
             heard.heard_again(held, now);
+            heard.routes = routes;
             let put = (heard.record != record || !heard.durable).then(|| record.clone());
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
@@ -125,7 +128,8 @@ impl Live {
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
         // whose file may be older has not acknowledged anything either.
         let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
-        self.members.insert(who.clone(), Heard::registered(record.clone(), acknowledged, now));
+        self.members
+            .insert(who.clone(), Heard { routes, ..Heard::registered(record.clone(), acknowledged, now) });
         Registering::Member { who, readmitted: holds, duplicate, put: Some(record) }
     }
 

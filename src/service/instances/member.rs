@@ -5,7 +5,10 @@ use std::time::Duration;
 use cutover_client::{clock::Instant, routing::Mutation};
 
 use super::{lease::LEASE, live::drain};
-use crate::store::{InstanceRecord, label};
+use crate::{
+    domain::HeldRoutes,
+    store::{InstanceRecord, label},
+};
 
 /// One process. Several processes may have the same id by mistake, or one after another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,8 @@ pub(super) struct Heard {
     pub(super) membership: u64,
     /// It is about to be counted out, or removed.
     pub(super) giving_up: bool,
+    /// What it routed by when it registered, for each migration.
+    pub(super) routes: Vec<(String, HeldRoutes)>,
 }
 
 impl Heard {
@@ -57,6 +62,7 @@ impl Heard {
             streams: 0,
             membership: rand::random(),
             giving_up: false,
+            routes: Vec::new(),
         }
     }
 
@@ -70,6 +76,7 @@ impl Heard {
             streams: 0,
             membership: rand::random(),
             giving_up: false,
+            routes: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
-use super::{SqliteStore, failure::Failure, open::check_place};
+use super::{SqliteStore, begin_history, failure::Failure, open::check_place};
 use crate::store::OpenError;
 
 /// Copies `file` to `path`, where nothing may exist. The copy is checked like any store that is opened, and
@@ -48,12 +48,8 @@ async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
     let options = SqliteConnectOptions::new().filename(part).disable_statement_logging();
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.map_err(failed)?;
     let told = format!("the store was restored from {}", file.display());
-    sqlx::query("UPDATE counter SET history_id = lower(hex(randomblob(16))), restored = ?1")
-        .bind(told)
-        .execute(&mut connection)
-        .await
-        .map_err(failed)?;
-    // A single file again, without a log next to it.
+    begin_history(&mut connection, &told).await.map_err(failed)?;
+    // One file again, without a log beside it.
     sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)
 }

@@ -1,5 +1,8 @@
 //! A backup of a running controller, and what a restored one does before it is confirmed.
 
+use std::time::Duration;
+
+use cutover_client::{Client, Options, routing::Rung};
 use cutover_proto::v1;
 use tempfile::TempDir;
 
@@ -12,6 +15,8 @@ async fn a_restored_store_moves_nobody_until_somebody_has_looked() {
     let controller = Controller::start(dir.path(), 0).await;
     let url = controller.url.as_str();
     at(url, "create orders --source ddb --target mysql").await.done();
+    let client = Client::connect(url, "orders-api", Options::default()).await.unwrap();
+    let rung = |tenant| client.decide("orders", tenant).unwrap().rung;
     ramp(url, "--mirrored").await;
     let file = dir.path().join("backup.db");
     let backup = format!("backup {}", file.display());
@@ -27,19 +32,41 @@ async fn a_restored_store_moves_nobody_until_somebody_has_looked() {
     let restored = run(["restore", &file, "--store", &store]).await.done();
     assert!(restored.contains("cutover confirm"), "{restored}");
     run(["restore", &file, "--store", &store]).await.fails(&["exists", "mv "]);
+    let port = controller.port();
     controller.stop().await;
+    // It has something to report by now, and nobody to report it to.
+    until(async || (!client.status().connected).then_some(())).await;
+    let operation = client.begin("orders", "tenant-1").unwrap();
+    drop(operation);
 
-    let restored = Controller::start(elsewhere.path(), 0).await;
+    let restored = Controller::start(elsewhere.path(), port).await;
     let url = restored.url.as_str();
+    let newest = at(url, "show orders --json").await.object()["revision"].as_u64().unwrap();
+    until(async || (client.status().applied_revision == newest).then_some(())).await;
+    assert_eq!(rung("tenant-1"), Rung::Mirrored, "goes on as before");
     let status = at(url, "ramp orders --dual 0 --wait --timeout 200ms").await;
     assert_eq!(status.code, 3, "not even down: {status:?}");
     assert!(status.err.contains("[restored]") && status.err.contains("cutover confirm orders"), "{status:?}");
-    at(url, "confirm orders --target-only 10").await.fails(&["--reason"]);
-    at(url, "confirm orders --target-only 10 --reason log").await.done();
-    let tenth = at(url, "decide orders tenant-1 --json").await.object();
-    let shown = at(url, "show orders --json").await.object();
-    assert_eq!(shown["rollout"]["target_first_ppm"], 100_000, "what may be in the target alone: {shown}");
-    assert_ne!(tenth["rung"], "target-only");
+    let early = at(url, "confirm orders --target-only 10 --reason log").await;
+    assert!(early.err.contains("instances may still connect"), "{early:?}");
+    at(url, "decide orders tenant-1").await.fails(&["cutover confirm orders"]);
+    until(async || {
+        let early = at(url, "confirm orders --target-only 0").await;
+        (!early.err.contains("may still connect")).then_some(())
+    })
+    .await;
+    at(url, "confirm orders --target-only 0").await.fails(&["--reason"]);
+    let wrong = at(url, "confirm orders --target-only 10 --reason log").await;
+    assert!(wrong.err.contains("--target-only 0 or less"), "an instance knows better: {wrong:?}");
+    let confirmed = at(url, "confirm orders --target-only 0 --reason log").await.done();
+    assert!(confirmed.contains("cutover resume orders"), "{confirmed}");
+    // On hold until it has said that it serves nobody elsewhere.
+    let history = at(url, "history orders --export").await.objects();
+    let confirmed = history.iter().find(|event| event["change"] == "confirm").unwrap();
+    let confirmed = confirmed["revision"].as_u64().unwrap();
+    until(async || (client.status().applied_revision > confirmed).then_some(())).await;
+    assert_eq!(rung("tenant-1"), Rung::SourceOnly, "where the ramp of the meantime leads");
+    client.close().await;
     let history = at(url, "history orders --export").await.objects();
     let changes: Vec<_> = history.iter().map(|event| event["change"].as_str().unwrap().to_owned()).collect();
     assert_eq!(changes[0], "create", "oldest first");
@@ -72,11 +99,35 @@ async fn an_instance_from_the_future_holds_every_migration() {
     };
     drop(routing.watch(watch(40, "of another store".to_owned())).await.unwrap());
     assert_eq!(at(url, "history orders --export").await.objects().len(), 1, "another history is no future");
-    drop(routing.watch(watch(40, registered.history_id)).await.unwrap());
-    let history = at(url, "history orders").await.done();
+    let refused = routing.watch(watch(40, registered.history_id.clone())).await.unwrap_err();
+    assert!(refused.message().contains("starts anew"), "{refused:?}");
+    // The same address, and a history in which nobody has acknowledged anything.
+    let history =
+        until(async || Some(at(url, "history orders").await.out).filter(|out| out.contains("restored")))
+            .await;
+    let mut again =
+        until(async || routing.watch(watch(1, registered.history_id.clone())).await.ok()).await.into_inner();
+    let Some(v1::watch_response::Kind::Registered(anew)) = again.message().await.unwrap().unwrap().kind
+    else {
+        panic!("it is registered first");
+    };
+    assert_ne!(anew.history_id, registered.history_id);
     assert!(
         history.contains("instance a holds revision 40, this store is at 1: was it restored?"),
         "{history}"
     );
     controller.stop().await;
+}
+
+/// What is there in the end.
+async fn until<T>(mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let look = async {
+        loop {
+            if let Some(found) = found().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), look).await.expect("in time")
 }

@@ -1,6 +1,8 @@
 //! The way out after a rollback: only once everybody has quiesced at source-only, and then for good.
 
-use cutover::domain::{Ask, Change, Context, Fleet, Gate, Member, PassKind, Refusal, Shares, State, apply};
+use cutover::domain::{
+    Ask, Change, Confirmation, Context, Fleet, Gate, Member, PassKind, Refusal, Shares, State, apply,
+};
 use cutover_client::routing::{PPM, Rung};
 
 use super::{Happening, World, name};
@@ -117,10 +119,11 @@ fn a_restored_store_does_not_know_whether_it_is_still_abandoned() {
     let mut world = rolled_back();
     settle(&mut world);
     assert!(world.change(&Change::Abandon));
-    assert!(world.change(&Change::SuspectRestore { why: "restored".to_owned() }));
+    assert!(world.change(&Change::SuspectRestore { why: "restored".to_owned(), put_back: false }));
     assert_ne!(world.migration.document.state(), State::Abandoned);
     assert!(world.gates().contains(&Gate::Restored));
-    assert!(world.change(&Change::ConfirmRestore { target_only_ppm: 0, tenants: Vec::new() }));
+    assert!(world.change(&Change::ConfirmRestore(Confirmation::default())));
+    settle(&mut world);
     settle(&mut world);
     assert!(world.gates().is_empty());
 }

@@ -69,6 +69,7 @@ impl Saver {
         let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else { return };
         let saving = Saving {
             history_id: held.history_id.clone(),
+            is_base: held.kept.is_empty(),
             writer_slot: self.link.writer_slot(),
             heard: Instant::now().saturating_sub(self.current.lease_age()),
             valid: self.valid,

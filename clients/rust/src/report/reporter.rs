@@ -141,6 +141,10 @@ impl Reporter {
         let Some(session) = session.filter(|session| session.number != self.unanswered.forgotten) else {
             return Sent::Failed;
         };
+        // Until the state of the controller's history has come there is nothing to say about its revisions.
+        if self.link.held().is_some_and(|held| held.history_id != session.history_id) {
+            return Sent::Failed;
+        }
         let mut request = match self.unanswered.pending.take() {
             // Its history has ended, for example because the controller's store was restored. It would be
             // refused for ever, and every report behind it would wait.

@@ -53,6 +53,8 @@ pub enum Reason {
     Floor,
     /// It waits between two rungs.
     Hold,
+    /// The controller's store was restored, and nobody has confirmed where tenants stand.
+    Restored,
 }
 
 /// What reads promise, in addition to "no acknowledged write is ever lost".
@@ -127,7 +129,8 @@ impl Stage {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 5] = [Self::Rollout, Self::Pin, Self::Rollback, Self::Floor, Self::Hold];
+    pub const ALL: [Self; 6] =
+        [Self::Rollout, Self::Pin, Self::Rollback, Self::Floor, Self::Hold, Self::Restored];
 
     /// The name used everywhere.
     pub const fn name(self) -> &'static str {
@@ -137,6 +140,7 @@ impl Reason {
             Self::Rollback => "rollback",
             Self::Floor => "floor",
             Self::Hold => "hold",
+            Self::Restored => "restored",
         }
     }
 }

@@ -21,6 +21,11 @@ impl Route {
     /// The route of a tenant that has neither an override nor a band.
     pub const DEFAULT: Self = Self { rung: Rung::SourceOnly, reason: Reason::Rollout, no_fallback: false };
 
+    /// Whether acknowledged writes may be in the target alone.
+    pub const fn is_in_target_alone(&self) -> bool {
+        matches!(self.rung, Rung::TargetOnly) || self.no_fallback
+    }
+
     pub(super) const fn code(self) -> u8 {
         self.rung as u8 | (self.reason as u8) << 3 | (self.no_fallback as u8) << 6
     }
@@ -170,6 +175,16 @@ impl Table {
     /// Where the tenants of a bucket go if they have no override.
     pub fn route_of_bucket(&self, bucket: u32) -> Route {
         self.bands.iter().find(|band| bucket < band.upto_ppm).map_or(Route::DEFAULT, |band| band.route)
+    }
+
+    /// The bucket of a tenant.
+    pub fn bucket(&self, tenant: &str) -> u32 {
+        bucket_of_hash(self.salt.hash(tenant))
+    }
+
+    /// Whether the controller does not know where tenants stand, because its store was restored.
+    pub fn is_restored(&self) -> bool {
+        self.bands.iter().any(|band| band.route.reason == Reason::Restored)
     }
 
     /// Every override, in no particular order.

@@ -1,8 +1,11 @@
 //! What the tasks of a client share about the controller.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU16, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use tokio::sync::watch;
@@ -42,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) report_ms: u32,
     /// The admission that the controller assigned.
     pub(crate) admission: u64,
+    /// The history of its store.
+    pub(crate) history_id: String,
     /// Distinguishes sessions.
     pub(crate) number: u64,
 }
@@ -76,6 +81,9 @@ pub(crate) struct Held {
     pub(crate) snapshot: Snapshot,
     pub(crate) history_id: String,
     pub(crate) source: Source,
+    /// Migrations whose tables are of an earlier history: this one's controller does not know where tenants
+    /// stand. No delta goes on top of these.
+    pub(crate) kept: HashSet<Arc<str>>,
 }
 
 impl Link {
@@ -98,7 +106,13 @@ impl Link {
     }
 
     /// Routes by the controller's state from now on.
-    pub(crate) fn install(&self, current: &Current, snapshot: Snapshot, history_id: &str) {
+    pub(crate) fn install(
+        &self,
+        current: &Current,
+        snapshot: Snapshot,
+        kept: HashSet<Arc<str>>,
+        history_id: &str,
+    ) {
         let mut state = self.state();
         let same_history = state.held.as_ref().is_none_or(|held| held.history_id == history_id);
         current.is_the_controllers();
@@ -108,7 +122,7 @@ impl Link {
             current.replace_history(snapshot.clone());
         }
         let history_id = history_id.to_owned();
-        state.held = Some(Held { snapshot, history_id, source: Source::Controller });
+        state.held = Some(Held { snapshot, history_id, source: Source::Controller, kept });
         self.start.send_replace(Start::Ready);
     }
 
@@ -121,7 +135,8 @@ impl Link {
             self.set_slot(persisted.writer_slot);
             current.replace(persisted.snapshot.clone());
             let Persisted { snapshot, history_id, .. } = persisted;
-            state.held = Some(Held { snapshot, history_id, source: Source::Persisted });
+            let kept = HashSet::new();
+            state.held = Some(Held { snapshot, history_id, source: Source::Persisted, kept });
         }
     }
 

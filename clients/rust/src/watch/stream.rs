@@ -1,14 +1,18 @@
 //! The controller's stream: connects, registers, takes every state, notices when the stream is dead, and
 //! reconnects.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{collections::HashSet, error::Error, sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient, watch_response::Kind};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status, Streaming, transport::Endpoint};
 use tracing::{info, warn};
 
-use super::{Current, Link, Session, Source, backoff, link::Held};
+use super::{
+    Current, Link, Session, Source, backoff,
+    kept::{held_tables, keep},
+    link::Held,
+};
 use crate::{
     clock, host,
     routing::{Mutation, Snapshot},
@@ -57,8 +61,7 @@ enum Ended {
     #[error("{0}; asking for a snapshot")]
     Misfit(#[from] Misfit),
     #[error(
-        "the controller is behind: it has revision {theirs}, {held} is held; \
-         was its store restored from a backup? Then restart this process without its persisted snapshot"
+        "the controller is behind: it has revision {theirs}, {held} is held; was its store put back from a backup?"
     )]
     Behind { held: u64, theirs: u64 },
     #[error("the controller does not know this instance any more (evicted?); registering again")]
@@ -77,6 +80,10 @@ pub(crate) struct Watcher {
     /// The current state can't be the base of a delta.
     pub(crate) wants_snapshot: bool,
     pub(crate) sessions: u64,
+    /// Longest time without an answer since a state of this history was taken in.
+    pub(crate) unheard: Duration,
+    /// The controller had stopped waiting for this process, and no state has come since.
+    pub(crate) given_up: bool,
 }
 
 /// What one session expects next.
@@ -85,6 +92,9 @@ struct Receiving {
     history_id: String,
     /// No operation may begin before the state is known to be the controller's current one.
     suspended: bool,
+    /// What this process routed by when it registered may still be routed by, as far as it is not known to be
+    /// older than this.
+    continues: Option<Duration>,
 }
 
 impl Watcher {
@@ -134,12 +144,14 @@ impl Watcher {
             kind: self.identity.kind.into(),
             tenant_fingerprint: self.identity.tenant_fingerprint.clone(),
             last_revision: known.map_or(0, |held| held.snapshot.revision()),
-            history_id: known.map_or_else(String::new, |held| held.history_id.clone()),
+            history_id: held.as_ref().map_or_else(String::new, |held| held.history_id.clone()),
+            held_revision: held.as_ref().map_or(0, |held| held.snapshot.revision()),
             incarnation: self.identity.incarnation,
             admission: self.link.admission(),
             holds_snapshot: held.is_some(),
             drain_ms: self.identity.drain_ms,
             file_valid_ms: self.identity.file_valid_ms,
+            held: held.as_ref().map_or_else(Vec::new, held_tables),
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
@@ -178,7 +190,8 @@ impl Watcher {
         // The current state comes from a time when the controller did not wait for this instance. In this
         // order, an operation that still finds the old snapshot has the old admission, and no report of the
         // new membership is sent before.
-        let source = self.link.held().map(|held| held.source);
+        let held = self.link.held();
+        let source = held.as_ref().map(|held| held.source);
         let readmitted = registered.readmitted && !Mutation::Readmitted.is_left_out();
         let suspended = readmitted || source == Some(Source::Persisted);
         if suspended {
@@ -189,9 +202,12 @@ impl Watcher {
             channel,
             report_ms: registered.report_ms,
             admission: registered.admission,
+            history_id: registered.history_id.clone(),
             number: self.sessions,
         };
         self.link.connected(registered.writer_slot as u16, session);
+        self.unheard = self.unheard.max(self.current.lease_age());
+        self.given_up |= readmitted && held.is_some_and(|held| held.history_id == registered.history_id);
         self.current.renewed(asked);
         self.current.heard();
         if registered.duplicate {
@@ -206,7 +222,12 @@ impl Watcher {
             readmitted = registered.readmitted,
             "registered at the controller"
         );
-        Ok(Receiving { assembly: Assembly::default(), history_id: registered.history_id.clone(), suspended })
+        Ok(Receiving {
+            assembly: Assembly::default(),
+            history_id: registered.history_id.clone(),
+            suspended,
+            continues: (source == Some(Source::Controller) && !self.given_up).then_some(self.unheard),
+        })
     }
 
     async fn take(&mut self, receiving: &mut Receiving, message: v1::WatchResponse) -> Result<(), Ended> {
@@ -223,7 +244,7 @@ impl Watcher {
         };
         let Some(state) = receiving.assembly.add(kind, update)? else { return Ok(()) };
         let held = self.link.held();
-        let same = held.filter(|held| held.history_id == receiving.history_id);
+        let same = held.clone().filter(|held| held.history_id == receiving.history_id);
         match (&same, kind) {
             (None, UpdateKind::Delta) => {
                 let what = "which belongs to another history than what is held";
@@ -233,30 +254,51 @@ impl Watcher {
             (Some(Held { snapshot, .. }), UpdateKind::Snapshot) if state.revision < snapshot.revision() => {
                 return Err(Ended::Behind { held: snapshot.revision(), theirs: state.revision });
             }
+            (Some(Held { kept, .. }), UpdateKind::Delta) => {
+                let part = state.tables.iter().find(|part| kept.contains(part.migration.as_str()));
+                if let Some(v1::TablePart { migration, .. }) = part {
+                    let what = "whose table is kept from before the controller's store was restored";
+                    return Err(Misfit::Baseless { migration: migration.clone(), what }.into());
+                }
+            }
             _ => {}
         }
         let base = same.map_or_else(Snapshot::default, |held| held.snapshot);
         // A million overrides take a while.
         let applied = host::blocking(move || wire::apply(&base, &state)).await;
-        let snapshot = applied.map_err(|_| Ended::Panicked)??;
-        self.link.install(&self.current, snapshot, &receiving.history_id);
+        let mut snapshot = applied.map_err(|_| Ended::Panicked)??;
+        let kept = held.map_or_else(HashSet::new, |held| {
+            keep(&held, &receiving.history_id, receiving.continues, &mut snapshot, kind)
+        });
+        if !kept.is_empty() {
+            warn!(
+                instance = self.identity.instance_id,
+                migrations = ?kept,
+                "the controller's store was restored: routing goes on as before until cutover confirm"
+            );
+        }
+        self.link.install(&self.current, snapshot, kept, &receiving.history_id);
         self.wants_snapshot = false;
+        self.is_current();
         receiving.suspended = false;
         Ok(())
     }
 
     /// A controller at the current revision has nothing to send: the current state is up to date.
-    fn heartbeat(&self, receiving: &mut Receiving, revision: u64) {
-        if !receiving.suspended {
-            return;
-        }
-        if let Some(held) = self.link.held()
-            && held.history_id == receiving.history_id
-            && held.snapshot.revision() == revision
-        {
-            self.link.install(&self.current, held.snapshot, &held.history_id);
+    fn heartbeat(&mut self, receiving: &mut Receiving, revision: u64) {
+        let is_current =
+            |held: &Held| held.history_id == receiving.history_id && held.snapshot.revision() == revision;
+        let Some(held) = self.link.held().filter(is_current) else { return };
+        self.is_current();
+        if receiving.suspended {
+            self.link.install(&self.current, held.snapshot, held.kept, &held.history_id);
             receiving.suspended = false;
         }
+    }
+
+    /// What is held is the controller's current state: nobody has gone on without this process.
+    const fn is_current(&mut self) {
+        (self.unheard, self.given_up) = (Duration::ZERO, false);
     }
 }
 

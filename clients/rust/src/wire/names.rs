@@ -37,7 +37,7 @@ macro_rules! on_wire {
 
 on_wire!(Rung, rung_from_wire, "rung", [SourceOnly, Dual, Mirrored, Hold, TargetFirst, TargetOnly]);
 on_wire!(Stage, stage_from_wire, "stage", [SourceOnly, Dual, TargetFirst, TargetOnly, Hold]);
-on_wire!(Reason, reason_from_wire, "reason", [Rollout, Pin, Rollback, Floor, Hold]);
+on_wire!(Reason, reason_from_wire, "reason", [Rollout, Pin, Rollback, Floor, Hold, Restored]);
 on_wire!(Level, level_from_wire, "level", [Acknowledged, Linearizable]);
 
 /// Reads where a tenant or a band goes.

@@ -203,6 +203,7 @@ async fn by_a_file(left: Duration) -> (tempfile::TempDir, Result<Client, Connect
     snapshot.insert("orders", Ok(fake::table(1, Rung::Dual).into()));
     let valid = Duration::from_secs(3_600);
     let saving = Saving {
+        is_base: true,
         heard: clock::Instant::now().saturating_sub(valid.saturating_sub(left)),
         ..saving("history-1")
     };

@@ -34,7 +34,10 @@ impl Protocol {
             return Some(self.guard_off(state));
         }
         if !self.has(Mutation::Jumps) {
-            assert!(legal(from, next, self.scenario.level), "{from} -> {next} is no step of the ladder");
+            assert!(
+                legal(from, next, self.scenario.level, self.scenario.restored),
+                "{from} -> {next} is no step of the ladder"
+            );
         }
         if !self.acknowledged(state, next) || !self.gates(state, next) {
             return None;
@@ -96,6 +99,8 @@ impl Protocol {
         let up = next >= rung && rung != Hold;
         let from_target_only = !up && (rung == TargetOnly || ladder.was == TargetOnly);
         match wait_for(rung, ladder.was, next) {
+            // A restored store knows of no step that anybody could be waited for.
+            _ if next == Hold && self.scenario.restored => true,
             Wait::Nothing => true,
             Wait::Quiesced if up && self.has(Mutation::ReceiptGoingUp) => state.received(newest),
             Wait::Quiesced if from_target_only && self.has(Mutation::ReceiptFromTargetOnly) => {
@@ -165,15 +170,17 @@ impl Protocol {
     }
 }
 
-/// Whether a tenant may go from one rung to the other in one step. The second step in mirrored is the lazy
-/// way's second barrier.
-fn legal(from: Rung, next: Rung, level: Level) -> bool {
+/// May a tenant go from one rung to the other in one step? The second step in mirrored is the
+/// lazy way's second barrier. `restored`: the store is confirmed after a restore, when nobody knows where
+/// the tenant stands.
+fn legal(from: Rung, next: Rung, level: Level, restored: bool) -> bool {
     match (from, next) {
         (SourceOnly, Dual | Mirrored) | (Dual | Mirrored, SourceOnly) => true,
         (Dual, Mirrored) | (Mirrored, Dual | Mirrored | TargetFirst) => true,
         (TargetFirst, Mirrored | TargetOnly) | (TargetOnly, TargetFirst) => true,
-        (TargetFirst, Hold) => level == Level::Linearizable,
-        (Hold, Dual | Mirrored) => true,
+        (TargetFirst, Hold) => level == Level::Linearizable || restored,
+        (SourceOnly | Dual | Mirrored, Hold) => restored,
+        (Hold, SourceOnly | Dual | Mirrored) => true,
         _ => false,
     }
 }

@@ -372,4 +372,29 @@ ladders! {
         let steps = &[Mirrored, TargetFirst];
         (Scenario { saved: true, steps, budget, ..PLAIN }, Budget { puts: 2, ..budget })
     }
+
+    restored_while_at_target_first comes by [
+        Hold, SourceOnly, Mirrored, TargetFirst, Hit, ReadUnasked, Acknowledged, AcknowledgedByBoth, Passed
+    ] {
+        let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, ..NONE };
+        let steps = &[Hold, SourceOnly, Mirrored, TargetFirst];
+        (Scenario { restored: true, steps, budget, ..AT_TARGET_FIRST }, Budget { reads: 2, late: 1, ..budget })
+    }
+
+    restored_in_the_middle_of_a_step comes by [
+        TargetFirst, Hold, Dual, Hit, ReadUnasked, AcknowledgedByBoth, Passed
+    ] {
+        let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, ..NONE };
+        let scenario = Scenario { rung: Mirrored, stores: BOTH, restored: true, budget, ..PLAIN };
+        (Scenario { steps: &[TargetFirst, Hold, Dual], ..scenario }, Budget { deletes: 1, late: 1, ..budget })
+    }
+
+    restored_linearizable comes by [
+        Mirrored, Hold, SourceOnly, Hit, ReadUnasked, Acknowledged, AcknowledgedByBoth
+    ] {
+        let budget = Budget { reads: 2, puts: 1, failures: 1, ..NONE };
+        let steps = &[Hold, SourceOnly, Mirrored];
+        (Scenario { level: Linearizable, restored: true, steps, budget, ..AT_TARGET_FIRST },
+            Budget { puts: 2, ..budget })
+    }
 }

@@ -213,6 +213,13 @@ fn hold_left_early() {
 }
 
 #[test]
+fn hold_left_early_after_a_restore() {
+    let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
+    let scenario = Scenario { restored: true, budget, steps: &[Hold, Dual], ..AT_TARGET_FIRST };
+    missed(Mutation::HoldLeftEarly, scenario);
+}
+
+#[test]
 fn reads_in_mirrored_not_confirmed_beside_target_first() {
     let scenario = Scenario {
         level: Linearizable,

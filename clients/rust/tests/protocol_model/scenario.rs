@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     pub(crate) saved: bool,
     /// This many clients ask for each decision instead of watching; their answers expire.
     pub(crate) callers: usize,
+    /// The controller's store is restored in between, and everybody is put on hold.
+    pub(crate) restored: bool,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -79,6 +81,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     fenced: false,
     saved: false,
     callers: 0,
+    restored: false,
     early_passes: false,
     budget: NONE,
     expected: &[],
