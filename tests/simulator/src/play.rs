@@ -21,7 +21,7 @@ use futures::FutureExt as _;
 use rand::{Rng as _, RngExt as _};
 use tokio::sync::Notify;
 
-pub use people::{at_target_only, is_gone, legacy_has_ended, note_status, want_pass};
+pub use people::{confirmation, is_gone, legacy_has_ended, note_status, want_pass};
 
 use crate::{
     cast::{
@@ -67,14 +67,10 @@ struct Stage {
     clocks: BTreeMap<Pid, Clocks>,
     /// So many backups were taken.
     backups: u32,
-    /// Tenants that have been at target-only since the last one.
-    at_target_only: BTreeSet<String>,
     /// One was restored, and is not confirmed.
     unconfirmed: bool,
-    /// Where everybody stood then.
-    backed_up: Option<Migration>,
-    /// Somebody has been since where nobody may be beside that. A restore would lose writes: docs/simulation.md.
-    too_far: bool,
+    /// Where everybody stood when it was: the operators know.
+    truth: Option<Migration>,
     /// Instances that will never be heard again.
     gone: BTreeSet<String>,
     status: Option<(world::Time, v1::Status)>,
@@ -164,10 +160,8 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         workers: vec![world::place(), world::place()],
         clocks: BTreeMap::new(),
         backups: 0,
-        at_target_only: BTreeSet::new(),
         unconfirmed: false,
-        backed_up: None,
-        too_far: false,
+        truth: None,
         gone: BTreeSet::new(),
         status: None,
     };
@@ -311,9 +305,14 @@ pub fn ended(pid: Pid) {
 
 /// What holds at every commit.
 fn check_commit(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
-    if before.is_some_and(|before| before.document.restored.is_some()) && after.document.restored.is_none() {
-        with(|stage| stage.unconfirmed = false);
+    // What a restored store says before it is confirmed is nobody's routing.
+    let is_confirmed = before.is_some_and(|before| before.document.restored.is_some());
+    if after.document.restored.is_some() {
+        return;
     }
+    let truth = with(|stage| stage.truth.take_if(|_| is_confirmed));
+    with(|stage| stage.unconfirmed &= !is_confirmed);
+    let before = if is_confirmed { truth.as_ref() } else { before };
     let rollout = after.document.rollout();
     let shares =
         [rollout.dual_ppm(), rollout.mirrored_ppm(), rollout.target_first_ppm(), rollout.target_only_ppm()];
@@ -323,16 +322,10 @@ fn check_commit(tenants: &[Tenant], before: Option<&Migration>, after: &Migratio
     for tenant in tenants {
         let now = after.placement(tenant);
         world::tell(|| format!("revision {}: {tenant} at {:?}", after.revision, now.rung));
-        if now.rung == Rung::TargetOnly {
-            with(|stage| _ = stage.at_target_only.insert(tenant.to_string()));
-        }
         if now.rung < now.floor && now.rung != Rung::Hold {
             oracle::fault("floor", format!("revision {}: {tenant} below {:?}", after.revision, now.floor));
         }
         let Some(before) = before.map(|before| before.placement(tenant)) else { continue };
-        let went_down = now.rung < before.rung && now.rung < Rung::TargetFirst;
-        let is_beside = |backup: &Migration| coexist(backup.placement(tenant).rung, now.rung);
-        with(|stage| stage.too_far |= went_down || !stage.backed_up.as_ref().is_none_or(is_beside));
         if !coexist(before.rung, now.rung) {
             let what =
                 format!("revision {}: {tenant} from {:?} to {:?}", after.revision, before.rung, now.rung);

@@ -142,8 +142,7 @@ impl Operator {
             let request = v1::ConfirmRestoreRequest {
                 mutation: mutation(),
                 key: KEY.to_owned(),
-                target_only_ppm: 0,
-                tenants: play::at_target_only(),
+                ..play::confirmation()
             };
             told("confirm the restore", admin.confirm_restore(request).await);
         }

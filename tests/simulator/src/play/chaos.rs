@@ -197,25 +197,26 @@ fn restore() {
     }
     let (control, number) = with(|stage| {
         stage.backups += 1;
-        stage.at_target_only.clear();
-        stage.backed_up = stage.control.migration();
-        stage.too_far = stage.backed_up.is_none();
         (stage.control.clone(), stage.backups)
     });
+    if control.migration().is_none() {
+        return;
+    }
     world::tell(|| format!("backup {number} is taken"));
     let backup = control.backup(&format!("restored-{number}"));
     world::after(span(100 * MS, 20 * S), move || {
         let (controller, may_be) = with(|stage| {
             let is_newest = stage.backups == number && world::now() < stage.plan.calm_from;
-            (stage.controller, is_newest && !stage.too_far)
+            (stage.controller, is_newest && !stage.unconfirmed)
         });
         if !may_be {
             return;
         }
         world::tell(|| format!("the controller is killed, and backup {number} is restored"));
         kill(controller, false);
+        let truth = control.migration();
         control.replace(backup);
-        with(|stage| stage.unconfirmed = true);
+        with(|stage| (stage.unconfirmed, stage.truth) = (true, truth));
         world::after(span(100 * MS, 15 * S), start_controller_again);
     });
 }

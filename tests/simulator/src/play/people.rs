@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 
-use cutover_client::routing::Mutation;
+use cutover::domain::{Placement, Tenant};
+use cutover_client::routing::{Mutation, Rung};
 use cutover_proto::v1;
 
 use super::with;
 use crate::{
-    cast, oracle,
+    cast::{self, operator::EMPTY_TENANT},
+    oracle,
     world::{self, Pid, S},
 };
 
@@ -35,9 +37,27 @@ fn is_working() -> bool {
     workers.into_iter().any(|pid| world::look(pid, |_| ()).is_some())
 }
 
-/// Tenants that have been at target-only since the last backup: the operators keep a list.
-pub fn at_target_only() -> Vec<String> {
-    with(|stage| stage.at_target_only.iter().cloned().collect())
+/// What the operators know about writes in the target alone when they confirm a restore.
+pub fn confirmation() -> v1::ConfirmRestoreRequest {
+    let (truth, tenants) = with(|stage| (stage.truth.clone(), stage.plan.records.tenants));
+    let Some(truth) = truth else { return v1::ConfirmRestoreRequest::default() };
+    let is_alone = |placement: &Placement| placement.floor >= Rung::TargetFirst;
+    let bands = truth.document.bands.pieces(&[]);
+    let share = bands.filter(|(_, _, placement)| is_alone(placement)).map(|(_, upto, _)| upto).max();
+    let target_only_ppm = share.unwrap_or(0);
+    let names = (0..tenants).map(|t| format!("t{t}")).chain([EMPTY_TENANT.to_owned()]);
+    let (tenants, except) = names
+        .filter_map(|name| Tenant::parse(&name).ok())
+        .filter(|tenant| is_alone(&truth.placement(tenant)) != (truth.bucket(tenant) < target_only_ppm))
+        .partition::<Vec<_>, _>(|tenant| is_alone(&truth.placement(tenant)));
+    let texts = |tenants: Vec<Tenant>| tenants.iter().map(Tenant::to_string).collect();
+    v1::ConfirmRestoreRequest {
+        target_only_ppm,
+        tenants: texts(tenants),
+        except: texts(except),
+        reversed: true,
+        ..Default::default()
+    }
 }
 
 /// The operators saw this.
