@@ -10,7 +10,7 @@ use crate::{
     service::{RegisterError, StoreError, operate},
 };
 
-/// Most bytes of what a status says, and of its details: a client takes trailers of 16 KiB, and drops the
+/// Maximum bytes of what a status says, and of its details: a client takes trailers of 16 KiB, and drops the
 /// connection for larger ones.
 const MESSAGE_MAX_BYTES: usize = 2 << 10;
 const DETAILS_MAX_BYTES: usize = 7 << 10;

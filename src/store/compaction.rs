@@ -2,7 +2,7 @@
 
 use super::CursorRecord;
 
-/// Most bytes of events in one transaction, so that commits are not held up. One event may have more.
+/// Maximum bytes of events in one transaction, so that commits are not delayed. One event may have more.
 const BYTES_MAX: u64 = 4 << 20;
 
 /// What of the history is not needed any more. Events are dropped from the first one on, up to the first
@@ -37,7 +37,7 @@ pub struct Compacted {
     pub events: u32,
     /// The newest of them. 0: none.
     pub through: u64,
-    /// More has expired, but this endpoint has to be told of it first.
+    /// More has expired, but this endpoint has to be notified first.
     pub held_by: Option<CursorRecord>,
 }
 

@@ -3,6 +3,7 @@
 
 mod paths;
 mod selftest;
+mod words;
 
 use std::{
     collections::BTreeSet,
