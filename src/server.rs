@@ -120,7 +120,8 @@ pub async fn run(
     let config = Config { grpc, http, ..config };
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
-    tracing::info!(grpc = %grpc, http = %http, store = config.store, "serving");
+    let (grpc, http) = (grpc.to_string(), http.to_string());
+    tracing::info!(grpc, http, store = config.store, "serving");
     for (flag, at, who) in [
         ("grpc", config.grpc, "whoever can reach it can move tenants"),
         ("http", config.http, "whoever can reach it can read metrics"),

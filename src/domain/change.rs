@@ -352,6 +352,10 @@ impl Change {
 
 /// What the migration waits for right now. Changes nothing.
 pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
+    // Whether or not anybody is to move: until then nobody is routed.
+    if let Some(unmet) = migration.document.restored() {
+        return vec![unmet];
+    }
     let sight = Sight { document: &migration.document, fleet, steady_ms };
     advance::look(migration, &sight, migration.revision).unmet
 }
@@ -368,6 +372,9 @@ pub fn soaked_at_ms(migration: &Migration, steady_ms: u64) -> Option<u64> {
 
 /// What one tenant's next step waits for.
 pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
+    if let Some(unmet) = migration.document.restored() {
+        return vec![unmet];
+    }
     let sight = Sight { document: &migration.document, fleet, steady_ms };
     let bucket = migration.bucket(tenant);
     let group = Group {

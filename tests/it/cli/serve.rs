@@ -196,7 +196,7 @@ async fn logs_are_json_on_request_name_both_addresses_and_warn_of_a_public_one()
     let warning = next().await;
     assert_eq!(warning["level"], "WARN", "{warning}");
     assert!(
-        warning["fields"]["message"].as_str().unwrap().contains("--grpc 0.0.0.0:0 is not a loopback"),
+        warning["fields"]["message"].as_str().unwrap().contains("is not a loopback address"),
         "{warning}"
     );
     child.kill().await.unwrap();

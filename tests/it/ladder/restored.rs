@@ -1,7 +1,8 @@
 //! A store that was restored routes nobody by what it says before an operator has said what it can't know.
 
 use cutover::domain::{
-    Change, Confirmation, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant, TenantRow, apply,
+    Change, Confirmation, Fleet, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant, TenantRow, apply,
+    change,
 };
 use cutover_client::routing::{Band, PPM, Reason, Route, Rung};
 
@@ -46,7 +47,7 @@ impl World {
     }
 
     fn unmet(&self, change: &Change) -> Vec<Gate> {
-        let fleet = cutover::domain::Fleet::new(self.members.clone());
+        let fleet = Fleet::new(self.members.clone());
         let context = cutover::domain::Context {
             revision: self.revision + 1,
             now_ms: 1,
@@ -75,6 +76,17 @@ fn nobody_is_routed_by_what_the_backup_says() {
     world.happen(&Happening::Pin(3, Rung::SourceOnly));
     assert_eq!(world.migration.table().route(name(3).as_str()).reason, Reason::Restored);
     assert_eq!(world.migration.table().overrides().count(), 0);
+}
+
+/// Found by the simulation (seed 15): the operators were never told, because nobody was on the way.
+#[test]
+fn what_everybody_waits_for_is_told_even_if_nobody_is_on_the_way() {
+    let mut world = World::new();
+    assert!(world.change(&Change::SuspectRestore { why: "restored".to_owned(), put_back: false }));
+    let waiting = change::waiting(&world.migration, &Fleet::default(), 1);
+    assert_eq!(waiting.iter().map(|unmet| unmet.gate).collect::<Vec<_>>(), [Gate::Restored]);
+    let waiting = change::waiting_of(&world.migration, &name(1), &Fleet::default(), 1);
+    assert_eq!(waiting.iter().map(|unmet| unmet.gate).collect::<Vec<_>>(), [Gate::Restored]);
 }
 
 #[test]

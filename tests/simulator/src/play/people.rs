@@ -37,7 +37,7 @@ fn is_working() -> bool {
     workers.into_iter().any(|pid| world::look(pid, |_| ()).is_some())
 }
 
-/// What the operators know about writes in the target alone when they confirm a restore.
+/// What the operators know about writes in the target alone when they confirm a restore. They name everybody.
 pub fn confirmation() -> v1::ConfirmRestoreRequest {
     let (truth, tenants) = with(|stage| (stage.truth.clone(), stage.plan.records.tenants));
     let Some(truth) = truth else { return v1::ConfirmRestoreRequest::default() };
@@ -48,7 +48,6 @@ pub fn confirmation() -> v1::ConfirmRestoreRequest {
     let names = (0..tenants).map(|t| format!("t{t}")).chain([EMPTY_TENANT.to_owned()]);
     let (tenants, except) = names
         .filter_map(|name| Tenant::parse(&name).ok())
-        .filter(|tenant| is_alone(&truth.placement(tenant)) != (truth.bucket(tenant) < target_only_ppm))
         .partition::<Vec<_>, _>(|tenant| is_alone(&truth.placement(tenant)));
     let texts = |tenants: Vec<Tenant>| tenants.iter().map(Tenant::to_string).collect();
     v1::ConfirmRestoreRequest {
