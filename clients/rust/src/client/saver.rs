@@ -77,7 +77,7 @@ impl Saver {
         let (path, file, snapshot) = (self.path.clone(), self.file.clone(), held.snapshot.clone());
         let save = move || write(&path, &file, &snapshot, &saving);
         let failed = match host::blocking(save).await {
-            Ok(Ok(())) => return self.link.saved(held.history_id, held.snapshot.revision()),
+            Ok(Ok(())) => return self.link.saved(held.history_id.clone(), held.snapshot.revision()),
             Ok(Err(error)) => describe(&error),
             Err(error) => error.to_string(),
         };

@@ -230,7 +230,7 @@ impl Reporter {
 
     /// Of what is held. Empty: nothing is.
     fn history_id(&self) -> String {
-        self.link.held().map_or_else(String::new, |held| held.history_id)
+        self.link.held().map_or_else(String::new, |held| held.history_id.clone())
     }
 
     /// Waits for the operations, delivers the remaining counts, and says goodbye if all operations have

@@ -67,7 +67,7 @@ pub(crate) struct Link {
 
 #[derive(Debug, Default)]
 struct State {
-    held: Option<Held>,
+    held: Option<Arc<Held>>,
     /// History and revision in the file.
     saved: Option<(String, u64)>,
     admission: u64,
@@ -76,7 +76,7 @@ struct State {
 }
 
 /// The newest state, whether or not operations may begin under it now.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) snapshot: Snapshot,
     pub(crate) history_id: String,
@@ -101,7 +101,7 @@ impl Link {
         }
     }
 
-    pub(crate) fn held(&self) -> Option<Held> {
+    pub(crate) fn held(&self) -> Option<Arc<Held>> {
         self.state().held.clone()
     }
 
@@ -122,7 +122,7 @@ impl Link {
             current.replace_history(snapshot.clone());
         }
         let history_id = history_id.to_owned();
-        state.held = Some(Held { snapshot, history_id, source: Source::Controller, kept });
+        state.held = Some(Arc::new(Held { snapshot, history_id, source: Source::Controller, kept }));
         self.start.send_replace(Start::Ready);
     }
 
@@ -136,7 +136,7 @@ impl Link {
             current.replace(persisted.snapshot.clone());
             let Persisted { snapshot, history_id, .. } = persisted;
             let kept = HashSet::new();
-            state.held = Some(Held { snapshot, history_id, source: Source::Persisted, kept });
+            state.held = Some(Arc::new(Held { snapshot, history_id, source: Source::Persisted, kept }));
         }
     }
 

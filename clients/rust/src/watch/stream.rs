@@ -133,9 +133,14 @@ impl Watcher {
     /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         let channel = host::connect(&self.endpoint).await?;
+        let held = self.link.held();
+        // A million overrides take a while.
+        let tables = match held.clone() {
+            Some(held) => host::blocking(move || held_tables(&held)).await.map_err(|_| Ended::Panicked)?,
+            None => Vec::new(),
+        };
         // Before the request is sent: the controller counts from when it receives it.
         let asked = clock::Instant::now();
-        let held = self.link.held();
         let known = held.as_ref().filter(|_| !self.wants_snapshot);
         let request = v1::WatchRequest {
             instance_id: self.identity.instance_id.clone(),
@@ -151,7 +156,7 @@ impl Watcher {
             holds_snapshot: held.is_some(),
             drain_ms: self.identity.drain_ms,
             file_valid_ms: self.identity.file_valid_ms,
-            held: held.as_ref().map_or_else(Vec::new, held_tables),
+            held: tables,
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
@@ -245,7 +250,7 @@ impl Watcher {
         let Some(state) = receiving.assembly.add(kind, update)? else { return Ok(()) };
         let held = self.link.held();
         let same = held.clone().filter(|held| held.history_id == receiving.history_id);
-        match (&same, kind) {
+        match (same.as_deref(), kind) {
             (None, UpdateKind::Delta) => {
                 let what = "which belongs to another history than what is held";
                 return Err(Misfit::Baseless { migration: String::new(), what }.into());
@@ -263,7 +268,7 @@ impl Watcher {
             }
             _ => {}
         }
-        let base = same.map_or_else(Snapshot::default, |held| held.snapshot);
+        let base = same.map_or_else(Snapshot::default, |held| held.snapshot.clone());
         // A million overrides take a while.
         let applied = host::blocking(move || wire::apply(&base, &state)).await;
         let mut snapshot = applied.map_err(|_| Ended::Panicked)??;
@@ -286,12 +291,13 @@ impl Watcher {
 
     /// A controller at the current revision has nothing to send: the current state is up to date.
     fn heartbeat(&mut self, receiving: &mut Receiving, revision: u64) {
-        let is_current =
-            |held: &Held| held.history_id == receiving.history_id && held.snapshot.revision() == revision;
+        let is_current = |held: &Arc<Held>| {
+            held.history_id == receiving.history_id && held.snapshot.revision() == revision
+        };
         let Some(held) = self.link.held().filter(is_current) else { return };
         self.is_current();
         if receiving.suspended {
-            self.link.install(&self.current, held.snapshot, held.kept, &held.history_id);
+            self.link.install(&self.current, held.snapshot.clone(), held.kept.clone(), &held.history_id);
             receiving.suspended = false;
         }
     }
