@@ -36,6 +36,7 @@ pub use migration::{Document, Migration, Policy, State, TenantRow};
 pub use overrides::{Covered, Override, Passes};
 pub use placement::{Band, Bands, Placement, Wait};
 pub use resolve::Wanted;
+use rollout::percent;
 pub use rollout::{Rollout, Shares};
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
 pub use window::{Calls, Counts, Expiry, Grid, Latency, Scale, Totals, WindowId};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Migration, Placement, Tenant};
+use super::{Attribution, Migration, Placement, Tenant, percent};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,9 +259,8 @@ impl PassCounts {
 
 impl std::fmt::Display for Whom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let percent = |ppm: &u32| f64::from(*ppm) / 10_000.0;
         match self {
-            Self::Buckets { from, upto } => write!(f, "{}-{} %", percent(from), percent(upto)),
+            Self::Buckets { from, upto } => write!(f, "{}-{} %", percent(*from), percent(*upto)),
             Self::Tenant { tenant, .. } => write!(f, "tenant {tenant}"),
         }
     }

@@ -14,6 +14,11 @@ pub struct Rollout {
     target_only_ppm: u32,
 }
 
+/// A share in percent, for people.
+pub(super) fn percent(ppm: u32) -> f64 {
+    f64::from(ppm) / 10_000.0
+}
+
 /// Requested shares, in the ladder's order; `None` leaves a share unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
@@ -78,8 +83,8 @@ impl Rollout {
         let mut violations = Vec::new();
         for (field, ppm) in fields.into_iter().zip(named) {
             if let Some(ppm) = ppm.filter(|ppm| *ppm > PPM) {
-                let percent = f64::from(ppm) / 10_000.0;
-                violations.push(Violation::new(field, format!("{percent} % is over 100 %: give 0 to 100")));
+                let share = percent(ppm);
+                violations.push(Violation::new(field, format!("{share} % is over 100 %: give 0 to 100")));
             }
         }
         let mut lowest: Option<(&str, u32)> = None;

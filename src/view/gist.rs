@@ -1,7 +1,8 @@
 //! What a migration is doing, why, and what to do next, in one sentence.
 
-use cutover_client::wire::rung_from_wire;
 use cutover_proto::v1;
+
+use super::{percent, rung};
 
 /// How much a reader has to care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,14 +260,6 @@ pub fn short(ms: u64) -> String {
         seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
         seconds => format!("{} d", seconds / 86_400),
     }
-}
-
-fn rung(wire: i32) -> &'static str {
-    rung_from_wire(wire).map_or("-", |rung| rung.name())
-}
-
-fn percent(ppm: u32) -> f64 {
-    f64::from(ppm) / 10_000.0
 }
 
 #[cfg(test)]

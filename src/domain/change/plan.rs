@@ -4,7 +4,7 @@ use cutover_client::routing::{PPM, Rung};
 
 use super::{Ask, Context, Draft, Refusal};
 use crate::domain::{
-    Gate, Shares, State, Tenant, TenantRow, TripOutcome, Unmet, Violation, Wait,
+    Gate, Shares, State, Tenant, TenantRow, TripOutcome, Unmet, Violation, Wait, percent,
     plan::{OnTrip, Part, Plan, PlanMove, PlanState, PlanStatus, Step, Taken},
 };
 
@@ -175,7 +175,7 @@ impl Draft {
     fn take_plan_step(&mut self, step: &Step, at: usize, context: &Context<'_>) -> Result<(), Refusal> {
         let ask = Ask { wait: true, overrides: Vec::new() };
         let whom = match &step.part {
-            Part::Share(ppm) => format!("{} %", f64::from(*ppm) / 10_000.0),
+            Part::Share(ppm) => format!("{} %", percent(*ppm)),
             Part::Tenants(tenants) => format!("{} tenants", tenants.len()),
         };
         let steps = self.document.plan.as_mut().map_or(0, |state| {

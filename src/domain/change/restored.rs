@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cutover_client::routing::{Band, PPM, Route, Rung, bucket};
 
 use super::{Context, Draft, Refusal};
-use crate::domain::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation};
+use crate::domain::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, percent};
 
 /// What an operator says about a restored migration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,6 @@ impl Confirmation {
         }
         // Of a finished migration everybody was at target-only.
         let said_ppm = if document.finished_at_ms.is_some() { PPM } else { self.target_only_ppm };
-        let percent = |ppm: u32| format!("{} %", f64::from(ppm) / 10_000.0);
         let is_missing = |route: &Route| {
             let is_excused = self.reversed && route.rung != Rung::TargetOnly;
             route.is_in_target_alone() && !is_excused
@@ -62,21 +61,21 @@ impl Confirmation {
             if is_missing(route) && *upto_ppm > said_ppm {
                 return refused(
                     format!(
-                        "instance {name} has {} at {}, with writes in the target alone",
+                        "instance {name} has {} % at {}, with writes in the target alone",
                         percent(*upto_ppm),
                         route.rung
                     ),
-                    format!("give --target-only {}", f64::from(*upto_ppm) / 10_000.0),
+                    format!("give --target-only {}", percent(*upto_ppm)),
                 );
             }
             // No step leads from below target-first to target-only.
             if route.rung < Rung::Hold && begins < said_ppm {
                 return refused(
-                    format!("instance {name} has only {} at target-first or above", percent(begins)),
+                    format!("instance {name} has only {} % at target-first or above", percent(begins)),
                     format!(
                         "give --target-only {} or less; or restart {name}, if it had lost contact to the \
                          controller",
-                        f64::from(begins) / 10_000.0
+                        percent(begins)
                     ),
                 );
             }
@@ -158,7 +157,7 @@ impl Draft {
             "confirmed after a restore, with {} instances connected: {} % and {} named tenants have writes in \
              the target alone; passes and soaks count from here",
             context.fleet.instances(),
-            f64::from(said_ppm) / 10_000.0,
+            percent(said_ppm),
             confirmation.tenants.len()
         ));
         self.say(format!(
@@ -216,7 +215,7 @@ impl Draft {
             has_floor(&row.placement) && !confirmation.says(tenant, said_ppm, &self.document.salt)
         });
         let whose = match rows.next() {
-            _ if share > said_ppm => format!("{} % of the tenants have", f64::from(share) / 10_000.0),
+            _ if share > said_ppm => format!("{} % of the tenants have", percent(share)),
             Some((tenant, _)) => format!("tenant {tenant} has"),
             None => return Ok(()),
         };

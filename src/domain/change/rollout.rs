@@ -1,7 +1,7 @@
 //! Requests for shares.
 
 use super::{Ask, Context, Draft, Refusal};
-use crate::domain::{Gate, Group, Shares, Unmet, Whom};
+use crate::domain::{Gate, Group, Shares, Unmet, Whom, percent};
 
 impl Draft {
     pub(super) fn set_rollout(
@@ -24,7 +24,7 @@ impl Draft {
         }
         if goal != self.document.goal {
             self.document.goal = goal;
-            let percents = goal.shares().map(|(rung, ppm)| format!("{rung} {} %", f64::from(ppm) / 10_000.0));
+            let percents = goal.shares().map(|(rung, ppm)| format!("{rung} {} %", percent(ppm)));
             self.say(format!("asked for {}", percents.join(", ")));
         }
         let named = |group: &Group| {

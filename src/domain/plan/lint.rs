@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cutover_client::routing::{PPM, Rung};
 
 use super::{
-    super::{Tenant, Violation},
+    super::{Tenant, Violation, percent},
     Part, STEPS_MAX, Step, TENANTS_MAX,
 };
 
@@ -97,8 +97,4 @@ impl<'a> Reached<'a> {
             self.tenants.insert(tenant, rung);
         }
     }
-}
-
-fn percent(ppm: u32) -> f64 {
-    f64::from(ppm) / 10_000.0
 }
