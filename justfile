@@ -23,4 +23,4 @@ doc:
 
 # Measure what the SDK's migrator adds to a store call.
 bench:
-    cargo bench --locked -p cutover-client
+    cargo bench --locked -p cutover-client --bench migrator_overhead

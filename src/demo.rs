@@ -11,8 +11,8 @@ pub mod worker;
 use std::{cell::RefCell, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
-use cutover_client::store::{Id, Record, Version};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use cutover_store::{Id, Record, Version};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,

@@ -4,7 +4,7 @@ mod admin;
 mod convert;
 mod feed;
 mod job;
-mod plan;
+pub mod plan;
 mod routing;
 mod status;
 mod telemetry;

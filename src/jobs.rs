@@ -21,12 +21,12 @@ pub mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{
-    ConnectError,
-    spec::{Spec, StoreSpec, StoreUrl},
-    store::{Id, Store, StoreError, Version},
-};
+use cutover_client::ConnectError;
 use cutover_proto::v1;
+use cutover_store::{
+    Id, Store, StoreError, Version,
+    spec::{Spec, StoreSpec, StoreUrl},
+};
 use tonic::Status;
 
 /// The stores of a migration.
@@ -280,7 +280,7 @@ impl From<Status> for Error {
 
 #[cfg(test)]
 mod tests {
-    use cutover_client::store::{MemoryStore, Record};
+    use cutover_store::{MemoryStore, Record};
 
     use super::*;
 

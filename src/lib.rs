@@ -6,7 +6,6 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "sqlite")]
 pub mod demo;
-pub mod domain;
 pub mod grpc;
 pub mod http;
 pub mod jobs;
@@ -17,3 +16,5 @@ pub mod simulation;
 pub mod store;
 pub mod telemetry;
 pub mod view;
+
+pub use cutover_domain as domain;

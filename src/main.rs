@@ -6,6 +6,7 @@ use cutover::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
 // One thread frees rows that another allocated, which glibc's allocator is slow at.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -10,7 +10,7 @@ mod reading;
 pub mod statsd;
 mod tally;
 
-pub use cutover_client::clock::now_ms;
+pub use cutover_clock::now_ms;
 pub use heard::Heard;
 pub use ingest::{Accepted, Ingest, Known, Refused, Taken};
 pub use tally::{MigrationView, SLOTS, StoreRate, StoreView, View};

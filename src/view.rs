@@ -12,7 +12,7 @@ use std::{
 };
 
 use console::style;
-use cutover_client::wire::rung_from_wire;
+use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use tonic::transport::Channel;
 

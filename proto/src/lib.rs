@@ -2,10 +2,10 @@
 //!
 //! The `.proto` files next to this crate are the documentation; for every field they say what absence means.
 
-/// Messages, clients and servers of `cutover.v1`.
+/// Messages of `cutover.v1`, and with the feature `grpc` the clients and servers of its services.
 #[allow(missing_docs, clippy::all, unreachable_pub)] // Generated.
 pub mod v1 {
-    tonic::include_proto!("cutover.v1");
+    include!(concat!(env!("OUT_DIR"), "/cutover.v1.rs"));
 }
 
 /// The encoded file descriptors, for gRPC reflection.

@@ -6,11 +6,11 @@ mod records;
 use std::{path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
-use cutover_client::{
-    spec::{Missing, Spec, StoreSpec, StoreUrl},
-    store::{Record, Scope, Segment, Store, StoreError},
-};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use cutover_store::{
+    Record, Scope, Segment, Store, StoreError,
+    spec::{Missing, Spec, StoreSpec, StoreUrl},
+};
 use serde::Serialize;
 use tokio::task::JoinSet;
 

@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cutover_client::{
+use cutover_core::{
     routing::{Policy, Reason, Route, Rung, Table},
     wire,
 };

@@ -4,10 +4,8 @@ use std::{hint::black_box, sync::Arc};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use cutover_client::{
-    routing::{Band, Policy, Reason, Route, Rung, Salt, Snapshot, Table},
-    watch::Current,
-};
+use cutover_client::watch::Current;
+use cutover_core::routing::{Band, Policy, Reason, Route, Rung, Salt, Snapshot, Table};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 

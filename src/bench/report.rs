@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 use prost::Message as _;
 use serde::Serialize;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cutover_client::{
+use cutover_core::{
     routing::{Reason, Snapshot},
     wire::{Assembly, UpdateKind, apply},
 };

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, process::ExitCode, time::Duration};
 
-use cutover_client::wire::{reason_from_wire, rung_from_wire, stage_from_wire};
+use cutover_core::wire::{reason_from_wire, rung_from_wire, stage_from_wire};
 use cutover_proto::v1;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::builder::NonEmptyStringValueParser;
-use cutover_client::routing::Level;
+use cutover_core::routing::Level;
 use cutover_proto::v1;
 
 use super::{Change, Global, connect::answer, duration, out, percent, render};

@@ -7,11 +7,11 @@ mod settled;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use cutover_client::{
-    spec::{Missing, OpenError, Spec, SpecError},
-    store::StoreError,
-};
 use cutover_proto::v1;
+use cutover_store::{
+    StoreError,
+    spec::{Missing, OpenError, Spec, SpecError},
+};
 
 use super::{
     Global,

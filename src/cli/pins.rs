@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io::Read as _, process::ExitCode};
 
 use anyhow::Context as _;
-use cutover_client::routing::{Rung, check_tenant};
+use cutover_core::routing::{Rung, check_tenant};
 use cutover_proto::v1;
 use serde_json::json;
 use tonic::{Code, Status};

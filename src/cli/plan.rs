@@ -17,7 +17,7 @@ use super::{
     exit::{Failure, Reason},
     render,
 };
-use crate::domain::plan::Plan;
+use crate::{domain::plan::Plan, grpc::plan::to_wire};
 pub(super) use show::{doing, in_short, is_over, missing_json, view_json};
 
 #[derive(Debug, clap::Subcommand)]
@@ -84,7 +84,7 @@ impl Verb {
         let Self::Plan(does) = self;
         let answered = match does {
             Does::Lint { file } => {
-                show::steps(global, &v1::Plan::from(&load(&file)?));
+                show::steps(global, &to_wire(&load(&file)?));
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Simulate(simulate) => return simulate.run(global).await,
@@ -94,7 +94,7 @@ impl Verb {
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Apply { key, file, change } => {
-                let plan = Some(v1::Plan::from(&load(&file)?));
+                let plan = Some(to_wire(&load(&file)?));
                 let request = v1::StartPlanRequest { mutation: Some(change.to_wire()), key, plan };
                 answer(global.admin().await?.start_plan(request)).await?
             }

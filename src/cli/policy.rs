@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use cutover_client::routing::Level;
+use cutover_core::routing::Level;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ mod status;
 
 use std::time::Duration;
 
-use cutover_client::wire::rung_from_wire;
+use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 

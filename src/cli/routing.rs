@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use cutover_client::routing::{Rung, check_tenant};
+use cutover_core::routing::{Rung, check_tenant};
 use cutover_proto::v1;
 
 use super::{

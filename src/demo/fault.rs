@@ -7,11 +7,9 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::{
-    report::ErrorClass,
-    store::{self, Faulty, Store, StoreError, Verb},
-};
+use cutover_core::outcome::ErrorClass;
 use cutover_proto::v1;
+use cutover_store::{Faulty, Store, StoreError, Verb};
 
 /// Interval at which a worker reads the file.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
@@ -79,8 +77,8 @@ pub(super) async fn follow(dir: PathBuf, target: Arc<Faulty<dyn Store>>) {
                 Fault::Tenant(tenant) => Some(tenant),
                 _ => None,
             });
-            target.always(Verb::Get, store::Fault::Refuse(refused.clone()));
-            target.always(Verb::Put, store::Fault::Refuse(refused));
+            target.always(Verb::Get, cutover_store::Fault::Refuse(refused.clone()));
+            target.always(Verb::Put, cutover_store::Fault::Refuse(refused));
         }
         set = fault;
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cutover_client::store::Id;
+use cutover_store::Id;
 
 use super::worker;
 
@@ -117,7 +117,7 @@ pub(super) async fn prove(dir: &Path, workers: &[&str]) -> anyhow::Result<Proof>
 mod tests {
     use std::collections::BTreeMap;
 
-    use cutover_client::store::{Id, Record, Version};
+    use cutover_store::{Id, Record, Version};
 
     use super::{Proof, prove, worker};
 

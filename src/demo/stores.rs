@@ -3,9 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use cutover_client::{
+use cutover_store::{
+    Store,
+    mapping::Dialect,
     spec::{Missing, Spec, StoreSpec, StoreUrl},
-    store::{Store, mapping::Dialect},
 };
 
 use super::KEY;

@@ -9,14 +9,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use cutover_client::{
-    Client, Options,
-    migrator::WriteError,
-    routing::bucket,
-    store::{
-        Faulty,
-        document::{Attribute, Document},
-    },
+use cutover_client::{Client, Options, migrator::WriteError};
+use cutover_core::routing::bucket;
+use cutover_store::{
+    Faulty,
+    document::{Attribute, Document},
 };
 use tokio::signal::unix::{SignalKind, signal};
 

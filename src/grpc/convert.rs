@@ -3,7 +3,7 @@
 pub(super) mod guard;
 pub(super) mod pass;
 
-use cutover_client::{
+use cutover_core::{
     routing::{Rung, bucket},
     wire::{bands_from_wire, level_from_wire, route_from_wire, rung_from_wire},
 };

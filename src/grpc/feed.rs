@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use cutover_client::{routing::Route, wire};
+use cutover_core::{routing::Route, wire};
 use cutover_proto::v1::{self, watch_response::Kind};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use cutover_client::{routing::PPM, spec::Limits};
+use cutover_core::routing::PPM;
 use cutover_proto::v1::{self, job_service_server::JobService};
+use cutover_store::spec::Limits;
 use tonic::{Request, Response, Status};
 
 use super::{convert::pass as convert, status};

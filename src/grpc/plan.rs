@@ -1,6 +1,6 @@
 //! Plans on the wire, and their progress.
 
-use cutover_client::wire::rung_from_wire;
+use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
 use tonic::Status;
 
@@ -72,7 +72,7 @@ pub(super) fn view(entry: &Entry, next: Option<Next>) -> Result<v1::PlanView, St
     Ok(v1::PlanView {
         migration: migration.key().to_string(),
         revision: migration.revision,
-        plan: Some(v1::Plan::from(&state.plan)),
+        plan: Some(to_wire(&state.plan)),
         status: plan_status(state.status).into(),
         applied_at_ms: state.applied_at_ms,
         applied_by: state.applied_by.clone(),
@@ -104,42 +104,40 @@ const fn plan_status(status: PlanStatus) -> v1::PlanStatus {
     }
 }
 
-/// The command line also sends a plan from a file this way.
-impl From<&Plan> for v1::Plan {
-    fn from(plan: &Plan) -> Self {
-        let step = |step: &Step| {
-            let (share_ppm, tenants) = match &step.part {
-                Part::Share(ppm) => (Some(*ppm), Vec::new()),
-                Part::Tenants(tenants) => (None, tenants.iter().map(ToString::to_string).collect()),
-            };
-            let evidence = match step.evidence {
-                Proof::Guards => v1::PlanEvidence::Guards,
-                Proof::None => v1::PlanEvidence::None,
-            };
-            let (bake_ms, approval, rung) = (step.bake_ms, step.approval, convert::rung(step.rung));
-            v1::PlanStep { rung, share_ppm, tenants, bake_ms, evidence: evidence.into(), approval }
+/// A plan as a message. The command line also sends a plan from a file this way.
+pub fn to_wire(plan: &Plan) -> v1::Plan {
+    let step = |step: &Step| {
+        let (share_ppm, tenants) = match &step.part {
+            Part::Share(ppm) => (Some(*ppm), Vec::new()),
+            Part::Tenants(tenants) => (None, tenants.iter().map(ToString::to_string).collect()),
         };
-        let window = |window: &ChangeWindow| v1::PlanWindow {
-            days: (1..=7).filter(|day| window.days & (1 << (day - 1)) != 0).collect(),
-            from_min: window.from_min.into(),
-            upto_min: window.upto_min.into(),
+        let evidence = match step.evidence {
+            Proof::Guards => v1::PlanEvidence::Guards,
+            Proof::None => v1::PlanEvidence::None,
         };
-        let Rules { windows, on_trip, when_blind } = plan.rules();
-        let on_trip = match on_trip {
-            OnTrip::Stop => v1::PlanOnTrip::Stop,
-            OnTrip::End => v1::PlanOnTrip::End,
-        };
-        let when_blind = match when_blind {
-            WhenBlind::Wait => v1::PlanWhenBlind::Wait,
-            WhenBlind::Pause => v1::PlanWhenBlind::Pause,
-        };
-        Self {
-            steps: plan.steps().iter().map(step).collect(),
-            windows: windows.open.iter().map(window).collect(),
-            time_zone: windows.time_zone.clone(),
-            on_trip: on_trip.into(),
-            when_blind: when_blind.into(),
-        }
+        let (bake_ms, approval, rung) = (step.bake_ms, step.approval, convert::rung(step.rung));
+        v1::PlanStep { rung, share_ppm, tenants, bake_ms, evidence: evidence.into(), approval }
+    };
+    let window = |window: &ChangeWindow| v1::PlanWindow {
+        days: (1..=7).filter(|day| window.days & (1 << (day - 1)) != 0).collect(),
+        from_min: window.from_min.into(),
+        upto_min: window.upto_min.into(),
+    };
+    let Rules { windows, on_trip, when_blind } = plan.rules();
+    let on_trip = match on_trip {
+        OnTrip::Stop => v1::PlanOnTrip::Stop,
+        OnTrip::End => v1::PlanOnTrip::End,
+    };
+    let when_blind = match when_blind {
+        WhenBlind::Wait => v1::PlanWhenBlind::Wait,
+        WhenBlind::Pause => v1::PlanWhenBlind::Pause,
+    };
+    v1::Plan {
+        steps: plan.steps().iter().map(step).collect(),
+        windows: windows.open.iter().map(window).collect(),
+        time_zone: windows.time_zone.clone(),
+        on_trip: on_trip.into(),
+        when_blind: when_blind.into(),
     }
 }
 

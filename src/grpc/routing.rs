@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::routing::{Decision, Rung};
+use cutover_core::routing::{Decision, Rung};
 use cutover_proto::v1::{self, routing_service_server::RoutingService, watch_response::Kind};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;

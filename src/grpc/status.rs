@@ -124,8 +124,8 @@ pub(super) fn register(error: RegisterError) -> Status {
     }
 }
 
-pub(super) fn routing(error: cutover_client::routing::Error) -> Status {
-    use cutover_client::routing::Error;
+pub(super) fn routing(error: cutover_core::routing::Error) -> Status {
+    use cutover_core::routing::Error;
     match error {
         Error::UnknownMigration(_) => Status::not_found(error.to_string()),
         Error::Unreadable { .. } => Status::failed_precondition(error.to_string()),

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cutover_client::store::{Cursor, Id, Record, Scope, Unreadable};
+use cutover_store::{Cursor, Id, Record, Scope, Unreadable};
 use futures::future;
 
 use super::{

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use cutover_client::{
-    report::ErrorClass,
-    store::{Id, Record, Store, StoreError, Unreadable, Version},
-};
+use cutover_core::outcome::ErrorClass;
 use cutover_proto::v1;
+use cutover_store::{Id, Record, Store, StoreError, Unreadable, Version};
 use futures::future::{self, BoxFuture};
 use sha2::{Digest as _, Sha256};
 

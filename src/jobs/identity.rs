@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::store::{Identity, Store};
 use cutover_proto::v1;
+use cutover_store::{Identity, Store};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{Error, Plan, Stores, page::Side};

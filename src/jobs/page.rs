@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use cutover_client::store::{Copied, Cursor, Id, Page, Record, Segment, Store, StoreError, Version};
 use cutover_proto::v1;
+use cutover_store::{Copied, Cursor, Id, Page, Record, Segment, Store, StoreError, Version};
 use futures::future;
 
 use super::{

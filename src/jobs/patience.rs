@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover_client::store::StoreError;
+use cutover_store::StoreError;
 use tokio::time::Instant;
 
 use super::Error;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cutover_client::store::{Pressure, Store, StoreError};
+use cutover_store::{Pressure, Store, StoreError};
 use tokio::sync::watch;
 
 use super::{Limits, Stores};
@@ -134,7 +134,7 @@ mod tests {
         let mut seen = Seen { name: "target", read_at: began, reason: Reason::new() };
         let broken = || {
             Err(StoreError::NotApplied {
-                class: cutover_client::report::ErrorClass::Connection,
+                class: cutover_core::outcome::ErrorClass::Connection,
                 what: "refused".to_owned(),
             })
         };

@@ -4,15 +4,13 @@
 //! that can't be moved. It names the last pass that met the record. When a pass over everything has ended,
 //! rows that it did not write belong to records that fit by now or are gone; they become tombstones.
 
-use cutover_client::{
-    clock::now_ms,
-    report::ErrorClass,
-    store::{
-        EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, Scope, Segment, StoreError, Version,
-        document::{Attribute, Document},
-    },
-};
+use cutover_clock::now_ms;
+use cutover_core::outcome::ErrorClass;
 use cutover_proto::v1::PassKind;
+use cutover_store::{
+    EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, Scope, Segment, StoreError, Version,
+    document::{Attribute, Document},
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{Error, Plan, Stores, page::Side, patience::patiently};

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use cutover_client::{
-    spec::Spec,
-    store::{Id, Record, Scope, Segment, Store, StoreError},
-};
+use cutover_store::{Id, Record, Scope, Segment, Store, StoreError, spec::Spec};
 
 use super::{Error, page::Side};
 

@@ -7,11 +7,11 @@ use std::{
 
 use cutover_client::{
     Client,
-    report::Event,
-    store::{Cursor, Page, Scope, Segment, StoreError},
     watch::{BeginError, Operation},
 };
+use cutover_core::outcome::Event;
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
+use cutover_store::{Cursor, Page, Scope, Segment, StoreError};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tonic::transport::Channel;
 
@@ -343,7 +343,7 @@ fn lock(pace: &Mutex<Pace>) -> std::sync::MutexGuard<'_, Pace> {
 
 #[cfg(test)]
 mod tests {
-    use cutover_client::spec::Spec;
+    use cutover_store::spec::Spec;
 
     use super::*;
 
@@ -361,7 +361,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(pace.why(), "waiting for the source: no answer for 12 s", "the longer one");
         let timed_out = StoreError::NotApplied {
-            class: cutover_client::report::ErrorClass::Timeout,
+            class: cutover_core::outcome::ErrorClass::Timeout,
             what: "no answer in time".to_owned(),
         };
         let page = pace.page_bytes();

@@ -3,11 +3,8 @@
 //! A service without the SDK writes without a version and deletes without a trace. An earlier copy of its
 //! records may be out of date in the target, and may still be there although the source's record is gone.
 
-use cutover_client::{
-    report::ErrorClass,
-    routing::Mutation,
-    store::{Id, Page, Put, Record, StoreError, Version},
-};
+use cutover_core::{outcome::ErrorClass, routing::Mutation};
+use cutover_store::{Id, Page, Put, Record, StoreError, Version};
 use futures::future;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 
 use super::{Registry, once::Once, operate::now_ms};
 use crate::store::{CursorRecord, Error, Expired, Store};

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 use cutover_proto::v1;
 use tokio::{sync::mpsc, task::JoinSet};
 

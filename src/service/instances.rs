@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(super) use lease::DECISION_EXPIRED;

@@ -1,6 +1,6 @@
 //! What a look at a blocked migration was made with: until that changes another look finds nothing new.
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 
 use super::{Entry, Instances};
 use crate::domain::Glance;

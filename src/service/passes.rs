@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 
 use super::{
     Operate, Registry,

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 
 use super::{
     Entry, Guards, Instances, Operate, Registry,

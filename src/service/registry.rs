@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use cutover_client::routing::{Route, Snapshot, Table};
+use cutover_core::routing::{Route, Snapshot, Table};
 use tokio::sync::{Mutex, watch};
 
 use super::{

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cutover_client::clock::{Instant, now_ms};
+use cutover_clock::{Instant, now_ms};
 
 /// How often it is stored: a restart extends a wait by at most this plus the downtime.
 pub(super) const EVERY: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 use tokio::sync::Mutex;
 
 use super::{Registry, once::Once};

@@ -1,6 +1,6 @@
 //! The calls of a second, generated or recorded, and their outcomes depending on where tenants stand.
 
-use cutover_client::routing::{PPM, Rung};
+use cutover_core::routing::{PPM, Rung};
 
 use super::{Recording, Traffic};
 use crate::domain::Migration;

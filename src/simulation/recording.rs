@@ -1,7 +1,7 @@
 //! Recorded traffic to be replayed: what callers did, second by second, and how the stores answered, whatever
 //! the stage was.
 
-use cutover_client::report::BUCKETS;
+use cutover_core::histogram::BUCKETS;
 
 use super::demand::{BASE_ERRORS, BASE_WRITE_ERRORS, Mix};
 use crate::domain::{Calls, Counts, guard::Slow};

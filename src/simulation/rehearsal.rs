@@ -1,7 +1,7 @@
 //! Runs a plan against generated or recorded traffic, and the guards. Nothing is real except the rules, which
 //! are the controller's own.
 
-use cutover_client::routing::{PPM, Rung};
+use cutover_core::routing::{PPM, Rung};
 use imbl::OrdMap;
 
 use super::{Demand, Fault, Fleet, TICK_MS};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cutover_client::report::{BUCKETS, Histogram};
+use cutover_core::histogram::{BUCKETS, Histogram};
 use cutover_proto::v1;
 use prometheus_client::{
     collector::Collector,

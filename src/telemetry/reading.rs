@@ -1,6 +1,6 @@
 //! Reads cells from the wire; accepts only consistent ones.
 
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 
 use super::tally::slot;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 use cutover_proto::v1;
 use statsd::client::{Client, Pipeline};
 

@@ -22,7 +22,7 @@ use crate::support::{commit, create, describe, key, make, server::Controller};
 
 /// Commits events up to a revision, the newest of them half a day old and each a day older than the next.
 async fn fill(store: &dyn Store, upto: u64) {
-    let now_ms = cutover_client::clock::now_ms();
+    let now_ms = cutover_clock::now_ms();
     let mut migration = None;
     for revision in 1..=upto {
         let change = if revision == 1 { create() } else { describe(format!("change {revision}")) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 use cutover_proto::v1;
 use tempfile::TempDir;
 use tonic::Code;

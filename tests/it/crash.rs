@@ -7,7 +7,7 @@ use std::{
 };
 
 use cutover::store::{Store, sqlite::SqliteStore};
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 use rand::RngExt;
 
 use crate::support::{commit, create, key, make, pin, plain, replay};

@@ -11,7 +11,7 @@ use cutover::domain::{
     Applied, Ask, Change, Context, Cover, Fleet, Gate, Key, Member, Migration, NewPass, PassKind, Shares,
     Tenant, apply,
 };
-use cutover_client::routing::{PPM, Rung, coexist};
+use cutover_core::routing::{PPM, Rung, coexist};
 use proptest::prelude::*;
 
 use crate::support::{create, key, tenant};

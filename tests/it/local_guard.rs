@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{
-    report::ErrorClass,
-    routing::Rung,
-    store::{Fault, Faulty, MemoryStore, StoreError, Verb},
-};
+use cutover_core::{outcome::ErrorClass, routing::Rung};
 use cutover_proto::v1;
+use cutover_store::{Fault, Faulty, MemoryStore, StoreError, Verb};
 use tempfile::TempDir;
 use tonic::Code;
 

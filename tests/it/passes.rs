@@ -15,8 +15,8 @@ mod witness;
 use std::{sync::Arc, time::Duration};
 
 use cutover::jobs::{self, Limits, Plan, Stores, worker};
-use cutover_client::store::{Id, MemoryStore, Record, Store, Version};
 use cutover_proto::v1;
+use cutover_store::{Id, MemoryStore, Record, Store, Version};
 use tempfile::TempDir;
 
 use crate::support::server::Controller;

@@ -3,14 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use cutover::store::memory;
-use cutover_client::{
-    Client,
-    migrator::Migrator,
-    report::ErrorClass,
-    routing::Rung,
-    store::{Fault, Faulty, MemoryStore, StoreError, Verb},
-};
+use cutover_client::{Client, migrator::Migrator};
+use cutover_core::{outcome::ErrorClass, routing::Rung};
 use cutover_proto::v1;
+use cutover_store::{Fault, Faulty, MemoryStore, StoreError, Verb};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 

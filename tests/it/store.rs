@@ -13,7 +13,7 @@ use cutover::{
     domain::{Change, Event},
     store::{CursorRecord, Error, HistoryQuery, InstanceRecord, PassRecord, SegmentRecord, Store, Upkeep},
 };
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 use tokio::sync::Barrier;
 
 use crate::support::{commit, create, describe, key, make, pin, plain, replay, tenant};

@@ -11,7 +11,7 @@ use cutover::{
     domain::{self, Ask, Change, Context, Document, Event, Fleet, Key, Migration, Policy, Tenant, TenantRow},
     store::{Commit, Store},
 };
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 use imbl::OrdMap;
 
 pub fn key(text: &str) -> Key {

@@ -8,7 +8,7 @@ use cutover::telemetry::{
     Gauges, Ingest, Known, now_ms, prometheus,
     statsd::{self, Line, Lines, Value},
 };
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 use tokio::{net::UdpSocket, time::timeout};
 

@@ -10,7 +10,7 @@ use cutover::{
     store::{Store, sqlite::SqliteStore},
     telemetry::{Ingest, Known, now_ms},
 };
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 use tempfile::TempDir;
 

@@ -29,17 +29,15 @@
 //! | [`client`] | the entry point |
 
 pub mod client;
-pub mod clock;
-pub mod guard;
 pub mod host;
 pub mod migrator;
 pub mod persisted;
 pub mod report;
-pub mod routing;
-#[cfg(feature = "spec")]
-pub mod spec;
-pub mod store;
 pub mod watch;
-pub mod wire;
 
 pub use client::{Client, ConnectError, Options, Status};
+pub use cutover_clock as clock;
+pub use cutover_core::{guard, routing, wire};
+pub use cutover_store as store;
+#[cfg(feature = "spec")]
+pub use cutover_store::spec;

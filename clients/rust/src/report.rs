@@ -4,20 +4,19 @@
 //! must not judge one revision by the outcomes of another.
 
 mod cell;
-mod histogram;
 mod in_flight;
 mod judged;
-mod outcome;
 mod recorder;
 mod reporter;
 mod shard;
 mod sketch;
 mod tenants;
 
-pub use cell::{ErrorClass, Event, Operation, StoreRole};
-pub use histogram::{BUCKETS, BadHistogram, Histogram};
+pub use cutover_core::{
+    histogram::{BUCKETS, BadHistogram, Histogram},
+    outcome::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
+};
 pub use in_flight::InFlight;
 pub(crate) use judged::Judged;
-pub use outcome::{Origin, Outcome};
 pub use recorder::{Drained, Recorder};
 pub(crate) use reporter::{Closing, Reporter};

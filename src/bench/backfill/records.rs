@@ -1,6 +1,6 @@
 //! The records to copy: documents, so that every store accepts them.
 
-use cutover_client::store::{Id, Record, Version};
+use cutover_store::{Id, Record, Version};
 
 /// Size of a value; its key has about 16 bytes more.
 pub(super) const VALUE_BYTES: usize = 200;
@@ -45,7 +45,7 @@ fn record(at: u64, head: &str, tail: &str) -> Record {
 
 #[cfg(test)]
 mod tests {
-    use cutover_client::store::document::Document;
+    use cutover_store::document::Document;
 
     use super::*;
 

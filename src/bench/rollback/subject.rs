@@ -9,11 +9,13 @@ use anyhow::{Context as _, bail};
 use cutover_client::{
     Client,
     migrator::{Migrator, ReadError},
-    report::{ErrorClass, StoreRole},
+};
+use cutover_core::{
+    outcome::{ErrorClass, StoreRole},
     routing::Rung,
-    store::{Fault, Faulty, Id, MemoryStore, Record, StoreError, Verb, Version},
 };
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use cutover_store::{Fault, Faulty, Id, MemoryStore, Record, StoreError, Verb, Version};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use cutover_client::spec::Spec;
 use cutover_proto::v1;
+use cutover_store::spec::Spec;
 use serde_json::json;
 
 use super::super::{Global, out};

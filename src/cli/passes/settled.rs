@@ -1,7 +1,7 @@
 //! Waits until a backfill is of use: a gate accepts one only if it began after mirrored had settled.
 
-use cutover_client::spec::Spec;
 use cutover_proto::v1;
+use cutover_store::spec::Spec;
 
 use super::super::{Global, connect::failure, exit::Failure, out, render};
 

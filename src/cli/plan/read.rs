@@ -1,6 +1,6 @@
 //! A plan from a file, or everything that is wrong with it.
 
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 
 use super::{
     super::{duration, percent},

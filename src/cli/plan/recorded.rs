@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 use serde::Deserialize;
 

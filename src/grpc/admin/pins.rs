@@ -65,7 +65,7 @@ struct Import<'a> {
     key: Key,
     mutation: Mutation,
     wait: bool,
-    batch: Vec<(Tenant, cutover_client::routing::Rung)>,
+    batch: Vec<(Tenant, cutover_core::routing::Rung)>,
     batches: u64,
     imported: u64,
     revision: u64,

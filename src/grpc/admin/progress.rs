@@ -1,6 +1,6 @@
 //! What was reported over time, as messages.
 
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 
 use super::convert;

@@ -1,7 +1,7 @@
 //! Passes on the wire.
 
-use cutover_client::store::Id;
 use cutover_proto::v1;
+use cutover_store::Id;
 
 use crate::{
     domain::{Differences, Evidence, PassCounts, PassKind, Violation},

@@ -1,6 +1,6 @@
 //! A migration under guard: its judge, which gets every revision and every report.
 
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 use cutover_proto::v1;
 use imbl::OrdMap;
 

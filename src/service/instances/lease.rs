@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cutover_client::{clock::Instant, routing::Mutation};
+use cutover_clock::Instant;
+use cutover_core::routing::Mutation;
 
 /// An instance that is silent for longer is lost. Every fence is shorter, so with a fence a lost instance
 /// already refuses operations.

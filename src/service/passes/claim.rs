@@ -1,6 +1,6 @@
 //! What workers request, get and report.
 
-use cutover_client::clock::Instant;
+use cutover_clock::Instant;
 
 use crate::{
     domain::Job,

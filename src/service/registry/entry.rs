@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::{clock::Instant, routing::Mutation};
+use cutover_clock::Instant;
+use cutover_core::routing::Mutation;
 
 use crate::{
     domain::{Member, Migration},

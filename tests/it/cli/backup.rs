@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cutover_client::{Client, Options, routing::Rung};
+use cutover_client::{Client, Options};
+use cutover_core::routing::Rung;
 use cutover_proto::v1;
 use tempfile::TempDir;
 

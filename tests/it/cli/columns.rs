@@ -2,9 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use cutover_client::{
+use cutover_store::{
+    Id, Record, SqliteOptions, SqliteStore, Store, Version,
+    document::Document,
     spec::{Missing, Spec},
-    store::{Id, Record, SqliteOptions, SqliteStore, Store, Version, document::Document},
 };
 use serde_json::json;
 use tempfile::TempDir;

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use cutover_client::{
+use cutover_store::{
+    Id, Record, Scope, Segment, Store, Version,
+    document::{Attribute, Document},
     spec::{Missing, Spec},
-    store::{
-        Id, Record, Scope, Segment, Store, Version,
-        document::{Attribute, Document},
-    },
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,8 +1,8 @@
 //! What would not come back unchanged is reported before anything moves.
 
-use cutover_client::{
+use cutover_store::{
+    Id, Record, Version,
     spec::{Missing, Spec},
-    store::{Id, Record, Version},
 };
 use tempfile::TempDir;
 

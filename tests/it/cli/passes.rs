@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use cutover_client::store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
+use cutover_store::{Id, Record, SqliteOptions, SqliteStore, Store as _, Version};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -1,8 +1,8 @@
 //! A table that was copied while an old service, without an SDK, still wrote to it.
 
-use cutover_client::{
+use cutover_store::{
+    Id, Record, Version,
     spec::{Missing, Spec},
-    store::{Id, Record, Version},
 };
 use tempfile::TempDir;
 

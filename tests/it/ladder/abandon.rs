@@ -3,7 +3,7 @@
 use cutover::domain::{
     Ask, Change, Confirmation, Context, Fleet, Gate, Member, PassKind, Refusal, Shares, State, apply,
 };
-use cutover_client::routing::{PPM, Rung};
+use cutover_core::routing::{PPM, Rung};
 
 use super::{Happening, World, name};
 

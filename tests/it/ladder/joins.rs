@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cutover::domain::{Fleet, Group, Placement, Sight, Whom};
-use cutover_client::routing::{PPM, Rung};
+use cutover_core::routing::{PPM, Rung};
 use proptest::prelude::*;
 
 use super::{Happening, TENANTS, World, happening, name};

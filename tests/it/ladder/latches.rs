@@ -1,7 +1,7 @@
 //! A repeated request does not loosen a latch; what reads promise changes only at source-only.
 
 use cutover::domain::{Change, Migration, Placement, Policy, Refusal, TenantRow, apply};
-use cutover_client::routing::{Level, PPM, Rung};
+use cutover_core::routing::{Level, PPM, Rung};
 
 use super::{Happening, World, name};
 

@@ -1,7 +1,7 @@
 //! An override is for the tenants of one request, until that request is done for them.
 
 use cutover::domain::{Ask, Change, Document, Gate, Policy, Shares};
-use cutover_client::routing::{PPM, Rung};
+use cutover_core::routing::{PPM, Rung};
 
 use super::{Happening, TENANTS, World, name};
 

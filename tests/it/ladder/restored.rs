@@ -4,7 +4,7 @@ use cutover::domain::{
     Change, Confirmation, Fleet, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant, TenantRow, apply,
     change,
 };
-use cutover_client::routing::{Band, PPM, Reason, Route, Rung};
+use cutover_core::routing::{Band, PPM, Reason, Route, Rung};
 
 use super::{Happening, TENANTS, World, name};
 

@@ -1,6 +1,6 @@
 //! A pass over connections that freeze, or are slow: it says what it waits for, and ends as any other.
 
-use cutover_client::store::{DynamoDbOptions, DynamoDbStore, MySqlStore, PostgresStore, ServerOptions};
+use cutover_store::{DynamoDbOptions, DynamoDbStore, MySqlStore, PostgresStore, ServerOptions};
 use tokio::sync::watch;
 
 use super::*;
@@ -8,7 +8,7 @@ use crate::support::server::given;
 
 // Each of the two uses a part of it.
 #[allow(dead_code)]
-#[path = "../../../clients/rust/tests/store/proxy.rs"]
+#[path = "../../../crates/store/tests/store/proxy.rs"]
 mod proxy;
 
 use proxy::Proxy;

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use cutover_client::report::ErrorClass;
-use cutover_client::store::{
+use cutover_core::outcome::ErrorClass;
+use cutover_store::{
     Copied, Cursor, Estimate, Id, Identity, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
     StoreError, Unreadable, Version,
 };

@@ -4,7 +4,7 @@ use cutover::{
     domain::{Change, Context, Cover, Fleet, Migration, NewPass, PassKind, apply},
     jobs::Plan,
 };
-use cutover_client::spec::{Limits, Spec};
+use cutover_store::spec::{Limits, Spec};
 
 use super::*;
 use crate::support::{commit, create, key};

@@ -1,11 +1,9 @@
 //! Records that can't be moved: kept with the reason, reported, and released once they can.
 
-use cutover_client::{
-    report::ErrorClass,
-    store::{
-        StoreError,
-        document::{Attribute, Document},
-    },
+use cutover_core::outcome::ErrorClass;
+use cutover_store::{
+    StoreError,
+    document::{Attribute, Document},
 };
 
 use super::{filled, hooked::Hooked, *};

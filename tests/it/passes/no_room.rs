@@ -1,6 +1,7 @@
 //! A target whose disk becomes full in the middle of a backfill.
 
-use cutover_client::{report::ErrorClass, store::StoreError};
+use cutover_core::outcome::ErrorClass;
+use cutover_store::StoreError;
 
 use super::{filled, hooked::Hooked, *};
 

@@ -8,7 +8,8 @@ use cutover::{
     },
     store::open_store,
 };
-use cutover_client::{report::ErrorClass, store::StoreError};
+use cutover_core::outcome::ErrorClass;
+use cutover_store::StoreError;
 
 use super::{filled, hooked::Hooked, *};
 use crate::support::{instance::Instance, key};

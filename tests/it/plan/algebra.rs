@@ -8,7 +8,7 @@ use cutover::domain::{
         Missing, Next, Part, Plan, PlanMove, PlanState, PlanStatus, Proof, Rules, Seen, Step, Taken, decide,
     },
 };
-use cutover_client::routing::{PPM, Rung};
+use cutover_core::routing::{PPM, Rung};
 use proptest::prelude::*;
 
 use crate::support::{create, key, tenant};

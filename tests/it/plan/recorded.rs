@@ -7,7 +7,7 @@ use cutover::{
     },
     simulation::{Demand, End, Fault, Played, Recording, Rehearsal, Window, rehearse},
 };
-use cutover_client::{report::Histogram, routing::Rung};
+use cutover_core::{histogram::Histogram, routing::Rung};
 
 const MINUTE_S: u64 = 60;
 const MINUTE_MS: u64 = 60_000;

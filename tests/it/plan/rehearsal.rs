@@ -7,7 +7,7 @@ use cutover::{
     },
     simulation::{Demand, End, Fault, Played, Rehearsal, rehearse},
 };
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 
 const MINUTE_MS: u64 = 60_000;
 

@@ -11,7 +11,7 @@ use cutover::{
     store::{Store, open_store},
     telemetry::Ingest,
 };
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 
 use crate::support::{create, key};
 

@@ -7,7 +7,7 @@ use cutover::store::{
     Error, OpenError, Store, open_store,
     sqlite::{SqliteOptions, SqliteStore},
 };
-use cutover_client::routing::Rung;
+use cutover_core::routing::Rung;
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 

@@ -18,7 +18,7 @@ fn passes(path: &str, text: &str) {
 
 #[test]
 fn upward_and_sideways_edges_are_found() {
-    finds("src/domain/plan.rs", "use crate::store::Store;", "crate::store::Store");
+    finds("src/store/memory.rs", "use crate::service::Steps;", "crate::service::Steps");
     finds("src/store/sqlite.rs", "use crate::service::Registry;", "crate::service::Registry");
     finds("src/grpc/admin.rs", "use crate::http;", "crate::http");
     finds("src/http.rs", "use crate::grpc::routing;", "crate::grpc::routing");
@@ -30,10 +30,10 @@ fn upward_and_sideways_edges_are_found() {
 
 #[test]
 fn an_edge_is_found_however_it_is_written() {
-    finds("src/domain/plan.rs", "use super::super::store;", "crate::store");
-    finds("src/domain/plan.rs", "mod tests { use super::super::super::store as s; }", "crate::store");
-    finds("src/domain.rs", "use super::*;", "crate::*");
-    finds("src/domain.rs", "pub(crate) use crate::{domain::Key, telemetry as t};", "crate::telemetry");
+    finds("src/notify/sign.rs", "use super::super::store;", "crate::store");
+    finds("src/notify/sign.rs", "mod tests { use super::super::super::store as s; }", "crate::store");
+    finds("src/notify.rs", "use super::*;", "crate::*");
+    finds("src/notify.rs", "pub(crate) use crate::{domain::Key, telemetry as t};", "crate::telemetry");
     finds("src/http.rs", "type A = crate :: store :: Error;", "crate::store::Error");
     let by_alias = "use crate::store as kept; type S = kept::sqlite::Sqlite;";
     finds("src/service/operate.rs", by_alias, "crate::store::sqlite::Sqlite");
@@ -41,17 +41,12 @@ fn an_edge_is_found_however_it_is_written() {
 
 #[test]
 fn what_pure_code_must_not_touch_is_found() {
-    finds("src/domain/gate.rs", "use std::time::{Duration, SystemTime};", "std::time::SystemTime");
-    finds("src/domain/gate.rs", "use std::time; fn f() { time::Instant::now(); }", "std::time::Instant::now");
-    finds("src/domain/gate.rs", "fn f() { ::tokio::spawn(g()); }", "tokio::spawn");
-    finds("src/domain/gate.rs", "use serde_json;", "serde_json");
-    finds(
-        "src/domain.rs",
-        "use cutover_client::{routing::Rung, watch::Current};",
-        "cutover_client::watch::Current",
-    );
-    finds("clients/rust/src/routing/table.rs", "use crate::watch::Current;", "crate::watch::Current");
-    finds("clients/rust/src/routing.rs", "use std::time::Instant;", "std::time::Instant");
+    let gate = "crates/domain/src/gate.rs";
+    finds(gate, "use std::time::{Duration, SystemTime};", "std::time::SystemTime");
+    finds(gate, "use std::time; fn f() { time::Instant::now(); }", "std::time::Instant::now");
+    finds("src/notify.rs", "fn f() { ::tokio::spawn(g()); }", "tokio::spawn");
+    finds("crates/core/src/routing/table.rs", "use crate::wire::parts;", "crate::wire::parts");
+    finds("crates/core/src/routing.rs", "use std::time::Instant;", "std::time::Instant");
 }
 
 #[test]
@@ -61,21 +56,18 @@ fn a_new_layer_wants_a_place() {
 
 #[test]
 fn legal_edges_comments_and_literals_pass() {
+    passes("crates/core/src/guard/local.rs", "use crate::routing::{self, Rung}; use super::Slot;");
+    passes("src/notify/sign.rs", "mod tests { use super::*; } use super::Key;");
     passes(
-        "src/domain/gate.rs",
-        "use cutover_client::routing::{self, Rung}; use super::{Key, placement::Wait};",
-    );
-    passes("src/domain/gate.rs", "mod tests { use super::*; } use super::Key;");
-    passes(
-        "src/domain/gate.rs",
+        "crates/domain/src/gate.rs",
         "//! See crate::store::Store.\n/* tokio::time /* nested */ std::fs::read */",
     );
     passes(
-        "src/domain/gate.rs",
+        "crates/domain/src/gate.rs",
         r##"const A: &str = "crate::store \" x"; const B: &str = r#"tokio::"fs"#;"##,
     );
     passes(
-        "src/domain/gate.rs",
+        "crates/domain/src/gate.rs",
         "fn f<'a>(x: &'a str) -> impl Sized + use<'a> { ('\\'', '\"', x, '\\u{41}') }",
     );
     passes(
@@ -83,7 +75,7 @@ fn legal_edges_comments_and_literals_pass() {
         "use crate::{domain::Key, store::{self, Store}}; type E = store::Error;",
     );
     passes("src/server.rs", "use crate::{grpc, http, service, store::sqlite::Sqlite, telemetry};");
-    passes("clients/rust/src/watch.rs", "use std::time::Instant; use crate::routing::Snapshot;");
+    passes("crates/core/src/wire.rs", "use cutover_proto::v1; use crate::routing::Snapshot;");
 }
 
 #[test]

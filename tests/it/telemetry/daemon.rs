@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cutover::telemetry::{Gauges, Ingest, now_ms, statsd};
-use cutover_client::report::Histogram;
+use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

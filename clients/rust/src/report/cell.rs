@@ -2,94 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cutover_core::{
+    histogram::Histogram,
+    outcome::{ERROR_CLASSES, EVENTS, ErrorClass, Event, Operation, Outcome, StoreRole},
+};
 use cutover_proto::v1;
 
-use super::{Histogram, Outcome};
-
-/// The kind of a call to a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// A read.
-    Read,
-    /// A put or a delete.
-    Write,
-}
-
-/// One of the two stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StoreRole {
-    /// The store that is migrated from.
-    Source,
-    /// The store that is migrated to.
-    Target,
-}
-
-/// Why a store failed a call. Do not report the caller's own errors (validation, authorisation,
-/// cancellation): they are not the store's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorClass {
-    /// No answer in time.
-    Timeout,
-    /// Not reachable, or disconnected.
-    Connection,
-    /// The store's own failure.
-    Server,
-    /// A constraint or condition of the store was violated.
-    Constraint,
-    /// Stored data could not be read, or data could not be stored.
-    Serialization,
-    /// Anything else.
-    Other,
-}
-
-/// An event that is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// Read: the target had the record.
-    Hit,
-    /// Read: only the source had the record.
-    Miss,
-    /// Read: neither had the record.
-    NotFound,
-    /// An operation copied the record to the target after a miss.
-    Migrated,
-    /// A pass copied the record.
-    Backfill,
-    /// The target had an older record, which was updated.
-    Repaired,
-    /// Compared and different, also when read again.
-    Mismatch,
-    /// Both stores' answers to a read were compared.
-    Compared,
-    /// A write to both: both accepted it.
-    BothOk,
-    /// A write to both: only the target failed.
-    OnlyTargetFailed,
-    /// A write to both: only the source failed.
-    OnlySourceFailed,
-    /// A write to both: both failed.
-    BothFailed,
-    /// The outcome for the caller was "indeterminate".
-    Indeterminate,
-    /// The outcome for the caller was "not applied".
-    NotApplied,
-    /// The outcome for the caller was "unavailable": held or fenced.
-    Unavailable,
-    /// A compared read (so [`Event::Compared`] too): the source had a record, the target none.
-    Lacking,
-    /// A read that touched both stores, to confirm, to compare or because the target lacked the record: both
-    /// answered.
-    ReadBothOk,
-    /// Such a read: only the target failed.
-    ReadOnlyTargetFailed,
-    /// Such a read: only the source failed.
-    ReadOnlySourceFailed,
-    /// Such a read: both failed.
-    ReadBothFailed,
-}
-
-const EVENTS: usize = Event::ReadBothFailed as usize + 1;
-const ERROR_CLASSES: usize = ErrorClass::Other as usize + 1;
 /// Both stores, each with reads and writes.
 pub(super) const LANES: usize = 4;
 

@@ -1,0 +1,390 @@
+//! The table of legal changes: what may be asked, what it does, and every reason to refuse it.
+
+mod abandon;
+mod draft;
+mod lifecycle;
+mod overrides;
+mod passes;
+mod pins;
+mod plan;
+mod restored;
+mod rollback;
+mod rollout;
+mod trip;
+
+use cutover_core::routing::Rung;
+use draft::Draft;
+pub use passes::{NewPass, SEGMENTS_MAX};
+pub use restored::{Confirmation, HeldRoutes};
+
+use super::{
+    Attribution, Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares,
+    Tenant, TenantRow, Unmet, Violation, Whom, advance,
+    gate::Sight,
+    guard::Action,
+    plan::{Plan, PlanMove},
+};
+
+/// What can be asked of a migration.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Creates a migration with everybody at source-only.
+    Create {
+        /// The salt with which tenants are hashed; empty: the key.
+        salt: String,
+        /// For people.
+        source: String,
+        /// For people.
+        target: String,
+        /// For people.
+        description: String,
+        /// The migration's policy.
+        policy: Policy,
+    },
+    /// Changes description, policy or guards.
+    Update {
+        /// `None`: unchanged.
+        description: Option<String>,
+        /// `None`: unchanged.
+        policy: Option<Policy>,
+        /// The guards to change.
+        guards: Vec<GuardEdit>,
+    },
+    /// Deletes a migration that is finished or never started.
+    Delete,
+    /// Changes the shares.
+    SetRollout {
+        /// The requested shares.
+        shares: Shares,
+        /// Whether to wait, and what to override.
+        ask: Ask,
+    },
+    /// Pins tenants.
+    SetPins {
+        /// Tenants and rungs; if a tenant is named twice, the last one counts.
+        pins: Vec<(Tenant, Rung)>,
+        /// Whether to wait, and what to override.
+        ask: Ask,
+    },
+    /// Lets a tenant follow the rollout again.
+    ClearPin {
+        /// The tenant.
+        tenant: Tenant,
+        /// Whether to wait, and what to override.
+        ask: Ask,
+    },
+    /// Goes one stage back at once, and latches.
+    Rollback {
+        /// `None`: everybody.
+        tenant: Option<Tenant>,
+    },
+    /// A guard's verdict.
+    Trip(Box<Breach>),
+    /// Ends the latch of every rollback; tenants that were rolled back stay until asked up.
+    Acknowledge,
+    /// Stops steps up.
+    Pause,
+    /// Allows steps up again.
+    Resume,
+    /// The controller takes the next steps of an earlier request.
+    Step,
+    /// Starts a plan; it replaces an earlier one.
+    ApplyPlan(Box<Plan>),
+    /// Ends the plan; everybody stays where they are.
+    StopPlan,
+    /// Approves the next step that needs approval.
+    ApprovePlan {
+        /// Only if it is this step, counted from 0. `None`: whichever is next.
+        step: Option<usize>,
+    },
+    /// Waives what the last step taken still lacks.
+    SkipPlanStep {
+        /// Only if it is this step, counted from 0. `None`: whichever is the last.
+        step: Option<usize>,
+    },
+    /// The plan's own move. Does nothing if the move was already made, or is not allowed.
+    MovePlan(PlanMove),
+    /// Begins a pass.
+    BeginJob(NewPass),
+    /// Lets a waiting sweep proceed, if it may: to its second barrier, then to its beginning.
+    DrainJob {
+        /// The sweep's id.
+        id: String,
+    },
+    /// Changes the limits of a pass while it runs. They are stored with its progress; the history records who
+    /// changed them.
+    TuneJob {
+        /// The pass's id.
+        id: String,
+        /// Nobody reads or writes while true.
+        paused: bool,
+        /// 0: no limit.
+        records_per_s: u64,
+        /// 0: no limit.
+        bytes_per_s: u64,
+    },
+    /// Ends a pass.
+    FinishJob {
+        /// The pass's id.
+        id: String,
+        /// Its counts.
+        counts: PassCounts,
+        /// Some differences, values redacted.
+        samples: Vec<String>,
+        /// Whether it ran to its end.
+        complete: bool,
+    },
+    /// Holds everybody: the store was restored from a backup, or appears to be, until that is confirmed.
+    SuspectRestore {
+        /// How it was noticed.
+        why: String,
+        /// The store has served as it is: instances may hold what it says.
+        put_back: bool,
+    },
+    /// An operator says what the restored store can't know.
+    ConfirmRestore(Confirmation),
+    /// An operator asserts that instances are dead. It changes no routing; the history keeps it.
+    Evict {
+        /// Their ids.
+        instances: Vec<String>,
+    },
+    /// The end of a migration that was rolled back: everybody stays at source-only for good.
+    Abandon,
+    /// Finishes the migration: everybody is at target-only for good.
+    Finish {
+        /// The migration's key, typed again.
+        confirm: String,
+        /// Gates to pass without evidence.
+        overrides: Vec<Gate>,
+    },
+}
+
+/// How to handle what can't be done at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Accept the request and proceed as soon as possible; otherwise refuse it.
+    pub wait: bool,
+    /// Gates to pass without evidence.
+    pub overrides: Vec<Gate>,
+}
+
+/// The circumstances by which a change is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The revision that the commit would make.
+    pub revision: u64,
+    /// Unix time, for people.
+    pub now_ms: u64,
+    /// The controller's steady clock, for waits; it never jumps.
+    pub steady_ms: u64,
+    /// Who asks.
+    pub actor: &'a str,
+    /// Why; empty if no reason was given.
+    pub reason: &'a str,
+    /// The current instances.
+    pub fleet: &'a Fleet,
+}
+
+impl Context<'_> {
+    fn attribution(&self) -> Attribution {
+        Attribution {
+            by: self.actor.to_owned(),
+            reason: self.reason.to_owned(),
+            at_ms: self.now_ms,
+            revision: self.revision,
+        }
+    }
+}
+
+/// Why a change is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request is malformed.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Violation>),
+    /// The request is not legal now. Contains all unmet conditions.
+    #[error("{}", .0.iter().map(|unmet| unmet.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Unmet(Vec<Unmet>),
+    /// There is no such migration.
+    #[error("migration {0} does not exist: cutover list shows those that do")]
+    NotFound(Key),
+    /// A migration with this key already exists.
+    #[error("migration {0} exists already: choose another key (cutover show {0} shows it)")]
+    AlreadyExists(Key),
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+}
+
+impl From<Unmet> for Refusal {
+    fn from(unmet: Unmet) -> Self {
+        Self::Unmet(vec![unmet])
+    }
+}
+
+/// The effect of a legal change.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The document afterwards. `None`: deleted.
+    pub document: Option<Document>,
+    /// Rows written or (`None`) removed.
+    pub rows: Vec<(Tenant, Option<TenantRow>)>,
+    /// What it does, one line each. Empty: nothing, so there is nothing to commit.
+    pub summary: Vec<String>,
+    /// What the rest of the request waits for.
+    pub waiting: Vec<Unmet>,
+}
+
+/// Applies a change to a migration, or returns every reason against it.
+pub fn apply(
+    migration: Option<&Migration>,
+    key: &Key,
+    change: &Change,
+    context: &Context<'_>,
+) -> Result<Applied, Refusal> {
+    if let Change::Create { salt, source, target, description, policy } = change {
+        if migration.is_some() {
+            return Err(Refusal::AlreadyExists(key.clone()));
+        }
+        return lifecycle::create(key, salt, [source, target, description], policy, context);
+    }
+    let migration = migration.ok_or_else(|| Refusal::NotFound(key.clone()))?;
+    let mut draft = Draft::of(migration);
+    draft.refuse_if_abandoned(change)?;
+    match change {
+        Change::Create { .. } => unreachable!("handled above"),
+        Change::Update { description, policy, guards } => {
+            draft.update(description.as_deref(), policy.as_ref(), guards, context)?;
+        }
+        Change::Delete => return lifecycle::delete(migration),
+        Change::SetRollout { shares, ask } => draft.set_rollout(shares, ask, context)?,
+        Change::SetPins { pins, ask } => draft.set_pins(pins, ask, context)?,
+        Change::ClearPin { tenant, ask } => draft.clear_pin(tenant, ask, context)?,
+        Change::Rollback { tenant } => {
+            draft.rollback(tenant.as_ref())?;
+            draft.stop_plan_if_tripped();
+        }
+        Change::Trip(breach) => {
+            draft.trip(breach, context)?;
+            draft.stop_plan_if_tripped();
+        }
+        Change::Acknowledge => draft.acknowledge(context)?,
+        Change::Pause => draft.pause(context)?,
+        Change::Resume => {
+            draft.resume()?;
+            draft.resume_plan(context)?;
+        }
+        Change::Step => {}
+        Change::ApplyPlan(plan) => draft.apply_plan(plan, context)?,
+        Change::StopPlan => draft.stop_plan()?,
+        Change::ApprovePlan { step } => draft.approve_plan(*step)?,
+        Change::SkipPlanStep { step } => draft.skip_plan_step(*step, context)?,
+        Change::MovePlan(going) => draft.move_plan(*going, context)?,
+        Change::Evict { instances } => {
+            instances.iter().for_each(|instance| draft.say(format!("evicted instance {instance}")));
+        }
+        Change::SuspectRestore { why, put_back } => draft.suspect_restore(why, *put_back),
+        Change::ConfirmRestore(confirmation) => draft.confirm_restore(confirmation, context)?,
+        Change::BeginJob(pass) => draft.begin_job(pass, context)?,
+        Change::DrainJob { id } => draft.drain_job(id, context),
+        Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
+            draft.tune_job(id, *paused, [*records_per_s, *bytes_per_s])?;
+        }
+        Change::FinishJob { id, counts, samples, complete } => {
+            draft.finish_job(id, counts, samples, *complete, context)?;
+        }
+        Change::Abandon => {
+            draft.abandon(context)?;
+            draft.end_plan();
+        }
+        Change::Finish { confirm, overrides } => {
+            draft.finish(confirm, overrides, context)?;
+            draft.end_plan();
+        }
+    }
+    Ok(draft.advanced(context))
+}
+
+impl Change {
+    /// Its kind, as the history shows it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Delete => "delete",
+            Self::SetRollout { .. } => "rollout",
+            Self::SetPins { .. } => "pin",
+            Self::ClearPin { .. } => "unpin",
+            Self::Rollback { .. } => "rollback",
+            Self::Trip(breach) => match breach.verdict.action {
+                Action::Rollback => "rollback",
+                Action::Hold => "hold",
+                Action::Observe => "observe",
+            },
+            Self::Acknowledge => "acknowledge",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Step => "step",
+            Self::ApplyPlan(_) => "plan-apply",
+            Self::StopPlan => "plan-stop",
+            Self::ApprovePlan { .. } => "plan-approve",
+            Self::SkipPlanStep { .. } => "plan-skip",
+            Self::MovePlan(PlanMove::Take(_)) => "plan-step",
+            Self::MovePlan(PlanMove::Settle(_)) => "plan-settled",
+            Self::MovePlan(PlanMove::Show(_)) => "plan-shown",
+            Self::MovePlan(PlanMove::Pause(_)) => "plan-pause",
+            Self::MovePlan(PlanMove::Finish) => "plan-done",
+            Self::SuspectRestore { .. } => "restored",
+            Self::ConfirmRestore(_) => "confirm",
+            Self::Evict { .. } => "evict",
+            Self::BeginJob(_) => "job-begin",
+            Self::DrainJob { .. } => "job-drain",
+            Self::TuneJob { .. } => "job-tune",
+            Self::FinishJob { .. } => "job-finish",
+            Self::Abandon => "abandon",
+            Self::Finish { .. } => "finish",
+        }
+    }
+}
+
+/// What the migration waits for right now. Changes nothing.
+pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
+    // Whether or not anybody is to move: until then nobody is routed.
+    if let Some(unmet) = migration.document.restored() {
+        return vec![unmet];
+    }
+    let sight = Sight { document: &migration.document, fleet, steady_ms };
+    advance::look(migration, &sight, migration.revision).unmet
+}
+
+/// Whether [`Change::Step`] would do anything. Copies neither the document nor the rows.
+pub fn has_step(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> bool {
+    advance::has_step(migration, &Sight { document: &migration.document, fleet, steady_ms })
+}
+
+/// When time alone may let [`Change::Step`] do something, by the controller's steady clock. `None`: never.
+pub fn soaked_at_ms(migration: &Migration, steady_ms: u64) -> Option<u64> {
+    advance::soaked_at_ms(migration, steady_ms)
+}
+
+/// What one tenant's next step waits for.
+pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, steady_ms: u64) -> Vec<Unmet> {
+    if let Some(unmet) = migration.document.restored() {
+        return vec![unmet];
+    }
+    let sight = Sight { document: &migration.document, fleet, steady_ms };
+    let bucket = migration.bucket(tenant);
+    let group = Group {
+        whom: Whom::Tenant { tenant: tenant.clone(), bucket },
+        placement: migration.placement(tenant),
+        wanted: migration.wanted(tenant).rung,
+        passes: migration.document.passes_of(bucket, migration.tenants.get(tenant)),
+    };
+    match group.placement.next(group.wanted, migration.document.policy.level) {
+        Some(next) => sight.unmet(&group, next),
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,303 @@
+//! Passes over the stores: how they begin, a sweep's second barrier, and what changes when they end.
+
+use cutover_core::routing::{Mutation, PPM, Rung};
+
+use super::{Context, Draft, Refusal};
+use crate::{
+    Cover, Differences, Evidence, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow, Unmet,
+    Violation,
+};
+
+/// Maximum passes in the document, running or ended.
+const PASSES_MAX: usize = 32;
+/// Maximum segments of a pass: of both stores, as many of each as a spec may ask for.
+pub const SEGMENTS_MAX: u32 = 2 * 4_096;
+/// Maximum differences shown in evidence.
+const SAMPLES_MAX: usize = 10;
+
+/// A request to begin a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPass {
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: PassKind,
+    /// Whom it covers.
+    pub cover: Cover,
+    /// Identifies stores, mapping and options; empty: unknown.
+    pub fingerprint: String,
+    /// Number of segments for workers. 0: none.
+    pub segments: u32,
+    /// Longest time that a put can still land after it timed out.
+    pub residual_ms: u64,
+    /// It deletes records that only the target has, if they have no version.
+    pub removes_extra: bool,
+}
+
+impl Draft {
+    pub(super) fn begin_job(&mut self, pass: &NewPass, context: &Context<'_>) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra } = pass;
+        if cover.upto_ppm > PPM {
+            return Err(Violation::new("upto_ppm", "is over 1000000").into());
+        }
+        if *segments > SEGMENTS_MAX {
+            return Err(Violation::new("segments", format!("is over {SEGMENTS_MAX}")).into());
+        }
+        if matches!(kind, PassKind::Reverse | PassKind::Sweep) && *segments == 0 {
+            let message = "must be at least 1: its workers have to be told when they may begin";
+            return Err(Violation::new("segments", message).into());
+        }
+        // Only its caller knows what an unsegmented pass does; two with segments would disturb each other.
+        let other = self.document.jobs.iter().find(|job| job.kind == *kind && job.segments > 0);
+        if let Some(other) = other.filter(|_| *segments > 0) {
+            let message = format!("{} {} is under way, with other stores or options", kind.name(), other.id);
+            let action = format!("let it end, or cutover cancel {}", other.id);
+            return Err(Unmet::of_change(Gate::Stage, message, action).into());
+        }
+        // A running pass is never dropped for a newer one.
+        if self.document.jobs.len() >= PASSES_MAX {
+            let oldest = self.document.jobs.first().map_or("", |job| job.id.as_str());
+            let message = format!("{PASSES_MAX} passes are under way, the oldest is {oldest}");
+            let action = format!("let one end, or cutover cancel {oldest}");
+            return Err(Unmet::of_change(Gate::Stage, message, action).into());
+        }
+        let began_revision = context.revision - 1;
+        let settled = match Mutation::SettledPass.is_left_out() {
+            true => began_revision,
+            false => context.fleet.settled(began_revision),
+        };
+        if *kind == PassKind::Reverse {
+            // It would lower floors that the backup does not know.
+            self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
+            self.refuse_reverse(cover, settled)?;
+        }
+        if *removes_extra {
+            self.refuse_removal()?;
+            self.say("it DELETES the records without a version that only the target has");
+        }
+        self.document.jobs.push(Job {
+            id: id.clone(),
+            kind: *kind,
+            cover: cover.clone(),
+            began_revision,
+            settled,
+            fingerprint: fingerprint.clone(),
+            segments: *segments,
+            begins_at_ms: match kind {
+                _ if Mutation::Residual.is_left_out() => context.steady_ms,
+                PassKind::Sweep if Mutation::SecondBarrier.is_left_out() => context.steady_ms + residual_ms,
+                PassKind::Sweep => u64::MAX,
+                PassKind::Reverse => context.steady_ms.saturating_add(*residual_ms),
+                _ => 0,
+            },
+            residual_ms: *residual_ms,
+        });
+        self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
+        Ok(())
+    }
+
+    /// Records that the second barrier of a sweep has settled. From then on no write begins that could land
+    /// behind it. So the wait for writes that timed out begins here, and not before.
+    pub(super) fn drain_job(&mut self, id: &str, context: &Context<'_>) {
+        let settled = context.fleet.settled(context.revision - 1);
+        let job = self.document.jobs.iter_mut().find(|job| job.id == id && job.drains());
+        // The revision of the job's own beginning, which came after `began_revision`.
+        let Some(job) = job.filter(|job| settled > job.began_revision) else { return };
+        job.begins_at_ms = context.steady_ms.saturating_add(job.residual_ms);
+        self.say(format!("sweep {id} begins with revision {settled} settled"));
+    }
+
+    /// Only the history records this: the limits are stored with the pass's progress.
+    pub(super) fn tune_job(&mut self, id: &str, paused: bool, limits: [u64; 2]) -> Result<(), Refusal> {
+        if !self.document.jobs.iter().any(|job| job.id == id) {
+            let message = format!("job {id} is not under way here");
+            return Err(Unmet::of_change(Gate::Stage, message, "cutover jobs lists those that are").into());
+        }
+        let limit = |limit: u64| if limit == 0 { "no limit".to_owned() } else { limit.to_string() };
+        let [records, bytes] = limits.map(limit);
+        let state = if paused { "paused" } else { "running" };
+        self.say(format!(
+            "limits of {id}: {state}, records per second: {records}, bytes per second: {bytes}"
+        ));
+        Ok(())
+    }
+
+    pub(super) fn finish_job(
+        &mut self,
+        id: &str,
+        counts: &PassCounts,
+        samples: &[String],
+        complete: bool,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.document.jobs.iter().position(|job| job.id == id) else {
+            let message = format!("job {id} is not under way here");
+            return Err(Unmet::of_change(Gate::Stage, message, "begin it anew").into());
+        };
+        let job = self.document.jobs.remove(at);
+        let left = match Mutation::Extra.is_left_out() {
+            true => counts.remaining.total() - counts.remaining.extra,
+            false => self.left_different(&counts.remaining),
+        };
+        let clean = complete && counts.quarantined == 0 && counts.failed == 0 && left == 0;
+        let how = match (complete, clean, job.kind) {
+            (false, ..) => "was canceled",
+            (true, true, PassKind::Sample) => "ended without a difference",
+            (true, true, _) => "ended clean",
+            (true, false, _) => "ended NOT clean",
+        };
+        self.say(format!(
+            "{} {id} {how}: {} scanned, {} copied, {} quarantined, {} failed, {} left different",
+            job.kind.name(),
+            counts.scanned,
+            counts.copied,
+            counts.quarantined,
+            counts.failed,
+            counts.remaining.total(),
+        ));
+        if clean && job.kind == PassKind::Reverse {
+            self.lower_floors(&job);
+        }
+        let samples = samples.iter().take(SAMPLES_MAX).cloned().collect();
+        let finished_at_ms = context.now_ms;
+        let canceled_by = (!complete).then(|| context.attribution());
+        let evidence = Evidence { job, counts: *counts, clean, finished_at_ms, samples, canceled_by };
+        self.document.evidence.push(evidence);
+        keep_newest(&mut self.document.evidence);
+        Ok(())
+    }
+
+    /// Differences that make a pass unclean. Once somebody has written to the target alone, extra records in
+    /// the target are normal.
+    fn left_different(&self, remaining: &Differences) -> u64 {
+        // The SDK stamps what it writes, so it did not write a record without a version.
+        let written = remaining.extra.saturating_sub(remaining.unversioned);
+        let ahead = remaining.ahead.saturating_add(written);
+        let fine = self.placements().any(|placement| placement.floor > Rung::SourceOnly);
+        remaining.total().saturating_sub(if fine { ahead } else { 0 })
+    }
+
+    /// A record that only the target has can be deleted only while nobody has written to the target alone.
+    fn refuse_removal(&self) -> Result<(), Refusal> {
+        if !self.placements().any(|placement| placement.floor > Rung::SourceOnly) {
+            return Ok(());
+        }
+        let message = "tenants may have written to the target alone, so what only it has may be theirs";
+        let key = &self.document.key;
+        let action =
+            format!("take them back (cutover ramp {key} --target-only 0 --wait) and run cutover reverse");
+        Err(Unmet::of_change(Gate::Stage, message, action).into())
+    }
+
+    fn placements(&self) -> impl Iterator<Item = Placement> {
+        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
+        bands.chain(self.migration.tenants.values().map(|row| row.placement))
+    }
+
+    /// A reverse pass is for tenants that have left target-only, after everybody has quiesced.
+    fn refuse_reverse(&self, cover: &Cover, settled: u64) -> Result<(), Refusal> {
+        let cuts = [cover.upto_ppm];
+        let bands = self.document.bands.pieces(&cuts);
+        let bands = bands.filter(|(from, _, _)| *from < cover.upto_ppm).map(|(_, _, placement)| placement);
+        let rows = self.covered_rows(cover).map(|(_, row)| row.placement);
+        let raised: Vec<Placement> =
+            bands.chain(rows).filter(|placement| placement.floor > Rung::SourceOnly).collect();
+        let key = &self.document.key;
+        let mut unmet = Vec::new();
+        if raised.is_empty() {
+            let message = "nobody of these tenants has writes that only the target has";
+            unmet.push(Unmet::of_change(
+                Gate::Stage,
+                message,
+                "nothing is to be reversed: the way down is open",
+            ));
+        }
+        if raised.iter().any(|placement| placement.rung == Rung::TargetOnly) {
+            let message = "tenants at target-only still write to the target alone";
+            let action = format!("cutover ramp {key} --target-only 0 --wait, or unpin them; then reverse");
+            unmet.push(Unmet::of_change(Gate::Stage, message, action));
+        } else if raised.iter().any(|placement| placement.since > settled) {
+            let message = "the step back to target-first is not settled";
+            let action = format!("cutover status {key} -w shows who is behind");
+            unmet.push(Unmet::of_change(Gate::Barrier, message, action));
+        }
+        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
+    }
+
+    /// Everything that only the target had is now in the source too: the way down is open.
+    fn lower_floors(&mut self, job: &Job) {
+        let may = |placement: &Placement| {
+            placement.floor > Rung::SourceOnly
+                && placement.rung != Rung::TargetOnly
+                && placement.since <= job.settled
+        };
+        let lowered = |placement: Placement| Placement { floor: Rung::SourceOnly, ..placement };
+        let before = self.document.bands.clone();
+        self.document.bands = before.map(&[job.cover.upto_ppm], |from, placement| {
+            if from < job.cover.upto_ppm && may(&placement) { lowered(placement) } else { placement }
+        });
+        let rows: Vec<_> = self.covered_rows(&job.cover).filter(|(_, row)| may(&row.placement)).collect();
+        if self.document.bands != before || !rows.is_empty() {
+            self.say("the source has every write again: tenants may go below target-first");
+        }
+        for (tenant, row) in rows {
+            self.set_row(&tenant, TenantRow { placement: lowered(row.placement), ..row });
+        }
+    }
+
+    fn covered_rows<'a>(&'a self, cover: &'a Cover) -> impl Iterator<Item = (Tenant, TenantRow)> + 'a {
+        let covered = |tenant: &Tenant| {
+            self.migration.bucket(tenant) < cover.upto_ppm || cover.tenants.contains(tenant)
+        };
+        let rows = self.migration.tenants.iter().filter(move |(tenant, _)| covered(tenant));
+        rows.map(|(tenant, row)| (tenant.clone(), *row))
+    }
+}
+
+/// Drops what no gate asks for before what one may ask for, and never the newest.
+fn keep_newest(evidence: &mut Vec<Evidence>) {
+    while evidence.len() > PASSES_MAX {
+        let earlier = &evidence[..evidence.len() - 1];
+        let at = earlier.iter().position(|evidence| !evidence.may_open_gates()).unwrap_or(0);
+        evidence.remove(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(n: usize, kind: PassKind, clean: bool) -> Evidence {
+        let job = Job {
+            id: format!("orders/{n}"),
+            kind,
+            cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
+            began_revision: 1,
+            settled: 1,
+            fingerprint: String::new(),
+            segments: 0,
+            begins_at_ms: 0,
+            residual_ms: 0,
+        };
+        let (counts, finished_at_ms, samples) = Default::default();
+        Evidence { job, counts, clean, finished_at_ms, samples, canceled_by: None }
+    }
+
+    #[test]
+    fn a_clean_full_pass_outlives_any_number_of_samples() {
+        let mut evidence = vec![ended(0, PassKind::Full, true), ended(1, PassKind::Full, false)];
+        for n in 2..100 {
+            evidence.push(ended(n, PassKind::Sample, true));
+            keep_newest(&mut evidence);
+            assert_eq!(evidence.last().map(|evidence| &*evidence.job.id), Some(&*format!("orders/{n}")));
+        }
+        assert_eq!((evidence.len(), &*evidence[0].job.id), (PASSES_MAX, "orders/0"));
+        for n in 100..200 {
+            evidence.push(ended(n, PassKind::Full, true));
+            keep_newest(&mut evidence);
+        }
+        let ids: Vec<_> = evidence.iter().map(|evidence| evidence.job.id.clone()).collect();
+        assert_eq!(ids, (200 - PASSES_MAX..200).map(|n| format!("orders/{n}")).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,113 @@
+//! One stage back, and the end of its latch.
+
+use cutover_core::routing::Rung;
+
+use super::{Context, Draft, Refusal};
+use crate::{Gate, Tenant, TenantRow, Unmet, Violation};
+
+/// The highest rung of the stage below.
+const fn stage_below(rung: Rung) -> Option<Rung> {
+    match rung {
+        Rung::SourceOnly => None,
+        Rung::Dual | Rung::Mirrored => Some(Rung::SourceOnly),
+        // All the way to dual, where a failing target does no harm.
+        Rung::Hold | Rung::TargetFirst => Some(Rung::Dual),
+        Rung::TargetOnly => Some(Rung::TargetFirst),
+    }
+}
+
+impl Draft {
+    pub(super) fn rollback(&mut self, tenant: Option<&Tenant>) -> Result<(), Refusal> {
+        self.refuse_if_finished()?;
+        match tenant {
+            Some(tenant) => self.rollback_tenant(tenant),
+            None => self.rollback_everybody(),
+        }
+    }
+
+    fn rollback_tenant(&mut self, tenant: &Tenant) -> Result<(), Refusal> {
+        let row = self.row(tenant);
+        let ceiling =
+            self.ceiling_below(row.placement.rung, row.placement.floor, &format!("tenant {tenant}"))?;
+        if row.ceiling.is_none_or(|latched| ceiling < latched) {
+            self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
+            self.say(format!("rolled back tenant {tenant} to {ceiling}"));
+        }
+        Ok(())
+    }
+
+    fn rollback_everybody(&mut self) -> Result<(), Refusal> {
+        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
+        let rows = self.migration.tenants.values().map(|row| row.placement);
+        // Tenants that must stay because of their floor do not keep others up.
+        let top = bands.chain(rows).max_by_key(|placement| {
+            let is_free = stage_below(placement.rung).is_some_and(|ceiling| ceiling >= placement.floor);
+            (is_free, placement.rung)
+        });
+        let (rung, floor) = top.map_or((Rung::SourceOnly, Rung::SourceOnly), |top| (top.rung, top.floor));
+        let ceiling = self.ceiling_below(rung, floor, "everybody")?;
+        if self.document.ceiling.is_none_or(|latched| ceiling < latched) {
+            self.document.ceiling = Some(ceiling);
+            self.say(format!("rolled back to {ceiling}"));
+        }
+        Ok(())
+    }
+
+    fn ceiling_below(&self, rung: Rung, floor: Rung, whom: &str) -> Result<Rung, Refusal> {
+        let Some(ceiling) = stage_below(rung) else {
+            let message = format!("{whom} is at source-only: there is nothing to roll back");
+            return Err(Unmet::of_change(Gate::Stage, message, "none needed").into());
+        };
+        if ceiling < floor {
+            let message =
+                format!("{whom} can't go below {floor}: writes that only the target has would be lost");
+            let action = "repair the target; or copy the writes back to the source (cutover reverse)";
+            return Err(Unmet::of_change(Gate::Floor, message, action).into());
+        }
+        Ok(ceiling)
+    }
+
+    pub(super) fn acknowledge(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
+        if context.reason.is_empty() {
+            return Err(
+                Violation::new("reason", "say what was found: an acknowledgement wants a reason").into()
+            );
+        }
+        if self.document.ceiling.is_none() && self.document.rolled_back == 0 {
+            let message = "nothing was rolled back: there is nothing to acknowledge";
+            return Err(Unmet::of_change(Gate::Stage, message, "none needed").into());
+        }
+        let everybody = self.document.ceiling.take();
+        if let Some(ceiling) = everybody {
+            self.document.goal = self.document.goal.capped(ceiling);
+            self.say(format!("acknowledged; the rollout stays at most at {ceiling} until asked up"));
+        }
+        let above = |row: &TenantRow| {
+            row.ceiling.is_some() || row.pin.is_some_and(|pin| everybody.is_some_and(|c| pin > c))
+        };
+        let key = self.document.key.clone();
+        let rows: Vec<(Tenant, TenantRow)> = self
+            .migration
+            .tenants
+            .iter()
+            .filter(|(_, row)| above(row))
+            .map(|(t, row)| (t.clone(), *row))
+            .collect();
+        for (tenant, row) in rows {
+            let ceiling = row.ceiling.into_iter().chain(everybody).min();
+            let asked = row.pin.unwrap_or_else(|| self.document.goal.rung_of(self.migration.bucket(&tenant)));
+            // Without a pin it would go up again on its own.
+            let pin = ceiling.filter(|ceiling| asked > *ceiling).or(row.pin);
+            self.set_row(&tenant, TenantRow { pin, ceiling: None, ..row });
+            if let Some(pin) = pin.filter(|_| row.ceiling.is_some()) {
+                self.say(format!(
+                    "acknowledged; tenant {tenant} stays pinned to {pin}, whatever the rollout is: cutover unpin {key} {tenant} lifts that"
+                ));
+            }
+        }
+        if self.summary.is_empty() {
+            self.say("acknowledged");
+        }
+        Ok(())
+    }
+}

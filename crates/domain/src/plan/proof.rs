@@ -1,0 +1,87 @@
+//! What a step has shown, and what it still has to show.
+
+use super::{BLIND_AFTER_MS, Brought, Missing, Seen, Taken};
+use crate::guard::{Block, Certificate, Operation};
+
+/// Reasons of the guards against any step.
+pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
+    let blocks = seen.standing.iter().flat_map(|standing| &standing.blocks);
+    blocks.map(|block| Missing::of_reports(told(block))).collect()
+}
+
+/// What is missing until the target's errors are known to be within the margin. Evidence that was complete
+/// before a controller was killed, which may have lost some counts, remains valid as long as nothing has
+/// failed.
+pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
+    let Some(standing) = &seen.standing else {
+        return vec![Missing::of_reports(
+            "evidence: there is no data, are the services reporting?".to_owned(),
+        )];
+    };
+    let is_shown = taken.shown_at_ms.is_some();
+    if standing.certificates.is_empty() && !is_shown {
+        return vec![Missing::of_reports("evidence: nothing has called the target yet".to_owned())];
+    }
+    let open = standing.certificates.iter().filter(|shown| !(is_shown && shown.bad == 0));
+    open.filter_map(certificate).collect()
+}
+
+/// Whether nobody has reported on the step, although there was time to.
+pub(super) fn is_blind(taken: &Taken, seen: &Seen, now_ms: u64) -> bool {
+    let since_ms = taken.settled_at_ms.unwrap_or(now_ms).max(seen.hearing_since_ms);
+    if now_ms < since_ms.saturating_add(BLIND_AFTER_MS) {
+        return false;
+    }
+    let Some(standing) = &seen.standing else { return true };
+    let is_silent = taken.shown_at_ms.is_none() && standing.certificates.iter().all(|shown| shown.calls == 0);
+    is_silent
+        || standing.blocks.iter().any(|block| matches!(block, Block::InstancesGone | Block::NoTargetCalls))
+}
+
+/// Reads that the target could not have answered.
+pub(super) fn misses(seen: &Seen) -> Option<Missing> {
+    let upper = seen.standing.as_ref()?.miss_upper;
+    (upper > seen.miss_max).then(|| {
+        let most = seen.miss_max * 100.0;
+        Missing::of_reports(match upper {
+            1.0 => format!("reads of both stores that show misses under {most:.3} %: none was compared yet"),
+            _ => format!(
+                "fewer misses: up to {:.3} % of the reads, {most:.3} % are borne; a backfill brings them down, and more reads make it certain",
+                upper * 100.0
+            ),
+        })
+    })
+}
+
+fn certificate(shown: &Certificate) -> Option<Missing> {
+    let operation = name(shown.operation);
+    let what = match shown.missing {
+        Some(0) => return None,
+        Some(calls) => format!("{calls} more {operation} calls to the target"),
+        None => format!(
+            "fewer {operation} errors: up to {:.3} % over the source's, {:.3} % are borne",
+            shown.excess * 100.0,
+            shown.margin * 100.0
+        ),
+    };
+    Some(Missing { what, until_ms: shown.expected_ms, by: Brought::Reports })
+}
+
+fn told(block: &Block) -> String {
+    match block {
+        Block::Tripped => "the guards to be judged anew: this stage tripped".to_owned(),
+        Block::Suspicion { guard, ln_m, ln_c } => {
+            format!("a guard to calm down: {guard} has {ln_m:.1} of {ln_c:.1}, over half of its evidence")
+        }
+        Block::Source(operation) => format!("the source's {} errors to fall", name(*operation)),
+        Block::InstancesGone => "the instances that went silent together".to_owned(),
+        Block::NoTargetCalls => "calls to the target: there should be some and are none".to_owned(),
+    }
+}
+
+const fn name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "read",
+        Operation::Write => "write",
+    }
+}

@@ -1,0 +1,82 @@
+//! Errors of stores, classified by what the caller may conclude.
+
+use std::time::Duration;
+
+use cutover_core::outcome::ErrorClass;
+
+/// Why a store did not answer. Adapters convert their own errors to this once, at their boundary.
+///
+/// A write that failed with anything but [`Self::Indeterminate`] has changed nothing and never will.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was changed; retry the same call.
+    #[error("nothing was written, retry: {what}")]
+    NotApplied {
+        /// Its kind, for the counts.
+        class: ErrorClass,
+        /// What happened and what to do.
+        what: String,
+    },
+    /// A write may have taken effect, or may still do so.
+    #[error("it is not known whether this was written: {what}; read before writing again")]
+    Indeterminate {
+        /// Its kind, for the counts.
+        class: ErrorClass,
+        /// What happened.
+        what: String,
+    },
+    /// The store is overloaded; nothing was changed.
+    #[error("the store is overloaded, retry after {} ms: {what}", .retry_after.as_millis())]
+    Throttled {
+        /// A retry before this will probably fail too.
+        retry_after: Duration,
+        /// The store's message.
+        what: String,
+    },
+    /// It fails every time until somebody changes the record or the set-up; nothing was changed.
+    #[error("{field}: {what}")]
+    Permanent {
+        /// Its kind, for the counts.
+        class: ErrorClass,
+        /// What is at fault: `value`, `key`, a column, `file`, `table`.
+        field: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
+}
+
+/// The error of an earlier attempt of one write, if that may have written. From then on only the write's own
+/// version, found there, is an answer: something newer may have replaced it.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
+pub(super) type Doubt = Option<StoreError>;
+
+/// The beginning of [`StoreError::no_table`]'s message, and of no other table error.
+const NO_TABLE: &str = "there is no ";
+
+impl StoreError {
+    /// Its kind, for the counts.
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotApplied { class, .. }
+            | Self::Indeterminate { class, .. }
+            | Self::Permanent { class, .. } => *class,
+            Self::Throttled { .. } => ErrorClass::Server,
+        }
+    }
+
+    /// The table does not exist; `advice` says where it was looked for, and what to do.
+    pub(super) fn no_table(table: &str, advice: &str) -> Self {
+        let what = format!("{NO_TABLE}{table:?} {advice}");
+        Self::Permanent { class: ErrorClass::Other, field: "table".to_owned(), what }
+    }
+
+    /// Whether the error is that the table of a store to be opened does not exist.
+    pub fn is_no_table(&self) -> bool {
+        matches!(self, Self::Permanent { field, what, .. } if field == "table" && what.starts_with(NO_TABLE))
+    }
+
+    /// Whether the write may have taken effect, or may still do so.
+    pub const fn may_apply(&self) -> bool {
+        matches!(self, Self::Indeterminate { .. })
+    }
+}

@@ -1,0 +1,223 @@
+//! The interface that every data store implements.
+//!
+//! A store holds records by tenant and key. Each has a [`Version`]. A deleted record leaves a *tombstone*: a
+//! version without a value. Every write is conditional on the version that is there, so it is safe to copy,
+//! to repeat, and to arrive late.
+//!
+//! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
+
+mod bulk;
+pub mod document;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+mod error;
+mod fault;
+mod foreign;
+mod identity;
+pub mod mapping;
+mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod scan;
+#[cfg(feature = "spec")]
+pub mod spec;
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod version;
+
+use async_trait::async_trait;
+
+pub use bulk::{Copied, Estimate, Pressure};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
+pub use error::StoreError;
+pub use fault::{Fault, Faulty, Gate, Verb};
+pub use identity::Identity;
+pub use memory::MemoryStore;
+#[cfg(feature = "mysql")]
+pub use mysql::MySqlStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+pub use scan::{Cursor, Page, Scope, Segment, Unreadable};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use sql::ServerOptions;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};
+
+use cutover_core::routing::{self, TenantError};
+
+/// Maximum bytes of a key.
+pub const KEY_MAX_BYTES: usize = 1024;
+
+/// Identifies one record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// The tenant, which is routed as a whole.
+    pub tenant: String,
+    /// The key within the tenant. Equal to the tenant if each record is its own tenant.
+    pub key: String,
+}
+
+/// What is wrong with an [`Id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The tenant is invalid.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// The key does not have 1 to [`KEY_MAX_BYTES`] bytes.
+    #[error("key has {0} bytes: give 1 to 1024")]
+    KeyBytes(usize),
+    /// PostgreSQL can't store NUL in text.
+    #[error("key has a NUL character: remove it")]
+    KeyNul,
+}
+
+/// A record as both stores hold it; a copy carries all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// [`Version::ZERO`] if it has none yet.
+    pub version: Version,
+    /// `None`: deleted, a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The result of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Put {
+    /// The record is there, now or already: an equal version is our own.
+    Applied,
+    /// The condition does not hold: this version is there instead, 0 for none. Nothing was changed.
+    Stale(Version),
+}
+
+/// A data store. All reads are consistent: they see every write that was answered before.
+///
+/// A call may be dropped before it ends; a write may still take effect then. An adapter may retry the same
+/// write, which does no harm. But once an attempt may have written, there are only two answers: the write's
+/// own version, found there, or [`StoreError::Indeterminate`]. The failure of another attempt does not tell
+/// what that one did, and something newer may have replaced it.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Returns the record or its tombstone; `None` if there is neither.
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError>;
+
+    /// Writes unless a newer version is there. It is applied if there is no record, an older one (a record
+    /// without a version counts as 0), or an equal one, which is taken as this same write. At version 0 an
+    /// equal one may be another write: compare the content.
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError>;
+
+    /// Writes only if the version there is exactly `expected`; `None`: only if there is neither a record nor
+    /// a tombstone. If the record's own version is already there, it counts as applied, unless that is 0:
+    /// records without a version are equal only in content. So this method can replace one of them by
+    /// another.
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError>;
+
+    /// [`Self::get`] of many different records; results in the same order.
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError>;
+
+    /// The versions of [`Self::get_many`]. The content is not read and may be invalid.
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        let records = self.get_many(ids).await?;
+        Ok(records.into_iter().map(|record| record.map(|record| record.version)).collect())
+    }
+
+    /// [`Self::put_if_newer`] of many different records, each on its own; results in the same order. After an
+    /// error any of them may have been applied: pass all of them again.
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError>;
+
+    /// Returns the next part of a segment: about `limit_bytes`, and at least one record if there is any. A
+    /// record that is present throughout the scan appears exactly once. Concurrent writes may or may not be
+    /// seen. The scan skips data that does not form a record, and reports it; only reading that data by
+    /// itself fails.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// The table's identity, asked anew. `None`: the store has none, so a pass can't notice that its workers
+    /// have different tables.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        Ok(None)
+    }
+
+    /// Approximate size.
+    async fn estimate(&self) -> Result<Estimate, StoreError>;
+
+    /// The current load of the store.
+    async fn pressure(&self) -> Result<Pressure, StoreError>;
+}
+
+impl Id {
+    /// Checks tenant and key.
+    pub fn new(tenant: &str, key: &str) -> Result<Self, IdError> {
+        Self::check(tenant, key)?;
+        Ok(Self { tenant: tenant.to_owned(), key: key.to_owned() })
+    }
+
+    fn check(tenant: &str, key: &str) -> Result<(), IdError> {
+        routing::check_tenant(tenant)?;
+        if key.is_empty() || key.len() > KEY_MAX_BYTES {
+            return Err(IdError::KeyBytes(key.len()));
+        }
+        if key.as_bytes().contains(&0) {
+            return Err(IdError::KeyNul);
+        }
+        Ok(())
+    }
+
+    /// Its position in an ordered scan.
+    const fn place(&self) -> scan::Place<'_> {
+        (self.tenant.as_bytes(), self.key.as_bytes())
+    }
+
+    /// Bytes of tenant and key.
+    pub const fn bytes(&self) -> usize {
+        self.tenant.len() + self.key.len()
+    }
+}
+
+impl Record {
+    /// Whether the record is deleted.
+    pub const fn is_tombstone(&self) -> bool {
+        self.value.is_none()
+    }
+
+    /// Bytes of its value.
+    pub fn bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+impl Put {
+    /// The result of writing `version`, given the version that a failed condition found.
+    const fn unless_ours(version: Version, current: Version) -> Self {
+        if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
+    }
+
+    /// The result of replacing what was seen: an equal version 0 may be any other record's.
+    const fn unless_this(version: Version, current: Version) -> Self {
+        if version.0 == 0 { Self::Stale(current) } else { Self::unless_ours(version, current) }
+    }
+
+    /// The result of a write's last attempt, unless the earlier attempts leave it open.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    fn or_doubt(self, doubt: error::Doubt) -> Result<Self, StoreError> {
+        match (self, doubt) {
+            (Self::Stale(_), Some(doubt)) => Err(doubt),
+            (put, _) => Ok(put),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Why a record does not fit.
+
+use super::ColumnType;
+use crate::document::DocumentError;
+
+/// A record that can't be converted to its row, or back. Contains no values, because they may be secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}{}: {reason}",
+    if .path.is_empty() { "the record" } else { .path.as_str() },
+    .column.as_ref().map(|column| format!(" (column {column})")).unwrap_or_default()
+)]
+pub struct Misfit {
+    /// Path of the attribute: `address.city`; empty for the whole record.
+    pub path: String,
+    /// The column's name, if it is about a column.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+/// What is wrong, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The attribute has another type.
+    #[error("{found} where {column} is mapped")]
+    Type {
+        /// The type in the document.
+        found: &'static str,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// The cell has another type, or its text does not spell the column's type.
+    #[error("the row has {found} that can't be read as {column}: somebody else wrote it, correct it there")]
+    Cell {
+        /// The type in the row.
+        found: &'static str,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// The value is too long, in characters or bytes, as the column counts.
+    #[error("{length} {unit} where {column} takes {most}", unit = .column.unit(), most = .column.most())]
+    TooLong {
+        /// The value's length.
+        length: usize,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// Not an integer, or beyond 64 bits; or more digits than a decimal has.
+    #[error("{whole} digits before the point and {fraction} after it: {column} would change the number")]
+    Digits {
+        /// Digits before the point.
+        whole: usize,
+        /// Digits after the point.
+        fraction: usize,
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// PostgreSQL can't store NUL in text.
+    #[error("text with a NUL character, which PostgreSQL can't hold: map it to json, or to the overflow")]
+    Nul,
+    /// Bytes where text is expected.
+    #[error("not valid UTF-8: correct it in the row")]
+    NotUtf8,
+    /// A required attribute is missing.
+    #[error("it is missing, and its column requires it")]
+    Missing,
+    /// There is no overflow column.
+    #[error("no column takes it, and there is no overflow column: add one")]
+    NoColumn,
+    /// In DynamoDB, content and fields are attributes of the same item.
+    #[error("a field of the store has the same name: give that another one in the spec")]
+    Field,
+    /// A column and the overflow hold the same attribute, or one where the other needs a map.
+    #[error("both its column and the overflow hold it: somebody else wrote the row, clear one")]
+    Both,
+    /// The number of cells differs from the number of columns.
+    #[error("the row has {0} cells, the mapping {1} columns: the table was changed")]
+    Width(usize, usize),
+    /// In the overflow or a `json` column; or a document that can't be encoded.
+    #[error("{}", .0.fault)]
+    Document(DocumentError),
+    /// A record that came back changed: a defect of this program.
+    #[error("the way back changed it: report this defect")]
+    Changed,
+}

@@ -1,0 +1,148 @@
+//! Converts a document to a row and back.
+
+use std::collections::BTreeMap;
+
+use super::{Cell, Column, ColumnType, Mapping, Misfit, OnMisfit, Reason};
+use crate::document::{Attribute, Document, DocumentError};
+
+type Attributes = BTreeMap<String, Attribute>;
+
+pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>, Misfit> {
+    let mut row = Vec::with_capacity(mapping.columns.len() + 1);
+    let mut taken: Vec<&[String]> = Vec::with_capacity(mapping.columns.len());
+    for column in &mapping.columns {
+        let path = column.path.names();
+        let cell = match at(&document.0, path) {
+            None if column.required => return Err(misfit(column, Reason::Missing)),
+            None => Cell::Null,
+            Some(attribute) => match column.kind.cell(attribute, mapping.dialect) {
+                Ok(cell) => {
+                    taken.push(path);
+                    cell
+                }
+                Err(_) if goes_to_overflow(mapping, column, attribute) => Cell::Null,
+                Err(reason) => return Err(misfit(column, reason)),
+            },
+        };
+        row.push(cell);
+    }
+    let rest = Document(left(&document.0, &taken));
+    match (&mapping.overflow, rest.0.keys().next()) {
+        (Some(_), None) => row.push(Cell::Null),
+        (None, None) => {}
+        (Some(name), Some(_)) => {
+            let of_overflow = |error| of_document(Some(name), error);
+            row.push(Cell::json(rest.encode().map_err(of_overflow)?));
+        }
+        (None, Some(name)) => {
+            return Err(Misfit { path: name.clone(), column: None, reason: Reason::NoColumn });
+        }
+    }
+    Ok(row)
+}
+
+pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misfit> {
+    let width = mapping.names().count();
+    if row.len() != width {
+        let reason = Reason::Width(row.len(), width);
+        return Err(Misfit { path: String::new(), column: None, reason });
+    }
+    let mut document = match (&mapping.overflow, row.last()) {
+        (Some(name), Some(cell)) => rest(name, cell)?,
+        _ => Document::default(),
+    };
+    for (column, cell) in mapping.columns.iter().zip(row) {
+        if *cell == Cell::Null {
+            if column.required {
+                return Err(misfit(column, Reason::Missing));
+            }
+            continue;
+        }
+        let attribute = column.kind.attribute(cell).map_err(|reason| misfit(column, reason))?;
+        put(&mut document.0, column.path.names(), attribute).ok_or_else(|| misfit(column, Reason::Both))?;
+    }
+    Ok(document)
+}
+
+/// A null has no cell of its own: SQL's NULL means absent.
+fn goes_to_overflow(mapping: &Mapping, column: &Column, attribute: &Attribute) -> bool {
+    let may = mapping.on_misfit == OnMisfit::Overflow || *attribute == Attribute::Null;
+    may && mapping.overflow.is_some() && !column.required
+}
+
+/// The document in the overflow column.
+fn rest(name: &str, cell: &Cell) -> Result<Document, Misfit> {
+    let bytes = match cell {
+        Cell::Null => return Ok(Document::default()),
+        Cell::Text(text) | Cell::Json(text) => text.as_bytes(),
+        Cell::Bytes(bytes) => bytes,
+        other => {
+            let reason = Reason::Cell { found: other.kind(), column: ColumnType::Json };
+            return Err(Misfit { path: String::new(), column: Some(name.to_owned()), reason });
+        }
+    };
+    Document::decode(bytes).map_err(|error| of_document(Some(name), error))
+}
+
+/// The attribute at a path, if maps lead to it.
+fn at<'a>(attributes: &'a Attributes, path: &[String]) -> Option<&'a Attribute> {
+    let (first, further) = path.split_first()?;
+    match (attributes.get(first)?, further) {
+        (attribute, []) => Some(attribute),
+        (Attribute::M(inner), further) => at(inner, further),
+        _ => None,
+    }
+}
+
+/// What remains without the paths that were taken. A map of which everything was taken is omitted: reading
+/// back what was taken recreates it.
+fn left(attributes: &Attributes, taken: &[&[String]]) -> Attributes {
+    let mut rest = Attributes::new();
+    for (name, attribute) in attributes {
+        let inside: Vec<&[String]> =
+            taken.iter().filter_map(|path| path.strip_prefix(std::slice::from_ref(name))).collect();
+        if inside.is_empty() {
+            rest.insert(name.clone(), attribute.clone());
+        } else if let Attribute::M(inner) = attribute
+            && inside.iter().all(|path| !path.is_empty())
+        {
+            let inner = left(inner, &inside);
+            if !inner.is_empty() {
+                rest.insert(name.clone(), Attribute::M(inner));
+            }
+        }
+    }
+    rest
+}
+
+/// `None`: something is already there, or in the way.
+fn put(attributes: &mut Attributes, path: &[String], attribute: Attribute) -> Option<()> {
+    let (first, further) = path.split_first()?;
+    if further.is_empty() {
+        if attributes.contains_key(first) {
+            return None;
+        }
+        attributes.insert(first.clone(), attribute);
+        return Some(());
+    }
+    match attributes.entry(first.clone()).or_insert_with(|| Attribute::M(Attributes::new())) {
+        Attribute::M(inner) => put(inner, further, attribute),
+        _ => None,
+    }
+}
+
+fn misfit(column: &Column, reason: Reason) -> Misfit {
+    match reason {
+        // An error inside a json column knows the rest of the path.
+        Reason::Document(error) => {
+            let error = column.path.names().iter().rev().fold(error, |error, name| error.under(name));
+            of_document(Some(&column.name), error)
+        }
+        reason => Misfit { path: column.path.to_string(), column: Some(column.name.clone()), reason },
+    }
+}
+
+fn of_document(column: Option<&str>, error: DocumentError) -> Misfit {
+    let (path, column) = (error.path.clone(), column.map(str::to_owned));
+    Misfit { path, column, reason: Reason::Document(error) }
+}

@@ -1,0 +1,174 @@
+//! A SQL table: its name, and where in it the parts of a record are.
+
+use super::{Cell, ColumnType, Dialect, Fields, Mapping, Misfit, NameError, fields::check_name};
+use crate::{
+    Id, Record, StoreError, Version,
+    document::{Document, DocumentError},
+    foreign,
+    scan::unreadable,
+};
+use cutover_core::outcome::ErrorClass;
+
+/// A table and the shape of its rows: tenant, key and version, then the *content*. The content is either one
+/// column with the whole record, or a deletion mark and the columns of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlTable {
+    /// Its name.
+    pub name: String,
+    /// The names of the record's parts that are not in a mapping.
+    pub fields: Fields,
+    /// `None`: the whole record, in `fields.value`.
+    pub mapping: Option<Mapping>,
+}
+
+/// A table of whole records, with the fields' default names.
+impl From<&str> for SqlTable {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), fields: Fields::default(), mapping: None }
+    }
+}
+
+/// A table of whole records, with the fields' default names.
+impl From<&String> for SqlTable {
+    fn from(name: &String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl SqlTable {
+    /// Checks that all names are valid and different, and that the mapping is of this dialect.
+    pub fn check(&self, dialect: Dialect) -> Result<(), StoreError> {
+        let wrong = |field: &str, what| permanent(ErrorClass::Other, field, what);
+        check_name(&self.name).map_err(|error| wrong("table", error.to_string()))?;
+        let names = self.mapping.iter().flat_map(Mapping::names);
+        let fine: Result<(), NameError> = self.fields.check_table(self.mapping.is_some(), names);
+        fine.map_err(|error| wrong("table", error.to_string()))?;
+        match &self.mapping {
+            Some(mapping) if mapping.dialect() != dialect => {
+                let what = format!("{} is mapped for another database", self.name);
+                Err(wrong("mapping", what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The columns that identify a record: tenant and key, or the one that is both.
+    pub fn ids(&self) -> Vec<&str> {
+        let Fields { tenant, key, .. } = &self.fields;
+        if self.fields.is_own_tenant() { vec![tenant] } else { vec![tenant, key] }
+    }
+
+    /// The columns after id and version, in the order of a row's cells.
+    pub fn content(&self) -> Vec<(&str, ColumnType)> {
+        match &self.mapping {
+            None => vec![(&self.fields.value, ColumnType::Blob)],
+            Some(mapping) => {
+                let deleted = (self.fields.deleted.as_str(), ColumnType::Boolean);
+                std::iter::once(deleted).chain(mapping.names().zip(mapping.types())).collect()
+            }
+        }
+    }
+
+    /// Whether it is one of the table's columns that are written, ignoring case as SQL does.
+    pub fn has(&self, column: &str) -> bool {
+        let content = self.content();
+        let content = content.iter().map(|(name, _)| *name);
+        let mut names = self.ids().into_iter().chain([self.fields.version.as_str()]).chain(content);
+        names.any(|name| name.eq_ignore_ascii_case(column))
+    }
+
+    /// Whether a column of [`Self::content`] may be NULL, and must allow it: all except the deletion mark,
+    /// because tombstones have no content.
+    pub fn is_nullable(&self, column: &str) -> bool {
+        self.mapping.is_none() || column != self.fields.deleted
+    }
+
+    /// A cell for each of [`Self::content`]. Fails for a record that they would not hold exactly.
+    pub fn cells(&self, id: &Id, record: &Record) -> Result<Vec<Cell>, StoreError> {
+        if self.fields.is_own_tenant() && id.tenant != id.key {
+            let what = "the table has one column for tenant and key, so they must be equal".to_owned();
+            return Err(permanent(ErrorClass::Constraint, &self.fields.key, what));
+        }
+        if record.is_tombstone() {
+            foreign::check_tombstone(&self.fields.version, record.version, false)?;
+        }
+        let Some(mapping) = &self.mapping else {
+            return Ok(vec![record.value.as_ref().map_or(Cell::Null, |value| Cell::Bytes(value.clone()))]);
+        };
+        let mut cells = vec![Cell::Bool(record.is_tombstone())];
+        match &record.value {
+            None => cells.extend(mapping.names().map(|_| Cell::Null)),
+            Some(value) => {
+                let document = document(value)?;
+                cells.extend(
+                    mapping.to_row(&document).map_err(|error| misfit(error, ErrorClass::Constraint))?,
+                );
+            }
+        }
+        Ok(cells)
+    }
+
+    /// The value from a row's version and cells; `None`: a tombstone. Fails if they do not form a document,
+    /// and for a deleted row that the SDK did not write.
+    pub fn value(&self, version: Version, mut cells: Vec<Cell>) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(mapping) = &self.mapping else {
+            return match cells.pop() {
+                None | Some(Cell::Null) => {
+                    foreign::check_tombstone(&self.fields.value, version, false).map(|()| None)
+                }
+                Some(Cell::Bytes(value)) => Ok(Some(value)),
+                Some(Cell::Text(text)) => Ok(Some(text.into_bytes())),
+                Some(other) => Err(foreign_cell(&self.fields.value, other.kind())),
+            };
+        };
+        match cells.first() {
+            Some(Cell::Bool(true) | Cell::Int(1)) => {
+                let has_content = cells[1..].iter().any(|cell| *cell != Cell::Null);
+                return foreign::check_tombstone(&self.fields.deleted, version, has_content).map(|()| None);
+            }
+            Some(Cell::Bool(false) | Cell::Int(0)) => {}
+            other => {
+                return Err(foreign_cell(&self.fields.deleted, other.map_or("nothing", Cell::kind)));
+            }
+        }
+        let document = mapping.from_row(&cells[1..]);
+        let document = document.map_err(|error| misfit(error, ErrorClass::Serialization))?;
+        let bytes = document.encode();
+        Ok(Some(bytes.map_err(|error| permanent(ErrorClass::Serialization, "record", error.to_string()))?))
+    }
+
+    /// Checks, without a database, whether a record would be stored and come back unchanged.
+    pub fn fit(&self, id: &Id, record: &Record) -> Result<(), StoreError> {
+        if self.value(record.version, self.cells(id, record)?)? == record.value {
+            return Ok(());
+        }
+        let what = "the way back changed it: report this defect".to_owned();
+        Err(permanent(ErrorClass::Constraint, "record", what))
+    }
+}
+
+/// The error for a cell whose type has no meaning in its column.
+pub(crate) fn foreign_cell(column: &str, found: &str) -> StoreError {
+    unreadable(column, format!("the row has {found} there: somebody else wrote it, correct it"))
+}
+
+/// The document that a store with columns keeps of a value.
+pub(crate) fn document(value: &[u8]) -> Result<Document, StoreError> {
+    let wrong = |error: DocumentError| permanent(ErrorClass::Constraint, "value", error.to_string());
+    Document::decode_canonical(value).map_err(wrong)
+}
+
+/// The error for a misfit; names the column, or else the attribute.
+pub(crate) fn misfit(error: Misfit, class: ErrorClass) -> StoreError {
+    let Misfit { path, column, reason } = error;
+    match column {
+        Some(column) if path == column || path.is_empty() => permanent(class, &column, reason.to_string()),
+        Some(column) => permanent(class, &column, format!("attribute {path}: {reason}")),
+        None if path.is_empty() => permanent(class, "record", reason.to_string()),
+        None => permanent(class, &path, reason.to_string()),
+    }
+}
+
+fn permanent(class: ErrorClass, field: &str, what: String) -> StoreError {
+    StoreError::Permanent { class, field: field.to_owned(), what }
+}

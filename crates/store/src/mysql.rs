@@ -1,0 +1,313 @@
+//! A table of a MySQL or MariaDB server.
+//!
+//! Statements are sent as text, with every value in hexadecimal: one round trip for a batch of any size,
+//! nothing to escape, and no prepared statements that the server would have to keep for each size.
+
+mod error;
+mod identity;
+mod layout;
+mod schema;
+mod server;
+
+use std::{collections::HashMap, str::FromStr, time::Instant};
+
+use async_trait::async_trait;
+use sqlx::{
+    ConnectOptions, MySql, Row,
+    mysql::{MySqlConnectOptions, MySqlRow},
+};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
+    mapping::{Dialect, SqlTable, create_table_sql},
+    sql::{
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        permanent, put_many, put_one, removed_outright, version_after,
+    },
+};
+use cutover_core::outcome::ErrorClass;
+use layout::Layout;
+
+/// Maximum rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
+const ROWS_MAX: usize = 500;
+
+/// Maximum bytes of a statement, unless one record needs more. The server may allow less.
+const STATEMENT_BYTES_MAX: usize = 8 << 20;
+
+/// One table of a MySQL or MariaDB server. If it is given by its name alone, a table of whole records,
+/// `(tenant, key, version, value)`.
+#[derive(Debug)]
+pub struct MySqlStore {
+    calls: Calls<MySql>,
+    layout: Layout,
+    /// The server's `max_allowed_packet`.
+    packet_bytes: usize,
+}
+
+impl MySqlStore {
+    /// Opens an existing table, after checking that it can hold what will be written. `url` is
+    /// `mysql://user:password@host:port/database`; `?ssl-mode=VERIFY_IDENTITY` requests TLS.
+    pub async fn open(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
+        Ok(store)
+    }
+
+    /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
+    pub async fn create(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        let sql = create_table_sql(Dialect::MySql, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        let store = Self::connect(url, table, options).await?;
+        store.calls.write(&Statement::text(sql)).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
+        Ok(store)
+    }
+
+    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
+        table.check(Dialect::MySql)?;
+        let wrong = |what: String| permanent(ErrorClass::Other, "url", what);
+        let connect = MySqlConnectOptions::from_str(url)
+            .map_err(|error| wrong(format!("{error}: give mysql://user:password@host:port/database")))?;
+        if connect.get_database().is_none() {
+            return Err(wrong(
+                "it names no database: give mysql://user:password@host:port/database".to_owned(),
+            ));
+        }
+        // A statement contains records, which must not appear in a log.
+        let connect = connect.disable_statement_logging().pipes_as_concat(false);
+        let server = format!("{}:{}", connect.get_host(), connect.get_port());
+        let calls = Calls::<MySql>::open(connect, &server, options).await?;
+        let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned();
+        let rows = calls.rows(&Statement::text(packet)).await?;
+        let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
+        let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
+        Ok(Self { calls, layout: Layout::new(table), packet_bytes })
+    }
+
+    /// Waits for calls in flight and closes the connections.
+    pub async fn close(&self) {
+        self.calls.close().await;
+    }
+
+    async fn rows(&self, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
+        self.calls.rows(&Statement::text(sql)).await
+    }
+
+    /// The result of `decode` for the row of each id; the ids are distinct. If many ids of a tenant are
+    /// requested, the query covers everything between the first and the last. That costs the server a fifth
+    /// of separate look-ups: such ids usually come from an ordered scan.
+    async fn find<T: Send>(
+        &self,
+        columns: &str,
+        ids: &[&Id],
+        decode: impl Fn(&MySqlRow) -> Result<T, StoreError> + Send + Sync,
+    ) -> Result<Vec<Option<T>>, StoreError> {
+        let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
+        let places: HashMap<_, usize> = ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
+        let mut take = |rows: &[MySqlRow]| {
+            for row in rows {
+                if let Some(at) = places.get(&layout::place(row)?) {
+                    all[*at] = Some(decode(row)?);
+                }
+            }
+            Ok::<_, StoreError>(())
+        };
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        let mut left = Vec::new();
+        for ids in sorted.chunks(ROWS_MAX) {
+            // Other rows may lie between them; with too many, the query stops early.
+            let most = ids.len() + ids.len() / 4;
+            let Some(sql) = self.layout.between(columns, ids, most) else {
+                left.extend_from_slice(ids);
+                continue;
+            };
+            let rows = self.rows(sql).await?;
+            take(&rows)?;
+            if let Some(last) = rows.last().filter(|_| rows.len() == most) {
+                let last = layout::place(last)?;
+                left.extend(ids.iter().copied().filter(|id| id.place() > last));
+            }
+        }
+        for sql in self.statements(&self.layout.find_in(columns), ")", &left, |text, id| {
+            self.layout.id(text, id);
+            Ok(())
+        })? {
+            take(&self.rows(sql).await?)?;
+        }
+        Ok(all)
+    }
+
+    /// As few statements as possible for all of `items`, each between a head and a tail.
+    fn statements<T>(
+        &self,
+        head: &str,
+        tail: &str,
+        items: &[T],
+        item: impl Fn(&mut Vec<u8>, &T) -> Result<(), StoreError>,
+    ) -> Result<Vec<String>, StoreError> {
+        // The server also counts a byte for the command; a little more does no harm.
+        let packet_bytes = self.packet_bytes.saturating_sub(64);
+        let limit_bytes = packet_bytes.min(STATEMENT_BYTES_MAX);
+        let (mut statements, mut text, mut rows) = (Vec::new(), head.as_bytes().to_vec(), 0);
+        let finish = |mut text: Vec<u8>| {
+            text.extend_from_slice(tail.as_bytes());
+            String::from_utf8(text).expect("names and digits are all that goes in")
+        };
+        let mut next = Vec::new();
+        for given in items {
+            next.clear();
+            item(&mut next, given)?;
+            if head.len() + next.len() + tail.len() > packet_bytes {
+                let what = format!(
+                    "the record takes a statement of {} bytes and the server's max_allowed_packet is {}: raise it",
+                    head.len() + next.len() + tail.len() + 64,
+                    self.packet_bytes
+                );
+                return Err(permanent(ErrorClass::Constraint, "value", what));
+            }
+            if rows > 0 && (rows == ROWS_MAX || text.len() + next.len() + tail.len() + 1 > limit_bytes) {
+                statements.push(finish(std::mem::replace(&mut text, head.as_bytes().to_vec())));
+                rows = 0;
+            }
+            if rows > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(&next);
+            rows += 1;
+        }
+        if rows > 0 {
+            statements.push(finish(text));
+        }
+        Ok(statements)
+    }
+}
+
+#[async_trait]
+impl Store for MySqlStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        Ok(self.get_many(std::slice::from_ref(id)).await?.pop().flatten())
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        put_one(self, id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let sql = match expected {
+            Some(expected) => self.statements(
+                &self.layout.update(id, record)?,
+                &format!("{}{}", self.layout.and_version(), column_of(expected)?),
+                &[id],
+                |text, id| {
+                    self.layout.is(text, id);
+                    Ok(())
+                },
+            )?,
+            None => self.statements(
+                &self.layout.insert(),
+                &self.layout.unless_there(),
+                &[(id, record)],
+                |text, given| self.layout.values(text, given.0, given.1),
+            )?,
+        };
+        // One record is one statement.
+        let [sql]: [String; 1] = sql.try_into().expect("one record was given");
+        let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
+        if done.rows_affected() > 0 && done.last_insert_id() == 0 {
+            return Ok(Put::Applied);
+        }
+        let current = version_after(self, id, &doubt).await?;
+        if expected.is_none() && current.is_none() {
+            return Err(doubt.unwrap_or_else(removed_outright));
+        }
+        Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let ids: Vec<&Id> = ids.iter().collect();
+        self.find(&self.layout.all(), &ids, |row| self.layout.found(row)?.record).await
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        get_versions(self, ids).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        put_many(self, records).await
+    }
+
+    /// A segment reads its scope's whole table, and the server omits rows of other segments. So more than one
+    /// segment spreads the work of the other store and of the network, not of this server.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let after = cursor.map(Cursor::place).transpose()?;
+        let rows = self.calls.page_rows(limit_bytes);
+        let sql = self.layout.scan(scope, segment, after, rows)?;
+        let decode = |row: MySqlRow| self.layout.found(&row);
+        self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
+    }
+
+    /// By the cluster if the server is in one, else by the server; and by database and table.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
+    }
+
+    /// By InnoDB's statistics, which can be off by half.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let rows = self.rows(self.layout.estimate()).await?;
+        Ok(estimate(&rows))
+    }
+
+    /// The lag is that of the server itself, if it is a replica and the user may ask.
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let began = Instant::now();
+        self.rows("SELECT 1".to_owned()).await?;
+        let latency = began.elapsed();
+        let status = self.rows("SHOW REPLICA STATUS".to_owned()).await.unwrap_or_default();
+        let lag = status.iter().filter_map(|row| {
+            let behind = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
+            behind.iter().find_map(|column| row.try_get_unchecked::<Option<i64>, _>(*column).ok()).flatten()
+        });
+        let lag = lag.max().and_then(|seconds| u64::try_from(seconds).ok());
+        Ok(Pressure { latency, replica_lag: lag.map(std::time::Duration::from_secs) })
+    }
+}
+
+#[async_trait]
+impl Guarded for MySqlStore {
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.find(&self.layout.place_and_version(), ids, |row| self.layout.version(row)).await
+    }
+
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+        let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
+        let mut wrote = Wrote { all: true, doubt: None };
+        for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
+            let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
+            wrote.all &= done.last_insert_id() == 0;
+            wrote.doubt = wrote.doubt.or(doubt);
+        }
+        Ok(wrote)
+    }
+}

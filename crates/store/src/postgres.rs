@@ -1,0 +1,251 @@
+//! A table of a PostgreSQL server.
+//!
+//! A batch is a statement over arrays, so one prepared statement serves every size.
+
+mod error;
+mod identity;
+mod layout;
+mod schema;
+mod server;
+
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use sqlx::{
+    Arguments, ConnectOptions, Postgres, Row, SqlStr,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
+};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
+    error::Doubt,
+    mapping::{Dialect, SqlTable, create_table_sql},
+    sql::{
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        in_order, permanent, put_many, put_one, version_after,
+    },
+};
+use cutover_core::outcome::ErrorClass;
+use layout::Layout;
+
+/// Maximum bytes of a batch's statement, unless one record needs more: it is in memory three times on its
+/// way.
+const STATEMENT_BYTES_MAX: usize = 8 << 20;
+
+/// One table of a PostgreSQL server. If it is given by its name alone, a table of whole records, `(tenant,
+/// key, version, value)`.
+#[derive(Debug)]
+pub struct PostgresStore {
+    calls: Calls<Postgres>,
+    layout: Layout,
+}
+
+impl PostgresStore {
+    /// Opens an existing table in the user's search path, after checking that it can hold what will be
+    /// written. `url` is `postgres://user:password@host:port/database`; `?sslmode=verify-full` requests TLS.
+    pub async fn open(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        schema::check(&store.calls, &store.layout.table).await?;
+        Ok(store)
+    }
+
+    /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
+    pub async fn create(
+        url: &str,
+        table: impl Into<SqlTable>,
+        options: ServerOptions,
+    ) -> Result<Self, StoreError> {
+        let store = Self::connect(url, table.into(), options).await?;
+        let SqlTable { name, fields, mapping } = &store.layout.table;
+        if !schema::exists(&store.calls, name).await? {
+            let sql = create_table_sql(Dialect::Postgres, name, fields, mapping.as_ref());
+            let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+            // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
+            // one transaction.
+            let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
+            store.calls.write(&Statement::text(sql)).await?;
+        }
+        schema::check(&store.calls, &store.layout.table).await?;
+        Ok(store)
+    }
+
+    async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
+        table.check(Dialect::Postgres)?;
+        let connect = PgConnectOptions::from_str(url).map_err(|error| {
+            let what = format!("{error}: give postgres://user:password@host:port/database");
+            permanent(ErrorClass::Other, "url", what)
+        })?;
+        // An error or a slow statement must not put records into a log.
+        let connect = connect.disable_statement_logging().application_name("cutover");
+        let server = format!("{}:{}", connect.get_host(), connect.get_port());
+        let calls = Calls::<Postgres>::open(connect, &server, options).await?;
+        Ok(Self { calls, layout: Layout::new(table) })
+    }
+
+    /// Waits for calls in flight and closes the connections.
+    pub async fn close(&self) {
+        self.calls.close().await;
+    }
+
+    async fn rows(&self, sql: &SqlStr, arguments: PgArguments) -> Result<Vec<PgRow>, StoreError> {
+        self.calls.rows(&Statement::prepared(sql, arguments)).await
+    }
+
+    /// Rows written.
+    async fn written(&self, sql: &SqlStr, arguments: PgArguments) -> Result<(u64, Doubt), StoreError> {
+        let (done, doubt) = self.calls.write(&Statement::prepared(sql, arguments)).await?;
+        Ok((done.rows_affected(), doubt))
+    }
+}
+
+/// Arguments of a statement; a value that the protocol can't carry is reported as such.
+#[derive(Default)]
+struct Given(PgArguments);
+
+impl Given {
+    fn and<'q, T>(mut self, value: T) -> Result<Self, StoreError>
+    where
+        T: sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres>,
+    {
+        self.0.add(value).map_err(|error| Postgres::error(sqlx::Error::Encode(error), false))?;
+        Ok(self)
+    }
+
+    fn id(self, id: &Id) -> Result<Self, StoreError> {
+        self.and(id.tenant.as_str())?.and(id.key.as_str())
+    }
+
+    fn ids<'a>(self, ids: impl Iterator<Item = &'a Id> + Clone) -> Result<Self, StoreError> {
+        let tenants: Vec<_> = ids.clone().map(|id| id.tenant.as_str()).collect();
+        let keys: Vec<_> = ids.map(|id| id.key.as_str()).collect();
+        self.and(tenants)?.and(keys)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        let rows = self.rows(&self.layout.get, Given::default().id(id)?.0).await?;
+        rows.first().map(|row| self.layout.found(row)?.record).transpose()
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        put_one(self, id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let given = self.layout.rows(&[(id, record)])?;
+        let (written, doubt) = match expected {
+            Some(expected) => self.written(&self.layout.update, given.and(column_of(expected)?)?.0).await?,
+            None => self.written(&self.layout.insert, given.0).await?,
+        };
+        if written > 0 {
+            return Ok(Put::Applied);
+        }
+        let current = version_after(self, id, &doubt).await?;
+        Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
+        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.found(row)?.read()).collect();
+        Ok(in_order(&ids.iter().collect::<Vec<_>>(), found?))
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        get_versions(self, ids).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        put_many(self, records).await
+    }
+
+    /// A segment reads its scope's whole table and skips rows of other segments, because the server has no
+    /// such hash. So more than one segment spreads the work of the other store, not of this one.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
+        let rows = self.calls.page_rows(limit_bytes);
+        let limit = i64::try_from(rows).unwrap_or(i64::MAX);
+        let from = |tenant: &str| Given::default().and(tenant)?.and(key)?.and(limit);
+        let (sql, given) = match scope {
+            Scope::All => (&self.layout.scan_all, from(tenant)?),
+            Scope::Tenant(tenant) => (&self.layout.scan_tenant, from(tenant)?),
+            Scope::UpTo(end) => {
+                let (last_tenant, last_key) = end.texts()?;
+                (&self.layout.scan_up_to, from(tenant)?.and(last_tenant)?.and(last_key)?)
+            }
+        };
+        let statement = Statement::prepared(sql, given.0);
+        let decode = |row: PgRow| self.layout.found(&row);
+        self.calls.page(&statement, rows, segment, limit_bytes, decode).await
+    }
+
+    /// By the database system, which physical replicas share, and by database and table.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
+    }
+
+    /// By the planner's statistics, from the last time the table was vacuumed or analysed.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let rows = self.rows(&self.layout.estimate, PgArguments::default()).await?;
+        Ok(estimate(&rows))
+    }
+
+    /// The lag is that of the server's furthest replica, if the user may ask (`pg_monitor`).
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let began = Instant::now();
+        self.calls.rows(&Statement::text("SELECT 1".to_owned())).await?;
+        let latency = began.elapsed();
+        let rows = self.rows(&layout::REPLICA_LAG, PgArguments::default()).await.unwrap_or_default();
+        let seconds: Option<f64> = rows.first().and_then(|row| row.try_get(0).ok()).flatten();
+        let replica_lag = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Ok(Pressure { latency, replica_lag })
+    }
+}
+
+#[async_trait]
+impl Guarded for PostgresStore {
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
+        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.id_and_version(row)).collect();
+        Ok(in_order(ids, found?))
+    }
+
+    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+        let mut wrote = Wrote { all: true, doubt: None };
+        let mut rest = records;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take_while(|(id, record)| {
+                bytes += id.bytes() + record.bytes();
+                bytes <= STATEMENT_BYTES_MAX
+            });
+            let (part, others) = rest.split_at(fit.count().max(1));
+            let given = self.layout.rows(part)?;
+            let (written, doubt) = self.written(&self.layout.put_many, given.0).await?;
+            wrote.all &= written == part.len() as u64;
+            wrote.doubt = wrote.doubt.or(doubt);
+            rest = others;
+        }
+        Ok(wrote)
+    }
+}

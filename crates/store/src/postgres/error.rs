@@ -1,0 +1,59 @@
+//! Errors of PostgreSQL, and what to conclude from them.
+
+use super::super::{
+    StoreError,
+    sql::{is_lost, message, not_applied, permanent, throttled},
+};
+use cutover_core::outcome::ErrorClass;
+
+/// Worth an immediate retry.
+pub(super) fn is_momentary(error: &sqlx::Error) -> bool {
+    let ended = |code: &str| matches!(code, "40P01" | "40001" | "57P05" | "25P03") || code.starts_with("08");
+    is_lost(error) || is_leaving(error) || code(error).is_some_and(|code| ended(&code))
+}
+
+/// The server is shutting down, or no longer accepts writes.
+pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| matches!(&*code, "25006" | "57P01" | "57P02" | "57P03"))
+}
+
+/// Errors that prove that nothing was changed, because each statement is its own transaction.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
+    let said = message(error);
+    let wrong = |field, advice| permanent(ErrorClass::Other, field, format!("{said}: {advice}"));
+    let unfit = |field, advice| permanent(ErrorClass::Constraint, field, format!("{said}: {advice}"));
+    let code = code(error)?;
+    Some(match &*code {
+        "53300" => throttled(format!("{said}: raise max_connections, or give the store fewer")),
+        "55P03" => throttled(format!("another transaction holds the record's lock: {said}")),
+        "40P01" | "40001" => throttled(said),
+        // statement_timeout or pg_cancel_backend.
+        "57014" => not_applied(ErrorClass::Timeout, said),
+        "53100" | "58030" => {
+            not_applied(ErrorClass::Server, format!("{said}: see to the server's disk, free space"))
+        }
+        "53200" => not_applied(ErrorClass::Server, format!("the server is out of memory: {said}")),
+        "57P03" => not_applied(ErrorClass::Server, said),
+        "25006" => {
+            not_applied(ErrorClass::Server, format!("{said}: give the address of a server that takes writes"))
+        }
+        "28P01" | "28000" => wrong("user", "check user and password, and pg_hba.conf"),
+        "42501" => wrong("user", "grant SELECT, INSERT and UPDATE on the table"),
+        "3D000" => wrong("database", "create it, or name another one"),
+        "42P01" => wrong("table", "create it, or name another one"),
+        "42703" | "42P10" | "42804" => {
+            wrong("table", "its columns changed: open it again to see what is wrong")
+        }
+        "22021" => unfit("record", "PostgreSQL holds no NUL in text, and only valid UTF-8"),
+        "22001" | "22003" | "54000" => unfit("record", "make the column larger; nothing is cut to fit"),
+        code if code.starts_with("23") => {
+            unfit("record", "a constraint of the table refuses it: drop that, or correct the record")
+        }
+        _ => return None,
+    })
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}

@@ -1,0 +1,65 @@
+use super::*;
+use crate::Version;
+
+fn found(tenant: &[u8], key: &[u8]) -> Found {
+    let record = Record { version: Version(1), value: None };
+    Found { tenant: tenant.to_vec(), key: key.to_vec(), record: Ok(record) }
+}
+
+#[test]
+fn a_cursor_holds_any_place() {
+    for (tenant, key) in [(&b"t"[..], &b"k"[..]), (b"", b""), (b"a\0b", b"\0"), (b"\xff", b"\xfe")] {
+        assert_eq!(Cursor::after(tenant, key).place(), Ok((tenant, key)));
+    }
+    assert_eq!(Cursor::after(b"t", b"k").texts(), Ok(("t", "k")));
+    for wrong in [Cursor(Vec::new()), Cursor(b"t\0k".to_vec()), Cursor(vec![0, 0, 0, 9, 1])] {
+        assert!(wrong.place().is_err(), "{wrong:?}");
+    }
+    assert!(Cursor::after(b"\xff", b"k").texts().is_err());
+}
+
+#[test]
+fn a_shared_cursor_is_a_text_and_never_further_on() {
+    let cases: [(&[u8], &[u8], &str, &str); 6] = [
+        (b"t", b"k", "t", "k"),
+        (b"t", b"k\xff9", "t", "k"),
+        (b"t", b"k\0a", "t", "k"),
+        (b"a\xffb", b"k", "a", ""),
+        (b"a\0", b"k", "a", ""),
+        (b"", b"", "", ""),
+    ];
+    for (tenant, key, of, at) in cases {
+        let shared = Cursor::after(tenant, key).shared().expect("a place");
+        assert_eq!(shared.texts(), Ok((of, at)));
+        assert_eq!(shared.shared().as_ref(), Ok(&shared), "once is enough");
+        assert!((of.as_bytes(), at.as_bytes()) <= (tenant, key));
+        let id = |key: &str| Id { tenant: of.to_owned(), key: key.to_owned() };
+        assert_eq!(shared.is_past(&id(at)), Ok(true));
+        assert_eq!(shared.is_past(&id(&format!("{at}0"))), Ok(false));
+    }
+}
+
+#[test]
+fn what_has_no_id_keeps_its_place() {
+    let cases = [
+        (found(b"a\xff", b"k"), "a\\xff", "k", "tenant: it is not UTF-8"),
+        (found(b"t", b"\xc3("), "t", "\\xc3(", "key: it is not UTF-8"),
+        (found(b"a\nb", b"k"), "a\\nb", "k", "tenant: "),
+        (found(b"", b"k"), "", "k", "tenant: "),
+        (found(b"t", b"a\0"), "t", "a\\0", "key: key has a NUL character"),
+    ];
+    for (found, tenant, key, error) in cases {
+        let mut gathered = Gathered::default();
+        let place = (found.tenant.clone(), found.key.clone());
+        gathered.take(found);
+        assert!(gathered.is_full(0), "it counts");
+        let page = gathered.end(true);
+        let after = page.next.as_ref().expect("more");
+        assert_eq!(after.place(), Ok((place.0.as_slice(), place.1.as_slice())));
+        let [unreadable] = page.unreadable.as_slice() else { panic!("{page:?}") };
+        assert_eq!((unreadable.tenant.as_str(), unreadable.key.as_str()), (tenant, key));
+        let told = unreadable.error.to_string();
+        assert!(told.starts_with(error) && told.contains("correct or remove"), "{told}");
+    }
+    assert!(found(b"t", b"k").read().is_ok());
+}

@@ -1,0 +1,88 @@
+//! The spec file: both stores, how records map, how fast to go.
+//!
+//! docs/spec.md describes every key. The parser reads no file and no environment. It is given the text and,
+//! later, a function that looks up the variables that hold passwords.
+
+mod error;
+mod fingerprint;
+mod fit;
+mod limits;
+mod open;
+mod read;
+mod secret;
+mod url;
+
+pub use error::{Position, SpecError};
+pub use limits::Limits;
+pub use open::{Missing, OpenError};
+pub use secret::Secret;
+pub use url::{StoreUrl, UrlError};
+
+use std::str::FromStr;
+
+use crate::mapping::{Fields, Mapping};
+
+/// The content of a spec file. Debug output shows no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The migration's key in the controller.
+    pub migration: String,
+    /// The controller's address; `None`: set elsewhere.
+    pub server: Option<String>,
+    /// The store that records come from.
+    pub source: StoreSpec,
+    /// The store that records go to.
+    pub target: StoreSpec,
+    /// The table for records that do not fit, in the target store if that is SQL, else in the source.
+    pub quarantine_table: String,
+    /// How fast to go. None of it affects what is copied.
+    pub limits: Limits,
+    /// How long after its timeout a put can still land in a store, in milliseconds.
+    pub residual_ms: u64,
+}
+
+/// One of the two stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSpec {
+    /// Where it is.
+    pub url: StoreUrl,
+    /// The environment variable with the password; `None`: it is in the url, or there is none.
+    pub password_env: Option<String>,
+    /// The table's name.
+    pub table: String,
+    /// The names of a record's fields there.
+    pub fields: Fields,
+    /// `None`: the whole record in one column. Always `None` for DynamoDB, which has attributes of its own.
+    pub mapping: Option<Mapping>,
+}
+
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        read::spec(text)
+    }
+}
+
+impl Spec {
+    /// Identifies what a spec copies: 32 hexadecimal digits, computed from the stores, their fields and
+    /// mappings, and the number of segments; not from passwords, limits or formatting. A checkpoint of
+    /// another fingerprint is refused.
+    pub fn fingerprint(&self) -> String {
+        fingerprint::of(self)
+    }
+}
+
+impl StoreSpec {
+    /// The url with the password, for a driver. `lookup` returns an environment variable's value. Fails if
+    /// `password_env` names a variable that is not set.
+    pub fn connect_url(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<Secret, SpecError> {
+        match &self.password_env {
+            None => Ok(self.url.connect_url(None)),
+            Some(name) => match lookup(name) {
+                Some(password) => Ok(self.url.connect_url(Some(&Secret::new(password)))),
+                None => Err(SpecError::NoPassword(name.clone())),
+            },
+        }
+    }
+}

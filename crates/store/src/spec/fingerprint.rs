@@ -1,0 +1,55 @@
+//! The fingerprint of a spec.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Spec, StoreSpec};
+use crate::mapping::{Column, KeyType, Mapping, OnMisfit};
+
+/// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
+/// refused, not misread.
+const FORMAT: u32 = 4;
+
+pub(super) fn of(spec: &Spec) -> String {
+    let content = json!([
+        FORMAT,
+        spec.migration,
+        store(&spec.source),
+        store(&spec.target),
+        // A checkpoint's cursors belong to segments.
+        spec.limits.segments,
+    ]);
+    let hash = Sha256::digest(content.to_string());
+    hash.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String can be written to");
+        text
+    })
+}
+
+fn store(store: &StoreSpec) -> Value {
+    let fields = match store.url.dialect() {
+        Some(_) => store.fields.of_table(store.mapping.is_some()),
+        None => {
+            let mut fields = store.fields.of_item();
+            fields.extend([store.fields.tenant_type, store.fields.key_type].map(KeyType::name));
+            fields
+        }
+    };
+    json!([store.url.identity(), store.table, fields, store.mapping.as_ref().map(mapping)])
+}
+
+fn mapping(mapping: &Mapping) -> Value {
+    let mut columns: Vec<&Column> = mapping.columns().iter().collect();
+    // Their order in the file has no meaning.
+    columns.sort_by(|one, other| one.name.cmp(&other.name));
+    let column = |column: &&Column| {
+        json!([column.name, column.path.names(), column.kind.to_string(), column.required])
+    };
+    let on_misfit = match mapping.on_misfit() {
+        OnMisfit::Quarantine => "quarantine",
+        OnMisfit::Overflow => "overflow",
+    };
+    json!([columns.iter().map(column).collect::<Vec<_>>(), mapping.overflow(), on_misfit])
+}

@@ -1,0 +1,155 @@
+//! Opens the stores of a spec.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+
+use super::{Spec, SpecError, StoreSpec, StoreUrl};
+use crate::{
+    Store, StoreError,
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, Mapping, OnMisfit},
+};
+
+/// Why a store of a spec could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The spec refers to something that does not exist.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// This build does not include the store.
+    #[error("this build has no {0} store: build it with the cargo feature {0}")]
+    NotBuilt(&'static str),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What to do about a missing table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Fail.
+    Refuse,
+    /// Create it. An existing table is not changed.
+    Create,
+}
+
+impl StoreSpec {
+    /// Opens the store, after checking that it can hold what will be written. `lookup` returns an environment
+    /// variable's value.
+    pub async fn open(
+        &self,
+        missing: Missing,
+        lookup: impl Fn(&str) -> Option<String> + Send,
+    ) -> Result<Arc<dyn Store>, OpenError> {
+        let connect = self.connect_url(lookup)?;
+        // Drivers nest their futures so deeply that rustc could give up on a program around them.
+        open(self, &connect, missing).boxed().await
+    }
+}
+
+impl Spec {
+    /// Opens the quarantine: a table of the target if that is SQL, else of the source. `None`: it does not
+    /// exist and is not to be created. A row is a record whose tenant is a migration, with the columns (or
+    /// attributes) that docs/spec.md lists.
+    pub async fn open_quarantine(
+        &self,
+        missing: Missing,
+        lookup: impl Fn(&str) -> Option<String> + Send,
+    ) -> Result<Option<Arc<dyn Store>>, OpenError> {
+        let beside = if self.target.url.dialect().is_some() { &self.target } else { &self.source };
+        let mapping = beside.url.dialect().map(|dialect| {
+            let column = |(name, kind): &(&str, ColumnType)| Column {
+                name: (*name).to_owned(),
+                path: ColumnPath::dotted(name).expect("it has no point"),
+                kind: *kind,
+                required: false,
+            };
+            let columns = QUARANTINE.iter().map(column).collect();
+            Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")
+        });
+        let name = |name: &str| name.to_owned();
+        let fields = Fields {
+            tenant: name("migration"),
+            key: name("record"),
+            version: name("row_version"),
+            deleted: name("released"),
+            ..Fields::default()
+        };
+        let quarantine =
+            StoreSpec { table: self.quarantine_table.clone(), mapping, fields, ..beside.clone() };
+        match quarantine.open(missing, lookup).await {
+            Err(OpenError::Store(error)) if error.is_no_table() => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+}
+
+/// The columns of a quarantine row. A released row has no content.
+const QUARANTINE: [(&str, ColumnType); 8] = [
+    ("tenant", ColumnType::Text),
+    ("key", ColumnType::Text),
+    ("version", ColumnType::Bigint),
+    ("toward", ColumnType::Text),
+    ("reason", ColumnType::Text),
+    ("value", ColumnType::Json),
+    ("pass", ColumnType::Text),
+    ("quarantined_at_ms", ColumnType::Bigint),
+];
+
+#[allow(unused_variables, reason = "without the feature of any store there is nothing to open")]
+async fn open(
+    spec: &StoreSpec,
+    connect: &super::Secret,
+    missing: Missing,
+) -> Result<Arc<dyn Store>, OpenError> {
+    let (url, table) = (connect.expose(), spec.table.as_str());
+    let sql_table = || spec.sql_table().unwrap_or_else(|| table.into());
+    match &spec.url {
+        #[cfg(feature = "sqlite")]
+        StoreUrl::Sqlite { path } => {
+            use crate::{SqliteOptions, SqliteStore};
+            let options = SqliteOptions::default();
+            Ok(match missing {
+                Missing::Refuse => Arc::new(SqliteStore::open(path, sql_table(), options).await?),
+                Missing::Create => Arc::new(SqliteStore::create(path, sql_table(), options).await?),
+            })
+        }
+        #[cfg(feature = "mysql")]
+        StoreUrl::Server { dialect: Dialect::MySql, .. } => {
+            use crate::{MySqlStore, ServerOptions};
+            let options = ServerOptions::default();
+            Ok(match missing {
+                Missing::Refuse => Arc::new(MySqlStore::open(url, sql_table(), options).await?),
+                Missing::Create => Arc::new(MySqlStore::create(url, sql_table(), options).await?),
+            })
+        }
+        #[cfg(feature = "postgres")]
+        StoreUrl::Server { dialect: Dialect::Postgres, .. } => {
+            use crate::{PostgresStore, ServerOptions};
+            let options = ServerOptions::default();
+            Ok(match missing {
+                Missing::Refuse => Arc::new(PostgresStore::open(url, sql_table(), options).await?),
+                Missing::Create => Arc::new(PostgresStore::create(url, sql_table(), options).await?),
+            })
+        }
+        #[cfg(feature = "dynamodb")]
+        StoreUrl::DynamoDb { .. } => {
+            use crate::{DynamoDbOptions, DynamoDbStore};
+            let options = DynamoDbOptions { fields: spec.fields.clone(), ..DynamoDbOptions::default() };
+            Ok(match missing {
+                Missing::Refuse => Arc::new(DynamoDbStore::open(url, table, options).await?),
+                Missing::Create => Arc::new(DynamoDbStore::create(url, table, options).await?),
+            })
+        }
+        #[allow(unreachable_patterns, reason = "with all features every store has an arm above")]
+        other => {
+            let feature = match other {
+                StoreUrl::Sqlite { .. } => "sqlite",
+                StoreUrl::Server { dialect: Dialect::Postgres, .. } => "postgres",
+                StoreUrl::Server { .. } => "mysql",
+                StoreUrl::DynamoDb { .. } => "dynamodb",
+            };
+            Err(OpenError::NotBuilt(feature))
+        }
+    }
+}

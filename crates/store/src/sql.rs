@@ -1,0 +1,51 @@
+//! What SQL databases have in common: versions in a column, and driver errors. For servers also the calls,
+//! and batches of guarded writes.
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod batch;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod calls;
+mod error;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod pool;
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use calls::ServerOptions;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use calls::{Calls, Database, Statement, whole_seconds};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use error::is_lost;
+pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use pool::Facts;
+
+use super::{StoreError, Version};
+use cutover_core::outcome::ErrorClass;
+
+pub(super) fn column_of(version: Version) -> Result<i64, StoreError> {
+    i64::try_from(version.0).map_err(|_| {
+        permanent(ErrorClass::Serialization, "version", format!("{version} has more than 63 bits"))
+    })
+}
+
+/// From a row with two counts, records and bytes, if the database has them.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) fn estimate<R: sqlx::Row>(rows: &[R]) -> super::Estimate
+where
+    usize: sqlx::ColumnIndex<R>,
+    Option<i64>: for<'r> sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let column = |at: usize| {
+        let count: Option<i64> = rows.first().and_then(|row| row.try_get(at).ok()).flatten();
+        count.and_then(|count| u64::try_from(count).ok())
+    };
+    super::Estimate { records: column(0), bytes: column(1) }
+}
+
+/// The record was deleted without a tombstone each time that a failed condition was checked.
+pub(super) fn removed_outright() -> StoreError {
+    let what = "the record is deleted outright again and again: use tombstones";
+    not_applied(ErrorClass::Other, what.to_owned())
+}

@@ -1,0 +1,58 @@
+use std::sync::Mutex;
+
+use super::*;
+use cutover_core::outcome::ErrorClass;
+
+/// Answers writes and look-ups in turn.
+struct Told {
+    writes: Mutex<Vec<Result<Wrote, StoreError>>>,
+    looks: Mutex<Vec<Result<Option<Version>, StoreError>>>,
+}
+
+#[async_trait]
+impl Guarded for Told {
+    async fn versions(&self, _ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        Ok(vec![self.looks.lock().expect("no panic").remove(0)?])
+    }
+
+    async fn write(&self, _records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+        self.writes.lock().expect("no panic").remove(0)
+    }
+}
+
+fn error(may_apply: bool) -> StoreError {
+    let (class, what) = (ErrorClass::Connection, "cut".to_owned());
+    if may_apply { StoreError::Indeterminate { class, what } } else { StoreError::NotApplied { class, what } }
+}
+
+fn wrote(all: bool, in_doubt: bool) -> Result<Wrote, StoreError> {
+    Ok(Wrote { all, doubt: in_doubt.then(|| error(true)) })
+}
+
+/// A put of version 5.
+async fn put(
+    writes: Vec<Result<Wrote, StoreError>>,
+    looks: Vec<Result<Option<Version>, StoreError>>,
+) -> Result<Put, StoreError> {
+    let store = Told { writes: Mutex::new(writes), looks: Mutex::new(looks) };
+    let record = Record { version: Version(5), value: None };
+    put_one(&store, &Id::new("t", "k").expect("valid"), &record).await
+}
+
+#[tokio::test]
+async fn without_doubt_what_is_there_is_told() {
+    assert_eq!(put(vec![wrote(true, false)], vec![]).await, Ok(Put::Applied));
+    let newer = Ok(Some(Version(6)));
+    assert_eq!(put(vec![wrote(false, false)], vec![newer]).await, Ok(Put::Stale(Version(6))));
+    assert_eq!(put(vec![wrote(false, false)], vec![Err(error(false))]).await, Err(error(false)));
+}
+
+#[tokio::test]
+async fn in_doubt_only_our_own_version_is_an_answer() {
+    assert_eq!(put(vec![wrote(true, true)], vec![]).await, Ok(Put::Applied));
+    assert_eq!(put(vec![wrote(false, true)], vec![Ok(Some(Version(5)))]).await, Ok(Put::Applied));
+    assert_eq!(put(vec![wrote(false, true)], vec![Ok(Some(Version(6)))]).await, Err(error(true)));
+    assert_eq!(put(vec![wrote(false, true)], vec![Err(error(false))]).await, Err(error(true)));
+    let later = vec![wrote(false, true), Err(error(false))];
+    assert_eq!(put(later, vec![Ok(Some(Version(4)))]).await, Err(error(true)), "in a later round");
+}

@@ -1,0 +1,326 @@
+//! A table of a SQLite file, shared by any number of processes on one machine.
+//!
+//! In each process one connection writes and the others read. SQLite allows one writer at a time anyway, so a
+//! process queues its writes itself instead of polling the file's lock. A statement that does not get that
+//! lock within `busy_timeout` fails as throttled, having changed nothing.
+
+mod error;
+mod file;
+mod layout;
+mod schema;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection, SqlStr, SqliteConnection, SqlitePool,
+    pool::PoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
+};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
+    Version,
+    mapping::{Dialect, SqlTable, create_table_sql},
+    scan::Gathered,
+    sql::{column_of, permanent, removed_outright},
+};
+use cutover_core::outcome::ErrorClass;
+use error::{read_error, set_up_error, write_error};
+use layout::Layout;
+
+/// How a file is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Longest wait for this process's other writes, and as long again for another process's. Keep it below
+    /// half the migrator's call timeout; otherwise a busy file makes writes indeterminate that were never
+    /// made.
+    pub busy_timeout: Duration,
+    /// Number of connections that read. At least 1.
+    pub readers: u32,
+    /// A write that was answered survives a power failure, not only the end of the process. Costs one fsync
+    /// per write.
+    pub durable: bool,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(2), readers: 4, durable: true }
+    }
+}
+
+/// One table of a SQLite file. If it is given by its name alone, a table of whole records, `(tenant, key,
+/// version, value)`.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    layout: Layout,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens an existing table, after checking that it can hold what will be written. Changes nothing in the
+    /// file.
+    pub async fn open(
+        path: &Path,
+        table: impl Into<SqlTable>,
+        options: SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        table.check(Dialect::Sqlite)?;
+        Self::connect(path, table, options).await
+    }
+
+    /// Opens a table, creating the file and the table if they do not exist; an existing table is not changed.
+    /// Puts the file into WAL mode, so that readers never wait.
+    pub async fn create(
+        path: &Path,
+        table: impl Into<SqlTable>,
+        options: SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let table = table.into();
+        table.check(Dialect::Sqlite)?;
+        let sql = create_table_sql(Dialect::Sqlite, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        let failed = |error| set_up_error(path, &table.name, error);
+        let create = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .busy_timeout(options.busy_timeout)
+            .journal_mode(SqliteJournalMode::Wal);
+        // Entering WAL mode takes a lock for which SQLite does not wait by itself.
+        let began = Instant::now();
+        let mut connection = loop {
+            match SqliteConnection::connect_with(&create).await {
+                Err(error) if error::is_busy(&error) && began.elapsed() < options.busy_timeout => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                done => break done.map_err(failed)?,
+            }
+        };
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        Self::connect(path, table, options).await
+    }
+
+    async fn connect(path: &Path, table: SqlTable, options: SqliteOptions) -> Result<Self, StoreError> {
+        let name = table.name.clone();
+        let failed = |error| set_up_error(path, &name, error);
+        let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
+        let connect = SqliteConnectOptions::new();
+        let connect = connect.filename(path).busy_timeout(options.busy_timeout).synchronous(synchronous);
+        // A scan is naturally slow, and a statement's content does not belong in a log.
+        let connect = connect.disable_statement_logging();
+        let pool = |connections: u32| {
+            PoolOptions::new()
+                .max_connections(connections.max(1))
+                .acquire_timeout(options.busy_timeout)
+                .test_before_acquire(false)
+                // On a full disk SQLite ends a transaction by itself. The roll-back then fails, and sqlx
+                // takes the transaction for open: such a connection can't begin another one.
+                .before_acquire(|connection: &mut SqliteConnection, _| {
+                    Box::pin(async { Ok(!connection.is_in_transaction()) })
+                })
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let store = Self {
+            writer: pool(1).connect_with(connect.clone()).await.map_err(failed)?,
+            readers: pool(options.readers).connect_with(connect).await.map_err(failed)?,
+            layout: Layout::new(table),
+            path: path.to_owned(),
+        };
+        let mut connection = store.readers.acquire().await.map_err(failed)?;
+        schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
+        drop(connection);
+        Ok(store)
+    }
+
+    /// Waits for calls in flight and closes the file.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(read_error)?;
+        self.get_on(&mut connection, id).await
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(write_error)?;
+        Ok(self.put_on(&mut connection, id, record).await?.into())
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let mut connection = self.writer.acquire().await.map_err(write_error)?;
+        let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
+        let put = self.layout.write(sql, id, record)?;
+        let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
+        let done = put.execute(&mut *connection).await.map_err(write_error)?;
+        if done.rows_affected() > 0 {
+            return Ok(Put::Applied);
+        }
+        let current = self.version_on(&mut connection, id).await?;
+        Ok(Put::unless_this(record.version, current.unwrap_or_default()))
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.many(&self.layout.get_many, ids, |row| self.layout.record(row)).await
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.many(&self.layout.get_versions, ids, |row| self.layout.version_in(row)).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        // Immediate: a transaction that turns from reading to writing can fail for good.
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
+        let mut answers = Vec::with_capacity(records.len());
+        for (id, record) in records {
+            answers.push(self.put_on(&mut transaction, id, record).await?);
+        }
+        transaction.commit().await.map_err(write_error)?;
+        Ok(answers)
+    }
+
+    /// A segment reads its scope's whole table and skips rows of other segments. So more than one segment
+    /// spreads the work of the other store, not of this one.
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
+        let asked = match scope {
+            Scope::All => sqlx::query(self.layout.scan_all.clone()).bind(tenant).bind(key),
+            Scope::Tenant(tenant) => sqlx::query(self.layout.scan_tenant.clone()).bind(tenant).bind(key),
+            Scope::UpTo(end) => {
+                let (last_tenant, last_key) = end.texts()?;
+                let asked = sqlx::query(self.layout.scan_up_to.clone()).bind(tenant).bind(key);
+                asked.bind(last_tenant).bind(last_key)
+            }
+        };
+        let mut rows = asked.fetch(&self.readers);
+        let mut gathered = Gathered::default();
+        // Scans can continue only after a text; a page that would end elsewhere is made longer.
+        let mut may_end = true;
+        while let Some(row) = rows.try_next().await.map_err(read_error)? {
+            if may_end && gathered.is_full(limit_bytes) {
+                return Ok(gathered.end(true));
+            }
+            let (found, is_text) = self.layout.found(&row)?;
+            may_end = is_text;
+            if segment.has(&found.tenant, &found.key) {
+                gathered.take(found);
+            } else {
+                gathered.pass(found);
+            }
+        }
+        Ok(gathered.end(false))
+    }
+
+    /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        file::identity(&self.path, &self.layout.table.name).map(Some)
+    }
+
+    /// The exact number of records: a walk over the table without the values.
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let count: i64 = sqlx::query_scalar(self.layout.count.clone())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(read_error)?;
+        Ok(Estimate { records: u64::try_from(count).ok(), bytes: None })
+    }
+
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        let began = Instant::now();
+        sqlx::query("SELECT 1").execute(&self.writer).await.map_err(read_error)?;
+        Ok(Pressure { latency: began.elapsed(), replica_lag: None })
+    }
+}
+
+impl SqliteStore {
+    async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {
+        let get = sqlx::query(self.layout.get.clone()).bind(&id.tenant).bind(&id.key);
+        let row = get.fetch_optional(connection).await.map_err(read_error)?;
+        row.map(|row| self.layout.record(&row)).transpose()
+    }
+
+    /// One statement for any number of ids: a call costs more than looking up a record.
+    async fn many<T>(
+        &self,
+        sql: &SqlStr,
+        ids: &[Id],
+        found: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<Option<T>>, StoreError> {
+        let asked: Vec<[&str; 2]> = ids.iter().map(|id| [id.tenant.as_str(), id.key.as_str()]).collect();
+        let asked =
+            serde_json::to_string(&asked).map_err(|error| read_error(sqlx::Error::Encode(error.into())))?;
+        let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
+        let mut rows = sqlx::query(sql.clone()).bind(asked).fetch(&self.readers);
+        while let Some(row) = rows.try_next().await.map_err(read_error)? {
+            if let Some(place) = all.get_mut(layout::place_in_list(&row)?) {
+                *place = Some(found(&row)?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn put_on(
+        &self,
+        connection: &mut SqliteConnection,
+        id: &Id,
+        record: &Record,
+    ) -> Result<Copied, StoreError> {
+        // A record that is removed between the two statements makes the write due after all.
+        for _ in 0..3 {
+            // One statement, run to its end: with RETURNING the commit would come after the row, and its
+            // failure would go unnoticed.
+            let put = self.layout.write(&self.layout.put, id, record)?;
+            let done = put.execute(&mut *connection).await.map_err(write_error)?;
+            if done.rows_affected() > 0 {
+                return Ok(Copied::Written);
+            }
+            if let Some(current) = self.version_on(connection, id).await? {
+                return Ok(Copied::unless_newer(record.version, current));
+            }
+        }
+        Err(removed_outright())
+    }
+
+    /// Asked after a condition failed, so whatever goes wrong here, nothing was written.
+    async fn version_on(
+        &self,
+        connection: &mut SqliteConnection,
+        id: &Id,
+    ) -> Result<Option<Version>, StoreError> {
+        let ask = sqlx::query(self.layout.version.clone()).bind(&id.tenant).bind(&id.key);
+        let row = ask.fetch_optional(connection).await.map_err(read_error)?;
+        row.map(|row| self.layout.version_in(&row)).transpose()
+    }
+}
+
+/// For messages about a file.
+fn shown(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

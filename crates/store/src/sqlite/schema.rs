@@ -1,0 +1,135 @@
+//! Checks, before anything is written, whether the table can hold what will be written.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    super::{
+        StoreError,
+        mapping::{ColumnType, SqlTable},
+    },
+    permanent, shown,
+};
+use cutover_core::outcome::ErrorClass;
+
+/// How SQLite converts a value before storing it, by the column's declared type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Affinity {
+    Integer,
+    Text,
+    /// Stores values unchanged.
+    Blob,
+    Real,
+    Numeric,
+}
+
+impl Affinity {
+    /// <https://sqlite.org/datatype3.html#determination_of_column_affinity>
+    fn of(declared: &str) -> Self {
+        let declared = declared.to_ascii_uppercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| declared.contains(part));
+        match () {
+            () if has(&["INT"]) => Self::Integer,
+            () if has(&["CHAR", "CLOB", "TEXT"]) => Self::Text,
+            () if declared.is_empty() || has(&["BLOB"]) => Self::Blob,
+            () if has(&["REAL", "FLOA", "DOUB"]) => Self::Real,
+            () => Self::Numeric,
+        }
+    }
+
+    fn keeps(self, kind: ColumnType) -> bool {
+        match kind {
+            ColumnType::Bigint | ColumnType::Boolean => {
+                matches!(self, Self::Integer | Self::Numeric | Self::Blob)
+            }
+            ColumnType::Blob | ColumnType::Varbinary(_) => self == Self::Blob,
+            _ => matches!(self, Self::Text | Self::Blob),
+        }
+    }
+}
+
+/// Reports everything that is wrong with the table, whose names were checked. The outer `Err`: the file could
+/// not be read.
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    table: &SqlTable,
+) -> Result<Result<(), StoreError>, sqlx::Error> {
+    let name = &table.name;
+    let columns =
+        format!("SELECT name, type, \"notnull\", dflt_value IS NOT NULL FROM pragma_table_info('{name}')");
+    let columns = sqlx::query(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
+    let keys = format!(
+        "SELECT group_concat(lower(k.name) || ' ' || upper(k.coll), ',' ORDER BY k.seqno) \
+         FROM pragma_index_list('{name}') AS i, \
+         pragma_index_xinfo(i.name) AS k WHERE i.\"unique\" AND NOT i.partial AND k.key GROUP BY i.name"
+    );
+    let keys = sqlx::query(AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
+    let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut *connection).await?;
+    let path = shown(path);
+    let path = path.display();
+    let wrong = |what| Ok(Err(permanent(ErrorClass::Other, "table", what)));
+    if columns.is_empty() {
+        return Ok(Err(StoreError::no_table(name, &format!("in {path}: create it, or name another one"))));
+    }
+    let mut faults = Vec::new();
+    let mut fault = |column: &str, kind, nullable| match found(&columns, column) {
+        None => faults.push(format!("it has no column {column}")),
+        Some(row) => {
+            let declared = text(row, 1);
+            if !Affinity::of(&declared).keeps(kind) {
+                faults.push(format!("column {column} is {declared:?} and has to be {}", declared_for(kind)));
+            }
+            if nullable == flag(row, 2) {
+                let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
+                faults.push(format!("column {column} has to be {has}"));
+            }
+        }
+    };
+    table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, false));
+    fault(&table.fields.version, ColumnType::Bigint, false);
+    table.content().into_iter().for_each(|(name, kind)| fault(name, kind, table.is_nullable(name)));
+    for row in &columns {
+        let column = text(row, 0);
+        if !table.has(&column) && flag(row, 2) && !flag(row, 3) {
+            faults.push(format!("column {column} is NOT NULL and has no default"));
+        }
+    }
+    let ids = table.ids();
+    let key: Vec<String> = ids.iter().map(|id| format!("{} BINARY", id.to_ascii_lowercase())).collect();
+    if !keys.iter().any(|row| text(row, 0) == key.join(",")) {
+        faults.push(format!(
+            "it has no primary key or unique index on ({}) with the collation BINARY",
+            ids.join(", ")
+        ));
+    }
+    // Compared byte by byte, UTF-16 text has another order than in all other stores.
+    if encoding != "UTF-8" {
+        faults.push(format!("the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding)"));
+    }
+    if faults.is_empty() {
+        return Ok(Ok(()));
+    }
+    wrong(format!("{name:?} in {path} can't be used: {}; change it, or name another one", faults.join(", ")))
+}
+
+fn found<'a>(columns: &'a [SqliteRow], name: &str) -> Option<&'a SqliteRow> {
+    columns.iter().find(|row| text(row, 0).eq_ignore_ascii_case(name))
+}
+
+const fn declared_for(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Bigint | ColumnType::Boolean => "INTEGER",
+        ColumnType::Blob | ColumnType::Varbinary(_) => "BLOB",
+        _ => "TEXT",
+    }
+}
+
+fn text(row: &SqliteRow, at: usize) -> String {
+    row.try_get(at).unwrap_or_default()
+}
+
+fn flag(row: &SqliteRow, at: usize) -> bool {
+    row.try_get::<i64, _>(at).is_ok_and(|flag| flag != 0)
+}

@@ -1,0 +1,146 @@
+//! Documents and mappings to test with.
+
+use std::collections::BTreeMap;
+
+use cutover_store::{
+    document::{Attribute, Document, Number},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Mapping, OnMisfit},
+};
+use proptest::{
+    collection::{btree_map, btree_set, vec},
+    prelude::*,
+};
+
+pub(crate) fn number(text: &str) -> Number {
+    text.parse().expect("a number")
+}
+
+pub(crate) fn text(text: &str) -> Attribute {
+    Attribute::S(text.to_owned())
+}
+
+pub(crate) fn map<const N: usize>(entries: [(&str, Attribute); N]) -> BTreeMap<String, Attribute> {
+    entries.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect()
+}
+
+pub(crate) fn document<const N: usize>(entries: [(&str, Attribute); N]) -> Document {
+    Document(map(entries))
+}
+
+pub(crate) fn column(path: &str, kind: &str) -> Column {
+    Column {
+        name: path.replace('.', "_"),
+        path: ColumnPath::dotted(path).expect("a path"),
+        kind: kind.parse().expect("a type"),
+        required: false,
+    }
+}
+
+pub(crate) fn mapping(columns: &[(&str, &str)], overflow: bool, on_misfit: OnMisfit) -> Mapping {
+    let columns = columns.iter().map(|(path, kind)| column(path, kind)).collect();
+    let overflow = overflow.then(|| "rest".to_owned());
+    Mapping::new(Dialect::Postgres, columns, overflow, on_misfit).expect("a mapping")
+}
+
+/// Few names, so that columns often meet attributes; any content.
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![18 => "[abcde]", 1 => any::<String>(), 1 => Just("a.b".to_owned())]
+}
+
+pub(crate) fn numbers() -> impl Strategy<Value = Number> {
+    prop_oneof![
+        any::<i64>().prop_map(Number::from),
+        "-?[0-9]{1,20}(\\.[0-9]{1,18})?(e-?[0-9]{1,2})?"
+            .prop_filter_map("too large", |text| text.parse().ok()),
+    ]
+}
+
+pub(crate) fn attributes() -> impl Strategy<Value = Attribute> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(Attribute::S),
+        "[a-z]{0,3}".prop_map(Attribute::S),
+        (-99_i64..99).prop_map(|whole| Attribute::N(whole.into())),
+        "[a-z\0]{0,5}".prop_map(Attribute::S),
+        numbers().prop_map(Attribute::N),
+        vec(any::<u8>(), 0..6).prop_map(Attribute::B),
+        any::<bool>().prop_map(Attribute::Bool),
+        Just(Attribute::Null),
+        btree_set(any::<String>(), 1..4).prop_map(Attribute::Ss),
+        btree_set(numbers(), 1..4).prop_map(Attribute::Ns),
+        btree_set(vec(any::<u8>(), 0..4), 1..4).prop_map(Attribute::Bs),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Attribute::L),
+            btree_map(names(), inner, 0..4).prop_map(Attribute::M),
+        ]
+    })
+}
+
+pub(crate) fn documents() -> impl Strategy<Value = Document> {
+    btree_map(names(), attributes(), 0..7).prop_map(Document)
+}
+
+/// Any mapping that columns with these few names can form.
+pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
+    let kind = proptest::sample::select(vec![
+        ColumnType::Text,
+        ColumnType::Varchar(3),
+        ColumnType::Bigint,
+        ColumnType::Decimal { digits: 10, scale: 2 },
+        ColumnType::Decimal { digits: 38, scale: 30 },
+        ColumnType::Boolean,
+        ColumnType::Blob,
+        ColumnType::Varbinary(3),
+        ColumnType::Json,
+    ]);
+    let length = prop_oneof![6 => Just(1_usize), 2 => Just(2), 1 => Just(3)];
+    let path =
+        length.prop_flat_map(|length| vec(names(), length)).prop_filter_map("no path", ColumnPath::new);
+    let column = (path, kind, proptest::bool::weighted(0.1));
+    let dialect = proptest::sample::select(vec![Dialect::Sqlite, Dialect::MySql, Dialect::Postgres]);
+    let rules = (dialect, proptest::bool::weighted(0.8), any::<bool>());
+    (vec(column, 0..5), rules).prop_filter_map("no mapping", |(columns, (dialect, overflow, lenient))| {
+        let named = columns.into_iter().enumerate().map(|(index, (path, kind, required))| Column {
+            name: format!("c{index}"),
+            path,
+            kind,
+            required,
+        });
+        let on_misfit = if lenient { OnMisfit::Overflow } else { OnMisfit::Quarantine };
+        Mapping::new(dialect, named.collect(), overflow.then(|| "rest".to_owned()), on_misfit).ok()
+    })
+}
+
+/// A mapping and a document, many of whose attributes fit their columns; by chance few would.
+pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
+    (mappings(), documents(), vec(proptest::bool::weighted(0.8), 5)).prop_map(|(mapping, document, suit)| {
+        let mut columns = mapping.columns().to_vec();
+        let of_document = document.0.iter().zip(&suit).filter(|(_, suit)| **suit);
+        for (column, ((name, attribute), _)) in columns.iter_mut().zip(of_document) {
+            let (mut path, mut attribute) = (vec![name.clone()], attribute);
+            while let Attribute::M(inner) = attribute
+                && let Some((name, inside)) = inner.first_key_value()
+            {
+                path.push(name.clone());
+                attribute = inside;
+            }
+            column.kind = suiting(attribute);
+            column.path = ColumnPath::new(path).unwrap_or_else(|| column.path.clone());
+        }
+        let overflow = mapping.overflow().map(str::to_owned);
+        let suiting = Mapping::new(mapping.dialect(), columns, overflow, mapping.on_misfit());
+        (suiting.unwrap_or(mapping), document)
+    })
+}
+
+fn suiting(attribute: &Attribute) -> ColumnType {
+    match attribute {
+        Attribute::S(_) => ColumnType::Text,
+        Attribute::N(number) if number.parts().2.is_empty() => ColumnType::Bigint,
+        Attribute::N(_) => ColumnType::Decimal { digits: 38, scale: 18 },
+        Attribute::B(_) => ColumnType::Blob,
+        Attribute::Bool(_) => ColumnType::Boolean,
+        _ => ColumnType::Json,
+    }
+}

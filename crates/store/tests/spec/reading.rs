@@ -1,0 +1,79 @@
+//! A spec is read as documented.
+
+use cutover_store::{
+    mapping::{Dialect, Fields, OnMisfit},
+    spec::{Limits, Spec, SpecError, StoreUrl},
+};
+
+use super::{SMALL, example, read, reference};
+
+#[test]
+fn the_example_of_the_reference_is_read() {
+    let spec = read(&example());
+    assert_eq!((spec.migration.as_str(), spec.residual_ms), ("orders", 30_000));
+    assert_eq!(spec.quarantine_table, "orders_quarantine");
+    assert_eq!(spec.limits, Limits::default());
+    let endpoint = Some("http://127.0.0.1:8000".to_owned());
+    assert_eq!(spec.source.url, StoreUrl::DynamoDb { region: Some("eu-west-1".to_owned()), endpoint });
+    assert_eq!((spec.source.table.as_str(), &spec.source.mapping), ("Orders", &None));
+    assert_eq!(spec.source.fields.of_item(), ["customer", "order_id", "cutover_version", "cutover_deleted"]);
+    let mapping = spec.target.mapping.expect("it has columns");
+    assert_eq!(mapping.dialect(), Dialect::MySql);
+    assert_eq!(mapping.names().collect::<Vec<_>>(), ["price", "city", "signature", "rest"]);
+    let types: Vec<String> = mapping.types().map(|kind| kind.to_string()).collect();
+    assert_eq!(types, ["decimal(12,2)", "varchar(100)", "varbinary(64)", "json"]);
+    let paths: Vec<_> = mapping.columns().iter().map(|column| column.path.names().to_vec()).collect();
+    assert_eq!(paths, [vec!["price"], vec!["address", "city"], vec!["sig.v1"]]);
+    let required: Vec<_> = mapping.columns().iter().map(|column| column.required).collect();
+    assert_eq!((required, mapping.on_misfit()), (vec![true, false, false], OnMisfit::Quarantine));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let spec = read(SMALL);
+    assert_eq!((spec.server, spec.limits, spec.residual_ms), (None, Limits::default(), 30_000));
+    assert_eq!(spec.quarantine_table, "cutover_quarantine");
+    assert_eq!((spec.source.fields, spec.source.mapping), (Fields::default(), None));
+}
+
+#[test]
+fn a_table_may_stand_in_the_url() {
+    let text = SMALL.replace("sqlite:a.db\"\ntable = \"orders\"", "sqlite:dir with blanks/a.db?table=old\"");
+    let spec = read(&text);
+    assert_eq!(spec.source.table, "old");
+    assert_eq!(spec.source.url, StoreUrl::Sqlite { path: "dir with blanks/a.db".into() });
+    let text = SMALL.replace("u@db/shop\"\ntable = \"orders\"", "u@db/shop?sslmode=require&table=new\"");
+    let spec = read(&text);
+    assert_eq!(spec.target.table, "new");
+    assert_eq!(spec.target.url.to_string(), "postgres://u@db/shop?sslmode=require");
+}
+
+/// The keys that a table of the file knows, from the error for an unknown one.
+fn keys(text: String) -> Vec<String> {
+    match text.parse::<Spec>() {
+        Err(SpecError::Unknown { name, known, .. }) if name == "no_such_key" => known,
+        other => panic!("it was to refuse no_such_key: {other:?}\n{text}"),
+    }
+}
+
+#[test]
+fn every_key_is_in_the_reference_and_every_key_there_is_known() {
+    let reference = reference();
+    let sections = [
+        ("## The file", keys(format!("no_such_key = 1\n{SMALL}"))),
+        ("## A store", keys(format!("{SMALL}no_such_key = 1\n"))),
+        ("## A column", keys(format!("{SMALL}[[target.columns]]\nname = \"a\"\nno_such_key = 1\n"))),
+        ("## Limits", keys(format!("{SMALL}[limits]\nno_such_key = 1\n"))),
+    ];
+    for (heading, mut known) in sections {
+        let section = reference.split(&format!("{heading}\n")).nth(1).expect(heading);
+        let table =
+            section.split("| key |").nth(1).and_then(|table| table.split("\n\n").next()).expect(heading);
+        let first_cells = table.lines().skip(2).filter_map(|line| line.split('|').nth(1));
+        let mut documented: Vec<String> =
+            first_cells.flat_map(|cell| cell.split(", ").map(|key| key.trim().replace('`', ""))).collect();
+        known.sort();
+        documented.sort();
+        assert_eq!(known, documented, "{heading}");
+    }
+}
