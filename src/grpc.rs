@@ -1,6 +1,7 @@
 //! The gRPC API: one file per service. Each call parses, asks a service, and converts the answer.
 
 mod admin;
+mod caller;
 mod convert;
 mod feed;
 mod job;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Guards, Instances, Operate, Passes, Plans, Registry, Windows},
+    service::{Decider, Guards, Instances, Membership, Operate, Overview, Passes, Plans, Registry, Windows},
     telemetry::Ingest,
 };
 
@@ -55,26 +56,25 @@ pub struct Services {
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
     let Services { registry, instances, operate, passes, guards, plans, ingest, windows, stop } = services;
-    let admin = admin::Admin {
+    let membership = Membership {
+        registry: registry.clone(),
+        operate: operate.clone(),
+        instances: instances.clone(),
+        guards,
+        passes: passes.clone(),
+        ingest: ingest.clone(),
+    };
+    let overview = Overview {
         registry: registry.clone(),
         instances: instances.clone(),
-        operate: operate.clone(),
-        guards: guards.clone(),
         passes: passes.clone(),
         plans,
         ingest: ingest.clone(),
-        windows,
-        stop: stop.clone(),
     };
-    let routing = routing::Routing {
-        registry: registry.clone(),
-        instances: instances.clone(),
-        operate,
-        ingest: ingest.clone(),
-        stop,
-    };
-    let telemetry =
-        telemetry::Telemetry { registry, instances, guards, passes: passes.clone(), ingest: ingest.clone() };
+    let decider = Decider { registry: registry.clone(), instances };
+    let routing = routing::Routing { decider, membership: membership.clone(), stop: stop.clone() };
+    let telemetry = telemetry::Telemetry { membership: membership.clone() };
+    let admin = admin::Admin { registry, membership, overview, operate, windows, stop };
     let telemetry = TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;

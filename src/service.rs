@@ -4,13 +4,15 @@
 //! stores what was reported.
 
 pub mod compaction;
-mod evict;
+mod decide;
 mod guards;
 mod instances;
 mod looked;
+mod membership;
 mod notify;
 mod once;
 pub mod operate;
+mod overview;
 mod passes;
 mod plans;
 mod registry;
@@ -20,14 +22,16 @@ pub mod steps;
 pub mod windows;
 
 pub use compaction::HistoryLimits;
-pub use evict::{Dead, Evictions};
+pub use decide::{DecideError, Decider};
 pub use guards::{Followed, Guards};
 pub use instances::{
     Acknowledging, Asking, Connected, DECISION_FINISHED, DECISION_VALID, Instances, LEASE, RegisterError,
     Registration, Seen, Who,
 };
+pub use membership::{Dead, JoinError, Known, Membership};
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
+pub use overview::{MigrationGlance, MigrationStatus, Overview};
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};

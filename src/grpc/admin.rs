@@ -1,7 +1,6 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod backup;
-mod glance;
 mod history;
 mod pins;
 mod progress;
@@ -13,26 +12,22 @@ use cutover_proto::v1::{self, admin_service_server::AdminService};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, plan, status};
+use super::{caller::Caller, convert, plan, status};
 use crate::{
     domain::{Change, Confirmation, Key, Policy, Shares, Tenant, Violation, change},
     service::{
-        Dead, Entry, Evictions, Guards, Instances, Operate, Passes, Plans, Registry, WindowQuery, Windows,
+        Dead, Entry, Membership, Operate, Overview, Registry, WindowQuery, Windows,
         operate::{Outcome, now_ms},
     },
-    telemetry::Ingest,
 };
 
 /// The API for operators.
 #[derive(Clone, Debug)]
 pub(super) struct Admin {
     pub(super) registry: Arc<Registry>,
-    pub(super) instances: Arc<Instances>,
+    pub(super) membership: Membership,
+    pub(super) overview: Overview,
     pub(super) operate: Arc<Operate>,
-    pub(super) guards: Arc<Guards>,
-    pub(super) passes: Arc<Passes>,
-    pub(super) plans: Arc<Plans>,
-    pub(super) ingest: Arc<Ingest>,
     pub(super) windows: Arc<Windows>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
 }
@@ -45,10 +40,11 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::CreateMigrationRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::CreateMigrationRequest { mutation, key, salt, source, target, description, policy } =
-            request.into_inner();
+        let (caller, v1::CreateMigrationRequest { mutation, key, salt, source, target, description, policy }) =
+            Caller::of(request);
         let policy = policy.as_ref().map_or_else(|| Ok(Policy::default()), convert::policy_from_wire)?;
-        self.change(mutation, &key, Change::Create { salt, source, target, description, policy }).await
+        self.change(caller, mutation, &key, Change::Create { salt, source, target, description, policy })
+            .await
     }
 
     async fn get_migration(&self, request: Request<v1::GetMigrationRequest>) -> Answer<v1::Migration> {
@@ -60,25 +56,27 @@ impl AdminService for Admin {
         &self,
         _: Request<v1::ListMigrationsRequest>,
     ) -> Answer<v1::ListMigrationsResponse> {
-        Ok(Response::new(self.list()))
+        let (revision, glances) = self.overview.glances();
+        Ok(Response::new(convert::overview::list(revision, glances)))
     }
 
     async fn update_migration(
         &self,
         request: Request<v1::UpdateMigrationRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::UpdateMigrationRequest { mutation, key, description, policy, guards } = request.into_inner();
+        let (caller, v1::UpdateMigrationRequest { mutation, key, description, policy, guards }) =
+            Caller::of(request);
         let policy = policy.as_ref().map(convert::policy_from_wire).transpose()?;
         let guards = convert::guard::edits(&guards)?;
-        self.change(mutation, &key, Change::Update { description, policy, guards }).await
+        self.change(caller, mutation, &key, Change::Update { description, policy, guards }).await
     }
 
     async fn delete_migration(
         &self,
         request: Request<v1::DeleteMigrationRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::DeleteMigrationRequest { mutation, key } = request.into_inner();
-        let answer = self.change(mutation, &key, Change::Delete).await?;
+        let (caller, v1::DeleteMigrationRequest { mutation, key }) = Caller::of(request);
+        let answer = self.change(caller, mutation, &key, Change::Delete).await?;
         if !answer.get_ref().dry_run {
             self.windows.forget(&key).await;
         }
@@ -86,32 +84,36 @@ impl AdminService for Admin {
     }
 
     async fn set_rollout(&self, request: Request<v1::SetRolloutRequest>) -> Answer<v1::MutationResponse> {
-        let v1::SetRolloutRequest {
-            mutation,
-            key,
-            dual_ppm,
-            mirrored_ppm,
-            target_first_ppm,
-            target_only_ppm,
-            wait,
-            override_gates,
-        } = request.into_inner();
+        let (
+            caller,
+            v1::SetRolloutRequest {
+                mutation,
+                key,
+                dual_ppm,
+                mirrored_ppm,
+                target_first_ppm,
+                target_only_ppm,
+                wait,
+                override_gates,
+            },
+        ) = Caller::of(request);
         let shares = Shares { dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm };
         let ask = convert::ask(wait, &override_gates)?;
-        self.change(mutation, &key, Change::SetRollout { shares, ask }).await
+        self.change(caller, mutation, &key, Change::SetRollout { shares, ask }).await
     }
 
     async fn set_pin(&self, request: Request<v1::SetPinRequest>) -> Answer<v1::MutationResponse> {
-        let v1::SetPinRequest { mutation, key, tenant, rung, wait, override_gates } = request.into_inner();
+        let (caller, v1::SetPinRequest { mutation, key, tenant, rung, wait, override_gates }) =
+            Caller::of(request);
         let pins = vec![(Tenant::parse(&tenant).map_err(status::invalid)?, convert::pin_rung(rung)?)];
         let ask = convert::ask(wait, &override_gates)?;
-        self.change(mutation, &key, Change::SetPins { pins, ask }).await
+        self.change(caller, mutation, &key, Change::SetPins { pins, ask }).await
     }
 
     async fn clear_pin(&self, request: Request<v1::ClearPinRequest>) -> Answer<v1::MutationResponse> {
-        let v1::ClearPinRequest { mutation, key, tenant, wait } = request.into_inner();
+        let (caller, v1::ClearPinRequest { mutation, key, tenant, wait }) = Caller::of(request);
         let tenant = Tenant::parse(&tenant).map_err(status::invalid)?;
-        self.change(mutation, &key, Change::ClearPin { tenant, ask: convert::ask(wait, &[])? }).await
+        self.change(caller, mutation, &key, Change::ClearPin { tenant, ask: convert::ask(wait, &[])? }).await
     }
 
     async fn list_pins(&self, request: Request<v1::ListPinsRequest>) -> Answer<v1::ListPinsResponse> {
@@ -123,73 +125,74 @@ impl AdminService for Admin {
         &self,
         request: Request<Streaming<v1::ImportPinsRequest>>,
     ) -> Answer<v1::ImportPinsResponse> {
-        pins::import(self, request.into_inner()).await.map(Response::new)
+        let (caller, stream) = Caller::of(request);
+        pins::import(&self.operate, &caller, stream).await.map(Response::new)
     }
 
     async fn rollback(&self, request: Request<v1::RollbackRequest>) -> Answer<v1::MutationResponse> {
-        let v1::RollbackRequest { mutation, key, tenant } = request.into_inner();
+        let (caller, v1::RollbackRequest { mutation, key, tenant }) = Caller::of(request);
         let tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
         let tenant = tenant.map(|tenant| Tenant::parse(&tenant)).transpose().map_err(status::invalid)?;
-        let answer = self.change(mutation, &key, Change::Rollback { tenant }).await?;
+        let answer = self.change(caller, mutation, &key, Change::Rollback { tenant }).await?;
         let v1::MutationResponse { changes, dry_run, repeated, .. } = answer.get_ref();
         if !(changes.is_empty() || *dry_run || *repeated) {
-            Key::parse(&key).iter().for_each(|key| self.ingest.rolled_back(key));
+            Key::parse(&key).iter().for_each(|key| self.overview.ingest.rolled_back(key));
         }
         Ok(answer)
     }
 
     async fn acknowledge(&self, request: Request<v1::AcknowledgeRequest>) -> Answer<v1::MutationResponse> {
-        let v1::AcknowledgeRequest { mutation, key } = request.into_inner();
-        self.change(mutation, &key, Change::Acknowledge).await
+        let (caller, v1::AcknowledgeRequest { mutation, key }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::Acknowledge).await
     }
 
     async fn pause(&self, request: Request<v1::PauseRequest>) -> Answer<v1::MutationResponse> {
-        let v1::PauseRequest { mutation, key } = request.into_inner();
-        self.change(mutation, &key, Change::Pause).await
+        let (caller, v1::PauseRequest { mutation, key }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::Pause).await
     }
 
     async fn resume(&self, request: Request<v1::ResumeRequest>) -> Answer<v1::MutationResponse> {
-        let v1::ResumeRequest { mutation, key } = request.into_inner();
-        self.change(mutation, &key, Change::Resume).await
+        let (caller, v1::ResumeRequest { mutation, key }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::Resume).await
     }
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Answer<v1::MutationResponse> {
-        let v1::FinishRequest { mutation, key, confirm, override_gates } = request.into_inner();
+        let (caller, v1::FinishRequest { mutation, key, confirm, override_gates }) = Caller::of(request);
         let overrides = convert::gates(&override_gates)?;
-        self.change(mutation, &key, Change::Finish { confirm, overrides }).await
+        self.change(caller, mutation, &key, Change::Finish { confirm, overrides }).await
     }
 
     async fn abandon(&self, request: Request<v1::AbandonRequest>) -> Answer<v1::MutationResponse> {
-        let v1::AbandonRequest { mutation, key } = request.into_inner();
-        self.change(mutation, &key, Change::Abandon).await
+        let (caller, v1::AbandonRequest { mutation, key }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::Abandon).await
     }
 
     async fn start_plan(&self, request: Request<v1::StartPlanRequest>) -> Answer<v1::MutationResponse> {
-        let v1::StartPlanRequest { mutation, key, plan } = request.into_inner();
-        self.change(mutation, &key, plan::apply(plan)?).await
+        let (caller, v1::StartPlanRequest { mutation, key, plan }) = Caller::of(request);
+        self.change(caller, mutation, &key, plan::apply(plan)?).await
     }
 
     async fn stop_plan(&self, request: Request<v1::StopPlanRequest>) -> Answer<v1::MutationResponse> {
-        let v1::StopPlanRequest { mutation, key } = request.into_inner();
-        self.change(mutation, &key, Change::StopPlan).await
+        let (caller, v1::StopPlanRequest { mutation, key }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::StopPlan).await
     }
 
     async fn approve_plan(&self, request: Request<v1::ApprovePlanRequest>) -> Answer<v1::MutationResponse> {
-        let v1::ApprovePlanRequest { mutation, key, step } = request.into_inner();
-        self.change(mutation, &key, Change::ApprovePlan { step: plan::number(step) }).await
+        let (caller, v1::ApprovePlanRequest { mutation, key, step }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::ApprovePlan { step: plan::number(step) }).await
     }
 
     async fn skip_plan_step(
         &self,
         request: Request<v1::SkipPlanStepRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::SkipPlanStepRequest { mutation, key, step } = request.into_inner();
-        self.change(mutation, &key, Change::SkipPlanStep { step: plan::number(step) }).await
+        let (caller, v1::SkipPlanStepRequest { mutation, key, step }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::SkipPlanStep { step: plan::number(step) }).await
     }
 
     async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {
         let entry = self.entry(&request.into_inner().key)?;
-        plan::view(&entry, self.plans.outlook(&entry)).map(Response::new)
+        plan::view(&entry, self.overview.plans.outlook(&entry)).map(Response::new)
     }
 
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::Status> {
@@ -228,7 +231,8 @@ impl AdminService for Admin {
     ) -> Answer<v1::ListInstancesResponse> {
         let key = request.into_inner().key;
         let step = if key.is_empty() { 0 } else { self.entry(&key)?.migration.newest_step() };
-        let instances = self.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect();
+        let instances =
+            self.overview.instances.seen().into_iter().map(|seen| convert::instance(seen, step)).collect();
         Ok(Response::new(v1::ListInstancesResponse { instances }))
     }
 
@@ -236,8 +240,8 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::EvictInstanceRequest>,
     ) -> Answer<v1::EvictInstanceResponse> {
-        let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service } =
-            request.into_inner();
+        let (caller, message) = Caller::of(request);
+        let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service } = message;
         if reason.is_empty() {
             let message = "say how you know that it is dead: evicting a live instance loses writes";
             return Err(status::invalid(Violation::new("reason", message)));
@@ -250,9 +254,8 @@ impl AdminService for Admin {
                 return Err(status::invalid(Violation::new("instance_id", message)));
             }
         };
-        let wire = v1::Mutation { actor, reason, ..Default::default() };
-        let mutation = convert::mutation(Some(wire))?;
-        let evicted = self.evictions().evict(&dead, &mutation).await.map_err(status::change)?;
+        let mutation = caller.acting(actor, reason)?;
+        let evicted = self.membership.evict(&dead, &mutation).await.map_err(status::change)?;
         if evicted.is_empty() && !lost {
             let message = format!("there is no instance {instance_id:?}: cutover instances lists them");
             return Err(Status::not_found(message));
@@ -270,13 +273,13 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ConfirmRestoreRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let v1::ConfirmRestoreRequest { mutation, key, target_only_ppm, tenants, except, reversed } =
-            request.into_inner();
+        let (caller, message) = Caller::of(request);
+        let v1::ConfirmRestoreRequest { mutation, key, target_only_ppm, tenants, except, reversed } = message;
         let parsed =
             |names: &[String]| names.iter().map(|name| Tenant::parse(name)).collect::<Result<_, _>>();
         let tenants = parsed(&tenants).map_err(status::invalid)?;
         let except = parsed(&except).map_err(status::invalid)?;
-        let (key, mutation) = (Key::parse(&key).map_err(status::invalid)?, convert::mutation(mutation)?);
+        let (key, mutation) = (Key::parse(&key).map_err(status::invalid)?, caller.mutation(mutation)?);
         let confirmation = Confirmation { target_only_ppm, tenants, except, reversed };
         let outcome = self.operate.confirm_restore(&key, confirmation, &mutation).await;
         Ok(Response::new(changed(outcome.map_err(status::change)?, mutation.dry_run)))
@@ -286,34 +289,29 @@ impl AdminService for Admin {
         let v1::ExplainRequest { key, tenant } = request.into_inner();
         let entry = self.entry(&key)?;
         let tenant = Tenant::parse(&tenant).map_err(status::invalid)?;
-        let fleet = self.instances.fleet(Some(&entry));
+        let fleet = self.overview.instances.fleet(Some(&entry));
         let unmet = change::waiting_of(&entry.migration, &tenant, &fleet, self.registry.steady_ms());
-        let followed = self.guards.followed(entry.migration.key());
+        let followed = self.membership.guards.followed(entry.migration.key());
         Ok(Response::new(convert::explain(&entry.migration, &tenant, unmet, followed)))
     }
 }
 
 impl Admin {
-    fn evictions(&self) -> Evictions {
-        Evictions {
-            registry: self.registry.clone(),
-            operate: self.operate.clone(),
-            instances: self.instances.clone(),
-            guards: self.guards.clone(),
-            passes: self.passes.clone(),
-        }
-    }
-
     async fn change(
         &self,
+        caller: Caller,
         mutation: Option<v1::Mutation>,
         key: &str,
         change: Change,
     ) -> Answer<v1::MutationResponse> {
-        let mutation = convert::mutation(mutation)?;
+        let mutation = caller.mutation(mutation)?;
         let key = Key::parse(key).map_err(status::invalid)?;
         let outcome = self.operate.change(&key, &change, &mutation).await.map_err(status::change)?;
         Ok(Response::new(changed(outcome, mutation.dry_run)))
+    }
+
+    fn status(&self, key: &str) -> Result<v1::Status, Status> {
+        Ok(convert::overview::status(self.overview.status(self.entry(key)?)))
     }
 
     fn entry(&self, key: &str) -> Result<Arc<Entry>, Status> {

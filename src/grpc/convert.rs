@@ -1,6 +1,7 @@
 //! Converts domain types to messages, and requests to domain types.
 
 pub(super) mod guard;
+pub(super) mod overview;
 pub(super) mod pass;
 
 use cutover_core::{
@@ -16,23 +17,8 @@ use crate::{
         Ask, Attribution, Document, Event, Gate, HeldRoutes, Migration, Policy, Rollout, State, Tenant,
         TenantRow, Unmet, Violation,
     },
-    service::{Followed, Seen, operate::Mutation},
+    service::{Followed, Seen},
 };
-
-pub(super) fn mutation(wire: Option<v1::Mutation>) -> Result<Mutation, Status> {
-    let v1::Mutation { actor, reason, expected_revision, request_id, dry_run } = wire.unwrap_or_default();
-    for (field, text, max) in
-        [("actor", &actor, 128), ("reason", &reason, 1024), ("request_id", &request_id, 128)]
-    {
-        if text.len() > max || text.chars().any(char::is_control) {
-            let message = format!("give at most {max} bytes without control characters");
-            return Err(status::invalid(Violation::new(field, message)));
-        }
-    }
-    let actor = if actor.is_empty() { "operator:unknown".to_owned() } else { actor };
-    let expected_revision = Some(expected_revision).filter(|revision| *revision > 0);
-    Ok(Mutation { actor, reason, expected_revision, request_id, dry_run })
-}
 
 pub(super) fn ask(wait: bool, overrides: &[String]) -> Result<Ask, Status> {
     Ok(Ask { wait, overrides: gates(overrides)? })

@@ -8,10 +8,10 @@ use cutover_proto::v1::{self, job_service_server::JobService};
 use cutover_store::spec::Limits;
 use tonic::{Request, Response, Status};
 
-use super::{convert::pass as convert, status};
+use super::{caller::Caller, convert::pass as convert, status};
 use crate::{
     domain::{Cover, Key, NewPass, SEGMENTS_MAX, Tenant, Violation},
-    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::Mutation},
+    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables},
 };
 
 const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller accepts what a spec allows");
@@ -32,11 +32,11 @@ pub(super) struct Jobs {
 #[tonic::async_trait]
 impl JobService for Jobs {
     async fn create_job(&self, request: Request<v1::CreateJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = Caller::of(request);
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
-        let mutation = by(request.actor, request.reason);
+        let mutation = caller.acting(request.actor, request.reason)?;
         let begun = self.passes.begin(&key, &pass, tuning, &mutation).await;
         let (progress, joined) = begun.map_err(status::change)?;
         Ok(Response::new(convert::job(&progress, joined)))
@@ -106,9 +106,10 @@ impl JobService for Jobs {
     }
 
     async fn tune_job(&self, request: Request<v1::TuneJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let v1::TuneJobRequest { id, tuning, actor, reason } = request.into_inner();
+        let (caller, v1::TuneJobRequest { id, tuning, actor, reason }) = Caller::of(request);
         let tuning = tuning.ok_or_else(|| status::invalid(Violation::new("tuning", "is missing")))?;
-        let progress = self.passes.tune(&id, convert::tuning_from_wire(&tuning), &by(actor, reason)).await;
+        let mutation = caller.acting(actor, reason)?;
+        let progress = self.passes.tune(&id, convert::tuning_from_wire(&tuning), &mutation).await;
         Ok(Response::new(convert::job(&progress.map_err(status::change)?, true)))
     }
 
@@ -126,15 +127,16 @@ impl JobService for Jobs {
         &self,
         request: Request<v1::FinishJobRequest>,
     ) -> Result<Response<v1::FinishJobResponse>, Status> {
-        let v1::FinishJobRequest { id, counts, complete, actor, reason, force } = request.into_inner();
+        let (caller, message) = Caller::of(request);
+        let v1::FinishJobRequest { id, counts, complete, actor, reason, force } = message;
         let end = match (complete, force) {
             (true, _) => PassEnd::Complete,
             (false, false) => PassEnd::Canceled,
             (false, true) => PassEnd::Forced,
         };
         let counts = convert::counts_from_wire(counts.unwrap_or_default());
-        let evidence =
-            self.passes.finish(&id, counts, end, &by(actor, reason)).await.map_err(status::change)?;
+        let mutation = caller.acting(actor, reason)?;
+        let evidence = self.passes.finish(&id, counts, end, &mutation).await.map_err(status::change)?;
         Ok(Response::new(v1::FinishJobResponse { evidence: Some(convert::evidence(&evidence)) }))
     }
 }
@@ -174,9 +176,4 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
         residual_ms: residual_ms.unwrap_or(RESIDUAL_MS),
         removes_extra: *remove_extra,
     })
-}
-
-fn by(actor: String, reason: String) -> Mutation {
-    let actor = if actor.is_empty() { "operator:unknown".to_owned() } else { actor };
-    Mutation { actor, reason, ..Mutation::default() }
 }

@@ -1,8 +1,8 @@
 //! `RoutingService`.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use cutover_core::routing::{Decision, Rung};
+use cutover_core::routing::Decision;
 use cutover_proto::v1::{self, routing_service_server::RoutingService, watch_response::Kind};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -11,10 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{convert, feed, status};
 use crate::{
     domain::Violation,
-    service::{
-        Asking, DECISION_FINISHED, DECISION_VALID, InstanceRecord, Instances, LEASE, Operate, Registry,
-    },
-    telemetry::{Ingest, now_ms},
+    service::{Asking, DECISION_FINISHED, DECISION_VALID, Decider, InstanceRecord, Known, LEASE, Membership},
 };
 
 /// How often an SDK has to report at least.
@@ -25,10 +22,8 @@ const BATCH_MAX: usize = 1000;
 /// Decides, and feeds SDKs that decide themselves.
 #[derive(Debug)]
 pub(super) struct Routing {
-    pub(super) registry: Arc<Registry>,
-    pub(super) instances: Arc<Instances>,
-    pub(super) operate: Arc<Operate>,
-    pub(super) ingest: Arc<Ingest>,
+    pub(super) decider: Decider,
+    pub(super) membership: Membership,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -39,14 +34,9 @@ impl RoutingService for Routing {
         request: Request<v1::DecideRequest>,
     ) -> Result<Response<v1::DecideResponse>, Status> {
         let v1::DecideRequest { migration, tenant } = request.into_inner();
-        loop {
-            self.note_asked(&migration).await?;
-            let decision = self.decide(&migration, &tenant)?;
-            if decision.rung != Rung::Hold {
-                return Ok(Response::new(answer(decision)));
-            }
-            self.hold_over(&migration, &tenant).await?;
-        }
+        let mut decisions = self.decider.decide(&migration, &[tenant]).await.map_err(status::decide)?;
+        let decision = decisions.pop().ok_or_else(|| Status::internal("no decision for a tenant"))?;
+        Ok(Response::new(answer(decision)))
     }
 
     async fn decide_batch(
@@ -58,20 +48,9 @@ impl RoutingService for Routing {
             let message = format!("{} tenants: give at most {BATCH_MAX}", tenants.len());
             return Err(status::invalid(Violation::new("tenants", message)));
         }
-        'again: loop {
-            self.note_asked(&migration).await?;
-            let decisions = {
-                let state = Arc::clone(&self.registry.state());
-                let decide = |tenant: &String| state.routing.decide(&migration, tenant);
-                tenants.iter().map(decide).collect::<Result<Vec<_>, _>>().map_err(status::routing)?
-            };
-            if let Some(at) = decisions.iter().position(|decision| decision.rung == Rung::Hold) {
-                self.hold_over(&migration, &tenants[at]).await?;
-                continue 'again;
-            }
-            let decisions = decisions.into_iter().map(answer).collect();
-            return Ok(Response::new(v1::DecideBatchResponse { decisions }));
-        }
+        let decisions = self.decider.decide(&migration, &tenants).await.map_err(status::decide)?;
+        let decisions = decisions.into_iter().map(answer).collect();
+        Ok(Response::new(v1::DecideBatchResponse { decisions }))
     }
 
     type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
@@ -105,25 +84,15 @@ impl RoutingService for Routing {
             file_valid_ms,
             ..InstanceRecord::default()
         };
-        let (ours, newest) = {
-            let state = self.registry.state();
-            (state.history_id.clone(), state.revision)
-        };
-        let known = last_revision.max(held_revision);
-        if history_id == *ours && known > newest {
-            let begun = self.operate.begin_history(&record.instance_id, known, newest).await;
-            begun.map_err(status::change)?;
-            return Err(Status::unavailable(
-                "the store was put back: the controller starts anew; connect again",
-            ));
-        }
-        let held = if history_id == *ours { last_revision } else { 0 };
+        let ours = self.membership.registry.state().history_id.clone();
+        let is_ours = history_id == *ours;
+        let known = Known { revision: last_revision.max(held_revision), is_ours };
+        let held = if is_ours { last_revision } else { 0 };
         let holds = holds_snapshot || last_revision > 0;
         let routes = convert::held_routes(&record.instance_id, &tables);
         let asking = Asking { record, held, holds, admission, routes };
-        let registration = self.instances.register(asking, newest).await.map_err(status::register)?;
-        self.ingest.registered(&registration.who.label(), incarnation, now_ms());
-        let connected = self.instances.clone().connected(registration.who);
+        let registration = self.membership.join(asking, known).await.map_err(status::join)?;
+        let connected = self.membership.instances.clone().connected(registration.who);
         let registered = v1::Registered {
             writer_slot: registration.writer_slot.into(),
             heartbeat_ms: feed::HEARTBEAT.as_millis() as u32,
@@ -138,62 +107,12 @@ impl RoutingService for Routing {
         let first = v1::WatchResponse { kind: Some(Kind::Registered(registered)) };
         // The channel is new and has room for one.
         let _ = reader.try_send(Ok(first));
-        let (registry, stop) = (self.registry.clone(), self.stop.clone());
+        let (registry, stop) = (self.membership.registry.clone(), self.stop.clone());
         tokio::spawn(async move {
             feed::feed(registry, held, reader, stop).await;
             drop(connected);
         });
         Ok(Response::new(ReceiverStream::new(stream)))
-    }
-}
-
-impl Routing {
-    /// Call this before the decision is made: a caller may keep using what was right at this moment.
-    async fn note_asked(&self, migration: &str) -> Result<(), Status> {
-        let Some(entry) = self.registry.state().entry_of(migration).cloned() else { return Ok(()) };
-        if !entry.is_known_to_be_asked() {
-            self.instances.note_callers(entry.migration.key()).await.map_err(status::store)?;
-            entry.note_known_to_be_asked();
-        }
-        entry.note_asked();
-        Ok(())
-    }
-
-    fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, Status> {
-        self.registry.state().routing.decide(migration, tenant).map_err(status::routing)
-    }
-
-    fn is_restored(&self, migration: &str) -> bool {
-        let state = self.registry.state();
-        state.entry_of(migration).is_some_and(|entry| entry.migration.document.restored.is_some())
-    }
-
-    /// Waits until a tenant is no longer on hold, at most the migration's `hold_timeout_ms`.
-    async fn hold_over(&self, migration: &str, tenant: &str) -> Result<(), Status> {
-        let mut revisions = self.registry.subscribe();
-        let timeout_ms =
-            self.registry.state().routing.table(migration).map_err(status::routing)?.policy().hold_timeout_ms;
-        let over = async {
-            loop {
-                let rung = self.decide(migration, tenant)?.rung;
-                if rung != Rung::Hold {
-                    return Ok(());
-                }
-                if revisions.changed().await.is_err() {
-                    return Err(Status::unavailable("the controller is shutting down: ask again"));
-                }
-            }
-        };
-        match tokio::time::timeout(Duration::from_millis(timeout_ms.into()), over).await {
-            Ok(over) => over,
-            Err(_) if self.is_restored(migration) => {
-                let message = format!(
-                    "the controller's store was restored; nobody is routed before: cutover confirm {migration}"
-                );
-                Err(Status::unavailable(message))
-            }
-            Err(_) => Err(Status::unavailable(format!("still on hold after {timeout_ms} ms: ask again"))),
-        }
     }
 }
 

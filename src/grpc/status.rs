@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 
 use crate::{
     domain::{Refusal, Unmet, Violation},
-    service::{RegisterError, StoreError, operate},
+    service::{DecideError, JoinError, RegisterError, StoreError, operate},
 };
 
 /// Maximum bytes of what a status says, and of its details: a client takes trailers of 16 KiB, and drops the
@@ -115,7 +115,26 @@ pub(super) fn store(error: StoreError) -> Status {
     }
 }
 
-pub(super) fn register(error: RegisterError) -> Status {
+pub(super) fn join(error: JoinError) -> Status {
+    match error {
+        JoinError::Register(error) => register(error),
+        JoinError::Operate(error) => change(error),
+        JoinError::PutBack => Status::unavailable(error.to_string()),
+    }
+}
+
+pub(super) fn decide(error: DecideError) -> Status {
+    let message = error.to_string();
+    match error {
+        DecideError::Routing(error) => routing(error),
+        DecideError::Store(error) => store(error),
+        DecideError::OnHold(_) | DecideError::Restored(_) | DecideError::Stopping => {
+            Status::unavailable(message)
+        }
+    }
+}
+
+fn register(error: RegisterError) -> Status {
     match error {
         RegisterError::Invalid(violation) => invalid(violation),
         RegisterError::Gone => Status::failed_precondition(error.to_string()),
@@ -124,7 +143,7 @@ pub(super) fn register(error: RegisterError) -> Status {
     }
 }
 
-pub(super) fn routing(error: cutover_core::routing::Error) -> Status {
+fn routing(error: cutover_core::routing::Error) -> Status {
     use cutover_core::routing::Error;
     match error {
         Error::UnknownMigration(_) => Status::not_found(error.to_string()),

@@ -17,18 +17,14 @@ use tonic::{
 use super::status;
 use crate::{
     domain::Violation,
-    service::{Acknowledging, Guards, Instances, Passes, Registry, windows},
+    service::{Acknowledging, Membership, windows},
     telemetry::{Accepted, Ingest, Refused, now_ms},
 };
 
 /// Receives reports.
 #[derive(Debug)]
 pub(super) struct Telemetry {
-    pub(super) registry: Arc<Registry>,
-    pub(super) instances: Arc<Instances>,
-    pub(super) guards: Arc<Guards>,
-    pub(super) passes: Arc<Passes>,
-    pub(super) ingest: Arc<Ingest>,
+    pub(super) membership: Membership,
 }
 
 #[tonic::async_trait]
@@ -38,18 +34,19 @@ impl TelemetryService for Telemetry {
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
         let mut report = request.into_inner();
+        let Membership { registry, instances, guards, ingest, .. } = &self.membership;
         let (newest_revision, fences, is_ours) = {
-            let state = self.registry.state();
+            let state = registry.state();
             let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
             (state.revision, state.fences.unwrap_or(0), is_ours)
         };
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {
-            self.ingest.refuse(Refused::Sequence);
+            ingest.refuse(Refused::Sequence);
             return Err(status::invalid(Violation::new("sequence", "begins at 1")));
         }
         if is_ours && (applied_revision > received_revision || received_revision > newest_revision) {
-            self.ingest.refuse(Refused::Revisions);
+            ingest.refuse(Refused::Revisions);
             let message = format!(
                 "applied {applied_revision} and received {received_revision} must ascend and not pass {newest_revision}, the newest"
             );
@@ -62,19 +59,18 @@ impl TelemetryService for Telemetry {
             fences,
         };
         // Revisions of another history mean nothing here: the instance has to open a new watch.
-        let who = is_ours
-            .then(|| self.instances.acknowledge(&report.instance_id, report.incarnation, &said))
-            .flatten();
+        let who =
+            is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
         let Some(who) = who else {
-            self.ingest.refuse(Refused::Unregistered);
+            ingest.refuse(Refused::Unregistered);
             // No longer than an id may be: an answer has to fit its head.
             let id: String = report.instance_id.chars().take(128).collect();
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         };
         report.instance_id = who.label();
-        let known = |key: &str| windows::known(&self.registry, key);
+        let known = |key: &str| windows::known(registry, key);
         let Accepted { sequence, is_new, left_out } =
-            self.ingest.accept_known(&report, newest_revision, known, now_ms());
+            ingest.accept_known(&report, newest_revision, known, now_ms());
         if !is_new && report.sequence < sequence {
             tracing::warn!(
                 instance = report.instance_id,
@@ -85,7 +81,7 @@ impl TelemetryService for Telemetry {
         }
         // From the last one on, so that earlier positions stay valid.
         left_out.into_iter().rev().for_each(|at| drop(report.cells.swap_remove(at)));
-        let flush = is_new && self.guards.observe(&report);
+        let flush = is_new && guards.observe(&report);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
     }
 
@@ -94,13 +90,8 @@ impl TelemetryService for Telemetry {
         request: Request<v1::GoodbyeRequest>,
     ) -> Result<Response<v1::GoodbyeResponse>, Status> {
         let v1::GoodbyeRequest { instance_id, incarnation, file_valid_ms } = request.into_inner();
-        let gone = self.instances.goodbye(&instance_id, incarnation, file_valid_ms).await;
-        if let Some(who) = gone.map_err(status::store)? {
-            tracing::info!(instance = instance_id, "said goodbye");
-            self.ingest.forget_instance(&who.label());
-            self.guards.goodbye(&who.label());
-            self.passes.goodbye(&instance_id);
-        }
+        let gone = self.membership.goodbye(&instance_id, incarnation, file_valid_ms).await;
+        gone.map_err(status::store)?;
         Ok(Response::new(v1::GoodbyeResponse {}))
     }
 }

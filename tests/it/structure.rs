@@ -1,6 +1,7 @@
 //! The structure of the repository: which layer may name which, how long a file may be, where a file may be.
 //! docs/ARCHITECTURE.md describes the layers; these tests enforce them.
 
+mod circles;
 mod paths;
 mod selftest;
 mod words;

@@ -5,10 +5,10 @@ use std::ops::Bound;
 use cutover_proto::v1;
 use tonic::{Status, Streaming};
 
-use super::{Admin, convert, status};
+use super::{Caller, convert, status};
 use crate::{
     domain::{Ask, Change, Key, Migration, Tenant, Violation},
-    service::operate::Mutation,
+    service::{Operate, operate::Mutation},
 };
 
 /// Pins in one commit.
@@ -30,16 +30,17 @@ pub(super) fn page(migration: &Migration, page_size: u32, after: &str) -> v1::Li
 
 /// Commits pins as they arrive, one batch per revision; if one is refused, reports how many were committed.
 pub(super) async fn import(
-    admin: &Admin,
+    operate: &Operate,
+    caller: &Caller,
     mut stream: Streaming<v1::ImportPinsRequest>,
 ) -> Result<v1::ImportPinsResponse, Status> {
     let first = stream.message().await?.unwrap_or_default();
     let head =
         first.head.ok_or_else(|| status::invalid(Violation::new("head", "must be in the first message")))?;
     let mut import = Import {
-        admin,
+        operate,
         key: Key::parse(&head.key).map_err(status::invalid)?,
-        mutation: convert::mutation(head.mutation)?,
+        mutation: caller.mutation(head.mutation)?,
         wait: head.wait,
         batch: Vec::new(),
         batches: 0,
@@ -61,7 +62,7 @@ pub(super) async fn import(
 }
 
 struct Import<'a> {
-    admin: &'a Admin,
+    operate: &'a Operate,
     key: Key,
     mutation: Mutation,
     wait: bool,
@@ -90,8 +91,7 @@ impl Import<'_> {
             mutation.expected_revision = None;
         }
         let change = Change::SetPins { pins, ask: Ask { wait: self.wait, overrides: Vec::new() } };
-        let outcome =
-            self.admin.operate.change(&self.key, &change, &mutation).await.map_err(status::change)?;
+        let outcome = self.operate.change(&self.key, &change, &mutation).await.map_err(status::change)?;
         self.batches += 1;
         self.imported += count;
         self.revision = outcome.revision;

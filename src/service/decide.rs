@@ -1,0 +1,90 @@
+//! Decisions for callers over the network, which have no snapshot of their own.
+
+use std::{sync::Arc, time::Duration};
+
+use cutover_core::routing::{self, Decision, Rung};
+
+use super::{Instances, Registry};
+use crate::store;
+
+/// Decides for callers. Each request is recorded before it is decided, so that every step waits for answers
+/// that may still be valid.
+#[derive(Debug)]
+pub struct Decider {
+    /// The newest state.
+    pub registry: Arc<Registry>,
+    /// Records that a migration has callers.
+    pub instances: Arc<Instances>,
+}
+
+/// Why there is no decision.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// The migration or the tenant can't be routed.
+    #[error(transparent)]
+    Routing(#[from] routing::Error),
+    /// The tenant stayed on hold.
+    #[error("still on hold after {0} ms: ask again")]
+    OnHold(u32),
+    /// Nobody is routed before an operator confirms.
+    #[error("the controller's store was restored; nobody is routed before: cutover confirm {0}")]
+    Restored(String),
+    /// The controller ends.
+    #[error("the controller is shutting down: ask again")]
+    Stopping,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Decider {
+    /// Decides for tenants of one migration, all at one revision. While one of them is on hold it waits, at
+    /// most the migration's `hold_timeout_ms` at a time.
+    pub async fn decide(&self, migration: &str, tenants: &[String]) -> Result<Vec<Decision>, DecideError> {
+        loop {
+            self.note_asked(migration).await?;
+            let decisions = {
+                let state = Arc::clone(&self.registry.state());
+                let decide = |tenant: &String| state.routing.decide(migration, tenant);
+                tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?
+            };
+            match decisions.iter().position(|decision| decision.rung == Rung::Hold) {
+                Some(at) => self.hold_over(migration, &tenants[at]).await?,
+                None => return Ok(decisions),
+            }
+        }
+    }
+
+    /// Call this before the decision is made: a caller may keep using what was right at this moment.
+    async fn note_asked(&self, migration: &str) -> Result<(), store::Error> {
+        let Some(entry) = self.registry.state().entry_of(migration).cloned() else { return Ok(()) };
+        if !entry.is_known_to_be_asked() {
+            self.instances.note_callers(entry.migration.key()).await?;
+            entry.note_known_to_be_asked();
+        }
+        entry.note_asked();
+        Ok(())
+    }
+
+    /// Waits until a tenant is no longer on hold.
+    async fn hold_over(&self, migration: &str, tenant: &str) -> Result<(), DecideError> {
+        let mut revisions = self.registry.subscribe();
+        let timeout_ms = self.registry.state().routing.table(migration)?.policy().hold_timeout_ms;
+        let over = async {
+            while self.registry.state().routing.decide(migration, tenant)?.rung == Rung::Hold {
+                revisions.changed().await.map_err(|_| DecideError::Stopping)?;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(Duration::from_millis(timeout_ms.into()), over).await {
+            Ok(over) => over,
+            Err(_) if self.is_restored(migration) => Err(DecideError::Restored(migration.to_owned())),
+            Err(_) => Err(DecideError::OnHold(timeout_ms)),
+        }
+    }
+
+    fn is_restored(&self, migration: &str) -> bool {
+        let state = self.registry.state();
+        state.entry_of(migration).is_some_and(|entry| entry.migration.document.restored.is_some())
+    }
+}

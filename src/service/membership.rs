@@ -1,0 +1,147 @@
+//! Who joins and who leaves: registration, goodbye, and eviction by an operator.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Asking, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
+    operate::{self, Mutation},
+};
+use crate::{
+    domain::{Change, Refusal},
+    store,
+    telemetry::{Ingest, now_ms},
+};
+
+/// The instances to evict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// Every process with this id, lost or not.
+    Named(String),
+    /// All lost instances, except those that said goodbye and left a file.
+    Lost {
+        /// Only those that have been silent for longer than this.
+        older_than: Duration,
+        /// Only those of this service. Empty: of any service.
+        service: String,
+    },
+}
+
+/// What a process says it knows when it joins.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The newest revision that it holds, or keeps from an earlier history of its own.
+    pub revision: u64,
+    /// Whether that is a revision of this store's history.
+    pub is_ours: bool,
+}
+
+/// Why a process can't join.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It is not registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// Another history can't be begun.
+    #[error(transparent)]
+    Operate(#[from] operate::Error),
+    /// It holds a revision that this store never had.
+    #[error("the store was put back: the controller starts anew; connect again")]
+    PutBack,
+}
+
+/// What joining and leaving concerns.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The migrations whose histories record evictions.
+    pub registry: Arc<Registry>,
+    /// Writes to the histories.
+    pub operate: Arc<Operate>,
+    /// The instances.
+    pub instances: Arc<Instances>,
+    /// Stop judging instances that left.
+    pub guards: Arc<Guards>,
+    /// Give their segments to other workers.
+    pub passes: Arc<Passes>,
+    /// Counts their reports.
+    pub ingest: Arc<Ingest>,
+}
+
+impl Membership {
+    /// Registers a process that watches. `known`: the newest revision of this history that it holds or keeps,
+    /// and whether that is this controller's history.
+    pub async fn join(&self, asking: Asking, known: Known) -> Result<Registration, JoinError> {
+        let newest = self.registry.state().revision;
+        if known.is_ours && known.revision > newest {
+            self.operate.begin_history(&asking.record.instance_id, known.revision, newest).await?;
+            return Err(JoinError::PutBack);
+        }
+        let incarnation = asking.record.incarnation;
+        let registration = self.instances.register(asking, newest).await?;
+        self.ingest.registered(&registration.who.label(), incarnation, now_ms());
+        Ok(registration)
+    }
+
+    /// Records that a process is about to end. Does nothing for an unknown one.
+    pub async fn goodbye(
+        &self,
+        instance_id: &str,
+        incarnation: u64,
+        file_valid_ms: u32,
+    ) -> Result<(), store::Error> {
+        if let Some(who) = self.instances.goodbye(instance_id, incarnation, file_valid_ms).await? {
+            tracing::info!(instance = instance_id, "said goodbye");
+            self.ingest.forget_instance(&who.label());
+            self.forget(&who);
+        }
+        Ok(())
+    }
+
+    fn forget(&self, who: &Who) {
+        self.guards.goodbye(&who.label());
+        self.passes.goodbye(&who.instance_id);
+    }
+
+    /// Evicts instances and returns their ids, which may be none. First it records the eviction, in one
+    /// event, in the history of every unfinished migration. So no eviction is without its who and why.
+    pub async fn evict(&self, dead: &Dead, mutation: &Mutation) -> Result<Vec<String>, operate::Error> {
+        let dead = self.instances.give_up(dead);
+        if dead.is_empty() {
+            return Ok(Vec::new());
+        }
+        let evicted = self.tell_and_remove(&dead, mutation).await;
+        if evicted.is_err() {
+            dead.iter().for_each(|who| self.instances.keep_on(who));
+        }
+        evicted
+    }
+
+    async fn tell_and_remove(
+        &self,
+        dead: &[Who],
+        mutation: &Mutation,
+    ) -> Result<Vec<String>, operate::Error> {
+        let mut ids: Vec<String> = dead.iter().map(|who| who.instance_id.clone()).collect();
+        ids.dedup();
+        let state = self.registry.state().clone();
+        let open = state.entries().filter(|entry| entry.migration.document.finished_at_ms.is_none());
+        for entry in open {
+            let change = Change::Evict { instances: ids.clone() };
+            match self.operate.change(entry.migration.key(), &change, mutation).await {
+                // The migration was deleted meanwhile, so its history has ended.
+                Ok(_) | Err(operate::Error::Refused(Refusal::NotFound(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for who in dead {
+            self.instances.evict(who).await?;
+            self.forget(who);
+        }
+        tracing::warn!(
+            instances = ids.join(", "),
+            actor = mutation.actor,
+            reason = mutation.reason,
+            "evicted"
+        );
+        Ok(ids)
+    }
+}

@@ -1,0 +1,121 @@
+//! How migrations are doing: one in detail, or all at a glance.
+
+use std::sync::Arc;
+
+use super::{Entry, Instances, Passes, Plans, Progress, Registry, Seen};
+use crate::{
+    domain::{Gate, Key, Totals, Unmet, Wait, change, plan::Next, what_to_do},
+    telemetry::{Ingest, StoreRate, now_ms},
+};
+
+/// What overviews are made from.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The newest state.
+    pub registry: Arc<Registry>,
+    /// The members.
+    pub instances: Arc<Instances>,
+    /// The running passes.
+    pub passes: Arc<Passes>,
+    /// What plans wait for.
+    pub plans: Arc<Plans>,
+    /// What was reported.
+    pub ingest: Arc<Ingest>,
+}
+
+/// One migration in detail.
+#[derive(Debug)]
+pub struct MigrationStatus {
+    /// The migration.
+    pub entry: Arc<Entry>,
+    /// What tenants on the way wait for, or whom the last step waits for.
+    pub waiting: Vec<Unmet>,
+    /// Everybody has quiesced for the newest step.
+    pub settled: bool,
+    /// Revision of the newest step.
+    pub newest_step: u64,
+    /// All instances.
+    pub instances: Vec<Seen>,
+    /// What was reported since the process started.
+    pub totals: Totals,
+    /// Cells of any migration that instances dropped.
+    pub dropped_cells: u64,
+    /// Call rates of both stores.
+    pub rates: Vec<StoreRate>,
+    /// What its plan waits for, or would do now. `None`: it has no plan.
+    pub plan: Option<Next>,
+    /// Its running passes.
+    pub passes: Vec<Progress>,
+}
+
+/// One migration at a glance.
+#[derive(Debug)]
+pub struct MigrationGlance {
+    /// The migration.
+    pub entry: Arc<Entry>,
+    /// What its plan waits for, or would do now. `None`: it has no plan.
+    pub plan: Option<Next>,
+    /// Its running passes.
+    pub passes: Vec<Progress>,
+    /// Number of lost instances.
+    pub lost: u32,
+    /// Everybody has quiesced for the newest step.
+    pub settled: bool,
+}
+
+impl Overview {
+    /// One migration in detail.
+    pub fn status(&self, entry: Arc<Entry>) -> MigrationStatus {
+        let migration = &entry.migration;
+        let key = migration.key();
+        let fleet = self.instances.fleet(Some(&entry));
+        let step = migration.newest_step();
+        let mut waiting = change::waiting(migration, &fleet, self.registry.steady_ms());
+        if waiting.is_empty() {
+            // Nobody is to go further, and yet the last step is not known to all.
+            let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
+            let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
+            let (by_itself, action) = what_to_do(&behind);
+            waiting.extend((!behind.is_empty()).then(|| Unmet {
+                by_itself,
+                ..Unmet::of_change(Gate::Barrier, format!("revision {step} at {}", names.join(", ")), action)
+            }));
+        }
+        MigrationStatus {
+            waiting,
+            settled: fleet.acknowledged(step, Wait::Quiesced),
+            newest_step: step,
+            instances: self.instances.seen(),
+            totals: self.ingest.totals(key.as_str()),
+            dropped_cells: self.ingest.dropped_cells(),
+            rates: self.ingest.rates(key.as_str(), now_ms()),
+            plan: self.plans.outlook(&entry),
+            passes: self.passes_of(key),
+            entry,
+        }
+    }
+
+    /// All migrations by key, and the newest revision.
+    pub fn glances(&self) -> (u64, Vec<MigrationGlance>) {
+        let state = self.registry.state();
+        let mut entries: Vec<&Arc<Entry>> = state.entries().collect();
+        entries.sort_by(|a, b| a.migration.key().cmp(b.migration.key()));
+        (state.revision, entries.into_iter().map(|entry| self.glance(entry.clone())).collect())
+    }
+
+    fn glance(&self, entry: Arc<Entry>) -> MigrationGlance {
+        let fleet = self.instances.fleet(Some(&entry));
+        MigrationGlance {
+            plan: self.plans.outlook(&entry),
+            passes: self.passes_of(entry.migration.key()),
+            lost: fleet.lost().count() as u32,
+            settled: fleet.acknowledged(entry.migration.newest_step(), Wait::Quiesced),
+            entry,
+        }
+    }
+
+    fn passes_of(&self, key: &Key) -> Vec<Progress> {
+        // Deleted in the meantime: it has none.
+        self.passes.list(key).unwrap_or_default()
+    }
+}
