@@ -11,7 +11,9 @@ mod fanout;
 mod figures;
 mod grpc;
 mod guards;
+mod load;
 mod report;
+pub mod roles;
 mod rollback;
 mod watcher;
 

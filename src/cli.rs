@@ -31,7 +31,10 @@ use cutover_proto::v1;
 use exit::Failure;
 
 #[cfg(feature = "sqlite")]
-use crate::{bench::Bench, bench::child::Role, demo};
+use crate::{
+    bench::{Bench, child::Role, roles},
+    demo,
+};
 use crate::{
     config::{LogFormat, Serve},
     server,
@@ -183,7 +186,7 @@ impl Cli {
             #[cfg(feature = "sqlite")]
             Verb::Bench(bench) => bench::run(bench, &global).await,
             #[cfg(feature = "sqlite")]
-            Verb::BenchChild(role) => role.run().await.map(|()| ExitCode::SUCCESS),
+            Verb::BenchChild(role) => roles::run(role).await.map(|()| ExitCode::SUCCESS),
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,

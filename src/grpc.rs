@@ -5,12 +5,13 @@ mod caller;
 mod convert;
 mod feed;
 mod job;
-pub mod plan;
 mod routing;
 mod status;
 mod telemetry;
 
 use std::sync::Arc;
+
+pub use convert::plan;
 
 use cutover_proto::{
     DESCRIPTORS,

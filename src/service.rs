@@ -7,6 +7,7 @@ pub mod compaction;
 mod decide;
 mod guards;
 mod instances;
+mod lease;
 mod looked;
 mod membership;
 mod notify;
@@ -25,10 +26,10 @@ pub use compaction::HistoryLimits;
 pub use decide::{DecideError, Decider};
 pub use guards::{Followed, Guards};
 pub use instances::{
-    Acknowledging, Asking, Connected, DECISION_FINISHED, DECISION_VALID, Instances, LEASE, RegisterError,
-    Registration, Seen, Who,
+    Acknowledging, Asking, Connected, Dead, Instances, RegisterError, Registration, Seen, Who,
 };
-pub use membership::{Dead, JoinError, Known, Membership};
+pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
+pub use membership::{JoinError, Known, Membership};
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
 pub use overview::{MigrationGlance, MigrationStatus, Overview};

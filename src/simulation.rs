@@ -4,6 +4,7 @@
 mod demand;
 mod draw;
 mod fault;
+mod mix;
 mod noise;
 mod recording;
 mod rehearsal;

@@ -12,8 +12,9 @@ mod tally;
 
 pub use cutover_clock::now_ms;
 pub use heard::Heard;
-pub use ingest::{Accepted, Ingest, Known, Refused, Taken};
-pub use tally::{MigrationView, SLOTS, StoreRate, StoreView, View};
+pub use ingest::{Accepted, Ingest, Refused, Taken};
+pub use reading::SLOTS;
+pub use tally::{Known, MigrationView, StoreRate, StoreView, View};
 
 /// What the controller knows of a migration besides the reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

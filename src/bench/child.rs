@@ -19,15 +19,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{
-    bare,
-    grpc::{self, Load},
-    watcher::{Streams, Watcher},
-};
-use crate::{
-    config::{Config, Serve},
-    server::{self, Listeners},
-};
+use super::{load::Load, watcher::Streams};
 
 /// Longest time for one answer.
 const ANSWER: Duration = Duration::from_secs(100);
@@ -55,7 +47,7 @@ pub enum Role {
 pub(super) enum Ask {
     /// Its resource usage so far: [`Usage`].
     Usage,
-    /// Makes calls for some time: [`grpc::Done`].
+    /// Makes calls for some time: `Done`.
     Call(Load),
     /// Opens streams; answered when each has its first snapshot.
     Watch(Streams),
@@ -91,22 +83,6 @@ pub(super) struct Process {
 }
 
 impl Role {
-    /// Runs as this child.
-    pub async fn run(self) -> anyhow::Result<()> {
-        raise_limits();
-        let ran = match self {
-            Self::Controller { dir } => controller(dir).await,
-            Self::Bare => bare::run().await,
-            Self::Caller => caller().await,
-            Self::Watcher => watcher().await,
-        };
-        // The bench reports to people.
-        if let Err(error) = ran {
-            answer::<()>(Err(error));
-        }
-        Ok(())
-    }
-
     const fn name(&self) -> &'static str {
         match self {
             Self::Controller { .. } => "controller",
@@ -205,47 +181,8 @@ pub(super) fn answer<T: Serialize>(result: anyhow::Result<T>) {
     }
 }
 
-fn strange(ask: &Ask) {
+pub(super) fn strange(ask: &Ask) {
     answer::<()>(Err(anyhow::anyhow!("{ask:?} is not for this process")));
-}
-
-async fn controller(dir: PathBuf) -> anyhow::Result<()> {
-    let config = Config::load(Serve {
-        store: Some(format!("sqlite:{}", dir.join("cutover.db").display())),
-        grpc: Some("127.0.0.1:0".to_owned()),
-        http: Some("127.0.0.1:0".to_owned()),
-        ..Serve::default()
-    })?;
-    let listeners = Listeners::bind(&config).await?;
-    let asks = Asks::ready(&format!("http://{}", listeners.grpc.local_addr()?));
-    Ok(server::run(config, listeners, asks.only_usage()).await?)
-}
-
-async fn caller() -> anyhow::Result<()> {
-    let mut asks = Asks::ready("");
-    while let Some(ask) = asks.next().await {
-        match ask {
-            Ask::Call(load) => answer(grpc::call(load).await),
-            other => strange(&other),
-        }
-    }
-    Ok(())
-}
-
-async fn watcher() -> anyhow::Result<()> {
-    let mut asks = Asks::ready("");
-    let mut watcher = None;
-    while let Some(ask) = asks.next().await {
-        match (ask, &mut watcher) {
-            (Ask::Watch(streams), _) => {
-                let opened = Watcher::open(streams).await;
-                answer(opened.map(|opened| watcher = Some(opened)));
-            }
-            (Ask::Change(number), Some(watcher)) => answer(watcher.change(number).await),
-            (other, _) => strange(&other),
-        }
-    }
-    Ok(())
 }
 
 fn usage() -> Usage {

@@ -15,6 +15,7 @@ use super::{
     KEY,
     child::{Ask, Process, Role, Usage},
     figures::{Figures, Row, median, ratio, round},
+    load::Load,
 };
 
 /// Number of rounds, each with both servers; the medians count.
@@ -33,15 +34,6 @@ pub struct Grpc {
     connections: u32,
     /// Calls in flight on each connection
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
-    concurrency: u32,
-}
-
-/// A request to a caller.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Load {
-    url: String,
-    seconds: f64,
-    connections: u32,
     concurrency: u32,
 }
 

@@ -83,7 +83,7 @@ impl Verb {
                 "migration": migration.key,
                 "local_guard": local,
                 "guards": migration.guards.iter().map(rule_json).collect::<Vec<_>>(),
-                "trips": migration.trips.iter().map(trip_json).collect::<Vec<_>>(),
+                "trips": migration.trips.iter().map(render::trip_json).collect::<Vec<_>>(),
             }));
             return Ok(ExitCode::SUCCESS);
         }
@@ -126,14 +126,6 @@ impl Guards {
     }
 }
 
-fn operation(operation: v1::Operation) -> &'static str {
-    match operation {
-        v1::Operation::Unspecified => "",
-        v1::Operation::Read => "read",
-        v1::Operation::Write => "write",
-    }
-}
-
 fn mode(rule: &v1::GuardRule) -> &'static str {
     match rule.mode() {
         v1::GuardMode::Unspecified | v1::GuardMode::Enforce => "enforce",
@@ -155,7 +147,7 @@ fn rule_line(rule: &v1::GuardRule) -> String {
     let line = format!(
         "{:<19} {:<6} {:<8} {}",
         rule.guard,
-        operation(rule.operation()),
+        render::operation(rule.operation()),
         mode(rule),
         told.join(", ")
     );
@@ -164,25 +156,7 @@ fn rule_line(rule: &v1::GuardRule) -> String {
 
 fn rule_json(rule: &v1::GuardRule) -> Value {
     json!({
-        "guard": rule.guard, "operation": operation(rule.operation()), "mode": mode(rule), "rate": rule.rate,
+        "guard": rule.guard, "operation": render::operation(rule.operation()), "mode": mode(rule), "rate": rule.rate,
         "rho": rule.rho, "delta": rule.delta, "factor": rule.factor, "slack": rule.slack,
-    })
-}
-
-/// A trip as scripts see it.
-pub(super) fn trip_json(trip: &v1::Trip) -> Value {
-    let outcome = match trip.outcome() {
-        v1::TripOutcome::Unspecified | v1::TripOutcome::RolledBack => "rolled_back",
-        v1::TripOutcome::Held => "held",
-        v1::TripOutcome::Observed => "observed",
-    };
-    let to = (trip.rolled_back_to != 0).then(|| render::rung(trip.rolled_back_to));
-    json!({
-        "revision": trip.revision, "at_ms": trip.at_ms, "guard": trip.guard,
-        "operation": operation(trip.operation()), "tenant": trip.tenant, "outcome": outcome,
-        "rolled_back_to": to, "cause": trip.cause, "summary": trip.summary, "onset_ms": trip.onset_ms,
-        "target": trip.target, "target_bad": trip.target_bad, "source": trip.source,
-        "source_bad": trip.source_bad, "ln_m": trip.ln_m, "ln_c": trip.ln_c, "phi": trip.phi,
-        "limit": trip.limit, "tenants": trip.tenants, "instances": trip.instances, "errors": trip.errors,
     })
 }

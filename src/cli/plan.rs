@@ -3,7 +3,6 @@
 mod file;
 mod read;
 mod recorded;
-mod show;
 mod simulate;
 
 use std::process::ExitCode;
@@ -18,7 +17,6 @@ use super::{
     render,
 };
 use crate::{domain::plan::Plan, grpc::plan::to_wire};
-pub(super) use show::{doing, in_short, is_over, missing_json, view_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -84,13 +82,13 @@ impl Verb {
         let Self::Plan(does) = self;
         let answered = match does {
             Does::Lint { file } => {
-                show::steps(global, &to_wire(&load(&file)?));
+                render::plan::steps(global, &to_wire(&load(&file)?));
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Simulate(simulate) => return simulate.run(global).await,
             Does::Show { key } => {
                 let view = answer(global.admin().await?.get_plan(v1::GetPlanRequest { key })).await?;
-                show::view(global, &view);
+                render::plan::view(global, &view);
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Apply { key, file, change } => {

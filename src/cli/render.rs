@@ -2,8 +2,10 @@
 
 mod list;
 mod pass;
+pub(super) mod plan;
 mod progress;
 mod status;
+mod trip;
 
 use std::time::Duration;
 
@@ -11,12 +13,13 @@ use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Global, guards::trip_json, out, percent};
+use super::{Global, out, percent};
 use crate::view::instance::standing;
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{advice, counts_json, differences, evidence_json, evidence_line, pass_kind};
 pub(super) use progress::{progress_json, progress_line, progress_table};
 pub(super) use status::{status_json, status_page};
+pub(super) use trip::{operation, trip_json};
 
 /// A rung's name; `-` for none.
 pub(super) fn rung(wire: i32) -> &'static str {

@@ -10,7 +10,7 @@ use super::{
     connect::{answer, failure},
     duration,
     exit::{Exit, Failure},
-    out, plan, render,
+    out, render,
 };
 
 /// Between looks at a plan.
@@ -159,11 +159,11 @@ async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -
                 let message = format!("the plan has {steps} steps: give --for step=1 to {steps}, or done");
                 return Err(Failure::usage(message).into());
             }
-            if plan::is_over(&view, step) {
+            if render::plan::is_over(&view, step) {
                 return Ok(Ended::done());
             }
-            let doing = plan::doing(&view);
-            let waiting: Vec<Value> = view.missing.iter().map(plan::missing_json).collect();
+            let doing = render::plan::doing(&view);
+            let waiting: Vec<Value> = view.missing.iter().map(render::plan::missing_json).collect();
             if !view.held.is_empty() {
                 let request = v1::GetMigrationRequest { key: key.to_owned() };
                 let migration = answer(admin.get_migration(request)).await?;

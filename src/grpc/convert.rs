@@ -3,6 +3,7 @@
 pub(super) mod guard;
 pub(super) mod overview;
 pub(super) mod pass;
+pub mod plan;
 
 use cutover_core::{
     routing::{Rung, bucket},

@@ -4,7 +4,6 @@
 //! Acknowledgements are not: after a restart nobody has acknowledged anything until it reports again, within
 //! a second. See docs/protocol.md, "The right to act expires".
 
-mod lease;
 mod live;
 mod member;
 mod registration;
@@ -20,15 +19,13 @@ use std::{
 use cutover_clock::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(super) use lease::DECISION_EXPIRED;
-pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
 pub use live::{Acknowledging, Asking};
 use live::{Live, Registering};
 pub use member::Who;
 use registration::check;
 pub use registration::{RegisterError, Registration};
 
-use super::{Dead, Registry, registry::Entry};
+use super::{Registry, lease, registry::Entry};
 use crate::{
     domain::{Fleet, Glance, HeldRoutes, Key, Member},
     store::{self, InstanceRecord, Store, Upkeep},
@@ -54,6 +51,20 @@ pub struct Seen {
     pub duplicate: bool,
     /// Longest time that it is still waited for, by the migrations that wait least.
     pub waited_for: Option<Duration>,
+}
+
+/// The instances to evict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// Every process with this id, lost or not.
+    Named(String),
+    /// All lost instances, except those that said goodbye and left a file.
+    Lost {
+        /// Only those that have been silent for longer than this.
+        older_than: Duration,
+        /// Only those of this service. Empty: of any service.
+        service: String,
+    },
 }
 
 /// The instances of this controller.

@@ -1,9 +1,9 @@
 //! Who joins and who leaves: registration, goodbye, and eviction by an operator.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
-    Asking, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
+    Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
     operate::{self, Mutation},
 };
 use crate::{
@@ -11,20 +11,6 @@ use crate::{
     store,
     telemetry::{Ingest, now_ms},
 };
-
-/// The instances to evict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dead {
-    /// Every process with this id, lost or not.
-    Named(String),
-    /// All lost instances, except those that said goodbye and left a file.
-    Lost {
-        /// Only those that have been silent for longer than this.
-        older_than: Duration,
-        /// Only those of this service. Empty: of any service.
-        service: String,
-    },
-}
 
 /// What a process says it knows when it joins.
 #[derive(Clone, Copy, Debug)]

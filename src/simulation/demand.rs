@@ -2,18 +2,16 @@
 
 use cutover_core::routing::{PPM, Rung};
 
-use super::{Recording, Traffic};
+use super::{
+    Recording, Traffic,
+    mix::{BASE_ERRORS, BASE_WRITE_ERRORS, Mix},
+};
 use crate::domain::Migration;
 
 /// Share of reads among generated calls.
 const READS: f64 = 0.75;
 /// Share of the calls of a tenant that a plan names.
 const NAMED: f64 = 0.01;
-/// Share of the calls that fail when the target is healthy and nothing else is known.
-pub(super) const BASE_ERRORS: f64 = 1e-4;
-/// The same for writes to both stores that fail in only one of them.
-pub(super) const BASE_WRITE_ERRORS: f64 = BASE_ERRORS / 10.0;
-
 /// Where the calls come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {
@@ -24,25 +22,6 @@ pub enum Demand {
     },
     /// As recorded, repeated over and over.
     Recorded(Recording),
-}
-
-/// The calls of a second, and how the stores answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Mix {
-    pub(super) reads: f64,
-    pub(super) writes: f64,
-    /// Shares of the reads that fail in each store.
-    pub(super) source_errors: f64,
-    pub(super) target_errors: f64,
-    /// Shares of the writes that fail in only one store.
-    pub(super) write_source_errors: f64,
-    pub(super) write_target_errors: f64,
-    /// Share of the reads for which the target lacks the record.
-    pub(super) misses: f64,
-    /// Share of the compared reads that differ.
-    pub(super) mismatches: f64,
-    /// Shares of the calls that are slow, in the order of `Counts::calls`.
-    pub(super) slow: [f64; 4],
 }
 
 impl Demand {

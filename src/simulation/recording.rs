@@ -3,7 +3,7 @@
 
 use cutover_core::histogram::BUCKETS;
 
-use super::demand::{BASE_ERRORS, BASE_WRITE_ERRORS, Mix};
+use super::mix::{BASE_ERRORS, BASE_WRITE_ERRORS, Mix};
 use crate::domain::{Calls, Counts, guard::Slow};
 
 const DAY_S: u64 = 24 * 3_600;

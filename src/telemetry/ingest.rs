@@ -10,9 +10,9 @@ use cutover_proto::v1;
 use super::{
     heard::{Heard, Heed, Roster},
     reading::Reading,
-    tally::{StoreRate, Tally, View},
+    tally::{Known, StoreRate, Tally, View},
 };
-use crate::domain::{Counts, Key, Rollout, Totals, WindowId};
+use crate::domain::{Counts, Key, Totals, WindowId};
 
 /// Further migrations are not counted.
 const MIGRATIONS_MAX: usize = 10_000;
@@ -46,17 +46,6 @@ pub enum Refused {
     Unregistered,
     /// It is too large, or not a report.
     Unreadable,
-}
-
-/// What the controller knows of the migration of a report.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Known {
-    /// The revision that created it. What was decided under an older one belongs to an earlier migration.
-    pub created_revision: u64,
-    /// Its revision.
-    pub revision: u64,
-    /// Where tenants stand.
-    pub rollout: Rollout,
 }
 
 /// The result of a report.

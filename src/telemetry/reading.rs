@@ -3,11 +3,23 @@
 use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 
-use super::tally::slot;
 use crate::domain::{Key, Tenant, Totals};
 
 /// No count in a report is this large.
 const COUNT_END: u64 = 1 << 48;
+
+/// Every store and operation kind, in the order of [`Counts::calls`].
+pub const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
+    (v1::StoreRole::Source, v1::Operation::Read),
+    (v1::StoreRole::Source, v1::Operation::Write),
+    (v1::StoreRole::Target, v1::Operation::Read),
+    (v1::StoreRole::Target, v1::Operation::Write),
+];
+
+/// The index for this store's calls of this kind. `None`: one of them is unspecified.
+pub(super) fn slot(store: v1::StoreRole, operation: v1::Operation) -> Option<usize> {
+    SLOTS.iter().position(|slot| *slot == (store, operation))
+}
 
 /// A consistent cell.
 #[derive(Debug)]

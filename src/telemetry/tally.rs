@@ -5,11 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 
-use super::{
-    Known,
-    reading::{Calls, Reading},
-};
-use crate::domain::{self, Counts, Key, Latency, Scale, Totals, WindowId};
+use super::reading::{Calls, Reading, SLOTS};
+use crate::domain::{self, Counts, Key, Latency, Rollout, Scale, Totals, WindowId};
 
 /// Period of rates.
 const RATES_S: u64 = 10;
@@ -22,17 +19,15 @@ const REVISIONS_MAX: usize = 64;
 /// A histogram with this many counts takes no more, so neither it nor a sum of ten can overflow.
 const LATENCIES_MAX: u64 = 1 << 60;
 
-/// Every store and operation kind, in the order of [`Counts::calls`].
-pub const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
-    (v1::StoreRole::Source, v1::Operation::Read),
-    (v1::StoreRole::Source, v1::Operation::Write),
-    (v1::StoreRole::Target, v1::Operation::Read),
-    (v1::StoreRole::Target, v1::Operation::Write),
-];
-
-/// The index for this store's calls of this kind. `None`: one of them is unspecified.
-pub(super) fn slot(store: v1::StoreRole, operation: v1::Operation) -> Option<usize> {
-    SLOTS.iter().position(|slot| *slot == (store, operation))
+/// What the controller knows of the migration of a report.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// The revision that created it. What was decided under an older one belongs to an earlier migration.
+    pub created_revision: u64,
+    /// Its revision.
+    pub revision: u64,
+    /// Where tenants stand.
+    pub rollout: Rollout,
 }
 
 /// How often and how fast one store was recently called.

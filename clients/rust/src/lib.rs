@@ -33,6 +33,7 @@ pub mod host;
 pub mod migrator;
 pub mod persisted;
 pub mod report;
+mod stamp;
 pub mod watch;
 
 pub use client::{Client, ConnectError, Options, Status};

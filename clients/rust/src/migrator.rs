@@ -31,7 +31,6 @@ mod finish;
 mod reading;
 pub mod rules;
 mod shadow;
-mod stamp;
 mod writing;
 
 use std::{sync::Arc, time::Duration};
@@ -41,8 +40,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
 pub use error::{Cause, ReadError, Unavailable, WriteError};
-pub use stamp::{AHEAD_MS, StampError, Stamper, stamp};
 
 use crate::{
     report::{Event, Origin, Outcome, Recorder, StoreRole},

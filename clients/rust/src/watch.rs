@@ -1,6 +1,7 @@
 //! Keeps the newest snapshot in this process, from the controller's stream.
 
 mod backoff;
+mod begin;
 mod current;
 mod kept;
 mod lease;
@@ -8,8 +9,9 @@ mod link;
 mod stream;
 
 pub use backoff::backoff;
+pub use begin::BeginError;
 pub(crate) use current::Standing;
-pub use current::{BeginError, Current, GoneBack, Operation};
+pub use current::{Current, GoneBack, Operation};
 pub use link::Source;
 pub(crate) use link::{Link, Session, Start};
 pub(crate) use stream::{Identity, Watcher, describe, explain};

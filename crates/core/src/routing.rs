@@ -14,6 +14,7 @@
 mod bucket;
 mod mutation;
 mod overrides;
+mod route;
 mod rung;
 mod snapshot;
 mod table;
@@ -21,9 +22,10 @@ mod table;
 pub use bucket::{PPM, Salt, bucket};
 pub use mutation::Mutation;
 pub use overrides::OVERRIDES_MAX;
+pub use route::Route;
 pub use rung::{Level, Reason, Rung, Stage, UnknownName, coexist};
 pub use snapshot::Snapshot;
-pub use table::{Band, Decision, Policy, Route, Table, decide};
+pub use table::{Band, Decision, Policy, Table, decide};
 
 /// Maximum bytes of a tenant.
 pub const TENANT_MAX_BYTES: usize = 256;

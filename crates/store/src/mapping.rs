@@ -7,6 +7,7 @@
 
 mod cell;
 mod column;
+mod column_type;
 mod ddl;
 mod fields;
 mod item;
@@ -18,7 +19,8 @@ mod table;
 use std::collections::BTreeSet;
 
 pub use cell::Cell;
-pub use column::{Column, ColumnPath, ColumnType};
+pub use column::{Column, ColumnPath};
+pub use column_type::ColumnType;
 pub use ddl::create_table_sql;
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;

@@ -8,18 +8,19 @@ mod calls;
 mod error;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
+mod server;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub use calls::ServerOptions;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use calls::{Calls, Database, Statement, whole_seconds};
+pub(super) use calls::Calls;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::is_lost;
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use pool::Facts;
+pub use server::ServerOptions;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use server::{Database, Facts, Statement, whole_seconds};
 
 use super::{StoreError, Version};
 use cutover_core::outcome::ErrorClass;

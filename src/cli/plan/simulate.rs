@@ -5,10 +5,9 @@ use std::{process::ExitCode, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Global, duration, exit::Failure, out, percent, render},
+    super::{Global, duration, exit::Failure, out, percent, render, render::plan::time},
     load,
     recorded::Recorded,
-    show::time,
 };
 use crate::simulation::{Demand, End, Fault, Played, Recording, Rehearsal, Waited, rehearse};
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{instance_json, migration_json, migration_page, rung, waiting_json, waiting_line};
 use crate::{
-    cli::{percent, plan},
+    cli::percent,
     view::{
         gist::{self, gist},
         instance, wrap,
@@ -37,7 +37,7 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
     json!({
         "summary": said.what, "next": said.next,
         "migration": status.migration.as_ref().map(migration_json), "settled": status.settled, "at_ms": status.at_ms,
-        "plan": status.plan.as_ref().map(plan::view_json),
+        "plan": status.plan.as_ref().map(super::plan::view_json),
         "waiting": status.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
         "instances": status.instances.iter().map(instance_json).collect::<Vec<_>>(),
         "rates": status.rates.iter().map(rate).collect::<Vec<_>>(),
@@ -68,7 +68,7 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
     }
     if let Some(view) = &status.plan {
         push(String::new());
-        plan::in_short(view).iter().for_each(|line| push(format!("  plan   {line}")));
+        super::plan::in_short(view).iter().for_each(|line| push(format!("  plan   {line}")));
     }
     status.jobs.iter().for_each(|job| push(format!("  pass   {}", gist::pass(job))));
     let totals = status.totals.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use cutover_proto::v1;
 
-use super::super::plan;
+use super::plan;
 use crate::service::{MigrationGlance, MigrationStatus, Progress, operate::now_ms};
 
 pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {

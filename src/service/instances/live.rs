@@ -9,7 +9,7 @@ use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
 
 use super::{
-    lease::{Listening, PRESUMED_DRAIN},
+    super::lease::Listening,
     member::{Heard, Who},
 };
 use crate::{
@@ -318,13 +318,5 @@ impl Live {
             lost,
             waited_for: lost.then(|| heard.waited_for(silent, is_fenced)).flatten(),
         }
-    }
-}
-
-/// How long after it was last heard a process may still act, or make a store call that lands.
-pub(super) fn drain(record: &InstanceRecord) -> Duration {
-    match record.drain_ms {
-        0 => PRESUMED_DRAIN,
-        drain_ms => Duration::from_millis(drain_ms.into()),
     }
 }

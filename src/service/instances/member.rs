@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
 
-use super::{lease::LEASE, live::drain};
+use super::super::lease::{LEASE, PRESUMED_DRAIN};
 use crate::{
     domain::HeldRoutes,
     store::{InstanceRecord, label},
@@ -128,5 +128,13 @@ impl Heard {
         let file = self.record.parked.then(|| self.file_valid());
         let until = fence.into_iter().chain(file).min()?;
         Some(until.saturating_sub(silent))
+    }
+}
+
+/// How long after it was last heard a process may still act, or make a store call that lands.
+pub(super) fn drain(record: &InstanceRecord) -> Duration {
+    match record.drain_ms {
+        0 => PRESUMED_DRAIN,
+        drain_ms => Duration::from_millis(drain_ms.into()),
     }
 }

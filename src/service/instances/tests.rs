@@ -5,8 +5,8 @@ use std::time::Duration;
 use cutover_clock::Instant;
 
 use super::{
+    super::LEASE,
     Acknowledging, Asking, Who,
-    lease::LEASE,
     live::{Live, Registering},
 };
 use crate::{

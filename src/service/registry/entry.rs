@@ -13,7 +13,7 @@ use cutover_core::routing::Mutation;
 
 use crate::{
     domain::{Member, Migration},
-    service::instances::DECISION_EXPIRED,
+    service::lease::DECISION_EXPIRED,
 };
 
 /// A migration in memory.

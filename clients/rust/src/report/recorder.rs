@@ -19,11 +19,9 @@ use super::{
     cell::{Counts, Key, LANES, Running, lane},
     in_flight::AllInFlight,
     judged::AllJudged,
-    shard::Shard,
+    shard::{SHARDS, Shard},
     tenants::{Busiest, Tenants, find},
 };
-
-pub(super) const SHARDS: usize = 4;
 
 /// After this many failed calls to a target, the report is sent early. If the previous report had none, the
 /// first failed call is enough: in a large fleet each instance may see only one.

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub(super) const SHARDS: usize = 4;
+
 use super::{
     Event,
     cell::{Counts, Key},
-    recorder::SHARDS,
     sketch::Sketch,
     tenants::Busiest,
 };

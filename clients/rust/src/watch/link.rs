@@ -13,9 +13,9 @@ use tonic::transport::Channel;
 
 use super::Current;
 use crate::{
-    migrator::Stamper,
     persisted::Persisted,
     routing::{Mutation, Snapshot},
+    stamp::Stamper,
 };
 
 /// Where the snapshot in use came from.

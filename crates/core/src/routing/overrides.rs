@@ -6,7 +6,7 @@
 //! compares the tenant's own bytes, so it is exact. Overhead: 2 bytes per tenant, plus free slots of at most
 //! [`FREE_BYTES`] per tenant.
 
-use super::table::Route;
+use super::Route;
 
 /// Maximum overrides of one migration.
 pub const OVERRIDES_MAX: usize = 8_000_000;

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use super::UrlError;
+use super::{UrlError, nearest::nearest};
 
 /// A spec that can't be used. Messages show no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,16 +95,6 @@ impl SpecError {
     pub(super) fn of_url(text: &str, span: Range<usize>, error: UrlError) -> Self {
         Self::invalid(text, span, "url", error)
     }
-}
-
-/// The known name that is so similar that it was probably meant.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing costs the product of the lengths, and no known name is long.
-    if name.len() > 64 {
-        return None;
-    }
-    let distance = |known: &&str| strsim::damerau_levenshtein(&name.to_lowercase(), known);
-    known.into_iter().min_by_key(distance).filter(|known| distance(known) <= 1 + known.len() / 4)
 }
 
 fn advice(nearest: Option<&str>, known: &[String]) -> String {

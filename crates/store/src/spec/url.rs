@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use url::{Url, form_urlencoded};
 
-use super::{Secret, error::nearest};
+use super::{Secret, nearest::nearest};
 use crate::mapping::Dialect;
 
 /// A store's location. Displayed without password.

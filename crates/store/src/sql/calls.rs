@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, Connection, Either, Execute, Executor, SqlSafeStr, SqlStr, error::BoxDynError};
+use sqlx::{Connection, Either, Executor};
 
 use super::{
     super::{
@@ -15,8 +15,8 @@ use super::{
         error::Doubt,
         scan::{Found, Gathered},
     },
-    class, driver_error, not_applied,
-    pool::{Facts, Pool},
+    pool::Pool,
+    server::{Database, ServerOptions, Statement},
 };
 
 /// Number of attempts before a lost connection or a deadlock is reported.
@@ -26,115 +26,6 @@ const TRIES: usize = 3;
 /// records suddenly get much larger.
 const ROWS_MAX: usize = 2000;
 
-/// How a database server is used.
-///
-/// The limits are set on each connection and enforced by the server, even if this process is gone. So a write
-/// lands within [`Self::residual`] of being sent, or never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// Maximum connections of this process. At least 1.
-    pub connections: u32,
-    /// Longest wait for one of them, or for the server to accept one.
-    pub connect_timeout: Duration,
-    /// Longest wait for a record or table lock held by others; MySQL counts whole seconds. Keep it below the
-    /// migrator's call timeout; otherwise a locked record makes writes indeterminate that were never made.
-    pub lock_timeout: Duration,
-    /// Longest run of one statement, ended by the server. MySQL (not MariaDB) ends reads only: a write there
-    /// takes as long as its locks allow.
-    pub call_timeout: Duration,
-    /// The server closes a connection that has been silent for this long, so that a statement can't arrive
-    /// later than that; MySQL counts whole seconds. A connection that was idle for half of it is not reused.
-    pub idle_timeout: Duration,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            connections: 16,
-            connect_timeout: Duration::from_secs(5),
-            lock_timeout: Duration::from_secs(1),
-            call_timeout: Duration::from_secs(15),
-            idle_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-impl ServerOptions {
-    /// A write lands within this time of being sent, or never: it arrives before the server closes the
-    /// connection, and runs as long as the server allows. The commit itself is not included, because no
-    /// server limits it (docs/spec.md).
-    pub fn residual(&self) -> Duration {
-        whole_seconds(self.idle_timeout) + self.call_timeout + whole_seconds(self.lock_timeout)
-    }
-
-    /// A connection that was idle for this long is replaced.
-    pub(super) fn renewed_after(&self) -> Duration {
-        self.idle_timeout / 2
-    }
-}
-
-/// Rounded up, and at least one.
-pub(in super::super) fn whole_seconds(time: Duration) -> Duration {
-    Duration::from_secs(u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1))
-}
-
-/// A database, and what to conclude from its errors.
-pub(in super::super) trait Database:
-    sqlx::Database<Arguments: Clone + Sync, Statement: 'static>
-{
-    /// For errors that prove that nothing was changed. `None`: it was not such an error, or not from this
-    /// database.
-    fn told(error: &sqlx::Error) -> Option<StoreError>;
-
-    /// `may_apply`: the error belongs to a write that was sent.
-    fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
-        if let Some(known) = driver_error(&error).or_else(|| Self::told(&error)) {
-            return known;
-        }
-        let (class, what) = (class(&error), format!("{} failed: {error}", Self::NAME));
-        if may_apply { StoreError::Indeterminate { class, what } } else { not_applied(class, what) }
-    }
-
-    /// Worth an immediate retry: the connection was lost, or the server aborted this statement to resolve a
-    /// deadlock.
-    fn is_momentary(error: &sqlx::Error) -> bool;
-
-    /// The server is shutting down or no longer accepts writes, on any connection.
-    fn is_leaving(error: &sqlx::Error) -> bool;
-
-    /// Statements that set the limits on a new connection.
-    fn set_up(options: &ServerOptions) -> String;
-
-    /// What a new connection is then asked: rows for [`Self::fact`]. `server` identifies servers, `backend`
-    /// the connections of one.
-    const LOOK: &'static str;
-
-    /// What a connection in use is asked, a part of [`Self::LOOK`]: whether its server may still be used.
-    const STILL: &'static str;
-
-    /// A name and a value.
-    fn fact(row: &Self::Row) -> Option<(String, String)>;
-
-    /// Another statement that this server needs.
-    fn set_up_more(_said: &Facts) -> Option<&'static str> {
-        None
-    }
-
-    /// Why the server's reads may miss acknowledged writes, or why it accepts no writes, and what to do.
-    fn refusal(said: &Facts) -> Option<String>;
-
-    /// Which limit is not set, and what to do.
-    fn unlimited(said: &Facts, options: &ServerOptions) -> Option<String>;
-}
-
-/// A statement that can be sent more than once.
-#[derive(Debug)]
-pub(in super::super) struct Statement<DB: sqlx::Database> {
-    sql: SqlStr,
-    /// `None`: sent as text, without preparing it on the server.
-    arguments: Option<DB::Arguments>,
-}
-
 /// A pool, and how calls use it.
 #[derive(Debug)]
 pub(in super::super) struct Calls<DB: Database> {
@@ -142,45 +33,6 @@ pub(in super::super) struct Calls<DB: Database> {
     longest: Duration,
     /// Recent average bytes of a record; 0 before the first page.
     record_bytes: AtomicUsize,
-}
-
-impl<DB: sqlx::Database> Statement<DB> {
-    /// The text must consist of checked names, numbers and escaped values.
-    pub(in super::super) fn text(sql: String) -> Self {
-        Self { sql: AssertSqlSafe(sql).into_sql_str(), arguments: None }
-    }
-
-    /// Prepared once per connection.
-    pub(in super::super) fn prepared(sql: &SqlStr, arguments: DB::Arguments) -> Self {
-        Self { sql: sql.clone(), arguments: Some(arguments) }
-    }
-
-    /// What the statement does, without any value.
-    fn verb(&self) -> &str {
-        self.sql.as_str().split_whitespace().next().unwrap_or("a statement")
-    }
-}
-
-impl<DB: sqlx::Database<Arguments: Clone>> Execute<'_, DB> for &Statement<DB>
-where
-    DB::Statement: 'static,
-    DB::Arguments: Sync,
-{
-    fn sql(self) -> SqlStr {
-        self.sql.clone()
-    }
-
-    fn statement(&self) -> Option<&DB::Statement> {
-        None
-    }
-
-    fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, BoxDynError> {
-        Ok(self.arguments.clone())
-    }
-
-    fn persistent(&self) -> bool {
-        true
-    }
 }
 
 impl<DB> Calls<DB>

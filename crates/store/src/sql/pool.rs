@@ -2,7 +2,6 @@
 //! Why not sqlx's pool: docs/adr/0025-own-connection-pool.md.
 
 use std::{
-    collections::HashMap,
     fmt, io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,8 +18,9 @@ use tokio::{
 
 use super::{
     super::StoreError,
-    calls::{Database, ServerOptions, Statement},
-    not_applied, permanent, throttled,
+    not_applied, permanent,
+    server::{Database, Facts, ServerOptions, Statement},
+    throttled,
 };
 use cutover_clock::Instant;
 use cutover_core::outcome::ErrorClass;
@@ -30,9 +30,6 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection that does not answer such a short question in this time is closed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What a server reports about itself, by lower-case name.
-pub(in super::super) type Facts = HashMap<String, String>;
 
 /// At most `ServerOptions::connections` connections, made on demand.
 pub(in super::super) struct Pool<DB: Database> {

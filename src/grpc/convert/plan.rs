@@ -4,7 +4,7 @@ use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
 use tonic::Status;
 
-use super::{convert, status};
+use super::{super::status, rung};
 use crate::{
     domain::{
         Change, Refusal, Tenant, Violation,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A requested plan, or everything that is wrong with it.
-pub(super) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
+pub(in crate::grpc) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
     let v1::Plan { steps, windows, time_zone, on_trip, when_blind } = wire.unwrap_or_default();
     let mut violations = Vec::new();
     let steps = steps.into_iter().enumerate().filter_map(|(at, wire)| {
@@ -48,12 +48,12 @@ pub(super) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
 }
 
 /// A step number that counts from 1, where 0 is none.
-pub(super) fn number(wire: u32) -> Option<usize> {
+pub(in crate::grpc) fn number(wire: u32) -> Option<usize> {
     usize::try_from(wire).ok()?.checked_sub(1)
 }
 
 /// A plan's progress; `next` is what it would do now.
-pub(super) fn view(entry: &Entry, next: Option<Next>) -> Result<v1::PlanView, Status> {
+pub(in crate::grpc) fn view(entry: &Entry, next: Option<Next>) -> Result<v1::PlanView, Status> {
     let migration = &entry.migration;
     let (Some(state), Some(next)) = (&migration.document.plan, next) else {
         let key = migration.key();
@@ -115,7 +115,7 @@ pub fn to_wire(plan: &Plan) -> v1::Plan {
             Proof::Guards => v1::PlanEvidence::Guards,
             Proof::None => v1::PlanEvidence::None,
         };
-        let (bake_ms, approval, rung) = (step.bake_ms, step.approval, convert::rung(step.rung));
+        let (bake_ms, approval, rung) = (step.bake_ms, step.approval, rung(step.rung));
         v1::PlanStep { rung, share_ppm, tenants, bake_ms, evidence: evidence.into(), approval }
     };
     let window = |window: &ChangeWindow| v1::PlanWindow {

@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::super::{Global, out, percent, render};
+use super::super::{Global, out, percent};
 
 /// The steps that a file comes to.
-pub(super) fn steps(global: &Global, plan: &v1::Plan) {
+pub(in crate::cli) fn steps(global: &Global, plan: &v1::Plan) {
     for (at, step) in plan.steps.iter().enumerate() {
         if global.json {
             out::json(&step_json(at, step));
@@ -19,7 +19,7 @@ pub(super) fn steps(global: &Global, plan: &v1::Plan) {
 }
 
 /// How far a plan is.
-pub(super) fn view(global: &Global, view: &v1::PlanView) {
+pub(in crate::cli) fn view(global: &Global, view: &v1::PlanView) {
     if global.json {
         out::json(&view_json(view));
     } else {
@@ -128,7 +128,7 @@ fn step_line(at: usize, step: &v1::PlanStep) -> String {
         None => named(&step.tenants),
     };
     let approval = if step.approval { "  approval" } else { "" };
-    let (rung, evidence) = (render::rung(step.rung), evidence(step));
+    let (rung, evidence) = (super::rung(step.rung), evidence(step));
     format!("{:>3}  {rung:<12} {whom:>10}  bake {bake:<8} evidence {evidence}{approval}", at + 1)
 }
 
@@ -163,7 +163,7 @@ fn missing_line(missing: &v1::PlanMissing) -> String {
 
 fn step_json(at: usize, step: &v1::PlanStep) -> Value {
     json!({
-        "step": at + 1, "stage": render::rung(step.rung), "share_ppm": step.share_ppm, "tenants": step.tenants,
+        "step": at + 1, "stage": super::rung(step.rung), "share_ppm": step.share_ppm, "tenants": step.tenants,
         "bake_ms": step.bake_ms, "evidence": evidence(step), "approval": step.approval,
     })
 }
@@ -193,12 +193,12 @@ pub(in crate::cli) fn view_json(view: &v1::PlanView) -> Value {
 }
 
 /// `2026-11-26T14:30:00Z`
-pub(super) fn time(ms: u64) -> String {
+pub(in crate::cli) fn time(ms: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
 }
 
 /// To the second, where it lasts some.
 fn lasted(ms: u64) -> String {
     let ms = if ms >= 10_000 { ms - ms % 1000 } else { ms };
-    render::span(Duration::from_millis(ms))
+    super::span(Duration::from_millis(ms))
 }

@@ -1,0 +1,69 @@
+//! What the child processes of a bench do.
+
+use std::path::PathBuf;
+
+use super::{
+    bare,
+    child::{Ask, Asks, Role, answer, raise_limits, strange},
+    grpc,
+    watcher::Watcher,
+};
+use crate::{
+    config::{Config, Serve},
+    server::{self, Listeners},
+};
+
+/// Runs this process as a child of a bench.
+pub async fn run(role: Role) -> anyhow::Result<()> {
+    raise_limits();
+    let ran = match role {
+        Role::Controller { dir } => controller(dir).await,
+        Role::Bare => bare::run().await,
+        Role::Caller => caller().await,
+        Role::Watcher => watcher().await,
+    };
+    // The bench reports to people.
+    if let Err(error) = ran {
+        answer::<()>(Err(error));
+    }
+    Ok(())
+}
+
+async fn controller(dir: PathBuf) -> anyhow::Result<()> {
+    let config = Config::load(Serve {
+        store: Some(format!("sqlite:{}", dir.join("cutover.db").display())),
+        grpc: Some("127.0.0.1:0".to_owned()),
+        http: Some("127.0.0.1:0".to_owned()),
+        ..Serve::default()
+    })?;
+    let listeners = Listeners::bind(&config).await?;
+    let asks = Asks::ready(&format!("http://{}", listeners.grpc.local_addr()?));
+    Ok(server::run(config, listeners, asks.only_usage()).await?)
+}
+
+async fn caller() -> anyhow::Result<()> {
+    let mut asks = Asks::ready("");
+    while let Some(ask) = asks.next().await {
+        match ask {
+            Ask::Call(load) => answer(grpc::call(load).await),
+            other => strange(&other),
+        }
+    }
+    Ok(())
+}
+
+async fn watcher() -> anyhow::Result<()> {
+    let mut asks = Asks::ready("");
+    let mut watcher = None;
+    while let Some(ask) = asks.next().await {
+        match (ask, &mut watcher) {
+            (Ask::Watch(streams), _) => {
+                let opened = Watcher::open(streams).await;
+                answer(opened.map(|opened| watcher = Some(opened)));
+            }
+            (Ask::Change(number), Some(watcher)) => answer(watcher.change(number).await),
+            (other, _) => strange(&other),
+        }
+    }
+    Ok(())
+}
