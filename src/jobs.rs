@@ -8,6 +8,7 @@
 
 mod beside;
 mod compare;
+pub mod cost;
 mod identity;
 pub mod pace;
 pub mod page;

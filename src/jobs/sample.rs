@@ -1,6 +1,9 @@
 //! Takes real records through the mappings before anything moves.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use cutover_store::{Id, Record, Scope, Segment, Store, StoreError, spec::Spec};
 
@@ -12,6 +15,8 @@ const RECORDS_MAX: usize = 10_000;
 const PARTS: u32 = 16;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 256 << 10;
+/// Bytes of the page that is timed.
+const TIMED_BYTES: usize = 1 << 20;
 /// Maximum places reported.
 const PLACES_MAX: usize = 10;
 
@@ -22,6 +27,12 @@ pub struct Looked {
     pub checked: u64,
     /// Those of them that can't be read, or would come back changed.
     pub misfits: u64,
+    /// Bytes of those that could be read.
+    pub bytes: u64,
+    /// Records of one page that was read to see how fast the store is.
+    pub timed: u64,
+    /// How long reading that page took.
+    pub took: Duration,
     /// The first places, with reasons; each reason of a column or attribute once.
     pub places: Vec<Place>,
 }
@@ -49,6 +60,11 @@ impl fmt::Display for Place {
 /// unchanged: the target for the way there, the source for the way back. Writes nothing.
 pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, Error> {
     let mut looked = Looked::default();
+    // Not a part: a store that can't read parts alone would read all of them.
+    let began = Instant::now();
+    let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
+    let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
+    (looked.timed, looked.took) = (page.records.len() as u64, began.elapsed());
     for part in Segment::split(PARTS) {
         let (mut cursor, mut left) = (None, RECORDS_MAX / PARTS as usize);
         while left > 0 {
@@ -59,6 +75,7 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, 
             }
             left -= page.unreadable.len().min(left);
             for (id, record) in page.records.iter().take(left) {
+                looked.bytes += (id.bytes() + record.bytes()) as u64;
                 looked.take(&id.tenant, &id.key, fit(spec, id, record));
             }
             left -= page.records.len().min(left);

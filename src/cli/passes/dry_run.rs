@@ -1,13 +1,18 @@
 //! What a pass would do, and whether the records would come through: said before anything moves.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use cutover_proto::v1;
 use cutover_store::spec::Spec;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::{Global, out};
-use crate::jobs::{Plan, Stores, page::Side, sample};
+use super::super::{Global, out, render};
+use crate::jobs::{
+    Plan, Stores,
+    cost::{Cost, Pace, Units},
+    page::Side,
+    sample,
+};
 
 /// `verb`: what it would do to records. Fails if records that were looked at do not fit.
 pub(super) async fn say(
@@ -24,6 +29,7 @@ pub(super) async fn say(
     };
     let tables = stores.tables().await?;
     let looked = sample::look(spec, side, &**scanned).await?;
+    let cost = Cost::of(spec, plan, side, [source, target], &looked);
     if global.json {
         out::json(&json!({
             "migration": spec.migration,
@@ -35,6 +41,7 @@ pub(super) async fn say(
             "fingerprint": plan.fingerprint,
             "checked": looked.checked,
             "misfits": looked.misfits,
+            "estimate": estimate_json(&cost),
             "reasons": looked.places.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
     } else {
@@ -53,6 +60,7 @@ pub(super) async fn say(
             other.name(),
             about(of_other),
         ));
+        estimate_lines(&cost).iter().for_each(|line| out::line(line));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {
             0 => "all fit and come back as they are".to_owned(),
@@ -66,4 +74,48 @@ pub(super) async fn say(
         }
     }
     Ok(if looked.misfits == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the pass would cost, for people.
+fn estimate_lines(cost: &Cost) -> Vec<String> {
+    let mut lines = vec![format!("estimate: {} records scanned, {}", cost.records, size(cost.bytes))];
+    for (side, units) in [("source", cost.source), ("target", cost.target)] {
+        let Some(Units { reads, writes }) = units else { continue };
+        lines.push(format!(
+            "estimate: DynamoDB {side}, at most {reads} read units (strongly consistent) and {writes} write units"
+        ));
+    }
+    let because = match cost.pace {
+        Pace::RowsPerS => "the limit rows_per_s",
+        Pace::BytesPerS => "the limit bytes_per_s",
+        Pace::Reading => "reading as fast as this check did; writing may take longer",
+    };
+    lines.push(format!("estimate: at least {}, {because}", render::span(Duration::from_secs(whole_s(cost)))));
+    lines
+}
+
+fn estimate_json(cost: &Cost) -> Value {
+    let reads = |units: Option<Units>| units.map(|units| units.reads);
+    let writes = |units: Option<Units>| units.map(|units| units.writes);
+    json!({
+        "records": cost.records,
+        "bytes": cost.bytes,
+        "source_read_units": reads(cost.source),
+        "source_write_units": writes(cost.source),
+        "target_read_units": reads(cost.target),
+        "target_write_units": writes(cost.target),
+        "at_least_s": whole_s(cost),
+    })
+}
+
+fn whole_s(cost: &Cost) -> u64 {
+    cost.least.as_millis().div_ceil(1000) as u64
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} KB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
 }

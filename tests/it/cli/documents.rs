@@ -192,6 +192,11 @@ async fn items_move_there_and_back(story: &str, keys: Keys, columns: &str) {
     ramp(url, "--mirrored").await;
     let told = at(url, &format!("backfill {path} --create-tables --dry-run")).await.done();
     assert!(told.contains("checked 60 records of the source: all fit"), "{told}");
+    // 60 items of less than 400 bytes are at most 6 units of 4 KB.
+    let units = told.lines().find_map(|line| line.strip_prefix("estimate: DynamoDB source, at most "));
+    let (reads, rest) = units.and_then(|units| units.split_once(' ')).expect(&told);
+    assert!((1..=6).contains(&reads.parse::<u64>().unwrap()), "{told}");
+    assert_eq!(rest, "read units (strongly consistent) and 0 write units");
     let told = at(url, &format!("backfill {path} --create-tables")).await.done();
     assert!(told.contains("clean: 60 scanned, 60 copied"), "{told}");
     let told = at(url, &format!("verify {path} --json")).await.object();

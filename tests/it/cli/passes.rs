@@ -47,6 +47,8 @@ async fn a_backfill_is_run_verified_and_run_again() {
     at(url, &format!("backfill {spec}")).await.fails(&["the target", "--create-tables"]);
     let told = at(url, &format!("backfill {spec} --create-tables --dry-run")).await.done();
     assert!(told.contains("about 8000 records") && told.contains("nothing was copied"), "{told}");
+    assert!(told.contains("estimate: 8000 records scanned, "), "{told}");
+    assert!(told.contains(", reading as fast as this check did; writing may take longer"), "{told}");
     let told = at(url, &format!("backfill {spec} --create-tables")).await.done();
     assert!(told.contains("clean: 8000 scanned, 8000 copied"), "{told}");
     let told = at(url, &format!("backfill {spec}")).await.done();
