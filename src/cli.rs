@@ -97,6 +97,9 @@ enum Verb {
     #[cfg(feature = "sqlite")]
     #[command(hide = true)]
     DemoWorker(demo::worker::Worker),
+    /// A small service with the SDK that reads and writes orders: for trying a migration
+    #[cfg(feature = "sqlite")]
+    DemoService(demo::service::Service),
     /// Measure what this machine can take, beside bare baselines
     #[cfg(feature = "sqlite")]
     #[command(subcommand)]
@@ -183,6 +186,8 @@ impl Cli {
             Verb::Demo(demo) => demo.run().await,
             #[cfg(feature = "sqlite")]
             Verb::DemoWorker(worker) => worker.run(&global.server).await.map(|()| ExitCode::SUCCESS),
+            #[cfg(feature = "sqlite")]
+            Verb::DemoService(service) => service.run(&global.server).await.map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "sqlite")]
             Verb::Bench(bench) => bench::run(bench, &global).await,
             #[cfg(feature = "sqlite")]

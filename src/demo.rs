@@ -5,6 +5,7 @@ mod cast;
 mod chapters;
 mod fault;
 mod proof;
+pub mod service;
 mod stores;
 pub mod worker;
 

@@ -75,6 +75,7 @@ const GROUPS: [Group; 5] = [
         verbs: &[
             ("serve", "cutover serve --store sqlite:cutover.db"),
             ("demo", "cutover demo"),
+            ("demo-service", "cutover demo-service orders.toml --per-second 50"),
             ("bench", "cutover bench decide"),
             ("bench decide", "cutover bench decide"),
             ("bench grpc", "cutover bench grpc"),

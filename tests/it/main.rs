@@ -11,6 +11,8 @@ mod controller;
 mod crash;
 #[cfg(feature = "sqlite")]
 mod demo;
+#[cfg(feature = "sqlite")]
+mod docs;
 mod guard;
 mod http;
 mod ladder;

@@ -42,3 +42,14 @@ pub use cutover_core::{guard, routing, wire};
 pub use cutover_store as store;
 #[cfg(feature = "spec")]
 pub use cutover_store::spec;
+
+/// The Rust code of the guides, which the documentation tests compile and run.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../../docs/guides/errors.md")]
+    mod errors {}
+    #[doc = include_str!("../../../docs/guides/queries.md")]
+    mod queries {}
+    #[doc = include_str!("../../../docs/guides/testing.md")]
+    mod testing {}
+}
