@@ -73,7 +73,7 @@ struct Change {
     /// Why; kept in the history
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
-    /// Who; operator:$USER unless told
+    /// Who makes the change [default: operator:$USER]
     #[arg(long)]
     actor: Option<String>,
     /// Only if the migration is still at this revision

@@ -114,7 +114,7 @@ pub enum Error {
         error: std::io::Error,
     },
     /// The file is not a valid configuration.
-    #[error("{path} is no configuration: {}", one_line(.error))]
+    #[error("{path} is not a valid configuration: {}", one_line(.error))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum Error {
         error: Box<toml::de::Error>,
     },
     /// Malformed address.
-    #[error("{what} {text:?} is no address: give IP:PORT, like 127.0.0.1:7070")]
+    #[error("malformed address in {what}: {text:?}. Give IP:PORT, like 127.0.0.1:7070")]
     Address {
         /// Which setting.
         what: &'static str,
@@ -130,7 +130,7 @@ pub enum Error {
         text: String,
     },
     /// Malformed address of statsd.
-    #[error("--statsd {0:?} is no address: give HOST:PORT, like 127.0.0.1:8125")]
+    #[error("malformed address in --statsd: {0:?}. Give HOST:PORT, like 127.0.0.1:8125")]
     Statsd(String),
     /// A limit of the history is too low: a retried request would not find its first answer.
     #[error("{flag} must be at least {least}; got {given}")]

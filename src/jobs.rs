@@ -213,7 +213,7 @@ pub enum Error {
     #[error("{}", .0.message())]
     Controller(Box<Status>),
     /// A store failed for too long, or permanently.
-    #[error("the {store}: {error}; what was done stays, run it again and it goes on")]
+    #[error("the {store}: {error}; what was done stays, run it again to continue")]
     Store {
         /// `source`, `target` or `quarantine`.
         store: &'static str,
@@ -268,7 +268,7 @@ pub enum Error {
     #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]
     Overtaken,
     /// Ctrl-C or a similar signal.
-    #[error("stopped; run it again and it goes on where it was")]
+    #[error("stopped; run it again to continue where it stopped")]
     Stopped,
 }
 

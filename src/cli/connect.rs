@@ -63,7 +63,7 @@ impl Global {
 /// A way to the controller at this address.
 pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
     let wrong =
-        || Failure::usage(format!("--server {server:?} is no URL: give one like http://127.0.0.1:7070"));
+        || Failure::usage(format!("--server {server:?} is not a URL: give one like http://127.0.0.1:7070"));
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
     let uri = endpoint.uri();
     if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {

@@ -77,7 +77,7 @@ pub(super) enum Verb {
         /// How you know; required
         #[arg(long)]
         reason: String,
-        /// Who; operator:$USER unless told
+        /// Who makes the change [default: operator:$USER]
         #[arg(long)]
         actor: Option<String>,
     },

@@ -8,7 +8,7 @@ use cutover_proto::v1;
 
 use super::{Change, Global, connect::answer, duration, out, percent, render};
 
-/// Without contact for so long, unless told otherwise, an instance refuses.
+/// Default time without contact after which an instance refuses operations.
 const FENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Subcommand)]
@@ -45,7 +45,7 @@ pub(super) enum Verb {
         /// The key again: this can't be taken back
         #[arg(long, value_name = "KEY")]
         confirm: String,
-        /// Gate to pass without evidence (soak); wants --reason
+        /// Gate to pass without evidence (soak); needs --reason
         #[arg(long = "override", value_name = "GATE")]
         overrides: Vec<String>,
         #[command(flatten)]

@@ -92,7 +92,7 @@ pub(super) struct Ask {
     /// With --wait: stop waiting after this long, like 20s or 5m; the controller continues
     #[arg(long, default_value = "1h", value_parser = duration::parse)]
     timeout: Duration,
-    /// Gate to pass without evidence (services, full-pass, soak); wants --reason
+    /// Gate to pass without evidence (services, full-pass, soak); needs --reason
     #[arg(long = "override", value_name = "GATE")]
     overrides: Vec<String>,
 }

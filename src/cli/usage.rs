@@ -53,7 +53,7 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
             format!("{whose} takes no more arguments, but was given {name:?}: quote what has spaces")
         }
         (ErrorKind::InvalidValue, Some(name)) if value.as_deref().is_none_or(str::is_empty) => {
-            format!("{name} wants a value")
+            format!("{name} needs a value")
         }
         (ErrorKind::InvalidValue, Some(name)) => {
             let valid = list(error, ContextKind::ValidValue).join(", ");
@@ -65,14 +65,14 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
             format!("{name} can't be {:?}: {why}", value.unwrap_or_default())
         }
         (ErrorKind::MissingRequiredArgument, _) => {
-            format!("{whose} also wants {}", list(error, ContextKind::InvalidArg).join(" "))
+            format!("{whose} also needs {}", list(error, ContextKind::InvalidArg).join(" "))
         }
         (ErrorKind::ArgumentConflict, Some(name)) => match got(ContextKind::PriorArg) {
             Some(other) if other != name => format!("give {name} or {other}, not both"),
             _ => format!("{name} was given twice: give it once"),
         },
         (ErrorKind::TooManyValues, Some(name)) => format!("{name} takes no value"),
-        (ErrorKind::InvalidUtf8, _) => "an argument is no UTF-8 text".to_owned(),
+        (ErrorKind::InvalidUtf8, _) => "an argument is not valid UTF-8".to_owned(),
         // clap's own words for what cutover's flags can't bring about today.
         (kind, name) => {
             let kind = kind.as_str().unwrap_or("the command line can't be read");

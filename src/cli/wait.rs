@@ -96,7 +96,9 @@ struct Progress {
 
 impl Progress {
     fn say(&mut self, global: &Global, lines: Vec<String>, waiting: Vec<Value>) {
-        if lines != self.said && !lines.is_empty() {
+        // Not again because a time or a count in it has changed.
+        let without_numbers = |lines: &[String]| lines.join("\n").replace(|c: char| c.is_ascii_digit(), "");
+        if without_numbers(&lines) != without_numbers(&self.said) && !lines.is_empty() {
             if global.json {
                 out::error(&json!({ "waiting": waiting }).to_string());
             } else {
@@ -124,7 +126,10 @@ async fn settled(global: &Global, key: &str, timeout: Duration) -> anyhow::Resul
                     return ended(Exit::RolledBack, format!("rolled back. {next}"));
                 }
                 Ok(v1::State::Paused) => {
-                    return ended(Exit::Held, format!("held: it is paused. To go on: cutover resume {key}"));
+                    return ended(
+                        Exit::Held,
+                        format!("held: it is paused. Continue with: cutover resume {key}"),
+                    );
                 }
                 Ok(v1::State::Idle | v1::State::Finished | v1::State::Abandoned) if status.settled => {
                     return Ok(Ended::done());

@@ -64,13 +64,13 @@ fn side(side: &str, kind: &str, url: Option<&str>, dir: &Path, table: &str) -> a
         "mysql" => &["mysql:", "mariadb:"],
         "postgres" => &["postgres:", "postgresql:"],
         "dynamodb" => &["dynamodb:"],
-        _ => bail!("--stores: {kind:?} is none of sqlite, mysql, postgres, dynamodb"),
+        _ => bail!("--stores: unknown kind {kind:?}: give sqlite, mysql, postgres or dynamodb"),
     };
     let Some(url) = url else {
         bail!("--stores {kind} as the {side}: give --{side} URL, or run ./demo, which starts servers");
     };
     if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
-        bail!("--{side} is no URL of {kind}: it begins with {}//", schemes[0]);
+        bail!("--{side}: a URL of {kind} begins with {}//", schemes[0]);
     }
     Ok(match url.strip_prefix("dynamodb://") {
         // DynamoDB's table is part of its URL.
@@ -139,7 +139,7 @@ mod tests {
     fn a_choice_that_can_not_be_is_told_with_what_to_give() {
         for (stores, source, why) in [
             ("mysql", None, "give two kinds"),
-            ("oracle,sqlite", None, "\"oracle\" is none of sqlite"),
+            ("oracle,sqlite", None, "unknown kind \"oracle\": give sqlite"),
             ("dynamodb,sqlite", None, "give --source URL"),
             ("dynamodb,sqlite", Some("mysql://u@h/d"), "begins with dynamodb://"),
         ] {

@@ -200,7 +200,7 @@ async fn tell(
 /// A connection to the controller that reconnects after a restart.
 pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
     let endpoint = Endpoint::from_shared(server.to_owned());
-    let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is no URL")))?;
+    let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is not a URL")))?;
     let endpoint = endpoint
         .connect_timeout(Duration::from_secs(3))
         .http2_keep_alive_interval(Duration::from_secs(2))

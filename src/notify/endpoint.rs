@@ -38,7 +38,7 @@ pub enum EndpointError {
         name: String,
     },
     /// The URL is invalid.
-    #[error("{flag} {name}: that is no URL: give an absolute one that begins with https:// or http://")]
+    #[error("{flag} {name}: not an absolute URL: give one that begins with https:// or http://")]
     Url {
         /// Which flag.
         flag: &'static str,

@@ -211,7 +211,7 @@ impl Instances {
         }
         tracing::warn!(
             instance = who.instance_id,
-            "counted out: its right to act has expired; migrations with fence_after_ms go on without it"
+            "counted out: its right to act has expired; migrations with fence_after_ms continue without it"
         );
         self.acknowledged.send_replace(());
     }

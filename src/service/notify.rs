@@ -156,7 +156,7 @@ impl Notify {
                         Err(error) => tracing::warn!(
                             endpoint = name,
                             %error,
-                            "how far it got can't be kept; after a restart it is told again"
+                            "could not store how far delivery got; after a restart messages may be sent again"
                         ),
                     }
                 }
@@ -204,7 +204,7 @@ impl Notify {
                         why,
                         failures,
                         delay_ms,
-                        "not told; trying on"
+                        "could not deliver a notification; retrying"
                     );
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                 }

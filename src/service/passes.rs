@@ -170,7 +170,8 @@ impl Passes {
             let pass = Self::pass(&mut live, &job);
             let at = segment as usize;
             let Some(claim) = pass.claims.get_mut(at) else {
-                let message = format!("{segment} is none of {}", pass.record.segments.len());
+                let message =
+                    format!("segment {segment} does not exist: the pass has {}", pass.record.segments.len());
                 return Err(Refusal::from(Violation::new("segment", message)).into());
             };
             // After a restart of the controller nobody has a claim, and neither has an evicted worker that is

@@ -83,7 +83,7 @@ impl Plans {
                 if !failed.is_empty() {
                     looked.until = Some(Instant::now() + TICK);
                     if failed != looked.seen.failed {
-                        tracing::warn!(migration.key = %key, "the plan cannot go on yet: {failed}; retrying");
+                        tracing::warn!(migration.key = %key, "the plan cannot continue yet: {failed}; retrying");
                     }
                 }
                 looked.seen.failed = failed;

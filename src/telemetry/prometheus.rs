@@ -72,7 +72,7 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn notifications(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "What came of messages to endpoints";
+        let help = "Notifications by endpoint and outcome";
         let mut family = encoder.encode_descriptor("notifications", help, None, MetricType::Counter)?;
         for Deliveries { endpoint, delivered, retried, dropped } in &self.deliveries {
             for (outcome, count) in [("delivered", delivered), ("retried", retried), ("dropped", dropped)] {

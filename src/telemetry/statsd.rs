@@ -111,7 +111,7 @@ pub async fn run(address: String, ingest: Arc<Ingest>, gauges: impl Fn() -> Vec<
         match sent.await.map_err(|error| error.to_string()).flatten() {
             Ok(used) => (client, complained) = (Some(used), false),
             Err(error) if !complained => {
-                tracing::warn!(error, "statsd cannot be reached: trying on");
+                tracing::warn!(error, "can't reach statsd; retrying");
                 complained = true;
             }
             Err(_) => {}

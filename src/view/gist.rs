@@ -184,7 +184,7 @@ pub fn pass(job: &v1::Job) -> String {
     let how = match (job.tuning.unwrap_or_default().paused, job.waiting.as_str(), workers.len()) {
         (true, ..) => "paused".to_owned(),
         (_, waiting, _) if !waiting.is_empty() => waiting.to_owned(),
-        (_, _, 0) => "NO WORKER: run it again to go on".to_owned(),
+        (_, _, 0) => "NO WORKER: run it again to continue".to_owned(),
         (_, _, 1) => "1 worker".to_owned(),
         (_, _, workers) => format!("{workers} workers"),
     };

@@ -100,7 +100,7 @@ async fn a_controller_says_where_its_history_begins_and_keeps_what_is_needed() {
         }
         store.dropped().await.unwrap().through
     };
-    // Kinds that are not told move the cursor on: 'update' is none of those that are.
+    // Kinds that are not told move the cursor on: 'update' is not one of those that are.
     let held = through(700).await;
     let cursor = store.snapshot().await.unwrap().cursors[0].revision;
     assert!(held <= cursor, "{held} was dropped, {cursor} was told");

@@ -212,7 +212,7 @@ async fn a_trip_stops_it_and_resume_goes_on_only_after_the_acknowledgement() {
     assert!(waits.held.contains("cutover resume"), "it does not go on by itself: {waits:?}");
 
     let resumed = world.admin.resume(resume).await.unwrap().into_inner();
-    assert_eq!(resumed.changes[0], "the plan goes on before step 2", "dual is left, mirrored is not");
+    assert_eq!(resumed.changes[0], "the plan continues before step 2", "dual is left, mirrored is not");
     world.until(|view| view.taken.len() == 3).await;
     let skip =
         v1::SkipPlanStepRequest { mutation: because("seen enough"), key: "orders".to_owned(), step: 3 };

@@ -198,16 +198,15 @@ impl Sight<'_> {
         if behind.len() > NAMED_MAX {
             named.push(format!("and {} more", behind.len() - NAMED_MAX));
         }
-        let what = if wait == Wait::Quiesced { "quiesced for" } else { "received" };
+        let named = named.join(", ");
+        let message = match wait {
+            Wait::Quiesced => {
+                format!("operations from before revision {awaited} may be in flight at: {named}")
+            }
+            _ => format!("revision {awaited} has not been received by: {named}"),
+        };
         let (by_itself, action) = what_to_do(&behind);
-        Unmet {
-            by_itself,
-            ..Unmet::of_change(
-                Gate::Barrier,
-                format!("revision {awaited} not yet {what} by: {}", named.join(", ")),
-                action,
-            )
-        }
+        Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, message, action) }
     }
 
     /// The gates of a step, except the barrier. Only steps up have any, unless the store was restored.

@@ -250,10 +250,10 @@ fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
         return held("it was rolled back: repair it, then cutover ack, then cutover resume");
     }
     if state.status == PlanStatus::Stopped {
-        return held("it stopped at a rollback: cutover resume goes on from where the rollout is now");
+        return held("it stopped at a rollback: cutover resume continues from the current rollout");
     }
     if seen.paused {
-        return held("it is paused: cutover resume goes on");
+        return held("it is paused: cutover resume continues it");
     }
     (seen.in_place < state.taken.len()).then(|| {
         let step = seen.in_place + 1;

@@ -196,7 +196,7 @@ pub(super) fn job_line(job: &v1::Job) -> String {
     if tuning.paused {
         text.push_str(", PAUSED");
     } else if job.claims.is_empty() && job.waiting.is_empty() && job.segments > 0 {
-        text.push_str(": nobody works on it, run it again and it goes on");
+        text.push_str(": no worker; run it again to continue");
     }
     if !job.warning.is_empty() {
         text.push_str(&format!("; no gate will accept it: {}", job.warning));

@@ -79,7 +79,7 @@ impl Reader<'_> {
 
     fn fields<'a>(&mut self, node: &'a Node, what: &str, known: &[&str]) -> Fields<'a> {
         let Value::Table(entries) = &node.value else {
-            self.wrong(node, format!("{what} is no table of {}", known.join(", ")));
+            self.wrong(node, format!("{what} must be a table of {}", known.join(", ")));
             return Fields(Vec::new());
         };
         for (name, node) in entries.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
@@ -92,12 +92,12 @@ impl Reader<'_> {
     fn text(&mut self, node: &Node, name: &str, like: &str) -> Option<String> {
         let text = node.text().map(str::to_owned);
         if text.is_none() {
-            self.wrong(node, format!("{name} is no text: give one like {like:?}"));
+            self.wrong(node, format!("{name} must be a text: give one like {like:?}"));
         }
         text
     }
 
-    /// One of a few words, the first unless told.
+    /// One of a few words, the first by default.
     fn one_of<T: Copy + Default>(&mut self, fields: &Fields<'_>, name: &str, known: &[(&str, T)]) -> T {
         let Some(node) = fields.get(name) else { return T::default() };
         let word = node.text().unwrap_or_default();
@@ -137,7 +137,7 @@ impl Reader<'_> {
         let rung = RUNGS.into_iter().find(|rung| rung.name() == stage);
         if rung.is_none() {
             let meant = alike(stage, &names).unwrap_or_else(|| format!("give one of {}", names.join(", ")));
-            self.wrong(node, format!("stage {stage:?} is none, {meant}"));
+            self.wrong(node, format!("unknown stage {stage:?}: {meant}"));
         }
         rung
     }
@@ -208,7 +208,7 @@ impl Reader<'_> {
         let (Some(first), Some(last)) = (day(first), day(last)) else {
             self.wrong(
                 node,
-                format!("days: {text:?} is none: give mon, tue, .. sun, or a range like mon-fri"),
+                format!("days: unknown day {text:?}: give mon, tue, .. sun, or a range like mon-fri"),
             );
             return 0;
         };
@@ -227,7 +227,7 @@ impl Reader<'_> {
             (minutes < 60 && all <= 24 * 60).then_some(all)
         };
         minutes().unwrap_or_else(|| {
-            self.wrong(node, format!("{text:?} is no time of a day: give one like \"09:00\""));
+            self.wrong(node, format!("{text:?} is not a time of day: give one like \"09:00\""));
             0
         })
     }

@@ -115,7 +115,7 @@ fn read(text: &str) -> anyhow::Result<Vec<Window>> {
     let windows = lines.map(|(at, line)| {
         let row = serde_json::from_str(line).map_err(anyhow::Error::from).and_then(window);
         row.map_err(|error| {
-            anyhow::anyhow!("line {} is no row of `cutover progress KEY --json`: {error}", at + 1)
+            anyhow::anyhow!("line {} is not a row of `cutover progress KEY --json`: {error}", at + 1)
         })
     });
     windows.collect()

@@ -147,7 +147,7 @@ fn step(field: &str, wire: v1::PlanStep) -> Result<Step, Violation> {
     let rung = rung_from_wire(rung)
         .map_err(|_| wrong("has no rung: give dual, mirrored, target-first or target-only"))?;
     let tenants = tenants.iter().map(|tenant| Tenant::parse(tenant)).collect::<Result<Vec<_>, _>>();
-    let tenants = tenants.map_err(|why| wrong(&format!("names a tenant that is none: {}", why.message)))?;
+    let tenants = tenants.map_err(|why| wrong(&format!("contains an invalid tenant: {}", why.message)))?;
     let part = match (share_ppm, tenants.is_empty()) {
         (Some(ppm), true) => Part::Share(ppm),
         (None, false) => Part::Tenants(tenants),
@@ -168,7 +168,7 @@ fn window(field: &str, wire: &v1::PlanWindow) -> Result<ChangeWindow, Violation>
     let mut days = 0;
     for day in &wire.days {
         if !(1..=7).contains(day) {
-            return Err(Violation::new(field, "has a day that is none: 1 is Monday, 7 Sunday"));
+            return Err(Violation::new(field, "contains an invalid weekday: 1 is Monday, 7 is Sunday"));
         }
         days |= 1 << (day - 1);
     }

@@ -135,7 +135,7 @@ async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
         let ended = worker.wait_with_output().await.unwrap();
         let told = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(1), "{told}");
-        assert!(told.ends_with("cutover: stopped; run it again and it goes on where it was\n"), "{told}");
+        assert!(told.ends_with("cutover: stopped; run it again to continue where it stopped\n"), "{told}");
         let there = at(url, "instances orders").await.done();
         assert!(!there.contains("cutover-full"), "nobody waits for it: {there}");
         // It may have copied more before it heard: the next worker has to copy on from there.

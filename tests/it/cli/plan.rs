@@ -84,7 +84,7 @@ async fn every_mistake_is_listed_with_where_it_is() {
     let parts = [
         "8 mistakes",
         "line 2: there is no field \"step\", did you mean steps?",
-        "line 4: stage \"duel\" is none, did you mean dual?",
+        "line 4: unknown stage \"duel\": did you mean dual?",
         "line 5: there is no field \"percnt\", did you mean percent?",
         "line 3: percent is missing",
         "line 6: bake: \"soon\" is not a duration",
@@ -97,10 +97,10 @@ async fn every_mistake_is_listed_with_where_it_is() {
     let parts = [
         "8 mistakes",
         "line 1: on_trip: give stop or end",
-        "line 2: time_zone is no text",
-        "line 4: days: \"funday\" is none",
-        "line 5: \"25:00\" is no time of a day",
-        "line 6: a window is no table",
+        "line 2: time_zone must be a text",
+        "line 4: days: unknown day \"funday\"",
+        "line 5: \"25:00\" is not a time of day",
+        "line 6: a window must be a table",
         "line 10: tenants beside percent",
         "line 11: percent is empty",
     ];
@@ -114,7 +114,7 @@ async fn every_mistake_is_listed_with_where_it_is() {
     run_with(["plan", "lint", "-"], zone)
         .await
         .fails(&["line 1: time_zone: \"Europe/Wien\" is no time zone"]);
-    run_with(["plan", "lint", "-"], "").await.fails(&["steps: there are none"]);
+    run_with(["plan", "lint", "-"], "").await.fails(&["steps: give at least one"]);
     run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 mistake", "line 1"]);
     run_with(["plan", "lint", "-"], "steps: [").await.fails(&["1 mistake", "line "]);
     run_with(["plan", "lint", "-"], "a: 1\n---\nb: 1\n").await.fails(&["second document"]);
@@ -143,7 +143,7 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     assert_eq!(would, "would: a plan of 3 steps\n");
     let applied = with_plan(url, "plan apply orders - --reason go --json", text).await.object();
     has(&applied, &["migration", "changes", "dry_run", "repeated"]);
-    with_plan(url, "plan apply orders -", "steps: 3").await.fails(&["a step is no table"]);
+    with_plan(url, "plan apply orders -", "steps: 3").await.fails(&["a step must be a table"]);
 
     let timeout = at(url, "wait orders --for step=1 --timeout 3").await;
     assert_eq!(timeout.code, 3, "{timeout:?}");

@@ -67,7 +67,7 @@ async fn what_is_no_recording_is_told_by_its_line() {
         format!("{{\"store\":\"source\",\"operation\":\"read\",\"calls\":{calls},\"errors\":0}}")
     };
     read("").await.fails(&["can't be played: nothing was reported in it"]);
-    read("step 1\n").await.fails(&["line 1 is no row of `cutover progress KEY --json`"]);
+    read("step 1\n").await.fails(&["line 1 is not a row of `cutover progress KEY --json`"]);
     let second = row(1_000, &calls(1)) + "{\"at_ms\":2000}\n";
     read(&second).await.fails(&["line 2", "missing field"]);
     let store = calls(1).replace("source", "other");

@@ -16,10 +16,10 @@ async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
         ("list orders", &["list takes no more arguments", "\"orders\"", "see cutover help list"]),
         ("list --json=1", &["--json takes no value"]),
         ("decide orders -5", &["\"-5\"", "goes after --"]),
-        ("ramp", &["ramp also wants <KEY>", "see cutover help ramp"]),
+        ("ramp", &["ramp also needs <KEY>", "see cutover help ramp"]),
         ("create orders", &["--source <SOURCE> --target <TARGET>", "see cutover help create"]),
         ("evict one", &["--reason <REASON>"]),
-        ("ramp orders --dual", &["--dual <PCT> wants a value"]),
+        ("ramp orders --dual", &["--dual <PCT> needs a value"]),
         ("ramp orders --dual 1 --dual 2", &["--dual <PCT> was given twice"]),
         ("finish orders", &["--confirm <KEY>"]),
     ] {
@@ -46,7 +46,7 @@ async fn a_wrong_value_is_named_with_what_is_right() {
     }
     run(["ramp", "orders", "--dual", "1\n2\u{1b}[31m"]).await.misused(&["\\n2"]);
     let bytes = OsString::from_vec(vec![b'a', 0xff]);
-    run(["decide".into(), "orders".into(), bytes]).await.misused(&["no UTF-8"]);
+    run(["decide".into(), "orders".into(), bytes]).await.misused(&["not valid UTF-8"]);
 }
 
 #[tokio::test]

@@ -47,7 +47,10 @@ fn a_mistake_is_told_in_one_line_without_the_url() {
     assert!(webhook(&["Ops!=https://x"]).contains("\"Ops!\" is no name"));
     for url in ["ops=", "ops=T0K3N", "ops=ftp://x/T0K3N", "ops=/T0K3N", "ops=https://"] {
         let message = webhook(&[url]);
-        assert!(message.contains("--webhook ops: that is no URL") && !message.contains("T0K3N"), "{message}");
+        assert!(
+            message.contains("--webhook ops: not an absolute URL") && !message.contains("T0K3N"),
+            "{message}"
+        );
     }
     assert!(webhook(&["ops=https://me:T0K3N@x/"]).starts_with("--webhook ops: a user in the URL"));
     assert!(webhook(&["ops=https://x", "ops=https://y"]).starts_with("ops is named twice"));

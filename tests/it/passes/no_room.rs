@@ -38,7 +38,7 @@ async fn a_backfill_waits_for_space_then_says_so_and_goes_on_once_there_is_some(
     let job = job.expect("told while it waited");
     let failed = failed.unwrap_err().to_string();
     for part in
-        ["the target: nothing was written", "the disk is full: free space", "run it again and it goes on"]
+        ["the target: nothing was written", "the disk is full: free space", "run it again to continue"]
     {
         assert!(failed.contains(part), "{part}: {failed}");
     }

@@ -73,7 +73,7 @@ async fn outside_its_windows_no_step_is_taken() {
             v1::Plan { windows: vec![v1::PlanWindow { from_min: u32::MAX, ..window }], ..closed },
             "out of a day",
         ),
-        (plan([]), "there are none"),
+        (plan([]), "give at least one"),
         (plan([share(DUAL, 101, 0)]), "over 100 %"),
         (plan([v1::PlanStep { rung: 99, ..share(DUAL, 1, 0) }]), "has no rung"),
         (plan([v1::PlanStep { tenants: vec!["a".to_owned()], ..share(DUAL, 1, 0) }]), "one of them"),

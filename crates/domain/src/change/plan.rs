@@ -84,7 +84,7 @@ impl Draft {
         let Some(state) = &self.document.plan else { return Ok(()) };
         if is_reset || is_stopped {
             let next = state.taken.len() + 1;
-            self.say(format!("the plan goes on before step {next}"));
+            self.say(format!("the plan continues before step {next}"));
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Draft {
         context: &Context<'_>,
     ) -> Result<(), Refusal> {
         if context.reason.is_empty() {
-            let message = "say why it need not be waited for: to skip wants a reason";
+            let message = "a skip needs a reason: say why the plan need not wait";
             return Err(Violation::new("reason", message).into());
         }
         let state = self.running_plan()?;
@@ -252,7 +252,7 @@ impl Draft {
         if self.document.state() != State::Tripped {
             return Ok(());
         }
-        let message = "rolled back, and not acknowledged: no plan goes on";
+        let message = "rolled back and not acknowledged: no plan may continue";
         let action = format!("cutover ack {} --reason ..", self.document.key);
         Err(Unmet::of_change(Gate::Tripped, message, action).into())
     }

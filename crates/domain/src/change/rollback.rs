@@ -69,9 +69,8 @@ impl Draft {
 
     pub(super) fn acknowledge(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         if context.reason.is_empty() {
-            return Err(
-                Violation::new("reason", "say what was found: an acknowledgement wants a reason").into()
-            );
+            let message = "an acknowledgement needs a reason: say what was found and repaired";
+            return Err(Violation::new("reason", message).into());
         }
         if self.document.ceiling.is_none() && self.document.rolled_back == 0 {
             let message = "nothing was rolled back: there is nothing to acknowledge";

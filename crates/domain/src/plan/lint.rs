@@ -24,7 +24,7 @@ struct Reached<'a> {
 /// A field is named `steps[N]`, N from 1.
 pub(super) fn violations(steps: &[Step]) -> Vec<Violation> {
     if steps.is_empty() {
-        return vec![Violation::new("steps", "there are none: give at least one")];
+        return vec![Violation::new("steps", "give at least one")];
     }
     let mut violations = Vec::new();
     if steps.len() > STEPS_MAX {

@@ -75,7 +75,7 @@ fn told(block: &Block) -> String {
         }
         Block::Source(operation) => format!("the source's {} errors to fall", name(*operation)),
         Block::InstancesGone => "the instances that went silent together".to_owned(),
-        Block::NoTargetCalls => "calls to the target: there should be some and are none".to_owned(),
+        Block::NoTargetCalls => "calls to the target: some are expected, none were made".to_owned(),
     }
 }
 

@@ -62,7 +62,7 @@ impl Database for MySql {
         (row.len() == 2).then(|| (schema::text(row, 0), schema::text(row, 1)))
     }
 
-    /// Unless told to wait, a Galera node answers reads from what it has applied so far.
+    /// A Galera node that is not asked to wait answers reads from what it has applied so far.
     fn set_up_more(said: &Facts) -> Option<&'static str> {
         is_on(said, "wsrep_on").then_some("SET SESSION wsrep_sync_wait = 7")
     }
