@@ -20,6 +20,7 @@
 //! changed), `pool` (nobody decides alone), `judge` (about whom, and what to do).
 
 pub mod bounds;
+mod by;
 mod cell;
 mod config;
 mod judge;

@@ -7,6 +7,7 @@
 //! back.
 
 mod advance;
+mod ceiling;
 pub mod change;
 mod event;
 mod evidence;

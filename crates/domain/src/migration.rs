@@ -281,8 +281,13 @@ impl Migration {
 
     /// Revision of the newest step of anybody. 0: nobody ever moved.
     pub fn newest_step(&self) -> u64 {
-        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement.since);
-        bands.chain(self.tenants.values().map(|row| row.placement.since)).max().unwrap_or(0)
+        self.placements().map(|placement| placement.since).max().unwrap_or(0)
+    }
+
+    /// Every placement of anybody: of bands, then of tenants with a row.
+    pub fn placements(&self) -> impl Iterator<Item = Placement> {
+        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
+        bands.chain(self.tenants.values().map(|row| row.placement))
     }
 
     /// Where a tenant stands.

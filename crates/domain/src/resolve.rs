@@ -2,7 +2,7 @@
 
 use cutover_core::routing::{self, PPM, Reason, Route, Rung, Table};
 
-use super::{Migration, Placement, Rollout, Tenant, TenantRow};
+use super::{Migration, Placement, Rollout, Tenant, TenantRow, ceiling::lowest};
 
 /// What determines a tenant's goal.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ impl Caps<'_> {
             Some(rung) => Wanted { rung, reason: Reason::Pin },
             None => Wanted { rung: self.goal.rung_of(bucket), reason: Reason::Rollout },
         };
-        let ceiling = self.row.and_then(|row| row.ceiling).into_iter().chain(self.ceiling).min();
+        let ceiling = lowest(self.row, self.ceiling);
         if let Some(rung) = ceiling.filter(|ceiling| *ceiling < wanted.rung) {
             wanted = Wanted { rung, reason: Reason::Rollback };
         }

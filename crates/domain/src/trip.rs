@@ -88,12 +88,12 @@ impl GuardSettings {
             GuardMode::Enforce => Mode::Enforce,
             GuardMode::Observe | GuardMode::Off => Mode::Observe,
         };
-        let Some(at) = edit.guard.index() else {
+        if edit.guard.index().is_none() {
             self.blindness = edit.mode.map_or(self.blindness, mode);
             return self;
-        };
-        let standard = GuardConfig::default().rules[at];
-        let before = self.config().rules[at];
+        }
+        let standard = GuardConfig::default().rule(edit.guard);
+        let before = self.config().rule(edit.guard);
         let rule = before.or(standard).map(|rule| Rule {
             mode: edit.mode.map_or(rule.mode, mode),
             limit: edit.limit.unwrap_or(rule.limit),

@@ -15,14 +15,13 @@ use crate::{
 /// All guards of a migration.
 pub(in crate::grpc) fn rules(settings: &GuardSettings) -> Vec<v1::GuardRule> {
     let config = settings.config();
-    let one = |(guard, rule): (Guard, &Option<_>)| {
-        let rule: &Option<crate::domain::guard::Rule> = rule;
-        let standard = guard.index().and_then(|at| GuardConfig::default().rules[at]);
+    let one = |guard: Guard| {
+        let (rule, standard) = (config.rule(guard), GuardConfig::default().rule(guard));
         let limit = rule.or(standard).map(|rule| rule.limit);
         let mode = rule.map_or(v1::GuardMode::Off, |rule| mode(rule.mode));
         with_limit(v1::GuardRule { mode: mode.into(), ..named(guard) }, limit)
     };
-    let mut rules: Vec<_> = Guard::COUNTING.into_iter().zip(&config.rules).map(one).collect();
+    let mut rules: Vec<_> = Guard::COUNTING.into_iter().map(one).collect();
     let blindness = v1::GuardRule {
         guard: GuardKind::Blindness.name().to_owned(),
         mode: mode(config.blindness).into(),

@@ -42,9 +42,7 @@ impl Draft {
         }
         let key = self.document.key.clone();
         let mut unmet: Vec<Unmet> = self.document.restored().into_iter().collect();
-        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
-        let placements: Vec<Placement> =
-            bands.chain(self.migration.tenants.values().map(|row| row.placement)).collect();
+        let placements: Vec<Placement> = self.migration.placements().collect();
         let is_elsewhere = |it: &Placement| it.rung != Rung::SourceOnly || it.floor != Rung::SourceOnly;
         if self.document.ramping || placements.iter().any(is_elsewhere) {
             let action = format!(

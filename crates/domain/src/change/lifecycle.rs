@@ -200,9 +200,7 @@ impl Draft {
             return Err(Violation::new("confirm", message).into());
         }
         self.say_overrides(overrides, context)?;
-        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
-        let placements: Vec<_> =
-            bands.chain(self.migration.tenants.values().map(|row| row.placement)).collect();
+        let placements: Vec<_> = self.migration.placements().collect();
         let mut unmet: Vec<Unmet> = self.document.restored().into_iter().collect();
         let elsewhere = placements.iter().filter(|placement| placement.rung != Rung::TargetOnly).count();
         if elsewhere > 0 {

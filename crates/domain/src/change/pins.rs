@@ -29,7 +29,7 @@ impl Draft {
             if row.pin == Some(*rung) {
                 continue;
             }
-            if let Some(ceiling) = row.ceiling.into_iter().chain(self.document.ceiling).min()
+            if let Some(ceiling) = self.document.ceiling_of(Some(&row))
                 && *rung > ceiling
             {
                 let message =

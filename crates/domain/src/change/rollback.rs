@@ -1,20 +1,10 @@
 //! One stage back, and the end of its latch.
 
-use cutover_core::routing::Rung;
-
 use super::{Context, Draft, Refusal};
-use crate::{Gate, Tenant, TenantRow, Unmet, Violation};
-
-/// The highest rung of the stage below.
-const fn stage_below(rung: Rung) -> Option<Rung> {
-    match rung {
-        Rung::SourceOnly => None,
-        Rung::Dual | Rung::Mirrored => Some(Rung::SourceOnly),
-        // All the way to dual, where a failing target does no harm.
-        Rung::Hold | Rung::TargetFirst => Some(Rung::Dual),
-        Rung::TargetOnly => Some(Rung::TargetFirst),
-    }
-}
+use crate::{
+    Gate, Tenant, TenantRow, Unmet, Violation,
+    ceiling::{Cause, Stuck, is_lower, lowest},
+};
 
 impl Draft {
     pub(super) fn rollback(&mut self, tenant: Option<&Tenant>) -> Result<(), Refusal> {
@@ -27,9 +17,9 @@ impl Draft {
 
     fn rollback_tenant(&mut self, tenant: &Tenant) -> Result<(), Refusal> {
         let row = self.row(tenant);
-        let ceiling =
-            self.ceiling_below(row.placement.rung, row.placement.floor, &format!("tenant {tenant}"))?;
-        if row.ceiling.is_none_or(|latched| ceiling < latched) {
+        let ceiling = Cause::Operator.ceiling(&row.placement);
+        let ceiling = ceiling.map_err(|stuck| refusal(stuck, &format!("tenant {tenant}")))?;
+        if is_lower(ceiling, row.ceiling) {
             self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
             self.say(format!("rolled back tenant {tenant} to {ceiling}"));
         }
@@ -37,34 +27,13 @@ impl Draft {
     }
 
     fn rollback_everybody(&mut self) -> Result<(), Refusal> {
-        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
-        let rows = self.migration.tenants.values().map(|row| row.placement);
-        // Tenants that must stay because of their floor do not keep others up.
-        let top = bands.chain(rows).max_by_key(|placement| {
-            let is_free = stage_below(placement.rung).is_some_and(|ceiling| ceiling >= placement.floor);
-            (is_free, placement.rung)
-        });
-        let (rung, floor) = top.map_or((Rung::SourceOnly, Rung::SourceOnly), |top| (top.rung, top.floor));
-        let ceiling = self.ceiling_below(rung, floor, "everybody")?;
-        if self.document.ceiling.is_none_or(|latched| ceiling < latched) {
+        let ceiling = Cause::Operator.ceiling_of_all(self.migration.placements());
+        let ceiling = ceiling.map_err(|stuck| refusal(stuck, "everybody"))?;
+        if is_lower(ceiling, self.document.ceiling) {
             self.document.ceiling = Some(ceiling);
             self.say(format!("rolled back to {ceiling}"));
         }
         Ok(())
-    }
-
-    fn ceiling_below(&self, rung: Rung, floor: Rung, whom: &str) -> Result<Rung, Refusal> {
-        let Some(ceiling) = stage_below(rung) else {
-            let message = format!("{whom} is at source-only: there is nothing to roll back");
-            return Err(Unmet::of_change(Gate::Stage, message, "none needed").into());
-        };
-        if ceiling < floor {
-            let message =
-                format!("{whom} can't go below {floor}: writes that only the target has would be lost");
-            let action = "repair the target; or copy the writes back to the source (cutover reverse)";
-            return Err(Unmet::of_change(Gate::Floor, message, action).into());
-        }
-        Ok(ceiling)
     }
 
     pub(super) fn acknowledge(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
@@ -93,7 +62,7 @@ impl Draft {
             .map(|(t, row)| (t.clone(), *row))
             .collect();
         for (tenant, row) in rows {
-            let ceiling = row.ceiling.into_iter().chain(everybody).min();
+            let ceiling = lowest(Some(&row), everybody);
             let asked = row.pin.unwrap_or_else(|| self.document.goal.rung_of(self.migration.bucket(&tenant)));
             // Without a pin it would go up again on its own.
             let pin = ceiling.filter(|ceiling| asked > *ceiling).or(row.pin);
@@ -108,5 +77,20 @@ impl Draft {
             self.say("acknowledged");
         }
         Ok(())
+    }
+}
+
+fn refusal(stuck: Stuck, whom: &str) -> Refusal {
+    match stuck {
+        Stuck::Lowest => {
+            let message = format!("{whom} is at source-only: there is nothing to roll back");
+            Unmet::of_change(Gate::Stage, message, "none needed").into()
+        }
+        Stuck::Floor(floor) => {
+            let message =
+                format!("{whom} can't go below {floor}: writes that only the target has would be lost");
+            let action = "repair the target; or copy the writes back to the source (cutover reverse)";
+            Unmet::of_change(Gate::Floor, message, action).into()
+        }
     }
 }

@@ -1,28 +1,15 @@
 //! The effect of a guard's verdict: one stage back, a hold, or a line in the history.
 
-use cutover_core::routing::Rung;
-
 use super::{Context, Draft, Refusal};
 use crate::{
-    Placement, Tenant, TenantRow,
-    guard::{Action, GuardKind, Scope, Verdict},
+    Tenant, TenantRow,
+    ceiling::{Cause, is_lower},
+    guard::{Action, Scope, Verdict},
     trip::{Breach, Trip, TripOutcome},
 };
 
 /// Maximum trips in a document; older ones are in the history.
 const TRIPS_MAX: usize = 10;
-
-/// The rung to which a guard rolls back, where a failing target does no harm. `None`: it already does none.
-///
-/// At dual callers do not see the target's errors, but they do see its slowness.
-const fn harmless_below(rung: Rung, kind: GuardKind) -> Option<Rung> {
-    match (rung, kind) {
-        (Rung::SourceOnly, _) => None,
-        (Rung::Dual, GuardKind::SlowRelative) => Some(Rung::SourceOnly),
-        (Rung::Dual, _) => None,
-        (Rung::Mirrored | Rung::Hold | Rung::TargetFirst | Rung::TargetOnly, _) => Some(Rung::Dual),
-    }
-}
 
 impl Draft {
     /// Commits a verdict. A verdict about an earlier stage has no effect: somebody was faster.
@@ -62,10 +49,10 @@ impl Draft {
         context: &Context<'_>,
     ) -> Option<TripOutcome> {
         let row = self.row(tenant);
-        let Some(ceiling) = Self::guarded_ceiling(&row.placement, verdict.guard.kind) else {
+        let Ok(ceiling) = Cause::Guard(verdict.guard.kind).ceiling(&row.placement) else {
             return self.held(verdict, context);
         };
-        if row.ceiling.is_some_and(|has| has <= ceiling) {
+        if !is_lower(ceiling, row.ceiling) {
             return None;
         }
         self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
@@ -73,23 +60,13 @@ impl Draft {
     }
 
     fn trip_everybody(&mut self, verdict: &Verdict, context: &Context<'_>) -> Option<TripOutcome> {
-        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
-        let rows = self.migration.tenants.values().map(|row| row.placement);
-        let ceiling = bands
-            .chain(rows)
-            .filter_map(|placement| Self::guarded_ceiling(&placement, verdict.guard.kind))
-            .max();
-        let Some(ceiling) = ceiling else { return self.held(verdict, context) };
-        if self.document.ceiling.is_some_and(|has| has <= ceiling) {
+        let ceiling = Cause::Guard(verdict.guard.kind).ceiling_of_all(self.migration.placements());
+        let Ok(ceiling) = ceiling else { return self.held(verdict, context) };
+        if !is_lower(ceiling, self.document.ceiling) {
             return None;
         }
         self.document.ceiling = Some(ceiling);
         Some(TripOutcome::RolledBack(ceiling))
-    }
-
-    /// `None`: there is nothing to go back for, or going back would lose writes.
-    fn guarded_ceiling(placement: &Placement, kind: GuardKind) -> Option<Rung> {
-        harmless_below(placement.rung, kind).filter(|ceiling| *ceiling >= placement.floor)
     }
 
     /// Stops steps up. Recorded once: while the migration is held or rolled back, further verdicts are not

@@ -139,6 +139,15 @@ impl Guard {
         Self { kind, operation }
     }
 
+    /// The only guard of misses; [`super::misses`] judges it, and no pool.
+    pub const MISSES: Self = Self::of(GuardKind::MissRatchet, READ);
+
+    /// The guards whose evidence is pooled: all counting ones except the one of misses. A pool's seat with
+    /// instances and tenants is its index here.
+    pub(super) fn pooled() -> impl Iterator<Item = Self> {
+        Self::COUNTING.into_iter().filter(|guard| *guard != Self::MISSES)
+    }
+
     /// Its index in [`Guard::COUNTING`]; `None` for blindness and for combinations that are not judged.
     pub fn index(self) -> Option<usize> {
         Self::COUNTING.iter().position(|guard| *guard == self)
@@ -210,6 +219,11 @@ impl GuardConfig {
             }
         }
         self
+    }
+
+    /// One guard's setting. `None`: it is not judged.
+    pub fn rule(&self, guard: Guard) -> Option<Rule> {
+        guard.index().and_then(|at| self.rules[at])
     }
 
     /// Changes one guard's setting; `None` turns it off.

@@ -6,6 +6,7 @@ mod trip;
 
 use super::{
     Cell, Few, Guard, GuardConfig, GuardKind, Limit, Mode, Operation, Report, Rule, Verdict, bounds,
+    by::{ByGuard, ByOperation},
     detector::Dispersion,
     evalue::{Absolute, Relative, Sample, Test},
     misses::Misses,
@@ -39,22 +40,22 @@ pub struct Judge {
     now_ms: u64,
     began_ms: u64,
     roster: Roster,
-    /// In the order of [`Guard::COUNTING`], without the miss ratchet. Each one counts, judged or not.
+    /// One for each of [`Guard::pooled`]. Each one counts, judged or not.
     pools: Vec<Pool>,
     /// The source against the absolute guards' rates.
-    sources: Vec<Pool>,
+    sources: ByOperation<Pool>,
     misses: Option<Misses>,
     tenants: Tenants,
-    /// The source's calls, by guard, from which phi and frozen baselines are measured.
-    arms: [Dispersion; Guard::COUNT],
+    /// The source's calls, from which phi and frozen baselines are measured.
+    arms: ByGuard<Dispersion>,
     quorum: usize,
     /// The migration has tripped; the judge waits for the next stage.
     tripped: bool,
     /// Tenants' trips of the last ten minutes.
     recent: Vec<(u64, Tenant, Few)>,
-    tallies: [Tally; 2],
+    tallies: ByOperation<Tally>,
     /// What calls had shown of the stage before this judge began.
-    recalled: [Tally; 2],
+    recalled: ByOperation<Tally>,
     lacking: Window,
     /// Since the stage began: reads that show whether the target has the record, and those where it does not.
     lacked: [u64; 2],
@@ -65,17 +66,16 @@ pub struct Judge {
 impl Judge {
     /// A judge without evidence. `now_ms` is the caller's clock, also in every later call.
     pub fn new(config: GuardConfig, stage: Stage, now_ms: u64) -> Self {
-        let tests = Guard::COUNTING.iter().zip(&config.rules).enumerate();
-        let pools = tests.take_while(|(_, (guard, _))| guard.kind != GuardKind::MissRatchet);
-        let pools = pools.map(|(at, (guard, rule))| {
-            let rule = rule.unwrap_or(Rule { mode: Mode::Observe, limit: default_limit(*guard) });
-            Pool::new(*guard, rule, test_of(rule.limit), Some(at), now_ms)
-        });
-        let pools: Vec<Pool> = pools.collect();
-        let sources = pools.iter().filter(|pool| pool.guard.kind == GuardKind::ErrorAbsolute);
-        let sources = sources.map(|pool| Pool::new(pool.guard, pool.rule, pool.test, None, now_ms)).collect();
-        let ratchet = config.rules[Guard::COUNT - 1];
-        let misses = ratchet.and_then(|rule| match rule.limit {
+        let pool = |guard: Guard, seat| {
+            let rule =
+                config.rule(guard).unwrap_or(Rule { mode: Mode::Observe, limit: default_limit(guard) });
+            Pool::new(guard, rule, test_of(rule.limit), seat, now_ms)
+        };
+        let pools: Vec<Pool> =
+            Guard::pooled().enumerate().map(|(seat, guard)| pool(guard, Some(seat))).collect();
+        let sources = |operation| pool(Guard::of(GuardKind::ErrorAbsolute, operation), None);
+        let sources = ByOperation::each(sources);
+        let misses = config.rule(Guard::MISSES).and_then(|rule| match rule.limit {
             Limit::Ratchet { factor, slack } => Some(Misses::new(rule, (factor, slack), now_ms)),
             _ => None,
         });
@@ -90,12 +90,12 @@ impl Judge {
             pools,
             sources,
             misses,
-            arms: [Dispersion::default(); Guard::COUNT],
+            arms: ByGuard::default(),
             quorum: 1,
             tripped: false,
             recent: Vec::new(),
-            tallies: [Tally::default(); 2],
-            recalled: [Tally::default(); 2],
+            tallies: ByOperation::default(),
+            recalled: ByOperation::default(),
             lacking: Window::default(),
             lacked: [0; 2],
             blind: standing::Blind::default(),
@@ -108,8 +108,9 @@ impl Judge {
     pub fn restage(&mut self, stage: Stage, now_ms: u64) {
         self.advance_to(now_ms);
         for at in 0..self.pools.len() {
-            let is_frozen = stage.is_frozen(self.pools[at].guard.operation);
-            let (calls, bad) = self.arms[at].remembered();
+            let guard = self.pools[at].guard;
+            let is_frozen = stage.is_frozen(guard.operation);
+            let (calls, bad) = self.arms[guard].remembered();
             let pool = &mut self.pools[at];
             if let Test::Relative(relative, frozen) = &mut pool.test {
                 *frozen = match is_frozen {
@@ -132,8 +133,8 @@ impl Judge {
         self.roster.forgive(None);
         self.tripped = false;
         self.recent.clear();
-        self.tallies = [Tally::default(); 2];
-        self.recalled = [Tally::default(); 2];
+        self.tallies = ByOperation::default();
+        self.recalled = ByOperation::default();
         self.lacking = Window::default();
         self.lacked = [0; 2];
         self.blind = standing::Blind::default();
@@ -257,9 +258,9 @@ impl Judge {
         }
         let source =
             Sample { target: cell.source.calls, target_bad: cell.source.failed(), ..Sample::default() };
-        self.sources[cell.operation as usize].add(&source, slot, place);
+        self.sources[cell.operation].add(&source, slot, place);
         if cell.operation == Operation::Read {
-            let sample = cell.sample(Guard::of(GuardKind::MissRatchet, Operation::Read));
+            let sample = cell.sample(Guard::MISSES);
             if let Some(misses) = self.misses.as_mut().filter(|_| !sample.is_empty()) {
                 misses.add(cell.step, &sample, slot, place);
             }
@@ -267,7 +268,7 @@ impl Judge {
             self.lacking.add(reads, lacking);
             self.lacked = [self.lacked[0].saturating_add(reads), self.lacked[1].saturating_add(lacking)];
         }
-        self.tallies[cell.operation as usize].add(cell);
+        self.tallies[cell.operation].add(cell);
         tracked
     }
 
@@ -287,31 +288,30 @@ impl Judge {
             return;
         }
         let next_ms = tick * self.config.tick_ms;
-        let phis: [f64; Guard::COUNT] = std::array::from_fn(|at| self.phi(at));
+        let phis: Vec<f64> = self.pools.iter().map(|pool| self.phi(pool.guard)).collect();
         let (pools, stage) = (&self.pools, &self.stage);
         self.tenants.close(
-            |tracked, guard| match pools.get(guard) {
-                Some(pool) => {
-                    let fleet = fleet(pool, stage);
-                    tracked.gains(guard, &pool.test, &fleet, phis[guard])
-                }
-                None => [0.0; super::evalue::BANK],
+            |tracked, seat| match (pools.get(seat), phis.get(seat)) {
+                (Some(pool), Some(phi)) => tracked.gains(seat, &pool.test, &fleet(pool, stage), *phi),
+                _ => [0.0; super::evalue::BANK],
             },
             next_ms,
         );
         for at in 0..self.pools.len() {
-            let measure = self.measure(at);
+            let guard = self.pools[at].guard;
+            let measure = self.measure(guard);
             let tick = self.pools[at].close(&mut self.roster, &measure, next_ms);
-            if !self.stage.is_frozen(self.pools[at].guard.operation) {
-                self.arms[at].close(tick.source + tick.pairs, tick.source_bad + tick.only_source);
+            if !self.stage.is_frozen(guard.operation) {
+                self.arms[guard].close(tick.source + tick.pairs, tick.source_bad + tick.only_source);
             }
         }
-        for at in 0..self.sources.len() {
-            let measure = self.measure(at);
-            self.sources[at].close(&mut self.roster, &measure, next_ms);
-            self.sources[at].detector.cap(measure.ln_c);
+        for operation in [Operation::Read, Operation::Write] {
+            let measure = self.measure(Guard::of(GuardKind::ErrorAbsolute, operation));
+            let source = &mut self.sources[operation];
+            source.close(&mut self.roster, &measure, next_ms);
+            source.detector.cap(measure.ln_c);
         }
-        let measure = self.measure(Guard::COUNT - 1);
+        let measure = self.measure(Guard::MISSES);
         if let Some(misses) = &mut self.misses {
             misses.close(&mut self.roster, &measure, next_ms);
         }
@@ -324,22 +324,20 @@ impl Judge {
     }
 
     /// The over-dispersion by which a guard's evidence is divided.
-    fn phi(&self, at: usize) -> f64 {
-        let guard = Guard::COUNTING[at];
+    fn phi(&self, guard: Guard) -> f64 {
         if matches!(
             guard.kind,
             GuardKind::ErrorRelative | GuardKind::SlowRelative | GuardKind::NotFoundRelative
         ) {
-            return self.arms[at].phi();
+            return self.arms[guard].phi();
         }
-        let errors = Guard::of(GuardKind::ErrorRelative, guard.operation).index();
-        errors.map_or(1.0, |errors| self.arms[errors].phi()).min(PHI_MAX)
+        self.arms[Guard::of(GuardKind::ErrorRelative, guard.operation)].phi().min(PHI_MAX)
     }
 
-    fn measure(&self, at: usize) -> Measure {
-        let steps = if at == Guard::COUNT - 1 { super::misses::STEPS_MAX } else { 1 };
+    fn measure(&self, guard: Guard) -> Measure {
+        let steps = if guard == Guard::MISSES { super::misses::STEPS_MAX } else { 1 };
         let ln_c = self.config.ln_threshold(self.config.judged() * steps);
-        Measure { ln_c, phi: self.phi(at), quorum: self.quorum }
+        Measure { ln_c, phi: self.phi(guard), quorum: self.quorum }
     }
 
     /// The threshold of a tenant: all tenants together trip falsely as often as the migration.
@@ -367,6 +365,5 @@ fn test_of(limit: Limit) -> Test {
 
 /// The limit with which a guard that is turned off counts.
 fn default_limit(guard: Guard) -> Limit {
-    let rule = guard.index().and_then(|at| GuardConfig::default().rules[at]);
-    rule.map_or(Limit::Rate(1e-4), |rule| rule.limit)
+    GuardConfig::default().rule(guard).map_or(Limit::Rate(1e-4), |rule| rule.limit)
 }

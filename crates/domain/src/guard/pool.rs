@@ -44,7 +44,7 @@ pub(super) struct Pool {
     /// It has tripped, and waits for the next stage.
     pub(super) latched: bool,
     /// Its index, if instances hold its evidence in their seats.
-    seat: Option<usize>,
+    pub(super) seat: Option<usize>,
     slots: [Sample; SLOTS],
     /// Instances with anything against the target in the open tick.
     suspects: Vec<u32>,

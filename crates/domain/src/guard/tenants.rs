@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Cell, Guard,
+    Cell, Guard, GuardKind,
     detector::{Detector, Dispersion},
     evalue::{Absolute, BANK, Relative, Sample, Test},
     ratchet::SURE,
@@ -39,7 +39,7 @@ pub(super) struct Tracked {
     pub(super) told: u16,
     /// Held because of one instance; not repeated before this.
     pub(super) quiet_until_ms: u64,
-    /// By the guard's index.
+    /// By the guard's seat.
     pub(super) detectors: [Detector; Guard::COUNT],
     /// Its source calls, and the rate at which they were frozen (0: not frozen).
     arms: [Dispersion; RELATIVES],
@@ -54,9 +54,21 @@ pub(super) struct Tracked {
     touched: bool,
 }
 
-/// Guards that compare with the source, by index.
+/// The seats of guards that compare with the source.
 const FIRST_RELATIVE: usize = 2;
 const RELATIVES: usize = 5;
+
+const _: () = {
+    let mut at = 0;
+    while at < Guard::COUNT {
+        let is_relative = matches!(
+            Guard::COUNTING[at].kind,
+            GuardKind::ErrorRelative | GuardKind::SlowRelative | GuardKind::NotFoundRelative
+        );
+        assert!(is_relative == (FIRST_RELATIVE <= at && at < FIRST_RELATIVE + RELATIVES));
+        at += 1;
+    }
+};
 
 /// All tenants that are judged separately.
 #[derive(Clone, Debug)]
@@ -118,7 +130,7 @@ impl Tenants {
         }
         tracked.serving.add(instance);
         let mut is_bad = false;
-        for (guard, detector) in Guard::COUNTING.into_iter().zip(&mut tracked.detectors) {
+        for (guard, detector) in Guard::pooled().zip(&mut tracked.detectors) {
             if guard.operation == cell.operation {
                 let sample = cell.sample(guard);
                 is_bad |= sample.is_bad();

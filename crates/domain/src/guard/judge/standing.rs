@@ -2,7 +2,9 @@
 //! all.
 
 use super::{
-    super::{Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds},
+    super::{
+        Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds, by::ByOperation,
+    },
     Judge, Tally,
 };
 use crate::{Calls, Counts};
@@ -103,7 +105,10 @@ impl Judge {
             source_bad: source.errors,
             ..Tally::default()
         };
-        self.recalled = [of(target_reads, source_reads), of(target_writes, source_writes)];
+        self.recalled = ByOperation::each(|operation| match operation {
+            Operation::Read => of(target_reads, source_reads),
+            Operation::Write => of(target_writes, source_writes),
+        });
         let sum = |parts: &[u64]| parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
         let events = &shown.events;
         let reads = sum(&[self.lacked[0], events.compared, events.hit, events.miss]);
@@ -122,9 +127,9 @@ impl Judge {
                 blocks.push(Block::Suspicion { guard, ln_m, ln_c });
             }
         }
-        for source in &self.sources {
-            let measure = source.guard.index().map(|at| self.measure(at));
-            if measure.is_some_and(|measure| source.ln_m(&self.roster, &measure) >= measure.ln_c / 2.0) {
+        for source in self.sources.iter() {
+            let measure = self.measure(source.guard);
+            if source.ln_m(&self.roster, &measure) >= measure.ln_c / 2.0 {
                 blocks.push(Block::Source(source.guard.operation));
             }
         }
@@ -146,11 +151,11 @@ impl Judge {
 
     /// The evidence of each guard that is judged, over everybody.
     pub fn levels(&self) -> Vec<Level> {
-        let judged = Guard::COUNTING.into_iter().zip(&self.config.rules).enumerate();
-        let judged = judged.filter_map(|(at, (guard, rule))| Some((at, guard, (*rule)?)));
-        let levels = judged.map(|(at, guard, rule)| {
-            let measure = self.measure(at);
-            let ln_m = match self.pools.get(at) {
+        let judged = Guard::COUNTING.into_iter();
+        let judged = judged.filter_map(|guard| Some((guard, self.config.rule(guard)?)));
+        let levels = judged.map(|(guard, rule)| {
+            let measure = self.measure(guard);
+            let ln_m = match self.pools.iter().find(|pool| pool.guard == guard) {
                 Some(pool) => pool.ln_m(&self.roster, &measure),
                 None => self.misses.as_ref().map_or(0.0, |misses| misses.ln_m(&self.roster, &measure)),
             };
@@ -165,7 +170,7 @@ impl Judge {
         let excess = tally.excess(1.0, alpha);
         let missing = tally.missing(alpha, margin);
         let elapsed_ms = self.now_ms.saturating_sub(self.began_ms);
-        let lately = self.tallies[operation as usize].target;
+        let lately = self.tallies[operation].target;
         let expected_ms = missing.filter(|_| lately > 0).map(|missing| {
             let ms = missing as f64 * elapsed_ms as f64 / lately as f64;
             self.now_ms.saturating_add(ms as u64)
@@ -176,7 +181,7 @@ impl Judge {
 
     /// What calls have shown of an operation since the stage began.
     fn shown(&self, operation: Operation) -> Tally {
-        let (mut shown, before) = (self.tallies[operation as usize], self.recalled[operation as usize]);
+        let (mut shown, before) = (self.tallies[operation], self.recalled[operation]);
         let plus = |count: &mut u64, more: u64| *count = count.saturating_add(more);
         plus(&mut shown.target, before.target);
         plus(&mut shown.target_bad, before.target_bad);
@@ -188,7 +193,7 @@ impl Judge {
     /// Calls to the source since the last one to the target, if chance can be ruled out.
     fn uncalled(&self) -> Option<u64> {
         let shares = [self.stage.read_share_ppm, self.stage.write_share_ppm];
-        shares.into_iter().zip(&self.tallies).find_map(|(share_ppm, tally)| {
+        shares.into_iter().zip(self.tallies.iter()).find_map(|(share_ppm, tally)| {
             let share = f64::from(share_ppm.min(1_000_000)) / 1e6;
             let calls = tally.source_since_target;
             let chance = (1.0 - share).powf(calls as f64);

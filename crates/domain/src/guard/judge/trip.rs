@@ -26,7 +26,7 @@ impl Judge {
     pub(super) fn judge_pools(&mut self) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for at in 0..self.pools.len() {
-            let Some(rule) = self.config.rules[at] else { continue };
+            let Some(rule) = self.config.rule(self.pools[at].guard) else { continue };
             if self.pools[at].latched || (self.tripped && rule.mode == Mode::Enforce) {
                 continue;
             }
@@ -34,28 +34,25 @@ impl Judge {
             if !self.pools[at].detector.tick().is_bad() {
                 continue;
             }
-            let measure = self.measure(at);
+            let measure = self.measure(self.pools[at].guard);
             let reached = self.pools[at].reached(&self.roster, &measure, measure.ln_c);
             let Some(ln_m) = reached else { continue };
             verdicts.extend(self.trip(at, rule, ln_m, &measure));
         }
-        let at = Guard::COUNT - 1;
-        let measure = self.measure(at);
+        let measure = self.measure(Guard::MISSES);
         if let Some((step, ln_m, rule)) = self.misses.as_ref().and_then(|misses| {
             let (step, ln_m) = misses.reached(&self.roster, &measure, measure.ln_c)?;
             Some((step, ln_m, misses.pool(step).rule))
         }) && !(self.tripped && rule.mode == Mode::Enforce)
         {
-            let evidence = self
-                .misses
-                .as_ref()
-                .map(|misses| self.evidence(misses.pool(step), Guard::COUNT - 1, ln_m, &measure));
+            let misses = self.misses.as_ref();
+            let evidence = misses.map(|misses| self.evidence(misses.pool(step), ln_m, &measure));
             if let Some(misses) = &mut self.misses {
                 misses.pool_mut(step).latched = true;
             }
             self.tripped |= rule.mode == Mode::Enforce;
             verdicts.extend(evidence.map(|evidence| Verdict {
-                guard: Guard::COUNTING[at],
+                guard: Guard::MISSES,
                 scope: Scope::Migration,
                 action: action(rule),
                 cause: Cause::Breach,
@@ -68,8 +65,8 @@ impl Judge {
     /// Guard `at` has reached its threshold over everybody.
     fn trip(&mut self, at: usize, rule: Rule, ln_m: f64, measure: &Measure) -> Option<Verdict> {
         let guard = self.pools[at].guard;
-        let evidence = self.evidence(&self.pools[at], at, ln_m, measure);
-        if self.is_common_mode(at, measure) {
+        let evidence = self.evidence(&self.pools[at], ln_m, measure);
+        if self.is_common_mode(guard, measure) {
             // Starts over, so that a target that still fails when the source has recovered is noticed.
             self.pools[at].reset(self.now_ms);
             self.roster.forgive(Some(at));
@@ -94,14 +91,14 @@ impl Judge {
     pub(super) fn judge_tenant(&mut self, place: usize) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
         for at in 0..self.pools.len() {
-            let Some(rule) = self.config.rules[at] else { continue };
+            let Some(rule) = self.config.rule(self.pools[at].guard) else { continue };
             let tracked = self.tenants.get(place);
             let is_told = tracked.told & (1 << at) != 0;
             let is_silent = tracked.tripped || (self.tripped && rule.mode == Mode::Enforce);
             if is_told || is_silent || !tracked.detectors[at].tick().is_bad() {
                 continue;
             }
-            let (pool, ln_c, phi) = (&self.pools[at], self.tenant_ln_c(), self.phi(at));
+            let (pool, ln_c, phi) = (&self.pools[at], self.tenant_ln_c(), self.phi(self.pools[at].guard));
             let gains = tracked.gains(at, &pool.test, &fleet(pool, &self.stage), phi);
             let detector = &tracked.detectors[at];
             let len = pool.test.len();
@@ -118,7 +115,7 @@ impl Judge {
                 instances: Vec::new(),
                 ..self.evidence_of(pool, &detector.since(), detector.onset_ms(), ln_m, &measure)
             };
-            if self.is_common_mode(at, &measure) {
+            if self.is_common_mode(pool.guard, &measure) {
                 let scope = Scope::Tenant(tracked.tenant.clone());
                 let guard = pool.guard;
                 self.tenants.get_mut(place).forget(self.now_ms);
@@ -186,12 +183,11 @@ impl Judge {
     }
 
     /// Whether the source breaks the same limit. Only guards against a fixed error rate need this check.
-    fn is_common_mode(&self, at: usize, measure: &Measure) -> bool {
-        let guard = Guard::COUNTING[at];
+    fn is_common_mode(&self, guard: Guard, measure: &Measure) -> bool {
         if guard.kind != GuardKind::ErrorAbsolute {
             return false;
         }
-        let source = &self.sources[guard.operation as usize];
+        let source = &self.sources[guard.operation];
         let recent =
             scores(&source.test.weights(source.detector.tick()), &source.detector.since(), measure.phi);
         source.ln_m(&self.roster, measure) >= measure.ln_c / 2.0
@@ -222,7 +218,10 @@ impl Judge {
         self.tenants.get(place).calls_of_stage.saturating_mul(2) > all
     }
 
-    fn evidence(&self, pool: &Pool, at: usize, ln_m: f64, measure: &Measure) -> Evidence {
+    fn evidence(&self, pool: &Pool, ln_m: f64, measure: &Measure) -> Evidence {
+        let evidence =
+            self.evidence_of(pool, &pool.detector.since(), pool.detector.onset_ms(), ln_m, measure);
+        let Some(at) = pool.seat else { return evidence };
         let mut tenants: Vec<Suspect> = self
             .tenants
             .iter()
@@ -240,8 +239,6 @@ impl Judge {
         let mut instances: Vec<Holder> = holders.filter(|holder| holder.nats > 0.0).collect();
         instances.sort_by(|a, b| b.nats.total_cmp(&a.nats).then_with(|| a.instance.cmp(&b.instance)));
         instances.truncate(TOLD);
-        let evidence =
-            self.evidence_of(pool, &pool.detector.since(), pool.detector.onset_ms(), ln_m, measure);
         Evidence { tenants, instances, ..evidence }
     }
 
@@ -253,7 +250,7 @@ impl Judge {
         ln_m: f64,
         measure: &Measure,
     ) -> Evidence {
-        let classes = self.tallies[pool.guard.operation as usize].classes;
+        let classes = self.tallies[pool.guard.operation].classes;
         let mut errors: Vec<(ErrorClass, u64)> = ErrorClass::ALL
             .into_iter()
             .enumerate()

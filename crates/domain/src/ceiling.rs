@@ -1,0 +1,109 @@
+//! How far down a rollback takes tenants: one rule for operators and guards, for a tenant and for everybody.
+
+use cutover_core::routing::Rung;
+
+use super::{Document, Placement, TenantRow, guard::GuardKind};
+
+/// What takes tenants back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause {
+    /// An operator: to the stage below.
+    Operator,
+    /// A guard: to where a failing target does no harm.
+    Guard(GuardKind),
+}
+
+/// Why tenants can't go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// There is nothing below that would help.
+    Lowest,
+    /// Below this floor acknowledged writes would be lost.
+    Floor(Rung),
+}
+
+impl Cause {
+    /// The highest rung that is low enough for tenants at `rung`. It never falls as `rung` rises.
+    const fn below(self, rung: Rung) -> Option<Rung> {
+        match (self, rung) {
+            (_, Rung::SourceOnly) => None,
+            // At dual callers do not see the target's errors, but they do see its slowness.
+            (Self::Guard(GuardKind::SlowRelative) | Self::Operator, Rung::Dual) => Some(Rung::SourceOnly),
+            (Self::Guard(_), Rung::Dual) => None,
+            (Self::Operator, Rung::Mirrored) => Some(Rung::SourceOnly),
+            (Self::Operator, Rung::TargetOnly) => Some(Rung::TargetFirst),
+            // All the way to dual, where a failing target does no harm.
+            (_, Rung::Mirrored | Rung::Hold | Rung::TargetFirst | Rung::TargetOnly) => Some(Rung::Dual),
+        }
+    }
+
+    /// The ceiling for tenants with one placement.
+    pub(super) fn ceiling(self, placement: &Placement) -> Result<Rung, Stuck> {
+        match self.below(placement.rung) {
+            None => Err(Stuck::Lowest),
+            Some(ceiling) if ceiling < placement.floor => Err(Stuck::Floor(placement.floor)),
+            Some(ceiling) => Ok(ceiling),
+        }
+    }
+
+    /// The ceiling for everybody: what takes the highest tenants back that can go. Those that must stay
+    /// because of their floor do not keep others up.
+    pub(super) fn ceiling_of_all(self, placements: impl Iterator<Item = Placement>) -> Result<Rung, Stuck> {
+        let mut stuck = Stuck::Lowest;
+        let ceilings = placements.filter_map(|placement| match self.ceiling(&placement) {
+            Ok(ceiling) => Some(ceiling),
+            Err(Stuck::Lowest) => None,
+            Err(floor) => {
+                stuck = floor;
+                None
+            }
+        });
+        ceilings.max().ok_or(stuck)
+    }
+}
+
+/// Whether a ceiling takes anybody further down than the latched one.
+pub(super) fn is_lower(ceiling: Rung, latched: Option<Rung>) -> bool {
+    latched.is_none_or(|latched| ceiling < latched)
+}
+
+impl Document {
+    /// The ceiling of a tenant: its own or the migration's, whichever is lower. `None`: nothing was rolled
+    /// back.
+    pub(super) fn ceiling_of(&self, row: Option<&TenantRow>) -> Option<Rung> {
+        lowest(row, self.ceiling)
+    }
+}
+
+/// The lower one of a tenant's own ceiling and the migration's.
+pub(super) fn lowest(row: Option<&TenantRow>, migrations: Option<Rung>) -> Option<Rung> {
+    row.and_then(|row| row.ceiling).into_iter().chain(migrations).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(rung: Rung, floor: Rung) -> Placement {
+        Placement { rung, floor, ..Placement::START }
+    }
+
+    #[test]
+    fn those_that_must_stay_do_not_keep_others_up() {
+        let (kept, free) = (at(Rung::TargetFirst, Rung::TargetFirst), at(Rung::Mirrored, Rung::SourceOnly));
+        let all = |them: &[Placement]| Cause::Operator.ceiling_of_all(them.iter().copied());
+        assert_eq!(all(&[kept, free]), Ok(Rung::SourceOnly));
+        assert_eq!(all(&[kept]), Err(Stuck::Floor(Rung::TargetFirst)));
+        assert_eq!(all(&[at(Rung::SourceOnly, Rung::SourceOnly)]), Err(Stuck::Lowest));
+    }
+
+    #[test]
+    fn a_higher_rung_never_has_a_lower_ceiling() {
+        let causes =
+            [Cause::Operator, Cause::Guard(GuardKind::SlowRelative), Cause::Guard(GuardKind::Mismatch)];
+        for cause in causes {
+            let ceilings: Vec<_> = Rung::ALL.iter().map(|rung| cause.below(*rung)).collect();
+            assert!(ceilings.is_sorted(), "{cause:?}: {ceilings:?}");
+        }
+    }
+}
