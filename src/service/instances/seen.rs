@@ -1,0 +1,38 @@
+//! Instances as people see them, and as people name them.
+
+use std::time::Duration;
+
+use crate::store::InstanceRecord;
+
+/// An instance as people see it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its durable part.
+    pub record: InstanceRecord,
+    /// Received: no operation starts there under an older revision.
+    pub received: u64,
+    /// Quiesced: every operation begun there under an older revision has ended.
+    pub applied: u64,
+    /// Time since it was last heard.
+    pub silent: Duration,
+    /// Silent for longer than its lease.
+    pub lost: bool,
+    /// Another process with the same id is connected.
+    pub duplicate: bool,
+    /// Longest time that it is still waited for, by the migrations that wait least.
+    pub waited_for: Option<Duration>,
+}
+
+/// The instances to evict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dead {
+    /// Every process with this id, lost or not.
+    Named(String),
+    /// All lost instances, except those that said goodbye and left a file.
+    Lost {
+        /// Only those that have been silent for longer than this.
+        older_than: Duration,
+        /// Only those of this service. Empty: of any service.
+        service: String,
+    },
+}
