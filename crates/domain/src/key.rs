@@ -42,7 +42,7 @@ impl Key {
         };
         if text.len() > 63 || !plain(first) || !rest.iter().all(|&b| plain(b) || b"._-".contains(&b)) {
             let message = format!(
-                "{text:?} is no key: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+                "{text:?} is not a valid key: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
             );
             return Err(Violation::new("key", message));
         }

@@ -57,7 +57,7 @@ async fn a_backfill_is_run_verified_and_run_again() {
     has(&verified, &["job", "kind", "clean", "settled", "counts", "samples"]);
     assert_eq!((&verified["clean"], &verified["counts"]["scanned"]), (&json!(true), &json!(2 * RECORDS)));
     at(url, &format!("verify {spec} --sample 0")).await.fails(&["--sample", "more than 0"]);
-    at(url, &format!("reverse {spec}")).await.fails(&["nobody of these tenants"]);
+    at(url, &format!("reverse {spec}")).await.fails(&["none of these tenants"]);
     assert_eq!(at(url, "jobs orders").await.done(), "no pass is under way\n");
     at(url, "tune orders/pass-1 --pause").await.fails(&["not under way", "cutover jobs orders"]);
     at(url, "cancel orders/pass-1").await.fails(&["not under way", "cutover jobs orders"]);

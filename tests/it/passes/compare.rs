@@ -95,7 +95,7 @@ async fn a_sweep_writes_what_is_older_in_the_target_and_a_reverse_pass_the_other
     assert_eq!(get(&world.target, 2).await, None, "left to reads");
 
     let refused = run(&controller, &world.stores(), &plan(v1::PassKind::Reverse)).await.unwrap_err();
-    assert!(refused.to_string().contains("nobody of these tenants"), "{refused}");
+    assert!(refused.to_string().contains("none of these tenants"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -273,7 +273,7 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
     ];
     for (field, _) in limits.into_iter().filter(|(_, ppm)| !LOCAL_GUARD_PPM.contains(ppm)) {
         let (least, most) = LOCAL_GUARD_PPM.into_inner();
-        violations.push(Violation::new(field, format!("is no limit: give {least} to {most}")));
+        violations.push(Violation::new(field, format!("is out of range: give {least} to {most}")));
     }
     if policy.shadow_ppm > PPM {
         violations.push(Violation::new("shadow_ppm", "is over 1000000"));

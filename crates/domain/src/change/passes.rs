@@ -133,7 +133,7 @@ impl Draft {
     ) -> Result<(), Refusal> {
         let Some(at) = self.document.jobs.iter().position(|job| job.id == id) else {
             let message = format!("job {id} is not under way here");
-            return Err(Unmet::of_change(Gate::Stage, message, "begin it anew").into());
+            return Err(Unmet::of_change(Gate::Stage, message, "start it again").into());
         };
         let job = self.document.jobs.remove(at);
         let left = match Mutation::Extra.is_left_out() {
@@ -206,11 +206,11 @@ impl Draft {
         let key = &self.document.key;
         let mut unmet = Vec::new();
         if raised.is_empty() {
-            let message = "nobody of these tenants has writes that only the target has";
+            let message = "none of these tenants has writes that only the target has";
             unmet.push(Unmet::of_change(
                 Gate::Stage,
                 message,
-                "nothing is to be reversed: the way down is open",
+                "nothing to do: they may go down without a reverse pass",
             ));
         }
         if raised.iter().any(|placement| placement.rung == Rung::TargetOnly) {

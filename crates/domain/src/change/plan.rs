@@ -79,7 +79,7 @@ impl Draft {
         if let Some((taken, _)) = last {
             *taken = Taken::at(context.revision, context.now_ms);
             let step = state.taken.len();
-            self.say(format!("step {step} of the plan begins anew: a guard held it"));
+            self.say(format!("step {step} of the plan starts again: a guard held it"));
         }
         let Some(state) = &self.document.plan else { return Ok(()) };
         if is_reset || is_stopped {
@@ -154,7 +154,7 @@ impl Draft {
                 }
             }
             PlanMove::Show(step) if step == at => {
-                let told = format!("step {at} of {steps} of the plan has shown what it had to");
+                let told = format!("step {at} of {steps} of the plan has all its evidence");
                 self.note(told, |taken| &mut taken.shown_at_ms, context);
             }
             PlanMove::Pause(step) if step == at => {

@@ -48,7 +48,9 @@ impl Draft {
         let everybody = self.document.ceiling.take();
         if let Some(ceiling) = everybody {
             self.document.goal = self.document.goal.capped(ceiling);
-            self.say(format!("acknowledged; the rollout stays at most at {ceiling} until asked up"));
+            self.say(format!(
+                "acknowledged; everybody stays at {ceiling} or below until you run cutover ramp"
+            ));
         }
         let above = |row: &TenantRow| {
             row.ceiling.is_some() || row.pin.is_some_and(|pin| everybody.is_some_and(|c| pin > c))
