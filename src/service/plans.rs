@@ -145,7 +145,7 @@ impl Plans {
         let unsettled = unsettled(migration, &fleet, steady_ms);
         Seen {
             tripped: migration.document.state() == State::Tripped,
-            paused: migration.document.paused,
+            paused: migration.document.paused_why(),
             in_place: state.plan.in_place(migration),
             settled: unsettled.is_empty(),
             unsettled,

@@ -1,6 +1,7 @@
 //! The guards: what is evidence, when there is enough, whom a verdict is about, and what can't fool them.
 
 mod absurd;
+mod blindness;
 mod calibration;
 mod evidence;
 mod invariance;

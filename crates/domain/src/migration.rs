@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attribution, Bands, Evidence, Gate, GuardSettings, Job, Key, Override, Passes, Placement, Rollout,
-    Tenant, Trip, Unmet,
+    Tenant, Trip, TripOutcome, Unmet,
     guard::Stage,
     plan::PlanState,
     resolve::{self, Caps},
@@ -218,6 +218,21 @@ impl Document {
         } else {
             State::Idle
         }
+    }
+
+    /// Who paused it, and why: `by operator:ada: incident 17`. `None`: it is not paused.
+    pub fn paused_why(&self) -> Option<String> {
+        if !self.paused {
+            return None;
+        }
+        let Some(by) = &self.paused_by else { return Some("by somebody".to_owned()) };
+        let mut trips = self.trips.iter().rev();
+        let held = trips.find(|trip| trip.outcome == TripOutcome::Held && trip.revision == by.revision);
+        Some(match held {
+            Some(Trip { verdict, .. }) => format!("by guard {}: {verdict}", verdict.guard.kind.name()),
+            None if by.reason.is_empty() => format!("by {}", by.by),
+            None => format!("by {}: {}", by.by, by.reason),
+        })
     }
 
     /// The revision since which the right to act expires; `None`: it does not.

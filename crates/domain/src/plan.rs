@@ -21,6 +21,8 @@ pub const TENANTS_MAX: usize = 1_000;
 /// Shorter silence does not count: instances report every second, and after a restart they have to come back
 /// first.
 const BLIND_AFTER_MS: u64 = 10_000;
+/// If all have stopped reporting: their processes may be restarting.
+const ALL_GONE_AFTER_MS: u64 = 30_000;
 
 /// Steps in order: no share falls, none skips a rung.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,8 +105,8 @@ pub enum WhenBlind {
 pub struct Seen {
     /// Rolled back and not acknowledged.
     pub tripped: bool,
-    /// Paused.
-    pub paused: bool,
+    /// By whom it is paused, and why. `None`: it is not.
+    pub paused: Option<String>,
     /// Number of taken steps, from the first, that still hold.
     pub in_place: usize,
     /// Everybody is where they were asked to be, and has quiesced for the last step.
@@ -252,8 +254,8 @@ fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
     if state.status == PlanStatus::Stopped {
         return held("it stopped at a rollback: cutover resume continues from the current rollout");
     }
-    if seen.paused {
-        return held("it is paused: cutover resume continues it");
+    if let Some(why) = &seen.paused {
+        return held(&format!("it is paused {why}. To continue: cutover resume"));
     }
     (seen.in_place < state.taken.len()).then(|| {
         let step = seen.in_place + 1;

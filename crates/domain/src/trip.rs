@@ -121,8 +121,8 @@ impl Trip {
     pub fn told(&self) -> String {
         let what = match self.outcome {
             TripOutcome::RolledBack(to) => format!("rolled back to {to}"),
-            TripOutcome::Held => "held".to_owned(),
-            TripOutcome::Observed => "only told".to_owned(),
+            TripOutcome::Held => "paused".to_owned(),
+            TripOutcome::Observed => "observed only".to_owned(),
         };
         format!("{what}: {}", self.verdict)
     }

@@ -2,7 +2,7 @@
 
 use cutover::domain::{
     Calls, Counts,
-    guard::{Action, Block, Cause, Cell, Certificate, GuardConfig, GuardKind, Stage, Verdict},
+    guard::{Action, Block, Cause, Cell, Certificate, GuardConfig, GuardKind, Stage},
 };
 
 use super::{READ, Story, WRITE, arm, guard, reads, writes};
@@ -97,32 +97,6 @@ fn a_guard_that_is_half_way_blocks_and_so_do_a_trip_and_a_failing_source() {
     let mut story = self::story().well();
     story.until(30, &[reads(0, 0, 100, 100)]);
     assert!(story.judge.standing(story.now_ms).blocks.contains(&Block::Source(READ)));
-}
-
-#[test]
-fn a_third_of_the_instances_gone_at_once_is_told_and_holds_until_they_are_back() {
-    let mut story = story();
-    let names: Vec<String> = (0..10).map(|at| format!("i{at}")).collect();
-    let second = |story: &mut Story, live: usize| {
-        names[..live].iter().for_each(|name| drop(story.report(name, &[reads(1, 0, 1, 0)])));
-        story.now_ms += 1_000;
-        story.judge.tick(story.now_ms)
-    };
-    let run = |story: &mut Story, live: usize, seconds: usize| -> Vec<Verdict> {
-        (0..seconds).flat_map(|_| second(story, live)).collect()
-    };
-    assert_eq!(run(&mut story, 10, 20), []);
-    // Three of ten is not more than 30 %; and an instance that says goodbye is not gone.
-    assert_eq!(run(&mut story, 7, 20), []);
-    assert_eq!(run(&mut story, 10, 20), []);
-    names[5..].iter().for_each(|name| story.judge.goodbye(name));
-    assert_eq!(run(&mut story, 5, 20), []);
-    let verdicts = run(&mut story, 3, 6);
-    let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.action, verdict.cause)).collect();
-    assert_eq!(told, [(Action::Hold, Cause::InstancesGone)]);
-    assert_eq!(story.judge.standing(story.now_ms).blocks, [Block::InstancesGone]);
-    assert_eq!(run(&mut story, 5, 3), []);
-    assert_eq!(story.judge.standing(story.now_ms).blocks, []);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_fault_trips_soon_and_what_would_have_come_of_it_is_told() {
         );
     }
     let End::Tripped { step: 4, told, .. } = played(Fault::BothErrors(1.0), 4, 1).end else { panic!() };
-    assert!(told[0].starts_with("held") && told[0].contains("the source fails as well"), "{told:?}");
+    assert!(told[0].starts_with("paused") && told[0].contains("the source fails as well"), "{told:?}");
     assert!(matches!(played(Fault::Misses(0.2), 5, 1).end, End::Tripped { step: 5, .. }));
 }
 

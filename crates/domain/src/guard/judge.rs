@@ -28,6 +28,8 @@ const TENANTS_MIN: usize = 16;
 const BASELINE_CALLS: f64 = 200.0;
 /// Maximum over-dispersion by which a fixed rate's evidence is divided.
 const PHI_MAX: f64 = 3.0;
+/// Without a report or a tick for longer, the controller did not run: nobody's silence counts.
+const UNHEARD_MS: u64 = 3_000;
 /// Errors by class cover the last one or two times this many ticks.
 const CLASS_TICKS: u64 = 60;
 
@@ -137,7 +139,7 @@ impl Judge {
         self.recalled = ByOperation::default();
         self.lacking = Window::default();
         self.lacked = [0; 2];
-        self.blind = standing::Blind::default();
+        self.blind.restage();
         self.newest = self.newest.max(stage.revision);
         (self.stage, self.began_ms) = (stage, self.now_ms);
     }
@@ -164,7 +166,7 @@ impl Judge {
 
     /// The instance said goodbye, was evicted, or a new process has its name.
     pub fn goodbye(&mut self, instance: &str) {
-        self.roster.remove(instance);
+        self.roster.leave(instance, self.now_ms);
     }
 
     /// Whether the instance has reported. A quorum does not wait for instances that never do.
@@ -281,6 +283,9 @@ impl Judge {
         if now_ms < self.now_ms {
             self.refused.clock += 1;
             return;
+        }
+        if now_ms - self.now_ms > UNHEARD_MS {
+            self.roster.listen_anew(now_ms);
         }
         let (open, tick) = (self.now_ms / self.config.tick_ms, now_ms / self.config.tick_ms);
         self.now_ms = now_ms;

@@ -1,6 +1,6 @@
 //! The instances that report: each report counted once, who stopped reporting, and what one instance may add.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::{
     Guard,
@@ -11,10 +11,14 @@ use super::{
 const SILENT_MS: u64 = 3_000;
 /// Instances that stopped reporting within this time are gone together.
 const GONE_WITHIN_MS: u64 = 10_000;
+/// A process that crashed has this long to come back, or to be replaced.
+const REPLACED_MS: u64 = 30_000;
 /// A silent instance is remembered for this long.
 const REMEMBERED_MS: u64 = 600_000;
 /// If more than this share is gone, it is blindness.
 const GONE_MAX: f64 = 0.3;
+/// And at least this many: one or two processes that crash tell nothing of the others.
+const GONE_MIN: usize = 3;
 /// Number of different instances that a trip of a fleet needs.
 const QUORUM: usize = 3;
 
@@ -35,8 +39,27 @@ pub(super) struct Instance {
     /// By the guard's index.
     pub(super) seats: [Seat; Guard::COUNT],
     sequence: u64,
+    first_ms: u64,
     last_ms: u64,
     reported_tick: bool,
+}
+
+/// Instances that stopped reporting together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone {
+    /// How many; without those that were replaced.
+    pub(super) gone: usize,
+    /// How many still report.
+    pub(super) live: usize,
+}
+
+/// How long instances have to be silent to count as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Long enough that no step may be taken meanwhile.
+    Now,
+    /// So long that a crashed process would be back, or replaced.
+    Unreplaced,
 }
 
 /// All instances.
@@ -47,6 +70,10 @@ pub(super) struct Roster {
     free: Vec<u32>,
     /// Instances that reported in the open tick.
     touched: Vec<u32>,
+    /// Since when reports have been received without a break; nobody counts as silent for longer.
+    listening_since_ms: u64,
+    /// When instances left in an orderly way, recently.
+    left_ms: VecDeque<u64>,
 }
 
 /// Why a report was rejected.
@@ -100,6 +127,7 @@ impl Roster {
             name: name.into(),
             seats: [Seat::default(); Guard::COUNT],
             sequence: 0,
+            first_ms: now_ms,
             last_ms: now_ms,
             reported_tick: false,
         };
@@ -125,7 +153,24 @@ impl Roster {
     }
 
     /// It said goodbye, was evicted, or a new process has its name.
-    pub(super) fn remove(&mut self, name: &str) {
+    pub(super) fn leave(&mut self, name: &str, now_ms: u64) {
+        if !self.knows(name) {
+            return;
+        }
+        self.remove(name);
+        let is_old = |left_ms: &u64| now_ms.saturating_sub(*left_ms) > REPLACED_MS + GONE_WITHIN_MS;
+        while self.left_ms.front().is_some_and(is_old) {
+            self.left_ms.pop_front();
+        }
+        self.left_ms.push_back(now_ms);
+    }
+
+    /// Nothing was received for a while, for reasons of the controller's own.
+    pub(super) fn listen_anew(&mut self, now_ms: u64) {
+        self.listening_since_ms = now_ms;
+    }
+
+    fn remove(&mut self, name: &str) {
         let Some(at) = self.index.remove(name) else { return };
         self.instances[at as usize] = None;
         self.touched.retain(|touched| *touched != at);
@@ -149,20 +194,50 @@ impl Roster {
 
     /// Number of instances that a trip needs: three, or all that are present.
     pub(super) fn quorum(&self, now_ms: u64) -> usize {
-        let live = self.iter().filter(|instance| !instance.is_silent(now_ms));
-        live.take(QUORUM).count().max(1)
+        self.live(now_ms).take(QUORUM).count().max(1)
     }
 
-    /// Whether too many stopped reporting at once without a goodbye: how many, and how many are present.
-    pub(super) fn gone(&self, now_ms: u64) -> Option<(usize, usize)> {
-        let silent_for = |instance: &Instance| now_ms.saturating_sub(instance.last_ms);
-        let live = self.iter().filter(|instance| !instance.is_silent(now_ms)).count();
-        let gone = self
-            .iter()
-            .filter(|instance| instance.is_silent(now_ms))
-            .filter(|instance| silent_for(instance) <= SILENT_MS + GONE_WITHIN_MS)
-            .count();
-        (gone as f64 > GONE_MAX * (gone + live) as f64).then_some((gone, live))
+    /// Whether too many stopped reporting together, without a goodbye, and are neither back nor replaced.
+    pub(super) fn gone(&self, silence: Silence, now_ms: u64) -> Option<Gone> {
+        let least_ms = match silence {
+            Silence::Now => SILENT_MS,
+            Silence::Unreplaced => REPLACED_MS,
+        };
+        let longest_ms = REPLACED_MS + GONE_WITHIN_MS;
+        let silent = self.iter().filter(|instance| {
+            let silent_ms = self.silent_ms(instance, now_ms);
+            silent_ms > least_ms && silent_ms <= longest_ms
+        });
+        let mut lasts: Vec<u64> = silent.map(|instance| instance.last_ms).collect();
+        lasts.sort_unstable();
+        let together = |first_ms: &u64| {
+            let upto = lasts.partition_point(|last_ms| *last_ms <= first_ms + GONE_WITHIN_MS);
+            upto - lasts.partition_point(|last_ms| last_ms < first_ms)
+        };
+        let first_ms = *lasts.iter().max_by_key(|first_ms| together(first_ms))?;
+        // Who came meanwhile replaces one of them, or one that left.
+        let came = self.live(now_ms).filter(|instance| instance.first_ms > first_ms).count();
+        let left = self.left_ms.iter().filter(|left_ms| **left_ms > first_ms).count();
+        let gone = together(&first_ms).saturating_sub(came.saturating_sub(left));
+        let live = self.live(now_ms).count();
+        let is_blind = gone >= GONE_MIN && gone as f64 > GONE_MAX * (gone + live) as f64;
+        is_blind.then_some(Gone { gone, live })
+    }
+
+    /// How many instances have been silent since when, in milliseconds before now, if none reports any more.
+    pub(super) fn all_silent(&self, now_ms: u64) -> Option<(usize, u64)> {
+        let silent_ms: Vec<u64> = self.iter().map(|instance| self.silent_ms(instance, now_ms)).collect();
+        let least_ms = *silent_ms.iter().min()?;
+        let remembered = silent_ms.iter().filter(|silent_ms| **silent_ms <= REMEMBERED_MS).count();
+        (least_ms > SILENT_MS && remembered > 0).then_some((remembered, least_ms))
+    }
+
+    fn live(&self, now_ms: u64) -> impl Iterator<Item = &Instance> {
+        self.iter().filter(move |instance| self.silent_ms(instance, now_ms) <= SILENT_MS)
+    }
+
+    fn silent_ms(&self, instance: &Instance, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(instance.last_ms.max(self.listening_since_ms))
     }
 
     /// What a guard's suspects hold above the cap of one instance.
@@ -225,12 +300,6 @@ impl Roster {
                 None => instance.seats = [Seat::default(); Guard::COUNT],
             }
         }
-    }
-}
-
-impl Instance {
-    fn is_silent(&self, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.last_ms) > SILENT_MS
     }
 }
 

@@ -56,7 +56,7 @@ pub enum Cause {
     CommonMode,
     /// Several tenants' evidence comes from one instance: the instance is sick, not the tenants.
     OneInstance,
-    /// Several instances stopped reporting together.
+    /// Several instances stopped reporting together, and are neither back nor replaced.
     InstancesGone,
     /// The target should be called, but is not.
     NoTargetCalls,
@@ -145,13 +145,14 @@ impl fmt::Display for Verdict {
         let Evidence { target, target_bad, source, source_bad, ln_m, ln_c, .. } = evidence;
         match cause {
             Cause::InstancesGone => {
+                let all = target + target_bad;
                 return write!(
                     f,
-                    "{action}: {target_bad} instances went silent together, {target} are there"
+                    "{target_bad} of {all} instances stopped reporting within 10 s, and are neither back nor replaced"
                 );
             }
             Cause::NoTargetCalls => {
-                return write!(f, "{action}: {target} calls to the source, none to the target");
+                return write!(f, "{target} calls went to the source and none to the target");
             }
             _ => write!(f, "{action} {scope}: {guard}: target {target_bad} of {target}")?,
         }

@@ -1,7 +1,9 @@
 //! What a step has shown, and what it still has to show.
 
-use super::{BLIND_AFTER_MS, Brought, Missing, Seen, Taken};
+use super::{ALL_GONE_AFTER_MS, BLIND_AFTER_MS, Brought, Missing, Seen, Taken};
 use crate::guard::{Block, Certificate, Operation};
+
+const LOST: &str = "bring them back, or cutover evict --lost if they are dead";
 
 /// Reasons of the guards against any step.
 pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
@@ -34,8 +36,12 @@ pub(super) fn is_blind(taken: &Taken, seen: &Seen, now_ms: u64) -> bool {
     }
     let Some(standing) = &seen.standing else { return true };
     let is_silent = taken.shown_at_ms.is_none() && standing.certificates.iter().all(|shown| shown.calls == 0);
+    // If only some are gone, the guard itself pauses.
     is_silent
-        || standing.blocks.iter().any(|block| matches!(block, Block::InstancesGone | Block::NoTargetCalls))
+        || standing.blocks.iter().any(|block| match block {
+            Block::NobodyReports { silent_ms, .. } => *silent_ms >= ALL_GONE_AFTER_MS,
+            block => *block == Block::NoTargetCalls,
+        })
 }
 
 /// Reads that the target could not have answered.
@@ -74,7 +80,12 @@ fn told(block: &Block) -> String {
             format!("a guard to calm down: {guard} has {ln_m:.1} of {ln_c:.1}, over half of its evidence")
         }
         Block::Source(operation) => format!("the source's {} errors to fall", name(*operation)),
-        Block::InstancesGone => "the instances that went silent together".to_owned(),
+        Block::InstancesGone { gone, live } => {
+            format!("{gone} of {} instances that stopped reporting within 10 s: {LOST}", gone + live)
+        }
+        Block::NobodyReports { instances, .. } => {
+            format!("reports: none of {instances} instances reports any more: {LOST}")
+        }
         Block::NoTargetCalls => "calls to the target: some are expected, none were made".to_owned(),
     }
 }

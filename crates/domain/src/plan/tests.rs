@@ -122,9 +122,20 @@ fn no_data_never_advances_a_step_that_has_to_show_something() {
     assert!(matches!(decide(&strict, &restarted, 109_999), Next::Wait(_)), "nobody could report yet");
     assert_eq!(decide(&strict, &restarted, 110_000), Next::Move(PlanMove::Pause(1)));
 
+    let crashed = |silent_ms| {
+        let blocks = vec![Block::NobodyReports { instances: 1, silent_ms }];
+        seen(Some(Standing { blocks, ..shown(Some(0)) }))
+    };
+    assert!(missing(decide(&strict, &crashed(20_000), 61_000))[0].contains("none of 1 instances"));
+    assert_eq!(decide(&strict, &crashed(30_000), 61_000), Next::Move(PlanMove::Pause(1)));
+    let gone =
+        seen(Some(Standing { blocks: vec![Block::InstancesGone { gone: 13, live: 27 }], ..shown(Some(0)) }));
+    assert!(missing(decide(&strict, &gone, 61_000))[0].starts_with("13 of 40 instances"));
+
     let lenient = taken(of(vec![Step { evidence: Proof::None, ..step(Rung::Dual, 5) }]), 1);
     assert_eq!(decide(&lenient, &seen(None), 61_000), Next::Move(PlanMove::Finish));
-    let suspected = seen(Some(Standing { blocks: vec![Block::InstancesGone], ..shown(Some(0)) }));
+    let suspected =
+        seen(Some(Standing { blocks: vec![Block::InstancesGone { gone: 13, live: 27 }], ..shown(Some(0)) }));
     assert!(matches!(decide(&lenient, &suspected, 61_000), Next::Wait(_)));
     assert!(matches!(decide(&taken(plan(), 0), &suspected, 61_000), Next::Wait(_)), "nor the first");
 }
@@ -140,10 +151,14 @@ fn a_trip_and_a_pause_hold_it_and_an_approval_is_for_one_step() {
     assert!(missing(decide(&approved, &seen(Some(misses)), 61_000))[0].contains("2.000 %"));
     let held = [
         Seen { tripped: true, ..good.clone() },
-        Seen { paused: true, ..good.clone() },
+        Seen { paused: Some("by operator:ada: incident 17".to_owned()), ..good.clone() },
         Seen { in_place: 1, ..good.clone() },
     ];
-    for (held, part) in held.iter().zip(["cutover ack", "cutover resume", "took step 2 back"]) {
+    for (held, part) in held.iter().zip([
+        "cutover ack",
+        "by operator:ada: incident 17. To continue: cutover resume",
+        "took step 2 back",
+    ]) {
         let Next::Held(why) = decide(&approved, held, 61_000) else { panic!("{held:?}") };
         assert!(why.contains(part), "{why}");
     }

@@ -3,7 +3,9 @@
 
 use super::{
     super::{
-        Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds, by::ByOperation,
+        Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds,
+        by::ByOperation,
+        roster::{Gone, Silence},
     },
     Judge, Tally,
 };
@@ -22,6 +24,13 @@ pub(super) struct Blind {
     uncalled: bool,
     /// A hold for a common fault is not repeated before this.
     pub(super) quiet_until_ms: u64,
+}
+
+impl Blind {
+    /// A new stage. Instances that are gone have been reported already.
+    pub(super) fn restage(&mut self) {
+        *self = Self { gone: self.gone, ..Self::default() };
+    }
 }
 
 /// What the guards say about a step up.
@@ -66,8 +75,20 @@ pub enum Block {
     },
     /// The source itself exceeds the limit.
     Source(Operation),
-    /// Several instances stopped reporting together.
-    InstancesGone,
+    /// Several instances stopped reporting together, and are neither back nor replaced.
+    InstancesGone {
+        /// How many.
+        gone: usize,
+        /// How many still report.
+        live: usize,
+    },
+    /// No instance reports any more.
+    NobodyReports {
+        /// How many did.
+        instances: usize,
+        /// For how long there has been no report.
+        silent_ms: u64,
+    },
     /// The target should be called, but is not.
     NoTargetCalls,
 }
@@ -134,9 +155,11 @@ impl Judge {
             }
         }
         if self.config.blindness == Mode::Enforce {
-            let (gone, uncalled) = (self.roster.gone(self.now_ms), self.uncalled());
-            blocks.extend(gone.map(|_| Block::InstancesGone));
-            blocks.extend(uncalled.map(|_| Block::NoTargetCalls));
+            let gone = self.roster.gone(Silence::Now, self.now_ms);
+            let silent = self.roster.all_silent(self.now_ms).filter(|_| gone.is_none());
+            blocks.extend(gone.map(|Gone { gone, live }| Block::InstancesGone { gone, live }));
+            blocks.extend(silent.map(|(instances, silent_ms)| Block::NobodyReports { instances, silent_ms }));
+            blocks.extend(self.uncalled().map(|_| Block::NoTargetCalls));
         }
         let shares = [self.stage.read_share_ppm, self.stage.write_share_ppm];
         let operations = [Operation::Read, Operation::Write].into_iter().zip(shares);
@@ -220,9 +243,9 @@ impl Judge {
                 ..Evidence::default()
             },
         };
-        let (gone, uncalled) = (self.roster.gone(self.now_ms), self.uncalled());
+        let (gone, uncalled) = (self.roster.gone(Silence::Unreplaced, self.now_ms), self.uncalled());
         let mut verdicts = Vec::new();
-        if let Some((gone, live)) = gone.filter(|_| !self.blind.gone) {
+        if let Some(Gone { gone, live }) = gone.filter(|_| !self.blind.gone) {
             verdicts.push(verdict(Cause::InstancesGone, live, gone));
         }
         if let Some(calls) = uncalled.filter(|_| !self.blind.uncalled) {
