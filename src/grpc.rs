@@ -24,7 +24,9 @@ use tokio::sync::watch;
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
-    service::{Decider, Guards, Instances, Membership, Operate, Overview, Passes, Plans, Registry, Windows},
+    service::{
+        Decider, Guards, Instances, Membership, Notify, Operate, Overview, Passes, Plans, Registry, Windows,
+    },
     telemetry::Ingest,
 };
 
@@ -48,6 +50,8 @@ pub struct Services {
     pub plans: Arc<Plans>,
     /// Counts reports.
     pub ingest: Arc<Ingest>,
+    /// Notifies endpoints.
+    pub notify: Arc<Notify>,
     /// Stores what was reported.
     pub windows: Arc<Windows>,
     /// True once the controller stops: streams end then.
@@ -56,7 +60,8 @@ pub struct Services {
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, passes, guards, plans, ingest, windows, stop } = services;
+    let Services { registry, instances, operate, passes, guards, plans, ingest, notify, windows, stop } =
+        services;
     let membership = Membership {
         registry: registry.clone(),
         operate: operate.clone(),
@@ -70,6 +75,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         instances: instances.clone(),
         passes: passes.clone(),
         plans,
+        notify,
         ingest: ingest.clone(),
     };
     let decider = Decider { registry: registry.clone(), instances };

@@ -19,15 +19,14 @@ use tasks::Tasks;
 
 use crate::{
     config::{self, Config, Serve},
-    domain::Wait,
     grpc::{self, Services},
     http,
     service::{
-        Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes, Plans,
-        Registry, Windows, compaction, steps, windows,
+        Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes, Plans,
+        Registry, Vitals, Windows, compaction, steps, windows,
     },
     store::{self, OpenError, Store},
-    telemetry::{Gauges, now_ms, prometheus, statsd},
+    telemetry::{now_ms, prometheus, statsd},
 };
 
 /// Interval between checks for commits made elsewhere.
@@ -216,15 +215,17 @@ where
     tasks.spawn("notifications", notify.clone().tell());
     tasks.spawn("steps", steps::go_on(registry.clone(), instances.clone(), operate.clone()));
 
-    let gauges = {
-        let (registry, instances) = (registry.clone(), instances.clone());
-        move || gauges(&registry, &instances)
-    };
+    let vitals = Arc::new(Vitals::new(registry.clone(), instances.clone(), passes.clone()));
+    tasks.spawn("acknowledgements", {
+        let vitals = vitals.clone();
+        async move { vitals.watch().await }
+    });
+    let gauges = move || vitals.gauges();
     if let Some(address) = &config.statsd {
         tasks.spawn("statsd", statsd::run(address.clone(), ingest.clone(), gauges.clone()));
     }
     let metrics = {
-        let ingest = ingest.clone();
+        let (ingest, notify) = (ingest.clone(), notify.clone());
         move || prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries())
     };
     let (pinged, down) = (store.clone(), tasks.down());
@@ -252,6 +253,7 @@ where
         guards,
         plans,
         ingest,
+        notify,
         windows: windows.clone(),
         stop: stopped,
     })
@@ -306,25 +308,6 @@ where
 /// `cutover restore`: creates a store from a backup.
 pub async fn restore(store: &str, file: &Path) -> Result<(), Error> {
     Ok(store::restore_store(store, file).await?)
-}
-
-/// The gauges of every migration.
-fn gauges(registry: &Registry, instances: &Instances) -> Vec<Gauges> {
-    let state = registry.state();
-    let one = |entry: &Arc<Entry>| {
-        let rollout = entry.migration.document.rollout();
-        let (seen, fleet) = (instances.seen(), instances.fleet(Some(entry)));
-        Gauges {
-            migration: entry.migration.key().to_string(),
-            dual_ppm: rollout.dual_ppm(),
-            mirrored_ppm: rollout.mirrored_ppm(),
-            target_first_ppm: rollout.target_first_ppm(),
-            target_only_ppm: rollout.target_only_ppm(),
-            instances: seen.len() as u64,
-            unsettled: fleet.behind(entry.migration.newest_step(), Wait::Quiesced).count() as u64,
-        }
-    };
-    state.entries().map(one).collect()
 }
 
 /// Returns at SIGINT or SIGTERM.

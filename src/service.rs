@@ -20,6 +20,7 @@ mod registry;
 mod restored;
 mod steady;
 pub mod steps;
+mod vitals;
 pub mod windows;
 
 pub use compaction::HistoryLimits;
@@ -36,6 +37,7 @@ pub use overview::{MigrationGlance, MigrationStatus, Overview};
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, Registry, State};
+pub use vitals::Vitals;
 pub use windows::Windows;
 
 pub use crate::store::{

@@ -143,6 +143,8 @@ impl View {
             6,
             status.jobs.iter().flat_map(|job| wrap(&format!("  {}", gist::pass(job)), width)).collect(),
         );
+        let endpoints = status.endpoints.iter().flat_map(gist::endpoint);
+        page.push(6, endpoints.flat_map(|line| wrap(&format!("  {line}"), width)).collect());
         page.push(4, wrap(&self.reads(status), width));
         if !status.rates.is_empty() {
             let rates = status.rates.iter().flat_map(|it| wrap(&rate(it), width));
@@ -241,9 +243,8 @@ pub async fn follow(
 fn headline(status: &v1::Status) -> String {
     let migration = status.migration.clone().unwrap_or_default();
     let state = migration.state().as_str_name().trim_start_matches("STATE_").to_lowercase();
-    let settled = if status.settled { "settled" } else { "not settled" };
-    let instances = status.instances.len();
-    format!("{} r{} {state}, {instances} instances, {settled}", migration.key, migration.revision)
+    let instances = instance::registered(&status.instances, status.settled);
+    format!("{} r{} {state}, {instances}", migration.key, migration.revision)
 }
 
 fn plan_step(plan: &v1::PlanView) -> String {

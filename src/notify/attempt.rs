@@ -1,9 +1,17 @@
 //! What an endpoint's answer means, and when to retry.
 
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
 /// The delay after the first failure.
 const FIRST_MS: u64 = 1_000;
 /// Longest delay.
 const LONGEST_MS: u64 = 5 * 60 * 1_000;
+
+/// An endpoint that asks to be left alone for longer is asked again after this.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// The result of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +20,15 @@ pub enum Answer {
     Status(u16),
     /// No answer: refused, disconnected, or too late.
     Silence,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "HTTP {status}"),
+            Self::Silence => f.write_str("no answer"),
+        }
+    }
 }
 
 /// What happens to the message.
@@ -23,18 +40,6 @@ pub enum Outcome {
     Retried,
     /// The endpoint will never accept it: log it, count it, continue with the next one.
     Dropped,
-}
-
-impl Outcome {
-    /// The name in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Retried => "retried",
-            Self::Dropped => "dropped",
-        }
-    }
 }
 
 /// The meaning of an answer. A 4xx means that the message itself is at fault, except 408 and 429, which mean
@@ -57,4 +62,21 @@ pub fn delay_ms(failures: u32, jitter: u32) -> u64 {
     let doubled = FIRST_MS << failures.saturating_sub(1).min(20);
     let whole = doubled.min(LONGEST_MS);
     whole / 2 + (whole / 2 * u64::from(jitter)) / u64::from(u32::MAX)
+}
+
+/// What a `Retry-After` header asks for: seconds, or an HTTP date. At most an hour; zero for a date in the past
+/// and for anything else.
+#[must_use]
+pub fn retry_after(header: &str, now: SystemTime) -> Duration {
+    let header = header.trim();
+    let is_number = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit());
+    let asked = match header.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) if is_number => RETRY_AFTER_MAX,
+        Err(_) => {
+            let at = httpdate::parse_http_date(header).ok();
+            at.and_then(|at| at.duration_since(now).ok()).unwrap_or_default()
+        }
+    };
+    asked.min(RETRY_AFTER_MAX)
 }

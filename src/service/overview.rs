@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Instances, Passes, Plans, Progress, Registry, Seen};
+use super::{Entry, Instances, Notify, Passes, Plans, Progress, Registry, Seen};
 use crate::{
-    domain::{Gate, Key, Totals, Unmet, Wait, change, plan::Next, what_to_do},
-    telemetry::{Ingest, StoreRate, now_ms},
+    domain::{Gate, Key, Totals, Unmet, Wait, awaited_message, change, plan::Next, what_to_do},
+    telemetry::{Deliveries, Ingest, StoreRate, now_ms},
 };
 
 /// What overviews are made from.
@@ -21,6 +21,8 @@ pub struct Overview {
     pub plans: Arc<Plans>,
     /// What was reported.
     pub ingest: Arc<Ingest>,
+    /// What endpoints were notified of.
+    pub notify: Arc<Notify>,
 }
 
 /// One migration in detail.
@@ -46,6 +48,8 @@ pub struct MigrationStatus {
     pub plan: Option<Next>,
     /// Its running passes.
     pub passes: Vec<Progress>,
+    /// Endpoints for notifications of any migration.
+    pub endpoints: Vec<Deliveries>,
 }
 
 /// One migration at a glance.
@@ -74,11 +78,10 @@ impl Overview {
         if waiting.is_empty() {
             // Nobody is to go further, and yet the last step is not known to all.
             let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
-            let names: Vec<&str> = behind.iter().map(|member| member.name.as_str()).collect();
             let (by_itself, action) = what_to_do(&behind);
             waiting.extend((!behind.is_empty()).then(|| Unmet {
                 by_itself,
-                ..Unmet::of_change(Gate::Barrier, format!("revision {step} at {}", names.join(", ")), action)
+                ..Unmet::of_change(Gate::Barrier, awaited_message(&behind, step, Wait::Quiesced), action)
             }));
         }
         MigrationStatus {
@@ -91,6 +94,7 @@ impl Overview {
             rates: self.ingest.rates(key.as_str(), now_ms()),
             plan: self.plans.outlook(&entry),
             passes: self.passes_of(key),
+            endpoints: self.notify.deliveries(),
             entry,
         }
     }

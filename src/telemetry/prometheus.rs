@@ -11,7 +11,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Deliveries, Gauges, StoreView, View};
+use super::{Deliveries, Gauges, PassGauges, PlanGauges, StoreView, View};
+use crate::domain::PassKind;
 
 /// Content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -44,13 +45,13 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.events(&mut encoder)?;
         self.calls(&mut encoder)?;
-        self.placements(&mut encoder)?;
+        self.migrations(&mut encoder)?;
         self.notifications(&mut encoder)?;
         let dropped = "Cells that instances had to drop";
         let plain = [
             ("dropped_cells", dropped, self.view.dropped_cells),
-            ("rejected_cells", "Cells that came malformed", self.view.rejected_cells),
-            ("unknown_cells", "Cells of migrations that there are not", self.view.unknown_cells),
+            ("rejected_cells", "Malformed cells", self.view.rejected_cells),
+            ("unknown_cells", "Cells of unknown migrations", self.view.unknown_cells),
             ("lost_reports", "Reports whose counts a crash of the controller lost", self.view.lost_reports),
         ];
         for (name, help, count) in plain {
@@ -72,19 +73,33 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn notifications(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Notifications by endpoint and outcome";
+        let help = "Messages to endpoints by outcome; attempts that failed are `retried`";
         let mut family = encoder.encode_descriptor("notifications", help, None, MetricType::Counter)?;
-        for Deliveries { endpoint, delivered, retried, dropped } in &self.deliveries {
-            for (outcome, count) in [("delivered", delivered), ("retried", retried), ("dropped", dropped)] {
+        for Deliveries { endpoint, delivered, retried, dropped, set_aside, .. } in &self.deliveries {
+            let counts = [
+                ("delivered", delivered),
+                ("retried", retried),
+                ("dropped", dropped),
+                ("set_aside", set_aside),
+            ];
+            for (outcome, count) in counts {
                 let labels = [("endpoint", endpoint.as_str()), ("outcome", outcome)];
                 ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
             }
+        }
+        let help = "For how long the first message in hand has been failing; 0: it has not failed";
+        let mut family =
+            encoder.encode_descriptor("notifications_failing_seconds", help, None, MetricType::Gauge)?;
+        for Deliveries { endpoint, failing_ms, .. } in &self.deliveries {
+            // Failing since just now is not 0.
+            let seconds = failing_ms.map_or(0, |ms| ms.div_ceil(1_000).max(1));
+            ConstGauge::new(seconds).encode(family.encode_family(&[("endpoint", endpoint.as_str())])?)?;
         }
         Ok(())
     }
 
     fn events(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "What operations came to";
+        let help = "Operations by what happened";
         let mut family = encoder.encode_descriptor("events", help, None, MetricType::Counter)?;
         for migration in &self.view.migrations {
             for (event, count) in migration.totals.named() {
@@ -128,18 +143,46 @@ impl Scrape {
         Ok(())
     }
 
-    fn placements(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        for (at, (name, _)) in Gauges::default().named().into_iter().enumerate() {
-            let help = match name {
-                "instances" => "Instances connected",
-                "unsettled" => "Instances that have not acknowledged the newest step",
-                _ => "Share of the tenants, in millionths",
-            };
+    fn migrations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for (at, (name, help, _)) in Gauges::default().named().into_iter().enumerate() {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for of in &self.gauges {
-                let (_, value) = of.named()[at];
                 let labels = [("migration", of.migration.as_str())];
-                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+                ConstGauge::new(of.named()[at].2).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        self.plans(encoder)?;
+        self.passes(encoder)
+    }
+
+    fn plans(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let plans = || self.gauges.iter().filter_map(|of| Some((of.migration.as_str(), of.plan?)));
+        let help = "1 for the present state of the plan";
+        let mut family = encoder.encode_descriptor("plan_state", help, None, MetricType::Gauge)?;
+        for (migration, plan) in plans() {
+            for (state, is) in plan.states() {
+                let labels = [("migration", migration), ("state", state)];
+                ConstGauge::new(is).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        for (at, (name, help, _)) in PlanGauges::NONE.named().into_iter().enumerate() {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (migration, plan) in plans() {
+                ConstGauge::new(plan.named()[at].2)
+                    .encode(family.encode_family(&[("migration", migration)])?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn passes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for (at, (name, help, _)) in PassGauges::none(PassKind::Full).named().into_iter().enumerate() {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for of in &self.gauges {
+                for pass in &of.passes {
+                    let labels = [("migration", of.migration.as_str()), ("kind", pass.kind_name())];
+                    ConstGauge::new(pass.named()[at].2).encode(family.encode_family(&labels)?)?;
+                }
             }
         }
         Ok(())

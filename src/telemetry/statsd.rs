@@ -79,9 +79,18 @@ impl Lines {
             }
         }
         for of in gauges {
-            let line =
-                |(name, value)| Line { name: format!("{}.{name}", of.migration), value: Value::Gauge(value) };
-            lines.extend(of.named().map(line));
+            let mut gauge = |name: &str, value: u64| {
+                lines.push(Line { name: format!("{}.{name}", of.migration), value: Value::Gauge(value) });
+            };
+            of.named().iter().for_each(|(name, _, value)| gauge(name, *value));
+            if let Some(plan) = &of.plan {
+                plan.states().iter().for_each(|(state, is)| gauge(&format!("plan_state.{state}"), *is));
+                plan.named().iter().for_each(|(name, _, value)| gauge(name, *value));
+            }
+            for pass in &of.passes {
+                let kind = pass.kind_name();
+                pass.named().iter().for_each(|(name, _, value)| gauge(&format!("{name}.{kind}"), *value));
+            }
         }
         lines
     }

@@ -34,7 +34,11 @@ impl Gist {
     /// Both parts as a line of text.
     pub fn line(&self) -> String {
         let what = self.what.trim_end_matches('.');
-        if self.next.is_empty() { format!("{what}.") } else { format!("{what}. Next: {}", self.next) }
+        match self.next.strip_prefix("nothing to do") {
+            Some(why) => format!("{what}. Nothing to do{why}."),
+            None if self.next.is_empty() => format!("{what}."),
+            None => format!("{what}. Next: {}", self.next),
+        }
     }
 }
 
@@ -100,7 +104,13 @@ fn paused(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> 
         None if by.by.is_empty() => format!("{key} is paused: nobody goes up"),
         None => format!("{key} is paused {}", by_whom(&by, &when(status.at_ms, by.at_ms))),
     };
-    Gist::of(Tone::Waiting, what, format!("cutover resume {key}"))
+    let next = match held {
+        Some(trip) if trip.cause == "instances_gone" => format!(
+            "cutover instances {key}. Bring them back, or cutover evict --lost if they are dead; then cutover resume {key}"
+        ),
+        _ => format!("cutover resume {key}"),
+    };
+    Gist::of(Tone::Waiting, what, next)
 }
 
 fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
@@ -200,7 +210,9 @@ pub fn trip_text(trip: &v1::Trip) -> String {
     match trip.cause.as_str() {
         "instances_gone" => {
             let all = target + target_bad;
-            return format!("{target_bad} of {all} instances stopped reporting together");
+            return format!(
+                "{target_bad} of {all} instances stopped reporting within 10 s, and are neither back nor replaced"
+            );
         }
         "no_target_calls" => return format!("{target} calls went to the source and none to the target"),
         _ => {}
@@ -236,6 +248,29 @@ pub fn trip_text(trip: &v1::Trip) -> String {
     text
 }
 
+/// What an endpoint for notifications did not get, a line each.
+pub fn endpoint(endpoint: &v1::Endpoint) -> Vec<String> {
+    let v1::Endpoint { name, failing_ms, answer, waiting, dropped, set_aside, last_set_aside } = endpoint;
+    let messages =
+        |count: &u64| if *count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
+    let mut lines = Vec::new();
+    if *failing_ms > 0 {
+        let lasted = short(*failing_ms);
+        lines.push(format!(
+            "endpoint {name} has failed for {lasted} ({answer}); not sent yet: {}",
+            messages(waiting)
+        ));
+    }
+    if *set_aside > 0 {
+        let count = messages(set_aside);
+        lines.push(format!("endpoint {name} could not process {count}, last: {last_set_aside}. Set aside"));
+    }
+    if *dropped > 0 {
+        lines.push(format!("endpoint {name} rejected {}; see the controller's log", messages(dropped)));
+    }
+    lines
+}
+
 fn by_whom(by: &v1::Attribution, when: &str) -> String {
     let reason = if by.reason.is_empty() { "no reason given" } else { &by.reason };
     format!("by {} {when}: {reason}", by.by)
@@ -263,120 +298,4 @@ pub fn short(ms: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW_MS: u64 = 1_800_000_000_000;
-
-    fn status(state: v1::State) -> v1::Status {
-        let migration = v1::Migration { key: "orders".to_owned(), state: state.into(), ..Default::default() };
-        v1::Status { migration: Some(migration), settled: true, at_ms: NOW_MS, ..Default::default() }
-    }
-
-    fn said(edit: impl FnOnce(&mut v1::Status, &mut v1::Migration), state: v1::State) -> String {
-        let mut status = status(state);
-        let mut migration = status.migration.take().unwrap_or_default();
-        edit(&mut status, &mut migration);
-        status.migration = Some(migration);
-        gist(&status, ago).line()
-    }
-
-    fn by(name: &str, reason: &str, ago_ms: u64) -> Option<v1::Attribution> {
-        Some(v1::Attribution {
-            by: name.to_owned(),
-            reason: reason.to_owned(),
-            at_ms: NOW_MS - ago_ms,
-            revision: 7,
-        })
-    }
-
-    #[test]
-    fn a_pause_names_who_when_and_why() {
-        let line = said(|_, it| it.paused_by = by("operator:ada", "incident 17", 720_000), v1::State::Paused);
-        assert_eq!(
-            line,
-            "orders is paused by operator:ada 12 min ago: incident 17. Next: cutover resume orders"
-        );
-        let line = said(|_, it| it.paused_by = by("operator:ada", "", 5_000), v1::State::Paused);
-        assert!(line.contains("5 s ago: no reason given"), "{line}");
-    }
-
-    #[test]
-    fn a_trip_and_a_hold_name_the_guard_and_its_counts() {
-        let trip = |outcome: v1::TripOutcome, cause: &str| v1::Trip {
-            revision: 7,
-            at_ms: NOW_MS - 60_000,
-            guard: "write_divergence".to_owned(),
-            operation: v1::Operation::Write.into(),
-            outcome: outcome.into(),
-            cause: cause.to_owned(),
-            target: 180,
-            target_bad: 55,
-            onset_ms: 60_576,
-            limit: Some(0.001),
-            ..Default::default()
-        };
-        let line = said(
-            |_, it| {
-                it.ceiling = v1::Rung::Dual.into();
-                it.state_since = by("guard:write_divergence", "", 60_000);
-                it.trips = vec![trip(v1::TripOutcome::RolledBack, "breach")];
-            },
-            v1::State::Tripped,
-        );
-        assert_eq!(
-            line,
-            "orders is rolled back to dual: guard write_divergence tripped 60 s ago: 55 of 180 target writes \
-             failed within 60 s (30.56 %, limit 0.1 %). Next: repair it, then cutover ack orders --reason .."
-        );
-        let line = said(
-            |_, it| {
-                it.paused_by = by("guard:blindness", "", 60_000);
-                let held = trip(v1::TripOutcome::Held, "instances_gone");
-                it.trips =
-                    vec![v1::Trip { guard: "blindness".to_owned(), target: 13, target_bad: 27, ..held }];
-            },
-            v1::State::Paused,
-        );
-        assert!(line.contains("paused by guard blindness"), "{line}");
-        assert!(
-            line.contains("27 of 40 instances stopped reporting together. Next: cutover resume"),
-            "{line}"
-        );
-    }
-
-    #[test]
-    fn what_somebody_has_to_see_to_comes_before_what_goes_by_itself() {
-        let waiting = |message: &str, action: &str, by_itself| v1::Waiting {
-            message: message.to_owned(),
-            action: action.to_owned(),
-            by_itself,
-            ..Default::default()
-        };
-        let line = said(
-            |it, _| {
-                it.waiting =
-                    vec![waiting("soak", "wait", true), waiting("no pass", "cutover backfill SPEC", false)]
-            },
-            v1::State::Ramping,
-        );
-        assert_eq!(line, "orders is ramping and waits. no pass (and 1 more). Next: cutover backfill SPEC");
-    }
-
-    #[test]
-    fn an_idle_migration_says_where_it_is_and_what_usually_comes_next() {
-        let line = said(
-            |it, migration| {
-                it.shares = vec![v1::RungShare { rung: v1::Rung::Mirrored.into(), ppm: 1_000_000 }];
-                let mirrored =
-                    v1::Rollout { dual_ppm: 1_000_000, mirrored_ppm: 1_000_000, ..Default::default() };
-                migration.rollout = Some(mirrored);
-            },
-            v1::State::Idle,
-        );
-        assert!(
-            line.starts_with("orders is idle: 100 % mirrored, settled. Next: cutover backfill SPEC"),
-            "{line}"
-        );
-    }
-}
+mod tests;

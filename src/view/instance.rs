@@ -19,6 +19,18 @@ pub fn standing(instance: &v1::Instance) -> String {
     }
 }
 
+/// How many there are, and whether the newest step has settled.
+pub fn registered(instances: &[v1::Instance], settled: bool) -> String {
+    match (instances.len(), settled) {
+        (0, true) => "no instance is registered".to_owned(),
+        (0, false) => "no instance is registered; earlier answers of Decide have not expired".to_owned(),
+        (1, true) => "1 instance, settled".to_owned(),
+        (1, false) => "1 instance, not settled".to_owned(),
+        (many, true) => format!("{many} instances, everybody has settled"),
+        (many, false) => format!("{many} instances, not everybody has settled"),
+    }
+}
+
 /// Lost ones first, then those that are behind, then the others by name.
 pub fn worst_first(instances: &[v1::Instance]) -> Vec<&v1::Instance> {
     let mut sorted: Vec<&v1::Instance> = instances.iter().collect();

@@ -192,7 +192,18 @@ async fn an_evicted_instance_blocks_no_more_and_is_told_when_it_is_back() {
         ..Default::default()
     };
     assert_eq!(admin.evict_instance(evict("")).await.unwrap_err().code(), Code::InvalidArgument);
+    // The ramp waits for what it has begun.
+    let dual = v1::SetRolloutRequest { dual_ppm: Some(1_000_000), wait: true, ..ramp("orders") };
+    admin.set_rollout(dual).await.unwrap();
+    let request = v1::GetStatusRequest { key: "orders".to_owned() };
+    let status = admin.get_status(request).await.unwrap().into_inner();
+    assert!(
+        !status.settled && status.waiting[0].message.ends_with("in flight at: one"),
+        "{:?}",
+        status.waiting
+    );
     admin.evict_instance(evict("the machine burnt down")).await.unwrap();
+    assert!(settled(&controller, "orders").await.waiting.is_empty());
     // It is alive after all, and registers again: the result of what it had begun can't be guaranteed any
     // more.
     let back = async {
@@ -218,6 +229,8 @@ async fn who_asked_over_the_network_is_waited_for_and_named() {
     let status = admin.get_status(request).await.unwrap().into_inner();
     assert!(!status.settled && status.instances.is_empty());
     let said = &status.waiting[0].message;
-    assert!(said.contains("callers of Decide"), "{said}");
+    assert!(said.contains("callers of Decide may still act on answers from before"), "{said}");
+    let action = &status.waiting[0].action;
+    assert!(action.contains("nothing to do") && action.contains("within 11 s"), "{action}");
     assert!(settled(&controller, "orders").await.waiting.is_empty());
 }

@@ -14,7 +14,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-async fn get(address: SocketAddr, path: &str) -> String {
+/// The whole answer, head included.
+pub async fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -18,6 +18,8 @@ mod http;
 mod ladder;
 #[cfg(feature = "sqlite")]
 mod local_guard;
+#[cfg(feature = "sqlite")]
+mod metrics;
 mod notify;
 mod operate;
 #[cfg(feature = "sqlite")]

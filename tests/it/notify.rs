@@ -3,6 +3,7 @@
 #[cfg(feature = "sqlite")]
 mod delivery;
 mod flags;
+mod poison;
 #[cfg(feature = "sqlite")]
 mod tls;
 

@@ -27,6 +27,13 @@ pub struct Member {
     pub waited_for: Option<Duration>,
 }
 
+impl Member {
+    /// Whether it stands for the callers of remote decisions, who are no instance.
+    pub const fn is_callers(&self) -> bool {
+        self.service.is_empty()
+    }
+}
+
 /// Everybody who has to acknowledge.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
@@ -103,7 +110,7 @@ impl Fleet {
 
     /// How many instances there are, lost ones included.
     pub fn instances(&self) -> usize {
-        self.members.iter().filter(|member| !member.service.is_empty()).count()
+        self.members.iter().filter(|member| !member.is_callers()).count()
     }
 
     /// Services with an instance that is not lost.

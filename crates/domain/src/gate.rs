@@ -136,6 +136,27 @@ pub struct Sight<'a> {
 /// Maximum instances named in one message.
 const NAMED_MAX: usize = 20;
 
+/// What is awaited from members that are behind a revision.
+pub fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
+    if are_callers(behind) {
+        return format!("callers of Decide may still act on answers from before revision {revision}");
+    }
+    let mut named: Vec<&str> = behind.iter().take(NAMED_MAX).map(|member| member.name.as_str()).collect();
+    let more = format!("and {} more", behind.len().saturating_sub(NAMED_MAX));
+    if behind.len() > NAMED_MAX {
+        named.push(&more);
+    }
+    let named = named.join(", ");
+    match wait {
+        Wait::Quiesced => format!("operations from before revision {revision} may be in flight at: {named}"),
+        _ => format!("revision {revision} has not been received by: {named}"),
+    }
+}
+
+fn are_callers(behind: &[&Member]) -> bool {
+    !behind.is_empty() && behind.iter().all(|member| member.is_callers())
+}
+
 /// Whether waiting for these members will end without an operator, and what to do.
 pub fn what_to_do(behind: &[&Member]) -> (bool, String) {
     let for_good = behind.iter().filter(|member| member.lost && member.waited_for.is_none());
@@ -146,6 +167,10 @@ pub fn what_to_do(behind: &[&Member]) -> (bool, String) {
             for_good.join(", ")
         );
         return (false, action);
+    }
+    if are_callers(behind) {
+        // No countdown: whoever follows a ramp would see a new line each second.
+        return (true, "nothing to do: at each step these expire within 11 s".to_owned());
     }
     let longest = behind.iter().filter_map(|member| member.waited_for).max();
     let action = match longest {
@@ -194,19 +219,11 @@ impl Sight<'_> {
     fn barrier(&self, placement: &Placement, next: Rung) -> Unmet {
         let (wait, awaited) = (placement.wait_for(next), self.awaited(placement, next));
         let behind: Vec<_> = self.fleet.behind(awaited, wait).collect();
-        let mut named: Vec<String> = behind.iter().take(NAMED_MAX).map(|m| m.name.clone()).collect();
-        if behind.len() > NAMED_MAX {
-            named.push(format!("and {} more", behind.len() - NAMED_MAX));
-        }
-        let named = named.join(", ");
-        let message = match wait {
-            Wait::Quiesced => {
-                format!("operations from before revision {awaited} may be in flight at: {named}")
-            }
-            _ => format!("revision {awaited} has not been received by: {named}"),
-        };
         let (by_itself, action) = what_to_do(&behind);
-        Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, message, action) }
+        Unmet {
+            by_itself,
+            ..Unmet::of_change(Gate::Barrier, awaited_message(&behind, awaited, wait), action)
+        }
     }
 
     /// The gates of a step, except the barrier. Only steps up have any, unless the store was restored.

@@ -31,7 +31,7 @@ pub use change::{
 pub use event::{Attribution, Event};
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use fleet::{Fleet, Glance, Member};
-pub use gate::{Gate, Sight, Unmet, what_to_do};
+pub use gate::{Gate, Sight, Unmet, awaited_message, what_to_do};
 pub use key::{Key, Tenant, Violation};
 pub use migration::{Document, Migration, Policy, State, TenantRow};
 pub use overrides::{Covered, Override, Passes};

@@ -40,6 +40,7 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
         "plan": status.plan.as_ref().map(super::plan::view_json),
         "waiting": status.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
         "instances": status.instances.iter().map(instance_json).collect::<Vec<_>>(),
+        "endpoints": status.endpoints.iter().map(endpoint_json).collect::<Vec<_>>(),
         "rates": status.rates.iter().map(rate).collect::<Vec<_>>(),
         "totals": {
             "hit": totals.hit, "miss": totals.miss, "not_found": totals.not_found, "migrated": totals.migrated,
@@ -47,6 +48,15 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
             "compared": totals.compared, "indeterminate": totals.indeterminate, "not_applied": totals.not_applied,
             "unavailable": totals.unavailable, "dropped_cells": totals.dropped_cells,
         },
+    })
+}
+
+fn endpoint_json(endpoint: &v1::Endpoint) -> Value {
+    json!({
+        "name": endpoint.name, "failing_ms": Some(endpoint.failing_ms).filter(|ms| *ms > 0),
+        "answer": endpoint.answer, "waiting": endpoint.waiting, "dropped": endpoint.dropped,
+        "set_aside": endpoint.set_aside,
+        "last_set_aside": Some(&endpoint.last_set_aside).filter(|about| !about.is_empty()),
     })
 }
 
@@ -71,6 +81,8 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
         super::plan::in_short(view).iter().for_each(|line| push(format!("  plan   {line}")));
     }
     status.jobs.iter().for_each(|job| push(format!("  pass   {}", gist::pass(job))));
+    let endpoints = status.endpoints.iter().flat_map(gist::endpoint);
+    endpoints.for_each(|line| push(format!("  notify {line}")));
     let totals = status.totals.unwrap_or_default();
     push(String::new());
     push(format!(
@@ -94,8 +106,7 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
         ));
     });
     push(String::new());
-    let settled = if status.settled { "everybody has settled" } else { "not everybody has settled" };
-    push(format!("  {} instances, {settled}", status.instances.len()));
+    push(format!("  {}", instance::registered(&status.instances, status.settled)));
     let key = status.migration.as_ref().map_or("", |migration| migration.key.as_str());
     page.extend(instance::lines(key, &status.instances, INSTANCES_MAX, width));
     page

@@ -3,7 +3,10 @@
 use cutover_proto::v1;
 
 use super::plan;
-use crate::service::{MigrationGlance, MigrationStatus, Progress, operate::now_ms};
+use crate::{
+    service::{MigrationGlance, MigrationStatus, Progress, operate::now_ms},
+    telemetry::Deliveries,
+};
 
 pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {
     let MigrationStatus { entry, waiting, settled, newest_step, instances, .. } = status;
@@ -20,6 +23,7 @@ pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {
         shares: super::shares(&migration.document),
         plan: plan::view(&entry, status.plan).ok(),
         jobs: jobs(&status.passes),
+        endpoints: status.endpoints.into_iter().filter_map(endpoint).collect(),
     }
 }
 
@@ -53,4 +57,21 @@ fn glance(glance: MigrationGlance) -> v1::Glance {
 
 fn jobs(passes: &[Progress]) -> Vec<v1::Job> {
     passes.iter().map(|progress| super::pass::job(progress, true)).collect()
+}
+
+/// `None`: it gets everything.
+fn endpoint(deliveries: Deliveries) -> Option<v1::Endpoint> {
+    let Deliveries { endpoint, dropped, set_aside, waiting, failing_ms, answer, last_set_aside, .. } =
+        deliveries;
+    let is_ill = failing_ms.is_some() || dropped > 0 || set_aside > 0;
+    is_ill.then_some(v1::Endpoint {
+        name: endpoint,
+        // Failing since just now is not 0.
+        failing_ms: failing_ms.map_or(0, |ms| ms.max(1)),
+        answer,
+        waiting,
+        dropped,
+        set_aside,
+        last_set_aside,
+    })
 }

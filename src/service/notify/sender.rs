@@ -1,6 +1,9 @@
 //! One request and its result. TLS is rustls with the system's certificates.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http_body_util::Full;
 use hyper::{Request, body::Bytes, header};
@@ -11,7 +14,7 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-use crate::notify::{Endpoint, HEADER};
+use crate::notify::{Endpoint, HEADER, retry_after};
 
 /// An endpoint that takes longer to answer, connecting included, counts as silent.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -56,15 +59,15 @@ impl Sender {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector.build()) })
     }
 
-    /// One attempt at `unix_s`: the status of the answer, or why there is none. Redirects are not followed: a
-    /// message goes only where an operator said.
+    /// One attempt at `unix_s`: the status of the answer and how long the endpoint asks to be left alone, or
+    /// why there is no answer. Redirects are not followed: a message goes only where an operator said.
     pub(super) async fn post(
         &self,
         to: &Endpoint,
         key: &str,
         body: &[u8],
         unix_s: u64,
-    ) -> Result<u16, String> {
+    ) -> Result<(u16, Duration), String> {
         let mut request = Request::post(to.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, concat!("cutover/", env!("CARGO_PKG_VERSION")))
@@ -75,7 +78,11 @@ impl Sender {
         let request = request.body(Full::new(Bytes::copy_from_slice(body)));
         let request = request.map_err(|error| format!("the request can't be made: {error}"))?;
         match tokio::time::timeout(ANSWER, self.client.request(request)).await {
-            Ok(Ok(response)) => Ok(response.status().as_u16()),
+            Ok(Ok(response)) => {
+                let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let asked = asked.map(|value| retry_after(value, SystemTime::now()));
+                Ok((response.status().as_u16(), asked.unwrap_or_default()))
+            }
             Ok(Err(error)) => Err(why(&error)),
             Err(_) => Err(format!("nothing in {} s", ANSWER.as_secs())),
         }

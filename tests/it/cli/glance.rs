@@ -16,6 +16,8 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
         first().await,
         "orders is idle: 100 % source-only, settled. Next: cutover ramp orders --dual PCT"
     );
+    let nobody = at(url, "status orders").await.done();
+    assert!(nobody.contains("\n  no instance is registered\n"), "{nobody}");
     at(url, "ramp orders --mirrored 100").await.done();
     let ramp = at(url, "ramp orders --target-first 1 --wait --timeout 300ms").await;
     assert_eq!(ramp.code, 3, "{ramp:?}");
@@ -36,6 +38,28 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
     let status = at(url, "status orders --json").await.object();
     assert!(status["next"].as_str().unwrap().contains("cutover ack orders"), "{status}");
     assert_eq!(status["migration"]["paused_by"]["reason"], "incident");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_wait_for_answers_of_decide_say_so_in_plain_words() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    at(url, "decide orders acme").await.done();
+    let ramp = at(url, "ramp orders --mirrored 100 --wait --timeout 300ms").await;
+    assert_eq!(ramp.code, 3, "{ramp:?}");
+    let why = "callers of Decide may still act on answers from before revision ";
+    assert!(ramp.err.contains(why) && ramp.err.contains("within 11 s"), "{ramp:?}");
+    let status = at(url, "status orders").await.done();
+    let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(status.contains(why), "{status}");
+    assert!(status.contains(". Nothing to do: at each step these expire within 11 s."), "{status}");
+    assert!(
+        status.contains(" no instance is registered; earlier answers of Decide have not expired"),
+        "{status}"
+    );
     controller.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! A controller on loopback, and its clients.
 
-use std::{path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use cutover::{
     config::{Config, Serve},
@@ -18,6 +18,8 @@ use tonic::transport::{Channel, server::TcpIncoming};
 /// A running controller.
 pub struct Controller {
     pub url: String,
+    /// Where health and metrics are.
+    pub http: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), server::Error>>,
 }
@@ -39,17 +41,19 @@ impl Controller {
         let config = Config::load(serve).unwrap();
         let listeners = Listeners::bind(&config).await.unwrap();
         let url = format!("http://{}", listeners.grpc.local_addr().unwrap());
+        let http = listeners.http.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server::run(config, listeners, async {
             let _ = stopped.await;
         }));
-        Self { url, stop, running }
+        Self { url, http, stop, running }
     }
 
     /// One on a store that is open already.
     pub async fn start_on(store: Arc<dyn Store>) -> Self {
         let any = || Some("127.0.0.1:0".to_owned());
         let config = Config::load(Serve { grpc: any(), http: any(), ..Serve::default() }).unwrap();
+        let http = config.http;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -57,11 +61,16 @@ impl Controller {
         let running = tokio::spawn(server::run_on(config, store, connections, None, async {
             let _ = stopped.await;
         }));
-        Self { url, stop, running }
+        Self { url, http, stop, running }
     }
 
     pub fn port(&self) -> u16 {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Its metrics.
+    pub async fn scrape(&self) -> String {
+        crate::http::get(self.http, "/metrics").await
     }
 
     /// Stops it cleanly.

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover::telemetry::{Gauges, Ingest, now_ms, statsd};
+use cutover::{
+    domain::PassKind,
+    telemetry::{Gauges, Ingest, PassGauges, now_ms, statsd},
+};
 use cutover_core::histogram::Histogram;
 use cutover_proto::v1;
 use tokio::{
@@ -78,13 +81,16 @@ async fn it_accepts_every_line_and_none_is_bad() {
     (0..MIGRATIONS).for_each(|at| ingest.rolled_back(&key(&name(at))));
     let gauges = || {
         (0..MIGRATIONS)
-            .map(|at| Gauges { migration: name(at), dual_ppm: 250_000, ..Default::default() })
+            .map(|at| {
+                let passes = vec![PassGauges { quarantined_records: 7, ..PassGauges::none(PassKind::Full) }];
+                Gauges { migration: name(at), dual_ppm: 250_000, passes, ..Default::default() }
+            })
             .collect()
     };
     let running = tokio::spawn(statsd::run(address, ingest, gauges));
 
     // Datagrams arrive in order here: all others come before the last migration's last line.
-    let last = format!("'cutover.{}.unsettled'", name(MIGRATIONS - 1));
+    let last = format!("'cutover.{}.pass_different_records.full'", name(MIGRATIONS - 1));
     let arrived = timeout(Duration::from_secs(20), async {
         while !asked(&admin, "gauges").await.contains(&last) {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -112,6 +118,8 @@ async fn it_accepts_every_line_and_none_is_bad() {
             assert!(timers.contains(&format!("'cutover.{}.{store}.latency'", name(at))), "{timers}");
         }
         assert!(gauges.contains(&format!("'cutover.{}.dual_ppm': 250000", name(at))), "{gauges}");
+        let quarantined = format!("'cutover.{}.pass_quarantined_records.full': 7", name(at));
+        assert!(gauges.contains(&quarantined), "{gauges}");
     }
     let stats = asked(&admin, "stats").await;
     assert!(stats.contains("bad_lines_seen: 0\n"), "{stats}");
