@@ -31,9 +31,9 @@ fn down() -> Fault {
 async fn traffic(orders: Migrator) {
     let mut at = 0_u64;
     loop {
-        let tenant = format!("tenant-{}", at % 50);
-        let key = format!("order-{}", at % 400);
-        // Every fourth is a write; its result is the guards' concern.
+        let tenant = format!("tenant-{}", at / 4 % 50);
+        let key = format!("order-{}", at / 4 % 100);
+        // A write, then three reads of it; the results are the guards' concern.
         if at.is_multiple_of(4) {
             let _ = orders.put(&tenant, &key, b"value".to_vec()).await;
         } else {
@@ -87,6 +87,32 @@ impl World {
     async fn migration(&self) -> v1::Migration {
         let request = v1::GetMigrationRequest { key: "orders".to_owned() };
         self.controller.admin().await.get_migration(request).await.unwrap().into_inner()
+    }
+
+    async fn status(&self) -> v1::Status {
+        let request = v1::GetStatusRequest { key: "orders".to_owned() };
+        self.controller.admin().await.get_status(request).await.unwrap().into_inner()
+    }
+
+    async fn totals(&self) -> v1::Totals {
+        self.status().await.totals.unwrap()
+    }
+
+    /// Waits until so much has been reported.
+    async fn counted(&self, holds: impl Fn(&v1::Totals) -> bool) -> v1::Totals {
+        let waited = tokio::time::timeout(Duration::from_secs(30), async {
+            loop {
+                let totals = self.totals().await;
+                if holds(&totals) {
+                    return totals;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        match waited.await {
+            Ok(totals) => totals,
+            Err(_) => panic!("it is not reported: {:?}", self.totals().await),
+        }
     }
 
     async fn until(&self, holds: impl Fn(&v1::Migration) -> bool) -> v1::Migration {
@@ -143,7 +169,8 @@ async fn a_dead_target_is_rolled_back_and_the_story_is_told() {
         assert!(story.contains(told), "{told}: {story}");
     }
     // Latched: at dual the same failure does no harm, and is not reported again.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let before = world.totals().await.only_target_failed;
+    world.counted(|totals| totals.only_target_failed >= before + 200).await;
     assert_eq!(world.migration().await.trips.len(), tripped.trips.len());
     let ack = v1::AcknowledgeRequest {
         mutation: Some(v1::Mutation { reason: "disk replaced".to_owned(), ..Default::default() }),
@@ -169,9 +196,13 @@ async fn a_verdict_whose_commit_was_lost_is_committed_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn healthy_traffic_trips_nothing() {
     let world = World::at("target-first", 50.0).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Far more than a dead target takes, of both kinds, and from all instances.
+    let totals = world.counted(|totals| totals.hit >= 1_000 && totals.both_ok >= 300).await;
+    assert_eq!((totals.only_target_failed, totals.both_failed), (0, 0), "{totals:?}");
     let migration = world.migration().await;
     assert_eq!((migration.state(), migration.trips.len()), (v1::State::Idle, 0), "{migration:?}");
+    let status = world.status().await;
+    assert_eq!((status.instances.len(), status.settled), (3, true), "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
