@@ -5,7 +5,6 @@ mod backup;
 mod bench;
 mod completions;
 mod connect;
-mod duration;
 mod exit;
 mod guards;
 mod help;
@@ -36,7 +35,7 @@ use crate::{
     demo,
 };
 use crate::{
-    config::{LogFormat, Serve},
+    config::{LogFormat, Serve, duration},
     server,
 };
 

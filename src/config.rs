@@ -1,5 +1,6 @@
 //! Configuration of `cutover serve`: flags, then environment, then file, then defaults.
 
+pub mod duration;
 mod endpoints;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};

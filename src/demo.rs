@@ -21,6 +21,7 @@ use tokio::{
 use tonic::transport::Channel;
 
 use crate::{
+    config::duration,
     jobs::{self, Limits, Plan, Stores},
     view::{self, View},
 };
@@ -45,11 +46,18 @@ pub struct Demo {
     /// Print plain lines instead of a live page
     #[arg(long)]
     headless: bool,
-    /// How long the demo may take, in seconds; at least 25
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(25..=3600))]
-    seconds: u64,
+    /// How long the demo may take: 25s to 1h; a number is seconds
+    #[arg(long, value_name = "DURATION", default_value = "50s", value_parser = span)]
+    seconds: Duration,
     #[command(flatten)]
     stores: stores::Choice,
+}
+
+/// How long the demo may take.
+fn span(text: &str) -> Result<Duration, String> {
+    let span = duration::parse(text)?;
+    let fits = (25..=3_600).contains(&span.as_secs());
+    fits.then_some(span).ok_or_else(|| format!("{text}: give 25s to 1h"))
 }
 
 impl Demo {
@@ -88,9 +96,9 @@ impl Demo {
             "proof: {} acknowledged writes and deletes of {} records, {} checked reads: {} lost, {} resurrected, {} back in time",
             proof.acknowledged, proof.records, proof.reads, proof.lost, proof.resurrected, proof.back_in_time
         ))?;
-        let took = begun.elapsed().as_secs();
-        if took > self.seconds {
-            stage.line(&format!("it took {took} s: this machine is too slow now for {} s", self.seconds))?;
+        let (took, most) = (begun.elapsed().as_secs(), self.seconds.as_secs());
+        if took > most {
+            stage.line(&format!("it took {took} s: this machine is too slow now for {most} s"))?;
         }
         Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -100,7 +108,7 @@ impl Demo {
         seed(cast.dir()).await?;
         cast.start_controller().await?;
         let ready = Instant::now();
-        let end = begun + Duration::from_secs(self.seconds) - END;
+        let end = begun + self.seconds - END;
         let slot = end.saturating_duration_since(ready) / SCENES;
         let mut story = Story { admin: cast.admin().await?, slot, next: ready, stage };
         story.create(stores::kinds(cast.dir())?).await?;
@@ -245,6 +253,8 @@ impl Story<'_> {
             kind: v1::PassKind::Full,
             repair: false,
             remove_extra: false,
+            source_wins: false,
+            values: None,
             reason: String::new(),
             sample_ppm: 0,
             fingerprint: "demo".to_owned(),

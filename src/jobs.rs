@@ -6,17 +6,22 @@
 //! instance: it holds an operation from reading a page until that is written, so that no barrier settles in
 //! between.
 
+pub mod attributes;
 mod beside;
+mod bounded;
 mod compare;
 pub mod cost;
+pub mod findings;
 mod identity;
 pub mod pace;
 pub mod page;
 mod patience;
 pub mod pressure;
-mod quarantine;
+pub mod quarantine;
+pub mod retry;
 pub mod sample;
 pub mod segment;
+mod source_wins;
 mod unversioned;
 pub mod worker;
 
@@ -29,6 +34,8 @@ use cutover_store::{
     spec::{Spec, StoreSpec, StoreUrl},
 };
 use tonic::Status;
+
+use attributes::Values;
 
 /// The stores of a migration.
 #[derive(Clone)]
@@ -91,8 +98,12 @@ pub struct Plan {
     /// Delete records that only the target has if they have no version: it is unknown who deleted them in the
     /// source.
     pub remove_extra: bool,
+    /// Make the target what the source has, whatever it has instead.
+    pub source_wins: bool,
     /// Why; kept in the history.
     pub reason: String,
+    /// Keeps the values of records that differ, for who may see them. `None`: values are not shown.
+    pub values: Option<Values>,
     /// Share of records that a [`v1::PassKind::Sample`] compares.
     pub sample_ppm: u32,
     /// Of stores, mapping and options: workers with another fingerprint do not join.
@@ -151,7 +162,9 @@ impl Plan {
             kind,
             repair: false,
             remove_extra: false,
+            source_wins: false,
             reason: String::new(),
+            values: None,
             sample_ppm: 0,
             fingerprint: spec.fingerprint(),
             segments,
@@ -187,6 +200,8 @@ pub struct Limits {
     pub latency: Duration,
     /// The copy pauses while a replica lags by more.
     pub replica_lag: Duration,
+    /// How long one call to a store may take. The adapters bound each attempt to some seconds.
+    pub call: Duration,
     /// How long a store may fail, without saying that it is overloaded, before the pass ends.
     pub patience: Duration,
 }
@@ -198,6 +213,7 @@ impl Default for Limits {
             chunk_bytes: 4 << 20,
             latency: Duration::from_millis(500),
             replica_lag: Duration::from_secs(5),
+            call: Duration::from_secs(300),
             patience: Duration::from_secs(60),
         }
     }

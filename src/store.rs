@@ -17,7 +17,7 @@ use std::{fmt, path::Path, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Event, Key, Migration, PassCounts};
+use crate::domain::{Event, Finding, Key, Migration, PassCounts};
 
 pub use compaction::{Compacted, Dropped, Expired};
 pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
@@ -144,8 +144,9 @@ pub struct PassRecord {
     pub segments: Vec<SegmentRecord>,
     /// Limits of all workers together.
     pub tuning: Tuning,
-    /// Some differences, values redacted.
-    pub samples: Vec<String>,
+    /// Why records differ or could not be moved.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Sample records that the pass left in the store that it writes.
     #[serde(default)]
     pub witnesses: Vec<Witness>,

@@ -2,9 +2,14 @@
 
 mod dry_run;
 mod progress;
+mod quarantine;
 mod settled;
+mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use cutover_proto::v1;
@@ -18,7 +23,7 @@ use super::{
     connect::{answer, channel, failure},
     exit::{Failure, Reason},
     out,
-    render::{advice, evidence_json, evidence_line},
+    render::{advice, evidence_json, evidence_line, finding_lines},
 };
 use crate::{
     jobs::{self, Plan, Stores, worker},
@@ -46,23 +51,8 @@ pub(super) enum Verb {
     Verify {
         #[command(flatten)]
         pass: Pass,
-        /// Write what the target lacks or has older; other differences are left to you
-        #[arg(long)]
-        repair: bool,
-        /// Delete from the target what the source does not have and has no version: records that were copied
-        /// before everybody used an SDK, and deleted in the source since
-        #[arg(long, requires_all = ["repair", "reason"])]
-        remove_extra: bool,
-        /// Why records may be deleted; kept in the history
-        #[arg(long, value_name = "TEXT", requires = "remove_extra")]
-        reason: Option<String>,
-        /// Compare only this share of the records, in percent; no gate accepts it
-        #[arg(long, value_name = "PCT", conflicts_with_all = ["sweep", "repair"])]
-        sample: Option<f64>,
-        /// Look only at what the target has, and repair that: stands for a backfill before
-        /// target-first, where reads copy what is missing
-        #[arg(long)]
-        sweep: bool,
+        #[command(flatten)]
+        how: verify::Comparison,
         /// Compare nothing: open both stores, and check that real records fit and come back as they are
         #[arg(long)]
         dry_run: bool,
@@ -73,11 +63,14 @@ pub(super) enum Verb {
     Reverse {
         #[command(flatten)]
         pass: Pass,
-        /// Open both stores and say what would be done; check that real records of the target fit the
-        /// source; copy nothing
+        /// Open both stores and say what would be done, and what has to come first; check that real records
+        /// of the target fit the source; copy nothing
         #[arg(long)]
         dry_run: bool,
     },
+    /// Records that no pass could move: list them, or try them again
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// List the passes of a migration that are running
     Jobs {
         /// The migration's key
@@ -128,6 +121,7 @@ pub(super) struct Pass {
 
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let mut values = None;
         let (evidence, warning) = match self {
             Self::Backfill { pass, dry_run: true, .. } => {
                 return pass.dry_run(global, "copy", v1::PassKind::Full).await;
@@ -138,34 +132,25 @@ impl Verb {
                 }
                 pass.run(global, v1::PassKind::Full, |_| {}).await?
             }
-            Self::Verify { pass, repair, remove_extra, reason, sample, sweep, dry_run } => {
-                let kind = match (sample, sweep) {
-                    (Some(_), _) => v1::PassKind::Sample,
-                    (None, true) => v1::PassKind::Sweep,
-                    (None, false) => v1::PassKind::Verify,
-                };
-                let sample_ppm = sample.map_or(Ok(0), sample_ppm)?;
-                if dry_run {
-                    return pass.dry_run(global, "compare", kind).await;
-                }
-                let more = |plan: &mut Plan| {
-                    plan.repair = repair;
-                    plan.remove_extra = remove_extra;
-                    plan.reason = reason.unwrap_or_default();
-                    plan.sample_ppm = sample_ppm;
-                    // Those who repair don't join those who only look.
-                    plan.fingerprint.push_str(match (repair, remove_extra) {
-                        (_, true) => "+remove-extra",
-                        (true, false) => "+repair",
-                        (false, false) => "",
-                    });
-                };
-                pass.run(global, kind, more).await?
+            Self::Verify { pass, how, dry_run: true } => {
+                return pass.dry_run(global, "compare", how.kind()).await;
+            }
+            Self::Verify { pass, how, dry_run: false } => {
+                let (kind, settings) = (how.kind(), how.settings()?);
+                settings.warn(global.json);
+                let done = pass.run(global, kind, |plan| settings.apply(plan)).await?;
+                values = settings.values;
+                done
             }
             Self::Reverse { pass, dry_run: true } => {
-                return pass.dry_run(global, "copy back", v1::PassKind::Reverse).await;
+                let code = pass.dry_run(global, "copy back", v1::PassKind::Reverse).await?;
+                if code == ExitCode::SUCCESS {
+                    pass.check(global, v1::PassKind::Reverse).await?;
+                }
+                return Ok(code);
             }
             Self::Reverse { pass, dry_run: false } => pass.run(global, v1::PassKind::Reverse, |_| {}).await?,
+            Self::Quarantine(verb) => return verb.run(global).await,
             Self::Jobs { key } => return list(global, key).await,
             Self::Tune { job, pause, resume, records_per_s, bytes_per_s, reason } => {
                 return tune(global, job, reason, |tuning| {
@@ -195,8 +180,9 @@ impl Verb {
             out::json(&json);
         } else {
             out::line(&evidence_line(&evidence));
-            evidence.samples.iter().for_each(|sample| out::line(&format!("  {sample}")));
+            finding_lines(&evidence).iter().for_each(|line| out::line(&format!("  {line}")));
         }
+        verify::show(values.as_ref(), global.json);
         let clean = evidence.clean;
         if !clean && !global.json {
             advice(&evidence).iter().for_each(|line| out::line(line));
@@ -222,11 +208,7 @@ impl Verb {
 
 impl Pass {
     fn read(&self) -> anyhow::Result<Spec> {
-        let path = self.spec.display();
-        let text = std::fs::read_to_string(&self.spec).with_context(|| format!("can't read {path}"))?;
-        text.parse().map_err(|error: SpecError| {
-            Failure::refused(format!("{path} has a mistake"), vec![Reason::mistake(error.to_string())]).into()
-        })
+        read(&self.spec)
     }
 
     async fn stores(&self, spec: &Spec) -> anyhow::Result<Stores> {
@@ -237,10 +219,7 @@ impl Pass {
         Ok(Stores {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
             target: target.map_err(|error| {
-                // SQLite's file is made with its table.
-                let can_be_made = matches!(&error, OpenError::Store(told) if told.is_no_table()
-                    || matches!(told, StoreError::Permanent { field, .. } if field == "file"));
-                let can_be_made = can_be_made && !self.create_tables;
+                let can_be_made = is_absent(&error) && !self.create_tables;
                 let advice = if can_be_made { " (--create-tables makes tables)" } else { "" };
                 anyhow::Error::new(error).context(format!("the target{advice}"))
             })?,
@@ -252,9 +231,27 @@ impl Pass {
     }
 
     async fn dry_run(&self, global: &Global, verb: &str, kind: v1::PassKind) -> anyhow::Result<ExitCode> {
-        let spec = self.read()?;
+        let (spec, lookup) = (self.read()?, |name: &str| std::env::var(name).ok());
+        let plan = Plan::of(&spec, kind, actor());
+        // Records of the source can be checked before there is a target.
+        if kind == v1::PassKind::Full
+            && !self.create_tables
+            && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
+        {
+            let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
+            return dry_run::say(global, verb, &spec, &dry_run::Opened::SourceAlone(source), &plan).await;
+        }
         let stores = self.stores(&spec).await?;
-        dry_run::say(global, verb, &spec, &stores, &Plan::of(&spec, kind, actor())).await
+        dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan).await
+    }
+
+    /// Says what has to come first, if the controller would refuse it now.
+    async fn check(&self, global: &Global, kind: v1::PassKind) -> anyhow::Result<()> {
+        let spec = self.read()?;
+        let server = spec.server.clone().unwrap_or_else(|| global.server.clone());
+        let mut jobs = Global { server, ..global.clone() }.jobs().await?;
+        let plan = Plan::of(&spec, kind, actor());
+        answer(jobs.create_job(v1::CreateJobRequest { dry_run: true, ..plan.request() })).await.map(drop)
     }
 
     async fn run(
@@ -275,24 +272,36 @@ impl Pass {
         let progress = Progress::new(kind, expected, global.json);
         let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
         let warning = progress.end();
-        let done = done.map_err(|error| match error {
-            jobs::Error::Controller(status) => failure(&status),
-            other => other.into(),
-        });
-        Ok((done?, warning))
+        Ok((done.map_err(failed)?, warning))
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Spec> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| {
+        let advice = if path.exists() { "" } else { ": give the spec file, which names both stores" };
+        format!("can't read {shown}{advice}")
+    })?;
+    text.parse().map_err(|error: SpecError| {
+        Failure::refused(format!("{shown} has a mistake"), vec![Reason::mistake(error.to_string())]).into()
+    })
+}
+
+/// Whether a store can't be opened because its table is not there. SQLite's file is made with its table.
+fn is_absent(error: &OpenError) -> bool {
+    matches!(error, OpenError::Store(told) if told.is_no_table()
+        || matches!(told, StoreError::Permanent { field, .. } if field == "file"))
+}
+
+fn failed(error: jobs::Error) -> anyhow::Error {
+    match error {
+        jobs::Error::Controller(status) => failure(&status),
+        other => other.into(),
     }
 }
 
 fn actor() -> String {
     format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()))
-}
-
-fn sample_ppm(percent: f64) -> anyhow::Result<u32> {
-    if !(percent > 0.0 && percent <= 100.0) {
-        let message = format!("--sample {percent}: give more than 0 and at most 100 percent");
-        return Err(Failure::usage(message).into());
-    }
-    Ok((percent * 10_000.0).round().max(1.0) as u32)
 }
 
 async fn list(global: &Global, key: String) -> anyhow::Result<ExitCode> {

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use super::{Global, out, percent};
 use crate::view::instance::standing;
 pub(super) use list::{glance_json, list_table};
-pub(super) use pass::{advice, counts_json, differences, evidence_json, evidence_line, pass_kind};
+pub(super) use pass::{
+    advice, counts_json, differences, evidence_json, evidence_line, finding_lines, pass_kind,
+};
 pub(super) use progress::{progress_json, progress_line, progress_table};
 pub(super) use status::{status_json, status_page};
 pub(super) use trip::{operation, trip_json};
@@ -179,9 +181,14 @@ pub(super) fn event_json(event: &v1::HistoryEvent) -> Value {
     })
 }
 
+/// A time as people read it.
+pub(super) fn time(unix_ms: u64) -> String {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(unix_ms);
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
 pub(super) fn event_line(event: &v1::HistoryEvent) -> String {
-    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(event.at_ms);
-    let at = humantime::format_rfc3339_seconds(at);
+    let at = time(event.at_ms);
     let reason = if event.reason.is_empty() { String::new() } else { format!(" because {}", event.reason) };
     format!(
         "{at}  r{:<5} {:<16} {}  by {}{reason}",

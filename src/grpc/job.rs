@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 
 use super::{caller::Caller, convert::pass as convert, status};
 use crate::{
-    domain::{Cover, Key, NewPass, SEGMENTS_MAX, Tenant, Violation},
-    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables},
+    domain::{Cover, Key, NewPass, PassKind, SEGMENTS_MAX, Tenant, Violation},
+    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::Mutation},
 };
 
 const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller accepts what a spec allows");
@@ -36,7 +36,11 @@ impl JobService for Jobs {
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
-        let mutation = caller.acting(request.actor, request.reason)?;
+        let mutation = Mutation { dry_run: request.dry_run, ..caller.acting(request.actor, request.reason)? };
+        if mutation.dry_run {
+            self.passes.check(&key, &pass, &mutation).await.map_err(status::change)?;
+            return Ok(Response::new(v1::Job::default()));
+        }
         let begun = self.passes.begin(&key, &pass, tuning, &mutation).await;
         let (progress, joined) = begun.map_err(status::change)?;
         Ok(Response::new(convert::job(&progress, joined)))
@@ -86,14 +90,15 @@ impl JobService for Jobs {
             counts,
             done,
             note,
-            samples,
             claim,
             witness,
+            findings,
         } = request;
         let counts = convert::counts_from_wire(counts.unwrap_or_default());
         let record = SegmentRecord { cursor, done, counts };
         let witness = witness.map(convert::witness_from_wire).transpose().map_err(status::invalid)?;
-        let checkpoint = Checkpoint { segment, token: claim, instance_id, record, note, samples, witness };
+        let findings = findings.into_iter().map(convert::finding_from_wire).collect();
+        let checkpoint = Checkpoint { segment, token: claim, instance_id, record, note, findings, witness };
         let progress = self.passes.checkpoint(&id, checkpoint).await.map_err(status::change)?;
         Ok(Response::new(match progress {
             None => v1::CheckpointResponse { lost: true, ..Default::default() },
@@ -150,10 +155,16 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
         fingerprint,
         residual_ms,
         remove_extra,
+        source_wins,
         ..
     } = request;
-    if *remove_extra && request.reason.is_empty() {
-        return Err(Violation::new("reason", "is missing: say why records of the target may be deleted"));
+    if (*remove_extra || *source_wins) && request.reason.is_empty() {
+        let message = "is missing: say why records of the target may be deleted or overwritten";
+        return Err(Violation::new("reason", message));
+    }
+    let kind = convert::kind_from_wire(*kind)?;
+    if *source_wins && kind != PassKind::Verify {
+        return Err(Violation::new("source_wins", "is for a verification, which compares all records"));
     }
     if tenants.len() > TENANTS_MAX {
         let message = format!("name at most {TENANTS_MAX}, or a share by upto_ppm");
@@ -169,11 +180,12 @@ fn new_pass(key: &Key, request: &v1::CreateJobRequest) -> Result<NewPass, Violat
     Ok(NewPass {
         // The id contains the migration; its end is random, so that no two passes have the same id.
         id: format!("{key}/pass-{:08x}", rand::random::<u32>()),
-        kind: convert::kind_from_wire(*kind)?,
+        kind,
         cover: Cover { upto_ppm, tenants },
         fingerprint: fingerprint.clone(),
         segments: *segments,
         residual_ms: residual_ms.unwrap_or(RESIDUAL_MS),
         removes_extra: *remove_extra,
+        source_wins: *source_wins,
     })
 }

@@ -103,7 +103,10 @@ impl Stores {
             let there = self.target.scan(&scope, part.segment, cursor.as_ref(), limit_bytes).await;
             let there = there.map_err(failed)?;
             done.scanned(&there);
-            done.witness = witness_of(&there.records).or(done.witness);
+            // What a repair overwrites may be older afterwards.
+            if !plan.source_wins {
+                done.witness = witness_of(&there.records).or(done.witness);
+            }
             for it in &there.unreadable {
                 unmet.remove(&named(it));
                 done.unreadable(Side::Target, &it.tenant, &it.key, &it.error);

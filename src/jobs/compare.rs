@@ -9,7 +9,7 @@ use futures::future::{self, BoxFuture};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Error, Plan, Stores,
+    Error, Plan, Stores, attributes,
     page::{Done, Side},
     quarantine::{Pass, is_misfit},
 };
@@ -101,7 +101,7 @@ impl Stores {
         let mut newer = Vec::new();
         let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            done.differs(&id, &pair, difference);
+            done.differs(plan, &id, &pair, difference);
             match pair {
                 (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
                 (None, Some(ref target)) if plan.remove_extra && target.version == Version::ZERO => {
@@ -111,6 +111,7 @@ impl Stores {
                         done.remains(&pair, difference);
                     }
                 }
+                _ if plan.source_wins && self.overwrite(plan, pass, &id, done).await? => {}
                 _ => done.remains(&pair, difference),
             }
         }
@@ -223,10 +224,22 @@ impl Stores {
 
 impl Done {
     /// Counts a persistent difference.
-    pub(super) fn differs(&mut self, id: &Id, (source, target): &Pair, difference: Difference) {
-        add(self.counts.found.get_or_insert_default(), target.as_ref(), difference);
-        let (source, target) = (shown(source.as_ref()), shown(target.as_ref()));
-        self.show(format!("{} {}: source {source}, target {target}", difference.name(), named(id)));
+    pub(super) fn differs(&mut self, plan: &Plan, id: &Id, pair: &Pair, difference: Difference) {
+        let (source, target) = (pair.0.as_ref(), pair.1.as_ref());
+        add(self.counts.found.get_or_insert_default(), target, difference);
+        let (name, names) = (difference.name(), attributes::names(source, target));
+        let place = format!("{name} {}", named(id));
+        if let Some(values) = &plan.values {
+            values.keep(&place, source, target);
+        }
+        let mut example = format!("{place}: source {}, target {}", shown(source), shown(target));
+        if !names.is_empty() {
+            example.push_str(&format!(", which differ{names}"));
+        }
+        // An older record differs in whatever was written since.
+        let what =
+            if difference == Difference::Different { format!("{name}{names}") } else { name.to_owned() };
+        self.findings.add(what, example);
     }
 
     /// Counts one that is not repaired.

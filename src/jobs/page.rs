@@ -10,11 +10,10 @@ use futures::future;
 
 use super::{
     Error, Plan, Stores,
+    findings::{Findings, reason},
     quarantine::{Pass, Refused, is_misfit},
 };
 
-/// Maximum differences reported from one page.
-const SAMPLES_MAX: usize = 10;
 /// Up to this many records form one statement.
 const TOGETHER: usize = 100;
 
@@ -42,8 +41,8 @@ pub(super) struct Part<'a> {
 pub struct Done {
     /// Counts of records.
     pub counts: v1::PassCounts,
-    /// Differences, values redacted.
-    pub samples: Vec<String>,
+    /// Why records differ or could not be moved, values redacted.
+    pub findings: Findings,
     /// A record that the written store now has, with this version or a newer one.
     pub witness: Option<v1::Witness>,
     /// Records copied without a version to where the target has one.
@@ -108,7 +107,7 @@ impl Stores {
             v1::PassKind::Verify if plan.on_target == 0 => self.compare_beside(plan, pass, part).await?,
             v1::PassKind::Verify | v1::PassKind::Sweep | v1::PassKind::Sample => {
                 let mut done = self.compare(plan, pass, scanned, &page.records).await?;
-                if scanned == plan.writes() {
+                if scanned == plan.writes() && !plan.source_wins {
                     done.witness = witness_of(&page.records);
                 }
                 for it in &page.unreadable {
@@ -256,24 +255,21 @@ impl Done {
         // Parts are processed concurrently.
         self.waited = self.waited.max(more.waited);
         self.behind.extend(more.behind);
-        more.samples.into_iter().for_each(|line| self.show(line));
-    }
-
-    pub(super) fn show(&mut self, line: String) {
-        if self.samples.len() < SAMPLES_MAX {
-            self.samples.push(line);
-        }
+        self.findings.extend(more.findings);
     }
 
     fn quarantined(&mut self, refused: &Refused<'_>) {
         self.counts.quarantined += 1;
         let from = if refused.record.is_none() { ", which can't be read" } else { "" };
-        self.show(format!("quarantined {}{from}: {}", refused.place(), refused.error));
+        let what = format!("quarantined{from}: {}", reason(refused.error));
+        self.findings.add(what, format!("quarantined {}{from}: {}", refused.place(), refused.error));
     }
 
     pub(super) fn unreadable(&mut self, side: Side, tenant: &str, key: &str, error: &StoreError) {
         self.counts.failed += 1;
-        self.show(format!("unreadable in the {} {tenant:?}/{key:?}: {error}", side.name()));
+        let what = format!("unreadable in the {}", side.name());
+        let example = format!("{what} {tenant:?}/{key:?}: {error}");
+        self.findings.add(format!("{what}: {}", reason(error)), example);
     }
 }
 

@@ -4,27 +4,40 @@
 //! that can't be moved. It names the last pass that met the record. When a pass over everything has ended,
 //! rows that it did not write belong to records that fit by now or are gone; they become tombstones.
 
+mod row;
+
+use std::sync::Arc;
+
+use cutover_client::{
+    Client,
+    watch::{BeginError, Operation},
+};
 use cutover_clock::now_ms;
 use cutover_core::outcome::ErrorClass;
 use cutover_proto::v1::PassKind;
 use cutover_store::{
-    EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, Scope, Segment, StoreError, Version,
+    EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, StoreError, Version,
     document::{Attribute, Document},
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, Plan, Stores, page::Side, patience::patiently};
+use super::{
+    Error, Plan, Stores,
+    page::Side,
+    patience::{BACKOFF_FIRST, patiently},
+};
 
-/// Bytes of a page of rows.
-const PAGE_BYTES: usize = 1 << 20;
+pub use row::{Row, rows};
 
 /// Identifies a pass in its rows.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Pass {
     /// The job's id.
     pub(super) id: String,
     /// When this worker joined it, Unix time.
     pub(super) since_ms: u64,
+    /// What this worker is to the controller: an instance.
+    pub(super) client: Arc<Client>,
 }
 
 /// A record that can't be moved.
@@ -43,8 +56,31 @@ pub(super) struct Refused<'a> {
 
 impl Pass {
     /// A pass joined now.
-    pub(super) fn joined(id: &str) -> Self {
-        Self { id: id.to_owned(), since_ms: now_ms() }
+    pub(super) fn joined(id: &str, client: &Arc<Client>) -> Self {
+        Self { id: id.to_owned(), since_ms: now_ms(), client: client.clone() }
+    }
+
+    /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't
+    /// begin yet.
+    pub(super) async fn begin(
+        &self,
+        migration: &str,
+        tenant: &str,
+        waits: impl Fn(&BeginError),
+    ) -> Result<Operation, Error> {
+        loop {
+            match self.client.begin(migration, tenant) {
+                Ok(operation) => return Ok(operation),
+                Err(BeginError::Routing(error)) => {
+                    return Err(tonic::Status::not_found(error.to_string()).into());
+                }
+                // The controller will be back.
+                Err(error) => {
+                    waits(&error);
+                    tokio::time::sleep(BACKOFF_FIRST).await;
+                }
+            }
+        }
     }
 }
 
@@ -88,24 +124,17 @@ impl Stores {
             _ => return Ok(()),
         };
         let Some(quarantine) = &self.quarantine else { return Ok(()) };
-        let scope = Scope::Tenant(plan.migration.clone());
-        // The connection may have been idle for as long as the pass took, and may be lost without notice.
         let patience = plan.limits.patience;
-        let mut cursor = None;
+        let mut after = None;
         loop {
-            let scan = || async {
-                quarantine.scan(&scope, Segment::ALL, cursor.as_ref(), PAGE_BYTES).await.map_err(failed)
-            };
-            let page = patiently(patience, |_, _| {}, scan).await?;
-            for (id, row) in page.records.iter().filter(|(_, row)| is_of_earlier(row, toward, pass)) {
-                let gone = Record { version: row.version.next(0).unwrap_or(Version::MAX), value: None };
-                let put = || async {
-                    quarantine.put_if_unchanged(id, &gone, Some(row.version)).await.map_err(failed)
-                };
-                patiently(patience, |_, _| {}, put).await?;
+            let (page, next) = rows(&**quarantine, &plan.migration, after.as_ref(), patience).await?;
+            // A later pass may have begun before this worker learns that its own is over.
+            let is_earlier = |row: &&Row| row.pass != pass.id && row.row_version < version(pass.since_ms);
+            for row in page.iter().filter(|row| row.toward == toward).filter(is_earlier) {
+                row.release(&**quarantine, patience).await?;
             }
-            cursor = page.next;
-            if cursor.is_none() {
+            after = next;
+            if after.is_none() {
                 return Ok(());
             }
         }
@@ -162,15 +191,6 @@ fn exactly(value: &[u8]) -> Attribute {
 
 fn number(whole: u64) -> Attribute {
     Attribute::N(whole.to_string().parse().expect("20 digits are a number"))
-}
-
-fn is_of_earlier(row: &Record, toward: Side, pass: &Pass) -> bool {
-    let Some(Ok(document)) = row.value.as_deref().map(Document::decode) else { return false };
-    let says =
-        |name: &str, what: &str| matches!(document.0.get(name), Some(Attribute::S(text)) if text == what);
-    // A later pass may have begun before this worker learns that its own is over.
-    let earlier = row.version < version(pass.since_ms);
-    says("toward", toward.name()) && !says("pass", &pass.id) && earlier
 }
 
 fn row_id(migration: &str, place: &str) -> Result<Id, Error> {

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::{
-    Client,
-    watch::{BeginError, Operation},
-};
+use cutover_client::watch::{BeginError, Operation};
 use cutover_core::outcome::Event;
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use cutover_store::{Cursor, Page, Scope, Segment, StoreError};
@@ -19,7 +16,7 @@ use super::{
     Error, Plan, Stores, identity,
     pace::{CHUNK_MIN_BYTES, Chunk, READ_MIN_BYTES, Rates},
     page::{Done, Part, Side, add, bytes_of, records_of},
-    patience::{BACKOFF_FIRST, patiently},
+    patience::patiently,
     pressure, quarantine,
     worker::insist,
 };
@@ -36,7 +33,6 @@ const TENANT: &str = "cutover-worker";
 /// What all segments of a worker share.
 #[derive(Clone)]
 pub(super) struct Bench {
-    pub(super) client: Arc<Client>,
     pub(super) jobs: JobServiceClient<Channel>,
     pub(super) stores: Stores,
     pub(super) plan: Arc<Plan>,
@@ -112,13 +108,13 @@ impl Bench {
             let more = page.next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
             let write = self.write(&part, &pace);
             let Some(mut done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
-            if operation.overtaken(self.client.current(), &self.plan.migration, TENANT) {
+            if operation.overtaken(self.pass.client.current(), &self.plan.migration, TENANT) {
                 return Err(Error::Overtaken);
             }
             self.count(&operation, &done);
             drop(operation);
             add(checkpoint.counts.get_or_insert_default(), &done.counts);
-            checkpoint.samples = done.samples;
+            checkpoint.findings = done.findings.0;
             checkpoint.witness = done.witness;
             let left = done.left.take();
             let next = left.clone().or(page.next);
@@ -165,7 +161,7 @@ impl Bench {
             async move { jobs.checkpoint(request).await }
         });
         let told = told.await?;
-        checkpoint.samples.clear();
+        checkpoint.findings.clear();
         checkpoint.witness = None;
         lock(pace).tune(told.claimed, told.tuning.unwrap_or_default());
         Ok(!told.lost)
@@ -207,19 +203,8 @@ impl Bench {
 
     /// An operation, so that no barrier settles from here to the end of the write.
     async fn begin(&self, pace: &Mutex<Pace>) -> Result<Operation, Error> {
-        loop {
-            match self.client.begin(&self.plan.migration, TENANT) {
-                Ok(operation) => return Ok(operation),
-                Err(BeginError::Routing(error)) => {
-                    return Err(tonic::Status::not_found(error.to_string()).into());
-                }
-                // The controller will be back.
-                Err(error) => {
-                    lock(pace).note = format!("waiting for the controller: {error}");
-                    tokio::time::sleep(BACKOFF_FIRST).await;
-                }
-            }
-        }
+        let waits = |error: &BeginError| lock(pace).note = format!("waiting for the controller: {error}");
+        self.pass.begin(&self.plan.migration, TENANT, waits).await
     }
 
     /// Waits until limits, an operator and both stores allow the next chunk.
@@ -261,7 +246,7 @@ impl Bench {
             v1::PassKind::Full | v1::PassKind::Reverse => Event::Backfill,
             _ => Event::Repaired,
         };
-        let (recorder, revision) = (self.client.recorder(), operation.decision.revision);
+        let (recorder, revision) = (self.pass.client.recorder(), operation.decision.revision);
         recorder.count_many(&self.plan.migration, revision, moved, done.counts.copied);
     }
 }

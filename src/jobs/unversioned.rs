@@ -75,7 +75,7 @@ impl Stores {
         let lost = |(source, _): &Pair| source.as_ref().is_some_and(|it| it.version == Version::ZERO);
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
             if difference == Difference::Ahead && lost(&pair) {
-                done.differs(&id, &pair, difference);
+                done.differs(plan, &id, &pair, difference);
                 done.remains(&pair, difference);
             }
         }
@@ -92,7 +92,7 @@ impl Stores {
         let mut done = Done::default();
         for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
             if difference == Difference::Extra {
-                done.differs(&id, &pair, difference);
+                done.differs(plan, &id, &pair, difference);
                 done.remains(&pair, difference);
             }
         }

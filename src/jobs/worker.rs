@@ -55,18 +55,8 @@ async fn work(
     told: impl Fn(&v1::Job) + Send + 'static,
 ) -> Result<v1::Evidence, Error> {
     let jobs = connect(server)?;
-    let request = v1::CreateJobRequest {
-        migration: plan.migration.clone(),
-        kind: plan.kind.into(),
-        actor: plan.actor.clone(),
-        segments: plan.segments.max(1),
-        fingerprint: plan.fingerprint.clone(),
-        residual_ms: Some(plan.residual.as_millis() as u64),
-        tuning: Some(plan.tuning),
-        remove_extra: plan.remove_extra,
-        reason: plan.reason.clone(),
-        ..Default::default()
-    };
+    let stores = &stores.bounded(plan.limits.call);
+    let request = plan.request();
     let job = insist(&jobs, |mut jobs| {
         let request = request.clone();
         async move { jobs.create_job(request).await }
@@ -75,9 +65,8 @@ async fn work(
     told(&job);
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
-    let pass = Pass::joined(&job.id);
+    let pass = Pass::joined(&job.id, client);
     let bench = Bench {
-        client: client.clone(),
         jobs: jobs.clone(),
         stores: stores.clone(),
         plan: Arc::new(plan.clone()),
@@ -133,6 +122,25 @@ async fn work(
         stores.release(plan, &pass).await?;
     }
     Ok(evidence)
+}
+
+impl Plan {
+    /// The request that begins the pass.
+    pub fn request(&self) -> v1::CreateJobRequest {
+        v1::CreateJobRequest {
+            migration: self.migration.clone(),
+            kind: self.kind.into(),
+            actor: self.actor.clone(),
+            segments: self.segments.max(1),
+            fingerprint: self.fingerprint.clone(),
+            residual_ms: Some(self.residual.as_millis() as u64),
+            tuning: Some(self.tuning),
+            remove_extra: self.remove_extra,
+            source_wins: self.source_wins,
+            reason: self.reason.clone(),
+            ..Default::default()
+        }
+    }
 }
 
 impl Bench {

@@ -22,14 +22,12 @@ use super::{
     operate::{self, Mutation},
 };
 use crate::{
-    domain::{Change, Evidence, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
+    domain::{Change, Evidence, Finding, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
     store::{PassRecord, SegmentRecord, Store, Tuning, Upkeep},
 };
 
 /// A worker that is silent for longer loses its segment.
 const CLAIM_LEASE: Duration = Duration::from_secs(15);
-/// Maximum differences shown of a pass.
-const SAMPLES_MAX: usize = 10;
 /// Maximum bytes of a cursor, and of a note.
 const CURSOR_MAX_BYTES: usize = 64 << 10;
 const NOTE_MAX_BYTES: usize = 512;
@@ -118,6 +116,11 @@ impl Passes {
         Ok((self.progress(job), false))
     }
 
+    /// Whether a pass could begin now. `mutation` is a dry run.
+    pub async fn check(&self, key: &Key, pass: &NewPass, mutation: &Mutation) -> Result<(), operate::Error> {
+        self.operate.change(key, &Change::BeginJob(pass.clone()), mutation).await.map(drop)
+    }
+
     /// Hands out an unfinished segment that nobody works on, to a worker with the pass's tables.
     pub async fn claim(
         &self,
@@ -157,7 +160,7 @@ impl Passes {
         id: &str,
         checkpoint: Checkpoint,
     ) -> Result<Option<Progress>, operate::Error> {
-        let Checkpoint { segment, token, instance_id, record, mut note, samples, witness } = checkpoint;
+        let Checkpoint { segment, token, instance_id, record, mut note, findings, witness } = checkpoint;
         if record.cursor.len() > CURSOR_MAX_BYTES {
             let message = format!("has {} bytes: {CURSOR_MAX_BYTES} is the most", record.cursor.len());
             return Err(Refusal::from(Violation::new("cursor", message)).into());
@@ -180,9 +183,11 @@ impl Passes {
                 return Ok(None);
             }
             *claim = (!done).then(|| Claim { token, instance_id, at: Instant::now(), note });
+            let is_repeated = pass.record.segments[at] == record;
             pass.record.segments[at] = record;
-            let room = SAMPLES_MAX.saturating_sub(pass.record.samples.len());
-            pass.record.samples.extend(samples.into_iter().take(room));
+            if !is_repeated {
+                findings.into_iter().for_each(|finding| Finding::add(&mut pass.record.findings, finding));
+            }
             if let Some(witness) = witness {
                 witnesses::keep(&mut pass.record, witness, |below| rand::random_range(0..below));
             }
@@ -260,7 +265,7 @@ impl Passes {
             self.refuse_while_worked_on(&job)?;
         }
         record.segments.iter().for_each(|segment| counts.add(&segment.counts));
-        let finish = Change::FinishJob { id: id.to_owned(), counts, samples: record.samples, complete };
+        let finish = Change::FinishJob { id: id.to_owned(), counts, findings: record.findings, complete };
         let finished = self.operate.change(&key, &finish, mutation).await;
         let Some(evidence) = self.evidence(&key, id) else {
             finished?;

@@ -289,6 +289,7 @@ impl Play {
                 let id = format!("pass-{}", self.revision);
                 self.make(&Change::BeginJob(NewPass {
                     removes_extra: false,
+                    source_wins: false,
                     id: id.clone(),
                     kind: PassKind::Full,
                     cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
@@ -297,7 +298,7 @@ impl Play {
                     residual_ms: 0,
                 }))?;
                 let counts = PassCounts::default();
-                self.make(&Change::FinishJob { id, counts, samples: Vec::new(), complete: true })?;
+                self.make(&Change::FinishJob { id, counts, findings: Vec::new(), complete: true })?;
             }
             self.make(&Change::Step)?;
         }

@@ -4,6 +4,7 @@ mod abandon;
 mod backup;
 mod canceled;
 mod columns;
+mod data;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
 #[cfg(all(feature = "dynamodb", feature = "postgres"))]

@@ -126,6 +126,7 @@ impl World {
         let id = format!("orders/{}", self.revision);
         self.change(&Change::BeginJob(NewPass {
             removes_extra: false,
+            source_wins: false,
             id: id.clone(),
             kind,
             cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
@@ -137,8 +138,8 @@ impl World {
     }
 
     fn end(&mut self, id: String) {
-        let (counts, samples) = Default::default();
-        self.change(&Change::FinishJob { id, counts, samples, complete: true });
+        let (counts, findings) = Default::default();
+        self.change(&Change::FinishJob { id, counts, findings, complete: true });
     }
 
     fn happen(&mut self, happening: &Happening) {

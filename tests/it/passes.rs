@@ -7,7 +7,9 @@ mod hooked;
 mod limits;
 mod misfits;
 mod no_room;
+mod retried;
 mod sharing;
+mod source_wins;
 mod tables;
 mod unversioned;
 mod witness;
@@ -30,6 +32,8 @@ fn plan(kind: v1::PassKind) -> Plan {
         kind,
         repair: false,
         remove_extra: false,
+        source_wins: false,
+        values: None,
         reason: String::new(),
         sample_ppm: 1_000_000,
         fingerprint: "f".to_owned(),

@@ -28,6 +28,8 @@ mod properties;
 mod protocol;
 #[path = "protocol_model/scenario.rs"]
 mod scenario;
+#[path = "protocol_model/source_wins.rs"]
+mod source_wins;
 #[path = "protocol_model/state.rs"]
 mod state;
 #[path = "protocol_model/stores.rs"]

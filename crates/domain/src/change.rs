@@ -20,6 +20,7 @@ pub use restored::{Confirmation, HeldRoutes};
 use super::{
     Attribution, Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares,
     Tenant, TenantRow, Unmet, Violation, Whom, advance,
+    finding::Finding,
     gate::Sight,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -130,7 +131,7 @@ pub enum Change {
         /// Its counts.
         counts: PassCounts,
         /// Some differences, values redacted.
-        samples: Vec<String>,
+        findings: Vec<Finding>,
         /// Whether it ran to its end.
         complete: bool,
     },
@@ -293,8 +294,8 @@ pub fn apply(
         Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
             draft.tune_job(id, *paused, [*records_per_s, *bytes_per_s])?;
         }
-        Change::FinishJob { id, counts, samples, complete } => {
-            draft.finish_job(id, counts, samples, *complete, context)?;
+        Change::FinishJob { id, counts, findings, complete } => {
+            draft.finish_job(id, counts, findings, *complete, context)?;
         }
         Change::Abandon => {
             draft.abandon(context)?;

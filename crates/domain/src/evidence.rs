@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Migration, Placement, Tenant, percent};
+use super::{Attribution, Finding, Migration, Placement, Tenant, percent};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Job {
     pub begins_at_ms: u64,
     /// How long such writes can still land, in milliseconds.
     pub residual_ms: u64,
+    /// It makes the target what the source has.
+    #[serde(default)]
+    pub source_wins: bool,
 }
 
 /// Counts of a pass, in records.
@@ -110,9 +113,12 @@ pub struct Evidence {
     pub clean: bool,
     /// Unix time.
     pub finished_at_ms: u64,
-    /// Some differences, values redacted.
-    #[serde(default)]
+    /// Some differences, values redacted: of passes under an earlier version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<String>,
+    /// Why records differ or could not be moved.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Who ended it early. `None`: it ran to its end, or an earlier version did not record it.
     #[serde(default)]
     pub canceled_by: Option<Attribution>,

@@ -11,6 +11,7 @@ mod ceiling;
 pub mod change;
 mod event;
 mod evidence;
+mod finding;
 mod fleet;
 mod gate;
 pub mod guard;
@@ -30,6 +31,7 @@ pub use change::{
 };
 pub use event::{Attribution, Event};
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
+pub use finding::Finding;
 pub use fleet::{Fleet, Glance, Member};
 pub use gate::{Gate, Sight, Unmet, awaited_message, what_to_do};
 pub use key::{Key, Tenant, Violation};

@@ -1,9 +1,9 @@
 //! What a pass would do, and whether the records would come through: said before anything moves.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use cutover_proto::v1;
-use cutover_store::spec::Spec;
+use cutover_store::{Estimate, Store, spec::Spec};
 use serde_json::{Value, json};
 
 use super::super::{Global, out, render};
@@ -14,21 +14,39 @@ use crate::jobs::{
     sample,
 };
 
+/// The stores that are there.
+pub(super) enum Opened {
+    Both(Stores),
+    /// The target has yet to be created.
+    SourceAlone(Arc<dyn Store>),
+}
+
 /// `verb`: what it would do to records. Fails if records that were looked at do not fit.
 pub(super) async fn say(
     global: &Global,
     verb: &str,
     spec: &Spec,
-    stores: &Stores,
+    opened: &Opened,
     plan: &Plan,
 ) -> anyhow::Result<ExitCode> {
-    let (source, target) = (stores.source.estimate().await?, stores.target.estimate().await?);
-    let (side, scanned) = match plan.kind {
-        v1::PassKind::Reverse => (Side::Target, &stores.target),
-        _ => (Side::Source, &stores.source),
+    let (stores, source) = match opened {
+        Opened::Both(stores) => (Some(stores), &stores.source),
+        Opened::SourceAlone(source) => (None, source),
     };
-    let tables = stores.tables().await?;
+    let target = match stores {
+        Some(stores) => stores.target.estimate().await?,
+        None => Estimate { records: Some(0), bytes: Some(0) },
+    };
+    let (side, scanned) = match (plan.kind, stores) {
+        (v1::PassKind::Reverse, Some(stores)) => (Side::Target, &stores.target),
+        _ => (Side::Source, source),
+    };
+    let tables = match stores {
+        Some(stores) => stores.tables().await?,
+        None => [source.identity().await?.map(|identity| identity.place), None],
+    };
     let looked = sample::look(spec, side, &**scanned).await?;
+    let source = source.estimate().await?;
     let cost = Cost::of(spec, plan, side, [source, target], &looked);
     if global.json {
         out::json(&json!({
@@ -37,6 +55,7 @@ pub(super) async fn say(
             "target": tables[1],
             "source_records": source.records,
             "target_records": target.records,
+            "target_exists": stores.is_some(),
             "segments": plan.segments,
             "fingerprint": plan.fingerprint,
             "checked": looked.checked,
@@ -49,17 +68,22 @@ pub(super) async fn say(
             Side::Source => (source.records, Side::Target, target.records),
             Side::Target => (target.records, Side::Source, source.records),
         };
-        for (side, table) in ["source", "target"].into_iter().zip(&tables) {
-            out::line(&format!("{side}: {}", table.as_deref().unwrap_or("it can't tell which table it is")));
-        }
+        let can_t_tell = "it can't tell which table it is";
+        out::line(&format!("source: {}", tables[0].as_deref().unwrap_or(can_t_tell)));
+        let target = tables[1].as_deref().unwrap_or(can_t_tell);
+        let absent = "not there yet: run this with --create-tables, which creates its table";
+        out::line(&format!("target: {}", if stores.is_some() { target } else { absent }));
         let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
-        out::line(&format!(
-            "would {verb} about {} records in {}; the {} has about {}; nothing was copied",
-            about(of_scanned),
-            if plan.segments == 1 { "1 segment".to_owned() } else { format!("{} segments", plan.segments) },
-            other.name(),
-            about(of_other),
-        ));
+        let segments = match plan.segments {
+            1 => "1 segment".to_owned(),
+            segments => format!("{segments} segments"),
+        };
+        let has = match stores {
+            Some(_) => format!("; the {} has about {}", other.name(), about(of_other)),
+            None => String::new(),
+        };
+        let of_scanned = about(of_scanned);
+        out::line(&format!("would {verb} about {of_scanned} records in {segments}{has}; nothing was copied"));
         estimate_lines(&cost).iter().for_each(|line| out::line(line));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {

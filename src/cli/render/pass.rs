@@ -91,11 +91,35 @@ fn copied(counts: &v1::PassCounts) -> String {
     text
 }
 
+/// Why records differ or could not be moved: each reason with its count, then some examples.
+pub(in crate::cli) fn finding_lines(evidence: &v1::Evidence) -> Vec<String> {
+    let counts = evidence.counts.unwrap_or_default();
+    let mut lines = Vec::new();
+    for v1::Finding { what, records, examples } in &evidence.findings {
+        if *records > 1 {
+            lines.push(format!("{records} {what}"));
+        }
+        let indent = if *records > 1 { "  " } else { "" };
+        lines.extend(examples.iter().map(|example| format!("{indent}{example}")));
+    }
+    let shown: u64 = evidence.findings.iter().map(|finding| finding.records).sum();
+    let found = counts.found.map_or(0, |found| differences(&found));
+    let all = counts.quarantined + counts.failed + found;
+    if all > shown && !lines.is_empty() {
+        lines.push(format!("{} for other reasons", all - shown));
+    }
+    lines
+}
+
 /// What to do about what a pass has left, a line each.
 pub(in crate::cli) fn advice(evidence: &v1::Evidence) -> Vec<String> {
     let remaining = evidence.counts.unwrap_or_default().remaining.unwrap_or_default();
     let migration = evidence.job.split('/').next().unwrap_or_default();
     let mut lines = Vec::new();
+    if evidence.counts.is_some_and(|counts| counts.quarantined > 0) {
+        lines.push("all records that don't fit: cutover quarantine list SPEC".to_owned());
+        lines.push("  once they do: cutover quarantine retry SPEC tries just these".to_owned());
+    }
     if remaining.unversioned > 0 {
         lines.push(format!(
             "{} records without a version are in the target alone: the source's were deleted without an SDK",
@@ -114,12 +138,23 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence) -> Vec<String> {
         ));
         lines.push("  write or delete them once more with an SDK, then run this again".to_owned());
     }
+    if remaining.different > 0 {
+        lines.push(format!(
+            "{} records have the same version but other content: one of them was written without an SDK",
+            remaining.different
+        ));
+        lines.push("  write them once more with an SDK, then run this again".to_owned());
+    }
     if remaining.ahead > 0 {
         lines.push(format!(
             "{} records have a higher version in the target: the source's were written without an SDK",
             remaining.ahead
         ));
         lines.push("  write them once more with an SDK, which stamps them, then run this again".to_owned());
+    }
+    if stamped + remaining.ahead + remaining.different > 0 {
+        lines.push("if the source is right in all of them, and everybody reads it:".to_owned());
+        lines.push("  cutover verify SPEC --repair --source-wins --reason TEXT".to_owned());
     }
     lines
 }
@@ -135,9 +170,15 @@ pub(in crate::cli) fn evidence_json(evidence: &v1::Evidence) -> Value {
         "upto_ppm": evidence.upto_ppm,
         "counts": counts_json(&evidence.counts.unwrap_or_default()),
         "samples": evidence.samples,
+        "findings": evidence.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "finished_at_ms": evidence.finished_at_ms,
         "canceled_by": evidence.canceled_by.as_ref().map(attribution_json),
     })
+}
+
+fn finding_json(finding: &v1::Finding) -> Value {
+    let v1::Finding { what, records, examples } = finding;
+    json!({ "what": what, "records": records, "examples": examples })
 }
 
 /// What a pass did, in records.

@@ -4,7 +4,7 @@ use cutover_proto::v1;
 use cutover_store::Id;
 
 use crate::{
-    domain::{Differences, Evidence, PassCounts, PassKind, Violation},
+    domain::{Differences, Evidence, Finding, PassCounts, PassKind, Violation},
     service::{Progress, TableIdentity, Tuning, Witness},
 };
 
@@ -12,7 +12,8 @@ use crate::{
 const TABLE_MAX_BYTES: usize = 1024;
 
 pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
-    let Evidence { job, counts, clean, finished_at_ms, samples, canceled_by } = evidence;
+    let Evidence { job, counts, clean, finished_at_ms, samples, findings, canceled_by } = evidence;
+    let examples = findings.iter().flat_map(|finding| &finding.examples);
     v1::Evidence {
         job: job.id.clone(),
         kind: kind(job.kind).into(),
@@ -23,9 +24,20 @@ pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
         counts: Some(counts_to_wire(counts)),
         clean: *clean,
         finished_at_ms: *finished_at_ms,
-        samples: samples.clone(),
+        samples: samples.iter().chain(examples).cloned().collect(),
         canceled_by: canceled_by.as_ref().map(super::attribution),
+        findings: findings.iter().map(finding_to_wire).collect(),
     }
+}
+
+fn finding_to_wire(finding: &Finding) -> v1::Finding {
+    let Finding { what, records, examples } = finding.clone();
+    v1::Finding { what, records, examples }
+}
+
+pub(in crate::grpc) fn finding_from_wire(finding: v1::Finding) -> Finding {
+    let v1::Finding { what, records, examples } = finding;
+    Finding { what, records, examples }
 }
 
 pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {

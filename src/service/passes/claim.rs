@@ -3,7 +3,7 @@
 use cutover_clock::Instant;
 
 use crate::{
-    domain::Job,
+    domain::{Finding, Job},
     store::{PassRecord, SegmentRecord, Witness},
 };
 
@@ -59,8 +59,8 @@ pub struct Checkpoint {
     pub record: SegmentRecord,
     /// Why it is slow; empty: it is not.
     pub note: String,
-    /// Differences, values redacted.
-    pub samples: Vec<String>,
+    /// Why records differ or could not be moved, since the last checkpoint.
+    pub findings: Vec<Finding>,
     /// A record written or found since the last checkpoint.
     pub witness: Option<Witness>,
 }

@@ -91,6 +91,7 @@ mod tests {
             segments: 2,
             begins_at_ms: 0,
             residual_ms: 0,
+            source_wins: false,
         }
     }
 

@@ -31,6 +31,7 @@ fn a_pass_may_have_as_many_segments_as_its_spec_allows() {
             segments,
             residual_ms: 0,
             removes_extra: false,
+            source_wins: false,
         };
         let fleet = Fleet::default();
         let context =

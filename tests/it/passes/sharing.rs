@@ -132,6 +132,7 @@ async fn passes(dir: &TempDir) -> Passes {
 fn new_pass() -> NewPass {
     NewPass {
         removes_extra: false,
+        source_wins: false,
         id: format!("{KEY}/one"),
         kind: PassKind::Full,
         cover: Cover { upto_ppm: 1_000_000, tenants: Vec::new() },
@@ -153,7 +154,7 @@ fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint
         instance_id: "w".to_owned(),
         record,
         note: String::new(),
-        samples: Vec::new(),
+        findings: Vec::new(),
         witness: None,
     }
 }

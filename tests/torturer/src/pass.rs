@@ -55,6 +55,8 @@ impl Pass {
             kind,
             repair: false,
             remove_extra: false,
+            source_wins: false,
+            values: None,
             reason: String::new(),
             sample_ppm: 0,
             fingerprint: "torture".to_owned(),

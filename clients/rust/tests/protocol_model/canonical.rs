@@ -81,7 +81,10 @@ impl State {
                 rename_condition(condition, rename);
             }
         }
-        self.jobs.iter_mut().for_each(|job| job.record.version = rename(job.record.version));
+        for job in &mut self.jobs {
+            job.record.version = rename(job.record.version);
+            job.expected.iter_mut().for_each(|expected| *expected = rename(*expected));
+        }
         rename_seen(&mut self.history.acknowledged, rename);
         self.history.read = rename(self.history.read);
         self.history.deleted.iter_mut().for_each(|version| *version = rename(*version));
@@ -89,7 +92,9 @@ impl State {
 
     /// Clients are all alike, and so are jobs and late puts: only who does what matters.
     fn sort(&mut self) {
-        self.jobs.sort_by_cached_key(|job| hash(&(job.pass, job.begun, job.half, job.record.version)));
+        self.jobs.sort_by_cached_key(|job| {
+            hash(&(job.pass, job.begun, job.half, job.leased, job.expected, job.record.version))
+        });
         self.late.sort_by_cached_key(|late| hash(&(late.store, late.when, late.record.version)));
         if self.clients.len() < 2 {
             return;

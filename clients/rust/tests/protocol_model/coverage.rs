@@ -54,10 +54,11 @@ pub(crate) enum Branch {
     CameBack,
     Asked,
     Restarted,
+    SourceWon,
 }
 
 impl Branch {
-    pub(crate) const ALL: [Self; 39] = {
+    pub(crate) const ALL: [Self; 40] = {
         use Branch::*;
         [
             SourceOnly,
@@ -99,6 +100,7 @@ impl Branch {
             CameBack,
             Asked,
             Restarted,
+            SourceWon,
         ]
     };
 

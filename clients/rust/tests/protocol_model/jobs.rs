@@ -12,7 +12,7 @@ use crate::{
     coverage::Branch,
     mutation::Mutation,
     protocol::Protocol,
-    state::{Job, Late, Pass, Record, State, When},
+    state::{DELETED, Job, Late, Pass, Record, State, When},
     stores::Fate,
 };
 
@@ -25,10 +25,13 @@ impl Protocol {
         let rung = ladder.rung();
         let early = self.has(Mutation::PassBegunEarly);
         let for_target_first = match pass {
-            Pass::Full => early || self.settled(state, ladder.mirrored_since),
+            Pass::Full | Pass::SourceWins => early || self.settled(state, ladder.mirrored_since),
             Pass::Sweep => self.may_sweep(state),
             Pass::Reverse => false,
         };
+        if pass == Pass::Reverse && self.scenario.foreign && !self.has(Mutation::ReverseBesideSourceWins) {
+            return None;
+        }
         let for_target_only = pass == Pass::Full && self.settled(state, ladder.target_first_since);
         let landed = !state.late.iter().any(|late| late.target_only);
         let for_mirrored = pass == Pass::Reverse
@@ -37,6 +40,13 @@ impl Protocol {
             && (self.settled(state, Some(ladder.newest())) && landed || self.has(Mutation::ReverseEarly));
         let counts = for_target_first || for_target_only || for_mirrored;
         if !counts && !self.scenario.early_passes {
+            return None;
+        }
+        if pass == Pass::SourceWins {
+            return self.begin_repair(after, (for_target_first, for_target_only, for_mirrored));
+        }
+        if pass == Pass::Full && self.scenario.foreign && state.stores.has_foreign() {
+            // A verification is not clean, and a copy that does not compare is left out here.
             return None;
         }
         if pass == Pass::Full && state.stores.has_extra() && !self.has(Mutation::ExtraIgnored) {
@@ -56,6 +66,8 @@ impl Protocol {
                     begun,
                     record,
                     half,
+                    leased: true,
+                    expected: None,
                     for_target_first,
                     for_target_only,
                     for_mirrored,
@@ -63,6 +75,51 @@ impl Protocol {
             }
         }
         Some(after)
+    }
+
+    /// A comparison that makes the target what the source has, begins by reading the target.
+    fn begin_repair(&self, mut after: State, flags: (bool, bool, bool)) -> Option<State> {
+        let (for_target_first, for_target_only, for_mirrored) = flags;
+        let ladder = &after.ladder;
+        let reads_source = ladder.rung() <= Rung::Mirrored && !ladder.floor;
+        if !reads_source && !self.has(Mutation::SourceWinsAnywhere) {
+            return None;
+        }
+        let begun = ladder.newest();
+        after.jobs.push(Job {
+            pass: Pass::SourceWins,
+            begun,
+            record: after.stores.target?,
+            half: true,
+            leased: true,
+            expected: None,
+            for_target_first,
+            for_target_only,
+            for_mirrored,
+        });
+        Some(after)
+    }
+
+    /// It has read the target, and now reads the source.
+    fn compare(&self, after: &mut State, job: Job) {
+        let (source, target) = (after.stores.source, job.record);
+        let record = match source {
+            Some(source) if source.version > target.version => Some((source, None)),
+            Some(source) if source == target => None,
+            None if target.content == DELETED => None,
+            // Its tombstone is below every stamp.
+            _ => {
+                let record = source.unwrap_or(Record { version: Version::ZERO, content: DELETED });
+                Some((record, Some(target.version)))
+            }
+        };
+        match record {
+            Some((record, expected)) => after.jobs.push(Job { record, expected, half: false, ..job }),
+            None => {
+                let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
+                self.end_pass(after, job.pass, flags);
+            }
+        }
     }
 
     /// Lazy: whether everything that could make the target stale behind the sweep has ended and landed.
@@ -83,6 +140,14 @@ impl Protocol {
         let mut after = state.clone();
         let job = after.jobs.remove(at);
         let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
+        if !job.leased && !self.has(Mutation::RepairsPastLease) {
+            // Its page is processed again, by another worker.
+            return (fate == Fate::Answered).then_some(after);
+        }
+        if job.half && job.pass == Pass::SourceWins {
+            self.compare(&mut after, job);
+            return (fate == Fate::Answered).then_some(after);
+        }
         if job.half {
             match state.stores.source {
                 Some(source)
@@ -99,13 +164,24 @@ impl Protocol {
         }
         let store = if job.pass == Pass::Reverse { Source } else { Target };
         let when = match job.pass {
+            _ if job.expected.is_some() && self.has(Mutation::SourceWinsUnconditionally) => When::Always,
+            _ if job.expected.is_some() => {
+                When::Rules(Condition::Unchanged { expected: job.expected, base: None })
+            }
             Pass::Full if self.has(Mutation::PassInsertsIfAbsent) => When::Absent,
             Pass::Reverse => When::Rules(Condition::Newer),
-            Pass::Full | Pass::Sweep => self.passed_when(),
+            Pass::Full | Pass::Sweep | Pass::SourceWins => self.passed_when(),
         };
         let drained = state.ladder.is_drained(job.begun);
         let put = Late { store, record: job.record, when, target_only: false, drained };
-        match self.put(&mut after, put, fate) {
+        let answer = self.put(&mut after, put, fate);
+        let looks_again = job.expected.is_some() && !self.has(Mutation::NotLookedAgain);
+        if job.pass == Pass::SourceWins && (looks_again || !matches!(answer, Answer::Put(_))) {
+            let record = after.stores.target?;
+            after.jobs.push(Job { record, half: true, expected: None, ..job });
+            return Some(after);
+        }
+        match answer {
             Answer::Put(_) => self.end_pass(&mut after, job.pass, flags),
             // It retries until it is answered.
             _ => after.jobs.push(job),
@@ -131,6 +207,10 @@ impl Protocol {
                 ladder.full_since_mirrored |= target_first;
                 ladder.full_since_target_first |= target_only;
                 self.coverage.note(Branch::Passed);
+            }
+            Pass::SourceWins => {
+                ladder.full_since_mirrored |= target_first;
+                self.coverage.note(Branch::SourceWon);
             }
             Pass::Sweep => {
                 ladder.swept |= target_first;

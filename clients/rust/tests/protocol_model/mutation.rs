@@ -19,6 +19,16 @@ pub(crate) enum Mutation {
     UnversionedAreEqual,
     /// A full pass is clean although only the target has a record without a version.
     ExtraIgnored,
+    /// A repair overwrites the target's record whatever it is by then.
+    SourceWinsUnconditionally,
+    /// After it has overwritten the target's record, it does not look at both again.
+    NotLookedAgain,
+    /// A reverse pass runs beside it.
+    ReverseBesideSourceWins,
+    /// It goes on although its right to act has ended.
+    RepairsPastLease,
+    /// It is begun although reads come from the target.
+    SourceWinsAnywhere,
     /// A write's second put does not look at the version that is there.
     UnconditionalMirror,
     /// Copies do not look at the version that is there.

@@ -34,10 +34,10 @@ pub(crate) fn of(model: &Protocol) -> Vec<Property<Protocol>> {
     }
     if model.mutation.is_none() {
         all.extend([
-            Property::always("the source is never behind the target", |_, state: &State| {
+            Property::always("the source is never behind the target", |model: &Protocol, state: &State| {
                 let version = |held: Held| held.map(|record| record.version);
                 let is_ahead = version(state.stores.source) < version(state.stores.target);
-                state.ladder.floor || !is_ahead || state.stores.has_extra()
+                state.ladder.floor || !is_ahead || state.stores.has_extra() || model.scenario.foreign
             }),
             Property::sometimes(COVERED, |model: &Protocol, _: &State| model.coverage.is_complete_now()),
         ]);

@@ -37,6 +37,8 @@ pub(crate) enum Action {
     GoBack(usize),
     /// With the stamp of a put that may still land.
     Crash(usize, Option<Version>),
+    /// A worker loses the right to act, and is counted out.
+    WorkerEnds(usize),
     Evict(usize),
     /// A client's right to act has expired.
     LeaseEnds(usize),
@@ -157,8 +159,9 @@ impl Model for Protocol {
         for caller in clients.iter_mut().take(self.scenario.callers) {
             caller.life = Life::Caller;
         }
+        let truth = if self.scenario.foreign { stores.source } else { stores.truth() };
         let orders = if self.linearizable() {
-            vec![Order::of(stores.truth().map_or(DELETED, |record| record.content))]
+            vec![Order::of(truth.map_or(DELETED, |record| record.content))]
         } else {
             Vec::new()
         };
@@ -174,7 +177,7 @@ impl Model for Protocol {
             full_since_target_first: rung == Rung::TargetOnly,
             swept: false,
         };
-        let acknowledged = stores.truth().map(Record::seen);
+        let acknowledged = truth.map(Record::seen);
         let deleted = acknowledged.filter(|seen| seen.tombstone).map(|seen| seen.version);
         let history = History { acknowledged, deleted, orders, ..History::default() };
         let state = State {
@@ -203,6 +206,10 @@ impl Model for Protocol {
             actions.extend([Action::Land(at), Action::Expire(at)]);
         }
         for at in 0..state.jobs.len() {
+            let is_repair = state.jobs[at].pass == Pass::SourceWins;
+            if self.scenario.fenced && is_repair && state.jobs[at].leased {
+                actions.push(Action::WorkerEnds(at));
+            }
             actions.push(Action::GoOn(at, Fate::Answered));
             if state.budget.late > 0 {
                 actions.push(Action::GoOn(at, Fate::Late));
@@ -210,6 +217,9 @@ impl Model for Protocol {
         }
         if state.budget.passes > 0 {
             actions.extend([Pass::Full, Pass::Sweep, Pass::Reverse].map(Action::BeginPass));
+            if self.scenario.foreign {
+                actions.push(Action::BeginPass(Pass::SourceWins));
+            }
         }
         if self.has(Mutation::PurgedTombstones) || self.has(Mutation::PurgedTombstonesWithFallback) {
             actions.push(Action::Purge);
@@ -243,6 +253,11 @@ impl Model for Protocol {
                 after
             }
             Action::Crash(client, late) => self.crash(state, client, late)?,
+            Action::WorkerEnds(job) => {
+                let mut after = state.clone();
+                after.jobs[job].leased = false;
+                after
+            }
             Action::Evict(client) => {
                 let mut after = state.clone();
                 after.clients[client].evicted = true;

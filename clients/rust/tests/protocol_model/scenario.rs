@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) callers: usize,
     /// The controller's store is restored in between, and everybody is put on hold.
     pub(crate) restored: bool,
+    /// Somebody has written the target, or deleted from the source, without an SDK: the source is right.
+    pub(crate) foreign: bool,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -47,6 +49,8 @@ pub(crate) const OLD: Held = Some(Record { version: Version(0), content: 1 });
 /// Copied before the migration, from what an application without the SDK has changed or deleted since.
 pub(crate) const STALE_COPY: Held = Some(Record { version: Version(0), content: 2 });
 pub(crate) const PUT: Held = Some(Record { version: Version(2), content: 1 });
+/// The same version as [`PUT`], written without an SDK.
+pub(crate) const OTHER: Held = Some(Record { version: Version(2), content: 2 });
 pub(crate) const OLDER: Held = Some(Record { version: Version(1), content: 2 });
 pub(crate) const DEAD: Held = Some(Record { version: Version(2), content: DELETED });
 
@@ -82,6 +86,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     saved: false,
     callers: 0,
     restored: false,
+    foreign: false,
     early_passes: false,
     budget: NONE,
     expected: &[],

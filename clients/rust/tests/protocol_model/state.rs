@@ -131,8 +131,12 @@ pub(crate) struct Job {
     /// The revision under which the record was read.
     pub(crate) begun: u8,
     pub(crate) record: Record,
-    /// A sweep has read the target only, so far.
+    /// A sweep, or a repair, has read the target only, so far.
     pub(crate) half: bool,
+    /// It may act; only a repair looks at that, and is not waited for any more without it.
+    pub(crate) leased: bool,
+    /// It overwrites a record of the target that has this version.
+    pub(crate) expected: Option<Version>,
     /// The gates that it satisfies when it ends.
     pub(crate) for_target_first: bool,
     pub(crate) for_target_only: bool,
@@ -147,6 +151,8 @@ pub(crate) enum Pass {
     Sweep,
     /// Target to source.
     Reverse,
+    /// A comparison that makes the target what the source has.
+    SourceWins,
 }
 
 /// A put whose caller has given up, and which may still land.
@@ -239,6 +245,15 @@ impl Stores {
         self.newest().filter(|_| !self.has_extra())
     }
 
+    /// Whether the target has what the protocol never writes there.
+    pub(crate) fn has_foreign(&self) -> bool {
+        match (self.source, self.target) {
+            (Some(source), Some(target)) => source.version <= target.version && source != target,
+            (None, Some(target)) => target.content != DELETED,
+            (_, None) => false,
+        }
+    }
+
     /// Whether only the target has a record, of unknown origin.
     pub(crate) fn has_extra(&self) -> bool {
         self.source.is_none() && self.target.is_some_and(|record| record.version == Version::ZERO)
@@ -288,7 +303,7 @@ impl State {
     pub(crate) fn quiesced(&self, revision: u8) -> bool {
         self.received(revision)
             && self.clients.iter().all(|client| client.evicted || client.has_ended(revision))
-            && self.jobs.iter().all(|job| job.begun >= revision)
+            && self.jobs.iter().all(|job| job.begun >= revision || !job.leased)
     }
 
     /// Whether no operation starts under an older revision, at anybody who is waited for.

@@ -4,16 +4,14 @@ use cutover_core::routing::{Mutation, PPM, Rung};
 
 use super::{Context, Draft, Refusal};
 use crate::{
-    Cover, Differences, Evidence, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow, Unmet,
-    Violation,
+    Cover, Differences, Evidence, Finding, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow,
+    Unmet, Violation,
 };
 
 /// Maximum passes in the document, running or ended.
 const PASSES_MAX: usize = 32;
 /// Maximum segments of a pass: of both stores, as many of each as a spec may ask for.
 pub const SEGMENTS_MAX: u32 = 2 * 4_096;
-/// Maximum differences shown in evidence.
-const SAMPLES_MAX: usize = 10;
 
 /// A request to begin a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +30,15 @@ pub struct NewPass {
     pub residual_ms: u64,
     /// It deletes records that only the target has, if they have no version.
     pub removes_extra: bool,
+    /// It makes the target what the source has, whatever the target has instead.
+    pub source_wins: bool,
 }
 
 impl Draft {
     pub(super) fn begin_job(&mut self, pass: &NewPass, context: &Context<'_>) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
-        let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra } = pass;
+        let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra, source_wins } =
+            pass;
         if cover.upto_ppm > PPM {
             return Err(Violation::new("upto_ppm", "is over 1000000").into());
         }
@@ -71,10 +72,18 @@ impl Draft {
             // It would lower floors that the backup does not know.
             self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
             self.refuse_reverse(cover, settled)?;
+            self.refuse_beside(|job| job.source_wins)?;
         }
         if *removes_extra {
             self.refuse_removal()?;
             self.say("it DELETES the records without a version that only the target has");
+        }
+        if *source_wins {
+            self.refuse_source_wins(cover)?;
+            self.refuse_beside(|job| job.kind == PassKind::Reverse)?;
+            self.say(
+                "it OVERWRITES what the target has newer or different, and DELETES what only the target has",
+            );
         }
         self.document.jobs.push(Job {
             id: id.clone(),
@@ -92,6 +101,7 @@ impl Draft {
                 _ => 0,
             },
             residual_ms: *residual_ms,
+            source_wins: *source_wins,
         });
         self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
         Ok(())
@@ -127,7 +137,7 @@ impl Draft {
         &mut self,
         id: &str,
         counts: &PassCounts,
-        samples: &[String],
+        findings: &[Finding],
         complete: bool,
         context: &Context<'_>,
     ) -> Result<(), Refusal> {
@@ -159,10 +169,11 @@ impl Draft {
         if clean && job.kind == PassKind::Reverse {
             self.lower_floors(&job);
         }
-        let samples = samples.iter().take(SAMPLES_MAX).cloned().collect();
         let finished_at_ms = context.now_ms;
         let canceled_by = (!complete).then(|| context.attribution());
-        let evidence = Evidence { job, counts: *counts, clean, finished_at_ms, samples, canceled_by };
+        let (samples, findings) = (Vec::new(), findings.to_vec());
+        let evidence =
+            Evidence { job, counts: *counts, clean, finished_at_ms, samples, findings, canceled_by };
         self.document.evidence.push(evidence);
         keep_newest(&mut self.document.evidence);
         Ok(())
@@ -190,6 +201,42 @@ impl Draft {
         Err(Unmet::of_change(Gate::Stage, message, action).into())
     }
 
+    /// The source wins only while it has every acknowledged write, and every read comes from it.
+    fn refuse_source_wins(&self, cover: &Cover) -> Result<(), Refusal> {
+        self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
+        let key = &self.document.key;
+        let covered = self.covered_placements(cover);
+        let mut unmet = Vec::new();
+        if covered.iter().any(|placement| placement.floor > Rung::SourceOnly) {
+            let message = "tenants may have written to the target alone, so what it has newer may be theirs";
+            let action =
+                format!("take them back (cutover ramp {key} --target-only 0 --wait) and run cutover reverse");
+            unmet.push(Unmet::of_change(Gate::Stage, message, action));
+        }
+        if covered.iter().any(|placement| placement.rung > Rung::Mirrored) {
+            let message = "tenants at target-first or above read the target, so what it has may be in use";
+            let action = format!("cutover ramp {key} --target-first 0 --wait, then repair");
+            unmet.push(Unmet::of_change(Gate::Stage, message, action));
+        }
+        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
+    }
+
+    /// A reverse pass and one where the source wins overwrite what the other has read.
+    fn refuse_beside(&self, is_other: impl Fn(&Job) -> bool) -> Result<(), Refusal> {
+        let Some(other) = self.document.jobs.iter().find(|job| is_other(job)) else { return Ok(()) };
+        let message = format!("{} {} is under way, and writes the other way", other.kind.name(), other.id);
+        let action = format!("let it end, or cutover cancel {}", other.id);
+        Err(Unmet::of_change(Gate::Stage, message, action).into())
+    }
+
+    /// Where the tenants stand that a pass covers.
+    fn covered_placements(&self, cover: &Cover) -> Vec<Placement> {
+        let cuts = [cover.upto_ppm];
+        let bands = self.document.bands.pieces(&cuts);
+        let bands = bands.filter(|(from, _, _)| *from < cover.upto_ppm).map(|(_, _, placement)| placement);
+        bands.chain(self.covered_rows(cover).map(|(_, row)| row.placement)).collect()
+    }
+
     fn placements(&self) -> impl Iterator<Item = Placement> {
         let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
         bands.chain(self.migration.tenants.values().map(|row| row.placement))
@@ -197,12 +244,8 @@ impl Draft {
 
     /// A reverse pass is for tenants that have left target-only, after everybody has quiesced.
     fn refuse_reverse(&self, cover: &Cover, settled: u64) -> Result<(), Refusal> {
-        let cuts = [cover.upto_ppm];
-        let bands = self.document.bands.pieces(&cuts);
-        let bands = bands.filter(|(from, _, _)| *from < cover.upto_ppm).map(|(_, _, placement)| placement);
-        let rows = self.covered_rows(cover).map(|(_, row)| row.placement);
-        let raised: Vec<Placement> =
-            bands.chain(rows).filter(|placement| placement.floor > Rung::SourceOnly).collect();
+        let mut raised = self.covered_placements(cover);
+        raised.retain(|placement| placement.floor > Rung::SourceOnly);
         let key = &self.document.key;
         let mut unmet = Vec::new();
         if raised.is_empty() {
@@ -279,9 +322,10 @@ mod tests {
             segments: 0,
             begins_at_ms: 0,
             residual_ms: 0,
+            source_wins: false,
         };
-        let (counts, finished_at_ms, samples) = Default::default();
-        Evidence { job, counts, clean, finished_at_ms, samples, canceled_by: None }
+        let (counts, finished_at_ms, samples, findings) = Default::default();
+        Evidence { job, counts, clean, finished_at_ms, samples, findings, canceled_by: None }
     }
 
     #[test]

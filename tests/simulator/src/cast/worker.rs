@@ -23,6 +23,8 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, sto
         repair: kind == v1::PassKind::Verify,
         // The service without the SDK has ended, so what only the target has it had deleted.
         remove_extra,
+        source_wins: false,
+        values: None,
         reason: if remove_extra { "nobody needs them".to_owned() } else { String::new() },
         sample_ppm: 0,
         fingerprint: format!("simulated {remove_extra} {on_target}"),

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 /// Reads a duration. A bare number is seconds. Months and years are refused: `10M` is a slip for `10m`
 /// far more often than ten months.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// What is expected, for people.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));

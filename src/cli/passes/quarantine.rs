@@ -1,0 +1,162 @@
+//! Records that no pass could move: which, why, and another try.
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use cutover_proto::v1;
+use cutover_store::spec::Missing;
+use serde_json::json;
+
+use super::{
+    super::{Global, connect::channel, out, render},
+    Pass, actor, failed, read,
+};
+use crate::{
+    jobs::{
+        Plan,
+        findings::generic,
+        quarantine::{Row, rows},
+        retry::{self, Retried},
+    },
+    server::stop_signal,
+};
+
+/// Records listed by default.
+const LISTED: usize = 100;
+/// How long the quarantine may fail.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Subcommand)]
+pub(in crate::cli) enum Quarantine {
+    /// List the records that no pass could move, each with its reason; no values
+    List {
+        /// The file that names both stores: docs/spec.md
+        spec: PathBuf,
+        /// List at most this many; 100, and all with --json
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: Option<u64>,
+    },
+    /// Try exactly these records again; take out those that fit by now, and those that are gone
+    Retry {
+        /// The file that names both stores: docs/spec.md
+        spec: PathBuf,
+    },
+}
+
+impl Quarantine {
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List { spec, limit } => list(global, spec, limit).await,
+            Self::Retry { spec } => retry(global, spec).await,
+        }
+    }
+}
+
+async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Result<ExitCode> {
+    let spec = read(&path)?;
+    let quarantine = spec.open_quarantine(Missing::Refuse, |name| std::env::var(name).ok()).await;
+    let quarantine = quarantine.with_context(|| format!("the quarantine {:?}", spec.quarantine_table))?;
+    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let most = limit.unwrap_or(if global.json { usize::MAX } else { LISTED });
+    let (mut after, mut all, mut lines) = (None, 0_usize, Vec::new());
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    while let Some(quarantine) = &quarantine {
+        let (page, next) = rows(&**quarantine, &spec.migration, after.as_ref(), PATIENCE).await?;
+        for row in page {
+            all += 1;
+            if global.json {
+                if all <= most {
+                    out::json(&row_json(&row));
+                }
+                continue;
+            }
+            *reasons.entry(generic(&row.reason)).or_default() += 1;
+            if all <= most {
+                lines.push(row_line(&row));
+            }
+        }
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if global.json {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let migration = &spec.migration;
+    if all == 0 {
+        out::line(&format!("no record of {migration} is in quarantine"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    out::line(&format!("{all} records of {migration} can't be moved:"));
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, records)| std::cmp::Reverse(*records));
+    reasons.iter().for_each(|(reason, records)| out::line(&format!("  {records} {reason}")));
+    out::line("");
+    lines.iter().for_each(|line| out::line(line));
+    if all > most {
+        out::line(&format!("and {} more: --limit {all} shows all", all - most));
+    }
+    out::line(&format!("correct them, then: cutover quarantine retry {}", path.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
+    let pass = Pass { spec: path, create_tables: false };
+    let spec = pass.read()?;
+    let server = spec.server.as_deref().unwrap_or(&global.server);
+    channel(server).await?;
+    let stores = pass.stores(&spec).await?;
+    let plan = Plan::of(&spec, v1::PassKind::Full, actor());
+    let (mut moved, mut present, mut gone, mut left) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let told = |row: &Row, retried: &Retried| match retried {
+        Retried::Moved => moved += 1,
+        Retried::Present => present += 1,
+        Retried::Gone => gone += 1,
+        Retried::Left(why) => {
+            left += 1;
+            if global.json {
+                out::json(&json!({ "tenant": row.tenant, "key": row.key, "left": why }));
+            } else {
+                out::line(&format!("still in quarantine {}: {why}", row.place()));
+            }
+        }
+    };
+    retry::retry(server, &stores, &plan, told, stop_signal()).await.map_err(failed)?;
+    let tried = moved + present + gone + left;
+    if global.json {
+        let counts = json!({
+            "tried": tried, "moved": moved, "present": present, "gone": gone, "left": left,
+        });
+        out::json(&counts);
+    } else {
+        let mut text = format!("{tried} tried, {moved} moved");
+        for (count, what) in [(present, "there already"), (gone, "gone"), (left, "left")] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {what}"));
+            }
+        }
+        out::line(&text);
+        if tried > left {
+            out::line("a gate asks for a pass that quarantines nothing: run the pass again");
+        }
+    }
+    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn row_line(row: &Row) -> String {
+    let at = render::time(row.quarantined_at_ms);
+    format!("{} to the {}: {} ({}, {at})", row.place(), row.toward.name(), row.reason, row.pass)
+}
+
+fn row_json(row: &Row) -> serde_json::Value {
+    json!({
+        "tenant": row.tenant,
+        "key": row.key,
+        "toward": row.toward.name(),
+        "version": row.version,
+        "reason": row.reason,
+        "pass": row.pass,
+        "quarantined_at_ms": row.quarantined_at_ms,
+    })
+}

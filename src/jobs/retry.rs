@@ -1,0 +1,121 @@
+//! Tries exactly those records again that are in quarantine, and takes out those that fit by now.
+
+use std::sync::Arc;
+
+use cutover_client::{Client, Options, client::Kind};
+use cutover_core::routing::Rung;
+use cutover_store::Id;
+
+use super::{
+    Error, Plan, Stores,
+    page::Side,
+    patience::patiently,
+    quarantine::{Pass, Row, is_misfit, rows},
+};
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// It was written.
+    Moved,
+    /// The other store has this version already, or a newer one.
+    Present,
+    /// Its store has no such record any more.
+    Gone,
+    /// It remains in quarantine; why.
+    Left(String),
+}
+
+/// Tries each record again. `told` is called with each row and what became of it. Ends early when `stop`
+/// completes.
+pub async fn retry(
+    server: &str,
+    stores: &Stores,
+    plan: &Plan,
+    told: impl FnMut(&Row, &Retried),
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    // An instance: a copy that was read before a step and lands after it would leave the target stale.
+    let instance_id = Some(format!("cutover-retry-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+    let options = Options { kind: Kind::Worker, instance_id, ..Options::default() };
+    let client = Arc::new(Client::connect(server, "cutover-retry", options).await?);
+    let stores = stores.bounded(plan.limits.call);
+    let tried = tokio::select! {
+        tried = stores.retry(plan, &client, told) => tried,
+        () = stop => Err(Error::Stopped),
+    };
+    client.close().await;
+    tried
+}
+
+impl Stores {
+    async fn retry(
+        &self,
+        plan: &Plan,
+        client: &Arc<Client>,
+        mut told: impl FnMut(&Row, &Retried),
+    ) -> Result<(), Error> {
+        let Some(quarantine) = &self.quarantine else { return Ok(()) };
+        // Refuses one table as both.
+        self.identities().await?;
+        let pass = Pass::joined(&format!("{}/retry", plan.migration), client);
+        let patience = plan.limits.patience;
+        let mut after = None;
+        loop {
+            let (page, next) = rows(&**quarantine, &plan.migration, after.as_ref(), patience).await?;
+            for row in page {
+                let retried = patiently(patience, |_, _| {}, || self.try_again(plan, &pass, &row)).await?;
+                if !matches!(retried, Retried::Left(_)) {
+                    row.release(&**quarantine, patience).await?;
+                }
+                told(&row, &retried);
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn try_again(&self, plan: &Plan, pass: &Pass, row: &Row) -> Result<Retried, Error> {
+        let left = |why: &str| Ok(Retried::Left(why.to_owned()));
+        let Ok(id) = Id::new(&row.tenant, &row.key) else {
+            return left("its tenant or key is invalid: correct it, then run the pass again");
+        };
+        // From before the read until the write has ended, so that no barrier settles in between.
+        let operation = pass.begin(&plan.migration, &id.tenant, |_| {}).await?;
+        let decision = operation.decision;
+        let from_target_only = decision.rung == Rung::TargetFirst && decision.no_fallback;
+        match row.toward {
+            _ if decision.rung == Rung::Hold => return left("its tenant is on hold: try again in a moment"),
+            Side::Source if !from_target_only => {
+                return left(
+                    "records go back only while their tenant is at target-first after target-only: ramp it \
+                     there, then run cutover reverse",
+                );
+            }
+            Side::Source | Side::Target => {}
+        }
+        let from = row.toward.other();
+        let record = match self.side(from).get(&id).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Retried::Gone),
+            Err(error) if is_misfit(&error) => {
+                return Ok(Retried::Left(format!("it can't be read in the {}: {error}", from.name())));
+            }
+            Err(error) => return Err(Error::Store { store: from.name(), error }),
+        };
+        let done = self.copy(plan, pass, row.toward, &[(id.clone(), record)]).await?;
+        if operation.overtaken(pass.client.current(), &plan.migration, &id.tenant) {
+            return Err(Error::Overtaken);
+        }
+        let mut why = done.findings.0.into_iter().flat_map(|finding| finding.examples);
+        Ok(match why.next() {
+            Some(why) => Retried::Left(
+                why.strip_prefix(&format!("quarantined {}: ", row.place())).unwrap_or(&why).to_owned(),
+            ),
+            None if done.counts.copied > 0 => Retried::Moved,
+            None => Retried::Present,
+        })
+    }
+}

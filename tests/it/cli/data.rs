@@ -1,0 +1,193 @@
+//! What people do about records that differ or do not fit, from the command line.
+
+use cutover_store::{
+    Id, Record, Version,
+    spec::{Missing, Spec},
+};
+use tempfile::TempDir;
+
+use super::{at, ramp, run};
+use crate::support::server::Controller;
+
+/// A controller with a migration of documents into columns, and the spec of both stores.
+async fn world(dir: &TempDir) -> (Controller, Spec, String) {
+    let controller = Controller::start(dir.path(), 0).await;
+    at(&controller.url, "create orders --source one --target other").await.done();
+    let text = format!(
+        "migration = \"orders\"\nresidual_ms = 0\n\
+         [source]\nurl = \"sqlite:{0}/source.db?table=orders\"\n\
+         [target]\nurl = \"sqlite:{0}/target.db?table=orders\"\n\
+         columns = [{{ name = \"price\", type = \"bigint\" }}, {{ name = \"city\", type = \"varchar(5)\" }}]\n",
+        dir.path().display()
+    );
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    (controller, text.parse().unwrap(), path.display().to_string())
+}
+
+fn id(key: &str) -> Id {
+    Id::new("acme", key).unwrap()
+}
+
+fn order(version: u64, price: u64, city: &str) -> Record {
+    let value = format!(r#"{{"city":{{"S":"{city}"}},"price":{{"N":"{price}"}}}}"#);
+    Record { version: Version(version), value: Some(value.into_bytes()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_checks_the_source_before_there_is_a_target() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec, path) = world(&dir).await;
+    let url = controller.url.as_str();
+    let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+    source.put_if_newer(&id("a"), &order(1, 1, "Graz")).await.unwrap();
+    let told = at(url, &format!("backfill {path} --dry-run")).await.done();
+    for part in
+        ["target: not there yet", "--create-tables", "would copy about 1 records", "checked 1 records"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    source.put_if_newer(&id("b"), &order(1, 1, "Bregenz")).await.unwrap();
+    let said = at(url, &format!("backfill {path} --dry-run")).await;
+    assert!(said.code == 1 && said.out.contains("city: 7 characters where varchar(5) takes 5"), "{said:?}");
+    let said = at(url, &format!("backfill {path} --dry-run --json")).await;
+    assert!(said.out.contains("\"target_exists\":false"), "{said:?}");
+    assert!(!dir.path().join("target.db").exists(), "it only looks");
+    at(url, &format!("verify {path} --dry-run")).await.fails(&["the target", "--create-tables"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_the_way_back_says_what_has_to_come_first() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec, path) = world(&dir).await;
+    let url = controller.url.as_str();
+    let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+    source.put_if_newer(&id("a"), &order(1, 1, "Graz")).await.unwrap();
+    ramp(url, "--mirrored").await;
+    at(url, &format!("backfill {path} --create-tables")).await.done();
+    ramp(url, "--target-first").await;
+    let said = at(url, &format!("reverse {path} --dry-run")).await;
+    assert!(said.code == 65 && said.err.contains("they may go down without a reverse pass"), "{said:?}");
+    at(url, &format!("backfill {path}")).await.done();
+    ramp(url, "--target-only").await;
+    for verb in ["reverse --dry-run", "reverse"] {
+        let said = at(url, &format!("{verb} {path}")).await;
+        assert!(
+            said.code == 65 && said.err.contains("cutover ramp orders --target-only 0 --wait"),
+            "{said:?}"
+        );
+    }
+    at(url, "ramp orders --target-only 0 --wait --timeout 20s").await.done();
+    let told = at(url, &format!("reverse {path} --dry-run")).await.done();
+    assert!(told.contains("would copy back about 1 records"), "{told}");
+    at(url, "jobs orders").await.done();
+    at(url, &format!("reverse {path}")).await.done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_quarantine_are_listed_and_tried_again() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec, path) = world(&dir).await;
+    let url = controller.url.as_str();
+    let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+    for (key, city) in [("a", "Graz"), ("b", "Bregenz"), ("c", "Klagenfurt")] {
+        source.put_if_newer(&id(key), &order(1, 1, city)).await.unwrap();
+    }
+    at(url, &format!("quarantine list {path}")).await.fails(&["the quarantine", "target.db"]);
+    let said = at(url, &format!("backfill {path} --create-tables")).await;
+    for part in [
+        "NOT clean: 3 scanned, 1 copied, 2 QUARANTINED",
+        "2 quarantined: city: N characters where varchar(N) takes N",
+        "  quarantined \"acme\"/\"b\": city: 7 characters where varchar(5) takes 5",
+        "cutover quarantine list",
+    ] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+    let told = at(url, &format!("quarantine list {path}")).await.done();
+    for part in [
+        "2 records of orders can't be moved:",
+        "  2 city: N characters where varchar(N) takes N",
+        "\"acme\"/\"c\" to the target: city: 10 characters where varchar(5) takes 5 (orders/pass-",
+        &format!("cutover quarantine retry {path}"),
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("Klagenfurt"), "no values: {told}");
+    let rows = at(url, &format!("quarantine list {path} --json")).await.objects();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((&rows[0]["tenant"], &rows[0]["toward"]), (&"acme".into(), &"target".into()));
+    let told = at(url, &format!("quarantine list {path} --limit 1")).await.done();
+    assert!(told.contains("and 1 more: --limit 2 shows all"), "{told}");
+
+    source.put_if_newer(&id("b"), &order(2, 1, "Linz")).await.unwrap();
+    let said = at(url, &format!("quarantine retry {path}")).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    for part in ["still in quarantine \"acme\"/\"c\": city: 10 characters", "2 tried, 1 moved, 1 left"] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+    source.put_if_newer(&id("c"), &order(2, 1, "Wels")).await.unwrap();
+    let counts = at(url, &format!("quarantine retry {path} --json")).await.object();
+    assert_eq!((&counts["tried"], &counts["moved"], &counts["left"]), (&1.into(), &1.into(), &0.into()));
+    let told = at(url, &format!("quarantine list {path}")).await.done();
+    assert_eq!(told, "no record of orders is in quarantine\n");
+    let target = spec.target.open(Missing::Refuse, |_| None).await.unwrap();
+    assert_eq!(target.get(&id("c")).await, Ok(Some(order(2, 1, "Wels"))));
+    at(url, "quarantine list orders").await.fails(&["can't read orders: give the spec file"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_is_named_and_the_source_wins_where_somebody_says_so() {
+    let dir = TempDir::new().unwrap();
+    let (controller, spec, path) = world(&dir).await;
+    let url = controller.url.as_str();
+    let source = spec.source.open(Missing::Create, |_| None).await.unwrap();
+    let target = spec.target.open(Missing::Create, |_| None).await.unwrap();
+    for (key, price, city) in [("a", 2, "Wien"), ("b", 2, "Wien"), ("c", 1, "Graz"), ("d", 1, "Wien")] {
+        source.put_if_newer(&id(key), &order(5, 1, "Wien")).await.unwrap();
+        target.put_if_newer(&id(key), &order(5, price, city)).await.unwrap();
+    }
+    ramp(url, "--mirrored").await;
+    let said = at(url, &format!("verify {path}")).await;
+    for part in [
+        "NOT clean: 4 compared: 1 the same, 3 different",
+        "2 different in price",
+        "different \"acme\"/\"c\": source version 5 (39 bytes), target version 5 (39 bytes), which differ in city",
+        "verify SPEC --repair --source-wins --reason TEXT",
+    ] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+    assert!(said.code == 1 && !said.out.contains("Graz"), "{said:?}");
+    let said = at(url, &format!("verify {path} --show-values")).await;
+    let values = "different \"acme\"/\"c\"\n    city: source {\"S\":\"Wien\"}, target {\"S\":\"Graz\"}";
+    assert!(said.out.contains(values), "{said:?}");
+    let status = at(url, "status orders --json").await.done();
+    assert!(!status.contains("Graz"), "the controller has no values: {status}");
+
+    let wins = ["--server", url, "verify", path.as_str(), "--repair", "--source-wins"];
+    let refused = run(wins).await;
+    assert!(refused.code == 64 && refused.err.contains("--reason"), "{refused:?}");
+    let wins = wins.into_iter().chain(["--reason", "a script wrote there"]);
+    let refused = run(wins.clone().chain(["--remove-extra"])).await;
+    assert!(refused.code == 64 && refused.err.contains("--remove-extra"), "{refused:?}");
+    let said = run(wins.clone()).await;
+    assert!(said.code == 0 && said.err.contains("warning: --source-wins overwrites"), "{said:?}");
+    assert!(said.out.contains("4 compared: 1 the same, 3 different; 3 repaired"), "{said:?}");
+    assert_eq!(target.get(&id("c")).await, Ok(Some(order(5, 1, "Wien"))));
+    let history = at(url, "history orders").await.done();
+    assert!(history.contains("OVERWRITES") && history.contains("a script wrote there"), "{history}");
+
+    let refused = run(wins.clone().chain(["--sample", "5"])).await;
+    assert_eq!(refused.code, 64, "{refused:?}");
+
+    ramp(url, "--target-first").await;
+    let refused = run(wins).await;
+    assert_eq!(refused.code, 65, "{refused:?}");
+    for part in ["target-first or above read the target", "cutover ramp orders --target-first 0 --wait"] {
+        assert!(refused.err.contains(part), "{part}: {refused:?}");
+    }
+    let told = at(url, &format!("verify {path} --sample 50")).await;
+    assert!(
+        told.code == 0 && told.out.contains("found no difference") && !told.out.contains("clean"),
+        "{told:?}"
+    );
+}
