@@ -168,7 +168,7 @@ impl Evidence {
 
     /// Can it be what a gate asks for, for any tenant and revision?
     pub fn may_open_gates(&self) -> bool {
-        self.clean && matches!(self.job.kind, PassKind::Full | PassKind::Verify | PassKind::Sweep)
+        self.clean && self.job.kind.may_open_gates()
     }
 
     fn shows(&self, whom: &Whom, since: u64) -> bool {
@@ -177,6 +177,11 @@ impl Evidence {
 }
 
 impl PassKind {
+    /// Whether a clean pass of this kind may be what a gate asks for.
+    pub const fn may_open_gates(self) -> bool {
+        matches!(self, Self::Full | Self::Verify | Self::Sweep)
+    }
+
     /// The name, for people.
     pub const fn name(self) -> &'static str {
         match self {

@@ -86,6 +86,8 @@ impl Protocol {
             return None;
         }
         let begun = ladder.newest();
+        // Before the foreign record was written, or by a copy, which does not compare.
+        after.ladder.full_since_mirrored = self.has(Mutation::RepairKeepsEvidence);
         after.jobs.push(Job {
             pass: Pass::SourceWins,
             begun,

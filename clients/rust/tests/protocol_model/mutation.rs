@@ -27,6 +27,8 @@ pub(crate) enum Mutation {
     ReverseBesideSourceWins,
     /// It goes on although its right to act has ended.
     RepairsPastLease,
+    /// What passes showed before a repair still opens gates, although it may have left an older record.
+    RepairKeepsEvidence,
     /// It is begun although reads come from the target.
     SourceWinsAnywhere,
     /// A write's second put does not look at the version that is there.

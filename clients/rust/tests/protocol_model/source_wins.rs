@@ -72,6 +72,13 @@ fn its_right_to_act_has_ended() {
 }
 
 #[test]
+fn earlier_evidence_still_counts_after_a_repair_that_never_ends() {
+    let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
+    let scenario = Scenario { clients: 1, fenced: true, budget, ..FOREIGN };
+    missed(Mutation::RepairKeepsEvidence, scenario);
+}
+
+#[test]
 fn begun_although_the_target_is_read() {
     let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
     let scenario = Scenario { rung: TargetOnly, stores: BOTH, steps: &[], budget, ..FOREIGN };

@@ -56,6 +56,7 @@ pub(super) fn create(
         overrides: Vec::new(),
         restored: None,
         put_back: false,
+        overwritten_until_ms: 0,
         asked_by: context.actor.to_owned(),
         jobs: Vec::new(),
         evidence: Vec::new(),

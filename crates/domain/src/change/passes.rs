@@ -78,9 +78,14 @@ impl Draft {
             self.refuse_removal()?;
             self.say("it DELETES the records without a version that only the target has");
         }
+        self.refuse_behind_a_repair(context)?;
+        if kind.may_open_gates() {
+            self.refuse_beside(|job| job.source_wins)?;
+        }
         if *source_wins {
             self.refuse_source_wins(cover)?;
-            self.refuse_beside(|job| job.kind == PassKind::Reverse)?;
+            self.refuse_beside(|job| job.kind == PassKind::Reverse || job.kind.may_open_gates())?;
+            self.forget_evidence();
             self.say(
                 "it OVERWRITES what the target has newer or different, and DELETES what only the target has",
             );
@@ -171,6 +176,9 @@ impl Draft {
         }
         let finished_at_ms = context.now_ms;
         let canceled_by = (!complete).then(|| context.attribution());
+        if job.source_wins && !complete {
+            self.document.overwritten_until_ms = context.steady_ms.saturating_add(job.residual_ms);
+        }
         let (samples, findings) = (Vec::new(), findings.to_vec());
         let evidence =
             Evidence { job, counts: *counts, clean, finished_at_ms, samples, findings, canceled_by };
@@ -221,10 +229,37 @@ impl Draft {
         if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
     }
 
-    /// A reverse pass and one where the source wins overwrite what the other has read.
+    /// A repair where the source wins may leave an older record in the target until it has looked at it again.
+    /// So what passes showed before does not count any more, even if the repair never ends.
+    fn forget_evidence(&mut self) {
+        let mut shown: Vec<_> =
+            self.document.evidence.iter_mut().filter(|pass| pass.may_open_gates()).collect();
+        shown.iter_mut().for_each(|pass| pass.clean = false);
+        if !shown.is_empty() {
+            self.say("earlier passes open no gate any more: the repair has to end clean");
+        }
+    }
+
+    /// Writes of a repair that was canceled may still land, and would do so behind another pass.
+    fn refuse_behind_a_repair(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let left_ms = self.document.overwritten_until_ms.saturating_sub(context.steady_ms);
+        if left_ms == 0 {
+            return Ok(());
+        }
+        let message = "a repair was canceled, and its last writes may still arrive";
+        let action = format!("run it again in {} s", left_ms.div_ceil(1_000));
+        Err(Unmet { by_itself: true, ..Unmet::of_change(Gate::Stage, message, action) }.into())
+    }
+
+    /// A reverse pass and one where the source wins overwrite what the other has read. Behind the latter, no
+    /// other pass shows anything.
     fn refuse_beside(&self, is_other: impl Fn(&Job) -> bool) -> Result<(), Refusal> {
         let Some(other) = self.document.jobs.iter().find(|job| is_other(job)) else { return Ok(()) };
-        let message = format!("{} {} is under way, and writes the other way", other.kind.name(), other.id);
+        let message = format!(
+            "{} {} is under way, and one of the two overwrites what the other has read",
+            other.kind.name(),
+            other.id
+        );
         let action = format!("let it end, or cutover cancel {}", other.id);
         Err(Unmet::of_change(Gate::Stage, message, action).into())
     }

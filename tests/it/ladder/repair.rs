@@ -1,0 +1,78 @@
+//! A repair where the source wins may leave an older record in the target until it has ended.
+
+use super::*;
+
+impl World {
+    fn ask(&mut self, id: &str, kind: PassKind, source_wins: bool) -> bool {
+        self.change(&Change::BeginJob(NewPass {
+            removes_extra: false,
+            source_wins,
+            id: id.to_owned(),
+            kind,
+            cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
+            fingerprint: String::new(),
+            segments: 1,
+            residual_ms: 5,
+        }))
+    }
+
+    fn stop(&mut self, id: &str, complete: bool) {
+        let (id, counts, findings) = (id.to_owned(), Default::default(), Default::default());
+        assert!(self.change(&Change::FinishJob { id, counts, findings, complete }));
+    }
+
+    fn may_go_up(&self) -> bool {
+        let shares = Shares { target_first_ppm: Some(PPM), ..Shares::default() };
+        let ask = Ask { wait: false, overrides: Vec::new() };
+        self.clone().change(&Change::SetRollout { shares, ask })
+    }
+}
+
+/// Everybody is at mirrored, and a full pass has shown that the target has everything.
+fn copied() -> World {
+    let mut world = World::new();
+    world.happen(&Happening::Ramp([Some(PPM), Some(PPM), None, None]));
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    world.happen(&Happening::Step);
+    (0..3).for_each(|at| world.happen(&Happening::Quiesce(at)));
+    assert!(world.ask("orders/full", PassKind::Full, false));
+    world.stop("orders/full", true);
+    assert!(world.may_go_up());
+    world
+}
+
+#[test]
+fn nothing_shown_before_it_counts_while_it_runs_or_after_its_worker_died() {
+    let mut world = copied();
+    assert!(world.ask("orders/repair", PassKind::Verify, true));
+    assert!(!world.may_go_up());
+    for kind in [PassKind::Full, PassKind::Sweep] {
+        assert!(!world.ask("orders/beside", kind, false), "{kind:?} would copy behind its late writes");
+    }
+    world.stop("orders/repair", true);
+    assert!(world.may_go_up(), "it has looked at every record again");
+}
+
+#[test]
+fn a_pass_after_its_cancellation_waits_for_its_last_writes() {
+    let mut world = copied();
+    assert!(world.ask("orders/repair", PassKind::Verify, true));
+    world.stop("orders/repair", false);
+    assert!(!world.may_go_up());
+    // The clock of this world is its revision, and 5 is how long such writes take.
+    assert!(!world.ask("orders/soon", PassKind::Full, false));
+    for _ in 0..3 {
+        world.change(&Change::Pause);
+        world.change(&Change::Resume);
+    }
+    assert!(world.ask("orders/later", PassKind::Full, false));
+    world.stop("orders/later", true);
+    assert!(world.may_go_up());
+}
+
+#[test]
+fn it_is_not_begun_beside_a_pass_that_may_count() {
+    let mut world = copied();
+    assert!(world.ask("orders/second", PassKind::Full, false));
+    assert!(!world.ask("orders/repair", PassKind::Verify, true));
+}
