@@ -30,11 +30,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 /// Opens a connection to an address.
 pub type Dial = dyn Fn(Uri) -> BoxFuture<'static, io::Result<Box<dyn Bytes>>> + Send + Sync;
 
+/// How long blocking work takes.
+pub type Pause = dyn Fn() -> BoxFuture<'static, ()> + Send + Sync;
+
 /// The replacements that a simulation installs on its thread.
 #[derive(Clone)]
 pub struct Simulated {
-    /// Opens connections. Blocking work runs on the thread itself.
+    /// Opens connections.
     pub dial: Arc<Dial>,
+    /// Blocking work runs on the thread itself, after this.
+    pub pause: Arc<Pause>,
 }
 
 thread_local! {
@@ -72,7 +77,10 @@ pub fn connect_lazy(endpoint: &Endpoint) -> Channel {
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     match Simulated::here() {
         None => spawn_blocking(work).await,
-        Some(_) => Ok(work()),
+        Some(simulated) => {
+            (simulated.pause)().await;
+            Ok(work())
+        }
     }
 }
 
@@ -105,7 +113,8 @@ mod tests {
         assert_ne!(blocking(ran_on).await.expect("it does not panic"), thread);
         let dial: Arc<Dial> =
             Arc::new(|uri| Box::pin(async move { Err(io::Error::other(format!("dialled {uri}"))) }));
-        Simulated { dial }.install();
+        let pause: Arc<Pause> = Arc::new(|| Box::pin(std::future::ready(())));
+        Simulated { dial, pause }.install();
         assert_eq!(blocking(ran_on).await.expect("it does not panic"), thread);
         let refused = connect(&Endpoint::from_static("http://controller:7070")).await;
         let refused = refused.expect_err("nobody is there");

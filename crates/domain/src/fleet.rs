@@ -62,6 +62,7 @@ impl Glance {
             self.services = self.services.wrapping_add(hasher.finish());
         }
         if !(lost && Mutation::LostInstances.is_left_out()) {
+            let applied = if Mutation::Quiesced.is_left_out() { received } else { applied };
             self.applied = lower(self.applied, applied);
         }
     }
@@ -81,7 +82,6 @@ impl Fleet {
     pub fn acknowledged(&self, step: u64, wait: Wait) -> bool {
         match wait {
             _ if Mutation::Barrier.is_left_out() => true,
-            Wait::Quiesced if Mutation::Quiesced.is_left_out() => self.acknowledged(step, Wait::Received),
             Wait::Nothing => true,
             Wait::Received => self.glance.received.is_none_or(|received| received >= step),
             Wait::Quiesced => self.glance.applied.is_none_or(|applied| applied >= step),

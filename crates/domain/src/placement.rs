@@ -81,14 +81,15 @@ impl Placement {
     /// What a step to `next` waits for. Up, out of a hold, and around target-only it waits for *quiesced*.
     pub fn wait_for(&self, next: Rung) -> Wait {
         let down = next < self.rung;
+        if self.rung == Rung::Hold && Mutation::Hold.is_left_out() {
+            return Wait::Nothing;
+        }
         if down && self.rung != Rung::Hold && (next == Rung::Hold || next == self.was) {
             return Wait::Nothing;
         }
         let target_only_involved = !Mutation::LeavingTargetOnly.is_left_out()
-            && self.rung == Rung::TargetOnly
-            || self.was == Rung::TargetOnly;
-        let leaves_hold = self.rung == Rung::Hold && !Mutation::Hold.is_left_out();
-        if down && !leaves_hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
+            && (self.rung == Rung::TargetOnly || self.was == Rung::TargetOnly);
+        if down && self.rung != Rung::Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
     }
 
     /// The placement after a step to `next` at `revision`.

@@ -1,6 +1,10 @@
 //! The two record stores of the migration, each behind a network of its own.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use cutover_client::{
@@ -14,12 +18,10 @@ use cutover_client::{
 use futures::FutureExt as _;
 
 use crate::{
+    invariants,
     remote::{Slot, ask},
-    world::{self, MS, S, Time},
+    world::{self, MS, Pid, S, Time},
 };
-
-/// No put lands later than this after it was sent. What is asked of passes as their residual time.
-pub const RESIDUAL: Duration = Duration::from_secs(12);
 
 /// An adapter gives a call up after this, later than the SDK does.
 const CALL: Time = 6 * S;
@@ -41,6 +43,8 @@ pub struct Weather {
     pub down_until: Time,
     /// Ways are 20 times as long until then.
     pub slow_until: Time,
+    /// Share of calls and of answers that take long, in ppm: up to nearly the residual time.
+    pub lag_ppm: u32,
 }
 
 impl Default for Weather {
@@ -53,12 +57,65 @@ impl Default for Weather {
             panic_ppm: 0,
             down_until: 0,
             slow_until: 0,
+            lag_ppm: 0,
         }
     }
 }
 
+/// Whether calls to a store fail.
+pub fn is_failing(index: usize) -> bool {
+    let weather = WEATHER.with_borrow(|all| all[index].clone());
+    world::now() < weather.down_until || weather.late_ppm + weather.unanswered_ppm + weather.lag_ppm > 0
+}
+
+/// Waits for a call.
+pub struct Trap {
+    /// Of this process.
+    pub pid: Pid,
+    /// To this store.
+    pub store: usize,
+    /// That writes.
+    pub is_write: bool,
+    /// The call is not sent before this.
+    pub held_back: Time,
+    /// What happens when it is made.
+    pub spring: Box<dyn FnOnce()>,
+}
+
 thread_local! {
     static WEATHER: RefCell<[Weather; 2]> = RefCell::default();
+    static TRAP: RefCell<Option<Trap>> = const { RefCell::new(None) };
+    static RESIDUAL: Cell<Time> = const { Cell::new(0) };
+}
+
+/// No put lands later than this after it was sent.
+pub fn set_residual(residual: Time) {
+    RESIDUAL.set(residual);
+}
+
+/// What is asked of passes as their residual time.
+pub fn residual() -> Duration {
+    Duration::from_nanos(RESIDUAL.get())
+}
+
+/// The latest that a put lands.
+fn latest() -> Time {
+    RESIDUAL.get() - S
+}
+
+/// Waits for one call, in place of an earlier trap.
+pub fn set_trap(trap: Trap) {
+    TRAP.set(Some(trap));
+}
+
+/// A call is made. Gives how long it is held back.
+fn spring_trap(store: usize, is_write: bool) -> Time {
+    let is_it = |trap: &mut Trap| {
+        Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write
+    };
+    let Some(trap) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else { return 0 };
+    world::after(0, trap.spring);
+    trap.held_back
 }
 
 /// The way of one process to a store.
@@ -100,10 +157,18 @@ impl DataStore {
         self.records.remove(id);
     }
 
+    /// What is there now.
+    pub fn peek(&self, id: &Id) -> Option<Record> {
+        at_once(self.records.get(id)).ok().flatten()
+    }
+
     fn ways(&self) -> (Time, Time) {
         let weather = WEATHER.with_borrow(|all| all[self.index].clone());
         let way = || {
             let way = world::between(weather.way.0, weather.way.1);
+            if world::chance(weather.lag_ppm) {
+                return world::between(way, latest().min(7 * S));
+            }
             if world::now() < weather.slow_until { way * 20 } else { way }
         };
         (way(), way())
@@ -115,7 +180,7 @@ impl DataStore {
             return Fate::Refused;
         }
         if is_write && world::chance(weather.late_ppm) {
-            let late = world::between(100 * MS, world::ns(RESIDUAL) - S);
+            let late = world::between(100 * MS, latest());
             return Fate::Unknown { heard: world::chance(500_000).then_some(CALL), done: late };
         }
         if is_write && world::chance(weather.unanswered_ppm) {
@@ -126,12 +191,15 @@ impl DataStore {
 
     async fn call<T: Send + 'static>(
         &self,
-        is_write: bool,
+        written: Vec<Id>,
         act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let is_write = !written.is_empty();
         let panic_ppm = WEATHER.with_borrow(|all| all[self.index].panic_ppm);
         assert!(!world::chance(panic_ppm), "{}", world::PANIC);
+        let held_back = spring_trap(self.index, is_write);
         let (there, back) = self.ways();
+        let there = held_back + there;
         let records = self.records.clone();
         let act = move |records: &MemoryStore| {
             let done = act(records);
@@ -139,6 +207,7 @@ impl DataStore {
                 let dead = records.dump().into_iter().filter(|(_, record)| record.value.is_none());
                 dead.for_each(|(id, _)| records.remove(&id));
             }
+            written.iter().for_each(invariants::check);
             done
         };
         let (class, what) = (ErrorClass::Connection, "the connection broke".to_owned());
@@ -148,7 +217,7 @@ impl DataStore {
             Fate::Unknown { heard, done } => {
                 let slot = Slot::new(world::running().expect("a process asks"));
                 let answered = slot.clone();
-                world::after(done, move || _ = act(&records));
+                world::after(held_back + done, move || _ = act(&records));
                 world::after(heard.unwrap_or(there + back), move || {
                     answered.fill(Err(StoreError::Indeterminate { class, what }));
                 });
@@ -167,11 +236,11 @@ fn at_once<T>(call: impl Future<Output = T>) -> T {
 impl Store for DataStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         let id = id.clone();
-        self.call(false, move |store| at_once(store.get(&id))).await
+        self.call(Vec::new(), move |store| at_once(store.get(&id))).await
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        let (id, record, self_is_target) = (id.clone(), record.clone(), self.index == 1);
+        let (written, id, record, self_is_target) = (id.clone(), id.clone(), record.clone(), self.index == 1);
         let put = move |store: &MemoryStore| match self_is_target && Mutation::MirrorIfNewer.is_left_out() {
             true => {
                 store.insert(id, record);
@@ -179,7 +248,7 @@ impl Store for DataStore {
             }
             false => at_once(store.put_if_newer(&id, &record)),
         };
-        self.call(true, put).await
+        self.call(vec![written], put).await
     }
 
     async fn put_if_unchanged(
@@ -188,17 +257,18 @@ impl Store for DataStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        let (id, record) = (id.clone(), record.clone());
-        self.call(true, move |store| at_once(store.put_if_unchanged(&id, &record, expected))).await
+        let (written, id, record) = (vec![id.clone()], id.clone(), record.clone());
+        self.call(written, move |store| at_once(store.put_if_unchanged(&id, &record, expected))).await
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let ids = ids.to_vec();
-        self.call(false, move |store| at_once(store.get_many(&ids))).await
+        self.call(Vec::new(), move |store| at_once(store.get_many(&ids))).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         let records = records.to_vec();
+        let written = records.iter().map(|(id, _)| id.clone()).collect();
         let put = move |store: &MemoryStore| match Mutation::CopyIfNewer.is_left_out() {
             true => {
                 let copy = |(id, record)| {
@@ -209,7 +279,7 @@ impl Store for DataStore {
             }
             false => at_once(store.put_many_if_newer(&records)),
         };
-        self.call(true, put).await
+        self.call(written, put).await
     }
 
     async fn scan(
@@ -222,15 +292,15 @@ impl Store for DataStore {
         let (scope, cursor) = (scope.clone(), cursor.cloned());
         // Small pages: what is written between two of them matters.
         let limit_bytes = limit_bytes.min(64);
-        self.call(false, move |store| at_once(store.scan(&scope, segment, cursor.as_ref(), limit_bytes)))
+        self.call(Vec::new(), move |store| at_once(store.scan(&scope, segment, cursor.as_ref(), limit_bytes)))
             .await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {
-        self.call(false, |store| at_once(store.estimate())).await
+        self.call(Vec::new(), |store| at_once(store.estimate())).await
     }
 
     async fn pressure(&self) -> Result<Pressure, StoreError> {
-        self.call(false, |store| at_once(store.pressure())).await
+        self.call(Vec::new(), |store| at_once(store.pressure())).await
     }
 }

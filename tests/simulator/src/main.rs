@@ -3,6 +3,7 @@
 mod cast;
 mod control;
 mod data;
+mod invariants;
 mod linear;
 mod net;
 mod oracle;

@@ -142,6 +142,14 @@ pub fn write_finds(record: &str, number: usize, found: Value) {
     });
 }
 
+/// What a write has found does not count.
+pub fn write_found_nothing(record: &str, number: usize) {
+    ORACLE.with_borrow_mut(|oracle| {
+        let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
+        write.into_iter().for_each(|write| write.found = None);
+    });
+}
+
 /// A write was answered.
 pub fn write_ended(record: &str, number: usize, answer: Answer, why: &str) {
     let ended = tick();
@@ -170,8 +178,18 @@ pub fn read(record: &str, found: Value, began: u64, by: &str, is_last: bool) {
 
 /// Something else is not as it must be.
 pub fn fault(kind: &'static str, what: String) {
-    world::tell(|| format!("FAULT {kind}: {what}"));
-    ORACLE.with_borrow_mut(|oracle| oracle.faults.push(Fault { kind, record: String::new(), what }));
+    fault_of(kind, String::new(), what);
+}
+
+/// Something about a record, or a tenant, is not as it must be.
+pub fn fault_of(kind: &'static str, record: String, what: String) {
+    world::tell(|| format!("FAULT {kind}: {record} {what}"));
+    ORACLE.with_borrow_mut(|oracle| oracle.faults.push(Fault { kind, record, what }));
+}
+
+/// Every record that anybody read or wrote.
+pub fn records() -> Vec<String> {
+    ORACLE.with_borrow(|oracle| oracle.histories.keys().cloned().collect())
 }
 
 /// Everything that can't be explained.

@@ -6,7 +6,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use crate::{
     cast::traffic::Records,
-    world::{S, Time},
+    world::{MS, S, Time},
 };
 
 /// A kind of fault.
@@ -46,11 +46,19 @@ pub enum Fault {
     Panic,
     /// The controller's store is lost, and a backup takes its place.
     Restore,
+    /// A service stands still in the middle of an operation.
+    FreezeInCall,
+    /// A service is killed in the middle of an operation.
+    KillInCall,
+    /// Some calls to a record store take long.
+    SlowCalls,
+    /// A service starts while it can't reach the controller.
+    StartAlone,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::KillService,
         Self::StopService,
         Self::FreezeService,
@@ -68,7 +76,20 @@ impl Fault {
         Self::LoseFile,
         Self::Panic,
         Self::Restore,
+        Self::FreezeInCall,
+        Self::KillInCall,
+        Self::SlowCalls,
+        Self::StartAlone,
     ];
+
+    /// How often it happens at a step, compared with others.
+    pub const fn aim(self) -> usize {
+        match self {
+            Self::ClockJump | Self::LoseFile | Self::Restore | Self::DisturbWorker => 0,
+            Self::Partition | Self::SlowCalls | Self::FreezeInCall | Self::LateWrites => 3,
+            _ => 1,
+        }
+    }
 }
 
 /// Everything that the seed decides before the beginning.
@@ -92,10 +113,12 @@ pub struct Plan {
     pub lanes: u64,
     /// Mean time between two operations of one lane.
     pub think_ms: u64,
-    /// Mean time between two requests of operators.
+    /// See [`Operator`](crate::cast::operator::Operator).
     pub operator_ms: u64,
-    /// Share of requests of operators that go back, in percent.
-    pub back_pct: u32,
+    /// See there.
+    pub patience: Time,
+    /// See there.
+    pub whims_pct: u32,
     /// Which records there are.
     pub records: Records,
     /// The migration's policy.
@@ -120,6 +143,20 @@ pub struct Plan {
     pub overrides: bool,
     /// See there.
     pub policies: bool,
+    /// See there.
+    pub repeats: bool,
+    /// Share of steps at which faults happen, in ppm.
+    pub aim_ppm: u32,
+    /// No put lands later than this after it was sent.
+    pub residual: Time,
+    /// How long a service's last store calls may take.
+    pub drain: Time,
+    /// Reading and writing a snapshot file takes up to so long.
+    pub disk_most: Time,
+    /// Wall clocks differ by up to so much.
+    pub skew_most: Time,
+    /// Two services have the same id, by mistake.
+    pub twins: bool,
 }
 
 impl Plan {
@@ -131,59 +168,75 @@ impl Plan {
         let mut faults = Fault::ALL.to_vec();
         if swarm {
             faults.retain(|_| random.random_range(0..1_000_000) < keep_ppm);
+            // Nobody moves for 20 s after a restore.
+            let restores = random.random_range(0..3) == 0;
+            faults.retain(|fault| *fault != Fault::Restore || restores);
         }
         // Long freezes take long, so a run with them is rare, and slow.
-        let slowness = if random.random_range(0..16) == 0 { 12 } else { 1 };
-        let calm_from = random.random_range(20..=60) * slowness * S;
+        let slowness = if random.random_range(0..32) == 0 { 8 } else { 1 };
+        // Each step waits 11 s for callers: with them, few steps are taken.
+        let callers = [0, 0, 0, 0, 0, 1, 2][random.random_range(0..7)];
+        let calm_from = random.random_range(40..=90) * slowness * (1 + callers.min(1)) * S;
         // Many processes are rare, too, and each does less.
-        let services: u64 = match random.random_range(0..24) {
+        let services: u64 = match random.random_range(0..40) {
             0 => random.random_range(5..=40),
             _ => random.random_range(2..=4),
         };
-        let think_ms = random.random_range(100..=600) * slowness * services.div_ceil(4);
+        let think_ms = random.random_range(80..=400) * slowness * services.div_ceil(4) * (1 + callers.min(1));
         let is_linearizable = random.random_range(0..3) == 0;
         let level = if is_linearizable { v1::Level::Linearizable } else { v1::Level::Acknowledged };
-        let fence_after_ms = if is_linearizable || random.random_range(0..3) == 0 {
-            random.random_range(3_000..9_000)
-        } else {
-            0
-        };
+        let fence_after_ms =
+            if is_linearizable || random.random() { random.random_range(3_000..9_000) } else { 0 };
+        let residual = [4, 12][random.random_range(0..2)] * S;
+        let one_in = |random: &mut SmallRng, n: u32| random.random_range(0..n) == 0;
         Self {
             faults,
-            every: random.random_range(1..=10) * slowness * S / 2,
+            every: [1, 3, 8, 20][random.random_range(0..4)] * slowness * S,
             calm_from,
             quiet_from: calm_from + 5 * S,
-            // A step waits 11 s for callers, and a lost instance with a fence is waited for 20 s.
-            end: calm_from + 110 * S,
+            // A step waits 11 s for callers, and a lost instance with a fence is waited for 30 s.
+            end: calm_from + 150 * S,
             services: services as usize,
-            // Each step waits 11 s for callers: with them, few steps are taken.
-            callers: [0, 0, 0, 1, 2][random.random_range(0..5)],
+            callers: callers as usize,
             lanes: random.random_range(1..=3),
             think_ms,
-            operator_ms: random.random_range(250..=1_200) * slowness.div_ceil(4),
-            back_pct: random.random_range(0..30),
-            records: Records { tenants: random.random_range(1..=3), keys: random.random_range(1..=2) },
+            operator_ms: random.random_range(100..=800) * slowness.div_ceil(4),
+            patience: [10, 40][random.random_range(0..2)] * (1 + callers.min(1)) * slowness * S,
+            whims_pct: random.random_range(0..8),
+            records: Records {
+                tenants: random.random_range(1..=3),
+                keys: random.random_range(1..=2),
+                fresh: random.random(),
+            },
             policy: v1::Policy {
                 level: level.into(),
                 soak_ms: 0,
                 fence_after_ms,
                 // At level linearizable it is refused.
-                local_guard: !is_linearizable && random.random_range(0..6) == 0,
+                local_guard: !is_linearizable && one_in(random, 3),
                 hold_timeout_ms: 2_000,
                 shadow_ppm: Some([0, 100_000, 1_000_000][random.random_range(0..3)]),
                 ..Default::default()
             },
-            persist: random.random_range(0..2) == 0,
-            same_ids: random.random_range(0..2) == 0,
-            freeze_most: [2 * S, 15 * S, 60 * S][random.random_range(0..3)]
+            persist: random.random(),
+            same_ids: random.random(),
+            freeze_most: [2 * S, 15 * S, 45 * S][random.random_range(0..3)]
                 * if slowness > 1 { 10 } else { 1 },
             gain_most_ppm: [0, 0, 1_000, 24_000][random.random_range(0..4)],
-            legacy_until: if random.random_range(0..4) == 0 { random.random_range(2..=8) * S } else { 0 },
+            legacy_until: if one_in(random, 4) { random.random_range(2..=8) * S } else { 0 },
             on_target: random.random_range(0..=1),
-            lazy: random.random_range(0..3) == 0,
-            plans: random.random_range(0..4) == 0,
-            overrides: random.random_range(0..4) == 0,
-            policies: random.random_range(0..4) == 0,
+            // At level linearizable a full pass is asked for all the same.
+            lazy: !is_linearizable && one_in(random, 2),
+            plans: one_in(random, 4),
+            overrides: one_in(random, 3),
+            policies: one_in(random, 4),
+            repeats: one_in(random, 3),
+            aim_ppm: [0, 200_000, 600_000][random.random_range(0..3)],
+            residual,
+            drain: residual + [0, 8 * S][random.random_range(0..2)],
+            disk_most: [0, 0, 100, 1_000][random.random_range(0..4)] * MS,
+            skew_most: [0, 0, 100, 10_000, 3_600_000][random.random_range(0..5)] * MS,
+            twins: one_in(random, 8),
         }
     }
 

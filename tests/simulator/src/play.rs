@@ -1,19 +1,22 @@
 //! One run, from its seed to its verdict.
 
 mod chaos;
+mod commits;
 mod people;
+mod reader;
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
     sync::Arc,
+    time::Duration,
 };
 
 use cutover::domain::{Migration, Tenant};
 use cutover_client::{
-    host::{Bytes, Dial, Simulated},
-    routing::{Rung, coexist},
+    host::{Bytes, Dial, Pause, Simulated},
+    routing::Rung,
     store::{Id, MemoryStore, Record, Version},
 };
 use cutover_proto::v1;
@@ -21,11 +24,13 @@ use futures::FutureExt as _;
 use rand::{Rng as _, RngExt as _};
 use tokio::sync::Notify;
 
-pub use people::{confirmation, is_gone, legacy_has_ended, note_status, want_pass};
+pub use people::{
+    confirmation, is_gone, legacy_has_ended, may_be_left_behind, note_status, target_fails, want_pass,
+};
 
 use crate::{
     cast::{
-        self, KEY,
+        self,
         caller::Caller,
         legacy::Legacy,
         operator::{EMPTY_TENANT, Operator},
@@ -33,8 +38,8 @@ use crate::{
         traffic,
     },
     control::ControlStore,
-    data::DataStore,
-    net,
+    data::{self, DataStore},
+    invariants, net,
     oracle::{self, Counts},
     plan::Plan,
     process::{Clocks, Process},
@@ -52,6 +57,8 @@ pub struct Outcome {
     pub story: Story,
     /// How long it lasted.
     pub lasted: world::Time,
+    /// How far it came.
+    pub reached: Reached,
 }
 
 /// Everything that is played with.
@@ -74,6 +81,36 @@ struct Stage {
     /// Instances that will never be heard again.
     gone: BTreeSet<String>,
     status: Option<(world::Time, v1::Status)>,
+    reached: Reached,
+    /// When processes were out of the controller's reach.
+    trouble: BTreeMap<Pid, Vec<(world::Time, world::Time)>>,
+    /// Services that are to be started again out of its reach.
+    alone: BTreeSet<usize>,
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    /// The highest rung of any tenant.
+    pub highest: Option<Rung>,
+    /// How often somebody came to target-first from below.
+    pub target_first: u32,
+    /// How often somebody came to target-only.
+    pub target_only: u32,
+    /// How often everybody was below target-first again.
+    pub back: u32,
+    now: Option<Rung>,
+}
+
+impl Reached {
+    fn note(&mut self, rungs: impl Iterator<Item = Rung>) {
+        let Some(now) = rungs.max() else { return };
+        let came_to = |rung| now >= rung && self.now.is_none_or(|before| before < rung);
+        self.target_first += u32::from(came_to(Rung::TargetFirst));
+        self.target_only += u32::from(came_to(Rung::TargetOnly));
+        self.back += u32::from(now < Rung::TargetFirst && self.now >= Some(Rung::TargetFirst));
+        (self.highest, self.now) = (self.highest.max(Some(now)), Some(now));
+    }
 }
 
 /// A service, whether it runs or not.
@@ -113,16 +150,17 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     }
     let end = world::now();
     people::check_that_all_arrived();
-    read_everything();
+    reader::read_everything();
     let last = (1..=20).map(|seconds| end + seconds * S);
     last.take_while(|_| !people::all_is_read()).for_each(world::run_until);
     people::check_that_all_was_read();
     let stage = STAGE.take();
+    let reached = stage.as_ref().map_or_else(Reached::default, |stage| stage.reached);
     let (faults, counts) = oracle::verdict();
     let lasted = world::now();
     let story = world::end();
     drop(stage);
-    Ok(Outcome { faults, counts, story, lasted })
+    Ok(Outcome { faults, counts, story, lasted, reached })
 }
 
 /// From now on the SDK on this thread connects through the simulated network.
@@ -131,7 +169,16 @@ fn connect_through_the_network() {
         let name = address.host().unwrap_or_default().to_owned();
         Box::pin(async move { Ok(Box::new(net::dial(name).await?) as Box<dyn Bytes>) })
     });
-    Simulated { dial }.install();
+    let pause: Arc<Pause> = Arc::new(|| {
+        let slow = with(|stage| stage.plan.disk_most);
+        let pause = Duration::from_nanos(world::between(0, slow));
+        Box::pin(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        })
+    });
+    Simulated { dial, pause }.install();
 }
 
 fn set_up(plan: Plan) -> anyhow::Result<()> {
@@ -142,13 +189,17 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         if at % 2 == 0 {
             let record = Record { version: Version::ZERO, value: Some(traffic::bytes(0)) };
             source.insert(Id::new(&tenant, &key)?, record);
-            seeded.push(traffic::name(&tenant, &key));
+            seeded.push(Id::new(&tenant, &key)?);
         }
     }
-    oracle::begin(&seeded, plan.policy.level() == v1::Level::Linearizable);
+    let names: Vec<_> = seeded.iter().map(|id| traffic::name(&id.tenant, &id.key)).collect();
+    data::set_residual(plan.residual);
+    invariants::begin([source.clone(), target.clone()]);
+    seeded.iter().for_each(|id| invariants::acknowledged_unversioned(id, Some(0)));
+    oracle::begin(&names, plan.policy.level() == v1::Level::Linearizable);
     let tenants = (0..plan.records.tenants).filter_map(|t| Tenant::parse(&format!("t{t}")).ok());
     let tenants: Vec<_> = tenants.chain(Tenant::parse(EMPTY_TENANT).ok()).collect();
-    let control = ControlStore::new(move |before, after| check_commit(&tenants, before, after));
+    let control = ControlStore::new(move |before, after| commits::check(&tenants, before, after));
     let controller = world::place();
     let stage = Stage {
         plan: plan.clone(),
@@ -164,13 +215,17 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         truth: None,
         gone: BTreeSet::new(),
         status: None,
+        reached: Reached::default(),
+        trouble: BTreeMap::new(),
+        alone: BTreeSet::new(),
     };
     STAGE.set(Some(stage));
     start_controller();
     let operator = Operator {
         policy: plan.policy.clone(),
         think_ms: plan.operator_ms,
-        back_pct: plan.back_pct,
+        patience: plan.patience,
+        whims_pct: plan.whims_pct,
         records: plan.records,
         // The last of its writes has landed, and services have taken its place.
         ramp_from: if plan.legacy_until > 0 { plan.legacy_until + S } else { 0 },
@@ -178,6 +233,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         plans: plan.plans,
         overrides: plan.overrides,
         policies: plan.policies,
+        repeats: plan.repeats,
         quiet_from: plan.calm_from,
         seed: world::draw(rand::Rng::next_u64),
     };
@@ -223,6 +279,7 @@ fn make_service(index: usize) -> Service {
         think_ms: stage.plan.think_ms,
         records: stage.plan.records,
         stores: stage.stores.clone(),
+        drain: Duration::from_nanos(stage.plan.drain),
         stop: Arc::new(Notify::new()),
         quiet_from: stage.plan.quiet_from,
         seed,
@@ -233,7 +290,9 @@ fn make_service(index: usize) -> Service {
 fn start(pid: Pid, main: impl Future<Output = ()> + Send + 'static) {
     let gain_most = with(|stage| stage.plan.gain_most_ppm);
     let gain_ppm = world::draw(|random| random.random_range(-gain_most..=gain_most));
-    let drawn = Clocks { gain_ppm, ..Clocks::default() };
+    let skew_most = with(|stage| stage.plan.skew_most) as i64;
+    let wall_offset_ns = world::draw(|random| random.random_range(-skew_most..=skew_most));
+    let drawn = Clocks { gain_ppm, wall_offset_ns };
     let clocks = with(|stage| *stage.clocks.entry(pid).or_insert(drawn));
     let main = async move {
         if AssertUnwindSafe(main).catch_unwind().await.is_err() {
@@ -252,11 +311,14 @@ fn start_controller() {
 
 fn start_service(index: usize) {
     let service = with(|stage| {
-        let same_ids = stage.plan.same_ids;
+        let is_twin = index == 1 && stage.plan.twins;
+        let same_ids = stage.plan.same_ids || stage.plan.twins;
         let actor = &mut stage.services[index];
         let before = actor.service.instance_id.clone();
         actor.incarnations += 1;
         let number = if same_ids { 1 } else { actor.incarnations };
+        // Two of them have one id, by mistake.
+        let index = if is_twin { 0 } else { index };
         actor.service.instance_id = format!("api-{index}-{number}");
         actor.service.stop = Arc::new(Notify::new());
         actor.service.seed = crate::system::mix(actor.service.seed);
@@ -300,72 +362,5 @@ pub fn ended(pid: Pid) {
     world::after(0, move || {
         kill(pid, false);
         people::ended(pid);
-    });
-}
-
-/// What holds at every commit.
-fn check_commit(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
-    // What a restored store says before it is confirmed is nobody's routing.
-    let is_confirmed = before.is_some_and(|before| before.document.restored.is_some());
-    if after.document.restored.is_some() {
-        return;
-    }
-    let truth = with(|stage| stage.truth.take_if(|_| is_confirmed));
-    with(|stage| stage.unconfirmed &= !is_confirmed);
-    let before = if is_confirmed { truth.as_ref() } else { before };
-    let rollout = after.document.rollout();
-    let shares =
-        [rollout.dual_ppm(), rollout.mirrored_ppm(), rollout.target_first_ppm(), rollout.target_only_ppm()];
-    if !shares.is_sorted_by(|more, less| more >= less) {
-        oracle::fault("shares", format!("revision {}: {shares:?} do not nest", after.revision));
-    }
-    for tenant in tenants {
-        let now = after.placement(tenant);
-        world::tell(|| format!("revision {}: {tenant} at {:?}", after.revision, now.rung));
-        if now.rung < now.floor && now.rung != Rung::Hold {
-            oracle::fault("floor", format!("revision {}: {tenant} below {:?}", after.revision, now.floor));
-        }
-        let Some(before) = before.map(|before| before.placement(tenant)) else { continue };
-        if !coexist(before.rung, now.rung) {
-            let what =
-                format!("revision {}: {tenant} from {:?} to {:?}", after.revision, before.rung, now.rung);
-            oracle::fault("jump", what);
-        }
-    }
-}
-
-/// A new service reads every record.
-fn read_everything() {
-    let mut service = make_service(99);
-    service.name = "reader".to_owned();
-    service.instance_id = "reader".to_owned();
-    service.persist = None;
-    start(service.pid, async move {
-        let client = loop {
-            let options = cutover_client::Options {
-                instance_id: Some(service.instance_id.clone()),
-                ..Default::default()
-            };
-            if let Ok(client) = cutover_client::Client::connect(cast::CONTROLLER, "reader", options).await {
-                break client;
-            }
-        };
-        let [source, target] = service.stores.clone().map(|store| Arc::new(store) as _);
-        let migrator = client.migrator(KEY, source, target);
-        for (tenant, key) in service.records.all() {
-            loop {
-                let began = oracle::now();
-                match migrator.get(&tenant, &key).await {
-                    Ok(found) => {
-                        let found = found.as_deref().map(traffic::value);
-                        oracle::read(&traffic::name(&tenant, &key), found, began, "the last read", true);
-                        break;
-                    }
-                    Err(error) => world::tell(|| format!("the last read of {tenant}/{key}: {error}")),
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-            }
-        }
-        people::has_read_everything();
     });
 }

@@ -16,7 +16,7 @@ use cutover_client::routing::Mutation;
 use crate::{plan::Plan, play, world};
 
 /// Plays the controller, SDKs, passes and operators under simulated time, network and stores.
-#[derive(Debug, clap::Parser)]
+#[derive(Clone, Debug, clap::Parser)]
 pub struct Args {
     /// Play this seed only, and tell its story
     #[arg(long)]
@@ -43,6 +43,10 @@ pub struct Args {
     /// Go on after a failure
     #[arg(long)]
     keep_going: bool,
+    /// Leave out one rule after the other, and print the first seed that notices
+    #[cfg(feature = "mutations")]
+    #[arg(long)]
+    bite: bool,
     /// Lines of the story of a failure
     #[arg(long, default_value_t = 60)]
     lines: usize,
@@ -50,6 +54,9 @@ pub struct Args {
     #[arg(long, hide = true)]
     one: Option<u64>,
 }
+
+#[cfg(feature = "mutations")]
+mod bite;
 
 #[cfg(feature = "mutations")]
 fn rule(name: &str) -> Result<Mutation, String> {
@@ -63,6 +70,8 @@ struct Tally {
     played: AtomicU64,
     failed: Mutex<Vec<u64>>,
     stop: AtomicBool,
+    /// Seeds that came to target-first, to target-only, and back from there.
+    reached: [AtomicU64; 3],
 }
 
 impl Args {
@@ -71,6 +80,8 @@ impl Args {
         match (self.one, self.seed) {
             (Some(seed), _) => self.play(seed, false),
             (None, Some(seed)) => self.play(seed, true),
+            #[cfg(feature = "mutations")]
+            (None, None) if self.bite => self.bite(),
             (None, None) => self.play_many(),
         }
     }
@@ -112,18 +123,25 @@ impl Args {
         for fault in &outcome.faults {
             writeln!(out, "{}: {} {}", fault.kind, fault.record, fault.what)?;
         }
-        let counts = outcome.counts;
+        let (counts, reached) = (outcome.counts, outcome.reached);
+        let mut kinds: Vec<_> = outcome.faults.iter().map(|fault| fault.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
         writeln!(
             out,
-            "seed {seed}: {} acknowledged, {} indeterminate, {} reads, {} undecided, {} s, {} events, trace {:016x}: {}",
+            "seed {seed}: {} acknowledged, {} indeterminate, {} reads, {} undecided, {} s, {} events, {} to \
+             target-first, {} to target-only, {} back, trace {:016x}: {}",
             counts.acknowledged,
             counts.indeterminate,
             counts.reads,
             counts.undecided,
             outcome.lasted / world::S,
             outcome.story.events(),
+            reached.target_first,
+            reached.target_only,
+            reached.back,
             outcome.story.trace(),
-            if outcome.faults.is_empty() { "ok" } else { "FAILED" },
+            if kinds.is_empty() { "ok".to_owned() } else { format!("FAILED {}", kinds.join(", ")) },
         )?;
         Ok(if outcome.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -132,10 +150,7 @@ impl Args {
         let tally = Tally::default();
         let (began, next) = (Instant::now(), AtomicU64::new(self.from));
         let least = Duration::from_secs_f64(self.minutes.unwrap_or(0.0) * 60.0);
-        let jobs = match self.jobs {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            jobs => jobs,
-        };
+        let jobs = self.jobs();
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
@@ -150,38 +165,58 @@ impl Args {
                 });
             }
         });
+        let reached = tally.reached.map(AtomicU64::into_inner);
         let (played, failed) = (tally.played.into_inner(), tally.failed.into_inner());
         let failed = failed.unwrap_or_else(PoisonError::into_inner);
         let per_minute = played as f64 * 60.0 / began.elapsed().as_secs_f64();
         let mut out = std::io::stdout().lock();
+        let [target_first, target_only, back] = reached;
+        writeln!(
+            out,
+            "{target_first} came to target-first, {target_only} to target-only, {back} back from there"
+        )?;
         writeln!(out, "{played} seeds, {per_minute:.0} a minute, {} failed: {failed:?}", failed.len())?;
         Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn play_apart(&self, seed: u64, tally: &Tally) {
-        let mut command = match std::env::current_exe() {
-            Ok(program) => Command::new(program),
-            Err(_) => return tally.stop.store(true, Ordering::Relaxed),
-        };
+    fn jobs(&self) -> usize {
+        match self.jobs {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            jobs => jobs,
+        }
+    }
+
+    /// Plays one seed in a process of its own.
+    fn command(&self, seed: u64) -> std::io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
         command.args(["--one", &seed.to_string(), "--lines", &self.lines.to_string()]);
         #[cfg(feature = "mutations")]
         if let Some(rule) = self.leave_out {
             command.args(["--leave-out", &format!("{rule:?}")]);
         }
         command.args(self.swarm.then_some("--swarm"));
-        let played = command.output();
+        Ok(command)
+    }
+
+    fn play_apart(&self, seed: u64, tally: &Tally) {
+        let played = self.command(seed).and_then(|mut command| command.output());
         tally.played.fetch_add(1, Ordering::Relaxed);
+        let text = match &played {
+            Ok(played) => [&played.stdout[..], &played.stderr[..]].concat(),
+            Err(error) => error.to_string().into_bytes(),
+        };
+        let text = String::from_utf8_lossy(&text);
+        for (count, what) in tally.reached.iter().zip([" to target-first", " to target-only", " back"]) {
+            let times = text.rsplit(what).nth(1).and_then(|before| before.rsplit(' ').next());
+            count.fetch_add(u64::from(times.is_some_and(|times| times != "0")), Ordering::Relaxed);
+        }
         if played.as_ref().is_ok_and(|played| played.status.success()) {
             return;
         }
         tally.failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
         let mut out = std::io::stdout().lock();
-        let text = match &played {
-            Ok(played) => [&played.stdout[..], &played.stderr[..]].concat(),
-            Err(error) => error.to_string().into_bytes(),
-        };
         let swarm = if self.swarm { " --swarm" } else { "" };
-        _ = writeln!(out, "{}replay: tests/simulate --seed {seed}{swarm}", String::from_utf8_lossy(&text));
+        _ = writeln!(out, "{text}replay: tests/simulate --seed {seed}{swarm}");
         if !self.keep_going {
             tally.stop.store(true, Ordering::Relaxed);
         }

@@ -8,7 +8,6 @@ use std::{
     cell::{Cell, RefCell},
     cmp::Reverse,
     collections::BinaryHeap,
-    time::Duration,
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
@@ -238,9 +237,4 @@ fn run(pid: Pid, at: Time) {
             }
         }
     }
-}
-
-/// Nanoseconds of a duration.
-pub fn ns(duration: Duration) -> Time {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

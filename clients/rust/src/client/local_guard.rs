@@ -7,6 +7,7 @@ use tracing::warn;
 
 use crate::{
     guard::{Failing, Finding, Local, SLOT_MS, may_go_back, taken_back},
+    host,
     report::{Judged, Recorder},
     watch::{Current, GoneBack, Link},
 };
@@ -97,7 +98,7 @@ impl LocalGuard {
     async fn go_back(&self, judged: Arc<Judged>, failing: Failing) {
         let current = self.current.clone();
         // A million overrides take a while.
-        let gone = tokio::task::spawn_blocking(move || {
+        let gone = host::blocking(move || {
             let migration = judged.migration();
             let gone = GoneBack::now(migration, failing);
             let is_done = current.go_back(gone.clone(), |snapshot| {

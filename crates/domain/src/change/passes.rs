@@ -295,7 +295,9 @@ impl Draft {
             let message = "tenants at target-only still write to the target alone";
             let action = format!("cutover ramp {key} --target-only 0 --wait, or unpin them; then reverse");
             unmet.push(Unmet::of_change(Gate::Stage, message, action));
-        } else if raised.iter().any(|placement| placement.since > settled) {
+        } else if raised.iter().any(|placement| placement.since > settled)
+            && !Mutation::LeavingTargetOnly.is_left_out()
+        {
             let message = "the step back to target-first is not settled";
             let action = format!("cutover status {key} -w shows who is behind");
             unmet.push(Unmet::of_change(Gate::Barrier, message, action));
@@ -308,7 +310,7 @@ impl Draft {
         let may = |placement: &Placement| {
             placement.floor > Rung::SourceOnly
                 && placement.rung != Rung::TargetOnly
-                && placement.since <= job.settled
+                && (placement.since <= job.settled || Mutation::LeavingTargetOnly.is_left_out())
         };
         let lowered = |placement: Placement| Placement { floor: Rung::SourceOnly, ..placement };
         let before = self.document.bands.clone();

@@ -19,7 +19,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::{
     CONTROLLER, KEY,
-    traffic::{self, Records},
+    traffic::{self, Party, Records},
 };
 use crate::{data::DataStore, world};
 
@@ -74,9 +74,14 @@ impl Caller {
                 continue;
             }
             let finish = entry.finish;
-            let vouched = move || !finish.remaining().is_zero();
-            let migrator = entry.migrator.clone();
-            traffic::operate(&migrator, &mut random, (tenant, key), &self.name, &vouched).await;
+            let party = Party {
+                by: &self.name,
+                migrator: &entry.migrator,
+                current: &entry.current,
+                vouches: &move || !finish.remaining().is_zero(),
+                left_behind: &|| false,
+            };
+            party.operate(&mut random, (tenant, key)).await;
         }
     }
 
@@ -111,7 +116,10 @@ impl Caller {
         let Some(rung) = rung(answer.rung()) else { return false };
         world::tell(|| format!("{}: {tenant} is at {rung:?} by revision {}", self.name, answer.revision));
         let route = Route { rung, reason: Reason::Rollout, no_fallback: answer.no_fallback };
-        let table = Table::new(answer.revision, "", &[Band { upto_ppm: PPM, route }], self.policy);
+        // What it has begun calls no store and counts for nothing once the answer has expired.
+        let policy = Policy { fence_after_ms: answer.finish_within_ms, ..self.policy };
+        known.current.renewed(asked);
+        let table = Table::new(answer.revision, "", &[Band { upto_ppm: PPM, route }], policy);
         let mut snapshot = Snapshot::empty(answer.revision);
         snapshot.insert(KEY, Ok(Arc::new(table)));
         known.current.replace(snapshot);

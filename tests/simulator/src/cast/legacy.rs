@@ -6,6 +6,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use super::traffic::{self, Records};
 use crate::{
     data::DataStore,
+    invariants,
     oracle::{self, Answer},
     play,
     remote::ask,
@@ -40,13 +41,17 @@ impl Legacy {
             let record = traffic::name(&tenant, &key);
             let value = (random.random_range(0..3) > 0).then(oracle::fresh_value);
             let number = oracle::write_begins(&record, value, "legacy");
-            let source = self.source.clone();
-            let write = move || match value {
-                Some(value) => {
-                    let value = Some(traffic::bytes(value));
-                    source.insert(id, Record { version: Version::ZERO, value });
+            let (source, written) = (self.source.clone(), id.clone());
+            let write = move || {
+                match value {
+                    Some(value) => {
+                        let value = Some(traffic::bytes(value));
+                        source.insert(written, Record { version: Version::ZERO, value });
+                    }
+                    None => source.remove(&written),
                 }
-                None => source.remove(&id),
+                // It is the only writer, so this one is certain to be acknowledged.
+                invariants::acknowledged_unversioned(&id, value);
             };
             ask(MS, MS, write).await;
             oracle::write_ended(&record, number, Answer::Acknowledged, "");

@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use cutover_client::{Client, Options, migrator::Migrator};
+use cutover_client::{Client, Options, migrator::Migrator, watch::Source};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{sync::Notify, task::JoinSet};
 
 use super::{
     CONTROLLER, KEY,
-    traffic::{self, Records},
+    traffic::{self, Party, Records},
 };
 use crate::{
     data::DataStore,
@@ -37,6 +37,8 @@ pub struct Service {
     pub records: Records,
     /// Both stores.
     pub stores: [DataStore; 2],
+    /// How long its last store calls may take.
+    pub drain: Duration,
     /// Tells it to end in order.
     pub stop: Arc<Notify>,
     /// It begins no operation from then on.
@@ -53,7 +55,7 @@ impl Service {
                 instance_id: Some(self.instance_id.clone()),
                 persist: self.persist.clone(),
                 persist_for: Duration::from_secs(20),
-                drain: Duration::from_secs(10),
+                drain: self.drain,
                 ..Options::default()
             };
             match Client::connect(CONTROLLER, &self.service, options).await {
@@ -67,14 +69,15 @@ impl Service {
         let [source, target] = self.stores.clone().map(|store| Arc::new(store) as _);
         let migrator = client.migrator(KEY, source, target);
         let mut lanes = JoinSet::new();
-        (0..self.lanes).for_each(|lane| _ = lanes.spawn(self.clone().lane(lane, migrator.clone())));
+        let lane = |lane| self.clone().lane(lane, client.clone(), migrator.clone());
+        (0..self.lanes).for_each(|number| _ = lanes.spawn(lane(number)));
         let mut next_lane = self.lanes;
         loop {
             tokio::select! {
                 () = self.stop.notified() => break,
                 // It panicked, which its service survives.
                 Some(Err(_)) = lanes.join_next() => {
-                    lanes.spawn(self.clone().lane(next_lane, migrator.clone()));
+                    lanes.spawn(lane(next_lane));
                     next_lane += 1;
                 }
             }
@@ -86,9 +89,17 @@ impl Service {
     }
 
     /// One operation after the other.
-    async fn lane(self, lane: u64, migrator: Migrator) {
+    async fn lane(self, lane: u64, client: Arc<Client>, migrator: Migrator) {
         let mut random = SmallRng::seed_from_u64(self.seed ^ lane);
         let by = format!("{}#{lane}", self.name);
+        let from_file = || client.status().source == Source::Persisted;
+        let party = Party {
+            by: &by,
+            migrator: &migrator,
+            current: client.current(),
+            vouches: &|| true,
+            left_behind: &|| play::may_be_left_behind(self.pid, from_file()),
+        };
         loop {
             traffic::think(&mut random, self.think_ms).await;
             if world::now() >= self.quiet_from {
@@ -100,7 +111,7 @@ impl Service {
                 _ => 60_000,
             };
             let record = self.records.draw(&mut random);
-            let operation = traffic::operate(&migrator, &mut random, record, &by, &|| true);
+            let operation = party.operate(&mut random, record);
             _ = tokio::time::timeout(Duration::from_millis(patience), operation).await;
         }
     }

@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
-use cutover_client::migrator::{Change, Migrator, WriteError};
+use cutover_client::{
+    migrator::{Change, Migrator, WriteError},
+    store::{Id, Version},
+    watch::Current,
+};
 use rand::{RngExt as _, rngs::SmallRng};
 
-use crate::oracle::{self, Answer};
+use crate::{
+    invariants::{self, Watched},
+    oracle::{self, Answer},
+    world::{self, S},
+};
 
 /// Which records there are.
 #[derive(Clone, Copy, Debug)]
@@ -14,20 +22,26 @@ pub struct Records {
     pub tenants: u32,
     /// Keys of each.
     pub keys: u32,
+    /// Keys that nobody has written before appear on the way.
+    pub fresh: bool,
 }
 
+/// A new key appears after so long.
+const FRESH: world::Time = 8 * S;
+
 impl Records {
-    /// All of them, by tenant and key.
+    /// Those that are there from the beginning, by tenant and key.
     pub fn all(self) -> impl Iterator<Item = (String, String)> {
         (0..self.tenants).flat_map(move |t| (0..self.keys).map(move |k| (format!("t{t}"), format!("k{k}"))))
     }
 
     /// One of them.
     pub fn draw(self, random: &mut SmallRng) -> (String, String) {
-        (
-            format!("t{}", random.random_range(0..self.tenants)),
-            format!("k{}", random.random_range(0..self.keys)),
-        )
+        let key = match self.fresh && random.random_range(0..3) == 0 {
+            true => format!("n{}", world::now() / FRESH),
+            false => format!("k{}", random.random_range(0..self.keys)),
+        };
+        (format!("t{}", random.random_range(0..self.tenants)), key)
     }
 }
 
@@ -46,54 +60,68 @@ pub fn value(bytes: &[u8]) -> u64 {
     std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
 }
 
-/// One operation of any kind. `vouched` is asked when it has ended: may its caller still vouch for it?
-pub async fn operate(
-    migrator: &Migrator,
-    random: &mut SmallRng,
-    (tenant, key): (String, String),
-    by: &str,
-    vouched: &(dyn Fn() -> bool + Sync),
-) {
-    let record = name(&tenant, &key);
-    match random.random_range(0..100) {
-        0..45 => {
+/// Who operates.
+pub struct Party<'a> {
+    /// Its name in the story.
+    pub by: &'a str,
+    /// Its stores.
+    pub migrator: &'a Migrator,
+    /// Its routing.
+    pub current: &'a Current,
+    /// Whether it may still vouch for what it did.
+    pub vouches: &'a (dyn Fn() -> bool + Sync),
+    /// Whether steps down are taken without it: then its reads may be stale until it hears of them.
+    pub left_behind: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Party<'_> {
+    /// One operation of any kind.
+    pub async fn operate(&self, random: &mut SmallRng, (tenant, key): (String, String)) {
+        let (migrator, record) = (self.migrator, name(&tenant, &key));
+        let left_behind = (self.left_behind)();
+        let watched = Watched::new(&tenant, self.by, self.current);
+        let kind = random.random_range(0..100);
+        if kind < 45 {
             let began = oracle::now();
-            if let Ok(found) = migrator.get(&tenant, &key).await
-                && vouched()
-            {
-                oracle::read(&record, found.as_deref().map(value), began, by, false);
+            let Ok(found) = migrator.get(&tenant, &key).await else { return };
+            let left_behind = left_behind || (self.left_behind)();
+            if (self.vouches)() && !(left_behind && watched.may_be_stale()) {
+                watched.counts(true, left_behind);
+                oracle::read(&record, found.as_deref().map(value), began, self.by, false);
             }
+            return;
         }
-        45..85 => {
-            let new = oracle::fresh_value();
-            let number = oracle::write_begins(&record, Some(new), by);
-            let written = migrator.put(&tenant, &key, bytes(new)).await;
-            ended(&record, number, written.map(|_| ()), vouched());
+        let new = (!(85..95).contains(&kind)).then(oracle::fresh_value);
+        let number = oracle::write_begins(&record, new, self.by);
+        let written = match (kind, new) {
+            (45..85, Some(new)) => migrator.put(&tenant, &key, bytes(new)).await.map(Some),
+            (_, None) => migrator.delete(&tenant, &key).await.map(Some),
+            (_, Some(new)) => {
+                let of = record.clone();
+                let change = move |found: Option<&[u8]>| {
+                    oracle::write_finds(&of, number, found.map(value));
+                    Change::Put(bytes(new))
+                };
+                migrator.mutate(&tenant, &key, change).await
+            }
+        };
+        if let (Ok(Some(version)), true, Ok(id)) = (&written, (self.vouches)(), Id::new(&tenant, &key)) {
+            // Mutations at target-first and at target-only are ordered like puts: see Migrator::mutate.
+            if watched.is_at_target_only() {
+                oracle::write_found_nothing(&record, number);
+            }
+            watched.counts(false, left_behind || (self.left_behind)());
+            invariants::acknowledged(&id, *version);
         }
-        85..95 => {
-            let number = oracle::write_begins(&record, None, by);
-            let written = migrator.delete(&tenant, &key).await;
-            ended(&record, number, written.map(|_| ()), vouched());
-        }
-        _ => {
-            let new = oracle::fresh_value();
-            let number = oracle::write_begins(&record, Some(new), by);
-            let of = record.clone();
-            let change = move |found: Option<&[u8]>| {
-                oracle::write_finds(&of, number, found.map(value));
-                Change::Put(bytes(new))
-            };
-            let written = migrator.mutate(&tenant, &key, change).await;
-            ended(&record, number, written.map(|_| ()), vouched());
-        }
+        ended(&record, number, written, (self.vouches)());
     }
 }
 
 /// How a write's answer is told to the oracle.
-fn ended(record: &str, number: usize, written: Result<(), WriteError>, vouched: bool) {
+fn ended(record: &str, number: usize, written: Result<Option<Version>, WriteError>, vouched: bool) {
     let (answer, why) = match &written {
-        Ok(()) if !vouched => (Answer::Indeterminate, "the answer that it went by has expired".to_owned()),
-        Ok(()) => (Answer::Acknowledged, String::new()),
+        Ok(_) if !vouched => (Answer::Indeterminate, "the answer that it went by has expired".to_owned()),
+        Ok(_) => (Answer::Acknowledged, String::new()),
         Err(WriteError::Indeterminate(why)) => (Answer::Indeterminate, why.to_string()),
         Err(error) => (Answer::NotApplied, error.to_string()),
     };

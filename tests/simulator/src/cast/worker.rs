@@ -7,7 +7,7 @@ use cutover_proto::v1;
 
 use super::{CONTROLLER, KEY};
 use crate::{
-    data::{DataStore, RESIDUAL},
+    data::{self, DataStore},
     play,
     world::{self, Pid},
 };
@@ -35,7 +35,7 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, sto
         },
         parallel: 2,
         statements: 2,
-        residual: RESIDUAL,
+        residual: data::residual(),
         tuning: v1::Tuning::default(),
         limits: Limits { patience: Duration::from_secs(30), ..Limits::default() },
         actor: "operator:simulated".to_owned(),

@@ -3,7 +3,7 @@
 use cutover_client::routing::PPM;
 use rand::RngExt as _;
 
-use super::{kill, start_caller, start_controller, start_service, with};
+use super::{kill, people, start_caller, start_controller, start_service, with};
 use crate::{
     control, data, net,
     plan::Fault,
@@ -19,7 +19,7 @@ pub(super) fn begin() {
             return;
         }
         let fault = faults[world::between(0, faults.len() as u64 - 1) as usize];
-        happen(fault);
+        happen(fault, None);
         begin();
     });
 }
@@ -57,21 +57,71 @@ pub(super) fn end() {
     }
 }
 
-fn happen(fault: Fault) {
+/// A step was committed, and nobody has heard of it yet: faults of one service, and of what it uses.
+pub(super) fn ambush() {
+    let (faults, aim_ppm, calm_from) =
+        with(|stage| (stage.plan.faults.clone(), stage.plan.aim_ppm, stage.plan.calm_from));
+    let aimed: Vec<_> = faults.into_iter().flat_map(|fault| vec![fault; fault.aim()]).collect();
+    if aimed.is_empty() || world::now() >= calm_from || !world::chance(aim_ppm) {
+        return;
+    }
+    let victim = a_service();
+    for _ in 0..world::between(1, 4) {
+        let fault = aimed[world::between(0, aimed.len() as u64 - 1) as usize];
+        let delay = if world::chance(PPM / 2) { span(MS / 10, 20 * MS) } else { span(MS, 3 * S) };
+        world::after(delay, move || {
+            if world::now() < calm_from {
+                happen(fault, victim);
+            }
+        });
+    }
+}
+
+/// `victim`: the service that it happens to, if it is one of a service.
+fn happen(fault: Fault, victim: Option<usize>) {
+    let pid_of = |index: usize| with(|stage| stage.services[index].service.pid);
+    let is_live = |index: &usize| world::look(pid_of(*index), |_| ()).is_some();
+    let a_service = || victim.filter(is_live).or_else(a_service);
+    let somebody = || victim.map_or_else(somebody, pid_of);
     match fault {
         Fault::KillService => if_some(a_service(), kill_service),
-        Fault::StopService => if_some(a_service(), |index| {
-            world::tell(|| format!("s{index} is told to end"));
-            let (pid, stop) = with(|stage| {
-                let service = &stage.services[index].service;
-                (service.pid, service.stop.clone())
-            });
-            stop.notify_one();
-            world::wake(pid);
+        Fault::StopService => if_some(a_service(), stop_service),
+        Fault::FreezeService => if_some(a_service(), |index| freeze(pid_of(index), &format!("s{index}"))),
+        Fault::FreezeInCall | Fault::KillInCall => if_some(a_service(), |index| {
+            let (pid, drain) = (pid_of(index), with(|stage| stage.plan.drain));
+            let freezes = fault == Fault::FreezeInCall;
+            let span = span(10 * MS, with(|stage| stage.plan.freeze_most));
+            // The machine stops after the process has looked at its clock, and before it sends.
+            let may_hold_back = freezes && span < drain - S && world::chance(PPM / 2);
+            let held_back = if may_hold_back { span } else { 0 };
+            let (store, is_write) = (world::between(0, 1) as usize, world::chance(PPM * 3 / 4));
+            world::tell(|| format!("s{index} will stop in a call to store {store}, frozen: {freezes}"));
+            let spring = move || match freezes {
+                true => freeze_for(pid, &format!("s{index}"), span),
+                false => world::after(world::between(0, 20 * MS), move || {
+                    if world::look(pid, |_| ()).is_some() {
+                        kill_service(index);
+                    }
+                }),
+            };
+            data::set_trap(data::Trap { pid, store, is_write, held_back, spring: Box::new(spring) });
         }),
-        Fault::FreezeService => if_some(a_service(), |index| {
-            freeze(with(|stage| stage.services[index].service.pid), &format!("s{index}"));
+        Fault::StartAlone => if_some(a_service().filter(|_| with(|stage| stage.plan.persist)), |index| {
+            if world::chance(PPM / 2) {
+                with(|stage| stage.alone.insert(index));
+                stop_service(index);
+            } else {
+                world::tell(|| format!("s{index} is killed"));
+                kill(pid_of(index), world::chance(PPM / 5));
+                start_alone(index);
+            }
         }),
+        Fault::SlowCalls => {
+            let (index, lag_ppm) = (world::between(0, 1) as usize, span(50_000, 700_000) as u32);
+            world::tell(|| format!("{lag_ppm} ppm of the calls to store {index} are slow"));
+            data::weather(index, |weather| weather.lag_ppm = lag_ppm);
+            world::after(self::span(S, 30 * S), move || data::weather(index, |weather| weather.lag_ppm = 0));
+        }
         Fault::KillController => {
             let controller = with(|stage| stage.controller);
             if world::look(controller, |_| ()).is_some() {
@@ -101,7 +151,8 @@ fn happen(fault: Fault) {
         }),
         Fault::Partition => {
             let (one, controller) = (somebody(), with(|stage| stage.controller));
-            let until = span(100 * MS, 30 * S);
+            let until = span(100 * MS, 45 * S);
+            people::note_silence(one, until);
             let ways = match world::between(0, 2) {
                 0 => vec![(one, controller)],
                 1 => vec![(controller, one)],
@@ -135,8 +186,7 @@ fn happen(fault: Fault) {
         }
         Fault::LateWrites => {
             let index = world::between(0, 1) as usize;
-            let (late_ppm, unanswered_ppm) =
-                (world::between(0, 200_000) as u32, world::between(0, 200_000) as u32);
+            let (late_ppm, unanswered_ppm) = (span(10_000, 500_000) as u32, span(10_000, 300_000) as u32);
             world::tell(|| format!("store {index}: {late_ppm} ppm late, {unanswered_ppm} ppm unanswered"));
             data::weather(index, |weather| {
                 (weather.late_ppm, weather.unanswered_ppm) = (late_ppm, unanswered_ppm);
@@ -234,7 +284,9 @@ fn kill_service(index: usize) {
         (stage.services[index].service.pid, live < 2)
     });
     kill(pid, world::chance(PPM / 5));
-    if !is_last && world::chance(PPM / 10) {
+    // Nobody can say which of two with one id is dead.
+    let is_twin = index < 2 && with(|stage| stage.plan.twins);
+    if !is_last && !is_twin && world::chance(PPM / 10) {
         world::tell(|| format!("s{index} is killed for good"));
         with(|stage| {
             let actor = &mut stage.services[index];
@@ -251,10 +303,42 @@ fn kill_service(index: usize) {
     });
 }
 
+fn stop_service(index: usize) {
+    world::tell(|| format!("s{index} is told to end"));
+    let (pid, stop) = with(|stage| {
+        let service = &stage.services[index].service;
+        (service.pid, service.stop.clone())
+    });
+    stop.notify_one();
+    world::wake(pid);
+}
+
+/// Starts a service that has ended, while it can't reach the controller.
+pub(super) fn start_alone(index: usize) {
+    let (pid, controller) = with(|stage| (stage.services[index].service.pid, stage.controller));
+    let (delay, alone) = (span(10 * MS, 40 * S), span(4 * S, 30 * S));
+    world::tell(|| format!("s{index} is cut off for {} ms", (delay + alone) / MS));
+    net::block(pid, controller);
+    net::block(controller, pid);
+    world::after(delay, move || {
+        if world::look(pid, |_| ()).is_none() {
+            start_service(index);
+        }
+    });
+    world::after(delay + alone, move || {
+        net::unblock(pid, controller);
+        net::unblock(controller, pid);
+    });
+}
+
 fn freeze(pid: Pid, name: &str) {
-    let span = span(MS, with(|stage| stage.plan.freeze_most));
+    freeze_for(pid, name, span(MS, with(|stage| stage.plan.freeze_most)));
+}
+
+fn freeze_for(pid: Pid, name: &str, span: Time) {
     world::tell(|| format!("{name} stands still for {} ms", span / MS));
     let until = world::now() + span;
+    people::note_silence(pid, span);
     _ = world::look(pid, |process| process.frozen_until = process.frozen_until.max(until));
 }
 

@@ -9,12 +9,36 @@ use cutover_proto::v1;
 use super::with;
 use crate::{
     cast::{self, operator::EMPTY_TENANT},
-    oracle,
+    data, oracle,
     world::{self, Pid, S},
 };
 
 thread_local! {
     static ALL_READ: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Steps down wait for no process that was silent for long, unless it then refuses operations on its own.
+pub fn may_be_left_behind(pid: Pid, from_file: bool) -> bool {
+    const WINDOW: world::Time = 25 * S;
+    with(|stage| {
+        let always_fenced = stage.plan.policy.fence_after_ms > 0 && !stage.plan.policies;
+        let (now, since) = (world::now(), world::now().saturating_sub(WINDOW));
+        let spans = stage.trouble.get(&pid).into_iter().flatten();
+        let silent: world::Time =
+            spans.map(|(from, upto)| (*upto).min(now).saturating_sub((*from).max(since))).sum();
+        !always_fenced && (from_file || silent > 8 * S)
+    })
+}
+
+/// The controller can't hear a process.
+pub(super) fn note_silence(pid: Pid, span: world::Time) {
+    let now = world::now();
+    with(|stage| stage.trouble.entry(pid).or_default().push((now, now + span)));
+}
+
+/// Does the target fail?
+pub fn target_fails() -> bool {
+    data::is_failing(1)
 }
 
 /// Is an instance dead, and never to be heard again?
@@ -85,7 +109,9 @@ pub(super) fn ended(pid: Pid) {
         let index = stage.services.iter().position(|actor| actor.service.pid == pid)?;
         (!stage.services[index].retired).then_some(index)
     });
-    if let Some(index) = index {
+    if let Some(index) = index.filter(|index| with(|stage| stage.alone.remove(index))) {
+        super::chaos::start_alone(index);
+    } else if let Some(index) = index {
         let delay = world::between(S / 10, 10 * S);
         world::after(delay, move || {
             if world::look(pid, |_| ()).is_none() {

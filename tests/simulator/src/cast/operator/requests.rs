@@ -1,0 +1,204 @@
+//! What operators ask for.
+
+use cutover_proto::v1;
+use rand::RngExt as _;
+
+use super::{Desk, EMPTY_TENANT, told};
+use crate::{cast::KEY, play};
+
+/// Everybody.
+const ALL: u32 = 1_000_000;
+
+impl Desk {
+    /// The next thing on the way up or back.
+    pub(super) async fn ask(&mut self) {
+        match self.random.random_range(0..24) {
+            0..2 if self.operator.plans => self.start_plan().await,
+            2..5 if self.operator.overrides => self.override_gate().await,
+            5..7 if self.operator.policies => self.change_policy().await,
+            7..9 => self.pin().await,
+            9 => self.unpin().await,
+            10 => {
+                let request = v1::PauseRequest { mutation: self.mutation(), key: KEY.to_owned() };
+                told("pause", &self.admin.pause(request).await);
+            }
+            11 => play::want_pass(v1::PassKind::Verify),
+            _ if self.climbs => self.climb().await,
+            _ => self.go_back().await,
+        }
+    }
+
+    async fn climb(&mut self) {
+        use v1::Rung::{Dual, Mirrored, TargetFirst, TargetOnly};
+        let part = self.random.random_range(1..=4) * 250_000;
+        match self.random.random_range(0..24) {
+            0 => self.ramp(Dual, part).await,
+            1..4 => self.ramp(Mirrored, ALL).await,
+            4..12 => self.ramp(TargetFirst, ALL).await,
+            12..15 => self.ramp(TargetFirst, part).await,
+            15..21 => self.ramp(TargetOnly, ALL).await,
+            _ => self.ramp(TargetOnly, part).await,
+        }
+    }
+
+    async fn go_back(&mut self) {
+        use v1::Rung::{Dual, Mirrored, SourceOnly, TargetFirst};
+        match self.random.random_range(0..10) {
+            0..4 => self.roll_back().await,
+            4..6 => self.ramp(TargetFirst, ALL).await,
+            6..8 => self.ramp(Mirrored, ALL).await,
+            8 => self.ramp(Dual, ALL).await,
+            _ => self.ramp(SourceOnly, ALL).await,
+        }
+    }
+
+    pub(super) async fn roll_back(&mut self) {
+        let tenant = if self.draws(25) { self.tenant() } else { String::new() };
+        self.asked = v1::Rung::Dual;
+        let request = v1::RollbackRequest { mutation: self.mutation(), key: KEY.to_owned(), tenant };
+        let call = move |mut admin: super::Admin| {
+            let request = request.clone();
+            async move { admin.rollback(request).await }
+        };
+        self.send("rollback".to_owned(), call).await;
+    }
+
+    /// Everybody at the stage below, and a share there.
+    async fn ramp(&mut self, rung: v1::Rung, share: u32) {
+        self.asked = rung;
+        let ppm = |of: v1::Rung| {
+            Some(match rung as i32 - of as i32 {
+                0 => share,
+                1.. => ALL,
+                _ => 0,
+            })
+        };
+        let request = v1::SetRolloutRequest {
+            mutation: self.mutation(),
+            key: KEY.to_owned(),
+            dual_ppm: ppm(v1::Rung::Dual),
+            mirrored_ppm: ppm(v1::Rung::Mirrored),
+            target_first_ppm: ppm(v1::Rung::TargetFirst),
+            target_only_ppm: ppm(v1::Rung::TargetOnly),
+            wait: true,
+            ..Default::default()
+        };
+        self.set_rollout(format!("ramp {rung:?} {share}"), request).await;
+    }
+
+    async fn set_rollout(&mut self, what: String, request: v1::SetRolloutRequest) {
+        let call = move |mut admin: super::Admin| {
+            let request = request.clone();
+            async move { admin.set_rollout(request).await }
+        };
+        self.send(what, call).await;
+    }
+
+    async fn set_pin(&mut self, what: String, request: v1::SetPinRequest) {
+        let call = move |mut admin: super::Admin| {
+            let request = request.clone();
+            async move { admin.set_pin(request).await }
+        };
+        self.send(what, call).await;
+    }
+
+    async fn pin(&mut self) {
+        use v1::Rung::{Dual, Mirrored, SourceOnly, TargetFirst, TargetOnly};
+        let rungs = [SourceOnly, Dual, Mirrored, TargetFirst, TargetFirst, TargetOnly];
+        let rung = rungs[self.random.random_range(0..rungs.len())];
+        let tenant = self.tenant();
+        let request = v1::SetPinRequest {
+            mutation: self.mutation(),
+            key: KEY.to_owned(),
+            tenant: tenant.clone(),
+            rung: rung.into(),
+            wait: true,
+            ..Default::default()
+        };
+        self.set_pin(format!("pin {tenant} {rung:?}"), request).await;
+    }
+
+    async fn unpin(&mut self) {
+        let (mutation, tenant) = (self.mutation(), self.tenant());
+        let request = v1::ClearPinRequest { mutation, key: KEY.to_owned(), tenant, wait: true };
+        told("unpin", &self.admin.clear_pin(request).await);
+    }
+
+    /// Of gates that nothing depends on here: a pass over a tenant that has no records, and a soak.
+    async fn override_gate(&mut self) {
+        if self.draws(30) {
+            let ppm = Some(ALL);
+            let request = v1::SetRolloutRequest {
+                mutation: self.mutation(),
+                key: KEY.to_owned(),
+                dual_ppm: ppm,
+                mirrored_ppm: ppm,
+                target_first_ppm: ppm,
+                target_only_ppm: ppm,
+                wait: true,
+                override_gates: vec!["soak".to_owned(), "services".to_owned()],
+                ..Default::default()
+            };
+            return self.set_rollout("ramp target-only, overriding".to_owned(), request).await;
+        }
+        let rungs = [v1::Rung::TargetFirst, v1::Rung::TargetOnly, v1::Rung::SourceOnly];
+        let request = v1::SetPinRequest {
+            mutation: self.mutation(),
+            key: KEY.to_owned(),
+            tenant: EMPTY_TENANT.to_owned(),
+            rung: rungs[self.random.random_range(0..rungs.len())].into(),
+            wait: true,
+            override_gates: vec!["full-pass".to_owned()],
+        };
+        self.set_pin(format!("pin {EMPTY_TENANT}, overriding"), request).await;
+    }
+
+    pub(super) async fn update(&mut self, change: impl FnOnce(&mut v1::Policy)) {
+        let asked = self.admin.get_migration(v1::GetMigrationRequest { key: KEY.to_owned() }).await;
+        let Ok(Some(mut policy)) = asked.map(|found| found.into_inner().policy) else { return };
+        change(&mut policy);
+        let shown = format!("policy {policy:?}");
+        let request = v1::UpdateMigrationRequest {
+            mutation: self.mutation(),
+            key: KEY.to_owned(),
+            policy: Some(policy),
+            ..Default::default()
+        };
+        told(&shown, &self.admin.update_migration(request).await);
+    }
+
+    /// Sets or lifts what the policy asks for besides.
+    async fn change_policy(&mut self) {
+        let (what, on) = (self.random.random_range(0..5), self.random.random());
+        let fence_after_ms = self.random.random_range(3_000..9_000);
+        let change = |policy: &mut v1::Policy| match what {
+            0..2 => policy.local_guard = on,
+            2 => policy.soak_ms = if on { 3_000 } else { 0 },
+            3 => policy.required_services = on.then(|| "api-0".to_owned()).into_iter().collect(),
+            // Level linearizable is refused without one.
+            _ => policy.fence_after_ms = if on { fence_after_ms } else { 0 },
+        };
+        self.update(change).await;
+    }
+
+    /// A plan of some steps up.
+    async fn start_plan(&mut self) {
+        let rungs = [v1::Rung::Dual, v1::Rung::Mirrored, v1::Rung::TargetFirst, v1::Rung::TargetOnly];
+        let share = self.random.random_range(1..=4) * 250_000;
+        let step = |rung: &v1::Rung| v1::PlanStep {
+            rung: (*rung).into(),
+            share_ppm: Some(share),
+            bake_ms: 500,
+            evidence: v1::PlanEvidence::None.into(),
+            ..Default::default()
+        };
+        let steps = rungs[..self.random.random_range(1..=rungs.len())].iter().map(step).collect();
+        let plan = Some(v1::Plan { steps, ..Default::default() });
+        let request = v1::StartPlanRequest { mutation: self.mutation(), key: KEY.to_owned(), plan };
+        told(&format!("plan {share}"), &self.admin.start_plan(request).await);
+    }
+
+    fn tenant(&mut self) -> String {
+        self.operator.records.draw(&mut self.random).0
+    }
+}

@@ -1,0 +1,211 @@
+//! What holds at every moment, whatever callers read later: docs/protocol.md says why.
+//!
+//! - **Rungs**: nothing is acknowledged, and nothing returned, by a rung that must not be live beside the
+//!   committed one.
+//! - **Records**: what was acknowledged is where the committed rung reads.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use cutover::domain::Placement;
+use cutover_client::{
+    routing::{Rung, coexist},
+    store::{Id, Record, Version},
+    watch::Current,
+};
+
+use crate::{
+    cast::{
+        KEY,
+        traffic::{self, name},
+    },
+    data::DataStore,
+    linear::Value,
+    oracle, world,
+};
+
+#[derive(Default)]
+struct Known {
+    stores: Option<[DataStore; 2]>,
+    /// Where tenants are by the newest commit.
+    committed: BTreeMap<String, Placement>,
+    /// The newest acknowledged write of each record.
+    newest: BTreeMap<Id, Newest>,
+    /// Told once.
+    faults: BTreeSet<(&'static str, String)>,
+}
+
+/// A write that was acknowledged.
+#[derive(Clone, Copy)]
+enum Newest {
+    /// Of the service without the SDK, which was the only writer then.
+    Unversioned(Value),
+    Version(Version),
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// Forgets everything.
+pub fn begin(stores: [DataStore; 2]) {
+    KNOWN.set(Known { stores: Some(stores), ..Known::default() });
+}
+
+/// Tenants are here from now on.
+pub fn committed(placements: impl Iterator<Item = (String, Placement)>) {
+    KNOWN.with_borrow_mut(|known| known.committed.extend(placements));
+    let written: Vec<_> = KNOWN.with_borrow(|known| known.newest.keys().cloned().collect());
+    written.iter().for_each(check);
+}
+
+/// Where a tenant is by the newest commit.
+pub fn placement(tenant: &str) -> Option<Placement> {
+    KNOWN.with_borrow(|known| known.committed.get(tenant).copied())
+}
+
+/// Are there writes in the target alone, and is everybody where they can be copied back?
+pub fn needs_reverse() -> bool {
+    KNOWN.with_borrow(|known| {
+        let is_raised = |placement: &&Placement| placement.floor > Rung::SourceOnly;
+        let raised: Vec<_> = known.committed.values().filter(is_raised).collect();
+        !raised.is_empty() && raised.iter().all(|placement| placement.rung != Rung::TargetOnly)
+    })
+}
+
+/// A write without a version was acknowledged.
+pub fn acknowledged_unversioned(id: &Id, value: Value) {
+    KNOWN.with_borrow_mut(|known| _ = known.newest.insert(id.clone(), Newest::Unversioned(value)));
+}
+
+/// A write was acknowledged.
+pub fn acknowledged(id: &Id, version: Version) {
+    KNOWN.with_borrow_mut(|known| {
+        let newest = known.newest.entry(id.clone()).or_insert(Newest::Version(version));
+        match newest {
+            Newest::Version(newest) => *newest = version.max(*newest),
+            Newest::Unversioned(_) => *newest = Newest::Version(version),
+        }
+    });
+    check(id);
+}
+
+/// Is what was acknowledged of a record where the committed rung reads?
+pub fn check(id: &Id) {
+    let seen = KNOWN.with_borrow(|known| {
+        let placement = *known.committed.get(&id.tenant)?;
+        let newest = *known.newest.get(id)?;
+        let [source, target] = known.stores.as_ref()?.each_ref().map(|store| store.peek(id));
+        Some((placement, newest, source, target))
+    });
+    let Some((placement, newest, source, target)) = seen else { return };
+    let is_there = |record: &Option<Record>| match (newest, record) {
+        (Newest::Version(version), Some(record)) => record.version >= version,
+        (Newest::Version(_), None) => false,
+        // The SDK replaces it with a version.
+        (Newest::Unversioned(value), Some(record)) => {
+            record.version > Version::ZERO || value_of(record) == value
+        }
+        (Newest::Unversioned(value), None) => value.is_none(),
+    };
+    let falls_back = placement.floor == Rung::SourceOnly && target.is_none();
+    let is_readable = match placement.rung {
+        Rung::Hold => true,
+        Rung::SourceOnly | Rung::Dual | Rung::Mirrored => is_there(&source),
+        Rung::TargetFirst if falls_back => is_there(&source),
+        Rung::TargetFirst | Rung::TargetOnly => is_there(&target),
+    };
+    if !is_readable {
+        let shown = |record: &Option<Record>| {
+            let shown = record.as_ref().map(|record| (record.version, value_of(record)));
+            format!("{shown:?}")
+        };
+        let newest = match newest {
+            Newest::Version(version) => format!("{version:?}"),
+            Newest::Unversioned(value) => format!("{value:?} without a version"),
+        };
+        let what = format!(
+            "{} is at {:?}, {newest} was acknowledged; source {}, target {}",
+            id.tenant,
+            placement.rung,
+            shown(&source),
+            shown(&target)
+        );
+        tell_once("unreachable", name(&id.tenant, &id.key), what);
+    }
+}
+
+fn value_of(record: &Record) -> Value {
+    record.value.as_deref().map(traffic::value)
+}
+
+/// An operation as far as rungs go.
+pub struct Watched<'a> {
+    tenant: &'a str,
+    by: &'a str,
+    current: &'a Current,
+    /// The rung that it goes by, and the revision. `None`: it waits for another one.
+    goes_by: Option<(Rung, u64)>,
+    committed: Option<Rung>,
+    began_at_target_only: bool,
+}
+
+impl<'a> Watched<'a> {
+    /// Call it right before the operation begins.
+    pub fn new(tenant: &'a str, by: &'a str, current: &'a Current) -> Self {
+        let committed = placement(tenant).map(|placement| placement.rung);
+        let goes_by = goes_by(tenant, current);
+        Self { tenant, by, current, goes_by, committed, began_at_target_only: is_at_target_only(tenant) }
+    }
+
+    /// Whether somebody may be at target-only, beside others at target-first.
+    pub fn is_at_target_only(&self) -> bool {
+        self.began_at_target_only || is_at_target_only(self.tenant)
+    }
+
+    /// It was acknowledged, or returned something. `left_behind`: steps down did not wait for its process.
+    ///
+    /// A read may have been made anew under a later revision.
+    pub fn counts(self, is_read: bool, left_behind: bool) {
+        let Some((rung, revision)) = self.goes_by else { return };
+        let now = placement(self.tenant).map(|placement| placement.rung);
+        let is_outdated = |committed: Rung| !coexist(rung, committed) && (committed > rung || !left_behind);
+        if let Some(then) = self.committed.filter(|then| is_outdated(*then)) {
+            return self.fault("outdated", format!("began at {rung:?} when {then:?} was committed"));
+        }
+        // Steps down do not wait for what is under way.
+        let may_be_anew = is_read && goes_by(self.tenant, self.current) != Some((rung, revision));
+        if let Some(now) = now.filter(|now| *now > rung && !coexist(rung, *now) && !may_be_anew) {
+            self.fault("outlived", format!("ended at {rung:?} when {now:?} was committed"));
+        }
+    }
+
+    /// Whether a read may be stale: its process does not know that steps down were taken without it.
+    pub fn may_be_stale(&self) -> bool {
+        let known = goes_by(self.tenant, self.current).map(|(rung, _)| rung);
+        let committed = placement(self.tenant).map(|placement| placement.rung);
+        known.zip(committed).is_some_and(|(known, committed)| !coexist(known, committed))
+    }
+
+    fn fault(&self, kind: &'static str, what: String) {
+        tell_once(kind, self.tenant.to_owned(), format!("{} {what}: {}", self.by, self.tenant));
+    }
+}
+
+fn is_at_target_only(tenant: &str) -> bool {
+    placement(tenant).is_some_and(|at| at.rung == Rung::TargetOnly || at.was == Rung::TargetOnly)
+}
+
+fn goes_by(tenant: &str, current: &Current) -> Option<(Rung, u64)> {
+    let decision = current.decide(KEY, tenant).ok()?;
+    (decision.rung != Rung::Hold).then(|| (decision.rung, current.received_revision()))
+}
+
+fn tell_once(kind: &'static str, of: String, what: String) {
+    let what = format!("{what} ({} ms)", world::now() / world::MS);
+    if KNOWN.with_borrow_mut(|known| known.faults.insert((kind, of.clone()))) {
+        oracle::fault_of(kind, of, what);
+    }
+}

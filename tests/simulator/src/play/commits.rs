@@ -1,0 +1,48 @@
+//! What holds at every commit.
+
+use cutover::domain::{Migration, Placement, Tenant};
+use cutover_client::routing::{Rung, coexist};
+
+use super::{chaos, with};
+use crate::{invariants, oracle, world};
+
+/// A migration was changed.
+pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
+    // What a restored store says before it is confirmed is nobody's routing.
+    let is_confirmed = before.is_some_and(|before| before.document.restored.is_some());
+    if after.document.restored.is_some() {
+        return;
+    }
+    let truth = with(|stage| stage.truth.take_if(|_| is_confirmed));
+    with(|stage| stage.unconfirmed &= !is_confirmed);
+    let before = if is_confirmed { truth.as_ref() } else { before };
+    let rollout = after.document.rollout();
+    let shares =
+        [rollout.dual_ppm(), rollout.mirrored_ppm(), rollout.target_first_ppm(), rollout.target_only_ppm()];
+    if !shares.is_sorted_by(|more, less| more >= less) {
+        oracle::fault("shares", format!("revision {}: {shares:?} do not nest", after.revision));
+    }
+    let placements: Vec<(&Tenant, Placement)> =
+        tenants.iter().map(|tenant| (tenant, after.placement(tenant))).collect();
+    let has_stepped = placements.iter().any(|(tenant, now)| {
+        let then = before.map(|before| before.placement(tenant));
+        then.is_some_and(|then| then.rung != now.rung)
+    });
+    with(|stage| stage.reached.note(placements.iter().map(|(_, placement)| placement.rung)));
+    if has_stepped {
+        chaos::ambush();
+    }
+    invariants::committed(placements.iter().map(|(tenant, now)| (tenant.to_string(), *now)));
+    for (tenant, now) in placements {
+        world::tell(|| format!("revision {}: {tenant} at {:?}", after.revision, now.rung));
+        if now.rung < now.floor && now.rung != Rung::Hold {
+            oracle::fault("floor", format!("revision {}: {tenant} below {:?}", after.revision, now.floor));
+        }
+        let Some(before) = before.map(|before| before.placement(tenant)) else { continue };
+        if !coexist(before.rung, now.rung) {
+            let what =
+                format!("revision {}: {tenant} from {:?} to {:?}", after.revision, before.rung, now.rung);
+            oracle::fault("jump", what);
+        }
+    }
+}
