@@ -140,7 +140,9 @@ impl Store for ControlStore {
             let before = store.migration(key);
             // Whatever becomes of the answer.
             let done = store.commit(&commit).await;
-            world::tell(|| format!("revision {}: {}: {done:?}", commit.event.revision, commit.event.summary.join("; ")));
+            world::tell(|| {
+                format!("revision {}: {}: {done:?}", commit.event.revision, commit.event.summary.join("; "))
+            });
             if let Some(after) = store.migration(key)
                 && before.as_ref().is_none_or(|before| before.revision < after.revision)
             {

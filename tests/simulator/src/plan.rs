@@ -133,7 +133,7 @@ pub struct Plan {
     pub gain_most_ppm: i32,
     /// Services without the SDK write until then. 0: there are none.
     pub legacy_until: Time,
-    /// Segments of full passes that look for what only the target has.
+    /// Segments of a verification that scan the target. 0: both stores are compared side by side.
     pub on_target: u32,
     /// See [`Operator`](crate::cast::operator::Operator).
     pub lazy: bool,

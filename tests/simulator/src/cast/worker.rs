@@ -31,7 +31,8 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, sto
         segments: 2,
         on_target: match kind {
             v1::PassKind::Reverse | v1::PassKind::Sweep => 2,
-            _ => on_target,
+            v1::PassKind::Verify => on_target,
+            _ => 1,
         },
         parallel: 2,
         statements: 2,

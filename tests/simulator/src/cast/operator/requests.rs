@@ -137,7 +137,6 @@ impl Desk {
                 target_only_ppm: ppm,
                 wait: true,
                 override_gates: vec!["soak".to_owned(), "services".to_owned()],
-                ..Default::default()
             };
             return self.set_rollout("ramp target-only, overriding".to_owned(), request).await;
         }
