@@ -186,7 +186,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
     let mut seeded = Vec::new();
     for (at, (tenant, key)) in plan.records.all().enumerate() {
         // Half of the records are there at the beginning, and have no version yet.
-        if at % 2 == 0 {
+        if at % 2 == 0 || key == traffic::COLD {
             let record = Record { version: Version::ZERO, value: Some(traffic::bytes(0)) };
             source.insert(Id::new(&tenant, &key)?, record);
             seeded.push(Id::new(&tenant, &key)?);

@@ -26,20 +26,25 @@ pub struct Records {
     pub fresh: bool,
 }
 
+/// A key of each tenant that is hardly ever used. It is there at the beginning.
+pub const COLD: &str = "cold";
+
 /// A new key appears after so long.
 const FRESH: world::Time = 8 * S;
 
 impl Records {
     /// Those that are there from the beginning, by tenant and key.
     pub fn all(self) -> impl Iterator<Item = (String, String)> {
-        (0..self.tenants).flat_map(move |t| (0..self.keys).map(move |k| (format!("t{t}"), format!("k{k}"))))
+        let keys = move || (0..self.keys).map(|k| format!("k{k}")).chain([COLD.to_owned()]);
+        (0..self.tenants).flat_map(move |t| keys().map(move |key| (format!("t{t}"), key)))
     }
 
     /// One of them.
     pub fn draw(self, random: &mut SmallRng) -> (String, String) {
-        let key = match self.fresh && random.random_range(0..3) == 0 {
-            true => format!("n{}", world::now() / FRESH),
-            false => format!("k{}", random.random_range(0..self.keys)),
+        let key = match random.random_range(0..150) {
+            0 => COLD.to_owned(),
+            1..50 if self.fresh => format!("n{}", world::now() / FRESH),
+            _ => format!("k{}", random.random_range(0..self.keys)),
         };
         (format!("t{}", random.random_range(0..self.tenants)), key)
     }
