@@ -127,7 +127,7 @@ async fn operate(orders: &Migrator, id: &Id, known: &mut Known, tally: &mut Tall
     let kind = rand::random_range(0..10);
     if kind < 6 {
         tally.reads += 1;
-        let found = orders.get(&id.tenant, &id.key).await.map_err(|error| {
+        let found = orders.get_bytes(&id.tenant, &id.key).await.map_err(|error| {
             tally.failed += 1;
             error.to_string()
         })?;
@@ -141,7 +141,7 @@ async fn operate(orders: &Migrator, id: &Id, known: &mut Known, tally: &mut Tall
     let write = rand::random_range(1..u64::from(u32::MAX));
     let (done, holds) = match kind {
         9 => (orders.delete(&id.tenant, &id.key).await, None),
-        _ => (orders.put(&id.tenant, &id.key, order(write)).await, Some(write)),
+        _ => (orders.put_bytes(&id.tenant, &id.key, order(write)).await, Some(write)),
     };
     let Err(error) = done else {
         known.insert(id.clone(), holds);

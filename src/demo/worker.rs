@@ -86,7 +86,7 @@ impl Worker {
             let mine = key(rand::random_range(0..RECORDS / 3) * 3 + self.number - 1);
             match rand::random_range(0..10) {
                 0..6 => {
-                    if let Ok(found) = records.get(&tenant, &mine).await {
+                    if let Ok(found) = records.get_bytes(&tenant, &mine).await {
                         let write = found.as_deref().and_then(write_of);
                         writeln!(
                             log,
@@ -104,7 +104,7 @@ impl Worker {
                     let done = if delete {
                         records.delete(&tenant, &mine).await
                     } else {
-                        records.put(&tenant, &mine, value(write)).await
+                        records.put_bytes(&tenant, &mine, value(write)).await
                     };
                     let how = match done {
                         Ok(_) => "ok",

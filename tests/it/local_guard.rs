@@ -78,7 +78,7 @@ async fn an_sdk_that_is_alone_reads_from_the_source_until_the_controller_is_back
     let target = Arc::new(Faulty::new(Arc::<MemoryStore>::default()));
     let orders = client.migrator("orders", source, target.clone());
     assert_eq!(client.decide("orders", "acme").unwrap().rung, Rung::TargetFirst);
-    orders.put("acme", "order-1", b"paid".to_vec()).await.unwrap();
+    orders.put_bytes("acme", "order-1", b"paid".to_vec()).await.unwrap();
 
     let port = controller.port();
     controller.stop().await;
@@ -86,10 +86,13 @@ async fn an_sdk_that_is_alone_reads_from_the_source_until_the_controller_is_back
         let what = "refused".to_owned();
         target.always(verb, Fault::Refuse(StoreError::NotApplied { class: ErrorClass::Connection, what }));
     }
-    assert!(orders.get("acme", "order-1").await.is_err(), "target-first never reads past a failing target");
+    assert!(
+        orders.get_bytes("acme", "order-1").await.is_err(),
+        "target-first never reads past a failing target"
+    );
     let back = async {
         loop {
-            match orders.get("acme", "order-1").await {
+            match orders.get_bytes("acme", "order-1").await {
                 Ok(value) => return value,
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
@@ -99,7 +102,7 @@ async fn an_sdk_that_is_alone_reads_from_the_source_until_the_controller_is_back
     assert_eq!(value.as_deref(), Some(&b"paid"[..]));
     assert_eq!(client.decide("orders", "acme").unwrap().rung, Rung::Mirrored);
     assert_eq!(client.status().gone_back[0].migration, "orders");
-    let write = orders.put("acme", "order-1", b"sent".to_vec()).await;
+    let write = orders.put_bytes("acme", "order-1", b"sent".to_vec()).await;
     assert!(write.is_err(), "dual would take it, but others may be at target-first");
 
     // The controller is back and takes everybody to where writes succeed, too.
@@ -115,7 +118,7 @@ async fn an_sdk_that_is_alone_reads_from_the_source_until_the_controller_is_back
     };
     tokio::time::timeout(Duration::from_secs(15), dual).await.expect("it hears");
     assert_eq!(client.status().gone_back, []);
-    orders.put("acme", "order-1", b"sent".to_vec()).await.unwrap();
+    orders.put_bytes("acme", "order-1", b"sent".to_vec()).await.unwrap();
     assert!(client.close().await);
     controller.stop().await;
 }

@@ -35,9 +35,9 @@ async fn traffic(orders: Migrator) {
         let key = format!("order-{}", at / 4 % 100);
         // A write, then three reads of it; the results are the guards' concern.
         if at.is_multiple_of(4) {
-            let _ = orders.put(&tenant, &key, b"value".to_vec()).await;
+            let _ = orders.put_bytes(&tenant, &key, b"value".to_vec()).await;
         } else {
-            let _ = orders.get(&tenant, &key).await;
+            let _ = orders.get_bytes(&tenant, &key).await;
         }
         at += 1;
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -105,7 +105,9 @@ fn changes_are_committed_through_one_door() {
 
 #[test]
 fn files_are_short_and_well_named() {
-    assert_none(files(&["src", "proto", "crates", "clients", "tests"]).iter().flat_map(file_violations));
+    assert_none(
+        files(&["src", "proto", "crates", "clients", "examples", "tests"]).iter().flat_map(file_violations),
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ async fn main() {
         assert!(matches!(found, Ok(Some(_))));
 
         let began = Instant::now();
-        let found = world.migrator.get(TENANT, KEY).await;
+        let found = world.migrator.get_bytes(TENANT, KEY).await;
         routed.push(began.elapsed());
         assert!(matches!(found, Ok(Some(_))));
         world.target.take_calls(); // otherwise its log would grow

@@ -3,10 +3,11 @@
 mod local_guard;
 mod options;
 mod saver;
+#[cfg(feature = "spec")]
+mod spec;
+mod status;
 
 use std::{
-    fmt,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,6 +22,9 @@ use tracing::warn;
 
 pub use crate::report::Outcome;
 pub use options::{Kind, Options};
+#[cfg(feature = "spec")]
+pub use spec::SpecFileError;
+pub use status::{ConnectError, Status};
 
 use crate::{
     host,
@@ -28,98 +32,12 @@ use crate::{
     persisted::{self, FileLock, PersistedError},
     report::{Closing, Origin, Recorder, Reporter},
     routing::Decision,
-    store::Store,
-    watch::{BeginError, Current, GoneBack, Identity, Link, Operation, Source, Start, Watcher, describe},
+    store::IntoStore,
+    watch::{BeginError, Current, Identity, Link, Operation, Source, Start, Watcher, describe},
 };
 use local_guard::LocalGuard;
 use options::{check_name, endpoint};
 use saver::{File, Saver};
-
-/// Why a client could not connect.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The server's URL can't be used.
-    #[error("server {server:?}: {what}; give e.g. http://127.0.0.1:7070")]
-    Server {
-        /// The URL that was given.
-        server: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A service name or an instance id is invalid.
-    #[error("{what} {value:?}: give 1 to 128 of A-Z a-z 0-9 . _ : -")]
-    Name {
-        /// Which of the two.
-        what: &'static str,
-        /// The name that was given.
-        value: String,
-    },
-    /// The controller refuses this client.
-    #[error("the controller at {server} refuses this client: {why}")]
-    Refused {
-        /// The controller's URL.
-        server: String,
-        /// The controller's reason.
-        why: String,
-    },
-    /// The snapshot file can't be used.
-    #[error(transparent)]
-    File(#[from] PersistedError),
-    /// No state arrived in time, and the persisted snapshot has expired.
-    #[error(
-        "no state from the controller at {server}, and {} has expired: its process was last heard {} s ago, \
-         and it may be used for {} s; start the controller, or check the address",
-        path.display(), age.as_secs(), valid.as_secs()
-    )]
-    FileExpired {
-        /// The controller's URL.
-        server: String,
-        /// The snapshot file.
-        path: PathBuf,
-        /// Time since the controller last heard the file's process.
-        age: Duration,
-        /// How long the file may be used.
-        valid: Duration,
-    },
-    /// No state arrived in time, and there is no persisted snapshot. The client never guesses a stage.
-    #[error(
-        "no state from the controller at {server} within {} ms ({last_error}), and {persisted}: \
-         start the controller, check the address, or give `persist` a file for starts without it",
-        start_timeout.as_millis()
-    )]
-    NoSnapshot {
-        /// The controller's URL.
-        server: String,
-        /// How long the client waited.
-        start_timeout: Duration,
-        /// Error of the last attempt.
-        last_error: String,
-        /// Why there is no persisted snapshot.
-        persisted: String,
-    },
-}
-
-/// The state of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Newest revision received: no operation starts under an older one. 0: none.
-    pub revision: u64,
-    /// The revision that this client has quiesced for: every operation begun under an older one has ended.
-    pub applied_revision: u64,
-    /// Time since the controller was last heard.
-    pub age: Duration,
-    /// Whether a stream from the controller is open.
-    pub connected: bool,
-    /// Where the snapshot came from.
-    pub source: Source,
-    /// Migrations that the local guard has taken back in this process. The migration's policy turns the guard
-    /// on; it acts while the controller is away.
-    pub gone_back: Vec<GoneBack>,
-    /// Telemetry cells whose detail was dropped since the start.
-    pub dropped_cells: u64,
-    /// The last error in talking to the controller. `None`: there was none.
-    pub last_error: Option<String>,
-}
 
 /// Decides in process by the newest snapshot, and reports outcomes to the controller.
 ///
@@ -136,9 +54,18 @@ pub struct Client {
 }
 
 struct Tasks {
-    /// Watcher and reporter tasks, until `close` takes them.
-    running: Mutex<Option<(JoinHandle<()>, JoinHandle<bool>)>>,
+    /// Until `close` takes them.
+    running: Mutex<Option<Running>>,
     all: Vec<AbortHandle>,
+}
+
+enum Running {
+    Connected {
+        watcher: JoinHandle<()>,
+        reporter: JoinHandle<bool>,
+    },
+    /// Of a fake: a test changes the snapshot, and nothing is reported.
+    Fake,
 }
 
 impl Client {
@@ -146,6 +73,17 @@ impl Client {
     ///
     /// Returns within `start_timeout`, with the controller's state, with the persisted state, or with an
     /// error that says what to do. Must be called within a tokio runtime.
+    ///
+    /// ```no_run
+    /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cutover_client::{Client, Options};
+    ///
+    /// // With a file, the service also starts while the controller is down.
+    /// let options = Options { persist: Some("/var/lib/orders/routes".into()), ..Options::default() };
+    /// let client = Client::connect("http://127.0.0.1:7070", "orders-api", options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(server: &str, service: &str, options: Options) -> Result<Self, ConnectError> {
         let endpoint = endpoint(server, options.start_timeout)?;
         check_name("service", service)?;
@@ -206,9 +144,22 @@ impl Client {
         let guard = tokio::spawn(guard.run());
         let all = [watcher.abort_handle(), reporter.abort_handle(), guard.abort_handle()];
         let all = all.into_iter().chain(saver.map(|saver| saver.abort_handle())).collect();
-        let tasks = Tasks { running: Mutex::new(Some((watcher, reporter))), all };
+        let tasks = Tasks { running: Mutex::new(Some(Running::Connected { watcher, reporter })), all };
         let close_timeout = options.close_timeout;
         Self { current, recorder, link, persist, close_timeout, closing, tasks }
+    }
+
+    /// A client without a controller; see [`crate::testing`].
+    pub(crate) fn fake() -> Self {
+        Self {
+            current: Arc::default(),
+            recorder: Arc::new(Recorder::new()),
+            link: Arc::new(Link::new(false)),
+            persist: None,
+            close_timeout: Duration::ZERO,
+            closing: watch::channel(None).0,
+            tasks: Tasks { running: Mutex::new(Some(Running::Fake)), all: Vec::new() },
+        }
     }
 
     async fn until_started(&self, server: &str, options: &Options) -> Result<(), ConnectError> {
@@ -268,6 +219,14 @@ impl Client {
 
     /// Where a tenant reads and writes now. Takes no lock, allocates nothing and reads no clock. To call a
     /// store by the answer, use [`Self::begin`] instead.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::{Rung, Stage}, testing::FakeController};
+    /// # let client = FakeController::at("orders", Rung::TargetFirst).client();
+    /// let decision = client.decide("orders", "acme")?;
+    /// assert_eq!(decision.stage(), Stage::TargetFirst);
+    /// # Ok::<(), cutover_client::watch::BeginError>(())
+    /// ```
     #[inline]
     pub fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, BeginError> {
         self.current.decide(migration, tenant)
@@ -275,6 +234,18 @@ impl Client {
 
     /// Decides and begins an operation. The controller takes no step up beyond it until it is dropped, so
     /// drop it as soon as the last store call has ended.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::{Rung, Stage}, testing::FakeController};
+    /// # let client = FakeController::at("orders", Rung::TargetFirst).client();
+    /// let operation = client.begin("orders", "acme")?;
+    /// // .. call the store that operation.decision names ..
+    /// if operation.overtaken(client.current(), "orders", "acme") {
+    ///     // Routing has moved on meanwhile: the result of a write is unknown, a read has to be repeated.
+    /// }
+    /// drop(operation);
+    /// # Ok::<(), cutover_client::watch::BeginError>(())
+    /// ```
     pub fn begin(&self, migration: &str, tenant: &str) -> Result<Operation, BeginError> {
         self.current.begin(migration, tenant)
     }
@@ -283,6 +254,27 @@ impl Client {
     ///
     /// `revision` is the one it was decided under. Pass all outcomes of an operation at once, so that no
     /// report splits them. With `tenant`, a tenant that fails more than others can be rolled back alone.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::{Rung, Stage}, testing::FakeController};
+    /// # let client = FakeController::at("orders", Rung::TargetFirst).client();
+    /// use std::time::Instant;
+    ///
+    /// use cutover_client::report::{ErrorClass, Operation, Outcome, StoreRole};
+    ///
+    /// let operation = client.begin("orders", "acme")?;
+    /// let began = Instant::now();
+    /// let read: Result<Option<()>, ErrorClass> = Err(ErrorClass::Timeout); // .. read from the target ..
+    /// let call = Outcome::Call {
+    ///     store: StoreRole::Target,
+    ///     operation: Operation::Read,
+    ///     latency: began.elapsed(),
+    ///     error: read.err(),
+    ///     found: read.ok().map(|record| record.is_some()),
+    /// };
+    /// client.record("orders", operation.decision.revision, Some("acme"), &[call]);
+    /// # Ok::<(), cutover_client::watch::BeginError>(())
+    /// ```
     pub fn record(&self, migration: &str, revision: u64, tenant: Option<&str>, outcomes: &[Outcome]) {
         self.recorder.record(Origin { migration, revision, tenant }, outcomes);
     }
@@ -312,15 +304,30 @@ impl Client {
     }
 
     /// Returns a migrator, which reads and writes two stores as the migration's rungs say. All migrators of a
-    /// client share its snapshot, its counters and its source of versions.
-    pub fn migrator(&self, migration: &str, source: Arc<dyn Store>, target: Arc<dyn Store>) -> Migrator {
+    /// client share its snapshot, its counters and its source of versions. It needs the client alive.
+    ///
+    /// Takes stores as they are or in an `Arc`. `migrator_from_spec` opens them from a spec file.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::Rung, testing::FakeController};
+    /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = FakeController::at("orders", Rung::Dual).client();
+    /// use cutover_client::store::MemoryStore;
+    ///
+    /// let orders = client.migrator("orders", MemoryStore::new(), MemoryStore::new());
+    /// orders.put_bytes("acme", "order-1", b"one".to_vec()).await?;
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(story()).unwrap();
+    /// ```
+    pub fn migrator(&self, migration: &str, source: impl IntoStore, target: impl IntoStore) -> Migrator {
         Migrator::new(migrator::Parts {
             current: self.current.clone(),
             recorder: self.recorder.clone(),
             migration: migration.to_owned(),
             stamper: self.link.stamper.clone(),
-            source,
-            target,
+            source: source.into_store(),
+            target: target.into_store(),
             options: migrator::Options::default(),
         })
     }
@@ -336,9 +343,25 @@ impl Client {
     ///
     /// Returns true if everything was delivered. Otherwise the controller waits for the instance until an
     /// operator evicts it. A second call does nothing.
+    ///
+    /// ```no_run
+    /// # async fn story(client: cutover_client::Client, server: impl Future<Output = ()>) {
+    /// server.await; // until it has answered its last request
+    /// if !client.close().await {
+    ///     eprintln!("the last reports were not delivered");
+    /// }
+    /// # }
+    /// ```
     pub async fn close(&self) -> bool {
         let running = self.tasks.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((watcher, reporter)) = running else { return false };
+        let (watcher, reporter) = match running {
+            Some(Running::Connected { watcher, reporter }) => (watcher, reporter),
+            Some(Running::Fake) => {
+                self.current.close();
+                return true;
+            }
+            None => return false,
+        };
         watcher.abort();
         // Cancelled, so it ends. From here on no snapshot arrives that operations could begin under.
         let _ = watcher.await;
@@ -371,11 +394,5 @@ impl Drop for Client {
         self.tasks.abort();
         // Migrators may outlive the client, but nothing would update their routing.
         self.current.close();
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("status", &self.status()).finish_non_exhaustive()
     }
 }

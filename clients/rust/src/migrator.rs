@@ -12,6 +12,8 @@
 //! - **Overtaken.** When an operation ends, its rung may be one that must not be live beside the tenant's
 //!   current rung. Its result can't be guaranteed then: a write is indeterminate, and a read is repeated
 //!   under the new decision, at most [`READS_MAX`] times.
+//! - **Values.** [`Migrator::get`], [`Migrator::put`] and [`Migrator::mutate`] convert your own types to documents
+//!   ([`crate::store::document::typed`]). Their `_bytes` twins leave the content alone.
 //! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
 //!
 //! **What is counted**, under the revision of the decision, and all at once when the operation has ended:
@@ -31,6 +33,7 @@ mod finish;
 mod reading;
 pub mod rules;
 mod shadow;
+mod typed;
 mod writing;
 
 use std::{sync::Arc, time::Duration};
@@ -87,11 +90,11 @@ impl Default for Options {
     }
 }
 
-/// The result of a mutation.
+/// The result of a mutation, of a value or of raw bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Change<T = Vec<u8>> {
     /// Write this value.
-    Put(Vec<u8>),
+    Put(T),
     /// Delete the record.
     Delete,
     /// Write nothing.
@@ -125,8 +128,8 @@ impl Migrator {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Returns the record's value; `None` if there is no record or it was deleted.
-    pub async fn get(&self, tenant: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
+    /// Returns the record's bytes; `None` if there is no record or it was deleted.
+    pub async fn get_bytes(&self, tenant: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
         for _ in 0..READS_MAX {
             let id = Id::new(tenant, key)?;
             let operation = self.inner.admit(tenant).await?;
@@ -138,34 +141,52 @@ impl Migrator {
         Err(Unavailable::Overtaken(READS_MAX).into())
     }
 
-    /// Writes the whole record, whatever is there, and returns its version.
-    pub async fn put(&self, tenant: &str, key: &str, value: Vec<u8>) -> Result<Version, WriteError> {
+    /// Writes the whole record, whatever is there, and returns its version. Only stores that keep whole records
+    /// take any bytes; columns and DynamoDB need a [`Document`](crate::store::document::Document).
+    pub async fn put_bytes(&self, tenant: &str, key: &str, value: Vec<u8>) -> Result<Version, WriteError> {
         self.overwrite(tenant, key, Some(value)).await
     }
 
-    /// Deletes the record, whether or not it exists, by writing a tombstone.
+    /// Deletes the record, whether or not it exists, by writing a tombstone. Returns the tombstone's version.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::Rung, testing::{FakeController, MemoryStore}};
+    /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = FakeController::at("orders", Rung::Dual).client();
+    /// # let orders = client.migrator("orders", MemoryStore::new(), MemoryStore::new());
+    /// orders.put("acme", "order-1", &std::collections::BTreeMap::from([("total", 7)])).await?;
+    /// orders.delete("acme", "order-1").await?;
+    /// assert_eq!(orders.get_bytes("acme", "order-1").await?, None);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(story()).unwrap();
+    /// ```
     pub async fn delete(&self, tenant: &str, key: &str) -> Result<Version, WriteError> {
         self.overwrite(tenant, key, None).await
     }
 
-    /// Reads the record, applies `change`, and writes the result only if nobody else has written since.
-    /// Otherwise it starts over, so `change` may be called several times and must only compute. Returns the
-    /// version written, or `None` for [`Change::Keep`].
+    /// [`Self::mutate`] of raw bytes.
     ///
-    /// The comparison is made in the store that orders the writers: the source, or at target-only the target.
-    /// So mutations and puts lose no update, at any rung and across every step, with one exception. While
-    /// target-first and target-only are both live, two mutations of one record, one at each, are ordered like
-    /// puts: the later one replaces the other.
-    ///
-    /// A mutation starts from the newest record in that store. This may be an earlier write that returned
-    /// "indeterminate"; it has taken effect then.
-    pub async fn mutate(
+    /// ```
+    /// # use cutover_client::{migrator::Change, routing::Rung, testing::{FakeController, MemoryStore}};
+    /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = FakeController::at("visits", Rung::Dual).client();
+    /// # let visits = client.migrator("visits", MemoryStore::new(), MemoryStore::new());
+    /// visits.put_bytes("acme", "log", b"one".to_vec()).await?;
+    /// let append = |old: Option<&[u8]>| Change::Put([old.unwrap_or_default(), b",two"].concat());
+    /// visits.mutate_bytes("acme", "log", append).await?;
+    /// assert_eq!(visits.get_bytes("acme", "log").await?.as_deref(), Some(&b"one,two"[..]));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(story()).unwrap();
+    /// ```
+    pub async fn mutate_bytes(
         &self,
         tenant: &str,
         key: &str,
-        change: impl FnMut(Option<&[u8]>) -> Change + Send + 'static,
+        mut change: impl FnMut(Option<&[u8]>) -> Change + Send + 'static,
     ) -> Result<Option<Version>, WriteError> {
-        self.write(tenant, key, Intent::Mutate(Box::new(change))).await
+        self.write(tenant, key, Intent::Mutate(Box::new(move |old| Ok(change(old))))).await
     }
 
     async fn overwrite(

@@ -34,6 +34,7 @@ const CRC_BYTES: usize = 4;
 
 /// Why a file yields no snapshot.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PersistedError {
     /// Reading or writing failed.
     #[error("persisted snapshot {}: {source}", path.display())]

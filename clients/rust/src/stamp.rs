@@ -9,6 +9,7 @@ pub const AHEAD_MS: u64 = 5_000;
 
 /// Why no version could be stamped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StampError {
     /// The slot is not below [`Version::SLOTS`].
     #[error("writer slot {0} is not below 4096")]

@@ -53,7 +53,7 @@ async fn a_target_that_fails_is_not_the_callers_problem_in_dual_but_is_in_mirror
         assert_eq!((world.count(Event::OnlyTargetFailed), world.count(Event::Indeterminate)), (1, 0));
 
         world.go_to(Rung::Mirrored);
-        let error = world.migrator.put(TENANT, KEY, "two".into()).await.expect_err("not acknowledged");
+        let error = world.migrator.put_bytes(TENANT, KEY, "two".into()).await.expect_err("not acknowledged");
         assert!(
             matches!(error, WriteError::Indeterminate(Cause::Store { store: StoreRole::Target, error: _ })),
             "{error}"
@@ -70,10 +70,10 @@ async fn a_source_that_fails_keeps_the_target_behind_it() {
     for rung in [Rung::Dual, Rung::Mirrored, Rung::TargetFirst] {
         let world = World::at(rung);
         world.source.next(Verb::Put, down());
-        let error = world.migrator.put(TENANT, KEY, "one".into()).await.expect_err("refused");
+        let error = world.migrator.put_bytes(TENANT, KEY, "one".into()).await.expect_err("refused");
         assert!(matches!(error, WriteError::NotApplied(Cause::Store { store: StoreRole::Source, .. })));
         world.source.next(Verb::Put, answer_lost());
-        let error = world.migrator.put(TENANT, KEY, "two".into()).await.expect_err("unknown");
+        let error = world.migrator.put_bytes(TENANT, KEY, "two".into()).await.expect_err("unknown");
         assert!(matches!(error, WriteError::Indeterminate(_)), "{error}");
         assert_eq!(held(&world.target).await, None, "{rung:?}");
         assert_eq!(world.count(Event::OnlySourceFailed), 2);
@@ -86,9 +86,9 @@ async fn a_target_that_cannot_be_read_leaves_the_source_untouched_at_target_firs
     let world = World::at(Rung::TargetFirst);
     seed(&world.source, Some("old"));
     world.target.always(Verb::Get, down());
-    let error = world.migrator.put(TENANT, KEY, "new".into()).await.expect_err("not applied");
+    let error = world.migrator.put_bytes(TENANT, KEY, "new".into()).await.expect_err("not applied");
     assert!(matches!(error, WriteError::NotApplied(Cause::Store { store: StoreRole::Target, .. })));
-    let error = world.migrator.get(TENANT, KEY).await.expect_err("no answer");
+    let error = world.migrator.get_bytes(TENANT, KEY).await.expect_err("no answer");
     assert!(matches!(error, ReadError::Failed { store: StoreRole::Target, .. }), "{error}");
     assert!(world.source.take_calls().is_empty(), "neither is the source read in its place");
 }
@@ -110,7 +110,7 @@ async fn a_miss_is_copied_once_and_a_hit_from_then_on() {
     seed(&world.source, Some("old"));
     world.target.always(Verb::Put, down());
     assert!(matches!(
-        world.migrator.get(TENANT, KEY).await,
+        world.migrator.get_bytes(TENANT, KEY).await,
         Err(ReadError::Failed { store: StoreRole::Target, .. })
     ));
     assert_eq!(world.count(Event::Miss), 0);
@@ -142,7 +142,7 @@ async fn a_late_copy_does_not_bring_the_dead_back() {
     let gate = Gate::new();
     world.target.next(Verb::Put, Fault::Wait(gate.clone()));
     let reader = world.migrator.clone();
-    let reading = tokio::spawn(async move { reader.get(TENANT, KEY).await });
+    let reading = tokio::spawn(async move { reader.get_bytes(TENANT, KEY).await });
     gate.reached().await;
     // The reader holds the old record; meanwhile somebody deletes it.
     world.migrator.delete(TENANT, KEY).await.expect("acknowledged");
@@ -173,7 +173,7 @@ async fn a_write_superseded_in_the_target_is_acknowledged_and_not_repeated() {
     let gate = Gate::new();
     world.target.next(Verb::Put, Fault::Wait(gate.clone()));
     let slow = world.migrator.clone();
-    let slow = tokio::spawn(async move { slow.put(TENANT, KEY, "slow".into()).await });
+    let slow = tokio::spawn(async move { slow.put_bytes(TENANT, KEY, "slow".into()).await });
     gate.reached().await;
     let fast = world.put("fast").await;
     gate.open();
@@ -192,9 +192,9 @@ async fn a_linearizable_read_in_mirrored_repairs_the_target_first() {
     assert_eq!((world.count(Event::Miss), world.count(Event::Migrated)), (1, 1));
     assert_eq!(held(&world.target).await, held(&world.source).await);
     world.target.next(Verb::Put, down());
-    assert!(world.migrator.put(TENANT, KEY, "new".into()).await.is_err());
+    assert!(world.migrator.put_bytes(TENANT, KEY, "new".into()).await.is_err());
     world.target.next(Verb::Put, down());
-    assert!(world.migrator.get(TENANT, KEY).await.is_err(), "not confirmed, not told");
+    assert!(world.migrator.get_bytes(TENANT, KEY).await.is_err(), "not confirmed, not told");
     assert_eq!(world.get().await, Some("new".into()));
     assert_eq!(world.count(Event::Repaired), 1);
     assert_eq!(held(&world.target).await, held(&world.source).await);
@@ -209,7 +209,7 @@ async fn mutations_of_one_record_all_count() {
                 let migrator = world.migrator.clone();
                 tokio::spawn(async move {
                     let add = |old: Option<&[u8]>| Change::Put(vec![old.map_or(0, |old| old[0]) + 1]);
-                    migrator.mutate(TENANT, KEY, add).await
+                    migrator.mutate_bytes(TENANT, KEY, add).await
                 })
             })
             .collect();
@@ -217,9 +217,9 @@ async fn mutations_of_one_record_all_count() {
             writer.await.expect("no panic").expect("acknowledged");
         }
         assert_eq!(world.get().await, Some(vec![8]), "{rung:?}");
-        let keep = world.migrator.mutate(TENANT, KEY, |_| Change::Keep).await;
+        let keep = world.migrator.mutate_bytes(TENANT, KEY, |_| Change::Keep).await;
         assert_eq!(keep, Ok(None));
-        let gone = world.migrator.mutate(TENANT, KEY, |_| Change::Delete).await.expect("acknowledged");
+        let gone = world.migrator.mutate_bytes(TENANT, KEY, |_| Change::Delete).await.expect("acknowledged");
         assert!(gone.is_some());
         assert_eq!(world.get().await, None);
     }
@@ -234,7 +234,7 @@ async fn a_mutation_sees_the_write_that_came_between() {
     let migrator = world.migrator.clone();
     let mutation = tokio::spawn(async move {
         let append = |old: Option<&[u8]>| Change::Put([old.unwrap_or_default(), b"+"].concat());
-        migrator.mutate(TENANT, KEY, append).await
+        migrator.mutate_bytes(TENANT, KEY, append).await
     });
     gate.reached().await;
     world.put("b").await;
@@ -247,13 +247,13 @@ async fn a_mutation_sees_the_write_that_came_between() {
 async fn a_put_that_gets_no_answer_in_time_is_indeterminate() {
     let world = World::at(Rung::Mirrored);
     world.target.next(Verb::Put, Fault::Wait(Gate::new()));
-    let error = world.migrator.put(TENANT, KEY, "one".into()).await.expect_err("no answer");
+    let error = world.migrator.put_bytes(TENANT, KEY, "one".into()).await.expect_err("no answer");
     let WriteError::Indeterminate(Cause::Store { store: StoreRole::Target, error }) = error else {
         panic!("{error}")
     };
     assert!(error.may_apply() && error.to_string().contains("5000 ms"), "{error}");
     world.source.next(Verb::Get, Fault::Wait(Gate::new()));
-    let error = world.migrator.get(TENANT, KEY).await.expect_err("no answer");
+    let error = world.migrator.get_bytes(TENANT, KEY).await.expect_err("no answer");
     let ReadError::Failed { error: StoreError::NotApplied { .. }, .. } = error else { panic!("{error}") };
 }
 
@@ -298,14 +298,16 @@ async fn a_difference_between_the_stores_counts_when_it_persists() {
 async fn what_cannot_be_is_refused_before_anything_is_touched() {
     let world = World::at(Rung::Mirrored);
     for (tenant, key) in [("", "k"), ("a\nb", "k"), (TENANT, ""), (TENANT, "\0")] {
-        assert!(matches!(world.migrator.get(tenant, key).await, Err(ReadError::Invalid(_))));
-        assert!(matches!(world.migrator.put(tenant, key, vec![]).await, Err(WriteError::Invalid(_))));
+        assert!(matches!(world.migrator.get_bytes(tenant, key).await, Err(ReadError::Invalid(_))));
+        assert!(matches!(world.migrator.put_bytes(tenant, key, vec![]).await, Err(WriteError::Invalid(_))));
     }
     let world = World::at(Rung::Mirrored);
     let mut snapshot = world.current.snapshot().expect("there is one");
     snapshot.remove("orders");
     world.current.replace(snapshot);
-    let Err(ReadError::Unavailable(error)) = world.migrator.get(TENANT, KEY).await else { panic!("refused") };
+    let Err(ReadError::Unavailable(error)) = world.migrator.get_bytes(TENANT, KEY).await else {
+        panic!("refused")
+    };
     assert!(error.is_unknown_migration() && matches!(error, Unavailable::Begin(BeginError::Routing(_))));
     assert!(world.source.take_calls().is_empty() && world.target.take_calls().is_empty());
 }
@@ -320,12 +322,12 @@ async fn a_write_that_never_gets_its_turn_is_not_applied() {
         source.insert(id(), Record { version: Version(version), value: Some("theirs".into()) });
         Change::Put("mine".into())
     };
-    let error = world.migrator.mutate(TENANT, KEY, unlucky).await.expect_err("not applied");
+    let error = world.migrator.mutate_bytes(TENANT, KEY, unlucky).await.expect_err("not applied");
     assert!(matches!(error, WriteError::NotApplied(Cause::Contended(_))), "{error}");
 
     // Nothing can be written above the last of all versions.
     world.source.inner().insert(id(), Record { version: Version::MAX, value: None });
-    let error = world.migrator.put(TENANT, KEY, "mine".into()).await.expect_err("not applied");
+    let error = world.migrator.put_bytes(TENANT, KEY, "mine".into()).await.expect_err("not applied");
     assert!(matches!(error, WriteError::NotApplied(Cause::Stamp(_))), "{error}");
     assert_eq!(held(&world.target).await, None);
     assert_eq!(world.count(Event::NotApplied), 2);
@@ -338,7 +340,7 @@ async fn an_instance_that_is_cut_off_refuses_when_the_policy_says_so() {
     while world.current.silent_ms() < 1 {
         std::hint::spin_loop();
     }
-    let error = world.migrator.put(TENANT, KEY, "one".into()).await.expect_err("fenced");
+    let error = world.migrator.put_bytes(TENANT, KEY, "one".into()).await.expect_err("fenced");
     assert!(
         matches!(error, WriteError::Unavailable(Unavailable::Begin(BeginError::Fenced { .. }))),
         "{error}"

@@ -17,7 +17,7 @@ use world::{KEY, TENANT, World, held, seed};
 async fn an_operation_on_hold_waits_for_the_next_revision() {
     let world = World::at(Rung::Hold);
     let migrator = world.migrator.clone();
-    let write = tokio::spawn(async move { migrator.put(TENANT, KEY, "one".into()).await });
+    let write = tokio::spawn(async move { migrator.put_bytes(TENANT, KEY, "one".into()).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!write.is_finished());
     world.go_to(Rung::Hold);
@@ -33,9 +33,9 @@ async fn a_hold_that_does_not_end_is_told_after_its_timeout() {
     let world = World::at(Rung::Hold);
     let began = tokio::time::Instant::now();
     let held_up = Unavailable::Held { waited_ms: 2_000 };
-    assert_eq!(world.migrator.get(TENANT, KEY).await, Err(held_up.clone().into()));
+    assert_eq!(world.migrator.get_bytes(TENANT, KEY).await, Err(held_up.clone().into()));
     assert_eq!(began.elapsed().as_millis(), 2_000);
-    assert_eq!(world.migrator.put(TENANT, KEY, vec![]).await, Err(held_up.into()));
+    assert_eq!(world.migrator.put_bytes(TENANT, KEY, vec![]).await, Err(held_up.into()));
     assert_eq!(world.count(Event::Unavailable), 2);
     assert!(world.source.take_calls().is_empty() && world.target.take_calls().is_empty());
 }
@@ -46,7 +46,7 @@ async fn a_write_whose_caller_is_gone_goes_on_and_holds_the_barrier_until_it_has
     let gate = Gate::new();
     world.target.next(Verb::Put, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let write = tokio::spawn(async move { migrator.put(TENANT, KEY, "one".into()).await });
+    let write = tokio::spawn(async move { migrator.put_bytes(TENANT, KEY, "one".into()).await });
     gate.reached().await;
     write.abort();
     assert!(write.await.expect_err("aborted").is_cancelled());
@@ -66,7 +66,7 @@ async fn a_copy_whose_reader_is_gone_goes_on_and_holds_the_barrier_until_it_has_
     let gate = Gate::new();
     world.target.next(Verb::Put, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let read = tokio::spawn(async move { migrator.get(TENANT, KEY).await });
+    let read = tokio::spawn(async move { migrator.get_bytes(TENANT, KEY).await });
     gate.reached().await;
     read.abort();
     assert!(read.await.expect_err("aborted").is_cancelled());
@@ -84,7 +84,7 @@ async fn a_read_whose_caller_is_gone_ends_at_once() {
     let gate = Gate::new();
     world.target.next(Verb::Get, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let read = tokio::spawn(async move { migrator.get(TENANT, KEY).await });
+    let read = tokio::spawn(async move { migrator.get_bytes(TENANT, KEY).await });
     gate.reached().await;
     read.abort();
     assert!(read.await.expect_err("aborted").is_cancelled());
@@ -98,7 +98,7 @@ async fn a_write_that_routing_has_overtaken_is_not_acknowledged() {
     let gate = Gate::new();
     world.target.next(Verb::Put, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let write = tokio::spawn(async move { migrator.put(TENANT, KEY, "one".into()).await });
+    let write = tokio::spawn(async move { migrator.put_bytes(TENANT, KEY, "one".into()).await });
     gate.reached().await;
     world.go_to(Rung::TargetFirst); // dual must not be live beside it
     gate.open();
@@ -112,7 +112,7 @@ async fn a_write_of_an_instance_that_was_given_up_is_not_acknowledged() {
     let gate = Gate::new();
     world.target.next(Verb::Put, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let write = tokio::spawn(async move { migrator.put(TENANT, KEY, "one".into()).await });
+    let write = tokio::spawn(async move { migrator.put_bytes(TENANT, KEY, "one".into()).await });
     gate.reached().await;
     world.current.readmitted();
     gate.open();
@@ -126,7 +126,7 @@ async fn a_read_that_routing_has_overtaken_is_made_anew() {
     let gate = Gate::new();
     world.source.next(Verb::Get, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let read = tokio::spawn(async move { migrator.get(TENANT, KEY).await });
+    let read = tokio::spawn(async move { migrator.get_bytes(TENANT, KEY).await });
     gate.reached().await;
     world.go_to(Rung::TargetOnly);
     world.put("fresh").await;
@@ -138,7 +138,7 @@ async fn a_read_that_routing_has_overtaken_is_made_anew() {
     world.source.always(Verb::Get, Fault::Wait(gate.clone()));
     world.target.always(Verb::Get, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let read = tokio::spawn(async move { migrator.get(TENANT, KEY).await });
+    let read = tokio::spawn(async move { migrator.get_bytes(TENANT, KEY).await });
     for n in 0..READS_MAX {
         gate.reached().await;
         world.go_to(if n % 2 == 0 { Rung::Dual } else { Rung::TargetOnly });

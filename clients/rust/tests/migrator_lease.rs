@@ -24,7 +24,7 @@ fn fenced(rung: Rung) -> World {
 /// A write whose process is frozen while it waits for a store.
 async fn frozen(world: &World, gate: &Gate, time: Duration) -> Result<(), WriteError> {
     let migrator = world.migrator.clone();
-    let writing = tokio::spawn(async move { migrator.put(TENANT, KEY, "late".into()).await });
+    let writing = tokio::spawn(async move { migrator.put_bytes(TENANT, KEY, "late".into()).await });
     gate.reached().await;
     advance(time).await;
     gate.open();
@@ -58,7 +58,7 @@ async fn a_lease_that_was_renewed_meanwhile_is_good() {
     let gate = Gate::new();
     world.source.next(Verb::Put, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let writing = tokio::spawn(async move { migrator.put(TENANT, KEY, "one".into()).await });
+    let writing = tokio::spawn(async move { migrator.put_bytes(TENANT, KEY, "one".into()).await });
     gate.reached().await;
     advance(FENCE - Duration::from_secs(1)).await;
     world.current.renewed(Instant::now());
@@ -76,7 +76,7 @@ async fn the_right_counts_from_when_the_answered_request_was_sent() {
     world.current.renewed(sent);
     world.put("one").await;
     advance(Duration::from_secs(1)).await;
-    let error = world.migrator.put(TENANT, KEY, "two".into()).await.expect_err("fenced");
+    let error = world.migrator.put_bytes(TENANT, KEY, "two".into()).await.expect_err("fenced");
     let is_fenced =
         matches!(error, WriteError::Unavailable(Unavailable::Begin(BeginError::Fenced { silent_ms: 3_000 })));
     assert!(is_fenced, "{error}");
@@ -88,7 +88,7 @@ async fn a_read_past_the_lease_is_made_anew_and_refused() {
     let gate = Gate::new();
     world.source.next(Verb::Get, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
-    let reading = tokio::spawn(async move { migrator.get(TENANT, KEY).await });
+    let reading = tokio::spawn(async move { migrator.get_bytes(TENANT, KEY).await });
     gate.reached().await;
     advance(FENCE).await;
     gate.open();

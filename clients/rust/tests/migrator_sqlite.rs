@@ -51,7 +51,7 @@ async fn additions_of_two_instances_all_count_at_every_rung() {
             adding.push(tokio::spawn(async move {
                 for _ in 0..ADDITIONS {
                     let add = |old: Option<&[u8]>| Change::Put((number(old) + 1).to_be_bytes().to_vec());
-                    migrator.mutate("acme", "sum", add).await.expect("acknowledged");
+                    migrator.mutate_bytes("acme", "sum", add).await.expect("acknowledged");
                 }
                 migrator
             }));
@@ -59,11 +59,11 @@ async fn additions_of_two_instances_all_count_at_every_rung() {
         expected += 2 * ADDITIONS;
         for added in adding {
             let migrator = added.await.expect("no panic");
-            let sum = migrator.get("acme", "sum").await.expect("readable");
+            let sum = migrator.get_bytes("acme", "sum").await.expect("readable");
             // The first to finish may find the other one still running.
             assert!(number(sum.as_deref()) > expected - 2 * ADDITIONS, "{rung:?}");
         }
-        let sum = instance(dir.path(), 3, rung).await.get("acme", "sum").await.expect("readable");
+        let sum = instance(dir.path(), 3, rung).await.get_bytes("acme", "sum").await.expect("readable");
         assert_eq!(number(sum.as_deref()), expected, "{rung:?}");
     }
 }

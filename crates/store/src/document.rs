@@ -4,17 +4,22 @@
 //! `{"name":{"S":"x"},"price":{"N":"9.9"}}`: sorted names and sets, exactly one text for each number, base64
 //! for binary, no blanks. Equal documents have equal bytes, so a store of bytes and a store of columns can be
 //! compared.
+//!
+//! [`Document::from_value`] and [`Document::to_value`] convert from and to your own types:
+//! [`typed`] says how.
 
 mod decode;
 mod encode;
 mod error;
 mod number;
 mod size;
+pub mod typed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::{DocumentError, Fault};
 pub use number::{Number, NumberError};
+pub use typed::{Rest, set};
 
 /// Maximum nesting of lists and maps, as in DynamoDB.
 pub const DEPTH_MAX: usize = 32;

@@ -4,7 +4,15 @@
 //! version without a value. Every write is conditional on the version that is there, so it is safe to copy,
 //! to repeat, and to arrive late.
 //!
-//! An adapter implements [`Store`] and passes the suite in `tests/store/suite.rs`.
+//! | module | what it has |
+//! |---|---|
+//! | (root) | [`Store`], the stores that are included, and [`Faulty`], which makes a store fail on demand |
+//! | [`document`] | documents with typed attributes, and their conversion from and to your types |
+//! | [`mapping`] | which attribute goes to which column |
+//! | `spec` | the file that names both stores and the mapping, with the feature `spec` |
+//! | `suite` | tests for your own adapter, with the feature `suite` |
+//!
+//! To support another database, implement [`Store`] and pass the suite.
 
 mod bulk;
 pub mod document;
@@ -14,6 +22,7 @@ mod error;
 mod fault;
 mod foreign;
 mod identity;
+mod into;
 pub mod mapping;
 mod memory;
 #[cfg(feature = "mysql")]
@@ -27,6 +36,8 @@ pub mod spec;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod version;
 
 use async_trait::async_trait;
@@ -37,6 +48,7 @@ pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
 pub use error::StoreError;
 pub use fault::{Fault, Faulty, Gate, Verb};
 pub use identity::Identity;
+pub use into::IntoStore;
 pub use memory::MemoryStore;
 #[cfg(feature = "mysql")]
 pub use mysql::MySqlStore;
@@ -65,6 +77,7 @@ pub struct Id {
 
 /// What is wrong with an [`Id`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdError {
     /// The tenant is invalid.
     #[error(transparent)]

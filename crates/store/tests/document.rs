@@ -12,3 +12,5 @@ mod given;
 mod numbers;
 #[path = "document/round_trip.rs"]
 mod round_trip;
+#[path = "document/typed.rs"]
+mod typed;

@@ -30,12 +30,10 @@ mod servers;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 #[path = "store/silence.rs"]
 mod silence;
-#[path = "store/suite.rs"]
-mod suite;
 #[path = "store/unreadable.rs"]
 mod unreadable;
 
-use cutover_store::MemoryStore;
+use cutover_store::{MemoryStore, suite};
 
 #[tokio::test]
 async fn memory_passes_the_suite() {
@@ -46,7 +44,7 @@ async fn memory_passes_the_suite() {
     };
     suite::run(empty).await;
     assert_eq!(asked, suite::STORES, "stores that must be made beforehand rely on the number");
-    suite::ranges::a_scan_up_to_a_place_ends_with_it(&MemoryStore::new()).await;
+    suite::scans_in_order(&MemoryStore::new()).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -81,7 +79,7 @@ mod sqlite {
             stores.push(SqliteStore::create(&path, &table, SqliteOptions::default()).await.expect("created"));
         }
         suite::run(|| stores.pop().expect("one for each story")).await;
-        suite::ranges::a_scan_up_to_a_place_ends_with_it(&create(&path).await).await;
+        suite::scans_in_order(&create(&path).await).await;
     }
 
     #[tokio::test]
@@ -148,9 +146,9 @@ mod sqlite {
         let one = create(&path).await;
         std::os::unix::fs::symlink(&path, &link).expect("linked");
         let (same, other) = (create(&link).await, create(&dir.path().join("other.db")).await);
-        suite::tables_are_told_apart(&one, &same, &other).await;
+        suite::tables_have_identities(&one, &same, &other).await;
         let table = SqliteStore::create(&path, "more", SqliteOptions::default()).await.expect("created");
-        suite::tables_are_told_apart(&one, &same, &table).await;
+        suite::tables_have_identities(&one, &same, &table).await;
         let before = one.identity().await.expect("asked");
         std::fs::rename(dir.path().join("other.db"), &path).expect("replaced");
         assert_ne!(one.identity().await.expect("asked"), before, "another file at the same path");

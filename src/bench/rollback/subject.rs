@@ -185,7 +185,9 @@ async fn read(orders: Migrator, every: Duration, first_failure: FirstFailure) {
     loop {
         calls.tick().await;
         let tenant = tenant(rand::random_range(0..TENANTS));
-        if let Err(ReadError::Failed { store: StoreRole::Target, .. }) = orders.get(&tenant, ORDER).await {
+        if let Err(ReadError::Failed { store: StoreRole::Target, .. }) =
+            orders.get_bytes(&tenant, ORDER).await
+        {
             first_failure.note();
         }
     }

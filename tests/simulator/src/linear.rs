@@ -47,7 +47,7 @@ pub enum Verdict {
 }
 
 /// More states than this are not searched.
-const STATES_MAX: usize = 500_000;
+const STATES_MAX: usize = 100_000;
 
 /// What is done, and what that has left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

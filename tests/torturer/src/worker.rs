@@ -144,7 +144,7 @@ async fn read(
     key: &str,
 ) -> anyhow::Result<Result<(), ReadError>> {
     let began = now_ns();
-    let found = match records.get(tenant, key).await {
+    let found = match records.get_bytes(tenant, key).await {
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
     };
@@ -175,7 +175,7 @@ async fn write(records: &Migrator, log: &Log, tenant: &str, key: &str, delete: b
     log.note(&Line::Begin { op, record, value: (!delete).then_some(unique), at: now_ns() })?;
     let done = match delete {
         true => records.delete(tenant, key).await,
-        false => records.put(tenant, key, value(unique)).await,
+        false => records.put_bytes(tenant, key, value(unique)).await,
     };
     let answer = match done {
         Ok(_) => Answer::Acknowledged,

@@ -3,12 +3,13 @@
 use crate::{
     report::StoreRole,
     routing,
-    store::{IdError, StoreError},
+    store::{IdError, StoreError, document::DocumentError},
     watch::BeginError,
 };
 
 /// Why an operation did not begin, or why its result can't be guaranteed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unavailable {
     /// The tenant is between two rungs and did not reach the next one in time.
     #[error("tenant is on hold, waited {waited_ms} ms: retry; a hold ends with the controller's next step")]
@@ -26,6 +27,7 @@ pub enum Unavailable {
 
 /// Why a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// A store failed that this rung needs. A retry is safe.
     #[error("read failed at the {}: {error}", name(*.store))]
@@ -42,10 +44,14 @@ pub enum ReadError {
     /// The tenant or the key is invalid.
     #[error(transparent)]
     Invalid(#[from] IdError),
+    /// The record does not fit the type that it was read as. A retry fails too.
+    #[error("the record can't be read as this type: {0}")]
+    Value(#[source] DocumentError),
 }
 
 /// Why a write was not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// It has not taken effect and never will; a retry is safe.
     #[error("not applied: {0}")]
@@ -59,10 +65,15 @@ pub enum WriteError {
     /// The tenant or the key is invalid.
     #[error(transparent)]
     Invalid(#[from] IdError),
+    /// The value can't be stored as a document, or the record does not fit the type of the mutation. Nothing was
+    /// written; a retry fails too.
+    #[error("nothing was written: {0}")]
+    Value(#[source] DocumentError),
 }
 
 /// What prevented the acknowledgement of a write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Cause {
     /// A store failed.
     #[error("at the {}: {error}", name(*.store))]

@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{
     report::{Event, StoreRole},
-    store::{Id, Record, StoreError, Version, now_ms_since_2025},
+    store::{Id, Record, StoreError, Version, document::DocumentError, now_ms_since_2025},
     watch::Operation,
 };
 
 /// How many times the first put is tried before the write gives up because other writers are always faster.
 const PUTS_MAX: u32 = 64;
 
-/// Computes a record's new value from its current one; `None` if there is none.
-pub(super) type Mutation = Box<dyn FnMut(Option<&[u8]>) -> Change + Send>;
+/// Computes a record's new value from its current one (`None`: there is none), or fails to convert one of them.
+pub(super) type Mutation = Box<dyn FnMut(Option<&[u8]>) -> Result<Change, DocumentError> + Send>;
 
 /// What is to be written.
 pub(super) enum Intent {
@@ -46,6 +46,7 @@ pub(super) struct Writing {
 enum Unput {
     Keep,
     Refused(Cause),
+    Value(DocumentError),
 }
 
 impl Writing {
@@ -109,9 +110,10 @@ impl Writing {
                 None => None,
             };
             self.record.value = match change(base.and_then(|record| record.value.as_deref())) {
-                Change::Put(value) => Some(value),
-                Change::Delete => None,
-                Change::Keep => return Err(Unput::Keep),
+                Ok(Change::Put(value)) => Some(value),
+                Ok(Change::Delete) => None,
+                Ok(Change::Keep) => return Err(Unput::Keep),
+                Err(error) => return Err(Unput::Value(error)),
             };
         }
         let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
@@ -139,12 +141,15 @@ impl Writing {
         let end = match end {
             Ok(end) => end,
             Err(Unput::Keep) if !overtaken => return Ok(None),
-            Err(unput) => {
+            // The application's mistake, not a store's: not counted.
+            Err(Unput::Value(error)) => return Err(WriteError::Value(error)),
+            Err(Unput::Keep) => {
                 count(Event::NotApplied);
-                return Err(WriteError::NotApplied(match unput {
-                    Unput::Keep => Cause::Overtaken,
-                    Unput::Refused(cause) => cause,
-                }));
+                return Err(WriteError::NotApplied(Cause::Overtaken));
+            }
+            Err(Unput::Refused(cause)) => {
+                count(Event::NotApplied);
+                return Err(WriteError::NotApplied(cause));
             }
         };
         match end.pair {

@@ -4,6 +4,7 @@ use cutover_core::routing;
 
 /// Why an operation can't begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BeginError {
     /// Neither the controller nor a persisted snapshot has provided a state yet, or this client was closed.
     #[error(

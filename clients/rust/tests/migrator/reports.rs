@@ -77,13 +77,13 @@ async fn a_read_of_both_stores_tells_which_of_them_failed() {
     let world = World::with(Rung::Mirrored, policy);
     seed(&world.source, Some("here"));
     world.target.next(Verb::Get, down());
-    world.migrator.get(crate::TENANT, crate::KEY).await.expect_err("not confirmed");
+    world.migrator.get_bytes(crate::TENANT, crate::KEY).await.expect_err("not confirmed");
     let (answers, cell) = drained(&world);
     assert_eq!((answers, pairs(&cell)), ([(0, 0), (0, 0)], (1, 1, 0, 0)));
 
     world.go_to(Rung::TargetFirst);
     world.source.next(Verb::Get, down());
-    world.migrator.get(crate::TENANT, crate::KEY).await.expect_err("nobody can tell");
+    world.migrator.get_bytes(crate::TENANT, crate::KEY).await.expect_err("nobody can tell");
     let (answers, cell) = drained(&world);
     assert_eq!((answers, pairs(&cell)), ([(0, 0), (0, 0)], (1, 0, 1, 0)));
 }
@@ -113,7 +113,7 @@ async fn a_shadow_read_answers_nobody_and_tells_what_the_target_lacks() {
 async fn calls_are_told_by_tenant_once_the_target_has_failed_it() {
     let world = World::at(Rung::TargetOnly);
     world.target.next(Verb::Get, down());
-    world.migrator.get(crate::TENANT, crate::KEY).await.expect_err("down");
+    world.migrator.get_bytes(crate::TENANT, crate::KEY).await.expect_err("down");
     world.get().await;
     let cells = world.recorder.drain().cells;
     let tenants: Vec<_> = cells.iter().map(|cell| cell.tenant.as_str()).collect();

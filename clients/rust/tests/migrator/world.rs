@@ -73,11 +73,11 @@ impl World {
     }
 
     pub(crate) async fn get(&self) -> Option<Vec<u8>> {
-        self.migrator.get(TENANT, KEY).await.expect("readable")
+        self.migrator.get_bytes(TENANT, KEY).await.expect("readable")
     }
 
     pub(crate) async fn put(&self, value: &str) -> Version {
-        self.migrator.put(TENANT, KEY, value.into()).await.expect("acknowledged")
+        self.migrator.put_bytes(TENANT, KEY, value.into()).await.expect("acknowledged")
     }
 
     pub(crate) fn count(&self, event: Event) -> u64 {

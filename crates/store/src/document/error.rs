@@ -14,6 +14,7 @@ pub struct DocumentError {
 
 /// What is wrong at a place in a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// Not JSON, or not UTF-8.
     #[error("no typed JSON ({0}): write it as {{\"name\":{{\"S\":\"text\"}}}}")]
@@ -44,6 +45,9 @@ pub enum Fault {
     /// Typed JSON, but written differently from what [`Document::encode`](super::Document::encode) writes.
     #[error("it is not canonical, and would come back as other bytes: write it as Document::encode does")]
     NotCanonical,
+    /// An attribute does not fit the type that it is read as, or a value does not fit an attribute.
+    #[error("{0}")]
+    Mismatch(String),
     /// Not base64 with padding.
     #[error("no base64: use the standard alphabet with padding")]
     NotBase64,

@@ -6,6 +6,7 @@ use super::{UrlError, nearest::nearest};
 
 /// A spec that can't be used. Messages show no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpecError {
     /// An unknown key, or an unknown word of a fixed list.
     #[error("{at}: unknown {name:?}: {}", advice(.nearest.as_deref(), .known))]

@@ -12,6 +12,7 @@ use crate::{
 
 /// Why a store of a spec could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The spec refers to something that does not exist.
     #[error(transparent)]

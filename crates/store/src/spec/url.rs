@@ -35,6 +35,7 @@ pub enum StoreUrl {
 
 /// A text that is not a store's url. Messages omit the url, because it may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UrlError {
     /// Another kind of store.
     #[error("no known store: begin it with sqlite:, mysql://, postgres:// or dynamodb://")]

@@ -237,7 +237,7 @@ pub(crate) async fn a_record_can_be_a_tenant_of_its_own(store: &dyn Store) {
     found.dedup();
     assert_eq!(found.len(), 41, "each once");
     let all: Vec<_> = found.iter().map(|key| own(key)).collect();
-    super::suite::ranges::each_range_has_its_own(store, &all, &all).await;
+    super::suite::ranges_have_their_own(store, &all, &all).await;
     let of_one = Scope::Tenant("07".to_owned());
     let page = store.scan(&of_one, Segment::ALL, None, usize::MAX).await.expect("scanned");
     assert_eq!(page.records, [(own("07"), one(8))]);

@@ -117,7 +117,7 @@ async fn a_table_is_told_from_others_and_from_the_one_before_it() {
     let name = table();
     let open = async || DynamoDbStore::create(&url, &name, patient()).await.expect("created");
     let one = open().await;
-    suite::tables_are_told_apart(&one, &open().await, &create(&url).await).await;
+    suite::tables_have_identities(&one, &open().await, &create(&url).await).await;
     let before = one.identity().await.expect("asked").expect("known");
     assert!(before.place.contains(":table/") && before.place.contains("us-east-1"), "{before}");
     let credentials = Credentials::new("test", "test", None, None, "test");

@@ -29,8 +29,8 @@ async fn passes_the_suite() {
         stores.push(create(&url, &tables[n]).await);
     }
     let same = create(&url, &tables[0]).await;
-    suite::tables_are_told_apart(&stores[0], &same, &stores[1]).await;
-    suite::ranges::a_scan_up_to_a_place_ends_with_it(&stores.pop().expect("one more")).await;
+    suite::tables_have_identities(&stores[0], &same, &stores[1]).await;
+    suite::scans_in_order(&stores.pop().expect("one more")).await;
     suite::run(|| stores.pop().expect("one for each story")).await;
     let admin = MySqlPool::connect(&url).await.expect("connected");
     sql(&admin, format!("DROP TABLE {}", tables.join(","))).await;

@@ -66,7 +66,7 @@ impl Service {
         };
         world::tell(|| format!("{}: started, {:?}", self.name, client.status().source));
         let client = Arc::new(client);
-        let [source, target] = self.stores.clone().map(|store| Arc::new(store) as _);
+        let [source, target] = self.stores.clone();
         let migrator = client.migrator(KEY, source, target);
         let mut lanes = JoinSet::new();
         let lane = |lane| self.clone().lane(lane, client.clone(), migrator.clone());

@@ -88,7 +88,7 @@ impl Party<'_> {
         let kind = random.random_range(0..100);
         if kind < 45 {
             let began = oracle::now();
-            let Ok(found) = migrator.get(&tenant, &key).await else { return };
+            let Ok(found) = migrator.get_bytes(&tenant, &key).await else { return };
             let left_behind = left_behind || (self.left_behind)();
             if (self.vouches)() && !(left_behind && watched.may_be_stale()) {
                 watched.counts(true, left_behind);
@@ -99,7 +99,7 @@ impl Party<'_> {
         let new = (!(85..95).contains(&kind)).then(oracle::fresh_value);
         let number = oracle::write_begins(&record, new, self.by);
         let written = match (kind, new) {
-            (45..85, Some(new)) => migrator.put(&tenant, &key, bytes(new)).await.map(Some),
+            (45..85, Some(new)) => migrator.put_bytes(&tenant, &key, bytes(new)).await.map(Some),
             (_, None) => migrator.delete(&tenant, &key).await.map(Some),
             (_, Some(new)) => {
                 let of = record.clone();
@@ -107,7 +107,7 @@ impl Party<'_> {
                     oracle::write_finds(&of, number, found.map(value));
                     Change::Put(bytes(new))
                 };
-                migrator.mutate(&tenant, &key, change).await
+                migrator.mutate_bytes(&tenant, &key, change).await
             }
         };
         if let (Ok(Some(version)), true, Ok(id)) = (&written, (self.vouches)(), Id::new(&tenant, &key)) {

@@ -1,7 +1,5 @@
 //! The end: a new service reads every record.
 
-use std::sync::Arc;
-
 use super::{make_service, people, start};
 use crate::{
     cast::{self, KEY, traffic},
@@ -24,13 +22,13 @@ pub(super) fn read_everything() {
                 break client;
             }
         };
-        let [source, target] = service.stores.clone().map(|store| Arc::new(store) as _);
+        let [source, target] = service.stores.clone();
         let migrator = client.migrator(KEY, source, target);
         for record in oracle::records() {
             let Some((tenant, key)) = record.split_once('/') else { continue };
             loop {
                 let began = oracle::now();
-                match migrator.get(tenant, key).await {
+                match migrator.get_bytes(tenant, key).await {
                     Ok(found) => {
                         let found = found.as_deref().map(traffic::value);
                         oracle::read(&record, found, began, "the last read", true);

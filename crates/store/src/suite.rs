@@ -1,20 +1,43 @@
-//! What every store must do. Each story gets its own empty store.
+//! What every store must do, as tests for adapters. Enable the feature `suite` in `[dev-dependencies]`.
+//!
+//! ```
+//! use cutover_store::{MemoryStore, suite};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! suite::run(MemoryStore::new).await;
+//! suite::scans_in_order(&MemoryStore::new()).await; // if your store scans in order of tenant and key
+//! # });
+//! ```
+//!
+//! Each function panics at the first promise that the store breaks. If creating a store is asynchronous, create
+//! [`STORES`] of them first and hand them out one by one. Wrap a store that takes only documents in
+//! [`Documents`]. If your store has identities, also run [`tables_have_identities`].
+//!
+//! The suite can't cut connections or kill a server. What a store answers then is up to tests of your own;
+//! [`Store`] says what it may answer.
 
 mod batches;
-pub(crate) mod ranges;
+mod documents;
+mod ranges;
 
 use std::collections::BTreeMap;
 
-use cutover_store::{Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version};
+use crate::{Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version};
+
+pub use documents::Documents;
+pub use ranges::{ranges_have_their_own, scans_in_order};
 
 /// How many stores [`run`] asks for.
-pub(crate) const STORES: usize = 11;
+pub const STORES: usize = 11;
 
 /// Stamped in 2034. Stores take versions in the far future for the application's own numbers.
 const HIGHEST: Version = Version((315_000_000_000 << 22) | 0x3f_ffff);
 
-/// Runs all the stories.
-pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
+/// Tests a store's reads, writes, batches and scans. `empty` returns a new empty store.
+///
+/// # Panics
+/// If the store breaks a promise.
+pub async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     the_newest_version_wins_in_any_order(&empty()).await;
     a_tombstone_is_a_record_like_any_other(&empty()).await;
     a_record_without_a_version_is_older_than_any(&empty()).await;
@@ -28,8 +51,11 @@ pub(crate) async fn run<S: Store>(mut empty: impl FnMut() -> S) {
     batches::many_writers_end_with_the_highest_version(empty()).await;
 }
 
-/// Two connections to one table, and another table.
-pub(crate) async fn tables_are_told_apart(one: &dyn Store, same: &dyn Store, other: &dyn Store) {
+/// Tests the identities of two connections to one table, and of another table.
+///
+/// # Panics
+/// If the first two differ, or the third does not.
+pub async fn tables_have_identities(one: &dyn Store, same: &dyn Store, other: &dyn Store) {
     let identity = async |store: &dyn Store| store.identity().await.expect("asked").expect("it can tell");
     let one = identity(one).await;
     assert_eq!(one.id, identity(same).await.id, "{one}");
@@ -60,7 +86,7 @@ async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
     assert_eq!(store.get(&id).await, Ok(Some(record(HIGHEST.0, b"max"))));
     assert_eq!(store.put_if_newer(&id, &record(9, b"")).await, Ok(Put::Stale(HIGHEST)));
 
-    let other = super::suite::id("t", "other");
+    let other = self::id("t", "other");
     let many = [(id.clone(), record(8, b"old")), (other.clone(), record(1, b""))];
     let answers = store.put_many_if_newer(&many).await;
     assert_eq!(answers, Ok(vec![Copied::Stale(HIGHEST), Copied::Written]), "each on its own");
@@ -69,7 +95,7 @@ async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
     let again = [(other.clone(), record(1, b"")), (id.clone(), record(HIGHEST.0, b"max"))];
     assert_eq!(store.put_many_if_newer(&again).await, Ok(vec![Copied::Present; 2]), "nothing to write");
 
-    let ids = [other.clone(), super::suite::id("t", "none"), id.clone()];
+    let ids = [other.clone(), self::id("t", "none"), id.clone()];
     let records = vec![Some(record(1, b"")), None, Some(record(HIGHEST.0, b"max"))];
     assert_eq!(store.get_many(&ids).await, Ok(records), "in their order");
     let versions = vec![Some(Version(1)), None, Some(HIGHEST)];
@@ -116,7 +142,7 @@ async fn a_compare_and_put_sees_every_other_write(store: &dyn Store) {
     assert_eq!(put(9, Some(2)).await, Ok(Put::Applied), "our own, repeated");
     assert_eq!(store.get(&id).await, Ok(Some(record(9, b"v"))));
 
-    let old = super::suite::id("t", "unversioned");
+    let old = self::id("t", "unversioned");
     assert_eq!(store.put_if_newer(&old, &record(0, b"old")).await, Ok(Put::Applied));
     let new = record(1, b"new");
     assert_eq!(store.put_if_unchanged(&old, &new, None).await, Ok(Put::Stale(Version::ZERO)));
@@ -124,7 +150,7 @@ async fn a_compare_and_put_sees_every_other_write(store: &dyn Store) {
 }
 
 async fn one_record_without_a_version_replaces_another(store: &dyn Store) {
-    let (id, none) = (id("t", "k"), super::suite::id("t", "none"));
+    let (id, none) = (id("t", "k"), self::id("t", "none"));
     let zero = Some(Version::ZERO);
     assert_eq!(store.put_if_newer(&id, &record(0, b"early")).await, Ok(Put::Applied));
     assert_eq!(store.put_many_if_newer(&[(id.clone(), record(0, b"late"))]).await, Ok(vec![Copied::Present]));

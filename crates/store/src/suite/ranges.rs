@@ -1,11 +1,15 @@
 //! Scans up to a place, for stores that scan in order.
 
-use cutover_store::{Cursor, Id, Scope, Segment, Store};
+use crate::{Cursor, Id, Scope, Segment, Store};
 
 use super::{id, record};
 
-/// Wherever a scan is cut, each record is in exactly the range that it belongs to.
-pub(crate) async fn a_scan_up_to_a_place_ends_with_it(store: &dyn Store) {
+/// Tests a store that scans in order of tenant and key, byte by byte: wherever a scan is cut, each record is in
+/// exactly one range. The store must be empty.
+///
+/// # Panics
+/// If a record is missing, or found where it does not belong.
+pub async fn scans_in_order(store: &dyn Store) {
     let mut all = Vec::new();
     for tenant in ["a", "b", "b ", "bb", "bé", "c"] {
         all.extend((0..9).map(|n| id(tenant, &format!("key-{n}"))));
@@ -16,7 +20,7 @@ pub(crate) async fn a_scan_up_to_a_place_ends_with_it(store: &dyn Store) {
     // Places of records, between them, before the first and after the last.
     let places = [("0", "z"), ("a", "key-3"), ("a", "key-3a"), ("b", "key-8"), ("bb", "key-0"), ("x", "y")];
     let places = places.map(|(tenant, key)| id(tenant, key));
-    each_range_has_its_own(store, &places, &all).await;
+    ranges_have_their_own(store, &places, &all).await;
     for from in &places {
         let (before, after): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|id| id <= from);
         assert_eq!(range(store, None, Some(from)).await, before, "to {from:?}");
@@ -24,8 +28,11 @@ pub(crate) async fn a_scan_up_to_a_place_ends_with_it(store: &dyn Store) {
     }
 }
 
-/// From each place to each other.
-pub(crate) async fn each_range_has_its_own(store: &dyn Store, places: &[Id], all: &[Id]) {
+/// Tests every range between two of `places`. `all`: every record of the store, in order.
+///
+/// # Panics
+/// If a record is missing, or found where it does not belong.
+pub async fn ranges_have_their_own(store: &dyn Store, places: &[Id], all: &[Id]) {
     for from in places {
         for to in places {
             let expected: Vec<_> = all.iter().filter(|id| *id > from && *id <= to).cloned().collect();

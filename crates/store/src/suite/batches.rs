@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_store::{Copied, Id, Put, Record, Store, Version};
+use crate::{Copied, Id, Put, Record, Store, Version};
 
 use super::{HIGHEST, id, record, tombstone};
 
