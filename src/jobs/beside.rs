@@ -9,8 +9,9 @@ use futures::future;
 use super::{
     Error, Plan, Stores,
     compare::{Difference, Suspect},
-    page::{Done, Part, Side, bytes_of, witness_of},
+    page::{Done, Part, bytes_of, witness_of},
     quarantine::Pass,
+    side::Side,
 };
 
 /// With this many suspects, they are looked at again before there are more: a target may have any number of

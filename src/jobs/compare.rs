@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Error, Plan, Stores, attributes,
-    page::{Done, Side},
+    page::Done,
     quarantine::{Pass, is_misfit},
+    side::Side,
 };
 
 /// Interval between re-reads of a difference, and how many of them it has to persist through.

@@ -8,7 +8,7 @@ use cutover_store::{
     spec::{Spec, StoreUrl},
 };
 
-use super::{Plan, page::Side, sample::Looked};
+use super::{Plan, sample::Looked, side::Side};
 
 /// A strongly consistent read unit pays for this many bytes.
 const READ_UNIT_BYTES: u64 = 4096;

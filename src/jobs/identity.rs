@@ -6,7 +6,7 @@ use cutover_proto::v1;
 use cutover_store::{Identity, Store};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Error, Plan, Stores, page::Side};
+use super::{Error, Plan, Stores, side::Side};
 
 /// How long an answer may be reused for further claims.
 const FRESH: Duration = Duration::from_secs(5);

@@ -12,19 +12,11 @@ use super::{
     Error, Plan, Stores,
     findings::{Findings, reason},
     quarantine::{Pass, Refused, is_misfit},
+    side::Side,
 };
 
 /// Up to this many records form one statement.
 const TOGETHER: usize = 100;
-
-/// One of the two stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The store that records come from.
-    Source,
-    /// The store that records go to.
-    Target,
-}
 
 /// A page, and its place in the scan.
 #[derive(Clone, Copy, Debug)]
@@ -51,23 +43,6 @@ pub struct Done {
     pub(super) left: Option<Cursor>,
     /// Time slept between looks at differences. It says nothing about the speed of the stores.
     pub(super) waited: Duration,
-}
-
-impl Side {
-    /// The name, for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Target => "target",
-        }
-    }
-
-    pub(super) const fn other(self) -> Self {
-        match self {
-            Self::Source => Self::Target,
-            Self::Target => Self::Source,
-        }
-    }
 }
 
 impl Plan {

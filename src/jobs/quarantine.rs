@@ -23,8 +23,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Error, Plan, Stores,
-    page::Side,
     patience::{BACKOFF_FIRST, patiently},
+    side::Side,
 };
 
 pub use row::{Row, rows};

@@ -8,9 +8,9 @@ use cutover_store::Id;
 
 use super::{
     Error, Plan, Stores,
-    page::Side,
     patience::patiently,
     quarantine::{Pass, Row, is_misfit, rows},
+    side::Side,
 };
 
 /// What became of a record.

@@ -7,7 +7,7 @@ use std::{
 
 use cutover_store::{Id, Record, Scope, Segment, Store, StoreError, spec::Spec};
 
-use super::{Error, page::Side};
+use super::{Error, side::Side};
 
 /// Maximum records, so that a check takes seconds in a store of any size.
 const RECORDS_MAX: usize = 10_000;

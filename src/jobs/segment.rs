@@ -14,11 +14,12 @@ use tonic::transport::Channel;
 
 use super::{
     Error, Plan, Stores, identity,
+    insist::insist,
     pace::{CHUNK_MIN_BYTES, Chunk, READ_MIN_BYTES, Rates},
-    page::{Done, Part, Side, add, bytes_of, records_of},
+    page::{Done, Part, add, bytes_of, records_of},
     patience::patiently,
     pressure, quarantine,
-    worker::insist,
+    side::Side,
 };
 
 /// Maximum interval between heartbeats of a claim.

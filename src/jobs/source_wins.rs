@@ -10,8 +10,9 @@ use cutover_store::{Id, Put, Record, StoreError, Version};
 use super::{
     Error, Plan, Stores,
     compare::Difference,
-    page::{Done, Side},
+    page::Done,
     quarantine::{Pass, is_misfit},
+    side::Side,
 };
 
 /// How often a record is looked at again after a write. Services that write it all the time repair it, too.

@@ -10,8 +10,9 @@ use futures::future;
 use super::{
     Error, Plan, Stores,
     compare::{Difference, Pair, Suspect},
-    page::{Done, Side},
+    page::Done,
     quarantine::{Pass, is_misfit},
+    side::Side,
 };
 
 /// Maximum records replaced at a time.

@@ -323,7 +323,7 @@ impl Passes {
         let waiting = job.waits_for(self.registry.steady_ms()).unwrap_or_default();
         let state = self.registry.state();
         let entry = key_of(&job.id).ok().and_then(|key| state.entry(&key).cloned());
-        let warning = entry.and_then(|entry| job.useless(&entry.migration)).unwrap_or_default();
+        let warning = entry.and_then(|entry| job.useless(entry.migration.placements())).unwrap_or_default();
         let mut live = self.live();
         let pass = Self::pass(&mut live, &job);
         // A worker that died has no claim, and its reason for being slow no longer applies.

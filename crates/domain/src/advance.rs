@@ -4,9 +4,8 @@ use cutover_core::routing::Rung;
 use imbl::OrdMap;
 
 use super::{
-    Bands, Covered, Document, Migration, Override, Passes, Placement, Tenant, TenantRow, Whom,
-    gate::{Sight, Unmet},
-    placement::Wait,
+    Bands, Covered, Document, Group, Migration, Override, Placement, Tenant, TenantRow, Unmet, Whom,
+    placement::Wait, sight::Sight,
 };
 
 /// Maximum tenants whose unmet conditions are listed individually.
@@ -27,41 +26,6 @@ pub(super) struct Look {
     pub(super) bands: Bands,
     /// Overrides of tenants that are still on the way up after the moves.
     pub(super) overrides: Vec<Override>,
-}
-
-/// A group of tenants: where it stands, and its goal.
-#[derive(Clone, Debug)]
-pub struct Group {
-    /// Which tenants.
-    pub whom: Whom,
-    /// Where they stand.
-    pub placement: Placement,
-    /// Their goal.
-    pub wanted: Rung,
-    /// The gates overridden for them.
-    pub passes: Option<Passes>,
-}
-
-impl Group {
-    /// Every step from here up to `wanted`: the group before the step, and the rung that it leads to.
-    pub(super) fn steps_up(&self, document: &Document) -> Vec<(Self, Rung)> {
-        let mut steps = Vec::new();
-        let mut at = self.placement;
-        while let Some(next) = at.next(self.wanted, document.policy.level)
-            && next > at.rung
-        {
-            steps.push((Self { placement: at, ..self.clone() }, next));
-            // Since 0: a step that has not happened can't have evidence yet.
-            let stepped = at.stepped(next, 0, 0);
-            at = Placement { since: at.since, ..stepped };
-        }
-        steps
-    }
-
-    /// Returns the override if these tenants, standing at `rung`, are still on the way up that it covers.
-    fn is_overridden_at(&self, rung: Rung) -> Option<&Passes> {
-        self.passes.as_ref().filter(|passes| rung < self.wanted && rung < passes.upto)
-    }
 }
 
 /// The groups that are not at their goal: ranges of buckets, then tenants with a row.

@@ -21,9 +21,9 @@ use super::{
     Attribution, Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares,
     Tenant, TenantRow, Unmet, Violation, Whom, advance,
     finding::Finding,
-    gate::Sight,
     guard::Action,
     plan::{Plan, PlanMove},
+    sight::Sight,
 };
 
 /// What can be asked of a migration.

@@ -4,19 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Key, Tenant, TenantRow};
 
-/// Who did something, when and why: kept where people ask for it at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attribution {
-    /// As in [`Event::actor`].
-    pub by: String,
-    /// Empty when nobody said.
-    pub reason: String,
-    /// Unix time.
-    pub at_ms: u64,
-    /// The revision of the change.
-    pub revision: u64,
-}
-
 /// One committed change. Replaying all of them in order yields the live state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Finding, Migration, Placement, Tenant, percent};
+use super::{Attribution, Finding, Placement, Tenant, percent};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,15 +204,13 @@ impl Job {
         (left_ms > 0).then(|| format!("waits {left_ms} ms more for writes that timed out to land"))
     }
 
-    /// Why no gate will accept it, however it ends: it began before mirrored had settled for anybody.
+    /// Why no gate will accept it, however it ends, with tenants at `placements`: it began before mirrored had settled for anybody.
     /// `None`: a gate may.
-    pub fn useless(&self, migration: &Migration) -> Option<String> {
+    pub fn useless(&self, placements: impl Iterator<Item = Placement>) -> Option<String> {
         if matches!(self.kind, PassKind::Sample | PassKind::Reverse) {
             return None;
         }
-        let bands = migration.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
-        let rows = migration.tenants.values().map(|row| row.placement);
-        let since = bands.chain(rows).map(|placement: Placement| placement.mirrored_since);
+        let since = placements.map(|placement| placement.mirrored_since);
         match since.filter(|since| *since > 0).min() {
             None => Some("nobody is at mirrored or above".to_owned()),
             Some(since) if since > self.settled => Some(format!(

@@ -7,6 +7,7 @@
 //! back.
 
 mod advance;
+mod attribution;
 mod ceiling;
 pub mod change;
 mod event;
@@ -14,7 +15,9 @@ mod evidence;
 mod finding;
 mod fleet;
 mod gate;
+mod group;
 pub mod guard;
+mod in_place;
 mod key;
 mod migration;
 mod overrides;
@@ -22,18 +25,20 @@ mod placement;
 pub mod plan;
 mod resolve;
 mod rollout;
+mod sight;
 mod trip;
 mod window;
 
-pub use advance::Group;
+pub use attribution::Attribution;
 pub use change::{
     Applied, Ask, Change, Confirmation, Context, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
 };
-pub use event::{Attribution, Event};
+pub use event::Event;
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use finding::Finding;
 pub use fleet::{Fleet, Glance, Member};
-pub use gate::{Gate, Sight, Unmet, awaited_message, what_to_do};
+pub use gate::{Gate, Unmet};
+pub use group::Group;
 pub use key::{Key, Tenant, Violation};
 pub use migration::{Document, Migration, Policy, State, TenantRow};
 pub use overrides::{Covered, Override, Passes};
@@ -41,5 +46,6 @@ pub use placement::{Band, Bands, Placement, Wait};
 pub use resolve::Wanted;
 use rollout::percent;
 pub use rollout::{Rollout, Shares};
+pub use sight::{Sight, awaited_message, what_to_do};
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
 pub use window::{Calls, Counts, Expiry, Grid, Latency, Scale, Totals, WindowId};

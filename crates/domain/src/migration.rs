@@ -7,11 +7,8 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attribution, Bands, Evidence, Gate, GuardSettings, Job, Key, Override, Passes, Placement, Rollout,
-    Tenant, Trip, TripOutcome, Unmet,
-    guard::Stage,
-    plan::PlanState,
-    resolve::{self, Caps},
+    Attribution, Bands, Evidence, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant,
+    Trip, TripOutcome, guard::Stage, plan::PlanState,
 };
 
 /// What the migration promises and requires.
@@ -261,18 +258,6 @@ impl Document {
             Some(Passes { revision: over.revision, gates: over.gates.clone(), upto: upto? })
         })
     }
-
-    /// The condition that holds everybody after a restore.
-    pub(super) fn restored(&self) -> Option<Unmet> {
-        let action =
-            format!("find out who has been at target-only since, then: cutover confirm {} --help", self.key);
-        self.restored.as_ref().map(|why| Unmet::of_change(Gate::Restored, why, action))
-    }
-
-    /// What limits a tenant, besides its own row.
-    pub(super) fn caps<'a>(&'a self, row: Option<&'a TenantRow>) -> Caps<'a> {
-        Caps { goal: &self.goal, ceiling: self.ceiling, row }
-    }
 }
 
 impl Migration {
@@ -314,12 +299,6 @@ impl Migration {
         self.tenants
             .get(tenant)
             .map_or_else(|| self.document.bands.of(self.bucket(tenant)), |row| row.placement)
-    }
-
-    /// A tenant's goal, everything considered.
-    pub fn wanted(&self, tenant: &Tenant) -> resolve::Wanted {
-        let row = self.tenants.get(tenant);
-        self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
     }
 
     /// What a judge needs to know of where tenants stand. `is_more`: tenants have reached target-first.

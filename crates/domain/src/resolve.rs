@@ -2,7 +2,7 @@
 
 use cutover_core::routing::{self, PPM, Reason, Route, Rung, Table};
 
-use super::{Migration, Placement, Rollout, Tenant, TenantRow, ceiling::lowest};
+use super::{Document, Migration, Placement, Rollout, Tenant, TenantRow, ceiling::lowest};
 
 /// What determines a tenant's goal.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,13 @@ impl Caps<'_> {
     }
 }
 
+impl Document {
+    /// What limits a tenant, besides its own row.
+    pub(super) fn caps<'a>(&'a self, row: Option<&'a TenantRow>) -> Caps<'a> {
+        Caps { goal: &self.goal, ceiling: self.ceiling, row }
+    }
+}
+
 /// The route of tenants with a placement and a goal.
 fn route(placement: &Placement, wanted: Wanted) -> Route {
     let reason = if placement.rung == Rung::Hold { Reason::Hold } else { wanted.reason };
@@ -50,6 +57,12 @@ fn route(placement: &Placement, wanted: Wanted) -> Route {
 }
 
 impl Migration {
+    /// A tenant's goal, everything considered.
+    pub fn wanted(&self, tenant: &Tenant) -> Wanted {
+        let row = self.tenants.get(tenant);
+        self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
+    }
+
     /// The parts of the policy that SDKs need.
     pub fn table_policy(&self) -> routing::Policy {
         let policy = &self.document.policy;

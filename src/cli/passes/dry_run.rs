@@ -10,8 +10,8 @@ use super::super::{Global, out, render};
 use crate::jobs::{
     Plan, Stores,
     cost::{Cost, Pace, Units},
-    page::Side,
     sample,
+    side::Side,
 };
 
 /// The stores that are there.

@@ -8,7 +8,7 @@ use cutover_store::{
 };
 
 use super::{failed, patiently};
-use crate::jobs::{Error, page::Side};
+use crate::jobs::{Error, side::Side};
 
 /// Bytes of a page of rows.
 const PAGE_BYTES: usize = 1 << 20;

@@ -7,7 +7,7 @@ use super::{Applied, Ask, Context, Refusal};
 use crate::{
     Document, Group, Migration, Tenant, TenantRow, Whom,
     advance::{self, groups_on_the_way},
-    gate::Sight,
+    sight::Sight,
 };
 
 /// Maximum unmet conditions in a refusal.

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Part, Plan, Step};
-use crate::Migration;
+use super::{Plan, Step};
 
 /// A running plan: everything that has to survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,9 +71,9 @@ pub enum PlanMove {
 }
 
 impl PlanState {
-    /// Starts a plan. Steps that are already in place are not taken again.
-    pub fn begun(plan: Plan, migration: &Migration, applied_by: &str, revision: u64, now_ms: u64) -> Self {
-        let taken = vec![Taken::at(revision, now_ms); plan.in_place(migration)];
+    /// Starts a plan. The first steps, which are already in place, are not taken again.
+    pub fn begun(plan: Plan, in_place: usize, applied_by: &str, revision: u64, now_ms: u64) -> Self {
+        let taken = vec![Taken::at(revision, now_ms); in_place];
         let (status, applied_by) = (PlanStatus::Running, applied_by.to_owned());
         Self { plan, status, applied_at_ms: now_ms, applied_by, taken, approved: 0 }
     }
@@ -97,26 +96,6 @@ impl PlanState {
         // Whoever approved a step did not know that it would be taken back.
         self.approved = self.approved.min(in_place);
         true
-    }
-}
-
-impl Plan {
-    /// Number of steps, from the first, that the migration's goal already reaches or exceeds.
-    pub fn in_place(&self, migration: &Migration) -> usize {
-        self.steps.iter().take_while(|step| step.is_in_place(migration)).count()
-    }
-}
-
-impl Step {
-    /// Whether the migration's goal already reaches or exceeds this step.
-    pub(crate) fn is_in_place(&self, migration: &Migration) -> bool {
-        match &self.part {
-            Part::Share(ppm) => {
-                let shares = migration.document.goal.shares();
-                shares.into_iter().any(|(rung, has)| rung == self.rung && has >= *ppm)
-            }
-            Part::Tenants(tenants) => tenants.iter().all(|tenant| migration.wanted(tenant).rung >= self.rung),
-        }
     }
 }
 

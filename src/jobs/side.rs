@@ -1,0 +1,27 @@
+//! Which of the two stores.
+
+/// One of the two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The store that records come from.
+    Source,
+    /// The store that records go to.
+    Target,
+}
+
+impl Side {
+    /// The name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        }
+    }
+
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Target,
+            Self::Target => Self::Source,
+        }
+    }
+}
