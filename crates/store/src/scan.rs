@@ -164,6 +164,7 @@ fn not_ours() -> StoreError {
 
 impl Found {
     /// The record with its id, for a read of just that record.
+    #[cfg(any(test, feature = "postgres"))]
     pub(super) fn read(self) -> Result<(Id, Record), StoreError> {
         let id = id(self.tenant, self.key).map_err(|(error, ..)| error)?;
         Ok((id, self.record?))

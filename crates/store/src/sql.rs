@@ -8,6 +8,7 @@ mod calls;
 mod error;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
