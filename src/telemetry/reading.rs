@@ -8,7 +8,7 @@ use crate::domain::{Key, Tenant, Totals};
 /// No count in a report is this large.
 const COUNT_END: u64 = 1 << 48;
 
-/// Every store and operation kind, in the order of [`Counts::calls`].
+/// Every store and operation kind, in the order of [`crate::domain::Counts::calls`].
 pub const SLOTS: [(v1::StoreRole, v1::Operation); 4] = [
     (v1::StoreRole::Source, v1::Operation::Read),
     (v1::StoreRole::Source, v1::Operation::Write),

@@ -32,7 +32,7 @@ use failure::Failure;
 /// back within that time.
 pub const RETRY_FOR: Duration = Duration::from_secs(3);
 
-/// An order, in JSON and in both stores. Attributes that others store with it survive [`add_line`].
+/// An order, in JSON and in both stores. Attributes that others store with it survive `add_line`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// An exact decimal number, `"12.50"` in JSON.

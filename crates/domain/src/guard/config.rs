@@ -139,7 +139,7 @@ impl Guard {
         Self { kind, operation }
     }
 
-    /// The only guard of misses; [`super::misses`] judges it, and no pool.
+    /// The only guard of misses; `misses` judges it, and no pool.
     pub const MISSES: Self = Self::of(GuardKind::MissRatchet, READ);
 
     /// The guards whose evidence is pooled: all counting ones except the one of misses. A pool's seat with
