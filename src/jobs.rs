@@ -39,6 +39,11 @@ use tonic::Status;
 
 use attributes::Values;
 
+/// A record's place, for people, and unique: tenant and key can't be confused.
+fn place(tenant: &str, key: &str) -> String {
+    format!("{tenant:?}/{key:?}")
+}
+
 /// The stores of a migration.
 #[derive(Clone)]
 pub struct Stores {

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Error, Plan, Stores, attributes,
     page::Done,
+    place,
     quarantine::{Pass, is_misfit},
     side::Side,
 };
@@ -229,7 +230,7 @@ impl Done {
         let (source, target) = (pair.0.as_ref(), pair.1.as_ref());
         add(self.counts.found.get_or_insert_default(), target, difference);
         let (name, names) = (difference.name(), attributes::names(source, target));
-        let place = format!("{name} {}", named(id));
+        let place = format!("{name} {}", place(&id.tenant, &id.key));
         if let Some(values) = &plan.values {
             values.keep(&place, source, target);
         }
@@ -327,10 +328,6 @@ fn is_sampled(id: &Id, sample_ppm: u32) -> bool {
     hash.update(&id.key);
     let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
     (u64::from(u32::from_be_bytes([a, b, c, d])) * 1_000_000) >> 32 < u64::from(sample_ppm)
-}
-
-fn named(id: &Id) -> String {
-    format!("{:?}/{:?}", id.tenant, id.key)
 }
 
 /// A record without its content.

@@ -8,8 +8,8 @@ use tonic::{Code, Response, Status, transport::Channel};
 
 use super::Error;
 
-/// Delay before a call is repeated.
-const ASK_AGAIN: Duration = Duration::from_millis(300);
+/// Delay before a worker asks again: for a call without an answer, or without a segment to work on.
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// How long to wait for a controller that restarts or does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest time for one call.

@@ -24,10 +24,11 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Error, Plan, Stores,
     patience::{BACKOFF_FIRST, patiently},
+    place,
     side::Side,
 };
 
-pub use row::{Row, rows};
+pub use row::{Row, Rows};
 
 /// Identifies a pass in its rows.
 #[derive(Clone)]
@@ -125,26 +126,22 @@ impl Stores {
         };
         let Some(quarantine) = &self.quarantine else { return Ok(()) };
         let patience = plan.limits.patience;
-        let mut after = None;
-        loop {
-            let (page, next) = rows(&**quarantine, &plan.migration, after.as_ref(), patience).await?;
+        let mut rows = Rows::of(&**quarantine, &plan.migration, patience);
+        while let Some(page) = rows.next().await? {
             // A later pass may have begun before this worker learns that its own is over.
             let is_earlier = |row: &&Row| row.pass != pass.id && row.row_version < version(pass.since_ms);
             for row in page.iter().filter(|row| row.toward == toward).filter(is_earlier) {
                 row.release(&**quarantine, patience).await?;
             }
-            after = next;
-            if after.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 }
 
 impl Refused<'_> {
     /// For people, and unique: tenant and key can't be confused.
     pub(super) fn place(&self) -> String {
-        format!("{:?}/{:?}", self.tenant, self.key)
+        place(self.tenant, self.key)
     }
 
     fn row(&self, pass: &Pass, now_ms: u64, with_value: bool) -> Result<Vec<u8>, Error> {

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use cutover_client::{Client, Options, client::Kind};
+use cutover_client::Client;
 use cutover_core::routing::Rung;
 use cutover_store::Id;
 
 use super::{
     Error, Plan, Stores,
     patience::patiently,
-    quarantine::{Pass, Row, is_misfit, rows},
+    quarantine::{Pass, Row, Rows, is_misfit},
     side::Side,
+    worker,
 };
 
 /// What became of a record.
@@ -35,17 +36,12 @@ pub async fn retry(
     told: impl FnMut(&Row, &Retried),
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    // An instance: a copy that was read before a step and lands after it would leave the target stale.
-    let instance_id = Some(format!("cutover-retry-{}-{:08x}", std::process::id(), rand::random::<u32>()));
-    let options = Options { kind: Kind::Worker, instance_id, ..Options::default() };
-    let client = Arc::new(Client::connect(server, "cutover-retry", options).await?);
     let stores = stores.bounded(plan.limits.call);
-    let tried = tokio::select! {
-        tried = stores.retry(plan, &client, told) => tried,
-        () = stop => Err(Error::Stopped),
-    };
-    client.close().await;
-    tried
+    // An instance: a copy that was read before a step and lands after it would leave the target stale.
+    worker::registered(server, "cutover-retry", stop, async |client, _| {
+        stores.retry(plan, client, told).await
+    })
+    .await
 }
 
 impl Stores {
@@ -60,9 +56,8 @@ impl Stores {
         self.identities().await?;
         let pass = Pass::joined(&format!("{}/retry", plan.migration), client);
         let patience = plan.limits.patience;
-        let mut after = None;
-        loop {
-            let (page, next) = rows(&**quarantine, &plan.migration, after.as_ref(), patience).await?;
+        let mut rows = Rows::of(&**quarantine, &plan.migration, patience);
+        while let Some(page) = rows.next().await? {
             for row in page {
                 let retried = patiently(patience, |_, _| {}, || self.try_again(plan, &pass, &row)).await?;
                 if !matches!(retried, Retried::Left(_)) {
@@ -70,11 +65,8 @@ impl Stores {
                 }
                 told(&row, &retried);
             }
-            after = next;
-            if after.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     async fn try_again(&self, plan: &Plan, pass: &Pass, row: &Row) -> Result<Retried, Error> {

@@ -12,14 +12,16 @@ use tonic::{
 };
 
 use super::{
-    Error, Plan, Stores, identity, insist::insist, patience::patiently, pressure, quarantine::Pass,
+    Error, Plan, Stores, identity,
+    insist::{ASK_AGAIN, insist},
+    patience::patiently,
+    pressure,
+    quarantine::Pass,
     segment::Bench,
 };
 
 /// Interval between progress reports of the whole job.
 const TELL: Duration = Duration::from_millis(500);
-/// Delay before a worker without a segment asks again.
-const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// How long the controller may leave a ping unanswered before the connection counts as lost.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -33,12 +35,24 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<v1::Evidence, Error> {
     let name = format!("cutover-{}", plan.kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase());
+    let work =
+        async |client: &Arc<Client>, instance_id| work(server, client, instance_id, stores, plan, told).await;
+    registered(server, &name, stop, work).await
+}
+
+/// Does some work as an instance of the controller, whose id it is given. Ends early when `stop` completes.
+pub(super) async fn registered<T>(
+    server: &str,
+    name: &str,
+    stop: impl Future<Output = ()>,
+    work: impl AsyncFnOnce(&Arc<Client>, String) -> Result<T, Error>,
+) -> Result<T, Error> {
     let instance_id = format!("{name}-{}-{:08x}", std::process::id(), rand::random::<u32>());
     let options =
         Options { kind: Kind::Worker, instance_id: Some(instance_id.clone()), ..Options::default() };
-    let client = Arc::new(Client::connect(server, &name, options).await?);
+    let client = Arc::new(Client::connect(server, name, options).await?);
     let worked = tokio::select! {
-        worked = work(server, &client, instance_id, stores, plan, told) => worked,
+        worked = work(&client, instance_id) => worked,
         () = stop => Err(Error::Stopped),
     };
     client.close().await;

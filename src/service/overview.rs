@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Entry, Instances, Notify, Passes, Plans, Progress, Registry, Seen};
 use crate::{
-    domain::{Gate, Key, Totals, Unmet, Wait, awaited_message, change, plan::Next, what_to_do},
+    domain::{Key, Totals, Unmet, Wait, barrier, change, plan::Next},
     telemetry::{Deliveries, Ingest, StoreRate, now_ms},
 };
 
@@ -78,11 +78,7 @@ impl Overview {
         if waiting.is_empty() {
             // Nobody is to go further, and yet the last step is not known to all.
             let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
-            let (by_itself, action) = what_to_do(&behind);
-            waiting.extend((!behind.is_empty()).then(|| Unmet {
-                by_itself,
-                ..Unmet::of_change(Gate::Barrier, awaited_message(&behind, step, Wait::Quiesced), action)
-            }));
+            waiting.extend((!behind.is_empty()).then(|| barrier(&behind, step, Wait::Quiesced)));
         }
         MigrationStatus {
             waiting,

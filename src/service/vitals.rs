@@ -106,10 +106,11 @@ fn plan(state: &PlanState) -> PlanGauges {
 fn pass(kind: PassKind, running: &[Progress], ended: &[Evidence]) -> Option<PassGauges> {
     let none = PassGauges::none(kind);
     let of_kind: Vec<&Progress> = running.iter().filter(|progress| progress.job.kind == kind).collect();
-    let Some(last) = ended.iter().rev().find(|evidence| evidence.job.kind == kind) else {
-        return (!of_kind.is_empty()).then(|| together(none, &of_kind));
-    };
-    Some(if of_kind.is_empty() { counted(none, &last.counts) } else { together(none, &of_kind) })
+    if !of_kind.is_empty() {
+        return Some(together(none, &of_kind));
+    }
+    let last = ended.iter().rev().find(|evidence| evidence.job.kind == kind)?;
+    Some(counted(none, &last.counts))
 }
 
 fn together(none: PassGauges, running: &[&Progress]) -> PassGauges {

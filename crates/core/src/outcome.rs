@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The kind of a call to a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// A read.
     Read,
@@ -22,7 +25,8 @@ pub enum StoreRole {
 
 /// Why a store failed a call. Do not report the caller's own errors (validation, authorisation,
 /// cancellation): they are not the store's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// No answer in time.
     Timeout,
@@ -87,7 +91,13 @@ pub enum Event {
 /// Number of kinds of [`Event`].
 pub const EVENTS: usize = Event::ReadBothFailed as usize + 1;
 /// Number of kinds of [`ErrorClass`].
-pub const ERROR_CLASSES: usize = ErrorClass::Other as usize + 1;
+pub const ERROR_CLASSES: usize = ErrorClass::ALL.len();
+
+impl ErrorClass {
+    /// All of them, each at its number.
+    pub const ALL: [Self; 6] =
+        [Self::Timeout, Self::Connection, Self::Server, Self::Constraint, Self::Serialization, Self::Other];
+}
 
 /// Something that happened during an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

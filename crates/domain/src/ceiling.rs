@@ -2,7 +2,7 @@
 
 use cutover_core::routing::Rung;
 
-use super::{Document, Placement, TenantRow, guard::GuardKind};
+use super::{Placement, TenantRow, guard::GuardKind};
 
 /// What takes tenants back.
 #[derive(Clone, Copy, Debug)]
@@ -67,15 +67,7 @@ pub(super) fn is_lower(ceiling: Rung, latched: Option<Rung>) -> bool {
     latched.is_none_or(|latched| ceiling < latched)
 }
 
-impl Document {
-    /// The ceiling of a tenant: its own or the migration's, whichever is lower. `None`: nothing was rolled
-    /// back.
-    pub(super) fn ceiling_of(&self, row: Option<&TenantRow>) -> Option<Rung> {
-        lowest(row, self.ceiling)
-    }
-}
-
-/// The lower one of a tenant's own ceiling and the migration's.
+/// The lower one of a tenant's own ceiling and the migration's. `None`: nothing was rolled back.
 pub(super) fn lowest(row: Option<&TenantRow>, migrations: Option<Rung>) -> Option<Rung> {
     row.and_then(|row| row.ceiling).into_iter().chain(migrations).min()
 }

@@ -32,10 +32,13 @@ mod slow;
 mod tenants;
 mod verdict;
 
-pub use cutover_core::guard::{detector, evalue};
+pub use cutover_core::{
+    guard::{detector, evalue},
+    outcome::{ErrorClass, Operation},
+};
 
-pub use cell::{Arm, Cell, ErrorClass, Pairs, Report};
-pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Operation, Rule};
+pub use cell::{Arm, Cell, Pairs, Report};
+pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Rule};
 pub use judge::{Block, Certificate, Judge, Level, Refused, Stage, Standing};
 pub use ratchet::Ratchet;
 pub use slow::Slow;

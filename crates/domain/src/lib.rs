@@ -46,6 +46,7 @@ pub use placement::{Band, Bands, Placement, Wait};
 pub use resolve::Wanted;
 use rollout::percent;
 pub use rollout::{Rollout, Shares};
-pub use sight::{Sight, awaited_message, what_to_do};
+use sight::what_to_do;
+pub use sight::{Sight, barrier};
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
 pub use window::{Calls, Counts, Expiry, Grid, Latency, Scale, Totals, WindowId};

@@ -18,8 +18,13 @@ pub struct Sight<'a> {
 /// Maximum instances named in one message.
 const NAMED_MAX: usize = 20;
 
-/// What is awaited from members that are behind a revision.
-pub fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
+/// The barrier of a revision, for members that are behind it.
+pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
+    let (by_itself, action) = what_to_do(behind);
+    Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, awaited_message(behind, revision, wait), action) }
+}
+
+fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
     if are_callers(behind) {
         return format!("callers of Decide may still act on answers from before revision {revision}");
     }
@@ -40,7 +45,7 @@ fn are_callers(behind: &[&Member]) -> bool {
 }
 
 /// Whether waiting for these members will end without an operator, and what to do.
-pub fn what_to_do(behind: &[&Member]) -> (bool, String) {
+pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
     let for_good = behind.iter().filter(|member| member.lost && member.waited_for.is_none());
     let for_good: Vec<_> = for_good.take(NAMED_MAX).map(|member| member.name.as_str()).collect();
     if !for_good.is_empty() {
@@ -101,11 +106,7 @@ impl Sight<'_> {
     fn barrier(&self, placement: &Placement, next: Rung) -> Unmet {
         let (wait, awaited) = (placement.wait_for(next), self.awaited(placement, next));
         let behind: Vec<_> = self.fleet.behind(awaited, wait).collect();
-        let (by_itself, action) = what_to_do(&behind);
-        Unmet {
-            by_itself,
-            ..Unmet::of_change(Gate::Barrier, awaited_message(&behind, awaited, wait), action)
-        }
+        barrier(&behind, awaited, wait)
     }
 
     /// The gates of a step, except the barrier. Only steps up have any, unless the store was restored.

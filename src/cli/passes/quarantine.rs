@@ -15,7 +15,7 @@ use crate::{
     jobs::{
         Plan,
         findings::generic,
-        quarantine::{Row, rows},
+        quarantine::{Row, Rows},
         retry::{self, Retried},
     },
     server::stop_signal,
@@ -58,10 +58,12 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
     let quarantine = quarantine.with_context(|| format!("the quarantine {:?}", spec.quarantine_table))?;
     let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let most = limit.unwrap_or(if global.json { usize::MAX } else { LISTED });
-    let (mut after, mut all, mut lines) = (None, 0_usize, Vec::new());
+    let (mut all, mut lines) = (0_usize, Vec::new());
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
-    while let Some(quarantine) = &quarantine {
-        let (page, next) = rows(&**quarantine, &spec.migration, after.as_ref(), PATIENCE).await?;
+    let mut rows = quarantine.as_deref().map(|quarantine| Rows::of(quarantine, &spec.migration, PATIENCE));
+    while let Some(rows) = &mut rows
+        && let Some(page) = rows.next().await?
+    {
         for row in page {
             all += 1;
             if global.json {
@@ -74,10 +76,6 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
             if all <= most {
                 lines.push(row_line(&row));
             }
-        }
-        after = next;
-        if after.is_none() {
-            break;
         }
     }
     if global.json {

@@ -8,7 +8,7 @@ use cutover_store::{
 };
 
 use super::{failed, patiently};
-use crate::jobs::{Error, side::Side};
+use crate::jobs::{Error, place, side::Side};
 
 /// Bytes of a page of rows.
 const PAGE_BYTES: usize = 1 << 20;
@@ -34,19 +34,36 @@ pub struct Row {
     pub(super) row_version: Version,
 }
 
-/// A page of a migration's rows, and where the next one begins.
-pub async fn rows(
-    quarantine: &dyn Store,
-    migration: &str,
-    after: Option<&Cursor>,
+/// A migration's rows, page by page.
+pub struct Rows<'a> {
+    quarantine: &'a dyn Store,
+    scope: Scope,
     patience: Duration,
-) -> Result<(Vec<Row>, Option<Cursor>), Error> {
-    let scope = Scope::Tenant(migration.to_owned());
-    let scan = || async { quarantine.scan(&scope, Segment::ALL, after, PAGE_BYTES).await.map_err(failed) };
-    // The connection may have been idle for as long as a pass took, and may be lost without notice.
-    let page = patiently(patience, |_, _| {}, scan).await?;
-    let rows = page.records.into_iter().filter_map(|(id, record)| Row::read(id, &record)).collect();
-    Ok((rows, page.next))
+    after: Option<Cursor>,
+    is_over: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// From the first one. `patience`: how long the quarantine may fail.
+    pub fn of(quarantine: &'a dyn Store, migration: &str, patience: Duration) -> Self {
+        let scope = Scope::Tenant(migration.to_owned());
+        Self { quarantine, scope, patience, after: None, is_over: false }
+    }
+
+    /// The next page, which may be empty. `None`: there is none.
+    pub async fn next(&mut self) -> Result<Option<Vec<Row>>, Error> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let scan = || async {
+            let page = self.quarantine.scan(&self.scope, Segment::ALL, self.after.as_ref(), PAGE_BYTES).await;
+            page.map_err(failed)
+        };
+        // The connection may have been idle for as long as a pass took, and may be lost without notice.
+        let page = patiently(self.patience, |_, _| {}, scan).await?;
+        (self.is_over, self.after) = (page.next.is_none(), page.next);
+        Ok(Some(page.records.into_iter().filter_map(|(id, record)| Row::read(id, &record)).collect()))
+    }
 }
 
 impl Row {
@@ -78,7 +95,7 @@ impl Row {
 
     /// For people.
     pub fn place(&self) -> String {
-        format!("{:?}/{:?}", self.tenant, self.key)
+        place(&self.tenant, &self.key)
     }
 
     /// Takes the record out, unless a pass has met it again meanwhile.

@@ -14,8 +14,10 @@ use super::{
 /// A document takes no longer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A migration, and a spec of two SQLite files.
-pub const MIGRATION: &str = r#"
+/// A spec of two SQLite files.
+macro_rules! spec {
+    () => {
+        r#"
 cat >orders.toml <<EOF
 migration = "orders"
 [source]
@@ -25,16 +27,38 @@ table = "orders"
 url = "sqlite:new.db"
 table = "orders"
 EOF
+"#
+    };
+}
+
+/// A migration, and its spec.
+pub const MIGRATION: &str = concat!(
+    spec!(),
+    r#"
 cutover demo-service orders.toml --seed 500
 cutover backfill orders.toml --create-tables --dry-run
 cutover create orders --source 'old' --target 'new'
-"#;
+"#
+);
 
 /// The database that the guide's `stores` makes.
 pub const FIRST: &str = r#"
 mariadb -u cutover -e "CREATE DATABASE IF NOT EXISTS shop"
 mariadb -u cutover shop -e "DROP TABLE IF EXISTS orders, orders_away, cutover_quarantine"
 "#;
+
+/// An existing table, and a spec of other ones.
+pub const EXISTING: &str = concat!(
+    r#"
+mariadb -u cutover -e "CREATE DATABASE IF NOT EXISTS shop"
+mariadb -u cutover shop -e "DROP TABLE IF EXISTS existing_orders"
+"#,
+    spec!(),
+    r#"
+cutover demo-service orders.toml --seed 10
+cutover backfill orders.toml --create-tables --dry-run
+"#
+);
 
 /// What the script of a document begins with: `expect CODE LINE` after each command, and the end of everything
 /// that runs in the background.
@@ -99,23 +123,6 @@ fn script(doc: &Doc, text: &str, dir: &Path) -> (String, Vec<(usize, String)>) {
     }
     (script, shown)
 }
-
-/// An existing table, and a spec of two SQLite files.
-pub const EXISTING: &str = r#"
-mariadb -u cutover -e "CREATE DATABASE IF NOT EXISTS shop"
-mariadb -u cutover shop -e "DROP TABLE IF EXISTS existing_orders"
-cat >orders.toml <<EOF
-migration = "orders"
-[source]
-url = "sqlite:old.db"
-table = "orders"
-[target]
-url = "sqlite:new.db"
-table = "orders"
-EOF
-cutover demo-service orders.toml --seed 10
-cutover backfill orders.toml --create-tables --dry-run
-"#;
 
 pub async fn run(doc: &Doc) {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(doc.path)).unwrap();

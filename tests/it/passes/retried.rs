@@ -1,7 +1,7 @@
 //! Records in quarantine: listed with their reasons, and tried again by themselves.
 
 use cutover::jobs::{
-    quarantine::{Row, rows},
+    quarantine::{Row, Rows},
     retry::{Retried, retry},
 };
 use cutover_core::outcome::ErrorClass;
@@ -15,8 +15,9 @@ fn misfit() -> StoreError {
 }
 
 async fn listed(world: &World) -> Vec<Row> {
-    let (mut rows, next) = rows(&*world.quarantine, KEY, None, Duration::ZERO).await.unwrap();
-    assert_eq!(next, None, "they are few");
+    let mut pages = Rows::of(&*world.quarantine, KEY, Duration::ZERO);
+    let mut rows = pages.next().await.unwrap().unwrap();
+    assert_eq!(pages.next().await.unwrap(), None, "they are few");
     rows.sort_by(|one, other| one.key.cmp(&other.key));
     rows
 }

@@ -25,8 +25,7 @@ use rand::{Rng as _, RngExt as _};
 use tokio::sync::Notify;
 
 pub use people::{
-    confirmation, has_heard_everybody, is_gone, legacy_has_ended, may_be_left_behind, note_status,
-    target_fails, want_pass,
+    confirmation, is_gone, legacy_has_ended, may_be_left_behind, note_status, target_fails, want_pass,
 };
 
 use crate::{

@@ -43,7 +43,12 @@ impl Protocol {
             return None;
         }
         if pass == Pass::SourceWins {
-            return self.begin_repair(after, (for_target_first, for_target_only, for_mirrored));
+            let reads_source = rung <= Rung::Mirrored && !ladder.floor;
+            if !reads_source && !self.has(Mutation::SourceWinsAnywhere) || state.stores.target.is_none() {
+                return None;
+            }
+            // Before the foreign record was written, or by a copy, which does not compare.
+            after.ladder.full_since_mirrored = self.has(Mutation::RepairKeepsEvidence);
         }
         if pass == Pass::Full && self.scenario.foreign && state.stores.has_foreign() {
             // A verification is not clean, and a copy that does not compare is left out here.
@@ -60,7 +65,7 @@ impl Protocol {
             None => self.end_pass(&mut after, pass, flags),
             Some(record) => {
                 let (for_target_first, for_target_only, for_mirrored) = flags;
-                let half = pass == Pass::Sweep;
+                let half = matches!(pass, Pass::Sweep | Pass::SourceWins);
                 after.jobs.push(Job {
                     pass,
                     begun,
@@ -74,31 +79,6 @@ impl Protocol {
                 });
             }
         }
-        Some(after)
-    }
-
-    /// A comparison that makes the target what the source has, begins by reading the target.
-    fn begin_repair(&self, mut after: State, flags: (bool, bool, bool)) -> Option<State> {
-        let (for_target_first, for_target_only, for_mirrored) = flags;
-        let ladder = &after.ladder;
-        let reads_source = ladder.rung() <= Rung::Mirrored && !ladder.floor;
-        if !reads_source && !self.has(Mutation::SourceWinsAnywhere) {
-            return None;
-        }
-        let begun = ladder.newest();
-        // Before the foreign record was written, or by a copy, which does not compare.
-        after.ladder.full_since_mirrored = self.has(Mutation::RepairKeepsEvidence);
-        after.jobs.push(Job {
-            pass: Pass::SourceWins,
-            begun,
-            record: after.stores.target?,
-            half: true,
-            leased: true,
-            expected: None,
-            for_target_first,
-            for_target_only,
-            for_mirrored,
-        });
         Some(after)
     }
 

@@ -72,19 +72,17 @@ impl Draft {
             // It would lower floors that the backup does not know.
             self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
             self.refuse_reverse(cover, settled)?;
-            self.refuse_beside(|job| job.source_wins)?;
         }
         if *removes_extra {
             self.refuse_removal()?;
             self.say("it DELETES the records without a version that only the target has");
         }
         self.refuse_behind_a_repair(context)?;
-        if kind.may_open_gates() {
-            self.refuse_beside(|job| job.source_wins)?;
-        }
         if *source_wins {
             self.refuse_source_wins(cover)?;
-            self.refuse_beside(|job| job.kind == PassKind::Reverse || job.kind.may_open_gates())?;
+        }
+        self.refuse_beside(*kind, *source_wins)?;
+        if *source_wins {
             self.forget_evidence();
             self.say(
                 "it OVERWRITES what the target has newer or different, and DELETES what only the target has",
@@ -193,13 +191,13 @@ impl Draft {
         // The SDK stamps what it writes, so it did not write a record without a version.
         let written = remaining.extra.saturating_sub(remaining.unversioned);
         let ahead = remaining.ahead.saturating_add(written);
-        let fine = self.placements().any(|placement| placement.floor > Rung::SourceOnly);
+        let fine = self.migration.placements().any(|placement| placement.floor > Rung::SourceOnly);
         remaining.total().saturating_sub(if fine { ahead } else { 0 })
     }
 
     /// A record that only the target has can be deleted only while nobody has written to the target alone.
     fn refuse_removal(&self) -> Result<(), Refusal> {
-        if !self.placements().any(|placement| placement.floor > Rung::SourceOnly) {
+        if !self.migration.placements().any(|placement| placement.floor > Rung::SourceOnly) {
             return Ok(());
         }
         let message = "tenants may have written to the target alone, so what only it has may be theirs";
@@ -232,10 +230,8 @@ impl Draft {
     /// A repair where the source wins may leave an older record in the target until it has looked at it again.
     /// So what passes showed before does not count any more, even if the repair never ends.
     fn forget_evidence(&mut self) {
-        let mut shown: Vec<_> =
-            self.document.evidence.iter_mut().filter(|pass| pass.may_open_gates()).collect();
-        shown.iter_mut().for_each(|pass| pass.clean = false);
-        if !shown.is_empty() {
+        if self.document.evidence.iter().any(Evidence::may_open_gates) {
+            self.document.evidence.iter_mut().for_each(|pass| pass.clean &= !pass.may_open_gates());
             self.say("earlier passes open no gate any more: the repair has to end clean");
         }
     }
@@ -251,10 +247,13 @@ impl Draft {
         Err(Unmet { by_itself: true, ..Unmet::of_change(Gate::Stage, message, action) }.into())
     }
 
-    /// A reverse pass and one where the source wins overwrite what the other has read. Behind the latter, no
-    /// other pass shows anything.
-    fn refuse_beside(&self, is_other: impl Fn(&Job) -> bool) -> Result<(), Refusal> {
-        let Some(other) = self.document.jobs.iter().find(|job| is_other(job)) else { return Ok(()) };
+    /// Beside a repair where the source wins no pass runs but a sample: one of the two would overwrite what the
+    /// other has read, and a clean end of the other would show nothing.
+    fn refuse_beside(&self, kind: PassKind, source_wins: bool) -> Result<(), Refusal> {
+        let mut against = self.document.jobs.iter().filter(|job| {
+            source_wins && job.kind != PassKind::Sample || job.source_wins && kind != PassKind::Sample
+        });
+        let Some(other) = against.next() else { return Ok(()) };
         let message = format!(
             "{} {} is under way, and one of the two overwrites what the other has read",
             other.kind.name(),
@@ -270,11 +269,6 @@ impl Draft {
         let bands = self.document.bands.pieces(&cuts);
         let bands = bands.filter(|(from, _, _)| *from < cover.upto_ppm).map(|(_, _, placement)| placement);
         bands.chain(self.covered_rows(cover).map(|(_, row)| row.placement)).collect()
-    }
-
-    fn placements(&self) -> impl Iterator<Item = Placement> {
-        let bands = self.document.bands.pieces(&[]).map(|(_, _, placement)| placement);
-        bands.chain(self.migration.tenants.values().map(|row| row.placement))
     }
 
     /// A reverse pass is for tenants that have left target-only, after everybody has quiesced.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cutover_core::routing::{OVERRIDES_MAX, Rung};
 
 use super::{Ask, Context, Draft, Refusal};
-use crate::{Gate, Group, Tenant, TenantRow, Unmet, Violation, Whom};
+use crate::{Gate, Group, Tenant, TenantRow, Unmet, Violation, Whom, ceiling::lowest};
 
 impl Draft {
     pub(super) fn set_pins(
@@ -29,7 +29,7 @@ impl Draft {
             if row.pin == Some(*rung) {
                 continue;
             }
-            if let Some(ceiling) = self.document.ceiling_of(Some(&row))
+            if let Some(ceiling) = lowest(Some(&row), self.document.ceiling)
                 && *rung > ceiling
             {
                 let message =

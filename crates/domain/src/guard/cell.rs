@@ -1,40 +1,14 @@
 //! The reports of instances in the judge's form.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Guard, GuardKind, Operation, evalue::Sample};
 use crate::Tenant;
-
-/// Why a store failed. Errors of the caller and cancelled calls are not failures of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorClass {
-    /// No answer in time.
-    Timeout,
-    /// It could not be reached.
-    Connection,
-    /// The store reported a failure.
-    Server,
-    /// A constraint of the store prevented it.
-    Constraint,
-    /// Another transaction prevented it.
-    Serialization,
-    /// Anything else.
-    Other,
-}
-
-impl ErrorClass {
-    /// In the order of [`Arm::errors`].
-    pub const ALL: [Self; 6] =
-        [Self::Timeout, Self::Connection, Self::Server, Self::Constraint, Self::Serialization, Self::Other];
-}
 
 /// Calls to one store that ended since the last report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arm {
     /// All of them.
     pub calls: u64,
-    /// Failed ones by [`ErrorClass`].
+    /// Failed ones by [`super::ErrorClass`].
     pub errors: [u64; 6],
     /// Slower than the limit.
     pub slow: u64,

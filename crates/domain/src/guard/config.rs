@@ -4,17 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Operation;
 use crate::Violation;
-
-/// The kind of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// Reads.
-    Read,
-    /// Puts and deletes.
-    Write,
-}
 
 /// What a guard watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

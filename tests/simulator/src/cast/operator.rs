@@ -163,16 +163,6 @@ impl Desk {
             let request = v1::AcknowledgeRequest { mutation: self.mutation(), key: KEY.to_owned() };
             told("acknowledge", &self.admin.acknowledge(request).await);
         }
-        let is_lost = |instance: &v1::Instance| instance.lost && !instance.parked;
-        if play::has_heard_everybody() && status.instances.iter().any(is_lost) {
-            let request = v1::EvictInstanceRequest {
-                lost: true,
-                actor: "operator:simulated".to_owned(),
-                reason: "all that are lost are dead".to_owned(),
-                ..Default::default()
-            };
-            told("evict what is lost", &self.admin.evict_instance(request).await);
-        }
         for instance in status.instances.iter().filter(|instance| instance.lost) {
             // The one thing that an operator has to know.
             if play::is_gone(&instance.instance_id) {

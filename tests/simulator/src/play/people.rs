@@ -43,15 +43,11 @@ pub fn target_fails() -> bool {
 
 /// Is an instance dead, and never to be heard again?
 pub fn is_gone(instance_id: &str) -> bool {
+    // Who runs has been heard by then.
+    let faults_are_over = with(|stage| world::now() > stage.plan.calm_from + 13 * S);
     Mutation::EvictedAreDead.is_left_out()
         || with(|stage| stage.gone.contains(instance_id))
-        || instance_id.starts_with("cutover-") && (has_heard_everybody() || !is_working())
-}
-
-/// Faults are over for so long that whoever runs has been heard: lost instances are dead. Of two with one id
-/// that is not known by the id.
-pub fn has_heard_everybody() -> bool {
-    with(|stage| world::now() > stage.plan.calm_from + 13 * S)
+        || instance_id.starts_with("cutover-") && (faults_are_over || !is_working())
 }
 
 /// Has there been a service without the SDK, and is it gone?
