@@ -28,10 +28,11 @@ fn down() -> Fault {
     Fault::Refuse(StoreError::NotApplied { class: ErrorClass::Connection, what: "refused".to_owned() })
 }
 
-async fn traffic(orders: Migrator) {
-    let mut at = 0_u64;
+async fn traffic(orders: Migrator, begin: u64) {
+    let mut at = begin;
     loop {
-        let tenant = format!("tenant-{}", at / 4 % 50);
+        // Neighbours differ, so that both stores are read whenever a fault begins.
+        let tenant = format!("tenant-{}", at / 4 * 17 % 50);
         let key = format!("order-{}", at / 4 % 100);
         // A write, then three reads of it; the results are the guards' concern.
         if at.is_multiple_of(4) {
@@ -63,17 +64,18 @@ impl World {
             ..Default::default()
         };
         world.controller.admin().await.create_migration(create).await.unwrap();
-        for name in ["a", "b", "c"] {
+        for (name, begin) in [("a", 0), ("b", 80), ("c", 160)] {
             let client = world.controller.sdk(name).await;
             let orders = client.migrator("orders", world.source.clone(), world.target.clone());
-            world.traffic.spawn(traffic(orders));
+            world.traffic.spawn(traffic(orders, begin));
             world.clients.push(client);
         }
         let ppm = Some((percent * 10_000.0) as u32);
         let ramp = v1::SetRolloutRequest {
             mutation: Some(v1::Mutation { reason: "a test".to_owned(), ..Default::default() }),
             key: "orders".to_owned(),
-            mirrored_ppm: Some(1_000_000),
+            dual_ppm: Some(1_000_000),
+            mirrored_ppm: Some(1_000_000).filter(|_| stage != "dual"),
             target_first_ppm: ppm.filter(|_| stage == "target-first"),
             wait: true,
             override_gates: vec!["full-pass".to_owned()],
@@ -215,6 +217,20 @@ async fn stores_that_fail_together_hold_the_ramp_and_call_somebody() {
     assert_eq!((trip.outcome(), trip.cause.as_str()), (v1::TripOutcome::Held, "common_mode"), "{trip:?}");
     assert!(held.paused && held.ceiling() == v1::Rung::Unspecified, "{held:?}");
     assert_eq!(world.history().await[0].change, "hold");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_held_a_stage_judges_it_again_after_resume() {
+    let world = World::at("dual", 0.0).await;
+    world.target.always(Verb::Put, down());
+    let held = world.until(|migration| migration.paused).await;
+    assert_eq!(held.trips.last().unwrap().outcome(), v1::TripOutcome::Held, "{held:?}");
+    // Nothing was repaired.
+    let resume = v1::ResumeRequest { key: "orders".to_owned(), ..Default::default() };
+    world.controller.admin().await.resume(resume).await.unwrap();
+    let again = world.until(|migration| migration.trips.len() > held.trips.len()).await;
+    assert_eq!(again.trips.last().unwrap().outcome(), v1::TripOutcome::Held, "{again:?}");
+    assert!(again.paused, "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

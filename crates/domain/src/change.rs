@@ -275,7 +275,7 @@ pub fn apply(
         Change::Acknowledge => draft.acknowledge(context)?,
         Change::Pause => draft.pause(context)?,
         Change::Resume => {
-            draft.resume()?;
+            draft.resume(context)?;
             draft.resume_plan(context)?;
         }
         Change::Step => {}

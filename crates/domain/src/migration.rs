@@ -128,6 +128,10 @@ pub struct Document {
     pub ceiling: Option<Rung>,
     /// Steps up are stopped.
     pub paused: bool,
+    /// The revision that last resumed it or acknowledged a rollback: guards judge only what was decided since.
+    /// 0: neither has happened yet.
+    #[serde(default)]
+    pub judged_since: u64,
     /// Who paused it. `None`: it is not paused, or an earlier version did not record it.
     #[serde(default)]
     pub paused_by: Option<Attribution>,
@@ -317,7 +321,8 @@ impl Migration {
         };
         // A plan's step that moves tenants by name moves no band; its evidence must come from after it.
         let step = self.document.plan.as_ref().and_then(|plan| plan.taken.last());
-        let revision = bands.since().max(step.map_or(0, |taken| taken.revision));
+        let revision =
+            bands.since().max(self.document.judged_since).max(step.map_or(0, |taken| taken.revision));
         Stage {
             revision,
             frozen_reads: target_first_ppm == PPM || by_name(Rung::TargetFirst, target_first_ppm),

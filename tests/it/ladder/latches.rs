@@ -1,6 +1,9 @@
 //! A repeated request does not loosen a latch; what reads promise changes only at source-only.
 
-use cutover::domain::{Change, Migration, Placement, Policy, Refusal, TenantRow, apply};
+use cutover::domain::{
+    Breach, Change, Migration, Placement, Policy, Refusal, TenantRow, TripOutcome, apply,
+    guard::{Action, Cause, Evidence, Guard, GuardKind, Operation, Scope, Verdict},
+};
 use cutover_core::routing::{Level, PPM, Rung};
 
 use super::{Happening, World, name};
@@ -92,4 +95,53 @@ fn the_level_changes_only_where_everybody_is_settled_at_source_only() {
     settle(&mut world);
     settle(&mut world);
     assert!(world.change(&level(&world, Level::Linearizable)));
+}
+
+/// A guard's verdict on the stage that began with a revision.
+fn verdict(stage_revision: u64) -> Change {
+    let verdict = Verdict {
+        guard: Guard { kind: GuardKind::WriteDivergence, operation: Operation::Write },
+        scope: Scope::Migration,
+        action: Action::Rollback,
+        cause: Cause::Breach,
+        evidence: Evidence::default(),
+    };
+    Change::Trip(Box::new(Breach { stage_revision, verdict }))
+}
+
+#[test]
+fn what_was_counted_before_somebody_looked_is_no_evidence_afterwards() {
+    let mut world = World::new();
+    world.happen(&Happening::Ramp([Some(PPM), None, None, None]));
+    settle(&mut world);
+    let outcomes = |world: &World| -> Vec<TripOutcome> {
+        world.migration.document.trips.iter().map(|trip| trip.outcome).collect()
+    };
+    let judged = |world: &World| world.migration.stage(false).revision;
+    let at_dual = judged(&world);
+    assert!(world.change(&verdict(at_dual)));
+    assert_eq!(
+        outcomes(&world),
+        [TripOutcome::Held],
+        "a rollback from dual would change nothing for callers"
+    );
+
+    // Resumed, with reports of the same failure still on their way.
+    assert!(world.change(&Change::Resume));
+    assert_eq!(judged(&world), world.revision, "the judge begins anew, and is not silent for good");
+    assert!(world.change(&verdict(at_dual)));
+    assert_eq!(outcomes(&world).len(), 1, "the verdict is about what the operator has seen");
+    assert!(world.change(&verdict(judged(&world))));
+    assert_eq!(outcomes(&world), [TripOutcome::Held; 2], "it fails again");
+
+    // Acknowledged.
+    world.change(&Change::Resume);
+    assert!(world.change(&Change::Rollback { tenant: None }));
+    settle(&mut world);
+    let before = judged(&world);
+    assert!(world.change(&Change::Acknowledge));
+    assert_eq!(judged(&world), world.revision);
+    assert!(world.change(&verdict(before)));
+    assert_eq!(outcomes(&world).len(), 2);
+    assert!(!world.migration.document.paused);
 }

@@ -49,6 +49,7 @@ pub(super) fn create(
         bands: Bands::default(),
         ceiling: None,
         paused: false,
+        judged_since: 0,
         paused_by: None,
         state_since: Some(context.attribution()),
         finished_at_ms: None,
@@ -176,10 +177,11 @@ impl Draft {
         self.document.paused_by = Some(context.attribution());
     }
 
-    pub(super) fn resume(&mut self) -> Result<(), Refusal> {
+    pub(super) fn resume(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
         if self.document.paused {
             self.document.paused = false;
+            self.document.judged_since = context.revision;
             self.document.paused_by = None;
             self.say("resumed");
         }

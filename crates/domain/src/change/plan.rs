@@ -77,8 +77,7 @@ impl Draft {
         }
         let is_reset = state.reset_to(state.plan.in_place(&drafted), context.revision, context.now_ms);
         state.status = PlanStatus::Running;
-        // A judge that has given a verdict starts over only with a step; otherwise it would block this one
-        // for good.
+        // What a step has shown so far, it has shown to a guard that then stopped it.
         let held = self.document.trips.iter().rev().find(|trip| trip.outcome == TripOutcome::Held);
         let last = state.taken.last_mut().zip(held).filter(|(taken, trip)| trip.revision > taken.revision);
         if let Some((taken, _)) = last {

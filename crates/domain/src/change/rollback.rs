@@ -45,6 +45,7 @@ impl Draft {
             let message = "nothing was rolled back: there is nothing to acknowledge";
             return Err(Unmet::of_change(Gate::Stage, message, "none needed").into());
         }
+        self.document.judged_since = context.revision;
         let everybody = self.document.ceiling.take();
         if let Some(ceiling) = everybody {
             self.document.goal = self.document.goal.capped(ceiling);

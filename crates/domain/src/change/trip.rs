@@ -16,6 +16,9 @@ impl Draft {
     pub(super) fn trip(&mut self, breach: &Breach, context: &Context<'_>) -> Result<(), Refusal> {
         self.refuse_if_finished()?;
         let Breach { stage_revision, verdict } = breach;
+        if self.document.judged_since > *stage_revision {
+            return Ok(());
+        }
         let outcome = match (verdict.action, &verdict.scope) {
             (Action::Observe, _) => Some(TripOutcome::Observed),
             (Action::Hold, _) => self.held(verdict, context),
