@@ -107,7 +107,7 @@ impl Stores {
             match pair {
                 (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
                 (None, Some(ref target)) if plan.remove_extra && target.version == Version::ZERO => {
-                    if self.remove_extra(&id).await? {
+                    if self.remove_extra(plan, pass, &id, done).await? {
                         done.counts.copied += 1;
                     } else {
                         done.remains(&pair, difference);

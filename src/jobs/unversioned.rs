@@ -106,11 +106,21 @@ impl Stores {
     }
 
     /// Deletes a record without a version that only the target has. The tombstone is older than any write of
-    /// an SDK, so it can't hide one. False: the record has changed meanwhile.
-    pub(super) async fn remove_extra(&self, id: &Id) -> Result<bool, Error> {
+    /// an SDK, so it can't hide one. False: the record has changed meanwhile, or the target refuses this.
+    pub(super) async fn remove_extra(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        id: &Id,
+        done: &mut Done,
+    ) -> Result<bool, Error> {
         let gone = Record { version: Version(1), value: None };
         match self.target.put_if_unchanged(id, &gone, Some(Version::ZERO)).await {
             Ok(put) => Ok(put == Put::Applied),
+            Err(error) if is_misfit(&error) => {
+                self.keep_apart(plan, pass, Side::Target, id, &gone, &error, done).await?;
+                Ok(false)
+            }
             Err(error) => Err(Error::Store { store: Side::Target.name(), error }),
         }
     }

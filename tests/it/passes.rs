@@ -7,6 +7,8 @@ mod hooked;
 mod limits;
 mod misfits;
 mod no_room;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod refused;
 mod retried;
 mod sharing;
 mod source_wins;

@@ -23,7 +23,7 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        permanent, put_many, put_one, removed_outright, version_after,
+        permanent, put_many, put_one, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -68,7 +68,7 @@ impl MySqlStore {
         let sql = create_table_sql(Dialect::MySql, &table.name, &table.fields, table.mapping.as_ref());
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
-        store.calls.write(&Statement::text(sql)).await?;
+        store.calls.create(sql).await?;
         schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
@@ -234,7 +234,7 @@ impl Store for MySqlStore {
         }
         let current = version_after(self, id, &doubt).await?;
         if expected.is_none() && current.is_none() {
-            return Err(doubt.unwrap_or_else(removed_outright));
+            return Err(doubt.unwrap_or_else(swallowed));
         }
         Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
     }

@@ -25,8 +25,8 @@ use super::{
     error::Doubt,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        in_order, permanent, put_many, put_one, version_after,
+        Calls, Database, Guarded, ROUNDS, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        in_order, permanent, put_many, put_one, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -71,7 +71,7 @@ impl PostgresStore {
             // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
             // one transaction.
             let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
-            store.calls.write(&Statement::text(sql)).await?;
+            store.calls.create(sql).await?;
         }
         schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
@@ -148,15 +148,23 @@ impl Store for PostgresStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let given = self.layout.rows(&[(id, record)])?;
-        let (written, doubt) = match expected {
-            Some(expected) => self.written(&self.layout.update, given.and(column_of(expected)?)?.0).await?,
-            None => self.written(&self.layout.insert, given.0).await?,
+        let (sql, given) = match expected {
+            Some(expected) => (&self.layout.update, given.and(column_of(expected)?)?.0),
+            None => (&self.layout.insert, given.0),
         };
-        if written > 0 {
-            return Ok(Put::Applied);
+        let mut doubt: Doubt = None;
+        for _ in 0..ROUNDS {
+            match self.written(sql, given.clone()).await {
+                Ok((0, lost)) => doubt = doubt.or(lost),
+                Ok(_) => return Ok(Put::Applied),
+                Err(error) => return Err(doubt.unwrap_or(error)),
+            }
+            let current = version_after(self, id, &doubt).await?;
+            if current != expected {
+                return Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt);
+            }
         }
-        let current = version_after(self, id, &doubt).await?;
-        Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
+        Err(doubt.unwrap_or_else(swallowed))
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {

@@ -12,7 +12,7 @@ mod pool;
 mod server;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
+pub(super) use batch::{Guarded, ROUNDS, Wrote, get_versions, in_order, put_many, put_one, version_after};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -46,8 +46,10 @@ where
     super::Estimate { records: column(0), bytes: column(1) }
 }
 
-/// The record was deleted without a tombstone each time that a failed condition was checked.
-pub(super) fn removed_outright() -> StoreError {
-    let what = "the record is deleted outright again and again: use tombstones";
-    not_applied(ErrorClass::Other, what.to_owned())
+/// A write whose condition holds wrote nothing, each time that it was tried.
+pub(super) fn swallowed() -> StoreError {
+    let what = "the database accepted this write and wrote nothing: see which trigger (RETURN NULL, \
+                RAISE(IGNORE)), rule or policy drops it, and correct that or the record. If it is a program that \
+                deletes the record outright again and again, let it use tombstones";
+    permanent(ErrorClass::Constraint, "record", what.to_owned())
 }

@@ -27,11 +27,14 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     scan::Gathered,
-    sql::{column_of, permanent, removed_outright},
+    sql::{column_of, permanent, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use layout::Layout;
+
+/// How often a write is tried that nothing speaks against.
+const ROUNDS: usize = 4;
 
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,14 +171,19 @@ impl Store for SqliteStore {
     ) -> Result<Put, StoreError> {
         let mut connection = self.writer.acquire().await.map_err(write_error)?;
         let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
-        let put = self.layout.write(sql, id, record)?;
-        let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
-        let done = put.execute(&mut *connection).await.map_err(write_error)?;
-        if done.rows_affected() > 0 {
-            return Ok(Put::Applied);
+        for _ in 0..ROUNDS {
+            let put = self.layout.write(sql, id, record)?;
+            let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
+            let done = put.execute(&mut *connection).await.map_err(write_error)?;
+            if done.rows_affected() > 0 {
+                return Ok(Put::Applied);
+            }
+            let current = self.version_on(&mut connection, id).await?;
+            if current != expected {
+                return Ok(Put::unless_this(record.version, current.unwrap_or_default()));
+            }
         }
-        let current = self.version_on(&mut connection, id).await?;
-        Ok(Put::unless_this(record.version, current.unwrap_or_default()))
+        Err(swallowed())
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
@@ -289,8 +297,8 @@ impl SqliteStore {
         id: &Id,
         record: &Record,
     ) -> Result<Copied, StoreError> {
-        // A record that is removed between the two statements makes the write due after all.
-        for _ in 0..3 {
+        // What other processes write between the two statements can make the write due after all.
+        for _ in 0..ROUNDS {
             // One statement, run to its end: with RETURNING the commit would come after the row, and its
             // failure would go unnoticed.
             let put = self.layout.write(&self.layout.put, id, record)?;
@@ -298,11 +306,14 @@ impl SqliteStore {
             if done.rows_affected() > 0 {
                 return Ok(Copied::Written);
             }
-            if let Some(current) = self.version_on(connection, id).await? {
-                return Ok(Copied::unless_newer(record.version, current));
+            match self.version_on(connection, id).await? {
+                Some(current) if current >= record.version => {
+                    return Ok(Copied::unless_newer(record.version, current));
+                }
+                _ => {}
             }
         }
-        Err(removed_outright())
+        Err(swallowed())
     }
 
     /// Asked after a condition failed, so whatever goes wrong here, nothing was written.

@@ -18,9 +18,15 @@ mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 #[path = "store/proxy.rs"]
 mod proxy;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/refusals.rs"]
+mod refusals;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 #[path = "store/refused.rs"]
 mod refused;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/refusing.rs"]
+mod refusing;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 #[path = "store/residual.rs"]
 mod residual;

@@ -53,11 +53,54 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         1153 => unfit("value", "raise max_allowed_packet"),
         1118 => wrong("table", "its columns are too long for one row: make some of them text or blob"),
         1264 | 1366 | 1406 => unfit("record", "make the column larger; nothing is cut to fit"),
-        1048 | 1062 | 1169 | 1452 | 3819 | 4025 => {
+        1048 | 1062 | 1169 | 1216 | 1452 | 3819 | 4025 => {
             unfit("record", "a constraint of the table refuses it: drop that, or correct the record")
         }
         _ => return None,
     })
+}
+
+/// Errors by which the server refuses what a write contains. An error ends the statement, which is its own
+/// transaction, before its commit begins, so nothing was written. An unknown number counts as one of these:
+/// it concerns this record or every record, and trying it alone tells which.
+pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
+    let said = message(error);
+    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
+    let (number, state) = (error.number(), error.code().unwrap_or_default());
+    let advice = match number {
+        _ if state.starts_with("45") => TRIGGER,
+        1644 | 1643 => TRIGGER,
+        _ if state.starts_with("08") || state.starts_with("40") || is_of_the_server(number) => return None,
+        1526 | 1748 => "no partition takes it: add one, or correct the record",
+        1906 | 3105 => "the column is generated: remove it from the mapping",
+        _ => "the server refuses it: correct the record, or whatever refuses it",
+    };
+    let what = format!("{said} (error {number}): {advice}");
+    Some(permanent(ErrorClass::Constraint, "record", what))
+}
+
+const TRIGGER: &str = "a trigger or function of the database refuses it: correct the record or the trigger";
+
+/// The error comes from a commit, from the connection, or from a server that is ill, and says nothing about
+/// the record.
+const fn is_of_the_server(number: u16) -> bool {
+    match number {
+        // A duplicate key among the files, memory and limits.
+        1022 => false,
+        // Files, memory, shutdown, unknown error, network.
+        1000..=1041 | 1053 | 1077..=1080 | 1105 | 1129 | 1152..=1161 | 1184 | 1189 | 1190 => true,
+        // Commit and roll-back, damaged tables, locks of the whole server, transactions of other kinds.
+        1180..=1182 | 1194..=1196 | 1206 | 1223 | 1296 | 1297 | 1399..=1402 | 1412 | 1613..=1615 | 1637 => {
+            true
+        }
+        // Binary log, damaged tablespaces, internal errors, killed connections and sessions.
+        1593..=1598 | 1712 | 1812..=1817 | 1877 | 1878 | 1927 | 1932 | 3098..=3101 | 3169 | 3572 | 4031 => {
+            true
+        }
+        // Neither MySQL nor MariaDB has such numbers; servers that resemble them do.
+        7000.. => true,
+        _ => false,
+    }
 }
 
 fn number(error: &sqlx::Error) -> Option<u16> {

@@ -19,6 +19,10 @@ impl Database for MySql {
         error::told(error)
     }
 
+    fn refused(error: &sqlx::Error) -> Option<StoreError> {
+        error::refused(error)
+    }
+
     fn is_momentary(error: &sqlx::Error) -> bool {
         error::is_momentary(error)
     }

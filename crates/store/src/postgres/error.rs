@@ -1,5 +1,7 @@
 //! Errors of PostgreSQL, and what to conclude from them.
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 use super::super::{
     StoreError,
     sql::{is_lost, message, not_applied, permanent, throttled},
@@ -39,6 +41,12 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
             not_applied(ErrorClass::Server, format!("{said}: give the address of a server that takes writes"))
         }
         "28P01" | "28000" => wrong("user", "check user and password, and pg_hba.conf"),
+        // The message is in the server's language, the routine is not.
+        "42501" if routine(error) == Some("ExecWithCheckOptions") => unfit(
+            "record",
+            "a row-level security policy refuses it: correct the record or the policy, or give a user with \
+             BYPASSRLS",
+        ),
         "42501" => wrong("user", "grant SELECT, INSERT and UPDATE on the table"),
         "3D000" => wrong("database", "create it, or name another one"),
         "42P01" => wrong("table", "create it, or name another one"),
@@ -47,11 +55,51 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         }
         "22021" => unfit("record", "PostgreSQL holds no NUL in text, and only valid UTF-8"),
         "22001" | "22003" | "54000" => unfit("record", "make the column larger; nothing is cut to fit"),
+        "23514" if routine(error) == Some("ExecFindPartition") => {
+            unfit("record", "no partition takes it: add one, or a DEFAULT partition")
+        }
         code if code.starts_with("23") => {
             unfit("record", "a constraint of the table refuses it: drop that, or correct the record")
         }
         _ => return None,
     })
+}
+
+/// Errors by which the server refuses what a write contains. It rolls back after every ERROR: each statement
+/// is its own transaction, and no commit fails with one after it began. An unknown code counts as one of
+/// these: it concerns this record or every record, and trying it alone tells which.
+pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
+    /// Connection, states of a transaction or a statement, resources, operators, system and internal errors.
+    /// A server that resembles PostgreSQL may have committed then.
+    const OF_THE_SERVER: [&str; 12] =
+        ["08", "25", "26", "34", "40", "53", "55", "57", "58", "72", "F0", "XX"];
+    let said = message(error);
+    let error = of_postgres(error)?;
+    // FATAL and PANIC end the connection, perhaps in the middle of a commit.
+    if error.severity() != PgSeverity::Error {
+        return None;
+    }
+    let code = error.code();
+    // An object that is not in a state for this, such as a sequence that a trigger uses, is the exception.
+    if code != "55000" && OF_THE_SERVER.iter().any(|class| code.starts_with(class)) {
+        return None;
+    }
+    let advice = match code {
+        "428C9" => "the column is generated: remove it from the mapping",
+        code if code.starts_with("P0") => {
+            "a trigger or function of the database refuses it: correct the record or the trigger"
+        }
+        _ => "the server refuses it: correct the record, or whatever refuses it",
+    };
+    Some(permanent(ErrorClass::Constraint, "record", format!("{said} (error {code}): {advice}")))
+}
+
+fn of_postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()
+}
+
+fn routine(error: &sqlx::Error) -> Option<&str> {
+    of_postgres(error)?.routine()
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

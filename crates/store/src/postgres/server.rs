@@ -15,6 +15,10 @@ impl Database for Postgres {
         error::told(error)
     }
 
+    fn refused(error: &sqlx::Error) -> Option<StoreError> {
+        error::refused(error)
+    }
+
     fn is_momentary(error: &sqlx::Error) -> bool {
         error::is_momentary(error)
     }

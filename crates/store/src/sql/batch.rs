@@ -13,11 +13,12 @@ use async_trait::async_trait;
 
 use super::{
     super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
-    removed_outright,
+    swallowed,
 };
 
-/// How often a conflicting version is looked up before giving up on records that others delete outright.
-const ROUNDS: usize = 4;
+/// How often a write is tried that nothing speaks against, before giving up on records that a trigger drops
+/// or others delete outright.
+pub(in super::super) const ROUNDS: usize = 4;
 
 /// The two statements of a batch, in a database's own syntax.
 #[async_trait]
@@ -79,7 +80,7 @@ pub(in super::super) async fn put_one(
             _ => {}
         }
     }
-    Err(doubt.unwrap_or_else(removed_outright))
+    Err(doubt.unwrap_or_else(swallowed))
 }
 
 /// [`super::super::Store::put_many_if_newer`].
@@ -123,7 +124,7 @@ pub(in super::super) async fn put_many(
         }
         open = later;
     }
-    if open.is_empty() { Ok(answers) } else { Err(removed_outright()) }
+    if open.is_empty() { Ok(answers) } else { Err(swallowed()) }
 }
 
 /// The results in the order of the request.

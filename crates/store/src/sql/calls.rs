@@ -15,9 +15,11 @@ use super::{
         error::Doubt,
         scan::{Found, Gathered},
     },
+    permanent,
     pool::Pool,
     server::{Database, ServerOptions, Statement},
 };
+use cutover_core::outcome::ErrorClass;
 
 /// Number of attempts before a lost connection or a deadlock is reported.
 const TRIES: usize = 3;
@@ -84,6 +86,17 @@ where
             })
             .await?;
         Ok((result, doubt))
+    }
+
+    /// Creates a table. Whatever the server refuses then is the table's fault, not a record's.
+    pub(in super::super) async fn create(&self, sql: String) -> Result<(), StoreError> {
+        match self.write(&Statement::text(sql)).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Permanent { class: ErrorClass::Constraint, what, .. }) => {
+                Err(permanent(ErrorClass::Other, "table", what))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// How many rows to ask for to get about `limit_bytes`.

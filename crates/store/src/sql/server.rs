@@ -69,9 +69,14 @@ pub(in super::super) trait Database:
     /// database.
     fn told(error: &sqlx::Error) -> Option<StoreError>;
 
+    /// For the other errors of a write: those that end the statement because of what it would write, whatever
+    /// the reason. `None`: the server is ill, or it is not certain that nothing was written.
+    fn refused(error: &sqlx::Error) -> Option<StoreError>;
+
     /// `may_apply`: the error belongs to a write that was sent.
     fn error(error: sqlx::Error, may_apply: bool) -> StoreError {
-        if let Some(known) = driver_error(&error).or_else(|| Self::told(&error)) {
+        let refused = || may_apply.then(|| Self::refused(&error)).flatten();
+        if let Some(known) = driver_error(&error).or_else(|| Self::told(&error)).or_else(refused) {
             return known;
         }
         let (class, what) = (class(&error), format!("{} failed: {error}", Self::NAME));

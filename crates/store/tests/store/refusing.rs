@@ -1,0 +1,145 @@
+//! Tables of real servers that refuse one of 200 records, each for another reason.
+
+use cutover_store::{
+    Id, Record, Version,
+    document::Document,
+    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable},
+};
+
+/// The record that is refused.
+pub(crate) const REFUSED: u64 = 77;
+
+/// A way to refuse it.
+pub(crate) struct Case {
+    /// The reason, also a part of the table's name.
+    pub(crate) name: &'static str,
+    /// What the server says, or a part of it.
+    pub(crate) says: &'static str,
+    /// The statements that make the table.
+    pub(crate) create: String,
+    /// The statements that remove everything.
+    pub(crate) drop: String,
+}
+
+impl Case {
+    /// Whether the write fails without an error of the server.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.name == "swallowed"
+    }
+}
+
+/// `n` has a column, the rest goes to the overflow.
+pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
+    let path = ColumnPath::dotted("n").expect("a path");
+    let column =
+        Column { name: "n".to_owned(), path, kind: "bigint".parse().expect("a type"), required: false };
+    let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
+    SqlTable { name: name.to_owned(), fields: Fields::default(), mapping: Some(mapping.expect("a mapping")) }
+}
+
+/// 200 records. The one to be refused has a tenant of its own.
+pub(crate) fn records() -> Vec<(Id, Record)> {
+    let record = |n: u64| {
+        let json = format!(r#"{{"n":{{"N":"{n}"}},"note":{{"S":"of {n}"}}}}"#);
+        let document = Document::decode(json.as_bytes()).expect("typed JSON");
+        let tenant = if n == REFUSED { "u" } else { "t" };
+        let id = Id::new(tenant, &format!("key-{n:03}")).expect("valid");
+        (id, Record { version: Version(n + 1), value: Some(document.encode().expect("a document")) })
+    };
+    (0..200).map(record).collect()
+}
+
+/// Rows for the table that the foreign key refers to.
+fn parents() -> String {
+    let rows = (0..200).filter(|n| *n != REFUSED).map(|n| format!("({n})"));
+    rows.collect::<Vec<_>>().join(",")
+}
+
+/// `name` returns a table's name for a reason.
+pub(crate) fn of_mariadb(name: impl Fn(&str) -> String) -> Vec<Case> {
+    let case = |reason: &'static str, says, more: &str, after: &str| {
+        let table = name(reason);
+        let create = format!(
+            "CREATE TABLE {table}_p (n BIGINT PRIMARY KEY); INSERT INTO {table}_p VALUES {}; \
+             CREATE TABLE {table} (tenant VARBINARY(256) NOT NULL, `key` VARBINARY(1024) NOT NULL, \
+             cutover_version BIGINT NOT NULL, cutover_deleted BOOLEAN NOT NULL, n BIGINT, \
+             rest LONGTEXT CHARACTER SET utf8mb4, PRIMARY KEY (tenant, `key`){}) {}",
+            parents(),
+            more.replace('@', &table),
+            after.replace('@', &table)
+        );
+        Case { name: reason, says, create, drop: format!("DROP TABLE {table}; DROP TABLE {table}_p") }
+    };
+    let trigger = |signal: &str| {
+        format!(
+            "; CREATE TRIGGER @_t BEFORE INSERT ON @ FOR EACH ROW \
+             IF NEW.n = {REFUSED} THEN SIGNAL {signal}, MESSAGE_TEXT = 'not this one'; END IF"
+        )
+    };
+    vec![
+        case("trigger", "not this one", "", &trigger("SQLSTATE '45000' SET MYSQL_ERRNO = 1644")),
+        case("unknown", "not this one", "", &trigger("SQLSTATE 'HY000' SET MYSQL_ERRNO = 6543")),
+        case(
+            "partition",
+            "no partition",
+            "",
+            "PARTITION BY LIST COLUMNS (tenant) (PARTITION t VALUES IN ('t'))",
+        ),
+        case("generated", "Out of range", ", g TINYINT AS (IF(n = 77, 1000, 1)) STORED", ""),
+        case("foreign_key", "foreign key", ", FOREIGN KEY (n) REFERENCES @_p (n)", ""),
+        case("checked", "CONSTRAINT", ", CHECK (n <> 77)", ""),
+    ]
+}
+
+/// `role` is a user whom row-level security concerns.
+pub(crate) fn of_postgres(name: impl Fn(&str) -> String, role: &str) -> Vec<Case> {
+    let case = |reason: &'static str, says, more: &str, after: &str| {
+        let table = name(reason);
+        let create = format!(
+            "CREATE TABLE {table}_p (n bigint PRIMARY KEY); INSERT INTO {table}_p VALUES {}; \
+             CREATE TABLE {table} (tenant text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL, \
+             cutover_version bigint NOT NULL, cutover_deleted boolean NOT NULL, n bigint, rest text, \
+             PRIMARY KEY (tenant, key){}) {}; GRANT SELECT, INSERT, UPDATE ON {table}, {table}_p TO {role}",
+            parents(),
+            more.replace('@', &table),
+            after.replace('@', &table)
+        );
+        let drop = format!("DROP TABLE {table}, {table}_p; DROP FUNCTION IF EXISTS {table}_f");
+        Case { name: reason, says, create, drop }
+    };
+    let trigger = |body: &str| {
+        format!(
+            "; CREATE FUNCTION @_f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF NEW.n = {REFUSED} THEN {body}; END IF; RETURN NEW; END $$; \
+             CREATE TRIGGER t BEFORE INSERT ON @ FOR EACH ROW EXECUTE FUNCTION @_f()"
+        )
+    };
+    vec![
+        case("trigger", "not this one", "", &trigger("RAISE EXCEPTION 'not this one'")),
+        case("unknown", "ABC12", "", &trigger("RAISE EXCEPTION 'not this one' USING ERRCODE = 'ABC12'")),
+        case("swallowed", "wrote nothing", "", &trigger("RETURN NULL")),
+        case(
+            "partition",
+            "no partition of relation",
+            "",
+            "PARTITION BY LIST (tenant); CREATE TABLE @_1 PARTITION OF @ FOR VALUES IN ('t')",
+        ),
+        case(
+            "generated",
+            "division by zero",
+            &format!(", g bigint GENERATED ALWAYS AS (1 / (n - {REFUSED})) STORED"),
+            "",
+        ),
+        case("foreign_key", "foreign key", ", FOREIGN KEY (n) REFERENCES @_p (n)", ""),
+        case("checked", "check constraint", &format!(", CHECK (n <> {REFUSED})"), ""),
+        case(
+            "row_security",
+            "row-level security policy",
+            "",
+            &format!(
+                "; ALTER TABLE @ ENABLE ROW LEVEL SECURITY; \
+                 CREATE POLICY p ON @ USING (true) WITH CHECK (n <> {REFUSED})"
+            ),
+        ),
+    ]
+}
