@@ -194,7 +194,7 @@ impl Store for PostgresStore {
         let rows = self.calls.page_rows(limit_bytes);
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let from = |tenant: &str| Given::default().and(tenant)?.and(key)?.and(limit);
-        let (sql, given) = match scope {
+        let (scan, given) = match scope {
             Scope::All => (&self.layout.scan_all, from(tenant)?),
             Scope::Tenant(tenant) => (&self.layout.scan_tenant, from(tenant)?),
             Scope::UpTo(end) => {
@@ -202,7 +202,7 @@ impl Store for PostgresStore {
                 (&self.layout.scan_up_to, from(tenant)?.and(last_tenant)?.and(last_key)?)
             }
         };
-        let statement = Statement::prepared(sql, given.0);
+        let statement = Statement::prepared(scan.page(cursor.is_none()), given.0);
         let decode = |row: PgRow| self.layout.found(&row);
         self.calls.page(&statement, rows, segment, limit_bytes, decode).await
     }

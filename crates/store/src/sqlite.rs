@@ -215,12 +215,15 @@ impl Store for SqliteStore {
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
         let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
+        let is_first = cursor.is_none();
         let asked = match scope {
-            Scope::All => sqlx::query(self.layout.scan_all.clone()).bind(tenant).bind(key),
-            Scope::Tenant(tenant) => sqlx::query(self.layout.scan_tenant.clone()).bind(tenant).bind(key),
+            Scope::All => sqlx::query(self.layout.scan_all.page(is_first)).bind(tenant).bind(key),
+            Scope::Tenant(tenant) => {
+                sqlx::query(self.layout.scan_tenant.page(is_first)).bind(tenant).bind(key)
+            }
             Scope::UpTo(end) => {
                 let (last_tenant, last_key) = end.texts()?;
-                let asked = sqlx::query(self.layout.scan_up_to.clone()).bind(tenant).bind(key);
+                let asked = sqlx::query(self.layout.scan_up_to.page(is_first)).bind(tenant).bind(key);
                 asked.bind(last_tenant).bind(last_key)
             }
         };

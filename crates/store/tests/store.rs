@@ -161,6 +161,27 @@ mod sqlite {
     }
 
     #[tokio::test]
+    async fn a_number_where_a_text_should_be_is_named() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("store.db");
+        let connect = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(connect).await.expect("open");
+        // Without a type a column keeps numbers, and they are below every text.
+        let table = "CREATE TABLE records (tenant NOT NULL, key NOT NULL, cutover_version INTEGER NOT NULL, \
+            value BLOB, PRIMARY KEY (tenant, key)); INSERT INTO records VALUES (7, 'k', 1, x'00'), ('t', 8, 1, x'00')";
+        sqlx::raw_sql(table).execute(&pool).await.expect("created");
+        let store = create(&path).await;
+        for scope in [Scope::All, Scope::UpTo(cutover_store::Cursor::after_record(&id("z")))] {
+            let page = store.scan(&scope, Segment::ALL, None, 1).await.expect("scanned");
+            let keys: Vec<_> =
+                page.unreadable.iter().map(|it| (it.tenant.as_str(), it.key.as_str())).collect();
+            assert_eq!(keys, [("7", "k"), ("t", "8")], "{scope:?}");
+        }
+        let page = store.scan(&Scope::Tenant("t".to_owned()), Segment::ALL, None, 1).await.expect("scanned");
+        assert_eq!(page.unreadable.len(), 1, "{page:?}");
+    }
+
+    #[tokio::test]
     async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("store.db");
@@ -172,6 +193,7 @@ mod sqlite {
         let rows = "INSERT INTO records (tenant, key, cutover_version, value) VALUES \
             ('t', 'k3a', 'two', x'00'), ('t', 'k3b', 1.5, x'00'), ('t', 'k5a', 1, 7), \
             ('a' || char(10) || 'b', 'k', 1, x'00'), ('', 'k', 1, x'00'), ('t', '', 1, x'00'), \
+            ('', '', 1, x'00'), \
             ('t', CAST(x'6b35ff' AS TEXT), 1, x'00'), ('t', x'6b31', 1, x'00'), (x'74', 'k1', 1, x'00')";
         sqlx::query(rows).execute(&pool).await.expect("SQLite takes all of it");
         let wrong = [
@@ -179,6 +201,7 @@ mod sqlite {
             ("t", "k3b", "cutover_version: it is no INTEGER"),
             ("t", "k5a", "value: the row has a whole number"),
             ("a\\nb", "k", "tenant: "),
+            ("", "", "tenant: "),
             ("", "k", "tenant: "),
             ("t", "", "key: "),
             ("t", "k5\\xff", "key: it is not UTF-8"),

@@ -27,11 +27,25 @@ pub(super) struct Layout {
     pub(super) insert: SqlStr,
     /// The required version is the last argument.
     pub(super) update: SqlStr,
-    pub(super) scan_all: SqlStr,
-    pub(super) scan_tenant: SqlStr,
+    pub(super) scan_all: Scan,
+    pub(super) scan_tenant: Scan,
     /// Tenant and key of the last place are the last arguments.
-    pub(super) scan_up_to: SqlStr,
+    pub(super) scan_up_to: Scan,
     pub(super) estimate: SqlStr,
+}
+
+/// The statements of a scan. The first page includes the place that it begins at, the lowest of all: a tenant and a
+/// key can be empty in a table that somebody else writes.
+#[derive(Debug)]
+pub(super) struct Scan {
+    first: SqlStr,
+    next: SqlStr,
+}
+
+impl Scan {
+    pub(super) const fn page(&self, is_first: bool) -> &SqlStr {
+        if is_first { &self.first } else { &self.next }
+    }
 }
 
 impl Layout {
@@ -71,7 +85,8 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
         let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
-        let after = format!("{select} WHERE (t.{tenant}, t.{key}) > ($1, $2)");
+        let scan = |page: &dyn Fn(&str) -> String| Scan { first: sql(page(">=")), next: sql(page(">")) };
+        let after = |than: &str| format!("{select} WHERE (t.{tenant}, t.{key}) {than} ($1, $2)");
         let in_order = match table.fields.is_own_tenant() {
             true => format!("ORDER BY t.{key} LIMIT $3"),
             false => format!("ORDER BY t.{tenant}, t.{key} LIMIT $3"),
@@ -92,11 +107,13 @@ impl Layout {
                 list(&set.collect::<Vec<_>>()),
                 kinds.len() + 4
             )),
-            scan_all: sql(format!("{after} {in_order}")),
-            scan_up_to: sql(format!("{after} AND (t.{tenant}, t.{key}) <= ($4, $5) {in_order}")),
-            scan_tenant: sql(format!(
-                "{select} WHERE t.{tenant} = $1 AND t.{key} > $2 ORDER BY t.{key} LIMIT $3"
-            )),
+            scan_all: scan(&|than| format!("{} {in_order}", after(than))),
+            scan_up_to: scan(&|than| {
+                format!("{} AND (t.{tenant}, t.{key}) <= ($4, $5) {in_order}", after(than))
+            }),
+            scan_tenant: scan(&|than| {
+                format!("{select} WHERE t.{tenant} = $1 AND t.{key} {than} $2 ORDER BY t.{key} LIMIT $3")
+            }),
             estimate: sql(format!(
                 "SELECT nullif(reltuples, -1)::bigint, pg_table_size(oid) FROM pg_class \
                  WHERE oid = to_regclass('{name}')"

@@ -31,11 +31,25 @@ pub(super) struct Layout {
     pub(super) insert: SqlStr,
     /// The required version is the last argument.
     pub(super) update: SqlStr,
-    pub(super) scan_all: SqlStr,
-    pub(super) scan_tenant: SqlStr,
+    pub(super) scan_all: Scan,
+    pub(super) scan_tenant: Scan,
     /// Tenant and key of the last place are the last arguments.
-    pub(super) scan_up_to: SqlStr,
+    pub(super) scan_up_to: Scan,
     pub(super) count: SqlStr,
+}
+
+/// The statements of a scan. The first page has no lower bound: no place is below all that a table can hold, such
+/// as an empty key, or a number where a text should be.
+#[derive(Debug)]
+pub(super) struct Scan {
+    first: SqlStr,
+    next: SqlStr,
+}
+
+impl Scan {
+    pub(super) fn page(&self, is_first: bool) -> SqlStr {
+        if is_first { self.first.clone() } else { self.next.clone() }
+    }
 }
 
 impl Layout {
@@ -71,7 +85,12 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&given).map(|(name, given)| format!("{name} = {given}"));
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
-        let after = format!("SELECT {all} FROM {name} WHERE ({tenant}, {key}) > (?1, ?2)");
+        let scan = |after: &str, also: &str, order: String| {
+            let of =
+                |from: &str| sql(format!("SELECT {all} FROM {name} WHERE {from}{also} ORDER BY {order}"));
+            Scan { first: of("TRUE"), next: of(after) }
+        };
+        let after = format!("({tenant}, {key}) > (?1, ?2)");
         Self {
             get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
             get_many: sql(of_list(&of_record)),
@@ -87,11 +106,9 @@ impl Layout {
                 list(&set.collect::<Vec<_>>()),
                 content.len() + 4
             )),
-            scan_all: sql(format!("{after} ORDER BY {}", list(&ids))),
-            scan_up_to: sql(format!("{after} AND ({tenant}, {key}) <= (?3, ?4) ORDER BY {}", list(&ids))),
-            scan_tenant: sql(format!(
-                "SELECT {all} FROM {name} WHERE {tenant} = ?1 AND {key} > ?2 ORDER BY {key}"
-            )),
+            scan_all: scan(&after, "", list(&ids)),
+            scan_up_to: scan(&after, &format!(" AND ({tenant}, {key}) <= (?3, ?4)"), list(&ids)),
+            scan_tenant: scan(&format!("{key} > ?2"), &format!(" AND {tenant} = ?1"), key.clone()),
             count: sql(format!("SELECT count(*) FROM {name}")),
             insert: sql(format!("{insert} {conflict} NOTHING")),
             table,

@@ -156,7 +156,8 @@ async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     store.put_many_if_newer(&good).await.expect("written");
     // More of them than a page has rows, so that a page ends where there is no id.
     sql(&admin, format!(
-        "INSERT INTO {table} (tenant, `key`, cutover_version, value) VALUES ('t', x'6b6579ff', 1, ''), ('', 'k', 1, ''), \
+        "INSERT INTO {table} (tenant, `key`, cutover_version, value) VALUES ('t', x'6b6579ff', 1, ''), ('', '', 1, ''), \
+         ('', 'k', 1, ''), \
          (x'61000a', 'k', 1, ''), ('t', '', 1, ''), (x'c328', 'k', 1, '')"
     )).await;
     let many: Vec<String> = (1..=50).map(|n| format!("k{n}")).collect();
@@ -168,6 +169,7 @@ async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     .await;
     let mut wrong = vec![
         ("t", "key\\xff", "key: it is not UTF-8"),
+        ("", "", "tenant: "),
         ("", "k", "tenant: "),
         ("a\\0\\n", "k", "tenant: "),
         ("t", "", "key: "),

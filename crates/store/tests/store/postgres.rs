@@ -156,12 +156,13 @@ async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
         &admin,
         format!(
             "INSERT INTO {table} (tenant, key, cutover_version, value) \
-         VALUES ('', 'k', 1, ''), (E'a\\nb', 'k', 1, ''), ('t', '', 1, ''), ('t', repeat('x', 1025), 1, '')"
+         VALUES ('', '', 1, ''), ('', 'k', 1, ''), (E'a\\nb', 'k', 1, ''), ('t', '', 1, ''), ('t', repeat('x', 1025), 1, '')"
         ),
     )
     .await;
     let long = "x".repeat(1025);
     let wrong = [
+        ("", "", "tenant: "),
         ("", "k", "tenant: "),
         ("a\\nb", "k", "tenant: "),
         ("t", "", "key: "),
