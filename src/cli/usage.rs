@@ -7,6 +7,9 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+/// Flags of `ramp`.
+const STAGES: [&str; 4] = ["--dual", "--mirrored", "--target-first", "--target-only"];
+
 /// Parsing failed: why, and what to do. `command` and `args` are what was parsed.
 pub(super) fn told(error: &clap::Error, command: Command, args: Vec<OsString>) -> String {
     let verb = verb(command, args);
@@ -33,6 +36,13 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
     let argument = got(ContextKind::InvalidArg);
     let value = got(ContextKind::InvalidValue);
     let alike = |kind| got(kind).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+    // The flag of another stage would do something else.
+    let alike_flag = |given: &str| match got(ContextKind::SuggestedArg) {
+        Some(name) if STAGES.contains(&name.as_str()) && strsim::levenshtein(given, &name) > 3 => {
+            String::new()
+        }
+        _ => alike(ContextKind::SuggestedArg),
+    };
     let whose = verb.unwrap_or("cutover");
     match (error.kind(), argument) {
         (ErrorKind::InvalidSubcommand, _) => {
@@ -40,9 +50,13 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
             format!("there is no verb {name:?}{}", alike(ContextKind::SuggestedSubcommand))
         }
         (ErrorKind::MissingSubcommand, _) => "say what to do: no verb was given".to_owned(),
+        (ErrorKind::UnknownArgument, Some(name)) if name == "--source-only" => {
+            "source-only has no share of its own, it is what the others leave: --dual 0 takes everybody back to it"
+                .to_owned()
+        }
         (ErrorKind::UnknownArgument, Some(name)) if name.starts_with('-') => {
             let dashed = "; a value that begins with - goes after --";
-            let hint = match (alike(ContextKind::SuggestedArg), error.get(ContextKind::Suggested)) {
+            let hint = match (alike_flag(&name), error.get(ContextKind::Suggested)) {
                 (alike, _) if !alike.is_empty() => alike,
                 (_, Some(_)) => dashed.to_owned(),
                 _ => String::new(),

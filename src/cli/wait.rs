@@ -2,8 +2,9 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use cutover_proto::v1;
+use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 
 use super::{
     Global,
@@ -53,7 +54,7 @@ impl Wait {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self { key, what, timeout } = self;
         let ended = match what {
-            Awaited::Settled => settled(global, &key, timeout).await?,
+            Awaited::Settled => settled(global, &key, false, timeout).await?,
             Awaited::Step(step) => step_over(global, &key, step, timeout).await?,
         };
         if global.json {
@@ -67,7 +68,7 @@ impl Wait {
 
 /// Waits for what a change has just asked for. Its answer is on stdout already, so that this goes to stderr.
 pub(super) async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Result<ExitCode> {
-    let ended = settled(global, &key, timeout).await?;
+    let ended = settled(global, &key, true, timeout).await?;
     if ended.exit != Exit::Done {
         out::error(&if global.json { ended.json(&key).to_string() } else { ended.message });
     }
@@ -109,11 +110,49 @@ impl Progress {
     }
 }
 
-/// Waits until everybody is where they were asked to be and has acknowledged it.
-async fn settled(global: &Global, key: &str, timeout: Duration) -> anyhow::Result<Ended> {
+/// Asks again while no controller answers, once one has: it may be restarting. `None`: the time is up.
+async fn while_away<T>(
+    global: &Global,
+    mut answered: bool,
+    timeout: Duration,
+    mut ask: impl AsyncFnMut(AdminServiceClient<Channel>) -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    let mut is_away = false;
+    let answer = async {
+        loop {
+            let asked = match global.admin().await {
+                Ok(admin) => {
+                    (answered, is_away) = (true, false);
+                    ask(admin).await
+                }
+                Err(error) => Err(error),
+            };
+            let Err(error) = asked else { return asked };
+            let why = error.downcast_ref::<Failure>();
+            if !answered || why.is_none_or(|why| why.exit != Exit::Unreachable) {
+                return Err(error);
+            }
+            if !std::mem::replace(&mut is_away, true) {
+                out::error("waiting: the controller does not answer; it continues when it is back");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(answer) => answer.map(Some),
+        Err(_) if is_away => {
+            let message = "timed out, and the controller does not answer. It continues when it is back";
+            Err(Failure::unreachable(message.to_owned()).into())
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Waits until everybody is where they were asked to be and has acknowledged it. `answered`: a controller has
+/// answered already.
+async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) -> anyhow::Result<Ended> {
     let mut progress = Progress::default();
-    let arrived = async {
-        let mut admin = global.admin().await?;
+    let arrived = while_away(global, answered, timeout, async |mut admin| {
         let request = v1::GetStatusRequest { key: key.to_owned() };
         let mut statuses = admin.watch_status(request).await.map_err(|status| failure(&status))?.into_inner();
         while let Some(status) = statuses.message().await.map_err(|status| failure(&status))? {
@@ -138,24 +177,18 @@ async fn settled(global: &Global, key: &str, timeout: Duration) -> anyhow::Resul
             }
             progress.say(global, status.waiting.iter().map(render::waiting_line).collect(), waiting);
         }
-        Err(Failure::unreachable(format!(
-            "the controller stopped: it continues with the request when it is back. Follow it with \
-             cutover status {key} -w"
-        ))
-        .into())
-    };
-    let arrived = tokio::time::timeout(timeout, arrived).await;
-    arrived.unwrap_or_else(|_| {
+        Err(Failure::unreachable("the controller stopped".to_owned()).into())
+    });
+    Ok(arrived.await?.unwrap_or_else(|| {
         let message = format!("timed out; the controller continues. Follow it with cutover status {key} -w");
-        Ok(Ended { exit: Exit::Timeout, message, waiting: progress.waiting })
-    })
+        Ended { exit: Exit::Timeout, message, waiting: progress.waiting }
+    }))
 }
 
 /// Waits until a step of the plan is over, counted from 1; 0: all of them.
 async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -> anyhow::Result<Ended> {
     let mut progress = Progress::default();
-    let over = async {
-        let mut admin = global.admin().await?;
+    let over = while_away(global, false, timeout, async |mut admin| {
         loop {
             let request = v1::GetPlanRequest { key: key.to_owned() };
             let view = answer(admin.get_plan(request)).await?;
@@ -181,13 +214,12 @@ async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -
             progress.say(global, doing, waiting);
             tokio::time::sleep(LOOK).await;
         }
-    };
-    let over = tokio::time::timeout(timeout, over).await;
-    over.unwrap_or_else(|_| {
+    });
+    Ok(over.await?.unwrap_or_else(|| {
         let message =
             format!("timed out; the plan continues. cutover plan show {key} says what it waits for");
-        Ok(Ended { exit: Exit::Timeout, message, waiting: progress.waiting })
-    })
+        Ended { exit: Exit::Timeout, message, waiting: progress.waiting }
+    }))
 }
 
 fn awaited(text: &str) -> Result<Awaited, String> {

@@ -150,7 +150,8 @@ fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> 
         format!("{} {}", counts.copied, if kind == v1::PassKind::Verify { "repaired" } else { "copied" }),
     ];
     let found = counts.found.map_or(0, |found| render::differences(&found));
-    for (count, what) in [(counts.stale, "stale"), (found, "different"), (counts.quarantined, "quarantined")]
+    for (count, what) in
+        [(counts.stale, "newer there"), (found, "different"), (counts.quarantined, "quarantined")]
     {
         if count > 0 {
             parts.push(format!("{count} {what}"));

@@ -13,6 +13,7 @@ async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
         ("--server http://127.0.0.1:1", &["no verb was given", "see cutover help"]),
         ("--jsn list", &["\"--jsn\"", "did you mean --json?"]),
         ("ramp orders --daul 10", &["ramp has no flag \"--daul\"", "--dual?", "see cutover help ramp"]),
+        ("ramp orders --source-only 9", &["source-only has no share of its own", "--dual 0"]),
         ("list orders", &["list takes no more arguments", "\"orders\"", "see cutover help list"]),
         ("list --json=1", &["--json takes no value"]),
         ("decide orders -5", &["\"-5\"", "goes after --"]),
@@ -25,6 +26,8 @@ async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
     ] {
         run(line.split_whitespace()).await.misused(parts);
     }
+    let other = run(["ramp", "orders", "--stage", "dual"]).await;
+    assert!(!other.err.contains("did you mean"), "the flag of a stage would do something else: {other:?}");
 }
 
 #[tokio::test]

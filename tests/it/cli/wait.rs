@@ -85,19 +85,39 @@ async fn it_says_when_somebody_holds_it_or_takes_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_controller_stops_while_it_waits() {
+async fn it_waits_on_while_the_controller_restarts() {
     let dir = TempDir::new().unwrap();
     let controller = orders(&dir).await;
-    let mut waits = binary();
-    waits.args(["ramp", "orders", "--target-first", "1", "--wait", "--server", &controller.url]);
-    let mut waits = waits.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut told = BufReader::new(waits.stderr.take().unwrap()).lines();
+    let url = controller.url.clone();
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let waits = |timeout: &str| {
+        let mut waits = binary();
+        let line =
+            ["ramp", "orders", "--target-first", "1", "--wait", "--timeout", timeout, "--server", &url];
+        let mut waits = waits.args(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let told = BufReader::new(waits.stderr.take().unwrap()).lines();
+        (waits, told)
+    };
+    let (mut waiting, mut told) = waits("1m");
+    assert!(told.next_line().await.unwrap().unwrap().contains("waiting"));
+    controller.stop().await;
+    let away = told.next_line().await.unwrap().unwrap();
+    assert!(away.contains("does not answer"), "{away}");
+    let controller = Controller::start(dir.path(), port).await;
+    at(&url, "pause orders --reason why").await.done();
+    while let Some(line) = told.next_line().await.unwrap() {
+        assert!(!line.contains("does not answer"), "said once: {line}");
+    }
+    assert_eq!(waiting.wait().await.unwrap().code(), Some(4), "it has seen the pause");
+
+    at(&url, "resume orders").await.done();
+    let (mut waiting, mut told) = waits("3s");
     assert!(told.next_line().await.unwrap().unwrap().contains("waiting"));
     controller.stop().await;
     let mut last = String::new();
     while let Some(line) = told.next_line().await.unwrap() {
         last = line;
     }
-    assert!(last.contains("it continues with the request when it is back"), "{last}");
-    assert_eq!(waits.wait().await.unwrap().code(), Some(69));
+    assert!(last.contains("timed out") && last.contains("continues when it is back"), "{last}");
+    assert_eq!(waiting.wait().await.unwrap().code(), Some(69));
 }
