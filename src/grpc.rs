@@ -66,7 +66,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         registry: registry.clone(),
         operate: operate.clone(),
         instances: instances.clone(),
-        guards,
+        guards: guards.clone(),
         passes: passes.clone(),
         ingest: ingest.clone(),
     };
@@ -76,6 +76,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         passes: passes.clone(),
         plans,
         notify,
+        guards,
         ingest: ingest.clone(),
     };
     let decider = Decider { registry: registry.clone(), instances };

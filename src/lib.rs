@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "sqlite")]
 pub mod demo;
+pub mod gist;
 pub mod grpc;
 pub mod http;
 pub mod jobs;

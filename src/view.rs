@@ -1,6 +1,5 @@
 //! The live view of a migration: one page, redrawn in place. `cutover status -w` and the demo show it.
 
-pub mod gist;
 pub mod instance;
 mod page;
 
@@ -12,13 +11,13 @@ use std::{
 };
 
 use console::style;
-use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use tonic::transport::Channel;
 
-use gist::{Tone, gist};
 use page::Page;
 pub use page::wrap;
+
+use crate::gist::{self, Tone, gist, percent, rung};
 
 /// Maximum story lines on a page.
 const STORY_LINES: usize = 6;
@@ -251,14 +250,6 @@ fn plan_step(plan: &v1::PlanView) -> String {
     let steps = plan.plan.as_ref().map_or(0, |plan| plan.steps.len());
     let status = plan.status().as_str_name().trim_start_matches("PLAN_STATUS_").to_lowercase();
     format!("plan {status}, {} of {steps} steps taken", plan.taken.len())
-}
-
-fn rung(wire: i32) -> &'static str {
-    rung_from_wire(wire).map_or("-", |rung| rung.name())
-}
-
-fn percent(ppm: u32) -> f64 {
-    f64::from(ppm) / 10_000.0
 }
 
 fn rate(rate: &v1::StoreRate) -> String {

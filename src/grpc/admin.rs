@@ -207,6 +207,15 @@ impl AdminService for Admin {
         Ok(Response::new(watch::statuses(self.clone(), key)))
     }
 
+    type WatchOverviewStream = ReceiverStream<Result<v1::Overview, Status>>;
+
+    async fn watch_overview(
+        &self,
+        _: Request<v1::WatchOverviewRequest>,
+    ) -> Answer<Self::WatchOverviewStream> {
+        Ok(Response::new(watch::overviews(self.clone())))
+    }
+
     async fn get_progress(&self, request: Request<v1::GetProgressRequest>) -> Answer<v1::Progress> {
         let request = request.into_inner();
         let key = self.entry(&request.key)?.migration.key().clone();

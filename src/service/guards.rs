@@ -26,7 +26,7 @@ use super::{
 use crate::{
     domain::{
         Breach, Change, Key, Refusal,
-        guard::{Action, Refused, Standing, Verdict},
+        guard::{Action, Level, Refused, Standing, Verdict},
     },
     store,
     telemetry::Ingest,
@@ -139,6 +139,11 @@ impl Guards {
             watched.sync(&entry.migration, now_ms);
         }
         Some(watched.standing(now_ms))
+    }
+
+    /// How far each guard of a migration is from a trip. Empty: it is not watched.
+    pub fn levels(&self, key: &Key) -> Vec<Level> {
+        self.judges().get(key).map(Watched::levels).unwrap_or_default()
     }
 
     /// What was not judged, for a migration that is watched.

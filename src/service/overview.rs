@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Instances, Notify, Passes, Plans, Progress, Registry, Seen};
+use super::{Entry, Guards, Instances, Notify, Passes, Plans, Progress, Registry, Seen};
 use crate::{
-    domain::{Key, Totals, Unmet, Wait, barrier, change, plan::Next},
+    domain::{Fleet, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
     telemetry::{Deliveries, Ingest, StoreRate, now_ms},
 };
 
@@ -23,6 +23,8 @@ pub struct Overview {
     pub ingest: Arc<Ingest>,
     /// What endpoints were notified of.
     pub notify: Arc<Notify>,
+    /// What guards have found.
+    pub guards: Arc<Guards>,
 }
 
 /// One migration in detail.
@@ -50,6 +52,8 @@ pub struct MigrationStatus {
     pub passes: Vec<Progress>,
     /// Endpoints for notifications of any migration.
     pub endpoints: Vec<Deliveries>,
+    /// How far its guards are from a trip.
+    pub guards: Vec<Level>,
 }
 
 /// One migration at a glance.
@@ -67,6 +71,19 @@ pub struct MigrationGlance {
     pub settled: bool,
 }
 
+/// One migration for the overview.
+#[derive(Debug)]
+pub struct MigrationRow {
+    /// What [`Overview::glances`] has.
+    pub glance: MigrationGlance,
+    /// What tenants on the way wait for, or whom the last step waits for.
+    pub waiting: Vec<Unmet>,
+    /// Call rates of both stores.
+    pub rates: Vec<StoreRate>,
+    /// Number of instances, lost ones included.
+    pub instances: u32,
+}
+
 impl Overview {
     /// One migration in detail.
     pub fn status(&self, entry: Arc<Entry>) -> MigrationStatus {
@@ -74,14 +91,8 @@ impl Overview {
         let key = migration.key();
         let fleet = self.instances.fleet(Some(&entry));
         let step = migration.newest_step();
-        let mut waiting = change::waiting(migration, &fleet, self.registry.steady_ms());
-        if waiting.is_empty() {
-            // Nobody is to go further, and yet the last step is not known to all.
-            let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
-            waiting.extend((!behind.is_empty()).then(|| barrier(&behind, step, Wait::Quiesced)));
-        }
         MigrationStatus {
-            waiting,
+            waiting: self.waiting(&entry, &fleet),
             settled: fleet.acknowledged(step, Wait::Quiesced),
             newest_step: step,
             instances: self.instances.seen(),
@@ -91,26 +102,54 @@ impl Overview {
             plan: self.plans.outlook(&entry),
             passes: self.passes_of(key),
             endpoints: self.notify.deliveries(),
+            guards: self.guards.levels(key),
             entry,
         }
     }
 
+    fn waiting(&self, entry: &Entry, fleet: &Fleet) -> Vec<Unmet> {
+        let (migration, step) = (&entry.migration, entry.migration.newest_step());
+        let mut waiting = change::waiting(migration, fleet, self.registry.steady_ms());
+        if waiting.is_empty() {
+            // Nobody is to go further, and yet the last step is not known to all.
+            let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
+            waiting.extend((!behind.is_empty()).then(|| barrier(&behind, step, Wait::Quiesced)));
+        }
+        waiting
+    }
+
     /// All migrations by key, and the newest revision.
     pub fn glances(&self) -> (u64, Vec<MigrationGlance>) {
+        self.of_each(|entry| self.glance(entry, &self.instances.fleet(Some(entry))))
+    }
+
+    /// The same, with what the overview shows besides.
+    pub fn rows(&self) -> (u64, Vec<MigrationRow>) {
+        self.of_each(|entry| {
+            let fleet = self.instances.fleet(Some(entry));
+            MigrationRow {
+                glance: self.glance(entry, &fleet),
+                waiting: self.waiting(entry, &fleet),
+                rates: self.ingest.rates(entry.migration.key().as_str(), now_ms()),
+                instances: fleet.instances() as u32,
+            }
+        })
+    }
+
+    fn of_each<T>(&self, one: impl Fn(&Arc<Entry>) -> T) -> (u64, Vec<T>) {
         let state = self.registry.state();
         let mut entries: Vec<&Arc<Entry>> = state.entries().collect();
         entries.sort_by(|a, b| a.migration.key().cmp(b.migration.key()));
-        (state.revision, entries.into_iter().map(|entry| self.glance(entry.clone())).collect())
+        (state.revision, entries.into_iter().map(one).collect())
     }
 
-    fn glance(&self, entry: Arc<Entry>) -> MigrationGlance {
-        let fleet = self.instances.fleet(Some(&entry));
+    fn glance(&self, entry: &Arc<Entry>, fleet: &Fleet) -> MigrationGlance {
         MigrationGlance {
-            plan: self.plans.outlook(&entry),
+            plan: self.plans.outlook(entry),
             passes: self.passes_of(entry.migration.key()),
             lost: fleet.lost().count() as u32,
             settled: fleet.acknowledged(entry.migration.newest_step(), Wait::Quiesced),
-            entry,
+            entry: entry.clone(),
         }
     }
 

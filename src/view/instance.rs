@@ -69,7 +69,7 @@ fn line(instance: &v1::Instance, width: usize) -> String {
     let id_width = if width < 80 { 16 } else { 28 };
     let id = console::truncate_str(&instance.instance_id, id_width, "…").into_owned();
     let (received, applied) = (instance.received_revision, instance.applied_revision);
-    let heard = super::gist::short(instance.silent_ms);
+    let heard = crate::gist::short(instance.silent_ms);
     let how = standing(instance);
     let line = format!("  {id:<id_width$} {how:<8} received r{received}, quiesced r{applied}, {heard} ago");
     let line = console::truncate_str(&line, width, "…").into_owned();

@@ -28,7 +28,18 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cli",
         // The domain and grpc::plan for plan files, which are read without a controller.
-        may: &["server", "jobs", "demo", "bench", "simulation", "config", "view", "domain", "grpc::plan"],
+        may: &[
+            "server",
+            "jobs",
+            "demo",
+            "bench",
+            "simulation",
+            "config",
+            "view",
+            "gist",
+            "domain",
+            "grpc::plan",
+        ],
         never: &["sqlx"],
     },
     Layer {
@@ -41,7 +52,9 @@ const LAYERS: &[Layer] = &[
     Layer { name: "jobs", may: &["config"], never: &[] },
     Layer { name: "demo", may: &["server", "config", "jobs", "view"], never: &[] },
     // What `status -w` and the demo both draw; it knows only the wire.
-    Layer { name: "view", may: &[], never: &["axum", "sqlx"] },
+    Layer { name: "view", may: &["gist"], never: &["axum", "sqlx"] },
+    // What the controller, `status` and the live view say in the same words.
+    Layer { name: "gist", may: &[], never: &["tokio", "tonic", "axum", "sqlx"] },
     Layer {
         name: "bench",
         // The store and the domain for migrations whose guards judge what is measured.
@@ -54,7 +67,7 @@ const LAYERS: &[Layer] = &[
         may: &["domain"],
         never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"],
     },
-    Layer { name: "grpc", may: &["service", "telemetry", "domain"], never: &["axum", "sqlx"] },
+    Layer { name: "grpc", may: &["service", "telemetry", "domain", "gist"], never: &["axum", "sqlx"] },
     Layer { name: "http", may: &["service", "telemetry"], never: &["tonic", "sqlx"] },
     Layer {
         name: "service",
@@ -107,6 +120,17 @@ fn changes_are_committed_through_one_door() {
 fn files_are_short_and_well_named() {
     assert_none(
         files(&["src", "proto", "crates", "clients", "examples", "tests"]).iter().flat_map(file_violations),
+    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_script =
+        |path: &Path| path.extension().is_some_and(|it| ["js", "css", "html"].iter().any(|of| it == *of));
+    let console = read_all(root, &root.join("console/js"), &is_script);
+    assert!(!console.is_empty(), "the console has modules");
+    assert_none(
+        console
+            .iter()
+            .chain(&read_all(root, &root.join("console/css"), &is_script))
+            .flat_map(file_violations),
     );
 }
 

@@ -5,7 +5,7 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{migration_json, pass_kind, state};
-use crate::{cli::percent, view::gist};
+use crate::{cli::percent, gist};
 
 /// Columns of a key on a terminal; of a pipe nobody cuts it.
 const KEY_MAX: usize = 15;

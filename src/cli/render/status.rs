@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 use super::{instance_json, migration_json, migration_page, rung, waiting_json, waiting_line};
 use crate::{
     cli::percent,
-    view::{
-        gist::{self, gist},
-        instance, wrap,
-    },
+    gist::{self, gist},
+    view::{instance, wrap},
 };
 
 /// Characters of the shares' bar.

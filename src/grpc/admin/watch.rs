@@ -1,4 +1,4 @@
-//! Sends a status now, and another whenever something changes.
+//! Streams that send something now, and again whenever something changes.
 
 use std::time::Duration;
 
@@ -7,14 +7,31 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::Admin;
+use super::{Admin, convert};
 
-/// Maximum interval between statuses.
+/// Maximum interval between messages.
 const TICK: Duration = Duration::from_secs(1);
 /// Minimum interval between statuses.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The same of overviews, which cost more.
+const OVERVIEW_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn statuses(admin: Admin, key: String) -> ReceiverStream<Result<v1::Status, Status>> {
+    repeated(admin, PAUSE, move |admin| admin.status(&key))
+}
+
+pub(super) fn overviews(admin: Admin) -> ReceiverStream<Result<v1::Overview, Status>> {
+    repeated(admin, OVERVIEW_PAUSE, |admin| {
+        let (revision, rows) = admin.overview.rows();
+        Ok(convert::overview::overview(revision, rows))
+    })
+}
+
+fn repeated<T: Send + 'static>(
+    admin: Admin,
+    pause: Duration,
+    now: impl Fn(&Admin) -> Result<T, Status> + Send + Sync + 'static,
+) -> ReceiverStream<Result<T, Status>> {
     let (reader, stream) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut revisions = admin.registry.subscribe();
@@ -22,12 +39,12 @@ pub(super) fn statuses(admin: Admin, key: String) -> ReceiverStream<Result<v1::S
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let status = admin.status(&key);
-            let over = status.is_err();
-            if reader.send(status).await.is_err() || over {
+            let message = now(&admin);
+            let over = message.is_err();
+            if reader.send(message).await.is_err() || over {
                 return;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
             tokio::select! {
                 _ = ticks.tick() => {}
                 changed = revisions.changed() => if changed.is_err() { return },

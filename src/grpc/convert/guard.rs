@@ -7,7 +7,7 @@ use super::{rung, status};
 use crate::{
     domain::{
         GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome, Violation,
-        guard::{Cause, Guard, GuardConfig, GuardKind, Limit, Mode, Operation, Scope},
+        guard::{Cause, Guard, GuardConfig, GuardKind, Level, Limit, Mode, Operation, Scope},
     },
     service::Followed,
 };
@@ -131,6 +131,25 @@ fn named(guard: Guard) -> v1::GuardRule {
         (_, Operation::Write) => v1::Operation::Write,
     };
     v1::GuardRule { guard: guard.kind.name().to_owned(), operation: operation.into(), ..Default::default() }
+}
+
+/// How far a guard is from a trip.
+pub(in crate::grpc) fn level(level: &Level) -> v1::GuardLevel {
+    let v1::GuardRule { guard, operation, .. } = named(level.guard);
+    let evidence = &level.evidence;
+    v1::GuardLevel {
+        guard,
+        operation,
+        mode: mode(level.mode).into(),
+        target: evidence.target,
+        target_bad: evidence.target_bad,
+        source: evidence.source,
+        source_bad: evidence.source_bad,
+        onset_ms: evidence.now_ms.saturating_sub(evidence.onset_ms),
+        ln_m: evidence.ln_m.max(0.0),
+        ln_c: evidence.ln_c,
+        limit: evidence.limit,
+    }
 }
 
 fn mode(mode: Mode) -> v1::GuardMode {

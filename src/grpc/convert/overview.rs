@@ -4,7 +4,8 @@ use cutover_proto::v1;
 
 use super::plan;
 use crate::{
-    service::{MigrationGlance, MigrationStatus, Progress, operate::now_ms},
+    gist::{self, Gist, Tone},
+    service::{MigrationGlance, MigrationRow, MigrationStatus, Progress, operate::now_ms},
     telemetry::Deliveries,
 };
 
@@ -12,7 +13,7 @@ pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {
     let MigrationStatus { entry, waiting, settled, newest_step, instances, .. } = status;
     let migration = &entry.migration;
     let instances = instances.into_iter().map(|seen| super::instance(seen, newest_step));
-    v1::Status {
+    let mut status = v1::Status {
         migration: Some(super::migration(migration.revision, &migration.document)),
         waiting: super::waiting(waiting),
         settled,
@@ -24,7 +25,21 @@ pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {
         plan: plan::view(&entry, status.plan).ok(),
         jobs: jobs(&status.passes),
         endpoints: status.endpoints.into_iter().filter_map(endpoint).collect(),
-    }
+        guards: status.guards.iter().map(super::guard::level).collect(),
+        gist: None,
+    };
+    status.gist = Some(gist(&status));
+    status
+}
+
+fn gist(status: &v1::Status) -> v1::Gist {
+    let Gist { what, next, tone } = gist::gist(status, gist::ago);
+    let urgency = match tone {
+        Tone::Calm => v1::Urgency::Calm,
+        Tone::Waiting => v1::Urgency::Waiting,
+        Tone::Alarm => v1::Urgency::Alarm,
+    };
+    v1::Gist { what, next, urgency: urgency.into() }
 }
 
 pub(in crate::grpc) fn list(revision: u64, glances: Vec<MigrationGlance>) -> v1::ListMigrationsResponse {
@@ -37,6 +52,50 @@ pub(in crate::grpc) fn list(revision: u64, glances: Vec<MigrationGlance>) -> v1:
         revision,
         glances: glances.into_iter().map(glance).collect(),
         at_ms: now_ms(),
+    }
+}
+
+pub(in crate::grpc) fn overview(revision: u64, rows: Vec<MigrationRow>) -> v1::Overview {
+    let at_ms = now_ms();
+    v1::Overview { rows: rows.into_iter().map(|it| row(it, at_ms)).collect(), revision, at_ms }
+}
+
+fn row(row: MigrationRow, at_ms: u64) -> v1::OverviewRow {
+    let MigrationRow { glance, waiting, rates, instances } = row;
+    let MigrationGlance { entry, plan, passes, lost, settled } = glance;
+    let document = &entry.migration.document;
+    // What the sentence is made from.
+    let status = v1::Status {
+        migration: Some(super::migration(entry.migration.revision, document)),
+        waiting: super::waiting(waiting),
+        settled,
+        shares: super::shares(document),
+        plan: plan::view(&entry, plan).ok(),
+        jobs: jobs(&passes),
+        at_ms,
+        ..Default::default()
+    };
+    let gist = gist(&status);
+    let v1::Status { migration, shares, plan, jobs, .. } = status;
+    let (migration, plan) = (migration.unwrap_or_default(), plan.unwrap_or_default());
+    v1::OverviewRow {
+        state: migration.state,
+        key: migration.key,
+        source: migration.source,
+        target: migration.target,
+        gist: Some(gist),
+        shares,
+        plan: plan.status,
+        plan_taken: plan.taken.len() as u32,
+        plan_steps: plan.plan.map_or(0, |plan| plan.steps.len()) as u32,
+        plan_held: plan.held,
+        plan_due_ms: plan.missing.iter().map(|missing| missing.until_ms).max().unwrap_or(0),
+        jobs,
+        rates: rates.iter().map(super::rate).collect(),
+        instances,
+        lost,
+        settled,
+        last_trip: migration.trips.last().cloned(),
     }
 }
 

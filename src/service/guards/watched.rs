@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use super::cells;
 use crate::domain::{
     Counts, GuardSettings, Migration, State, Tenant, TenantRow,
-    guard::{Judge, Operation, Refused, Report, Slow, Standing, Verdict},
+    guard::{Judge, Level, Operation, Refused, Report, Slow, Standing, Verdict},
 };
 
 /// If more tenants move at once, it counts as a new stage for everybody.
@@ -126,6 +126,10 @@ impl Watched {
     /// The instance is gone, or a new process has its name.
     pub(super) fn goodbye(&mut self, instance: &str) {
         self.judge.goodbye(instance);
+    }
+
+    pub(super) fn levels(&self) -> Vec<Level> {
+        self.judge.levels()
     }
 
     pub(super) fn standing(&mut self, now_ms: u64) -> Standing {

@@ -97,8 +97,10 @@ impl Misses {
         self.steps.iter().map(|step| (step.id, step.ratchet.lowest()))
     }
 
-    /// The greatest `ln M` of all steps.
-    pub(super) fn ln_m(&self, roster: &Roster, measure: &Measure) -> f64 {
-        self.steps.iter().map(|step| step.pool.ln_m(roster, measure)).fold(f64::NEG_INFINITY, f64::max)
+    /// The step with the most evidence.
+    pub(super) fn leading(&self, roster: &Roster, measure: &Measure) -> &Pool {
+        let ln_m = |step: &Step| step.pool.ln_m(roster, measure);
+        let most = self.steps.iter().max_by(|a, b| ln_m(a).total_cmp(&ln_m(b)));
+        &most.unwrap_or(&self.steps[0]).pool
     }
 }

@@ -46,17 +46,16 @@ pub struct Standing {
     pub miss_upper: f64,
 }
 
-/// How much evidence a guard has.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How far a guard is from a trip.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Level {
     /// The guard.
     pub guard: Guard,
     /// Whether it acts.
     pub mode: Mode,
-    /// `ln M`; negative infinity if there can't be any evidence.
-    pub ln_m: f64,
-    /// The threshold.
-    pub ln_c: f64,
+    /// Its counts since the suspected onset. `ln_m` is negative infinity if there can't be any evidence.
+    /// Tenants and instances are not listed.
+    pub evidence: Evidence,
 }
 
 /// Something that blocks a step.
@@ -143,7 +142,7 @@ impl Judge {
         if self.tripped {
             blocks.push(Block::Tripped);
         }
-        for Level { guard, mode, ln_m, ln_c } in self.levels() {
+        for Level { guard, mode, evidence: Evidence { ln_m, ln_c, .. } } in self.levels() {
             if mode == Mode::Enforce && ln_m >= ln_c / 2.0 {
                 blocks.push(Block::Suspicion { guard, ln_m, ln_c });
             }
@@ -176,13 +175,14 @@ impl Judge {
     pub fn levels(&self) -> Vec<Level> {
         let judged = Guard::COUNTING.into_iter();
         let judged = judged.filter_map(|guard| Some((guard, self.config.rule(guard)?)));
-        let levels = judged.map(|(guard, rule)| {
+        let levels = judged.filter_map(|(guard, rule)| {
             let measure = self.measure(guard);
-            let ln_m = match self.pools.iter().find(|pool| pool.guard == guard) {
-                Some(pool) => pool.ln_m(&self.roster, &measure),
-                None => self.misses.as_ref().map_or(0.0, |misses| misses.ln_m(&self.roster, &measure)),
-            };
-            Level { guard, mode: rule.mode, ln_m, ln_c: measure.ln_c }
+            let own = self.pools.iter().find(|pool| pool.guard == guard);
+            let pool = own.or_else(|| Some(self.misses.as_ref()?.leading(&self.roster, &measure)))?;
+            let (since, onset_ms) = (pool.detector.since(), pool.detector.onset_ms());
+            let ln_m = pool.ln_m(&self.roster, &measure);
+            let evidence = self.evidence_of(pool, &since, onset_ms, ln_m, &measure);
+            Some(Level { guard, mode: rule.mode, evidence })
         });
         levels.collect()
     }

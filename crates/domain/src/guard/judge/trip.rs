@@ -242,7 +242,7 @@ impl Judge {
         Evidence { tenants, instances, ..evidence }
     }
 
-    fn evidence_of(
+    pub(super) fn evidence_of(
         &self,
         pool: &Pool,
         since: &Sample,

@@ -1,8 +1,7 @@
 //! What a migration is doing, why, and what to do next, in one sentence.
 
+use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
-
-use super::{percent, rung};
 
 /// How much a reader has to care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +268,16 @@ pub fn endpoint(endpoint: &v1::Endpoint) -> Vec<String> {
         lines.push(format!("endpoint {name} rejected {}; see the controller's log", messages(dropped)));
     }
     lines
+}
+
+/// A rung's name; `-` for none.
+pub fn rung(wire: i32) -> &'static str {
+    rung_from_wire(wire).map_or("-", |rung| rung.name())
+}
+
+/// A share in percent.
+pub fn percent(ppm: u32) -> f64 {
+    f64::from(ppm) / 10_000.0
 }
 
 fn by_whom(by: &v1::Attribution, when: &str) -> String {
