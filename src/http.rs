@@ -1,4 +1,6 @@
-//! The HTTP API for probes and scrapes: `/healthz`, `/readyz`, `/metrics`.
+//! HTTP: `/healthz`, `/readyz` and `/metrics` for probes and scrapes, and the web console.
+
+mod console;
 
 use std::{future::ready, sync::Arc};
 
@@ -26,6 +28,7 @@ pub fn router(metrics: impl Fn() -> String + Clone + Send + Sync + 'static, read
         .route("/healthz", get(|| ready("ok\n")))
         .route("/readyz", get(is_ready))
         .route("/metrics", get(scrape))
+        .merge(console::router())
 }
 
 fn one_line(text: &str) -> String {

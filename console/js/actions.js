@@ -1,0 +1,131 @@
+// What an operator can do. Each action says which call it is, and what it does in words. The dialog runs it dry
+// first, then for real.
+import { many } from './words.js';
+
+const RUNG_NAMES = [['dual_ppm', 'dual'], ['mirrored_ppm', 'mirrored'], ['target_first_ppm', 'target-first'], ['target_only_ppm', 'target-only']];
+
+export const rollback = (key, tenant = '') => ({
+  kind: 'rollback',
+  title: tenant ? `Roll back tenant ${tenant}` : `Roll back ${key}`,
+  verb: tenant ? `Roll back ${tenant}` : `Roll back ${key}`,
+  danger: true,
+  method: 'Rollback',
+  body: { key, tenant },
+  tenant,
+  // Never refused because somebody else changed something in the meantime.
+  anyRevision: true,
+  follow: true,
+});
+
+export const acknowledge = (key) => ({
+  title: `Acknowledge the rollback of ${key}`,
+  verb: 'Acknowledge',
+  method: 'Acknowledge',
+  body: { key },
+  says: ['The rollback is no longer latched. Nobody moves: tenants stay where they are until you raise the shares.'],
+  reasonHint: 'What was found and repaired',
+});
+
+export const pause = (key) => ({
+  title: `Pause ${key}`,
+  verb: 'Pause',
+  method: 'Pause',
+  body: { key },
+  says: ['Steps up stop, and so does the plan. Steps down do not.'],
+});
+
+export const resume = (key) => ({
+  title: `Resume ${key}`,
+  verb: 'Resume',
+  method: 'Resume',
+  body: { key },
+  says: ['Steps up continue, and so does the plan.'],
+});
+
+export const approve = (key, step) => ({
+  title: `Approve step ${step} of the plan`,
+  verb: `Approve step ${step}`,
+  method: 'ApprovePlan',
+  body: { key, step },
+  says: ['The controller takes this step as soon as everything else that it waits for is there.'],
+});
+
+export const skip = (key, step) => ({
+  title: `Skip what step ${step} still waits for`,
+  verb: `Skip the wait of step ${step}`,
+  method: 'SkipPlanStep',
+  body: { key, step },
+  says: [
+    'Waives the bake time and the evidence that the step still lacks.',
+    'Instances that are behind, what a guard suspects, windows and approvals are not waived.',
+  ],
+  reasonHint: 'Why it is safe to go on without them',
+});
+
+export const ramp = (key, goal) => ({
+  kind: 'ramp',
+  title: `Change the shares of ${key}`,
+  verb: 'Change the shares',
+  method: 'SetRollout',
+  body: { key },
+  values: Object.fromEntries(RUNG_NAMES.map(([field]) => [field, String((goal?.[field] ?? 0) / 10000)])),
+  wait: false,
+  goal,
+});
+
+/** The request for the shares that were changed in the form; an error if one is no percentage. */
+export function rampBody(action, values, wait) {
+  const body = { ...action.body, wait };
+  for (const [field, name] of RUNG_NAMES) {
+    const ppm = Math.round(Number(values[field]) * 10000);
+    if (values[field].trim() === '' || !(ppm >= 0 && ppm <= 1000000)) throw new Error(`${name}: give 0 to 100 percent, not "${values[field]}".`);
+    if (ppm !== (action.goal?.[field] ?? 0)) body[field] = ppm;
+  }
+  return body;
+}
+export { RUNG_NAMES };
+
+export const setPin = (key, tenant, rungName) => ({
+  title: `Pin tenant ${tenant} to ${rungName}`,
+  verb: 'Pin it',
+  method: 'SetPin',
+  body: { key, tenant, rung: `RUNG_${rungName.toUpperCase().replaceAll('-', '_')}`, wait: true },
+  says: [`The tenant goes to ${rungName} and stays there, whatever the shares are, until it is unpinned.`],
+});
+
+export const clearPin = (key, tenant) => ({
+  title: `Unpin tenant ${tenant}`,
+  verb: 'Unpin it',
+  method: 'ClearPin',
+  body: { key, tenant, wait: true },
+  says: ['The tenant goes to where the shares put its bucket.'],
+});
+
+export const tunePass = (job, tuning) => ({
+  title: tuning.paused ? 'Pause the pass' : job.tuning?.paused ? 'Continue the pass' : 'Limit the pass',
+  verb: tuning.paused ? 'Pause' : job.tuning?.paused ? 'Continue' : 'Set the limits',
+  method: 'TuneJob',
+  body: { id: job.id, tuning },
+  // This call has no dry run.
+  certain: [
+    tuning.paused
+      ? 'Workers finish the page in hand, then wait. Nothing is lost; the pass continues from there.'
+      : `All ${many(new Set((job.claims ?? []).map((claim) => claim.instance_id)).size, 'worker')} together: ${limits(tuning)}.`,
+  ],
+});
+
+export const limits = (tuning) => {
+  const given = [];
+  if (tuning?.records_per_s) given.push(`${tuning.records_per_s} records/s`);
+  if (tuning?.bytes_per_s) given.push(`${tuning.bytes_per_s} bytes/s`);
+  return given.length ? `at most ${given.join(' and ')}` : 'no limit';
+};
+
+/** The action behind a command that the controller suggests, if a button is safe for it. */
+export function suggested(text, key, status) {
+  if (/cutover plan approve\b/.test(text)) return approve(key, (status.plan?.taken?.length ?? 0) + 1);
+  if (/cutover ack\b/.test(text) && status.migration.state === 'STATE_TRIPPED') return acknowledge(key);
+  if (/cutover resume\b/.test(text) && (status.migration.paused || status.plan?.held)) return resume(key);
+  return null;
+}
+

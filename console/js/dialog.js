@@ -1,0 +1,101 @@
+// One change, in one dialog: what would happen, who asks and why, then what did happen.
+import { html, useEffect, useId, useRef, useState } from './lib.js';
+import { post, requestId } from './api.js';
+import { actor, isActor, setActor } from './actor.js';
+import { RUNG_NAMES, rampBody } from './actions.js';
+import { Refusals, Would } from './would.js';
+import { RollbackFollowed } from './rollback.js';
+
+/** Milliseconds without a key press before the dry run is repeated. */
+const TYPING_MS = 250;
+
+export function ActionDialog({ action, status, away, close, done }) {
+  const dialog = useRef(null);
+  const id = useId();
+  const [who, setWho] = useState(actor());
+  const [asked] = useState(actor() !== '');
+  const [why, setWhy] = useState('');
+  const [values, setValues] = useState(action.values ?? {});
+  const [wait, setWait] = useState(action.wait ?? false);
+  const [dry, setDry] = useState({ busy: !action.certain });
+  const [sent, setSent] = useState({});
+  const request = useRef(requestId());
+
+  useEffect(() => dialog.current.showModal(), []);
+
+  const body = () => (action.kind === 'ramp' ? rampBody(action, values, wait) : action.body);
+
+  useEffect(() => {
+    if (action.certain) return undefined;
+    let over = false;
+    const timer = setTimeout(async () => {
+      const outcome = {};
+      try {
+        outcome.answer = await post(action.method, { ...body(), mutation: { actor: `operator:${who.trim() || 'console'}`, reason: why || 'dry run', dry_run: true } });
+      } catch (error) {
+        outcome.error = error;
+      }
+      if (!over) setDry(outcome);
+    }, action.kind === 'ramp' ? TYPING_MS : 0);
+    return () => { over = true; clearTimeout(timer); };
+  }, [JSON.stringify(values), wait]);
+
+  const ready = isActor(who) && why.trim() !== '' && !dry.busy && !dry.error && !sent.busy && (action.certain || dry.answer?.changes.length > 0);
+
+  const submit = async (event) => {
+    event.preventDefault();
+    if (!ready) return;
+    setActor(who);
+    setSent({ busy: true });
+    const by = { actor: `operator:${who.trim()}`, reason: why.trim() };
+    const revision = action.anyRevision || action.certain ? {} : { expected_revision: status.migration.revision };
+    try {
+      const mutation = { ...by, request_id: request.current, ...revision };
+      const answer = await post(action.method, action.certain ? { ...action.body, ...by } : { ...body(), mutation });
+      if (action.follow) {
+        setSent({ answer });
+      } else {
+        done(action.certain ? `${action.title}: done.` : `${answer.changes.join('; ') || 'Nothing to do'} (revision ${answer.migration.revision}).`);
+      }
+    } catch (error) {
+      // A new request: the refused one is over.
+      request.current = requestId();
+      setSent({ error });
+    }
+  };
+
+  const onClose = () => close();
+  if (sent.answer) {
+    return html`<dialog ref=${dialog} onClose=${onClose} aria-labelledby=${`${id}t`}>
+      <${RollbackFollowed} id=${`${id}t`} answer=${sent.answer} action=${action} status=${status} away=${away} close=${() => dialog.current.close()} />
+    </dialog>`;
+  }
+  return html`<dialog ref=${dialog} onClose=${onClose} aria-labelledby=${`${id}t`}>
+    <form onSubmit=${submit}>
+      <h1 id=${`${id}t`}>${action.title}</h1>
+      ${action.kind === 'ramp' && html`<${ShareFields} id=${id} values=${values} set=${(changed) => { setDry({ busy: true }); setValues({ ...values, ...changed }); }} wait=${wait} setWait=${(it) => { setDry({ busy: true }); setWait(it); }} />`}
+      <div aria-live="polite"><${Would} action=${action} dry=${dry} status=${status} /></div>
+      ${!asked && html`<div class="field"><label for=${`${id}w`}>Your name</label>
+        <input id=${`${id}w`} type="text" required autocomplete="username" autofocus value=${who} onInput=${(event) => setWho(event.target.value)} />
+        <span class="hint">The history records it with each change. This browser keeps it.</span></div>`}
+      <div class="field"><label for=${`${id}r`}>Reason</label>
+        <input id=${`${id}r`} type="text" required autocomplete="off" autofocus=${asked} value=${why} onInput=${(event) => setWhy(event.target.value)} />
+        <span class="hint">${action.reasonHint ?? 'A ticket, an incident, what you have seen. It is kept in the history.'}</span></div>
+      ${sent.error && html`<div role="alert"><${Refusals} error=${sent.error} /></div>`}
+      <div class="buttons">
+        <button type="button" onClick=${() => dialog.current.close()}>Cancel</button>
+        <button type="submit" class=${action.danger ? 'danger' : 'primary'} disabled=${!ready}>${sent.busy ? 'Sending' : action.verb}</button>
+      </div>
+    </form>
+  </dialog>`;
+}
+
+const ShareFields = ({ id, values, set, wait, setWait }) => html`<fieldset class="plain">
+  <legend class="only-read">Shares</legend>
+  <div class="shares">${RUNG_NAMES.map(([field, name]) => html`<div class="field" key=${field}>
+    <label for=${`${id}${field}`}>${name}, %</label>
+    <input id=${`${id}${field}`} type="text" inputmode="decimal" autocomplete="off" value=${values[field]} onInput=${(event) => set({ [field]: event.target.value })} /></div>`)}</div>
+  <p class="small muted">Each share is of tenants that are at least there. Raising one raises those before it.</p>
+  <label class="check"><input type="checkbox" checked=${wait} onChange=${(event) => setWait(event.target.checked)} />
+    <span>Accept it even if it has to wait, and continue as soon as each condition is met</span></label>
+</fieldset>`;

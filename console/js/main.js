@@ -1,0 +1,56 @@
+// The page: what is around every view, and which view is shown.
+import { html, render, useEffect, useState } from './lib.js';
+import { useRoute, to } from './route.js';
+import { useNow } from './live.js';
+import { Overview, useOverview } from './overview.js';
+import { Migration, useMigration } from './migration.js';
+import { actor, setActor } from './actor.js';
+import { shortTime, span } from './words.js';
+
+const TOAST_MS = 8000;
+
+function Frame() {
+  const route = useRoute();
+  const [toast, setToast] = useState('');
+  useEffect(() => {
+    const timer = setTimeout(() => setToast(''), TOAST_MS);
+    return () => clearTimeout(timer);
+  }, [toast]);
+  useEffect(() => {
+    document.title = route.key ? `${route.key} – Cutover` : 'Cutover';
+    document.querySelector('main h1')?.focus({ preventScroll: true });
+  }, [route.key, route.view]);
+  return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.querySelector('main h1')?.focus(); }}>Skip to the content</a>
+    ${route.key ? html`<${OfMigration} key=${route.key} route=${route} say=${setToast} />` : html`<${OfAll} route=${route} />`}
+    <div role="status">${toast && html`<p class="toast">${toast}</p>`}</div>`;
+}
+
+function OfAll({ route }) {
+  const stream = useOverview();
+  return html`<${Top} stream=${stream} /><main id="main"><${Overview} stream=${stream} params=${route.params} /></main>`;
+}
+
+function OfMigration({ route, say }) {
+  const stream = useMigration(route.key);
+  return html`<${Top} stream=${stream} isInside />
+    <main id="main"><${Migration} keyName=${route.key} view=${route.view} params=${route.params} stream=${stream} say=${say} /></main>`;
+}
+
+function Top({ stream, isInside }) {
+  const now = useNow();
+  const [who, setWho] = useState(actor());
+  const { away, at } = stream;
+  useEffect(() => {
+    const changed = () => setWho(actor());
+    addEventListener('actor', changed);
+    return () => removeEventListener('actor', changed);
+  }, []);
+  return html`<header class="top"><a class="brand" href=${to(null)}><img src="icon.svg" alt="" />Cutover</a>
+      ${isInside && html`<nav aria-label="Breadcrumb"><a href=${to(null)}>All migrations</a></nav>`}
+      <span class="grow"></span>
+      ${who && html`<span class="small muted">Acting as ${who} <button type="button" class="quiet small" onClick=${() => setActor('')}>Change</button></span>`}
+      <span class="live ${away ? 'away' : ''}">${away ? 'Controller away' : at ? 'Live' : 'Connecting'}</span></header>
+    <div role="status">${away && at > 0 && html`<p class="banner"><strong>The controller does not answer.</strong> What you see is from ${shortTime(at)}, ${span(now - at)} ago. Services go on by their last routing. This page resumes by itself.</p>`}</div>`;
+}
+
+render(html`<${Frame} />`, document.getElementById('app'));

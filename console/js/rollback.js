@@ -1,0 +1,61 @@
+// A rollback: what it would do, and how the instances follow it.
+import { html, useRef } from './lib.js';
+import { RUNGS, many, percent, rung } from './words.js';
+import { Shares } from './parts.js';
+
+const at = (name) => RUNGS.indexOf(name);
+
+/** Instances that route by what the controller says; an expired one no longer acts. */
+const acting = (status) => status.instances.filter((instance) => !instance.counted_out);
+
+function moves(status, ceiling) {
+  return status.shares
+    .map((share) => [rung(share.rung), share.ppm])
+    .filter(([name, ppm]) => ppm > 0 && at(name) > at(ceiling))
+    .map(([name, ppm]) => `${percent(ppm)} of the tenants go back from ${name} to ${ceiling}.`);
+}
+
+const kept = {
+  'source-only': 'Nothing is lost: the source has every acknowledged write. The target gets no more writes, so a full pass is needed before going up again.',
+  dual: 'Nothing is lost: the source has every acknowledged write. Failures of the target no longer reach callers.',
+  mirrored: 'Nothing is lost: both stores have every acknowledged write.',
+  'target-first': 'Nothing is lost: the target stays in use and has every acknowledged write. Writes go to the source again as well.',
+};
+
+export function RollbackWould({ action, answer, status }) {
+  const ceiling = rung(answer.migration?.ceiling);
+  const all = acting(status);
+  const lost = all.filter((instance) => instance.lost || instance.parked);
+  const lines = action.tenant ? answer.changes.map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`) : moves(status, ceiling);
+  const to = action.tenant ? answer.changes.join(' ').match(/to ([a-z-]+)/)?.[1] : ceiling;
+  return html`<dl class="facts">
+    <dt>What happens</dt><dd>${lines.map((line) => html`<p key=${line}>${line}</p>`)}
+      <p>Nobody goes up again until you acknowledge the rollback.</p></dd>
+    <dt>What is lost</dt><dd>${kept[to] ?? 'Nothing: a rollback that would lose an acknowledged write is refused.'}</dd>
+    <dt>Who follows</dt><dd>${many(all.length - lost.length, 'instance')} at once.
+      ${lost.length > 0 && html` <strong>${many(lost.length, 'lost instance')}</strong>: the controller waits for each at most until its lease ends before a further step.`}</dd>
+  </dl>`;
+}
+
+export function RollbackFollowed({ id, answer, action, status, away, close }) {
+  const started = useRef(Date.now());
+  const revision = answer.migration.revision;
+  const all = acting(status).filter((instance) => !instance.lost && !instance.parked);
+  const there = all.filter((instance) => instance.received_revision >= revision).length;
+  const isNew = status.migration.revision >= revision;
+  const over = isNew && status.settled && there === all.length && status.migration.state !== 'STATE_RAMPING';
+  const took = useRef(0);
+  if (over && !took.current) took.current = Date.now() - started.current;
+  return html`<div class="notes">
+    <h1 id=${id}>${over ? 'Rolled back' : 'Rolling back'}</h1>
+    <div role="status"><p>${over
+      ? `All ${many(all.length, 'instance')} follow, and have ended what they began before. It took ${(took.current / 1000).toFixed(1)} s.`
+      : away ? 'The controller does not answer at the moment. The rollback is committed; instances follow as soon as they hear of it.'
+      : `${there} of ${many(all.length, 'instance')} follow revision ${revision}.`}</p></div>
+    <div class="gauge" role="img" aria-label=${`${there} of ${all.length} instances follow`}><span class="calm" style=${{ width: `${all.length ? (there / all.length) * 100 : 100}%` }} /></div>
+    <${Shares} shares=${status.shares} />
+    <ul class="legend">${status.shares.map((share) => html`<li key=${share.rung}><span class="swatch fill-${rung(share.rung)}" />${percent(share.ppm)} ${rung(share.rung)}</li>`)}</ul>
+    <p class="small muted">Next: find out what was wrong and repair it. Then acknowledge, with what you found as the reason.</p>
+    <div class="buttons"><button type="button" class="primary" autofocus onClick=${close}>Close</button></div>
+  </div>`;
+}

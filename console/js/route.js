@@ -1,0 +1,36 @@
+// Addresses: #/ is the overview, #/m/KEY/VIEW?.. a migration. Everything that a reader chooses is in the address.
+import { useEffect, useState } from './lib.js';
+
+export function parse(hash) {
+  const [path, query = ''] = hash.replace(/^#/, '').split('?');
+  const [kind, key, view] = path.split('/').filter(Boolean);
+  const params = Object.fromEntries(new URLSearchParams(query));
+  if (kind !== 'm' || !key) return { key: null, view: 'overview', params };
+  return { key: decodeURIComponent(key), view: view ?? 'now', params };
+}
+
+const query = (params) => {
+  const given = Object.entries(params).filter(([, value]) => value !== '' && value != null);
+  return given.length ? `?${new URLSearchParams(given)}` : '';
+};
+
+export const to = (key, view = 'now', params = {}) =>
+  key ? `#/m/${encodeURIComponent(key)}${view === 'now' ? '' : `/${view}`}${query(params)}` : `#/${query(params)}`;
+
+/** Goes to an address without a further entry in the browser's history. */
+export function replace(hash) {
+  if (location.hash !== hash) {
+    history.replaceState(null, '', hash);
+    dispatchEvent(new HashChangeEvent('hashchange'));
+  }
+}
+
+export function useRoute() {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const changed = () => setHash(location.hash);
+    addEventListener('hashchange', changed);
+    return () => removeEventListener('hashchange', changed);
+  }, []);
+  return parse(hash);
+}

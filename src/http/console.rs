@@ -1,0 +1,64 @@
+//! The web console: the files of `console/`, embedded in the binary. A debug build reads them from the disk, so
+//! that they can be edited without a build.
+
+use axum::{
+    Router,
+    extract::Path,
+    http::{
+        HeaderMap, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+    },
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use tower_http::compression::CompressionLayer;
+
+#[derive(rust_embed::Embed)]
+#[folder = "console"]
+#[include = "index.html"]
+#[include = "icon.svg"]
+#[include = "css/*.css"]
+#[include = "js/*.js"]
+#[include = "vendor/*.mjs"]
+#[include = "vendor/*.css"]
+struct Files;
+
+/// Its routes. `/` leads there.
+pub(super) fn router() -> Router {
+    let to_console = || async { Redirect::temporary("/console/") };
+    Router::new()
+        .route("/", get(to_console))
+        .route("/console", get(to_console))
+        .route("/console/", get(async |headers: HeaderMap| file("index.html", &headers)))
+        .route(
+            "/console/{*path}",
+            get(async |Path(path): Path<String>, headers: HeaderMap| file(&path, &headers)),
+        )
+        .layer(CompressionLayer::new())
+}
+
+fn file(path: &str, headers: &HeaderMap) -> Response {
+    let Some(file) = Files::get(path) else {
+        return (StatusCode::NOT_FOUND, "no such file; the console is at /console/\n").into_response();
+    };
+    let hash: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    // Weak: the same file may be sent compressed.
+    let etag = format!("W/\"{hash}\"");
+    // Asked for again at every load, so that a new controller never meets the scripts of an old one.
+    let fixed = [(CACHE_CONTROL, "no-cache"), (VARY, "accept-encoding")];
+    let held = headers.get(IF_NONE_MATCH).and_then(|held| held.to_str().ok()).unwrap_or_default();
+    if held.split(',').any(|held| held.trim() == etag) {
+        return (StatusCode::NOT_MODIFIED, fixed, [(ETAG, etag)]).into_response();
+    }
+    (fixed, [(ETAG, etag)], [(CONTENT_TYPE, content_type(path))], file.data).into_response()
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
