@@ -46,6 +46,9 @@ pub struct Demo {
     /// Print plain lines instead of a live page
     #[arg(long)]
     headless: bool,
+    /// Open the story in the web console, and keep it there after its end until Ctrl-C
+    #[arg(long)]
+    web: bool,
     /// How long the demo may take: 25s to 1h; a number is seconds
     #[arg(long, value_name = "DURATION", default_value = "50s", value_parser = span)]
     seconds: Duration,
@@ -80,6 +83,14 @@ impl Demo {
             _ = interrupt.recv() => None,
             _ = terminate.recv() => None,
         };
+        if self.web && matches!(told, Some(Ok(()))) {
+            let console = cast.console();
+            stage.line(&format!("the story is over; traffic continues at {console} until Ctrl-C"))?;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
         cast.stop().await;
         let Some(told) = told else {
             // If nobody reads this any more, the exit code has to do.
@@ -97,7 +108,7 @@ impl Demo {
             proof.acknowledged, proof.records, proof.reads, proof.lost, proof.resurrected, proof.back_in_time
         ))?;
         let (took, most) = (begun.elapsed().as_secs(), self.seconds.as_secs());
-        if took > most {
+        if took > most && !self.web {
             stage.line(&format!("it took {took} s: this machine is too slow now for {most} s"))?;
         }
         Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -112,6 +123,10 @@ impl Demo {
         let slot = end.saturating_duration_since(ready) / SCENES;
         let mut story = Story { admin: cast.admin().await?, slot, next: ready, stage };
         story.create(stores::kinds(cast.dir())?).await?;
+        if self.web {
+            stage.say(&format!("follow it at {}", cast.console()))?;
+            open_browser(&cast.console());
+        }
         let url = cast.url().to_owned();
         let connect = async || {
             let admin = AdminServiceClient::connect(url.clone()).await;
@@ -307,6 +322,14 @@ impl Story<'_> {
         }
         Ok(())
     }
+}
+
+/// Where there is a browser; otherwise the address has been printed.
+fn open_browser(address: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = std::process::Stdio::null;
+    // Not awaited: some openers last as long as the browser.
+    let _ = std::process::Command::new(opener).arg(address).stdout(quiet()).stderr(quiet()).spawn();
 }
 
 fn is_closed(error: &anyhow::Error) -> bool {

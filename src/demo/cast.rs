@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 pub(super) struct Cast {
     dir: PathBuf,
     port: u16,
+    http_port: u16,
     url: String,
     controller: Option<Child>,
     workers: Vec<(u32, Child)>,
@@ -26,10 +27,13 @@ pub(super) struct Cast {
 
 impl Cast {
     pub(super) fn new(dir: &Path) -> anyhow::Result<Self> {
-        // Free now; the controller takes it in a moment, and again after its restart.
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Free now; the controller takes them in a moment, and again after its restart. Both are held until both
+        // are known, so that they differ.
+        let free = || std::net::TcpListener::bind("127.0.0.1:0");
+        let (grpc, http) = (free()?, free()?);
+        let (port, http_port) = (grpc.local_addr()?.port(), http.local_addr()?.port());
         let url = format!("http://127.0.0.1:{port}");
-        Ok(Self { dir: dir.to_owned(), port, url, controller: None, workers: Vec::new() })
+        Ok(Self { dir: dir.to_owned(), port, http_port, url, controller: None, workers: Vec::new() })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -40,6 +44,11 @@ impl Cast {
         &self.url
     }
 
+    /// The migration in the web console.
+    pub(super) fn console(&self) -> String {
+        format!("http://127.0.0.1:{}/console/#/m/{}", self.http_port, super::KEY)
+    }
+
     pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<Channel>> {
         AdminServiceClient::connect(self.url.clone()).await.context("the demo's controller does not answer")
     }
@@ -47,9 +56,9 @@ impl Cast {
     pub(super) async fn start_controller(&mut self) -> anyhow::Result<()> {
         let log = std::fs::File::options().create(true).append(true).open(self.dir.join("controller.log"))?;
         let store = format!("sqlite:{}", self.dir.join("cutover.db").display());
-        let grpc = format!("127.0.0.1:{}", self.port);
+        let [grpc, http] = [self.port, self.http_port].map(|port| format!("127.0.0.1:{port}"));
         let controller = command()?
-            .args(["serve", "--store", &store, "--grpc", &grpc, "--http", "127.0.0.1:0"])
+            .args(["serve", "--store", &store, "--grpc", &grpc, "--http", &http])
             .stderr(log)
             .spawn()?;
         self.controller = Some(controller);
