@@ -1,0 +1,182 @@
+// What an operator does in the console, from the first ramp to a rollback, against a live controller.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { after, before, test } from 'node:test';
+import { Browser, assertAccessible, screenshot } from './browser.mjs';
+import { World } from './world.mjs';
+
+const ALL = 1_000_000;
+let world, browser, page;
+
+before(async () => {
+  world = await World.start();
+  await world.cli('create', 'orders', '--source', 'orders in DynamoDB', '--target', 'orders in MariaDB');
+  await world.cli('create', 'invoices', '--source', 'invoices in MySQL', '--target', 'invoices in PostgreSQL');
+  world.startWorkers();
+  await world.eventually('three workers are registered', async () => (await world.status('orders')).instances.length === 3);
+  browser = await Browser.start();
+  page = await browser.page();
+});
+
+after(async () => {
+  await browser?.stop();
+  await world?.stop();
+});
+
+const open = (hash) => page.goto(`${world.url}/console/#/${hash}`);
+const dialog = () => page.getByRole('dialog');
+const button = (name) => page.getByRole('button', { name, exact: true });
+
+/** Gives a reason in the open dialog, and a name if it asks for one, and confirms. */
+async function confirm(verb, reason) {
+  const name = dialog().getByLabel('Your name');
+  if (await name.isVisible()) await name.fill('ada');
+  await dialog().getByLabel('Reason').fill(reason);
+  await dialog().getByRole('button', { name: verb, exact: true }).click();
+}
+
+async function setShares(shares, wait) {
+  await button('Change the shares').click();
+  for (const [name, percent] of Object.entries(shares)) await dialog().getByLabel(`${name}, %`, { exact: true }).fill(String(percent));
+  if (wait) await dialog().getByRole('checkbox').check();
+}
+
+test('the overview shows first what needs somebody', async () => {
+  await world.cli('pause', 'orders', '--reason', 'before the quarter ends', '--actor', 'operator:ada');
+  await open('');
+  await page.getByText('orders is paused by operator:ada').waitFor();
+  assert.deepEqual(await page.locator('.migrations h2').allTextContents(), ['orders', 'invoices']);
+  assert.match(await page.locator('h1').textContent(), /2 migrations, 1 needs somebody/);
+  await world.cli('resume', 'orders');
+  await page.getByText('orders is idle').waitFor();
+  page.assertFine();
+});
+
+test('a ramp is a dry run, a reason and a click', async () => {
+  await page.getByRole('link', { name: 'orders', exact: true }).click();
+  await setShares({ dual: 100 });
+  await dialog().getByText('asked for dual 100 %').waitFor();
+  assert.equal((await world.status('orders')).migration.rollout.dual_ppm, 0, 'a dry run changes nothing');
+  assert.ok(await dialog().getByRole('button', { name: 'Change the shares', exact: true }).isDisabled(), 'a reason is missing');
+  await confirm('Change the shares', 'CHG-4711');
+  await world.settled('orders', { RUNG_DUAL: ALL });
+  const history = await world.cli('history', 'orders', '--json');
+  assert.match(history, /"actor":"operator:ada"/);
+  assert.match(history, /"reason":"CHG-4711"/);
+  await setShares({ mirrored: 100 }, true);
+  await confirm('Change the shares', 'CHG-4711, second part');
+  await world.settled('orders', { RUNG_MIRRORED: ALL });
+  await page.getByText('100 % mirrored, settled').waitFor();
+  page.assertFine();
+});
+
+test('a refused step lists every unmet gate with its command, and cannot be confirmed', async () => {
+  await setShares({ 'target-first': 25 });
+  await dialog().getByText('Refused').waitFor();
+  await dialog().getByText('full pass').first().waitFor();
+  await dialog().getByText('cutover backfill SPEC').first().waitFor();
+  await dialog().getByLabel('Reason').fill('in a hurry');
+  assert.ok(await dialog().getByRole('button', { name: 'Change the shares', exact: true }).isDisabled());
+  await assertAccessible(page, 'a refusal');
+  await screenshot(page, 'story-refused');
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'hidden' });
+  page.assertFine();
+});
+
+test('a plan waits for approval, which is a click', async () => {
+  await world.cli('backfill', 'stores.toml');
+  fs.writeFileSync(world.file('ramp.yaml'), `steps:
+  - { stage: dual, percent: 100, evidence: none }
+  - { stage: mirrored, percent: 100, evidence: none }
+  - { stage: target-first, percent: 50, bake: 1h, evidence: none, approval: true }
+  - { stage: target-first, percent: 100, bake: 1h, approval: true }
+`);
+  await world.cli('plan', 'apply', 'orders', 'ramp.yaml', '--reason', 'CHG-4711');
+  await button('Approve step 3').last().click();
+  await confirm('Approve step 3', 'the passes are clean');
+  await world.settled('orders', { RUNG_TARGET_FIRST: ALL / 2 });
+  await page.getByText('3 of 4 steps taken').first().waitFor();
+  page.assertFine();
+});
+
+test('a trip is told with its counts, and acknowledged', async () => {
+  world.setFault(true);
+  await page.getByText('orders is rolled back to dual').waitFor({ timeout: 60_000 });
+  await page.getByText(/\d+ of \d+ target (reads|writes) failed/).first().waitFor();
+  await page.locator('.marks').getByText('rolled back to dual:').waitFor();
+  await screenshot(page, 'story-tripped');
+  await assertAccessible(page, 'a trip');
+  world.setFault(false);
+  await world.settled('orders', { RUNG_DUAL: ALL });
+  await button('Acknowledge').click();
+  await confirm('Acknowledge', 'the target was restarted');
+  await world.eventually('it is acknowledged', async () => (await world.status('orders')).migration.state !== 'STATE_TRIPPED');
+  page.assertFine();
+});
+
+test('a rollback says what happens, and is watched until everybody follows', async () => {
+  await world.cli('plan', 'stop', 'orders');
+  await world.cli('ramp', 'orders', '--mirrored', '100', '--wait');
+  await world.settled('orders', { RUNG_MIRRORED: ALL });
+  await world.cli('backfill', 'stores.toml');
+  await world.cli('ramp', 'orders', '--target-first', '25', '--wait');
+  await world.settled('orders', { RUNG_TARGET_FIRST: ALL / 4 });
+  await page.getByText('25 % target-first').first().waitFor();
+  await button('Roll back').click();
+  await dialog().getByText('25 % of the tenants go back from target-first to dual.').waitFor();
+  await dialog().getByText('Nothing is lost').waitFor();
+  await dialog().getByText('3 instances at once').waitFor();
+  await screenshot(page, 'story-rollback-asked');
+  await confirm('Roll back orders', 'callers see errors, INC-17');
+  await dialog().getByText('All 3 instances follow').waitFor();
+  const status = await world.settled('orders', { RUNG_DUAL: ALL });
+  assert.equal(status.migration.state, 'STATE_TRIPPED');
+  await screenshot(page, 'story-rollback-followed');
+  await dialog().getByRole('button', { name: 'Close' }).click();
+  await page.getByText('INC-17').first().waitFor();
+  page.assertFine();
+});
+
+test('the history is filtered, and every change has an address', async () => {
+  await page.getByRole('link', { name: 'History', exact: true }).click();
+  await page.getByLabel('Find').fill('INC-17');
+  const rows = page.locator('tr.event');
+  await world.eventually('one change is left', async () => (await rows.count()) === 1);
+  await rows.getByRole('link').first().click();
+  const address = page.url();
+  const second = await browser.page();
+  await second.goto(address);
+  await second.locator('tr.chosen').getByText('INC-17').waitFor();
+  second.assertFine();
+  await second.close();
+});
+
+test('a tenant is explained, pinned and unpinned', async () => {
+  await open('m/orders/tenants');
+  await page.getByRole('searchbox', { name: 'Tenant' }).fill('tenant-7');
+  await button('Explain').click();
+  await page.getByText('its bucket is').waitFor();
+  await page.getByLabel('Pin to').selectOption('source-only');
+  await button('Pin').click();
+  await confirm('Pin it', 'their own maintenance');
+  await page.locator('table').getByText('tenant-7').waitFor();
+  await button('Unpin tenant-7').click();
+  await confirm('Unpin it', 'over');
+  await page.getByText('No tenant is pinned').waitFor();
+  page.assertFine();
+});
+
+test('without the controller it says how old its data is, and resumes by itself', async () => {
+  const other = await browser.page({ awayIsFine: true });
+  await other.goto(`${world.url}/console/#/m/orders`);
+  await other.getByText('Live').waitFor();
+  await world.killController();
+  await other.getByText('The controller does not answer.').waitFor();
+  await other.getByText(/from \d\d:\d\d:\d\d, \d+ s ago/).waitFor();
+  await screenshot(other, 'story-away');
+  await world.startController();
+  await other.getByText('Live').waitFor();
+  await other.getByText('The controller does not answer.').waitFor({ state: 'hidden' });
+  other.assertFine();
+});
