@@ -1,6 +1,6 @@
 //! HTTP: `/healthz`, `/readyz` and `/metrics` for probes and scrapes, and the web console.
 
-mod console;
+pub mod console;
 
 use std::{future::ready, sync::Arc};
 
@@ -28,7 +28,6 @@ pub fn router(metrics: impl Fn() -> String + Clone + Send + Sync + 'static, read
         .route("/healthz", get(|| ready("ok\n")))
         .route("/readyz", get(is_ready))
         .route("/metrics", get(scrape))
-        .merge(console::router())
 }
 
 fn one_line(text: &str) -> String {

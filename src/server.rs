@@ -14,6 +14,7 @@ use tonic::transport::{
     Server,
     server::{Connected, TcpIncoming},
 };
+use tower_http::compression::CompressionLayer;
 
 use tasks::Tasks;
 
@@ -237,7 +238,8 @@ where
         })
     });
     if let Some(listener) = http {
-        let probes = axum::serve(listener, http::router(metrics, ready));
+        let app = http::router(metrics, ready).merge(http::console::router()).layer(CompressionLayer::new());
+        let probes = axum::serve(listener, app);
         tasks.spawn("health and metrics", async move {
             if let Err(error) = probes.await {
                 tracing::error!(%error, "health and metrics ended");

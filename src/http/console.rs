@@ -11,7 +11,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use tower_http::compression::CompressionLayer;
 
 #[derive(rust_embed::Embed)]
 #[folder = "console"]
@@ -24,7 +23,7 @@ use tower_http::compression::CompressionLayer;
 struct Files;
 
 /// Its routes. `/` leads there.
-pub(super) fn router() -> Router {
+pub fn router() -> Router {
     let to_console = || async { Redirect::temporary("/console/") };
     Router::new()
         .route("/", get(to_console))
@@ -34,7 +33,6 @@ pub(super) fn router() -> Router {
             "/console/{*path}",
             get(async |Path(path): Path<String>, headers: HeaderMap| file(&path, &headers)),
         )
-        .layer(CompressionLayer::new())
 }
 
 fn file(path: &str, headers: &HeaderMap) -> Response {

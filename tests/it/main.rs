@@ -6,6 +6,7 @@
 mod bench;
 mod cli;
 mod compaction;
+mod console;
 mod controller;
 #[cfg(feature = "sqlite")]
 mod crash;

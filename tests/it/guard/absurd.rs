@@ -45,7 +45,13 @@ fn sums_of_greatest_counts_stay_finite() {
     }
     story.now_ms += 1_000;
     story.judge.tick(story.now_ms);
-    assert!(story.judge.levels().iter().all(|level| level.ln_m.is_finite() && level.ln_m < 30.0));
+    assert!(
+        story
+            .judge
+            .levels()
+            .iter()
+            .all(|level| level.evidence.ln_m.is_finite() && level.evidence.ln_m < 30.0)
+    );
     // Everything fails for hours, and nobody acts: evidence stops growing, and does not overflow.
     let observe = |kind, operation| {
         let rule = GuardConfig::default().rules[guard(kind, operation).index().unwrap()].unwrap();
@@ -56,8 +62,8 @@ fn sums_of_greatest_counts_stay_finite() {
     for _ in 0..5_000 {
         story.second(&[reads(most, most, 0, 0)]);
     }
-    let level = story.judge.levels()[0];
-    assert!(level.ln_m.is_finite() && level.ln_m <= 700.0, "{level:?}");
+    let level = story.judge.levels().swap_remove(0);
+    assert!(level.evidence.ln_m.is_finite() && level.evidence.ln_m <= 700.0, "{level:?}");
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn repeated_late_and_early_ones_do_not_count() {
     }
     let refused = story.judge.refused();
     assert_eq!((refused.stragglers, refused.unknown_revisions), (1, 2));
-    assert!(story.judge.levels().iter().all(|level| level.ln_m <= 0.0));
+    assert!(story.judge.levels().iter().all(|level| level.evidence.ln_m <= 0.0));
 }
 
 #[test]
@@ -89,7 +95,7 @@ fn a_clock_that_jumps_is_no_evidence() {
         story.now_ms = now_ms;
         let verdicts = story.report("a", &cells);
         assert!(verdicts.is_empty(), "{verdicts:?}");
-        assert!(story.judge.levels().iter().all(|level| level.ln_m < level.ln_c / 2.0));
+        assert!(story.judge.levels().iter().all(|level| level.evidence.ln_m < level.evidence.ln_c / 2.0));
     }
     assert_eq!(story.judge.refused().clock, 3);
 }

@@ -54,7 +54,7 @@ fn send(judge: &mut Judge, sequence: &mut u64, second: u64, sent: &[Sent]) {
 }
 
 fn levels(judge: &Judge) -> Vec<f64> {
-    judge.levels().iter().map(|level| level.ln_m).collect()
+    judge.levels().iter().map(|level| level.evidence.ln_m).collect()
 }
 
 #[track_caller]
