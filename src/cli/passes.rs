@@ -26,7 +26,7 @@ use super::{
     render::{advice, evidence_json, evidence_line, finding_lines},
 };
 use crate::{
-    jobs::{self, Plan, Stores, worker},
+    jobs::{self, Plan, Stores, side::Side, worker},
     server::stop_signal,
 };
 use progress::{Progress, job_json, job_line, unused};
@@ -267,6 +267,13 @@ impl Pass {
         let stores = self.stores(&spec).await?;
         let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
+        if !global.json {
+            let (side, scanned) = match kind {
+                v1::PassKind::Reverse => (Side::Target, &stores.target),
+                _ => (Side::Source, &stores.source),
+            };
+            dry_run::left_behind(side, &scanned.unmapped().await?).iter().for_each(|line| out::error(line));
+        }
         // An estimate is for the bar alone.
         let expected = stores.expected(kind).await;
         let progress = Progress::new(kind, expected, global.json);

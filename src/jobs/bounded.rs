@@ -96,6 +96,10 @@ impl Store for Bounded {
         self.read(self.inner.identity()).await
     }
 
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        self.read(self.inner.unmapped()).await
+    }
+
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         self.read(self.inner.estimate()).await
     }

@@ -220,6 +220,10 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         self.inner.identity().await
     }
 
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unmapped().await
+    }
+
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         self.run(Verb::Get, [].into_iter(), self.inner.estimate()).await
     }

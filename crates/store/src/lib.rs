@@ -166,6 +166,12 @@ pub trait Store: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The table's columns that the mapping leaves out, each with its type. They are neither read nor written,
+    /// so a copy does not have them.
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Approximate size.
     async fn estimate(&self) -> Result<Estimate, StoreError>;
 

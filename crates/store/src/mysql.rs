@@ -273,6 +273,17 @@ impl Store for MySqlStore {
         identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
     }
 
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        let table = &self.layout.table;
+        let columns = format!(
+            "SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = DATABASE() \
+             AND table_name = '{}' ORDER BY ordinal_position",
+            table.name
+        );
+        let columns = self.rows(columns).await?;
+        Ok(table.unmapped(columns.iter().map(|row| (schema::text(row, 0), schema::text(row, 1)))))
+    }
+
     /// By InnoDB's statistics, which can be off by half.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let rows = self.rows(self.layout.estimate()).await?;

@@ -212,6 +212,17 @@ impl Store for PostgresStore {
         identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
     }
 
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        let table = &self.layout.table;
+        let columns = format!(
+            "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
+             WHERE attrelid = to_regclass('\"{}\"') AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            table.name
+        );
+        let columns = self.calls.rows(&Statement::text(columns)).await?;
+        Ok(table.unmapped(columns.iter().map(|row| (schema::text(row, 0), schema::text(row, 1)))))
+    }
+
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let rows = self.rows(&self.layout.estimate, PgArguments::default()).await?;

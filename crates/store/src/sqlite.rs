@@ -251,6 +251,13 @@ impl Store for SqliteStore {
         file::identity(&self.path, &self.layout.table.name).map(Some)
     }
 
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        let table = &self.layout.table;
+        let columns = sqlx::query_as("SELECT name, type FROM pragma_table_xinfo(?1)").bind(&table.name);
+        let columns: Vec<(String, String)> = columns.fetch_all(&self.readers).await.map_err(read_error)?;
+        Ok(table.unmapped(columns))
+    }
+
     /// The exact number of records: a walk over the table without the values.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let count: i64 = sqlx::query_scalar(self.layout.count.clone())

@@ -45,6 +45,7 @@ pub(super) async fn say(
         Some(stores) => stores.tables().await?,
         None => [source.identity().await?.map(|identity| identity.place), None],
     };
+    let unmapped = scanned.unmapped().await?;
     let looked = sample::look(spec, side, &**scanned).await?;
     let source = source.estimate().await?;
     let cost = Cost::of(spec, plan, side, [source, target], &looked);
@@ -58,6 +59,7 @@ pub(super) async fn say(
             "target_exists": stores.is_some(),
             "segments": plan.segments,
             "fingerprint": plan.fingerprint,
+            "unmapped": unmapped,
             "checked": looked.checked,
             "misfits": looked.misfits,
             "estimate": estimate_json(&cost),
@@ -85,6 +87,7 @@ pub(super) async fn say(
         let of_scanned = about(of_scanned);
         out::line(&format!("would {verb} about {of_scanned} records in {segments}{has}; nothing was copied"));
         estimate_lines(&cost).iter().for_each(|line| out::line(line));
+        left_behind(side, &unmapped).iter().for_each(|line| out::line(line));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {
             0 => "all fit and come back as they are".to_owned(),
@@ -98,6 +101,18 @@ pub(super) async fn say(
         }
     }
     Ok(if looked.misfits == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says which columns a pass does not copy.
+pub(super) fn left_behind(side: Side, unmapped: &[String]) -> Option<String> {
+    (!unmapped.is_empty()).then(|| {
+        let side = side.name();
+        format!(
+            "warning: these columns of the {side} are not mapped, so they are NOT copied: {}. Map them under \
+             [[{side}.columns]], unless they are to be left behind",
+            unmapped.join(", ")
+        )
+    })
 }
 
 /// What the pass would cost, for people.

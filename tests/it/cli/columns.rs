@@ -194,3 +194,31 @@ async fn a_column_that_is_too_small_is_told_when_the_target_is_opened() {
         "it has no column rest",
     ]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_that_nobody_mapped_are_named_before_they_are_left_behind() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    let file = dir.path().join("source.db");
+    source(&file, (0..9).map(|n| (id(n), record(n)))).await.close().await;
+    let target = format!("sqlite:{}/target.db", dir.path().display());
+    let (path, _) = spec(&dir, &target, "");
+    let said = at(url, &format!("backfill {path} --create-tables --dry-run")).await.done();
+    assert!(!said.contains("warning"), "{said}");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE orders ADD COLUMN balance REAL; ALTER TABLE orders ADD COLUMN note TEXT")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let part = "columns of the source are not mapped, so they are NOT copied: balance (REAL), note (TEXT)";
+    let said = at(url, &format!("backfill {path} --dry-run")).await.done();
+    assert!(said.contains(part), "{said}");
+    let json: serde_json::Value =
+        serde_json::from_str(&at(url, &format!("backfill {path} --dry-run --json")).await.done()).unwrap();
+    assert_eq!(json["unmapped"], json!(["balance (REAL)", "note (TEXT)"]));
+    let copied = at(url, &format!("backfill {path}")).await;
+    assert!(copied.code == 0 && copied.err.contains(part), "{copied:?}");
+}

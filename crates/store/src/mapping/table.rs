@@ -77,6 +77,13 @@ impl SqlTable {
         names.any(|name| name.eq_ignore_ascii_case(column))
     }
 
+    /// Of names and types of the table's columns, those that are neither read nor written.
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+    pub(crate) fn unmapped(&self, columns: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+        let others = columns.into_iter().filter(|(name, _)| !self.has(name));
+        others.map(|(name, kind)| format!("{name} ({kind})")).collect()
+    }
+
     /// Whether a column of [`Self::content`] may be NULL, and must allow it: all except the deletion mark,
     /// because tombstones have no content.
     pub fn is_nullable(&self, column: &str) -> bool {

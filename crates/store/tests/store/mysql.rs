@@ -148,6 +148,17 @@ async fn an_engine_without_transactions_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn columns_that_are_left_out_are_named() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("unmapped"));
+    let store = create(&url, &table).await;
+    assert_eq!(store.unmapped().await, Ok(Vec::new()));
+    sql(&admin, format!("ALTER TABLE {table} ADD COLUMN note varchar(9)")).await;
+    assert_eq!(store.unmapped().await, Ok(vec!["note (varchar(9))".to_owned()]));
+    sql(&admin, format!("DROP TABLE {table}")).await;
+}
+
+#[tokio::test]
 async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     let Some(url) = url() else { return };
     let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("unreadable"));

@@ -146,6 +146,17 @@ async fn a_table_that_a_crash_empties_or_that_lies_elsewhere_is_refused() {
 }
 
 #[tokio::test]
+async fn columns_that_are_left_out_are_named() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("unmapped"));
+    let store = create(&url, &table).await;
+    assert_eq!(store.unmapped().await, Ok(Vec::new()));
+    sql(&admin, format!("ALTER TABLE {table} ADD COLUMN note varchar(9)")).await;
+    assert_eq!(store.unmapped().await, Ok(vec!["note (character varying(9))".to_owned()]));
+    sql(&admin, format!("DROP TABLE {table}")).await;
+}
+
+#[tokio::test]
 async fn a_scan_goes_past_what_others_wrote_and_nobody_can_read() {
     let Some(url) = url() else { return };
     let (admin, table) = (PgPool::connect(&url).await.expect("connected"), table("unreadable"));
