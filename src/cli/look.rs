@@ -65,8 +65,8 @@ pub(super) enum Verb {
         /// Its id
         #[arg(required_unless_present = "lost")]
         instance: Option<String>,
-        /// All instances that are lost
-        #[arg(long, conflicts_with = "instance")]
+        /// All instances that are lost; with an id, only its lost processes
+        #[arg(long)]
         lost: bool,
         /// Only those that have been silent for longer, such as 30s or 5m
         #[arg(long, requires = "lost", value_name = "DURATION", value_parser = duration::parse)]
@@ -145,7 +145,7 @@ impl Verb {
             }
             Self::Evict { instance, lost, older_than, service, reason, actor } => {
                 let request = v1::EvictInstanceRequest {
-                    instance_id: instance.clone().unwrap_or_default(),
+                    instance_id: instance.unwrap_or_default(),
                     actor: actor_or_user(actor),
                     reason,
                     lost,
@@ -153,11 +153,10 @@ impl Verb {
                     service: service.unwrap_or_default(),
                 };
                 let evicted = answer(global.admin().await?.evict_instance(request)).await?.evicted;
-                match (instance, global.json) {
-                    (Some(instance), true) => out::json(&json!({ "evicted": instance })),
-                    (None, true) => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
-                    (_, false) if evicted.is_empty() => out::line("no instance matches: nobody was evicted"),
-                    (_, false) => evicted.iter().for_each(|id| out::line(&format!("evicted {id}"))),
+                match global.json {
+                    true => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
+                    false if evicted.is_empty() => out::line("no instance matches: nobody was evicted"),
+                    false => evicted.iter().for_each(|id| out::line(&format!("evicted {id}"))),
                 }
             }
         }

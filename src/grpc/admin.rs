@@ -255,14 +255,26 @@ impl AdminService for Admin {
             let message = "say how you know that it is dead: evicting a live instance loses writes";
             return Err(status::invalid(Violation::new("reason", message)));
         }
+        let older_than = Duration::from_millis(older_than_ms);
         let dead = match (instance_id.is_empty(), lost) {
+            (_, true) => Dead::Lost { instance_id: instance_id.clone(), older_than, service },
             (false, false) => Dead::Named(instance_id.clone()),
-            (true, true) => Dead::Lost { older_than: Duration::from_millis(older_than_ms), service },
-            _ => {
-                let message = "give an instance id, or `lost` for all that are lost, and not both";
+            (true, false) => {
+                let message = "give an instance id, or `lost` for all that are lost";
                 return Err(status::invalid(Violation::new("instance_id", message)));
             }
         };
+        let named =
+            self.overview.instances.seen().into_iter().filter(|seen| seen.record.instance_id == instance_id);
+        let (dying, living): (Vec<_>, Vec<_>) = named.partition(|seen| seen.lost);
+        if !lost && !dying.is_empty() && !living.is_empty() {
+            let message = format!(
+                "{} of the processes with the id {instance_id} are connected, and evicting them loses writes.\n\
+                 Evict only the lost: cutover evict {instance_id} --lost --reason ..",
+                living.len(),
+            );
+            return Err(Status::failed_precondition(message));
+        }
         let mutation = caller.acting(actor, reason)?;
         let evicted = self.membership.evict(&dead, &mutation).await.map_err(status::change)?;
         if evicted.is_empty() && !lost {

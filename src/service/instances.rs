@@ -227,22 +227,8 @@ impl Instances {
 
     /// Gives up instances that an operator asserts to be dead. From now on, one that comes back is told so.
     pub fn give_up(&self, dead: &Dead) -> Vec<Who> {
-        let now = Instant::now();
         let mut live = self.live();
-        let meant = |who: &Who, heard: &member::Heard| match dead {
-            Dead::Named(id) => who.instance_id == *id,
-            Dead::Lost { older_than, service } => {
-                let silent = live.silent(heard, now);
-                let of_service = service.is_empty() || heard.record.service == *service;
-                heard.is_lost(silent) && !heard.record.parked && silent >= *older_than && of_service
-            }
-        };
-        let dead: Vec<Who> = live
-            .members
-            .iter()
-            .filter(|(who, heard)| meant(who, heard))
-            .map(|(who, _)| who.clone())
-            .collect();
+        let dead = live.dead(dead, Instant::now());
         dead.iter().for_each(|who| _ = live.give_up(who));
         dead
     }

@@ -1,5 +1,7 @@
 //! What a step needs, besides moving by one rung. Every unmet condition is named at once.
 
+use std::time::Duration;
+
 use cutover_core::routing::{Level, Mutation, Rung};
 
 use super::{Document, Evidence, Fleet, Gate, Group, Member, Placement, Unmet, Whom, placement::Wait};
@@ -17,6 +19,9 @@ pub struct Sight<'a> {
 
 /// Maximum instances named in one message.
 const NAMED_MAX: usize = 20;
+
+/// Whoever has to wait for longer may want to end the wait. No fence lasts as long, but a snapshot file may.
+const LONG: Duration = Duration::from_secs(90);
 
 /// The barrier of a revision, for members that are behind it.
 pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
@@ -59,10 +64,17 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
         // No countdown: whoever follows a ramp would see a new line each second.
         return (true, "nothing to do: at each step these expire within 11 s".to_owned());
     }
-    let longest = behind.iter().filter_map(|member| member.waited_for).max();
-    let action = match longest {
+    let longest = behind.iter().max_by_key(|member| member.waited_for);
+    let action = match longest.and_then(|member| Some((member, member.waited_for?))) {
         None => "wait; an instance that hangs can be stopped".to_owned(),
-        Some(longest) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
+        // Its process has ended, and its snapshot file has not expired yet.
+        Some((member, longest)) if longest > LONG => format!(
+            "wait at most {} s more, or, if nothing will start from its snapshot file: cutover evict {} --lost \
+             --reason ..",
+            longest.as_secs() + 1,
+            member.name
+        ),
+        Some((_, longest)) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
     };
     (true, action)
 }

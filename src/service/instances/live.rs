@@ -11,6 +11,7 @@ use cutover_core::routing::Mutation;
 use super::{
     super::lease::Listening,
     member::{Heard, Who},
+    seen::Dead,
 };
 use crate::{
     domain::{Document, Glance, HeldRoutes, Member},
@@ -247,6 +248,24 @@ impl Live {
         heard.record.counted_out |= is_durable;
         heard.giving_up = false;
         true
+    }
+
+    /// The processes that an operator means.
+    pub(super) fn dead(&self, dead: &Dead, now: Instant) -> Vec<Who> {
+        let is_meant = |who: &Who, heard: &Heard| match dead {
+            Dead::Named(id) => who.instance_id == *id,
+            Dead::Lost { instance_id, older_than, service } => {
+                let silent = self.silent(heard, now);
+                let is_named = match instance_id.as_str() {
+                    "" => !heard.record.parked,
+                    id => who.instance_id == id,
+                };
+                let of_service = service.is_empty() || heard.record.service == *service;
+                heard.is_lost(silent) && is_named && silent >= *older_than && of_service
+            }
+        };
+        let meant = self.members.iter().filter(|(who, heard)| is_meant(who, heard));
+        meant.map(|(who, _)| who.clone()).collect()
     }
 
     /// From now on the process is told if it comes back. Returns its admission.

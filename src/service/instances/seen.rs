@@ -28,8 +28,10 @@ pub struct Seen {
 pub enum Dead {
     /// Every process with this id, lost or not.
     Named(String),
-    /// All lost instances, except those that said goodbye and left a file.
+    /// Lost processes.
     Lost {
+        /// Only those with this id. Empty: all, except those that left a file that has not expired.
+        instance_id: String,
         /// Only those that have been silent for longer than this.
         older_than: Duration,
         /// Only those of this service. Empty: of any service.

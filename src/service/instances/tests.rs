@@ -6,7 +6,7 @@ use cutover_clock::Instant;
 
 use super::{
     super::LEASE,
-    Acknowledging, Asking, Who,
+    Acknowledging, Asking, Dead, Who,
     live::{Live, Registering},
 };
 use crate::{
@@ -262,6 +262,25 @@ fn an_evicted_instance_that_keeps_a_file_is_waited_for_until_that_has_expired() 
     assert_eq!(world.fleet(&unfenced).settled(99), 7);
     assert_eq!(world.tick(), (0, 1));
     assert_eq!(world.fleet(&unfenced).settled(99), 99);
+}
+
+#[test]
+fn of_two_processes_with_one_id_the_lost_one_can_be_evicted_although_it_left_a_file() {
+    let mut world = World::new();
+    let (ended, ..) = world.register(asking("one", 1));
+    let (running, ..) = world.register(asking("one", 2));
+    world.live.goodbye(&ended, FILE.as_millis() as u32, world.now).expect("it stays");
+    world.pass(LEASE + SECOND);
+    assert!(world.report(&running, 7));
+    let lost = |id: &str| Dead::Lost {
+        instance_id: id.to_owned(),
+        older_than: Duration::ZERO,
+        service: String::new(),
+    };
+    assert_eq!(world.live.dead(&lost(""), world.now), [], "its file has not expired");
+    assert_eq!(world.live.dead(&lost("one"), world.now), [ended.clone()]);
+    assert_eq!(world.live.dead(&lost("two"), world.now), []);
+    assert_eq!(world.live.dead(&Dead::Named("one".to_owned()), world.now), [ended, running]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A store that was restored routes nobody by what it says before an operator has said what it can't know.
 
+use std::time::Duration;
+
 use cutover::domain::{
     Change, Confirmation, Fleet, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant, TenantRow, apply,
     change,
@@ -47,6 +49,13 @@ impl World {
     }
 
     fn unmet(&self, change: &Change) -> Vec<Gate> {
+        match self.refused(change) {
+            Refusal::Unmet(unmet) => unmet.into_iter().map(|unmet| unmet.gate).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(&self, change: &Change) -> Refusal {
         let fleet = Fleet::new(self.members.clone());
         let context = cutover::domain::Context {
             revision: self.revision + 1,
@@ -56,11 +65,28 @@ impl World {
             reason: "the logs say so",
             fleet: &fleet,
         };
-        match apply(Some(&self.migration), &self.key, change, &context) {
-            Err(Refusal::Unmet(unmet)) => unmet.into_iter().map(|unmet| unmet.gate).collect(),
+        apply(Some(&self.migration), &self.key, change, &context).expect_err("refused")
+    }
+}
+
+#[test]
+fn a_confirmation_waits_for_a_lost_process_and_says_how_to_end_that() {
+    let mut world = World::restored([None, Some(PPM), None, None]);
+    let mut refused = |waited_for: Option<u64>| {
+        world.members[1].lost = true;
+        world.members[1].waited_for = waited_for.map(Duration::from_secs);
+        match world.refused(&confirm(0)) {
+            Refusal::Unmet(unmet) => unmet[0].clone(),
             other => panic!("{other:?}"),
         }
-    }
+    };
+    let dead = refused(None);
+    assert!(!dead.by_itself && dead.action.contains("cutover evict --lost"), "{dead:?}");
+    // It said goodbye, or was evicted, and its snapshot file has not expired: `evict --lost` leaves it there.
+    let parked = refused(Some(3_000));
+    assert!(parked.by_itself && parked.action.contains("wait at most 3001 s"), "{parked:?}");
+    let name = &world.members[1].name;
+    assert!(parked.action.contains(&format!("cutover evict {name} --lost")), "{parked:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use cutover_core::routing::{Band, PPM, Route, Rung, bucket};
 
 use super::{Context, Draft, Refusal};
-use crate::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, percent};
+use crate::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, percent, sight::what_to_do};
 
 /// What an operator says about a restored migration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -182,12 +182,12 @@ impl Draft {
             let message = "the store was not restored: there is nothing to confirm";
             return Err(Unmet::of_change(Gate::Stage, message, "nothing to do").into());
         }
-        let lost: Vec<_> = context.fleet.lost().map(|member| member.name.as_str()).collect();
+        let lost: Vec<_> = context.fleet.lost().collect();
         if !lost.is_empty() {
-            let message = format!("everybody would be on hold until these are heard: {}", lost.join(", "));
-            let action =
-                "bring them back, or, once they are certainly dead: cutover evict --lost --reason ..";
-            return Err(Unmet::of_change(Gate::Barrier, message, action).into());
+            let names: Vec<_> = lost.iter().map(|member| member.name.as_str()).collect();
+            let message = format!("everybody would be on hold until these are heard: {}", names.join(", "));
+            let (by_itself, action) = what_to_do(&lost);
+            return Err(Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, message, action) }.into());
         }
         let names = |tenant: &Tenant| tenants.contains(tenant) || except.contains(tenant);
         let salt = &self.document.salt;
