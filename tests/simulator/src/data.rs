@@ -45,6 +45,21 @@ pub struct Weather {
     pub slow_until: Time,
     /// Share of calls and of answers that take long, in ppm: up to nearly the residual time.
     pub lag_ppm: u32,
+    /// The same of writes.
+    pub writes: Writes,
+    /// One process can't reach it until then.
+    pub cut_off: Option<(Pid, Time)>,
+}
+
+/// How writes to a store fare besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Writes {
+    /// Share that the store refuses, in ppm.
+    pub refused_ppm: u32,
+    /// Share that take long to arrive, in ppm.
+    pub slow_ppm: u32,
+    /// How long.
+    pub slow: (Time, Time),
 }
 
 impl Default for Weather {
@@ -58,6 +73,8 @@ impl Default for Weather {
             down_until: 0,
             slow_until: 0,
             lag_ppm: 0,
+            writes: Writes::default(),
+            cut_off: None,
         }
     }
 }
@@ -162,8 +179,10 @@ impl DataStore {
         at_once(self.records.get(id)).ok().flatten()
     }
 
-    fn ways(&self) -> (Time, Time) {
+    fn ways(&self, is_write: bool) -> (Time, Time) {
         let weather = WEATHER.with_borrow(|all| all[self.index].clone());
+        let Writes { slow_ppm, slow, .. } = weather.writes;
+        let is_slow = is_write && slow_ppm > 0 && world::chance(slow_ppm);
         let way = || {
             let way = world::between(weather.way.0, weather.way.1);
             if world::chance(weather.lag_ppm) {
@@ -171,12 +190,20 @@ impl DataStore {
             }
             if world::now() < weather.slow_until { way * 20 } else { way }
         };
-        (way(), way())
+        let (there, back) = (way(), way());
+        (if is_slow { world::between(slow.0, slow.1) } else { there }, back)
     }
 
     fn fate(&self, is_write: bool) -> Fate {
         let weather = WEATHER.with_borrow(|all| all[self.index].clone());
         if world::now() < weather.down_until || world::chance(weather.refused_ppm) {
+            return Fate::Refused;
+        }
+        let is_cut_off = |(pid, until): (Pid, Time)| Some(pid) == world::running() && world::now() < until;
+        let refused_ppm = weather.writes.refused_ppm;
+        if weather.cut_off.is_some_and(is_cut_off)
+            || is_write && refused_ppm > 0 && world::chance(refused_ppm)
+        {
             return Fate::Refused;
         }
         if is_write && world::chance(weather.late_ppm) {
@@ -198,7 +225,7 @@ impl DataStore {
         let panic_ppm = WEATHER.with_borrow(|all| all[self.index].panic_ppm);
         assert!(!world::chance(panic_ppm), "{}", world::PANIC);
         let held_back = spring_trap(self.index, is_write);
-        let (there, back) = self.ways();
+        let (there, back) = self.ways(is_write);
         let there = held_back + there;
         let records = self.records.clone();
         let act = move |records: &MemoryStore| {
@@ -211,7 +238,9 @@ impl DataStore {
             done
         };
         let (class, what) = (ErrorClass::Connection, "the connection broke".to_owned());
-        match self.fate(is_write) {
+        // Whoever stopped meanwhile does not meet today's weather.
+        let fate = if held_back > 0 { Fate::Answered } else { self.fate(is_write) };
+        match fate {
             Fate::Answered => ask(there, back, move || act(&records)).await,
             Fate::Refused => ask(there, back, move || Err(StoreError::NotApplied { class, what })).await,
             Fate::Unknown { heard, done } => {

@@ -66,6 +66,11 @@ pub fn placement(tenant: &str) -> Option<Placement> {
     KNOWN.with_borrow(|known| known.committed.get(tenant).copied())
 }
 
+/// Is a tenant at a rung by the newest commit?
+pub fn is_at(tenant: &str, rung: Rung) -> bool {
+    placement(tenant).is_some_and(|placement| placement.rung == rung)
+}
+
 /// Are there writes in the target alone, and is everybody where they can be copied back?
 pub fn needs_reverse() -> bool {
     KNOWN.with_borrow(|known| {

@@ -1,13 +1,19 @@
 //! What a seed makes of a run: how many processes, which faults, how often.
 
+mod theme;
+mod worlds;
+
 use cutover_client::routing::{self, Level};
 use cutover_proto::v1;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use crate::{
-    cast::traffic::Records,
+    cast::{operator::Cue, traffic::Records},
+    play::hazard::Aim,
     world::{MS, S, Time},
 };
+
+pub use theme::Theme;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +101,8 @@ impl Fault {
 /// Everything that the seed decides before the beginning.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What it is about.
+    pub theme: Theme,
     /// Kinds of faults that happen.
     pub faults: Vec<Fault>,
     /// Mean time between two faults.
@@ -157,11 +165,23 @@ pub struct Plan {
     pub skew_most: Time,
     /// Two services have the same id, by mistake.
     pub twins: bool,
+    /// How long a snapshot file may be used.
+    pub persist_for: Time,
+    /// See [`Operator`](crate::cast::operator::Operator).
+    pub script: &'static [Cue],
+    /// Faults at a moment.
+    pub aims: Vec<Aim>,
 }
 
 impl Plan {
-    /// Of a seed. With `swarm` each seed has other kinds of faults; else all have all.
-    pub fn draw(seed: u64, swarm: bool) -> Self {
+    /// Of a seed. With `swarm` each seed has other kinds of faults, and half of them a theme; else all have all.
+    pub fn draw(seed: u64, swarm: bool, theme: Option<Theme>) -> Self {
+        let mut random = SmallRng::seed_from_u64(seed ^ 0x7e3e);
+        let drawn = if swarm { Theme::draw(&mut random) } else { Theme::General };
+        theme.unwrap_or(drawn).apply(Self::general(seed, swarm), &mut random)
+    }
+
+    fn general(seed: u64, swarm: bool) -> Self {
         let mut random = SmallRng::seed_from_u64(seed ^ 0x9_1a4);
         let random = &mut random;
         let keep_ppm = random.random_range(1..=10) * 100_000;
@@ -189,8 +209,8 @@ impl Plan {
             if is_linearizable || random.random() { random.random_range(3_000..9_000) } else { 0 };
         let residual = [4, 12][random.random_range(0..2)] * S;
         let one_in = |random: &mut SmallRng, n: u32| random.random_range(0..n) == 0;
-        let restores = faults.contains(&Fault::Restore);
         Self {
+            theme: Theme::General,
             faults,
             every: [1, 3, 8, 20][random.random_range(0..4)] * slowness * S,
             calm_from,
@@ -207,7 +227,7 @@ impl Plan {
             records: Records {
                 tenants: random.random_range(1..=3),
                 keys: random.random_range(1..=2),
-                fresh: random.random(),
+                fresh: if random.random() { 8 * S } else { 0 },
             },
             policy: v1::Policy {
                 level: level.into(),
@@ -237,8 +257,10 @@ impl Plan {
             drain: residual + [0, 8 * S][random.random_range(0..2)],
             disk_most: [0, 0, 100, 1_000][random.random_range(0..4)] * MS,
             skew_most: [0, 0, 100, 10_000, 3_600_000][random.random_range(0..5)] * MS,
-            // Of two with one id, the operators can't name the one that is dead, and a restore asks for that.
-            twins: one_in(random, 8) && !restores,
+            twins: one_in(random, 8),
+            persist_for: 20 * S,
+            script: &[],
+            aims: Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod commits;
+pub mod hazard;
 mod people;
 mod reader;
 
@@ -84,8 +85,8 @@ struct Stage {
     reached: Reached,
     /// When processes were out of the controller's reach.
     trouble: BTreeMap<Pid, Vec<(world::Time, world::Time)>>,
-    /// Services that are to be started again out of its reach.
-    alone: BTreeSet<usize>,
+    /// Services that are to be started again out of its reach: after how long, and for how long.
+    alone: BTreeMap<usize, (world::Time, world::Time)>,
 }
 
 /// How far a run came.
@@ -141,6 +142,7 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     world::tell(|| format!("seed {seed}: {plan:?}"));
     set_up(plan.clone())?;
     chaos::begin();
+    hazard::strike(|when| when == hazard::When::Beginning);
     world::run_until(plan.calm_from);
     chaos::end();
     // Late writes have landed by then, and whoever was out has been heard.
@@ -217,7 +219,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         status: None,
         reached: Reached::default(),
         trouble: BTreeMap::new(),
-        alone: BTreeSet::new(),
+        alone: BTreeMap::new(),
     };
     STAGE.set(Some(stage));
     start_controller();
@@ -234,6 +236,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         overrides: plan.overrides,
         policies: plan.policies,
         repeats: plan.repeats,
+        script: plan.script,
         quiet_from: plan.calm_from,
         seed: world::draw(rand::Rng::next_u64),
     };
@@ -275,6 +278,7 @@ fn make_service(index: usize) -> Service {
         service: format!("api-{}", index % 3),
         instance_id: String::new(),
         persist: stage.plan.persist.then(|| format!("s{index}").into()),
+        persist_for: Duration::from_nanos(stage.plan.persist_for),
         lanes: stage.plan.lanes,
         think_ms: stage.plan.think_ms,
         records: stage.plan.records,

@@ -10,10 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::ValueEnum as _;
 #[cfg(feature = "mutations")]
 use cutover_client::routing::Mutation;
 
-use crate::{plan::Plan, play, world};
+use crate::{
+    plan::{Plan, Theme},
+    play, world,
+};
 
 /// Plays the controller, SDKs, passes and operators under simulated time, network and stores.
 #[derive(Clone, Debug, clap::Parser)]
@@ -33,6 +37,9 @@ pub struct Args {
     /// Let each seed switch kinds of faults on and off
     #[arg(long)]
     swarm: bool,
+    /// Give all seeds this theme; without it half of the seeds of a swarm have one
+    #[arg(long)]
+    theme: Option<Theme>,
     /// Play the product without one of its rules; known ones are listed for a wrong name
     #[cfg(feature = "mutations")]
     #[arg(long, value_parser = rule)]
@@ -99,7 +106,8 @@ impl Args {
                 told(panic);
             }
         }));
-        let plan = Plan::draw(seed, self.swarm);
+        let plan = Plan::draw(seed, self.swarm, self.theme);
+        let theme = plan.theme;
         // A thread of its own: the threads of a test have used their randomness already.
         let thread =
             std::thread::Builder::new().stack_size(16 << 20).spawn(move || play::play(seed, plan))?;
@@ -129,7 +137,7 @@ impl Args {
         kinds.dedup();
         writeln!(
             out,
-            "seed {seed}: {} acknowledged, {} indeterminate, {} reads, {} undecided, {} s, {} events, {} to \
+            "seed {seed}, {theme:?}: {} acknowledged, {} indeterminate, {} reads, {} undecided, {} s, {} events, {} to \
              target-first, {} to target-only, {} back, trace {:016x}: {}",
             counts.acknowledged,
             counts.indeterminate,
@@ -195,6 +203,9 @@ impl Args {
             command.args(["--leave-out", &format!("{rule:?}")]);
         }
         command.args(self.swarm.then_some("--swarm"));
+        if let Some(theme) = self.theme.and_then(|theme| theme.to_possible_value()) {
+            command.args(["--theme", theme.get_name()]);
+        }
         Ok(command)
     }
 
@@ -216,7 +227,9 @@ impl Args {
         tally.failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
         let mut out = std::io::stdout().lock();
         let swarm = if self.swarm { " --swarm" } else { "" };
-        _ = writeln!(out, "{text}replay: tests/simulate --seed {seed}{swarm}");
+        let theme = self.theme.and_then(|theme| theme.to_possible_value());
+        let theme = theme.map_or_else(String::new, |theme| format!(" --theme {}", theme.get_name()));
+        _ = writeln!(out, "{text}replay: tests/simulate --seed {seed}{swarm}{theme}");
         if !self.keep_going {
             tally.stop.store(true, Ordering::Relaxed);
         }

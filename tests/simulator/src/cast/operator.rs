@@ -1,6 +1,7 @@
 //! Operators: they go up and back again, and look after what stands in their way.
 
 mod requests;
+mod script;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tonic::{
     Response, Status,
     transport::{Channel, Endpoint},
 };
+
+pub use script::{Ask, Cue, Then};
 
 use super::{CONTROLLER, KEY, traffic::Records};
 use crate::{
@@ -43,6 +46,8 @@ pub struct Operator {
     pub policies: bool,
     /// Requests arrive twice.
     pub repeats: bool,
+    /// They do this over and over, in place of what they like. Empty: there is none.
+    pub script: &'static [Cue],
     /// They only look after what stands in the way from then on.
     pub quiet_from: Time,
     /// Of their randomness.
@@ -65,6 +70,14 @@ struct Desk {
     asked: v1::Rung,
     /// They ask for something else then.
     bored_at: Time,
+    /// Where they are in their script.
+    cue: usize,
+    /// They do nothing of it before.
+    rests_until: Time,
+    /// They take a sweep for enough, wherever they are.
+    sweeps: bool,
+    /// They begin passes once everybody is where they are to begin.
+    patient: bool,
 }
 
 impl Operator {
@@ -77,7 +90,19 @@ impl Operator {
         let admin = AdminServiceClient::new(host::connect_lazy(&endpoint));
         let random = SmallRng::seed_from_u64(self.seed);
         let asked = v1::Rung::SourceOnly;
-        Desk { operator: self, admin, random, climbs: true, asked, bored_at: 0 }.run().await;
+        let desk = Desk {
+            operator: self,
+            admin,
+            random,
+            climbs: true,
+            asked,
+            bored_at: 0,
+            cue: 0,
+            rests_until: 0,
+            sweeps: false,
+            patient: false,
+        };
+        desk.run().await;
     }
 }
 
@@ -106,6 +131,10 @@ impl Desk {
             }
             if world::now() < self.operator.ramp_from {
                 play::want_pass(v1::PassKind::Full);
+                continue;
+            }
+            if !self.operator.script.is_empty() {
+                self.follow(has_arrived).await;
                 continue;
             }
             if has_arrived {
@@ -164,12 +193,16 @@ impl Desk {
             told("acknowledge", &self.admin.acknowledge(request).await);
         }
         for instance in status.instances.iter().filter(|instance| instance.lost) {
-            // The one thing that an operator has to know.
-            if play::is_gone(&instance.instance_id) {
+            // The one thing that an operator has to know. Others may have the same id, and be heard.
+            let of_this_id = |other: &&v1::Instance| other.instance_id == instance.instance_id && !other.lost;
+            let connected = status.instances.iter().filter(of_this_id).count();
+            if play::is_gone(instance, connected) {
                 let request = v1::EvictInstanceRequest {
                     instance_id: instance.instance_id.clone(),
                     actor: "operator:simulated".to_owned(),
                     reason: "it is dead".to_owned(),
+                    lost: true,
+                    older_than_ms: instance.silent_ms,
                     ..Default::default()
                 };
                 told(&format!("evict {}", instance.instance_id), &self.admin.evict_instance(request).await);
@@ -196,15 +229,20 @@ impl Desk {
     fn run_passes(&self, status: &v1::Status) {
         let pass_for = |waiting: &v1::Waiting| {
             // It is enough for the step to target-first only.
-            let is_enough = waiting.step.starts_with("mirrored") || world::chance(300_000);
-            match self.operator.lazy && is_enough {
+            let is_enough = match self.operator.script {
+                [] => world::chance(300_000),
+                _ => self.sweeps,
+            };
+            match self.operator.lazy && (is_enough || waiting.step.starts_with("mirrored")) {
                 true => v1::PassKind::Sweep,
                 // It removes what only the target has, and shows the same.
                 false if play::legacy_has_ended() && world::chance(300_000) => v1::PassKind::Verify,
                 false => v1::PassKind::Full,
             }
         };
-        let gates = status.waiting.iter().filter(|waiting| waiting.gate == "full-pass");
+        // Others begin before everybody is there, and begin again.
+        let waits = self.patient && status.waiting.iter().any(|waiting| waiting.gate == "barrier");
+        let gates = status.waiting.iter().filter(|waiting| waiting.gate == "full-pass" && !waits);
         gates.map(pass_for).take(1).for_each(play::want_pass);
         if !self.climbs && invariants::needs_reverse() {
             play::want_pass(v1::PassKind::Reverse);

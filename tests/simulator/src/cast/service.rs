@@ -29,6 +29,8 @@ pub struct Service {
     pub instance_id: String,
     /// File of its last snapshot.
     pub persist: Option<PathBuf>,
+    /// How long that file may be used.
+    pub persist_for: Duration,
     /// Operations at a time.
     pub lanes: u64,
     /// Mean time between two of them.
@@ -54,7 +56,7 @@ impl Service {
             let options = Options {
                 instance_id: Some(self.instance_id.clone()),
                 persist: self.persist.clone(),
-                persist_for: Duration::from_secs(20),
+                persist_for: self.persist_for,
                 drain: self.drain,
                 ..Options::default()
             };

@@ -12,7 +12,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use crate::{
     invariants::{self, Watched},
     oracle::{self, Answer},
-    world::{self, S},
+    world,
 };
 
 /// Which records there are.
@@ -22,15 +22,12 @@ pub struct Records {
     pub tenants: u32,
     /// Keys of each.
     pub keys: u32,
-    /// Keys that nobody has written before appear on the way.
-    pub fresh: bool,
+    /// A key that nobody has written before appears after so long. 0: there are none.
+    pub fresh: world::Time,
 }
 
 /// A key of each tenant that is hardly ever used. It is there at the beginning.
 pub const COLD: &str = "cold";
-
-/// A new key appears after so long.
-const FRESH: world::Time = 8 * S;
 
 impl Records {
     /// Those that are there from the beginning, by tenant and key.
@@ -43,7 +40,7 @@ impl Records {
     pub fn draw(self, random: &mut SmallRng) -> (String, String) {
         let key = match random.random_range(0..150) {
             0 => COLD.to_owned(),
-            1..50 if self.fresh => format!("n{}", world::now() / FRESH),
+            1..50 if self.fresh > 0 => format!("n{}", world::now() / self.fresh),
             _ => format!("k{}", random.random_range(0..self.keys)),
         };
         (format!("t{}", random.random_range(0..self.tenants)), key)

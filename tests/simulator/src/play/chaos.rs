@@ -107,13 +107,14 @@ fn happen(fault: Fault, victim: Option<usize>) {
             data::set_trap(data::Trap { pid, store, is_write, held_back, spring: Box::new(spring) });
         }),
         Fault::StartAlone => if_some(a_service().filter(|_| with(|stage| stage.plan.persist)), |index| {
+            let (delay, alone) = (self::span(10 * MS, 40 * S), self::span(4 * S, 30 * S));
             if world::chance(PPM / 2) {
-                with(|stage| stage.alone.insert(index));
+                with(|stage| stage.alone.insert(index, (delay, alone)));
                 stop_service(index);
             } else {
                 world::tell(|| format!("s{index} is killed"));
                 kill(pid_of(index), world::chance(PPM / 5));
-                start_alone(index);
+                start_alone(index, delay, alone);
             }
         }),
         Fault::SlowCalls => {
@@ -271,7 +272,7 @@ fn restore() {
     });
 }
 
-fn start_controller_again() {
+pub(super) fn start_controller_again() {
     let controller = with(|stage| stage.controller);
     if world::look(controller, |_| ()).is_none() {
         start_controller();
@@ -284,9 +285,7 @@ fn kill_service(index: usize) {
         (stage.services[index].service.pid, live < 2)
     });
     kill(pid, world::chance(PPM / 5));
-    // Nobody can say which of two with one id is dead.
-    let is_twin = index < 2 && with(|stage| stage.plan.twins);
-    if !is_last && !is_twin && world::chance(PPM / 10) {
+    if !is_last && world::chance(PPM / 10) {
         world::tell(|| format!("s{index} is killed for good"));
         with(|stage| {
             let actor = &mut stage.services[index];
@@ -303,7 +302,7 @@ fn kill_service(index: usize) {
     });
 }
 
-fn stop_service(index: usize) {
+pub(super) fn stop_service(index: usize) {
     world::tell(|| format!("s{index} is told to end"));
     let (pid, stop) = with(|stage| {
         let service = &stage.services[index].service;
@@ -314,9 +313,8 @@ fn stop_service(index: usize) {
 }
 
 /// Starts a service that has ended, while it can't reach the controller.
-pub(super) fn start_alone(index: usize) {
+pub(super) fn start_alone(index: usize, delay: Time, alone: Time) {
     let (pid, controller) = with(|stage| (stage.services[index].service.pid, stage.controller));
-    let (delay, alone) = (span(10 * MS, 40 * S), span(4 * S, 30 * S));
     world::tell(|| format!("s{index} is cut off for {} ms", (delay + alone) / MS));
     net::block(pid, controller);
     net::block(controller, pid);
@@ -335,7 +333,7 @@ fn freeze(pid: Pid, name: &str) {
     freeze_for(pid, name, span(MS, with(|stage| stage.plan.freeze_most)));
 }
 
-fn freeze_for(pid: Pid, name: &str, span: Time) {
+pub(super) fn freeze_for(pid: Pid, name: &str, span: Time) {
     world::tell(|| format!("{name} stands still for {} ms", span / MS));
     let until = world::now() + span;
     people::note_silence(pid, span);
@@ -349,7 +347,7 @@ fn thaw(pid: Pid) {
 }
 
 /// A service that runs.
-fn a_service() -> Option<usize> {
+pub(super) fn a_service() -> Option<usize> {
     let pids: Vec<_> = with(|stage| stage.services.iter().map(|actor| actor.service.pid).collect());
     let live: Vec<_> = (0..pids.len()).filter(|index| world::look(pids[*index], |_| ()).is_some()).collect();
     one_of(live.len()).map(|at| live[at])
@@ -383,7 +381,7 @@ fn if_some<T>(some: Option<T>, then: impl FnOnce(T)) {
 }
 
 /// Short ones are as frequent as long ones, by their order of magnitude.
-fn span(low: Time, high: Time) -> Time {
+pub(super) fn span(low: Time, high: Time) -> Time {
     let (low, high) = ((low.max(1)) as f64, high.max(low).max(1) as f64);
     let at = world::draw(|random| random.random_range(0.0..=1.0));
     (low * (high / low).powf(at)) as Time

@@ -3,7 +3,7 @@
 use cutover::domain::{Migration, Placement, Tenant};
 use cutover_client::routing::{Rung, coexist};
 
-use super::{chaos, with};
+use super::{chaos, hazard, with};
 use crate::{invariants, oracle, world};
 
 /// A migration was changed.
@@ -24,13 +24,18 @@ pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migr
     }
     let placements: Vec<(&Tenant, Placement)> =
         tenants.iter().map(|tenant| (tenant, after.placement(tenant))).collect();
-    let has_stepped = placements.iter().any(|(tenant, now)| {
-        let then = before.map(|before| before.placement(tenant));
-        then.is_some_and(|then| then.rung != now.rung)
+    let step = placements.iter().find_map(|(tenant, now)| {
+        let then = before?.placement(tenant).rung;
+        (then != now.rung).then_some((then, now.rung))
     });
     with(|stage| stage.reached.note(placements.iter().map(|(_, placement)| placement.rung)));
-    if has_stepped {
+    if let Some((from, to)) = step {
         chaos::ambush();
+        hazard::stepped(from, to);
+    }
+    let has_guard = |of: &Migration| of.document.policy.local_guard;
+    if before.is_some_and(has_guard) && !has_guard(after) {
+        hazard::strike(|when| when == hazard::When::LocalGuardOff);
     }
     invariants::committed(placements.iter().map(|(tenant, now)| (tenant.to_string(), *now)));
     for (tenant, now) in placements {

@@ -41,13 +41,21 @@ pub fn target_fails() -> bool {
     data::is_failing(1)
 }
 
-/// Is an instance dead, and never to be heard again?
-pub fn is_gone(instance_id: &str) -> bool {
+/// Is an instance dead that is lost, and does nothing start from its file? `connected`: so many processes with its
+/// id are heard.
+pub fn is_gone(instance: &v1::Instance, connected: usize) -> bool {
+    let id = &instance.instance_id;
     // Who runs has been heard by then.
     let faults_are_over = with(|stage| world::now() > stage.plan.calm_from + 13 * S);
+    let is_its = |actor: &&super::Actor| actor.service.instance_id == *id;
     Mutation::EvictedAreDead.is_left_out()
-        || with(|stage| stage.gone.contains(instance_id))
-        || instance_id.starts_with("cutover-") && (faults_are_over || !is_working())
+        || with(|stage| {
+            let its = stage.services.iter().filter(is_its);
+            let is_left = !instance.parked || its.clone().any(|actor| actor.retired);
+            let live = its.filter(|actor| !actor.retired).count();
+            is_left && stage.gone.contains(id) && live <= connected
+        })
+        || id.starts_with("cutover-") && (faults_are_over || !is_working())
 }
 
 /// Has there been a service without the SDK, and is it gone?
@@ -109,8 +117,9 @@ pub(super) fn ended(pid: Pid) {
         let index = stage.services.iter().position(|actor| actor.service.pid == pid)?;
         (!stage.services[index].retired).then_some(index)
     });
-    if let Some(index) = index.filter(|index| with(|stage| stage.alone.remove(index))) {
-        super::chaos::start_alone(index);
+    let alone = index.and_then(|index| with(|stage| stage.alone.remove(&index)));
+    if let Some((index, (delay, alone))) = index.zip(alone) {
+        super::chaos::start_alone(index, delay, alone);
     } else if let Some(index) = index {
         let delay = world::between(S / 10, 10 * S);
         world::after(delay, move || {

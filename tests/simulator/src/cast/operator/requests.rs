@@ -64,7 +64,16 @@ impl Desk {
     }
 
     /// Everybody at the stage below, and a share there.
-    async fn ramp(&mut self, rung: v1::Rung, share: u32) {
+    pub(super) async fn ramp(&mut self, rung: v1::Rung, share: u32) {
+        self.ramp_by(rung, share, &[]).await;
+    }
+
+    /// Everybody at a stage, past gates.
+    pub(super) async fn ramp_overriding(&mut self, rung: v1::Rung, gates: &[&str]) {
+        self.ramp_by(rung, ALL, gates).await;
+    }
+
+    async fn ramp_by(&mut self, rung: v1::Rung, share: u32, gates: &[&str]) {
         self.asked = rung;
         let ppm = |of: v1::Rung| {
             Some(match rung as i32 - of as i32 {
@@ -81,9 +90,9 @@ impl Desk {
             target_first_ppm: ppm(v1::Rung::TargetFirst),
             target_only_ppm: ppm(v1::Rung::TargetOnly),
             wait: true,
-            ..Default::default()
+            override_gates: gates.iter().map(|gate| (*gate).to_owned()).collect(),
         };
-        self.set_rollout(format!("ramp {rung:?} {share}"), request).await;
+        self.set_rollout(format!("ramp {rung:?} {share} {gates:?}"), request).await;
     }
 
     async fn set_rollout(&mut self, what: String, request: v1::SetRolloutRequest) {
@@ -107,19 +116,30 @@ impl Desk {
         let rungs = [SourceOnly, Dual, Mirrored, TargetFirst, TargetFirst, TargetOnly];
         let rung = rungs[self.random.random_range(0..rungs.len())];
         let tenant = self.tenant();
+        self.pin_at(&tenant, rung, &[]).await;
+    }
+
+    /// A tenant at a stage, past gates.
+    pub(super) async fn pin_at(&mut self, tenant: &str, rung: v1::Rung, gates: &[&str]) {
         let request = v1::SetPinRequest {
             mutation: self.mutation(),
             key: KEY.to_owned(),
-            tenant: tenant.clone(),
+            tenant: tenant.to_owned(),
             rung: rung.into(),
             wait: true,
-            ..Default::default()
+            override_gates: gates.iter().map(|gate| (*gate).to_owned()).collect(),
         };
-        self.set_pin(format!("pin {tenant} {rung:?}"), request).await;
+        self.set_pin(format!("pin {tenant} {rung:?} {gates:?}"), request).await;
     }
 
     async fn unpin(&mut self) {
-        let (mutation, tenant) = (self.mutation(), self.tenant());
+        let tenant = self.tenant();
+        self.unpin_one(tenant).await;
+    }
+
+    /// A tenant where its neighbors are.
+    pub(super) async fn unpin_one(&mut self, tenant: String) {
+        let mutation = self.mutation();
         let request = v1::ClearPinRequest { mutation, key: KEY.to_owned(), tenant, wait: true };
         told("unpin", &self.admin.clear_pin(request).await);
     }
@@ -141,15 +161,8 @@ impl Desk {
             return self.set_rollout("ramp target-only, overriding".to_owned(), request).await;
         }
         let rungs = [v1::Rung::TargetFirst, v1::Rung::TargetOnly, v1::Rung::SourceOnly];
-        let request = v1::SetPinRequest {
-            mutation: self.mutation(),
-            key: KEY.to_owned(),
-            tenant: EMPTY_TENANT.to_owned(),
-            rung: rungs[self.random.random_range(0..rungs.len())].into(),
-            wait: true,
-            override_gates: vec!["full-pass".to_owned()],
-        };
-        self.set_pin(format!("pin {EMPTY_TENANT}, overriding"), request).await;
+        let rung = rungs[self.random.random_range(0..rungs.len())];
+        self.pin_at(EMPTY_TENANT, rung, &["full-pass"]).await;
     }
 
     pub(super) async fn update(&mut self, change: impl FnOnce(&mut v1::Policy)) {

@@ -1,0 +1,104 @@
+//! What operators do over and over, where a theme has them do it.
+
+use cutover_client::routing::Rung;
+use cutover_proto::v1;
+use rand::RngExt as _;
+
+use super::{Desk, told};
+use crate::{
+    cast::KEY,
+    invariants,
+    world::{self, MS},
+};
+
+/// One thing of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cue(pub Ask, pub Then);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Everybody at a stage.
+    Ramp(v1::Rung),
+    /// The same, past the gate that asks for a full pass.
+    Overriding(v1::Rung),
+    /// A tenant at a stage.
+    Pin(v1::Rung),
+    /// That tenant where its neighbors are.
+    Unpin,
+    /// A tenant without records at a stage, past the gate that asks for a full pass.
+    PinEmpty(v1::Rung),
+    /// That tenant where its neighbors are.
+    UnpinEmpty,
+    /// Everybody back.
+    RollBack,
+    /// The local guard on or off.
+    LocalGuard(bool),
+    /// Nothing.
+    Nothing,
+}
+
+/// When the next thing comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Once everybody is where they were asked to be, or patience has ended.
+    Arrive,
+    /// At once.
+    Next,
+    /// Up to so many milliseconds later.
+    Pause(u64),
+}
+
+impl Desk {
+    /// Goes on with the script.
+    pub(super) async fn follow(&mut self, has_arrived: bool) {
+        if world::now() < self.rests_until || !has_arrived && world::now() < self.bored_at {
+            return;
+        }
+        (self.sweeps, self.patient) = (self.random.random(), self.random.random());
+        loop {
+            let Cue(ask, then) = self.operator.script[self.cue % self.operator.script.len()];
+            self.cue += 1;
+            self.play(ask).await;
+            let patience = self.operator.patience;
+            match then {
+                Then::Next => continue,
+                Then::Pause(ms) => self.rests_until = world::now() + self.random.random_range(0..=ms * MS),
+                Then::Arrive => {
+                    self.bored_at = world::now() + self.random.random_range(patience / 2..=patience)
+                }
+            }
+            return;
+        }
+    }
+
+    async fn play(&mut self, ask: Ask) {
+        match ask {
+            Ask::Ramp(stage) => {
+                self.climbs = stage > self.asked;
+                self.ramp(stage, 1_000_000).await;
+            }
+            // They know that everything was copied only where a pass has brought them.
+            Ask::Overriding(_) if !invariants::is_at("t0", Rung::TargetFirst) => {}
+            Ask::Overriding(stage) => {
+                self.climbs = true;
+                self.ramp_overriding(stage, &["full-pass"]).await;
+            }
+            Ask::Pin(stage) => self.pin_at("t0", stage, &[]).await,
+            Ask::Unpin => self.unpin_one("t0".to_owned()).await,
+            Ask::PinEmpty(stage) => self.pin_at(super::EMPTY_TENANT, stage, &["full-pass"]).await,
+            Ask::UnpinEmpty => self.unpin_one(super::EMPTY_TENANT.to_owned()).await,
+            Ask::RollBack => {
+                self.climbs = false;
+                let request = v1::RollbackRequest {
+                    mutation: self.mutation(),
+                    key: KEY.to_owned(),
+                    tenant: String::new(),
+                };
+                told("rollback", &self.admin.rollback(request).await);
+            }
+            Ask::LocalGuard(on) => self.update(|policy| policy.local_guard = on).await,
+            Ask::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Faults that a theme aims at a moment.
+
+use cutover_client::routing::{PPM, Rung};
+
+use super::{chaos, kill, people, with};
+use crate::{
+    data, net,
+    world::{self, MS, Pid, S, Time},
+};
+
+/// Faults, and when they come. All happen to one service, or to what it uses.
+#[derive(Clone, Debug)]
+pub struct Aim {
+    /// When.
+    pub when: When,
+    /// How often, in ppm.
+    pub ppm: u32,
+    /// How long after that.
+    pub after: (Time, Time),
+    /// What happens.
+    pub hazards: Vec<Hazard>,
+}
+
+/// A moment. The store has committed a step, and nobody has heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Of the world.
+    Beginning,
+    /// Tenants step up to one of these.
+    Up(&'static [Rung]),
+    /// Tenants step down to one of these.
+    Down(&'static [Rung]),
+    /// Any step.
+    Any,
+    /// The policy does not have the local guard any more.
+    LocalGuardOff,
+}
+
+/// Who hears whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The controller hears the service, which hears nothing.
+    Sends,
+    /// Neither hears the other.
+    Neither,
+}
+
+/// A fault.
+#[derive(Clone, Debug)]
+pub enum Hazard {
+    /// A service is out of the controller's reach.
+    Partition { reach: Reach, span: (Time, Time) },
+    /// A service stops at its next call to a store, which is held back all that time, or is sent before.
+    FreezeInCall { store: Option<usize>, is_write: bool, span: (Time, Time), held_back: bool },
+    /// The controller is killed, and is started again soon.
+    KillController { down: (Time, Time) },
+    /// The controller stands still, and does not hear a service until a while after that.
+    FreezeController { span: (Time, Time), later: (Time, Time) },
+    /// Writes to a store fare like this for a while; so many that are not refused land late.
+    Writes { store: usize, writes: data::Writes, late_ppm: u32, span: Time },
+    /// A service can't reach a store.
+    CutOff { store: usize, span: Time },
+    /// Calls to a store fare well again.
+    Recovers { store: usize },
+    /// A service ends, or is killed, and is started again while it can't reach the controller.
+    Alone { stops: bool, after: (Time, Time), span: (Time, Time) },
+    /// Messages fare like this from now on.
+    Network { latency: (Time, Time), lost_ppm: u32 },
+}
+
+/// A moment has come.
+pub(super) fn strike(is_it: impl Fn(When) -> bool) {
+    let (aims, calm_from) = with(|stage| (stage.plan.aims.clone(), stage.plan.calm_from));
+    for Aim { ppm, after, hazards, .. } in aims.into_iter().filter(|aim| is_it(aim.when)) {
+        if world::now() >= calm_from || !world::chance(ppm) {
+            continue;
+        }
+        let happen = move || {
+            let Some(victim) = chaos::a_service().filter(|_| world::now() < calm_from) else { return };
+            hazards.into_iter().for_each(|hazard| hazard.happen(victim));
+        };
+        match after.1 {
+            // Before any message about the step is sent.
+            0 => happen(),
+            _ => world::after(chaos::span(after.0, after.1), happen),
+        }
+    }
+}
+
+/// A step was committed.
+pub(super) fn stepped(from: Rung, to: Rung) {
+    strike(|when| match when {
+        When::Up(rungs) => to > from && rungs.contains(&to),
+        When::Down(rungs) => to < from && rungs.contains(&to),
+        When::Any => true,
+        When::Beginning | When::LocalGuardOff => false,
+    });
+}
+
+fn draw((low, high): (Time, Time)) -> Time {
+    world::between(low, high)
+}
+
+impl Hazard {
+    fn happen(self, victim: usize) {
+        let (pid, controller) = with(|stage| (stage.services[victim].service.pid, stage.controller));
+        match self {
+            Self::Partition { reach, span } => {
+                let span = draw(span);
+                people::note_silence(pid, span);
+                let mut ways = vec![(controller, pid)];
+                ways.extend((reach == Reach::Neither).then_some((pid, controller)));
+                world::tell(|| format!("nothing passes {ways:?} for {} ms", span / MS));
+                ways.into_iter().for_each(|(from, to)| block(from, to, span));
+            }
+            Self::FreezeInCall { store, is_write, span, held_back } => {
+                let (store, span) = (store.unwrap_or_else(|| draw((0, 1)) as usize), draw(span));
+                world::tell(|| format!("s{victim} will stop in a call to store {store}"));
+                let spring = move || chaos::freeze_for(pid, &format!("s{victim}"), span);
+                let held_back = if held_back { span } else { 0 };
+                data::set_trap(data::Trap { pid, store, is_write, held_back, spring: Box::new(spring) });
+            }
+            Self::KillController { down } => {
+                if world::look(controller, |_| ()).is_some() {
+                    world::tell(|| "the controller is killed".to_owned());
+                    kill(controller, world::chance(PPM / 5));
+                    world::after(draw(down), chaos::start_controller_again);
+                }
+            }
+            Self::FreezeController { span, later } => {
+                let (span, later) = (draw(span), draw(later));
+                chaos::freeze_for(controller, "the controller", span);
+                let before = S / 2;
+                world::after(span - before, move || {
+                    Self::Partition { reach: Reach::Neither, span: (later, later) }.happen(victim);
+                });
+            }
+            Self::Writes { store, writes, late_ppm, span } => {
+                world::tell(|| format!("store {store}: {writes:?}, {late_ppm} ppm late"));
+                data::weather(store, |weather| (weather.writes, weather.late_ppm) = (writes, late_ppm));
+                world::after(span, move || recover(store));
+            }
+            Self::CutOff { store, span } => {
+                world::tell(|| format!("s{victim} can't reach store {store} for {} ms", span / MS));
+                data::weather(store, |weather| weather.cut_off = Some((pid, world::now() + span)));
+            }
+            Self::Recovers { store } => recover(store),
+            Self::Alone { stops, after, span } => {
+                if stops {
+                    with(|stage| stage.alone.insert(victim, (draw(after), draw(span))));
+                    chaos::stop_service(victim);
+                } else {
+                    world::tell(|| format!("s{victim} is killed"));
+                    kill(pid, world::chance(PPM / 5));
+                    chaos::start_alone(victim, draw(after), draw(span));
+                }
+            }
+            Self::Network { latency, lost_ppm } => net::set_weather(net::Weather { latency, lost_ppm }),
+        }
+    }
+}
+
+fn block(from: Pid, to: Pid, span: Time) {
+    net::block(from, to);
+    world::after(span, move || net::unblock(from, to));
+}
+
+fn recover(store: usize) {
+    if with(|stage| world::now() < stage.plan.calm_from + S) {
+        data::weather(store, |weather| *weather = data::Weather::default());
+    }
+}
