@@ -17,9 +17,12 @@ use tonic::{
 use super::status;
 use crate::{
     domain::Violation,
-    service::{Acknowledging, Membership, windows},
+    service::{Acknowledging, Membership, check_name, windows},
     telemetry::{Accepted, Ingest, Refused, now_ms},
 };
+
+/// Maximum cells of a caller without an SDK in one request.
+const CELLS_MAX: usize = 1000;
 
 /// Receives reports.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ impl TelemetryService for Telemetry {
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
         let mut report = request.into_inner();
-        let Membership { registry, instances, guards, ingest, .. } = &self.membership;
+        let Membership { registry, instances, ingest, .. } = &self.membership;
         let (newest_revision, fences, is_ours) = {
             let state = registry.state();
             let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
@@ -68,21 +71,36 @@ impl TelemetryService for Telemetry {
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         };
         report.instance_id = who.label();
-        let known = |key: &str| windows::known(registry, key);
-        let Accepted { sequence, is_new, left_out } =
-            ingest.accept_known(&report, newest_revision, known, now_ms());
-        if !is_new && report.sequence < sequence {
-            tracing::warn!(
-                instance = report.instance_id,
-                sequence = report.sequence,
-                newest = sequence,
-                "a report was dropped: a later one of this process has been counted"
-            );
-        }
-        // From the last one on, so that earlier positions stay valid.
-        left_out.into_iter().rev().for_each(|at| drop(report.cells.swap_remove(at)));
-        let flush = is_new && guards.observe(&report);
+        let (Accepted { sequence, .. }, flush) = self.count(&mut report, newest_revision);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
+    }
+
+    async fn record_outcomes(
+        &self,
+        request: Request<v1::RecordOutcomesRequest>,
+    ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        let v1::RecordOutcomesRequest { reporter, sequence, cells } = request.into_inner();
+        let ingest = &self.membership.ingest;
+        check_name("reporter", &reporter).map_err(status::invalid)?;
+        if sequence == 0 {
+            ingest.refuse(Refused::Sequence);
+            return Err(status::invalid(Violation::new("sequence", "begins at 1")));
+        }
+        if cells.len() > CELLS_MAX {
+            let message = format!("{} cells: give at most {CELLS_MAX}", cells.len());
+            return Err(status::invalid(Violation::new("cells", message)));
+        }
+        if let Some(at) = cells.iter().position(|cell| cell.revision == 0) {
+            let message = "give the revision of the decision, so that guards judge the right stage by it";
+            return Err(status::invalid(Violation::new(&format!("cells[{at}].revision"), message)));
+        }
+        // No instance has such a name.
+        let instance_id = format!("outcomes/{reporter}");
+        let mut report = v1::ReportRequest { instance_id, sequence, cells, ..Default::default() };
+        let newest = self.membership.registry.state().revision;
+        let (Accepted { sequence, is_new, left_out }, _) = self.count(&mut report, newest);
+        let left_out = left_out.into_iter().map(|at| at as u32).collect();
+        Ok(Response::new(v1::RecordOutcomesResponse { sequence, repeated: !is_new, left_out }))
     }
 
     async fn goodbye(
@@ -93,6 +111,28 @@ impl TelemetryService for Telemetry {
         let gone = self.membership.goodbye(&instance_id, incarnation, file_valid_ms).await;
         gone.map_err(status::store)?;
         Ok(Response::new(v1::GoodbyeResponse {}))
+    }
+}
+
+impl Telemetry {
+    /// Counts a report once, and lets guards judge it. Cells that are not counted are removed. True: the next report
+    /// is wanted soon.
+    fn count(&self, report: &mut v1::ReportRequest, newest: u64) -> (Accepted, bool) {
+        let Membership { registry, guards, ingest, .. } = &self.membership;
+        let known = |key: &str| windows::known(registry, key);
+        let accepted = ingest.accept_known(report, newest, known, now_ms());
+        if !accepted.is_new && report.sequence < accepted.sequence {
+            tracing::warn!(
+                instance = report.instance_id,
+                sequence = report.sequence,
+                newest = accepted.sequence,
+                "a report was dropped: a later one of this process has been counted"
+            );
+        }
+        // From the last one on, so that earlier positions stay valid.
+        accepted.left_out.iter().rev().for_each(|at| drop(report.cells.swap_remove(*at)));
+        let flush = accepted.is_new && guards.observe(report);
+        (accepted, flush)
     }
 }
 

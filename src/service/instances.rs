@@ -24,7 +24,7 @@ pub use live::{Acknowledging, Asking};
 use live::{Live, Registering};
 pub use member::Who;
 use registration::check;
-pub use registration::{RegisterError, Registration};
+pub use registration::{RegisterError, Registration, check_name};
 pub use seen::{Dead, Seen};
 
 use super::{Registry, lease, registry::Entry};

@@ -49,7 +49,8 @@ pub(super) fn check(record: &InstanceRecord) -> Result<(), Violation> {
     Ok(())
 }
 
-fn check_name(field: &str, name: &str) -> Result<(), Violation> {
+/// Checks what identifies a process or a service.
+pub fn check_name(field: &str, name: &str) -> Result<(), Violation> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if (1..=128).contains(&name.len()) && name.bytes().all(plain) {
         return Ok(());

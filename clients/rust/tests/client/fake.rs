@@ -260,6 +260,13 @@ impl TelemetryService for Service {
         }
     }
 
+    async fn record_outcomes(
+        &self,
+        _: Request<v1::RecordOutcomesRequest>,
+    ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        Err(Status::unimplemented("for callers without an SDK"))
+    }
+
     async fn goodbye(
         &self,
         request: Request<v1::GoodbyeRequest>,
