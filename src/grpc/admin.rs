@@ -4,6 +4,7 @@ mod backup;
 mod history;
 mod pins;
 mod progress;
+mod series;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -214,6 +215,10 @@ impl AdminService for Admin {
         _: Request<v1::WatchOverviewRequest>,
     ) -> Answer<Self::WatchOverviewStream> {
         Ok(Response::new(watch::overviews(self.clone())))
+    }
+
+    async fn get_series(&self, request: Request<v1::GetSeriesRequest>) -> Answer<v1::Series> {
+        series::series(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_progress(&self, request: Request<v1::GetProgressRequest>) -> Answer<v1::Progress> {
