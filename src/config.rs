@@ -12,7 +12,7 @@ use crate::notify::{Endpoint, EndpointError};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, statsd, keep-history-days, keep-history-events, and the tables
+    /// TOML file with any of: store, grpc, http, http-host, statsd, keep-history-days, keep-history-events, and the tables
     /// webhook, webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
@@ -22,9 +22,13 @@ pub struct Serve {
     /// Address for gRPC [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDR", env = "CUTOVER_GRPC")]
     pub grpc: Option<String>,
-    /// Address for health and metrics [default: 127.0.0.1:7071]
+    /// Address for the JSON API, health and metrics [default: 127.0.0.1:7071]
     #[arg(long, value_name = "ADDR", env = "CUTOVER_HTTP")]
     pub http: Option<String>,
+    /// A name that browsers and scripts reach the HTTP address by, besides localhost and its own address; may be
+    /// repeated
+    #[arg(long, value_name = "NAME", env = "CUTOVER_HTTP_HOST", value_delimiter = ',')]
+    pub http_host: Vec<String>,
     /// Send metrics to this statsd server [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
@@ -71,6 +75,8 @@ struct File {
     store: Option<String>,
     grpc: Option<String>,
     http: Option<String>,
+    #[serde(default, rename = "http-host")]
+    http_host: Vec<String>,
     statsd: Option<String>,
     #[serde(rename = "keep-history-days")]
     keep_history_days: Option<u32>,
@@ -91,8 +97,10 @@ pub struct Config {
     pub store: String,
     /// Address for gRPC.
     pub grpc: SocketAddr,
-    /// Address for health and metrics.
+    /// Address for the JSON API, health and metrics.
     pub http: SocketAddr,
+    /// Further names that this address is reached by.
+    pub http_hosts: Vec<String>,
     /// Address of a statsd server. `None`: off.
     pub statsd: Option<String>,
     /// History older than this many days is dropped.
@@ -130,6 +138,11 @@ pub enum Error {
         /// What was given.
         text: String,
     },
+    /// Malformed name of a host.
+    #[error(
+        "malformed name in --http-host: {0:?}. Give a name without scheme and port, like cutover.example.com"
+    )]
+    HttpHost(String),
     /// Malformed address of statsd.
     #[error("malformed address in --statsd: {0:?}. Give HOST:PORT, like 127.0.0.1:8125")]
     Statsd(String),
@@ -200,6 +213,10 @@ impl Config {
         if grpc == http && grpc.port() != 0 {
             return Err(Error::Shared(grpc));
         }
+        let http_hosts = if serve.http_host.is_empty() { file.http_host } else { serve.http_host };
+        if let Some(text) = http_hosts.iter().find(|text| !is_name(text)) {
+            return Err(Error::HttpHost(text.clone()));
+        }
         let store = serve.store.or(file.store).unwrap_or_else(|| "sqlite:cutover.db".to_owned());
         let statsd = serve.statsd.or(file.statsd);
         if let Some(text) = statsd.as_ref().filter(|text| !is_host_and_port(text)) {
@@ -215,7 +232,7 @@ impl Config {
                 return Err(Error::KeepHistory { flag, least, given });
             }
         }
-        Ok(Self { store, grpc, http, statsd, keep_history_days, keep_history_events, endpoints })
+        Ok(Self { store, grpc, http, http_hosts, statsd, keep_history_days, keep_history_events, endpoints })
     }
 }
 
@@ -228,6 +245,13 @@ fn address(what: &'static str, text: Option<String>, default: &str) -> Result<So
 fn is_host_and_port(text: &str) -> bool {
     let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
     text.rsplit_once(':').is_some_and(|(host, number)| !host.is_empty() && port(number))
+}
+
+fn is_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    text.split('.').all(is_part)
 }
 
 /// A toml error shows the place over several lines; an error message has one.

@@ -1,5 +1,6 @@
 //! Cutover: the controller of live data-store migrations.
 
+pub mod api;
 #[cfg(feature = "sqlite")]
 pub mod bench;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod grpc;
 pub mod http;
 pub mod jobs;
 pub mod notify;
+pub mod refusal;
 pub mod server;
 pub mod service;
 pub mod simulation;

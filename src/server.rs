@@ -19,12 +19,13 @@ use tower_http::compression::CompressionLayer;
 use tasks::Tasks;
 
 use crate::{
+    api::{self, Hosts},
     config::{self, Config, Serve},
     grpc::{self, Services},
     http,
     service::{
-        Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes, Plans,
-        Registry, Vitals, Windows, compaction, steps, windows,
+        Decider, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes,
+        Plans, Registry, Vitals, Windows, compaction, steps, windows,
     },
     store::{self, OpenError, Store},
     telemetry::{now_ms, prometheus, statsd},
@@ -40,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Listeners {
     /// For gRPC.
     pub grpc: TcpListener,
-    /// For health and metrics.
+    /// For the JSON API, health and metrics.
     pub http: TcpListener,
 }
 
@@ -83,6 +84,9 @@ pub enum Error {
     /// The store is older than what an instance holds: the history that this process began with is no more.
     #[error("{0}: start the controller again, then look at cutover confirm")]
     PutBack(String),
+    /// The same, for the JSON API.
+    #[error("the JSON API: {0}")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
     /// gRPC ended.
     #[error("gRPC ended: {0}")]
     Grpc(#[from] tonic::transport::Error),
@@ -122,13 +126,10 @@ pub async fn run(
     let store = store::open_store(&config.store).await?;
     let (grpc, http) = (grpc.to_string(), http.to_string());
     tracing::info!(grpc, http, store = config.store, "serving");
-    for (flag, at, who) in [
-        ("grpc", config.grpc, "whoever can reach it can move tenants"),
-        ("http", config.http, "whoever can reach it can read metrics"),
-    ] {
+    for (flag, at) in [("grpc", config.grpc), ("http", config.http)] {
         if !at.ip().is_loopback() {
-            let why = "there is no authentication";
-            tracing::warn!("--{flag} {at} is not a loopback address: {who}, {why}. Restrict it by network");
+            let why = "whoever can reach it can move tenants, there is no authentication";
+            tracing::warn!("--{flag} {at} is not a loopback address: {why}. Restrict it by network");
         }
     }
     let mut shutdown = std::pin::pin!(shutdown);
@@ -237,16 +238,7 @@ where
             store.ping().await.map_err(|error| error.to_string())
         })
     });
-    if let Some(listener) = http {
-        let app = http::router(metrics, ready).merge(http::console::router()).layer(CompressionLayer::new());
-        let probes = axum::serve(listener, app);
-        tasks.spawn("health and metrics", async move {
-            if let Err(error) = probes.await {
-                tracing::error!(%error, "health and metrics ended");
-            }
-        });
-    }
-
+    let decider = Decider { registry: registry.clone(), instances: instances.clone() };
     let routes = grpc::routes(Services {
         registry: registry.clone(),
         instances,
@@ -260,6 +252,19 @@ where
         stop: stopped,
     })
     .await?;
+    if let Some(listener) = http {
+        let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
+        let api = api::router(routes.clone(), Arc::new(decider))?;
+        let pages = api.merge(http::console::router());
+        let app =
+            api::protect(pages, hosts).merge(http::router(metrics, ready)).layer(CompressionLayer::new());
+        let served = axum::serve(listener, app);
+        tasks.spawn("HTTP", async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "HTTP ended");
+            }
+        });
+    }
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))

@@ -15,8 +15,10 @@ use tonic_types::StatusExt as _;
 
 use super::{
     Global,
-    exit::{Exit, Failure, Reason},
+    exit::{Exit, Failure},
 };
+use crate::refusal::headline;
+pub(super) use crate::refusal::reasons;
 
 /// Longest that a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,11 +101,7 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
     match status.code() {
         _ if status.get_details_error_info().is_some() => anyhow!(message),
         Code::FailedPrecondition if !reasons.is_empty() => {
-            let message = match reasons.len() {
-                1 => "refused: 1 condition is not met".to_owned(),
-                many => format!("refused: {many} conditions are not met"),
-            };
-            Failure::refused(message, reasons).into()
+            Failure::refused(headline(reasons.len()), reasons).into()
         }
         Code::Unknown | Code::Internal | Code::Unimplemented => no_controller(&message).into(),
         _ if is_transport => no_controller(&message).into(),
@@ -116,26 +114,4 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
         | Code::ResourceExhausted => Failure::refused(message, Vec::new()).into(),
         _ => anyhow!(message),
     }
-}
-
-/// The unmet conditions of a refusal, as `grpc/status` writes them.
-pub(super) fn reasons(status: &Status) -> Vec<Reason> {
-    let unmet = status.get_details_precondition_failure().map(|unmet| unmet.violations);
-    let reason = |unmet: tonic_types::PreconditionViolation| {
-        let (message, action) = unmet.description.split_once('\n').unwrap_or((&unmet.description, ""));
-        // "0-25 % dual -> mirrored": a step has three words.
-        let words: Vec<&str> = unmet.subject.rsplitn(4, ' ').collect();
-        let (whom, step) = match words.as_slice() {
-            [to, "->", from, whom] => (*whom, format!("{from} -> {to}")),
-            _ => (unmet.subject.as_str(), String::new()),
-        };
-        Reason {
-            whom: whom.to_owned(),
-            step,
-            message: message.to_owned(),
-            action: action.to_owned(),
-            gate: unmet.r#type,
-        }
-    };
-    unmet.unwrap_or_default().into_iter().map(reason).collect()
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::out;
+pub(super) use crate::refusal::Reason;
 
 /// How a command ended, as scripts see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,19 +76,6 @@ pub(super) struct Failure {
     pub(super) reasons: Vec<Reason>,
 }
 
-/// One of the things that stand in the way.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Reason {
-    /// Empty: none, it is a mistake in what was given.
-    pub(super) gate: String,
-    /// Whose step; empty: the whole request's.
-    pub(super) whom: String,
-    pub(super) step: String,
-    pub(super) message: String,
-    /// What to do about it.
-    pub(super) action: String,
-}
-
 impl Failure {
     /// The command line is wrong in a way that its parser can't see.
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -105,30 +93,14 @@ impl Failure {
     }
 }
 
-impl Reason {
-    /// A mistake in a file or a field.
-    pub(super) fn mistake(message: impl Into<String>) -> Self {
-        Self { message: message.into(), ..Self::default() }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let subject = format!("{} {}", self.whom, self.step);
-        let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
-        let gate = if self.gate.is_empty() { String::new() } else { format!("[{}] ", self.gate) };
-        let first = format!("  {gate}{subject}{}", out::one_line(&self.message));
-        let action = (!self.action.is_empty()).then(|| format!("      {}", out::one_line(&self.action)));
-        std::iter::once(first).chain(action).collect()
-    }
-
-    fn json(&self) -> Value {
-        if self.gate.is_empty() {
-            return json!({ "message": self.message });
-        }
-        json!({
-            "gate": self.gate, "whom": self.whom, "step": self.step, "message": self.message,
-            "action": self.action,
-        })
-    }
+/// A reason as lines for people.
+fn lines(reason: &Reason) -> Vec<String> {
+    let subject = format!("{} {}", reason.whom, reason.step);
+    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+    let gate = if reason.gate.is_empty() { String::new() } else { format!("[{}] ", reason.gate) };
+    let first = format!("  {gate}{subject}{}", out::one_line(&reason.message));
+    let action = (!reason.action.is_empty()).then(|| format!("      {}", out::one_line(&reason.action)));
+    std::iter::once(first).chain(action).collect()
 }
 
 /// How it failed.
@@ -154,7 +126,7 @@ pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
         out::error(&object.to_string());
     } else {
         out::error(&format!("cutover: {message}"));
-        reasons.iter().flat_map(Reason::lines).for_each(|line| out::error(&line));
+        reasons.iter().flat_map(lines).for_each(|line| out::error(&line));
     }
     exit.into()
 }

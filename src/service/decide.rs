@@ -55,6 +55,11 @@ impl Decider {
         }
     }
 
+    /// The keys of all migrations.
+    pub fn migrations(&self) -> Vec<String> {
+        self.registry.state().entries().map(|entry| entry.migration.key().to_string()).collect()
+    }
+
     /// Call this before the decision is made: a caller may keep using what was right at this moment.
     async fn note_asked(&self, migration: &str) -> Result<(), store::Error> {
         let Some(entry) = self.registry.state().entry_of(migration).cloned() else { return Ok(()) };

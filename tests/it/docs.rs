@@ -22,6 +22,8 @@ struct Doc {
 
 const DOCS: &[Doc] = &[
     Doc { path: "README.md", given: "", servers: &[] },
+    Doc { path: "docs/api.md", given: "cutover create orders --source a --target b", servers: &[] },
+    Doc { path: "docs/openfeature.md", given: "cutover create orders --source a --target b", servers: &[] },
     Doc { path: "docs/plans.md", given: "cutover create orders --source a --target b", servers: &[] },
     Doc { path: "docs/guides/running.md", given: run::MIGRATION, servers: &[] },
     Doc { path: "docs/guides/aws.md", given: run::MIGRATION, servers: &[] },
@@ -163,7 +165,9 @@ async fn the_readme_runs() {
 
 #[tokio::test]
 async fn the_documents_run() {
-    runs("docs/plans.md").await;
+    for doc in ["docs/plans.md", "docs/api.md", "docs/openfeature.md"] {
+        runs(doc).await;
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(feature = "sqlite")]
+mod api;
+#[cfg(feature = "sqlite")]
 mod bench;
 mod cli;
 mod compaction;

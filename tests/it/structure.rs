@@ -37,6 +37,7 @@ const LAYERS: &[Layer] = &[
             "config",
             "view",
             "gist",
+            "refusal",
             "domain",
             "grpc::plan",
         ],
@@ -44,7 +45,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "server",
-        may: &["config", "grpc", "http", "service", "telemetry", "store", "domain"],
+        may: &["api", "config", "grpc", "http", "service", "telemetry", "store", "domain"],
         never: &[],
     },
     Layer { name: "config", may: &["notify"], never: &["tonic", "axum", "sqlx"] },
@@ -68,6 +69,10 @@ const LAYERS: &[Layer] = &[
         never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"],
     },
     Layer { name: "grpc", may: &["service", "telemetry", "domain", "gist"], never: &["axum", "sqlx"] },
+    // The gRPC services arrive from the server as one tower service; it knows no single call.
+    Layer { name: "api", may: &["service", "telemetry", "domain", "refusal"], never: &["sqlx"] },
+    // A refusal as command line and JSON API list it.
+    Layer { name: "refusal", may: &[], never: &["tokio", "axum", "sqlx"] },
     Layer { name: "http", may: &["service", "telemetry"], never: &["tonic", "sqlx"] },
     Layer {
         name: "service",

@@ -17,6 +17,7 @@ pub async fn run(store: ControlStore, pid: Pid) {
         store: "simulated".to_owned(),
         grpc: nowhere,
         http: nowhere,
+        http_hosts: Vec::new(),
         statsd: None,
         keep_history_days: 400,
         keep_history_events: 20,

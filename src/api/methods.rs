@@ -1,0 +1,119 @@
+//! The calls that the JSON API has, from the proto.
+
+use std::collections::BTreeMap;
+
+use axum::http::uri::PathAndQuery;
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+use prost_types::method_options::IdempotencyLevel;
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It has no effect: GET or POST.
+    Read,
+    /// It changes something: POST.
+    Change,
+    /// It answers with an event stream: GET.
+    Stream,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Method {
+    pub(super) kind: Kind,
+    pub(super) descriptor: MethodDescriptor,
+    /// Its path in gRPC.
+    pub(super) path: PathAndQuery,
+}
+
+/// All calls, by name.
+#[derive(Debug)]
+pub(super) struct Methods(BTreeMap<String, Method>);
+
+/// Calls that only SDKs and workers make are left out, and what does not fit into JSON.
+fn is_exposed(service: &str, method: &str) -> bool {
+    match service {
+        "AdminService" => method != "Backup",
+        "RoutingService" => matches!(method, "Decide" | "DecideBatch"),
+        "JobService" => matches!(method, "ListJobs" | "TuneJob" | "FinishJob"),
+        "TelemetryService" => method == "RecordOutcomes",
+        _ => false,
+    }
+}
+
+impl Methods {
+    pub(super) fn of(pool: &DescriptorPool) -> Self {
+        let all = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let exposed = all.filter(|method| is_exposed(method.parent_service().name(), method.name()));
+        Self(exposed.filter_map(|it| Some((it.name().to_owned(), Method::of(it)?))).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Method> {
+        self.0.get(name)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Method)> {
+        self.0.iter()
+    }
+}
+
+impl Method {
+    fn of(descriptor: MethodDescriptor) -> Option<Self> {
+        let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
+        let path = PathAndQuery::try_from(path).ok()?;
+        let level = descriptor.method_descriptor_proto().options.as_ref().map(|it| it.idempotency_level());
+        let kind = match level {
+            _ if descriptor.is_server_streaming() => Kind::Stream,
+            Some(IdempotencyLevel::NoSideEffects) => Kind::Read,
+            _ => Kind::Change,
+        };
+        Some(Self { kind, descriptor, path })
+    }
+
+    pub(super) fn input(&self) -> MessageDescriptor {
+        self.descriptor.input()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn pool() -> DescriptorPool {
+        DescriptorPool::decode(cutover_proto::DESCRIPTORS).expect("compiled in")
+    }
+
+    #[test]
+    fn no_two_calls_have_one_name_and_each_has_a_place() {
+        let pool = pool();
+        let (mut names, mut left_out) = (BTreeSet::new(), Vec::new());
+        for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            match is_exposed(method.parent_service().name(), method.name()) {
+                true => assert!(names.insert(method.name().to_owned()), "{} twice", method.name()),
+                false => left_out.push(method.name().to_owned()),
+            }
+        }
+        assert_eq!(names.len(), Methods::of(&pool).iter().count());
+        left_out.sort();
+        let known = ["Backup", "Checkpoint", "ClaimSegment", "CreateJob", "Goodbye", "Report", "Watch"];
+        assert_eq!(left_out, known, "is a new call for people? Then expose it");
+    }
+
+    /// What has a `Mutation`, or an actor, must not be reachable by a link.
+    #[test]
+    fn a_call_that_changes_something_is_never_a_read() {
+        for (name, method) in Methods::of(&pool()).iter() {
+            let changes = ["mutation", "actor", "head"];
+            let changes = changes.iter().any(|field| method.input().get_field_by_name(field).is_some());
+            let is_read = ["Get", "List", "Explain", "Watch"].iter().any(|verb| name.starts_with(verb));
+            assert!(
+                changes || is_read || matches!(name.as_str(), "Decide" | "DecideBatch" | "RecordOutcomes"),
+                "{name}"
+            );
+            assert_eq!(is_read, method.kind != Kind::Change, "{name}: is its idempotency_level right?");
+            assert!(!(changes && is_read), "{name}");
+        }
+    }
+}
