@@ -2,7 +2,7 @@
 import { html, useMemo, useState } from './lib.js';
 import { Card } from './parts.js';
 import { Plot } from './plot.js';
-import { RANGES, columns, useMarks, useSeries } from './series.js';
+import { RANGES, columns, useSeries } from './series.js';
 import { to } from './route.js';
 import { count, latency, many, rate, shortTime, time } from './words.js';
 
@@ -19,21 +19,21 @@ export function Charts({ status, range: wanted }) {
   const key = status.migration.key;
   const range = RANGES[wanted] ? wanted : '10m';
   const { data, error } = useSeries(key, range);
-  const marks = useMarks(key, status.migration.revision);
   const aside = html`<nav class="ranges" aria-label="Range">${Object.entries(RANGES).map(([name, each]) => html`<a key=${name} href=${to(key, 'now', { range: name === '10m' ? '' : name })} aria-current=${name === range ? 'true' : undefined}>${each.name}</a>`)}</nav>`;
   return html`<section class="card charts" aria-labelledby="charts"><header><h2 id="charts">Traffic</h2>${aside}</header>
     ${!data && html`<p class="none">${error ? error.message : 'Loading.'}</p>`}
     ${data && data.points.length === 0 && html`<p class="none">No instance reported anything in this range.</p>`}
-    ${data && data.points.length > 0 && html`<${Drawn} key=${range} data=${data} marks=${marks} range=${range} keyName=${key} />`}
+    ${data && data.points.length > 0 && html`<${Drawn} key=${range} data=${data} range=${range} keyName=${key} />`}
   </section>`;
 }
 
-function Drawn({ data, marks, range, keyName }) {
+function Drawn({ data, range, keyName }) {
   const [at, setAt] = useState(null);
   const all = useMemo(() => columns(data), [data]);
   const span = [(data.until_ms - RANGES[range].ms) / 1000, data.until_ms / 1000];
   const shown = at ?? lastWith(all);
   const when = at === null ? 'now' : time(all.t[at] * 1000);
+  const { marks } = data;
   const tall = innerWidth >= 1900;
   // The newest point is still being reported.
   const stacked = useMemo(() => {

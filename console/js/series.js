@@ -1,7 +1,6 @@
 // What instances reported over time, as columns for charts.
-import { useEffect, useRef, useState } from './lib.js';
+import { useEffect, useState } from './lib.js';
 import { get } from './api.js';
-import { useRead } from './live.js';
 
 const MINUTE = 60000;
 
@@ -27,10 +26,17 @@ export function useSeries(key, range) {
       const tail = held?.width_ms === 1000 && held.until_ms > now - ms / 2;
       const since = Math.floor(tail ? held.until_ms - TAIL_MS : now - ms);
       try {
-        const answer = await get('GetProgress', { key, since_ms: since, points: tail ? Math.ceil((now - since) / 1000) : points });
+        const answer = await get('GetSeries', { key, since_ms: since, points: tail ? Math.ceil((now - since) / 1000) : points });
         const kept = tail && answer.width_ms === held.width_ms ? held.points : [];
         const first = answer.points[0]?.at_ms ?? Math.min(since, now);
-        held = { ...answer, until_ms: now, points: [...kept.filter((point) => point.at_ms >= now - ms && point.at_ms < first), ...answer.points] };
+        const known = new Set(answer.marks.map((mark) => mark.revision));
+        const marks = kept.length ? held.marks.filter((mark) => mark.at_ms >= now - ms && !known.has(mark.revision)) : [];
+        held = {
+          width_ms: answer.width_ms,
+          until_ms: now,
+          points: [...kept.filter((point) => point.at_ms >= now - ms && point.at_ms < first), ...answer.points],
+          marks: [...marks, ...answer.marks],
+        };
         if (!over) setSeries({ range, data: held, error: null });
       } catch (error) {
         if (!over) setSeries((old) => ({ ...old, error }));
@@ -46,20 +52,7 @@ export function useSeries(key, range) {
   return series.range === range ? series : { range, data: null, error: null };
 }
 
-const MOVES = ['rollout', 'step', 'rollback', 'plan-step'];
-
-/** Steps and trips of a range, newest first, from the newest changes; read again when the migration changes. */
-export function useMarks(key, revision) {
-  const { data } = useRead('ListHistory', { key, page_size: 500 }, [revision]);
-  const marks = useRef([]);
-  if (data) {
-    const moves = data.events.filter((event) => event.trip || MOVES.includes(event.change));
-    marks.current = moves.map(({ at_ms, revision: of, change, trip, summary }) => ({ at_ms, revision: of, kind: trip ? 'trip' : change, summary }));
-  }
-  return marks.current;
-}
-
-const store = (point, role) => point.stores.find((each) => each.store === role && each.operation === 'OPERATION_UNSPECIFIED') ?? { calls: 0, errors: 0, p50_us: 0, p99_us: 0 };
+const store = (point, role) => point.stores.find((each) => each.store === role) ?? { calls: 0, errors: 0, p50_us: 0, p99_us: 0 };
 
 /** Columns by name, times in seconds. A time without reports is a gap. */
 export function columns({ points, width_ms }) {
@@ -74,7 +67,7 @@ export function columns({ points, width_ms }) {
     const [source, target] = [store(point, 'STORE_ROLE_SOURCE'), store(point, 'STORE_ROLE_TARGET')];
     const bad = (of) => (of.calls ? (of.errors / of.calls) * 100 : null);
     push(point.at_ms / 1000, {
-      hit: point.totals.hit / seconds, miss: point.totals.miss / seconds, not_found: point.totals.not_found / seconds, backfill: point.totals.backfill / seconds,
+      hit: point.hit / seconds, miss: point.miss / seconds, not_found: point.not_found / seconds, backfill: point.backfill / seconds,
       source_p50: source.p50_us / 1000 || null, source_p99: source.p99_us / 1000 || null,
       target_p50: target.p50_us / 1000 || null, target_p99: target.p99_us / 1000 || null,
       source_bad: bad(source), target_bad: bad(target),
