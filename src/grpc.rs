@@ -1,13 +1,13 @@
-//! The gRPC API: one file per service. Each call parses, asks a service, and converts the answer.
+//! The gRPC API: one file for each service, and `sdk` for what SDKs call. Each call parses, asks a service, and
+//! converts the answer.
 
 mod admin;
 mod caller;
 mod convert;
-mod feed;
 mod job;
 mod routing;
+mod sdk;
 mod status;
-mod telemetry;
 
 use std::sync::Arc;
 
@@ -81,13 +81,13 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     };
     let decider = Decider { registry: registry.clone(), instances };
     let routing = routing::Routing { decider, membership: membership.clone(), stop: stop.clone() };
-    let telemetry = telemetry::Telemetry { membership: membership.clone() };
+    let telemetry = sdk::Telemetry { membership: membership.clone() };
     let admin = admin::Admin { registry, membership, overview, operate, windows, stop };
     let telemetry = TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;
     health.set_serving::<RoutingServiceServer<routing::Routing>>().await;
-    health.set_serving::<TelemetryServiceServer<telemetry::Telemetry>>().await;
+    health.set_serving::<TelemetryServiceServer<sdk::Telemetry>>().await;
     health.set_serving::<JobServiceServer<job::Jobs>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -97,7 +97,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     routes
         .add_service(AdminServiceServer::new(admin).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(RoutingServiceServer::new(routing).max_decoding_message_size(REQUEST_MAX_BYTES))
-        .add_service(telemetry::Counting { inner: telemetry, ingest })
+        .add_service(sdk::Counting { inner: telemetry, ingest })
         .add_service(JobServiceServer::new(job::Jobs { passes }).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(health_service)
         .add_service(reflection);

@@ -25,7 +25,7 @@ use crate::{
     http,
     service::{
         Decider, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes,
-        Plans, Registry, Vitals, Windows, compaction, steps, windows,
+        Plans, Registry, Vitals, Windows, compaction, windows,
     },
     store::{self, OpenError, Store},
     telemetry::{now_ms, prometheus, statsd},
@@ -215,7 +215,10 @@ where
         async move { windows.keep().await }
     });
     tasks.spawn("notifications", notify.clone().tell());
-    tasks.spawn("steps", steps::go_on(registry.clone(), instances.clone(), operate.clone()));
+    tasks.spawn("steps", {
+        let operate = operate.clone();
+        async move { operate.take_steps().await }
+    });
 
     let vitals = Arc::new(Vitals::new(registry.clone(), instances.clone(), passes.clone()));
     tasks.spawn("acknowledgements", {

@@ -1,7 +1,6 @@
-//! What the controller does, behind its APIs: [`Registry`] publishes, [`Operate`] commits changes,
-//! [`Instances`] records who has acknowledged what, [`Passes`] who copies what, [`steps`] takes the next
-//! steps of requests, [`Plans`] ramps, [`Guards`] rolls back, [`Notify`] sends notifications, and [`Windows`]
-//! stores what was reported.
+//! What the controller does, behind its APIs: [`Registry`] publishes, [`Operate`] commits changes and takes the next
+//! steps of requests, [`Instances`] records who has acknowledged what, [`Passes`] who copies what, [`Plans`] ramps,
+//! [`Guards`] rolls back, [`Notify`] sends notifications, and [`Windows`] stores what was reported.
 
 pub mod compaction;
 mod decide;
@@ -19,7 +18,6 @@ mod plans;
 mod registry;
 mod restored;
 mod steady;
-pub mod steps;
 mod vitals;
 pub mod windows;
 

@@ -1,21 +1,16 @@
 //! `RoutingService`.
 
-use std::time::Duration;
-
 use cutover_core::routing::Decision;
-use cutover_proto::v1::{self, routing_service_server::RoutingService, watch_response::Kind};
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use cutover_proto::v1::{self, routing_service_server::RoutingService};
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::{convert, feed, status};
+use super::{sdk, status};
 use crate::{
     domain::Violation,
-    service::{Asking, DECISION_FINISHED, DECISION_VALID, Decider, InstanceRecord, Known, LEASE, Membership},
+    service::{DECISION_FINISHED, DECISION_VALID, Decider, Membership},
 };
 
-/// How often an SDK has to report at least.
-const REPORT: Duration = Duration::from_secs(1);
 /// Maximum tenants of one batch.
 const BATCH_MAX: usize = 1000;
 
@@ -53,66 +48,10 @@ impl RoutingService for Routing {
         Ok(Response::new(v1::DecideBatchResponse { decisions }))
     }
 
-    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+    type WatchStream = sdk::Watching;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let v1::WatchRequest {
-            instance_id,
-            service,
-            sdk,
-            kind,
-            tenant_fingerprint,
-            last_revision,
-            history_id,
-            incarnation,
-            admission,
-            holds_snapshot,
-            drain_ms,
-            file_valid_ms,
-            held: tables,
-            held_revision,
-        } = request.into_inner();
-        let worker = kind == i32::from(v1::InstanceKind::Worker);
-        let record = InstanceRecord {
-            instance_id,
-            service,
-            sdk,
-            worker,
-            tenant_fingerprint,
-            incarnation,
-            drain_ms,
-            file_valid_ms,
-            ..InstanceRecord::default()
-        };
-        let ours = self.membership.registry.state().history_id.clone();
-        let is_ours = history_id == *ours;
-        let known = Known { revision: last_revision.max(held_revision), is_ours };
-        let held = if is_ours { last_revision } else { 0 };
-        let holds = holds_snapshot || last_revision > 0;
-        let routes = convert::held_routes(&record.instance_id, &tables);
-        let asking = Asking { record, held, holds, admission, routes };
-        let registration = self.membership.join(asking, known).await.map_err(status::join)?;
-        let connected = self.membership.instances.clone().connected(registration.who);
-        let registered = v1::Registered {
-            writer_slot: registration.writer_slot.into(),
-            heartbeat_ms: feed::HEARTBEAT.as_millis() as u32,
-            report_ms: REPORT.as_millis() as u32,
-            lease_ms: LEASE.as_millis() as u32,
-            history_id: ours.to_string(),
-            readmitted: registration.readmitted,
-            admission: registration.admission,
-            duplicate: registration.duplicate,
-        };
-        let (reader, stream) = mpsc::channel(1);
-        let first = v1::WatchResponse { kind: Some(Kind::Registered(registered)) };
-        // The channel is new and has room for one.
-        let _ = reader.try_send(Ok(first));
-        let (registry, stop) = (self.membership.registry.clone(), self.stop.clone());
-        tokio::spawn(async move {
-            feed::feed(registry, held, reader, stop).await;
-            drop(connected);
-        });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        sdk::watch(&self.membership, &self.stop, request.into_inner()).await.map(Response::new)
     }
 }
 

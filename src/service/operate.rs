@@ -1,18 +1,27 @@
-//! The only place that commits changes: for operators, the controller's own steps, plans and guards.
+//! The only place that commits changes: for operators, the controller's own steps, plans and guards. It also takes
+//! those steps, as soon as each may be taken.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use cutover_clock::Instant;
 use tokio::sync::{Mutex, Notify};
 
-use super::{Instances, Registry};
+use super::{
+    Instances, Registry,
+    looked::{Basis, Looked},
+};
 pub use crate::telemetry::now_ms;
 use crate::{
-    domain::{Applied, Change, Context, Document, Event, Key, Refusal, Unmet, apply},
+    domain::{Applied, Change, Context, Document, Event, Key, Refusal, Unmet, apply, change},
     store::{self, Commit, Dropped, HistoryQuery, Store},
 };
 
 /// Lost races in a row before a change gives up.
 const ATTEMPTS_MAX: u32 = 16;
+/// Minimum interval between looks for steps; many acknowledgements arrive at once.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Maximum interval between looks for steps: leases end without any event.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Who requests a change, and how.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +94,14 @@ pub struct Operate {
     pub(super) starts_anew: Notify,
 }
 
+/// A migration that can take a step.
+struct Ready {
+    key: Key,
+    basis: Basis,
+    /// Why the step last failed, so that the same reason is logged once. Empty: it did not.
+    failed: String,
+}
+
 impl Operate {
     /// Commits changes to a store.
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, instances: Arc<Instances>) -> Self {
@@ -143,6 +160,58 @@ impl Operate {
             committed
         });
         both.await.unwrap_or_else(|error| Err(store::Error::Unknown(format!("the commit {error}"))))
+    }
+
+    /// Takes the next step of every migration as soon as it may be taken, until the process ends. Its only state is
+    /// in the migrations, so it continues after a restart.
+    pub async fn take_steps(&self) {
+        let mut revisions = self.registry.subscribe();
+        let mut acknowledged = self.instances.acknowledged();
+        let mut blocked: HashMap<Key, Looked<String>> = HashMap::new();
+        loop {
+            revisions.mark_unchanged();
+            acknowledged.mark_unchanged();
+            for Ready { key, basis, failed } in self.ready(&mut blocked) {
+                let by = Mutation { actor: "controller".to_owned(), ..Mutation::default() };
+                if let Err(error) = self.change(&key, &Change::Step, &by).await {
+                    let why = error.to_string();
+                    if why != failed {
+                        tracing::warn!(migration.key = %key, %error, "cannot take the next step yet; retrying");
+                    }
+                    blocked.insert(key, Looked { basis, until: Some(Instant::now() + TICK), seen: why });
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                _ = acknowledged.changed() => {}
+                _ = revisions.changed() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    /// Migrations that can take a step. Copies nothing of those that could not and have not changed since.
+    fn ready(&self, blocked: &mut HashMap<Key, Looked<String>>) -> Vec<Ready> {
+        let (state, now, steady_ms) = (self.registry.state(), Instant::now(), self.registry.steady_ms());
+        let mut ready = Vec::new();
+        blocked.retain(|key, _| state.entry(key).is_some());
+        for entry in state.entries().filter(|entry| entry.migration.has_more_to_do()) {
+            let (migration, basis) = (&entry.migration, Basis::of(entry, &self.instances));
+            let key = migration.key();
+            if blocked.get(key).is_some_and(|looked| looked.holds(&basis, now)) {
+                continue;
+            }
+            let last = blocked.remove(key);
+            if change::has_step(migration, &self.instances.fleet(Some(entry)), steady_ms) {
+                let failed = last.map_or_else(String::new, |looked| looked.seen);
+                ready.push(Ready { key: key.clone(), basis, failed });
+            } else {
+                let soaked_ms = change::soaked_at_ms(migration, steady_ms);
+                let until = soaked_ms.map(|at_ms| now + Duration::from_millis(at_ms - steady_ms));
+                blocked.insert(key.clone(), Looked { basis, until, seen: String::new() });
+            }
+        }
+        ready
     }
 
     /// Past changes, newest first.

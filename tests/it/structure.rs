@@ -4,6 +4,7 @@
 mod circles;
 mod paths;
 mod selftest;
+mod walks;
 mod words;
 
 use std::{

@@ -7,6 +7,7 @@ mod kept;
 mod lease;
 mod link;
 mod stream;
+mod taken;
 
 pub use backoff::backoff;
 pub use begin::BeginError;

@@ -1,12 +1,16 @@
-//! The moves of one revision: everybody who is not at their goal, and may move, takes one step.
+//! The moves of one revision: everybody who is not at their goal, and may move, takes one step. Where a step leads,
+//! and which acknowledgement it waits for. What else it needs is in `conditions`.
 
-use cutover_core::routing::Rung;
+mod rows;
+
+use cutover_core::routing::{Level, Mutation, Rung};
 use imbl::OrdMap;
 
 use super::{
-    Bands, Covered, Document, Group, Migration, Override, Placement, Tenant, TenantRow, Unmet, Whom,
-    placement::Wait, sight::Sight,
+    Bands, Document, Group, Migration, Override, Placement, Tenant, TenantRow, Unmet, Wait, Whom,
+    conditions::{Conditions, barrier},
 };
+use rows::{OpenOverrides, row_after, rows_after};
 
 /// Maximum tenants whose unmet conditions are listed individually.
 const TOLD_MAX: usize = 20;
@@ -57,7 +61,7 @@ pub(super) fn groups_on_the_way(migration: &Migration) -> Vec<Group> {
 }
 
 /// Determines who may step in `revision`, and what everybody else waits for.
-pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> Look {
+pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision: u64) -> Look {
     let document = &*migration.document;
     let level = document.policy.level;
     let mut look = Look { bands: document.bands.clone(), ..Look::default() };
@@ -67,11 +71,11 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
     let mut open = OpenOverrides::of(document);
     for group in groups_on_the_way(migration) {
         let Some(next) = group.placement.next(group.wanted, level) else { continue };
-        if !sight.may_step(&group, next) {
+        if !conditions.may_step(&group, next) {
             look.ramping = true;
             told += 1;
             if told <= TOLD_MAX {
-                look.unmet.extend(sight.unmet(&group, next));
+                look.unmet.extend(conditions.unmet(&group, next));
             }
             open.note(&group, group.placement.rung);
             continue;
@@ -80,7 +84,7 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
         look.ramping |= next != *wanted;
         look.moves.push(format!("{whom}: {} -> {next}", placement.rung));
         if placement.wait_for(next) == Wait::Received {
-            let lost = sight.fleet.left_behind(placement.since);
+            let lost = conditions.fleet.left_behind(placement.since);
             look.moves.extend(lost.map(|member| {
                 format!(
                     "went on without lost instance {}: if it lives, it may read stale until it hears",
@@ -89,7 +93,7 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
             }));
         }
         open.note(&group, next);
-        let after = placement.stepped(next, revision, sight.steady_ms);
+        let after = placement.stepped(next, revision, conditions.steady_ms);
         match group.whom {
             Whom::Buckets { from, upto } => steps.push((from, upto, after)),
             Whom::Tenant { tenant, .. } => {
@@ -103,7 +107,7 @@ pub(super) fn look(migration: &Migration, sight: &Sight<'_>, revision: u64) -> L
         step.map_or(placement, |(_, _, after)| *after)
     });
     look.overrides = open.overrides();
-    look.rows = rows_after(migration, sight, &stepped, &look);
+    look.rows = rows_after(migration, conditions, &stepped, &look);
     look
 }
 
@@ -117,93 +121,122 @@ pub(super) fn soaked_at_ms(migration: &Migration, steady_ms: u64) -> Option<u64>
 }
 
 /// Whether a look would move anybody, or let a tenant follow its bucket again.
-pub(super) fn has_step(migration: &Migration, sight: &Sight<'_>) -> bool {
+pub(super) fn has_step(migration: &Migration, conditions: &Conditions<'_>) -> bool {
     let level = migration.document.policy.level;
     let may_step = |group: &Group| {
         let next = group.placement.next(group.wanted, level);
-        next.is_some_and(|next| sight.may_step(group, next))
+        next.is_some_and(|next| conditions.may_step(group, next))
     };
     let Document { bands, overrides, .. } = &*migration.document;
     let changes = |tenant: &Tenant| {
         let row = migration.tenants.get(tenant);
         row.is_some_and(|row| {
-            row_after(migration, sight, tenant, row, row.placement, bands, overrides) != Some(*row)
+            row_after(migration, conditions, tenant, row, row.placement, bands, overrides) != Some(*row)
         })
     };
     groups_on_the_way(migration).iter().any(may_step) || migration.unrested.iter().any(changes)
 }
 
-/// Overrides, limited to tenants that are still on the way up.
-struct OpenOverrides {
-    /// Each with the buckets that it still covers, and whether it covers any tenant with a row.
-    overrides: Vec<(Override, bool)>,
-}
-
-impl OpenOverrides {
-    fn of(document: &Document) -> Self {
-        Self { overrides: document.overrides.iter().map(|over| (over.of_nobody(), false)).collect() }
-    }
-
-    /// Records that a group stands at `rung` after this look.
-    fn note(&mut self, group: &Group, rung: Rung) {
-        let Some(passes) = group.is_overridden_at(rung) else { return };
-        let named = self.overrides.iter_mut().find(|(over, _)| over.revision == passes.revision);
-        let Some((over, has_rows)) = named else { return };
-        match group.whom {
-            Whom::Buckets { from, upto } => over.cover(Covered { from, before: upto, upto: passes.upto }),
-            Whom::Tenant { .. } => *has_rows = true,
+impl Placement {
+    /// The next rung on the way to `wanted`, or `None` when there.
+    ///
+    /// One rung at a time; dual may be skipped in both directions. At level linearizable the way from
+    /// target-first to below mirrored goes through `hold`, which is left once everybody has quiesced.
+    pub fn next(&self, wanted: Rung, level: Level) -> Option<Rung> {
+        use Rung::{Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly};
+        if self.rung == wanted {
+            return None;
         }
-    }
-
-    fn overrides(self) -> Vec<Override> {
-        let open = |(over, has_rows): &(Override, bool)| *has_rows || !over.buckets.is_empty();
-        self.overrides.into_iter().filter(open).map(|(over, _)| over).collect()
-    }
-}
-
-/// The rows that change: of tenants that stepped, whose override has ended, or that may follow their bucket
-/// again.
-fn rows_after(
-    migration: &Migration,
-    sight: &Sight<'_>,
-    stepped: &OrdMap<Tenant, Placement>,
-    Look { bands, overrides, .. }: &Look,
-) -> Vec<(Tenant, Option<TenantRow>)> {
-    let mut rows = Vec::new();
-    for tenant in &migration.unrested {
-        let Some(row) = migration.tenants.get(tenant) else { continue };
-        let placement = stepped.get(tenant).copied().unwrap_or(row.placement);
-        let after = row_after(migration, sight, tenant, row, placement, bands, overrides);
-        if after != Some(*row) {
-            rows.push((tenant.clone(), after));
+        if Mutation::OneRung.is_left_out() {
+            return Some(wanted);
         }
+        Some(match self.rung {
+            SourceOnly if wanted == Dual => Dual,
+            SourceOnly => Mirrored,
+            Dual if wanted == SourceOnly => SourceOnly,
+            Dual => Mirrored,
+            Mirrored if wanted < Mirrored => wanted,
+            Mirrored => TargetFirst,
+            Hold if wanted < Mirrored => wanted,
+            Hold => Mirrored,
+            TargetFirst if wanted > TargetFirst => TargetOnly,
+            TargetFirst if wanted < Mirrored && level == Level::Linearizable => Hold,
+            TargetFirst => Mirrored,
+            TargetOnly => TargetFirst,
+        })
     }
-    rows
+
+    /// What a step to `next` waits for. Up, out of a hold, and around target-only it waits for *quiesced*.
+    pub fn wait_for(&self, next: Rung) -> Wait {
+        let down = next < self.rung;
+        if self.rung == Rung::Hold && Mutation::Hold.is_left_out() {
+            return Wait::Nothing;
+        }
+        if down && self.rung != Rung::Hold && (next == Rung::Hold || next == self.was) {
+            return Wait::Nothing;
+        }
+        let target_only_involved = !Mutation::LeavingTargetOnly.is_left_out()
+            && (self.rung == Rung::TargetOnly || self.was == Rung::TargetOnly);
+        if down && self.rung != Rung::Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
+    }
 }
 
-/// The row of a tenant that stands at `placement`. `None`: it follows its bucket again.
-fn row_after(
-    migration: &Migration,
-    sight: &Sight<'_>,
-    tenant: &Tenant,
-    row: &TenantRow,
-    placement: Placement,
-    bands: &Bands,
-    overrides: &[Override],
-) -> Option<TenantRow> {
-    let bucket = migration.bucket(tenant);
-    let wanted = migration.document.caps(Some(row)).wanted(bucket, placement.floor).rung;
-    let mut covering = overrides.iter().map(|over| (over.revision, over.upto));
-    let is_covered = covering.any(|(revision, upto)| {
-        revision == row.overridden && placement.rung < wanted && placement.rung < upto
-    });
-    let overridden = if is_covered { row.overridden } else { 0 };
-    // Joining tenants that pass a gate which this one does not pass would extend an override to it.
-    let of_bucket = overrides.iter().find(|over| over.upto_of(bucket).is_some());
-    let passes_alike = of_bucket.map_or(0, |over| over.revision) == overridden;
-    let free = row.pin.is_none() && row.ceiling.is_none();
-    let band = bands.of(bucket);
-    let settled = || sight.fleet.acknowledged(placement.since.max(band.since), Wait::Quiesced);
-    let joins = free && passes_alike && placement.may_join(&band, settled());
-    (!joins).then_some(TenantRow { placement, overridden, ..*row })
+impl Group {
+    /// Every step from here up to `wanted`: the group before the step, and the rung that it leads to.
+    pub(super) fn steps_up(&self, document: &Document) -> Vec<(Self, Rung)> {
+        let mut steps = Vec::new();
+        let mut at = self.placement;
+        while let Some(next) = at.next(self.wanted, document.policy.level)
+            && next > at.rung
+        {
+            steps.push((Self { placement: at, ..self.clone() }, next));
+            // Since 0: a step that has not happened can't have evidence yet.
+            let stepped = at.stepped(next, 0, 0);
+            at = Placement { since: at.since, ..stepped };
+        }
+        steps
+    }
+}
+
+impl Conditions<'_> {
+    /// Whether these tenants may take the step now.
+    pub fn may_step(&self, group: &Group, next: Rung) -> bool {
+        self.acknowledged(&group.placement, next) && self.unmet_gates(group, next).next().is_none()
+    }
+
+    /// Everything that the step lacks, the barrier first.
+    pub fn unmet(&self, group: &Group, next: Rung) -> Vec<Unmet> {
+        let Group { whom, placement, .. } = group;
+        let barrier = (!self.acknowledged(placement, next)).then(|| self.barrier(placement, next));
+        let missing = barrier.into_iter().chain(self.unmet_gates(group, next));
+        let step = format!("{} -> {next}", placement.rung);
+        missing.map(|unmet| Unmet { step: step.clone(), whom: whom.to_string(), ..unmet }).collect()
+    }
+
+    /// What a later step of the same request lacks and won't get without an operator.
+    pub fn evidence_missing(&self, group: &Group, next: Rung) -> Vec<Unmet> {
+        let step = format!("{} -> {next}", group.placement.rung);
+        self.unmet_gates(group, next)
+            .filter(|unmet| !unmet.by_itself)
+            .map(|unmet| Unmet { step: step.clone(), whom: group.whom.to_string(), ..unmet })
+            .collect()
+    }
+
+    fn acknowledged(&self, placement: &Placement, next: Rung) -> bool {
+        self.fleet.acknowledged(self.awaited(placement, next), placement.wait_for(next))
+    }
+
+    /// The revision that has to be acknowledged. Before target-only this may be a later one: the revision
+    /// that tells everybody that nobody goes back on their own any more.
+    fn awaited(&self, placement: &Placement, next: Rung) -> u64 {
+        let is_heard = next == Rung::TargetOnly && !Mutation::LocalGuardHeard.is_left_out();
+        let off = if is_heard { self.document.local_guard_off } else { 0 };
+        placement.since.max(off)
+    }
+
+    fn barrier(&self, placement: &Placement, next: Rung) -> Unmet {
+        let (wait, awaited) = (placement.wait_for(next), self.awaited(placement, next));
+        let behind: Vec<_> = self.fleet.behind(awaited, wait).collect();
+        barrier(&behind, awaited, wait)
+    }
 }

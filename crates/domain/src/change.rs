@@ -1,243 +1,34 @@
-//! The table of legal changes: what may be asked, what it does, and every reason to refuse it.
+//! A change from top to bottom: what it does, and every reason to refuse it. [`apply`] is the table of legal
+//! changes; requests for shares and rollbacks are here in full.
 
 mod abandon;
+mod acknowledge;
 mod draft;
 mod lifecycle;
 mod overrides;
 mod passes;
 mod pins;
 mod plan;
+mod request;
 mod restored;
-mod rollback;
-mod rollout;
 mod trip;
 
 use cutover_core::routing::Rung;
 use draft::Draft;
-pub use passes::{NewPass, SEGMENTS_MAX};
-pub use restored::{Confirmation, HeldRoutes};
+pub use passes::SEGMENTS_MAX;
+pub use request::{Applied, Ask, Change, Confirmation, Context, NewPass, Refusal};
+pub use restored::HeldRoutes;
 
 use super::{
-    Attribution, Breach, Document, Fleet, Gate, Group, GuardEdit, Key, Migration, PassCounts, Policy, Shares,
-    Tenant, TenantRow, Unmet, Violation, Whom, advance,
-    finding::Finding,
-    guard::Action,
-    plan::{Plan, PlanMove},
-    sight::Sight,
+    Conditions, Fleet, Group, Key, Migration, Shares, Tenant, TenantRow, Unmet, Whom, advance,
+    goal::{Cause, is_lower},
+    percent,
 };
 
-/// What can be asked of a migration.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// Creates a migration with everybody at source-only.
-    Create {
-        /// The salt with which tenants are hashed; empty: the key.
-        salt: String,
-        /// For people.
-        source: String,
-        /// For people.
-        target: String,
-        /// For people.
-        description: String,
-        /// The migration's policy.
-        policy: Policy,
-    },
-    /// Changes description, policy or guards.
-    Update {
-        /// `None`: unchanged.
-        description: Option<String>,
-        /// `None`: unchanged.
-        policy: Option<Policy>,
-        /// The guards to change.
-        guards: Vec<GuardEdit>,
-    },
-    /// Deletes a migration that is finished or never started.
-    Delete,
-    /// Changes the shares.
-    SetRollout {
-        /// The requested shares.
-        shares: Shares,
-        /// Whether to wait, and what to override.
-        ask: Ask,
-    },
-    /// Pins tenants.
-    SetPins {
-        /// Tenants and rungs; if a tenant is named twice, the last one counts.
-        pins: Vec<(Tenant, Rung)>,
-        /// Whether to wait, and what to override.
-        ask: Ask,
-    },
-    /// Lets a tenant follow the rollout again.
-    ClearPin {
-        /// The tenant.
-        tenant: Tenant,
-        /// Whether to wait, and what to override.
-        ask: Ask,
-    },
-    /// Goes one stage back at once, and latches.
-    Rollback {
-        /// `None`: everybody.
-        tenant: Option<Tenant>,
-    },
-    /// A guard's verdict.
-    Trip(Box<Breach>),
-    /// Ends the latch of every rollback; tenants that were rolled back stay until asked up.
-    Acknowledge,
-    /// Stops steps up.
-    Pause,
-    /// Allows steps up again.
-    Resume,
-    /// The controller takes the next steps of an earlier request.
-    Step,
-    /// Starts a plan; it replaces an earlier one.
-    ApplyPlan(Box<Plan>),
-    /// Ends the plan; everybody stays where they are.
-    StopPlan,
-    /// Approves the next step that needs approval.
-    ApprovePlan {
-        /// Only if it is this step, counted from 0. `None`: whichever is next.
-        step: Option<usize>,
-    },
-    /// Waives what the last step taken still lacks.
-    SkipPlanStep {
-        /// Only if it is this step, counted from 0. `None`: whichever is the last.
-        step: Option<usize>,
-    },
-    /// The plan's own move. Does nothing if the move was already made, or is not allowed.
-    MovePlan(PlanMove),
-    /// Begins a pass.
-    BeginJob(NewPass),
-    /// Lets a waiting sweep proceed, if it may: to its second barrier, then to its beginning.
-    DrainJob {
-        /// The sweep's id.
-        id: String,
-    },
-    /// Changes the limits of a pass while it runs. They are stored with its progress; the history records who
-    /// changed them.
-    TuneJob {
-        /// The pass's id.
-        id: String,
-        /// Nobody reads or writes while true.
-        paused: bool,
-        /// 0: no limit.
-        records_per_s: u64,
-        /// 0: no limit.
-        bytes_per_s: u64,
-    },
-    /// Ends a pass.
-    FinishJob {
-        /// The pass's id.
-        id: String,
-        /// Its counts.
-        counts: PassCounts,
-        /// Some differences, values redacted.
-        findings: Vec<Finding>,
-        /// Whether it ran to its end.
-        complete: bool,
-    },
-    /// Holds everybody: the store was restored from a backup, or appears to be, until that is confirmed.
-    SuspectRestore {
-        /// How it was noticed.
-        why: String,
-        /// The store has served as it is: instances may hold what it says.
-        put_back: bool,
-    },
-    /// An operator says what the restored store can't know.
-    ConfirmRestore(Confirmation),
-    /// An operator asserts that instances are dead. It changes no routing; the history keeps it.
-    Evict {
-        /// Their ids.
-        instances: Vec<String>,
-    },
-    /// The end of a migration that was rolled back: everybody stays at source-only for good.
-    Abandon,
-    /// Finishes the migration: everybody is at target-only for good.
-    Finish {
-        /// The migration's key, typed again.
-        confirm: String,
-        /// Gates to pass without evidence.
-        overrides: Vec<Gate>,
-    },
-}
-
-/// How to handle what can't be done at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
-    /// Accept the request and proceed as soon as possible; otherwise refuse it.
-    pub wait: bool,
-    /// Gates to pass without evidence.
-    pub overrides: Vec<Gate>,
-}
-
-/// The circumstances by which a change is judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// The revision that the commit would make.
-    pub revision: u64,
-    /// Unix time, for people.
-    pub now_ms: u64,
-    /// The controller's steady clock, for waits; it never jumps.
-    pub steady_ms: u64,
-    /// Who asks.
-    pub actor: &'a str,
-    /// Why; empty if no reason was given.
-    pub reason: &'a str,
-    /// The current instances.
-    pub fleet: &'a Fleet,
-}
-
-impl Context<'_> {
-    fn attribution(&self) -> Attribution {
-        Attribution {
-            by: self.actor.to_owned(),
-            reason: self.reason.to_owned(),
-            at_ms: self.now_ms,
-            revision: self.revision,
-        }
-    }
-}
-
-/// Why a change is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The request is malformed.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Invalid(Vec<Violation>),
-    /// The request is not legal now. Contains all unmet conditions.
-    #[error("{}", .0.iter().map(|unmet| unmet.message.as_str()).collect::<Vec<_>>().join("; "))]
-    Unmet(Vec<Unmet>),
-    /// There is no such migration.
-    #[error("migration {0} does not exist: cutover list shows those that do")]
-    NotFound(Key),
-    /// A migration with this key already exists.
-    #[error("migration {0} exists already: choose another key (cutover show {0} shows it)")]
-    AlreadyExists(Key),
-}
-
-impl From<Violation> for Refusal {
-    fn from(violation: Violation) -> Self {
-        Self::Invalid(vec![violation])
-    }
-}
-
-impl From<Unmet> for Refusal {
-    fn from(unmet: Unmet) -> Self {
-        Self::Unmet(vec![unmet])
-    }
-}
-
-/// The effect of a legal change.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// The document afterwards. `None`: deleted.
-    pub document: Option<Document>,
-    /// Rows written or (`None`) removed.
-    pub rows: Vec<(Tenant, Option<TenantRow>)>,
-    /// What it does, one line each. Empty: nothing, so there is nothing to commit.
-    pub summary: Vec<String>,
-    /// What the rest of the request waits for.
-    pub waiting: Vec<Unmet>,
-}
+/// Maximum unmet conditions in a refusal.
+const UNMET_MAX: usize = 100;
+/// Maximum moves that an event lists individually.
+const MOVES_TOLD_MAX: usize = 50;
 
 /// Applies a change to a migration, or returns every reason against it.
 pub fn apply(
@@ -309,45 +100,126 @@ pub fn apply(
     Ok(draft.advanced(context))
 }
 
-impl Change {
-    /// Its kind, as the history shows it.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Create { .. } => "create",
-            Self::Update { .. } => "update",
-            Self::Delete => "delete",
-            Self::SetRollout { .. } => "rollout",
-            Self::SetPins { .. } => "pin",
-            Self::ClearPin { .. } => "unpin",
-            Self::Rollback { .. } => "rollback",
-            Self::Trip(breach) => match breach.verdict.action {
-                Action::Rollback => "rollback",
-                Action::Hold => "hold",
-                Action::Observe => "observe",
-            },
-            Self::Acknowledge => "acknowledge",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Step => "step",
-            Self::ApplyPlan(_) => "plan-apply",
-            Self::StopPlan => "plan-stop",
-            Self::ApprovePlan { .. } => "plan-approve",
-            Self::SkipPlanStep { .. } => "plan-skip",
-            Self::MovePlan(PlanMove::Take(_)) => "plan-step",
-            Self::MovePlan(PlanMove::Settle(_)) => "plan-settled",
-            Self::MovePlan(PlanMove::Show(_)) => "plan-shown",
-            Self::MovePlan(PlanMove::Pause(_)) => "plan-pause",
-            Self::MovePlan(PlanMove::Finish) => "plan-done",
-            Self::SuspectRestore { .. } => "restored",
-            Self::ConfirmRestore(_) => "confirm",
-            Self::Evict { .. } => "evict",
-            Self::BeginJob(_) => "job-begin",
-            Self::DrainJob { .. } => "job-drain",
-            Self::TuneJob { .. } => "job-tune",
-            Self::FinishJob { .. } => "job-finish",
-            Self::Abandon => "abandon",
-            Self::Finish { .. } => "finish",
+impl Draft {
+    /// Accepts other shares as everybody's goal.
+    fn set_rollout(&mut self, shares: &Shares, ask: &Ask, context: &Context<'_>) -> Result<(), Refusal> {
+        Refusal::unless_met(self.document.finished())?;
+        let goal = self.document.goal.with(shares).map_err(Refusal::Invalid)?;
+        Refusal::unless_met(self.document.held_back(goal, shares))?;
+        if goal != self.document.goal {
+            self.document.goal = goal;
+            let percents = goal.shares().map(|(rung, ppm)| format!("{rung} {} %", percent(ppm)));
+            self.say(format!("asked for {}", percents.join(", ")));
         }
+        let named = |group: &Group| {
+            let bucket = match group.whom {
+                Whom::Buckets { from, .. } => from,
+                Whom::Tenant { bucket, .. } => bucket,
+            };
+            shares.named_rung(bucket)
+        };
+        self.take_on(ask, named, context)
+    }
+
+    /// Latches a ceiling one stage below, for a tenant or for everybody.
+    fn rollback(&mut self, tenant: Option<&Tenant>) -> Result<(), Refusal> {
+        Refusal::unless_met(self.document.finished())?;
+        let Some(tenant) = tenant else {
+            let ceiling = Cause::Operator.ceiling_of_all(self.migration.placements());
+            let ceiling = ceiling.map_err(|stuck| stuck.unmet("everybody"))?;
+            if is_lower(ceiling, self.document.ceiling) {
+                self.document.ceiling = Some(ceiling);
+                self.say(format!("rolled back to {ceiling}"));
+            }
+            return Ok(());
+        };
+        let row = self.row(tenant);
+        let ceiling = Cause::Operator.ceiling(&row.placement);
+        let ceiling = ceiling.map_err(|stuck| stuck.unmet(&format!("tenant {tenant}")))?;
+        if is_lower(ceiling, row.ceiling) {
+            self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
+            self.say(format!("rolled back tenant {tenant} to {ceiling}"));
+        }
+        Ok(())
+    }
+
+    /// Accepts a request: overrides its gates for the tenants that it moves. Without `wait` it refuses the
+    /// request for anything that prevents these from moving now, and for evidence that a later step of theirs
+    /// lacks.
+    ///
+    /// `named`: how far up the request names a group, whether or not it was asked up before.
+    fn take_on(
+        &mut self,
+        ask: &Ask,
+        named: impl Fn(&Group) -> Option<Rung>,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        self.override_gates(ask, named, context)?;
+        if self.summary.is_empty() || ask.wait {
+            return Ok(());
+        }
+        let drafted = self.drafted();
+        let conditions = context.conditions(&self.document);
+        let mut unmet = Vec::new();
+        for group in advance::groups_on_the_way(&drafted).iter().filter(|group| self.is_moved(group)) {
+            let Some(first) = group.placement.next(group.wanted, self.document.policy.level) else {
+                continue;
+            };
+            unmet.extend(conditions.unmet(group, first));
+            for (group, next) in group.steps_up(&self.document).into_iter().skip(1) {
+                unmet.extend(conditions.evidence_missing(&group, next));
+            }
+            if unmet.len() >= UNMET_MAX {
+                break;
+            }
+        }
+        Refusal::unless_met(unmet)
+    }
+
+    /// Whether these tenants are on the way because of this change, not an earlier one.
+    fn is_moved(&self, group: &Group) -> bool {
+        let before = &self.migration;
+        let floor = group.placement.floor;
+        match &group.whom {
+            Whom::Tenant { tenant, .. } => before.wanted(tenant).rung != group.wanted,
+            // Shares nest: what holds at both ends also holds between them.
+            Whom::Buckets { from, upto } => [*from, upto - 1]
+                .into_iter()
+                .any(|bucket| before.document.caps(None).wanted(bucket, floor).rung != group.wanted),
+        }
+    }
+
+    /// Takes one step for everybody who may, and ends the draft.
+    fn advanced(mut self, context: &Context<'_>) -> Applied {
+        if !self.summary.is_empty() {
+            self.document.asked_by = context.actor.to_owned();
+        }
+        let drafted = self.drafted();
+        let conditions = context.conditions(&drafted.document);
+        let look = advance::look(&drafted, &conditions, context.revision);
+        for (tenant, row) in look.rows {
+            if row.is_none() && !self.migration.tenants.contains_key(&tenant) {
+                self.rows.remove(&tenant);
+            } else {
+                self.rows.insert(tenant, row);
+            }
+        }
+        self.document.bands = look.bands;
+        self.document.ramping = look.ramping;
+        self.document.overrides = look.overrides;
+        if self.document.state() != self.migration.document.state() {
+            self.document.state_since = Some(context.attribution());
+        }
+        let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);
+        self.summary.extend(look.moves.into_iter().take(MOVES_TOLD_MAX));
+        if untold > 0 {
+            self.say(format!("and {untold} more"));
+        }
+        if self.summary.is_empty() && (!self.rows.is_empty() || self.document != *self.migration.document) {
+            self.say("tenants follow their bucket again");
+        }
+        let rows = self.rows.into_iter().collect();
+        Applied { document: Some(self.document), rows, summary: self.summary, waiting: look.unmet }
     }
 }
 
@@ -357,13 +229,13 @@ pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unme
     if let Some(unmet) = migration.document.restored() {
         return vec![unmet];
     }
-    let sight = Sight { document: &migration.document, fleet, steady_ms };
-    advance::look(migration, &sight, migration.revision).unmet
+    let conditions = Conditions { document: &migration.document, fleet, steady_ms };
+    advance::look(migration, &conditions, migration.revision).unmet
 }
 
 /// Whether [`Change::Step`] would do anything. Copies neither the document nor the rows.
 pub fn has_step(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> bool {
-    advance::has_step(migration, &Sight { document: &migration.document, fleet, steady_ms })
+    advance::has_step(migration, &Conditions { document: &migration.document, fleet, steady_ms })
 }
 
 /// When time alone may let [`Change::Step`] do something, by the controller's steady clock. `None`: never.
@@ -376,7 +248,7 @@ pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, steady_
     if let Some(unmet) = migration.document.restored() {
         return vec![unmet];
     }
-    let sight = Sight { document: &migration.document, fleet, steady_ms };
+    let conditions = Conditions { document: &migration.document, fleet, steady_ms };
     let bucket = migration.bucket(tenant);
     let group = Group {
         whom: Whom::Tenant { tenant: tenant.clone(), bucket },
@@ -385,7 +257,7 @@ pub fn waiting_of(migration: &Migration, tenant: &Tenant, fleet: &Fleet, steady_
         passes: migration.document.passes_of(bucket, migration.tenants.get(tenant)),
     };
     match group.placement.next(group.wanted, migration.document.policy.level) {
-        Some(next) => sight.unmet(&group, next),
+        Some(next) => conditions.unmet(&group, next),
         None => Vec::new(),
     }
 }

@@ -2,19 +2,20 @@
 //! arguments.
 //!
 //! Suggested reading order: [`placement`](Placement) (where tenants stand, and their next step),
-//! [`gate`](Gate) (what a step needs), [`change`] (what may be asked), [`resolve`](Wanted) (where everybody
-//! should be, and the routing table of where everybody is). Separate from these is [`guard`]: when to roll
-//! back.
+//! [`goal`](Wanted) (where everybody should be), `advance` (who takes which step), [`conditions`](Conditions)
+//! (what a step or a change needs), [`change`] (what may be asked), `tables` (the routing table of where everybody
+//! is). Separate from these is [`guard`]: when to roll back.
 
 mod advance;
 mod attribution;
-mod ceiling;
 pub mod change;
+mod conditions;
 mod event;
 mod evidence;
 mod finding;
 mod fleet;
 mod gate;
+mod goal;
 mod group;
 pub mod guard;
 mod in_place;
@@ -23,9 +24,8 @@ mod migration;
 mod overrides;
 mod placement;
 pub mod plan;
-mod resolve;
 mod rollout;
-mod sight;
+mod tables;
 mod trip;
 mod window;
 
@@ -33,20 +33,19 @@ pub use attribution::Attribution;
 pub use change::{
     Applied, Ask, Change, Confirmation, Context, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
 };
+pub use conditions::{Conditions, barrier};
 pub use event::Event;
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use finding::Finding;
 pub use fleet::{Fleet, Glance, Member};
 pub use gate::{Gate, Unmet};
+pub use goal::Wanted;
 pub use group::Group;
 pub use key::{Key, Tenant, Violation};
 pub use migration::{Document, Migration, Policy, State, TenantRow};
 pub use overrides::{Covered, Override, Passes};
 pub use placement::{Band, Bands, Placement, Wait};
-pub use resolve::Wanted;
 use rollout::percent;
 pub use rollout::{Rollout, Shares};
-use sight::what_to_do;
-pub use sight::{Sight, barrier};
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
 pub use window::{Calls, Counts, Expiry, Grid, Latency, Scale, Totals, WindowId};

@@ -1,6 +1,6 @@
-//! Where a group of tenants stands, since when, and what its next step is.
+//! Where a group of tenants stands, and since when.
 
-use cutover_core::routing::{Level, Mutation, PPM, Rung};
+use cutover_core::routing::{Mutation, PPM, Rung};
 use serde::{Deserialize, Serialize};
 
 /// Where tenants stand. Revisions are those of steps; 0 means "never".
@@ -49,48 +49,6 @@ impl Placement {
         target_only_at_ms: 0,
         floor: Rung::SourceOnly,
     };
-
-    /// The next rung on the way to `wanted`, or `None` when there.
-    ///
-    /// One rung at a time; dual may be skipped in both directions. At level linearizable the way from
-    /// target-first to below mirrored goes through `hold`, which is left once everybody has quiesced.
-    pub fn next(&self, wanted: Rung, level: Level) -> Option<Rung> {
-        use Rung::{Dual, Hold, Mirrored, SourceOnly, TargetFirst, TargetOnly};
-        if self.rung == wanted {
-            return None;
-        }
-        if Mutation::OneRung.is_left_out() {
-            return Some(wanted);
-        }
-        Some(match self.rung {
-            SourceOnly if wanted == Dual => Dual,
-            SourceOnly => Mirrored,
-            Dual if wanted == SourceOnly => SourceOnly,
-            Dual => Mirrored,
-            Mirrored if wanted < Mirrored => wanted,
-            Mirrored => TargetFirst,
-            Hold if wanted < Mirrored => wanted,
-            Hold => Mirrored,
-            TargetFirst if wanted > TargetFirst => TargetOnly,
-            TargetFirst if wanted < Mirrored && level == Level::Linearizable => Hold,
-            TargetFirst => Mirrored,
-            TargetOnly => TargetFirst,
-        })
-    }
-
-    /// What a step to `next` waits for. Up, out of a hold, and around target-only it waits for *quiesced*.
-    pub fn wait_for(&self, next: Rung) -> Wait {
-        let down = next < self.rung;
-        if self.rung == Rung::Hold && Mutation::Hold.is_left_out() {
-            return Wait::Nothing;
-        }
-        if down && self.rung != Rung::Hold && (next == Rung::Hold || next == self.was) {
-            return Wait::Nothing;
-        }
-        let target_only_involved = !Mutation::LeavingTargetOnly.is_left_out()
-            && (self.rung == Rung::TargetOnly || self.was == Rung::TargetOnly);
-        if down && self.rung != Rung::Hold && !target_only_involved { Wait::Received } else { Wait::Quiesced }
-    }
 
     /// The placement after a step to `next` at `revision`.
     pub fn stepped(&self, next: Rung, revision: u64, steady_ms: u64) -> Self {

@@ -93,8 +93,14 @@ async fn changes_that_are_not_legal_now() {
     at(url, "rollback orders --reason r").await.done();
     at(url, "create users --source a --target b").await.done();
     at(url, "rollback users").await.refused(&["nothing to roll back"]);
-    assert!(at(url, "ramp orders --dual 100").await.done().contains("nothing to do, it is rolled back"));
+    assert!(at(url, "unpin orders nobody").await.done().contains("nothing to do, it is rolled back"));
+    let held_back = ["[tripped] rolled back to source-only", "cutover ack orders --reason"];
+    at(url, "ramp orders --dual 100").await.refused(&held_back);
+    at(url, "ramp orders --dual 100 --wait").await.refused(&held_back);
     at(url, "pin orders acme mirrored").await.refused(&["[tripped]", "cutover ack orders"]);
+    at(url, "ramp orders --dual 40").await.done();
+    at(url, "ramp orders --dual 0").await.done();
+    at(url, "ramp orders --dual 0").await.done();
     at(url, "evict nobody --reason gone").await.refused(&["nobody", "cutover instances"]);
     run(["--server", url, "evict", "nobody", "--reason", ""]).await.refused(&["reason"]);
     controller.stop().await;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover::domain::{Fleet, Group, Placement, Sight, Whom};
+use cutover::domain::{Conditions, Fleet, Group, Placement, Whom};
 use cutover_core::routing::{PPM, Rung};
 use proptest::prelude::*;
 
@@ -22,13 +22,13 @@ impl Alone {
         let fleet = Fleet::new(before.members.clone());
         // The evidence of a pass is in the commit that relies on it.
         let (document, steady_ms) = (&after.migration.document, after.revision);
-        let sight = Sight { document, fleet: &fleet, steady_ms };
+        let conditions = Conditions { document, fleet: &fleet, steady_ms };
         for (at, own) in &mut self.0 {
             let now = after.migration.placement(&name(*at));
             if now.rung != own.rung {
                 let whom = Whom::Tenant { tenant: name(*at), bucket: after.migration.bucket(&name(*at)) };
                 let group = Group { whom, placement: *own, wanted: now.rung, passes: None };
-                let lacks = sight.unmet(&group, now.rung);
+                let lacks = conditions.unmet(&group, now.rung);
                 prop_assert!(lacks.is_empty(), "{}: {own:?} to {}: {lacks:?}", name(*at), now.rung);
                 *own = own.stepped(now.rung, after.revision, steady_ms);
             }

@@ -101,7 +101,11 @@ impl Reporter {
             is_heard = matches!(sent, Sent::Accepted { .. });
             let wait = match sent {
                 // Changes during the last report are reported at once.
-                Sent::Accepted { .. } if self.unanswered.acknowledged != self.revisions() => Duration::ZERO,
+                Sent::Accepted { .. }
+                    if self.unanswered.acknowledged != self.link.acknowledgement(&self.current) =>
+                {
+                    Duration::ZERO
+                }
                 Sent::Accepted { flush: true } => FLUSH,
                 Sent::Accepted { flush: false } | Sent::Failed => self.interval(session.as_ref()),
             };
@@ -119,17 +123,9 @@ impl Reporter {
 
     /// When to report next, now that something may have changed.
     fn soon(&self, due: Instant) -> Instant {
-        let news = self.unanswered.acknowledged != self.revisions() || self.unanswered.pending.is_some();
+        let news = self.unanswered.acknowledged != self.link.acknowledgement(&self.current)
+            || self.unanswered.pending.is_some();
         if news { due.min(Instant::now() + DEBOUNCE) } else { due }
-    }
-
-    fn revisions(&self) -> (u64, u64) {
-        // In this order: no operation can have begun under a revision that was received after this check.
-        let applied = self.current.applied_revision();
-        let received = self.current.received_revision().max(applied);
-        // A process that starts from the file must not be behind what was acknowledged.
-        let saved = self.link.acknowledgeable(received);
-        (received.min(saved), applied.min(saved))
     }
 
     fn interval(&self, session: Option<&Session>) -> Duration {
@@ -204,7 +200,7 @@ impl Reporter {
     fn compose(&mut self) -> v1::ReportRequest {
         // First: newer revisions than this belong to a history about which nothing is reported yet.
         let history_id = self.history_id();
-        let (received_revision, applied_revision) = self.revisions();
+        let (received_revision, applied_revision) = self.link.acknowledgement(&self.current);
         let mut drained = self.recorder.drain();
         // Calls that hang before any has ended: the current revision is the best one known.
         let snapshot = drained.cells.iter().any(|cell| cell.revision == 0).then(|| self.current.snapshot());

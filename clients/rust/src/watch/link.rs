@@ -12,11 +12,7 @@ use tokio::sync::watch;
 use tonic::transport::Channel;
 
 use super::Current;
-use crate::{
-    persisted::Persisted,
-    routing::{Mutation, Snapshot},
-    stamp::Stamper,
-};
+use crate::{persisted::Persisted, routing::Snapshot, stamp::Stamper};
 
 /// Where the snapshot in use came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +49,7 @@ pub(crate) struct Session {
 
 #[derive(Debug)]
 pub(crate) struct Link {
-    start: watch::Sender<Start>,
+    pub(super) start: watch::Sender<Start>,
     session: watch::Sender<Option<Session>>,
     writer_slot: AtomicU16,
     /// One for all migrators of the process: two writes with equal versions would be taken for one.
@@ -61,15 +57,15 @@ pub(crate) struct Link {
     /// The newest session whose instance the controller no longer knows. 0: none.
     forgotten: watch::Sender<u64>,
     /// Whether a file is kept for starts without the controller.
-    keeps_file: bool,
+    pub(super) keeps_file: bool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    held: Option<Arc<Held>>,
+pub(super) struct State {
+    pub(super) held: Option<Arc<Held>>,
     /// History and revision in the file.
-    saved: Option<(String, u64)>,
+    pub(super) saved: Option<(String, u64)>,
     admission: u64,
     connected: bool,
     last_error: Option<String>,
@@ -103,27 +99,6 @@ impl Link {
 
     pub(crate) fn held(&self) -> Option<Arc<Held>> {
         self.state().held.clone()
-    }
-
-    /// Routes by the controller's state from now on.
-    pub(crate) fn install(
-        &self,
-        current: &Current,
-        snapshot: Snapshot,
-        kept: HashSet<Arc<str>>,
-        history_id: &str,
-    ) {
-        let mut state = self.state();
-        let same_history = state.held.as_ref().is_none_or(|held| held.history_id == history_id);
-        current.is_the_controllers();
-        if same_history {
-            current.replace(snapshot.clone());
-        } else {
-            current.replace_history(snapshot.clone());
-        }
-        let history_id = history_id.to_owned();
-        state.held = Some(Arc::new(Held { snapshot, history_id, source: Source::Controller, kept }));
-        self.start.send_replace(Start::Ready);
     }
 
     /// Routes by a file's state, unless the controller is there: then its own state is about to arrive, and
@@ -165,18 +140,6 @@ impl Link {
         let is_newer = |(history, saved): &(String, u64)| *history == history_id && *saved > revision;
         if !state.saved.as_ref().is_some_and(is_newer) {
             state.saved = Some((history_id, revision));
-        }
-    }
-
-    /// How much of a received revision may be acknowledged: no more than the file has, if one is kept.
-    pub(crate) fn acknowledgeable(&self, revision: u64) -> u64 {
-        if !self.keeps_file || Mutation::FileSaved.is_left_out() {
-            return revision;
-        }
-        let state = self.state();
-        match (&state.saved, &state.held) {
-            (Some((history_id, saved)), Some(held)) if *history_id == held.history_id => revision.min(*saved),
-            _ => 0,
         }
     }
 
@@ -235,7 +198,7 @@ impl Link {
         let _ = self.forgotten.subscribe().wait_for(|forgotten| *forgotten == session).await;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,22 +1,18 @@
-//! The controller's stream: connects, registers, takes every state, notices when the stream is dead, and
-//! reconnects.
+//! The controller's stream: connects, registers, hands every message to `taken`, notices when the stream is dead,
+//! and reconnects.
 
-use std::{collections::HashSet, error::Error, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient, watch_response::Kind};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status, Streaming, transport::Endpoint};
 use tracing::{info, warn};
 
-use super::{
-    Current, Link, Session, Source, backoff,
-    kept::{held_tables, keep},
-    link::Held,
-};
+use super::{Current, Link, Session, Source, backoff, kept::held_tables};
 use crate::{
     clock, host,
-    routing::{Mutation, Snapshot},
-    wire::{self, Assembly, MESSAGE_MAX_BYTES, Misfit, UpdateKind},
+    routing::Mutation,
+    wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
 };
 
 /// A stream that is silent for longer than this is always given up.
@@ -45,7 +41,7 @@ pub(crate) struct Identity {
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error("no connection: {}", describe(.0))]
     Connect(#[from] tonic::transport::Error),
     #[error("no answer within {} ms: is this the controller's gRPC port?", .0.as_millis())]
@@ -87,14 +83,14 @@ pub(crate) struct Watcher {
 }
 
 /// What one session expects next.
-struct Receiving {
-    assembly: Assembly,
-    history_id: String,
+pub(super) struct Receiving {
+    pub(super) assembly: Assembly,
+    pub(super) history_id: String,
     /// No operation may begin before the state is known to be the controller's current one.
-    suspended: bool,
+    pub(super) suspended: bool,
     /// What this process routed by when it registered may still be routed by, as far as it is not known to be
     /// older than this.
-    continues: Option<Duration>,
+    pub(super) continues: Option<Duration>,
 }
 
 impl Watcher {
@@ -233,78 +229,6 @@ impl Watcher {
             suspended,
             continues: (source == Some(Source::Controller) && !self.given_up).then_some(self.unheard),
         })
-    }
-
-    async fn take(&mut self, receiving: &mut Receiving, message: v1::WatchResponse) -> Result<(), Ended> {
-        let (kind, update) = match message.kind {
-            Some(Kind::Snapshot(update)) => (UpdateKind::Snapshot, update),
-            Some(Kind::Delta(update)) => (UpdateKind::Delta, update),
-            Some(Kind::Heartbeat(heartbeat)) => {
-                self.heartbeat(receiving, heartbeat.revision);
-                return Ok(());
-            }
-            Some(Kind::Registered(_)) => return Err(Ended::Protocol("`registered` came twice")),
-            // From a newer controller: it counts as a sign of life.
-            None => return Ok(()),
-        };
-        let Some(state) = receiving.assembly.add(kind, update)? else { return Ok(()) };
-        let held = self.link.held();
-        let same = held.clone().filter(|held| held.history_id == receiving.history_id);
-        match (same.as_deref(), kind) {
-            (None, UpdateKind::Delta) => {
-                let what = "which belongs to another history than what is held";
-                return Err(Misfit::Baseless { migration: String::new(), what }.into());
-            }
-            // Going back behind a revision that was acknowledged would lose writes.
-            (Some(Held { snapshot, .. }), UpdateKind::Snapshot) if state.revision < snapshot.revision() => {
-                return Err(Ended::Behind { held: snapshot.revision(), theirs: state.revision });
-            }
-            (Some(Held { kept, .. }), UpdateKind::Delta) => {
-                let part = state.tables.iter().find(|part| kept.contains(part.migration.as_str()));
-                if let Some(v1::TablePart { migration, .. }) = part {
-                    let what = "whose table is kept from before the controller's store was restored";
-                    return Err(Misfit::Baseless { migration: migration.clone(), what }.into());
-                }
-            }
-            _ => {}
-        }
-        let base = same.map_or_else(Snapshot::default, |held| held.snapshot.clone());
-        // A million overrides take a while.
-        let applied = host::blocking(move || wire::apply(&base, &state)).await;
-        let mut snapshot = applied.map_err(|_| Ended::Panicked)??;
-        let kept = held.map_or_else(HashSet::new, |held| {
-            keep(&held, &receiving.history_id, receiving.continues, &mut snapshot, kind)
-        });
-        if !kept.is_empty() {
-            warn!(
-                instance = self.identity.instance_id,
-                migrations = ?kept,
-                "the controller's store was restored: routing goes on as before until cutover confirm"
-            );
-        }
-        self.link.install(&self.current, snapshot, kept, &receiving.history_id);
-        self.wants_snapshot = false;
-        self.is_current();
-        receiving.suspended = false;
-        Ok(())
-    }
-
-    /// A controller at the current revision has nothing to send: the current state is up to date.
-    fn heartbeat(&mut self, receiving: &mut Receiving, revision: u64) {
-        let is_current = |held: &Arc<Held>| {
-            held.history_id == receiving.history_id && held.snapshot.revision() == revision
-        };
-        let Some(held) = self.link.held().filter(is_current) else { return };
-        self.is_current();
-        if receiving.suspended {
-            self.link.install(&self.current, held.snapshot.clone(), held.kept.clone(), &held.history_id);
-            receiving.suspended = false;
-        }
-    }
-
-    /// What is held is the controller's current state: nobody has gone on without this process.
-    const fn is_current(&mut self) {
-        (self.unheard, self.given_up) = (Duration::ZERO, false);
     }
 }
 

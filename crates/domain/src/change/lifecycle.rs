@@ -2,12 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use cutover_core::routing::{Level, PPM, Rung};
+use cutover_core::routing::{Level, PPM};
 
 use super::{Applied, Context, Draft, Refusal};
-use crate::{
-    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Unmet, Violation, Wait,
-};
+use crate::{Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Violation};
 
 /// Maximum bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
@@ -73,23 +71,8 @@ pub(super) fn create(
 }
 
 pub(super) fn delete(migration: &Migration) -> Result<Applied, Refusal> {
-    let document = &migration.document;
-    if let Some(unmet) = document.restored() {
-        return Err(unmet.into());
-    }
-    let never_started =
-        document.bands == Bands::default() && migration.tenants.values().all(|row| row.placement.since == 0);
-    let is_over = document.finished_at_ms.is_some() || document.abandoned_at_ms.is_some();
-    if !is_over && !never_started {
-        let key = &document.key;
-        let message = "the migration has started and is not over: services still ask for it";
-        let action = format!(
-            "cutover finish {key} once everybody is at target-only; or cutover abandon {key} --reason .. once \
-             everybody is back at source-only"
-        );
-        return Err(Unmet::of_change(Gate::Stage, message, action).into());
-    }
-    let summary = vec![format!("deleted migration {}", document.key)];
+    Refusal::unless_met(migration.keeps_from_deleting())?;
+    let summary = vec![format!("deleted migration {}", migration.key())];
     Ok(Applied { document: None, rows: Vec::new(), summary, waiting: Vec::new() })
 }
 
@@ -111,7 +94,7 @@ impl Draft {
         }
         if let Some(policy) = policy.filter(|policy| **policy != self.document.policy) {
             if policy.level != self.document.policy.level {
-                self.refuse_unless_at_source(context)?;
+                Refusal::unless_met(self.migration.keeps_level(context.fleet))?;
             }
             if self.document.policy.local_guard && !policy.local_guard {
                 self.document.local_guard_off = context.revision;
@@ -137,33 +120,8 @@ impl Draft {
         Ok(())
     }
 
-    /// What reads promise may change only while no rung but source-only is live.
-    fn refuse_unless_at_source(&self, context: &Context<'_>) -> Result<(), Refusal> {
-        let key = &self.document.key;
-        let mut elsewhere =
-            self.migration.tenants.iter().filter(|(_, row)| row.placement.rung > Rung::SourceOnly);
-        let message = match elsewhere.next() {
-            Some((tenant, row)) => format!("tenant {tenant} is at {}", row.placement.rung),
-            None if self.document.rollout() != Rollout::default() || self.document.ramping => {
-                "not everybody is at source-only".to_owned()
-            }
-            None => {
-                let step = self.migration.newest_step();
-                let mut behind = context.fleet.behind(step, Wait::Quiesced);
-                let Some(member) = behind.next() else { return Ok(()) };
-                format!("{} still has operations in flight from before revision {step}", member.name)
-            }
-        };
-        let message =
-            format!("the level can only change while everybody is settled at source-only: {message}");
-        let action = format!(
-            "take everybody back first: cutover ramp {key} --dual 0 --wait, cutover unpin {key} TENANT"
-        );
-        Err(Unmet::of_change(Gate::Stage, message, action).into())
-    }
-
     pub(super) fn pause(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
+        Refusal::unless_met(self.document.finished())?;
         if !self.document.paused {
             self.stop_going_up(context);
             self.say("paused: nobody goes up");
@@ -178,7 +136,7 @@ impl Draft {
     }
 
     pub(super) fn resume(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
+        Refusal::unless_met(self.document.finished())?;
         if self.document.paused {
             self.document.paused = false;
             self.document.judged_since = context.revision;
@@ -194,7 +152,7 @@ impl Draft {
         overrides: &[Gate],
         context: &Context<'_>,
     ) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
+        Refusal::unless_met(self.document.finished())?;
         if confirm != self.document.key.as_str() {
             let message = format!(
                 "type the migration's key, {}, to confirm: this can't be taken back",
@@ -203,33 +161,8 @@ impl Draft {
             return Err(Violation::new("confirm", message).into());
         }
         self.say_overrides(overrides, context)?;
-        let placements: Vec<_> = self.migration.placements().collect();
-        let mut unmet: Vec<Unmet> = self.document.restored().into_iter().collect();
-        let elsewhere = placements.iter().filter(|placement| placement.rung != Rung::TargetOnly).count();
-        if elsewhere > 0 {
-            let action = format!("cutover ramp {} --target-only 100 --wait", self.document.key);
-            unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at target-only", action));
-        }
-        let unsettled = placements
-            .iter()
-            .any(|placement| context.fleet.behind(placement.since, Wait::Quiesced).next().is_some());
-        if unsettled {
-            unmet.push(Unmet::of_change(
-                Gate::Barrier,
-                "the last step is not settled",
-                "cutover status -w shows who is behind",
-            ));
-        }
-        let newest_ms = placements.iter().map(|placement| placement.target_only_at_ms).max().unwrap_or(0);
-        let soaked_ms = context.steady_ms.saturating_sub(newest_ms);
-        let soak_ms = self.document.policy.finish_soak_ms;
-        if elsewhere == 0 && soaked_ms < soak_ms && !overrides.contains(&Gate::Soak) {
-            let message = format!("at target-only for {soaked_ms} of {soak_ms} ms");
-            unmet.push(Unmet::of_change(Gate::Soak, message, "wait, or --override soak --reason .."));
-        }
-        if !unmet.is_empty() {
-            return Err(Refusal::Unmet(unmet));
-        }
+        let Context { fleet, steady_ms, .. } = *context;
+        Refusal::unless_met(self.migration.keeps_from_finishing(overrides, fleet, steady_ms))?;
         self.document.finished_at_ms = Some(context.now_ms);
         self.say("finished: the source is not needed any more");
         Ok(())

@@ -2,7 +2,7 @@
 
 use cutover_core::routing::{Mutation, PPM, Rung};
 
-use super::{Context, Draft, Refusal};
+use super::{Context, Draft, NewPass, Refusal};
 use crate::{
     Cover, Differences, Evidence, Finding, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow,
     Unmet, Violation,
@@ -13,30 +13,9 @@ const PASSES_MAX: usize = 32;
 /// Maximum segments of a pass: of both stores, as many of each as a spec may ask for.
 pub const SEGMENTS_MAX: u32 = 2 * 4_096;
 
-/// A request to begin a pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewPass {
-    /// Its id.
-    pub id: String,
-    /// Its kind.
-    pub kind: PassKind,
-    /// Whom it covers.
-    pub cover: Cover,
-    /// Identifies stores, mapping and options; empty: unknown.
-    pub fingerprint: String,
-    /// Number of segments for workers. 0: none.
-    pub segments: u32,
-    /// Longest time that a put can still land after it timed out.
-    pub residual_ms: u64,
-    /// It deletes records that only the target has, if they have no version.
-    pub removes_extra: bool,
-    /// It makes the target what the source has, whatever the target has instead.
-    pub source_wins: bool,
-}
-
 impl Draft {
     pub(super) fn begin_job(&mut self, pass: &NewPass, context: &Context<'_>) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
+        Refusal::unless_met(self.document.finished())?;
         let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra, source_wins } =
             pass;
         if cover.upto_ppm > PPM {
@@ -70,7 +49,7 @@ impl Draft {
         };
         if *kind == PassKind::Reverse {
             // It would lower floors that the backup does not know.
-            self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
+            Refusal::unless_met(self.document.restored())?;
             self.refuse_reverse(cover, settled)?;
         }
         if *removes_extra {
@@ -209,7 +188,7 @@ impl Draft {
 
     /// The source wins only while it has every acknowledged write, and every read comes from it.
     fn refuse_source_wins(&self, cover: &Cover) -> Result<(), Refusal> {
-        self.document.restored().map_or(Ok(()), |unmet| Err(Refusal::from(unmet)))?;
+        Refusal::unless_met(self.document.restored())?;
         let key = &self.document.key;
         let covered = self.covered_placements(cover);
         let mut unmet = Vec::new();
@@ -224,7 +203,7 @@ impl Draft {
             let action = format!("cutover ramp {key} --target-first 0 --wait, then repair");
             unmet.push(Unmet::of_change(Gate::Stage, message, action));
         }
-        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
+        Refusal::unless_met(unmet)
     }
 
     /// A repair where the source wins may leave an older record in the target until it has looked at it again.
@@ -296,7 +275,7 @@ impl Draft {
             let action = format!("cutover status {key} -w shows who is behind");
             unmet.push(Unmet::of_change(Gate::Barrier, message, action));
         }
-        if unmet.is_empty() { Ok(()) } else { Err(Refusal::Unmet(unmet)) }
+        Refusal::unless_met(unmet)
     }
 
     /// Everything that only the target had is now in the source too: the way down is open.

@@ -10,8 +10,8 @@ use crate::{
 
 impl Draft {
     pub(super) fn apply_plan(&mut self, plan: &Plan, context: &Context<'_>) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
-        self.refuse_plan_if_tripped()?;
+        Refusal::unless_met(self.document.finished())?;
+        Refusal::unless_met(self.document.plan_held_back())?;
         let before = self.document.plan.as_ref().filter(|state| state.status == PlanStatus::Running);
         if before.is_some_and(|state| state.plan == *plan) {
             return Ok(());
@@ -35,7 +35,7 @@ impl Draft {
 
     pub(super) fn stop_plan(&mut self) -> Result<(), Refusal> {
         if self.document.plan.is_none() {
-            return Err(no_plan(self.document.key.as_str()));
+            return Refusal::unless_met(self.document.plan_not_running());
         }
         self.end_plan();
         Ok(())
@@ -73,7 +73,7 @@ impl Draft {
         }
         let is_stopped = state.status == PlanStatus::Stopped;
         if is_stopped && drafted.document.state() == State::Tripped {
-            return self.refuse_plan_if_tripped();
+            return Refusal::unless_met(self.document.plan_held_back());
         }
         let is_reset = state.reset_to(state.plan.in_place(&drafted), context.revision, context.now_ms);
         state.status = PlanStatus::Running;
@@ -94,7 +94,8 @@ impl Draft {
     }
 
     pub(super) fn approve_plan(&mut self, asked: Option<usize>) -> Result<(), Refusal> {
-        let state = self.running_plan()?;
+        Refusal::unless_met(self.document.plan_not_running())?;
+        let Some(state) = &mut self.document.plan else { return Ok(()) };
         let steps = state.plan.steps();
         let first = state.taken.len().max(state.approved);
         let open = (first..steps.len()).find(|at| steps[*at].approval);
@@ -103,7 +104,12 @@ impl Draft {
                 None => "no step to come needs an approval".to_owned(),
                 Some(at) => format!("the next step that needs an approval is {}", at + 1),
             };
-            return Err(Unmet::of_change(Gate::Stage, message, "look at cutover plan show").into());
+            return Err(Unmet::of_change(
+                Gate::Stage,
+                message,
+                format!("cutover plan show {} shows it", self.document.key),
+            )
+            .into());
         };
         state.approved = at + 1;
         self.say(format!("approved step {} of the plan", at + 1));
@@ -119,14 +125,20 @@ impl Draft {
             let message = "a skip needs a reason: say why the plan need not wait";
             return Err(Violation::new("reason", message).into());
         }
-        let state = self.running_plan()?;
+        Refusal::unless_met(self.document.plan_not_running())?;
+        let Some(state) = &mut self.document.plan else { return Ok(()) };
         let at = state.taken.len();
         let Some(taken) = state.taken.last_mut().filter(|_| asked.is_none_or(|asked| asked + 1 == at)) else {
             let message = match at {
                 0 => "no step of the plan was taken yet".to_owned(),
                 at => format!("step {at} is the one that is waited for"),
             };
-            return Err(Unmet::of_change(Gate::Stage, message, "look at cutover plan show").into());
+            return Err(Unmet::of_change(
+                Gate::Stage,
+                message,
+                format!("cutover plan show {} shows it", self.document.key),
+            )
+            .into());
         };
         if taken.skipped.is_none() {
             taken.skipped = Some(context.reason.to_owned());
@@ -237,34 +249,6 @@ impl Draft {
             self.say(told);
         }
     }
-
-    fn running_plan(&mut self) -> Result<&mut PlanState, Refusal> {
-        let key = self.document.key.to_string();
-        let state = self.document.plan.as_mut().ok_or_else(|| no_plan(&key))?;
-        let (what, action) = match state.status {
-            PlanStatus::Running => return Ok(state),
-            PlanStatus::Stopped => {
-                ("stopped at a rollback", format!("cutover ack {key}, then cutover resume {key}"))
-            }
-            PlanStatus::Ended => ("has ended", format!("cutover plan apply {key} FILE begins another")),
-            PlanStatus::Done => ("is done", format!("cutover plan apply {key} FILE begins another")),
-        };
-        Err(Unmet::of_change(Gate::Stage, format!("the plan {what}"), action).into())
-    }
-
-    fn refuse_plan_if_tripped(&self) -> Result<(), Refusal> {
-        if self.document.state() != State::Tripped {
-            return Ok(());
-        }
-        let message = "rolled back and not acknowledged: no plan may continue";
-        let action = format!("cutover ack {} --reason ..", self.document.key);
-        Err(Unmet::of_change(Gate::Tripped, message, action).into())
-    }
-}
-
-fn no_plan(key: &str) -> Refusal {
-    Unmet::of_change(Gate::Stage, "there is no plan", format!("cutover plan apply {key} FILE begins one"))
-        .into()
 }
 
 fn shares(rung: Rung, ppm: u32) -> Shares {

@@ -4,22 +4,10 @@ use std::collections::HashSet;
 
 use cutover_core::routing::{Band, PPM, Route, Rung, bucket};
 
-use super::{Context, Draft, Refusal};
-use crate::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, percent, sight::what_to_do};
-
-/// What an operator says about a restored migration.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Confirmation {
-    /// Tenants in buckets below this have writes in the target alone.
-    pub target_only_ppm: u32,
-    /// These tenants have, too.
-    pub tenants: Vec<Tenant>,
-    /// These tenants have none, whatever their bucket.
-    pub except: Vec<Tenant>,
-    /// Those that have such writes according to the backup, and are not named here, have none any more: a
-    /// clean reverse pass has copied them back.
-    pub reversed: bool,
-}
+use super::{Confirmation, Context, Draft, Refusal};
+use crate::{
+    Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, conditions::what_to_do, percent,
+};
 
 /// What an instance routed a migration by when it registered.
 #[derive(Clone, Debug)]

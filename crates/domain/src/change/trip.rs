@@ -3,7 +3,7 @@
 use super::{Context, Draft, Refusal};
 use crate::{
     Tenant, TenantRow,
-    ceiling::{Cause, is_lower},
+    goal::{Cause, is_lower},
     guard::{Action, Scope, Verdict},
     trip::{Breach, Trip, TripOutcome},
 };
@@ -14,7 +14,7 @@ const TRIPS_MAX: usize = 10;
 impl Draft {
     /// Commits a verdict. A verdict about an earlier stage has no effect: somebody was faster.
     pub(super) fn trip(&mut self, breach: &Breach, context: &Context<'_>) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
+        Refusal::unless_met(self.document.finished())?;
         let Breach { stage_revision, verdict } = breach;
         if self.document.judged_since > *stage_revision {
             return Ok(());

@@ -1,41 +1,9 @@
-//! One stage back, and the end of its latch.
+//! The end of a rollback's latch.
 
 use super::{Context, Draft, Refusal};
-use crate::{
-    Gate, Tenant, TenantRow, Unmet, Violation,
-    ceiling::{Cause, Stuck, is_lower, lowest},
-};
+use crate::{Gate, Tenant, TenantRow, Unmet, Violation, goal::lowest};
 
 impl Draft {
-    pub(super) fn rollback(&mut self, tenant: Option<&Tenant>) -> Result<(), Refusal> {
-        self.refuse_if_finished()?;
-        match tenant {
-            Some(tenant) => self.rollback_tenant(tenant),
-            None => self.rollback_everybody(),
-        }
-    }
-
-    fn rollback_tenant(&mut self, tenant: &Tenant) -> Result<(), Refusal> {
-        let row = self.row(tenant);
-        let ceiling = Cause::Operator.ceiling(&row.placement);
-        let ceiling = ceiling.map_err(|stuck| refusal(stuck, &format!("tenant {tenant}")))?;
-        if is_lower(ceiling, row.ceiling) {
-            self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
-            self.say(format!("rolled back tenant {tenant} to {ceiling}"));
-        }
-        Ok(())
-    }
-
-    fn rollback_everybody(&mut self) -> Result<(), Refusal> {
-        let ceiling = Cause::Operator.ceiling_of_all(self.migration.placements());
-        let ceiling = ceiling.map_err(|stuck| refusal(stuck, "everybody"))?;
-        if is_lower(ceiling, self.document.ceiling) {
-            self.document.ceiling = Some(ceiling);
-            self.say(format!("rolled back to {ceiling}"));
-        }
-        Ok(())
-    }
-
     pub(super) fn acknowledge(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         if context.reason.is_empty() {
             let message = "an acknowledgement needs a reason: say what was found and repaired";
@@ -80,20 +48,5 @@ impl Draft {
             self.say("acknowledged");
         }
         Ok(())
-    }
-}
-
-fn refusal(stuck: Stuck, whom: &str) -> Refusal {
-    match stuck {
-        Stuck::Lowest => {
-            let message = format!("{whom} is at source-only: there is nothing to roll back");
-            Unmet::of_change(Gate::Stage, message, "none needed").into()
-        }
-        Stuck::Floor(floor) => {
-            let message =
-                format!("{whom} can't go below {floor}: writes that only the target has would be lost");
-            let action = "repair the target; or copy the writes back to the source (cutover reverse)";
-            Unmet::of_change(Gate::Floor, message, action).into()
-        }
     }
 }

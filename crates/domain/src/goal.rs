@@ -1,8 +1,63 @@
-//! How far down a rollback takes tenants: one rule for operators and guards, for a tenant and for everybody.
+//! Where everybody should be: the one rule for a tenant's goal, and how far down a rollback takes tenants, for
+//! operators and guards, for a tenant and for everybody.
 
-use cutover_core::routing::Rung;
+use cutover_core::routing::{Reason, Rung};
 
-use super::{Placement, TenantRow, guard::GuardKind};
+use super::{Document, Migration, Placement, Rollout, Tenant, TenantRow, guard::GuardKind};
+
+/// What determines a tenant's goal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caps<'a> {
+    /// Requested shares.
+    pub(super) goal: &'a Rollout,
+    /// The migration's ceiling.
+    pub(super) ceiling: Option<Rung>,
+    /// The tenant's own row, if it has one.
+    pub(super) row: Option<&'a TenantRow>,
+}
+
+/// A tenant's goal, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The rung.
+    pub rung: Rung,
+    /// The rule that decided.
+    pub reason: Reason,
+}
+
+impl Caps<'_> {
+    /// `max(floor, min(ceilings, pin or else share))`: the floor wins over a ceiling, a ceiling over a pin, a
+    /// pin over the rollout.
+    pub(super) fn wanted(&self, bucket: u32, floor: Rung) -> Wanted {
+        let mut wanted = match self.row.and_then(|row| row.pin) {
+            Some(rung) => Wanted { rung, reason: Reason::Pin },
+            None => Wanted { rung: self.goal.rung_of(bucket), reason: Reason::Rollout },
+        };
+        let ceiling = lowest(self.row, self.ceiling);
+        if let Some(rung) = ceiling.filter(|ceiling| *ceiling < wanted.rung) {
+            wanted = Wanted { rung, reason: Reason::Rollback };
+        }
+        if floor > wanted.rung {
+            wanted = Wanted { rung: floor, reason: Reason::Floor };
+        }
+        wanted
+    }
+}
+
+impl Document {
+    /// What limits a tenant, besides its own row.
+    pub(super) fn caps<'a>(&'a self, row: Option<&'a TenantRow>) -> Caps<'a> {
+        Caps { goal: &self.goal, ceiling: self.ceiling, row }
+    }
+}
+
+impl Migration {
+    /// A tenant's goal, everything considered.
+    pub fn wanted(&self, tenant: &Tenant) -> Wanted {
+        let row = self.tenants.get(tenant);
+        self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
+    }
+}
 
 /// What takes tenants back.
 #[derive(Clone, Copy, Debug)]

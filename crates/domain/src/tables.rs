@@ -1,54 +1,8 @@
-//! Everybody's goal, and the routing table of where everybody is.
+//! The routing table of where everybody is.
 
 use cutover_core::routing::{self, PPM, Reason, Route, Rung, Table};
 
-use super::{Document, Migration, Placement, Rollout, Tenant, TenantRow, ceiling::lowest};
-
-/// What determines a tenant's goal.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caps<'a> {
-    /// Requested shares.
-    pub(super) goal: &'a Rollout,
-    /// The migration's ceiling.
-    pub(super) ceiling: Option<Rung>,
-    /// The tenant's own row, if it has one.
-    pub(super) row: Option<&'a TenantRow>,
-}
-
-/// A tenant's goal, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The rung.
-    pub rung: Rung,
-    /// The rule that decided.
-    pub reason: Reason,
-}
-
-impl Caps<'_> {
-    /// `max(floor, min(ceilings, pin or else share))`: the floor wins over a ceiling, a ceiling over a pin, a
-    /// pin over the rollout.
-    pub(super) fn wanted(&self, bucket: u32, floor: Rung) -> Wanted {
-        let mut wanted = match self.row.and_then(|row| row.pin) {
-            Some(rung) => Wanted { rung, reason: Reason::Pin },
-            None => Wanted { rung: self.goal.rung_of(bucket), reason: Reason::Rollout },
-        };
-        let ceiling = lowest(self.row, self.ceiling);
-        if let Some(rung) = ceiling.filter(|ceiling| *ceiling < wanted.rung) {
-            wanted = Wanted { rung, reason: Reason::Rollback };
-        }
-        if floor > wanted.rung {
-            wanted = Wanted { rung: floor, reason: Reason::Floor };
-        }
-        wanted
-    }
-}
-
-impl Document {
-    /// What limits a tenant, besides its own row.
-    pub(super) fn caps<'a>(&'a self, row: Option<&'a TenantRow>) -> Caps<'a> {
-        Caps { goal: &self.goal, ceiling: self.ceiling, row }
-    }
-}
+use super::{Migration, Placement, Tenant, Wanted};
 
 /// The route of tenants with a placement and a goal.
 fn route(placement: &Placement, wanted: Wanted) -> Route {
@@ -57,12 +11,6 @@ fn route(placement: &Placement, wanted: Wanted) -> Route {
 }
 
 impl Migration {
-    /// A tenant's goal, everything considered.
-    pub fn wanted(&self, tenant: &Tenant) -> Wanted {
-        let row = self.tenants.get(tenant);
-        self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
-    }
-
     /// The parts of the policy that SDKs need.
     pub fn table_policy(&self) -> routing::Policy {
         let policy = &self.document.policy;

@@ -1,0 +1,401 @@
+//! Every condition that is checked in one place: the gates of a step, then the conditions of whole changes. A
+//! refusal names all that are unmet at once. The conditions of passes are in `change::passes`, those of a restored
+//! store in `change::restored`.
+
+use std::time::Duration;
+
+use cutover_core::routing::{Level, Mutation, Rung};
+
+use super::{
+    Document, Evidence, Fleet, Gate, Group, Member, Migration, Placement, Rollout, Shares, State, Tenant,
+    Unmet, Wait, Whom, goal::Stuck, plan::PlanStatus,
+};
+
+/// The circumstances by which conditions are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'a> {
+    /// The migration.
+    pub document: &'a Document,
+    /// The current members.
+    pub fleet: &'a Fleet,
+    /// The controller's steady clock.
+    pub steady_ms: u64,
+}
+
+/// Maximum instances named in one message.
+const NAMED_MAX: usize = 20;
+
+/// Whoever has to wait for longer may want to end the wait. No fence lasts as long, but a snapshot file may.
+const LONG: Duration = Duration::from_secs(90);
+
+/// The barrier of a revision, for members that are behind it.
+pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
+    let (by_itself, action) = what_to_do(behind);
+    Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, awaited_message(behind, revision, wait), action) }
+}
+
+fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
+    if are_callers(behind) {
+        return format!("callers of Decide may still act on answers from before revision {revision}");
+    }
+    let named = names(behind);
+    match wait {
+        Wait::Quiesced => format!("operations from before revision {revision} may be in flight at: {named}"),
+        _ => format!("revision {revision} has not been received by: {named}"),
+    }
+}
+
+/// The first of these members, and how many more there are.
+fn names(members: &[&Member]) -> String {
+    let named: Vec<&str> = members.iter().take(NAMED_MAX).map(|member| member.name.as_str()).collect();
+    match members.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn are_callers(behind: &[&Member]) -> bool {
+    !behind.is_empty() && behind.iter().all(|member| member.is_callers())
+}
+
+/// Whether waiting for these members will end without an operator, and what to do.
+pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
+    let for_good = behind.iter().filter(|member| member.lost && member.waited_for.is_none());
+    let for_good: Vec<_> = for_good.take(NAMED_MAX).map(|member| member.name.as_str()).collect();
+    if !for_good.is_empty() {
+        let action = format!(
+            "bring back {}, or, once they are certainly dead: cutover evict --lost --reason ..",
+            for_good.join(", ")
+        );
+        return (false, action);
+    }
+    if are_callers(behind) {
+        // No countdown: whoever follows a ramp would see a new line each second.
+        return (true, "nothing to do: at each step these expire within 11 s".to_owned());
+    }
+    let longest = behind.iter().max_by_key(|member| member.waited_for);
+    let action = match longest.and_then(|member| Some((member, member.waited_for?))) {
+        None => "wait; an instance that hangs can be stopped".to_owned(),
+        // Its process has ended, and its snapshot file has not expired yet.
+        Some((member, longest)) if longest > LONG => format!(
+            "wait at most {} s more, or, if nothing will start from its snapshot file: cutover evict {} --lost \
+             --reason ..",
+            longest.as_secs() + 1,
+            member.name
+        ),
+        Some((_, longest)) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
+    };
+    (true, action)
+}
+
+impl Conditions<'_> {
+    /// The gates of a step, except the barrier. Only steps up have any, unless the store was restored.
+    pub(super) fn unmet_gates(&self, group: &Group, next: Rung) -> impl Iterator<Item = Unmet> {
+        let Group { whom, placement, passes, .. } = group;
+        let up = next > placement.rung;
+        let key = &self.document.key;
+        let paused = (up && self.document.paused).then(|| {
+            Unmet::of_change(Gate::Paused, "the migration is paused", format!("cutover resume {key}"))
+        });
+        let services = (placement.rung == Rung::SourceOnly).then(|| self.services()).flatten();
+        let passed = match (placement.rung, next) {
+            (Rung::Mirrored, Rung::TargetFirst) => Some((Rung::Mirrored, placement.mirrored_since)),
+            (Rung::TargetFirst, Rung::TargetOnly) => {
+                // Until it was off for everybody, not everybody was surely at target-first.
+                let off = if placement.target_first_since > 0 { self.document.local_guard_off } else { 0 };
+                Some((Rung::TargetFirst, placement.target_first_since.max(off)))
+            }
+            _ => None,
+        };
+        let pass = passed.and_then(|(rung, since)| self.full_pass(whom, rung, since));
+        let soak = (next == Rung::TargetOnly).then(|| self.soak(placement)).flatten();
+        let is_asked = next == Rung::TargetOnly && !Mutation::LocalGuardOff.is_left_out();
+        let local = (is_asked && self.document.policy.local_guard).then(|| {
+            let message =
+                "SDKs that are cut off may go back by themselves, which is not safe beside target-only";
+            Unmet::of_change(Gate::LocalGuard, message, format!("cutover guards {key} --local off"))
+        });
+        // Also for steps down: below a floor that the backup does not know, writes would be lost.
+        let restored = self.document.restored();
+        [restored, paused, services, pass, soak, local]
+            .into_iter()
+            .flatten()
+            .filter(|unmet| !self.is_overridden_for_all(unmet.gate))
+            .filter(move |unmet| !passes.as_ref().is_some_and(|passes| passes.allow(unmet.gate, next)))
+    }
+
+    fn is_overridden_for_all(&self, gate: Gate) -> bool {
+        Mutation::OverrideScope.is_left_out()
+            && self.document.overrides.iter().any(|over| over.gates.contains(&gate))
+    }
+
+    fn services(&self) -> Option<Unmet> {
+        let live = self.fleet.services();
+        let required = &self.document.policy.required_services;
+        let missing: Vec<&str> =
+            required.iter().map(String::as_str).filter(|name| !live.contains(name)).collect();
+        (!missing.is_empty()).then(|| {
+            Unmet::of_change(
+                Gate::Services,
+                format!("no live instance of required service {}", missing.join(", ")),
+                "start it with the SDK, or take it off the required services",
+            )
+        })
+    }
+
+    fn full_pass(&self, whom: &Whom, rung: Rung, since: u64) -> Option<Unmet> {
+        let lazily = rung == Rung::Mirrored && self.document.policy.level == Level::Acknowledged;
+        let shows = |evidence: &Evidence| {
+            let lazily = lazily || Mutation::FullPassAfterSweep.is_left_out();
+            evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since)
+        };
+        if Mutation::FullPass.is_left_out() || since > 0 && self.document.evidence.iter().any(shows) {
+            return None;
+        }
+        let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
+        let message = match newest {
+            _ if since == 0 => {
+                format!("a full pass has to cover these tenants after they have settled at {rung}")
+            }
+            Some(pass) if !pass.clean => {
+                format!("the newest pass over these tenants, {}, was not clean", pass.job.id)
+            }
+            Some(pass) => format!(
+                "the newest pass over these tenants, {}, began before everybody had settled at {rung} (revision \
+                 {since})",
+                pass.job.id
+            ),
+            None => format!("no full pass covers these tenants since they reached {rung} (revision {since})"),
+        };
+        let action = match since {
+            0 => format!("let them settle at {rung} first, then run: cutover backfill SPEC"),
+            _ => "run: cutover backfill SPEC".to_owned(),
+        };
+        Some(Unmet::of_change(Gate::FullPass, message, action))
+    }
+
+    fn soak(&self, placement: &Placement) -> Option<Unmet> {
+        let soak_ms = self.document.policy.soak_ms;
+        let here_ms = match placement.target_first_at_ms {
+            0 => 0,
+            since_ms => self.steady_ms.saturating_sub(since_ms),
+        };
+        (here_ms < soak_ms).then(|| Unmet {
+            by_itself: true,
+            ..Unmet::of_change(
+                Gate::Soak,
+                format!("at target-first for {here_ms} of {soak_ms} ms"),
+                format!("wait {} ms", soak_ms - here_ms),
+            )
+        })
+    }
+}
+
+impl Document {
+    /// The condition that holds everybody after a restore.
+    pub(super) fn restored(&self) -> Option<Unmet> {
+        let action =
+            format!("find out who has been at target-only since, then: cutover confirm {} --help", self.key);
+        self.restored.as_ref().map(|why| Unmet::of_change(Gate::Restored, why, action))
+    }
+
+    /// A finished migration changes no more.
+    pub(super) fn finished(&self) -> Option<Unmet> {
+        self.finished_at_ms.map(|_| {
+            Unmet::of_change(
+                Gate::Finished,
+                "the migration is finished: its tenants stay at target-only",
+                format!("cutover delete {}, or create another one", self.key),
+            )
+        })
+    }
+
+    /// Nothing moves the tenants of an abandoned migration any more.
+    pub(super) fn abandoned(&self) -> Option<Unmet> {
+        self.abandoned_at_ms.map(|_| {
+            let message = "the migration is abandoned: everybody stays at source-only";
+            let action = format!("cutover delete {}, then create it again to start over", self.key);
+            Unmet::of_change(Gate::Finished, message, action)
+        })
+    }
+
+    /// Whether a latched rollback keeps everybody below what a request for shares asks. A request that asks
+    /// for less than before is fine.
+    pub(super) fn held_back(&self, goal: Rollout, asked: &Shares) -> Option<Unmet> {
+        let ceiling = self.ceiling?;
+        let shares = || goal.shares().into_iter().zip(self.goal.shares());
+        let is_raised = shares().any(|((_, new), (_, old))| new > old);
+        let is_same = goal == self.goal && asked.named_rung(0).is_some_and(|rung| rung > ceiling);
+        (is_raised || is_same)
+            .then(|| self.latched(format!("rolled back to {ceiling}, and not acknowledged")))
+    }
+
+    /// The same for a pin.
+    pub(super) fn pin_held_back(&self, tenant: &Tenant, rung: Rung, ceiling: Option<Rung>) -> Option<Unmet> {
+        let ceiling = ceiling.filter(|ceiling| rung > *ceiling)?;
+        let message = format!("tenant {tenant} was rolled back to {ceiling}, and that is not acknowledged");
+        Some(self.latched(message))
+    }
+
+    /// No plan may continue after a rollback.
+    pub(super) fn plan_held_back(&self) -> Option<Unmet> {
+        let message = "rolled back and not acknowledged: no plan may continue";
+        (self.state() == State::Tripped).then(|| self.latched(message))
+    }
+
+    fn latched(&self, message: impl Into<String>) -> Unmet {
+        Unmet::of_change(Gate::Tripped, message, format!("cutover ack {} --reason ..", self.key))
+    }
+
+    /// A plan has to run before anything can be said about its steps.
+    pub(super) fn plan_not_running(&self) -> Option<Unmet> {
+        let key = &self.key;
+        let another = format!("cutover plan apply {key} FILE begins another");
+        let (message, action) = match self.plan.as_ref().map(|state| state.status) {
+            Some(PlanStatus::Running) => return None,
+            None => ("there is no plan", format!("cutover plan apply {key} FILE begins one")),
+            Some(PlanStatus::Stopped) => (
+                "the plan stopped at a rollback",
+                format!("cutover ack {key} --reason .., then cutover resume {key}"),
+            ),
+            Some(PlanStatus::Ended) => ("the plan has ended", another),
+            Some(PlanStatus::Done) => ("the plan is done", another),
+        };
+        Some(Unmet::of_change(Gate::Stage, message, action))
+    }
+}
+
+impl Stuck {
+    /// Why a rollback would do nothing.
+    pub(super) fn unmet(self, whom: &str) -> Unmet {
+        match self {
+            Self::Lowest => {
+                let message = format!("{whom} is at source-only: there is nothing to roll back");
+                Unmet::of_change(Gate::Stage, message, "none needed")
+            }
+            Self::Floor(floor) => {
+                let message =
+                    format!("{whom} can't go below {floor}: writes that only the target has would be lost");
+                let action = "repair the target; or copy the writes back to the source (cutover reverse)";
+                Unmet::of_change(Gate::Floor, message, action)
+            }
+        }
+    }
+}
+
+impl Placement {
+    /// A tenant is pinned to no rung at which acknowledged writes would be lost.
+    pub(super) fn pinned_below_floor(&self, tenant: &Tenant, rung: Rung) -> Option<Unmet> {
+        let floor = self.floor;
+        (rung < floor).then(|| {
+            let message = format!("below {floor} tenant {tenant} would lose writes that only the target has");
+            let action = "copy them back to the source first (cutover reverse), which lowers the floor";
+            Unmet::of_change(Gate::Floor, message, action)
+        })
+    }
+}
+
+/// The conditions of changes to a migration as a whole.
+impl Migration {
+    /// What it lacks to be finished: everybody has settled at target-only, and has been there for long enough.
+    pub(super) fn keeps_from_finishing(
+        &self,
+        overrides: &[Gate],
+        fleet: &Fleet,
+        steady_ms: u64,
+    ) -> Vec<Unmet> {
+        let document = &*self.document;
+        let placements: Vec<Placement> = self.placements().collect();
+        let mut unmet: Vec<Unmet> = document.restored().into_iter().collect();
+        let is_elsewhere = placements.iter().any(|placement| placement.rung != Rung::TargetOnly);
+        if is_elsewhere {
+            let action = format!("cutover ramp {} --target-only 100 --wait", document.key);
+            unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at target-only", action));
+        }
+        let is_behind =
+            |placement: &Placement| fleet.behind(placement.since, Wait::Quiesced).next().is_some();
+        if placements.iter().any(is_behind) {
+            let action = format!("cutover status {} -w shows who is behind", document.key);
+            unmet.push(Unmet::of_change(Gate::Barrier, "the last step is not settled", action));
+        }
+        let newest_ms = placements.iter().map(|placement| placement.target_only_at_ms).max().unwrap_or(0);
+        let soaked_ms = steady_ms.saturating_sub(newest_ms);
+        let soak_ms = document.policy.finish_soak_ms;
+        if !is_elsewhere && soaked_ms < soak_ms && !overrides.contains(&Gate::Soak) {
+            let message = format!("at target-only for {soaked_ms} of {soak_ms} ms");
+            unmet.push(Unmet::of_change(Gate::Soak, message, "wait, or --override soak --reason .."));
+        }
+        unmet
+    }
+
+    /// What it lacks to be abandoned: every instance has quiesced at source-only. Until then an operation could
+    /// still read or write the target.
+    pub(super) fn keeps_from_abandoning(&self, fleet: &Fleet) -> Vec<Unmet> {
+        let document = &*self.document;
+        let key = &document.key;
+        let mut unmet: Vec<Unmet> = document.restored().into_iter().collect();
+        let is_elsewhere = |it: Placement| it.rung != Rung::SourceOnly || it.floor != Rung::SourceOnly;
+        if document.ramping || self.placements().any(is_elsewhere) {
+            let action = format!(
+                "take everybody back first: cutover ramp {key} --dual 0 --wait, and cutover unpin {key} TENANT for \
+                 those of cutover pins {key}; or cutover rollback {key}"
+            );
+            unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at source-only", action));
+        }
+        let step = self.newest_step();
+        let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
+        if !behind.is_empty() {
+            let message =
+                format!("not everybody has acknowledged source-only (revision {step}): {}", names(&behind));
+            let (by_itself, action) = what_to_do(&behind);
+            unmet.push(Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, message, action) });
+        }
+        for job in &document.jobs {
+            let message = format!("{} {} is under way", job.kind.name(), job.id);
+            let action = format!("let it end, or cutover cancel {}", job.id);
+            unmet.push(Unmet::of_change(Gate::Stage, message, action));
+        }
+        unmet
+    }
+
+    /// Why it can't be deleted: it has started and is not over.
+    pub(super) fn keeps_from_deleting(&self) -> Option<Unmet> {
+        let document = &*self.document;
+        let has_started = self.placements().any(|placement| placement != Placement::START);
+        let is_over = document.finished_at_ms.is_some() || document.abandoned_at_ms.is_some();
+        let unmet = (has_started && !is_over).then(|| {
+            let key = &document.key;
+            let message = "the migration has started and is not over: services still ask for it";
+            let action = format!(
+                "cutover finish {key} once everybody is at target-only; or cutover abandon {key} --reason .. once \
+                 everybody is back at source-only"
+            );
+            Unmet::of_change(Gate::Stage, message, action)
+        });
+        document.restored().or(unmet)
+    }
+
+    /// What reads promise may change only while no rung but source-only is live.
+    pub(super) fn keeps_level(&self, fleet: &Fleet) -> Option<Unmet> {
+        let document = &*self.document;
+        let key = &document.key;
+        let mut elsewhere = self.tenants.iter().filter(|(_, row)| row.placement.rung > Rung::SourceOnly);
+        let message = match elsewhere.next() {
+            Some((tenant, row)) => format!("tenant {tenant} is at {}", row.placement.rung),
+            None if document.rollout() != Rollout::default() || document.ramping => {
+                "not everybody is at source-only".to_owned()
+            }
+            None => {
+                let step = self.newest_step();
+                let member = fleet.behind(step, Wait::Quiesced).next()?;
+                format!("{} still has operations in flight from before revision {step}", member.name)
+            }
+        };
+        let message =
+            format!("the level can only change while everybody is settled at source-only: {message}");
+        let action = format!(
+            "take everybody back first: cutover ramp {key} --dual 0 --wait, cutover unpin {key} TENANT"
+        );
+        Some(Unmet::of_change(Gate::Stage, message, action))
+    }
+}

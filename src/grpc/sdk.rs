@@ -1,0 +1,360 @@
+//! What an SDK calls: `Watch`, which brings it every new state, and `TelemetryService`, by which it says what it has
+//! acknowledged and how its calls ended.
+//!
+//! A watcher's stream starts with a snapshot or the changes that the watcher missed, followed by deltas and
+//! heartbeats. The task of a stream keeps no backlog. It waits until its reader took a message, and only then looks at
+//! the newest state. A slow reader skips ahead; one that is too far behind gets a snapshot.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use cutover_core::{routing::Route, wire};
+use cutover_proto::v1::{self, telemetry_service_server::TelemetryService, watch_response::Kind};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codegen::{BoxFuture, Service, http},
+    server::NamedService,
+};
+
+use super::{convert, status};
+use crate::{
+    domain::{Key, Tenant, Violation},
+    service::{
+        Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, Registry, State,
+        check_name, windows,
+    },
+    telemetry::{Accepted, Ingest, Refused, now_ms},
+};
+
+/// Maximum cells of a caller without an SDK in one request.
+const CELLS_MAX: usize = 1000;
+/// Heartbeat interval of a quiet stream.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How often an SDK has to report at least.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// A watcher's stream.
+pub(super) type Watching = ReceiverStream<Result<v1::WatchResponse, Status>>;
+
+/// Registers an instance, durably, and opens its stream.
+pub(super) async fn watch(
+    membership: &Membership,
+    stop: &watch::Receiver<bool>,
+    request: v1::WatchRequest,
+) -> Result<Watching, Status> {
+    let v1::WatchRequest {
+        instance_id,
+        service,
+        sdk,
+        kind,
+        tenant_fingerprint,
+        last_revision,
+        history_id,
+        incarnation,
+        admission,
+        holds_snapshot,
+        drain_ms,
+        file_valid_ms,
+        held: tables,
+        held_revision,
+    } = request;
+    let worker = kind == i32::from(v1::InstanceKind::Worker);
+    let record = InstanceRecord {
+        instance_id,
+        service,
+        sdk,
+        worker,
+        tenant_fingerprint,
+        incarnation,
+        drain_ms,
+        file_valid_ms,
+        ..InstanceRecord::default()
+    };
+    let ours = membership.registry.state().history_id.clone();
+    let is_ours = history_id == *ours;
+    let known = Known { revision: last_revision.max(held_revision), is_ours };
+    let held = if is_ours { last_revision } else { 0 };
+    let holds = holds_snapshot || last_revision > 0;
+    let routes = convert::held_routes(&record.instance_id, &tables);
+    let asking = Asking { record, held, holds, admission, routes };
+    let registration = membership.join(asking, known).await.map_err(status::join)?;
+    let connected = membership.instances.clone().connected(registration.who);
+    let registered = v1::Registered {
+        writer_slot: registration.writer_slot.into(),
+        heartbeat_ms: HEARTBEAT.as_millis() as u32,
+        report_ms: REPORT.as_millis() as u32,
+        lease_ms: LEASE.as_millis() as u32,
+        history_id: ours.to_string(),
+        readmitted: registration.readmitted,
+        admission: registration.admission,
+        duplicate: registration.duplicate,
+    };
+    let (reader, stream) = mpsc::channel(1);
+    let first = v1::WatchResponse { kind: Some(Kind::Registered(registered)) };
+    // The channel is new and has room for one.
+    let _ = reader.try_send(Ok(first));
+    let (registry, stop) = (membership.registry.clone(), stop.clone());
+    tokio::spawn(async move {
+        feed(registry, held, reader, stop).await;
+        drop(connected);
+    });
+    Ok(ReceiverStream::new(stream))
+}
+
+type Reader = mpsc::Sender<Result<v1::WatchResponse, Status>>;
+
+/// The reader is gone.
+struct Gone;
+
+/// Feeds a reader that holds `sent` (0: nothing) until it is gone or the controller stops.
+async fn feed(registry: Arc<Registry>, mut sent: u64, reader: Reader, mut stop: watch::Receiver<bool>) {
+    let mut revisions = registry.subscribe();
+    // The first tick is immediate: a reader that holds the newest state learns at once that it does.
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    loop {
+        revisions.mark_unchanged();
+        let state = Arc::clone(&registry.state());
+        if state.revision != sent || sent == 0 {
+            if send_state(&state, sent, &reader).await.is_err() {
+                return;
+            }
+            sent = state.revision;
+            // A store without any commit is at 0, which has been sent now.
+            heartbeat.reset();
+        }
+        drop(state);
+        loop {
+            tokio::select! {
+                changed = revisions.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                _ = heartbeat.tick() => {
+                    if send(&reader, Kind::Heartbeat(v1::Heartbeat { revision: sent })).await.is_err() {
+                        return;
+                    }
+                }
+                _ = stop.changed() => {
+                    let goodbye = Status::unavailable("the controller is shutting down: connect again");
+                    let _ = reader.send(Err(goodbye)).await;
+                    return;
+                }
+                () = reader.closed() => return,
+            }
+        }
+    }
+}
+
+async fn send(reader: &Reader, kind: Kind) -> Result<(), Gone> {
+    reader.send(Ok(v1::WatchResponse { kind: Some(kind) })).await.map_err(|_| Gone)
+}
+
+async fn send_state(state: &State, sent: u64, reader: &Reader) -> Result<(), Gone> {
+    for message in messages(state, sent) {
+        send(reader, message).await?;
+    }
+    Ok(())
+}
+
+/// What brings a reader that holds `sent` to a state, as messages created while they are sent.
+fn messages(state: &State, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + '_> {
+    match Some(sent).filter(|sent| *sent > 0).and_then(|sent| state.since(sent)) {
+        Some(deltas) => Box::new(delta(state, deltas).map(Kind::Delta)),
+        None => {
+            let tables = state.routing.tables();
+            let parts = tables
+                .flat_map(|(key, table)| wire::parts(key, table, table.overrides(), std::iter::empty()));
+            Box::new(wire::updates(state.revision, parts, Vec::new()).map(Kind::Snapshot))
+        }
+    }
+}
+
+/// Merges many revisions' changes: for each tenant and each migration the last one counts.
+fn delta<'a>(
+    state: &'a State,
+    deltas: impl Iterator<Item = &'a Arc<Delta>>,
+) -> impl Iterator<Item = v1::Update> {
+    let mut changed: BTreeMap<&Key, BTreeMap<&Tenant, Option<Route>>> = BTreeMap::new();
+    let mut removed: Vec<String> = Vec::new();
+    for delta in deltas {
+        if delta.removed {
+            changed.remove(&delta.key);
+            removed.push(delta.key.to_string());
+        } else {
+            let overrides = changed.entry(&delta.key).or_default();
+            overrides.extend(delta.overrides.iter().map(|(tenant, route)| (tenant, *route)));
+        }
+    }
+    let parts = changed.into_iter().flat_map(|(key, overrides)| {
+        let table = state.routing.table(key.as_str()).ok();
+        table.into_iter().flat_map(move |table| {
+            let set = overrides.iter().filter_map(|(tenant, route)| Some((tenant.as_str(), (*route)?)));
+            let cleared =
+                overrides.iter().filter(|(_, route)| route.is_none()).map(|(tenant, _)| tenant.as_str());
+            wire::parts(key.as_str(), table, set, cleared).collect::<Vec<_>>()
+        })
+    });
+    wire::updates(state.revision, parts, removed)
+}
+
+/// Receives reports.
+#[derive(Debug)]
+pub(super) struct Telemetry {
+    pub(super) membership: Membership,
+}
+
+#[tonic::async_trait]
+impl TelemetryService for Telemetry {
+    async fn report(
+        &self,
+        request: Request<v1::ReportRequest>,
+    ) -> Result<Response<v1::ReportResponse>, Status> {
+        let mut report = request.into_inner();
+        let Membership { registry, instances, ingest, .. } = &self.membership;
+        let (newest_revision, fences, is_ours) = {
+            let state = registry.state();
+            let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
+            (state.revision, state.fences.unwrap_or(0), is_ours)
+        };
+        let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
+        if sequence == 0 {
+            ingest.refuse(Refused::Sequence);
+            return Err(status::invalid(Violation::new("sequence", "begins at 1")));
+        }
+        if is_ours && (applied_revision > received_revision || received_revision > newest_revision) {
+            ingest.refuse(Refused::Revisions);
+            let message = format!(
+                "applied {applied_revision} and received {received_revision} must ascend and not pass {newest_revision}, the newest"
+            );
+            return Err(status::invalid(Violation::new("received_revision", message)));
+        }
+        let said = Acknowledging {
+            received: received_revision,
+            applied: applied_revision,
+            admission: report.admission,
+            fences,
+        };
+        // Kept for the steps that wait for it; if it is news, it wakes `Operate::take_steps`. Revisions of another
+        // history mean nothing here: the instance has to open a new watch.
+        let who =
+            is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
+        let Some(who) = who else {
+            ingest.refuse(Refused::Unregistered);
+            // No longer than an id may be: an answer has to fit its head.
+            let id: String = report.instance_id.chars().take(128).collect();
+            return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
+        };
+        report.instance_id = who.label();
+        let (Accepted { sequence, .. }, flush) = self.count(&mut report, newest_revision);
+        Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
+    }
+
+    async fn record_outcomes(
+        &self,
+        request: Request<v1::RecordOutcomesRequest>,
+    ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        let v1::RecordOutcomesRequest { reporter, sequence, cells } = request.into_inner();
+        let ingest = &self.membership.ingest;
+        check_name("reporter", &reporter).map_err(status::invalid)?;
+        if sequence == 0 {
+            ingest.refuse(Refused::Sequence);
+            return Err(status::invalid(Violation::new("sequence", "begins at 1")));
+        }
+        if cells.len() > CELLS_MAX {
+            let message = format!("{} cells: give at most {CELLS_MAX}", cells.len());
+            return Err(status::invalid(Violation::new("cells", message)));
+        }
+        if let Some(at) = cells.iter().position(|cell| cell.revision == 0) {
+            let message = "give the revision of the decision, so that guards judge the right stage by it";
+            return Err(status::invalid(Violation::new(&format!("cells[{at}].revision"), message)));
+        }
+        // No instance has such a name.
+        let instance_id = format!("outcomes/{reporter}");
+        let mut report = v1::ReportRequest { instance_id, sequence, cells, ..Default::default() };
+        let newest = self.membership.registry.state().revision;
+        let (Accepted { sequence, is_new, left_out }, _) = self.count(&mut report, newest);
+        let left_out = left_out.into_iter().map(|at| at as u32).collect();
+        Ok(Response::new(v1::RecordOutcomesResponse { sequence, repeated: !is_new, left_out }))
+    }
+
+    async fn goodbye(
+        &self,
+        request: Request<v1::GoodbyeRequest>,
+    ) -> Result<Response<v1::GoodbyeResponse>, Status> {
+        let v1::GoodbyeRequest { instance_id, incarnation, file_valid_ms } = request.into_inner();
+        let gone = self.membership.goodbye(&instance_id, incarnation, file_valid_ms).await;
+        gone.map_err(status::store)?;
+        Ok(Response::new(v1::GoodbyeResponse {}))
+    }
+}
+
+impl Telemetry {
+    /// Counts a report once, and lets guards judge it. Cells that are not counted are removed. True: the next report
+    /// is wanted soon.
+    fn count(&self, report: &mut v1::ReportRequest, newest: u64) -> (Accepted, bool) {
+        let Membership { registry, guards, ingest, .. } = &self.membership;
+        let known = |key: &str| windows::known(registry, key);
+        let accepted = ingest.accept_known(report, newest, known, now_ms());
+        if !accepted.is_new && report.sequence < accepted.sequence {
+            tracing::warn!(
+                instance = report.instance_id,
+                sequence = report.sequence,
+                newest = accepted.sequence,
+                "a report was dropped: a later one of this process has been counted"
+            );
+        }
+        // From the last one on, so that earlier positions stay valid.
+        accepted.left_out.iter().rev().for_each(|at| drop(report.cells.swap_remove(*at)));
+        let flush = accepted.is_new && guards.observe(report);
+        (accepted, flush)
+    }
+}
+
+/// Counts reports that are rejected before they are decoded: too large, or not a message.
+#[derive(Clone, Debug)]
+pub(super) struct Counting<S> {
+    pub(super) inner: S,
+    pub(super) ingest: Arc<Ingest>,
+}
+
+impl<S: NamedService> NamedService for Counting<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<http::Request<Body>> for Counting<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let is_report = request.uri().path().ends_with("/Report");
+        let (answer, ingest) = (self.inner.call(request), self.ingest.clone());
+        Box::pin(async move {
+            let answer = answer.await?;
+            // An answer that is only a status has it in its head; our own rejections have other codes.
+            let refused = Status::from_header_map(answer.headers()).is_some_and(|status| {
+                matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::Internal)
+            });
+            if is_report && refused {
+                ingest.refuse(Refused::Unreadable);
+            }
+            Ok(answer)
+        })
+    }
+}
