@@ -186,7 +186,10 @@ impl Cli {
             #[cfg(feature = "sqlite")]
             Verb::DemoWorker(worker) => worker.run(&global.server).await.map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "sqlite")]
-            Verb::DemoService(service) => service.run(&global.server).await.map(|()| ExitCode::SUCCESS),
+            Verb::DemoService(service) => match passes::read(&service.spec) {
+                Ok(spec) => service.run(&spec, &global.server).await.map(|()| ExitCode::SUCCESS),
+                Err(error) => Err(error),
+            },
             #[cfg(feature = "sqlite")]
             Verb::Bench(bench) => bench::run(bench, &global).await,
             #[cfg(feature = "sqlite")]

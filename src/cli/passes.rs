@@ -23,7 +23,7 @@ use super::{
     connect::{answer, channel, failure},
     exit::{Failure, Reason},
     out,
-    render::{advice, evidence_json, evidence_line, finding_lines},
+    render::{advice, evidence_json, evidence_line, finding_lines, migration_of},
 };
 use crate::{
     jobs::{self, Plan, Stores, side::Side, worker},
@@ -121,6 +121,7 @@ pub(super) struct Pass {
 
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let spec = self.spec();
         let mut values = None;
         let (evidence, warning) = match self {
             Self::Backfill { pass, dry_run: true, .. } => {
@@ -185,7 +186,7 @@ impl Verb {
         verify::show(values.as_ref(), global.json);
         let clean = evidence.clean;
         if !clean && !global.json {
-            advice(&evidence).iter().for_each(|line| out::line(line));
+            advice(&evidence, &spec).iter().for_each(|line| out::line(line));
             out::line(&match &evidence.canceled_by {
                 Some(v1::Attribution { by, reason, .. }) if reason.is_empty() => {
                     format!("canceled by {by}; what it did stays")
@@ -200,9 +201,19 @@ impl Verb {
             });
         }
         if clean && !warning.is_empty() && !global.json {
-            out::error(&format!("warning: {}", unused(&warning)));
+            out::error(&format!("warning: {}", unused(&evidence.job, &warning)));
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The spec file as it was given, for commands to copy. Empty: it takes none.
+    fn spec(&self) -> String {
+        match self {
+            Self::Backfill { pass, .. } | Self::Verify { pass, .. } | Self::Reverse { pass, .. } => {
+                pass.spec.display().to_string()
+            }
+            _ => String::new(),
+        }
     }
 }
 
@@ -283,7 +294,8 @@ impl Pass {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Spec> {
+/// Reads a spec file.
+pub(super) fn read(path: &Path) -> anyhow::Result<Spec> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| {
         let advice = if path.exists() { "" } else { ": give the spec file, which names both stores" };
@@ -334,7 +346,7 @@ async fn tune(
     change: impl FnOnce(&mut v1::Tuning),
 ) -> anyhow::Result<ExitCode> {
     let mut jobs = global.jobs().await?;
-    let migration = id.split('/').next().unwrap_or_default().to_owned();
+    let migration = migration_of(&id).to_owned();
     let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: migration.clone() })).await?.jobs;
     let job = listed.into_iter().find(|job| job.id == id);
     let job = job.ok_or_else(|| {

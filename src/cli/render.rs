@@ -17,7 +17,7 @@ use super::{Global, out, percent};
 use crate::view::instance::standing;
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{
-    advice, counts_json, differences, evidence_json, evidence_line, finding_lines, pass_kind,
+    advice, counts_json, differences, evidence_json, evidence_line, finding_lines, migration_of, pass_kind,
 };
 pub(super) use progress::{progress_json, progress_line, progress_table};
 pub(super) use status::{status_json, status_page};

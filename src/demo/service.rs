@@ -1,13 +1,7 @@
 //! `cutover demo-service`: a small service with the SDK, for docs/guides. It reads, writes and deletes orders of
 //! made-up customers, and checks that each read returns its last acknowledged write.
 
-use std::{
-    collections::HashMap,
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use cutover_client::{
@@ -36,7 +30,7 @@ const SAY: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, clap::Args)]
 pub struct Service {
     /// The file that names both stores: docs/spec.md
-    spec: PathBuf,
+    pub spec: PathBuf,
     /// Operations per second
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     per_second: u64,
@@ -61,25 +55,26 @@ struct Tally {
 type Known = HashMap<Id, Option<u64>>;
 
 impl Service {
-    /// Serves until SIGTERM or Ctrl-C; or seeds.
+    /// Serves until SIGTERM or Ctrl-C; or seeds. `spec`: what the file says.
     ///
     /// # Errors
     ///
-    /// If the spec or a store can't be used, the controller can't be reached, or a read returned something else
+    /// If a store can't be used, the controller can't be reached, or a read returned something else
     /// than the last acknowledged write.
-    pub async fn run(self, server: &str) -> anyhow::Result<()> {
-        let spec = read(&self.spec)?;
+    pub async fn run(self, spec: &Spec, server: &str) -> anyhow::Result<()> {
         match self.seed {
-            Some(orders) => seed(&spec, orders).await,
-            None => self.serve(&spec, spec.server.as_deref().unwrap_or(server)).await,
+            Some(orders) => seed(spec, orders).await,
+            None => self.serve(spec, spec.server.as_deref().unwrap_or(server)).await,
         }
     }
 
     async fn serve(&self, spec: &Spec, server: &str) -> anyhow::Result<()> {
         let source = open(&spec.source, Missing::Refuse).await.context("the source (--seed N creates it)")?;
         let target = open(&spec.target, Missing::Refuse).await;
-        let target =
-            target.context("the target (cutover backfill SPEC --create-tables --dry-run creates it)")?;
+        let target = target.with_context(|| {
+            let spec = self.spec.display();
+            format!("the target (cutover backfill {spec} --create-tables --dry-run creates it)")
+        })?;
         let client = Client::connect(server, SERVICE, Options::default()).await?;
         let orders = client.migrator(&spec.migration, source, target);
         say(&format!("serving {} as {SERVICE}", spec.migration))?;
@@ -171,11 +166,6 @@ impl Tally {
             "{reads} reads, {writes} writes; {failed} failed, {unknown} with unknown outcome, {wrong} wrong reads"
         )
     }
-}
-
-fn read(path: &Path) -> anyhow::Result<Spec> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-    text.parse().with_context(|| format!("{} has a mistake", path.display()))
 }
 
 async fn open(store: &StoreSpec, missing: Missing) -> anyhow::Result<Arc<dyn Store>> {

@@ -37,7 +37,7 @@ pub struct Done {
     pub findings: Findings,
     /// A record that the written store now has, with this version or a newer one.
     pub witness: Option<v1::Witness>,
-    /// Records copied without a version to where the target has one.
+    /// Records that were not copied, because the other store has a newer version.
     pub(super) behind: Vec<Id>,
     /// Where it was interrupted, if before its end. Nothing after that counts yet.
     pub(super) left: Option<Cursor>,
@@ -97,7 +97,13 @@ impl Stores {
             v1::PassKind::Full if scanned == Side::Target => self.report_extra(plan, page).await?,
             _ => {
                 let to = scanned.other();
-                let mut done = self.copy(plan, pass, to, &page.records).await?;
+                let mut done = match to {
+                    Side::Target => self.copy(plan, pass, to, &page.records).await?,
+                    Side::Source => {
+                        let records = self.to_go_back(plan, pass, &page.records).await?;
+                        self.copy(plan, pass, to, &records).await?
+                    }
+                };
                 let behind = std::mem::take(&mut done.behind);
                 if to == Side::Target && !behind.is_empty() {
                     self.report_ahead(plan, &mut done, behind).await?;
@@ -131,6 +137,26 @@ impl Stores {
             done.add(part?);
         }
         Ok(done)
+    }
+
+    /// Those records of the target that may be newer than the source's because their tenants have been at
+    /// target-only. Of all others the source has every write, and what the target has instead is none of a
+    /// service's. The worker has received every step that the end of this pass is about, because nobody was behind
+    /// when it began.
+    async fn to_go_back(
+        &self,
+        plan: &Plan,
+        pass: &Pass,
+        records: &[(Id, Record)],
+    ) -> Result<Vec<(Id, Record)>, Error> {
+        let mut back = Vec::with_capacity(records.len());
+        for (id, record) in records {
+            let operation = pass.begin(&plan.migration, &id.tenant, |_| {}).await?;
+            if operation.decision.no_fallback {
+                back.push((id.clone(), record.clone()));
+            }
+        }
+        Ok(back)
     }
 
     /// Quarantines a record that `to` refuses.
@@ -173,7 +199,7 @@ impl Stores {
                             Copied::Present => done.counts.present += 1,
                             Copied::Stale(_) => {
                                 done.counts.stale += 1;
-                                done.behind.extend(unversioned.then(|| id.clone()));
+                                done.behind.push(id.clone());
                             }
                         }
                     }

@@ -9,7 +9,7 @@ use futures::future;
 
 use super::{
     Error, Plan, Stores,
-    compare::{Difference, Pair, Suspect},
+    compare::{Difference, Suspect},
     page::Done,
     quarantine::{Pass, is_misfit},
     side::Side,
@@ -64,8 +64,8 @@ impl Stores {
         Ok(done)
     }
 
-    /// Reports those of `behind`, copied without a version, that still have none although the target's have
-    /// one: somebody wrote them to the source without the SDK.
+    /// Reports those of `behind` of which the target still has the newer version when they are read again: somebody
+    /// wrote one of the two without the SDK, which writes to the source first.
     pub(super) async fn report_ahead(
         &self,
         plan: &Plan,
@@ -73,9 +73,8 @@ impl Stores {
         behind: Vec<Id>,
     ) -> Result<(), Error> {
         let suspects = behind.into_iter().map(|id| (id, Suspect::new(None))).collect();
-        let lost = |(source, _): &Pair| source.as_ref().is_some_and(|it| it.version == Version::ZERO);
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            if difference == Difference::Ahead && lost(&pair) {
+            if difference == Difference::Ahead {
                 done.differs(plan, &id, &pair, difference);
                 done.remains(&pair, difference);
             }

@@ -86,11 +86,12 @@ impl Progress {
     }
 }
 
-/// That a pass is of no use for a step, and what to do.
-pub(super) fn unused(why: &str) -> String {
+/// That a pass is of no use for a step, and what to do. `job`: its id.
+pub(super) fn unused(job: &str, why: &str) -> String {
     format!(
-        "no gate will accept this pass: {why}. It copies all the same; run it again after cutover ramp KEY \
-         --mirrored PCT --wait, or start it with --wait-settled"
+        "no gate will accept this pass: {why}. It copies all the same; run it again after cutover ramp {} \
+         --mirrored PCT --wait, or start it with --wait-settled",
+        render::migration_of(job)
     )
 }
 
@@ -99,7 +100,7 @@ impl State {
         if self.warning.is_empty() && !job.warning.is_empty() && self.kind == v1::PassKind::Full {
             self.warning.clone_from(&job.warning);
             if !self.json {
-                out::error(&format!("warning: {}", unused(&job.warning)));
+                out::error(&format!("warning: {}", unused(&job.id, &job.warning)));
             }
         }
         let now = Instant::now();

@@ -104,7 +104,10 @@ impl Recorded {
             return Ok(None);
         };
         let recording = Recording::of(&windows).map_err(|wrong| {
-            anyhow::anyhow!("{of} can't be played: {wrong}; cutover progress KEY --json shows what there is")
+            let key = self.key.as_deref().unwrap_or("KEY");
+            anyhow::anyhow!(
+                "{of} can't be played: {wrong}; cutover progress {key} --json shows what there is"
+            )
         })?;
         Ok(Some((of, recording)))
     }

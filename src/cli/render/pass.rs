@@ -35,7 +35,7 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
     };
     let what = match kind {
         v1::PassKind::Verify | v1::PassKind::Sample | v1::PassKind::Sweep => compared(&counts),
-        _ => copied(&counts),
+        _ => copied(kind, &counts),
     };
     let rest = [(counts.quarantined, "QUARANTINED"), (counts.failed, "FAILED")];
     let rest: String = rest
@@ -71,18 +71,21 @@ fn compared(counts: &v1::PassCounts) -> String {
     text
 }
 
-fn copied(counts: &v1::PassCounts) -> String {
+fn copied(kind: v1::PassKind, counts: &v1::PassCounts) -> String {
     let found = counts.found.unwrap_or_default();
     let mut text = format!("{} scanned, ", counts.scanned);
     text.push_str(&match counts.copied {
         0 => "nothing to copy".to_owned(),
         copied => format!("{copied} copied"),
     });
+    let met = counts.copied + counts.present + counts.stale + counts.quarantined + counts.failed;
+    let others = if kind == v1::PassKind::Reverse { counts.scanned.saturating_sub(met) } else { 0 };
     for (count, what) in [
+        (others, "of tenants that were not at target-only"),
         (counts.present, "there already"),
         (counts.stale, "newer there"),
         (found.extra, "EXTRA in the target"),
-        (found.ahead, "WITHOUT A VERSION in the source"),
+        (found.ahead, "of these STILL NEWER when read again"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
@@ -111,21 +114,26 @@ pub(in crate::cli) fn finding_lines(evidence: &v1::Evidence) -> Vec<String> {
     lines
 }
 
-/// What to do about what a pass has left, a line each.
-pub(in crate::cli) fn advice(evidence: &v1::Evidence) -> Vec<String> {
+/// The migration in a job's id.
+pub(in crate::cli) fn migration_of(job: &str) -> &str {
+    job.split('/').next().unwrap_or_default()
+}
+
+/// What to do about what a pass over the stores of a spec file has left, a line each.
+pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String> {
     let remaining = evidence.counts.unwrap_or_default().remaining.unwrap_or_default();
-    let migration = evidence.job.split('/').next().unwrap_or_default();
+    let migration = migration_of(&evidence.job);
     let mut lines = Vec::new();
     if evidence.counts.is_some_and(|counts| counts.quarantined > 0) {
-        lines.push("all records that don't fit: cutover quarantine list SPEC".to_owned());
-        lines.push("  once they do: cutover quarantine retry SPEC tries just these".to_owned());
+        lines.push(format!("all records that don't fit: cutover quarantine list {spec}"));
+        lines.push(format!("  once they do: cutover quarantine retry {spec} tries just these"));
     }
     if remaining.unversioned > 0 {
         lines.push(format!(
             "{} records without a version are in the target alone: the source's were deleted without an SDK",
             remaining.unversioned
         ));
-        lines.push("  to delete them: cutover verify SPEC --repair --remove-extra --reason TEXT".to_owned());
+        lines.push(format!("  to delete them: cutover verify {spec} --repair --remove-extra --reason TEXT"));
         lines.push(format!(
             "  to keep them: cutover ramp {migration} --target-first PCT --override full-pass --reason TEXT"
         ));
@@ -147,14 +155,15 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence) -> Vec<String> {
     }
     if remaining.ahead > 0 {
         lines.push(format!(
-            "{} records have a higher version in the target: the source's were written without an SDK",
+            "{} records have a higher version in the target: the source's were written, or the target's, without an \
+             SDK",
             remaining.ahead
         ));
         lines.push("  write them once more with an SDK, which stamps them, then run this again".to_owned());
     }
     if stamped + remaining.ahead + remaining.different > 0 {
         lines.push("if the source is right in all of them, and everybody reads it:".to_owned());
-        lines.push("  cutover verify SPEC --repair --source-wins --reason TEXT".to_owned());
+        lines.push(format!("  cutover verify {spec} --repair --source-wins --reason TEXT"));
     }
     lines
 }

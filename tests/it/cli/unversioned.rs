@@ -41,7 +41,7 @@ async fn a_stale_copy_and_a_record_deleted_meanwhile_stand_against_target_first(
     for part in [
         "NOT clean: 2 scanned, 1 copied, 1 there already, 1 EXTRA in the target",
         "extra \"t\"/\"k2\": source has none, target version 0 (1 bytes)",
-        "to delete them: cutover verify SPEC --repair --remove-extra --reason TEXT",
+        &format!("to delete them: cutover verify {path} --repair --remove-extra --reason TEXT"),
     ] {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }
