@@ -34,10 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The result of running the binary.
 #[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 /// The binary, with none of the caller's environment.
@@ -51,7 +51,7 @@ fn binary() -> Command {
 }
 
 /// Runs a verb to its end.
-async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
+pub async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
     run_with(args, "").await
 }
 

@@ -3,6 +3,7 @@
 mod blocks;
 mod commands;
 mod run;
+mod tables;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
