@@ -11,99 +11,67 @@ use cutover_client::{
 
 use crate::protocol::Protocol;
 
-/// Rungs reached by a step, branches taken in the rules, and faults that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Branch {
-    SourceOnly,
-    Dual,
-    Mirrored,
-    Hold,
-    TargetFirst,
-    TargetOnly,
-    ReadUnasked,
-    ConfirmedHit,
-    ConfirmedMiss,
-    ConfirmedRepaired,
-    ConfirmedNotFound,
-    ConfirmedAgainstNewer,
-    Hit,
-    Miss,
-    NotFound,
-    Overwritten,
-    ReadFailed,
-    ReadOvertaken,
-    Acknowledged,
-    AcknowledgedByBoth,
-    AcknowledgedWithoutTarget,
-    Indeterminate,
-    NotApplied,
-    WriteOvertaken,
-    StaleAtFirst,
-    StaleAtTarget,
-    LandedLate,
-    Crashed,
-    Undone,
-    Passed,
-    Swept,
-    Reversed,
-    WentBack,
-    LeaseEnded,
-    GivenUp,
-    CountedOut,
-    CameBack,
-    Asked,
-    Restarted,
-    SourceWon,
+/// An enum, and the list of all its variants.
+macro_rules! listed {
+    ($(#[$about:meta])* $name:ident { $($variant:ident,)* }) => {
+        $(#[$about])*
+        pub(crate) enum $name { $($variant,)* }
+
+        impl $name {
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+listed! {
+    /// Rungs reached by a step, branches taken in the rules, and faults that happened.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[repr(u8)]
+    Branch {
+        SourceOnly,
+        Dual,
+        Mirrored,
+        Hold,
+        TargetFirst,
+        TargetOnly,
+        ReadUnasked,
+        ConfirmedHit,
+        ConfirmedMiss,
+        ConfirmedRepaired,
+        ConfirmedNotFound,
+        ConfirmedAgainstNewer,
+        Hit,
+        Miss,
+        NotFound,
+        Overwritten,
+        ReadFailed,
+        ReadOvertaken,
+        Acknowledged,
+        AcknowledgedByBoth,
+        AcknowledgedWithoutTarget,
+        Indeterminate,
+        NotApplied,
+        WriteOvertaken,
+        StaleAtFirst,
+        StaleAtTarget,
+        LandedLate,
+        Crashed,
+        Undone,
+        Passed,
+        Swept,
+        Reversed,
+        WentBack,
+        LeaseEnded,
+        GivenUp,
+        CountedOut,
+        CameBack,
+        Asked,
+        Restarted,
+        SourceWon,
+    }
 }
 
 impl Branch {
-    pub(crate) const ALL: [Self; 40] = {
-        use Branch::*;
-        [
-            SourceOnly,
-            Dual,
-            Mirrored,
-            Hold,
-            TargetFirst,
-            TargetOnly,
-            ReadUnasked,
-            ConfirmedHit,
-            ConfirmedMiss,
-            ConfirmedRepaired,
-            ConfirmedNotFound,
-            ConfirmedAgainstNewer,
-            Hit,
-            Miss,
-            NotFound,
-            Overwritten,
-            ReadFailed,
-            ReadOvertaken,
-            Acknowledged,
-            AcknowledgedByBoth,
-            AcknowledgedWithoutTarget,
-            Indeterminate,
-            NotApplied,
-            WriteOvertaken,
-            StaleAtFirst,
-            StaleAtTarget,
-            LandedLate,
-            Crashed,
-            Undone,
-            Passed,
-            Swept,
-            Reversed,
-            WentBack,
-            LeaseEnded,
-            GivenUp,
-            CountedOut,
-            CameBack,
-            Asked,
-            Restarted,
-            SourceWon,
-        ]
-    };
-
     pub(crate) const fn reached(rung: Rung) -> Self {
         match rung {
             Rung::SourceOnly => Self::SourceOnly,
@@ -147,7 +115,7 @@ impl Coverage {
 
     pub(crate) fn missing(&self) -> Vec<Branch> {
         let missing = self.expected & !self.seen.load(Ordering::Relaxed);
-        Branch::ALL.into_iter().filter(|branch| missing & branch.bit() != 0).collect()
+        Branch::ALL.iter().copied().filter(|branch| missing & branch.bit() != 0).collect()
     }
 }
 

@@ -27,7 +27,7 @@ macro_rules! ladders {
         #[test]
         fn every_branch_is_come_by() {
             let all = [$($(Branch::$branch),*),*, Branch::SourceWon];
-            let never: Vec<Branch> = Branch::ALL.into_iter().filter(|branch| !all.contains(branch)).collect();
+            let never: Vec<Branch> = Branch::ALL.iter().copied().filter(|branch| !all.contains(branch)).collect();
             assert!(never.is_empty(), "{never:?}");
         }
     };
