@@ -2,7 +2,6 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::builder::NonEmptyStringValueParser;
 use cutover_core::routing::Level;
 use cutover_proto::v1;
 
@@ -10,6 +9,15 @@ use super::{Change, Global, connect::answer, duration, out, percent, render};
 
 /// Default time without contact after which an instance refuses operations.
 const FENCE: Duration = Duration::from_secs(5);
+
+/// What people call a store.
+fn store_name(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        Err("it is empty: say which store, like 'DynamoDB orders'")
+    } else {
+        Ok(text.to_owned())
+    }
+}
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -58,10 +66,10 @@ pub(super) struct Create {
     /// Its key: a-z, 0-9, '.', '_', '-'
     key: String,
     /// The source store, for people
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_parser = store_name)]
     source: String,
     /// The target store, for people
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_parser = store_name)]
     target: String,
     /// What tenants are hashed with [default: the key]
     #[arg(long, default_value = "", hide_default_value = true)]

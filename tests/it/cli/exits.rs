@@ -75,9 +75,16 @@ async fn usage_is_64() {
         assert_eq!(object["reasons"], json!([]));
     }
     run(["serve", "--grpc", "nowhere"]).await.misused(&["--grpc", "nowhere"]);
-    for line in ["create o --source= --target b", "create o --source a --target=", "history --limit 0"] {
-        run(line.split_whitespace()).await.misused(&[]);
+    for (line, parts) in [
+        ("create o --source= --target b", ["--source", "cutover help create"]),
+        ("create o --source a --target=", ["--target", "cutover help create"]),
+        ("history --limit 0", ["--limit", "\"0\""]),
+        ("history orders --limit 1001", ["--limit", "1..=1000"]),
+        ("quarantine list orders.toml --limit 0", ["--limit", "\"0\""]),
+    ] {
+        run(line.split_whitespace()).await.misused(&parts);
     }
+    run(["create", "o", "--source", "a", "--target", " "]).await.misused(&["--target", "it is empty"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,7 +183,8 @@ fn check_text(field: &str, text: &str) -> Option<Violation> {
 fn check_policy(policy: &Policy) -> Vec<Violation> {
     let mut violations = Vec::new();
     if policy.hold_timeout_ms > HOLD_MAX_MS {
-        violations.push(Violation::new("hold_timeout_ms", format!("is over {HOLD_MAX_MS}")));
+        let message = format!("is {} ms: give at most {HOLD_MAX_MS} ms", policy.hold_timeout_ms);
+        violations.push(Violation::new("hold_timeout_ms", message));
     }
     if policy.fence_after_ms > FENCE_MAX_MS {
         let message = format!(
@@ -212,7 +213,8 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
         violations.push(Violation::new(field, format!("is out of range: give {least} to {most}")));
     }
     if policy.shadow_ppm > PPM {
-        violations.push(Violation::new("shadow_ppm", "is over 1000000"));
+        violations
+            .push(Violation::new("shadow_ppm", format!("is {}: give at most {PPM}", policy.shadow_ppm)));
     }
     violations
 }

@@ -19,10 +19,13 @@ impl Draft {
         let NewPass { id, kind, cover, fingerprint, segments, residual_ms, removes_extra, source_wins } =
             pass;
         if cover.upto_ppm > PPM {
-            return Err(Violation::new("upto_ppm", "is over 1000000").into());
+            return Err(
+                Violation::new("upto_ppm", format!("is {}: give at most {PPM}", cover.upto_ppm)).into()
+            );
         }
         if *segments > SEGMENTS_MAX {
-            return Err(Violation::new("segments", format!("is over {SEGMENTS_MAX}")).into());
+            let message = format!("is {segments}: give at most {SEGMENTS_MAX}");
+            return Err(Violation::new("segments", message).into());
         }
         if matches!(kind, PassKind::Reverse | PassKind::Sweep) && *segments == 0 {
             let message = "must be at least 1: its workers have to be told when they may begin";
