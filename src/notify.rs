@@ -8,7 +8,7 @@ mod endpoint;
 mod message;
 mod signature;
 
-pub use attempt::{Answer, Outcome, RETRY_AFTER_MAX, after, delay_ms, retry_after};
+pub use attempt::{Answer, AttemptOutcome, RETRY_AFTER_MAX, after, delay_ms, retry_after};
 pub use backlog::{Attempt, Backlog, Message, Next, PATIENCE};
 pub use endpoint::{Endpoint, EndpointError};
 pub use message::{KINDS, Shape, body, idempotency_key, is_told, matters};

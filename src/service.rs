@@ -34,7 +34,7 @@ pub use operate::Operate;
 pub use overview::{MigrationGlance, MigrationRow, MigrationStatus, Overview};
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
-pub use registry::{Delta, Entry, Kept, Registry, State};
+pub use registry::{Delta, Entry, Kept, PublishedState, Registry};
 pub use vitals::Vitals;
 pub use windows::Windows;
 

@@ -10,13 +10,13 @@ mod recording;
 mod rehearsal;
 
 use crate::domain::guard::{
-    Arm, Cell, Guard, GuardConfig, GuardKind, Judge, Operation, Pairs, Report, Stage, Verdict,
+    Arm, Cell, Guard, GuardConfig, GuardKind, Judge, JudgedStage, Operation, Pairs, Report, Verdict,
 };
 
 pub use demand::Demand;
 pub use draw::Draw;
 pub use fault::Fault;
-pub use noise::{Noise, Outcome, simulate};
+pub use noise::{Noise, NoiseOutcome, simulate};
 pub use recording::{Recording, Window};
 pub use rehearsal::{End, Played, Rehearsal, Waited, rehearse};
 
@@ -67,7 +67,7 @@ pub struct Fleet {
 impl Fleet {
     /// With this many instances, and no traffic yet.
     pub fn new(config: GuardConfig, instances: usize, seed: u64) -> Self {
-        let stage = Stage { revision: 1, ..Stage::default() };
+        let stage = JudgedStage { revision: 1, ..JudgedStage::default() };
         Self {
             judge: Judge::new(config, stage, 0),
             draw: Draw::new(seed),
@@ -90,7 +90,7 @@ impl Fleet {
     /// Begins a new stage.
     pub fn restage(&mut self, enrolled: u32) {
         self.revision += 1;
-        let stage = Stage { revision: self.revision, enrolled, ..Stage::default() };
+        let stage = JudgedStage { revision: self.revision, enrolled, ..JudgedStage::default() };
         self.judge.restage(stage, self.tick * TICK_MS);
     }
 

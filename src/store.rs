@@ -24,7 +24,7 @@ pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 
 /// Everything at one revision.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct StoredState {
     /// Newest committed revision; 0 if there is none.
     pub revision: u64,
     /// Drawn when the store was created; distinguishes this history from others.
@@ -229,10 +229,10 @@ pub struct Upkeep {
     pub remove_cursors: Vec<String>,
     /// The reading of the controller's steady clock; an earlier time than the stored one changes nothing.
     pub steady_ms: Option<u64>,
-    /// Every migration is held because of the restore, so [`State::restored`] need not be reported again.
+    /// Every migration is held because of the restore, so [`StoredState::restored`] need not be reported again.
     pub forget_restored: bool,
     /// It turned out that the store was restored, and how: its history is another one from now on, and
-    /// [`State::restored`] is told.
+    /// [`StoredState::restored`] is told.
     pub begin_history: Option<String>,
 }
 
@@ -336,7 +336,7 @@ pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
 #[async_trait]
 pub trait Store: WindowStore + fmt::Debug + Send + Sync {
     /// Everything, at one revision.
-    async fn snapshot(&self) -> Result<State, Error>;
+    async fn snapshot(&self) -> Result<StoredState, Error>;
 
     /// Events after a revision, in order and without gaps, at most `limit` of them. [`Error::Dropped`] if some
     /// are no longer kept.

@@ -14,7 +14,7 @@ mod tally;
 pub use cutover_clock::now_ms;
 pub use gauges::{Gauges, PassGauges, PlanGauges};
 pub use heard::Heard;
-pub use ingest::{Accepted, Ingest, Refused, Taken};
+pub use ingest::{Accepted, Ingest, RefusedReport, Taken};
 pub use reading::SLOTS;
 pub use tally::{Known, MigrationView, StoreRate, StoreView, View};
 

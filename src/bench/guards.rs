@@ -16,8 +16,8 @@ use super::{
     figures::{Figures, Row, ratio, round},
 };
 use crate::{
-    domain::guard::{Arm, Cell, GuardConfig, Judge, Operation, Pairs, Report, Stage},
-    simulation::{Noise, Outcome, mean_delay, simulate},
+    domain::guard::{Arm, Cell, GuardConfig, Judge, JudgedStage, Operation, Pairs, Report},
+    simulation::{Noise, NoiseOutcome, mean_delay, simulate},
 };
 
 /// Number of reporting instances when measuring the cost.
@@ -155,7 +155,7 @@ impl Guards {
         });
         let of = |noise: Noise| {
             let own = pieces.iter().zip(&outcomes).filter(move |(piece, _)| piece.0 == noise);
-            let sum = |part: fn(&Outcome) -> u64| own.clone().map(|(_, outcome)| part(outcome)).sum();
+            let sum = |part: fn(&NoiseOutcome) -> u64| own.clone().map(|(_, outcome)| part(outcome)).sum();
             let days = own.clone().map(|(piece, _)| piece.2).sum();
             let (rollbacks, holds) = (sum(|outcome| outcome.rollbacks), sum(|outcome| outcome.holds));
             Healthy { noise: noise.name(), days, rollbacks, holds }
@@ -190,7 +190,8 @@ fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> V
 /// judge's.
 fn report_ns() -> f64 {
     let names: Vec<String> = (0..REPORTERS).map(|at| format!("instance-{at}")).collect();
-    let mut judge = Judge::new(GuardConfig::default(), Stage { revision: 1, ..Stage::default() }, 0);
+    let mut judge =
+        Judge::new(GuardConfig::default(), JudgedStage { revision: 1, ..JudgedStage::default() }, 0);
     let arm = |errors| Arm { calls: 100, errors: [errors, 0, 0, 0, 0, 0], ..Arm::default() };
     let mut least = f64::INFINITY;
     for tick in 1..=TICKS {

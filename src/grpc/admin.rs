@@ -18,7 +18,7 @@ use crate::{
     domain::{Change, Confirmation, Key, Policy, Shares, Tenant, Violation, change},
     service::{
         Dead, Entry, Membership, Operate, Overview, Registry, WindowQuery, Windows,
-        operate::{Outcome, now_ms},
+        operate::{ChangeOutcome, now_ms},
     },
 };
 
@@ -348,8 +348,8 @@ impl Admin {
     }
 }
 
-fn changed(outcome: Outcome, dry_run: bool) -> v1::MutationResponse {
-    let Outcome { revision, document, changes, waiting, repeated } = outcome;
+fn changed(outcome: ChangeOutcome, dry_run: bool) -> v1::MutationResponse {
+    let ChangeOutcome { revision, document, changes, waiting, repeated } = outcome;
     v1::MutationResponse {
         migration: document.as_ref().map(|document| convert::migration(revision, document)),
         changes,

@@ -28,10 +28,10 @@ use super::{convert, status};
 use crate::{
     domain::{Key, Tenant, Violation},
     service::{
-        Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, Registry, State,
+        Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, PublishedState, Registry,
         check_name, windows,
     },
-    telemetry::{Accepted, Ingest, Refused, now_ms},
+    telemetry::{Accepted, Ingest, RefusedReport, now_ms},
 };
 
 /// Maximum cells of a caller without an SDK in one request.
@@ -157,7 +157,7 @@ async fn send(reader: &Reader, kind: Kind) -> Result<(), Gone> {
     reader.send(Ok(v1::WatchResponse { kind: Some(kind) })).await.map_err(|_| Gone)
 }
 
-async fn send_state(state: &State, sent: u64, reader: &Reader) -> Result<(), Gone> {
+async fn send_state(state: &PublishedState, sent: u64, reader: &Reader) -> Result<(), Gone> {
     for message in messages(state, sent) {
         send(reader, message).await?;
     }
@@ -165,7 +165,7 @@ async fn send_state(state: &State, sent: u64, reader: &Reader) -> Result<(), Gon
 }
 
 /// What brings a reader that holds `sent` to a state, as messages created while they are sent.
-fn messages(state: &State, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + '_> {
+fn messages(state: &PublishedState, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + '_> {
     match Some(sent).filter(|sent| *sent > 0).and_then(|sent| state.since(sent)) {
         Some(deltas) => Box::new(delta(state, deltas).map(Kind::Delta)),
         None => {
@@ -179,7 +179,7 @@ fn messages(state: &State, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + 
 
 /// Merges many revisions' changes: for each tenant and each migration the last one counts.
 fn delta<'a>(
-    state: &'a State,
+    state: &'a PublishedState,
     deltas: impl Iterator<Item = &'a Arc<Delta>>,
 ) -> impl Iterator<Item = v1::Update> {
     let mut changed: BTreeMap<&Key, BTreeMap<&Tenant, Option<Route>>> = BTreeMap::new();
@@ -226,11 +226,11 @@ impl TelemetryService for Telemetry {
         };
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {
-            ingest.refuse(Refused::Sequence);
+            ingest.refuse(RefusedReport::Sequence);
             return Err(status::invalid(Violation::new("sequence", "begins at 1")));
         }
         if is_ours && (applied_revision > received_revision || received_revision > newest_revision) {
-            ingest.refuse(Refused::Revisions);
+            ingest.refuse(RefusedReport::Revisions);
             let message = format!(
                 "applied {applied_revision} and received {received_revision} must ascend and not pass {newest_revision}, the newest"
             );
@@ -247,7 +247,7 @@ impl TelemetryService for Telemetry {
         let who =
             is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
         let Some(who) = who else {
-            ingest.refuse(Refused::Unregistered);
+            ingest.refuse(RefusedReport::Unregistered);
             // No longer than an id may be: an answer has to fit its head.
             let id: String = report.instance_id.chars().take(128).collect();
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
@@ -265,7 +265,7 @@ impl TelemetryService for Telemetry {
         let ingest = &self.membership.ingest;
         check_name("reporter", &reporter).map_err(status::invalid)?;
         if sequence == 0 {
-            ingest.refuse(Refused::Sequence);
+            ingest.refuse(RefusedReport::Sequence);
             return Err(status::invalid(Violation::new("sequence", "begins at 1")));
         }
         if cells.len() > CELLS_MAX {
@@ -352,7 +352,7 @@ where
                 matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::Internal)
             });
             if is_report && refused {
-                ingest.refuse(Refused::Unreadable);
+                ingest.refuse(RefusedReport::Unreadable);
             }
             Ok(answer)
         })

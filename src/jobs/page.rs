@@ -11,7 +11,7 @@ use futures::future;
 use super::{
     Error, Plan, Stores,
     findings::{Findings, reason},
-    quarantine::{Pass, Refused, is_misfit},
+    quarantine::{Pass, RefusedRecord, is_misfit},
     side::Side,
 };
 
@@ -110,7 +110,7 @@ impl Stores {
                 }
                 for it in &page.unreadable {
                     let (tenant, key, error) = (it.tenant.as_str(), it.key.as_str(), &it.error);
-                    let refused = Refused { tenant, key, record: None, toward: to, error };
+                    let refused = RefusedRecord { tenant, key, record: None, toward: to, error };
                     done.quarantined(&refused);
                     self.quarantine(plan, pass, refused).await?;
                 }
@@ -140,9 +140,9 @@ impl Stores {
     }
 
     /// Those records of the target that may be newer than the source's because their tenants have been at
-    /// target-only. Of all others the source has every write, and what the target has instead is none of a
-    /// service's. The worker has received every step that the end of this pass is about, because nobody was behind
-    /// when it began.
+    /// target-only. Of all other tenants the source has every write, so whatever the target has instead was written
+    /// without an SDK. The worker has received every step that the end of this pass is about, because nobody was
+    /// behind when it began.
     async fn to_go_back(
         &self,
         plan: &Plan,
@@ -172,7 +172,7 @@ impl Stores {
         done: &mut Done,
     ) -> Result<(), Error> {
         let (tenant, key) = (id.tenant.as_str(), id.key.as_str());
-        let refused = Refused { tenant, key, record: Some(record), toward: to, error };
+        let refused = RefusedRecord { tenant, key, record: Some(record), toward: to, error };
         done.quarantined(&refused);
         self.quarantine(plan, pass, refused).await
     }
@@ -259,7 +259,7 @@ impl Done {
         self.findings.extend(more.findings);
     }
 
-    fn quarantined(&mut self, refused: &Refused<'_>) {
+    fn quarantined(&mut self, refused: &RefusedRecord<'_>) {
         self.counts.quarantined += 1;
         let from = if refused.record.is_none() { ", which can't be read" } else { "" };
         let what = format!("quarantined{from}: {}", reason(refused.error));

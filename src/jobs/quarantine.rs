@@ -42,7 +42,7 @@ pub(super) struct Pass {
 }
 
 /// A record that can't be moved.
-pub(super) struct Refused<'a> {
+pub(super) struct RefusedRecord<'a> {
     /// Its tenant.
     pub(super) tenant: &'a str,
     /// Its key.
@@ -91,7 +91,7 @@ impl Stores {
         &self,
         plan: &Plan,
         pass: &Pass,
-        refused: Refused<'_>,
+        refused: RefusedRecord<'_>,
     ) -> Result<(), Error> {
         let place = refused.place();
         let Some(quarantine) = &self.quarantine else {
@@ -138,7 +138,7 @@ impl Stores {
     }
 }
 
-impl Refused<'_> {
+impl RefusedRecord<'_> {
     /// For people, and unique: tenant and key can't be confused.
     pub(super) fn place(&self) -> String {
         place(self.tenant, self.key)

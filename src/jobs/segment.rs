@@ -33,7 +33,7 @@ const TENANT: &str = "cutover-worker";
 
 /// What all segments of a worker share.
 #[derive(Clone)]
-pub(super) struct Bench {
+pub(super) struct WorkerContext {
     pub(super) jobs: JobServiceClient<Channel>,
     pub(super) stores: Stores,
     pub(super) plan: Arc<Plan>,
@@ -78,7 +78,7 @@ impl Drop for Ahead {
     }
 }
 
-impl Bench {
+impl WorkerContext {
     /// Works on a segment to its end. Returns early, without finishing it, if another worker has it.
     pub(super) async fn segment(
         &self,
@@ -176,11 +176,11 @@ impl Bench {
         cursor: Option<Cursor>,
         pace: &Arc<Mutex<Pace>>,
     ) -> Ahead {
-        let (bench, pace) = (self.clone(), pace.clone());
+        let (context, pace) = (self.clone(), pace.clone());
         Ahead(tokio::spawn(async move {
-            bench.wait(&pace).await;
-            let operation = bench.begin(&pace).await?;
-            let (store, after) = (bench.stores.side(side), cursor);
+            context.wait(&pace).await;
+            let operation = context.begin(&pace).await?;
+            let (store, after) = (context.stores.side(side), cursor);
             let failed = |error| Error::Store { store: side.name(), error };
             lock(&pace).reading = Some((side.name(), Instant::now()));
             let scan = || async {
@@ -189,7 +189,7 @@ impl Bench {
                 Ok((page.map_err(failed)?, began.elapsed()))
             };
             let less = |store, error: &StoreError| lock(&pace).read_failed(store, error);
-            let read = patiently(bench.plan.limits.patience, less, scan).await;
+            let read = patiently(context.plan.limits.patience, less, scan).await;
             lock(&pace).reading = None;
             let (page, took) = read?;
             // Now, not once it is written: the next page is read meanwhile.

@@ -17,7 +17,7 @@ use super::{
     patience::patiently,
     pressure,
     quarantine::Pass,
-    segment::Bench,
+    segment::WorkerContext,
 };
 
 /// Interval between progress reports of the whole job.
@@ -79,7 +79,7 @@ async fn work(
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
     let pass = Pass::joined(&job.id, client);
-    let bench = Bench {
+    let context = WorkerContext {
         jobs: jobs.clone(),
         stores: stores.clone(),
         plan: Arc::new(plan.clone()),
@@ -92,8 +92,8 @@ async fn work(
     // Dropped with this call: no segment is worked on after that.
     let mut lanes = JoinSet::new();
     for _ in 0..plan.parallel.max(1) {
-        let bench = bench.clone();
-        lanes.spawn(async move { bench.lane().await });
+        let context = context.clone();
+        lanes.spawn(async move { context.lane().await });
     }
     let progress = tell(jobs.clone(), job.clone(), told);
     let worked = async {
@@ -156,7 +156,7 @@ impl Plan {
     }
 }
 
-impl Bench {
+impl WorkerContext {
     /// Claims and works on segments until none is left. False: the job was ended meanwhile.
     async fn lane(&self) -> Result<bool, Error> {
         let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());

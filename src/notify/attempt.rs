@@ -33,7 +33,7 @@ impl fmt::Display for Answer {
 
 /// What happens to the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// It was delivered: continue with the next one.
     Delivered,
     /// It is sent again later.
@@ -45,12 +45,12 @@ pub enum Outcome {
 /// The meaning of an answer. A 4xx means that the message itself is at fault, except 408 and 429, which mean
 /// "later". Every other failure may be over by the next attempt.
 #[must_use]
-pub const fn after(answer: Answer) -> Outcome {
+pub const fn after(answer: Answer) -> AttemptOutcome {
     match answer {
-        Answer::Status(200..=299) => Outcome::Delivered,
-        Answer::Status(408 | 429) | Answer::Silence => Outcome::Retried,
-        Answer::Status(400..=499) => Outcome::Dropped,
-        Answer::Status(_) => Outcome::Retried,
+        Answer::Status(200..=299) => AttemptOutcome::Delivered,
+        Answer::Status(408 | 429) | Answer::Silence => AttemptOutcome::Retried,
+        Answer::Status(400..=499) => AttemptOutcome::Dropped,
+        Answer::Status(_) => AttemptOutcome::Retried,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Outcome, delay_ms};
+use super::{AttemptOutcome, delay_ms};
 
 /// How long a message has to fail before later ones are tried.
 pub const PATIENCE: Duration = Duration::from_secs(10 * 60);
@@ -29,7 +29,7 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// What it means for the message.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// Whether there was an answer at all.
     pub is_answered: bool,
     /// How long the endpoint asks to be left alone.
@@ -115,13 +115,13 @@ impl Backlog {
     /// Takes the result of sending [`Self::next`]. `jitter` is a random number.
     pub fn attempted(&mut self, attempt: Attempt, now_ms: u64, jitter: u32) -> Next {
         let Some(tried) = self.waiting.get_mut(self.at) else { return Next::default() };
-        if attempt.outcome == Outcome::Retried {
+        if attempt.outcome == AttemptOutcome::Retried {
             tried.failing_since_ms.get_or_insert(now_ms);
             return Next { wait: self.failed(attempt, now_ms, jitter), set_aside: Vec::new() };
         }
         self.waiting.remove(self.at);
         let mut set_aside = Vec::new();
-        if attempt.outcome == Outcome::Delivered {
+        if attempt.outcome == AttemptOutcome::Delivered {
             // It works, and still not for those.
             let earlier = self.waiting.drain(..self.at).collect::<Vec<_>>();
             let (hopeless, others): (Vec<_>, Vec<_>) =

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     domain::{
         Breach, Change, Key, Refusal,
-        guard::{Action, Level, Refused, Standing, Verdict},
+        guard::{Action, Level, NotCounted, Standing, Verdict},
     },
     store,
     telemetry::Ingest,
@@ -147,7 +147,7 @@ impl Guards {
     }
 
     /// What was not judged, for a migration that is watched.
-    pub fn refused(&self, key: &Key) -> Option<Refused> {
+    pub fn refused(&self, key: &Key) -> Option<NotCounted> {
         self.judges().get(key).map(Watched::refused)
     }
 

@@ -20,7 +20,8 @@ use super::{Registry, once::Once};
 use crate::{
     domain::Event,
     notify::{
-        Answer, Attempt, Backlog, Endpoint, KINDS, Message, Next, Outcome, after, idempotency_key, is_told,
+        Answer, Attempt, AttemptOutcome, Backlog, Endpoint, KINDS, Message, Next, after, idempotency_key,
+        is_told,
     },
     store::{CursorRecord, Error, Store, Upkeep},
     telemetry::{Deliveries, now_ms},
@@ -226,8 +227,8 @@ impl Notify {
         let attempt = Attempt { outcome, is_answered: sent.is_ok(), retry_after };
         let Next { wait, set_aside } = backlog.attempted(attempt, self.now_ms(), rand::random());
         match outcome {
-            Outcome::Delivered => told.count(&told.delivered, 1),
-            Outcome::Retried => {
+            AttemptOutcome::Delivered => told.count(&told.delivered, 1),
+            AttemptOutcome::Retried => {
                 told.count(&told.retried, 1);
                 let wait_ms = wait.as_millis() as u64;
                 tracing::warn!(
@@ -239,7 +240,7 @@ impl Notify {
                     "could not deliver a notification; retrying"
                 );
             }
-            Outcome::Dropped => {
+            AttemptOutcome::Dropped => {
                 told.count(&told.dropped, 1);
                 tracing::error!(endpoint = name, key, ?answer, "the endpoint rejects this message: dropped");
             }

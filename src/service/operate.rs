@@ -40,7 +40,7 @@ pub struct Mutation {
 
 /// The result of a change.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ChangeOutcome {
     /// The migration's revision afterwards.
     pub revision: u64,
     /// Its document afterwards; `None`: deleted.
@@ -109,7 +109,12 @@ impl Operate {
     }
 
     /// Loads, applies and commits; retries if another commit was first.
-    pub async fn change(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<Outcome, Error> {
+    pub async fn change(
+        &self,
+        key: &Key,
+        change: &Change,
+        mutation: &Mutation,
+    ) -> Result<ChangeOutcome, Error> {
         if let Some(answer) = self.first_answer(key, change, mutation).await? {
             return Ok(answer);
         }
@@ -235,7 +240,12 @@ impl Operate {
         self.store.dropped().await
     }
 
-    fn apply(&self, key: &Key, change: &Change, mutation: &Mutation) -> Result<(Commit, Outcome), Error> {
+    fn apply(
+        &self,
+        key: &Key,
+        change: &Change,
+        mutation: &Mutation,
+    ) -> Result<(Commit, ChangeOutcome), Error> {
         let state = self.registry.state();
         let entry = state.entry(key);
         let actual = entry.map(|entry| entry.migration.revision);
@@ -256,7 +266,7 @@ impl Operate {
         let migration = entry.map(|entry| &entry.migration);
         let Applied { document, rows, summary, waiting } = apply(migration, key, change, &context)?;
         let nothing = summary.is_empty();
-        let outcome = Outcome {
+        let outcome = ChangeOutcome {
             revision: if nothing { actual.unwrap_or(0) } else { context.revision },
             document: document.clone(),
             changes: summary.clone(),
@@ -283,7 +293,7 @@ impl Operate {
         key: &Key,
         change: &Change,
         mutation: &Mutation,
-    ) -> Result<Option<Outcome>, Error> {
+    ) -> Result<Option<ChangeOutcome>, Error> {
         if mutation.request_id.is_empty() {
             return Ok(None);
         }
@@ -293,7 +303,7 @@ impl Operate {
         if event.key != *key || event.change != change.name() {
             return Err(Error::RequestIdReused(mutation.request_id.clone()));
         }
-        Ok(Some(Outcome {
+        Ok(Some(ChangeOutcome {
             revision: event.revision,
             document: event.document,
             changes: event.summary,

@@ -32,7 +32,7 @@ const EVENTS_MAX: u32 = 256;
 
 /// Everything at one revision.
 #[derive(Debug)]
-pub struct State {
+pub struct PublishedState {
     /// The newest revision.
     pub revision: u64,
     /// Distinguishes this history from another store's.
@@ -73,11 +73,11 @@ pub struct Kept {
     pub restored: Option<String>,
 }
 
-/// Keeps the newest [`State`] and announces each.
+/// Keeps the newest [`PublishedState`] and announces each.
 #[derive(Debug)]
 pub struct Registry {
     store: Arc<dyn Store>,
-    state: ArcSwap<State>,
+    state: ArcSwap<PublishedState>,
     newest: watch::Sender<u64>,
     tail: Mutex<()>,
     steady: Steady,
@@ -102,7 +102,7 @@ impl Registry {
             entries.insert(migration.key().clone(), Arc::new(Entry::loaded(migration, was_asked)));
         }
         let steady = Steady::from(stored.steady_ms);
-        let state = State {
+        let state = PublishedState {
             revision: stored.revision,
             history_id: stored.history_id.into(),
             routing,
@@ -124,7 +124,7 @@ impl Registry {
     }
 
     /// The newest state; one atomic load.
-    pub fn state(&self) -> arc_swap::Guard<Arc<State>> {
+    pub fn state(&self) -> arc_swap::Guard<Arc<PublishedState>> {
         self.state.load()
     }
 
@@ -169,7 +169,7 @@ impl Registry {
                 return Ok(());
             }
             let keys: HashSet<Key> = events.iter().map(|event| event.key.clone()).collect();
-            let mut after = events.into_iter().fold(State::clone_of(&before), State::with);
+            let mut after = events.into_iter().fold(PublishedState::clone_of(&before), PublishedState::with);
             after.fences = fences(&after.entries);
             let revision = after.revision;
             let after = Arc::new(after);
@@ -196,7 +196,7 @@ impl Registry {
     }
 }
 
-impl State {
+impl PublishedState {
     /// One migration.
     pub fn entry(&self, key: &Key) -> Option<&Arc<Entry>> {
         self.entries.get(key)

@@ -75,7 +75,7 @@ impl Operate {
         key: &Key,
         confirmation: Confirmation,
         mutation: &operate::Mutation,
-    ) -> Result<operate::Outcome, operate::Error> {
+    ) -> Result<operate::ChangeOutcome, operate::Error> {
         let change = Change::ConfirmRestore(confirmation.clone());
         if let Some(answer) = self.first_answer(key, &change, mutation).await? {
             return Ok(answer);

@@ -37,7 +37,7 @@ pub enum Noise {
 
 /// The result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct NoiseOutcome {
     /// Simulated ticks of a second.
     pub ticks: u64,
     /// False rollbacks.
@@ -120,9 +120,9 @@ impl Noise {
 
 /// Runs the guards through `ticks` of noise. After a false rollback they start over. The same seed gives the
 /// same result.
-pub fn simulate(noise: Noise, config: &GuardConfig, ticks: u64, instances: usize, seed: u64) -> Outcome {
+pub fn simulate(noise: Noise, config: &GuardConfig, ticks: u64, instances: usize, seed: u64) -> NoiseOutcome {
     let mut fleet = Fleet::new(config.clone(), instances, seed);
-    let mut outcome = Outcome { ticks, ..Outcome::default() };
+    let mut outcome = NoiseOutcome { ticks, ..NoiseOutcome::default() };
     for tick in 0..ticks {
         if noise == Noise::RampSteps && tick % RAMP_STEP == 0 {
             fleet.restage(u32::try_from(tick / RAMP_STEP).unwrap_or(0) + 1);

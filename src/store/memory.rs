@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use super::compaction::Oldest;
 use super::{
     Commit, Compacted, CursorRecord, Dropped, Error, Expired, HeardRecord, HistoryQuery, InstanceRecord,
-    PassRecord, State, Store, Upkeep,
+    PassRecord, Store, StoredState, Upkeep,
 };
 use crate::domain::{Counts, Event, Key, Migration};
 use fault::Faults;
@@ -88,7 +88,7 @@ impl Default for MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn snapshot(&self) -> Result<State, Error> {
+    async fn snapshot(&self) -> Result<StoredState, Error> {
         self.faults.around(Call::Snapshot, || Ok(self.kept().state())).await
     }
 
@@ -148,8 +148,8 @@ impl Kept {
         compacted
     }
 
-    fn state(&self) -> State {
-        State {
+    fn state(&self) -> StoredState {
+        StoredState {
             revision: self.revision(),
             history_id: self.history_id.clone(),
             migrations: self.migrations.values().cloned().collect(),

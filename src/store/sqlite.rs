@@ -21,7 +21,7 @@ use imbl::OrdMap;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
 
 use self::row::{event, int, json, number, parse, text};
-use super::{Commit, Compacted, Dropped, Error, Expired, HistoryQuery, State, Store, Upkeep};
+use super::{Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep};
 use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
 
 pub(in crate::store) use self::hold::hold;
@@ -42,7 +42,7 @@ const EVENT: &str = "revision, key, at_ms, actor, reason, request_id, change, su
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn snapshot(&self) -> Result<State, Error> {
+    async fn snapshot(&self) -> Result<StoredState, Error> {
         let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
         let state = async {
             let counter: (i64, String, i64, Option<String>) =
@@ -106,7 +106,17 @@ impl Store for SqliteStore {
             .map(|row| json(row, "record", || "an instance's last report".to_owned()))
             .collect::<Result<_, Error>>()?;
         let (revision, steady_ms) = (revision.cast_unsigned(), steady_ms.cast_unsigned());
-        Ok(State { revision, history_id, migrations, instances, passes, cursors, heard, steady_ms, restored })
+        Ok(StoredState {
+            revision,
+            history_id,
+            migrations,
+            instances,
+            passes,
+            cursors,
+            heard,
+            steady_ms,
+            restored,
+        })
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {

@@ -30,12 +30,12 @@ struct State {
     dropped_cells: u64,
     rejected_cells: u64,
     unknown_cells: u64,
-    refused: [u64; Refused::ALL.len()],
+    refused: [u64; RefusedReport::ALL.len()],
 }
 
 /// Why a report was not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum RefusedReport {
     /// This or a later report of its instance was already counted.
     Repeated,
     /// Its revisions do not exist, or are in the wrong order.
@@ -102,7 +102,7 @@ impl Ingest {
         let v1::ReportRequest { sequence, dropped_cells, .. } = *report;
         match state.instances.hear(&report.instance_id, sequence, dropped_cells, now_ms) {
             Heed::Repeated(sequence) => {
-                state.refuse(Refused::Repeated);
+                state.refuse(RefusedReport::Repeated);
                 return Accepted { sequence, is_new: false, left_out: Vec::new() };
             }
             Heed::Count { dropped_cells } => {
@@ -119,7 +119,7 @@ impl Ingest {
     }
 
     /// A report was rejected before it got here.
-    pub fn refuse(&self, why: Refused) {
+    pub fn refuse(&self, why: RefusedReport) {
         self.lock().refuse(why);
     }
 
@@ -157,7 +157,7 @@ impl Ingest {
             rejected_cells: state.rejected_cells,
             unknown_cells: state.unknown_cells,
             lost_reports: state.instances.lost_reports,
-            refused_reports: Refused::ALL.map(|why| (why.name(), state.refused[why as usize])).to_vec(),
+            refused_reports: RefusedReport::ALL.map(|why| (why.name(), state.refused[why as usize])).to_vec(),
         }
     }
 
@@ -225,13 +225,13 @@ impl State {
         self.migrations.len() < MIGRATIONS_MAX || self.migrations.contains_key(key)
     }
 
-    fn refuse(&mut self, why: Refused) {
+    fn refuse(&mut self, why: RefusedReport) {
         let count = &mut self.refused[why as usize];
         *count = count.saturating_add(1);
     }
 }
 
-impl Refused {
+impl RefusedReport {
     /// All reasons, in order.
     pub const ALL: [Self; 5] =
         [Self::Repeated, Self::Revisions, Self::Sequence, Self::Unregistered, Self::Unreadable];

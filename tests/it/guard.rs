@@ -12,7 +12,9 @@ mod traps;
 
 use cutover::domain::{
     Tenant,
-    guard::{Arm, Cell, Guard, GuardConfig, GuardKind, Judge, Operation, Pairs, Report, Stage, Verdict},
+    guard::{
+        Arm, Cell, Guard, GuardConfig, GuardKind, Judge, JudgedStage, Operation, Pairs, Report, Verdict,
+    },
 };
 
 pub const READ: Operation = Operation::Read;
@@ -29,7 +31,7 @@ pub struct Story {
 
 impl Story {
     pub fn new(config: GuardConfig) -> Self {
-        let judge = Judge::new(config, Stage { revision: 1, ..Stage::default() }, 0);
+        let judge = Judge::new(config, JudgedStage { revision: 1, ..JudgedStage::default() }, 0);
         Self { judge, now_ms: 1_000, sequence: 0, revision: 1 }
     }
 
@@ -66,9 +68,9 @@ impl Story {
         self
     }
 
-    pub fn restage(&mut self, stage: Stage) {
+    pub fn restage(&mut self, stage: JudgedStage) {
         self.revision += 1;
-        self.judge.restage(Stage { revision: self.revision, ..stage }, self.now_ms);
+        self.judge.restage(JudgedStage { revision: self.revision, ..stage }, self.now_ms);
     }
 }
 

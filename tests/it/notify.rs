@@ -10,7 +10,8 @@ mod tls;
 use cutover::{
     domain::{Cover, Event, Key, PassKind},
     notify::{
-        Answer, KINDS, Outcome, Secret, Shape, after, body, delay_ms, idempotency_key, is_told, matters,
+        Answer, AttemptOutcome, KINDS, Secret, Shape, after, body, delay_ms, idempotency_key, is_told,
+        matters,
     },
 };
 use serde_json::{Value, json};
@@ -81,13 +82,13 @@ fn only_wanted_kinds_are_told() {
 #[test]
 fn what_the_endpoint_answers_says_whether_it_is_asked_again() {
     for status in [200, 202, 299] {
-        assert_eq!(after(Answer::Status(status)), Outcome::Delivered);
+        assert_eq!(after(Answer::Status(status)), AttemptOutcome::Delivered);
     }
     for answer in [Answer::Silence, Answer::Status(408), Answer::Status(429), Answer::Status(503)] {
-        assert_eq!(after(answer), Outcome::Retried, "{answer:?}");
+        assert_eq!(after(answer), AttemptOutcome::Retried, "{answer:?}");
     }
     for status in [400, 401, 404, 410] {
-        assert_eq!(after(Answer::Status(status)), Outcome::Dropped);
+        assert_eq!(after(Answer::Status(status)), AttemptOutcome::Dropped);
     }
 }
 

@@ -35,7 +35,7 @@ impl World {
         world
     }
 
-    async fn describe(&self, text: &str, request_id: &str) -> Result<operate::Outcome, operate::Error> {
+    async fn describe(&self, text: &str, request_id: &str) -> Result<operate::ChangeOutcome, operate::Error> {
         let by = Mutation { request_id: request_id.to_owned(), ..Mutation::default() };
         self.operate.change(&key("orders"), &describe(text), &by).await
     }

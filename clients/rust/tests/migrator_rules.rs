@@ -3,7 +3,8 @@
 use cutover_client::{
     migrator::rules::{
         Answer::{self, Got, Indeterminate, NotApplied, Put as Did},
-        Condition, Found, Outcome, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        Condition, Found, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        WriteOutcome,
     },
     report::StoreRole::{self, Source, Target},
     routing::{Level, Rung},
@@ -181,13 +182,14 @@ fn without_fallback_the_target_alone_answers() {
 fn a_write_to_one_store_stamps_above_what_it_meets() {
     for (rung, store) in [(Rung::SourceOnly, Source), (Rung::TargetOnly, Target)] {
         let end = |outcome, failed| WriteEnd { outcome, failed, pair: None };
-        let acknowledged = end(Outcome::Acknowledged, None);
+        let acknowledged = end(WriteOutcome::Acknowledged, None);
         assert_eq!(write(rung, false, &[Did(Applied)]), (vec![put(store, 0)], acknowledged));
         assert_eq!(
             write(rung, false, &[stale(7), stale(9), Did(Applied)]),
             (vec![put(store, 0), put(store, 7), put(store, 9)], acknowledged)
         );
-        for (failure, outcome) in [(NotApplied, Outcome::NotApplied), (Indeterminate, Outcome::Indeterminate)]
+        for (failure, outcome) in
+            [(NotApplied, WriteOutcome::NotApplied), (Indeterminate, WriteOutcome::Indeterminate)]
         {
             assert_eq!(write(rung, false, &[failure]), (vec![put(store, 0)], end(outcome, Some(store))));
         }
@@ -197,7 +199,7 @@ fn a_write_to_one_store_stamps_above_what_it_meets() {
 #[test]
 fn a_write_to_both_goes_to_the_source_first() {
     for rung in [Rung::Dual, Rung::Mirrored] {
-        let both = WriteEnd { outcome: Outcome::Acknowledged, failed: None, pair: Some(Pair::BothOk) };
+        let both = WriteEnd { outcome: WriteOutcome::Acknowledged, failed: None, pair: Some(Pair::BothOk) };
         let calls = vec![put(Source, 0), MIRROR];
         assert_eq!(write(rung, false, &[Did(Applied), Did(Applied)]), (calls.clone(), both));
         // Superseded in the target: success, and never stamped again.
@@ -206,7 +208,8 @@ fn a_write_to_both_goes_to_the_source_first() {
             write(rung, false, &[stale(7), Did(Applied), Did(Applied)]),
             (vec![put(Source, 0), put(Source, 7), MIRROR], both)
         );
-        for (failure, outcome) in [(NotApplied, Outcome::NotApplied), (Indeterminate, Outcome::Indeterminate)]
+        for (failure, outcome) in
+            [(NotApplied, WriteOutcome::NotApplied), (Indeterminate, WriteOutcome::Indeterminate)]
         {
             let end = WriteEnd { outcome, failed: Some(Source), pair: Some(Pair::OnlySourceFailed) };
             assert_eq!(
@@ -216,7 +219,8 @@ fn a_write_to_both_goes_to_the_source_first() {
             );
         }
         // From mirrored on, callers see the target's failure.
-        let outcome = if rung == Rung::Dual { Outcome::Acknowledged } else { Outcome::Indeterminate };
+        let outcome =
+            if rung == Rung::Dual { WriteOutcome::Acknowledged } else { WriteOutcome::Indeterminate };
         let end = WriteEnd { outcome, failed: Some(Target), pair: Some(Pair::OnlyTargetFailed) };
         for failure in [NotApplied, Indeterminate] {
             assert_eq!(write(rung, false, &[Did(Applied), failure]), (calls.clone(), end));
@@ -228,7 +232,7 @@ fn a_write_to_both_goes_to_the_source_first() {
 fn target_first_observes_the_target_before_it_stamps() {
     let observe = WriteCall::Get(Target);
     let write = |answers: &[Answer]| write(Rung::TargetFirst, false, answers);
-    let both = WriteEnd { outcome: Outcome::Acknowledged, failed: None, pair: Some(Pair::BothOk) };
+    let both = WriteEnd { outcome: WriteOutcome::Acknowledged, failed: None, pair: Some(Pair::BothOk) };
     assert_eq!(write(&[NOTHING, Did(Applied), Did(Applied)]), (vec![observe, put(Source, 0), MIRROR], both));
     assert_eq!(write(&[dead(5), Did(Applied), Did(Applied)]), (vec![observe, put(Source, 5), MIRROR], both));
     // Above both, whichever is higher.
@@ -239,10 +243,10 @@ fn target_first_observes_the_target_before_it_stamps() {
         );
     }
     for failure in [NotApplied, Indeterminate] {
-        let end = WriteEnd { outcome: Outcome::NotApplied, failed: Some(Target), pair: None };
+        let end = WriteEnd { outcome: WriteOutcome::NotApplied, failed: Some(Target), pair: None };
         assert_eq!(write(&[failure]), (vec![observe], end), "the source is as it was");
         let end = WriteEnd {
-            outcome: Outcome::Indeterminate,
+            outcome: WriteOutcome::Indeterminate,
             failed: Some(Target),
             pair: Some(Pair::OnlyTargetFailed),
         };
@@ -254,7 +258,7 @@ fn target_first_observes_the_target_before_it_stamps() {
 fn a_mutation_writes_only_over_what_it_has_read() {
     let get_s = WriteCall::Get(Source);
     let get_t = WriteCall::Get(Target);
-    let acknowledged = |pair| WriteEnd { outcome: Outcome::Acknowledged, failed: None, pair };
+    let acknowledged = |pair| WriteEnd { outcome: WriteOutcome::Acknowledged, failed: None, pair };
     assert_eq!(
         write(Rung::SourceOnly, true, &[has(3), stale(4), has(4), Did(Applied)]),
         (
@@ -296,7 +300,7 @@ fn a_mutation_writes_only_over_what_it_has_read() {
 
 #[test]
 fn an_overtaken_write_is_never_acknowledged() {
-    assert_eq!(Outcome::Acknowledged.overtaken(), Outcome::Indeterminate);
-    assert_eq!(Outcome::Indeterminate.overtaken(), Outcome::Indeterminate);
-    assert_eq!(Outcome::NotApplied.overtaken(), Outcome::NotApplied);
+    assert_eq!(WriteOutcome::Acknowledged.overtaken(), WriteOutcome::Indeterminate);
+    assert_eq!(WriteOutcome::Indeterminate.overtaken(), WriteOutcome::Indeterminate);
+    assert_eq!(WriteOutcome::NotApplied.overtaken(), WriteOutcome::NotApplied);
 }

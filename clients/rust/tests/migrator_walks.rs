@@ -3,7 +3,7 @@
 use cutover_client::{
     migrator::rules::{
         Answer::{self, Got, Indeterminate, NotApplied, Put as Did},
-        Outcome, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd, WriteOutcome,
     },
     report::StoreRole::{Source, Target},
     routing::{Level, Rung},
@@ -153,15 +153,15 @@ fn whatever_is_answered_a_write_keeps_its_promises() {
                 let writes = history.iter().filter(|(call, _)| !matches!(call, WriteCall::Get(_)));
                 let doubtful = writes.filter(|(_, answer)| *answer == Indeterminate).count();
                 match outcome {
-                    Outcome::Acknowledged => {
+                    WriteOutcome::Acknowledged => {
                         assert!(first.is_some(), "{history:?}");
                         let (_, last) = history[history.len() - 1];
                         assert!(rung == Rung::Dual || !failed(last), "{history:?}");
                     }
-                    Outcome::NotApplied => assert!(first.is_none() && doubtful == 0, "{history:?}"),
-                    Outcome::Indeterminate => assert!(first.is_some() || doubtful > 0, "{history:?}"),
+                    WriteOutcome::NotApplied => assert!(first.is_none() && doubtful == 0, "{history:?}"),
+                    WriteOutcome::Indeterminate => assert!(first.is_some() || doubtful > 0, "{history:?}"),
                 }
-                assert!(outcome == Outcome::Acknowledged || culprit.is_some());
+                assert!(outcome == WriteOutcome::Acknowledged || culprit.is_some());
             });
         }
     }

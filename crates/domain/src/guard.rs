@@ -39,7 +39,7 @@ pub use cutover_core::{
 
 pub use cell::{Arm, Cell, Pairs, Report};
 pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Rule};
-pub use judge::{Block, Certificate, Judge, Level, Refused, Stage, Standing};
+pub use judge::{Block, Certificate, Judge, JudgedStage, Level, NotCounted, Standing};
 pub use ratchet::Ratchet;
 pub use slow::Slow;
 pub use verdict::{Action, Cause, Evidence, Holder, Scope, Suspect, Verdict};

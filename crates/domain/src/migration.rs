@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attribution, Bands, Evidence, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant,
-    Trip, TripOutcome, guard::Stage, plan::PlanState,
+    Trip, TripOutcome, guard::JudgedStage, plan::PlanState,
 };
 
 /// What the migration promises and requires.
@@ -306,7 +306,7 @@ impl Migration {
     }
 
     /// What a judge needs to know of where tenants stand. `is_more`: tenants have reached target-first.
-    pub fn stage(&self, is_more: bool) -> Stage {
+    pub fn stage(&self, is_more: bool) -> JudgedStage {
         let bands = &self.document.bands;
         let (target_first_ppm, target_only_ppm) =
             (bands.at_least_ppm(Rung::TargetFirst), bands.at_least_ppm(Rung::TargetOnly));
@@ -323,7 +323,7 @@ impl Migration {
         let step = self.document.plan.as_ref().and_then(|plan| plan.taken.last());
         let revision =
             bands.since().max(self.document.judged_since).max(step.map_or(0, |taken| taken.revision));
-        Stage {
+        JudgedStage {
             revision,
             frozen_reads: target_first_ppm == PPM || by_name(Rung::TargetFirst, target_first_ppm),
             frozen_writes: target_only_ppm == PPM || by_name(Rung::TargetOnly, target_only_ppm),

@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use super::cells;
 use crate::domain::{
     Counts, GuardSettings, Migration, State, Tenant, TenantRow,
-    guard::{Judge, Level, Operation, Refused, Report, Slow, Standing, Verdict},
+    guard::{Judge, Level, NotCounted, Operation, Report, Slow, Standing, Verdict},
 };
 
 /// If more tenants move at once, it counts as a new stage for everybody.
@@ -141,7 +141,7 @@ impl Watched {
         self.judge.recall(shown);
     }
 
-    pub(super) const fn refused(&self) -> Refused {
+    pub(super) const fn refused(&self) -> NotCounted {
         self.judge.refused()
     }
 

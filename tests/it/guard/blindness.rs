@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use cutover::domain::guard::{Action, Block, Cause, Stage, Verdict};
+use cutover::domain::guard::{Action, Block, Cause, JudgedStage, Verdict};
 
 use super::{Story, reads};
 
@@ -90,7 +90,7 @@ fn a_network_cut_that_silences_a_third_blocks_within_seconds_and_holds_if_it_las
 fn a_hold_is_told_once_even_if_the_next_stage_begins_meanwhile() {
     let mut story = fleet(9);
     assert_eq!(run(&mut story, &[3..9], 32).len(), 1);
-    story.restage(Stage::default());
+    story.restage(JudgedStage::default());
     assert_eq!(run(&mut story, &[3..9], 60), []);
     // The next cut is reported too.
     assert_eq!(run(&mut story, &[0..9], 10), []);

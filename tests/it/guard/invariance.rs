@@ -1,7 +1,7 @@
 //! What must not matter does not: order, splitting, merging, repetition. What must matter does.
 
 use cutover::{
-    domain::guard::{Cell, GuardConfig, Judge, Pairs, Report, Stage, bounds},
+    domain::guard::{Cell, GuardConfig, Judge, JudgedStage, Pairs, Report, bounds},
     simulation::Draw,
 };
 
@@ -41,7 +41,7 @@ fn second(draw: &mut Draw) -> Vec<Sent> {
 /// Never trips: the stories look at the evidence.
 fn judge() -> Judge {
     let config = GuardConfig { false_trips_per_day: 1e-200, ..GuardConfig::default() };
-    Judge::new(config, Stage { revision: 1, ..Stage::default() }, 0)
+    Judge::new(config, JudgedStage { revision: 1, ..JudgedStage::default() }, 0)
 }
 
 /// Sends one second's reports, each separately.

@@ -2,7 +2,7 @@
 
 use cutover::domain::{
     Calls, Counts,
-    guard::{Action, Block, Cause, Cell, Certificate, GuardConfig, GuardKind, Stage},
+    guard::{Action, Block, Cause, Cell, Certificate, GuardConfig, GuardKind, JudgedStage},
 };
 
 use super::{READ, Story, WRITE, arm, guard, reads, writes};
@@ -49,7 +49,7 @@ fn errors_that_the_source_has_as_well_take_more_calls_and_those_it_has_not_never
 #[test]
 fn without_calls_nothing_is_certified() {
     let mut story = story();
-    story.restage(Stage { read_share_ppm: 10_000, ..Stage::default() });
+    story.restage(JudgedStage { read_share_ppm: 10_000, ..JudgedStage::default() });
     let standing = story.judge.standing(story.now_ms);
     assert_eq!(standing.certificates[0].missing, Some(4_603));
     assert_eq!(standing.certificates[0].expected_ms, None);
@@ -76,7 +76,7 @@ fn with_little_traffic_what_the_target_lacks_is_bounded_over_the_stage() {
     assert!(story.judge.standing(story.now_ms).miss_upper > 1e-3);
     assert_eq!(story.until(100, &[read]), None);
     assert!(story.judge.standing(story.now_ms).miss_upper < 1e-3);
-    story.restage(Stage::default());
+    story.restage(JudgedStage::default());
     assert!(story.judge.standing(story.now_ms).miss_upper >= 1.0);
 }
 
@@ -91,7 +91,7 @@ fn a_guard_that_is_half_way_blocks_and_so_do_a_trip_and_a_failing_source() {
     assert!(matches!(halfway, Some(Block::Suspicion { guard, .. }) if guard == relative), "{halfway:?}");
     story.until(120, &[reads(100, 3, 100, 0)]).unwrap();
     assert!(story.judge.standing(story.now_ms).blocks.contains(&Block::Tripped));
-    story.restage(Stage::default());
+    story.restage(JudgedStage::default());
     assert_eq!(story.judge.standing(story.now_ms).blocks, []);
 
     let mut story = self::story().well();
@@ -102,7 +102,7 @@ fn a_guard_that_is_half_way_blocks_and_so_do_a_trip_and_a_failing_source() {
 #[test]
 fn a_target_that_should_be_called_and_is_not_holds() {
     let mut story = story();
-    story.restage(Stage { read_share_ppm: 250_000, ..Stage::default() });
+    story.restage(JudgedStage { read_share_ppm: 250_000, ..JudgedStage::default() });
     let idle = Cell { revision: 2, source: arm(2, 0), ..Cell::empty(2, READ, None) };
     let mut verdicts = Vec::new();
     for _ in 0..20 {
@@ -147,7 +147,7 @@ fn what_was_shown_before_a_restart_counts_for_a_step_and_against_nobody() {
     assert_eq!(of(&mut restarted), of(&mut whole));
 
     // The next stage has shown nothing yet.
-    restarted.restage(Stage { read_share_ppm: 10_000, ..Stage::default() });
+    restarted.restage(JudgedStage { read_share_ppm: 10_000, ..JudgedStage::default() });
     let standing = restarted.judge.standing(restarted.now_ms);
     assert_eq!((standing.certificates[0].calls, standing.miss_upper), (0, 1.0));
 

@@ -2,7 +2,7 @@
 
 use cutover::domain::{
     Tenant,
-    guard::{Action, Cause, Cell, GuardConfig, GuardKind, Scope, Stage, Verdict},
+    guard::{Action, Cause, Cell, GuardConfig, GuardKind, JudgedStage, Scope, Verdict},
 };
 
 use super::{READ, Story, arm, guard, of, reads};
@@ -63,7 +63,7 @@ fn three_bad_tenants_make_it_the_migration() {
 #[test]
 fn a_share_of_the_enrolled_is_enough_but_never_a_single_tenant() {
     let (mut story, tenants) = (story(), tenants(10));
-    story.restage(Stage { tenants: 10, ..Stage::default() });
+    story.restage(JudgedStage { tenants: 10, ..JudgedStage::default() });
     let mut verdicts = Vec::new();
     for bad in [0, 1, 2] {
         for _ in 0..60 {
@@ -145,7 +145,7 @@ fn a_tenant_is_compared_with_itself_and_not_with_luckier_ones() {
         tenants.iter().enumerate().map(cell).collect::<Vec<_>>()
     };
     assert_eq!(story.until(300, &cells(1, false)), None);
-    story.restage(Stage::default());
+    story.restage(JudgedStage::default());
     let verdicts: Vec<Verdict> = (0..300).flat_map(|_| story.second(&cells(2, true))).collect();
     let of_tenants = verdicts.iter().filter(|verdict| verdict.evidence.ln_c > 31.0).count();
     assert_eq!(of_tenants, 0, "{verdicts:?}");

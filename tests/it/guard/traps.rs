@@ -1,7 +1,7 @@
 //! Situations that have fooled other guards.
 
 use cutover::{
-    domain::guard::{Action, Arm, Cause, Cell, Guard, GuardConfig, GuardKind, Judge, Ratchet, Stage},
+    domain::guard::{Action, Arm, Cause, Cell, Guard, GuardConfig, GuardKind, Judge, JudgedStage, Ratchet},
     simulation::Draw,
 };
 
@@ -34,7 +34,7 @@ fn misses_that_fall_and_stay_low_are_well_and_a_rise_is_rolled_back() {
 fn a_ramp_step_brings_cold_keys_and_no_rollback() {
     let mut story = Story::of(&[MISSES]);
     assert_eq!(story.until(900, &[read(1, 98, 2)]), None);
-    story.restage(Stage { enrolled: 1, ..Stage::default() });
+    story.restage(JudgedStage { enrolled: 1, ..JudgedStage::default() });
     // Without step numbers, all count for the new step, in its grace period and after.
     for second in 0_u64..900 {
         let miss = 2 + 60 / (1 + second / 20);
@@ -45,9 +45,9 @@ fn a_ramp_step_brings_cold_keys_and_no_rollback() {
 #[test]
 fn enrolment_steps_that_are_told_apart_keep_what_they_reached() {
     let mut story = Story::of(&[MISSES]);
-    story.restage(Stage { enrolled: 1, ..Stage::default() });
+    story.restage(JudgedStage { enrolled: 1, ..JudgedStage::default() });
     assert_eq!(story.until(900, &[Cell { step: 1, ..read(2, 98, 2) }]), None);
-    story.restage(Stage { enrolled: 2, ..Stage::default() });
+    story.restage(JudgedStage { enrolled: 2, ..JudgedStage::default() });
     let cold = Cell { step: 2, ..read(3, 40, 60) };
     assert_eq!(story.until(60, &[Cell { step: 1, ..read(3, 98, 2) }, cold]), None);
     // The old tenants' misses rise in the middle of the new ones' grace period.
@@ -77,7 +77,7 @@ fn a_ratchet_needs_enough_reads_and_never_loosens() {
 fn stragglers_of_the_stage_before_do_not_trip_the_one_after() {
     let mut story = Story::new(GuardConfig::default()).well();
     assert!(story.until(10, &[reads(100, 100, 100, 0)]).is_some());
-    story.restage(Stage::default());
+    story.restage(JudgedStage::default());
     for _ in 0..60 {
         assert_eq!(story.second(&[reads(100, 100, 100, 0), at(reads(0, 0, 100, 0), 2)]), []);
     }
@@ -115,7 +115,7 @@ fn a_restart_begins_without_evidence_and_trips_later_but_surely() {
     let mut restarted = story.clone();
     restarted.judge = Judge::new(
         GuardConfig::default().only(&[RELATIVE]),
-        Stage { revision: 1, ..Stage::default() },
+        JudgedStage { revision: 1, ..JudgedStage::default() },
         restarted.now_ms,
     );
     let (with, without) = (story.until(120, &ill).unwrap().0, restarted.until(120, &ill).unwrap().0);
@@ -135,7 +135,7 @@ fn bursts_are_measured_on_the_source_and_are_no_evidence() {
 
 #[test]
 fn where_the_source_arm_is_gone_its_rate_of_before_stands_in() {
-    let frozen = Stage { frozen_reads: true, ..Stage::default() };
+    let frozen = JudgedStage { frozen_reads: true, ..JudgedStage::default() };
     let mut story = Story::of(&[RELATIVE]);
     assert_eq!(story.until(300, &[reads(100, 1, 100, 1)]), None);
     story.restage(frozen);

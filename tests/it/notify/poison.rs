@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use cutover::notify::{Attempt, Backlog, Message, Next, Outcome, PATIENCE, RETRY_AFTER_MAX, retry_after};
+use cutover::notify::{
+    Attempt, AttemptOutcome, Backlog, Message, Next, PATIENCE, RETRY_AFTER_MAX, retry_after,
+};
 
 /// An endpoint in simulated time, and what becomes of its messages.
 #[derive(Default)]
@@ -34,20 +36,20 @@ impl Endpoint {
             let attempt = answer(revision);
             let Next { wait, set_aside } = self.backlog.attempted(attempt, self.now_ms, u32::MAX);
             self.attempts += 1;
-            self.delivered.extend((attempt.outcome == Outcome::Delivered).then_some(revision));
+            self.delivered.extend((attempt.outcome == AttemptOutcome::Delivered).then_some(revision));
             self.set_aside.extend(set_aside.iter().map(|message| message.revision));
             self.now_ms += wait.as_millis() as u64;
         }
     }
 }
 
-const fn answered(outcome: Outcome) -> Attempt {
+const fn answered(outcome: AttemptOutcome) -> Attempt {
     Attempt { outcome, is_answered: true, retry_after: Duration::ZERO }
 }
 
-const TAKEN: Attempt = answered(Outcome::Delivered);
-const REJECTED: Attempt = answered(Outcome::Dropped);
-const FAILED: Attempt = answered(Outcome::Retried);
+const TAKEN: Attempt = answered(AttemptOutcome::Delivered);
+const REJECTED: Attempt = answered(AttemptOutcome::Dropped);
+const FAILED: Attempt = answered(AttemptOutcome::Retried);
 const SILENT: Attempt = Attempt { is_answered: false, ..FAILED };
 
 const HOUR: Duration = Duration::from_secs(3600);

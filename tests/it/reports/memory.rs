@@ -5,7 +5,7 @@ use std::{io::Write as _, process::Command};
 use cutover::{
     domain::{
         Tenant,
-        guard::{Arm, Cell, GuardConfig, Judge, Operation, Report, Stage},
+        guard::{Arm, Cell, GuardConfig, Judge, JudgedStage, Operation, Report},
     },
     telemetry::Ingest,
 };
@@ -57,7 +57,7 @@ fn child() {
     if std::env::var_os(WEIGH).is_none() {
         return;
     }
-    let stage = Stage { revision: 1, ..Stage::default() };
+    let stage = JudgedStage { revision: 1, ..JudgedStage::default() };
     let (mut judge, ingest, mut sequence) =
         (Judge::new(GuardConfig::default(), stage, 0), Ingest::default(), 0);
     report(&mut judge, &ingest, 0..100, &mut sequence);

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use cutover::{
     domain::{Counts, Event, Key, Migration},
     store::{
-        Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, State, Store, Upkeep, WindowQuery,
-        WindowStore,
+        Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep,
+        WindowQuery, WindowStore,
         memory::{Call, Fault, MemoryStore},
     },
 };
@@ -125,7 +125,7 @@ fn fail_by_weather(store: &MemoryStore) {
 
 #[async_trait]
 impl Store for ControlStore {
-    async fn snapshot(&self) -> Result<State, Error> {
+    async fn snapshot(&self) -> Result<StoredState, Error> {
         self.far(|store| async move { store.snapshot().await }).await
     }
 

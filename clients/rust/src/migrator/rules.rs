@@ -21,7 +21,7 @@ mod read;
 mod write;
 
 pub use read::{Found, Read, ReadCall, ReadEnd};
-pub use write::{Condition, Outcome, Pair, Write, WriteCall, WriteEnd};
+pub use write::{Condition, Pair, Write, WriteCall, WriteEnd, WriteOutcome};
 
 use crate::store::{Put, Record, StoreError, Version};
 

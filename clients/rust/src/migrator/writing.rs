@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Cause, Change, Inner, WriteError,
     calls::Calls,
-    rules::{Answer, Condition, Outcome, Pair, Seen, Step, Write, WriteCall, WriteEnd},
+    rules::{Answer, Condition, Pair, Seen, Step, Write, WriteCall, WriteEnd, WriteOutcome},
 };
 use crate::{
     report::{Event, StoreRole},
@@ -164,12 +164,12 @@ impl Writing {
             _ => Cause::Overtaken,
         };
         match outcome {
-            Outcome::Acknowledged => Ok(Some(self.record.version)),
-            Outcome::NotApplied => {
+            WriteOutcome::Acknowledged => Ok(Some(self.record.version)),
+            WriteOutcome::NotApplied => {
                 count(Event::NotApplied);
                 Err(WriteError::NotApplied(cause))
             }
-            Outcome::Indeterminate => {
+            WriteOutcome::Indeterminate => {
                 count(Event::Indeterminate);
                 Err(WriteError::Indeterminate(cause))
             }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use cutover_client::{
     migrator::rules::{
-        Answer, Condition, Outcome, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        Answer, Condition, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd, WriteOutcome,
     },
     report::StoreRole::{self, Source, Target},
     routing::{Level, Rung, coexist},
@@ -200,7 +200,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
         let overtaken = !coexist(running.rung, self.rung);
         let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
         let version = record.version.0;
-        if outcome != Outcome::Acknowledged {
+        if outcome != WriteOutcome::Acknowledged {
             self.visited.insert(if overtaken { "write overtaken" } else { "write failed" });
             return Ok(());
         }

@@ -2,7 +2,8 @@
 
 use cutover_client::{
     migrator::rules::{
-        Answer, Condition, Outcome, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        Answer, Condition, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        WriteOutcome,
     },
     report::StoreRole::{self, Source, Target},
     routing::{Level, Rung, coexist},
@@ -282,14 +283,16 @@ impl Protocol {
         let outcome = if overtaken { end.outcome.overtaken() } else { end.outcome };
         self.coverage.note(match (overtaken, outcome, end.pair) {
             (true, _, _) => Branch::WriteOvertaken,
-            (_, Outcome::Acknowledged, None) => Branch::Acknowledged,
-            (_, Outcome::Acknowledged, Some(Pair::OnlyTargetFailed)) => Branch::AcknowledgedWithoutTarget,
-            (_, Outcome::Acknowledged, _) => Branch::AcknowledgedByBoth,
-            (_, Outcome::Indeterminate, _) => Branch::Indeterminate,
-            (_, Outcome::NotApplied, _) => Branch::NotApplied,
+            (_, WriteOutcome::Acknowledged, None) => Branch::Acknowledged,
+            (_, WriteOutcome::Acknowledged, Some(Pair::OnlyTargetFailed)) => {
+                Branch::AcknowledgedWithoutTarget
+            }
+            (_, WriteOutcome::Acknowledged, _) => Branch::AcknowledgedByBoth,
+            (_, WriteOutcome::Indeterminate, _) => Branch::Indeterminate,
+            (_, WriteOutcome::NotApplied, _) => Branch::NotApplied,
         });
         match outcome {
-            Outcome::Acknowledged => {
+            WriteOutcome::Acknowledged => {
                 let version = writing.record.version;
                 if doing.acknowledged.is_some_and(|acknowledged| version <= acknowledged.version) {
                     after.broken = Some(Promise::InRealTime);
@@ -306,11 +309,11 @@ impl Protocol {
                     }
                 }
             }
-            Outcome::NotApplied => {
+            WriteOutcome::NotApplied => {
                 let never = Writing { sent: false, ..writing.clone() };
                 self.unanswered(after, &never);
             }
-            Outcome::Indeterminate => self.unanswered(after, writing),
+            WriteOutcome::Indeterminate => self.unanswered(after, writing),
         }
     }
 

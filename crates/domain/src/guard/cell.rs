@@ -42,7 +42,7 @@ pub struct Cell<'a> {
     pub operation: Operation,
     /// `None`: all tenants that are not counted separately.
     pub tenant: Option<&'a Tenant>,
-    /// The enrolment step that the tenants came with, as given to [`super::Stage::enrolled`]. 0: unknown.
+    /// The enrolment step that the tenants came with, as given to [`super::JudgedStage::enrolled`]. 0: unknown.
     pub step: u32,
     /// Calls to the target.
     pub target: Arm,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::Tenant;
 
-pub use stage::{Refused, Stage};
+pub use stage::{JudgedStage, NotCounted};
 pub use standing::{Block, Certificate, Level, Standing};
 
 use stage::Tally;
@@ -37,7 +37,7 @@ const CLASS_TICKS: u64 = 60;
 #[derive(Clone, Debug)]
 pub struct Judge {
     config: GuardConfig,
-    stage: Stage,
+    stage: JudgedStage,
     newest: u64,
     now_ms: u64,
     began_ms: u64,
@@ -62,12 +62,12 @@ pub struct Judge {
     /// Since the stage began: reads that show whether the target has the record, and those where it does not.
     lacked: [u64; 2],
     blind: standing::Blind,
-    refused: Refused,
+    refused: NotCounted,
 }
 
 impl Judge {
     /// A judge without evidence. `now_ms` is the caller's clock, also in every later call.
-    pub fn new(config: GuardConfig, stage: Stage, now_ms: u64) -> Self {
+    pub fn new(config: GuardConfig, stage: JudgedStage, now_ms: u64) -> Self {
         let pool = |guard: Guard, seat| {
             let rule =
                 config.rule(guard).unwrap_or(Rule { mode: Mode::Observe, limit: default_limit(guard) });
@@ -101,13 +101,13 @@ impl Judge {
             lacking: Window::default(),
             lacked: [0; 2],
             blind: standing::Blind::default(),
-            refused: Refused::default(),
+            refused: NotCounted::default(),
         }
     }
 
     /// A revision that moves tenants. Clears all evidence and latches; what is known of the source's calls
     /// and the miss ratchets stays. Call [`Judge::standing`] first.
-    pub fn restage(&mut self, stage: Stage, now_ms: u64) {
+    pub fn restage(&mut self, stage: JudgedStage, now_ms: u64) {
         self.advance_to(now_ms);
         for at in 0..self.pools.len() {
             let guard = self.pools[at].guard;
@@ -180,7 +180,7 @@ impl Judge {
     }
 
     /// What was not counted.
-    pub const fn refused(&self) -> Refused {
+    pub const fn refused(&self) -> NotCounted {
         self.refused
     }
 
@@ -353,7 +353,7 @@ impl Judge {
 }
 
 /// The source's calls of everybody in the open tick, if they are a fair control.
-fn fleet(pool: &Pool, stage: &Stage) -> Sample {
+fn fleet(pool: &Pool, stage: &JudgedStage) -> Sample {
     match stage.is_frozen(pool.guard.operation) {
         true => Sample::default(),
         false => *pool.detector.tick(),

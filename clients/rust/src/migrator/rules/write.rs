@@ -64,7 +64,7 @@ pub enum Condition {
 
 /// What a write's caller may conclude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// Every read that begins from now on returns this write or a later one.
     Acknowledged,
     /// It has not taken effect and never will.
@@ -88,7 +88,7 @@ pub enum Pair {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteEnd {
     /// The outcome for the caller.
-    pub outcome: Outcome,
+    pub outcome: WriteOutcome,
     /// The store whose call failed, if a failed call caused the outcome.
     pub failed: Option<StoreRole>,
     /// `None` if only one store was to be written, or the write ended before that.
@@ -97,7 +97,7 @@ pub struct WriteEnd {
 
 type WriteStep = Step<Write, WriteCall, WriteEnd>;
 
-impl Outcome {
+impl WriteOutcome {
     /// The outcome of an operation that routing has overtaken. It writes nothing further, but what it has
     /// written may be where nobody reads any more.
     #[must_use]
@@ -134,20 +134,23 @@ impl Write {
             }
             (At::ObservingSource, Got(source)) => self.saw(source).put(source, self.base(source)),
             // Both stores are unchanged.
-            (At::ObservingTarget, _) => self.end(Outcome::NotApplied, Some(StoreRole::Target), None),
-            (At::ObservingSource, _) => self.end(Outcome::NotApplied, Some(StoreRole::Source), None),
+            (At::ObservingTarget, _) => self.end(WriteOutcome::NotApplied, Some(StoreRole::Target), None),
+            (At::ObservingSource, _) => self.end(WriteOutcome::NotApplied, Some(StoreRole::Source), None),
 
             (At::First, Did(Put::Applied)) if self.both() => {
                 Step::Call(Self { at: At::Second, ..self }, WriteCall::Mirror)
             }
-            (At::First, Did(Put::Applied)) => self.end(Outcome::Acknowledged, None, None),
+            (At::First, Did(Put::Applied)) => self.end(WriteOutcome::Acknowledged, None, None),
             (At::First, Did(Put::Stale(current))) => {
                 let next = Self { above: self.above.max(current), ..self };
                 if self.compare { next.start() } else { next.put(None, None) }
             }
             (At::First, failure) => {
-                let outcome =
-                    if failure == NotApplied { Outcome::NotApplied } else { Outcome::Indeterminate };
+                let outcome = if failure == NotApplied {
+                    WriteOutcome::NotApplied
+                } else {
+                    WriteOutcome::Indeterminate
+                };
                 self.end(outcome, Some(self.first()), self.both().then_some(Pair::OnlySourceFailed))
             }
 
@@ -156,11 +159,11 @@ impl Write {
             (At::Second, Did(Put::Stale(current))) if Mutation::StampedOnce.is_left_out() => {
                 Self { above: self.above.max(current), ..self }.put(None, None)
             }
-            (At::Second, Did(_)) => self.end(Outcome::Acknowledged, None, Some(Pair::BothOk)),
+            (At::Second, Did(_)) => self.end(WriteOutcome::Acknowledged, None, Some(Pair::BothOk)),
             (At::Second, NotApplied | Indeterminate | Got(_)) => {
                 let outcome = match self.rung {
-                    Rung::Dual => Outcome::Acknowledged,
-                    _ => Outcome::Indeterminate,
+                    Rung::Dual => WriteOutcome::Acknowledged,
+                    _ => WriteOutcome::Indeterminate,
                 };
                 self.end(outcome, Some(StoreRole::Target), Some(Pair::OnlyTargetFailed))
             }
@@ -234,7 +237,7 @@ impl Write {
         matches!(self.rung, Rung::Dual | Rung::Mirrored | Rung::TargetFirst)
     }
 
-    const fn end(self, outcome: Outcome, failed: Option<StoreRole>, pair: Option<Pair>) -> WriteStep {
+    const fn end(self, outcome: WriteOutcome, failed: Option<StoreRole>, pair: Option<Pair>) -> WriteStep {
         Step::End(WriteEnd { outcome, failed, pair })
     }
 }

@@ -4,7 +4,7 @@ use super::super::{Cell, Operation};
 
 /// What a new stage means for the guards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stage {
+pub struct JudgedStage {
     /// Its revision: cells decided under an older one are no longer judged.
     pub revision: u64,
     /// Nobody reads only from the source any more, or those who do were not selected by bucket. Reads are
@@ -22,7 +22,7 @@ pub struct Stage {
     pub write_share_ppm: u32,
 }
 
-impl Stage {
+impl JudgedStage {
     /// Whether this operation has no fair control in the source.
     pub(super) const fn is_frozen(&self, operation: Operation) -> bool {
         match operation {
@@ -34,7 +34,7 @@ impl Stage {
 
 /// What was not counted, since the judge began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct NotCounted {
     /// Reports that were already counted.
     pub repeated: u64,
     /// Reports of more instances than allowed.
