@@ -24,7 +24,6 @@ pub struct Conditions<'a> {
 
 /// Maximum instances named in one message.
 const NAMED_MAX: usize = 20;
-
 /// Whoever has to wait for longer may want to end the wait. No fence lasts as long, but a snapshot file may.
 const LONG: Duration = Duration::from_secs(90);
 
@@ -286,8 +285,8 @@ impl Stuck {
 impl Placement {
     /// A tenant is pinned to no rung at which acknowledged writes would be lost.
     pub(super) fn pinned_below_floor(&self, tenant: &Tenant, rung: Rung) -> Option<Unmet> {
-        let floor = self.floor;
-        (rung < floor).then(|| {
+        (rung < self.floor).then(|| {
+            let floor = self.floor;
             let message = format!("below {floor} tenant {tenant} would lose writes that only the target has");
             let action = "copy them back to the source first (cutover reverse), which lowers the floor";
             Unmet::of_change(Gate::Floor, message, action)
