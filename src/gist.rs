@@ -73,19 +73,24 @@ fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) ->
         (ceiling, _) => format!("{key} is rolled back to {}", rung(ceiling)),
     };
     if !status.settled && migration.ceiling != 0 {
-        whom.push_str(" (not acknowledged by everybody yet)");
+        whom.push_str(" (not every instance follows yet)");
+    }
+    if migration.paused {
+        whom.push_str(" and paused");
     }
     let since = migration.state_since.clone().unwrap_or_default();
     let trip = migration.trips.iter().rev().find(|trip| trip.outcome() == v1::TripOutcome::RolledBack);
-    let why = match trip {
+    let (why, (first, last)) = match trip {
         Some(trip) if trip.revision >= since.revision => {
             let when = when(status.at_ms, trip.at_ms);
-            format!("guard {} tripped {when}: {}", trip.guard, trip_text(trip))
+            let why = format!("guard {} tripped {when}: {}", trip.guard, trip_text(trip));
+            (why, ("repair the target, then ", ""))
         }
-        _ if since.by.is_empty() => "see cutover history".to_owned(),
-        _ => by_whom(&since, &when(status.at_ms, since.at_ms)),
+        _ if since.by.is_empty() => ("see cutover history".to_owned(), ("", ", once it may go up again")),
+        _ => (by_whom(&since, &when(status.at_ms, since.at_ms)), ("", ", once it may go up again")),
     };
-    let next = format!("repair it, then cutover ack {key} --reason ..");
+    let resume = if migration.paused { format!(" and cutover resume {key}") } else { String::new() };
+    let next = format!("{first}cutover ack {key} --reason ..{resume}{last}");
     Gist::of(Tone::Alarm, format!("{whom}: {why}"), next)
 }
 

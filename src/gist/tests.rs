@@ -58,7 +58,19 @@ fn a_trip_and_a_hold_name_the_guard_and_its_counts() {
     assert_eq!(
         line,
         "orders is rolled back to dual: guard write_divergence tripped 60 s ago: 55 of 180 target writes \
-         failed within 60 s (30.56 %, limit 0.1 %). Next: repair it, then cutover ack orders --reason .."
+         failed within 60 s (30.56 %, limit 0.1 %). Next: repair the target, then cutover ack orders --reason .."
+    );
+    let line = said(
+        |_, it| {
+            (it.ceiling, it.paused) = (v1::Rung::Dual.into(), true);
+            it.state_since = by("operator:ada", "latency", 60_000);
+        },
+        v1::State::Tripped,
+    );
+    assert_eq!(
+        line,
+        "orders is rolled back to dual and paused: by operator:ada 60 s ago: latency. Next: cutover ack orders \
+         --reason .. and cutover resume orders, once it may go up again"
     );
     let line = said(
         |_, it| {
