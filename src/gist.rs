@@ -150,6 +150,10 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
         let what = if first.message.is_empty() { what } else { format!("{what}: {}", first.message) };
         return Gist::of(if first.by_itself { Tone::Calm } else { Tone::Waiting }, what, first.action);
     }
+    if let Some(kept) = status.waiting.iter().find(|waiting| waiting.gate == "floor") {
+        let what = format!("{key} can't go back further: {} {}: {}", kept.whom, kept.step, kept.message);
+        return Gist::of(Tone::Waiting, what, &kept.action);
+    }
     let shares: Vec<String> =
         status.shares.iter().map(|share| format!("{} % {}", percent(share.ppm), rung(share.rung))).collect();
     let what = format!("{key} is idle: {}, settled", shares.join(", "));

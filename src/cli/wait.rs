@@ -170,6 +170,10 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
                         format!("held: it is paused. Continue with: cutover resume {key}"),
                     );
                 }
+                Ok(v1::State::Idle) if status.settled && waits_for_reverse(&status.waiting) => {
+                    let why = status.waiting.iter().map(render::waiting_line).collect::<Vec<_>>().join("\n");
+                    return ended(Exit::Held, format!("held: {why}"));
+                }
                 Ok(v1::State::Idle | v1::State::Finished | v1::State::Abandoned) if status.settled => {
                     return Ok(Ended::done());
                 }
@@ -183,6 +187,11 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
         let message = format!("timed out; the controller continues. Follow it with cutover status {key} -w");
         Ended { exit: Exit::Timeout, message, waiting: progress.waiting }
     }))
+}
+
+/// Whether tenants stay above what was asked, because only the target has some of their writes.
+fn waits_for_reverse(waiting: &[v1::Waiting]) -> bool {
+    waiting.iter().any(|waiting| waiting.gate == "floor")
 }
 
 /// Waits until a step of the plan is over, counted from 1; 0: all of them.

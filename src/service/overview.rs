@@ -115,6 +115,7 @@ impl Overview {
             let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();
             waiting.extend((!behind.is_empty()).then(|| barrier(&behind, step, Wait::Quiesced)));
         }
+        waiting.extend(migration.kept_by_floor());
         waiting
     }
 

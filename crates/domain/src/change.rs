@@ -219,7 +219,8 @@ impl Draft {
             self.say("tenants follow their bucket again");
         }
         let rows = self.rows.into_iter().collect();
-        Applied { document: Some(self.document), rows, summary: self.summary, waiting: look.unmet }
+        let waiting = look.unmet.into_iter().chain(drafted.kept_by_floor()).collect();
+        Applied { document: Some(self.document), rows, summary: self.summary, waiting }
     }
 }
 

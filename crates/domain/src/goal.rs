@@ -3,7 +3,12 @@
 
 use cutover_core::routing::{Reason, Rung};
 
-use super::{Document, Migration, Placement, Rollout, Tenant, TenantRow, guard::GuardKind};
+use super::{
+    Document, Gate, Migration, Placement, Rollout, Tenant, TenantRow, Unmet, Whom, guard::GuardKind,
+};
+
+/// Maximum groups of tenants that are named because of their floor.
+const KEPT_TOLD_MAX: usize = 20;
 
 /// What determines a tenant's goal.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +61,38 @@ impl Migration {
     pub fn wanted(&self, tenant: &Tenant) -> Wanted {
         let row = self.tenants.get(tenant);
         self.document.caps(row).wanted(self.bucket(tenant), self.placement(tenant).floor)
+    }
+
+    /// Tenants that were asked to go below their floor, and stay there until a reverse pass has copied back what
+    /// only the target has.
+    pub fn kept_by_floor(&self) -> Vec<Unmet> {
+        let document = &*self.document;
+        if document.restored.is_some() {
+            return Vec::new();
+        }
+        let kept = |whom: Whom, bucket: u32, placement: Placement, row: Option<&TenantRow>| {
+            let asked = document.caps(row).wanted(bucket, Rung::SourceOnly).rung;
+            (asked < placement.floor).then(|| Unmet {
+                step: format!("{} -> {asked}", placement.rung),
+                whom: whom.to_string(),
+                ..Unmet::of_change(
+                    Gate::Floor,
+                    format!("below {} writes that only the target has would be lost", placement.floor),
+                    "cutover reverse SPEC copies them back; then these tenants go on by themselves",
+                )
+            })
+        };
+        let cuts: Vec<u32> = document.goal.shares().iter().map(|(_, ppm)| *ppm).collect();
+        let bands = document
+            .bands
+            .pieces(&cuts)
+            .filter_map(|(from, upto, placement)| kept(Whom::Buckets { from, upto }, from, placement, None));
+        let floored = self.tenants.iter().filter(|(_, row)| row.placement.floor > Rung::SourceOnly);
+        let rows = floored.filter_map(|(tenant, row)| {
+            let bucket = self.bucket(tenant);
+            kept(Whom::Tenant { tenant: tenant.clone(), bucket }, bucket, row.placement, Some(row))
+        });
+        bands.chain(rows).take(KEPT_TOLD_MAX).collect()
     }
 }
 

@@ -81,7 +81,25 @@ async fn a_dry_run_of_the_way_back_says_what_has_to_come_first() {
     let told = at(url, &format!("reverse {path} --dry-run")).await.done();
     assert!(told.contains("would copy back about 1 records"), "{told}");
     at(url, "jobs orders").await.done();
+
+    // Asked to go on without it, they stay, and every command names it.
+    let part = "[floor] below target-first writes that only the target has would be lost";
+    let said = at(url, "ramp orders --dual 0 --wait --timeout 20s").await;
+    assert!(
+        said.code == 4 && said.err.contains(part) && said.err.contains("cutover reverse SPEC"),
+        "{said:?}"
+    );
+    assert_eq!(at(url, "wait orders").await.code, 4);
+    let said = at(url, "status orders").await.done();
+    assert!(
+        said.starts_with("orders can't go back further: 0-100 % target-first -> source-only: "),
+        "{said}"
+    );
+    at(url, "abandon orders --reason test").await.fails(&["cutover reverse SPEC"]);
     at(url, &format!("reverse {path}")).await.done();
+    assert_eq!(at(url, "wait orders --timeout 20s").await.code, 0, "they go on by themselves");
+    let said = at(url, "status orders").await.done();
+    assert!(said.contains("100 % source-only"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

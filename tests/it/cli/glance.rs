@@ -32,7 +32,8 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
     let back = first().await;
     assert!(back.starts_with("orders is rolled back to source-only"), "{back}");
     assert!(
-        back.contains("by operator:ada ") && back.contains(": latency. Next: cutover ack orders --reason .., once it may go up again"),
+        back.contains("by operator:ada ")
+            && back.contains(": latency. Next: cutover ack orders --reason .., once it may go up again"),
         "{back}"
     );
     let status = at(url, "status orders --json").await.object();

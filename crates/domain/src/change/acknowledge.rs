@@ -17,9 +17,7 @@ impl Draft {
         let everybody = self.document.ceiling.take();
         if let Some(ceiling) = everybody {
             self.document.goal = self.document.goal.capped(ceiling);
-            self.say(format!(
-                "acknowledged; everybody stays at {ceiling} or below until you run cutover ramp"
-            ));
+            self.say(format!("acknowledged; nobody goes above {ceiling} until you run cutover ramp"));
         }
         let above = |row: &TenantRow| {
             row.ceiling.is_some() || row.pin.is_some_and(|pin| everybody.is_some_and(|c| pin > c))
