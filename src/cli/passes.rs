@@ -241,6 +241,15 @@ impl Pass {
         })
     }
 
+    /// Says what may happen to single records, before anything moves.
+    async fn warn(stores: &Stores) -> anyhow::Result<()> {
+        for (name, store) in [("source", &stores.source), ("target", &stores.target)] {
+            let warnings = store.warnings().await.with_context(|| format!("the {name}"))?;
+            warnings.iter().for_each(|it| out::error(&format!("warning: the {name}: {}", out::one_line(it))));
+        }
+        Ok(())
+    }
+
     async fn dry_run(&self, global: &Global, verb: &str, kind: v1::PassKind) -> anyhow::Result<ExitCode> {
         let (spec, lookup) = (self.read()?, |name: &str| std::env::var(name).ok());
         let plan = Plan::of(&spec, kind, actor());
@@ -253,6 +262,9 @@ impl Pass {
             return dry_run::say(global, verb, &spec, &dry_run::Opened::SourceAlone(source), &plan).await;
         }
         let stores = self.stores(&spec).await?;
+        if !global.json {
+            Self::warn(&stores).await?;
+        }
         dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan).await
     }
 
@@ -276,6 +288,9 @@ impl Pass {
         // Before stores are opened, and tables made.
         channel(server).await?;
         let stores = self.stores(&spec).await?;
+        if !global.json {
+            Self::warn(&stores).await?;
+        }
         let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
         if !global.json {

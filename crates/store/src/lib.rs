@@ -172,6 +172,12 @@ pub trait Store: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// What may happen to single records in this table, for people: triggers that run, constraints that may
+    /// refuse them, privileges that are missing.
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Approximate size.
     async fn estimate(&self) -> Result<Estimate, StoreError>;
 

@@ -8,6 +8,7 @@ mod identity;
 mod layout;
 mod schema;
 mod server;
+mod warnings;
 
 use std::{collections::HashMap, str::FromStr, time::Instant};
 
@@ -282,6 +283,10 @@ impl Store for MySqlStore {
         );
         let columns = self.rows(columns).await?;
         Ok(table.unmapped(columns.iter().map(|row| (schema::text(row, 0), schema::text(row, 1)))))
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        warnings::warnings(&self.calls, &self.layout.table).await
     }
 
     /// By InnoDB's statistics, which can be off by half.

@@ -7,6 +7,7 @@ mod identity;
 mod layout;
 mod schema;
 mod server;
+mod warnings;
 
 use std::{
     str::FromStr,
@@ -221,6 +222,10 @@ impl Store for PostgresStore {
         );
         let columns = self.calls.rows(&Statement::text(columns)).await?;
         Ok(table.unmapped(columns.iter().map(|row| (schema::text(row, 0), schema::text(row, 1)))))
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        warnings::warnings(&self.calls, &self.layout.table).await
     }
 
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.

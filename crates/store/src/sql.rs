@@ -6,6 +6,7 @@ mod batch;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod calls;
 mod error;
+mod faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -18,6 +19,7 @@ pub(super) use calls::Calls;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::is_lost;
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
+pub(super) use faults::Faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use server::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

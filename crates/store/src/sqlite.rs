@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod layout;
 mod schema;
+mod warnings;
 
 use std::{
     path::{Path, PathBuf},
@@ -256,6 +257,11 @@ impl Store for SqliteStore {
         let columns = sqlx::query_as("SELECT name, type FROM pragma_table_xinfo(?1)").bind(&table.name);
         let columns: Vec<(String, String)> = columns.fetch_all(&self.readers).await.map_err(read_error)?;
         Ok(table.unmapped(columns))
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.readers.acquire().await.map_err(read_error)?;
+        warnings::warnings(&mut connection, &self.layout.table.name).await.map_err(read_error)
     }
 
     /// The exact number of records: a walk over the table without the values.

@@ -9,6 +9,9 @@ mod documents;
 #[cfg(feature = "dynamodb")]
 #[path = "store/dynamodb.rs"]
 mod dynamodb;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/faults.rs"]
+mod faults;
 #[cfg(feature = "mysql")]
 #[path = "store/mysql.rs"]
 mod mysql;

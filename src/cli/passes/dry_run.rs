@@ -60,6 +60,13 @@ pub(super) async fn say(
             "segments": plan.segments,
             "fingerprint": plan.fingerprint,
             "unmapped": unmapped,
+            "warnings": match stores {
+                Some(stores) => json!({
+                    "source": stores.source.warnings().await?,
+                    "target": stores.target.warnings().await?,
+                }),
+                None => json!(null),
+            },
             "checked": looked.checked,
             "misfits": looked.misfits,
             "estimate": estimate_json(&cost),

@@ -6,11 +6,11 @@ use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
         mapping::{ColumnType, SqlTable},
-        sql::{Calls, Statement},
+        sql::{Calls, Faults, Statement},
     },
-    permanent,
+    warnings,
 };
-use cutover_core::{outcome::ErrorClass, routing::TENANT_MAX_BYTES};
+use cutover_core::routing::TENANT_MAX_BYTES;
 
 /// A column as `information_schema` describes it.
 struct Column {
@@ -22,10 +22,15 @@ struct Column {
     nullable: bool,
     /// The type with sizes.
     full_kind: String,
+    /// By a default or AUTO_INCREMENT. ON UPDATE fills only what is there.
     fills_itself: bool,
     digits: u64,
     scale: u64,
     character_set: String,
+    is_generated: bool,
+    collation: String,
+    /// It has a default or a comment.
+    has_more: bool,
 }
 
 /// Reports everything that is wrong with the table, whose names were checked.
@@ -34,8 +39,10 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
     let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
     let columns = format!(
         "SELECT column_name, data_type, CAST(character_maximum_length AS CHAR), is_nullable, column_type, \
-         column_default IS NOT NULL OR extra <> '', CAST(numeric_precision AS CHAR), \
-         CAST(numeric_scale AS CHAR), character_set_name FROM information_schema.columns {of_table}"
+         column_default IS NOT NULL OR extra LIKE '%auto_increment%', CAST(numeric_precision AS CHAR), \
+         CAST(numeric_scale AS CHAR), character_set_name, generation_expression, \
+         collation_name, column_comment <> '' OR NULLIF(column_default, 'NULL') IS NOT NULL \
+         FROM information_schema.columns {of_table}"
     );
     let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
     let keys = format!(
@@ -50,68 +57,141 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
         of_table.replace("table_", "t.table_")
     );
     let engine = calls.rows(&Statement::text(engine)).await?;
-    let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
         return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
     }
-    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-    if let Some(fault) = engine.first().and_then(|row| fault_of_engine(name, row)) {
-        return wrong(fault);
+    let mut faults = Faults::default();
+    if let Some(row) = engine.first() {
+        let kind = text(row, 0);
+        if kind != "BASE TABLE" {
+            faults.add(format!("it is a {}: name the table behind it", kind.to_ascii_lowercase()));
+            return faults.end(&format!("{name:?}"));
+        }
+        fault_of_engine(name, row).into_iter().for_each(|fault| faults.add(fault));
     }
-    let mut faults = Vec::new();
-    let mut need =
-        |name: &str, holds: &dyn Fn(&Column) -> bool, needed: String, nullable: bool| match find(name) {
-            None => faults.push(format!("it has no column {name}")),
-            Some(column) if !holds(column) => {
-                faults.push(format!("column {name} is {} and has to be {needed}", column.shown()));
-            }
-            Some(column) if column.nullable != nullable => {
-                let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
-                faults.push(format!("column {name} has to be {has}"));
-            }
-            Some(_) => {}
-        };
+    let ids = table.ids().into_iter().zip([TENANT_MAX_BYTES, KEY_MAX_BYTES]);
     // Ids must be compared byte by byte, including trailing blanks: most collations do neither, and MariaDB's
     // `utf8mb4_bin` not the second.
-    for (id, bytes) in table.ids().into_iter().zip([TENANT_MAX_BYTES, KEY_MAX_BYTES]) {
+    for (id, bytes) in ids {
         let holds = |column: &Column| column.kind == "varbinary" && column.most >= bytes as u64;
-        need(id, &holds, format!("varbinary({bytes})"), false);
+        need(&mut faults, &columns, table, id, &holds, &format!("varbinary({bytes})"), false);
     }
-    need(&table.fields.version, &|column| column.holds(ColumnType::Bigint), "bigint".to_owned(), false);
-    for (name, kind) in table.content() {
-        need(name, &|column| column.holds(kind), needed(kind), table.is_nullable(name));
+    let holds = |column: &Column| column.holds(ColumnType::Bigint);
+    need(&mut faults, &columns, table, &table.fields.version, &holds, "bigint", false);
+    for (column, kind) in table.content() {
+        let holds = |column: &Column| column.holds(kind);
+        need(&mut faults, &columns, table, column, &holds, &needed(kind), table.is_nullable(column));
     }
     for column in columns.iter().filter(|column| !column.nullable && !column.fills_itself) {
-        if !table.has(&column.name) {
-            faults.push(format!("column {} is NOT NULL and has no default", column.name));
+        if !table.has(&column.name) && !column.is_generated {
+            faults.add(format!(
+                "column {} is NOT NULL and has no default: map it, give it a default, or let it be NULL. {}",
+                column.name,
+                column.modify(name, &column.definition(), true)
+            ));
         }
     }
     let keys: Vec<_> = keys.iter().map(|row| (text(row, 0), text(row, 1))).collect();
     let ids = table.ids().join(",");
     if !keys.iter().any(|(name, columns)| name == "PRIMARY" && columns.eq_ignore_ascii_case(&ids)) {
-        faults.push(format!("its primary key is not ({ids})"));
+        faults
+            .add(format!("its primary key is not ({ids}): make it that, or name other columns in the spec"));
     }
-    for (name, _) in keys.iter().filter(|(name, _)| name != "PRIMARY") {
+    for (index, _) in keys.iter().filter(|(name, _)| name != "PRIMARY") {
         // An upsert would replace a record that is equal in that index instead of the intended one.
-        faults.push(format!("{name} is a second unique index"));
+        faults.add(format!(
+            "{index} is a second unique index, so a write could replace another record. Run: ALTER TABLE \
+             `{name}` DROP INDEX `{index}`"
+        ));
     }
-    if faults.is_empty() {
-        return Ok(());
+    for (constraint, clause) in warnings::checks(calls, name).await {
+        if let Some(fault) = fault_of_check(calls, table, &constraint, &clause).await {
+            faults.add(fault);
+        }
     }
-    wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+    faults.end(&format!("{name:?}"))
+}
+
+/// One of the columns that are written.
+fn need(
+    faults: &mut Faults,
+    columns: &[Column],
+    table: &SqlTable,
+    name: &str,
+    holds: &dyn Fn(&Column) -> bool,
+    needed: &str,
+    nullable: bool,
+) {
+    let of = &table.name;
+    let null = if nullable { "NULL" } else { "NOT NULL" };
+    let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
+        let default = if nullable { "" } else { " DEFAULT 0" };
+        faults.add(format!(
+            "it has no column {name}. Run: ALTER TABLE `{of}` ADD COLUMN `{name}` {needed} {null}{default}"
+        ));
+        return;
+    };
+    if column.is_generated {
+        faults.add(format!(
+            "column {name} is generated and takes no value: remove it from the mapping, or make it an ordinary \
+             column. {}",
+            column.modify(of, &column.definition(), nullable)
+        ));
+    } else if !holds(column) {
+        let modify = column.modify(of, needed, nullable);
+        faults.add(format!("column {name} is {} and has to be {needed}. {modify}", column.shown()));
+    } else if column.nullable != nullable {
+        let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
+        let modify = column.modify(of, &column.definition(), nullable);
+        faults.add(format!("column {name} has to be {has}. {modify}"));
+    }
+}
+
+/// What a CHECK refuses although the mapping writes it: deleted records, and text that is not JSON.
+async fn fault_of_check(
+    calls: &Calls<MySql>,
+    table: &SqlTable,
+    constraint: &str,
+    clause: &str,
+) -> Option<String> {
+    let is_text = |kind| matches!(kind, ColumnType::Text | ColumnType::Varchar(_));
+    let mut content = table.content().into_iter();
+    let json = content.find(|(column, kind)| is_text(*kind) && warnings::is_json_check(clause, column));
+    if let Some((column, _)) = json {
+        return Some(format!(
+            "CHECK ({clause}) of column {column} refuses text that is not JSON. Run: ALTER TABLE `{}` MODIFY \
+             `{column}` longtext CHARACTER SET utf8mb4",
+            table.name
+        ));
+    }
+    // The clause of a tombstone's row. One that needs other columns, or that the server does not print as SQL,
+    // says nothing.
+    let ids = table.ids().into_iter().map(|id| format!("x'74' AS `{id}`"));
+    let content = table.content().into_iter().map(|(column, _)| {
+        let value = if table.is_nullable(column) { "NULL" } else { "TRUE" };
+        format!("{value} AS `{column}`")
+    });
+    let version = format!("1 AS `{}`", table.fields.version);
+    let row: Vec<String> = ids.chain([version]).chain(content).collect();
+    let asked =
+        format!("SELECT CAST(({clause}) AS SIGNED) FROM (SELECT {}) AS row_of_tombstone", row.join(", "));
+    let answer = calls.rows(&Statement::text(asked)).await.ok()?;
+    (text(answer.first()?, 0) == "0").then(|| {
+        format!(
+            "{constraint}, CHECK ({clause}), refuses deleted records, whose columns are NULL: let it allow NULL, \
+             or drop it"
+        )
+    })
 }
 
 /// Only an engine with transactions executes a batch as a whole or not at all. Partitions use their table's
 /// engine.
 fn fault_of_engine(table: &str, row: &MySqlRow) -> Option<String> {
-    let (kind, engine, transactions) = (text(row, 0), text(row, 1), text(row, 2));
-    if kind != "BASE TABLE" {
-        return Some(format!("{table:?} is a {}: name the table behind it", kind.to_ascii_lowercase()));
-    }
+    let (engine, transactions) = (text(row, 1), text(row, 2));
     (transactions != "YES").then(|| {
         format!(
-            "{table:?} has the engine {engine}, which has no transactions: an interrupted write may be half \
-             done. Run: ALTER TABLE `{table}` ENGINE = InnoDB"
+            "it has the engine {engine}, which has no transactions: an interrupted write may be half done. Run: \
+             ALTER TABLE `{table}` ENGINE = InnoDB"
         )
     })
 }
@@ -129,6 +209,9 @@ impl Column {
             digits: number(6, 0),
             scale: number(7, 0),
             character_set: text(row, 8),
+            is_generated: !text(row, 9).is_empty(),
+            collation: text(row, 10),
+            has_more: text(row, 11) == "1",
         }
     }
 
@@ -156,6 +239,23 @@ impl Column {
                 (is == "varbinary" || is.ends_with("blob")) && self.most >= u64::from(most)
             }
         }
+    }
+
+    /// Its type, with what MODIFY would otherwise take from the table's default.
+    fn definition(&self) -> String {
+        match self.collation.as_str() {
+            "" => self.full_kind.clone(),
+            collation => {
+                format!("{} CHARACTER SET {} COLLATE {collation}", self.full_kind, self.character_set)
+            }
+        }
+    }
+
+    /// The statement that gives it another type.
+    fn modify(&self, table: &str, kind: &str, nullable: bool) -> String {
+        let null = if nullable { "NULL" } else { "NOT NULL" };
+        let more = if self.has_more { "Add its DEFAULT and COMMENT, which this would drop. " } else { "" };
+        format!("{more}Run: ALTER TABLE `{table}` MODIFY `{}` {kind} {null}", self.name)
     }
 
     fn shown(&self) -> String {

@@ -6,11 +6,10 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, SqlTable},
-        sql::{Calls, Statement},
+        sql::{Calls, Faults, Statement},
     },
-    permanent,
+    warnings,
 };
-use cutover_core::outcome::ErrorClass;
 
 /// Text that is compared byte by byte, so its pages have the same order as in other stores.
 const ID: &str = "text COLLATE \"C\"";
@@ -24,88 +23,230 @@ pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool,
 /// Reports everything that is wrong with the table, whose names were checked.
 pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
+    let of_table = format!("to_regclass('\"{name}\"')");
     let columns = format!(
         "SELECT attname::text, format_type(atttypid, atttypmod), \
          CASE WHEN attcollation = 0 THEN '' ELSE (SELECT ' COLLATE \"' || \
          CASE WHEN collname = 'POSIX' THEN 'C' ELSE collname END || '\"' \
          FROM pg_collation WHERE oid = attcollation) END, \
-         NOT attnotnull, atthasdef OR attidentity <> '' \
-         FROM pg_attribute WHERE attrelid = to_regclass('\"{name}\"') AND attnum > 0 AND NOT attisdropped"
+         NOT attnotnull, atthasdef OR attidentity <> '', \
+         CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END \
+         FROM pg_attribute WHERE attrelid = {of_table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     );
-    let columns = calls.rows(&Statement::text(columns)).await?;
+    let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
     let keys = format!(
         "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
          JOIN pg_attribute ON attrelid = indrelid AND attnum = n), indimmediate \
-         FROM pg_index WHERE indrelid = to_regclass('\"{name}\"') AND indisunique AND indisvalid \
+         FROM pg_index WHERE indrelid = {of_table} AND indisunique AND indisvalid \
          AND indpred IS NULL AND indexprs IS NULL"
     );
     let keys = calls.rows(&Statement::text(keys)).await?;
     let kinds = format!(
         "SELECT relkind::text, relpersistence::text, oid::regclass::text FROM pg_class \
-         WHERE oid = to_regclass('\"{name}\"') OR oid IN (SELECT relid FROM pg_partition_tree(to_regclass('\"{name}\"')))"
+         WHERE oid = {of_table} OR oid IN (SELECT relid FROM pg_partition_tree({of_table}))"
     );
     let kinds = calls.rows(&Statement::text(kinds)).await?;
-    let wrong = |what| Err(permanent(ErrorClass::Other, "table", what));
     if columns.is_empty() {
-        return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
-    }
-    if let Some(fault) = kinds.iter().find_map(|row| fault_of_kind(name, row)) {
-        return wrong(fault);
-    }
-    let mut faults = Vec::new();
-    let mut need = |name: &str, kind: Option<ColumnType>, nullable: bool| {
-        let Some(row) = columns.iter().find(|row| text(row, 0) == name) else {
-            faults.push(format!("it has no column {name}"));
-            return;
+        let advice = match warnings::other_case(calls, name).await {
+            Some(other) => {
+                format!("in this database, but {other:?}: write it like that, or name another one")
+            }
+            None => "in this database: create it, or name another one".to_owned(),
         };
-        let (is, collated) = (text(row, 1), format!("{}{}", text(row, 1), text(row, 2)));
-        let fault = match kind {
-            None => (collated != ID).then(|| (collated, ID.to_owned())),
-            Some(kind) => (!holds(&is, kind)).then(|| (is, needed(kind))),
-        };
-        if let Some((is, needed)) = fault {
-            faults.push(format!("column {name} is {is} and has to be {needed}"));
-        } else if row.try_get::<bool, _>(3).unwrap_or(true) != nullable {
-            let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
-            faults.push(format!("column {name} has to be {has}"));
-        }
-    };
-    table.ids().into_iter().for_each(|id| need(id, None, false));
-    need(&table.fields.version, Some(ColumnType::Bigint), false);
-    table.content().into_iter().for_each(|(name, kind)| need(name, Some(kind), table.is_nullable(name)));
-    for row in &columns {
-        let (name, nullable, filled) = (text(row, 0), row.try_get(3), row.try_get(4));
-        if !table.has(&name) && !nullable.unwrap_or(true) && !filled.unwrap_or(false) {
-            faults.push(format!("column {name} is NOT NULL and has no default"));
-        }
+        return Err(StoreError::no_table(name, &advice));
+    }
+    let mut faults = Faults::default();
+    kinds.iter().filter_map(fault_of_kind).for_each(|fault| faults.add(fault));
+    if kinds.iter().any(|row| !matches!(text(row, 0).as_str(), "r" | "p")) {
+        return faults.end(&format!("{name:?}"));
+    }
+    table.ids().into_iter().for_each(|id| need(&mut faults, &columns, table, id, None, false));
+    need(&mut faults, &columns, table, &table.fields.version, Some(ColumnType::Bigint), false);
+    for (column, kind) in table.content() {
+        need(&mut faults, &columns, table, column, Some(kind), table.is_nullable(column));
+    }
+    let unfilled = columns.iter().filter(|column| !column.nullable && !column.fills_itself);
+    for Column { name: column, .. } in unfilled.filter(|column| !table.has(&column.name)) {
+        faults.add(format!(
+            "column {column} is NOT NULL and has no default: map it, or run: ALTER TABLE \"{name}\" ALTER \
+             \"{column}\" DROP NOT NULL"
+        ));
     }
     let ids = table.ids();
     if !keys.iter().any(|row| text(row, 0) == ids.join(",")) {
-        faults.push(format!("it has no primary key or unique index on ({})", ids.join(", ")));
+        faults.add(format!(
+            "it has no primary key or unique index on ({ids}). Run: CREATE UNIQUE INDEX ON \"{name}\" ({ids})",
+            ids = ids.join(", ")
+        ));
     }
     // ON CONFLICT fails if one of the indexes that it may use, in any order, is checked later.
     let is_late = |row: &&PgRow| !row.try_get(1).unwrap_or(true);
     let of_ids =
         |key: &str| key.split(',').count() == ids.len() && key.split(',').all(|it| ids.contains(&it));
     if let Some(late) = keys.iter().filter(is_late).map(|row| text(row, 0)).find(|key| of_ids(key)) {
-        faults.push(format!("its key on ({late}) is DEFERRABLE and has to be NOT DEFERRABLE"));
+        faults.add(format!(
+            "its key on ({late}) is DEFERRABLE and has to be NOT DEFERRABLE: create it again without"
+        ));
     }
-    if faults.is_empty() {
-        return Ok(());
+    for fault in rules_and_replicas(calls, name).await? {
+        faults.add(fault);
     }
-    wrong(format!("{name:?} can't be used: {}; change it, or name another one", faults.join(", ")))
+    for (constraint, clause) in warnings::checks(calls, name).await? {
+        if refuses_tombstones(calls, table, &columns, &clause).await {
+            faults.add(format!(
+                "{constraint}, {clause}, refuses deleted records, whose columns are NULL: let it allow NULL, or \
+                 run: ALTER TABLE \"{name}\" DROP CONSTRAINT \"{constraint}\""
+            ));
+        }
+    }
+    faults.end(&format!("{name:?}"))
+}
+
+/// A column as `pg_attribute` describes it.
+struct Column {
+    name: String,
+    kind: String,
+    collation: String,
+    nullable: bool,
+    fills_itself: bool,
+    /// What generates its value, so that it takes none; empty: nothing.
+    generated_by: String,
+}
+
+impl Column {
+    fn of(row: &PgRow) -> Self {
+        let flag = |at, none| row.try_get(at).unwrap_or(none);
+        Self {
+            name: text(row, 0),
+            kind: text(row, 1),
+            collation: text(row, 2),
+            nullable: flag(3, true),
+            fills_itself: flag(4, false),
+            generated_by: text(row, 5),
+        }
+    }
+}
+
+/// One of the columns that are written; `kind` is `None` for tenant and key.
+fn need(
+    faults: &mut Faults,
+    columns: &[Column],
+    table: &SqlTable,
+    name: &str,
+    kind: Option<ColumnType>,
+    nullable: bool,
+) {
+    let of = &table.name;
+    let needed = kind.map_or_else(|| ID.to_owned(), needed);
+    let Some(column) = columns.iter().find(|column| column.name == name) else {
+        let other = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+        let null = match kind {
+            _ if nullable => "",
+            Some(ColumnType::Boolean) => " NOT NULL DEFAULT false",
+            _ => " NOT NULL DEFAULT 0",
+        };
+        faults.add(match other {
+            Some(Column { name: other, .. }) => {
+                format!("it has no column {name}, but {other}: write it like that in the spec")
+            }
+            None => format!(
+                "it has no column {name}. Run: ALTER TABLE \"{of}\" ADD COLUMN \"{name}\" {needed}{null}"
+            ),
+        });
+        return;
+    };
+    let alter = |what: &str| format!("Run: ALTER TABLE \"{of}\" ALTER \"{name}\" {what}");
+    let (is, holds) = match kind {
+        None => {
+            let is = format!("{}{}", column.kind, column.collation);
+            let holds = is == ID;
+            (is, holds)
+        }
+        Some(kind) => (column.kind.clone(), holds(&column.kind, kind)),
+    };
+    if !column.generated_by.is_empty() {
+        faults.add(format!(
+            "column {name} is generated and takes no value: remove it from the mapping, or make it an ordinary \
+             column. {}",
+            alter(&format!("DROP {}", column.generated_by))
+        ));
+    } else if !holds {
+        faults.add(format!(
+            "column {name} is {is} and has to be {needed}. {}",
+            alter(&format!("TYPE {needed}"))
+        ));
+    } else if column.nullable != nullable {
+        let (has, what) = match nullable {
+            true => ("NULL (a tombstone has it)", "DROP NOT NULL"),
+            false => ("NOT NULL", "SET NOT NULL"),
+        };
+        faults.add(format!("column {name} has to be {has}. {}", alter(what)));
+    }
+}
+
+/// Rules, with which ON CONFLICT is not possible; and a publication that updates have no replica identity for.
+async fn rules_and_replicas(calls: &Calls<Postgres>, name: &str) -> Result<Vec<String>, StoreError> {
+    let sql = format!(
+        "WITH it AS (SELECT c.oid, c.relreplident, c.relname, n.nspname FROM pg_class AS c \
+         JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('\"{name}\"')) \
+         SELECT 'rule', rulename::text FROM pg_rewrite JOIN it ON ev_class = it.oid WHERE ev_type IN ('2', '3') \
+         UNION ALL SELECT 'published', p.pubname::text FROM pg_publication AS p CROSS JOIN it \
+         WHERE p.pubupdate AND EXISTS (SELECT 1 FROM pg_publication_tables AS t WHERE t.pubname = p.pubname \
+         AND t.schemaname = it.nspname AND t.tablename = it.relname) \
+         AND NOT CASE it.relreplident WHEN 'f' THEN true WHEN 'n' THEN false \
+         ELSE EXISTS (SELECT 1 FROM pg_index WHERE indrelid = it.oid \
+         AND CASE it.relreplident WHEN 'd' THEN indisprimary ELSE indisreplident END) END"
+    );
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    let fault = |row: &PgRow| match (text(row, 0).as_str(), text(row, 1)) {
+        ("rule", rule) => format!(
+            "it has the rule {rule}, and PostgreSQL allows no INSERT ... ON CONFLICT then. Run: DROP RULE \
+             \"{rule}\" ON \"{name}\""
+        ),
+        (_, publication) => format!(
+            "the publication {publication} publishes its updates, for which it has no replica identity: \
+             give it a primary key, or run: ALTER TABLE \"{name}\" REPLICA IDENTITY FULL"
+        ),
+    };
+    Ok(rows.iter().map(fault).collect())
+}
+
+/// Evaluates a CHECK for a tombstone's row. A clause that can't be evaluated says nothing.
+async fn refuses_tombstones(
+    calls: &Calls<Postgres>,
+    table: &SqlTable,
+    columns: &[Column],
+    clause: &str,
+) -> bool {
+    let value = |Column { name, kind, .. }: &Column| {
+        let value = if table.ids().contains(&name.as_str()) {
+            "'t'"
+        } else if *name == table.fields.version {
+            "1"
+        } else if table.has(name) && !table.is_nullable(name) {
+            "true"
+        } else {
+            "NULL"
+        };
+        format!("{value}::{kind} AS \"{name}\"")
+    };
+    let row: Vec<String> = columns.iter().map(value).collect();
+    let clause = clause.trim_start_matches("CHECK").trim_end_matches("NOT VALID");
+    let asked = format!("SELECT {clause} FROM (SELECT {}) AS tombstone", row.join(", "));
+    let answer = calls.rows(&Statement::text(asked)).await.unwrap_or_default();
+    answer.first().and_then(|row| row.try_get::<Option<bool>, _>(0).ok()).flatten() == Some(false)
 }
 
 /// For the table or one of its partitions: whether its acknowledged writes are durable.
-fn fault_of_kind(name: &str, row: &PgRow) -> Option<String> {
+fn fault_of_kind(row: &PgRow) -> Option<String> {
     let part = text(row, 2);
     let kind = match text(row, 0).as_str() {
         "r" | "p" => {
             return match text(row, 1).as_str() {
                 "u" => Some(format!(
-                    "{name:?} can't be used: {part} is UNLOGGED, and a crash empties it. Run: ALTER TABLE {part} SET LOGGED"
+                    "{part} is UNLOGGED, and a crash empties it. Run: ALTER TABLE {part} SET LOGGED"
                 )),
-                "t" => Some(format!("{name:?} can't be used: {part} is temporary. Name a lasting table")),
+                "t" => Some(format!("{part} is temporary. Name a lasting table")),
                 _ => None,
             };
         }
@@ -114,7 +255,7 @@ fn fault_of_kind(name: &str, row: &PgRow) -> Option<String> {
         "f" => "a foreign table, which another server holds",
         _ => "no table",
     };
-    Some(format!("{name:?} can't be used: {part} is {kind}. Name a table of this server"))
+    Some(format!("{part} is {kind}. Name a table of this server"))
 }
 
 /// Whether a column that PostgreSQL describes like this holds every value of the type exactly.

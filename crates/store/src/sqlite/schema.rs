@@ -8,10 +8,10 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, SqlTable},
+        sql::Faults,
     },
-    permanent, shown,
+    shown, warnings,
 };
-use cutover_core::outcome::ErrorClass;
 
 /// How SQLite converts a value before storing it, by the column's declared type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,10 @@ pub(super) async fn check(
     table: &SqlTable,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let name = &table.name;
-    let columns =
-        format!("SELECT name, type, \"notnull\", dflt_value IS NOT NULL FROM pragma_table_info('{name}')");
+    let columns = format!(
+        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL OR hidden IN (2, 3), hidden IN (2, 3) \
+         FROM pragma_table_xinfo('{name}')"
+    );
     let columns = sqlx::query(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
     let keys = format!(
         "SELECT group_concat(lower(k.name) || ' ' || upper(k.coll), ',' ORDER BY k.seqno) \
@@ -67,25 +69,44 @@ pub(super) async fn check(
     );
     let keys = sqlx::query(AssertSqlSafe(keys)).fetch_all(&mut *connection).await?;
     let encoding: String = sqlx::query_scalar("PRAGMA encoding").fetch_one(&mut *connection).await?;
+    let kind = format!("SELECT type FROM sqlite_master WHERE name = '{name}' COLLATE NOCASE");
+    let kind: Option<String> =
+        sqlx::query_scalar(AssertSqlSafe(kind)).fetch_optional(&mut *connection).await?;
+    let triggers = warnings::triggers(connection, name).await?;
     let path = shown(path);
     let path = path.display();
-    let wrong = |what| Ok(Err(permanent(ErrorClass::Other, "table", what)));
     if columns.is_empty() {
         return Ok(Err(StoreError::no_table(name, &format!("in {path}: create it, or name another one"))));
     }
-    let mut faults = Vec::new();
-    let mut fault = |column: &str, kind, nullable| match found(&columns, column) {
-        None => faults.push(format!("it has no column {column}")),
+    let mut faults = Faults::default();
+    if kind.as_deref() == Some("view") {
+        faults.add("it is a view: name the table behind it");
+        return Ok(faults.end(&format!("{name:?} in {path}")));
+    }
+    let again = "SQLite can't alter that: create the table again and copy its rows";
+    let mut fault = |column: &str, kind, nullable: bool| {
+        match found(&columns, column) {
+        None => faults.add(format!(
+            "it has no column {column}. Run: ALTER TABLE \"{name}\" ADD COLUMN \"{column}\" {}{}",
+            declared_for(kind),
+            if nullable { "" } else { " NOT NULL DEFAULT 0" }
+        )),
+        Some(row) if flag(row, 4) => faults.add(format!(
+            "column {column} is generated and takes no value: remove it from the mapping, or make it an ordinary \
+             column"
+        )),
         Some(row) => {
             let declared = text(row, 1);
             if !Affinity::of(&declared).keeps(kind) {
-                faults.push(format!("column {column} is {declared:?} and has to be {}", declared_for(kind)));
+                let needed = declared_for(kind);
+                faults.add(format!("column {column} is {declared:?} and has to be {needed}. {again}"));
             }
             if nullable == flag(row, 2) {
                 let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
-                faults.push(format!("column {column} has to be {has}"));
+                faults.add(format!("column {column} has to be {has}. {again}"));
             }
         }
+    }
     };
     table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, false));
     fault(&table.fields.version, ColumnType::Bigint, false);
@@ -93,25 +114,34 @@ pub(super) async fn check(
     for row in &columns {
         let column = text(row, 0);
         if !table.has(&column) && flag(row, 2) && !flag(row, 3) {
-            faults.push(format!("column {column} is NOT NULL and has no default"));
+            faults.add(format!("column {column} is NOT NULL and has no default: map it. {again}"));
         }
     }
     let ids = table.ids();
     let key: Vec<String> = ids.iter().map(|id| format!("{} BINARY", id.to_ascii_lowercase())).collect();
     if !keys.iter().any(|row| text(row, 0) == key.join(",")) {
-        faults.push(format!(
-            "it has no primary key or unique index on ({}) with the collation BINARY",
-            ids.join(", ")
+        faults.add(format!(
+            "it has no primary key or unique index on ({ids}) with the collation BINARY. Run: CREATE UNIQUE INDEX \
+             \"{name}_ids\" ON \"{name}\" ({ids})",
+            ids = ids.join(", ")
         ));
     }
     // Compared byte by byte, UTF-16 text has another order than in all other stores.
     if encoding != "UTF-8" {
-        faults.push(format!("the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding)"));
+        faults.add(format!(
+            "the file has texts in {encoding} and needs them in UTF-8 (PRAGMA encoding): create another file"
+        ));
     }
-    if faults.is_empty() {
-        return Ok(Ok(()));
+    for (trigger, body) in triggers {
+        let body: String = body.to_ascii_lowercase().split_whitespace().collect();
+        if body.contains("raise(fail") {
+            faults.add(format!(
+                "trigger {trigger} uses RAISE(FAIL), which reports an error and keeps what was written. Let it \
+                 use RAISE(ABORT)"
+            ));
+        }
     }
-    wrong(format!("{name:?} in {path} can't be used: {}; change it, or name another one", faults.join(", ")))
+    Ok(faults.end(&format!("{name:?} in {path}")))
 }
 
 fn found<'a>(columns: &'a [SqliteRow], name: &str) -> Option<&'a SqliteRow> {

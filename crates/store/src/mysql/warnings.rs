@@ -1,0 +1,120 @@
+//! What may happen to single records in a table: told before anything moves, and no reason not to use it.
+
+use sqlx::{MySql, mysql::MySqlRow};
+
+use super::{
+    super::{
+        StoreError,
+        mapping::{ColumnType, SqlTable},
+        sql::{Calls, Statement},
+    },
+    schema::text,
+};
+
+/// One line each.
+pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
+    let name = &table.name;
+    let mut told = Vec::new();
+    let triggers = format!(
+        "SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers \
+         WHERE event_object_schema = DATABASE() AND event_object_table = '{name}' \
+         AND event_manipulation <> 'DELETE' ORDER BY trigger_name"
+    );
+    for row in &rows(calls, triggers).await? {
+        told.push(format!(
+            "trigger {} runs {} {}, on Cutover's writes too: a record that it refuses goes to the quarantine, and one \
+             that it changes differs in every comparison",
+            text(row, 0),
+            text(row, 1),
+            text(row, 2)
+        ));
+    }
+    let references = format!(
+        "SELECT constraint_name, referenced_table_name FROM information_schema.referential_constraints \
+         WHERE constraint_schema = DATABASE() AND table_name = '{name}' ORDER BY constraint_name"
+    );
+    for row in &rows(calls, references).await? {
+        told.push(format!(
+            "foreign key {}: a record without its row in {} goes to the quarantine. Copy that table first",
+            text(row, 0),
+            text(row, 1)
+        ));
+    }
+    let partitions = format!(
+        "SELECT partition_method FROM information_schema.partitions WHERE table_schema = DATABASE() \
+         AND table_name = '{name}' AND (partition_method LIKE 'RANGE%' OR partition_method LIKE 'LIST%') \
+         GROUP BY partition_method HAVING SUM(partition_description LIKE '%MAXVALUE%' \
+         OR partition_description = 'DEFAULT') = 0"
+    );
+    for row in &rows(calls, partitions).await? {
+        told.push(format!(
+            "PARTITION BY {}: no partition takes everything, and a record that none takes goes to the \
+             quarantine. Add one with MAXVALUE or DEFAULT",
+            text(row, 0)
+        ));
+    }
+    for (constraint, clause) in checks(calls, name).await {
+        let mut content = table.content().into_iter();
+        let json = content.find(|(column, kind)| *kind == ColumnType::Json && is_json_check(&clause, column));
+        told.push(match json {
+            Some((column, _)) => format!(
+                "column {column} is JSON here, which has at most 32 levels: a record that is nested deeper, \
+                 about 15 levels of its own, goes to the quarantine. Make it longtext without CHECK"
+            ),
+            None => {
+                format!("{constraint}, CHECK ({clause}): a record that it refuses goes to the quarantine")
+            }
+        });
+    }
+    told.extend(privileges(calls, table).await);
+    Ok(told)
+}
+
+async fn rows(calls: &Calls<MySql>, sql: String) -> Result<Vec<MySqlRow>, StoreError> {
+    calls.rows(&Statement::text(sql)).await
+}
+
+/// Name and clause of each CHECK; none on a server that has none.
+pub(super) async fn checks(calls: &Calls<MySql>, table: &str) -> Vec<(String, String)> {
+    // The comments are MariaDB's and MySQL's own conditions.
+    let sql = format!(
+        "SELECT c.constraint_name, c.check_clause FROM information_schema.check_constraints AS c \
+         WHERE c.constraint_schema = DATABASE() /*M! AND c.table_name = '{table}' */ \
+         /*!80016 AND EXISTS (SELECT 1 FROM information_schema.table_constraints AS t \
+         WHERE t.constraint_schema = c.constraint_schema AND t.constraint_name = c.constraint_name \
+         AND t.table_name = '{table}') */ ORDER BY c.constraint_name"
+    );
+    let rows = calls.rows(&Statement::text(sql)).await.unwrap_or_default();
+    rows.iter().map(|row| (text(row, 0), text(row, 1))).collect()
+}
+
+/// MariaDB's type JSON is a text with this CHECK.
+pub(super) fn is_json_check(clause: &str, column: &str) -> bool {
+    clause.to_ascii_lowercase() == format!("json_valid(`{}`)", column.to_ascii_lowercase())
+}
+
+/// The statements of a write are explained, not executed: that takes the same privileges.
+async fn privileges(calls: &Calls<MySql>, table: &SqlTable) -> Vec<String> {
+    let content = table.content().into_iter().map(|(name, _)| name);
+    let columns: Vec<String> = table
+        .ids()
+        .into_iter()
+        .chain([table.fields.version.as_str()])
+        .chain(content)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let same: Vec<String> = columns.iter().map(|column| format!("{column} = {column}")).collect();
+    let (name, columns) = (&table.name, columns.join(", "));
+    let mut told = Vec::new();
+    for sql in [
+        format!("EXPLAIN INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{name}` WHERE FALSE"),
+        format!("EXPLAIN UPDATE `{name}` SET {} WHERE FALSE", same.join(", ")),
+    ] {
+        if let Err(StoreError::Permanent { field, what, .. }) = calls.rows(&Statement::text(sql)).await
+            && field == "user"
+        {
+            told.push(format!("every write will fail: {what}"));
+        }
+    }
+    told
+}

@@ -1,0 +1,87 @@
+//! What may happen to single records in a table: told before anything moves, and no reason not to use it.
+
+use sqlx::Postgres;
+
+use super::{
+    super::{
+        StoreError,
+        mapping::SqlTable,
+        sql::{Calls, Statement},
+    },
+    schema::text,
+};
+
+/// One line each.
+pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
+    let of_table = format!("to_regclass('\"{}\"')", table.name);
+    let content = table.content().into_iter().map(|(name, _)| name);
+    let columns: Vec<String> = table
+        .ids()
+        .into_iter()
+        .chain([table.fields.version.as_str()])
+        .chain(content)
+        .map(|name| format!("'{name}'"))
+        .collect();
+    let sql = format!(
+        "SELECT 'trigger', tgname::text, '' FROM pg_trigger WHERE tgrelid = {of_table} AND NOT tgisinternal \
+         AND tgenabled <> 'D' AND (tgtype & 20) <> 0 \
+         UNION ALL SELECT 'constraint', conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
+         WHERE conrelid = {of_table} AND contype IN ('c', 'f', 'x') \
+         UNION ALL SELECT 'partition', partrelid::regclass::text, '' FROM pg_partitioned_table \
+         WHERE partrelid IN (SELECT relid FROM pg_partition_tree({of_table})) \
+         AND partstrat IN ('l', 'r') AND partdefid = 0 \
+         UNION ALL SELECT 'policy', '', '' WHERE row_security_active({of_table}) \
+         UNION ALL SELECT 'privilege', p, string_agg(attname, ', ' ORDER BY attnum) \
+         FROM pg_attribute CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
+         WHERE attrelid = {of_table} AND attname IN ({}) AND NOT has_column_privilege(attrelid, attnum, p) \
+         GROUP BY p",
+        columns.join(", ")
+    );
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    let warning = |row| {
+        let (kind, name, more) = (text(row, 0), text(row, 1), text(row, 2));
+        match kind.as_str() {
+            "trigger" => format!(
+                "trigger {name} runs on Cutover's writes too: a record that it refuses or drops goes to the quarantine, \
+                 and one that it changes differs in every comparison"
+            ),
+            "constraint" => format!("{name}, {more}: a record that it refuses goes to the quarantine"),
+            "partition" => format!(
+                "no partition of {name} takes everything, and a record that none takes goes to the quarantine. \
+                 Add a DEFAULT partition"
+            ),
+            "policy" => "row-level security applies to this user: rows that a policy hides are missing from \
+                         every pass, and a record that one refuses goes to the quarantine. Give a user with \
+                         BYPASSRLS"
+                .to_owned(),
+            _ => format!(
+                "the user lacks {name} on {more}. Run: GRANT SELECT, INSERT, UPDATE ON \"{}\" TO CURRENT_USER, \
+                 as the table's owner and with the user's name",
+                table.name
+            ),
+        }
+    };
+    Ok(rows.iter().map(warning).collect())
+}
+
+/// Name and definition of each CHECK.
+pub(super) async fn checks(
+    calls: &Calls<Postgres>,
+    table: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = format!(
+        "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
+         WHERE conrelid = to_regclass('\"{table}\"') AND contype = 'c' ORDER BY conname"
+    );
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1))).collect())
+}
+
+/// A table whose name differs only in case.
+pub(super) async fn other_case(calls: &Calls<Postgres>, table: &str) -> Option<String> {
+    let sql = format!(
+        "SELECT relname::text FROM pg_class WHERE lower(relname) = lower('{table}') \
+         AND relkind IN ('r', 'p') AND pg_table_is_visible(oid)"
+    );
+    Some(text(calls.rows(&Statement::text(sql)).await.ok()?.first()?, 0))
+}
