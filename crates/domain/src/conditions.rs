@@ -335,14 +335,12 @@ impl Migration {
         let mut unmet: Vec<Unmet> = document.restored().into_iter().collect();
         let is_elsewhere = |it: Placement| it.rung != Rung::SourceOnly || it.floor != Rung::SourceOnly;
         if document.ramping || self.placements().any(is_elsewhere) {
-            let has_floor = self.placements().any(|placement| placement.floor > Rung::SourceOnly);
-            let reverse =
-                if has_floor { ", then cutover reverse SPEC: only the target has some writes" } else { "" };
             let action = format!(
                 "take everybody back first: cutover ramp {key} --dual 0 --wait, and cutover unpin {key} TENANT for \
-                 those of cutover pins {key}; or cutover rollback {key}{reverse}"
+                 those of cutover pins {key}; or cutover rollback {key}"
             );
             unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at source-only", action));
+            unmet.extend(self.kept_by_floor());
         }
         let step = self.newest_step();
         let behind: Vec<_> = fleet.behind(step, Wait::Quiesced).collect();

@@ -278,7 +278,7 @@ fn of_two_processes_with_one_id_the_lost_one_can_be_evicted_although_it_left_a_f
         service: String::new(),
     };
     assert_eq!(world.live.dead(&lost(""), world.now), [], "its file has not expired");
-    assert_eq!(world.live.dead(&lost("one"), world.now), [ended.clone()]);
+    assert_eq!(world.live.dead(&lost("one"), world.now), std::slice::from_ref(&ended));
     assert_eq!(world.live.dead(&lost("two"), world.now), []);
     assert_eq!(world.live.dead(&Dead::Named("one".to_owned()), world.now), [ended, running]);
 }
