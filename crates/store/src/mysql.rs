@@ -24,7 +24,7 @@ use super::{
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
         Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        permanent, put_many, put_one, swallowed, version_after,
+        permanent, put_many, put_one, swallowed, version_after, whole_seconds,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -44,6 +44,18 @@ pub struct MySqlStore {
     layout: Layout,
     /// The server's `max_allowed_packet`.
     packet_bytes: usize,
+    /// Maximum records that a statement writes.
+    written_max: usize,
+}
+
+/// MySQL ends no write because of its duration. There a statement writes so few records that all their lock
+/// waits, two for each, end within the time that a statement may take.
+fn written_max(ends_writes: bool, options: &ServerOptions) -> usize {
+    if ends_writes {
+        return ROWS_MAX;
+    }
+    let waits = options.call_timeout.as_secs() / whole_seconds(options.lock_timeout).as_secs();
+    usize::try_from(waits / 2).unwrap_or(ROWS_MAX).clamp(1, ROWS_MAX)
 }
 
 impl MySqlStore {
@@ -88,11 +100,14 @@ impl MySqlStore {
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<MySql>::open(connect, &server, options).await?;
-        let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED)".to_owned();
+        // Only MariaDB, which ends a write that takes too long, reads the comment.
+        let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED) /*M! , 1 */".to_owned();
         let rows = calls.rows(&Statement::text(packet)).await?;
+        let ends_writes = rows.first().is_some_and(|row| row.len() == 2);
         let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
         let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
-        Ok(Self { calls, layout: Layout::new(table), packet_bytes })
+        let written_max = written_max(ends_writes, &options);
+        Ok(Self { calls, layout: Layout::new(table), packet_bytes, written_max })
     }
 
     /// Waits for calls in flight and closes the connections.
@@ -319,11 +334,31 @@ impl Guarded for MySqlStore {
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
         let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
         let mut wrote = Wrote { all: true, doubt: None };
-        for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
-            let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-            wrote.all &= done.last_insert_id() == 0;
-            wrote.doubt = wrote.doubt.or(doubt);
+        for records in records.chunks(self.written_max) {
+            for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
+                let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
+                wrote.all &= done.last_insert_id() == 0;
+                wrote.doubt = wrote.doubt.or(doubt);
+            }
         }
         Ok(wrote)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn where_no_write_is_ended_a_statement_s_lock_waits_fit_into_its_time() {
+        let default = ServerOptions::default();
+        assert_eq!(written_max(true, &default), ROWS_MAX);
+        assert_eq!(written_max(false, &default), 7, "2 waits of 1 s for each, within 15 s");
+        let call_timeout = Duration::from_secs(1);
+        assert_eq!(written_max(false, &ServerOptions { call_timeout, ..default }), 1);
+        let call_timeout = Duration::from_secs(36_000);
+        assert_eq!(written_max(false, &ServerOptions { call_timeout, ..default }), ROWS_MAX);
     }
 }

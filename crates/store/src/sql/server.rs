@@ -22,8 +22,8 @@ pub struct ServerOptions {
     /// Longest wait for a record or table lock held by others; MySQL counts whole seconds. Keep it below the
     /// migrator's call timeout; otherwise a locked record makes writes indeterminate that were never made.
     pub lock_timeout: Duration,
-    /// Longest run of one statement, ended by the server. MySQL (not MariaDB) ends reads only: a write there
-    /// takes as long as its locks allow.
+    /// Longest run of one statement, ended by the server. MySQL (not MariaDB) ends reads only: there a statement
+    /// writes so few records that their lock waits end within this time.
     pub call_timeout: Duration,
     /// The server closes a connection that has been silent for this long, so that a statement can't arrive
     /// later than that; MySQL counts whole seconds. A connection that was idle for half of it is not reused.
