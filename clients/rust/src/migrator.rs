@@ -75,7 +75,7 @@ pub struct Parts {
     pub options: Options,
 }
 
-/// Options of a migrator.
+/// Options of a migrator; see [`Migrator::with_options`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Longest wait for one store call. A put that takes longer is indeterminate.
@@ -107,6 +107,7 @@ pub struct Migrator {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     current: Arc<Current>,
     recorder: Arc<Recorder>,
@@ -126,6 +127,25 @@ impl Migrator {
         let call_timeout = options.call_timeout;
         let inner = Inner { current, recorder, migration, stamper, source, target, call_timeout, shadows };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The same migrator with other options.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::Rung, testing::{FakeController, MemoryStore}};
+    /// # let client = FakeController::at("orders", Rung::Dual).client();
+    /// use std::time::Duration;
+    ///
+    /// use cutover_client::migrator::Options;
+    ///
+    /// let options = Options { call_timeout: Duration::from_secs(1), ..Options::default() };
+    /// let orders = client.migrator("orders", MemoryStore::new(), MemoryStore::new()).with_options(options);
+    /// ```
+    pub fn with_options(mut self, options: Options) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        inner.call_timeout = options.call_timeout;
+        inner.shadows = Arc::new(Semaphore::new(options.shadows_max));
+        self
     }
 
     /// Returns the record's bytes; `None` if there is no record or it was deleted.

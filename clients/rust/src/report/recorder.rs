@@ -228,3 +228,29 @@ fn this_shard() -> usize {
         shard.get()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::{ErrorClass, Operation, StoreRole};
+
+    #[test]
+    fn the_first_error_of_the_target_is_urgent_and_then_each_third_one() {
+        let recorder = Recorder::new();
+        let fail = || {
+            let error = Some(ErrorClass::Server);
+            let latency = Duration::from_millis(3);
+            recorder.call("orders", 1, StoreRole::Target, Operation::Write, latency, error);
+            recorder.is_urgent()
+        };
+        assert!(fail());
+        recorder.drain();
+        assert_eq!([fail(), fail(), fail()], [false, false, true]);
+        recorder.drain();
+        assert!(!recorder.is_urgent());
+        recorder.drain();
+        assert!(fail(), "a report without errors came in between");
+    }
+}
