@@ -1,6 +1,5 @@
-//! Every condition that is checked in one place: the gates of a step, then the conditions of whole changes. A
-//! refusal names all that are unmet at once. The conditions of passes are in `change::passes`, those of a restored
-//! store in `change::restored`.
+//! Every condition in one place: the gates of a step, then those of whole changes. A refusal names all that are
+//! unmet. Conditions of passes are in `change::passes`, those of a restored store in `change::restored`.
 
 use std::time::Duration;
 
