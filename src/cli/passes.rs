@@ -236,7 +236,10 @@ impl Pass {
             })?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
             quarantine: spec.open_quarantine(missing, lookup).await.with_context(|| {
-                format!("the quarantine {:?}, of records that do not fit", spec.quarantine_table)
+                format!(
+                    "the quarantine {:?}, of records that do not fit (for another table set quarantine_table in the spec)",
+                    spec.quarantine_table
+                )
             })?,
         })
     }

@@ -297,7 +297,7 @@ impl Store for MySqlStore {
             table.name
         );
         let columns = self.rows(columns).await?;
-        Ok(table.unmapped(columns.iter().map(|row| (schema::text(row, 0), schema::text(row, 1)))))
+        Ok(table.unmapped(columns.iter().map(|row| (server::text(row, 0), server::text(row, 1)))))
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {

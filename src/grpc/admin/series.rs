@@ -87,7 +87,11 @@ async fn marks(admin: &Admin, key: &Key, since_ms: u64, until_ms: u64) -> Result
 fn mark(event: Event) -> v1::Mark {
     let v1::HistoryEvent { revision, at_ms, actor, reason, change, summary, trip, .. } =
         convert::history_event(event);
-    let is_trip = trip.is_some_and(|trip| trip.outcome() == v1::TripOutcome::RolledBack);
-    let kind = if is_trip { "trip".to_owned() } else { change };
+    // By what a verdict did, not by what it asked for: where a rollback would lose writes, it only pauses.
+    let kind = match trip.map(|trip| trip.outcome()) {
+        Some(v1::TripOutcome::RolledBack) => "trip".to_owned(),
+        Some(v1::TripOutcome::Held) => "hold".to_owned(),
+        _ => change,
+    };
     v1::Mark { revision, at_ms, kind, actor, reason, summary }
 }

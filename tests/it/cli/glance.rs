@@ -33,7 +33,8 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
     assert!(back.starts_with("orders is rolled back to source-only"), "{back}");
     assert!(
         back.contains("by operator:ada ")
-            && back.contains(": latency. Next: cutover ack orders --reason .., once it may go up again"),
+            && back
+                .contains(": latency. Next: cutover ack orders --reason .. and cutover resume orders, once"),
         "{back}"
     );
     let status = at(url, "status orders --json").await.object();

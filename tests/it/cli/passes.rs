@@ -172,7 +172,7 @@ async fn a_quarantine_is_a_table_of_its_own_or_there_is_none() {
         at(url, &format!("{verb} {spec}")).await.fails(&[
             "the quarantine \"cutover_quarantine\"",
             "it has no column reason",
-            "name another one",
+            "set quarantine_table",
         ]);
     }
     let text = std::fs::read_to_string(&spec).unwrap();

@@ -9,7 +9,7 @@ use super::{
         Identity, StoreError,
         sql::{Calls, Statement},
     },
-    schema::text,
+    server::text,
 };
 
 /// Variables that identify a server; the first one that it has is used. Servers of a cluster have the same

@@ -8,6 +8,7 @@ use super::{
         mapping::{ColumnType, SqlTable},
         sql::{Calls, Faults, Statement},
     },
+    server::text,
     warnings,
 };
 use cutover_core::routing::TENANT_MAX_BYTES;
@@ -123,7 +124,7 @@ fn need(
     nullable: bool,
 ) {
     let of = &table.name;
-    let null = if nullable { "NULL" } else { "NOT NULL" };
+    let null = if nullable { "NULL" } else { "be NOT NULL" };
     let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
         let default = if nullable { "" } else { " DEFAULT 0" };
         faults.add(format!(
@@ -141,9 +142,9 @@ fn need(
         let modify = column.modify(of, needed, nullable);
         faults.add(format!("column {name} is {} and has to be {needed}. {modify}", column.shown()));
     } else if column.nullable != nullable {
-        let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
+        let has = if nullable { "allow NULL: deleted records have no content" } else { "be NOT NULL" };
         let modify = column.modify(of, &column.definition(), nullable);
-        faults.add(format!("column {name} has to be {has}. {modify}"));
+        faults.add(format!("column {name} has to {has}. {modify}"));
     }
 }
 
@@ -253,7 +254,7 @@ impl Column {
 
     /// The statement that gives it another type.
     fn modify(&self, table: &str, kind: &str, nullable: bool) -> String {
-        let null = if nullable { "NULL" } else { "NOT NULL" };
+        let null = if nullable { "NULL" } else { "be NOT NULL" };
         let more = if self.has_more { "Add its DEFAULT and COMMENT, which this would drop. " } else { "" };
         format!("{more}Run: ALTER TABLE `{table}` MODIFY `{}` {kind} {null}", self.name)
     }
@@ -276,10 +277,4 @@ fn needed(kind: ColumnType) -> String {
         ColumnType::Blob => "longblob".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// MySQL 8 returns some of these as text and others as bytes.
-pub(super) fn text(row: &MySqlRow, at: usize) -> String {
-    let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
-    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }

@@ -7,7 +7,7 @@ use super::{
         StoreError,
         sql::{Database, Facts, ServerOptions, whole_seconds},
     },
-    error, schema,
+    error,
 };
 
 /// The variables that keep a server from accepting writes, whoever asks.
@@ -63,7 +63,7 @@ impl Database for MySql {
         SELECT 'innodb_read_only', @@GLOBAL.innodb_read_only";
 
     fn fact(row: &MySqlRow) -> Option<(String, String)> {
-        (row.len() == 2).then(|| (schema::text(row, 0), schema::text(row, 1)))
+        (row.len() == 2).then(|| (text(row, 0), text(row, 1)))
     }
 
     /// A Galera node that is not asked to wait answers reads from what it has applied so far.
@@ -126,4 +126,10 @@ impl Database for MySql {
 /// Newer MariaDB servers have more values than ON and OFF for `read_only`.
 fn is_on(said: &Facts, name: &str) -> bool {
     said.get(name).is_some_and(|value| !matches!(value.to_ascii_uppercase().as_str(), "" | "OFF" | "0"))
+}
+
+/// MySQL 8 returns some of these as text and others as bytes.
+pub(super) fn text(row: &MySqlRow, at: usize) -> String {
+    let bytes: Option<Vec<u8>> = row.try_get_unchecked(at).unwrap_or_default();
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }

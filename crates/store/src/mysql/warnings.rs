@@ -8,7 +8,7 @@ use super::{
         mapping::{ColumnType, SqlTable},
         sql::{Calls, Statement},
     },
-    schema::text,
+    server::text,
 };
 
 /// One line each.

@@ -7,7 +7,7 @@ use super::{
         Identity, StoreError,
         sql::{Calls, Statement},
     },
-    schema::text,
+    server::text,
 };
 
 /// The identity of a table in the connections' search path. A physical replica shares all of it with its

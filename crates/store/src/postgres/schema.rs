@@ -8,6 +8,7 @@ use super::{
         mapping::{ColumnType, SqlTable},
         sql::{Calls, Faults, Statement},
     },
+    server::text,
     warnings,
 };
 
@@ -177,10 +178,10 @@ fn need(
         ));
     } else if column.nullable != nullable {
         let (has, what) = match nullable {
-            true => ("NULL (a tombstone has it)", "DROP NOT NULL"),
-            false => ("NOT NULL", "SET NOT NULL"),
+            true => ("allow NULL: deleted records have no content", "DROP NOT NULL"),
+            false => ("be NOT NULL", "SET NOT NULL"),
         };
-        faults.add(format!("column {name} has to be {has}. {}", alter(what)));
+        faults.add(format!("column {name} has to {has}. {}", alter(what)));
     }
 }
 
@@ -284,8 +285,4 @@ fn needed(kind: ColumnType) -> String {
         ColumnType::Decimal { digits, scale } => format!("numeric({digits},{scale})"),
         other => other.to_string(),
     }
-}
-
-pub(super) fn text(row: &PgRow, at: usize) -> String {
-    row.try_get(at).unwrap_or_default()
 }

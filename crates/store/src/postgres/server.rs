@@ -103,3 +103,7 @@ impl Database for Postgres {
         ))
     }
 }
+
+pub(super) fn text(row: &PgRow, at: usize) -> String {
+    row.try_get(at).unwrap_or_default()
+}

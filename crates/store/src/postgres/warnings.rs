@@ -8,7 +8,7 @@ use super::{
         mapping::SqlTable,
         sql::{Calls, Statement},
     },
-    schema::text,
+    server::text,
 };
 
 /// One line each.

@@ -102,8 +102,8 @@ pub(super) async fn check(
                 faults.add(format!("column {column} is {declared:?} and has to be {needed}. {again}"));
             }
             if nullable == flag(row, 2) {
-                let has = if nullable { "NULL (a tombstone has it)" } else { "NOT NULL" };
-                faults.add(format!("column {column} has to be {has}. {again}"));
+                let has = if nullable { "allow NULL: deleted records have no content" } else { "be NOT NULL" };
+                faults.add(format!("column {column} has to {has}. {again}"));
             }
         }
     }

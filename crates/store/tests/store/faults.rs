@@ -71,7 +71,7 @@ async fn a_mariadb_table_tells_every_fault_at_once() {
     let faults = [
         "column n is generated",
         "column price is int(11) and has to be decimal(8,2)",
-        "column city has to be NULL",
+        "column city has to allow NULL",
         "it has no column rest",
         "column changed is NOT NULL and has no default",
         "column owner is NOT NULL and has no default",
@@ -111,7 +111,7 @@ async fn a_postgres_table_tells_every_fault_at_once() {
         "column n is generated",
         "column price is integer and has to be numeric(8,2)",
         "it has no column city, but City: write it like that",
-        "column note has to be NULL",
+        "column note has to allow NULL",
         "column owner is NOT NULL and has no default",
         "it has no primary key or unique index on (tenant, key)",
         "it has the rule quiet",
@@ -165,7 +165,7 @@ async fn a_file_tells_every_fault_at_once() {
     let faults = [
         "column n is generated",
         "column price is \"REAL\" and has to be TEXT",
-        "column city has to be NULL",
+        "column city has to allow NULL",
         "it has no column rest. Run: ALTER TABLE",
         "column owner is NOT NULL and has no default",
         "unique index on (tenant, key)",

@@ -110,7 +110,7 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
         (good.replace("lines text", "lines jsonb"), "column lines is jsonb and has to be text"),
         (good.replace("id bigint", "id int"), "column id is integer and has to be bigint"),
         (good.replace("deleted boolean", "deleted int"), "column cutover_deleted is integer"),
-        (good.replace("id bigint", "id bigint NOT NULL"), "column id has to be NULL (a tombstone has it)"),
+        (good.replace("id bigint", "id bigint NOT NULL"), "column id has to allow NULL"),
         (good.replace(" rest text,", ""), "it has no column rest"),
         (format!("{good} DEFERRABLE"), "its key on (tenant,key) is DEFERRABLE"),
         (format!("{good}, UNIQUE (key, tenant) DEFERRABLE"), "its key on (key,tenant) is DEFERRABLE"),

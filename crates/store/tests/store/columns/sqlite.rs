@@ -109,7 +109,7 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         ),
         (good.replace("id BIGINT", "id REAL"), "column id is \"REAL\" and has to be INTEGER"),
         (good.replace("sig BLOB", "sig TEXT"), "column sig is \"TEXT\" and has to be BLOB"),
-        (good.replace("at_city TEXT", "at_city TEXT NOT NULL"), "column at_city has to be NULL"),
+        (good.replace("at_city TEXT", "at_city TEXT NOT NULL"), "column at_city has to allow NULL"),
         (
             good.replace("deleted BOOLEAN NOT NULL", "deleted BOOLEAN"),
             "column cutover_deleted has to be NOT NULL",
