@@ -255,18 +255,25 @@ where
         stop: stopped,
     })
     .await?;
+    let (http_stop, http_stops) = tokio::sync::oneshot::channel::<()>();
+    let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
         let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
         let api = api::router(routes.clone(), Arc::new(decider))?;
         let pages = api.merge(http::console::router());
         let app =
             api::protect(pages, hosts).merge(http::router(metrics, ready)).layer(CompressionLayer::new());
-        let served = axum::serve(listener, app);
+        let served = axum::serve(listener, app).with_graceful_shutdown(async {
+            let _ = http_stops.await;
+        });
         tasks.spawn("HTTP", async move {
             if let Err(error) = served.await {
                 tracing::error!(%error, "HTTP ended");
             }
+            drop(http_served);
         });
+    } else {
+        drop(http_served);
     }
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
@@ -292,8 +299,13 @@ where
             None
         }
     };
-    let _ = (stop.send(true), ended.send(()));
-    let served = tokio::time::timeout(GRACE, server).await;
+    let _ = (stop.send(true), ended.send(()), http_stop.send(()));
+    let both = async {
+        let served = server.await;
+        let _ = http_ended.await;
+        served
+    };
+    let served = tokio::time::timeout(GRACE, both).await;
     // No further calls arrive: what is only in memory is stored now.
     let flush = async {
         let kept = [

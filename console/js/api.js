@@ -11,6 +11,11 @@ export class Refused extends Error {
     this.code = code;
     this.refusals = refusals;
   }
+
+  /** Whether what was asked for may have happened all the same. */
+  get isUnknown() {
+    return ['UNKNOWN', 'UNAVAILABLE'].includes(this.code) || /^\d+$/.test(this.code);
+  }
 }
 
 async function ask(method, url, init) {

@@ -19,6 +19,7 @@ export function ActionDialog({ action, status, away, close, done }) {
   const [wait, setWait] = useState(action.wait ?? false);
   const [dry, setDry] = useState({ busy: !action.certain });
   const [sent, setSent] = useState({});
+  const [attempt, setAttempt] = useState(0);
   const request = useRef(requestId());
 
   useEffect(() => dialog.current.showModal(), []);
@@ -26,10 +27,13 @@ export function ActionDialog({ action, status, away, close, done }) {
   const body = () => (action.kind === 'ramp' ? rampBody(action, values, wait) : action.body);
 
   useEffect(() => {
+    // Another change has an id of its own.
+    request.current = requestId();
     if (action.certain) return undefined;
     let over = false;
     const timer = setTimeout(async () => {
-      const outcome = {};
+      // What is shown is about this revision: the change is refused if another one came meanwhile.
+      const outcome = { revision: status.migration.revision };
       try {
         outcome.answer = await post(action.method, { ...body(), mutation: { actor: `operator:${who.trim() || 'console'}`, reason: why || 'dry run', dry_run: true } });
       } catch (error) {
@@ -38,7 +42,7 @@ export function ActionDialog({ action, status, away, close, done }) {
       if (!over) setDry(outcome);
     }, action.kind === 'ramp' ? TYPING_MS : 0);
     return () => { over = true; clearTimeout(timer); };
-  }, [JSON.stringify(values), wait]);
+  }, [JSON.stringify(values), wait, attempt]);
 
   const ready = isActor(who) && why.trim() !== '' && !dry.busy && !dry.error && !sent.busy && (action.certain || dry.answer?.changes.length > 0);
 
@@ -48,7 +52,7 @@ export function ActionDialog({ action, status, away, close, done }) {
     setActor(who);
     setSent({ busy: true });
     const by = { actor: `operator:${who.trim()}`, reason: why.trim() };
-    const revision = action.anyRevision || action.certain ? {} : { expected_revision: status.migration.revision };
+    const revision = action.anyRevision || action.certain ? {} : { expected_revision: dry.revision };
     try {
       const mutation = { ...by, request_id: request.current, ...revision };
       const answer = await post(action.method, action.certain ? { ...action.body, ...by } : { ...body(), mutation });
@@ -58,9 +62,11 @@ export function ActionDialog({ action, status, away, close, done }) {
         done(action.certain ? `${action.title}: done.` : `${answer.changes.join('; ') || 'Nothing to do'} (revision ${answer.migration.revision}).`);
       }
     } catch (error) {
-      // A new request: the refused one is over.
-      request.current = requestId();
       setSent({ error });
+      // It may have been made: the same request again tells. Anything else is over, and shown anew.
+      if (error.isUnknown) return;
+      if (!action.certain) setDry({ busy: true });
+      setAttempt(attempt + 1);
     }
   };
 

@@ -70,7 +70,10 @@ impl Hosts {
         }
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_foreign = text(headers, &header::ORIGIN).is_some_and(|origin| !self.is_same(origin, host));
-        let is_link = is_read && text(headers, &SEC_FETCH_MODE) == Some("navigate");
+        // A link to a page. A stranger who opens a stream in a window would hold one of the browser's few connections.
+        let path = request.uri().path();
+        let is_page = !path.starts_with("/api/") && !path.starts_with("/ofrep/");
+        let is_link = is_read && is_page && text(headers, &SEC_FETCH_MODE) == Some("navigate");
         let from = text(headers, &SEC_FETCH_SITE);
         if is_foreign || !(is_link || matches!(from, None | Some("same-origin" | "none"))) {
             let message = "a page of another site asks: only pages of this server may";

@@ -26,7 +26,7 @@ use tonic::{
 
 use super::{convert, status};
 use crate::{
-    domain::{Key, Tenant, Violation},
+    domain::{Key, Tenant, Violation, guard::OUTCOMES},
     service::{
         Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, PublishedState, Registry,
         check_name, windows,
@@ -277,7 +277,7 @@ impl TelemetryService for Telemetry {
             return Err(status::invalid(Violation::new(&format!("cells[{at}].revision"), message)));
         }
         // No instance has such a name.
-        let instance_id = format!("outcomes/{reporter}");
+        let instance_id = format!("{OUTCOMES}{reporter}");
         let mut report = v1::ReportRequest { instance_id, sequence, cells, ..Default::default() };
         let newest = self.membership.registry.state().revision;
         let (Accepted { sequence, is_new, left_out }, _) = self.count(&mut report, newest);

@@ -41,6 +41,7 @@ pub use cell::{Arm, Cell, Pairs, Report};
 pub use config::{Guard, GuardConfig, GuardKind, Limit, Mode, Rule};
 pub use judge::{Block, Certificate, Judge, JudgedStage, Level, NotCounted, Standing};
 pub use ratchet::Ratchet;
+pub use roster::OUTCOMES;
 pub use slow::Slow;
 pub use verdict::{Action, Cause, Evidence, Holder, Scope, Suspect, Verdict};
 

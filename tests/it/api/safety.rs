@@ -25,7 +25,7 @@ async fn a_page_of_another_site_neither_reads_nor_changes_anything() {
         // Another site's script.
         ("GET", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors")], 403),
         ("GET", &[("origin", "https://evil.example")], 403),
-        ("GET", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], 200),
+        ("GET", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], 403),
         ("POST", &[JSON, ("origin", "https://evil.example")], 403),
         ("POST", &[JSON, ("origin", "null")], 403),
         ("POST", &[JSON, ("origin", "http://localhost:3000")], 403),

@@ -171,3 +171,27 @@ fn a_controller_that_did_not_run_for_a_while_takes_nobody_for_gone() {
         assert_eq!(run(&mut story, &[0..3], 60).len(), 1, "{pause_ms}");
     }
 }
+
+#[test]
+fn callers_without_an_sdk_come_and_go_and_hide_no_cut() {
+    let mut story = fleet(0);
+    let callers = |story: &mut Story, callers: Range<usize>, instances: Range<usize>, seconds: usize| {
+        let mut verdicts = Vec::new();
+        for _ in 0..seconds {
+            for name in callers.clone().map(|at| format!("outcomes/{at}")).chain(instances.clone().map(name))
+            {
+                verdicts.extend(story.report(&name, &[reads(1, 0, 1, 0)]));
+            }
+            story.now_ms += 1_000;
+            verdicts.extend(story.judge.tick(story.now_ms));
+        }
+        verdicts
+    };
+    assert_eq!(callers(&mut story, 0..10, 0..1, 20), []);
+    assert_eq!(callers(&mut story, 0..0, 0..1, 60), [], "they ended");
+    assert_eq!(blocks(&mut story), []);
+    // A cut of instances, beside as many callers that came meanwhile.
+    assert_eq!(callers(&mut story, 0..0, 0..10, 20), []);
+    let verdicts = callers(&mut story, 20..40, 6..10, 60);
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+}

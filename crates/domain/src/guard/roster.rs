@@ -22,6 +22,9 @@ const GONE_MIN: usize = 3;
 /// Number of different instances that a trip of a fleet needs.
 const QUORUM: usize = 3;
 
+/// What the names of callers without an SDK begin with, and no instance's does.
+pub const OUTCOMES: &str = "outcomes/";
+
 /// One instance's part in one guard.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seat {
@@ -42,6 +45,12 @@ pub(super) struct Instance {
     first_ms: u64,
     last_ms: u64,
     reported_tick: bool,
+}
+
+impl Instance {
+    fn is_member(&self) -> bool {
+        !self.name.starts_with(OUTCOMES)
+    }
 }
 
 /// Instances that stopped reporting together.
@@ -204,7 +213,7 @@ impl Roster {
             Silence::Unreplaced => REPLACED_MS,
         };
         let longest_ms = REPLACED_MS + GONE_WITHIN_MS;
-        let silent = self.iter().filter(|instance| {
+        let silent = self.members().filter(|instance| {
             let silent_ms = self.silent_ms(instance, now_ms);
             silent_ms > least_ms && silent_ms <= longest_ms
         });
@@ -216,20 +225,26 @@ impl Roster {
         };
         let first_ms = *lasts.iter().max_by_key(|first_ms| together(first_ms))?;
         // Who came meanwhile replaces one of them, or one that left.
-        let came = self.live(now_ms).filter(|instance| instance.first_ms > first_ms).count();
+        let live = || self.live(now_ms).filter(|instance| instance.is_member());
+        let came = live().filter(|instance| instance.first_ms > first_ms).count();
         let left = self.left_ms.iter().filter(|left_ms| **left_ms > first_ms).count();
         let gone = together(&first_ms).saturating_sub(came.saturating_sub(left));
-        let live = self.live(now_ms).count();
+        let live = live().count();
         let is_blind = gone >= GONE_MIN && gone as f64 > GONE_MAX * (gone + live) as f64;
         is_blind.then_some(Gone { gone, live })
     }
 
     /// How many instances have been silent since when, in milliseconds before now, if none reports any more.
     pub(super) fn all_silent(&self, now_ms: u64) -> Option<(usize, u64)> {
-        let silent_ms: Vec<u64> = self.iter().map(|instance| self.silent_ms(instance, now_ms)).collect();
+        let silent_ms: Vec<u64> = self.members().map(|instance| self.silent_ms(instance, now_ms)).collect();
         let least_ms = *silent_ms.iter().min()?;
         let remembered = silent_ms.iter().filter(|silent_ms| **silent_ms <= REMEMBERED_MS).count();
         (least_ms > SILENT_MS && remembered > 0).then_some((remembered, least_ms))
+    }
+
+    /// Those of which silence means something: callers without an SDK come and go without a goodbye.
+    fn members(&self) -> impl Iterator<Item = &Instance> {
+        self.iter().filter(|instance| instance.is_member())
     }
 
     fn live(&self, now_ms: u64) -> impl Iterator<Item = &Instance> {
