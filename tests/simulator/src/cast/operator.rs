@@ -222,7 +222,7 @@ impl Desk {
             let request = v1::StopPlanRequest { mutation: self.mutation(), key: KEY.to_owned() };
             told("stop the plan", &self.admin.stop_plan(request).await);
         }
-        status.settled && status.waiting.is_empty()
+        status.settled && status.waiting.iter().all(|waiting| waiting.gate == "floor")
     }
 
     /// Starts the passes that somebody waits for.

@@ -119,8 +119,8 @@ impl Story {
             }
             let waits = |gate: &str| status.waiting.iter().any(|waiting| waiting.gate == gate);
             if self.pass.is_none() && !waits("barrier") {
-                // A tenant that has been to target-only stands at its floor, and waits for nothing.
-                let stands = status.waiting.is_empty() && status.settled;
+                // A tenant that has been to target-only stands at its floor.
+                let stands = waits("floor") && status.settled;
                 let kind = if waits("full-pass") { Some("full") } else { stands.then_some("reverse") };
                 self.pass = kind.map(|kind| self.places.pass(kind, RESIDUAL_MS)).transpose()?;
             }
