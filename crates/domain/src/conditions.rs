@@ -76,8 +76,8 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
         None => "wait; an instance that hangs can be stopped".to_owned(),
         // Its process has ended, and its snapshot file has not expired yet.
         Some((member, longest)) if longest > LONG => format!(
-            "wait at most {} s more, or, if nothing will start from its snapshot file: cutover evict {} --lost \
-             --reason ..",
+            "wait at most {} s more, or, once its process is certainly dead and nothing will start from its \
+             snapshot file: cutover evict {} --lost --reason ..",
             longest.as_secs() + 1,
             member.name
         ),

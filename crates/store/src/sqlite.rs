@@ -160,8 +160,11 @@ impl Store for SqliteStore {
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        let mut connection = self.writer.acquire().await.map_err(write_error)?;
-        Ok(self.put_on(&mut connection, id, record).await?.into())
+        // Rolled back after an error: alone, a statement that a trigger ends by OR FAIL would keep what it wrote.
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
+        let put = self.put_on(&mut transaction, id, record).await?;
+        transaction.commit().await.map_err(write_error)?;
+        Ok(put.into())
     }
 
     async fn put_if_unchanged(
@@ -170,16 +173,17 @@ impl Store for SqliteStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        let mut connection = self.writer.acquire().await.map_err(write_error)?;
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
         let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
         for _ in 0..ROUNDS {
             let put = self.layout.write(sql, id, record)?;
             let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
-            let done = put.execute(&mut *connection).await.map_err(write_error)?;
+            let done = put.execute(&mut *transaction).await.map_err(write_error)?;
             if done.rows_affected() > 0 {
+                transaction.commit().await.map_err(write_error)?;
                 return Ok(Put::Applied);
             }
-            let current = self.version_on(&mut connection, id).await?;
+            let current = self.version_on(&mut transaction, id).await?;
             if current != expected {
                 return Ok(Put::unless_this(record.version, current.unwrap_or_default()));
             }

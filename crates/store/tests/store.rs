@@ -164,6 +164,27 @@ mod sqlite {
     }
 
     #[tokio::test]
+    async fn a_trigger_that_fails_halfway_leaves_nothing() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("store.db");
+        let store = create(&path).await;
+        let connect = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let pool = sqlx::SqlitePool::connect_with(connect).await.expect("open");
+        // By itself a statement keeps what it wrote before OR FAIL ended it.
+        let trigger = "CREATE TABLE log (k TEXT PRIMARY KEY); INSERT INTO log VALUES ('k'); \
+            CREATE TRIGGER logs AFTER INSERT ON records BEGIN INSERT OR FAIL INTO log VALUES (new.key); END";
+        sqlx::raw_sql(trigger).execute(&pool).await.expect("created");
+        for put in [
+            store.put_if_newer(&id("k"), &record(1)).await.map(drop),
+            store.put_if_unchanged(&id("k"), &record(1), None).await.map(drop),
+            store.put_many_if_newer(&[(id("k"), record(1))]).await.map(drop),
+        ] {
+            assert!(matches!(put, Err(StoreError::Permanent { .. })), "{put:?}");
+            assert_eq!(store.get(&id("k")).await, Ok(None), "it was refused");
+        }
+    }
+
+    #[tokio::test]
     async fn a_number_where_a_text_should_be_is_named() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("store.db");

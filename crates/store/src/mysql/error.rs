@@ -94,9 +94,20 @@ const fn is_of_the_server(number: u16) -> bool {
             true
         }
         // Binary log, damaged tablespaces, internal errors, killed connections and sessions.
-        1593..=1598 | 1712 | 1812..=1817 | 1877 | 1878 | 1927 | 1932 | 3098..=3101 | 3169 | 3572 | 4031 => {
-            true
-        }
+        1593..=1598
+        | 1712
+        | 1812..=1817
+        | 1877
+        | 1878
+        | 1907
+        | 1927
+        | 1932
+        | 3098..=3101
+        | 3169
+        | 3572
+        | 4031 => true,
+        // The client library's, which proxies send as a server's own: the connection behind them was lost.
+        2000..=2999 => true,
         // Neither MySQL nor MariaDB has such numbers; servers that resemble them do.
         7000.. => true,
         _ => false,
