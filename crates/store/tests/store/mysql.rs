@@ -95,7 +95,7 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         (good.replace("BIGINT", "INT"), "column cutover_version is int"),
         (good.replace("BIGINT", "BIGINT UNSIGNED"), "unsigned and has to be bigint"),
         (good.replace("LONGBLOB", "BLOB"), "column value is blob and has to be longblob"),
-        (good.replace("LONGBLOB", "LONGBLOB NOT NULL"), "a tombstone has it"),
+        (good.replace("LONGBLOB", "LONGBLOB NOT NULL"), "has to allow NULL"),
         (good.replace("value LONGBLOB", "content LONGBLOB"), "it has no column value"),
         (good.replace("(tenant, `key`)", "(`key`, tenant)"), "primary key is not"),
         (format!("{good}, UNIQUE (cutover_version)"), "second unique index"),

@@ -95,7 +95,7 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
         (good.replacen("text COLLATE \"C\"", "text", 1), "column tenant is text COLLATE \"default\""),
         (good.replace("bigint", "int"), "column cutover_version is integer"),
         (good.replace("bytea", "text"), "column value is text"),
-        (good.replace("bytea", "bytea NOT NULL"), "a tombstone has it"),
+        (good.replace("bytea", "bytea NOT NULL"), "has to allow NULL"),
         (good.replace("value bytea", "content bytea"), "it has no column value"),
         (good.replace("(tenant, key)", "(key, tenant)"), "no primary key or unique index"),
         (format!("{good}, owner int NOT NULL"), "column owner is NOT NULL and has no default"),
