@@ -26,7 +26,7 @@ use super::{
     render::{advice, evidence_json, evidence_line, finding_lines, migration_of},
 };
 use crate::{
-    jobs::{self, Plan, Stores, side::Side, worker},
+    jobs::{self, Plan, Stores, worker},
     server::stop_signal,
 };
 use progress::{Progress, job_json, job_line, unused};
@@ -291,17 +291,13 @@ impl Pass {
         // Before stores are opened, and tables made.
         channel(server).await?;
         let stores = self.stores(&spec).await?;
-        if !global.json {
-            Self::warn(&stores).await?;
-        }
         let mut plan = Plan::of(&spec, kind, actor());
         more(&mut plan);
         if !global.json {
-            let (side, scanned) = match kind {
-                v1::PassKind::Reverse => (Side::Target, &stores.target),
-                _ => (Side::Source, &stores.source),
-            };
-            dry_run::left_behind(side, &scanned.unmapped().await?).iter().for_each(|line| out::error(line));
+            Self::warn(&stores).await?;
+            let scanned = plan.writes().other();
+            let unmapped = stores.side(scanned).unmapped().await?;
+            dry_run::left_behind(scanned, &unmapped).iter().for_each(|line| out::error(line));
         }
         // An estimate is for the bar alone.
         let expected = stores.expected(kind).await;

@@ -55,7 +55,7 @@ impl Plan {
     }
 
     /// The store that is written to, or would be.
-    pub(super) fn writes(&self) -> Side {
+    pub fn writes(&self) -> Side {
         if self.kind == v1::PassKind::Reverse { Side::Source } else { Side::Target }
     }
 
@@ -67,7 +67,7 @@ impl Plan {
 
 impl Stores {
     /// One of the two stores.
-    pub(super) fn side(&self, side: Side) -> &dyn Store {
+    pub fn side(&self, side: Side) -> &dyn Store {
         match side {
             Side::Source => &*self.source,
             Side::Target => &*self.target,

@@ -18,7 +18,8 @@ impl Side {
         }
     }
 
-    pub(super) const fn other(self) -> Self {
+    /// The other one of the two.
+    pub const fn other(self) -> Self {
         match self {
             Self::Source => Self::Target,
             Self::Target => Self::Source,

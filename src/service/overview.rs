@@ -92,7 +92,7 @@ impl Overview {
         let fleet = self.instances.fleet(Some(&entry));
         let step = migration.newest_step();
         MigrationStatus {
-            waiting: self.waiting(&entry, &fleet),
+            waiting: self.waiting(&entry, &fleet, step),
             settled: fleet.acknowledged(step, Wait::Quiesced),
             newest_step: step,
             instances: self.instances.seen(),
@@ -107,8 +107,9 @@ impl Overview {
         }
     }
 
-    fn waiting(&self, entry: &Entry, fleet: &Fleet) -> Vec<Unmet> {
-        let (migration, step) = (&entry.migration, entry.migration.newest_step());
+    /// `step`: the revision of the newest step, which takes a walk over all rows.
+    fn waiting(&self, entry: &Entry, fleet: &Fleet, step: u64) -> Vec<Unmet> {
+        let migration = &entry.migration;
         let mut waiting = change::waiting(migration, fleet, self.registry.steady_ms());
         if waiting.is_empty() {
             // Nobody is to go further, and yet the last step is not known to all.
@@ -121,16 +122,18 @@ impl Overview {
 
     /// All migrations by key, and the newest revision.
     pub fn glances(&self) -> (u64, Vec<MigrationGlance>) {
-        self.of_each(|entry| self.glance(entry, &self.instances.fleet(Some(entry))))
+        self.of_each(|entry| {
+            self.glance(entry, &self.instances.fleet(Some(entry)), entry.migration.newest_step())
+        })
     }
 
     /// The same, with what the overview shows besides.
     pub fn rows(&self) -> (u64, Vec<MigrationRow>) {
         self.of_each(|entry| {
-            let fleet = self.instances.fleet(Some(entry));
+            let (fleet, step) = (self.instances.fleet(Some(entry)), entry.migration.newest_step());
             MigrationRow {
-                glance: self.glance(entry, &fleet),
-                waiting: self.waiting(entry, &fleet),
+                glance: self.glance(entry, &fleet, step),
+                waiting: self.waiting(entry, &fleet, step),
                 rates: self.ingest.rates(entry.migration.key().as_str(), now_ms()),
                 instances: fleet.instances() as u32,
             }
@@ -144,12 +147,12 @@ impl Overview {
         (state.revision, entries.into_iter().map(one).collect())
     }
 
-    fn glance(&self, entry: &Arc<Entry>, fleet: &Fleet) -> MigrationGlance {
+    fn glance(&self, entry: &Arc<Entry>, fleet: &Fleet, step: u64) -> MigrationGlance {
         MigrationGlance {
             plan: self.plans.outlook(entry),
             passes: self.passes_of(entry.migration.key()),
             lost: fleet.lost().count() as u32,
-            settled: fleet.acknowledged(entry.migration.newest_step(), Wait::Quiesced),
+            settled: fleet.acknowledged(step, Wait::Quiesced),
             entry: entry.clone(),
         }
     }

@@ -13,7 +13,7 @@ mod pool;
 mod server;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use batch::{Guarded, ROUNDS, Wrote, get_versions, in_order, put_many, put_one, version_after};
+pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -47,6 +47,10 @@ where
     };
     super::Estimate { records: column(0), bytes: column(1) }
 }
+
+/// How often a write is tried that nothing speaks against, before giving up on records that a trigger drops
+/// or others delete outright.
+pub(super) const ROUNDS: usize = 4;
 
 /// A write whose condition holds wrote nothing, each time that it was tried.
 pub(super) fn swallowed() -> StoreError {

@@ -28,14 +28,11 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     scan::Gathered,
-    sql::{column_of, permanent, swallowed},
+    sql::{ROUNDS, column_of, permanent, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use layout::Layout;
-
-/// How often a write is tried that nothing speaks against.
-const ROUNDS: usize = 4;
 
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

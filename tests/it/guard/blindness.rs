@@ -16,10 +16,15 @@ fn name(at: usize) -> String {
 
 /// Seconds in which these instances report; the verdicts.
 fn run(story: &mut Story, live: &[Range<usize>], seconds: usize) -> Vec<Verdict> {
+    let names: Vec<String> = live.iter().cloned().flatten().map(name).collect();
+    run_named(story, &names, seconds)
+}
+
+fn run_named(story: &mut Story, live: &[String], seconds: usize) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for _ in 0..seconds {
-        for at in live.iter().cloned().flatten() {
-            verdicts.extend(story.report(&name(at), &[reads(1, 0, 1, 0)]));
+        for name in live {
+            verdicts.extend(story.report(name, &[reads(1, 0, 1, 0)]));
         }
         story.now_ms += 1_000;
         verdicts.extend(story.judge.tick(story.now_ms));
@@ -176,16 +181,8 @@ fn a_controller_that_did_not_run_for_a_while_takes_nobody_for_gone() {
 fn callers_without_an_sdk_come_and_go_and_hide_no_cut() {
     let mut story = fleet(0);
     let callers = |story: &mut Story, callers: Range<usize>, instances: Range<usize>, seconds: usize| {
-        let mut verdicts = Vec::new();
-        for _ in 0..seconds {
-            for name in callers.clone().map(|at| format!("outcomes/{at}")).chain(instances.clone().map(name))
-            {
-                verdicts.extend(story.report(&name, &[reads(1, 0, 1, 0)]));
-            }
-            story.now_ms += 1_000;
-            verdicts.extend(story.judge.tick(story.now_ms));
-        }
-        verdicts
+        let names = callers.map(|at| format!("outcomes/{at}")).chain(instances.map(name));
+        run_named(story, &names.collect::<Vec<_>>(), seconds)
     };
     assert_eq!(callers(&mut story, 0..10, 0..1, 20), []);
     assert_eq!(callers(&mut story, 0..0, 0..1, 60), [], "they ended");

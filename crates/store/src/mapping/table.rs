@@ -69,12 +69,15 @@ impl SqlTable {
         }
     }
 
-    /// Whether it is one of the table's columns that are written, ignoring case as SQL does.
+    /// All columns that are read and written.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let content = self.content().into_iter().map(|(name, _)| name);
+        self.ids().into_iter().chain([self.fields.version.as_str()]).chain(content)
+    }
+
+    /// Whether it is one of [`Self::columns`], ignoring case as SQL does.
     pub fn has(&self, column: &str) -> bool {
-        let content = self.content();
-        let content = content.iter().map(|(name, _)| *name);
-        let mut names = self.ids().into_iter().chain([self.fields.version.as_str()]).chain(content);
-        names.any(|name| name.eq_ignore_ascii_case(column))
+        self.columns().any(|name| name.eq_ignore_ascii_case(column))
     }
 
     /// Of names and types of the table's columns, those that are neither read nor written.

@@ -95,14 +95,7 @@ pub(super) fn is_json_check(clause: &str, column: &str) -> bool {
 
 /// The statements of a write are explained, not executed: that takes the same privileges.
 async fn privileges(calls: &Calls<MySql>, table: &SqlTable) -> Vec<String> {
-    let content = table.content().into_iter().map(|(name, _)| name);
-    let columns: Vec<String> = table
-        .ids()
-        .into_iter()
-        .chain([table.fields.version.as_str()])
-        .chain(content)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let columns: Vec<String> = table.columns().map(|name| format!("`{name}`")).collect();
     let same: Vec<String> = columns.iter().map(|column| format!("{column} = {column}")).collect();
     let (name, columns) = (&table.name, columns.join(", "));
     let mut told = Vec::new();

@@ -14,14 +14,7 @@ use super::{
 /// One line each.
 pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
     let of_table = format!("to_regclass('\"{}\"')", table.name);
-    let content = table.content().into_iter().map(|(name, _)| name);
-    let columns: Vec<String> = table
-        .ids()
-        .into_iter()
-        .chain([table.fields.version.as_str()])
-        .chain(content)
-        .map(|name| format!("'{name}'"))
-        .collect();
+    let columns: Vec<String> = table.columns().map(|name| format!("'{name}'")).collect();
     let sql = format!(
         "SELECT 'trigger', tgname::text, '' FROM pg_trigger WHERE tgrelid = {of_table} AND NOT tgisinternal \
          AND tgenabled <> 'D' AND (tgtype & 20) <> 0 \

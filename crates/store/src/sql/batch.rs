@@ -13,12 +13,8 @@ use async_trait::async_trait;
 
 use super::{
     super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
-    swallowed,
+    ROUNDS, swallowed,
 };
-
-/// How often a write is tried that nothing speaks against, before giving up on records that a trigger drops
-/// or others delete outright.
-pub(in super::super) const ROUNDS: usize = 4;
 
 /// The two statements of a batch, in a database's own syntax.
 #[async_trait]
