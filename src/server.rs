@@ -161,7 +161,7 @@ where
     let registry = Arc::new(registry);
     let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
     let ingest = Arc::new(windows::ingest(kept.heard, registered.iter().map(String::as_str)));
-    let (instances, registrations) = Instances::new(store.clone(), kept.instances);
+    let (instances, registrations) = Instances::new(store.clone(), &registry, kept.instances);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     if let Some(why) = &kept.restored {

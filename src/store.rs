@@ -100,6 +100,9 @@ pub struct InstanceRecord {
     /// Its right to act has expired; migrations with a fence no longer wait for it.
     #[serde(default)]
     pub counted_out: bool,
+    /// If it is parked: the reading of the steady clock when it was last heard. 0: unknown.
+    #[serde(default)]
+    pub heard_ms: u64,
     /// It has received this revision, which made the right to act expire. 0: none known.
     #[serde(default)]
     pub fence_heard: u64,
@@ -107,6 +110,8 @@ pub struct InstanceRecord {
 
 /// Prefix of the ids of [`InstanceRecord::callers`]. No instance id contains this character.
 const CALLERS: &str = "#callers:";
+/// The same for [`InstanceRecord::resting`].
+const RESTING: &str = "#slot:";
 
 impl InstanceRecord {
     /// Represents all callers that ever asked for a decision of a migration over the network: after a restart
@@ -120,10 +125,26 @@ impl InstanceRecord {
         self.instance_id.strip_prefix(CALLERS)
     }
 
+    /// Represents the writer slot of a process that is gone, which nobody else may have yet.
+    pub fn resting(&self) -> Self {
+        let Self { writer_slot, drain_ms, .. } = *self;
+        Self { instance_id: resting_slot(writer_slot), writer_slot, drain_ms, ..Self::default() }
+    }
+
+    /// Whether the record represents such a slot.
+    pub fn is_resting(&self) -> bool {
+        self.instance_id.starts_with(RESTING)
+    }
+
     /// A name that no other process has.
     pub fn label(&self) -> String {
         label(&self.instance_id, self.incarnation)
     }
+}
+
+/// The name of the record of a slot that rests.
+pub fn resting_slot(writer_slot: u16) -> String {
+    format!("{RESTING}{writer_slot}")
 }
 
 /// The name of one process among all that ever had an id.

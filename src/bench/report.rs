@@ -78,7 +78,7 @@ impl Controller {
     async fn start(dir: &Path, migrations: u32) -> anyhow::Result<Self> {
         let store = store::open_store(&format!("sqlite:{}", dir.join("cutover.db").display())).await?;
         let registry = Arc::new(Registry::load(store.clone()).await?.0);
-        let (instances, _) = Instances::new(store.clone(), Vec::new());
+        let (instances, _) = Instances::new(store.clone(), &registry, Vec::new());
         let instances = Arc::new(instances);
         let operate = Arc::new(Operate::new(store, registry.clone(), instances.clone()));
         let ingest = Arc::new(Ingest::default());

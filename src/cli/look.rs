@@ -62,7 +62,7 @@ pub(super) enum Verb {
     ///
     /// Ramps no longer wait for an evicted instance.
     Evict {
-        /// Its id
+        /// Its id, or ID#INCARNATION as `cutover instances` shows it if several processes have one id
         #[arg(required_unless_present = "lost")]
         instance: Option<String>,
         /// All instances that are lost; with an id, only its lost processes

@@ -14,7 +14,7 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{Global, out, percent};
-use crate::view::instance::standing;
+use crate::view::instance::{name, standing};
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{
     advice, counts_json, differences, evidence_json, evidence_line, finding_lines, migration_of, pass_kind,
@@ -203,7 +203,7 @@ pub(super) fn instance_json(instance: &v1::Instance) -> Value {
         "lost": instance.lost, "settled": instance.settled, "silent_ms": instance.silent_ms,
         "received_revision": instance.received_revision, "applied_revision": instance.applied_revision,
         "duplicate": instance.duplicate, "parked": instance.parked, "counted_out": instance.counted_out,
-        "waited_for_ms": instance.waited_for_ms,
+        "waited_for_ms": instance.waited_for_ms, "name": name(instance),
     })
 }
 
@@ -211,7 +211,7 @@ pub(super) fn instance_line(instance: &v1::Instance) -> String {
     let how = standing(instance);
     format!(
         "{:<28} {:<16} {how:<8} received r{} applied r{}, heard {} ms ago",
-        instance.instance_id,
+        name(instance),
         instance.service,
         instance.received_revision,
         instance.applied_revision,

@@ -168,10 +168,11 @@ pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
 
 /// An instance; `step` is the newest step of the requested migration.
 pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
-    let Seen { record, received, applied, silent, lost, duplicate, waited_for } = seen;
+    let Seen { name, record, received, applied, silent, lost, duplicate, waited_for } = seen;
     let kind = if record.worker { v1::InstanceKind::Worker } else { v1::InstanceKind::Service };
     v1::Instance {
         instance_id: record.instance_id,
+        name,
         service: record.service,
         sdk: record.sdk,
         kind: kind.into(),

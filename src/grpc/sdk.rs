@@ -29,7 +29,7 @@ use crate::{
     domain::{Key, Tenant, Violation, guard::OUTCOMES},
     service::{
         Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, PublishedState, Registry,
-        check_name, windows,
+        Who, check_name, windows,
     },
     telemetry::{Accepted, Ingest, RefusedReport, now_ms},
 };
@@ -40,6 +40,9 @@ const CELLS_MAX: usize = 1000;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How often an SDK has to report at least.
 const REPORT: Duration = Duration::from_secs(1);
+
+/// Maximum predecessors of one process; more are ignored, so they are waited for.
+const SUCCEEDS_MAX: usize = 64;
 
 /// A watcher's stream.
 pub(super) type Watching = ReceiverStream<Result<v1::WatchResponse, Status>>;
@@ -65,6 +68,7 @@ pub(super) async fn watch(
         file_valid_ms,
         held: tables,
         held_revision,
+        succeeds,
     } = request;
     let worker = kind == i32::from(v1::InstanceKind::Worker);
     let record = InstanceRecord {
@@ -84,7 +88,11 @@ pub(super) async fn watch(
     let held = if is_ours { last_revision } else { 0 };
     let holds = holds_snapshot || last_revision > 0;
     let routes = convert::held_routes(&record.instance_id, &tables);
-    let asking = Asking { record, held, holds, admission, routes };
+    let process =
+        |process: v1::Process| Who { instance_id: process.instance_id, incarnation: process.incarnation };
+    let succeeds = succeeds.into_iter().take(SUCCEEDS_MAX).map(process);
+    let succeeds = succeeds.filter(|who| who.incarnation > 0).collect();
+    let asking = Asking { record, held, holds, admission, routes, succeeds };
     let registration = membership.join(asking, known).await.map_err(status::join)?;
     let connected = membership.instances.clone().connected(registration.who);
     let registered = v1::Registered {
@@ -222,7 +230,7 @@ impl TelemetryService for Telemetry {
         let (newest_revision, fences, is_ours) = {
             let state = registry.state();
             let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
-            (state.revision, state.fences.unwrap_or(0), is_ours)
+            (state.revision, state.fences.newest.unwrap_or(0), is_ours)
         };
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {

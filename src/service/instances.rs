@@ -8,6 +8,7 @@ mod live;
 mod member;
 mod registration;
 mod seen;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -27,10 +28,10 @@ use registration::check;
 pub use registration::{RegisterError, Registration, check_name};
 pub use seen::{Dead, Seen};
 
-use super::{Registry, lease, registry::Entry};
+use super::{Registry, lease, registry::Entry, steady::Steady};
 use crate::{
     domain::{Fleet, Glance, HeldRoutes, Key, Member},
-    store::{self, InstanceRecord, Store, Upkeep},
+    store::{self, InstanceRecord, Store, Upkeep, resting_slot},
 };
 
 /// Maximum registrations in one commit.
@@ -43,14 +44,16 @@ pub struct Instances {
     live: Mutex<Live>,
     keep: mpsc::Sender<Keep>,
     acknowledged: watch::Sender<()>,
+    steady: Arc<Steady>,
 }
 
-/// A registration to be stored.
+/// Records to be stored, by label. `None`: to be removed.
+type Changes = Vec<(String, Option<InstanceRecord>)>;
+
+/// Changes to be stored together.
 #[derive(Debug)]
 pub struct Keep {
-    label: String,
-    /// `None`: remove it.
-    record: Option<InstanceRecord>,
+    changes: Changes,
     /// `None`: nobody waits for the result.
     done: Option<oneshot::Sender<Result<(), String>>>,
 }
@@ -65,10 +68,15 @@ pub struct Connected {
 
 impl Instances {
     /// Starts with the instances in the store. Also returns the queue for [`Self::keep`].
-    pub fn new(store: Arc<dyn Store>, known: Vec<InstanceRecord>) -> (Self, mpsc::Receiver<Keep>) {
+    pub fn new(
+        store: Arc<dyn Store>,
+        registry: &Registry,
+        known: Vec<InstanceRecord>,
+    ) -> (Self, mpsc::Receiver<Keep>) {
         let (keep, kept) = mpsc::channel(BATCH_MAX);
-        let live = Mutex::new(Live::new(known, Instant::now()));
-        (Self { store, live, keep, acknowledged: watch::Sender::new(()) }, kept)
+        let steady = registry.steady();
+        let live = Mutex::new(Live::new(known, Instant::now(), steady.now_ms()));
+        (Self { store, live, keep, acknowledged: watch::Sender::new(()), steady }, kept)
     }
 
     /// Registers a process, durably. `newest`: the controller's revision.
@@ -82,7 +90,7 @@ impl Instances {
         };
         if let Some(record) = put {
             let kept = self.make_durable(record.clone()).await;
-            self.live().registered(&who, record, kept.is_ok());
+            self.live().registered(&who, record, kept.is_ok(), Instant::now());
             kept?;
             tracing::info!(instance = who.instance_id, "registered");
         }
@@ -108,15 +116,15 @@ impl Instances {
     }
 
     async fn make_durable(&self, record: InstanceRecord) -> Result<(), store::Error> {
-        self.change(record.label(), Some(record)).await
+        self.change(vec![(record.label(), Some(record))]).await
     }
 
     /// Changes of one process reach the store in the order in which they were made, because all of them go
     /// through here.
-    async fn change(&self, label: String, record: Option<InstanceRecord>) -> Result<(), store::Error> {
+    async fn change(&self, changes: Changes) -> Result<(), store::Error> {
         let (done, kept) = oneshot::channel();
         let gone = || store::Error::Unavailable("the controller is shutting down".to_owned());
-        self.keep.send(Keep { label, record, done: Some(done) }).await.map_err(|_| gone())?;
+        self.keep.send(Keep { changes, done: Some(done) }).await.map_err(|_| gone())?;
         kept.await.map_err(|_| gone())?.map_err(store::Error::Unavailable)
     }
 
@@ -125,7 +133,8 @@ impl Instances {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             // For each instance, the last change counts.
-            let last: BTreeMap<_, _> = batch.iter().map(|keep| (&keep.label, &keep.record)).collect();
+            let changes = batch.iter().flat_map(|keep| &keep.changes);
+            let last: BTreeMap<_, _> = changes.map(|(label, record)| (label, record)).collect();
             let (put, removed): (Vec<_>, Vec<_>) = last.into_iter().partition(|(_, record)| record.is_some());
             let upkeep = Upkeep {
                 put_instances: put.into_iter().filter_map(|(_, record)| record.clone()).collect(),
@@ -148,8 +157,13 @@ impl Instances {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let is_fenced = registry.state().fences.is_some();
-            let due = self.live().take_due(is_fenced, Instant::now());
+            let fences = registry.state().fences;
+            let due = self.live().take_due(&fences, Instant::now());
+            if !due.rested.is_empty() {
+                let changes = due.rested.iter().map(|slot| (resting_slot(*slot), None)).collect();
+                // If the queue is full: after a restart they rest once more.
+                let _ = self.keep.try_send(Keep { changes, done: None });
+            }
             for record in due.counted_out {
                 self.count_out(record).await;
             }
@@ -194,7 +208,8 @@ impl Instances {
         if let Some(record) = put {
             // If the queue is full: after a restart the controller waits for it until it is back, which is
             // safe.
-            let _ = self.keep.try_send(Keep { label: who.label(), record: Some(record), done: None });
+            let changes = vec![(who.label(), Some(record))];
+            let _ = self.keep.try_send(Keep { changes, done: None });
         }
         drop(live);
         if news {
@@ -217,7 +232,7 @@ impl Instances {
         file_valid_ms: u32,
     ) -> Result<Option<Who>, store::Error> {
         let Some(who) = self.live().who(instance_id, incarnation) else { return Ok(None) };
-        let parked = self.live().goodbye(&who, file_valid_ms, Instant::now());
+        let parked = self.live().goodbye(&who, file_valid_ms, Instant::now(), self.steady.now_ms());
         match parked {
             Some(record) => self.put(record).await?,
             None => _ = self.remove(&who).await?,
@@ -233,6 +248,11 @@ impl Instances {
         dead
     }
 
+    /// What people call it: its id or, if several processes have that, `ID#INCARNATION`.
+    pub fn name(&self, who: &Who) -> String {
+        self.live().name(who)
+    }
+
     /// Takes that back: the instance is not asserted to be dead after all.
     pub fn keep_on(&self, who: &Who) {
         self.live().keep_on(who);
@@ -241,7 +261,7 @@ impl Instances {
     /// Removes an instance that was given up. If it keeps a file, it is waited for until that has expired,
     /// because another process may start from it. Evicting it again removes it at once.
     pub async fn evict(&self, who: &Who) -> Result<(), store::Error> {
-        let parked = self.live().park(who);
+        let parked = self.live().park(who, Instant::now(), self.steady.now_ms());
         match parked {
             Some(record) => self.put(record).await,
             None => self.remove(who).await.map(|_| ()),
@@ -256,15 +276,16 @@ impl Instances {
 
     /// Given up first, so that a registration meanwhile is told; such an instance stays.
     async fn remove(&self, who: &Who) -> Result<bool, store::Error> {
-        let Some(admission) = self.live().give_up(who) else { return Ok(false) };
-        let gone = self.change(who.label(), None).await;
+        let Some(given_up) = self.live().give_up(who) else { return Ok(false) };
+        let (admission, resting) = (given_up.admission, given_up.resting());
+        let gone = self.change(vec![(who.label(), None), (resting.label(), Some(resting))]).await;
         let mut live = self.live();
         if let Err(error) = gone {
             live.keep_on(who);
             return Err(error);
         }
         let is_same = live.members.get(who).is_some_and(|heard| heard.record.admission == admission);
-        let removed = is_same && live.remove(who);
+        let removed = is_same && live.remove(who, Instant::now());
         drop(live);
         self.acknowledged.send_replace(());
         Ok(removed)
@@ -288,13 +309,16 @@ impl Instances {
             let silent = live.silent(heard, now);
             let lost = heard.is_lost(silent);
             Seen {
+                name: live.name(who),
                 record: heard.record.clone(),
                 received: heard.received,
                 applied: heard.applied,
                 silent,
                 lost,
                 duplicate: live.is_duplicate(who),
-                waited_for: lost.then(|| heard.waited_for(silent, heard.record.fence_heard > 0)).flatten(),
+                waited_for: lost
+                    .then(|| heard.waited_for(silent, heard.record.fence_heard > 0, now))
+                    .flatten(),
             }
         };
         let mut seen: Vec<Seen> = live.members.iter().map(one).collect();

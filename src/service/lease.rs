@@ -17,6 +17,9 @@ const MARGIN: Duration = Duration::from_millis(1_000);
 /// When every answer that was requested before a moment has expired.
 pub(in crate::service) const DECISION_EXPIRED: Duration = DECISION_FINISHED.saturating_add(MARGIN);
 
+/// An instance that may act nowhere any more is shown for this long.
+pub(super) const FORGOTTEN: Duration = Duration::from_secs(600);
+
 /// How long an instance's last calls may take, if it does not say.
 pub(super) const PRESUMED_DRAIN: Duration = Duration::from_secs(60);
 

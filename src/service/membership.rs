@@ -87,7 +87,7 @@ impl Membership {
         self.passes.goodbye(&who.instance_id);
     }
 
-    /// Evicts instances and returns their ids, which may be none. First it records the eviction, in one
+    /// Evicts instances and returns their names, which may be none. First it records the eviction, in one
     /// event, in the history of every unfinished migration. So no eviction is without its who and why.
     pub async fn evict(&self, dead: &Dead, mutation: &Mutation) -> Result<Vec<String>, operate::Error> {
         let dead = self.instances.give_up(dead);
@@ -106,12 +106,11 @@ impl Membership {
         dead: &[Who],
         mutation: &Mutation,
     ) -> Result<Vec<String>, operate::Error> {
-        let mut ids: Vec<String> = dead.iter().map(|who| who.instance_id.clone()).collect();
-        ids.dedup();
+        let names: Vec<String> = dead.iter().map(|who| self.instances.name(who)).collect();
         let state = self.registry.state().clone();
         let open = state.entries().filter(|entry| entry.migration.document.finished_at_ms.is_none());
         for entry in open {
-            let change = Change::Evict { instances: ids.clone() };
+            let change = Change::Evict { instances: names.clone() };
             match self.operate.change(entry.migration.key(), &change, mutation).await {
                 // The migration was deleted meanwhile, so its history has ended.
                 Ok(_) | Err(operate::Error::Refused(Refusal::NotFound(_))) => {}
@@ -123,11 +122,11 @@ impl Membership {
             self.forget(who);
         }
         tracing::warn!(
-            instances = ids.join(", "),
+            instances = names.join(", "),
             actor = mutation.actor,
             reason = mutation.reason,
             "evicted"
         );
-        Ok(ids)
+        Ok(names)
     }
 }

@@ -39,10 +39,19 @@ pub struct PublishedState {
     pub history_id: Arc<str>,
     /// All routing tables, as an SDK would hold them.
     pub routing: Snapshot,
-    /// The newest revision that makes the right to act expire in some migration; `None`: it expires nowhere.
-    pub fences: Option<u64>,
+    /// Where the right to act expires.
+    pub fences: Fences,
     entries: HashMap<Key, Arc<Entry>>,
     deltas: VecDeque<Arc<Delta>>,
+}
+
+/// Where the right to act expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fences {
+    /// The newest revision that makes it expire in some migration; `None`: it expires nowhere.
+    pub newest: Option<u64>,
+    /// It expires in all of them.
+    pub everywhere: bool,
 }
 
 /// What one revision changed in the routing tables.
@@ -80,7 +89,7 @@ pub struct Registry {
     state: ArcSwap<PublishedState>,
     newest: watch::Sender<u64>,
     tail: Mutex<()>,
-    steady: Steady,
+    steady: Arc<Steady>,
 }
 
 impl Registry {
@@ -101,7 +110,7 @@ impl Registry {
             routing.insert(migration.key().as_str(), Ok(Arc::new(migration.table())));
             entries.insert(migration.key().clone(), Arc::new(Entry::loaded(migration, was_asked)));
         }
-        let steady = Steady::from(stored.steady_ms);
+        let steady = Arc::new(Steady::from(stored.steady_ms));
         let state = PublishedState {
             revision: stored.revision,
             history_id: stored.history_id.into(),
@@ -131,6 +140,10 @@ impl Registry {
     /// The clock of waits that safety relies on, in milliseconds: no jump of the wall clock affects it.
     pub fn steady_ms(&self) -> u64 {
         self.steady.now_ms()
+    }
+
+    pub(super) fn steady(&self) -> Arc<Steady> {
+        self.steady.clone()
     }
 
     /// Stores that clock regularly until the process ends.
@@ -301,8 +314,9 @@ async fn forget_callers_of_none(
     store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await
 }
 
-fn fences(entries: &HashMap<Key, Arc<Entry>>) -> Option<u64> {
-    entries.values().filter_map(|entry| entry.migration.document.fenced_since()).max()
+fn fences(entries: &HashMap<Key, Arc<Entry>>) -> Fences {
+    let since = || entries.values().map(|entry| entry.migration.document.fenced_since());
+    Fences { newest: since().flatten().max(), everywhere: since().all(|since| since.is_some()) }
 }
 
 /// Overrides that one event changed. Another goal or ceiling may give any tenant another reason.

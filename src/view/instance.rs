@@ -3,6 +3,12 @@
 use console::style;
 use cutover_proto::v1;
 
+/// What to call an instance: `cutover evict` takes it.
+pub fn name(instance: &v1::Instance) -> &str {
+    // An earlier controller does not send names.
+    if instance.name.is_empty() { &instance.instance_id } else { &instance.name }
+}
+
 /// How an instance is doing, in a word or two.
 pub fn standing(instance: &v1::Instance) -> String {
     let left = |word: &str| match instance.waited_for_ms.div_ceil(1000) {
@@ -34,7 +40,7 @@ pub fn registered(instances: &[v1::Instance], settled: bool) -> String {
 /// Lost ones first, then those that are behind, then the others by name.
 pub fn worst_first(instances: &[v1::Instance]) -> Vec<&v1::Instance> {
     let mut sorted: Vec<&v1::Instance> = instances.iter().collect();
-    sorted.sort_by_key(|instance| (rank(instance), instance.instance_id.as_str()));
+    sorted.sort_by_key(|instance| (rank(instance), name(instance)));
     sorted
 }
 
@@ -67,7 +73,7 @@ pub fn lines(key: &str, instances: &[v1::Instance], room: usize, width: usize) -
 
 fn line(instance: &v1::Instance, width: usize) -> String {
     let id_width = if width < 80 { 16 } else { 28 };
-    let id = console::truncate_str(&instance.instance_id, id_width, "…").into_owned();
+    let id = console::truncate_str(name(instance), id_width, "…").into_owned();
     let (received, applied) = (instance.received_revision, instance.applied_revision);
     let heard = crate::gist::short(instance.silent_ms);
     let how = standing(instance);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cutover_client::{Client, Options};
 use cutover_core::routing::Rung;
 use cutover_proto::v1;
 use tempfile::TempDir;
@@ -223,6 +224,29 @@ async fn an_evicted_instance_blocks_no_more_and_is_told_when_it_is_back() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), back).await.expect("it hears of it by its next report");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_takes_over_the_file_of_one_that_was_killed_blocks_no_ramp() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut admin = controller.admin().await;
+    admin.create_migration(create("orders")).await.unwrap();
+    let start = async || {
+        let options = Options { persist: Some(dir.path().join("routes")), ..Options::default() };
+        Client::connect(&controller.url, "orders-api", options).await.unwrap()
+    };
+    let killed = start().await;
+    settled(&controller, "orders").await;
+    // It says no goodbye, and without a fence the controller would wait for it until somebody evicts it.
+    drop(killed);
+    let next = start().await;
+    let dual = v1::SetRolloutRequest { dual_ppm: Some(1_000_000), wait: true, ..ramp("orders") };
+    admin.set_rollout(dual).await.unwrap();
+    let status = settled(&controller, "orders").await;
+    assert_eq!(status.instances.len(), 1, "{:?}", status.instances);
+    assert_eq!(next.decide("orders", "acme").unwrap().rung, Rung::Dual);
     controller.stop().await;
 }
 

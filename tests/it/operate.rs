@@ -28,7 +28,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let (registry, kept) = Registry::load(store.clone()).await.unwrap();
         let registry = Arc::new(registry);
-        let (instances, _) = Instances::new(store.clone(), kept.instances);
+        let (instances, _) = Instances::new(store.clone(), &registry, kept.instances);
         let operate = Operate::new(store, registry.clone(), Arc::new(instances));
         let world = Self { store: memory, registry, operate: Arc::new(operate) };
         world.operate.change(&key("orders"), &create(), &Mutation::default()).await.unwrap();

@@ -6,6 +6,7 @@ mod saver;
 #[cfg(feature = "spec")]
 mod spec;
 mod status;
+mod tasks;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +15,6 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::{AbortHandle, JoinHandle},
     time::{Instant, timeout},
 };
 use tonic::transport::Endpoint;
@@ -38,6 +38,7 @@ use crate::{
 use local_guard::LocalGuard;
 use options::{check_name, endpoint};
 use saver::{File, Saver};
+use tasks::{Running, Tasks};
 
 /// Decides in process by the newest snapshot, and reports outcomes to the controller.
 ///
@@ -51,21 +52,6 @@ pub struct Client {
     close_timeout: Duration,
     closing: watch::Sender<Option<Closing>>,
     tasks: Tasks,
-}
-
-struct Tasks {
-    /// Until `close` takes them.
-    running: Mutex<Option<Running>>,
-    all: Vec<AbortHandle>,
-}
-
-enum Running {
-    Connected {
-        watcher: JoinHandle<()>,
-        reporter: JoinHandle<bool>,
-    },
-    /// Of a fake: a test changes the snapshot, and nothing is reported.
-    Fake,
 }
 
 impl Client {
@@ -89,26 +75,31 @@ impl Client {
         check_name("service", service)?;
         let instance_id = options.instance_id_for(service);
         check_name("instance id", &instance_id)?;
+        let incarnation = rand::random::<u64>().max(1);
+        let lock = options.persist.as_deref().map(|path| FileLock::take(path, &instance_id, incarnation));
+        let lock = lock.transpose()?.map(Arc::new);
         let identity = Arc::new(Identity {
             instance_id,
             service: service.to_owned(),
             kind: options.kind.into(),
             tenant_fingerprint: options.tenant_fingerprint.clone(),
-            incarnation: rand::random::<u64>().max(1),
+            incarnation,
             drain_ms: options.drain.as_millis().try_into().unwrap_or(u32::MAX),
             file_valid_ms: options.file_valid_ms(),
+            succeeds: lock.as_ref().map_or_else(Vec::new, |lock| lock.predecessors().to_vec()),
         });
-        let lock = match &options.persist {
-            Some(path) => Some(FileLock::take(path)?),
-            None => None,
-        };
         let client = Self::start(endpoint, identity, lock, &options);
         client.until_started(server, &options).await?;
         Ok(client)
     }
 
-    fn start(endpoint: Endpoint, identity: Arc<Identity>, lock: Option<FileLock>, options: &Options) -> Self {
-        let (current, recorder) = (Arc::new(Current::default()), Arc::new(Recorder::new()));
+    fn start(
+        endpoint: Endpoint,
+        identity: Arc<Identity>,
+        lock: Option<Arc<FileLock>>,
+        options: &Options,
+    ) -> Self {
+        let (current, recorder) = (Arc::new(Current::of_file(lock.clone())), Arc::new(Recorder::new()));
         let link = Arc::new(Link::new(options.persist.is_some()));
         let (closing, closes) = watch::channel(None);
         let watcher = Watcher {
@@ -376,16 +367,12 @@ impl Client {
         self.closing.send_replace(Some(Closing { deadline }));
         let delivered = tokio::time::timeout_at(deadline + Duration::from_secs(1), reporter).await;
         self.tasks.abort();
+        // From here on another process may start from the file, once the last operation has ended.
+        self.current.close();
         if let Some(saver) = &self.persist {
             saver.release();
         }
         matches!(delivered, Ok(Ok(true)))
-    }
-}
-
-impl Tasks {
-    fn abort(&self) {
-        self.all.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -394,5 +381,6 @@ impl Drop for Client {
         self.tasks.abort();
         // Migrators may outlive the client, but nothing would update their routing.
         self.current.close();
+        self.persist.iter().for_each(Saver::release_if_idle);
     }
 }

@@ -11,8 +11,10 @@
 //! A file expires, because the controller waits for its process only so long. Its age is measured by the
 //! clock that counts from boot or, after a reboot, by the wall clock.
 
+mod lock;
+
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -20,6 +22,8 @@ use std::{
 
 use cutover_proto::v1;
 use prost::Message;
+
+pub use lock::FileLock;
 
 use crate::{
     clock,
@@ -169,28 +173,6 @@ impl Head {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Held while a process uses a file: two processes that start from one would write with one slot.
-#[derive(Debug)]
-pub struct FileLock {
-    _file: File,
-}
-
-impl FileLock {
-    /// Locks the file for as long as the process, or this value, lives. The lock is a separate file, because
-    /// the snapshot file is replaced.
-    pub fn take(path: &Path) -> Result<Self, PersistedError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".lock");
-        let io = |source| PersistedError::Io { path: path.to_owned(), source };
-        let file = File::create(path.with_file_name(name)).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(PersistedError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(io(source)),
-        }
-    }
 }
 
 /// Writes a snapshot to a temporary file and moves it into place. Blocks on the disk.

@@ -1,6 +1,11 @@
 //! A start without the controller: the last snapshot, or a typed error, never a guess.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use cutover_client::{
     clock::Instant,
@@ -120,9 +125,50 @@ async fn a_file_expires_counted_from_when_its_process_was_last_heard() {
 fn a_file_is_one_process_s_at_a_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");
-    let held = FileLock::take(&path).expect("free");
-    let error = FileLock::take(&path).expect_err("taken");
+    let held = FileLock::take(&path, "one", 1).expect("free");
+    let error = FileLock::take(&path, "two", 2).expect_err("taken");
     assert!(matches!(error, PersistedError::InUse(_)), "{error}");
     drop(held);
-    FileLock::take(&path).expect("free again");
+    FileLock::take(&path, "three", 3).expect("free again");
+}
+
+/// Takes the lock, and says who held it before.
+fn before(path: &Path, incarnation: u64) -> Vec<u64> {
+    let lock = FileLock::take(path, "one", incarnation).expect("free");
+    lock.predecessors().iter().map(|process| process.incarnation).collect()
+}
+
+#[test]
+fn whoever_locks_a_file_learns_who_held_it_before() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let none: [u64; 0] = [];
+    assert_eq!(before(&path, 1), none);
+    assert_eq!(before(&path, 2), [1]);
+    assert_eq!(before(&path, 3), [1, 2]);
+    for incarnation in 4..=100 {
+        before(&path, incarnation);
+    }
+    assert_eq!(before(&path, 101), (38..=100).collect::<Vec<_>>(), "the newest");
+}
+
+#[test]
+fn a_copy_a_new_file_and_a_damaged_one_name_nobody() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    before(&at("snapshot"), 1);
+    let held = FileLock::take(&at("snapshot"), "one", 2).expect("free");
+    fs::copy(at("snapshot.lock"), at("copy.lock")).expect("copied");
+    let none: [u64; 0] = [];
+    assert_eq!(before(&at("copy"), 3), none, "the process that it names may still run");
+    // A tidy-up removes it while its process runs.
+    fs::remove_file(at("snapshot.lock")).expect("removed");
+    assert_eq!(before(&at("snapshot"), 4), none);
+    drop(held);
+    let whole = fs::read(at("snapshot.lock")).expect("read");
+    for len in 0..whole.len() {
+        fs::write(at("snapshot.lock"), &whole[..len]).expect("written");
+        assert_eq!(before(&at("snapshot"), 5), none, "cut to {len} bytes");
+    }
+    assert_eq!(before(&at("snapshot"), 6), [5], "it is usable again");
 }

@@ -9,17 +9,16 @@ use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
 
 use super::{
-    super::lease::Listening,
+    super::lease::{FORGOTTEN, Listening},
     member::{Heard, Who},
     seen::Dead,
+    slots::Slots,
 };
 use crate::{
     domain::{Document, Glance, HeldRoutes, Member},
+    service::registry::Fences,
     store::InstanceRecord,
 };
-
-/// Number of writer slots: 12 bits of a version.
-pub(super) const SLOTS: u16 = 4096;
 
 /// A goodbye is remembered for this long, so that a registration that was in flight does not bring the
 /// process back.
@@ -38,6 +37,8 @@ pub struct Asking {
     pub admission: u64,
     /// What it routes by, for each migration.
     pub routes: Vec<(String, HeldRoutes)>,
+    /// Processes that have ended, and whose snapshot file it has taken over.
+    pub succeeds: Vec<Who>,
 }
 
 /// The result of a registration.
@@ -82,29 +83,34 @@ pub(super) struct Acknowledged {
 pub(super) struct Due {
     /// To be counted out; must be made durable first.
     pub(super) counted_out: Vec<InstanceRecord>,
-    /// Processes that can't come back any more.
+    /// Processes that have ended, and whose files are of no use any more.
     pub(super) over: Vec<Who>,
+    /// Writer slots that another process may have now.
+    pub(super) rested: Vec<u16>,
 }
 
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) members: BTreeMap<Who, Heard>,
-    slots: BTreeSet<u16>,
+    slots: Slots,
     gone: BTreeMap<Who, Instant>,
     pub(super) listening: Listening,
 }
 
 impl Live {
-    /// After a start every member counts as heard just now, and as having acknowledged nothing.
-    pub(super) fn new(known: Vec<InstanceRecord>, now: Instant) -> Self {
-        let slots = known.iter().map(|record| record.writer_slot).collect();
-        let members = known.into_iter().map(|record| (Who::of(&record), Heard::loaded(record, now)));
+    /// After a start every member counts as heard just now, and as having acknowledged nothing. `steady_ms`:
+    /// for how long files have been left is known from before.
+    pub(super) fn new(known: Vec<InstanceRecord>, now: Instant, steady_ms: u64) -> Self {
+        let (resting, known): (Vec<_>, Vec<_>) = known.into_iter().partition(InstanceRecord::is_resting);
+        let slots = Slots::new(&known, &resting, now);
+        let members =
+            known.into_iter().map(|record| (Who::of(&record), Heard::loaded(record, now, steady_ms)));
         Self { members: members.collect(), slots, gone: BTreeMap::new(), listening: Listening::new(now) }
     }
 
     /// `newest`: the controller's revision; a process that never routed has acknowledged it.
     pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
-        let Asking { mut record, held, holds, admission, routes } = asking;
+        let Asking { mut record, held, holds, admission, routes, succeeds } = asking;
         self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
         let who = Who::of(&record);
         if self.gone.contains_key(&who) {
@@ -119,33 +125,33 @@ impl Live {
             record.admission = if readmitted { rand::random::<u64>().max(1) } else { heard.record.admission };
             let held = if readmitted { 0 } else { held };
             heard.heard_again(held, now);
-            heard.routes = routes;
+            (heard.routes, heard.succeeds) = (routes, succeeds);
             let put = (heard.record != record || !heard.durable).then(|| record.clone());
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
-        let Some(slot) = (0..SLOTS).find(|slot| !self.slots.contains(slot)) else { return Registering::Full };
-        self.slots.insert(slot);
+        let Some(slot) = self.slots.take() else { return Registering::Full };
         record.writer_slot = slot;
         record.admission = rand::random::<u64>().max(1);
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
         // whose file may be older has not acknowledged anything either.
         let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
-        self.members
-            .insert(who.clone(), Heard { routes, ..Heard::registered(record.clone(), acknowledged, now) });
+        let heard = Heard { routes, succeeds, ..Heard::registered(record.clone(), acknowledged, now) };
+        self.members.insert(who.clone(), heard);
         Registering::Member { who, readmitted: holds, duplicate, put: Some(record) }
     }
 
     /// A registration has been made durable, or could not be.
-    pub(super) fn registered(&mut self, who: &Who, record: InstanceRecord, is_durable: bool) {
+    pub(super) fn registered(&mut self, who: &Who, record: InstanceRecord, is_durable: bool, now: Instant) {
         let Some(heard) = self.members.get_mut(who) else { return };
         if is_durable {
             heard.durable = true;
             heard.giving_up = false;
             // A goodbye may have come in between.
-            let parked = heard.record.parked && heard.record.admission == record.admission;
-            heard.record = InstanceRecord { parked, ..record };
+            let InstanceRecord { parked, heard_ms, admission, .. } = heard.record;
+            let parked = parked && admission == record.admission;
+            heard.record = InstanceRecord { parked, heard_ms: if parked { heard_ms } else { 0 }, ..record };
         } else if !heard.durable {
-            self.remove(who);
+            self.remove(who, now);
         }
     }
 
@@ -164,6 +170,11 @@ impl Live {
         let mut named = self.named(instance_id);
         let (first, _) = named.next()?;
         named.next().is_none().then(|| first.clone())
+    }
+
+    /// What people call it: its id or, if several processes have that, its label.
+    pub(super) fn name(&self, who: &Who) -> String {
+        if self.named(&who.instance_id).nth(1).is_some() { who.label() } else { who.instance_id.clone() }
     }
 
     /// All processes with an id.
@@ -200,7 +211,14 @@ impl Live {
     }
 
     /// The process is about to end. If it leaves a file it stays a member until that has expired.
-    pub(super) fn goodbye(&mut self, who: &Who, file_valid_ms: u32, now: Instant) -> Option<InstanceRecord> {
+    /// `steady_ms`: the steady clock.
+    pub(super) fn goodbye(
+        &mut self,
+        who: &Who,
+        file_valid_ms: u32,
+        now: Instant,
+        steady_ms: u64,
+    ) -> Option<InstanceRecord> {
         if who.incarnation > 0 {
             self.gone.insert(who.clone(), now);
         }
@@ -208,35 +226,31 @@ impl Live {
         if file_valid_ms == 0 || Mutation::Parked.is_left_out() {
             return None;
         }
-        heard.at = now;
-        heard.record.parked = true;
+        heard.heard_last(now);
         heard.record.file_valid_ms = file_valid_ms;
-        Some(heard.record.clone())
+        Some(heard.park(now, steady_ms))
     }
 
     /// The process is dead, and the file that it kept may be used until it expires. `None`: it has no file,
     /// or was already parked.
-    pub(super) fn park(&mut self, who: &Who) -> Option<InstanceRecord> {
+    pub(super) fn park(&mut self, who: &Who, now: Instant, steady_ms: u64) -> Option<InstanceRecord> {
         let heard = self.members.get_mut(who)?;
-        if heard.record.parked || heard.record.file_valid_ms == 0 {
-            return None;
-        }
-        heard.record.parked = true;
-        Some(heard.record.clone())
+        let may_be_used = !heard.record.parked && heard.record.file_valid_ms > 0;
+        may_be_used.then(|| heard.park(now, steady_ms))
     }
 
-    pub(super) fn remove(&mut self, who: &Who) -> bool {
+    pub(super) fn remove(&mut self, who: &Who, now: Instant) -> bool {
         let removed = self.members.remove(who);
         if let Some(heard) = &removed {
-            self.slots.remove(&heard.record.writer_slot);
+            self.slots.free(&heard.record, now);
         }
         removed.is_some()
     }
 
-    /// Changes that are due now. `is_fenced`: some migration has a fence. A process to be counted out is
-    /// given up from this moment on, and renews nothing meanwhile.
-    pub(super) fn take_due(&mut self, is_fenced: bool, now: Instant) -> Due {
-        let due = self.due(is_fenced, now);
+    /// Changes that are due now. A process to be counted out is given up from this moment on, and renews
+    /// nothing meanwhile.
+    pub(super) fn take_due(&mut self, fences: &Fences, now: Instant) -> Due {
+        let due = Due { rested: self.slots.rested(now), ..self.due(fences, now) };
         due.counted_out.iter().for_each(|record| _ = self.give_up(&Who::of(record)));
         due
     }
@@ -253,12 +267,12 @@ impl Live {
     /// The processes that an operator means.
     pub(super) fn dead(&self, dead: &Dead, now: Instant) -> Vec<Who> {
         let is_meant = |who: &Who, heard: &Heard| match dead {
-            Dead::Named(id) => who.instance_id == *id,
+            Dead::Named(name) => who.instance_id == *name || who.label() == *name,
             Dead::Lost { instance_id, older_than, service } => {
                 let silent = self.silent(heard, now);
                 let is_named = match instance_id.as_str() {
                     "" => !heard.record.parked,
-                    id => who.instance_id == id,
+                    name => who.instance_id == name || who.label() == name,
                 };
                 let of_service = service.is_empty() || heard.record.service == *service;
                 heard.is_lost(silent) && is_named && silent >= *older_than && of_service
@@ -268,11 +282,11 @@ impl Live {
         meant.map(|(who, _)| who.clone()).collect()
     }
 
-    /// From now on the process is told if it comes back. Returns its admission.
-    pub(super) fn give_up(&mut self, who: &Who) -> Option<u64> {
+    /// From now on the process is told if it comes back. Returns its record.
+    pub(super) fn give_up(&mut self, who: &Who) -> Option<InstanceRecord> {
         let heard = self.members.get_mut(who)?;
         heard.giving_up = true;
-        Some(heard.record.admission)
+        Some(heard.record.clone())
     }
 
     /// It was not given up after all.
@@ -280,15 +294,27 @@ impl Live {
         self.members.get_mut(who).into_iter().for_each(|heard| heard.giving_up = false);
     }
 
-    fn due(&self, is_fenced: bool, now: Instant) -> Due {
+    fn due(&self, fences: &Fences, now: Instant) -> Due {
         let mut due = Due::default();
+        let succeeded: BTreeSet<&Who> = self.members.values().flat_map(Heard::has_succeeded).collect();
         for (who, heard) in &self.members {
             let silent = self.silent(heard, now);
+            if succeeded.contains(who) {
+                due.over.push(who.clone());
+                continue;
+            }
             // Only one process may use an id at a time: if another is connected, a silent one has ended.
             let is_replaced = heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
-            if heard.record.parked && silent >= heard.file_valid() || !heard.record.parked && is_replaced {
+            let is_forgotten = heard.may_act_nowhere(fences) && silent >= FORGOTTEN;
+            let is_over = match heard.record.parked {
+                true => heard.file_age(now) >= heard.file_valid(),
+                false => is_replaced,
+            };
+            if is_over || is_forgotten {
                 due.over.push(who.clone());
-            } else if is_fenced && !heard.has_been_given_up_for_good() && silent >= heard.until_counted_out()
+            } else if fences.newest.is_some()
+                && !heard.has_been_given_up_for_good()
+                && silent >= heard.until_counted_out()
             {
                 due.counted_out.push(InstanceRecord { counted_out: true, ..heard.record.clone() });
             }
@@ -330,12 +356,12 @@ impl Live {
         let is_fenced = fenced_since.is_some_and(|since| heard.has_heard(since));
         let lost = heard.is_lost(silent);
         Member {
-            name: who.instance_id.clone(),
+            name: self.name(who),
             service: heard.record.service.clone(),
             received: heard.received,
             applied: heard.applied,
             lost,
-            waited_for: lost.then(|| heard.waited_for(silent, is_fenced)).flatten(),
+            waited_for: lost.then(|| heard.waited_for(silent, is_fenced, now)).flatten(),
         }
     }
 }

@@ -8,6 +8,7 @@ use cutover_core::routing::Mutation;
 use super::super::lease::{LEASE, PRESUMED_DRAIN};
 use crate::{
     domain::HeldRoutes,
+    service::registry::Fences,
     store::{InstanceRecord, label},
 };
 
@@ -40,6 +41,8 @@ pub(super) struct Heard {
     pub(super) applied: u64,
     /// When it was last heard. Its own lease began earlier.
     pub(super) at: Instant,
+    /// Age of its file at that time. Only of one that was parked when the controller started.
+    pub(super) before: Duration,
     /// Whether the store has it.
     pub(super) durable: bool,
     /// Number of open streams to it.
@@ -50,12 +53,16 @@ pub(super) struct Heard {
     pub(super) giving_up: bool,
     /// What it routed by when it registered, for each migration.
     pub(super) routes: Vec<(String, HeldRoutes)>,
+    /// Processes that have ended, and whose file it has taken over.
+    pub(super) succeeds: Vec<Who>,
 }
 
 impl Heard {
-    pub(super) fn loaded(record: InstanceRecord, at: Instant) -> Self {
+    pub(super) fn loaded(record: InstanceRecord, at: Instant, steady_ms: u64) -> Self {
+        let before_ms = if record.heard_ms > 0 { steady_ms.saturating_sub(record.heard_ms) } else { 0 };
         Self {
             record,
+            before: Duration::from_millis(before_ms),
             received: 0,
             applied: 0,
             at,
@@ -64,12 +71,14 @@ impl Heard {
             membership: rand::random(),
             giving_up: false,
             routes: Vec::new(),
+            succeeds: Vec::new(),
         }
     }
 
     pub(super) fn registered(record: InstanceRecord, acknowledged: u64, at: Instant) -> Self {
         Self {
             record,
+            before: Duration::ZERO,
             received: acknowledged,
             applied: acknowledged,
             at,
@@ -78,14 +87,27 @@ impl Heard {
             membership: rand::random(),
             giving_up: false,
             routes: Vec::new(),
+            succeeds: Vec::new(),
         }
     }
 
     /// It registers again; `held` is the newest revision it has. Later acknowledgements no longer count.
     pub(super) fn heard_again(&mut self, held: u64, at: Instant) {
-        self.at = at;
+        self.heard_last(at);
         self.received = self.received.min(held);
         self.applied = self.applied.min(held);
+    }
+
+    pub(super) const fn heard_last(&mut self, at: Instant) {
+        (self.at, self.before) = (at, Duration::ZERO);
+    }
+
+    /// Its predecessors, once it has rewritten their file: what it acknowledges is in there. Before that, whoever
+    /// starts from the file acts by their state, and with their writer slot.
+    pub(super) fn has_succeeded(&self) -> impl Iterator<Item = &Who> {
+        let has_rewritten = self.record.file_valid_ms > 0 && self.received > 0;
+        let itself = Who::of(&self.record);
+        self.succeeds.iter().filter(move |who| has_rewritten && **who != itself)
     }
 
     /// Whether some migration may have continued without it.
@@ -117,17 +139,37 @@ impl Heard {
         }
     }
 
-    /// How long after it was last heard its file may be used.
+    /// From now on only its file is waited for. `steady_ms`: the steady clock.
+    pub(super) fn park(&mut self, now: Instant, steady_ms: u64) -> InstanceRecord {
+        let age_ms = u64::try_from(self.file_age(now).as_millis()).unwrap_or(u64::MAX);
+        self.record.parked = true;
+        self.record.heard_ms = steady_ms.saturating_sub(age_ms).max(1);
+        self.record.clone()
+    }
+
+    /// Time since it was last heard, whether or not the controller listened: a file expires by itself.
+    pub(super) fn file_age(&self, now: Instant) -> Duration {
+        self.before + now.saturating_duration_since(self.at)
+    }
+
+    /// The age at which its file is of no use any more. Its clock may be slower by a twentieth.
     pub(super) fn file_valid(&self) -> Duration {
-        Duration::from_millis(self.record.file_valid_ms.into()) + drain(&self.record)
+        let valid = Duration::from_millis(self.record.file_valid_ms.into());
+        valid + valid / 20 + drain(&self.record)
+    }
+
+    /// Whether it refuses every operation until it has registered again, and is then told that it was given
+    /// up: the right to act has expired in every migration that it may route.
+    pub(super) fn may_act_nowhere(&self, fences: &Fences) -> bool {
+        let fenced = fences.newest.filter(|_| fences.everywhere);
+        self.record.counted_out && fenced.is_some_and(|since| self.record.fence_heard >= since)
     }
 
     /// How much longer it is waited for. `None`: until it is back, or an operator evicts it.
-    pub(super) fn waited_for(&self, silent: Duration, is_fenced: bool) -> Option<Duration> {
-        let fence = is_fenced.then(|| self.until_counted_out());
-        let file = self.record.parked.then(|| self.file_valid());
-        let until = fence.into_iter().chain(file).min()?;
-        Some(until.saturating_sub(silent))
+    pub(super) fn waited_for(&self, silent: Duration, is_fenced: bool, now: Instant) -> Option<Duration> {
+        let fence = is_fenced.then(|| self.until_counted_out().saturating_sub(silent));
+        let file = self.record.parked.then(|| self.file_valid().saturating_sub(self.file_age(now)));
+        fence.into_iter().chain(file).min()
     }
 }
 

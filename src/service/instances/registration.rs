@@ -1,6 +1,6 @@
 //! What a registration answers, and what it refuses.
 
-use super::{Who, live::SLOTS};
+use super::{Who, slots::SLOTS};
 use crate::{
     domain::Violation,
     store::{self, InstanceRecord},
@@ -28,7 +28,10 @@ pub enum RegisterError {
     #[error(transparent)]
     Invalid(#[from] Violation),
     /// All writer slots are taken.
-    #[error("all {SLOTS} writer slots are taken: evict instances that are dead (cutover instances)")]
+    #[error(
+        "all {SLOTS} writer slots are taken: evict instances that are dead (cutover instances), or wait a minute for \
+             slots of those that have ended"
+    )]
     Full,
     /// The process has ended.
     #[error("this process has said goodbye: start another one")]

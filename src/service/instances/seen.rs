@@ -7,6 +7,8 @@ use crate::store::InstanceRecord;
 /// An instance as people see it.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// Its id or, if several processes have that, `ID#INCARNATION`.
+    pub name: String,
     /// Its durable part.
     pub record: InstanceRecord,
     /// Received: no operation starts there under an older revision.
@@ -26,7 +28,7 @@ pub struct Seen {
 /// The instances to evict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dead {
-    /// Every process with this id, lost or not.
+    /// Every process with this id, lost or not; or the one with this [label](super::Who::label).
     Named(String),
     /// Lost processes.
     Lost {

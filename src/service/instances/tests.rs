@@ -1,16 +1,20 @@
 //! Stories of who is waited for, with a clock that is passed in.
 
+mod files;
+mod slots;
+
 use std::time::Duration;
 
 use cutover_clock::Instant;
 
 use super::{
-    super::LEASE,
+    super::lease::{FORGOTTEN, LEASE},
     Acknowledging, Asking, Dead, Who,
     live::{Live, Registering},
 };
 use crate::{
     domain::{Change, Context, Document, Fleet, Key, Policy, apply},
+    service::registry::Fences,
     store::InstanceRecord,
 };
 
@@ -18,21 +22,37 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The drain of [`asking`]'s records.
 const DRAIN: Duration = Duration::from_secs(20);
 const FILE: Duration = Duration::from_secs(600);
+/// When nobody can act by such a file any more.
+const FILE_OVER: Duration = Duration::from_secs(600 + 30 + 20);
 
 struct World {
     live: Live,
     now: Instant,
+    steady_ms: u64,
+    fences: Fences,
 }
 
 impl World {
     fn new() -> Self {
         let now = Instant::now();
-        Self { live: Live::new(Vec::new(), now), now }
+        Self { live: Live::new(Vec::new(), now, 1), now, steady_ms: 1, fences: Fences::default() }.fenced(3)
+    }
+
+    /// Every migration has a fence, the newest since this revision.
+    fn fenced(self, since: u64) -> Self {
+        Self { fences: Fences { newest: Some(since), everywhere: true }, ..self }
+    }
+
+    /// Another process of the controller goes on with what the store has.
+    fn restart(&mut self) {
+        let records = self.live.members.values().map(|heard| heard.record.clone()).collect();
+        self.live = Live::new(records, self.now, self.steady_ms);
     }
 
     /// The controller keeps running.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
+        self.steady_ms += time.as_millis() as u64;
         while self.now < end {
             self.now = (self.now + SECOND / 4).min(end);
             self.live.listening.look(self.now);
@@ -42,6 +62,7 @@ impl World {
     /// The controller is frozen.
     fn freeze(&mut self, time: Duration) {
         self.now = self.now + time;
+        self.steady_ms += time.as_millis() as u64;
         self.live.listening.look(self.now);
     }
 
@@ -49,7 +70,7 @@ impl World {
     fn register(&mut self, asking: Asking) -> (Who, bool, bool) {
         match self.live.register(asking, 7, self.now) {
             Registering::Member { who, readmitted, duplicate, put } => {
-                put.into_iter().for_each(|record| self.live.registered(&who, record, true));
+                put.into_iter().for_each(|record| self.live.registered(&who, record, true, self.now));
                 self.live.members.get_mut(&who).expect("a member").streams += 1;
                 (who, readmitted, duplicate)
             }
@@ -65,6 +86,14 @@ impl World {
         self.live.acknowledge(who, &said(applied), self.now).is_some()
     }
 
+    fn goodbye(&mut self, who: &Who, file: Duration) -> Option<InstanceRecord> {
+        self.live.goodbye(who, file.as_millis() as u32, self.now, self.steady_ms)
+    }
+
+    fn park(&mut self, who: &Who) -> Option<InstanceRecord> {
+        self.live.park(who, self.now, self.steady_ms)
+    }
+
     fn fleet(&self, document: &Document) -> Fleet {
         Fleet::new(self.live.members(Some(document), self.now))
     }
@@ -75,11 +104,11 @@ impl World {
 
     /// What the controller does after some time.
     fn tick(&mut self) -> (usize, usize) {
-        let due = self.live.take_due(true, self.now);
+        let due = self.live.take_due(&self.fences, self.now);
         for record in &due.counted_out {
             assert!(self.live.counted_out(&Who::of(record), record.admission, true));
         }
-        due.over.iter().for_each(|who| assert!(self.live.remove(who)));
+        due.over.iter().for_each(|who| assert!(self.live.remove(who, self.now)));
         (due.counted_out.len(), due.over.len())
     }
 }
@@ -167,7 +196,7 @@ fn a_restarted_controller_knows_who_has_heard_of_a_fence() {
     let acknowledged = world.live.acknowledge(&one, &said(7), world.now).expect("a member");
     let record = acknowledged.put.expect("to be made durable");
     assert!(world.live.acknowledge(&one, &said(7), world.now).expect("a member").put.is_none(), "once");
-    world.live = Live::new(vec![record], world.now);
+    world.live = Live::new(vec![record], world.now, world.steady_ms);
     assert_eq!(world.fleet(&document).settled(99), 0, "nothing is acknowledged yet");
     world.pass(LEASE + DRAIN);
     assert_eq!(world.tick(), (1, 0));
@@ -225,8 +254,8 @@ fn a_process_that_follows_another_under_its_id_replaces_it_once_that_is_not_conn
 fn who_has_said_goodbye_does_not_come_back_by_a_registration_that_was_under_way() {
     let mut world = World::new();
     let (one, ..) = world.register(asking("one", 1));
-    assert!(world.live.goodbye(&one, 0, world.now).is_none());
-    assert!(world.live.remove(&one));
+    assert!(world.goodbye(&one, Duration::ZERO).is_none());
+    assert!(world.live.remove(&one, world.now));
     assert!(matches!(world.live.register(asking("one", 1), 7, world.now), Registering::Gone));
     assert!(matches!(world.live.register(asking("one", 2), 7, world.now), Registering::Member { .. }));
 }
@@ -234,16 +263,17 @@ fn who_has_said_goodbye_does_not_come_back_by_a_registration_that_was_under_way(
 #[test]
 fn goodbye_with_a_file_is_waited_for_until_the_file_has_expired() {
     let (mut world, fenced, unfenced) = (World::new(), document(5_000), document(0));
+    world.fences.everywhere = false;
     let (one, ..) = world.register(asking("one", 1));
     assert!(world.report(&one, 7));
-    let parked = world.live.goodbye(&one, FILE.as_millis() as u32, world.now).expect("it stays");
+    let parked = world.goodbye(&one, FILE).expect("it stays");
     assert!(parked.parked);
     assert_eq!((world.lost(&unfenced), world.fleet(&unfenced).settled(99)), (0, 7));
     world.pass(LEASE + DRAIN);
     assert_eq!(world.lost(&unfenced), 1);
     assert_eq!(world.tick(), (1, 0), "with a fence its file is of no use after that");
     assert_eq!((world.fleet(&fenced).settled(99), world.fleet(&unfenced).settled(99)), (99, 7));
-    world.pass(FILE - LEASE - SECOND);
+    world.pass(FILE_OVER - LEASE - DRAIN - SECOND);
     assert_eq!(world.tick(), (0, 0));
     world.pass(SECOND);
     assert_eq!(world.tick(), (0, 1));
@@ -255,10 +285,10 @@ fn an_evicted_instance_that_keeps_a_file_is_waited_for_until_that_has_expired() 
     let (mut world, unfenced) = (World::new(), document(0));
     let (one, ..) = world.register(asking("one", 1));
     assert!(world.report(&one, 7));
-    assert!(world.live.park(&one).is_some_and(|record| record.parked));
+    assert!(world.park(&one).is_some_and(|record| record.parked));
     assert!(!world.report(&one, 8), "if it lives it has to register, and is told");
-    assert!(world.live.park(&one).is_none(), "evicted again, it is gone");
-    world.pass(FILE + DRAIN);
+    assert!(world.park(&one).is_none(), "evicted again, it is gone");
+    world.pass(FILE_OVER);
     assert_eq!(world.fleet(&unfenced).settled(99), 7);
     assert_eq!(world.tick(), (0, 1));
     assert_eq!(world.fleet(&unfenced).settled(99), 99);
@@ -269,7 +299,7 @@ fn of_two_processes_with_one_id_the_lost_one_can_be_evicted_although_it_left_a_f
     let mut world = World::new();
     let (ended, ..) = world.register(asking("one", 1));
     let (running, ..) = world.register(asking("one", 2));
-    world.live.goodbye(&ended, FILE.as_millis() as u32, world.now).expect("it stays");
+    world.goodbye(&ended, FILE).expect("it stays");
     world.pass(LEASE + SECOND);
     assert!(world.report(&running, 7));
     let lost = |id: &str| Dead::Lost {
@@ -305,7 +335,7 @@ fn who_is_about_to_be_counted_out_renews_nothing_and_who_comes_back_meanwhile_is
     let admission = world.live.members[&one].record.admission;
     assert!(world.report(&one, 7));
     world.pass(LEASE + DRAIN);
-    let due = world.live.take_due(true, world.now);
+    let due = world.live.take_due(&world.fences, world.now);
     assert_eq!(due.counted_out.len(), 1);
     // The store is slow.
     assert!(!world.report(&one, 7));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{at, has, run_with};
-use crate::support::server::Controller;
+use crate::support::{instance::Instance, server::Controller};
 
 /// The fields of every change's answer with `--json`.
 const CHANGED: [&str; 5] = ["migration", "changes", "waiting", "dry_run", "repeated"];
@@ -159,6 +159,14 @@ async fn instances_are_listed_and_the_dead_evicted() {
 
     // Neither lives on after this: a live one would register again.
     drop((one, two));
+    // Another process by mistake has the same id.
+    drop(Instance::register(url, "one", 7).await);
+    let listed = at(url, "instances").await.done();
+    assert!(listed.contains("one#7 "), "{listed}");
+    assert_eq!(at(url, "evict one#7 --reason burnt").await.done(), "evicted one#7\n");
+    let listed = at(url, "instances").await.done();
+    assert!(listed.contains("one ") && !listed.contains("one#"), "{listed}");
+
     let evict = at(url, "evict one --reason burnt --json").await.object();
     assert_eq!(evict, json!({ "evicted": "one" }));
     assert_eq!(at(url, "evict two --reason drowned").await.done(), "evicted two\n");
@@ -166,6 +174,7 @@ async fn instances_are_listed_and_the_dead_evicted() {
     let newest = |at: usize| ["change", "summary", "reason", "actor"].map(|field| kept[at][field].clone());
     assert_eq!(newest(0), ["evict", "evicted instance two", "drowned", "operator:ada"]);
     assert_eq!(newest(1), ["evict", "evicted instance one", "burnt", "operator:ada"]);
+    assert_eq!(newest(2), ["evict", "evicted instance one#7", "burnt", "operator:ada"]);
     controller.stop().await;
 }
 

@@ -121,7 +121,7 @@ async fn passes(dir: &TempDir) -> Passes {
     let store = open_store(&format!("sqlite:{}", dir.path().join("cutover.db").display())).await.unwrap();
     let (registry, kept) = Registry::load(store.clone()).await.unwrap();
     let registry = Arc::new(registry);
-    let (instances, _) = Instances::new(store.clone(), kept.instances);
+    let (instances, _) = Instances::new(store.clone(), &registry, kept.instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), Arc::new(instances)));
     if registry.state().entry(&key(KEY)).is_none() {
         operate.change(&key(KEY), &crate::support::create(), &Mutation::default()).await.unwrap();

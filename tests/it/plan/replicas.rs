@@ -24,7 +24,7 @@ struct Replica {
 async fn replica(store: &Arc<dyn Store>) -> Replica {
     let (registry, kept) = Registry::load(store.clone()).await.unwrap();
     let registry = Arc::new(registry);
-    let (instances, _) = Instances::new(store.clone(), kept.instances);
+    let (instances, _) = Instances::new(store.clone(), &registry, kept.instances);
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     let ingest = Arc::new(Ingest::default());

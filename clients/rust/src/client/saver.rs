@@ -38,7 +38,7 @@ pub(super) struct Saver {
 /// The file. Only one save runs at a time: a save can't be taken back, and may outlive whoever began it.
 #[derive(Debug)]
 pub(super) struct File {
-    pub(super) lock: Option<FileLock>,
+    pub(super) lock: Option<Arc<FileLock>>,
     /// History and revision of the last write.
     pub(super) saved: Option<(String, u64)>,
 }
@@ -74,10 +74,14 @@ impl Saver {
             heard: Instant::now().saturating_sub(self.current.lease_age()),
             valid: self.valid,
         };
+        let writer_slot = saving.writer_slot;
         let (path, file, snapshot) = (self.path.clone(), self.file.clone(), held.snapshot.clone());
         let save = move || write(&path, &file, &snapshot, &saving);
         let failed = match host::blocking(save).await {
-            Ok(Ok(())) => return self.link.saved(held.history_id.clone(), held.snapshot.revision()),
+            Ok(Ok(false)) => return,
+            Ok(Ok(true)) => {
+                return self.link.saved(held.history_id.clone(), held.snapshot.revision(), writer_slot);
+            }
             Ok(Err(error)) => describe(&error),
             Err(error) => error.to_string(),
         };
@@ -85,29 +89,37 @@ impl Saver {
         self.link.failed(failed);
     }
 
-    /// Releases the file: another process may start from it.
+    /// Writes the file no more, once the write under way has ended.
+    pub(super) fn release_if_idle(&self) {
+        if let Ok(mut file) = self.file.try_lock() {
+            file.lock = None;
+        }
+    }
+
+    /// Writes the file no more.
     pub(super) fn release(&self) {
         lock(&self.file).lock = None;
     }
 }
 
+/// Whether it was written.
 fn write(
     path: &Path,
     file: &Mutex<File>,
     snapshot: &Snapshot,
     saving: &Saving,
-) -> Result<(), PersistedError> {
+) -> Result<bool, PersistedError> {
     let mut file = lock(file);
     let is_newer = |(history_id, revision): &(String, u64)| {
         *history_id == saving.history_id && *revision > snapshot.revision()
     };
     // A newer save was faster, or the file belongs to another process.
     if file.lock.is_none() || file.saved.as_ref().is_some_and(is_newer) {
-        return Ok(());
+        return Ok(false);
     }
     persisted::save(path, snapshot, saving)?;
     file.saved = Some((saving.history_id.clone(), snapshot.revision()));
-    Ok(())
+    Ok(true)
 }
 
 fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {

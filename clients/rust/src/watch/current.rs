@@ -17,6 +17,7 @@ use super::lease::Lease;
 use crate::{
     clock::Instant,
     guard::Failing,
+    persisted::FileLock,
     routing::{self, Decision, Mutation, Policy, Snapshot, coexist},
 };
 
@@ -24,8 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Current {
     epoch: ArcSwapOption<Epoch>,
-    /// Epochs that may still have operations, oldest first; the newest is the last.
-    live: Mutex<Vec<(u64, Weak<Epoch>)>>,
+    live: Mutex<Live>,
     /// Newest revision received.
     received: watch::Sender<u64>,
     /// Notified when the last operation of a replaced epoch ends.
@@ -39,6 +39,15 @@ pub struct Current {
     closed: AtomicBool,
 }
 
+/// What may still have operations.
+#[derive(Debug, Default)]
+struct Live {
+    /// Oldest first; the newest is the last.
+    epochs: Vec<(u64, Weak<Epoch>)>,
+    /// Until this is closed.
+    file: Option<Arc<FileLock>>,
+}
+
 /// A snapshot while it is the newest, and for as long as an operation runs under it.
 #[derive(Debug)]
 struct Epoch {
@@ -46,10 +55,13 @@ struct Epoch {
     /// What the local guard has changed in it.
     gone_back: Vec<GoneBack>,
     ended: Arc<Notify>,
+    /// No other process may use the snapshot file while an operation runs.
+    file: Option<Arc<FileLock>>,
 }
 
 impl Drop for Epoch {
     fn drop(&mut self) {
+        self.file = None;
         self.ended.notify_one();
     }
 }
@@ -102,6 +114,11 @@ impl Default for Current {
 }
 
 impl Current {
+    /// Of a process that keeps a file.
+    pub(crate) fn of_file(file: Option<Arc<FileLock>>) -> Self {
+        Self { live: Mutex::new(Live { epochs: Vec::new(), file }), ..Self::default() }
+    }
+
     /// Decides without beginning an operation: to show a decision, not to call a store.
     #[inline]
     pub fn decide(&self, migration: &str, tenant: &str) -> Result<Decision, BeginError> {
@@ -125,7 +142,7 @@ impl Current {
     /// Installs a newer snapshot. Operations in flight keep theirs.
     pub fn replace(&self, snapshot: Snapshot) {
         let revision = snapshot.revision();
-        let epoch = self.begin_epoch(snapshot, Vec::new());
+        let Some(epoch) = self.begin_epoch(snapshot, Vec::new()) else { return };
         self.epoch.store(Some(epoch));
         // If it was closed meanwhile, either closing found this snapshot, or this check finds that it was
         // closed.
@@ -142,7 +159,7 @@ impl Current {
         let Some(epoch) = &before else { return false };
         let Some(snapshot) = change(&epoch.snapshot) else { return false };
         let gone_back = epoch.gone_back.iter().cloned().chain([gone]).collect();
-        let after = self.begin_epoch(snapshot, gone_back);
+        let Some(after) = self.begin_epoch(snapshot, gone_back) else { return false };
         let found = self.epoch.compare_and_swap(&before, Some(after));
         found.as_ref().is_some_and(|found| Arc::ptr_eq(found, epoch))
     }
@@ -157,17 +174,23 @@ impl Current {
         self.epoch.load().as_ref().is_some_and(|epoch| epoch.gone_back.iter().any(is_its))
     }
 
-    fn begin_epoch(&self, snapshot: Snapshot, gone_back: Vec<GoneBack>) -> Arc<Epoch> {
+    /// `None`: this was closed.
+    fn begin_epoch(&self, snapshot: Snapshot, gone_back: Vec<GoneBack>) -> Option<Arc<Epoch>> {
         let revision = snapshot.revision();
-        let epoch = Arc::new(Epoch { snapshot, gone_back, ended: self.ended.clone() });
-        self.live().push((revision, Arc::downgrade(&epoch)));
-        epoch
+        let mut live = self.live();
+        if self.closed.load(Ordering::SeqCst) {
+            return None;
+        }
+        let (ended, file) = (self.ended.clone(), live.file.clone());
+        let epoch = Arc::new(Epoch { snapshot, gone_back, ended, file });
+        live.epochs.push((revision, Arc::downgrade(&epoch)));
+        Some(epoch)
     }
 
     /// [`Self::replace`] with a snapshot of another controller history, whose revisions mean something else.
     /// Nothing of the new history is acknowledged until every operation of the old one has ended.
     pub(crate) fn replace_history(&self, snapshot: Snapshot) {
-        self.live().iter_mut().for_each(|(revision, _)| *revision = 0);
+        self.live().epochs.iter_mut().for_each(|(revision, _)| *revision = 0);
         self.suspend();
         self.readmitted();
         self.replace(snapshot);
@@ -178,15 +201,19 @@ impl Current {
         self.epoch.store(None);
     }
 
-    /// Begins no operation any more, whatever snapshot arrives.
+    /// Begins no operation any more, whatever snapshot arrives. Once the last one has ended, another process
+    /// may use the file.
     pub(crate) fn close(&self) {
+        let mut live = self.live();
         self.closed.store(true, Ordering::SeqCst);
+        live.file = None;
+        drop(live);
         self.suspend();
     }
 
     /// After [`Self::suspend`]: whether all operations have ended.
     pub(crate) fn is_idle(&self) -> bool {
-        self.live().iter().all(|(_, epoch)| epoch.strong_count() == 0)
+        self.live().epochs.iter().all(|(_, epoch)| epoch.strong_count() == 0)
     }
 
     /// The newest snapshot, without beginning an operation.
@@ -211,8 +238,9 @@ impl Current {
             return self.received_revision();
         }
         let mut live = self.live();
-        live.retain(|(_, epoch)| epoch.strong_count() > 0);
-        live.iter().map(|(revision, _)| *revision).min().unwrap_or_else(|| self.received_revision())
+        let epochs = &mut live.epochs;
+        epochs.retain(|(_, epoch)| epoch.strong_count() > 0);
+        epochs.iter().map(|(revision, _)| *revision).min().unwrap_or_else(|| self.received_revision())
     }
 
     /// Waits until [`Self::applied_revision`] may have risen.
@@ -273,7 +301,7 @@ impl Current {
         self.admission.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn live(&self) -> MutexGuard<'_, Vec<(u64, Weak<Epoch>)>> {
+    fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

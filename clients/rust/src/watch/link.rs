@@ -117,8 +117,12 @@ impl Link {
 
     /// The controller has registered this instance. Returns where the current state came from.
     pub(crate) fn connected(&self, writer_slot: u16, session: Session) {
-        self.set_slot(writer_slot);
         let mut state = self.state();
+        if writer_slot != self.writer_slot() {
+            // The file has one that may be another process's by now.
+            state.saved = None;
+        }
+        self.set_slot(writer_slot);
         state.connected = true;
         state.admission = session.admission;
         self.session.send_replace(Some(session));
@@ -134,9 +138,12 @@ impl Link {
         self.state().admission
     }
 
-    /// The file contains the state up to this revision.
-    pub(crate) fn saved(&self, history_id: String, revision: u64) {
+    /// The file contains the state up to this revision, and this slot.
+    pub(crate) fn saved(&self, history_id: String, revision: u64, writer_slot: u16) {
         let mut state = self.state();
+        if writer_slot != self.writer_slot() {
+            return;
+        }
         let is_newer = |(history, saved): &(String, u64)| *history == history_id && *saved > revision;
         if !state.saved.as_ref().is_some_and(is_newer) {
             state.saved = Some((history_id, revision));

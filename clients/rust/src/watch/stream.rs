@@ -37,6 +37,8 @@ pub(crate) struct Identity {
     pub(crate) drain_ms: u32,
     /// How long its file may be used after it was last heard. 0: no file.
     pub(crate) file_valid_ms: u32,
+    /// Processes that held the file before.
+    pub(crate) succeeds: Vec<v1::Process>,
 }
 
 /// Why a session ended.
@@ -153,6 +155,7 @@ impl Watcher {
             drain_ms: self.identity.drain_ms,
             file_valid_ms: self.identity.file_valid_ms,
             held: tables,
+            succeeds: self.identity.succeeds.clone(),
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);

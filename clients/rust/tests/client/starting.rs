@@ -8,6 +8,7 @@ use cutover_client::{
     routing::{Policy, Rung, Snapshot},
     watch::{BeginError, Source},
 };
+use cutover_proto::v1;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 use tonic::Status;
 
@@ -241,6 +242,48 @@ async fn two_processes_do_not_start_from_one_file() {
     let options = Options { persist: Some(directory.path().join("snapshot")), ..soon() };
     let error = refused(&nowhere().await, "orders-api", options).await;
     assert!(matches!(error, ConnectError::File(PersistedError::InUse(_))), "{error}");
+}
+
+#[tokio::test]
+async fn a_process_that_takes_a_file_over_says_whose_it_was_and_not_before_that_one_s_operations_have_ended()
+{
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = || {
+        let (persist, instance_id) = (Some(directory.path().join("snapshot")), Some("one".to_owned()));
+        Options { persist, instance_id, ..soon() }
+    };
+    let mut fake = Fake::start().await;
+    let (client, stream) = started(&mut fake, Rung::Dual, options()).await;
+    assert_eq!(stream.request.succeeds, []);
+    let incarnation = stream.request.incarnation;
+    let operation = client.begin("orders", "acme").expect("begun");
+    // Written, so that no write is under way below.
+    fake.report(|report| report.applied_revision == 1).await;
+    drop(client);
+    let error = refused(&fake.url(), "orders-api", options()).await;
+    assert!(matches!(error, ConnectError::File(PersistedError::InUse(_))), "it may still write: {error}");
+    drop(operation);
+    let (_client, stream) = started(&mut fake, Rung::Dual, options()).await;
+    assert_eq!(stream.request.succeeds, [v1::Process { instance_id: "one".to_owned(), incarnation }]);
+}
+
+#[tokio::test]
+async fn a_new_writer_slot_is_in_the_file_before_anything_is_acknowledged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let mut fake = Fake::start().await;
+    let options = Options { persist: Some(path.clone()), ..Options::default() };
+    let (client, stream) = started(&mut fake, Rung::Dual, options).await;
+    fake.report(|report| report.applied_revision == 1).await;
+    stream.fail(Status::unavailable("restarted"));
+    let stream = fake.watch().await;
+    // The controller had forgotten it, and gave its slot to another process.
+    stream.register(v1::Registered { writer_slot: 8, admission: 2, readmitted: true, ..fake::registered() });
+    stream.heartbeat(1);
+    fake.report(|report| report.admission == 2 && report.applied_revision == 1).await;
+    let saved = persisted::load(&path).expect("read").expect("there");
+    assert_eq!(saved.writer_slot, 8);
+    drop(client);
 }
 
 #[tokio::test]

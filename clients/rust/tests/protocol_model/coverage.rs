@@ -68,6 +68,7 @@ listed! {
         Asked,
         Restarted,
         SourceWon,
+        Succeeded,
     }
 }
 

@@ -366,7 +366,7 @@ ladders! {
 
     started_from_a_file comes by [
         Mirrored, TargetFirst, ReadUnasked, Hit, Acknowledged, AcknowledgedByBoth, Passed, Restarted, CameBack,
-        LeaseEnded, CountedOut
+        LeaseEnded, CountedOut, Succeeded
     ] {
         let budget = Budget { reads: 1, puts: 1, passes: 1, crashes: 1, ..NONE };
         let steps = &[Mirrored, TargetFirst];

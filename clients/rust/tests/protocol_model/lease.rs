@@ -1,5 +1,7 @@
 //! The right to act expires: leases of clients, answers that callers hold, snapshots in files.
 
+use cutover_client::store::Version;
+
 use crate::{
     coverage::Branch,
     mutation::Mutation,
@@ -45,10 +47,13 @@ impl Protocol {
                     actions.push(Action::Save(at));
                 }
                 if client.doing.is_none() || state.budget.crashes > 0 {
-                    actions.push(Action::Park(at));
+                    actions.push(Action::Park(at, None));
+                }
+                if self.has(Mutation::SucceedsTheLiving) && client.doing.is_some() {
+                    actions.push(Action::Succeed(at));
                 }
             }
-            Life::Parked => actions.push(Action::Start(at)),
+            Life::Parked => actions.extend([Action::Start(at), Action::Succeed(at)]),
             Life::Offline | Life::Caller => {}
         }
     }
@@ -145,17 +150,16 @@ impl Protocol {
         after
     }
 
-    /// Its process ends, cleanly or not, and its file remains.
-    pub(crate) fn park(&self, state: &State, at: usize) -> Option<State> {
+    /// Its process ends, cleanly or not, and its file remains. `late`: of a put that may still land.
+    pub(crate) fn park(&self, state: &State, at: usize, late: Option<Version>) -> Option<State> {
         let mut after = state.clone();
+        if after.clients[at].doing.is_some() {
+            self.die(&mut after, at, late)?;
+        }
         let client = &mut after.clients[at];
         client.life = Life::Parked;
         // Without a file nobody can come back.
         client.evicted |= client.saved.is_none() || self.has(Mutation::ParkedForgotten);
-        if let Some(doing) = after.clients[at].doing.take() {
-            after.budget.crashes = after.budget.crashes.checked_sub(1)?;
-            self.unacknowledged(&mut after, at, &doing);
-        }
         Some(after)
     }
 
@@ -166,6 +170,25 @@ impl Protocol {
         let saved = client.saved?;
         (client.life, client.heard, client.gone_back, client.leased) = (Life::Offline, saved, false, true);
         self.coverage.note(Branch::Restarted);
+        Some(after)
+    }
+
+    /// Another process takes the file over, locked, and registers. It answers for the file's old content until
+    /// it has saved; nobody waits for its predecessor any more.
+    pub(crate) fn succeed(&self, state: &State, at: usize) -> Option<State> {
+        let mut after = state.clone();
+        let newest = after.ladder.newest();
+        let client = &mut after.clients[at];
+        let predecessor = Client { evicted: true, ..client.clone() };
+        client.saved?;
+        (client.heard, client.life, client.doing) = (newest, Life::Watching, None);
+        (client.evicted, client.leased, client.gone_back) = (false, true, false);
+        self.coverage.note(Branch::Succeeded);
+        // One of them is enough.
+        let is_left = self.has(Mutation::SucceedsTheLiving) || self.has(Mutation::SucceedsACopy);
+        if is_left && after.clients.len() == self.scenario.clients {
+            after.clients.push(predecessor);
+        }
         Some(after)
     }
 

@@ -95,6 +95,10 @@ pub(crate) enum Mutation {
     AcknowledgedUnsaved,
     /// A file is good for ever, although its holder was counted out.
     FileNeverExpires,
+    /// A process that takes over a file releases its predecessor, which still has an operation in flight.
+    SucceedsTheLiving,
+    /// It releases the predecessor although another process may start from the predecessor's file.
+    SucceedsACopy,
     /// A controller that was frozen takes everybody for lost.
     EverybodyLost,
     /// The scenario's steps need not be between neighbours.

@@ -7,6 +7,7 @@ use cutover_client::routing::{
 
 use crate::{
     check::{loses, missed},
+    coverage::Branch,
     mutation::Mutation,
     scenario::{BOTH, NONE, NOTHING, OLD, OLDER, PLAIN, PUT, STALE_COPY, Scenario},
     state::{Budget, Stores},
@@ -339,6 +340,23 @@ fn acknowledged_what_is_not_in_the_file() {
 #[test]
 fn a_file_that_never_expires() {
     missed(Mutation::FileNeverExpires, SAVED);
+}
+
+#[test]
+fn a_successor_of_a_process_that_still_runs() {
+    missed(Mutation::SucceedsTheLiving, Scenario { expected: &[Branch::Succeeded], ..SAVED });
+}
+
+#[test]
+fn a_successor_by_a_copy_of_the_file() {
+    missed(Mutation::SucceedsACopy, Scenario { expected: &[Branch::Succeeded], ..SAVED });
+}
+
+#[test]
+fn a_predecessor_s_put_not_waited_for_before_the_sweep() {
+    let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, late: 1, crashes: 1, ..NONE };
+    let expected = &[Branch::Succeeded, Branch::LandedLate, Branch::Swept];
+    missed(Mutation::NoResidualWait, Scenario { clients: 1, saved: true, expected, budget, ..LAZY });
 }
 
 #[test]

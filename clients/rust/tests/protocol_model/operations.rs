@@ -128,27 +128,33 @@ impl Protocol {
     /// The client dies; its current put may still land.
     pub(crate) fn crash(&self, state: &State, client: usize, late: Option<Version>) -> Option<State> {
         let mut after = state.clone();
-        after.budget.crashes = after.budget.crashes.checked_sub(1)?;
-        let doing = after.clients[client].doing.take()?;
-        self.coverage.note(Branch::Crashed);
-        if let Work::Write { call, write, .. } = &doing.work {
-            let mut write = write.clone();
-            if let Some(stamp) = late {
-                after.budget.late = after.budget.late.checked_sub(1)?;
-                let put = self.write_put(&after.ladder, &mut write, &doing, *call, stamp);
-                after.late.push(put);
-                write.sent = true;
-            }
-            self.unanswered(&mut after, &write);
-        } else {
-            after.history.unread(client);
-        }
+        self.die(&mut after, client, late)?;
         after.clients.remove(client);
         // The others move up one place.
         for order in &mut after.history.orders {
             order.reads[client..].rotate_left(1);
         }
         Some(after)
+    }
+
+    /// The end of a process in the middle of an operation.
+    pub(crate) fn die(&self, after: &mut State, client: usize, late: Option<Version>) -> Option<()> {
+        after.budget.crashes = after.budget.crashes.checked_sub(1)?;
+        let doing = after.clients[client].doing.take()?;
+        self.coverage.note(Branch::Crashed);
+        let Work::Write { call, write, .. } = &doing.work else {
+            after.history.unread(client);
+            return Some(());
+        };
+        let mut write = write.clone();
+        if let Some(stamp) = late {
+            after.budget.late = after.budget.late.checked_sub(1)?;
+            let put = self.write_put(&after.ladder, &mut write, &doing, *call, stamp);
+            after.late.push(put);
+            write.sent = true;
+        }
+        self.unanswered(after, &write);
+        Some(())
     }
 
     fn read_step(&self, read: Read, rung: Rung, call: ReadCall, answer: Answer) -> ReadStep {

@@ -49,8 +49,11 @@ pub(crate) enum Action {
     GiveUp(usize),
     ComeBack(usize),
     Save(usize),
-    Park(usize),
+    /// With the stamp of a put that may still land.
+    Park(usize, Option<Version>),
     Start(usize),
+    /// Another process takes over the file of one that has ended.
+    Succeed(usize),
     Step,
     BeginPass(Pass),
     GoOn(usize, Fate),
@@ -117,6 +120,9 @@ impl Protocol {
             }
             if puts && state.budget.late > 0 && state.budget.crashes > 0 {
                 actions.push(Action::Crash(at, Some(stamp)));
+                if self.scenario.saved && client.life == Life::Watching {
+                    actions.push(Action::Park(at, Some(stamp)));
+                }
             }
         }
         if state.budget.failures > 0 {
@@ -270,8 +276,9 @@ impl Model for Protocol {
             Action::GiveUp(client) => self.give_up(state, client)?,
             Action::ComeBack(client) => self.come_back(state, client)?,
             Action::Save(client) => Self::save(state, client),
-            Action::Park(client) => self.park(state, client)?,
+            Action::Park(client, late) => self.park(state, client, late)?,
             Action::Start(client) => self.start(state, client)?,
+            Action::Succeed(client) => self.succeed(state, client)?,
             Action::Step => self.step(state)?,
             Action::BeginPass(pass) => self.begin_pass(state, pass)?,
             Action::GoOn(job, fate) => self.go_on(state, job, fate)?,

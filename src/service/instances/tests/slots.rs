@@ -1,0 +1,83 @@
+//! Stories of writer slots.
+
+use super::{super::slots::SLOTS, *};
+
+fn slot(world: &World, who: &Who) -> u16 {
+    world.live.members[who].record.writer_slot
+}
+
+/// A minute is more than the drain of [`asking`]'s records.
+const REST: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_freed_slot_rests_until_nothing_of_its_last_holder_can_land() {
+    let mut world = World::new();
+    let (first, ..) = world.register(asking("one", 1));
+    let freed = slot(&world, &first);
+    assert!(world.live.remove(&first, world.now));
+    world.pass(REST - SECOND);
+    assert!(world.live.take_due(&world.fences, world.now).rested.is_empty());
+    let (second, ..) = world.register(asking("two", 2));
+    assert_ne!(slot(&world, &second), freed);
+    world.pass(SECOND);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested, [freed]);
+    let (third, ..) = world.register(asking("three", 3));
+    assert_eq!(slot(&world, &third), freed);
+    assert!(world.live.take_due(&world.fences, world.now).rested.is_empty(), "told once");
+}
+
+#[test]
+fn a_slot_rests_as_long_as_its_holder_s_calls_may_take_and_again_after_a_restart() {
+    let mut world = World::new();
+    let record = InstanceRecord { drain_ms: 90_000, ..asking("one", 1).record };
+    let (first, ..) = world.register(Asking { record, ..Asking::default() });
+    let resting = world.live.members[&first].record.resting();
+    assert!(resting.is_resting() && resting.label() == "#slot:0", "{resting:?}");
+    world.live = Live::new(vec![resting], world.now, world.steady_ms);
+    assert!(world.live.members.is_empty(), "it is no member");
+    world.pass(89 * SECOND);
+    let (second, ..) = world.register(asking("two", 2));
+    assert_eq!(slot(&world, &second), 1);
+    world.pass(SECOND);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested, [0]);
+}
+
+#[test]
+fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
+    let mut world = World::new();
+    for incarnation in 1..=u64::from(SLOTS) {
+        let (who, ..) = world.register(asking("one", incarnation));
+        world.disconnect(&who);
+        assert!(world.report(&who, 7), "it has the fence");
+    }
+    let more = || asking("two", 1);
+    assert!(matches!(world.live.register(more(), 7, world.now), Registering::Full));
+    world.pass(LEASE + DRAIN);
+    assert_eq!(world.tick(), (SLOTS.into(), 0));
+    world.pass(FORGOTTEN - LEASE - DRAIN - SECOND);
+    assert_eq!(world.tick(), (0, 0), "operators see for a while who has gone");
+    world.pass(SECOND);
+    assert_eq!(world.tick(), (0, SLOTS.into()));
+    assert!(matches!(world.live.register(more(), 7, world.now), Registering::Full), "they rest");
+    world.pass(REST);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested.len(), usize::from(SLOTS));
+    world.register(more());
+    // It was only cut off, and is back.
+    let held = Asking { held: 7, holds: true, ..asking("one", 1) };
+    let (one, is_told, _) = world.register(held);
+    assert!(is_told && slot(&world, &one) == 1, "it writes with another slot");
+}
+
+#[test]
+fn who_may_still_act_somewhere_keeps_its_slot() {
+    for fences in
+        [Fences { newest: Some(3), everywhere: false }, Fences { newest: Some(8), everywhere: true }]
+    {
+        let mut world = World { fences, ..World::new() };
+        let (one, ..) = world.register(asking("one", 1));
+        assert!(world.report(&one, 7), "it has the fence of revision 3");
+        world.pass(FORGOTTEN + SECOND);
+        assert_eq!(world.tick(), (1, 0));
+        assert_eq!(world.tick(), (0, 0), "{fences:?}");
+    }
+}
