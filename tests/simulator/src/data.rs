@@ -37,6 +37,8 @@ pub struct Weather {
     pub unanswered_ppm: u32,
     /// Share of writes that land long after they were given up, in ppm.
     pub late_ppm: u32,
+    /// Share of their callers who wait in vain, in ppm; others hear at once that nothing is known.
+    pub hanging_ppm: u32,
     /// Share of calls at which the task that makes them panics, in ppm.
     pub panic_ppm: u32,
     /// It refuses everything until then.
@@ -69,6 +71,7 @@ impl Default for Weather {
             refused_ppm: 0,
             unanswered_ppm: 0,
             late_ppm: 0,
+            hanging_ppm: 500_000,
             panic_ppm: 0,
             down_until: 0,
             slow_until: 0,
@@ -208,7 +211,7 @@ impl DataStore {
         }
         if is_write && world::chance(weather.late_ppm) {
             let late = world::between(100 * MS, latest());
-            return Fate::Unknown { heard: world::chance(500_000).then_some(CALL), done: late };
+            return Fate::Unknown { heard: world::chance(weather.hanging_ppm).then_some(CALL), done: late };
         }
         if is_write && world::chance(weather.unanswered_ppm) {
             return Fate::Unknown { heard: None, done: world::between(0, 20 * MS) };

@@ -4,9 +4,11 @@
 //! late. A blocked way holds what is sent until it opens; a cut connection breaks at both ends, each in
 //! its own time; a process that is killed may leave its peers without a word.
 
+mod ways;
+
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,34 +19,16 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+use ways::{RETRANSMIT, delay, is_blocked};
+pub use ways::{Weather, block, set_weather, slow_down, speed_up, unblock};
+
 use crate::{
     remote::Slot,
     world::{self, MS, Pid, Time},
 };
 
-/// How messages fare.
-#[derive(Clone, Debug)]
-pub struct Weather {
-    /// Shortest and longest time of a message.
-    pub latency: (Time, Time),
-    /// Share of messages that are lost once, in ppm, and come after a retransmission.
-    pub lost_ppm: u32,
-}
-
-impl Default for Weather {
-    fn default() -> Self {
-        Self { latency: (MS / 2, 2 * MS), lost_ppm: 0 }
-    }
-}
-
-/// Lost messages are sent again after this.
-const RETRANSMIT: Time = 200 * MS;
-
 #[derive(Default)]
 struct Net {
-    weather: Weather,
-    /// Ways from one process to another that nothing passes.
-    blocked: BTreeSet<(Pid, Pid)>,
     doors: HashMap<String, Arc<Mutex<Door>>>,
     connections: Vec<Arc<Mutex<Connection>>>,
 }
@@ -93,32 +77,8 @@ pub struct Bytes {
 
 /// Forgets everything.
 pub fn begin(weather: Weather) {
-    NET.set(Net { weather, ..Net::default() });
-}
-
-/// Messages fare otherwise from now on.
-pub fn set_weather(weather: Weather) {
-    NET.with_borrow_mut(|net| net.weather = weather);
-}
-
-/// Nothing passes from one process to another any more.
-pub fn block(from: Pid, to: Pid) {
-    NET.with_borrow_mut(|net| _ = net.blocked.insert((from, to)));
-}
-
-/// Everything passes again.
-pub fn unblock(from: Pid, to: Pid) {
-    NET.with_borrow_mut(|net| _ = net.blocked.remove(&(from, to)));
-}
-
-fn is_blocked(from: Pid, to: Pid) -> bool {
-    NET.with_borrow(|net| net.blocked.contains(&(from, to)))
-}
-
-fn delay() -> Time {
-    let weather = NET.with_borrow(|net| net.weather.clone());
-    let latency = world::between(weather.latency.0, weather.latency.1);
-    if world::chance(weather.lost_ppm) { latency + RETRANSMIT } else { latency }
+    NET.take();
+    ways::begin(weather);
 }
 
 /// Opens a process' door.
@@ -283,8 +243,9 @@ fn break_later(connection: &Arc<Mutex<Connection>>, side: usize) {
 fn send(connection: &Arc<Mutex<Connection>>, from_side: usize, part: Part) {
     let at = {
         let mut guard = lock(connection);
+        let (from, to) = (guard.ends[from_side].pid, guard.ends[1 - from_side].pid);
         let end = &mut guard.ends[1 - from_side];
-        let at = (world::now() + delay()).max(end.last_arrival + 1);
+        let at = (world::now() + ways::delay_from(from, to)).max(end.last_arrival + 1);
         end.last_arrival = at;
         end.coming.push_back(part);
         at

@@ -228,6 +228,7 @@ impl Plan {
                 tenants: random.random_range(1..=3),
                 keys: random.random_range(1..=2),
                 fresh: if random.random() { 8 * S } else { 0 },
+                fresh_share: 49,
             },
             policy: v1::Policy {
                 level: level.into(),

@@ -24,6 +24,8 @@ pub struct Records {
     pub keys: u32,
     /// A key that nobody has written before appears after so long. 0: there are none.
     pub fresh: world::Time,
+    /// How many of 150 operations use it.
+    pub fresh_share: u32,
 }
 
 /// A key of each tenant that is hardly ever used. It is there at the beginning.
@@ -40,7 +42,7 @@ impl Records {
     pub fn draw(self, random: &mut SmallRng) -> (String, String) {
         let key = match random.random_range(0..150) {
             0 => COLD.to_owned(),
-            1..50 if self.fresh > 0 => format!("n{}", world::now() / self.fresh),
+            at if self.fresh > 0 && at <= self.fresh_share => format!("n{}", world::now() / self.fresh),
             _ => format!("k{}", random.random_range(0..self.keys)),
         };
         (format!("t{}", random.random_range(0..self.tenants)), key)

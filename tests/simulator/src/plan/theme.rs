@@ -83,7 +83,7 @@ impl Theme {
             Self::Steps => worlds::steps(plan),
             Self::Lost => worlds::lost(plan),
             Self::Fence => worlds::fence(plan, random),
-            Self::Sweep => worlds::sweep(plan),
+            Self::Sweep => worlds::sweep(plan, random),
             Self::Drain => worlds::drain(plan),
             Self::Files => worlds::files(plan, random),
             Self::Callers => worlds::callers(plan),
@@ -114,7 +114,7 @@ fn small(plan: Plan, random: &mut SmallRng) -> Plan {
         operator_ms: random.random_range(40..=120),
         patience: 15 * S,
         whims_pct: 0,
-        records: Records { tenants: 1, keys: random.random_range(2..=5), fresh: 0 },
+        records: Records { tenants: 1, keys: random.random_range(2..=5), fresh: 0, fresh_share: 49 },
         policy: v1::Policy {
             level: v1::Level::Acknowledged.into(),
             fence_after_ms: 0,

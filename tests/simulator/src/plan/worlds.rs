@@ -1,5 +1,7 @@
 //! The worlds of the themes: what people do there, and which faults come when.
 
+mod lazy;
+
 use cutover_client::routing::Rung;
 use cutover_proto::v1::{self, Rung as Stage};
 use rand::{RngExt as _, rngs::SmallRng};
@@ -14,6 +16,8 @@ use crate::{
     play::hazard::{Aim, Hazard, Reach, When},
     world::{MS, S, Time},
 };
+
+pub(super) use lazy::{drain, sweep};
 
 const TO_DUAL: Cue = Cue(Ask::Ramp(Stage::Dual), Then::Arrive);
 const TO_MIRRORED: Cue = Cue(Ask::Ramp(Stage::Mirrored), Then::Arrive);
@@ -37,14 +41,8 @@ const fn out_of_reach(reach: Reach, span: (Time, Time)) -> Hazard {
 
 /// All the time.
 const fn writes(store: usize, refused_ppm: u32, slow_ppm: u32, slow: (Time, Time)) -> Hazard {
-    Hazard::Writes { store, writes: Writes { refused_ppm, slow_ppm, slow }, late_ppm: 0, span: 1_000 * S }
-}
-
-/// None is written to the target, but some land late.
-const fn fails(late_ppm: u32, span: Time) -> Hazard {
-    let refused_ppm = 1_000_000 - late_ppm;
-    let writes = Writes { refused_ppm, slow_ppm: 0, slow: (0, 0) };
-    Hazard::Writes { store: 1, writes, late_ppm: 1_000_000, span }
+    let writes = Writes { refused_ppm, slow_ppm, slow };
+    Hazard::Writes { store, writes, late_ppm: 0, hanging_ppm: 0, span: 1_000 * S }
 }
 
 const NOW: (Time, Time) = (0, 0);
@@ -72,6 +70,7 @@ pub(super) fn lost(plan: Plan) -> Plan {
 
 pub(super) fn fence(plan: Plan, random: &mut SmallRng) -> Plan {
     let network = Hazard::Network { latency: (MS, 80 * MS), lost_ppm: 300_000 };
+    let slow_link = Hazard::SlowLink { latency: (10 * MS, 800 * MS), span: 25 * S };
     let stops =
         Hazard::FreezeInCall { store: None, is_write: true, span: (13 * S, 22 * S), held_back: false };
     let calm_from = 60 * S;
@@ -84,69 +83,9 @@ pub(super) fn fence(plan: Plan, random: &mut SmallRng) -> Plan {
         aims: vec![
             aim(When::Beginning, 500_000, NOW, vec![network]),
             aim(ANY_UP, 400_000, NOW, vec![out_of_reach(Reach::Sends, (500 * MS, 2 * S)), stops]),
-            aim(ANY_UP, 300_000, NOW, vec![out_of_reach(Reach::Neither, (13 * S, 20 * S))]),
+            // Nor does it hear, for a moment after it is back, how far the others have come.
+            aim(ANY_UP, 300_000, NOW, vec![out_of_reach(Reach::Neither, (13 * S, 20 * S)), slow_link]),
         ],
-        ..plan
-    }
-}
-
-/// Until dual is over the target takes nothing in time. Then a put from before it may land behind the sweep.
-pub(super) fn sweep(plan: Plan) -> Plan {
-    const SCRIPT: &[Cue] = &[
-        TO_DUAL,
-        A_MOMENT,
-        TO_TARGET_FIRST,
-        TO_SOURCE_ONLY,
-        TO_DUAL,
-        A_MOMENT,
-        TO_TARGET_ONLY,
-        TO_SOURCE_ONLY,
-    ];
-    // What it has written to the source it writes to the target when it goes on.
-    let stops =
-        Hazard::FreezeInCall { store: Some(0), is_write: true, span: (5 * S, 14 * S), held_back: false };
-    Plan {
-        residual: 3 * S,
-        drain: 3 * S,
-        lazy: true,
-        records: Records { keys: 2, fresh: 1_500 * MS, ..plan.records },
-        patience: 20 * S,
-        aims: vec![
-            aim(When::Up(&[Rung::Dual]), 800_000, NOW, vec![fails(300_000, 12 * S)]),
-            aim(When::Up(&[Rung::Mirrored]), 1_000_000, (S, 3 * S), vec![Hazard::Recovers { store: 1 }]),
-            aim(
-                When::Up(&[Rung::Mirrored]),
-                600_000,
-                NOW,
-                vec![out_of_reach(Reach::Sends, (500 * MS, 2 * S))],
-            ),
-            aim(When::Up(&[Rung::Mirrored]), 600_000, (MS, 300 * MS), vec![stops]),
-        ],
-        script: SCRIPT,
-        ..plan
-    }
-}
-
-pub(super) fn drain(plan: Plan) -> Plan {
-    const SCRIPT: &[Cue] = &[TO_DUAL, A_MOMENT, TO_TARGET_FIRST, TO_SOURCE_ONLY];
-    let stops =
-        Hazard::FreezeInCall { store: Some(1), is_write: true, span: (12 * S, 17 * S), held_back: true };
-    let calm_from = 90 * S;
-    Plan {
-        calm_from,
-        quiet_from: calm_from + 2 * S,
-        end: calm_from + 150 * S,
-        drain: 19 * S,
-        lazy: true,
-        records: Records { keys: 2, fresh: 1_500 * MS, ..plan.records },
-        patience: 60 * S,
-        policy: v1::Policy { fence_after_ms: 3_000, ..plan.policy.clone() },
-        aims: vec![
-            aim(When::Up(&[Rung::Dual]), 1_000_000, NOW, vec![fails(0, 30 * S)]),
-            aim(When::Up(&[Rung::Dual]), 800_000, (MS, 500 * MS), vec![stops]),
-            aim(When::Up(&[Rung::Mirrored]), 1_000_000, (MS, 300 * MS), vec![Hazard::Recovers { store: 1 }]),
-        ],
-        script: SCRIPT,
         ..plan
     }
 }
@@ -229,7 +168,7 @@ pub(super) fn pins(plan: Plan) -> Plan {
     let late = out_of_reach(Reach::Sends, (S, 6 * S));
     Plan {
         services: 3,
-        records: Records { tenants: 1, keys: 2, fresh: 0 },
+        records: Records { keys: 2, ..plan.records },
         aims: vec![aim(When::Down(&[Rung::Mirrored]), 800_000, NOW, vec![late])],
         script: SCRIPT,
         ..plan
@@ -248,6 +187,7 @@ pub(super) fn target_only(plan: Plan) -> Plan {
         TO_SOURCE_ONLY,
     ];
     let stops = Hazard::FreezeInCall { store: Some(1), is_write: true, span: (S, 8 * S), held_back: true };
+    let cut_off = Hazard::CutOff { store: 1, span: 2 * S };
     Plan {
         residual: 3 * S,
         drain: 11 * S,
@@ -261,6 +201,7 @@ pub(super) fn target_only(plan: Plan) -> Plan {
                 NOW,
                 vec![out_of_reach(Reach::Sends, (300 * MS, 5 * S))],
             ),
+            aim(When::Up(&[Rung::TargetOnly]), 500_000, (MS, 2 * S), vec![cut_off]),
             aim(When::Down(&[Rung::TargetFirst]), 600_000, (MS, 300 * MS), vec![stops]),
         ],
         script: SCRIPT,
@@ -309,7 +250,7 @@ pub(super) fn linearizable(plan: Plan, random: &mut SmallRng) -> Plan {
         services: 3,
         lanes: 2,
         think_ms: random.random_range(20..=60),
-        records: Records { tenants: 1, keys: 1, fresh: S },
+        records: Records { keys: 1, fresh: S, ..plan.records },
         policy: v1::Policy {
             level: v1::Level::Linearizable.into(),
             fence_after_ms: random.random_range(3_000..9_000),
@@ -346,7 +287,7 @@ pub(super) fn silence(plan: Plan) -> Plan {
         Cue(Ask::Ramp(Stage::SourceOnly), Then::Arrive),
     ];
     let network = Hazard::Network { latency: (5 * MS, 80 * MS), lost_ppm: 50_000 };
-    let stands = Hazard::FreezeController { span: (11 * S, 16 * S), later: (2 * S, 6 * S) };
+    let stands = Hazard::FreezeController { span: (11 * S, 16 * S), later: (S, 4 * S) };
     Plan {
         calm_from: 70 * S,
         quiet_from: 72 * S,

@@ -41,6 +41,7 @@ pub(super) fn end() {
     for pid in everybody.iter().copied().chain([controller]) {
         net::unblock(pid, controller);
         net::unblock(controller, pid);
+        net::speed_up(controller, pid);
         thaw(pid);
     }
     for index in 0..services {

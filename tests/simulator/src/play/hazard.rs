@@ -54,10 +54,14 @@ pub enum Hazard {
     FreezeInCall { store: Option<usize>, is_write: bool, span: (Time, Time), held_back: bool },
     /// The controller is killed, and is started again soon.
     KillController { down: (Time, Time) },
-    /// The controller stands still, and does not hear a service until a while after that.
+    /// Messages from the controller to a service are slow.
+    SlowLink { latency: (Time, Time), span: Time },
+    /// The controller stands still. From then on until a while after that it and a service hear nothing from each
+    /// other.
     FreezeController { span: (Time, Time), later: (Time, Time) },
-    /// Writes to a store fare like this for a while; so many that are not refused land late.
-    Writes { store: usize, writes: data::Writes, late_ppm: u32, span: Time },
+    /// Writes to a store fare like this for a while; so many that are not refused land late. So many of their callers
+    /// wait in vain.
+    Writes { store: usize, writes: data::Writes, late_ppm: u32, hanging_ppm: u32, span: Time },
     /// A service can't reach a store.
     CutOff { store: usize, span: Time },
     /// Calls to a store fare well again.
@@ -127,17 +131,26 @@ impl Hazard {
                     world::after(draw(down), chaos::start_controller_again);
                 }
             }
+            Self::SlowLink { latency, span } => {
+                net::slow_down(controller, pid, latency);
+                world::after(span, move || net::speed_up(controller, pid));
+            }
             Self::FreezeController { span, later } => {
                 let (span, later) = (draw(span), draw(later));
                 chaos::freeze_for(controller, "the controller", span);
-                let before = S / 2;
-                world::after(span - before, move || {
-                    Self::Partition { reach: Reach::Neither, span: (later, later) }.happen(victim);
+                block(pid, controller, span + later);
+                block(controller, pid, span + later);
+                world::tell(|| {
+                    format!("the controller and s{victim} are apart for {} ms", (span + later) / MS)
                 });
+                // While it stands still it takes nobody for silent.
+                world::after(span, move || people::note_silence(pid, later));
             }
-            Self::Writes { store, writes, late_ppm, span } => {
+            Self::Writes { store, writes, late_ppm, hanging_ppm, span } => {
                 world::tell(|| format!("store {store}: {writes:?}, {late_ppm} ppm late"));
-                data::weather(store, |weather| (weather.writes, weather.late_ppm) = (writes, late_ppm));
+                data::weather(store, |weather| {
+                    (weather.writes, weather.late_ppm, weather.hanging_ppm) = (writes, late_ppm, hanging_ppm);
+                });
                 world::after(span, move || recover(store));
             }
             Self::CutOff { store, span } => {
