@@ -63,7 +63,13 @@ impl MemoryStore {
         self.faults.choose_by(Box::new(choose));
     }
 
-    /// A store of its own that is made of this one as it is now: a backup, restored. It has another history.
+    /// A store of its own that is made of this one as it is now, with the same history: a file that was copied by
+    /// hand.
+    pub fn copied(&self) -> Self {
+        Self { kept: Arc::new(Mutex::new(self.kept().clone())), faults: Arc::default() }
+    }
+
+    /// The same for a backup that was restored: it has another history.
     pub fn restored(&self, history_id: &str, why: &str) -> Self {
         let (history_id, restored) = (history_id.to_owned(), Some(why.to_owned()));
         let kept = Kept { history_id, restored, ..self.kept().clone() };
@@ -213,7 +219,7 @@ impl Kept {
         } = upkeep.clone();
         self.steady_ms = self.steady_ms.max(steady_ms.unwrap_or(0));
         if let Some(why) = begin_history {
-            self.history_id.push('+');
+            self.history_id = format!("{:032x}", rand::random::<u128>());
             self.restored = Some(why);
         }
         if forget_restored {

@@ -80,6 +80,13 @@ impl ControlStore {
         backup
     }
 
+    /// A copy of it as it is now, which nothing tells apart from it.
+    pub fn copied(&self) -> MemoryStore {
+        let copy = self.kept().copied();
+        fail_by_weather(&copy);
+        copy
+    }
+
     /// The migration as it is now.
     pub fn migration(&self) -> Option<Migration> {
         Key::parse(KEY).ok().and_then(|key| self.kept().migration(&key))

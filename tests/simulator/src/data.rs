@@ -19,7 +19,7 @@ use futures::FutureExt as _;
 
 use crate::{
     invariants,
-    remote::{Slot, ask},
+    remote::{Slot, ask, ask_after},
     world::{self, MS, Pid, S, Time},
 };
 
@@ -133,9 +133,15 @@ fn spring_trap(store: usize, is_write: bool) -> Time {
     let is_it = |trap: &mut Trap| {
         Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write
     };
-    let Some(trap) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else { return 0 };
-    world::after(0, trap.spring);
-    trap.held_back
+    let Some(Trap { pid, held_back, spring, .. }) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else {
+        return 0;
+    };
+    world::after(0, spring);
+    if held_back > 0 {
+        let until = world::now() + held_back;
+        world::after(0, move || _ = world::look(pid, |process| process.sends_at = until));
+    }
+    held_back
 }
 
 /// The way of one process to a store.
@@ -229,7 +235,6 @@ impl DataStore {
         assert!(!world::chance(panic_ppm), "{}", world::PANIC);
         let held_back = spring_trap(self.index, is_write);
         let (there, back) = self.ways(is_write);
-        let there = held_back + there;
         let records = self.records.clone();
         let act = move |records: &MemoryStore| {
             let done = act(records);
@@ -241,15 +246,17 @@ impl DataStore {
             done
         };
         let (class, what) = (ErrorClass::Connection, "the connection broke".to_owned());
-        // Whoever stopped meanwhile does not meet today's weather.
-        let fate = if held_back > 0 { Fate::Answered } else { self.fate(is_write) };
-        match fate {
+        if held_back > 0 {
+            // Whoever stopped meanwhile does not meet today's weather.
+            return ask_after(held_back, there, back, move || act(&records)).await;
+        }
+        match self.fate(is_write) {
             Fate::Answered => ask(there, back, move || act(&records)).await,
             Fate::Refused => ask(there, back, move || Err(StoreError::NotApplied { class, what })).await,
             Fate::Unknown { heard, done } => {
                 let slot = Slot::new(world::running().expect("a process asks"));
                 let answered = slot.clone();
-                world::after(held_back + done, move || _ = act(&records));
+                world::after(done, move || _ = act(&records));
                 world::after(heard.unwrap_or(there + back), move || {
                     answered.fill(Err(StoreError::Indeterminate { class, what }));
                 });

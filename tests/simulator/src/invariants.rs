@@ -31,6 +31,8 @@ struct Known {
     stores: Option<[DataStore; 2]>,
     /// Where tenants are by the newest commit.
     committed: BTreeMap<String, Placement>,
+    /// The newest revision that each service has acted under.
+    held: BTreeMap<String, u64>,
     /// The newest acknowledged write of each record.
     newest: BTreeMap<Id, Newest>,
     /// Told once.
@@ -78,6 +80,16 @@ pub fn needs_reverse() -> bool {
         let raised: Vec<_> = known.committed.values().filter(is_raised).collect();
         !raised.is_empty() && raised.iter().all(|placement| placement.rung != Rung::TargetOnly)
     })
+}
+
+/// The newest revision that a service has acted under. 0: it has not begun anything.
+pub fn held(service: &str) -> u64 {
+    KNOWN.with_borrow(|known| known.held.get(service).copied().unwrap_or(0))
+}
+
+/// Another process takes the place of a service.
+pub fn forget_held(service: &str) {
+    KNOWN.with_borrow_mut(|known| _ = known.held.remove(service));
 }
 
 /// A write without a version was acknowledged.
@@ -162,6 +174,8 @@ impl<'a> Watched<'a> {
     pub fn new(tenant: &'a str, by: &'a str, current: &'a Current) -> Self {
         let committed = placement(tenant).map(|placement| placement.rung);
         let goes_by = goes_by(tenant, current);
+        let service = by.split('#').next().unwrap_or_default().to_owned();
+        KNOWN.with_borrow_mut(|known| known.held.insert(service, current.received_revision()));
         Self { tenant, by, current, goes_by, committed, began_at_target_only: is_at_target_only(tenant) }
     }
 

@@ -165,6 +165,8 @@ pub struct Plan {
     pub skew_most: Time,
     /// Two services have the same id, by mistake.
     pub twins: bool,
+    /// In place of a restored backup, a file is copied back by hand.
+    pub by_hand: bool,
     /// How long a snapshot file may be used.
     pub persist_for: Time,
     /// See [`Operator`](crate::cast::operator::Operator).
@@ -174,7 +176,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of a seed. With `swarm` each seed has other kinds of faults, and half of them a theme; else all have all.
+    /// Of a seed. With `swarm` each seed has other kinds of faults, and two of three a theme; else all have all.
     pub fn draw(seed: u64, swarm: bool, theme: Option<Theme>) -> Self {
         let mut random = SmallRng::seed_from_u64(seed ^ 0x7e3e);
         let drawn = if swarm { Theme::draw(&mut random) } else { Theme::General };
@@ -259,6 +261,7 @@ impl Plan {
             disk_most: [0, 0, 100, 1_000][random.random_range(0..4)] * MS,
             skew_most: [0, 0, 100, 10_000, 3_600_000][random.random_range(0..5)] * MS,
             twins: one_in(random, 8),
+            by_hand: false,
             persist_for: 20 * S,
             script: &[],
             aims: Vec::new(),

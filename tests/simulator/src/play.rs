@@ -5,6 +5,7 @@ mod commits;
 pub mod hazard;
 mod people;
 mod reader;
+mod restore;
 
 use std::{
     cell::RefCell,
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 pub use people::{
     confirmation, is_gone, legacy_has_ended, may_be_left_behind, note_status, target_fails, want_pass,
 };
+pub use restore::is_unnoticed;
 
 use crate::{
     cast::{
@@ -77,6 +79,10 @@ struct Stage {
     backups: u32,
     /// One was restored, and is not confirmed.
     unconfirmed: bool,
+    /// It is a file that was copied by hand, and the controller does not know.
+    unnoticed: bool,
+    /// A file was copied by hand.
+    was_copied: bool,
     /// Where everybody stood when it was: the operators know.
     truth: Option<Migration>,
     /// Instances that will never be heard again.
@@ -214,6 +220,8 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         clocks: BTreeMap::new(),
         backups: 0,
         unconfirmed: false,
+        unnoticed: false,
+        was_copied: false,
         truth: None,
         gone: BTreeSet::new(),
         status: None,
@@ -314,6 +322,13 @@ fn start_controller() {
 }
 
 fn start_service(index: usize) {
+    if restore::is_unnoticed() {
+        return world::after(S, move || {
+            if world::look(with(|stage| stage.services[index].service.pid), |_| ()).is_none() {
+                start_service(index);
+            }
+        });
+    }
     let service = with(|stage| {
         let is_twin = index == 1 && stage.plan.twins;
         let same_ids = stage.plan.same_ids || stage.plan.twins;
@@ -331,6 +346,7 @@ fn start_service(index: usize) {
         }
         actor.service.clone()
     });
+    invariants::forget_held(&service.name);
     world::tell(|| format!("{} starts as {}", service.name, service.instance_id));
     start(service.pid, service.run());
 }

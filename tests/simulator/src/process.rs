@@ -32,6 +32,8 @@ pub struct Process {
     pub next: Option<Time>,
     /// It does not run before this.
     pub frozen_until: Time,
+    /// It stands still right before it sends a call to a store, and goes on then.
+    pub sends_at: Time,
 }
 
 impl Process {
@@ -41,7 +43,7 @@ impl Process {
         let runtime =
             Builder::new_current_thread().enable_all().build().expect("the machine has descriptors");
         runtime.spawn(main);
-        Self { runtime: Some(runtime), clocks, next: None, frozen_until: 0 }
+        Self { runtime: Some(runtime), clocks, next: None, frozen_until: 0, sends_at: 0 }
     }
 
     /// Runs until nothing is left to do now. Gives the time to the next timer.

@@ -65,3 +65,24 @@ pub async fn ask<T: Send + 'static>(there: Time, back: Time, act: impl FnOnce() 
     });
     slot.await
 }
+
+/// The same of a process that stands still for so long before it asks. If it is killed meanwhile, it never does.
+pub async fn ask_after<T: Send + 'static>(
+    held_back: Time,
+    there: Time,
+    back: Time,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let pid = world::running().expect("a process asks");
+    let (slot, sends_at) = (Slot::new(pid), world::now() + held_back);
+    let answered = slot.clone();
+    world::after(held_back, move || {
+        if world::look(pid, |process| process.sends_at) == Some(sends_at) {
+            world::after(there, move || {
+                let answer = act();
+                world::after(back, move || answered.fill(answer));
+            });
+        }
+    });
+    slot.await
+}

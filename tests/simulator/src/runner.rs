@@ -37,7 +37,7 @@ pub struct Args {
     /// Let each seed switch kinds of faults on and off
     #[arg(long)]
     swarm: bool,
-    /// Give all seeds this theme; without it half of the seeds of a swarm have one
+    /// Give all seeds this theme; without it two of three seeds of a swarm have one
     #[arg(long)]
     theme: Option<Theme>,
     /// Play the product without one of its rules; known ones are listed for a wrong name

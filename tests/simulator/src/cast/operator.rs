@@ -124,6 +124,10 @@ impl Desk {
         loop {
             let ms = self.random.random_range(self.operator.think_ms / 4..=self.operator.think_ms * 2);
             tokio::time::sleep(Duration::from_millis(ms)).await;
+            // Whoever copies a file back leaves the controller alone until every instance has registered.
+            if play::is_unnoticed() {
+                continue;
+            }
             let quiet = world::now() >= self.operator.quiet_from;
             let has_arrived = self.look_after(quiet).await;
             if quiet {

@@ -45,8 +45,8 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// All but the general one.
-    const SPECIAL: [Self; 15] = [
+    /// All but the general one. Those whose rules are hard to find come twice.
+    const SPECIAL: [Self; 18] = [
         Self::Steps,
         Self::Lost,
         Self::Fence,
@@ -62,13 +62,16 @@ impl Theme {
         Self::Unversioned,
         Self::Silence,
         Self::Restore,
+        Self::Fence,
+        Self::Sweep,
+        Self::Files,
     ];
 
-    /// Half of the seeds have one.
+    /// Two of three seeds have one.
     pub(super) fn draw(random: &mut SmallRng) -> Self {
-        match random.random() {
-            true => Self::General,
-            false => Self::SPECIAL[random.random_range(0..Self::SPECIAL.len())],
+        match random.random_range(0..3) {
+            0 => Self::General,
+            _ => Self::SPECIAL[random.random_range(0..Self::SPECIAL.len())],
         }
     }
 

@@ -317,6 +317,7 @@ pub(super) fn restore(plan: Plan, random: &mut SmallRng) -> Plan {
         freeze_most: 15 * S,
         persist: random.random(),
         twins: random.random(),
+        by_hand: random.random(),
         patience: 20 * S,
         script: &[],
         ..plan

@@ -3,7 +3,7 @@
 use cutover_client::routing::PPM;
 use rand::RngExt as _;
 
-use super::{kill, people, start_caller, start_controller, start_service, with};
+use super::{kill, people, restore, start_caller, start_controller, start_service, with};
 use crate::{
     control, data, net,
     plan::Fault,
@@ -19,7 +19,9 @@ pub(super) fn begin() {
             return;
         }
         let fault = faults[world::between(0, faults.len() as u64 - 1) as usize];
-        happen(fault, None);
+        if !restore::is_unnoticed() {
+            happen(fault, None);
+        }
         begin();
     });
 }
@@ -230,7 +232,7 @@ fn happen(fault: Fault, victim: Option<usize>) {
                 (0..2).for_each(|index| data::weather(index, |weather| weather.panic_ppm = 0));
             });
         }
-        Fault::Restore => restore(),
+        Fault::Restore => restore::begin(),
         Fault::LoseFile => if_some(a_service(), |index| {
             let path = with(|stage| stage.services[index].service.persist.clone());
             if let Some(path) = path {
@@ -240,37 +242,6 @@ fn happen(fault: Fault, victim: Option<usize>) {
             }
         }),
     }
-}
-
-/// Takes a backup now, and puts it in the place of the controller's store later.
-fn restore() {
-    if with(|stage| stage.unconfirmed) {
-        return;
-    }
-    let (control, number) = with(|stage| {
-        stage.backups += 1;
-        (stage.control.clone(), stage.backups)
-    });
-    if control.migration().is_none() {
-        return;
-    }
-    world::tell(|| format!("backup {number} is taken"));
-    let backup = control.backup(&format!("restored-{number}"));
-    world::after(span(100 * MS, 20 * S), move || {
-        let (controller, may_be) = with(|stage| {
-            let is_newest = stage.backups == number && world::now() < stage.plan.calm_from;
-            (stage.controller, is_newest && !stage.unconfirmed)
-        });
-        if !may_be {
-            return;
-        }
-        world::tell(|| format!("the controller is killed, and backup {number} is restored"));
-        kill(controller, false);
-        let truth = control.migration();
-        control.replace(backup);
-        with(|stage| (stage.unconfirmed, stage.truth) = (true, truth));
-        world::after(span(100 * MS, 15 * S), start_controller_again);
-    });
 }
 
 pub(super) fn start_controller_again() {
@@ -343,7 +314,9 @@ pub(super) fn freeze_for(pid: Pid, name: &str, span: Time) {
 
 fn thaw(pid: Pid) {
     let now = world::now();
-    _ = world::look(pid, |process| process.frozen_until = process.frozen_until.min(now));
+    _ = world::look(pid, |process| {
+        process.frozen_until = process.frozen_until.min(now.max(process.sends_at));
+    });
     world::wake(pid);
 }
 

@@ -3,13 +3,14 @@
 use cutover::domain::{Migration, Placement, Tenant};
 use cutover_client::routing::{Rung, coexist};
 
-use super::{chaos, hazard, with};
+use super::{chaos, hazard, restore, with};
 use crate::{invariants, oracle, world};
 
 /// A migration was changed.
 pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
     // What a restored store says before it is confirmed is nobody's routing.
     let is_confirmed = before.is_some_and(|before| before.document.restored.is_some());
+    restore::committed(after.document.restored.is_some());
     if after.document.restored.is_some() {
         return;
     }

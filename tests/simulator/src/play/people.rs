@@ -99,6 +99,9 @@ pub fn note_status(status: &v1::Status) {
 /// Somebody should run a pass.
 pub fn want_pass(kind: v1::PassKind) {
     world::after(0, move || {
+        if super::is_unnoticed() {
+            return;
+        }
         let workers = with(|stage| stage.workers.clone());
         let free: Vec<_> = workers.iter().filter(|pid| world::look(**pid, |_| ()).is_none()).collect();
         // A second worker joins a pass only now and then.
