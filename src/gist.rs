@@ -1,5 +1,6 @@
 //! What a migration is doing, why, and what to do next, in one sentence.
 
+pub use cutover_core::text::{span as short, whom};
 use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
 
@@ -17,6 +18,8 @@ pub enum Tone {
 /// One sentence, and the command that continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gist {
+    /// The state in a word, for people: [`v1::State`], and `waiting` or `blocked` (docs/GLOSSARY.md).
+    pub standing: &'static str,
     /// What is going on, and why.
     pub what: String,
     /// What to do; empty: nothing.
@@ -26,8 +29,13 @@ pub struct Gist {
 }
 
 impl Gist {
-    fn of(tone: Tone, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { what: what.into(), next: next.into(), tone }
+    fn of(standing: &'static str, tone: Tone, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { standing, what: what.into(), next: next.into(), tone }
+    }
+
+    /// It stands still until somebody acts.
+    fn blocked(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of("blocked", Tone::Waiting, what, next)
     }
 
     /// Both parts as a line of text.
@@ -46,17 +54,27 @@ pub fn gist(status: &v1::Status, when: fn(u64, u64) -> String) -> Gist {
     let migration = status.migration.clone().unwrap_or_default();
     let key = &migration.key;
     if let Some(restored) = status.waiting.iter().find(|waiting| waiting.gate == "restored") {
-        return Gist::of(Tone::Waiting, format!("{key} is held: {}", restored.message), &restored.action);
+        return Gist::blocked(format!("{key} is held: {}", restored.message), &restored.action);
     }
     match migration.state() {
         v1::State::Finished => {
             let next = format!("cutover delete {key}, once no service asks for it");
-            Gist::of(Tone::Calm, format!("{key} is finished: everybody is at target-only for good"), next)
+            Gist::of(
+                "finished",
+                Tone::Calm,
+                format!("{key} is finished: everybody is at target-only for good"),
+                next,
+            )
         }
         v1::State::Abandoned => {
             let what =
                 format!("{key} is abandoned: everybody stays at source-only, nobody updates the target");
-            Gist::of(Tone::Calm, what, format!("cutover delete {key}, once no service asks for it"))
+            Gist::of(
+                "abandoned",
+                Tone::Calm,
+                what,
+                format!("cutover delete {key}, once no service asks for it"),
+            )
         }
         v1::State::Tripped => tripped(status, &migration, when),
         v1::State::Paused => paused(status, &migration, when),
@@ -91,7 +109,7 @@ fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) ->
     };
     let resume = if migration.paused { format!(" and cutover resume {key}") } else { String::new() };
     let next = format!("{first}cutover ack {key} --reason ..{resume}{last}");
-    Gist::of(Tone::Alarm, format!("{whom}: {why}"), next)
+    Gist::of("tripped", Tone::Alarm, format!("{whom}: {why}"), next)
 }
 
 fn paused(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> String) -> Gist {
@@ -114,67 +132,101 @@ fn paused(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> 
         ),
         _ => format!("cutover resume {key}"),
     };
-    Gist::of(Tone::Waiting, what, next)
+    Gist::of("paused", Tone::Waiting, what, next)
 }
 
 fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
     let key = &migration.key;
-    // Somebody has to see to these; the others go by themselves.
-    let first = status.waiting.iter().find(|waiting| !waiting.by_itself).or(status.waiting.first());
-    let Some(first) = first else {
-        return Gist::of(Tone::Calm, format!("{key} is ramping: steps are under way"), "");
+    if let Some(blocked) = blocked(status, key) {
+        return blocked;
+    }
+    let Some(first) = status.waiting.first() else {
+        return Gist::of("ramping", Tone::Calm, format!("{key} is ramping: steps are under way"), "");
     };
-    let subject = format!("{} {}", first.whom, first.step);
+    let what = format!("{key} is ramping and waits. {}", condition(status, first));
+    Gist::of("ramping", Tone::Calm, what, &first.action)
+}
+
+/// The first condition that somebody has to see to; the others go by themselves.
+fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
+    let first = status.waiting.iter().find(|waiting| !waiting.by_itself)?;
+    let what = match first.gate.as_str() {
+        "floor" => format!("{key} can't go back further: {}", condition(status, first)),
+        _ => format!("{key} is blocked. {}", condition(status, first)),
+    };
+    Some(Gist::blocked(what, &first.action))
+}
+
+fn condition(status: &v1::Status, first: &v1::Waiting) -> String {
+    let subject = format!("{} {}", whom(&first.whom), first.step);
+    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
     let more = match status.waiting.len() - 1 {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
-    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
-    let what = format!("{key} is ramping and waits. {subject}{}{more}", first.message);
-    let tone = if first.by_itself { Tone::Calm } else { Tone::Waiting };
-    Gist::of(tone, what, &first.action)
+    format!("{subject}{}{more}", first.message)
 }
 
 fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
     let key = &migration.key;
+    if let Some(blocked) = blocked(status, key) {
+        return blocked;
+    }
     if let Some(plan) = status.plan.as_ref().filter(|plan| plan.status() == v1::PlanStatus::Running) {
         return by_plan(key, plan);
     }
     if let Some(job) = status.jobs.first() {
         let what = format!("{key}: {}", pass(job));
-        return Gist::of(Tone::Calm, what, format!("cutover jobs {key} shows how far it is"));
+        return Gist::of("idle", Tone::Calm, what, format!("cutover jobs {key} shows how far it is"));
     }
     if !status.settled {
         let first = status.waiting.first().cloned().unwrap_or_default();
-        let what = format!("{key} is where it was asked to be, but not everybody has acknowledged that");
+        let what = format!("{key} is where it was asked to be, but not every instance has acknowledged that");
         let what = if first.message.is_empty() { what } else { format!("{what}: {}", first.message) };
-        return Gist::of(if first.by_itself { Tone::Calm } else { Tone::Waiting }, what, first.action);
-    }
-    if let Some(kept) = status.waiting.iter().find(|waiting| waiting.gate == "floor") {
-        let what = format!("{key} can't go back further: {} {}: {}", kept.whom, kept.step, kept.message);
-        return Gist::of(Tone::Waiting, what, &kept.action);
+        return Gist::of("waiting", Tone::Calm, what, first.action);
     }
     let shares: Vec<String> =
         status.shares.iter().map(|share| format!("{} % {}", percent(share.ppm), rung(share.rung))).collect();
     let what = format!("{key} is idle: {}, settled", shares.join(", "));
-    Gist::of(Tone::Calm, what, next_step(key, &migration.rollout.unwrap_or_default()))
+    let mut next = next_step(key, &migration.rollout.unwrap_or_default());
+    let required = migration.policy.as_ref().map_or(&[][..], |policy| &policy.required_services);
+    if migration.rollout.unwrap_or_default() == v1::Rollout::default() && !required.is_empty() {
+        next.push_str(&format!(", once these services are live: {}", required.join(", ")));
+    }
+    let is_lost = |it: &&v1::Instance| it.lost && !it.counted_out && !it.parked && it.waited_for_ms == 0;
+    match status.instances.iter().filter(is_lost).count() {
+        0 => Gist::of("idle", Tone::Calm, what, next),
+        lost => {
+            let lost = if lost == 1 { "1 instance is".to_owned() } else { format!("{lost} instances are") };
+            let what = format!("{what}. {lost} LOST, so the next step will wait");
+            Gist::of("idle", Tone::Calm, what, format!("cutover instances {key}, then {next}"))
+        }
+    }
 }
 
 fn by_plan(key: &str, plan: &v1::PlanView) -> Gist {
     let (taken, of) = (plan.taken.len(), plan.plan.as_ref().map_or(0, |plan| plan.steps.len()));
     let at = format!("{key} ramps by plan, {taken} of {of} steps taken");
     if !plan.held.is_empty() {
-        return Gist::of(Tone::Waiting, format!("{at}, and is held: {}", plan.held), "");
+        return Gist::blocked(format!("{at}, and is held: {}", plan.held), "");
     }
-    match plan.missing.first() {
-        Some(missing) => {
-            let is_approval = missing.what.contains("approval");
-            let next = if is_approval { format!("cutover plan approve {key}") } else { String::new() };
-            let tone = if is_approval { Tone::Waiting } else { Tone::Calm };
-            Gist::of(tone, format!("{at}, and waits for {}", missing.what), next)
-        }
-        None => Gist::of(Tone::Calm, at, ""),
+    let Some(missing) = plan.missing.first() else {
+        return Gist::of("waiting", Tone::Calm, at, "");
+    };
+    let until = match missing.until_ms {
+        0 => String::new(),
+        until_ms => format!(" ({})", self::at(0, until_ms).replace("at ", "until ")),
+    };
+    let what = format!("{at}, and waits for {}{until}", missing.what);
+    if missing.what.contains("approval") {
+        return Gist::blocked(what, format!("cutover plan approve {key}"));
     }
+    Gist::of(
+        "waiting",
+        Tone::Calm,
+        what,
+        format!("nothing to do, it continues by itself: cutover plan show {key}"),
+    )
 }
 
 /// What usually comes next on the ladder.
@@ -193,6 +245,17 @@ fn next_step(key: &str, rollout: &v1::Rollout) -> String {
     }
 }
 
+/// The command that continues a pass, or begins another one like it.
+pub fn command(job: &v1::Job) -> &'static str {
+    match job.kind() {
+        v1::PassKind::Unspecified | v1::PassKind::Full => "cutover backfill SPEC",
+        v1::PassKind::Verify => "cutover verify SPEC",
+        v1::PassKind::Sweep => "cutover verify SPEC --sweep",
+        v1::PassKind::Sample => "cutover verify SPEC --sample PCT",
+        v1::PassKind::Reverse => "cutover reverse SPEC",
+    }
+}
+
 /// A pass that is running, in a few words.
 pub fn pass(job: &v1::Job) -> String {
     let kind = job.kind().as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
@@ -202,7 +265,7 @@ pub fn pass(job: &v1::Job) -> String {
     let how = match (job.tuning.unwrap_or_default().paused, job.waiting.as_str(), workers.len()) {
         (true, ..) => "paused".to_owned(),
         (_, waiting, _) if !waiting.is_empty() => waiting.to_owned(),
-        (_, _, 0) => "NO WORKER: run it again to continue".to_owned(),
+        (_, _, 0) => format!("NO WORKER: {} continues it", command(job)),
         (_, _, 1) => "1 worker".to_owned(),
         (_, _, workers) => format!("{workers} workers"),
     };
@@ -303,16 +366,6 @@ pub fn ago(now_ms: u64, at_ms: u64) -> String {
 pub fn at(_: u64, at_ms: u64) -> String {
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at_ms);
     format!("at {}", humantime::format_rfc3339_seconds(at))
-}
-
-/// A time in its largest unit: `40 s`, `12 min`, `3 h`, `5 d`.
-pub fn short(ms: u64) -> String {
-    match ms / 1000 {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
-        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

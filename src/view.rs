@@ -241,7 +241,7 @@ pub async fn follow(
 
 fn headline(status: &v1::Status) -> String {
     let migration = status.migration.clone().unwrap_or_default();
-    let state = migration.state().as_str_name().trim_start_matches("STATE_").to_lowercase();
+    let state = gist(status, gist::at).standing;
     let instances = instance::registered(&status.instances, status.settled);
     format!("{} r{} {state}, {instances}", migration.key, migration.revision)
 }
@@ -266,7 +266,7 @@ fn rate(rate: &v1::StoreRate) -> String {
 }
 
 fn waiting(waiting: &v1::Waiting) -> String {
-    let subject = format!("{} {}", waiting.whom, waiting.step);
+    let subject = format!("{} {}", gist::whom(&waiting.whom), waiting.step);
     match subject.trim() {
         "" => waiting.message.clone(),
         subject => format!("{subject}: {} ({})", waiting.message, waiting.gate),

@@ -61,7 +61,7 @@ function Gist({ status, act }) {
   const tone = urgency(status.gist);
   const { what = '', next = '' } = status.gist ?? {};
   const action = suggested(next, status.migration.key, status);
-  return html`<div class="gist ${tone}"><${Tone} of=${tone}>${tone === 'calm' ? capital(state(status.migration.state)) : WORD[tone]}<//>
+  return html`<div class="gist ${tone}"><${Tone} of=${tone}>${tone === 'calm' ? capital(status.gist?.standing || state(status.migration.state)) : WORD[tone]}<//>
     <p class="sentence">${what.replace(/\.$/, '')}.</p>
     ${next && html`<p class="row next"><span>Next: <${Said} text=${next} /></span>
       ${action && html`<button type="button" class="primary small" onClick=${() => act(action)}>${action.verb}</button>`}</p>`}

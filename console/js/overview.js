@@ -24,7 +24,7 @@ const word = (row) => {
   if (tone === 'alarm') return ['alarm', 'Rolled back'];
   if (tone === 'waiting') return ['waiting', 'Needs somebody'];
   if (row.lost > 0) return ['waiting', many(row.lost, 'lost instance')];
-  return ['calm', capital(state(row.state))];
+  return ['calm', capital(row.gist?.standing || state(row.state))];
 };
 
 export function useOverview() {

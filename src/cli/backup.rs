@@ -86,7 +86,8 @@ impl Verb {
                     except,
                     reversed,
                 };
-                render::changed(global, &answer(global.admin().await?.confirm_restore(request)).await?);
+                let answered = answer(global.admin().await?.confirm_restore(request)).await?;
+                render::changed(global, &answered, &render::Waits::All);
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -92,6 +92,47 @@ pub(super) async fn answer<T>(
     Ok(answered.map_err(|status| failure(&status))?.into_inner())
 }
 
+/// What is wrong with a request, by the names of flags rather than those of fields. It comes from the command line,
+/// or from the file of a plan.
+fn malformed(status: &Status) -> Failure {
+    let fields = status.get_details_bad_request().map(|it| it.field_violations).unwrap_or_default();
+    // A request id that was used before is no mistake in itself.
+    let is_no_flag = ["steps", "windows", "time_zone", "mutation.request_id"];
+    let is_file = |field: &str| is_no_flag.iter().any(|of| field.starts_with(of));
+    let exit = if fields.iter().any(|it| is_file(&it.field)) { Exit::Refused } else { Exit::Usage };
+    let lines = fields.iter().map(|it| match (flag(&it.field), it.description.as_str()) {
+        (Some(flag), what) => format!("{flag}: {what}"),
+        (None, what) if ["key", "tenant", "mutation.request_id"].contains(&it.field.as_str()) => {
+            what.to_owned()
+        }
+        (None, what) => format!("{}: {what}", it.field),
+    });
+    let lines: Vec<String> = lines.collect();
+    let message = if lines.is_empty() { status.message().to_owned() } else { lines.join("; ") };
+    Failure { exit, message, reasons: Vec::new() }
+}
+
+/// The flag that sets a field. `None`: it is no flag.
+fn flag(field: &str) -> Option<String> {
+    let name = field.rsplit('.').next().unwrap_or(field);
+    Some(match name {
+        "reason" => "--reason TEXT".to_owned(),
+        "override_gates" => "--override".to_owned(),
+        "required_services" => "--required-service".to_owned(),
+        "local_guard_read_ppm" => "--local-reads".to_owned(),
+        "local_guard_write_ppm" => "--local-writes".to_owned(),
+        "rate" | "rho" | "delta" | "factor" | "slack" | "confirm" | "actor" | "level" => {
+            format!("--{name}")
+        }
+        "guard" => "--set".to_owned(),
+        _ if name.ends_with("_ppm") || name.ends_with("_ms") => {
+            let name = name.trim_end_matches("_ppm").trim_end_matches("_ms");
+            format!("--{}", name.replace('_', "-"))
+        }
+        _ => return None,
+    })
+}
+
 /// A status in words.
 pub(super) fn failure(status: &Status) -> anyhow::Error {
     // A controller's own words have no source; what the transport met has one.
@@ -106,8 +147,8 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
         Code::Unknown | Code::Internal | Code::Unimplemented => no_controller(&message).into(),
         _ if is_transport => no_controller(&message).into(),
         Code::Unavailable | Code::DeadlineExceeded => Failure::unreachable(message).into(),
+        Code::InvalidArgument => malformed(status).into(),
         Code::FailedPrecondition
-        | Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
         | Code::Aborted

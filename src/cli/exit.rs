@@ -54,8 +54,10 @@ impl Exit {
             Self::RolledBack => "the migration was rolled back while the command waited",
             Self::Timeout => "the time was up while the command waited; the controller continues",
             Self::Held => "the migration is paused, or its plan is held",
-            Self::Usage => "the command line is wrong; nothing was sent",
-            Self::Refused => "the controller refused the request, or an input file has mistakes",
+            Self::Usage => "the command line is wrong; nothing was changed",
+            Self::Refused => {
+                "the controller refused the request, or an input file is missing or has mistakes"
+            }
             Self::Unreachable => "no controller answered; try again",
         }
     }
@@ -87,6 +89,14 @@ impl Failure {
         Self { exit: Exit::Refused, message: message.into(), reasons }
     }
 
+    /// A file that a command was given can't be read.
+    pub(super) fn unreadable(path: &str, error: &std::io::Error, advice: &str) -> Self {
+        let why = error.to_string();
+        // The number says nothing to people.
+        let why = why.split(" (os error").next().unwrap_or_default();
+        Self::refused(format!("can't read {path}: {why}{advice}"), Vec::new())
+    }
+
     /// No controller answered.
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
         Self { exit: Exit::Unreachable, message: message.into(), reasons: Vec::new() }
@@ -95,7 +105,7 @@ impl Failure {
 
 /// A reason as lines for people.
 fn lines(reason: &Reason) -> Vec<String> {
-    let subject = format!("{} {}", reason.whom, reason.step);
+    let subject = format!("{} {}", crate::gist::whom(&reason.whom), reason.step);
     let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
     let gate = if reason.gate.is_empty() { String::new() } else { format!("[{}] ", reason.gate) };
     let first = format!("  {gate}{subject}{}", out::one_line(&reason.message));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, out, percent, policy, render};
+use super::{Change, Global, connect::answer, out, percent, policy, render, render::Waits};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -26,20 +26,20 @@ pub(super) struct Guards {
     /// Roll back, or only tell
     #[arg(long, requires = "set", value_parser = ["enforce", "observe", "off"])]
     mode: Option<String>,
-    /// Rate that is well, 0 to 1
-    #[arg(long, requires = "set")]
+    /// Allowed rate of bad calls, such as 0.5% (or 0.005)
+    #[arg(long, requires = "set", value_parser = rate)]
     rate: Option<f64>,
-    /// The target may be so many times as bad as the source; with --delta
+    /// Allowed ratio of the target's rate to the source's, at least 1; with --delta
     #[arg(long, requires = "set")]
     rho: Option<f64>,
-    /// And so much worse, 0 to 1
-    #[arg(long, requires = "set")]
+    /// What is allowed on top of that, such as 0.05% (or 0.0005)
+    #[arg(long, requires = "set", value_parser = rate)]
     delta: Option<f64>,
-    /// So many times as many misses as were reached; with --slack
+    /// Allowed ratio of misses to the lowest rate reached so far, at least 1; with --slack
     #[arg(long, requires = "set")]
     factor: Option<f64>,
-    /// And so many more, 0 to 1
-    #[arg(long, requires = "set")]
+    /// What is allowed on top of that, such as 0.5% (or 0.005)
+    #[arg(long, requires = "set", value_parser = rate)]
     slack: Option<f64>,
     /// May SDKs that are cut off go back from target-first by themselves?
     #[arg(long, value_parser = ["on", "off"], conflicts_with = "set")]
@@ -73,7 +73,7 @@ impl Verb {
                 guards: vec![rule],
                 ..Default::default()
             };
-            render::changed(global, &answer(admin.update_migration(request)).await?);
+            render::changed(global, &answer(admin.update_migration(request)).await?, &Waits::None);
             return Ok(ExitCode::SUCCESS);
         }
         let migration = answer(admin.get_migration(v1::GetMigrationRequest { key: guards.key })).await?;
@@ -87,7 +87,10 @@ impl Verb {
             }));
             return Ok(ExitCode::SUCCESS);
         }
-        migration.guards.iter().for_each(|rule| out::line(&rule_line(rule)));
+        let rows: Vec<_> = migration.guards.iter().map(rule_row).collect();
+        render::table(["GUARD", "OF", "MODE", "THE TARGET IS WELL WHILE"], &rows)
+            .iter()
+            .for_each(|line| out::line(line));
         out::line(if local {
             "local guard: on, SDKs that are cut off may go back; nobody goes to target-only"
         } else {
@@ -134,24 +137,39 @@ fn mode(rule: &v1::GuardRule) -> &'static str {
     }
 }
 
-fn rule_line(rule: &v1::GuardRule) -> String {
-    let limits = [
-        ("rate", rule.rate),
-        ("rho", rule.rho),
-        ("delta", rule.delta),
-        ("factor", rule.factor),
-        ("slack", rule.slack),
-    ];
-    let told: Vec<String> =
-        limits.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?))).collect();
-    let line = format!(
-        "{:<19} {:<6} {:<8} {}",
-        rule.guard,
-        render::operation(rule.operation()),
-        mode(rule),
-        told.join(", ")
-    );
-    line.trim_end().to_owned()
+/// A share of calls: a percentage with %, or a number from 0 to 1.
+fn rate(text: &str) -> Result<f64, String> {
+    let (number, of) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let value = number.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let value = value.ok_or("give a percentage like 0.5%")? / of;
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("it is over 100 %: give {number}% if you mean percent"))
+    }
+}
+
+/// A rate in percent, without needless digits.
+fn percent_of(rate: f64) -> f64 {
+    (rate * 1_000_000.0).round() / 10_000.0
+}
+
+fn rule_row(rule: &v1::GuardRule) -> [String; 4] {
+    let limit = match (rule.rate, rule.rho.zip(rule.delta), rule.factor.zip(rule.slack)) {
+        (Some(rate), ..) => format!("at most {} % are bad", percent_of(rate)),
+        (_, Some((rho, delta)), _) => {
+            format!("at most {rho} x the source's rate + {} % are bad", percent_of(delta))
+        }
+        (.., Some((factor, slack))) => {
+            format!("at most {factor} x the lowest rate of misses + {} % miss", percent_of(slack))
+        }
+        _ => String::new(),
+    };
+    let of = match render::operation(rule.operation()) {
+        "" => "-",
+        operation => operation,
+    };
+    [rule.guard.clone(), of.to_owned(), mode(rule).to_owned(), limit]
 }
 
 fn rule_json(rule: &v1::GuardRule) -> Value {
@@ -159,4 +177,18 @@ fn rule_json(rule: &v1::GuardRule) -> Value {
         "guard": rule.guard, "operation": render::operation(rule.operation()), "mode": mode(rule), "rate": rule.rate,
         "rho": rule.rho, "delta": rule.delta, "factor": rule.factor, "slack": rule.slack,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn a_rate_is_a_percentage_or_a_share() {
+        assert_eq!((rate("5%"), rate("0.05"), rate("0.5 %")), (Ok(0.05), Ok(0.05), Ok(0.005)));
+        assert!(rate("5").is_err_and(|why| why.contains("give 5% if")));
+        for text in ["", "%", "ten", "-1", "NaN", "101%"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
 }

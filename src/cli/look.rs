@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, process::ExitCode, time::Duration};
 
-use cutover_core::wire::{reason_from_wire, rung_from_wire, stage_from_wire};
+use cutover_core::{
+    routing::Rung,
+    wire::{reason_from_wire, rung_from_wire, stage_from_wire},
+};
 use cutover_proto::v1;
 use serde_json::json;
 
@@ -121,7 +124,7 @@ impl Verb {
                     if global.json {
                         out::json(&render::event_json(event));
                     } else {
-                        out::line(&render::event_line(event));
+                        render::event_lines(event).iter().for_each(|line| out::line(line));
                     }
                 }
                 if page.next == 0 {
@@ -132,15 +135,12 @@ impl Verb {
             Self::Instances { key } => {
                 let request = v1::ListInstancesRequest { key: key.unwrap_or_default() };
                 let listed = answer(global.admin().await?.list_instances(request)).await?;
-                for instance in &listed.instances {
-                    if global.json {
-                        out::json(&render::instance_json(instance));
-                    } else {
-                        out::line(&render::instance_line(instance));
-                    }
-                }
-                if listed.instances.is_empty() && !global.json {
+                if global.json {
+                    listed.instances.iter().for_each(|it| out::json(&render::instance_json(it)));
+                } else if listed.instances.is_empty() {
                     out::line("no instances: services register when they start with the SDK");
+                } else {
+                    render::instance_table(&listed.instances).iter().for_each(|line| out::line(line));
                 }
             }
             Self::Evict { instance, lost, older_than, service, reason, actor } => {
@@ -207,32 +207,49 @@ async fn decide(global: &Global, migration: String, tenant: String) -> anyhow::R
             "revision": revision, "reason": reason.name(), "valid_for_ms": decided.valid_for_ms,
         }));
     } else {
-        out::line(&format!("{stage} (rung {rung}, by {reason}, revision {revision})"));
+        let does = what_it_does(rung);
+        out::line(&format!("{stage} (rung {rung}, by {reason}, revision {revision}): {does}"));
     }
     Ok(())
 }
 
+/// What reads and writes do at a rung.
+const fn what_it_does(rung: Rung) -> &'static str {
+    match rung {
+        Rung::SourceOnly => "reads and writes the source",
+        Rung::Dual => "reads the source; writes the source, then the target, whose errors are only counted",
+        Rung::Mirrored => "reads the source; writes the source, then the target, and both have to succeed",
+        Rung::Hold => "waits a moment between two stages",
+        Rung::TargetFirst => "reads the target, else the source; writes the source, then the target",
+        Rung::TargetOnly => "reads and writes the target",
+    }
+}
+
 async fn pins(global: &Global, key: String) -> anyhow::Result<()> {
     let mut admin = global.admin().await?;
-    let mut after = String::new();
+    let (mut after, mut rows) = (String::new(), Vec::new());
     loop {
         let request = v1::ListPinsRequest { key: key.clone(), page_size: 0, after };
         let page = answer(admin.list_pins(request)).await?;
-        for pin in &page.pins {
+        for pin in page.pins {
             let (to, at) = (render::rung(pin.rung), render::rung(pin.at));
             if global.json {
                 out::json(&json!({ "tenant": pin.tenant, "rung": to, "at": at }));
-            } else if to == at {
-                out::line(&format!("{}  {to}", pin.tenant));
             } else {
-                out::line(&format!("{}  {to} (now at {at})", pin.tenant));
+                rows.push([pin.tenant, to.to_owned(), at.to_owned()]);
             }
         }
         if page.next.is_empty() {
-            return Ok(());
+            break;
         }
         after = page.next;
     }
+    if !rows.is_empty() {
+        render::table(["TENANT", "PINNED TO", "NOW AT"], &rows).iter().for_each(|line| out::line(line));
+    } else if !global.json {
+        out::line("no tenant is pinned");
+    }
+    Ok(())
 }
 
 fn show_status(global: &Global, status: &v1::Status) {

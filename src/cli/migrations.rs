@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use cutover_core::routing::Level;
 use cutover_proto::v1;
 
-use super::{Change, Global, connect::answer, duration, out, percent, render};
+use super::{Change, Global, connect::answer, duration, out, percent, render, render::Waits};
 
 /// Default time without contact after which an instance refuses operations.
 const FENCE: Duration = Duration::from_secs(5);
@@ -123,7 +123,7 @@ impl Verb {
                     description: create.description,
                     policy: Some(policy),
                 };
-                render::changed(global, &answer(admin.create_migration(request)).await?);
+                render::changed(global, &answer(admin.create_migration(request)).await?, &Waits::None);
             }
             Self::List => {
                 let listed = answer(admin.list_migrations(v1::ListMigrationsRequest {})).await?;
@@ -149,16 +149,16 @@ impl Verb {
             }
             Self::Delete { key, change } => {
                 let request = v1::DeleteMigrationRequest { mutation: Some(change.to_wire()), key };
-                render::changed(global, &answer(admin.delete_migration(request)).await?);
+                render::changed(global, &answer(admin.delete_migration(request)).await?, &Waits::None);
             }
             Self::Abandon { key, change } => {
                 let request = v1::AbandonRequest { mutation: Some(change.to_wire()), key };
-                render::changed(global, &answer(admin.abandon(request)).await?);
+                render::changed(global, &answer(admin.abandon(request)).await?, &Waits::None);
             }
             Self::Finish { key, confirm, overrides, change } => {
                 let mutation = Some(change.to_wire());
                 let request = v1::FinishRequest { mutation, key, confirm, override_gates: overrides };
-                render::changed(global, &answer(admin.finish(request)).await?);
+                render::changed(global, &answer(admin.finish(request)).await?, &Waits::None);
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -29,7 +29,7 @@ use crate::{
     jobs::{self, Plan, Stores, worker},
     server::stop_signal,
 };
-use progress::{Progress, job_json, job_line, unused};
+use progress::{Progress, Useless, job_json, job_line};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -123,7 +123,7 @@ impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let spec = self.spec();
         let mut values = None;
-        let (evidence, warning) = match self {
+        let (evidence, useless) = match self {
             Self::Backfill { pass, dry_run: true, .. } => {
                 return pass.dry_run(global, "copy", v1::PassKind::Full).await;
             }
@@ -177,7 +177,7 @@ impl Verb {
         };
         if global.json {
             let mut json = evidence_json(&evidence);
-            json["warning"] = Some(&warning).filter(|warning| !warning.is_empty()).cloned().into();
+            json["warning"] = Some(&useless.why).filter(|why| !why.is_empty()).cloned().into();
             out::json(&json);
         } else {
             out::line(&evidence_line(&evidence));
@@ -200,8 +200,8 @@ impl Verb {
                 }
             });
         }
-        if clean && !warning.is_empty() && !global.json {
-            out::error(&format!("warning: {}", unused(&evidence.job, &warning)));
+        if clean && !useless.why.is_empty() && !global.json {
+            out::error(&useless.at_the_end());
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -285,7 +285,7 @@ impl Pass {
         global: &Global,
         kind: v1::PassKind,
         more: impl FnOnce(&mut Plan),
-    ) -> anyhow::Result<(v1::Evidence, String)> {
+    ) -> anyhow::Result<(v1::Evidence, Useless)> {
         let spec = self.read()?;
         let server = spec.server.as_deref().unwrap_or(&global.server);
         // Before stores are opened, and tables made.
@@ -303,17 +303,18 @@ impl Pass {
         let expected = stores.expected(kind).await;
         let progress = Progress::new(kind, expected, global.json);
         let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
-        let warning = progress.end();
-        Ok((done.map_err(failed)?, warning))
+        let useless = progress.end();
+        Ok((done.map_err(failed)?, useless))
     }
 }
 
 /// Reads a spec file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Spec> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| {
-        let advice = if path.exists() { "" } else { ": give the spec file, which names both stores" };
-        format!("can't read {shown}{advice}")
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let advice =
+            if path.exists() { "" } else { ". Give the spec file, which names both stores: docs/spec.md" };
+        Failure::unreadable(&shown.to_string(), &error, advice)
     })?;
     text.parse().map_err(|error: SpecError| {
         Failure::refused(format!("{shown} has a mistake"), vec![Reason::mistake(error.to_string())]).into()

@@ -62,12 +62,13 @@ impl ImportPins {
 fn read(file: &str) -> anyhow::Result<Vec<v1::Pin>> {
     let mut bytes = Vec::new();
     match file {
-        "-" => std::io::stdin().read_to_end(&mut bytes).context("can't read standard input"),
-        path => std::fs::File::open(path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .with_context(|| format!("can't read {path}")),
+        "-" => _ = std::io::stdin().read_to_end(&mut bytes).context("can't read standard input")?,
+        path => {
+            _ = std::fs::File::open(path)
+                .and_then(|mut file| file.read_to_end(&mut bytes))
+                .map_err(|error| Failure::unreadable(path, &error, ". Nothing was imported"))?
+        }
     }
-    .context("nothing was imported")?;
     parse(&bytes).map_err(|mut mistakes| {
         let message = format!("nothing was imported: {file} has {}", counted(mistakes.len()));
         let left = mistakes.len().saturating_sub(MISTAKES_MAX);

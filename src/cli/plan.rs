@@ -14,7 +14,7 @@ use super::{
     Change, Global,
     connect::answer,
     exit::{Failure, Reason},
-    render,
+    out, render,
 };
 use crate::{domain::plan::Plan, grpc::plan::to_wire};
 
@@ -80,9 +80,14 @@ pub(super) enum Does {
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self::Plan(does) = self;
+        let mut follow = None;
         let answered = match does {
             Does::Lint { file } => {
-                render::plan::steps(global, &to_wire(&load(&file)?));
+                let plan = to_wire(&load(&file)?);
+                render::plan::steps(global, &plan);
+                if !global.json {
+                    out::line(&render::plan::verdict(&plan));
+                }
                 return Ok(ExitCode::SUCCESS);
             }
             Does::Simulate(simulate) => return simulate.run(global).await,
@@ -93,6 +98,7 @@ impl Verb {
             }
             Does::Apply { key, file, change } => {
                 let plan = Some(to_wire(&load(&file)?));
+                follow = (!change.dry_run && !global.json).then(|| key.clone());
                 let request = v1::StartPlanRequest { mutation: Some(change.to_wire()), key, plan };
                 answer(global.admin().await?.start_plan(request)).await?
             }
@@ -109,7 +115,12 @@ impl Verb {
                 answer(global.admin().await?.stop_plan(request)).await?
             }
         };
-        render::changed(global, &answered);
+        render::changed(global, &answered, &render::Waits::All);
+        if let Some(key) = follow {
+            out::line(&format!(
+                "cutover plan show {key} says what it waits for; cutover status {key} -w follows it"
+            ));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -127,6 +138,7 @@ fn load(file: &str) -> anyhow::Result<Plan> {
 fn text(file: &str) -> anyhow::Result<String> {
     match file {
         "-" => std::io::read_to_string(std::io::stdin()).context("can't read standard input"),
-        path => std::fs::read_to_string(path).with_context(|| format!("can't read {path}")),
+        path => std::fs::read_to_string(path)
+            .map_err(|error| Failure::unreadable(path, &error, ". Give a plan's file: docs/plans.md").into()),
     }
 }

@@ -6,7 +6,7 @@ use cutover_core::routing::Level;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, duration, out, percent, render};
+use super::{Change, Global, connect::answer, duration, out, percent, render, render::Waits};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -126,7 +126,7 @@ pub(super) async fn edit(
         policy: Some(policy),
         ..Default::default()
     };
-    render::changed(global, &answer(admin.update_migration(request)).await?);
+    render::changed(global, &answer(admin.update_migration(request)).await?, &Waits::None);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,9 +10,6 @@ use super::{Global, connect::answer, duration, out, render};
 /// 1,000 rows with all that a histogram can have.
 const ANSWER_BYTES: usize = 16 << 20;
 
-/// The columns of a pipe that asks for a table are nobody's; this is what a table takes.
-const COLUMNS_MIN: u16 = 40;
-
 #[derive(Debug, clap::Args)]
 pub(super) struct Progress {
     /// The migration
@@ -59,13 +56,9 @@ impl Progress {
             }
         } else if progress.points.is_empty() {
             out::line(&nothing(&self.key, self.since));
-        } else if terminal.is_term() {
-            let columns = usize::from(terminal.size().1.max(COLUMNS_MIN));
-            for line in render::progress_table(&self.key, &progress) {
-                out::line(&console::truncate_str(&line, columns, "…"));
-            }
         } else {
-            progress.points.iter().for_each(|point| out::line(&render::progress_line(point)));
+            let columns = if terminal.is_term() { usize::from(terminal.size().1) } else { usize::MAX };
+            render::progress_table(&self.key, &progress, columns).iter().for_each(|line| out::line(line));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -5,6 +5,7 @@ mod pass;
 pub(super) mod plan;
 mod progress;
 mod status;
+mod table;
 mod trip;
 
 use std::time::Duration;
@@ -14,13 +15,17 @@ use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{Global, out, percent};
-use crate::view::instance::{name, standing};
+use crate::{
+    gist,
+    view::instance::{name, standing},
+};
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{
     advice, counts_json, differences, evidence_json, evidence_line, finding_lines, migration_of, pass_kind,
 };
-pub(super) use progress::{progress_json, progress_line, progress_table};
+pub(super) use progress::{progress_json, progress_table};
 pub(super) use status::{status_json, status_page};
+pub(super) use table::table;
 pub(super) use trip::{operation, trip_json};
 
 /// A rung's name; `-` for none.
@@ -95,8 +100,12 @@ pub(super) fn span(span: Duration) -> String {
 }
 
 pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
+    let first = format!("{} is {} at revision {}", migration.key, state(migration), migration.revision);
+    std::iter::once(first).chain(migration_lines(migration)).collect()
+}
+
+fn migration_lines(migration: &v1::Migration) -> Vec<String> {
     let mut page = vec![
-        format!("{} is {} at revision {}", migration.key, state(migration), migration.revision),
         format!("  {} -> {}", migration.source, migration.target),
         format!("  now    {}", rollout_text(migration.rollout.as_ref())),
     ];
@@ -117,14 +126,14 @@ pub(super) fn migration_page(migration: &v1::Migration) -> Vec<String> {
             migration.key
         ));
     }
-    page.extend(
-        migration.evidence.iter().rev().take(3).map(|pass| format!("  pass   {}", evidence_line(pass))),
-    );
+    let is_over = matches!(migration.state(), v1::State::Finished | v1::State::Abandoned);
+    let newest = migration.evidence.last().filter(|_| !is_over);
+    page.extend(newest.map(|pass| format!("  pass   {}", evidence_line(pass))));
     page
 }
 
 pub(super) fn waiting_line(waiting: &v1::Waiting) -> String {
-    let subject = format!("{} {}", waiting.whom, waiting.step);
+    let subject = format!("{} {}", gist::whom(&waiting.whom), waiting.step);
     let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
     format!("{subject}[{}] {} ({})", waiting.gate, waiting.message, waiting.action)
 }
@@ -136,8 +145,19 @@ pub(super) fn waiting_json(waiting: &v1::Waiting) -> Value {
     })
 }
 
+/// What a change did, and what it waits for. Of a change of tenants only their steps count; `whom`: whose they are.
+#[derive(Clone, Debug)]
+pub(super) enum Waits {
+    /// It moves tenants.
+    All,
+    /// It moves this tenant.
+    Of(String),
+    /// It moves nobody: what tenants wait for is not its doing.
+    None,
+}
+
 /// What a change did.
-pub(super) fn changed(global: &Global, answer: &v1::MutationResponse) {
+pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Waits) {
     if global.json {
         out::json(&json!({
             "migration": answer.migration.as_ref().map(migration_json), "changes": answer.changes,
@@ -155,7 +175,13 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse) {
             None => "nothing to do".to_owned(),
         });
     }
-    answer.waiting.iter().for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
+    let is_its = |waiting: &&v1::Waiting| match waits {
+        Waits::All => true,
+        Waits::Of(tenant) => waiting.whom == format!("tenant {tenant}"),
+        Waits::None => false,
+    };
+    let its = answer.waiting.iter().filter(is_its);
+    its.for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
 }
 
 pub(super) fn explain_json(explained: &v1::ExplainResponse) -> Value {
@@ -187,13 +213,15 @@ pub(super) fn time(unix_ms: u64) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
-pub(super) fn event_line(event: &v1::HistoryEvent) -> String {
+/// One event: when, what and who on the first line, more facts below it.
+pub(super) fn event_lines(event: &v1::HistoryEvent) -> Vec<String> {
     let at = time(event.at_ms);
     let reason = if event.reason.is_empty() { String::new() } else { format!(" because {}", event.reason) };
-    format!(
-        "{at}  r{:<5} {:<16} {}  by {}{reason}",
-        event.revision, event.migration, event.summary, event.actor
-    )
+    let mut facts = event.summary.split("; ");
+    let head = format!("{at}  r{:<5} {}  ", event.revision, event.migration);
+    let first = facts.next().unwrap_or_default();
+    let first = format!("{head}{first}  by {}{reason}", event.actor);
+    std::iter::once(first).chain(facts.map(|fact| format!("{:30}{fact}", ""))).collect()
 }
 
 pub(super) fn instance_json(instance: &v1::Instance) -> Value {
@@ -207,14 +235,18 @@ pub(super) fn instance_json(instance: &v1::Instance) -> Value {
     })
 }
 
-pub(super) fn instance_line(instance: &v1::Instance) -> String {
-    let how = standing(instance);
-    format!(
-        "{:<28} {:<16} {how:<8} received r{} applied r{}, heard {} ms ago",
-        name(instance),
-        instance.service,
-        instance.received_revision,
-        instance.applied_revision,
-        instance.silent_ms
-    )
+/// The instances, a row each.
+pub(super) fn instance_table(instances: &[v1::Instance]) -> Vec<String> {
+    let row = |instance: &v1::Instance| {
+        [
+            name(instance).to_owned(),
+            instance.service.clone(),
+            standing(instance),
+            format!("r{}", instance.received_revision),
+            format!("r{}", instance.applied_revision),
+            format!("{} ago", gist::short(instance.silent_ms)),
+        ]
+    };
+    let rows: Vec<_> = instances.iter().map(row).collect();
+    table(["INSTANCE", "SERVICE", "STATE", "RECEIVED", "QUIESCED", "HEARD"], &rows)
 }

@@ -10,9 +10,9 @@ use super::{
     connect::answer,
     duration,
     exit::Failure,
-    percent,
+    out, percent,
     pins::ImportPins,
-    render,
+    render::{self, Waits},
     wait::{Wait, follow},
 };
 
@@ -47,6 +47,10 @@ pub(super) enum Verb {
         change: Change,
     },
     /// Go one stage back at once, and stay there until ack
+    ///
+    /// From target-only to target-first, from there to dual, and from dual and mirrored, which are one stage, to
+    /// source-only. --dry-run says who would go where. To go from mirrored to dual only, which keeps the double
+    /// writes, use: cutover ramp KEY --mirrored 0
     Rollback {
         /// The migration
         key: String,
@@ -123,7 +127,8 @@ impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         self.check()?;
         let mut admin = global.admin().await?;
-        let (waits, key, answered) = match self {
+        let mut waits = Waits::All;
+        let (ask, key, answered) = match self {
             Self::Wait(wait) => return wait.run(global).await,
             Self::ImportPins(import) => return import.run(global).await,
             Self::Ramp(Ramp { key, dual, mirrored, target_first, target_only, ask, change }) => {
@@ -140,6 +145,7 @@ impl Verb {
                 (Some(ask), key, answer(admin.set_rollout(request)).await?)
             }
             Self::Pin { key, tenant, stage, ask, change } => {
+                waits = Waits::Of(tenant.clone());
                 let request = v1::SetPinRequest {
                     mutation: Some(change.to_wire()),
                     key: key.clone(),
@@ -151,6 +157,7 @@ impl Verb {
                 (Some(ask), key, answer(admin.set_pin(request)).await?)
             }
             Self::Unpin { key, tenant, ask, change } => {
+                waits = Waits::Of(tenant.clone());
                 let mutation = Some(change.to_wire());
                 let request = v1::ClearPinRequest { mutation, key: key.clone(), tenant, wait: ask.wait };
                 (Some(ask), key, answer(admin.clear_pin(request)).await?)
@@ -162,10 +169,12 @@ impl Verb {
                 (None, key, answer(admin.rollback(request)).await?)
             }
             Self::Ack { key, change } => {
+                waits = Waits::None;
                 let request = v1::AcknowledgeRequest { mutation: Some(change.to_wire()), key: key.clone() };
                 (None, key, answer(admin.acknowledge(request)).await?)
             }
             Self::Pause { key, change } => {
+                waits = Waits::None;
                 let request = v1::PauseRequest { mutation: Some(change.to_wire()), key: key.clone() };
                 (None, key, answer(admin.pause(request)).await?)
             }
@@ -174,8 +183,13 @@ impl Verb {
                 (None, key, answer(admin.resume(request)).await?)
             }
         };
-        render::changed(global, &answered);
-        match waits {
+        render::changed(global, &answered, &waits);
+        if !global.json && answered.changes.iter().any(|change| change.contains("mirrored -> source-only")) {
+            out::line(&format!(
+                "dual and mirrored are one stage, so this is two rungs back. Only to dual: cutover ramp {key} --mirrored 0"
+            ));
+        }
+        match ask {
             Some(ask) if ask.wait && !answered.dry_run => follow(global, key, ask.timeout).await,
             _ => Ok(ExitCode::SUCCESS),
         }

@@ -12,21 +12,54 @@ const STAGES: [&str; 4] = ["--dual", "--mirrored", "--target-first", "--target-o
 
 /// Parsing failed: why, and what to do. `command` and `args` are what was parsed.
 pub(super) fn told(error: &clap::Error, command: Command, args: Vec<OsString>) -> String {
+    let known = known(&command);
+    let of_verb: Vec<(String, Vec<String>)> =
+        command.get_subcommands().map(|verb| (verb.get_name().to_owned(), self::known(verb))).collect();
     let verb = verb(command, args);
     let help = match &verb {
         Some(verb) => format!("see cutover help {verb}"),
         None => "see cutover help".to_owned(),
     };
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+        let verbs =
+            of_verb.iter().find(|(of, _)| Some(of) == verb.as_ref()).map(|(_, verbs)| verbs.as_slice());
+        return format!("{}; {help}", no_verb(&name, verb.as_deref(), verbs.unwrap_or_default(), &known));
+    }
     format!("{}; {help}", wrong(error, verb.as_deref()))
+}
+
+/// That there is no such verb, and which was meant. `verbs`: those of a verb that has some.
+fn no_verb(name: &str, verb: Option<&str>, verbs: &[String], known: &[String]) -> String {
+    match (verb, verbs) {
+        (Some(verb), [first, ..]) => {
+            let meant = alike(name, verbs).map_or_else(
+                || format!("give {}, like cutover {verb} {first} {name}", verbs.join(" or ")),
+                |meant| format!("did you mean cutover {verb} {meant}?"),
+            );
+            format!("{verb} does not know {name:?}: {meant}")
+        }
+        _ => {
+            let meant = alike(name, known).map(|meant| format!(", did you mean {meant}?"));
+            format!("there is no verb {name:?}{}", meant.unwrap_or_default())
+        }
+    }
+}
+
+fn alike<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    let near = known.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    near.filter(|(near, _)| *near > 0.75).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
+}
+
+/// Names of the verbs that are shown.
+fn known(command: &Command) -> Vec<String> {
+    let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    shown.map(|verb| verb.get_name().to_owned()).collect()
 }
 
 /// The verb meant, as far as the rest can be read without it being right.
 fn verb(command: Command, args: Vec<OsString>) -> Option<String> {
-    let known: Vec<String> = command
-        .get_subcommands()
-        .filter(|verb| !verb.is_hide_set())
-        .map(|v| v.get_name().to_owned())
-        .collect();
+    let known = known(&command);
     let read = command.ignore_errors(true).try_get_matches_from(args).ok()?;
     read.subcommand_name().map(str::to_owned).filter(|verb| known.contains(verb))
 }
@@ -45,10 +78,6 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
     };
     let whose = verb.unwrap_or("cutover");
     match (error.kind(), argument) {
-        (ErrorKind::InvalidSubcommand, _) => {
-            let name = got(ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("there is no verb {name:?}{}", alike(ContextKind::SuggestedSubcommand))
-        }
         (ErrorKind::MissingSubcommand, _) => "say what to do: no verb was given".to_owned(),
         (ErrorKind::UnknownArgument, Some(name)) if name == "--source-only" => {
             "source-only has no share of its own, it is what the others leave: --dual 0 takes everybody back to it"

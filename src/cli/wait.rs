@@ -1,6 +1,9 @@
 //! Waiting, for scripts: until everybody has settled, or until a step of a plan is over.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use serde_json::{Value, json};
@@ -11,8 +14,9 @@ use super::{
     connect::{answer, failure},
     duration,
     exit::{Exit, Failure},
-    out, render,
+    out, percent, render,
 };
+use crate::gist;
 
 /// Between looks at a plan.
 const LOOK: Duration = Duration::from_millis(250);
@@ -44,8 +48,10 @@ enum Awaited {
 /// How a wait ended.
 struct Ended {
     exit: Exit,
-    /// For people; empty when it is done.
+    /// Why it is not done; empty: it is.
     message: String,
+    /// Where everybody is, for people; empty: it is not done.
+    arrived: String,
     /// What it still waited for.
     waiting: Vec<Value>,
 }
@@ -59,8 +65,8 @@ impl Wait {
         };
         if global.json {
             out::json(&ended.json(&key));
-        } else if !ended.message.is_empty() {
-            out::error(&ended.message);
+        } else {
+            ended.tell();
         }
         Ok(ended.exit.into())
     }
@@ -69,15 +75,30 @@ impl Wait {
 /// Waits for what a change has just asked for. Its answer is on stdout already, so that this goes to stderr.
 pub(super) async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Result<ExitCode> {
     let ended = settled(global, &key, true, timeout).await?;
-    if ended.exit != Exit::Done {
-        out::error(&if global.json { ended.json(&key).to_string() } else { ended.message });
+    match global.json {
+        true if ended.exit != Exit::Done => out::error(&ended.json(&key).to_string()),
+        true => {}
+        false => ended.tell(),
     }
     Ok(ended.exit.into())
 }
 
 impl Ended {
-    fn done() -> Self {
-        Self { exit: Exit::Done, message: String::new(), waiting: Vec::new() }
+    fn done(arrived: String) -> Self {
+        Self { exit: Exit::Done, message: String::new(), arrived, waiting: Vec::new() }
+    }
+
+    fn not(exit: Exit, message: String, waiting: Vec<Value>) -> Self {
+        Self { exit, message, arrived: String::new(), waiting }
+    }
+
+    /// How it ended, for people.
+    fn tell(&self) {
+        if self.message.is_empty() {
+            out::line(&self.arrived);
+        } else {
+            out::error(&self.message);
+        }
     }
 
     fn json(&self, key: &str) -> Value {
@@ -151,14 +172,14 @@ async fn while_away<T>(
 /// Waits until everybody is where they were asked to be and has acknowledged it. `answered`: a controller has
 /// answered already.
 async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) -> anyhow::Result<Ended> {
-    let mut progress = Progress::default();
+    let (mut progress, began) = (Progress::default(), Instant::now());
     let arrived = while_away(global, answered, timeout, async |mut admin| {
         let request = v1::GetStatusRequest { key: key.to_owned() };
         let mut statuses = admin.watch_status(request).await.map_err(|status| failure(&status))?.into_inner();
         while let Some(status) = statuses.message().await.map_err(|status| failure(&status))? {
             let migration = status.migration.unwrap_or_default();
             let waiting: Vec<Value> = status.waiting.iter().map(render::waiting_json).collect();
-            let ended = |exit, message| Ok(Ended { exit, message, waiting: waiting.clone() });
+            let ended = |exit, message| Ok(Ended::not(exit, message, waiting.clone()));
             match v1::State::try_from(migration.state) {
                 Ok(v1::State::Tripped) => {
                     let next = format!("when it is repaired: cutover ack {key} --reason ..");
@@ -175,7 +196,12 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
                     return ended(Exit::Held, format!("held: {why}"));
                 }
                 Ok(v1::State::Idle | v1::State::Finished | v1::State::Abandoned) if status.settled => {
-                    return Ok(Ended::done());
+                    let shares: Vec<String> = status
+                        .shares
+                        .iter()
+                        .map(|share| format!("{} % {}", percent::text(share.ppm), render::rung(share.rung)))
+                        .collect();
+                    return Ok(Ended::done(format!("settled{}: {}", after(began), shares.join(", "))));
                 }
                 _ => {}
             }
@@ -185,8 +211,16 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
     });
     Ok(arrived.await?.unwrap_or_else(|| {
         let message = format!("timed out; the controller continues. Follow it with cutover status {key} -w");
-        Ended { exit: Exit::Timeout, message, waiting: progress.waiting }
+        Ended::not(Exit::Timeout, message, progress.waiting)
     }))
+}
+
+/// How long it took, unless it was so at once.
+fn after(began: Instant) -> String {
+    match began.elapsed().as_millis() as u64 {
+        0..1_000 => String::new(),
+        ms => format!(" after {}", gist::short(ms)),
+    }
 }
 
 /// Whether tenants stay above what was asked, because only the target has some of their writes.
@@ -196,7 +230,7 @@ fn waits_for_reverse(waiting: &[v1::Waiting]) -> bool {
 
 /// Waits until a step of the plan is over, counted from 1; 0: all of them.
 async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -> anyhow::Result<Ended> {
-    let mut progress = Progress::default();
+    let (mut progress, began) = (Progress::default(), Instant::now());
     let over = while_away(global, false, timeout, async |mut admin| {
         loop {
             let request = v1::GetPlanRequest { key: key.to_owned() };
@@ -207,7 +241,9 @@ async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -
                 return Err(Failure::usage(message).into());
             }
             if render::plan::is_over(&view, step) {
-                return Ok(Ended::done());
+                let what =
+                    if step == 0 { "the plan is done".to_owned() } else { format!("step {step} is over") };
+                return Ok(Ended::done(format!("{what}{}", after(began))));
             }
             let doing = render::plan::doing(&view);
             let waiting: Vec<Value> = view.missing.iter().map(render::plan::missing_json).collect();
@@ -218,7 +254,7 @@ async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -
                     migration.state() == v1::State::Tripped || view.status() == v1::PlanStatus::Stopped;
                 let (exit, how) =
                     if is_tripped { (Exit::RolledBack, "rolled back") } else { (Exit::Held, "held") };
-                return Ok(Ended { exit, message: format!("{how}: {}", doing.join("; ")), waiting });
+                return Ok(Ended::not(exit, format!("{how}: {}", doing.join("; ")), waiting));
             }
             progress.say(global, doing, waiting);
             tokio::time::sleep(LOOK).await;
@@ -227,7 +263,7 @@ async fn step_over(global: &Global, key: &str, step: usize, timeout: Duration) -
     Ok(over.await?.unwrap_or_else(|| {
         let message =
             format!("timed out; the plan continues. cutover plan show {key} says what it waits for");
-        Ended { exit: Exit::Timeout, message, waiting: progress.waiting }
+        Ended::not(Exit::Timeout, message, progress.waiting)
     }))
 }
 

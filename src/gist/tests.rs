@@ -99,7 +99,7 @@ fn what_somebody_has_to_see_to_comes_before_what_goes_by_itself() {
         },
         v1::State::Ramping,
     );
-    assert_eq!(line, "orders is ramping and waits. no pass (and 1 more). Next: cutover backfill SPEC");
+    assert_eq!(line, "orders is blocked. no pass (and 1 more). Next: cutover backfill SPEC");
 }
 
 #[test]

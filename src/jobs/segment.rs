@@ -58,6 +58,8 @@ struct Pace {
     reading: Option<(&'static str, Instant)>,
     writing: Option<(&'static str, Instant)>,
     paused: bool,
+    /// The limits of all workers together, for people; empty: none.
+    limits: String,
     /// Why it is slow; empty: it is not.
     note: String,
 }
@@ -262,6 +264,7 @@ impl Pace {
             reading: None,
             writing: None,
             paused: false,
+            limits: String::new(),
             note: String::new(),
         }
     }
@@ -305,6 +308,9 @@ impl Pace {
         let share = f64::from(sharing.max(1));
         self.rates.limit(tuning.records_per_s as f64 / share, tuning.bytes_per_s as f64 / share, now);
         self.paused = tuning.paused;
+        let limits = [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")];
+        let limits = limits.into_iter().filter(|(limit, _)| *limit > 0);
+        self.limits = limits.map(|(limit, of)| format!("{limit} {of}")).collect::<Vec<_>>().join(" and ");
     }
 
     /// How long to wait before checking again; zero: proceed. Records the reason.
@@ -315,7 +321,7 @@ impl Pace {
         let (note, wait) = match (self.paused, pressure.is_empty(), budget.is_zero()) {
             (true, _, _) => ("paused by an operator".to_owned(), look_again),
             (_, false, _) => (pressure, look_again),
-            (_, _, false) => ("at the limit that was set".to_owned(), budget.min(look_again)),
+            (_, _, false) => (format!("at its limit of {}", self.limits), budget.min(look_again)),
             _ => (String::new(), Duration::ZERO),
         };
         self.note = note;

@@ -69,6 +69,8 @@ pub struct MigrationGlance {
     pub lost: u32,
     /// Everybody has quiesced for the newest step.
     pub settled: bool,
+    /// What tenants on the way wait for, or whom the last step waits for.
+    pub waiting: Vec<Unmet>,
 }
 
 /// One migration for the overview.
@@ -76,8 +78,6 @@ pub struct MigrationGlance {
 pub struct MigrationRow {
     /// What [`Overview::glances`] has.
     pub glance: MigrationGlance,
-    /// What tenants on the way wait for, or whom the last step waits for.
-    pub waiting: Vec<Unmet>,
     /// Call rates of both stores.
     pub rates: Vec<StoreRate>,
     /// Number of instances, lost ones included.
@@ -133,7 +133,6 @@ impl Overview {
             let (fleet, step) = (self.instances.fleet(Some(entry)), entry.migration.newest_step());
             MigrationRow {
                 glance: self.glance(entry, &fleet, step),
-                waiting: self.waiting(entry, &fleet, step),
                 rates: self.ingest.rates(entry.migration.key().as_str(), now_ms()),
                 instances: fleet.instances() as u32,
             }
@@ -153,6 +152,7 @@ impl Overview {
             passes: self.passes_of(entry.migration.key()),
             lost: fleet.lost().count() as u32,
             settled: fleet.acknowledged(step, Wait::Quiesced),
+            waiting: self.waiting(entry, fleet, step),
             entry: entry.clone(),
         }
     }

@@ -323,13 +323,14 @@ impl Passes {
         let waiting = job.waits_for(self.registry.steady_ms()).unwrap_or_default();
         let state = self.registry.state();
         let entry = key_of(&job.id).ok().and_then(|key| state.entry(&key).cloned());
-        let warning = entry.and_then(|entry| job.useless(entry.migration.placements())).unwrap_or_default();
+        let useless = entry
+            .and_then(|entry| job.useless(&entry.migration, &self.operate.instances.fleet(Some(&entry))));
         let mut live = self.live();
         let pass = Self::pass(&mut live, &job);
         // A worker that died has no claim, and its reason for being slow no longer applies.
         let held = |claim: &Option<Claim>| claim.clone().filter(|claim| self.holds(claim));
         let claims = (0..).zip(&pass.claims).filter_map(|(at, claim)| Some((at, held(claim)?))).collect();
-        Progress { record: pass.record.clone(), claims, waiting, warning, job }
+        Progress { record: pass.record.clone(), claims, waiting, useless, job }
     }
 
     /// The pass of a job; a new one if its record did not survive a crash.

@@ -27,7 +27,13 @@ pub fn standing(instance: &v1::Instance) -> String {
 
 /// How many there are, and whether the newest step has settled.
 pub fn registered(instances: &[v1::Instance], settled: bool) -> String {
+    // Those who have yet to acknowledge are no instances.
+    let are_settled = !settled && instances.iter().all(|instance| instance.settled || instance.counted_out);
     match (instances.len(), settled) {
+        (1.., false) if are_settled => {
+            let instances = registered(instances, true);
+            format!("{instances}; earlier answers of Decide have not expired")
+        }
         (0, true) => "no instance is registered".to_owned(),
         (0, false) => "no instance is registered; earlier answers of Decide have not expired".to_owned(),
         (1, true) => "1 instance, settled".to_owned(),

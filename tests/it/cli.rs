@@ -89,7 +89,9 @@ impl Said {
     /// Its stderr, except the progress of a pass, which is printed on slow machines, and the warning that no gate
     /// will accept it.
     fn complaints(&self) -> Vec<&str> {
-        let is_news = |line: &&str| line.contains(" scanned, ") || line.starts_with("warning: no gate will");
+        let is_news = |line: &&str| {
+            line.contains(" scanned, ") || line.starts_with("warning: no gate ") || line.starts_with("joins ")
+        };
         self.err.lines().filter(|line| !is_news(line)).collect()
     }
 

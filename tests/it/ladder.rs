@@ -83,6 +83,7 @@ impl World {
             received: 1,
             applied: 1,
             lost: false,
+            worker: false,
             waited_for: None,
         };
         let fleet = Fleet::default();

@@ -7,10 +7,12 @@
 //! | [`guard`] | the arithmetic that detects that a target fails |
 //! | [`outcome`] | what is counted of an operation on data |
 //! | [`histogram`] | latencies in buckets |
+//! | [`text`] | values as people read them |
 //! | [`wire`] | the meaning of wire messages: converts them to and from routing types |
 
 pub mod guard;
 pub mod histogram;
 pub mod outcome;
 pub mod routing;
+pub mod text;
 pub mod wire;

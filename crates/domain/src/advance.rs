@@ -3,12 +3,15 @@
 
 mod rows;
 
-use cutover_core::routing::{Level, Mutation, Rung};
+use cutover_core::{
+    routing::{Level, Mutation, Rung},
+    text,
+};
 use imbl::OrdMap;
 
 use super::{
     Bands, Document, Group, Migration, Override, Placement, Tenant, TenantRow, Unmet, Wait, Whom,
-    conditions::{Conditions, barrier},
+    barrier::barrier, conditions::Conditions,
 };
 use rows::{OpenOverrides, row_after, rows_after};
 
@@ -82,7 +85,7 @@ pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision:
         }
         let Group { whom, placement, wanted, .. } = &group;
         look.ramping |= next != *wanted;
-        look.moves.push(format!("{whom}: {} -> {next}", placement.rung));
+        look.moves.push(format!("{}: {} -> {next}", text::whom(&whom.to_string()), placement.rung));
         if placement.wait_for(next) == Wait::Received {
             let lost = conditions.fleet.left_behind(placement.since);
             look.moves.extend(lost.map(|member| {

@@ -107,9 +107,14 @@ impl Draft {
         let goal = self.document.goal.with(shares).map_err(Refusal::Invalid)?;
         Refusal::unless_met(self.document.held_back(goal, shares))?;
         if goal != self.document.goal {
-            self.document.goal = goal;
-            let percents = goal.shares().map(|(rung, ppm)| format!("{rung} {} %", percent(ppm)));
-            self.say(format!("asked for {}", percents.join(", ")));
+            let before = std::mem::replace(&mut self.document.goal, goal);
+            let changed = goal.shares().into_iter().zip(before.shares()).filter(|(now, then)| now != then);
+            let told = changed.map(|((rung, now), (_, then))| {
+                let down =
+                    if now < then { format!(", down from {} %", percent(then)) } else { String::new() };
+                format!("{rung} {} %{down}", percent(now))
+            });
+            self.say(format!("asked for {}", told.collect::<Vec<_>>().join(", ")));
         }
         let named = |group: &Group| {
             let bucket = match group.whom {
@@ -207,7 +212,11 @@ impl Draft {
         self.document.bands = look.bands;
         self.document.ramping = look.ramping;
         self.document.overrides = look.overrides;
-        if self.document.state() != self.migration.document.state() {
+        let before = &self.migration.document;
+        // Going back further is news, too, by whoever did that.
+        let is_lower = self.document.ceiling.is_some() && self.document.ceiling != before.ceiling
+            || self.document.rolled_back > before.rolled_back;
+        if is_lower || self.document.state() != before.state() {
             self.document.state_since = Some(context.attribution());
         }
         let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);

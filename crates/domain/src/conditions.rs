@@ -1,13 +1,18 @@
 //! Every condition in one place: the gates of a step, then those of whole changes. A refusal names all that are
 //! unmet. Conditions of passes are in `change::passes`, those of a restored store in `change::restored`.
 
-use std::time::Duration;
-
-use cutover_core::routing::{Level, Mutation, Rung};
+use cutover_core::{
+    routing::{Level, Mutation, Rung},
+    text::span,
+};
 
 use super::{
-    Document, Evidence, Fleet, Gate, Group, Member, Migration, Placement, Rollout, Shares, State, Tenant,
-    Unmet, Wait, Whom, goal::Stuck, plan::PlanStatus,
+    Document, Evidence, Fleet, Gate, Group, Migration, Placement, Rollout, Shares, State, Tenant, Unmet,
+    Wait, Whom,
+    barrier::{names, what_to_do},
+    goal::Stuck,
+    percent,
+    plan::PlanStatus,
 };
 
 /// The circumstances by which conditions are judged.
@@ -19,71 +24,6 @@ pub struct Conditions<'a> {
     pub fleet: &'a Fleet,
     /// The controller's steady clock.
     pub steady_ms: u64,
-}
-
-/// Maximum instances named in one message.
-const NAMED_MAX: usize = 20;
-/// Whoever has to wait for longer may want to end the wait. No fence lasts as long, but a snapshot file may.
-const LONG: Duration = Duration::from_secs(90);
-
-/// The barrier of a revision, for members that are behind it.
-pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
-    let (by_itself, action) = what_to_do(behind);
-    Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, awaited_message(behind, revision, wait), action) }
-}
-
-fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
-    if are_callers(behind) {
-        return format!("callers of Decide may still act on answers from before revision {revision}");
-    }
-    let named = names(behind);
-    match wait {
-        Wait::Quiesced => format!("operations from before revision {revision} may be in flight at: {named}"),
-        _ => format!("revision {revision} has not been received by: {named}"),
-    }
-}
-
-/// The first of these members, and how many more there are.
-fn names(members: &[&Member]) -> String {
-    let named: Vec<&str> = members.iter().take(NAMED_MAX).map(|member| member.name.as_str()).collect();
-    match members.len() - named.len() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
-}
-
-fn are_callers(behind: &[&Member]) -> bool {
-    !behind.is_empty() && behind.iter().all(|member| member.is_callers())
-}
-
-/// Whether waiting for these members will end without an operator, and what to do.
-pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
-    let for_good = behind.iter().filter(|member| member.lost && member.waited_for.is_none());
-    let for_good: Vec<_> = for_good.take(NAMED_MAX).map(|member| member.name.as_str()).collect();
-    if !for_good.is_empty() {
-        let action = format!(
-            "bring back {}, or, once they are certainly dead: cutover evict --lost --reason ..",
-            for_good.join(", ")
-        );
-        return (false, action);
-    }
-    if are_callers(behind) {
-        // No countdown: whoever follows a ramp would see a new line each second.
-        return (true, "nothing to do: at each step these expire within 11 s".to_owned());
-    }
-    let longest = behind.iter().max_by_key(|member| member.waited_for);
-    let action = match longest.and_then(|member| Some((member, member.waited_for?))) {
-        None => "wait; an instance that hangs can be stopped".to_owned(),
-        // Its process has ended, and its snapshot file has not expired yet.
-        Some((member, longest)) if longest > LONG => format!(
-            "wait at most {} s more, or, once its process is certainly dead and nothing will start from its \
-             snapshot file: cutover evict {} --lost --reason ..",
-            longest.as_secs() + 1,
-            member.name
-        ),
-        Some((_, longest)) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
-    };
-    (true, action)
 }
 
 impl Conditions<'_> {
@@ -128,7 +68,7 @@ impl Conditions<'_> {
     }
 
     fn services(&self) -> Option<Unmet> {
-        let live = self.fleet.services();
+        let (live, key) = (self.fleet.services(), &self.document.key);
         let required = &self.document.policy.required_services;
         let missing: Vec<&str> =
             required.iter().map(String::as_str).filter(|name| !live.contains(name)).collect();
@@ -136,7 +76,10 @@ impl Conditions<'_> {
             Unmet::of_change(
                 Gate::Services,
                 format!("no live instance of required service {}", missing.join(", ")),
-                "start it with the SDK, or take it off the required services",
+                format!(
+                    "start it with the SDK, or require other services: cutover policy {key} --required-service .., \
+                     or --no-required-services"
+                ),
             )
         })
     }
@@ -166,7 +109,11 @@ impl Conditions<'_> {
             None => format!("no full pass covers these tenants since they reached {rung} (revision {since})"),
         };
         let action = match since {
-            0 => format!("let them settle at {rung} first, then run: cutover backfill SPEC"),
+            0 => format!(
+                "let them settle at {rung} first: cutover ramp {} --{rung} {} --wait, then run: cutover backfill SPEC",
+                self.document.key,
+                share_of(whom)
+            ),
             _ => "run: cutover backfill SPEC".to_owned(),
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))
@@ -182,10 +129,22 @@ impl Conditions<'_> {
             by_itself: true,
             ..Unmet::of_change(
                 Gate::Soak,
-                format!("at target-first for {here_ms} of {soak_ms} ms"),
-                format!("wait {} ms", soak_ms - here_ms),
+                format!("at target-first for {} of {}", span(here_ms), span(soak_ms)),
+                format!(
+                    "wait {} more, or: cutover policy {} --soak ..",
+                    span(soak_ms - here_ms),
+                    self.document.key
+                ),
             )
         })
+    }
+}
+
+/// The share in percent that reaches these tenants.
+fn share_of(whom: &Whom) -> String {
+    match whom {
+        Whom::Buckets { upto, .. } => percent(*upto).to_string(),
+        Whom::Tenant { .. } => "PCT".to_owned(),
     }
 }
 
@@ -269,12 +228,12 @@ impl Stuck {
         match self {
             Self::Lowest => {
                 let message = format!("{whom} is at source-only: there is nothing to roll back");
-                Unmet::of_change(Gate::Stage, message, "none needed")
+                Unmet::of_change(Gate::Stage, message, "nothing to do")
             }
             Self::Floor(floor) => {
                 let message =
                     format!("{whom} can't go below {floor}: writes that only the target has would be lost");
-                let action = "repair the target; or copy the writes back to the source (cutover reverse)";
+                let action = "repair the target; or copy the writes back to the source: cutover reverse SPEC";
                 Unmet::of_change(Gate::Floor, message, action)
             }
         }
@@ -287,7 +246,7 @@ impl Placement {
         (rung < self.floor).then(|| {
             let floor = self.floor;
             let message = format!("below {floor} tenant {tenant} would lose writes that only the target has");
-            let action = "copy them back to the source first (cutover reverse), which lowers the floor";
+            let action = "copy them back to the source first: cutover reverse SPEC";
             Unmet::of_change(Gate::Floor, message, action)
         })
     }
@@ -320,8 +279,12 @@ impl Migration {
         let soaked_ms = steady_ms.saturating_sub(newest_ms);
         let soak_ms = document.policy.finish_soak_ms;
         if !is_elsewhere && soaked_ms < soak_ms && !overrides.contains(&Gate::Soak) {
-            let message = format!("at target-only for {soaked_ms} of {soak_ms} ms");
-            unmet.push(Unmet::of_change(Gate::Soak, message, "wait, or --override soak --reason .."));
+            let message = format!("at target-only for {} of {}", span(soaked_ms), span(soak_ms));
+            let action = format!(
+                "wait, or: cutover policy {} --finish-soak ..; or --override soak --reason ..",
+                document.key
+            );
+            unmet.push(Unmet::of_change(Gate::Soak, message, action));
         }
         unmet
     }

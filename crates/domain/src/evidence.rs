@@ -1,8 +1,9 @@
 //! The results of passes over the stores, as gates use them.
 
+use cutover_core::text::span;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Finding, Placement, Tenant, percent};
+use super::{Attribution, Finding, Tenant, percent};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,9 @@ pub struct Job {
     /// It makes the target what the source has.
     #[serde(default)]
     pub source_wins: bool,
+    /// Unix time when it began, for people. 0: an earlier version did not record it.
+    #[serde(default)]
+    pub began_at_ms: u64,
 }
 
 /// Counts of a pass, in records.
@@ -201,23 +205,8 @@ impl Job {
             return Some("waits for everybody to quiesce once more (cutover status)".to_owned());
         }
         let left_ms = self.begins_at_ms.saturating_sub(steady_ms);
-        (left_ms > 0).then(|| format!("waits {left_ms} ms more for writes that timed out to land"))
-    }
-
-    /// Why no gate will accept it, however it ends, with tenants at `placements`: it began before mirrored had settled for anybody.
-    /// `None`: a gate may.
-    pub fn useless(&self, placements: impl Iterator<Item = Placement>) -> Option<String> {
-        if matches!(self.kind, PassKind::Sample | PassKind::Reverse) {
-            return None;
-        }
-        let since = placements.map(|placement| placement.mirrored_since);
-        match since.filter(|since| *since > 0).min() {
-            None => Some("nobody is at mirrored or above".to_owned()),
-            Some(since) if since > self.settled => Some(format!(
-                "not everybody had acknowledged mirrored (revision {since}) when this pass began"
-            )),
-            Some(_) => None,
-        }
+        (left_ms > 0)
+            .then(|| format!("waits {} in case writes that timed out still arrive", span(left_ms + 999)))
     }
 
     /// Whether it is a sweep whose second barrier has not settled.

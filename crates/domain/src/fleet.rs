@@ -23,6 +23,8 @@ pub struct Member {
     pub applied: u64,
     /// Silent for longer than its lease, or ended with a snapshot file left behind.
     pub lost: bool,
+    /// It works on a pass.
+    pub worker: bool,
     /// Steps wait for it no longer than this. `None`: until it acknowledges, or is evicted.
     pub waited_for: Option<Duration>,
 }
@@ -131,7 +133,7 @@ mod tests {
     fn member(name: &str, service: &str, revisions: (u64, u64), lost: bool) -> Member {
         let (received, applied) = revisions;
         let (name, service) = (name.to_owned(), service.to_owned());
-        Member { name, service, received, applied, lost, waited_for: None }
+        Member { name, service, received, applied, lost, worker: false, waited_for: None }
     }
 
     #[test]

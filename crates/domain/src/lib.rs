@@ -8,6 +8,7 @@
 
 mod advance;
 mod attribution;
+mod barrier;
 pub mod change;
 mod conditions;
 mod event;
@@ -30,10 +31,11 @@ mod trip;
 mod window;
 
 pub use attribution::Attribution;
+pub use barrier::barrier;
 pub use change::{
     Applied, Ask, Change, Confirmation, Context, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
 };
-pub use conditions::{Conditions, barrier};
+pub use conditions::Conditions;
 pub use event::Event;
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use finding::Finding;

@@ -6,7 +6,7 @@ mod proof;
 mod state;
 mod window;
 
-use cutover_core::routing::Rung;
+use cutover_core::{routing::Rung, text::span};
 use serde::{Deserialize, Serialize};
 
 use super::{Tenant, Violation, guard::Standing};
@@ -213,7 +213,7 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
     missing.extend(proof::blocks(seen));
     if let Some(step) = next {
         if step.approval && state.approved <= at {
-            missing.push(Missing::open(format!("the approval of step {}: cutover plan approve", at + 1)));
+            missing.push(Missing::open(format!("the approval of step {}", at + 1)));
         }
         missing.extend(window(&state.plan.rules.windows, now_ms));
     }
@@ -282,7 +282,7 @@ fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
     }
     let (left_s, until_ms) = (left_ms.div_ceil(1000), now_ms.saturating_add(left_ms));
     vec![Missing {
-        what: format!("{left_s} s of its bake time"),
+        what: format!("{} of its bake time", span(left_s * 1000)),
         until_ms: Some(until_ms),
         by: Brought::Time,
     }]

@@ -94,7 +94,10 @@ impl Rollout {
                 && ppm > least
             {
                 let message = format!(
-                    "shares must nest, dual >= mirrored >= target-first >= target-only: {ppm} is over {below} = {least}"
+                    "{} % is over {} {} %: shares nest, dual >= mirrored >= target-first >= target-only",
+                    percent(ppm),
+                    below.trim_end_matches("_ppm").replace('_', "-"),
+                    percent(least)
                 );
                 violations.push(Violation::new(field, message));
             }

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::super::{out, render};
+use crate::gist;
 
 /// Between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -35,8 +36,12 @@ struct State {
     began: Instant,
     /// When a line was written last; the first one is not due at once.
     told: Instant,
+    /// It has been shown once.
+    is_shown: bool,
     /// Why no gate will accept it, once that was said.
     warning: String,
+    /// What has to be done before another pass counts.
+    action: String,
     /// When, and how many were done; the oldest within [`RATE_OVER`] first.
     seen: Vec<(Instant, u64)>,
 }
@@ -66,7 +71,9 @@ impl Progress {
             bar,
             began,
             told: began,
+            is_shown: false,
             warning: String::new(),
+            action: String::new(),
             seen: vec![(began, 0)],
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -79,28 +86,83 @@ impl Progress {
     }
 
     /// Takes the bar away; says why no gate will accept the pass, or nothing.
-    pub(super) fn end(&self) -> String {
+    pub(super) fn end(&self) -> Useless {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.bar.iter().for_each(ProgressBar::finish_and_clear);
-        state.warning.clone()
+        Useless { why: state.warning.clone(), action: state.action.clone() }
     }
 }
 
-/// That a pass is of no use for a step, and what to do. `job`: its id.
-pub(super) fn unused(job: &str, why: &str) -> String {
+/// Why no gate accepts a pass; empty: one may.
+pub(super) struct Useless {
+    pub(super) why: String,
+    action: String,
+}
+
+impl Useless {
+    /// What to say when it has ended.
+    pub(super) fn at_the_end(&self) -> String {
+        let first = match self.action.as_str() {
+            "" => String::new(),
+            action => format!(". First: {action}"),
+        };
+        format!("warning: no gate accepts this pass (see above): run it again for one that counts{first}")
+    }
+}
+
+/// What to say when it begins.
+fn useless(job: &v1::Job) -> String {
+    let again = format!(
+        "stop this (Ctrl-C), cutover cancel {}, and run it again (with --wait-settled it waits until it counts)",
+        job.id
+    );
+    let how = match job.warning_action.as_str() {
+        "" => again,
+        action => format!("{action}; then {again}"),
+    };
     format!(
-        "no gate will accept this pass: {why}. It copies all the same; run it again after cutover ramp {} \
-         --mirrored PCT --wait, or start it with --wait-settled",
-        render::migration_of(job)
+        "warning: no gate will accept this pass: {}. It copies all the same. For one that counts: {how}",
+        job.warning
     )
+}
+
+/// Which pass it works on, if others began that, and its limits, which may not be those of this spec.
+fn joins(job: &v1::Job) -> String {
+    let begun = match job.age_ms {
+        0 => String::new(),
+        age_ms => format!(", begun {} ago", gist::short(age_ms)),
+    };
+    let mut text = format!("joins {}{begun}", job.id);
+    if let Some(limits) = limits(job) {
+        text.push_str(&format!(
+            ", limited to {limits}: cutover tune {} --records-per-s 0 --bytes-per-s 0 lifts that",
+            job.id
+        ));
+    }
+    text
+}
+
+/// The limits of all workers together.
+fn limits(job: &v1::Job) -> Option<String> {
+    let tuning = job.tuning.unwrap_or_default();
+    let limits = [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")];
+    let limits = limits.into_iter().filter(|(limit, _)| *limit > 0);
+    let limits: Vec<String> = limits.map(|(limit, of)| format!("{limit} {of}")).collect();
+    (!limits.is_empty()).then(|| limits.join(" and "))
 }
 
 impl State {
     fn show(&mut self, job: &v1::Job) {
-        if self.warning.is_empty() && !job.warning.is_empty() && self.kind == v1::PassKind::Full {
+        // Only the first answer says whether it was there already.
+        if !std::mem::replace(&mut self.is_shown, true) && job.joined && !self.json {
+            out::error(&joins(job));
+        }
+        let is_new = self.warning.is_empty() && !job.warning.is_empty();
+        if self.kind == v1::PassKind::Full {
             self.warning.clone_from(&job.warning);
-            if !self.json {
-                out::error(&format!("warning: {}", unused(&job.id, &job.warning)));
+            self.action.clone_from(&job.warning_action);
+            if is_new && !self.json {
+                out::error(&useless(job));
             }
         }
         let now = Instant::now();
@@ -190,18 +252,19 @@ pub(super) fn job_line(job: &v1::Job) -> String {
         line(job.kind(), job, 0.0, None).replace("0/s, ", ""),
         workers.len()
     );
-    for (limit, what) in [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")] {
-        if limit > 0 {
-            text.push_str(&format!(", at most {limit} {what}"));
-        }
+    if let Some(limits) = limits(job) {
+        text.push_str(&format!(", at most {limits}"));
     }
     if tuning.paused {
         text.push_str(", PAUSED");
     } else if job.claims.is_empty() && job.waiting.is_empty() && job.segments > 0 {
-        text.push_str(": no worker; run it again to continue");
+        text.push_str(&format!(": no worker; {} continues it", gist::command(job)));
     }
     if !job.warning.is_empty() {
         text.push_str(&format!("; no gate will accept it: {}", job.warning));
+        if !job.warning_action.is_empty() {
+            text.push_str(&format!(". For one that counts: {}", job.warning_action));
+        }
     }
     text
 }
@@ -227,6 +290,8 @@ pub(super) fn job_json(job: &v1::Job) -> Value {
         "limit_bytes_per_s": tuning.bytes_per_s,
         "waiting": job.waiting,
         "warning": Some(&job.warning).filter(|warning| !warning.is_empty()),
+        "warning_action": Some(&job.warning_action).filter(|action| !action.is_empty()),
+        "age_ms": Some(job.age_ms).filter(|ms| *ms > 0),
         "claims": claims.collect::<Vec<_>>(),
     })
 }

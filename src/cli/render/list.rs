@@ -4,7 +4,7 @@ use console::{measure_text_width, pad_str, style, truncate_str};
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{migration_json, pass_kind, state};
+use super::{migration_json, pass_kind};
 use crate::{cli::percent, gist};
 
 /// Columns of a key on a terminal; of a pipe nobody cuts it.
@@ -30,13 +30,14 @@ pub(in crate::cli) fn list_table(listed: &v1::ListMigrationsResponse, is_termina
 fn line(migration: &v1::Migration, glance: &v1::Glance, now_ms: u64, width: usize) -> String {
     let key = truncate_str(&migration.key, width, "…");
     let key = pad_str(&key, width, console::Alignment::Left, None);
-    let state = format!("{:<9}", state(migration));
-    let state = match migration.state() {
-        v1::State::Tripped => style(state).red().bold(),
-        v1::State::Paused => style(state).yellow().bold(),
-        v1::State::Ramping => style(state).cyan(),
-        v1::State::Finished | v1::State::Abandoned => style(state).dim(),
-        v1::State::Idle | v1::State::Unspecified => style(state),
+    let standing = standing(migration, glance);
+    let state = style(format!("{standing:<9}"));
+    let state = match standing.as_str() {
+        "tripped" => state.red().bold(),
+        "paused" | "blocked" => state.yellow().bold(),
+        "ramping" => state.cyan(),
+        "finished" | "abandoned" => state.dim(),
+        _ => state,
     };
     let rollout = migration.rollout.unwrap_or_default();
     let shares = [rollout.dual_ppm, rollout.mirrored_ppm, rollout.target_first_ppm, rollout.target_only_ppm]
@@ -48,6 +49,15 @@ fn line(migration: &v1::Migration, glance: &v1::Glance, now_ms: u64, width: usiz
         lost => style(lost).red().to_string(),
     };
     row(&key, &state.to_string(), shares, [plan(glance), pass(glance), lost, since])
+}
+
+/// What it is doing, in a word.
+fn standing(migration: &v1::Migration, glance: &v1::Glance) -> String {
+    match &glance.gist {
+        Some(gist) if !gist.standing.is_empty() => gist.standing.clone(),
+        // The controller is older.
+        _ => super::state(migration).to_owned(),
+    }
 }
 
 /// 15 + 9 + 21 + 8 + 12 + 4 + 5 and what is between them: 80.
@@ -119,6 +129,7 @@ pub(in crate::cli) fn glance_json(migration: &v1::Migration, glance: Option<&v1:
         json["jobs"] = glance.jobs.iter().map(|job| job.id.as_str()).collect();
         json["lost"] = glance.lost.into();
         json["settled"] = glance.settled.into();
+        json["standing"] = standing(migration, glance).into();
     }
     json
 }

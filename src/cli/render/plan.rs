@@ -18,6 +18,16 @@ pub(in crate::cli) fn steps(global: &Global, plan: &v1::Plan) {
     }
 }
 
+/// That a plan's file has no mistakes, and when its steps may be taken.
+pub(in crate::cli) fn verdict(plan: &v1::Plan) -> String {
+    let steps = if plan.steps.len() == 1 { "1 step" } else { &format!("{} steps", plan.steps.len()) };
+    let windows = match plan.windows.as_slice() {
+        [] => "at any time".to_owned(),
+        _ => windows_line(plan),
+    };
+    format!("no mistakes: {steps}, taken {windows}")
+}
+
 /// How far a plan is.
 pub(in crate::cli) fn view(global: &Global, view: &v1::PlanView) {
     if global.json {
@@ -37,7 +47,7 @@ pub(in crate::cli) fn doing(view: &v1::PlanView) -> Vec<String> {
     if !view.held.is_empty() {
         return vec![view.held.clone()];
     }
-    let missing = view.missing.iter().map(missing_line);
+    let missing = view.missing.iter().map(|missing| missing_line(view, missing));
     match view.taken.len() {
         0 => missing.map(|missing| format!("before step 1: {missing}")).collect(),
         step => missing.map(|missing| format!("step {step}: {missing}")).collect(),
@@ -60,7 +70,7 @@ pub(in crate::cli) fn in_short(view: &v1::PlanView) -> Vec<String> {
         None => format!("{}, none of {of} steps taken", status(view)),
     }];
     lines.extend((!view.held.is_empty()).then(|| format!("held: {}", view.held)));
-    lines.extend(view.missing.iter().map(|missing| format!("waits for {}", missing_line(missing))));
+    lines.extend(view.missing.iter().map(|missing| format!("waits for {}", missing_line(view, missing))));
     lines
 }
 
@@ -101,7 +111,7 @@ fn page(view: &v1::PlanView) -> Vec<String> {
     }
     page.extend((!plan.windows.is_empty()).then(|| format!("windows  {}", windows_line(&plan))));
     page.extend((!view.held.is_empty()).then(|| format!("held     {}", view.held)));
-    page.extend(view.missing.iter().map(|missing| format!("waits    {}", missing_line(missing))));
+    page.extend(view.missing.iter().map(|missing| format!("waits    {}", missing_line(view, missing))));
     page
 }
 
@@ -154,8 +164,11 @@ fn windows_line(plan: &v1::Plan) -> String {
     format!("{} in {zone}", plan.windows.iter().map(one).collect::<Vec<_>>().join("; "))
 }
 
-fn missing_line(missing: &v1::PlanMissing) -> String {
+fn missing_line(view: &v1::PlanView, missing: &v1::PlanMissing) -> String {
     match missing.until_ms {
+        0 if missing.what.contains("approval") => {
+            format!("{}: cutover plan approve {}", missing.what, view.migration)
+        }
         0 => missing.what.clone(),
         until_ms => format!("{} (until {})", missing.what, time(until_ms)),
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{rollout_json, rollout_text, span};
+use super::{rollout_json, span};
 
 /// Characters of a bar.
 const BAR: u64 = 12;
@@ -72,47 +72,40 @@ pub(in crate::cli) fn progress_json(key: &str, width_ms: u64, point: &v1::Progre
     })
 }
 
-/// One point as a line.
-pub(in crate::cli) fn progress_line(point: &v1::ProgressPoint) -> String {
-    let totals = point.totals.unwrap_or_default();
-    let mut line = format!(
-        "{} r{} {}; hit {} miss {} not found {} migrated {} backfill {} mismatch {} of {} compared",
-        time(point.at_ms),
-        point.revision,
-        rollout_text(point.rollout.as_ref()),
-        totals.hit,
-        totals.miss,
-        totals.not_found,
-        totals.migrated,
-        totals.backfill,
-        totals.mismatch,
-        totals.compared
-    );
-    for window in point.stores.iter().filter(|window| window.operation() != v1::Operation::Unspecified) {
-        line.push_str(&format!(
-            "; {} {} {} calls {} errors p50 {} ms p99 {} ms",
-            store(window),
-            operation(window),
-            window.calls,
-            window.errors,
-            ms(window.p50_us),
-            ms(window.p99_us)
-        ));
+/// Columns of the table with everything.
+const WIDE: usize = 137;
+
+/// All points, a row each, oldest first; a gap is told. A terminal of fewer columns than [`WIDE`] gets what matters
+/// most, in 80 columns.
+pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress, columns: usize) -> Vec<String> {
+    let (width, is_wide) = (span(Duration::from_millis(progress.width_ms)), columns >= WIDE);
+    let mut table =
+        vec![format!("{key}, {width} a row, UTC  █ target-only ▓ target-first ▒ dual · source-only")];
+    table.extend(if is_wide { wide_head() } else { narrow_head() });
+    let mut due_ms = progress.points.first().map_or(0, |first| first.at_ms);
+    for point in &progress.points {
+        if point.at_ms > due_ms {
+            let gap = span(Duration::from_millis(point.at_ms - due_ms));
+            table.push(format!("{:<11} nothing was reported for {gap}", ""));
+        }
+        due_ms = point.at_ms + progress.width_ms;
+        table.push(if is_wide { wide(point, progress.width_ms) } else { narrow(point, progress.width_ms) });
     }
-    line
+    table
 }
 
-/// All points, a row each, oldest first; a gap is told.
-pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress) -> Vec<String> {
-    let width = span(Duration::from_millis(progress.width_ms));
-    let mut table = vec![
-        format!("{key}, {width} a row, times are UTC    █ target-only ▓ target-first ▒ dual · source-only"),
+fn wide_head() -> [String; 2] {
+    let line = |cells: [&str; 14]| {
+        let [at, revision, tenants, hit, miss, migrated, backfill, differ, rest @ ..] = cells;
+        let [calls, errors, latency, target_calls, target_errors, target_latency] = rest;
         format!(
-            "{:<11} {:>5}  {:<12} {:>7} {:>6} {:>8} {:>8} {:>6}  {:>7} {:>6} {:>11}  {:>7} {:>6} {:>11}",
-            "", "", "", "reads", "", "", "", "", "source", "", "", "target", "", ""
-        ),
-        format!(
-            "{:<11} {:>5}  {:<12} {:>7} {:>6} {:>8} {:>8} {:>6}  {:>7} {:>6} {:>11}  {:>7} {:>6} {:>11}",
+            "{at:<11} {revision:>5}  {tenants:<12} {hit:>7} {miss:>6} {migrated:>8} {backfill:>8} {differ:>6}  \
+             {calls:>7} {errors:>6} {latency:>11}  {target_calls:>7} {target_errors:>6} {target_latency:>11}"
+        )
+    };
+    [
+        line(["", "", "", "reads", "", "", "", "", "source", "", "", "target", "", ""]),
+        line([
             "time",
             "rev",
             "tenants",
@@ -126,37 +119,46 @@ pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress) -> Vec<
             "p50/p99 ms",
             "calls",
             "err %",
-            "p50/p99 ms"
-        ),
-    ];
-    let mut due_ms = progress.points.first().map_or(0, |first| first.at_ms);
-    for point in &progress.points {
-        if point.at_ms > due_ms {
-            let gap = span(Duration::from_millis(point.at_ms - due_ms));
-            table.push(format!("{:<11} nothing was reported for {gap}", ""));
-        }
-        due_ms = point.at_ms + progress.width_ms;
-        table.push(row(point, progress.width_ms));
-    }
-    table
+            "p50/p99 ms",
+        ]),
+    ]
 }
 
-fn row(point: &v1::ProgressPoint, width_ms: u64) -> String {
-    let totals = point.totals.unwrap_or_default();
+fn narrow_head() -> [String; 2] {
+    let line = |cells: [&str; 10]| {
+        let [at, revision, tenants, hit, miss, calls, errors, target_calls, target_errors, latency] = cells;
+        format!(
+            "{at:<11} {revision:>5} {tenants:<12} {hit:>6} {miss:>6} {calls:>6} {errors:>5} {target_calls:>6} \
+             {target_errors:>5} {latency:>6}"
+        )
+    };
+    [
+        line(["", "", "", "reads", "", "source", "", "target", "", ""]),
+        line(["time", "rev", "tenants", "hit %", "miss", "calls", "err %", "calls", "err %", "p99 ms"]),
+    ]
+}
+
+/// The day and the minute; seconds where rows are shorter than a minute.
+fn at(point: &v1::ProgressPoint, width_ms: u64) -> String {
     let at = time(point.at_ms);
-    // The day and the minute; seconds where rows are shorter than a minute.
-    let at = if width_ms < 60_000 { &at[11..19] } else { &at[5..16] };
+    if width_ms < 60_000 { at[11..19].to_owned() } else { at[5..16].replace('T', " ") }
+}
+
+/// All calls of one store. `None`: there were none.
+fn all(point: &v1::ProgressPoint, role: v1::StoreRole) -> Option<&v1::StoreWindow> {
+    point.stores.iter().find(|window| window.store() == role && window.operation == 0)
+}
+
+fn wide(point: &v1::ProgressPoint, width_ms: u64) -> String {
+    let totals = point.totals.unwrap_or_default();
     let of = |role: v1::StoreRole| {
-        let is_it = |window: &&v1::StoreWindow| window.store() == role && window.operation == 0;
-        let Some(window) = point.stores.iter().find(is_it) else {
-            return format!("{:>7} {:>6} {:>11}", "-", "-", "-");
-        };
+        let Some(window) = all(point, role) else { return format!("{:>7} {:>6} {:>11}", "-", "-", "-") };
         let latency = format!("{}/{}", ms(window.p50_us), ms(window.p99_us));
         format!("{:>7} {:>6} {latency:>11}", short(window.calls), share(window.errors, window.calls))
     };
     format!(
         "{:<11} {:>5}  {} {:>7} {:>6} {:>8} {:>8} {:>6}  {}  {}",
-        at.replace('T', " "),
+        at(point, width_ms),
         format!("r{}", point.revision),
         bar(point.rollout.unwrap_or_default()),
         share(totals.hit, totals.hit + totals.miss),
@@ -166,6 +168,28 @@ fn row(point: &v1::ProgressPoint, width_ms: u64) -> String {
         short(totals.mismatch),
         of(v1::StoreRole::Source),
         of(v1::StoreRole::Target)
+    )
+}
+
+fn narrow(point: &v1::ProgressPoint, width_ms: u64) -> String {
+    let totals = point.totals.unwrap_or_default();
+    let of = |role: v1::StoreRole| match all(point, role) {
+        Some(window) => [
+            short(window.calls),
+            share(window.errors, window.calls).chars().take(5).collect(),
+            ms(window.p99_us),
+        ],
+        None => ["-"; 3].map(str::to_owned),
+    };
+    let ([calls, errors, _], [target_calls, target_errors, latency]) =
+        (of(v1::StoreRole::Source), of(v1::StoreRole::Target));
+    format!(
+        "{:<11} {:>5} {} {:>6} {:>6} {calls:>6} {errors:>5} {target_calls:>6} {target_errors:>5} {latency:>6}",
+        at(point, width_ms),
+        format!("r{}", point.revision),
+        bar(point.rollout.unwrap_or_default()),
+        share(totals.hit, totals.hit + totals.miss),
+        short(totals.miss),
     )
 }
 
@@ -211,13 +235,19 @@ mod tests {
         let half_hour = 1_800_000;
         let at_ms = 1_764_201_600_000;
         let points = vec![point(at_ms), point(at_ms + 3 * half_hour)];
-        let table = progress_table("orders", &v1::Progress { width_ms: half_hour, points });
+        let progress = v1::Progress { width_ms: half_hour, points };
+        let table = progress_table("orders", &progress, usize::MAX);
         assert!(table[0].starts_with("orders, 30m a row"), "{table:#?}");
         let row = "11-27 00:00   r12  ▓▓▓▒▒▒▒▒▒▒▒▒   75.00      1        0        0      0    12.3k   0.00     1.2/250    12.3k   1.00     1.2/250";
         assert_eq!(table[3], row);
         assert_eq!(table[4].trim(), "nothing was reported for 1h");
         assert_eq!(table.len(), 6);
         let width = |line: &String| console::measure_text_width(line);
-        assert_eq!(width(&table[2]), width(&table[3]), "the head stands over its columns");
+        assert_eq!((width(&table[2]), width(&table[3])), (WIDE, WIDE), "the head stands over its columns");
+        let table = progress_table("orders", &progress, 80);
+        let row = "11-27 00:00   r12 ▓▓▓▒▒▒▒▒▒▒▒▒  75.00      1  12.3k  0.00  12.3k  1.00    250";
+        assert_eq!(table[3], row);
+        assert!(table.iter().all(|line| width(line) <= 80), "{table:#?}");
+        assert_eq!(width(&table[2]), width(&table[3]));
     }
 }

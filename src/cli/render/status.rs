@@ -3,7 +3,7 @@
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{instance_json, migration_json, migration_page, rung, waiting_json, waiting_line};
+use super::{instance_json, migration_json, migration_lines, rung, waiting_json, waiting_line};
 use crate::{
     cli::percent,
     gist::{self, gist},
@@ -33,7 +33,7 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
     };
     let said = gist(status, gist::at);
     json!({
-        "summary": said.what, "next": said.next,
+        "summary": said.what, "next": said.next, "standing": said.standing,
         "migration": status.migration.as_ref().map(migration_json), "settled": status.settled, "at_ms": status.at_ms,
         "plan": status.plan.as_ref().map(super::plan::view_json),
         "waiting": status.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
@@ -60,10 +60,14 @@ fn endpoint_json(endpoint: &v1::Endpoint) -> Value {
 
 /// The page; lines are at most `width` columns where they can be broken.
 pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<String> {
-    let mut page = wrap(&gist(status, gist::ago).line(), width);
+    let said = gist(status, gist::ago);
+    let mut page = wrap(&said.line(), width);
     page.push(String::new());
     let mut push = |line: String| page.extend(wrap(&line, width));
-    status.migration.iter().flat_map(migration_page).for_each(&mut push);
+    if let Some(migration) = &status.migration {
+        push(format!("  state  {}, revision {}", said.standing, migration.revision));
+        migration_lines(migration).into_iter().for_each(&mut push);
+    }
     push(String::new());
     for share in &status.shares {
         let filled = (u64::from(share.ppm) * BAR).div_ceil(1_000_000) as usize;

@@ -33,13 +33,13 @@ pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {
 }
 
 fn gist(status: &v1::Status) -> v1::Gist {
-    let Gist { what, next, tone } = gist::gist(status, gist::ago);
+    let Gist { standing, what, next, tone } = gist::gist(status, gist::ago);
     let urgency = match tone {
         Tone::Calm => v1::Urgency::Calm,
         Tone::Waiting => v1::Urgency::Waiting,
         Tone::Alarm => v1::Urgency::Alarm,
     };
-    v1::Gist { what, next, urgency: urgency.into() }
+    v1::Gist { what, next, urgency: urgency.into(), standing: standing.to_owned() }
 }
 
 pub(in crate::grpc) fn list(revision: u64, glances: Vec<MigrationGlance>) -> v1::ListMigrationsResponse {
@@ -61,22 +61,11 @@ pub(in crate::grpc) fn overview(revision: u64, rows: Vec<MigrationRow>) -> v1::O
 }
 
 fn row(row: MigrationRow, at_ms: u64) -> v1::OverviewRow {
-    let MigrationRow { glance, waiting, rates, instances } = row;
-    let MigrationGlance { entry, plan, passes, lost, settled } = glance;
-    let document = &entry.migration.document;
-    // What the sentence is made from.
-    let status = v1::Status {
-        migration: Some(super::migration(entry.migration.revision, document)),
-        waiting: super::waiting(waiting),
-        settled,
-        shares: super::shares(document),
-        plan: plan::view(&entry, plan).ok(),
-        jobs: jobs(&passes),
-        at_ms,
-        ..Default::default()
-    };
+    let MigrationRow { glance, rates, instances } = row;
+    let lost = glance.lost;
+    let status = in_short(glance, at_ms);
     let gist = gist(&status);
-    let v1::Status { migration, shares, plan, jobs, .. } = status;
+    let v1::Status { migration, shares, plan, jobs, settled, .. } = status;
     let (migration, plan) = (migration.unwrap_or_default(), plan.unwrap_or_default());
     v1::OverviewRow {
         state: migration.state,
@@ -100,17 +89,37 @@ fn row(row: MigrationRow, at_ms: u64) -> v1::OverviewRow {
 }
 
 fn glance(glance: MigrationGlance) -> v1::Glance {
-    let MigrationGlance { entry, plan, passes, lost, settled } = glance;
-    let plan = plan::view(&entry, plan).unwrap_or_default();
+    let lost = glance.lost;
+    let status = in_short(glance, now_ms());
+    let gist = gist(&status);
+    let v1::Status { migration, plan, jobs, settled, .. } = status;
+    let (migration, plan) = (migration.unwrap_or_default(), plan.unwrap_or_default());
     v1::Glance {
-        key: entry.migration.key().to_string(),
+        key: migration.key,
         plan: plan.status,
         plan_taken: plan.taken.len() as u32,
         plan_steps: plan.plan.map_or(0, |plan| plan.steps.len()) as u32,
         plan_held: plan.held,
-        jobs: jobs(&passes),
+        jobs,
         lost,
         settled,
+        gist: Some(gist),
+    }
+}
+
+/// What the sentence is made from, and the rest of a line.
+fn in_short(glance: MigrationGlance, at_ms: u64) -> v1::Status {
+    let MigrationGlance { entry, plan, passes, lost: _, settled, waiting } = glance;
+    let document = &entry.migration.document;
+    v1::Status {
+        migration: Some(super::migration(entry.migration.revision, document)),
+        waiting: super::waiting(waiting),
+        settled,
+        shares: super::shares(document),
+        plan: plan::view(&entry, plan).ok(),
+        jobs: jobs(&passes),
+        at_ms,
+        ..Default::default()
     }
 }
 

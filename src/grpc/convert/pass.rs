@@ -5,7 +5,7 @@ use cutover_store::Id;
 
 use crate::{
     domain::{Differences, Evidence, Finding, PassCounts, PassKind, Violation},
-    service::{Progress, TableIdentity, Tuning, Witness},
+    service::{Progress, TableIdentity, Tuning, Witness, operate::now_ms},
 };
 
 /// Maximum bytes of a table's id, and of its place.
@@ -41,7 +41,10 @@ pub(in crate::grpc) fn finding_from_wire(finding: v1::Finding) -> Finding {
 }
 
 pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
-    let Progress { job, record, claims, waiting, warning } = progress;
+    let Progress { job, record, claims, waiting, useless } = progress;
+    let (warning, warning_action) =
+        useless.as_ref().map(|it| (it.message.clone(), it.action.clone())).unwrap_or_default();
+    let age_ms = if job.began_at_ms == 0 { 0 } else { now_ms().saturating_sub(job.began_at_ms) };
     let mut counts = PassCounts::default();
     record.segments.iter().for_each(|segment| counts.add(&segment.counts));
     let claim = |(segment, claim): &(u32, crate::service::Claim)| v1::Claim {
@@ -66,7 +69,9 @@ pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
         counts: Some(counts_to_wire(&counts)),
         claims: claims.iter().map(claim).collect(),
         waiting: waiting.clone(),
-        warning: warning.clone(),
+        warning,
+        warning_action,
+        age_ms,
         witnesses: record.witnesses.iter().map(witness_to_wire).collect(),
         source: record.source.as_ref().map(table_to_wire),
         target: record.target.as_ref().map(table_to_wire),

@@ -361,6 +361,7 @@ impl Live {
             received: heard.received,
             applied: heard.applied,
             lost,
+            worker: heard.record.worker,
             waited_for: lost.then(|| heard.waited_for(silent, is_fenced, now)).flatten(),
         }
     }

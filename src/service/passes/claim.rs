@@ -3,7 +3,7 @@
 use cutover_clock::Instant;
 
 use crate::{
-    domain::{Finding, Job},
+    domain::{Finding, Job, Unmet},
     store::{PassRecord, SegmentRecord, Witness},
 };
 
@@ -31,8 +31,8 @@ pub struct Progress {
     pub claims: Vec<(u32, Claim)>,
     /// Why no segment is handed out; empty: segments are handed out.
     pub waiting: String,
-    /// Why no gate will accept it; empty: one may.
-    pub warning: String,
+    /// Why no gate will accept it; `None`: one may.
+    pub useless: Option<Unmet>,
 }
 
 /// The answer to a worker that asked for a segment.

@@ -92,6 +92,7 @@ mod tests {
             begins_at_ms: 0,
             residual_ms: 0,
             source_wins: false,
+            began_at_ms: 0,
         }
     }
 

@@ -113,6 +113,7 @@ impl Entry {
             received: batch.first - 1,
             applied: batch.first - 1,
             lost: false,
+            worker: false,
             waited_for: Some(DECISION_EXPIRED.saturating_sub(batch.age())),
         })
     }

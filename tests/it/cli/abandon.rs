@@ -15,7 +15,7 @@ async fn delete_leads_to_abandon_and_abandon_to_delete() {
     at(url, "delete orders").await.refused(&["services still ask for it", "cutover abandon orders --reason"]);
     at(url, "abandon orders --reason slow").await.refused(&["not everybody is at source-only", "--dual 0"]);
     at(url, "rollback orders --reason slow").await.done();
-    at(url, "abandon orders").await.refused(&["reason"]);
+    at(url, "abandon orders").await.misused(&["--reason"]);
     let service = controller.sdk("one").await;
     let dry = at(url, "abandon orders --reason slow --dry-run").await;
     // It may not have acknowledged yet; then it is named.

@@ -28,9 +28,63 @@ fn error(said: &Said, code: i32, name: &str) -> Value {
 async fn failed_is_1() {
     let dir = TempDir::new().unwrap();
     let controller = orders(&dir).await;
-    assert_eq!(at(&controller.url, "backfill nowhere.toml").await.code, 1);
-    let object = error(&at(&controller.url, "backfill nowhere.toml --json").await, 1, "failed");
-    assert!(object["message"].as_str().unwrap().contains("can't read nowhere.toml"), "{object}");
+    let store =
+        |name: &str| format!("url = \"sqlite:{}/{name}.db\"\ntable = \"orders\"", dir.path().display());
+    let spec = dir.path().join("orders.toml");
+    let text = format!("migration = \"orders\"\n[source]\n{}\n[target]\n{}\n", store("one"), store("other"));
+    std::fs::write(&spec, text).unwrap();
+    let backfill = format!("backfill {} --json", spec.display());
+    let object = error(&at(&controller.url, &backfill).await, 1, "failed");
+    assert!(
+        object["message"].as_str().unwrap().contains("the source"),
+        "a table that is not there: {object}"
+    );
+    controller.stop().await;
+}
+
+/// As the table of docs/commands.md has them: what is wrong with the command line, with a file, with the moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_is_64_on_the_command_line_and_65_in_a_file() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let url = controller.url.as_str();
+    at(url, "ramp orders --dual 50").await.done();
+    at(url, "rollback orders --reason first").await.done();
+    for (line, parts) in [
+        ("ack orders", &["--reason TEXT: say what was found and repaired"][..]),
+        ("ramp orders --mirrored 50 --dual 20", &["--mirrored: 50 % is over dual 20 %"]),
+        ("create Orders --source a --target b", &["Orders"]),
+        ("guards orders --set error_absolut --mode off", &["--set", "error_absolut"]),
+        ("abandon orders", &["--reason TEXT: say why it is given up"]),
+        ("policy orders --hold-timeout 10m", &["--hold-timeout: is 10 min: give at most "]),
+    ] {
+        let said = at(url, line).await;
+        assert_eq!(said.code, 64, "{line}: {said:?}");
+        assert!(parts.iter().all(|part| said.err.contains(part)), "{line}: {said:?}");
+    }
+    std::fs::write(dir.path().join("bad"), "steps:\n- stage: duel\n").unwrap();
+    let bad = dir.path().join("bad").display().to_string();
+    for line in [
+        "backfill nowhere.toml",
+        "verify nowhere.toml",
+        "quarantine list nowhere.toml",
+        "plan lint nowhere.yaml",
+        "plan apply orders nowhere.yaml",
+        "import-pins orders nowhere.csv",
+        &format!("plan apply orders {bad}"),
+        &format!("backfill {bad}"),
+        &format!("import-pins orders {bad}"),
+    ] {
+        let said = at(url, line).await;
+        assert_eq!(said.code, 65, "{line}: {said:?}");
+        let is_missing = line.contains("nowhere");
+        let cause = said.err.starts_with("cutover: can't read nowhere")
+            && said.err.contains(": No such file or directory. ");
+        assert!(!is_missing || cause, "the cause comes first: {said:?}");
+    }
+    at(url, "ack orders --reason repaired").await.done();
+    at(url, "ack orders --reason again").await.refused(&["no rollback is active", "nothing to do"]);
+    at(url, "rollback orders").await.refused(&["nothing to roll back"]);
     controller.stop().await;
 }
 
@@ -101,7 +155,7 @@ async fn refused_is_65_with_every_reason_and_what_to_do() {
     let heads: Vec<&&str> = lines.iter().filter(|line| line.starts_with("  [")).collect();
     assert_eq!(heads.len(), 3, "a line each: {told:?}");
     assert!(
-        heads[0].starts_with("  [services] 0-100 % source-only -> mirrored: no live instance"),
+        heads[0].starts_with("  [services] 100 % of the tenants source-only -> mirrored: no live instance"),
         "{told:?}"
     );
     assert!(lines[2].starts_with("      start it"), "what to do is below: {told:?}");

@@ -22,7 +22,9 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
     let ramp = at(url, "ramp orders --target-first 1 --wait --timeout 300ms").await;
     assert_eq!(ramp.code, 3, "{ramp:?}");
     let blocked = first().await;
-    assert!(blocked.starts_with("orders is ramping and waits. "), "{blocked}");
+    let whom = "orders is blocked. 1 % of the tenants mirrored -> target-first: ";
+    assert!(blocked.starts_with(whom), "{blocked}");
+    assert!(at(url, "list").await.done().contains("orders    blocked "), "in the list, too");
     assert!(blocked.contains("cutover backfill SPEC"), "the remedy: {blocked}");
     run_pause(url).await;
     let paused = first().await;
@@ -38,6 +40,7 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
         "{back}"
     );
     let status = at(url, "status orders --json").await.object();
+    assert_eq!((&status["standing"], &status["migration"]["state"]), (&"tripped".into(), &"tripped".into()));
     assert!(status["next"].as_str().unwrap().contains("cutover ack orders"), "{status}");
     assert_eq!(status["migration"]["paused_by"]["reason"], "incident");
     controller.stop().await;
@@ -58,6 +61,7 @@ async fn steps_that_wait_for_answers_of_decide_say_so_in_plain_words() {
     let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(status.contains(why), "{status}");
     assert!(status.contains(". Nothing to do: at each step these expire within 11 s."), "{status}");
+    assert!(status.contains(" state waiting, revision "), "{status}");
     assert!(
         status.contains(" no instance is registered; earlier answers of Decide have not expired"),
         "{status}"
@@ -86,5 +90,70 @@ async fn list_has_a_line_for_each_that_fits_80_columns() {
     let objects = at(url, "list --json").await.objects();
     super::has(&objects[0], &["plan", "jobs", "lost", "settled", "state_since", "paused_by"]);
     assert_eq!(objects[0]["state_since"]["by"], "operator:ada");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_line_quotes_the_newest_of_two_rollbacks() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    at(url, "ramp orders --mirrored 100").await.done();
+    at(url, "ramp orders --target-first 100 --override full-pass --reason test --wait").await.done();
+    at(url, "rollback orders --reason first").await.done();
+    at(url, "rollback orders --reason second").await.done();
+    let first = at(url, "status orders").await.done().lines().next().unwrap().to_owned();
+    assert!(first.starts_with("orders is rolled back to source-only"), "{first}");
+    assert!(first.contains(" ago: second. Next: "), "{first}");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_says_what_it_waits_for_and_a_wait_where_it_ended() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    let up = at(url, "ramp orders --mirrored 25 --wait").await.done();
+    assert!(up.contains("asked for dual 25 %, mirrored 25 %\n"), "{up}");
+    assert!(up.contains("25 % of the tenants: source-only -> mirrored\n"), "{up}");
+    assert!(up.ends_with("settled: 75 % source-only, 25 % mirrored\n"), "{up}");
+    let waits = at(url, "wait orders").await.done();
+    assert_eq!(waits, "settled: 75 % source-only, 25 % mirrored\n");
+    let up = at(url, "ramp orders --target-first 25 --wait --timeout 300ms").await;
+    assert!(up.out.contains("waiting: 25 % of the tenants mirrored -> target-first: [full-pass] "), "{up:?}");
+    // What others wait for is no concern of these.
+    for line in
+        ["pin orders acme source-only", "policy orders --soak 1m", "guards orders --set mismatch --rate 1%"]
+    {
+        let told = at(url, line).await.done();
+        assert!(!told.contains("waiting"), "{line}: {told}");
+    }
+    let down = at(url, "ramp orders --dual 10").await.done();
+    assert!(down.contains("asked for dual 10 %, down from 25 %, mirrored 10 %, down from 25 %, "), "{down}");
+    let guards = at(url, "guards orders").await.done();
+    assert!(guards.starts_with("GUARD "), "{guards}");
+    assert!(
+        guards.lines().any(|line| line.starts_with("mismatch ") && line.ends_with("at most 1 % are bad"))
+    );
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_from_mirrored_says_that_it_is_two_rungs() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    at(url, "ramp orders --mirrored 100").await.done();
+    let only = "so this is two rungs back. Only to dual: cutover ramp orders --mirrored 0\n";
+    let dry = at(url, "rollback orders --dry-run").await.done();
+    assert!(dry.starts_with("would: rolled back to source-only\n") && dry.ends_with(only), "{dry}");
+    at(url, "ramp orders --mirrored 0").await.done();
+    let dry = at(url, "rollback orders --dry-run").await.done();
+    assert!(!dry.contains("two rungs"), "{dry}");
+    let help = super::run(["help", "rollback"]).await.done();
+    assert!(help.contains("cutover ramp KEY --mirrored 0"), "{help}");
     controller.stop().await;
 }

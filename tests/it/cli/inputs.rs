@@ -97,7 +97,10 @@ async fn pins_come_from_csv_as_programs_write_it() {
     import(csv).await.refused(&["has 1 mistake", "line 5", "stray quote"]);
     let csv = csv.replace("\"say \"\"hi\"\"x\"", "zeta");
     assert!(import(&csv).await.done().starts_with("imported 4 pins"));
-    assert_eq!(at(url, "pins orders").await.done(), "007  dual\na,b  source-only\nacme  dual\nzeta  dual\n");
+    assert_eq!(
+        at(url, "pins orders").await.done(),
+        "TENANT  PINNED TO    NOW AT\n007     dual         dual\na,b     source-only  source-only\nacme    dual         dual\nzeta    dual         dual\n"
+    );
     assert!(import("Tenant,Rung\n").await.done().starts_with("imported 0 pins"), "only a header");
     controller.stop().await;
 }

@@ -99,12 +99,29 @@ async fn a_worker_that_is_killed_is_replaced_where_it_was() {
     assert_eq!((&paused["paused"], &paused["limit_records_per_s"]), (&json!(true), &json!(2_000)));
     let resumed = at(url, &format!("tune {id} --resume --records-per-s 0")).await.done();
     assert!(!resumed.contains("PAUSED") && !resumed.contains("at most"), "{resumed}");
-    // Its claim ends after 15 s of silence.
+    // The pass began before this, so it does not count, and the dead worker keeps the next one from counting.
+    at(url, "ramp orders --mirrored 100").await.done();
+    // Its claim ends after 15 s of silence, and it is lost after 10.
     let done = at(url, &format!("backfill {spec} --json")).await;
     assert_eq!(done.code, 0, "{done:?}");
     let evidence: serde_json::Value = serde_json::from_str(done.out.lines().last().unwrap()).unwrap();
     assert_eq!(evidence["job"], json!(id), "the same job");
     assert_eq!(evidence["counts"]["scanned"], json!(RECORDS), "gone on with, not begun anew");
+    let why = evidence["warning"].as_str().unwrap();
+    assert!(why.contains("began before everybody had acknowledged mirrored (revision "), "{why}");
+    assert!(why.contains("(LOST, a worker of a pass)"), "{why}");
+    let dead = &job["claims"][0]["instance"].as_str().unwrap();
+    let remedy = format!("once its process has certainly ended: cutover evict {dead} --lost --reason ..");
+    let told: Vec<serde_json::Value> =
+        done.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(told.iter().any(|job| job["warning_action"] == json!(remedy)), "{done:?}");
+    let status = at(url, "status orders --json").await.object();
+    let said = ["standing", "next"].map(|field| status[field].as_str().unwrap());
+    assert_eq!(said, ["blocked", remedy.as_str()], "{status}");
+    assert!(at(url, "list").await.done().contains("orders    blocked "), "and the list says so");
+    at(url, &format!("evict {dead} --lost --reason killed")).await.done();
+    let early = at(url, &format!("backfill {spec}")).await;
+    assert!(!early.err.contains("warning"), "now one counts: {early:?}");
     let copied = evidence["counts"]["copied"].as_u64().unwrap();
     let chunk = 100_000 / 300 + 1;
     assert!(copied >= RECORDS - chunk, "{copied} copied: at most a chunk was written and not told");
@@ -115,7 +132,7 @@ async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
     let dir = TempDir::new().unwrap();
     let (controller, spec) = world(&dir, "rows_per_s = 50\nworkers = 1\n").await;
     let url = controller.url.as_str();
-    let mut before = 0;
+    let (mut before, mut is_first) = (0, true);
     // Ctrl-C, and the signal of service managers and Kubernetes.
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let backfill = ["--server", url, "backfill", &spec, "--create-tables"];
@@ -136,6 +153,10 @@ async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
         let told = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(1), "{told}");
         assert!(told.ends_with("cutover: stopped; run it again to continue where it stopped\n"), "{told}");
+        let joins = told.contains("joins orders/pass-")
+            && told.contains(" ago, limited to 50 records/s: cutover tune orders/pass-");
+        assert_eq!(joins, !std::mem::take(&mut is_first), "{told}");
+        assert!(!told.contains("slow: ") || told.contains("slow: at its limit of 50 records/s"), "{told}");
         let there = at(url, "instances orders").await.done();
         assert!(!there.contains("cutover-full"), "nobody waits for it: {there}");
         // It may have copied more before it heard: the next worker has to copy on from there.

@@ -166,7 +166,7 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     let of_plan: Vec<_> = status.lines().filter_map(|line| line.strip_prefix("  plan   ")).collect();
     assert!(of_plan[0].starts_with("running, 3 steps, now at 2  dual"), "{status}");
     assert!(
-        of_plan[1].starts_with("waits for ") && of_plan[1].contains("s of its bake time (until 20"),
+        of_plan[1].starts_with("waits for ") && of_plan[1].contains(" of its bake time (until 20"),
         "{status}"
     );
     let status = at(url, "status orders --json").await.object();

@@ -26,7 +26,7 @@ impl Draft {
     pub(super) fn abandon(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         Refusal::unless_met(self.document.finished())?;
         if context.reason.is_empty() {
-            return Err(Violation::new("reason", "say why it is given up: give --reason").into());
+            return Err(Violation::new("reason", "say why it is given up").into());
         }
         Refusal::unless_met(self.migration.keeps_from_abandoning(context.fleet))?;
         self.document.abandoned_at_ms = Some(context.now_ms);

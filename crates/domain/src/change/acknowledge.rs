@@ -6,12 +6,12 @@ use crate::{Gate, Tenant, TenantRow, Unmet, Violation, goal::lowest};
 impl Draft {
     pub(super) fn acknowledge(&mut self, context: &Context<'_>) -> Result<(), Refusal> {
         if context.reason.is_empty() {
-            let message = "an acknowledgement needs a reason: say what was found and repaired";
+            let message = "say what was found and repaired";
             return Err(Violation::new("reason", message).into());
         }
         if self.document.ceiling.is_none() && self.document.rolled_back == 0 {
-            let message = "nothing was rolled back: there is nothing to acknowledge";
-            return Err(Unmet::of_change(Gate::Stage, message, "none needed").into());
+            let message = "no rollback is active: there is nothing to acknowledge";
+            return Err(Unmet::of_change(Gate::Stage, message, "nothing to do").into());
         }
         self.document.judged_since = context.revision;
         let everybody = self.document.ceiling.take();

@@ -2,10 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use cutover_core::routing::{Level, PPM};
+use cutover_core::{
+    routing::{Level, PPM},
+    text::span,
+};
 
 use super::{Applied, Context, Draft, Refusal};
-use crate::{Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Violation};
+use crate::{
+    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Violation, percent,
+};
 
 /// Maximum bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
@@ -105,8 +110,8 @@ impl Draft {
             if self.document.policy.fence_after_ms == 0 && policy.fence_after_ms > 0 {
                 self.document.fenced_since = context.revision;
             }
-            self.document.policy = policy.clone();
-            self.say("policy changed");
+            let before = std::mem::replace(&mut self.document.policy, policy.clone());
+            self.say(format!("policy changed: {}", differences(&before, policy).join(", ")));
         }
         if let Some(text) = description.filter(|text| *text != self.document.description) {
             text.clone_into(&mut self.document.description);
@@ -169,6 +174,35 @@ impl Draft {
     }
 }
 
+/// What a policy sets otherwise than the one before it.
+fn differences(before: &Policy, policy: &Policy) -> Vec<String> {
+    let texts = |policy: &Policy| {
+        let services = match policy.required_services.as_slice() {
+            [] => "none".to_owned(),
+            some => some.join(", "),
+        };
+        let fence = match policy.fence_after_ms {
+            0 => "never".to_owned(),
+            ms => format!("after {}", span(ms.into())),
+        };
+        [
+            ("level", policy.level.name().to_owned()),
+            ("required services", services),
+            ("soak", span(policy.soak_ms)),
+            ("finish soak", span(policy.finish_soak_ms)),
+            ("hold timeout", span(policy.hold_timeout_ms.into())),
+            ("fence", fence),
+            ("shadow", format!("{} %", percent(policy.shadow_ppm))),
+            ("local guard", if policy.local_guard { "on" } else { "off" }.to_owned()),
+            ("local guard for reads", format!("{} %", percent(policy.local_guard_read_ppm))),
+            ("local guard for writes", format!("{} %", percent(policy.local_guard_write_ppm))),
+        ]
+    };
+    let both = texts(before).into_iter().zip(texts(policy));
+    let changed = both.filter(|(then, now)| then != now);
+    changed.map(|(_, (name, now))| format!("{name} {now}")).collect()
+}
+
 fn check_text(field: &str, text: &str) -> Option<Violation> {
     if text.len() > TEXT_MAX_BYTES {
         return Some(Violation::new(
@@ -183,20 +217,22 @@ fn check_text(field: &str, text: &str) -> Option<Violation> {
 fn check_policy(policy: &Policy) -> Vec<Violation> {
     let mut violations = Vec::new();
     if policy.hold_timeout_ms > HOLD_MAX_MS {
-        let message = format!("is {} ms: give at most {HOLD_MAX_MS} ms", policy.hold_timeout_ms);
+        let message =
+            format!("is {}: give at most {}", span(policy.hold_timeout_ms.into()), span(HOLD_MAX_MS.into()));
         violations.push(Violation::new("hold_timeout_ms", message));
     }
     if policy.fence_after_ms > FENCE_MAX_MS {
         let message = format!(
-            "is {} ms: give at most {FENCE_MAX_MS} ms, so that an instance refuses before it counts as lost",
-            policy.fence_after_ms
+            "is {}: give at most {}, so that an instance refuses before it counts as lost",
+            span(policy.fence_after_ms.into()),
+            span(FENCE_MAX_MS.into())
         );
         violations.push(Violation::new("fence_after_ms", message));
     }
     if policy.level == Level::Linearizable && policy.fence_after_ms == 0 {
         let message = format!(
-            "must be set at level linearizable (1000 to {FENCE_MAX_MS} ms), or an instance that dies would \
-             keep everybody on hold"
+            "must be set at level linearizable (1 s to {}), or an instance that dies would keep everybody on hold",
+            span(FENCE_MAX_MS.into())
         );
         violations.push(Violation::new("fence_after_ms", message));
     }
@@ -210,11 +246,13 @@ fn check_policy(policy: &Policy) -> Vec<Violation> {
     ];
     for (field, _) in limits.into_iter().filter(|(_, ppm)| !LOCAL_GUARD_PPM.contains(ppm)) {
         let (least, most) = LOCAL_GUARD_PPM.into_inner();
-        violations.push(Violation::new(field, format!("is out of range: give {least} to {most}")));
+        violations.push(Violation::new(
+            field,
+            format!("is out of range: give {} to {}", percent(least), percent(most)),
+        ));
     }
     if policy.shadow_ppm > PPM {
-        violations
-            .push(Violation::new("shadow_ppm", format!("is {}: give at most {PPM}", policy.shadow_ppm)));
+        violations.push(Violation::new("shadow_ppm", "is over 100 %: give 0 to 100"));
     }
     violations
 }

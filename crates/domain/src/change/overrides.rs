@@ -76,7 +76,7 @@ impl Draft {
     /// Records overrides in the history; they need a reason.
     pub(super) fn say_overrides(&mut self, gates: &[Gate], context: &Context<'_>) -> Result<(), Refusal> {
         if !gates.is_empty() && context.reason.is_empty() {
-            return Err(Violation::new("reason", "an override needs a reason: give --reason").into());
+            return Err(Violation::new("reason", "an override needs a reason").into());
         }
         for gate in gates {
             self.say(format!("OVERRIDE of gate {gate} by {}: {}", context.actor, context.reason));

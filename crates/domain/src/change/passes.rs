@@ -87,6 +87,7 @@ impl Draft {
             },
             residual_ms: *residual_ms,
             source_wins: *source_wins,
+            began_at_ms: context.now_ms,
         });
         self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
         Ok(())
@@ -336,6 +337,7 @@ mod tests {
             begins_at_ms: 0,
             residual_ms: 0,
             source_wins: false,
+            began_at_ms: 0,
         };
         let (counts, finished_at_ms, samples, findings) = Default::default();
         Evidence { job, counts, clean, finished_at_ms, samples, findings, canceled_by: None }

@@ -122,7 +122,7 @@ impl Draft {
         context: &Context<'_>,
     ) -> Result<(), Refusal> {
         if context.reason.is_empty() {
-            let message = "a skip needs a reason: say why the plan need not wait";
+            let message = "say why the plan need not wait";
             return Err(Violation::new("reason", message).into());
         }
         Refusal::unless_met(self.document.plan_not_running())?;

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use cutover_core::routing::{Band, PPM, Route, Rung, bucket};
 
 use super::{Confirmation, Context, Draft, Refusal};
-use crate::{
-    Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, conditions::what_to_do, percent,
-};
+use crate::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, barrier::what_to_do, percent};
 
 /// What an instance routed a migration by when it registered.
 #[derive(Clone, Debug)]
@@ -158,10 +156,10 @@ impl Draft {
     fn check_confirmation(&self, confirmation: &Confirmation, context: &Context<'_>) -> Result<(), Refusal> {
         let Confirmation { target_only_ppm, tenants, except, reversed } = confirmation;
         if context.reason.is_empty() {
-            return Err(Violation::new("reason", "say how you know it: give --reason").into());
+            return Err(Violation::new("reason", "say how you know it").into());
         }
         if *target_only_ppm > PPM {
-            return Err(Violation::new("target_only_ppm", "is over 1000000").into());
+            return Err(Violation::new("target_only_ppm", "is over 100 %: give 0 to 100").into());
         }
         if let Some(both) = except.iter().find(|tenant| tenants.contains(tenant)) {
             return Err(Violation::new("except", format!("{both} is named both ways")).into());

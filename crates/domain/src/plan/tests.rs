@@ -144,7 +144,7 @@ fn no_data_never_advances_a_step_that_has_to_show_something() {
 fn a_trip_and_a_pause_hold_it_and_an_approval_is_for_one_step() {
     let good = seen(Some(shown(Some(0))));
     let at = taken(plan(), 2);
-    assert_eq!(missing(decide(&at, &good, 61_000)), ["the approval of step 3: cutover plan approve"]);
+    assert_eq!(missing(decide(&at, &good, 61_000)), ["the approval of step 3"]);
     let approved = PlanState { approved: 3, ..at };
     assert_eq!(decide(&approved, &good, 61_000), Next::Move(PlanMove::Take(2)));
     let misses = Standing { miss_upper: 0.02, ..shown(Some(0)) };

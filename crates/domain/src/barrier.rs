@@ -1,0 +1,157 @@
+//! Who has yet to acknowledge a revision, whether that ends by itself, and what to do if it does not.
+
+use std::time::Duration;
+
+use cutover_core::text::span;
+
+use super::{Fleet, Gate, Job, Member, Migration, PassKind, Unmet, Wait, percent};
+
+/// Maximum instances named in one message.
+const NAMED_MAX: usize = 20;
+/// Whoever has to wait for longer may want to end the wait. No fence lasts as long, but a snapshot file may.
+const LONG: Duration = Duration::from_secs(90);
+
+/// The barrier of a revision, for members that are behind it.
+pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
+    let (by_itself, action) = what_to_do(behind);
+    Unmet { by_itself, ..Unmet::of_change(Gate::Barrier, awaited_message(behind, revision, wait), action) }
+}
+
+fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
+    if are_callers(behind) {
+        return format!("callers of Decide may still act on answers from before revision {revision}");
+    }
+    let named = names(behind);
+    match wait {
+        Wait::Quiesced => format!("operations from before revision {revision} may be in flight at: {named}"),
+        _ => format!("revision {revision} has not been received by: {named}"),
+    }
+}
+
+/// The first of these members, and how many more there are.
+pub(super) fn names(members: &[&Member]) -> String {
+    let name = |member: &&Member| match (member.lost, member.worker) {
+        (true, true) => format!("{} (LOST, a worker of a pass)", member.name),
+        (true, false) => format!("{} (LOST)", member.name),
+        (false, _) => member.name.clone(),
+    };
+    let named: Vec<String> = members.iter().take(NAMED_MAX).map(name).collect();
+    match members.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn are_callers(behind: &[&Member]) -> bool {
+    !behind.is_empty() && behind.iter().all(|member| member.is_callers())
+}
+
+/// Whether waiting for these members will end without an operator, and what to do.
+pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
+    let for_good: Vec<&Member> =
+        behind.iter().copied().filter(|member| member.lost && member.waited_for.is_none()).collect();
+    if !for_good.is_empty() {
+        return (false, evict(&for_good));
+    }
+    if are_callers(behind) {
+        // No countdown: whoever follows a ramp would see a new line each second.
+        return (true, "nothing to do: at each step these expire within 11 s".to_owned());
+    }
+    let longest = behind.iter().max_by_key(|member| member.waited_for);
+    let action = match longest.and_then(|member| Some((member, member.waited_for?))) {
+        None => "wait; an instance that hangs can be stopped".to_owned(),
+        // Its process has ended, and its snapshot file has not expired yet.
+        Some((member, longest)) if longest > LONG => format!(
+            "wait at most {} more, or, once its process is certainly dead and nothing will start from its \
+             snapshot file: cutover evict {} --lost --reason ..",
+            span(longest.as_millis() as u64 + 1000),
+            member.name
+        ),
+        Some((_, longest)) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
+    };
+    (true, action)
+}
+
+/// What to do about members that are waited for until they are back or evicted. A worker that ended never comes
+/// back: the next one has another id.
+fn evict(lost: &[&Member]) -> String {
+    let of = |worker: bool| {
+        let named = lost.iter().filter(|member| member.worker == worker).take(NAMED_MAX);
+        named.map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match (of(false).as_str(), of(true).as_str()) {
+        (services, "") => {
+            format!(
+                "bring back {services}, or, once they are certainly dead: cutover evict --lost --reason .."
+            )
+        }
+        ("", workers) if lost.len() == 1 => {
+            format!("once its process has certainly ended: cutover evict {workers} --lost --reason ..")
+        }
+        ("", _) => "once their processes have certainly ended: cutover evict --lost --reason ..".to_owned(),
+        (services, workers) => format!(
+            "bring back {services}; once they are certainly dead, and {workers} have ended: cutover evict --lost \
+             --reason .."
+        ),
+    }
+}
+
+impl Job {
+    /// Why no gate will accept it, however it ends, and what to do for one that counts: it began before mirrored
+    /// had settled for anybody. `None`: a gate may.
+    pub fn useless(&self, migration: &Migration, fleet: &Fleet) -> Option<Unmet> {
+        if matches!(self.kind, PassKind::Sample | PassKind::Reverse) {
+            return None;
+        }
+        let key = migration.key();
+        let reached = migration.placements().map(|placement| placement.mirrored_since);
+        let Some(since) = reached.filter(|since| *since > 0).min() else {
+            let share = match migration.document.goal.dual_ppm() {
+                0 => "PCT".to_owned(),
+                ppm => percent(ppm).to_string(),
+            };
+            let action = format!("cutover ramp {key} --mirrored {share} --wait");
+            return Some(Unmet::of_change(Gate::FullPass, "nobody is at mirrored or above", action));
+        };
+        if since <= self.settled {
+            return None;
+        }
+        let behind: Vec<_> = fleet.behind(since, Wait::Quiesced).collect();
+        let began = format!("it began before everybody had acknowledged mirrored (revision {since})");
+        let (message, (by_itself, action)) = match behind.as_slice() {
+            [] => (began, (true, String::new())),
+            some => (format!("{began}; still missing: {}", names(some)), what_to_do(some)),
+        };
+        Some(Unmet { by_itself, ..Unmet::of_change(Gate::FullPass, message, action) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(name: &str, worker: bool) -> Member {
+        let (name, service) = (name.to_owned(), "any".to_owned());
+        Member { name, service, received: 1, applied: 1, lost: true, worker, waited_for: None }
+    }
+
+    #[test]
+    fn nobody_is_asked_to_bring_back_a_worker_of_a_pass() {
+        let (api, full) = (lost("api-1", false), lost("cutover-full-1", true));
+        let told = |behind: &[&Member]| barrier(behind, 7, Wait::Quiesced);
+        let worker = told(&[&full]);
+        assert!(worker.message.ends_with("at: cutover-full-1 (LOST, a worker of a pass)"), "{worker:?}");
+        assert_eq!(
+            (worker.by_itself, worker.action.as_str()),
+            (false, "once its process has certainly ended: cutover evict cutover-full-1 --lost --reason ..")
+        );
+        assert!(
+            told(&[&api]).action.starts_with("bring back api-1, or, once they are certainly dead: cutover")
+        );
+        let both = told(&[&api, &full]).action;
+        assert!(
+            both.starts_with("bring back api-1; once") && both.contains("and cutover-full-1 have"),
+            "{both}"
+        );
+    }
+}
