@@ -235,7 +235,7 @@ async fn tenants_go_first_and_follow_the_rollout_when_it_has_come_as_far() {
     };
     let shares = [share(v1::Rung::Dual, 100, 0), share(v1::Rung::Mirrored, 100, 0)];
     world.apply(plan([named(v1::Rung::Dual), named(v1::Rung::Mirrored)].into_iter().chain(shares))).await;
-    world.until(|view| missing(view) == "the approval of step 2: cutover plan approve").await;
+    world.until(|view| missing(view) == "the approval of step 2").await;
     let first = world.migration().await;
     assert_eq!((first.pins, first.rollout.unwrap().dual_ppm), (2, 0));
     let approve = v1::ApprovePlanRequest { mutation: because("fine"), key: "orders".to_owned(), step: 2 };

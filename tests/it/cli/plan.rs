@@ -26,7 +26,8 @@ async fn lists_expand_to_a_step_each() {
     assert_eq!((&steps[3]["stage"], &steps[3]["approval"]), (&"mirrored".into(), &true.into()));
     assert_eq!((&steps[3]["bake_ms"], &steps[3]["evidence"]), (&0.into(), &"guards".into()));
     let told = run_with(["plan", "lint", "-"], text).await.done();
-    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(told.lines().count(), 5, "{told}");
+    assert!(told.ends_with("no mistakes: 4 steps, taken at any time\n"), "{told}");
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn what_was_reported_is_shown_over_time() {
 
     let line = at(url, "progress orders --since 5m").await.done();
     let rows: Vec<&str> = line.lines().collect();
-    assert!(rows[0].starts_with("orders, 1s a row") && rows[2].starts_with("time "), "{line}");
+    assert!(rows[0].starts_with("orders, 10s a row") && rows[2].starts_with("time "), "{line}");
     let cells: Vec<&str> = rows[3].split_whitespace().skip(1).collect();
     let told = ["r1", "············", "75.00", "50", "40", "14", "0", "50", "0.00"];
     assert_eq!(cells[..told.len()], told, "{line}");

@@ -48,7 +48,7 @@ async fn keys_tenants_and_shares_that_make_no_sense() {
             &["explain", "orders", tenant],
             &["pin", "orders", tenant, "dual"],
         ] {
-            run(["--server", url].iter().chain(verb)).await.refused(&["tenant", part]);
+            run(["--server", url].iter().chain(verb)).await.misused(&["tenant", part]);
         }
     }
     run(["--server", url, "rollback", "orders", "--tenant", ""]).await.misused(&["tenant", "empty"]);
@@ -104,7 +104,7 @@ async fn changes_that_are_not_legal_now() {
     at(url, "ramp orders --dual 0").await.done();
     at(url, "ramp orders --dual 0").await.done();
     at(url, "evict nobody --reason gone").await.refused(&["nobody", "cutover instances"]);
-    run(["--server", url, "evict", "nobody", "--reason", ""]).await.refused(&["reason"]);
+    run(["--server", url, "evict", "nobody", "--reason", ""]).await.misused(&["--reason"]);
     controller.stop().await;
 }
 
