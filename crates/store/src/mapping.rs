@@ -15,6 +15,8 @@ mod key_type;
 mod misfit;
 mod row;
 mod table;
+mod time;
+mod value;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +24,8 @@ pub use cell::Cell;
 pub use column::{Column, ColumnPath};
 pub use column_type::ColumnType;
 pub use ddl::create_table_sql;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use ddl::sql_type;
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
@@ -30,6 +34,7 @@ pub use misfit::{Misfit, Reason};
 pub use table::SqlTable;
 #[cfg(feature = "sqlite")]
 pub(super) use table::foreign_cell;
+pub use time::{Format, Spelling};
 
 use super::document::Document;
 
@@ -81,13 +86,16 @@ pub enum MappingError {
     /// Values that do not fit have nowhere to go.
     #[error("on_misfit = \"overflow\" needs an overflow column: name one with overflow = \"...\"")]
     NoOverflow,
+    /// A format that the column's dates or times can't have.
+    #[error("column {0}: {1}")]
+    Format(String, String),
 }
 
 impl Mapping {
     /// Checks the columns against each other.
     pub fn new(
         dialect: Dialect,
-        columns: Vec<Column>,
+        mut columns: Vec<Column>,
         overflow: Option<String>,
         on_misfit: OnMisfit,
     ) -> Result<Self, MappingError> {
@@ -96,6 +104,11 @@ impl Mapping {
         }
         if overflow.is_none() && on_misfit == OnMisfit::Overflow {
             return Err(MappingError::NoOverflow);
+        }
+        for column in &mut columns {
+            column.kind = column.kind.of(dialect);
+            let format = column.spelling.check(column.kind);
+            format.map_err(|what| MappingError::Format(column.name.clone(), what))?;
         }
         let mapping = Self { dialect, columns, overflow, on_misfit };
         let mut names = BTreeSet::new();

@@ -12,5 +12,7 @@ mod given;
 mod numbers;
 #[path = "document/round_trip.rs"]
 mod round_trip;
+#[path = "document/times.rs"]
+mod times;
 #[path = "document/typed.rs"]
 mod typed;

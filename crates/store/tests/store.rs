@@ -12,6 +12,9 @@ mod dynamodb;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/faults.rs"]
 mod faults;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/kinds.rs"]
+mod kinds;
 #[cfg(feature = "mysql")]
 #[path = "store/mysql.rs"]
 mod mysql;

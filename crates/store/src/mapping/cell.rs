@@ -7,11 +7,11 @@ use std::fmt;
 pub enum Cell {
     /// SQL's NULL, of any type.
     Null,
-    /// For `text` and `varchar`.
+    /// For `text`, `varchar` and `char`, UUIDs, dates and times.
     Text(String),
-    /// For `bigint`.
+    /// For integers of up to 64 signed bits.
     Int(i64),
-    /// For `decimal`: its canonical text.
+    /// For other numbers: a text that spells exactly this one.
     Decimal(String),
     /// For `boolean`.
     Bool(bool),

@@ -2,16 +2,26 @@
 
 use std::{fmt, str::FromStr};
 
-/// A column's type. There is no floating point: it would change numbers. Points in time are stored as in the
-/// document: an integer or a text.
+use super::Dialect;
+
+/// A column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ColumnType {
     /// Text of any length.
     Text,
     /// Text of at most this many characters.
     Varchar(u32),
+    /// Text of at most this many characters, without blanks at its end: servers remove or add those.
+    Char(u32),
     /// A signed 64-bit integer.
     Bigint,
+    /// An integer of another size.
+    Integer {
+        /// 8, 16, 32 or, if it is unsigned, 64.
+        bits: u8,
+        /// Only MySQL and MariaDB have unsigned columns. Elsewhere it is a column of the next size.
+        unsigned: bool,
+    },
     /// A decimal number.
     Decimal {
         /// Total number of digits, 1 to 65.
@@ -19,6 +29,10 @@ pub enum ColumnType {
         /// Digits after the point, 0 to 30 and at most `digits`.
         scale: u32,
     },
+    /// A number that is the shortest decimal of a 32-bit float.
+    Real,
+    /// A number that is the shortest decimal of a 64-bit float.
+    Double,
     /// True or false.
     Boolean,
     /// Bytes of any length.
@@ -27,6 +41,20 @@ pub enum ColumnType {
     Varbinary(u32),
     /// Any attribute, as typed JSON.
     Json,
+    /// A UUID in a column for UUIDs or text.
+    Uuid,
+    /// A UUID in 16 bytes.
+    UuidBytes,
+    /// A day.
+    Date,
+    /// A time of day, with this many digits after the second.
+    Time(u8),
+    /// A point in time, as the date and time of the column's zone, with this many digits after the second.
+    Datetime(u8),
+    /// A point in time as the server knows it, with this many digits after the second.
+    Timestamptz(u8),
+    /// What the server calls `timestamp`: in MySQL [`Self::Timestamptz`], elsewhere [`Self::Datetime`].
+    Timestamp(u8),
 }
 
 /// A text that is not a [`ColumnType`].
@@ -34,23 +62,44 @@ pub enum ColumnType {
 pub enum ColumnTypeError {
     /// An unknown type.
     #[error(
-        "{0:?} is no column type: use text, varchar(N), bigint, decimal(DIGITS,SCALE), boolean, blob, \
-         varbinary(N) or json"
+        "{0:?} is no column type: use text, varchar(N), char(N), tinyint, smallint, int, bigint (also unsigned), \
+         decimal(DIGITS,SCALE), real, double, boolean, blob, varbinary(N), json, uuid, uuid_bytes, date, time(P), \
+         datetime(P), timestamp(P) or timestamptz(P)"
     )]
     Unknown(String),
     /// A length or number of digits that not every store supports.
-    #[error("{0}: varchar(1..16383), varbinary(1..65535), decimal(1..65,0..30) with scale <= digits")]
+    #[error(
+        "{0} is out of range: varchar(1..16383), char(1..255), varbinary(1..65535), decimal(1..65,0..30) with \
+         scale <= digits, and 0 to 6 digits of a second"
+    )]
     Range(String),
 }
 
 impl ColumnType {
+    /// The type that a server of this kind means.
+    pub(super) const fn of(self, dialect: Dialect) -> Self {
+        match (self, dialect) {
+            (Self::Timestamp(digits), Dialect::MySql) => Self::Timestamptz(digits),
+            (Self::Timestamp(digits), _) => Self::Datetime(digits),
+            (other, _) => other,
+        }
+    }
+
+    /// Whether it holds dates or times.
+    pub(crate) const fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::Date | Self::Time(_) | Self::Datetime(_) | Self::Timestamptz(_) | Self::Timestamp(_)
+        )
+    }
+
     pub(super) const fn unit(self) -> &'static str {
         if matches!(self, Self::Varbinary(_)) { "bytes" } else { "characters" }
     }
 
     pub(super) const fn most(self) -> usize {
         match self {
-            Self::Varchar(most) | Self::Varbinary(most) => most as usize,
+            Self::Varchar(most) | Self::Char(most) | Self::Varbinary(most) => most as usize,
             _ => usize::MAX,
         }
     }
@@ -69,21 +118,60 @@ impl FromStr for ColumnType {
             "" => Some(Vec::new()),
             sizes => sizes.split(',').map(|size| size.trim().parse().ok()).collect(),
         };
-        let is_in_range = match (name.trim(), numbers.ok_or_else(unknown)?.as_slice()) {
-            ("text", []) => return Ok(Self::Text),
-            ("bigint", []) => return Ok(Self::Bigint),
-            ("boolean", []) => return Ok(Self::Boolean),
-            ("blob", []) => return Ok(Self::Blob),
-            ("json", []) => return Ok(Self::Json),
-            ("varchar", [most]) => (1..=16_383).contains(most).then_some(Self::Varchar(*most)),
-            ("varbinary", [most]) => (1..=65_535).contains(most).then_some(Self::Varbinary(*most)),
-            ("decimal", [digits, scale]) => {
+        let words: Vec<&str> = name.split_whitespace().collect();
+        let integer = |bits, unsigned| Ok(Self::Integer { bits, unsigned });
+        let fine = match (words.as_slice(), numbers.ok_or_else(unknown)?.as_slice()) {
+            (["text"], []) => return Ok(Self::Text),
+            (["tinyint", unsigned @ ..], []) => {
+                return integer(8, is_unsigned(unsigned).ok_or_else(unknown)?);
+            }
+            (["smallint", unsigned @ ..], []) => {
+                return integer(16, is_unsigned(unsigned).ok_or_else(unknown)?);
+            }
+            (["int" | "integer", unsigned @ ..], []) => {
+                return integer(32, is_unsigned(unsigned).ok_or_else(unknown)?);
+            }
+            (["bigint"], []) => return Ok(Self::Bigint),
+            (["bigint", "unsigned"], []) => return integer(64, true),
+            (["real"], []) => return Ok(Self::Real),
+            (["double"], []) => return Ok(Self::Double),
+            (["boolean"], []) => return Ok(Self::Boolean),
+            (["blob"], []) => return Ok(Self::Blob),
+            (["json"], []) => return Ok(Self::Json),
+            (["uuid"], []) => return Ok(Self::Uuid),
+            (["uuid_bytes"], []) => return Ok(Self::UuidBytes),
+            (["date"], []) => return Ok(Self::Date),
+            (["varchar"], [most]) => (1..=16_383).contains(most).then_some(Self::Varchar(*most)),
+            (["char"], [most]) => (1..=255).contains(most).then_some(Self::Char(*most)),
+            (["varbinary"], [most]) => (1..=65_535).contains(most).then_some(Self::Varbinary(*most)),
+            (["decimal"], [digits, scale]) => {
                 let fine = (1..=65).contains(digits) && *scale <= 30 && scale <= digits;
                 fine.then_some(Self::Decimal { digits: *digits, scale: *scale })
             }
+            (["time"], digits) => of_second(digits).map(Self::Time),
+            (["datetime"], digits) => of_second(digits).map(Self::Datetime),
+            (["timestamp"], digits) => of_second(digits).map(Self::Timestamp),
+            (["timestamptz"], digits) => of_second(digits).map(Self::Timestamptz),
             _ => return Err(unknown()),
         };
-        is_in_range.ok_or_else(|| ColumnTypeError::Range(text.to_owned()))
+        fine.ok_or_else(|| ColumnTypeError::Range(text.to_owned()))
+    }
+}
+
+fn is_unsigned(words: &[&str]) -> Option<bool> {
+    match words {
+        [] => Some(false),
+        ["unsigned"] => Some(true),
+        _ => None,
+    }
+}
+
+/// Digits after the second; none if no number is given.
+fn of_second(digits: &[u32]) -> Option<u8> {
+    match digits {
+        [] => Some(0),
+        [digits] => u8::try_from(*digits).ok().filter(|digits| *digits <= 6),
+        _ => None,
     }
 }
 
@@ -92,12 +180,31 @@ impl fmt::Display for ColumnType {
         match self {
             Self::Text => f.write_str("text"),
             Self::Varchar(most) => write!(f, "varchar({most})"),
+            Self::Char(most) => write!(f, "char({most})"),
             Self::Bigint => f.write_str("bigint"),
+            Self::Integer { bits, unsigned } => {
+                f.write_str(match bits {
+                    8 => "tinyint",
+                    16 => "smallint",
+                    32 => "int",
+                    _ => "bigint",
+                })?;
+                f.write_str(if *unsigned { " unsigned" } else { "" })
+            }
             Self::Decimal { digits, scale } => write!(f, "decimal({digits},{scale})"),
+            Self::Real => f.write_str("real"),
+            Self::Double => f.write_str("double"),
             Self::Boolean => f.write_str("boolean"),
             Self::Blob => f.write_str("blob"),
             Self::Varbinary(most) => write!(f, "varbinary({most})"),
             Self::Json => f.write_str("json"),
+            Self::Uuid => f.write_str("uuid"),
+            Self::UuidBytes => f.write_str("uuid_bytes"),
+            Self::Date => f.write_str("date"),
+            Self::Time(digits) => write!(f, "time({digits})"),
+            Self::Datetime(digits) => write!(f, "datetime({digits})"),
+            Self::Timestamptz(digits) => write!(f, "timestamptz({digits})"),
+            Self::Timestamp(digits) => write!(f, "timestamp({digits})"),
         }
     }
 }

@@ -67,25 +67,60 @@ fn id_type(dialect: Dialect, most_bytes: u32) -> String {
 }
 
 /// A type that holds every value of the column unchanged.
-fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
+pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
     const MYSQL_TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
-    match (dialect, kind) {
+    match (dialect, kind.of(dialect)) {
         // NUMERIC would convert numbers with more than 15 digits to floats.
-        (Dialect::Sqlite, ColumnType::Decimal { .. }) => "TEXT".to_owned(),
-        (Dialect::Sqlite, ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json) => "TEXT".to_owned(),
-        (Dialect::Sqlite, ColumnType::Bigint | ColumnType::Boolean) => "INTEGER".to_owned(),
-        (Dialect::Sqlite, ColumnType::Blob | ColumnType::Varbinary(_)) => "BLOB".to_owned(),
+        (Dialect::Sqlite, ColumnType::Decimal { .. } | ColumnType::Integer { bits: 64, .. }) => {
+            "TEXT".to_owned()
+        }
+        (Dialect::Sqlite, ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Boolean) => {
+            "INTEGER".to_owned()
+        }
+        (Dialect::Sqlite, ColumnType::Real | ColumnType::Double) => "REAL".to_owned(),
+        (Dialect::Sqlite, ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes) => {
+            "BLOB".to_owned()
+        }
+        (Dialect::Sqlite, _) => "TEXT".to_owned(),
         // Not JSON: MariaDB's allows 32 levels, and MySQL's rewrites the text.
         (Dialect::MySql, ColumnType::Text | ColumnType::Json) => format!("LONGTEXT {MYSQL_TEXT}"),
         (Dialect::MySql, ColumnType::Varchar(most)) => format!("VARCHAR({most}) {MYSQL_TEXT}"),
+        (Dialect::MySql, ColumnType::Char(most)) => format!("CHAR({most}) {MYSQL_TEXT}"),
+        (Dialect::MySql, ColumnType::Integer { .. }) => kind.to_string().to_ascii_uppercase(),
+        (Dialect::MySql, ColumnType::Real) => "FLOAT".to_owned(),
+        (Dialect::MySql, ColumnType::Double) => "DOUBLE".to_owned(),
         (Dialect::MySql, ColumnType::Blob) => "LONGBLOB".to_owned(),
         (Dialect::MySql, ColumnType::Varbinary(most)) => format!("VARBINARY({most})"),
+        // Only MariaDB has UUID.
+        (Dialect::MySql, ColumnType::Uuid) => "CHAR(36) CHARACTER SET ascii".to_owned(),
+        (Dialect::MySql, ColumnType::UuidBytes) => "BINARY(16)".to_owned(),
+        (Dialect::MySql, ColumnType::Datetime(digits)) => format!("DATETIME({digits})"),
+        // Without NULL, some servers make it NOT NULL and set it to the present time at each update.
+        (Dialect::MySql, ColumnType::Timestamptz(digits)) => format!("TIMESTAMP({digits}) NULL"),
         // Not JSONB: it refuses an escaped NUL.
         (Dialect::Postgres, ColumnType::Text | ColumnType::Json) => "TEXT".to_owned(),
         (Dialect::Postgres, ColumnType::Varchar(most)) => format!("VARCHAR({most})"),
-        (Dialect::Postgres, ColumnType::Blob | ColumnType::Varbinary(_)) => "BYTEA".to_owned(),
+        (Dialect::Postgres, ColumnType::Char(most)) => format!("CHAR({most})"),
+        (Dialect::Postgres, ColumnType::Integer { bits, unsigned }) => match (bits, unsigned) {
+            (8, _) | (16, false) => "SMALLINT",
+            (16, true) | (32, false) => "INTEGER",
+            (32, true) => "BIGINT",
+            _ => "NUMERIC(20,0)",
+        }
+        .to_owned(),
+        (Dialect::Postgres, ColumnType::Real) => "REAL".to_owned(),
+        (Dialect::Postgres, ColumnType::Double) => "DOUBLE PRECISION".to_owned(),
+        (Dialect::Postgres, ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes) => {
+            "BYTEA".to_owned()
+        }
+        (Dialect::Postgres, ColumnType::Uuid) => "UUID".to_owned(),
+        (Dialect::Postgres, ColumnType::Timestamptz(digits)) => format!("TIMESTAMPTZ({digits})"),
+        (_, ColumnType::Datetime(digits) | ColumnType::Timestamp(digits)) => format!("TIMESTAMP({digits})"),
+        (_, ColumnType::Time(digits)) => format!("TIME({digits})"),
+        (_, ColumnType::Date) => "DATE".to_owned(),
         (_, ColumnType::Bigint) => "BIGINT".to_owned(),
         (_, ColumnType::Boolean) => "BOOLEAN".to_owned(),
+        (Dialect::Postgres, ColumnType::Decimal { digits, scale }) => format!("NUMERIC({digits},{scale})"),
         (_, ColumnType::Decimal { digits, scale }) => format!("DECIMAL({digits},{scale})"),
     }
 }

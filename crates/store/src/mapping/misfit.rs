@@ -56,6 +56,39 @@ pub enum Reason {
         /// The column's type.
         column: ColumnType,
     },
+    /// Servers remove blanks at the end of `char` columns.
+    #[error("text that ends with a blank, which {column} does not keep")]
+    Blank {
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// The column would hold the value, but the document writes it in another way.
+    #[error(
+        "{column} would hold the value, but not how it is written here. Name an overflow column, which keeps that, or \
+         another format"
+    )]
+    Spelling {
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// Not what the column's format says, or not a UUID.
+    #[error("not written as the format of the {column} column says")]
+    Unspelled {
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// More digits after the second than the column has.
+    #[error("a time with more digits after the second than {column} has")]
+    Finer {
+        /// The column's type.
+        column: ColumnType,
+    },
+    /// Before or after what the column can hold.
+    #[error("a time that {column} can't hold: years 1000 to 9999, in a TIMESTAMP of MySQL 1970 to 2038")]
+    TooFar {
+        /// The column's type.
+        column: ColumnType,
+    },
     /// PostgreSQL can't store NUL in text.
     #[error("text with a NUL character, which PostgreSQL can't hold: map it to json, or to the overflow")]
     Nul,

@@ -1,4 +1,7 @@
 //! Converts a document to a row and back.
+//!
+//! Of dates, times and UUIDs a column holds the value. If the document writes it in another way than the column's
+//! text would come back, the overflow keeps the attribute, too. It counts as long as it says the same as the column.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +18,14 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
         let cell = match at(&document.0, path) {
             None if column.required => return Err(misfit(column, Reason::Missing)),
             None => Cell::Null,
-            Some(attribute) => match column.kind.cell(attribute, mapping.dialect) {
-                Ok(cell) => {
+            Some(attribute) => match column.cell(attribute, mapping.dialect) {
+                Ok((cell, true)) => {
                     taken.push(path);
                     cell
                 }
+                // The overflow keeps how it is written.
+                Ok((cell, false)) if mapping.overflow.is_some() => cell,
+                Ok((_, false)) => return Err(misfit(column, Reason::Spelling { column: column.kind })),
                 Err(_) if goes_to_overflow(mapping, column, attribute) => Cell::Null,
                 Err(reason) => return Err(misfit(column, reason)),
             },
@@ -58,7 +64,13 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
             }
             continue;
         }
-        let attribute = column.kind.attribute(cell).map_err(|reason| misfit(column, reason))?;
+        let attribute = column.attribute(cell).map_err(|reason| misfit(column, reason))?;
+        let spelled = at(&document.0, column.path.names()).map(|kept| column.cell(kept, mapping.dialect));
+        if let Some(Ok((kept, false))) = spelled
+            && column.attribute(&kept).as_ref() == Ok(&attribute)
+        {
+            continue;
+        }
         put(&mut document.0, column.path.names(), attribute).ok_or_else(|| misfit(column, Reason::Both))?;
     }
     Ok(document)

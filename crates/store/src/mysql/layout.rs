@@ -27,6 +27,8 @@ pub(super) struct Layout {
     key: String,
     version: String,
     content: Vec<String>,
+    /// How the content is asked for.
+    asked: Vec<String>,
     kinds: Vec<ColumnType>,
 }
 
@@ -40,6 +42,7 @@ impl Layout {
             key: q(&table.fields.key),
             version: q(&table.fields.version),
             content: table.content().into_iter().map(|(name, _)| q(name)).collect(),
+            asked: table.content().into_iter().map(|(name, kind)| asked_as(&q(name), kind)).collect(),
             kinds: table.content().into_iter().map(|(_, kind)| kind).collect(),
             table,
         }
@@ -47,7 +50,7 @@ impl Layout {
 
     /// The columns of a record.
     pub(super) fn all(&self) -> String {
-        format!("{}, {}", self.place_and_version(), self.content.join(", "))
+        format!("{}, {}", self.place_and_version(), self.asked.join(", "))
     }
 
     /// The columns that every query begins with.
@@ -254,11 +257,16 @@ pub(super) fn place(row: &MySqlRow) -> Result<Place<'_>, StoreError> {
     read().map_err(|error| MySql::error(error, false))
 }
 
+/// A FLOAT is shown with 6 digits, a DOUBLE with all that it has.
+fn asked_as(name: &str, kind: ColumnType) -> String {
+    if kind == ColumnType::Real { format!("{name} + 0e0") } else { name.to_owned() }
+}
+
 /// From a row of a text query, whose answer is also text.
 fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
     let Some(bytes) = row.try_get_unchecked::<Option<Vec<u8>>, _>(at)? else { return Ok(Cell::Null) };
     Ok(match kind {
-        ColumnType::Blob | ColumnType::Varbinary(_) => Cell::Bytes(bytes),
+        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => Cell::Bytes(bytes),
         ColumnType::Boolean => match str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
             Some(whole) => Cell::Int(whole),
             None => Cell::Bytes(bytes),
@@ -277,7 +285,7 @@ fn value(text: &mut Vec<u8>, cell: &Cell) {
             literal(text, it.as_bytes());
         }
         Cell::Int(it) => text.extend_from_slice(it.to_string().as_bytes()),
-        // A canonical number: digits, a sign, a point.
+        // Digits, a sign, a point, an exponent.
         Cell::Decimal(it) => text.extend_from_slice(it.as_bytes()),
         Cell::Bool(it) => text.extend_from_slice(if *it { b"1" } else { b"0" }),
         Cell::Bytes(it) => literal(text, it),

@@ -5,7 +5,7 @@ use sqlx::{MySql, Row, mysql::MySqlRow};
 use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
-        mapping::{ColumnType, SqlTable},
+        mapping::{ColumnType, Dialect, SqlTable, sql_type},
         sql::{Calls, Faults, Statement},
     },
     server::text,
@@ -222,11 +222,27 @@ impl Column {
         let is_text = is.ends_with("text") && self.character_set == "utf8mb4";
         match kind {
             ColumnType::Text | ColumnType::Json => is_text && self.most >= LONG_BYTES,
-            ColumnType::Varchar(most) => {
+            ColumnType::Varchar(most) | ColumnType::Char(most) => {
                 let of_text = is_text && self.most >= u64::from(most) * 4;
-                is == "varchar" && self.character_set == "utf8mb4" && self.most >= u64::from(most) || of_text
+                let has_name = is == "varchar" || is == "char" && matches!(kind, ColumnType::Char(_));
+                has_name && self.character_set == "utf8mb4" && self.most >= u64::from(most) || of_text
             }
             ColumnType::Bigint => is == "bigint" && signed,
+            ColumnType::Integer { bits, unsigned } => {
+                let of_column = match is {
+                    "tinyint" => 8,
+                    "smallint" => 16,
+                    "mediumint" => 24,
+                    "int" => 32,
+                    "bigint" => 64,
+                    _ => 0,
+                };
+                match (signed, unsigned) {
+                    (false, false) => false,
+                    (true, true) => of_column > bits,
+                    _ => of_column >= bits,
+                }
+            }
             ColumnType::Decimal { digits, scale } => {
                 let (scale, whole) = (u64::from(scale), u64::from(digits - scale));
                 is == "decimal"
@@ -234,12 +250,34 @@ impl Column {
                     && self.scale >= scale
                     && self.digits.saturating_sub(self.scale) >= whole
             }
+            // FLOAT(M,D) rounds.
+            ColumnType::Real => signed && matches!(self.full_kind.as_str(), "float" | "double"),
+            ColumnType::Double => signed && self.full_kind == "double",
             ColumnType::Boolean => is == "tinyint",
             ColumnType::Blob => is.ends_with("blob") && self.most >= LONG_BYTES,
             ColumnType::Varbinary(most) => {
                 (is == "varbinary" || is.ends_with("blob")) && self.most >= u64::from(most)
             }
+            ColumnType::Uuid => {
+                is == "uuid" || (is.ends_with("char") || is.ends_with("text")) && self.most >= 36
+            }
+            ColumnType::UuidBytes => {
+                is == "binary" && self.most == 16
+                    || (is == "varbinary" || is.ends_with("blob")) && self.most >= 16
+            }
+            ColumnType::Date => is == "date",
+            ColumnType::Time(digits) => is == "time" && self.of_second() >= digits,
+            ColumnType::Datetime(digits) => is == "datetime" && self.of_second() >= digits,
+            ColumnType::Timestamptz(digits) | ColumnType::Timestamp(digits) => {
+                is == "timestamp" && self.of_second() >= digits
+            }
         }
+    }
+
+    /// Digits after the second: `datetime(3)`.
+    fn of_second(&self) -> u8 {
+        let size = self.full_kind.split_once('(').and_then(|(_, size)| size.strip_suffix(')'));
+        size.and_then(|size| size.parse().ok()).unwrap_or(0)
     }
 
     /// Its type, with what MODIFY would otherwise take from the table's default.
@@ -274,7 +312,10 @@ fn needed(kind: ColumnType) -> String {
     match kind {
         ColumnType::Text | ColumnType::Json => "longtext CHARACTER SET utf8mb4".to_owned(),
         ColumnType::Varchar(most) => format!("varchar({most}) CHARACTER SET utf8mb4"),
-        ColumnType::Blob => "longblob".to_owned(),
-        other => other.to_string(),
+        ColumnType::Char(most) => format!("char({most}) CHARACTER SET utf8mb4"),
+        ColumnType::Uuid => "char(36) CHARACTER SET ascii".to_owned(),
+        // Null-ness is added where this is used.
+        ColumnType::Timestamptz(digits) => format!("timestamp({digits})"),
+        other => sql_type(Dialect::MySql, other).to_ascii_lowercase(),
     }
 }

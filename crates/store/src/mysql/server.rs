@@ -32,7 +32,7 @@ impl Database for MySql {
     }
 
     /// Strict mode, so that values are never truncated; read committed, so that batches lock records and not
-    /// the gaps between them. `lock_wait_timeout` limits waiting for table locks, `wait_timeout` a silent
+    /// the gaps between them; UTC, in which points in time are written. `lock_wait_timeout` limits waiting for table locks, `wait_timeout` a silent
     /// client, `net_read_timeout` half a statement. The comments are MariaDB's and MySQL's own ways to limit
     /// a statement's duration (MySQL limits only reads).
     fn set_up(options: &ServerOptions) -> String {
@@ -41,7 +41,7 @@ impl Database for MySql {
         let call_ms = options.call_timeout.as_millis().max(1);
         format!(
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-             SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+             SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
              innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s}, \
              wait_timeout = {idle_s}, net_read_timeout = {idle_s} \
              /*M! , max_statement_time = {call_ms} / 1000 */ \

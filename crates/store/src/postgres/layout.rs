@@ -165,19 +165,46 @@ fn id(row: &PgRow) -> Result<Id, StoreError> {
     read().map_err(|error| Postgres::error(error, false))
 }
 
-/// Numbers are sent and read as text: no Rust type has as many digits.
+/// What no Rust type holds as exactly is read as text.
 const fn asked_as(kind: ColumnType) -> &'static str {
-    if matches!(kind, ColumnType::Decimal { .. }) { "::text" } else { "" }
+    match kind {
+        ColumnType::Integer { bits: 64, .. } => "::text",
+        ColumnType::Integer { .. } => "::bigint",
+        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json => "",
+        _ if is_text(kind) => "::text",
+        _ => "",
+    }
 }
 
 const fn given_as(kind: ColumnType) -> &'static str {
     match kind {
-        ColumnType::Bigint => "bigint[]",
+        ColumnType::Integer { bits: 64, .. } | ColumnType::Decimal { .. } => "text[]::numeric[]",
+        ColumnType::Bigint | ColumnType::Integer { .. } => "bigint[]",
+        ColumnType::Real => "text[]::real[]",
+        ColumnType::Double => "text[]::float8[]",
         ColumnType::Boolean => "boolean[]",
-        ColumnType::Blob | ColumnType::Varbinary(_) => "bytea[]",
-        ColumnType::Decimal { .. } => "text[]::numeric[]",
-        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json => "text[]",
+        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => "bytea[]",
+        ColumnType::Uuid => "text[]::uuid[]",
+        ColumnType::Date => "text[]::date[]",
+        ColumnType::Time(_) => "text[]::time[]",
+        ColumnType::Datetime(_) | ColumnType::Timestamp(_) => "text[]::timestamp[]",
+        // The session's zone is UTC.
+        ColumnType::Timestamptz(_) => "text[]::timestamptz[]",
+        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Char(_) | ColumnType::Json => "text[]",
     }
+}
+
+/// Whether its values are sent and read as text.
+const fn is_text(kind: ColumnType) -> bool {
+    !matches!(
+        kind,
+        ColumnType::Bigint
+            | ColumnType::Integer { bits: 8..=32, .. }
+            | ColumnType::Boolean
+            | ColumnType::Blob
+            | ColumnType::Varbinary(_)
+            | ColumnType::UuidBytes
+    )
 }
 
 /// The cells of one column; each has the column's type or is NULL.
@@ -187,13 +214,13 @@ fn column<'a>(
     cells: impl Iterator<Item = &'a Cell>,
 ) -> Result<Given, StoreError> {
     match kind {
-        ColumnType::Bigint => given.and(
+        ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } => given.and(
             cells.map(|cell| if let Cell::Int(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
         ),
         ColumnType::Boolean => given.and(
             cells.map(|cell| if let Cell::Bool(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
         ),
-        ColumnType::Blob | ColumnType::Varbinary(_) => given.and(
+        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => given.and(
             cells
                 .map(|cell| if let Cell::Bytes(it) = cell { Some(it.as_slice()) } else { None })
                 .collect::<Vec<_>>(),
@@ -211,9 +238,11 @@ fn column<'a>(
 
 fn cell(row: &PgRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
     let cell = match kind {
-        ColumnType::Bigint => row.try_get::<Option<i64>, _>(at)?.map(Cell::Int),
+        ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } => {
+            row.try_get::<Option<i64>, _>(at)?.map(Cell::Int)
+        }
         ColumnType::Boolean => row.try_get::<Option<bool>, _>(at)?.map(Cell::Bool),
-        ColumnType::Blob | ColumnType::Varbinary(_) => {
+        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => {
             row.try_get::<Option<Vec<u8>>, _>(at)?.map(Cell::Bytes)
         }
         _ => row.try_get::<Option<String>, _>(at)?.map(Cell::Text),

@@ -5,7 +5,7 @@ use sqlx::{Postgres, Row, postgres::PgRow};
 use super::{
     super::{
         StoreError,
-        mapping::{ColumnType, SqlTable},
+        mapping::{ColumnType, Dialect, SqlTable, sql_type},
         sql::{Calls, Faults, Statement},
     },
     server::text,
@@ -261,16 +261,49 @@ fn fault_of_kind(row: &PgRow) -> Option<String> {
 
 /// Whether a column that PostgreSQL describes like this holds every value of the type exactly.
 fn holds(is: &str, kind: ColumnType) -> bool {
-    let (name, sizes) = is.split_once('(').unwrap_or((is, ""));
-    let sizes: Vec<u32> =
-        sizes.trim_end_matches(')').split(',').filter_map(|size| size.parse().ok()).collect();
-    match (kind, name, sizes.as_slice()) {
-        (ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json, "text" | "character varying", [])
-        | (ColumnType::Bigint, "bigint", [])
+    let (name, rest) = is.split_once('(').unwrap_or((is, ""));
+    let (sizes, after) = rest.split_once(')').unwrap_or(("", ""));
+    let sizes: Vec<u32> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
+    let name = format!("{name}{after}");
+    match (kind, name.as_str(), sizes.as_slice()) {
+        (
+            ColumnType::Text
+            | ColumnType::Varchar(_)
+            | ColumnType::Json
+            | ColumnType::Char(_)
+            | ColumnType::Uuid,
+            "text" | "character varying",
+            [],
+        )
         | (ColumnType::Boolean, "boolean", [])
-        | (ColumnType::Blob | ColumnType::Varbinary(_), "bytea", [])
-        | (ColumnType::Decimal { .. }, "numeric", []) => true,
-        (ColumnType::Varchar(most), "character varying", [size]) => *size >= most,
+        | (ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes, "bytea", [])
+        | (ColumnType::Real, "real" | "double precision", [])
+        | (ColumnType::Double, "double precision", [])
+        | (ColumnType::Uuid, "uuid", [])
+        | (ColumnType::Date, "date", [])
+        | (ColumnType::Time(_), "time without time zone", [])
+        | (ColumnType::Datetime(_), "timestamp without time zone", [])
+        | (ColumnType::Timestamptz(_), "timestamp with time zone", [])
+        | (ColumnType::Integer { .. } | ColumnType::Decimal { .. }, "numeric", []) => true,
+        (ColumnType::Varchar(most) | ColumnType::Char(most), "character varying", [size])
+        | (ColumnType::Char(most), "character", [size]) => *size >= most,
+        (ColumnType::Uuid, "character varying" | "character", [size]) => *size >= 36,
+        (ColumnType::Time(digits), "time without time zone", [of_column])
+        | (ColumnType::Datetime(digits), "timestamp without time zone", [of_column])
+        | (ColumnType::Timestamptz(digits), "timestamp with time zone", [of_column]) => {
+            *of_column >= digits.into()
+        }
+        (ColumnType::Bigint, "bigint", []) => true,
+        (ColumnType::Integer { bits, unsigned }, name, []) => {
+            let of_column = match name {
+                "smallint" => 16,
+                "integer" => 32,
+                "bigint" => 64,
+                _ => 0,
+            };
+            of_column >= bits + u8::from(unsigned)
+        }
+        (ColumnType::Integer { bits: 64, .. }, "numeric", [all, 0]) => *all >= 20,
         (ColumnType::Decimal { digits, scale }, "numeric", [all, after]) => {
             *after >= scale && all.saturating_sub(*after) >= digits - scale
         }
@@ -279,10 +312,5 @@ fn holds(is: &str, kind: ColumnType) -> bool {
 }
 
 fn needed(kind: ColumnType) -> String {
-    match kind {
-        ColumnType::Json => "text".to_owned(),
-        ColumnType::Blob | ColumnType::Varbinary(_) => "bytea".to_owned(),
-        ColumnType::Decimal { digits, scale } => format!("numeric({digits},{scale})"),
-        other => other.to_string(),
-    }
+    sql_type(Dialect::Postgres, kind).to_ascii_lowercase()
 }

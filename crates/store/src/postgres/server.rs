@@ -30,13 +30,14 @@ impl Database for Postgres {
     /// The guard relies on read committed: it sees the row that exists when it gets the lock. The server
     /// detects a client that is gone by `client_connection_check_interval` or, if the network is gone, by
     /// TCP's timeouts. Settings that a version does not have, or that a server on Windows refuses, are
-    /// omitted.
+    /// omitted. The zone and the formats are those that values are written in.
     fn set_up(options: &ServerOptions) -> String {
         let call_ms = options.call_timeout.as_millis().max(1);
         let idle_ms = options.idle_timeout.as_millis().max(1);
         let keepalive_s = (options.idle_timeout.as_secs() / 4).max(1);
         format!(
-            "SET default_transaction_isolation = 'read committed'; SET lock_timeout = {}; \
+            "SET default_transaction_isolation = 'read committed'; SET TimeZone = 'UTC'; \
+             SET DateStyle = 'ISO'; SET extra_float_digits = 1; SET lock_timeout = {}; \
              SET statement_timeout = {call_ms}; SET idle_in_transaction_session_timeout = {idle_ms}; \
              SELECT set_config(name, wanted, false) FROM pg_settings JOIN (VALUES \
              ('idle_session_timeout', '{idle_ms}'), ('transaction_timeout', '{call_ms}'), \

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Spec, StoreSpec};
-use crate::mapping::{Column, KeyType, Mapping, OnMisfit};
+use crate::mapping::{Column, KeyType, Mapping, OnMisfit, Spelling};
 
 /// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
 /// refused, not misread.
@@ -45,7 +45,12 @@ fn mapping(mapping: &Mapping) -> Value {
     // Their order in the file has no meaning.
     columns.sort_by(|one, other| one.name.cmp(&other.name));
     let column = |column: &&Column| {
-        json!([column.name, column.path.names(), column.kind.to_string(), column.required])
+        let mut parts = json!([column.name, column.path.names(), column.kind.to_string(), column.required]);
+        if let (Some(parts), true) = (parts.as_array_mut(), column.spelling != Spelling::default()) {
+            let Spelling { format, zone } = &column.spelling;
+            parts.push(json!([format!("{format:?}"), zone.iana_name()]));
+        }
+        parts
     };
     let on_misfit = match mapping.on_misfit() {
         OnMisfit::Quarantine => "quarantine",

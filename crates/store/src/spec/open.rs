@@ -64,6 +64,7 @@ impl Spec {
                 path: ColumnPath::dotted(name).expect("it has no point"),
                 kind: *kind,
                 required: false,
+                spelling: Default::default(),
             };
             let columns = QUARANTINE.iter().map(column).collect();
             Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")

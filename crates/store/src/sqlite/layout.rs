@@ -10,7 +10,7 @@ use sqlx::{
 use super::{
     super::{
         Id, Record, StoreError, Version, foreign,
-        mapping::{Cell, SqlTable, foreign_cell},
+        mapping::{Cell, ColumnType, SqlTable, foreign_cell},
         scan::{Found, unreadable},
     },
     column_of, read_error,
@@ -124,9 +124,10 @@ impl Layout {
     ) -> Result<Query<'static, Sqlite, SqliteArguments>, StoreError> {
         let (tenant, key) = (id.tenant.clone(), id.key.clone());
         let query = sqlx::query(sql.clone()).bind(tenant).bind(key).bind(column_of(record.version)?);
-        let cells = self.table.cells(id, record)?.into_iter();
-        Ok(cells.fold(query, |query, cell| match cell {
+        let cells = self.table.cells(id, record)?.into_iter().zip(self.table.content());
+        Ok(cells.fold(query, |query, (cell, (_, kind))| match cell {
             Cell::Null => query.bind(None::<i64>),
+            Cell::Decimal(text) if is_float(kind) => query.bind(text.parse::<f64>().ok()),
             Cell::Text(text) | Cell::Decimal(text) | Cell::Json(text) => query.bind(text),
             Cell::Int(whole) => query.bind(whole),
             Cell::Bool(is) => query.bind(is),
@@ -155,7 +156,8 @@ impl Layout {
     pub(super) fn record(&self, row: &SqliteRow) -> Result<Record, StoreError> {
         let version = self.version_in(row)?;
         let content = self.table.content().into_iter().enumerate();
-        let cells: Result<Vec<Cell>, _> = content.map(|(at, (name, _))| cell(row, at + 3, name)).collect();
+        let cells: Result<Vec<Cell>, _> =
+            content.map(|(at, (name, kind))| cell(row, at + 3, name, kind)).collect();
         Ok(Record { version, value: self.table.value(version, cells?)? })
     }
 
@@ -180,8 +182,12 @@ fn is(row: &SqliteRow, at: usize, kind: &str) -> Result<bool, StoreError> {
     Ok(row.try_get_raw(at).map_err(read_error)?.type_info().name() == kind)
 }
 
+const fn is_float(kind: ColumnType) -> bool {
+    matches!(kind, ColumnType::Real | ColumnType::Double)
+}
+
 /// By the type in the row: SQLite stores a type with each value, and the column's type is only a preference.
-fn cell(row: &SqliteRow, at: usize, name: &str) -> Result<Cell, StoreError> {
+fn cell(row: &SqliteRow, at: usize, name: &str, kind: ColumnType) -> Result<Cell, StoreError> {
     let value = row.try_get_raw(at).map_err(read_error)?;
     if value.is_null() {
         return Ok(Cell::Null);
@@ -194,6 +200,10 @@ fn cell(row: &SqliteRow, at: usize, name: &str) -> Result<Cell, StoreError> {
         "TEXT" => {
             let bytes = <Vec<u8> as Decode<Sqlite>>::decode(value).map_err(failed)?;
             Ok(Cell::text(bytes))
+        }
+        _ if is_float(kind) => {
+            let float = <f64 as Decode<Sqlite>>::decode(value).map_err(failed)?;
+            Ok(Cell::Decimal(float.to_string()))
         }
         _ => Err(foreign_cell(name, "a floating point number")),
     }

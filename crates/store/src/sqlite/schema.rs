@@ -40,10 +40,15 @@ impl Affinity {
 
     fn keeps(self, kind: ColumnType) -> bool {
         match kind {
-            ColumnType::Bigint | ColumnType::Boolean => {
+            ColumnType::Integer { bits: 64, .. } => matches!(self, Self::Text | Self::Blob),
+            ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Boolean => {
                 matches!(self, Self::Integer | Self::Numeric | Self::Blob)
             }
-            ColumnType::Blob | ColumnType::Varbinary(_) => self == Self::Blob,
+            // A float without a fraction becomes an integer there, and is the same number.
+            ColumnType::Real | ColumnType::Double => self != Self::Text,
+            ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => self == Self::Blob,
+            // No number looks like one.
+            _ if kind.is_time() => matches!(self, Self::Text | Self::Blob | Self::Numeric),
             _ => matches!(self, Self::Text | Self::Blob),
         }
     }
@@ -150,8 +155,10 @@ fn found<'a>(columns: &'a [SqliteRow], name: &str) -> Option<&'a SqliteRow> {
 
 const fn declared_for(kind: ColumnType) -> &'static str {
     match kind {
-        ColumnType::Bigint | ColumnType::Boolean => "INTEGER",
-        ColumnType::Blob | ColumnType::Varbinary(_) => "BLOB",
+        ColumnType::Integer { bits: 64, .. } => "TEXT",
+        ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Boolean => "INTEGER",
+        ColumnType::Real | ColumnType::Double => "REAL",
+        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => "BLOB",
         _ => "TEXT",
     }
 }

@@ -42,6 +42,26 @@ fn each_type_holds_its_edges() {
     assert_eq!(cell("blob", Attribute::B(vec![])), Ok(Cell::Bytes(vec![])));
     assert_eq!(cell("varbinary(2)", Attribute::B(vec![0, 255])), Ok(Cell::Bytes(vec![0, 255])));
     assert_eq!(cell("json", text("a\0")), Ok(Cell::Json(r#"{"S":"a\u0000"}"#.to_owned())));
+    let whole = |kind, digits: &str| cell(kind, n(digits));
+    for (kind, least, most) in [
+        ("tinyint", "-128", "127"),
+        ("tinyint unsigned", "0", "255"),
+        ("smallint", "-32768", "32767"),
+        ("smallint unsigned", "0", "65535"),
+        ("int", "-2147483648", "2147483647"),
+        ("int unsigned", "0", "4294967295"),
+    ] {
+        assert_eq!(whole(kind, least), Ok(Cell::Int(least.parse().expect("whole"))));
+        assert_eq!(whole(kind, most), Ok(Cell::Int(most.parse().expect("whole"))));
+    }
+    let most = u64::MAX.to_string();
+    assert_eq!(whole("bigint unsigned", &most), Ok(Cell::Decimal(most)));
+    assert_eq!(whole("double", "0.1"), Ok(Cell::Decimal("1e-1".to_owned())));
+    // The double that is this float, so that nobody rounds twice.
+    assert_eq!(whole("real", "0.1"), Ok(Cell::Decimal("1.0000000149011612e-1".to_owned())));
+    assert_eq!(whole("real", "16777216"), Ok(Cell::Decimal("1.6777216e7".to_owned())));
+    assert_eq!(whole("double", "0"), Ok(Cell::Decimal("0e0".to_owned())));
+    assert_eq!(cell("char(2)", text(" a")), Ok(Cell::Text(" a".to_owned())));
     assert_eq!(cell("json", Attribute::Null), Ok(Cell::Json(r#"{"NULL":true}"#.to_owned())));
 }
 
@@ -68,6 +88,17 @@ fn each_type_refuses_what_it_would_change() {
         ("bigint", text("1"), "a (column a): text (S) where bigint is mapped"),
         ("boolean", Attribute::Null, "a (column a): null (NULL) where boolean is mapped"),
         ("json", Attribute::L(vec![Attribute::Ss([].into())]), "a[0] (column a): an empty set"),
+        ("tinyint", n("128"), "a (column a): 3 digits before the point and 0 after it: tinyint would change"),
+        ("tinyint unsigned", n("-1"), "a (column a): 1 digits before the point"),
+        ("bigint unsigned", n("18446744073709551616"), "a (column a): 20 digits before the point"),
+        ("int", n("0.5"), "a (column a): 1 digits before the point and 1 after it: int would change"),
+        ("double", n("0.1000000000000000055511151231257827"), "a (column a): 1 digits before the point"),
+        ("double", n("9007199254740993"), "a (column a): 16 digits before the point"),
+        ("real", n("16777217"), "a (column a): 8 digits before the point"),
+        ("real", n("0.10000000149011612"), "a (column a): 1 digits before the point"),
+        ("real", n("1e39"), "a (column a): 40 digits before the point"),
+        ("char(3)", text("a "), "a (column a): text that ends with a blank"),
+        ("uuid", text("no"), "a (column a): not written as the format of the uuid column says"),
     ];
     for (kind, attribute, message) in refused {
         let error = cell(kind, attribute).expect_err(kind);
@@ -91,12 +122,37 @@ fn rows_of_strangers_are_read_if_that_is_exact() {
     assert_eq!(read("bigint", Cell::Bytes(b"12".to_vec())), Ok(n("12")));
     assert_eq!(read("boolean", Cell::Int(0)), Ok(Attribute::Bool(false)));
     assert_eq!(read("text", Cell::Bytes(b"x".to_vec())), Ok(text("x")));
+    assert_eq!(read("char(3)", Cell::Text("a  ".to_owned())), Ok(text("a")));
+    assert_eq!(read("double", Cell::Text("1.5".to_owned())), Ok(n("1.5")));
+    assert_eq!(read("real", Cell::Text("0.10000000149011612".to_owned())), Ok(n("0.1")));
+    assert_eq!(read("real", Cell::Text("0.10000000000000001".to_owned())), Ok(n("0.1")), "of another column");
     let refused = [
         ("boolean", Cell::Int(2), "a (column a): the row has a whole number that can't be read as boolean"),
         ("decimal(10,2)", Cell::Decimal("NaN".to_owned()), "a (column a): the row has a decimal number that"),
         ("text", Cell::Bytes(vec![0xff]), "a (column a): not valid UTF-8"),
         ("blob", Cell::Text("x".to_owned()), "a (column a): the row has text that can't be read as blob"),
         ("json", Cell::Json("{".to_owned()), "a (column a): no typed JSON"),
+        (
+            "double",
+            Cell::Text("NaN".to_owned()),
+            "a (column a): the row has text that can't be read as double",
+        ),
+        (
+            "double",
+            Cell::Text("1e300".to_owned()),
+            "a (column a): the row has text that can't be read as double",
+        ),
+        (
+            "date",
+            Cell::Text("0000-00-00".to_owned()),
+            "a (column a): the row has text that can't be read as date",
+        ),
+        ("timestamptz", Cell::Text("infinity".to_owned()), "a (column a): the row has text"),
+        (
+            "uuid_bytes",
+            Cell::Bytes(vec![1]),
+            "a (column a): the row has bytes that can't be read as uuid_bytes",
+        ),
         ("json", Cell::Json(r#"{"L":[{"N":"x"}]}"#.to_owned()), "a[0] (column a): not a decimal number"),
     ];
     for (kind, cell, message) in refused {
@@ -255,20 +311,60 @@ fn columns_that_can_make_no_mapping_are_refused() {
 
 #[test]
 fn types_are_written_as_they_are_read() {
-    let fine =
-        ["text", "varchar(1)", "bigint", "decimal(65,30)", "boolean", "blob", "varbinary(65535)", "json"];
+    let fine = [
+        "text",
+        "varchar(1)",
+        "char(255)",
+        "tinyint",
+        "tinyint unsigned",
+        "smallint",
+        "int unsigned",
+        "bigint",
+        "bigint unsigned",
+        "decimal(65,30)",
+        "real",
+        "double",
+        "boolean",
+        "blob",
+        "varbinary(65535)",
+        "json",
+        "uuid",
+        "uuid_bytes",
+        "date",
+        "time(6)",
+        "datetime(0)",
+        "timestamp(3)",
+        "timestamptz(6)",
+    ];
     for name in fine {
         assert_eq!(name.parse::<ColumnType>().map(|kind| kind.to_string()), Ok(name.to_owned()));
     }
-    for range in
-        ["varchar(0)", "varchar(16384)", "decimal(66,0)", "decimal(0,0)", "decimal(2,3)", "decimal(40,31)"]
-    {
+    for range in [
+        "varchar(0)",
+        "varchar(16384)",
+        "decimal(66,0)",
+        "decimal(0,0)",
+        "decimal(2,3)",
+        "decimal(40,31)",
+        "char(256)",
+        "time(7)",
+    ] {
         let error = range.parse::<ColumnType>().expect_err(range).to_string();
         assert!(error.starts_with(range), "{error}");
     }
-    for unknown in
-        ["", "double", "TEXT", "varchar", "varchar()", "varchar(3", "decimal(3)", "text(3)", "varchar(-1)"]
-    {
+    for unknown in [
+        "",
+        "int signed",
+        "float unsigned",
+        "date(3)",
+        "TEXT",
+        "varchar",
+        "varchar()",
+        "varchar(3",
+        "decimal(3)",
+        "text(3)",
+        "varchar(-1)",
+    ] {
         let error = unknown.parse::<ColumnType>().expect_err(unknown).to_string();
         assert!(error.contains("is no column type"), "{error}");
     }

@@ -29,7 +29,7 @@ fn a_table_has_the_fields_and_the_columns() {
         "CREATE TABLE IF NOT EXISTS \"orders\" (\n  \"tenant\" TEXT COLLATE \"C\" NOT NULL,\n  \
          \"key\" TEXT COLLATE \"C\" NOT NULL,\n  \"cutover_version\" BIGINT NOT NULL DEFAULT 0,\n  \
          \"cutover_deleted\" BOOLEAN NOT NULL DEFAULT FALSE,\n  \"title\" VARCHAR(20),\n  \
-         \"price\" DECIMAL(10,2),\n  \"photo\" BYTEA,\n  \"rest\" TEXT,\n  \
+         \"price\" NUMERIC(10,2),\n  \"photo\" BYTEA,\n  \"rest\" TEXT,\n  \
          PRIMARY KEY (\"tenant\", \"key\")\n)"
     );
     // SQLite would keep a DECIMAL as a float.

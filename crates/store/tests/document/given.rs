@@ -33,6 +33,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         path: ColumnPath::dotted(path).expect("a path"),
         kind: kind.parse().expect("a type"),
         required: false,
+        spelling: Default::default(),
     }
 }
 
@@ -61,6 +62,9 @@ pub(crate) fn attributes() -> impl Strategy<Value = Attribute> {
         "[a-z]{0,3}".prop_map(Attribute::S),
         (-99_i64..99).prop_map(|whole| Attribute::N(whole.into())),
         "[a-z\0]{0,5}".prop_map(Attribute::S),
+        "(19|20)[0-9]{2}-0[1-9]-[0-2][0-9]( |T)[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|\\+01:00|)"
+            .prop_map(Attribute::S),
+        "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".prop_map(Attribute::S),
         numbers().prop_map(Attribute::N),
         vec(any::<u8>(), 0..6).prop_map(Attribute::B),
         any::<bool>().prop_map(Attribute::Bool),
@@ -93,6 +97,18 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
         ColumnType::Blob,
         ColumnType::Varbinary(3),
         ColumnType::Json,
+        ColumnType::Char(3),
+        ColumnType::Integer { bits: 8, unsigned: false },
+        ColumnType::Integer { bits: 64, unsigned: true },
+        ColumnType::Real,
+        ColumnType::Double,
+        ColumnType::Uuid,
+        ColumnType::UuidBytes,
+        ColumnType::Date,
+        ColumnType::Time(0),
+        ColumnType::Datetime(3),
+        ColumnType::Timestamp(6),
+        ColumnType::Timestamptz(0),
     ]);
     let length = prop_oneof![6 => Just(1_usize), 2 => Just(2), 1 => Just(3)];
     let path =
@@ -106,6 +122,7 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
             path,
             kind,
             required,
+            spelling: Default::default(),
         });
         let on_misfit = if lenient { OnMisfit::Overflow } else { OnMisfit::Quarantine };
         Mapping::new(dialect, named.collect(), overflow.then(|| "rest".to_owned()), on_misfit).ok()
@@ -136,6 +153,9 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
 
 fn suiting(attribute: &Attribute) -> ColumnType {
     match attribute {
+        Attribute::S(text) if text.len() == 36 => ColumnType::Uuid,
+        Attribute::S(text) if text.ends_with('Z') => ColumnType::Timestamptz(3),
+        Attribute::S(text) if text.contains(" 1") => ColumnType::Datetime(6),
         Attribute::S(_) => ColumnType::Text,
         Attribute::N(number) if number.parts().2.is_empty() => ColumnType::Bigint,
         Attribute::N(_) => ColumnType::Decimal { digits: 38, scale: 18 },

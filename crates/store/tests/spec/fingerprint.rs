@@ -30,6 +30,8 @@ fn it_covers_what_is_copied_and_where_to() {
         ("decimal(12,2)", "decimal(12,3)"),
         ("required = true", "required = false"),
         ("address.city", "address.town"),
+        ("epoch_ms", "epoch_s"),
+        ("Europe/Berlin", "Europe/Paris"),
         ("\"rest\"", "\"more\""),
         ("on_misfit = \"quarantine\"", "on_misfit = \"overflow\""),
         ("segments = 16", "segments = 17"),

@@ -35,8 +35,8 @@ fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
         ("[limits]\nchunk_ms = 2.5", "line 9, column 12: "),
         ("[[target.columns]]\ntype = \"text\"", "line 8, column 1: missing field `name`"),
         (
-            "[[target.columns]]\nname = \"a\"\ntype = \"double\"",
-            "line 10, column 8: \"double\" is no column type",
+            "[[target.columns]]\nname = \"a\"\ntype = \"float\"",
+            "line 10, column 8: \"float\" is no column type",
         ),
         ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = \"a..b\"", "line 11, column 8: no path"),
         ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = []", "line 11, column 8: no path"),
@@ -135,6 +135,37 @@ fn columns_that_can_not_be_name_their_place() {
     let dynamodb = SMALL.replace("postgres://u@db/shop\"\ntable = \"orders\"", "dynamodb://Orders\"");
     let refused = refusal(&format!("{dynamodb}{}", columns(&["a"])));
     assert!(refused.starts_with("line 7, column 1: columns: a DynamoDB table has"), "{refused}");
+}
+
+#[test]
+fn formats_that_can_not_be_name_their_place() {
+    let column = |lines: &str| with(&format!("[[target.columns]]\nname = \"a\"\n{lines}"));
+    for (lines, told) in [
+        (
+            "type = \"text\"\nformat = \"rfc3339\"",
+            "line 11, column 10: format: a text column has no dates or times",
+        ),
+        (
+            "type = \"date\"\nformat = \"iso\"",
+            "line 11, column 10: format: \"iso\" is no format: use rfc3339",
+        ),
+        (
+            "type = \"date\"\nzone = \"Mars\"",
+            "line 11, column 8: zone: \"Mars\" is no time zone: write it like",
+        ),
+        (
+            "type = \"date\"\nformat = \"epoch_s\"",
+            "line 8, column 1: columns: column a: a date column has no seconds",
+        ),
+        (
+            "type = \"datetime(0)\"\nformat = \"%Y\"",
+            "line 8, column 1: columns: column a: format \"%Y\" does not spell",
+        ),
+        ("type = \"float\"", "line 10, column 8: \"float\" is no column type: use text, varchar(N), char(N)"),
+    ] {
+        let told_there = column(lines);
+        assert!(told_there.starts_with(told), "{told_there}");
+    }
 }
 
 #[test]

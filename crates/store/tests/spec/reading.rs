@@ -21,7 +21,7 @@ fn the_example_of_the_reference_is_read() {
     assert_eq!(mapping.dialect(), Dialect::MySql);
     assert_eq!(mapping.names().collect::<Vec<_>>(), ["price", "city", "signature", "rest"]);
     let types: Vec<String> = mapping.types().map(|kind| kind.to_string()).collect();
-    assert_eq!(types, ["decimal(12,2)", "varchar(100)", "varbinary(64)", "json"]);
+    assert_eq!(types, ["decimal(12,2)", "varchar(100)", "varbinary(64)", "datetime(3)", "json"]);
     let paths: Vec<_> = mapping.columns().iter().map(|column| column.path.names().to_vec()).collect();
     assert_eq!(paths, [vec!["price"], vec!["address", "city"], vec!["sig.v1"]]);
     let required: Vec<_> = mapping.columns().iter().map(|column| column.required).collect();

@@ -25,6 +25,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         path: ColumnPath::dotted(path).expect("a path"),
         kind: kind.parse().expect("a type"),
         required: false,
+        spelling: Default::default(),
     }
 }
 

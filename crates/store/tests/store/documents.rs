@@ -10,6 +10,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         path: ColumnPath::dotted(path).expect("a path"),
         kind: kind.parse().expect("a type"),
         required: path == "body",
+        spelling: Default::default(),
     };
     let columns = vec![
         column("body", "blob"),

@@ -17,6 +17,7 @@ fn table(dialect: Dialect, name: &str) -> SqlTable {
         path: ColumnPath::dotted(name).expect("a path"),
         kind: kind.parse().expect("a type"),
         required: false,
+        spelling: Default::default(),
     };
     let columns = vec![
         column("n", "bigint"),

@@ -31,8 +31,13 @@ impl Case {
 /// `n` has a column, the rest goes to the overflow.
 pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
     let path = ColumnPath::dotted("n").expect("a path");
-    let column =
-        Column { name: "n".to_owned(), path, kind: "bigint".parse().expect("a type"), required: false };
+    let column = Column {
+        name: "n".to_owned(),
+        path,
+        kind: "bigint".parse().expect("a type"),
+        required: false,
+        spelling: Default::default(),
+    };
     let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
     SqlTable { name: name.to_owned(), fields: Fields::default(), mapping: Some(mapping.expect("a mapping")) }
 }

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
+use jiff::tz::TimeZone;
+use toml::Spanned;
+
 use super::{
     Check,
     file::{ColumnSection, StoreSection},
 };
 use crate::{
-    mapping::{Column, ColumnPath, Mapping, MappingError, NameError, OnMisfit},
+    mapping::{Column, ColumnPath, Format, Mapping, MappingError, NameError, OnMisfit, Spelling},
     spec::{SpecError, StoreUrl},
 };
 
@@ -47,14 +50,51 @@ fn column(text: &str, section: &ColumnSection, span: Range<usize>) -> Check<Colu
         None => ColumnPath::new(vec![section.name.clone()]),
     };
     let path = path.ok_or_else(|| SpecError::invalid(text, span, "name", "it is empty: name the column"))?;
-    Ok(Column { name: section.name.clone(), path, kind: section.kind.0, required: section.required })
+    let spelling = spelling(text, section)?;
+    Ok(Column {
+        name: section.name.clone(),
+        path,
+        kind: section.kind.0,
+        required: section.required,
+        spelling,
+    })
+}
+
+/// How the document writes dates and times.
+fn spelling(text: &str, section: &ColumnSection) -> Check<Spelling> {
+    let ColumnSection { format, zone, kind, .. } = section;
+    if let Some(span) =
+        [format, zone].into_iter().flatten().map(Spanned::span).next().filter(|_| !kind.0.is_time())
+    {
+        let what = format!("a {} column has no dates or times: remove it", kind.0);
+        return Err(SpecError::invalid(text, span, "format", what));
+    }
+    let format = match format.as_ref().map(|format| (format.as_ref().as_str(), format.span())) {
+        None | Some(("rfc3339", _)) => Format::Rfc3339,
+        Some(("epoch_s", _)) => Format::EpochS,
+        Some(("epoch_ms", _)) => Format::EpochMs,
+        Some((pattern, _)) if pattern.contains('%') => Format::Pattern(pattern.to_owned()),
+        Some((other, span)) => {
+            let what =
+                format!("{other:?} is no format: use rfc3339, epoch_s, epoch_ms or a strftime pattern");
+            return Err(SpecError::invalid(text, span, "format", what));
+        }
+    };
+    let zone = match zone {
+        None => TimeZone::UTC,
+        Some(zone) => TimeZone::get(zone.as_ref()).map_err(|_| {
+            let what = format!("{:?} is no time zone: write it like Europe/Berlin", zone.as_ref());
+            SpecError::invalid(text, zone.span(), "zone", what)
+        })?,
+    };
+    Ok(Spelling { format, zone })
 }
 
 /// The column that an error is about.
 fn culprit(error: &MappingError) -> Option<&str> {
     match error {
         MappingError::Name(NameError::Invalid(name)) | MappingError::Twice(name) => Some(name),
-        MappingError::Overlap(_, name) => Some(name),
+        MappingError::Overlap(_, name) | MappingError::Format(name, _) => Some(name),
         _ => None,
     }
 }

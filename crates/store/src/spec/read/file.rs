@@ -47,6 +47,8 @@ pub(super) struct ColumnSection {
     pub(super) kind: Kind,
     #[serde(default)]
     pub(super) required: bool,
+    pub(super) format: Option<Spanned<String>>,
+    pub(super) zone: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
