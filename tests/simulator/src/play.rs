@@ -158,6 +158,7 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     }
     let end = world::now();
     people::check_that_all_arrived();
+    restore::check_that_it_was_noticed();
     reader::read_everything();
     let last = (1..=20).map(|seconds| end + seconds * S);
     last.take_while(|_| !people::all_is_read()).for_each(world::run_until);

@@ -10,8 +10,11 @@ use crate::{invariants, oracle, world};
 pub(super) fn check(tenants: &[Tenant], before: Option<&Migration>, after: &Migration) {
     // What a restored store says before it is confirmed is nobody's routing.
     let is_confirmed = before.is_some_and(|before| before.document.restored.is_some());
-    restore::committed(after.document.restored.is_some());
     if after.document.restored.is_some() {
+        return restore::note_noticed();
+    }
+    // Nor what an earlier one says that was copied back. Whoever learns of it makes it known.
+    if restore::is_unnoticed() {
         return;
     }
     let truth = with(|stage| stage.truth.take_if(|_| is_confirmed));
