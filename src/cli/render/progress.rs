@@ -73,7 +73,7 @@ pub(in crate::cli) fn progress_json(key: &str, width_ms: u64, point: &v1::Progre
 }
 
 /// Columns of the table with everything.
-const WIDE: usize = 137;
+const WIDE: usize = 127;
 
 /// All points, a row each, oldest first; a gap is told. A terminal of fewer columns than [`WIDE`] gets what matters
 /// most, in 80 columns.
