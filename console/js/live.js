@@ -3,6 +3,8 @@ import { useEffect, useState } from './lib.js';
 import { follow, get } from './api.js';
 
 const NOTHING = { data: null, at: 0, away: false, missing: null };
+/** Codes of a request that the controller will not answer later either. */
+const REFUSED = ['NOT_FOUND', 'INVALID_ARGUMENT'];
 
 /**
  * The newest message of a stream. `away`: the stream is broken and is being opened again. `missing`: the controller
@@ -14,20 +16,29 @@ export function useStream(method, params, read) {
   useEffect(() => {
     setState(NOTHING);
     let over = false;
-    const stop = follow(
+    let stop = null;
+    const start = () => follow(
       method,
       params,
       (data) => setState({ data, at: Date.now(), away: false, missing: null }),
       () => {
         setState((old) => ({ ...old, away: true }));
         get(read, params).catch((error) => {
-          if (!over && error.code === 'NOT_FOUND') setState((old) => ({ ...old, missing: error.message }));
+          if (!over && REFUSED.includes(error.code)) setState((old) => ({ ...old, missing: error.message }));
         });
       },
     );
+    // A browser has six connections to a server for all its tabs: those that nobody sees must not take them up.
+    const shown = () => {
+      stop?.();
+      stop = document.hidden ? null : start();
+    };
+    document.addEventListener('visibilitychange', shown);
+    shown();
     return () => {
       over = true;
-      stop();
+      document.removeEventListener('visibilitychange', shown);
+      stop?.();
     };
   }, [method, key]);
   return state;

@@ -6,7 +6,16 @@ export function parse(hash) {
   const [kind, key, view] = path.split('/').filter(Boolean);
   const params = Object.fromEntries(new URLSearchParams(query));
   if (kind !== 'm' || !key) return { key: null, view: 'overview', params };
-  return { key: decodeURIComponent(key), view: view ?? 'now', params };
+  return { key: decoded(key), view: view ?? 'now', params };
+}
+
+/** A text that is not encoded properly, such as `%`, is taken as it is: then there is no such migration. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 const query = (params) => {

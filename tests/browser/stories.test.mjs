@@ -52,6 +52,36 @@ test('the overview shows first what needs somebody', async () => {
   page.assertFine();
 });
 
+test('an address that names no migration says so', async () => {
+  for (const key of ['nothing', '%']) {
+    await open(`m/${key}`);
+    await page.getByRole('link', { name: 'Show all migrations' }).waitFor();
+    assert.equal(await page.locator('h1').textContent(), key);
+  }
+  await open('');
+  await page.getByText('orders is idle').waitFor();
+});
+
+test('tabs that nobody sees leave the connections to the one in front', async () => {
+  const hide = (is) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => is });
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+  const tabs = [];
+  for (let count = 0; count < 7; count += 1) {
+    const tab = await browser.page();
+    await tab.goto(`${world.url}/console/`);
+    await tab.getByText('orders is idle').waitFor({ timeout: 10_000 });
+    await tab.evaluate(hide, true);
+    tabs.push(tab);
+  }
+  await world.cli('pause', 'orders', '--reason', 'nobody looks', '--actor', 'operator:ada');
+  await tabs[0].evaluate(hide, false);
+  await tabs[0].getByText('orders is paused by operator:ada').waitFor({ timeout: 10_000 });
+  await world.cli('resume', 'orders');
+  await Promise.all(tabs.map((tab) => tab.close()));
+});
+
 test('a ramp is a dry run, a reason and a click', async () => {
   await page.getByRole('link', { name: 'orders', exact: true }).click();
   await setShares({ dual: 100 });
