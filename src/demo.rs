@@ -281,6 +281,7 @@ impl Story<'_> {
             tuning: v1::Tuning::default(),
             limits: Limits::default(),
             actor: "operator:demo".to_owned(),
+            way_back: None,
         };
         let evidence = jobs::worker::run(cast.url(), &stores, &plan, |_| {}, std::future::pending()).await?;
         let counts = evidence.counts.unwrap_or_default();

@@ -134,6 +134,9 @@ pub struct Plan {
     pub limits: Limits,
     /// Who runs it.
     pub actor: String,
+    /// The store that is scanned, if it may hold records that its own columns, as the spec has them, would not take
+    /// back. `None`: it can't, its server sees to that.
+    pub way_back: Option<Arc<StoreSpec>>,
 }
 
 impl Plan {
@@ -192,6 +195,10 @@ impl Plan {
                 ..Limits::default()
             },
             actor,
+            // A file takes what its declared types would not, and services and other programs write to it. Whole
+            // records come back as they are.
+            way_back: (kind == v1::PassKind::Full && is_file(&spec.source) && spec.source.mapping.is_some())
+                .then(|| Arc::new(spec.source.clone())),
         }
     }
 }

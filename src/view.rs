@@ -98,14 +98,17 @@ impl View {
         let shares = status.shares.iter().filter(|share| share.ppm > 0);
         let shares: Vec<String> =
             shares.map(|share| format!("{} {} %", rung(share.rung), percent(share.ppm))).collect();
-        let waits: Vec<String> = status.waiting.iter().map(waiting).collect();
-        let waits =
-            if waits.is_empty() { String::new() } else { format!("; waits for {}", waits.join("; ")) };
         let plan = status.plan.as_ref().map(|plan| format!("; {}", plan_step(plan))).unwrap_or_default();
         // Times as they are: one that counts up would be news each second.
         let gist = gist(status, gist::at);
-        let why = if gist.tone == Tone::Calm { String::new() } else { format!("; {}", gist.what) };
-        format!("{}; {}{plan}{why}{waits}", headline(status), shares.join(", "))
+        let waits: Vec<String> = status.waiting.iter().map(waiting).collect();
+        let why = match gist.tone {
+            Tone::Calm if waits.is_empty() => String::new(),
+            Tone::Calm => format!("; waits for {}", waits.join("; ")),
+            // It names the first condition.
+            Tone::Waiting | Tone::Alarm => format!("; {}", gist.line()),
+        };
+        format!("{}; {}{plan}{why}", headline(status), shares.join(", "))
     }
 
     /// The page at `now`, at most `height` lines of `width` columns. What has to be done is
@@ -159,7 +162,7 @@ impl View {
         let per_s = |at: usize| self.per_s.map_or("-".to_owned(), |per_s| format!("{:.0}", per_s[at]));
         let totals = status.totals.unwrap_or_default();
         format!(
-            "  target reads  hit {}/s  miss {}/s  copied {}  mismatch {}/{}  unsure {}",
+            "  target reads  hit {}/s  miss {}/s  migrated {}  mismatch {}/{}  unknown outcome {}",
             per_s(0),
             per_s(1),
             totals.migrated,

@@ -163,7 +163,7 @@ fn rule_row(rule: &v1::GuardRule) -> [String; 4] {
         (.., Some((factor, slack))) => {
             format!("at most {factor} x the lowest rate of misses + {} % miss", percent_of(slack))
         }
-        _ => String::new(),
+        _ => "its instances go on reporting and calling it: docs/guards.md".to_owned(),
     };
     let of = match render::operation(rule.operation()) {
         "" => "-",

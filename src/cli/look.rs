@@ -266,6 +266,9 @@ fn show_status(global: &Global, status: &v1::Status) {
 /// the controller is back.
 async fn watch(global: &Global, key: String) -> anyhow::Result<()> {
     let live = console::Term::stdout().is_term() && !global.json;
+    if live {
+        out::error("Ctrl-C ends this.");
+    }
     let told = RefCell::new(String::new());
     let changed = |view: &mut View| {
         if live {

@@ -87,7 +87,7 @@ pub(super) enum Verb {
         #[arg(long)]
         resume: bool,
         /// Records a second of all workers together; 0: no limit
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", alias = "rows-per-s")]
         records_per_s: Option<u64>,
         /// Bytes a second of all workers together; 0: no limit
         #[arg(long, value_name = "N")]

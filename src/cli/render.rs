@@ -213,15 +213,12 @@ pub(super) fn time(unix_ms: u64) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
-/// One event: when, what and who on the first line, more facts below it.
+/// One event: when and who on the first line, what below it.
 pub(super) fn event_lines(event: &v1::HistoryEvent) -> Vec<String> {
     let at = time(event.at_ms);
     let reason = if event.reason.is_empty() { String::new() } else { format!(" because {}", event.reason) };
-    let mut facts = event.summary.split("; ");
-    let head = format!("{at}  r{:<5} {}  ", event.revision, event.migration);
-    let first = facts.next().unwrap_or_default();
-    let first = format!("{head}{first}  by {}{reason}", event.actor);
-    std::iter::once(first).chain(facts.map(|fact| format!("{:30}{fact}", ""))).collect()
+    let head = format!("{at}  r{:<5} {}  by {}{reason}", event.revision, event.migration, event.actor);
+    std::iter::once(head).chain(event.summary.split("; ").map(|fact| format!("    {fact}"))).collect()
 }
 
 pub(super) fn instance_json(instance: &v1::Instance) -> Value {

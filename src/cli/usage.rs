@@ -83,6 +83,13 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
             "source-only has no share of its own, it is what the others leave: --dual 0 takes everybody back to it"
                 .to_owned()
         }
+        (ErrorKind::UnknownArgument, Some(name)) if name.ends_with("-per-s") => {
+            let key = name.trim_start_matches('-').replace('-', "_");
+            format!(
+                "{whose} has no flag {name:?}: set {key} under [limits] in the spec or, while the pass runs, use \
+                 cutover tune JOB {name} N"
+            )
+        }
         (ErrorKind::UnknownArgument, Some(name)) if name.starts_with('-') => {
             let dashed = "; a value that begins with - goes after --";
             let hint = match (alike_flag(&name), error.get(ContextKind::Suggested)) {

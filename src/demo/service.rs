@@ -9,7 +9,7 @@ use cutover_client::{
     migrator::{Migrator, WriteError},
 };
 use cutover_store::{
-    Id, Record, Store, Version,
+    Id, Record, Store, StoreError, Version,
     document::Document,
     spec::{Missing, Spec, StoreSpec},
 };
@@ -21,6 +21,8 @@ const SERVICE: &str = "orders-demo";
 const CUSTOMERS: u64 = 200;
 /// Orders of each customer that one process writes.
 const OWN_ORDERS: u64 = 10;
+/// How often a batch of the seed is tried.
+const SEED_ATTEMPTS: u32 = 5;
 /// Records of one request while seeding.
 const BATCH: usize = 100;
 /// Interval between lines of output.
@@ -179,7 +181,7 @@ async fn seed(spec: &Spec, orders: u64) -> anyhow::Result<()> {
         let id = Id::new(&customer(at % CUSTOMERS), &format!("order-{:06}", at / CUSTOMERS))?;
         batch.push((id, Record { version: Version::ZERO, value: Some(order(at)) }));
         if batch.len() == BATCH || at + 1 == orders {
-            source.put_many_if_newer(&batch).await?;
+            written(&*source, &batch).await?;
             batch.clear();
         }
     }
@@ -187,6 +189,21 @@ async fn seed(spec: &Spec, orders: u64) -> anyhow::Result<()> {
         "wrote {orders} orders of {} customers to the source, without versions",
         CUSTOMERS.min(orders)
     ))
+}
+
+/// Writes a batch; a server that has just started may take a few attempts.
+async fn written(source: &dyn Store, batch: &[(Id, Record)]) -> anyhow::Result<()> {
+    let mut left = SEED_ATTEMPTS;
+    loop {
+        left -= 1;
+        match source.put_many_if_newer(batch).await {
+            Ok(_) => return Ok(()),
+            Err(error) if left == 0 || matches!(error, StoreError::Permanent { .. }) => {
+                return Err(error).context("run it again: it writes the same orders");
+            }
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    }
 }
 
 fn customer(number: u64) -> String {

@@ -104,6 +104,7 @@ impl Stores {
                         self.copy(plan, pass, to, &records).await?
                     }
                 };
+                done.could_not_come_back(plan, &page.records);
                 let behind = std::mem::take(&mut done.behind);
                 if to == Side::Target && !behind.is_empty() {
                     self.report_ahead(plan, &mut done, behind).await?;
@@ -257,6 +258,17 @@ impl Done {
         self.waited = self.waited.max(more.waited);
         self.behind.extend(more.behind);
         self.findings.extend(more.findings);
+    }
+
+    /// Names records that were copied, but that a reverse pass or a service could not write back to where they are.
+    fn could_not_come_back(&mut self, plan: &Plan, records: &[(Id, Record)]) {
+        let Some(source) = &plan.way_back else { return };
+        for (id, record) in records {
+            let Err(error) = source.fit(id, record) else { continue };
+            let what = "could not come back to the source";
+            let example = format!("{:?}/{:?} {what}: {error}", id.tenant, id.key);
+            self.findings.add(format!("{what}: {}", reason(&error)), example);
+        }
     }
 
     fn quarantined(&mut self, refused: &RefusedRecord<'_>) {

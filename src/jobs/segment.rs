@@ -279,7 +279,10 @@ impl Pace {
         if matches!(error, StoreError::Throttled { .. }) {
             self.chunk.shrink();
         }
-        self.note = format!("the {store}: {error}");
+        self.note = match error {
+            StoreError::NotApplied { what, .. } => format!("waiting for the {store}, retrying: {what}"),
+            error => format!("the {store}: {error}"),
+        };
     }
 
     /// A scan failed, and is retried: less of it may arrive in time.
@@ -358,7 +361,7 @@ mod tests {
         };
         let page = pace.page_bytes();
         pace.read_failed("source", &timed_out);
-        assert!(pace.why().contains("the source: nothing was written, retry: no answer in time"));
+        assert!(pace.why().contains("waiting for the source, retrying: no answer in time"));
         assert_eq!(pace.page_bytes(), page / 2, "less may arrive in time");
     }
 }

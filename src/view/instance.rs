@@ -1,5 +1,7 @@
 //! How instances are doing, those in trouble first.
 
+use std::collections::BTreeSet;
+
 use console::style;
 use cutover_proto::v1;
 
@@ -25,13 +27,25 @@ pub fn standing(instance: &v1::Instance) -> String {
     }
 }
 
-/// How many there are, and whether the newest step has settled.
+/// Services named in one line.
+const SERVICES_MAX: usize = 3;
+
+/// How many there are and how many are lost, and whether the newest step has settled.
 pub fn registered(instances: &[v1::Instance], settled: bool) -> String {
+    let lost = instances.iter().filter(|instance| rank(instance) == 0).count();
+    let lost = if lost > 0 { format!(", {lost} LOST") } else { String::new() };
+    let services: BTreeSet<&str> = instances.iter().map(|instance| instance.service.as_str()).collect();
+    let services = services.into_iter().take(SERVICES_MAX).collect::<Vec<_>>().join(", ");
+    let services = if services.is_empty() { String::new() } else { format!(" ({services})") };
+    format!("{}{lost}{services}", acknowledged(instances, settled))
+}
+
+fn acknowledged(instances: &[v1::Instance], settled: bool) -> String {
     // Those who have yet to acknowledge are no instances.
     let are_settled = !settled && instances.iter().all(|instance| instance.settled || instance.counted_out);
     match (instances.len(), settled) {
         (1.., false) if are_settled => {
-            let instances = registered(instances, true);
+            let instances = acknowledged(instances, true);
             format!("{instances}; earlier answers of Decide have not expired")
         }
         (0, true) => "no instance is registered".to_owned(),

@@ -47,6 +47,7 @@ fn plan(kind: v1::PassKind) -> Plan {
         },
         parallel: 2,
         statements: 2,
+        way_back: None,
         residual: Duration::ZERO,
         tuning: v1::Tuning::default(),
         limits: Limits { chunk_bytes: 16 << 10, ..Limits::default() },

@@ -70,22 +70,26 @@ pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision:
     let mut look = Look { bands: document.bands.clone(), ..Look::default() };
     let mut stepped: OrdMap<Tenant, Placement> = OrdMap::new();
     let mut steps: Vec<(u32, u32, Placement)> = Vec::new();
-    let mut told = 0;
+    let mut told: Vec<(Whom, Vec<Unmet>)> = Vec::new();
+    let mut moved: Vec<(Whom, String)> = Vec::new();
     let mut open = OpenOverrides::of(document);
     for group in groups_on_the_way(migration) {
         let Some(next) = group.placement.next(group.wanted, level) else { continue };
         if !conditions.may_step(&group, next) {
             look.ramping = true;
-            told += 1;
-            if told <= TOLD_MAX {
-                look.unmet.extend(conditions.unmet(&group, next));
+            if told.len() < TOLD_MAX {
+                let unmet = conditions.unmet(&group, next);
+                add(&mut told, &group.whom, unmet, |unmet, more| {
+                    let rest = |unmet: &Unmet| Unmet { whom: String::new(), ..unmet.clone() };
+                    unmet.iter().map(rest).eq(more.iter().map(rest))
+                });
             }
             open.note(&group, group.placement.rung);
             continue;
         }
         let Group { whom, placement, wanted, .. } = &group;
         look.ramping |= next != *wanted;
-        look.moves.push(format!("{}: {} -> {next}", text::whom(&whom.to_string()), placement.rung));
+        add(&mut moved, whom, format!("{} -> {next}", placement.rung), |step, other| step == other);
         if placement.wait_for(next) == Wait::Received {
             let lost = conditions.fleet.left_behind(placement.since);
             look.moves.extend(lost.map(|member| {
@@ -104,6 +108,12 @@ pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision:
             }
         }
     }
+    let moves = moved.iter().map(|(whom, step)| format!("{}: {step}", text::whom(&whom.to_string())));
+    look.moves.splice(..0, moves);
+    look.unmet = told
+        .into_iter()
+        .flat_map(|(whom, unmet)| unmet.into_iter().map(move |it| Unmet { whom: whom.to_string(), ..it }))
+        .collect();
     let cuts: Vec<u32> = steps.iter().flat_map(|(from, upto, _)| [*from, *upto]).collect();
     look.bands = document.bands.map(&cuts, |from, placement| {
         let step = steps.iter().find(|(start, upto, _)| (*start..*upto).contains(&from));
@@ -112,6 +122,19 @@ pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision:
     look.overrides = open.overrides();
     look.rows = rows_after(migration, conditions, &stepped, &look);
     look
+}
+
+/// Adds what is to be said of tenants. Neighbouring buckets of which the same is said are one range.
+fn add<T>(told: &mut Vec<(Whom, T)>, whom: &Whom, what: T, is_same: impl Fn(&T, &T) -> bool) {
+    if let (Some((Whom::Buckets { upto, .. }, last)), Whom::Buckets { from, upto: end }) =
+        (told.last_mut(), whom)
+        && upto == from
+        && is_same(last, &what)
+    {
+        *upto = *end;
+    } else {
+        told.push((whom.clone(), what));
+    }
 }
 
 /// When the next soak of tenants on the way ends, by the controller's steady clock.

@@ -83,9 +83,12 @@ pub(super) async fn say(
         let absent = "not there yet: run this with --create-tables, which creates its table";
         out::line(&format!("target: {}", if stores.is_some() { target } else { absent }));
         let about = |records: Option<u64>| records.map_or("?".to_owned(), |records| records.to_string());
-        let segments = match plan.segments {
-            1 => "1 segment".to_owned(),
-            segments => format!("{segments} segments"),
+        let segments = match (plan.segments, plan.on_target) {
+            (1, _) => "1 segment".to_owned(),
+            (segments, on_target) if on_target > 0 && on_target < segments => {
+                format!("{segments} segments, {on_target} of them of the target")
+            }
+            (segments, _) => format!("{segments} segments"),
         };
         let has = match stores {
             Some(_) => format!("; the {} has about {}", other.name(), about(of_other)),

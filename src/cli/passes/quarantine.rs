@@ -23,6 +23,8 @@ use crate::{
 
 /// Records listed by default.
 const LISTED: usize = 100;
+/// Characters of a tenant or key in a line; --json has all of it.
+const NAME_MAX: usize = 40;
 /// How long the quarantine may fail.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -144,7 +146,9 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
 
 fn row_line(row: &Row) -> String {
     let at = render::time(row.quarantined_at_ms);
-    format!("{} to the {}: {} ({}, {at})", row.place(), row.toward.name(), row.reason, row.pass)
+    let short = |name: &str| console::truncate_str(name, NAME_MAX, "…").into_owned();
+    let (tenant, key) = (short(&row.tenant), short(&row.key));
+    format!("{tenant:?}/{key:?} to the {}: {} ({}, {at})", row.toward.name(), row.reason, row.pass)
 }
 
 fn row_json(row: &Row) -> serde_json::Value {

@@ -1,5 +1,6 @@
 //! Guards and verdicts on the wire.
 
+use cutover_core::text::span;
 use cutover_proto::v1;
 use tonic::Status;
 
@@ -93,7 +94,7 @@ pub(in crate::grpc) fn story(trip: &Trip, followed: Option<&Followed>) -> Vec<St
     let onset_ms = evidence.now_ms.saturating_sub(evidence.onset_ms);
     let limit = evidence
         .limit
-        .map_or_else(String::new, |limit| format!(", where at most {} is well", percent(limit)));
+        .map_or_else(String::new, |limit| format!(", where at most {} is allowed", percent(limit)));
     if trip.verdict.guard.kind != GuardKind::Blindness {
         let source = match evidence.source {
             0 => String::new(),
@@ -101,7 +102,8 @@ pub(in crate::grpc) fn story(trip: &Trip, followed: Option<&Followed>) -> Vec<St
         };
         let target = percent(evidence.target_rate());
         story.push(format!(
-            "it began about {onset_ms} ms before: {target} of the target's outcomes were bad{source}{limit}"
+            "it began about {} before: {target} of the target's outcomes were bad{source}{limit}",
+            span(onset_ms)
         ));
     }
     let wire = self::trip(trip);
@@ -187,8 +189,11 @@ fn edits_of(wire: &v1::GuardRule) -> Result<Vec<GuardEdit>, Status> {
         let mut names: Vec<&str> = Guard::COUNTING.iter().map(|guard| guard.kind.name()).collect();
         names.push(GuardKind::Blindness.name());
         names.dedup();
+        let near = names.iter().map(|name| (strsim::jaro_winkler(&wire.guard, name), name));
+        let near = near.filter(|(near, _)| *near > 0.85).max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let meant = near.map_or_else(String::new, |(_, name)| format!(", did you mean {name}?"));
         let message =
-            format!("{:?} is no guard of this operation: there are {}", wire.guard, names.join(", "));
+            format!("{:?} is no guard of this operation{meant}: there are {}", wire.guard, names.join(", "));
         return Err(bad("guards.guard", message));
     }
     let mode = match wire.mode() {

@@ -222,3 +222,37 @@ async fn columns_that_nobody_mapped_are_named_before_they_are_left_behind() {
     let copied = at(url, &format!("backfill {path}")).await;
     assert!(copied.code == 0 && copied.err.contains(part), "{copied:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_could_not_come_back_is_copied_and_named() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source one --target other").await.done();
+    let text = |name: &str| {
+        let dir = dir.path().display();
+        format!(
+            "migration = \"orders\"\n[source]\nurl = \"sqlite:{dir}/source.db\"\ntable = \"people\"\n\
+             columns = [{{ name = \"name\", type = \"{name}\" }}]\n\
+             [target]\nurl = \"sqlite:{dir}/target.db\"\ntable = \"people\"\n"
+        )
+    };
+    let wide: Spec = text("text").parse().unwrap();
+    let source = wide.source.open(Missing::Create, |_| None).await.unwrap();
+    let named = |name: &str| {
+        let document = Document::decode(format!(r#"{{"name":{{"S":"{name}"}}}}"#).as_bytes()).unwrap();
+        Record { version: Version(1), value: Some(document.encode().unwrap()) }
+    };
+    source.put_many_if_newer(&[(id(1), named("Ada")), (id(2), named("Wilhelmine"))]).await.unwrap();
+    drop(source);
+    let path = dir.path().join("people.toml");
+    std::fs::write(&path, text("varchar(5)")).unwrap();
+    let path = path.display();
+    let dry = at(url, &format!("backfill {path} --create-tables --dry-run")).await;
+    assert!(dry.code == 1 && dry.out.contains("1 in the source, the first "), "{dry:?}");
+    let told = at(url, &format!("backfill {path}")).await.done();
+    assert!(told.contains(" clean: 2 scanned, 2 copied"), "{told}");
+    let why = "\"order-2\" could not come back to the source: name: 10 characters where varchar(5) takes 5";
+    assert!(told.contains(why), "{told}");
+    controller.stop().await;
+}

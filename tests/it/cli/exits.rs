@@ -54,7 +54,10 @@ async fn a_mistake_is_64_on_the_command_line_and_65_in_a_file() {
         ("ack orders", &["--reason TEXT: say what was found and repaired"][..]),
         ("ramp orders --mirrored 50 --dual 20", &["--mirrored: 50 % is over dual 20 %"]),
         ("create Orders --source a --target b", &["Orders"]),
-        ("guards orders --set error_absolut --mode off", &["--set", "error_absolut"]),
+        (
+            "guards orders --set error_absolut --mode off",
+            &["--set: \"error_absolut\"", "did you mean error_absolute?"],
+        ),
         ("abandon orders", &["--reason TEXT: say why it is given up"]),
         ("policy orders --hold-timeout 10m", &["--hold-timeout: is 10 min: give at most "]),
     ] {

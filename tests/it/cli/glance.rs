@@ -121,6 +121,12 @@ async fn a_change_says_what_it_waits_for_and_a_wait_where_it_ended() {
     assert!(up.ends_with("settled: 75 % source-only, 25 % mirrored\n"), "{up}");
     let waits = at(url, "wait orders").await.done();
     assert_eq!(waits, "settled: 75 % source-only, 25 % mirrored\n");
+    // Neighbours that do the same are told together, although they came at different times.
+    let up = at(url, "ramp orders --mirrored 40").await.done();
+    assert!(up.ends_with("15 % of the tenants (buckets 25-40 %): source-only -> mirrored\n"), "{up}");
+    let back = at(url, "ramp orders --dual 0 --dry-run").await.done();
+    assert!(back.ends_with("would: 40 % of the tenants: mirrored -> source-only\n"), "{back}");
+    at(url, "ramp orders --dual 25 --wait").await.done();
     let up = at(url, "ramp orders --target-first 25 --wait --timeout 300ms").await;
     assert!(up.out.contains("waiting: 25 % of the tenants mirrored -> target-first: [full-pass] "), "{up:?}");
     // What others wait for is no concern of these.

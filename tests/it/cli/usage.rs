@@ -18,6 +18,10 @@ async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
         ("--jsn list", &["\"--jsn\"", "did you mean --json?"]),
         ("ramp orders --daul 10", &["ramp has no flag \"--daul\"", "--dual?", "see cutover help ramp"]),
         ("ramp orders --source-only 9", &["source-only has no share of its own", "--dual 0"]),
+        (
+            "backfill a.toml --records-per-s 5",
+            &["records_per_s under [limits]", "cutover tune JOB --records-per-s N"],
+        ),
         ("list orders", &["list takes no more arguments", "\"orders\"", "see cutover help list"]),
         ("list --json=1", &["--json takes no value"]),
         ("decide orders -5", &["\"-5\"", "goes after --"]),

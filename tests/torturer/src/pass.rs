@@ -68,6 +68,7 @@ impl Pass {
             },
             parallel: 2,
             statements: 2,
+            way_back: None,
             residual: Duration::from_millis(self.residual_ms),
             tuning: v1::Tuning::default(),
             limits: Limits::default(),

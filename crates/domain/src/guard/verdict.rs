@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cutover_core::text::span;
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorClass, Guard};
@@ -159,7 +160,8 @@ impl fmt::Display for Verdict {
         if *source > 0 {
             write!(f, ", source {source_bad} of {source}")?;
         }
-        write!(f, " in {} ms, evidence {ln_m:.1} of {ln_c:.1}", evidence.now_ms - evidence.onset_ms)?;
+        let lasted = span(evidence.now_ms.saturating_sub(evidence.onset_ms));
+        write!(f, " within {lasted}, evidence {ln_m:.1} of {ln_c:.1}")?;
         f.write_str(match cause {
             Cause::CommonMode => "; the source fails as well",
             Cause::OneInstance => "; all of it from an instance that is behind other tenants' too",

@@ -36,6 +36,7 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, sto
         },
         parallel: 2,
         statements: 2,
+        way_back: None,
         residual: data::residual(),
         tuning: v1::Tuning::default(),
         limits: Limits { patience: Duration::from_secs(30), ..Limits::default() },

@@ -54,6 +54,7 @@ pub(super) struct ColumnSection {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitsSection {
+    #[serde(alias = "records_per_s")]
     pub(super) rows_per_s: Option<Spanned<u64>>,
     pub(super) bytes_per_s: Option<Spanned<u64>>,
     pub(super) chunk_ms: Option<Spanned<u64>>,
