@@ -128,6 +128,7 @@ impl Verb {
         self.check()?;
         let mut admin = global.admin().await?;
         let mut waits = Waits::All;
+        let is_rollback = matches!(self, Self::Rollback { .. });
         let (ask, key, answered) = match self {
             Self::Wait(wait) => return wait.run(global).await,
             Self::ImportPins(import) => return import.run(global).await,
@@ -184,7 +185,10 @@ impl Verb {
             }
         };
         render::changed(global, &answered, &waits);
-        if !global.json && answered.changes.iter().any(|change| change.contains("mirrored -> source-only")) {
+        if is_rollback
+            && !global.json
+            && answered.changes.iter().any(|change| change.contains("mirrored -> source-only"))
+        {
             out::line(&format!(
                 "dual and mirrored are one stage, so this is two rungs back. Only to dual: cutover ramp {key} --mirrored 0"
             ));
