@@ -68,7 +68,7 @@ fn it_leaves_out_how_the_file_is_written_who_connects_and_how_fast() {
 fn the_order_of_columns_means_nothing() {
     let example = example();
     let parts: Vec<&str> = example.split("[[target.columns]]").collect();
-    let (last, limits) = parts[3].split_once("[limits]").expect("limits");
-    let other = [parts[0], last, parts[2], parts[1]].join("[[target.columns]]") + "[limits]" + limits;
+    let (last, limits) = parts[4].split_once("[limits]").expect("limits");
+    let other = [parts[0], last, parts[3], parts[2], parts[1]].join("[[target.columns]]") + "[limits]" + limits;
     assert_eq!(read(&other).fingerprint(), read(&example).fingerprint());
 }

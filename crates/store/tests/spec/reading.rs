@@ -19,7 +19,7 @@ fn the_example_of_the_reference_is_read() {
     assert_eq!(spec.source.fields.of_item(), ["customer", "order_id", "cutover_version", "cutover_deleted"]);
     let mapping = spec.target.mapping.expect("it has columns");
     assert_eq!(mapping.dialect(), Dialect::MySql);
-    assert_eq!(mapping.names().collect::<Vec<_>>(), ["price", "city", "signature", "rest"]);
+    assert_eq!(mapping.names().collect::<Vec<_>>(), ["price", "city", "signature", "placed_at", "rest"]);
     let types: Vec<String> = mapping.types().map(|kind| kind.to_string()).collect();
     assert_eq!(types, ["decimal(12,2)", "varchar(100)", "varbinary(64)", "datetime(3)", "json"]);
     let paths: Vec<_> = mapping.columns().iter().map(|column| column.path.names().to_vec()).collect();
