@@ -42,7 +42,7 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const REPORT: Duration = Duration::from_secs(1);
 
 /// Maximum predecessors of one process; more are ignored, so they are waited for.
-const SUCCEEDS_MAX: usize = 64;
+const SUCCEEDS_MAX: usize = 512;
 
 /// A watcher's stream.
 pub(super) type Watching = ReceiverStream<Result<v1::WatchResponse, Status>>;
@@ -230,7 +230,7 @@ impl TelemetryService for Telemetry {
         let (newest_revision, fences, is_ours) = {
             let state = registry.state();
             let is_ours = report.history_id.is_empty() || report.history_id == *state.history_id;
-            (state.revision, state.fences.newest.unwrap_or(0), is_ours)
+            (state.revision, state.fences.since(), is_ours)
         };
         let v1::ReportRequest { sequence, applied_revision, received_revision, .. } = report;
         if sequence == 0 {

@@ -22,13 +22,17 @@ use cutover_clock::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use live::{Acknowledging, Asking};
-use live::{Live, Registering};
-pub use member::Who;
+use live::{Ending, Live, Registering};
+pub use member::{Admitted, Who};
 use registration::check;
 pub use registration::{RegisterError, Registration, check_name};
 pub use seen::{Dead, Seen};
 
-use super::{Registry, lease, registry::Entry, steady::Steady};
+use super::{
+    Registry, lease,
+    registry::{Entry, Fences},
+    steady::Steady,
+};
 use crate::{
     domain::{Fleet, Glance, HeldRoutes, Key, Member},
     store::{self, InstanceRecord, Store, Upkeep, resting_slot},
@@ -42,7 +46,7 @@ const BATCH_MAX: usize = 256;
 pub struct Instances {
     store: Arc<dyn Store>,
     live: Mutex<Live>,
-    keep: mpsc::Sender<Keep>,
+    keep: mpsc::UnboundedSender<Keep>,
     acknowledged: watch::Sender<()>,
     steady: Arc<Steady>,
 }
@@ -54,8 +58,24 @@ type Changes = Vec<(String, Option<InstanceRecord>)>;
 #[derive(Debug)]
 pub struct Keep {
     changes: Changes,
-    /// `None`: nobody waits for the result.
-    done: Option<oneshot::Sender<Result<(), String>>>,
+    done: oneshot::Sender<Result<(), String>>,
+}
+
+/// The result of changes that were sent to the store.
+struct Kept(oneshot::Receiver<Result<(), String>>);
+
+/// A change of who is a member, decided and sent to the store.
+enum Begun {
+    Nothing,
+    Parked(Kept),
+    Removal { kept: Kept, admitted: Admitted, change: u64 },
+}
+
+impl Kept {
+    async fn result(self) -> Result<(), store::Error> {
+        let gone = |_| store::Error::Unavailable("the controller is shutting down".to_owned());
+        self.0.await.map_err(gone)?.map_err(store::Error::Unavailable)
+    }
 }
 
 /// An open stream to an instance. While there is one, the instance is connected.
@@ -72,8 +92,9 @@ impl Instances {
         store: Arc<dyn Store>,
         registry: &Registry,
         known: Vec<InstanceRecord>,
-    ) -> (Self, mpsc::Receiver<Keep>) {
-        let (keep, kept) = mpsc::channel(BATCH_MAX);
+    ) -> (Self, mpsc::UnboundedReceiver<Keep>) {
+        // Everybody who sends something waits for the result, or sends it once.
+        let (keep, kept) = mpsc::unbounded_channel();
         let steady = registry.steady();
         let live = Mutex::new(Live::new(known, Instant::now(), steady.now_ms()));
         (Self { store, live, keep, acknowledged: watch::Sender::new(()), steady }, kept)
@@ -82,15 +103,20 @@ impl Instances {
     /// Registers a process, durably. `newest`: the controller's revision.
     pub async fn register(&self, asking: Asking, newest: u64) -> Result<Registration, RegisterError> {
         check(&asking.record)?;
-        let registering = self.live().register(asking, newest, Instant::now());
-        let (who, readmitted, duplicate, put) = match registering {
-            Registering::Gone => return Err(RegisterError::Gone),
-            Registering::Full => return Err(RegisterError::Full),
-            Registering::Member { who, readmitted, duplicate, put } => (who, readmitted, duplicate, put),
+        let (who, readmitted, duplicate, put) = {
+            let mut live = self.live();
+            match live.register(asking, newest, Instant::now()) {
+                Registering::Gone => return Err(RegisterError::Gone),
+                Registering::Full => return Err(RegisterError::Full),
+                Registering::Member { who, readmitted, duplicate, put } => {
+                    let put = put.map(|(record, change)| (self.put(&live, &record), record, change));
+                    (who, readmitted, duplicate, put)
+                }
+            }
         };
-        if let Some(record) = put {
-            let kept = self.make_durable(record.clone()).await;
-            self.live().registered(&who, record, kept.is_ok(), Instant::now());
+        if let Some((kept, record, change)) = put {
+            let kept = kept.result().await;
+            self.live().registered(&who, record, change, kept.is_ok());
             kept?;
             tracing::info!(instance = who.instance_id, "registered");
         }
@@ -112,24 +138,25 @@ impl Instances {
     /// Records that somebody asks for decisions of a migration over the network, for the first time. Durable
     /// when it returns.
     pub async fn note_callers(&self, key: &Key) -> Result<(), store::Error> {
-        self.make_durable(InstanceRecord::callers(key)).await
+        let kept = self.put(&self.live(), &InstanceRecord::callers(key));
+        kept.result().await
     }
 
-    async fn make_durable(&self, record: InstanceRecord) -> Result<(), store::Error> {
-        self.change(vec![(record.label(), Some(record))]).await
+    fn put(&self, live: &MutexGuard<'_, Live>, record: &InstanceRecord) -> Kept {
+        self.change(live, vec![(record.label(), Some(record.clone()))])
     }
 
-    /// Changes of one process reach the store in the order in which they were made, because all of them go
-    /// through here.
-    async fn change(&self, changes: Changes) -> Result<(), store::Error> {
+    /// Sends changes to the store while the lock under which they were decided is still held. So they reach it in the
+    /// order of the decisions, and a restarted controller finds the last one.
+    fn change(&self, _: &MutexGuard<'_, Live>, changes: Changes) -> Kept {
         let (done, kept) = oneshot::channel();
-        let gone = || store::Error::Unavailable("the controller is shutting down".to_owned());
-        self.keep.send(Keep { changes, done: Some(done) }).await.map_err(|_| gone())?;
-        kept.await.map_err(|_| gone())?.map_err(store::Error::Unavailable)
+        // If nobody takes it, the result says so.
+        let _ = self.keep.send(Keep { changes, done });
+        Kept(kept)
     }
 
     /// Stores registrations, many in one commit, until the queue is closed.
-    pub async fn keep(&self, mut queue: mpsc::Receiver<Keep>) {
+    pub async fn keep(&self, mut queue: mpsc::UnboundedReceiver<Keep>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             // For each instance, the last change counts.
@@ -144,7 +171,7 @@ impl Instances {
             let kept = self.store.keep(&upkeep).await.map_err(|error| error.to_string());
             for keep in batch.drain(..) {
                 // The receiver may have gone meanwhile.
-                keep.done.map(|done| done.send(kept.clone()));
+                let _ = keep.done.send(kept.clone());
             }
         }
     }
@@ -158,23 +185,29 @@ impl Instances {
         loop {
             ticks.tick().await;
             let fences = registry.state().fences;
-            let due = self.live().take_due(&fences, Instant::now());
-            if !due.rested.is_empty() {
-                let changes = due.rested.iter().map(|slot| (resting_slot(*slot), None)).collect();
-                // If the queue is full: after a restart they rest once more.
-                let _ = self.keep.try_send(Keep { changes, done: None });
+            let due = {
+                let mut live = self.live();
+                let due = live.take_due(&fences, Instant::now());
+                if !due.rested.is_empty() {
+                    let changes = due.rested.iter().map(|slot| (resting_slot(*slot), None)).collect();
+                    // If it fails they rest once more after a restart.
+                    drop(self.change(&live, changes));
+                }
+                due
+            };
+            for admitted in due.counted_out {
+                self.count_out(admitted).await;
             }
-            for record in due.counted_out {
-                self.count_out(record).await;
-            }
-            for who in due.over {
-                match self.remove(&who).await {
-                    Ok(is_removed) => {
+            for admitted in due.over {
+                let who = admitted.who.clone();
+                match self.end(admitted, &fences).await {
+                    Ok(true) => {
                         tracing::info!(instance = who.instance_id, "no longer waited for: it has ended");
-                        is_removed.then(|| removed(&who));
+                        removed(&who);
                     }
+                    Ok(false) => {}
                     Err(error) => {
-                        tracing::warn!(%error, instance = who.instance_id, "could not remove it yet")
+                        tracing::warn!(%error, instance = who.instance_id, "could not remove it yet");
                     }
                 }
             }
@@ -182,21 +215,43 @@ impl Instances {
     }
 
     /// Durable first: after a restart it must not be taken for one that was there all the time.
-    async fn count_out(&self, record: InstanceRecord) {
-        let (who, admission) = (Who::of(&record), record.admission);
-        let counted = self.make_durable(record).await;
-        if !self.live().counted_out(&who, admission, counted.is_ok()) {
+    async fn count_out(&self, admitted: Admitted) {
+        let instance = admitted.who.instance_id.as_str();
+        let (kept, change) = {
+            let mut live = self.live();
+            let Some((record, change)) = live.begin_counting_out(&admitted) else { return };
+            (self.put(&live, &record), change)
+        };
+        let counted = kept.result().await;
+        if !self.live().counted_out(&admitted, change, counted.is_ok()) {
             return;
         }
         if let Err(error) = counted {
-            tracing::warn!(%error, instance = who.instance_id, "could not count it out yet; retrying");
+            tracing::warn!(%error, instance, "could not count it out yet; retrying");
             return;
         }
         tracing::warn!(
-            instance = who.instance_id,
+            instance,
             "counted out: its right to act has expired; migrations with fence_after_ms continue without it"
         );
         self.acknowledged.send_replace(());
+    }
+
+    /// Ends a membership, unless the process has come back. True: it is no member any more.
+    async fn end(&self, admitted: Admitted, fences: &Fences) -> Result<bool, store::Error> {
+        let begun = {
+            let mut live = self.live();
+            let now = Instant::now();
+            match live.ending(&admitted, fences, now) {
+                None => Begun::Nothing,
+                Some(Ending::Remove) => self.begin_removal(&mut live, admitted),
+                Some(Ending::Park) => {
+                    let parked = live.park(&admitted.who, now, self.steady.now_ms());
+                    parked.map_or(Begun::Nothing, |record| Begun::Parked(self.put(&live, &record)))
+                }
+            }
+        };
+        self.finish(begun).await
     }
 
     /// Records a report, with what the process has received and quiesced for. `None`: it has to register
@@ -206,10 +261,8 @@ impl Instances {
         let who = live.who(instance_id, incarnation)?;
         let live::Acknowledged { news, put } = live.acknowledge(&who, said, Instant::now())?;
         if let Some(record) = put {
-            // If the queue is full: after a restart the controller waits for it until it is back, which is
-            // safe.
-            let changes = vec![(who.label(), Some(record))];
-            let _ = self.keep.try_send(Keep { changes, done: None });
+            // If it fails: after a restart the controller waits for it until it is back, which is safe.
+            drop(self.put(&live, &record));
         }
         drop(live);
         if news {
@@ -231,20 +284,28 @@ impl Instances {
         incarnation: u64,
         file_valid_ms: u32,
     ) -> Result<Option<Who>, store::Error> {
-        let Some(who) = self.live().who(instance_id, incarnation) else { return Ok(None) };
-        let parked = self.live().goodbye(&who, file_valid_ms, Instant::now(), self.steady.now_ms());
-        match parked {
-            Some(record) => self.put(record).await?,
-            None => _ = self.remove(&who).await?,
-        }
+        let (who, begun) = {
+            let mut live = self.live();
+            let Some(who) = live.who(instance_id, incarnation) else { return Ok(None) };
+            let parked = live.goodbye(&who, file_valid_ms, Instant::now(), self.steady.now_ms());
+            let begun = match parked {
+                Some(record) => Begun::Parked(self.put(&live, &record)),
+                None => {
+                    let admitted = live.members.get(&who).map(member::Heard::admitted);
+                    admitted.map_or(Begun::Nothing, |admitted| self.begin_removal(&mut live, admitted))
+                }
+            };
+            (who, begun)
+        };
+        self.finish(begun).await?;
         Ok(Some(who))
     }
 
     /// Gives up instances that an operator asserts to be dead. From now on, one that comes back is told so.
-    pub fn give_up(&self, dead: &Dead) -> Vec<Who> {
+    pub fn give_up(&self, dead: &Dead) -> Vec<Admitted> {
         let mut live = self.live();
         let dead = live.dead(dead, Instant::now());
-        dead.iter().for_each(|who| _ = live.give_up(who));
+        dead.iter().for_each(|admitted| live.give_up(admitted));
         dead
     }
 
@@ -254,41 +315,54 @@ impl Instances {
     }
 
     /// Takes that back: the instance is not asserted to be dead after all.
-    pub fn keep_on(&self, who: &Who) {
-        self.live().keep_on(who);
+    pub fn keep_on(&self, admitted: &Admitted) {
+        self.live().keep_on(admitted);
     }
 
-    /// Removes an instance that was given up. If it keeps a file, it is waited for until that has expired,
-    /// because another process may start from it. Evicting it again removes it at once.
-    pub async fn evict(&self, who: &Who) -> Result<(), store::Error> {
-        let parked = self.live().park(who, Instant::now(), self.steady.now_ms());
-        match parked {
-            Some(record) => self.put(record).await,
-            None => self.remove(who).await.map(|_| ()),
-        }
-    }
-
-    async fn put(&self, record: InstanceRecord) -> Result<(), store::Error> {
-        self.make_durable(record).await?;
-        self.acknowledged.send_replace(());
-        Ok(())
+    /// Removes an instance that was given up, unless it has come back. If it keeps a file, it is waited for until that
+    /// has expired, because another process may start from it. Evicting it again removes it at once. False: it has
+    /// come back.
+    pub async fn evict(&self, admitted: Admitted) -> Result<bool, store::Error> {
+        let begun = {
+            let mut live = self.live();
+            match live.is_same(&admitted) {
+                false => Begun::Nothing,
+                true => match live.park(&admitted.who, Instant::now(), self.steady.now_ms()) {
+                    Some(record) => Begun::Parked(self.put(&live, &record)),
+                    None => self.begin_removal(&mut live, admitted),
+                },
+            }
+        };
+        let is_given_up = !matches!(begun, Begun::Nothing);
+        self.finish(begun).await?;
+        Ok(is_given_up)
     }
 
     /// Given up first, so that a registration meanwhile is told; such an instance stays.
-    async fn remove(&self, who: &Who) -> Result<bool, store::Error> {
-        let Some(given_up) = self.live().give_up(who) else { return Ok(false) };
-        let (admission, resting) = (given_up.admission, given_up.resting());
-        let gone = self.change(vec![(who.label(), None), (resting.label(), Some(resting))]).await;
-        let mut live = self.live();
-        if let Err(error) = gone {
-            live.keep_on(who);
-            return Err(error);
-        }
-        let is_same = live.members.get(who).is_some_and(|heard| heard.record.admission == admission);
-        let removed = is_same && live.remove(who, Instant::now());
-        drop(live);
+    fn begin_removal(&self, live: &mut MutexGuard<'_, Live>, admitted: Admitted) -> Begun {
+        let Some((record, change)) = live.begin_removal(&admitted) else { return Begun::Nothing };
+        let resting = record.resting();
+        let changes = vec![(record.label(), None), (resting.label(), Some(resting))];
+        Begun::Removal { kept: self.change(live, changes), admitted, change }
+    }
+
+    /// Waits for the store. True: a process is no member any more.
+    async fn finish(&self, begun: Begun) -> Result<bool, store::Error> {
+        let is_removed = match begun {
+            Begun::Nothing => return Ok(false),
+            Begun::Parked(kept) => {
+                kept.result().await?;
+                false
+            }
+            Begun::Removal { kept, admitted, change } => {
+                let removed = kept.result().await;
+                let is_removed = self.live().removed(&admitted, change, removed.is_ok(), Instant::now());
+                removed?;
+                is_removed
+            }
+        };
         self.acknowledged.send_replace(());
-        Ok(removed)
+        Ok(is_removed)
     }
 
     /// Records that a stream to a process was opened.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
+    Admitted, Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
     operate::{self, Mutation},
 };
 use crate::{
@@ -74,7 +74,9 @@ impl Membership {
         incarnation: u64,
         file_valid_ms: u32,
     ) -> Result<(), store::Error> {
-        if let Some(who) = self.instances.goodbye(instance_id, incarnation, file_valid_ms).await? {
+        let (instances, id) = (self.instances.clone(), instance_id.to_owned());
+        let gone = to_the_end(async move { instances.goodbye(&id, incarnation, file_valid_ms).await }).await?;
+        if let Some(who) = gone {
             tracing::info!(instance = instance_id, "said goodbye");
             self.ingest.forget_instance(&who.label());
             self.forget(&who);
@@ -90,23 +92,27 @@ impl Membership {
     /// Evicts instances and returns their names, which may be none. First it records the eviction, in one
     /// event, in the history of every unfinished migration. So no eviction is without its who and why.
     pub async fn evict(&self, dead: &Dead, mutation: &Mutation) -> Result<Vec<String>, operate::Error> {
-        let dead = self.instances.give_up(dead);
-        if dead.is_empty() {
-            return Ok(Vec::new());
-        }
-        let evicted = self.tell_and_remove(&dead, mutation).await;
-        if evicted.is_err() {
-            dead.iter().for_each(|who| self.instances.keep_on(who));
-        }
-        evicted
+        let (membership, dead, mutation) = (self.clone(), dead.clone(), mutation.clone());
+        to_the_end(async move {
+            let dead = membership.instances.give_up(&dead);
+            if dead.is_empty() {
+                return Ok(Vec::new());
+            }
+            let evicted = membership.tell_and_remove(&dead, &mutation).await;
+            if evicted.is_err() {
+                dead.iter().for_each(|admitted| membership.instances.keep_on(admitted));
+            }
+            evicted
+        })
+        .await
     }
 
     async fn tell_and_remove(
         &self,
-        dead: &[Who],
+        dead: &[Admitted],
         mutation: &Mutation,
     ) -> Result<Vec<String>, operate::Error> {
-        let names: Vec<String> = dead.iter().map(|who| self.instances.name(who)).collect();
+        let names: Vec<String> = dead.iter().map(|admitted| self.instances.name(&admitted.who)).collect();
         let state = self.registry.state().clone();
         let open = state.entries().filter(|entry| entry.migration.document.finished_at_ms.is_none());
         for entry in open {
@@ -117,9 +123,10 @@ impl Membership {
                 Err(error) => return Err(error),
             }
         }
-        for who in dead {
-            self.instances.evict(who).await?;
-            self.forget(who);
+        for admitted in dead {
+            if self.instances.evict(admitted.clone()).await? {
+                self.forget(&admitted.who);
+            }
         }
         tracing::warn!(
             instances = names.join(", "),
@@ -128,5 +135,15 @@ impl Membership {
             "evicted"
         );
         Ok(names)
+    }
+}
+
+/// Runs to its end even if the caller goes away: a process that was half given up would be waited for for ever.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        // Nobody aborts it, so the process ends.
+        Err(_) => std::future::pending().await,
     }
 }

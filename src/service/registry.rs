@@ -52,6 +52,16 @@ pub struct Fences {
     pub newest: Option<u64>,
     /// It expires in all of them.
     pub everywhere: bool,
+    /// The revision that last deleted a migration, or that the controller started with: whoever has heard of nothing
+    /// newer may route a migration that is not there any more.
+    pub deleted: u64,
+}
+
+impl Fences {
+    /// Who has heard of this revision routes nothing without its fence. 0: nobody has to hear of any.
+    pub fn since(&self) -> u64 {
+        self.newest.map_or(0, |newest| newest.max(self.deleted))
+    }
 }
 
 /// What one revision changed in the routing tables.
@@ -115,7 +125,7 @@ impl Registry {
             revision: stored.revision,
             history_id: stored.history_id.into(),
             routing,
-            fences: fences(&entries),
+            fences: fences(&entries, stored.revision),
             entries,
             deltas: VecDeque::new(),
         };
@@ -183,7 +193,7 @@ impl Registry {
             }
             let keys: HashSet<Key> = events.iter().map(|event| event.key.clone()).collect();
             let mut after = events.into_iter().fold(PublishedState::clone_of(&before), PublishedState::with);
-            after.fences = fences(&after.entries);
+            after.fences = fences(&after.entries, after.fences.deleted);
             let revision = after.revision;
             let after = Arc::new(after);
             self.state.store(after.clone());
@@ -253,6 +263,7 @@ impl PublishedState {
             Delta { revision, key: key.clone(), removed: document.is_none(), overrides: Vec::new() };
         match document {
             None => {
+                self.fences.deleted = revision;
                 self.entries.remove(&key);
                 self.routing.remove(key.as_str());
             }
@@ -314,9 +325,9 @@ async fn forget_callers_of_none(
     store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await
 }
 
-fn fences(entries: &HashMap<Key, Arc<Entry>>) -> Fences {
+fn fences(entries: &HashMap<Key, Arc<Entry>>, deleted: u64) -> Fences {
     let since = || entries.values().map(|entry| entry.migration.document.fenced_since());
-    Fences { newest: since().flatten().max(), everywhere: since().all(|since| since.is_some()) }
+    Fences { newest: since().flatten().max(), everywhere: since().all(|since| since.is_some()), deleted }
 }
 
 /// Overrides that one event changed. Another goal or ceiling may give any tenant another reason.

@@ -10,7 +10,7 @@ use cutover_core::routing::Mutation;
 
 use super::{
     super::lease::{FORGOTTEN, Listening},
-    member::{Heard, Who},
+    member::{Admitted, Heard, Who},
     seen::Dead,
     slots::Slots,
 };
@@ -52,8 +52,8 @@ pub(super) enum Registering {
         who: Who,
         readmitted: bool,
         duplicate: bool,
-        /// To be made durable before the answer is sent.
-        put: Option<InstanceRecord>,
+        /// To be made durable before the answer is sent, and the number of this change.
+        put: Option<(InstanceRecord, u64)>,
     },
 }
 
@@ -82,11 +82,20 @@ pub(super) struct Acknowledged {
 #[derive(Debug, Default)]
 pub(super) struct Due {
     /// To be counted out; must be made durable first.
-    pub(super) counted_out: Vec<InstanceRecord>,
-    /// Processes that have ended, and whose files are of no use any more.
-    pub(super) over: Vec<Who>,
+    pub(super) counted_out: Vec<Admitted>,
+    /// Processes that have ended.
+    pub(super) over: Vec<Admitted>,
     /// Writer slots that another process may have now.
     pub(super) rested: Vec<u16>,
+}
+
+/// How the membership of a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It has ended, but its file can still be used.
+    Park,
+    /// Nobody can act by it, or by what it left.
+    Remove,
 }
 
 #[derive(Debug)]
@@ -122,11 +131,16 @@ impl Live {
                 heard.has_been_given_up() || admission != 0 && admission != heard.record.admission;
             record.writer_slot = heard.record.writer_slot;
             record.fence_heard = heard.record.fence_heard;
-            record.admission = if readmitted { rand::random::<u64>().max(1) } else { heard.record.admission };
+            record.admission = heard.record.admission;
+            let differs = readmitted || heard.record != record;
+            if readmitted {
+                record.admission = heard.admit();
+                heard.registering = true;
+            }
             let held = if readmitted { 0 } else { held };
             heard.heard_again(held, now);
             (heard.routes, heard.succeeds) = (routes, succeeds);
-            let put = (heard.record != record || !heard.durable).then(|| record.clone());
+            let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
         let Some(slot) = self.slots.take() else { return Registering::Full };
@@ -135,23 +149,31 @@ impl Live {
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
         // whose file may be older has not acknowledged anything either.
         let acknowledged = if holds || record.file_valid_ms > 0 { 0 } else { newest };
-        let heard = Heard { routes, succeeds, ..Heard::registered(record.clone(), acknowledged, now) };
+        let mut heard = Heard { routes, succeeds, ..Heard::registered(record.clone(), acknowledged, now) };
+        let put = Some((record, heard.changes()));
         self.members.insert(who.clone(), heard);
-        Registering::Member { who, readmitted: holds, duplicate, put: Some(record) }
+        Registering::Member { who, readmitted: holds, duplicate, put }
     }
 
     /// A registration has been made durable, or could not be.
-    pub(super) fn registered(&mut self, who: &Who, record: InstanceRecord, is_durable: bool, now: Instant) {
+    pub(super) fn registered(&mut self, who: &Who, record: InstanceRecord, change: u64, is_durable: bool) {
         let Some(heard) = self.members.get_mut(who) else { return };
+        heard.durable |= is_durable;
+        if heard.change != change {
+            return;
+        }
+        heard.registering = false;
+        heard.doubtful &= !is_durable;
         if is_durable {
-            heard.durable = true;
-            heard.giving_up = false;
-            // A goodbye may have come in between.
-            let InstanceRecord { parked, heard_ms, admission, .. } = heard.record;
-            let parked = parked && admission == record.admission;
-            heard.record = InstanceRecord { parked, heard_ms: if parked { heard_ms } else { 0 }, ..record };
+            // It may have received a fence in between.
+            let fence_heard = record.fence_heard.max(heard.record.fence_heard);
+            heard.record = InstanceRecord { fence_heard, ..record };
         } else if !heard.durable {
-            self.remove(who, now);
+            self.members.remove(who);
+            self.slots.give_back(record.writer_slot);
+        } else {
+            // Perhaps the store has it, perhaps not: it has to register again.
+            heard.doubtful = true;
         }
     }
 
@@ -228,6 +250,8 @@ impl Live {
         }
         heard.heard_last(now);
         heard.record.file_valid_ms = file_valid_ms;
+        // Whoever is about to evict it would remove it, although its file can be used.
+        heard.admit();
         Some(heard.park(now, steady_ms))
     }
 
@@ -239,33 +263,71 @@ impl Live {
         may_be_used.then(|| heard.park(now, steady_ms))
     }
 
+    /// Begins to remove it; from now on it is told if it comes back. Returns its record and the number of this change.
+    /// `None`: it is no longer the same membership.
+    pub(super) fn begin_removal(&mut self, admitted: &Admitted) -> Option<(InstanceRecord, u64)> {
+        let heard = self.same(admitted)?;
+        heard.giving_up += 1;
+        Some((heard.record.clone(), heard.changes()))
+    }
+
+    /// The store has removed it, or could not. False: it is still a member.
+    pub(super) fn removed(&mut self, admitted: &Admitted, change: u64, is_durable: bool, now: Instant) -> bool {
+        let Some(heard) = self.same(admitted) else { return false };
+        heard.giving_up = heard.giving_up.saturating_sub(1);
+        heard.doubtful |= !is_durable;
+        is_durable && heard.change == change && self.remove(&admitted.who, now)
+    }
+
     pub(super) fn remove(&mut self, who: &Who, now: Instant) -> bool {
-        let removed = self.members.remove(who);
-        if let Some(heard) = &removed {
-            self.slots.free(&heard.record, now);
+        let Some(removed) = self.members.remove(who) else { return false };
+        let slot = removed.record.writer_slot;
+        // After a failure of the store two may have it.
+        if !self.members.values().any(|heard| heard.record.writer_slot == slot) {
+            self.slots.free(&removed.record, now);
         }
-        removed.is_some()
+        true
     }
 
     /// Changes that are due now. A process to be counted out is given up from this moment on, and renews
     /// nothing meanwhile.
     pub(super) fn take_due(&mut self, fences: &Fences, now: Instant) -> Due {
         let due = Due { rested: self.slots.rested(now), ..self.due(fences, now) };
-        due.counted_out.iter().for_each(|record| _ = self.give_up(&Who::of(record)));
+        for admitted in &due.counted_out {
+            self.same(admitted).into_iter().for_each(|heard| heard.giving_up += 1);
+        }
         due
     }
 
+    /// The record of a process that is to be counted out, and the number of this change. `None`: it is back.
+    pub(super) fn begin_counting_out(&mut self, admitted: &Admitted) -> Option<(InstanceRecord, u64)> {
+        let heard = self.same(admitted)?;
+        Some((InstanceRecord { counted_out: true, ..heard.record.clone() }, heard.changes()))
+    }
+
     /// Counting out was made durable, or failed. False: the process came back meanwhile, and was told.
-    pub(super) fn counted_out(&mut self, who: &Who, admission: u64, is_durable: bool) -> bool {
-        let heard = self.members.get_mut(who).filter(|heard| heard.record.admission == admission);
-        let Some(heard) = heard else { return false };
-        heard.record.counted_out |= is_durable;
-        heard.giving_up = false;
+    pub(super) fn counted_out(&mut self, admitted: &Admitted, change: u64, is_durable: bool) -> bool {
+        let Some(heard) = self.same(admitted) else { return false };
+        heard.giving_up = heard.giving_up.saturating_sub(1);
+        heard.record.counted_out |= is_durable && heard.change == change;
+        // The store may have it all the same.
+        heard.doubtful |= !is_durable;
         true
     }
 
+    /// Whether it is still the same membership.
+    pub(super) fn is_same(&mut self, admitted: &Admitted) -> bool {
+        self.same(admitted).is_some()
+    }
+
+    /// If it is still the same membership.
+    fn same(&mut self, admitted: &Admitted) -> Option<&mut Heard> {
+        let heard = self.members.get_mut(&admitted.who)?;
+        (heard.record.admission == admitted.admission).then_some(heard)
+    }
+
     /// The processes that an operator means.
-    pub(super) fn dead(&self, dead: &Dead, now: Instant) -> Vec<Who> {
+    pub(super) fn dead(&self, dead: &Dead, now: Instant) -> Vec<Admitted> {
         let is_meant = |who: &Who, heard: &Heard| match dead {
             Dead::Named(name) => who.instance_id == *name || who.label() == *name,
             Dead::Lost { instance_id, older_than, service } => {
@@ -279,47 +341,67 @@ impl Live {
             }
         };
         let meant = self.members.iter().filter(|(who, heard)| is_meant(who, heard));
-        meant.map(|(who, _)| who.clone()).collect()
+        meant.map(|(_, heard)| heard.admitted()).collect()
     }
 
-    /// From now on the process is told if it comes back. Returns its record.
-    pub(super) fn give_up(&mut self, who: &Who) -> Option<InstanceRecord> {
-        let heard = self.members.get_mut(who)?;
-        heard.giving_up = true;
-        Some(heard.record.clone())
+    /// From now on the process is told if it comes back.
+    pub(super) fn give_up(&mut self, admitted: &Admitted) {
+        self.same(admitted).into_iter().for_each(|heard| heard.giving_up += 1);
     }
 
-    /// It was not given up after all.
-    pub(super) fn keep_on(&mut self, who: &Who) {
-        self.members.get_mut(who).into_iter().for_each(|heard| heard.giving_up = false);
+    /// It was not given up after all, at least not by this caller.
+    pub(super) fn keep_on(&mut self, admitted: &Admitted) {
+        let heard = self.same(admitted).into_iter();
+        heard.for_each(|heard| heard.giving_up = heard.giving_up.saturating_sub(1));
     }
 
     fn due(&self, fences: &Fences, now: Instant) -> Due {
         let mut due = Due::default();
-        let succeeded: BTreeSet<&Who> = self.members.values().flat_map(Heard::has_succeeded).collect();
+        let succeeded = self.succeeded();
         for (who, heard) in &self.members {
-            let silent = self.silent(heard, now);
-            if succeeded.contains(who) {
-                due.over.push(who.clone());
-                continue;
-            }
-            // Only one process may use an id at a time: if another is connected, a silent one has ended.
-            let is_replaced = heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
-            let is_forgotten = heard.may_act_nowhere(fences) && silent >= FORGOTTEN;
-            let is_over = match heard.record.parked {
-                true => heard.file_age(now) >= heard.file_valid(),
-                false => is_replaced,
-            };
-            if is_over || is_forgotten {
-                due.over.push(who.clone());
+            if self.ending_of(who, heard, &succeeded, fences, now).is_some() {
+                due.over.push(heard.admitted());
             } else if fences.newest.is_some()
-                && !heard.has_been_given_up_for_good()
-                && silent >= heard.until_counted_out()
+                && !heard.is_being_given_up()
+                && self.silent(heard, now) >= heard.until_counted_out()
             {
-                due.counted_out.push(InstanceRecord { counted_out: true, ..heard.record.clone() });
+                due.counted_out.push(heard.admitted());
             }
         }
         due
+    }
+
+    /// How this membership ends now. `None`: it goes on, or is another one.
+    pub(super) fn ending(&self, admitted: &Admitted, fences: &Fences, now: Instant) -> Option<Ending> {
+        let (who, heard) = self.members.get_key_value(&admitted.who)?;
+        let is_same = heard.record.admission == admitted.admission;
+        is_same.then(|| self.ending_of(who, heard, &self.succeeded(), fences, now)).flatten()
+    }
+
+    fn succeeded(&self) -> BTreeSet<&Who> {
+        self.members.values().flat_map(Heard::has_succeeded).collect()
+    }
+
+    fn ending_of(
+        &self,
+        who: &Who,
+        heard: &Heard,
+        succeeded: &BTreeSet<&Who>,
+        fences: &Fences,
+        now: Instant,
+    ) -> Option<Ending> {
+        let silent = self.silent(heard, now);
+        let file_is_over = heard.record.parked && heard.file_age(now) >= heard.file_valid();
+        let is_forgotten = heard.may_act_nowhere(fences) && silent >= FORGOTTEN;
+        if succeeded.contains(who) || file_is_over || is_forgotten {
+            return Some(Ending::Remove);
+        }
+        // Only one process may use an id at a time: if another is connected, a silent one has ended.
+        let is_replaced = !heard.record.parked
+            && heard.streams == 0
+            && heard.is_lost(silent)
+            && self.is_duplicate(who);
+        is_replaced.then_some(if heard.record.file_valid_ms > 0 { Ending::Park } else { Ending::Remove })
     }
 
     /// How long the controller has listened without hearing it.

@@ -32,6 +32,16 @@ impl Who {
     }
 }
 
+/// One membership of a process. It ends when the process registers after it was given up, or says goodbye: what was
+/// decided about it before no longer applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The process.
+    pub who: Who,
+    /// Drawn for each membership.
+    pub admission: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) record: InstanceRecord,
@@ -49,8 +59,14 @@ pub(super) struct Heard {
     pub(super) streams: u32,
     /// Distinguishes this entry from an earlier one of the same process.
     pub(super) membership: u64,
-    /// It is about to be counted out, or removed.
-    pub(super) giving_up: bool,
+    /// How many are about to count it out, evict or remove it.
+    pub(super) giving_up: u32,
+    /// It was readmitted, and that is not durable yet.
+    pub(super) registering: bool,
+    /// The store may say that it was counted out or removed: it has to register again.
+    pub(super) doubtful: bool,
+    /// Number of the last change that was sent to the store. What an earlier one intended no longer applies.
+    pub(super) change: u64,
     /// What it routed by when it registered, for each migration.
     pub(super) routes: Vec<(String, HeldRoutes)>,
     /// Processes that have ended, and whose file it has taken over.
@@ -69,7 +85,10 @@ impl Heard {
             durable: true,
             streams: 0,
             membership: rand::random(),
-            giving_up: false,
+            giving_up: 0,
+            registering: false,
+            doubtful: false,
+            change: 0,
             routes: Vec::new(),
             succeeds: Vec::new(),
         }
@@ -85,7 +104,10 @@ impl Heard {
             durable: false,
             streams: 0,
             membership: rand::random(),
-            giving_up: false,
+            giving_up: 0,
+            registering: false,
+            doubtful: false,
+            change: 0,
             routes: Vec::new(),
             succeeds: Vec::new(),
         }
@@ -110,13 +132,31 @@ impl Heard {
         self.succeeds.iter().filter(move |who| has_rewritten && **who != itself)
     }
 
-    /// Whether some migration may have continued without it.
-    pub(super) const fn has_been_given_up(&self) -> bool {
-        self.record.counted_out || self.record.parked || self.giving_up
+    pub(super) fn admitted(&self) -> Admitted {
+        Admitted { who: Who::of(&self.record), admission: self.record.admission }
     }
 
-    pub(super) const fn has_been_given_up_for_good(&self) -> bool {
-        self.record.counted_out || self.giving_up
+    /// Begins another membership. Returns its admission.
+    pub(super) fn admit(&mut self) -> u64 {
+        self.record.admission = rand::random::<u64>().max(1);
+        self.giving_up = 0;
+        self.record.admission
+    }
+
+    /// A change is sent to the store. Returns its number.
+    pub(super) const fn changes(&mut self) -> u64 {
+        self.change += 1;
+        self.change
+    }
+
+    /// Whether some migration may have continued without it.
+    pub(super) const fn has_been_given_up(&self) -> bool {
+        self.record.counted_out || self.record.parked || self.giving_up > 0 || self.registering || self.doubtful
+    }
+
+    /// Whether nothing is left to be done for those who wait for it.
+    pub(super) const fn is_being_given_up(&self) -> bool {
+        self.record.counted_out || self.giving_up > 0 || self.registering
     }
 
     /// Whether it has been silent for longer than its lease. A process that starts from a file may act for as
@@ -159,10 +199,12 @@ impl Heard {
     }
 
     /// Whether it refuses every operation until it has registered again, and is then told that it was given
-    /// up: the right to act has expired in every migration that it may route.
+    /// up: the right to act has expired in every migration that it may route. It may still route one that was
+    /// deleted, unless it has heard of that.
     pub(super) fn may_act_nowhere(&self, fences: &Fences) -> bool {
         let fenced = fences.newest.filter(|_| fences.everywhere);
-        self.record.counted_out && fenced.is_some_and(|since| self.record.fence_heard >= since)
+        let since = fenced.map(|since| since.max(fences.deleted));
+        self.record.counted_out && since.is_some_and(|since| self.record.fence_heard >= since)
     }
 
     /// How much longer it is waited for. `None`: until it is back, or an operator evicts it.

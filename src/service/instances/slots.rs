@@ -42,6 +42,11 @@ impl Slots {
         Some(slot)
     }
 
+    /// Nobody ever learned of it.
+    pub(super) fn give_back(&mut self, slot: u16) {
+        self.taken.remove(&slot);
+    }
+
     /// Its process writes no more.
     pub(super) fn free(&mut self, record: &InstanceRecord, now: Instant) {
         self.taken.remove(&record.writer_slot);

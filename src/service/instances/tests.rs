@@ -10,7 +10,7 @@ use cutover_clock::Instant;
 use super::{
     super::lease::{FORGOTTEN, LEASE},
     Acknowledging, Asking, Dead, Who,
-    live::{Live, Registering},
+    live::{Ending, Live, Registering},
 };
 use crate::{
     domain::{Change, Context, Document, Fleet, Key, Policy, apply},
@@ -40,7 +40,7 @@ impl World {
 
     /// Every migration has a fence, the newest since this revision.
     fn fenced(self, since: u64) -> Self {
-        Self { fences: Fences { newest: Some(since), everywhere: true }, ..self }
+        Self { fences: Fences { newest: Some(since), everywhere: true, deleted: 0 }, ..self }
     }
 
     /// Another process of the controller goes on with what the store has.
@@ -70,7 +70,7 @@ impl World {
     fn register(&mut self, asking: Asking) -> (Who, bool, bool) {
         match self.live.register(asking, 7, self.now) {
             Registering::Member { who, readmitted, duplicate, put } => {
-                put.into_iter().for_each(|record| self.live.registered(&who, record, true, self.now));
+                put.into_iter().for_each(|(record, change)| self.live.registered(&who, record, change, true));
                 self.live.members.get_mut(&who).expect("a member").streams += 1;
                 (who, readmitted, duplicate)
             }
@@ -105,11 +105,21 @@ impl World {
     /// What the controller does after some time.
     fn tick(&mut self) -> (usize, usize) {
         let due = self.live.take_due(&self.fences, self.now);
-        for record in &due.counted_out {
-            assert!(self.live.counted_out(&Who::of(record), record.admission, true));
+        for admitted in &due.counted_out {
+            let (_, change) = self.live.begin_counting_out(admitted).expect("a member");
+            assert!(self.live.counted_out(admitted, change, true));
         }
-        due.over.iter().for_each(|who| assert!(self.live.remove(who, self.now)));
-        (due.counted_out.len(), due.over.len())
+        let mut removed = 0;
+        for admitted in &due.over {
+            match self.live.ending(admitted, &self.fences, self.now).expect("an ending") {
+                Ending::Remove => {
+                    assert!(self.live.remove(&admitted.who, self.now));
+                    removed += 1;
+                }
+                Ending::Park => _ = self.park(&admitted.who).expect("it keeps a file"),
+            }
+        }
+        (due.counted_out.len(), removed)
     }
 }
 
@@ -236,7 +246,8 @@ fn two_processes_with_one_id_are_two_members_with_two_slots() {
 #[test]
 fn a_process_that_follows_another_under_its_id_replaces_it_once_that_is_not_connected() {
     let (mut world, document) = (World::new(), document(0));
-    let (first, ..) = world.register(asking("one", 1));
+    let record = InstanceRecord { file_valid_ms: 0, ..asking("one", 1).record };
+    let (first, ..) = world.register(Asking { record, ..Asking::default() });
     assert!(world.report(&first, 7));
     world.disconnect(&first);
     let (second, _, duplicate) = world.register(asking("one", 2));
@@ -248,6 +259,26 @@ fn a_process_that_follows_another_under_its_id_replaces_it_once_that_is_not_conn
     assert_eq!(world.fleet(&document).settled(99), 9);
     // A goodbye of the first process that was in flight says nothing about the second.
     assert_eq!(world.live.who("one", 1), None);
+}
+
+#[test]
+fn a_replaced_process_that_left_a_file_is_waited_for_until_that_has_expired() {
+    let (mut world, document) = (World::new(), document(0));
+    world.fences = Fences::default();
+    let (first, ..) = world.register(asking("one", 1));
+    assert!(world.report(&first, 7));
+    world.disconnect(&first);
+    let (second, ..) = world.register(asking("one", 2));
+    world.pass(LEASE + SECOND);
+    assert!(world.report(&second, 9));
+    assert_eq!(world.tick(), (0, 0));
+    assert_eq!(world.fleet(&document).settled(99), 7, "somebody may start from its file");
+    world.pass(FILE_OVER - LEASE - 2 * SECOND);
+    assert!(world.report(&second, 9));
+    assert_eq!(world.tick(), (0, 0));
+    world.pass(SECOND);
+    assert_eq!(world.tick(), (0, 1));
+    assert_eq!(world.fleet(&document).settled(99), 9);
 }
 
 #[test]
@@ -307,10 +338,13 @@ fn of_two_processes_with_one_id_the_lost_one_can_be_evicted_although_it_left_a_f
         older_than: Duration::ZERO,
         service: String::new(),
     };
-    assert_eq!(world.live.dead(&lost(""), world.now), [], "its file has not expired");
-    assert_eq!(world.live.dead(&lost("one"), world.now), std::slice::from_ref(&ended));
-    assert_eq!(world.live.dead(&lost("two"), world.now), []);
-    assert_eq!(world.live.dead(&Dead::Named("one".to_owned()), world.now), [ended, running]);
+    let dead = |dead: &Dead| -> Vec<Who> {
+        world.live.dead(dead, world.now).into_iter().map(|admitted| admitted.who).collect()
+    };
+    assert_eq!(dead(&lost("")), [], "its file has not expired");
+    assert_eq!(dead(&lost("one")), std::slice::from_ref(&ended));
+    assert_eq!(dead(&lost("two")), []);
+    assert_eq!(dead(&Dead::Named("one".to_owned())), [ended, running]);
 }
 
 #[test]
@@ -341,7 +375,8 @@ fn who_is_about_to_be_counted_out_renews_nothing_and_who_comes_back_meanwhile_is
     assert!(!world.report(&one, 7));
     assert_eq!(world.fleet(&document).settled(99), 7, "it is waited for until it is counted out");
     assert!(world.register(Asking { admission, holds: true, held: 7, ..asking("one", 1) }).1);
-    assert!(!world.live.counted_out(&one, admission, true));
+    assert!(world.live.begin_counting_out(&due.counted_out[0]).is_none(), "too late");
+    assert!(!world.live.counted_out(&due.counted_out[0], 2, true));
     assert_eq!(world.fleet(&document).settled(99), 0, "it is a member, and has acknowledged nothing");
 }
 

@@ -18,7 +18,7 @@ use super::{CRC_BYTES, PersistedError};
 use crate::clock;
 
 /// The oldest names are dropped; the controller then waits for those processes until their files expire.
-const HOLDERS_MAX: usize = 64;
+const HOLDERS_MAX: usize = 512;
 
 /// Held while a process uses a file: two processes that start from one would write with one slot.
 #[derive(Debug)]
