@@ -25,7 +25,8 @@ pub use compaction::HistoryLimits;
 pub use decide::{DecideError, Decider};
 pub use guards::{Followed, Guards};
 pub use instances::{
-    Acknowledging, Admitted, Asking, Connected, Dead, Instances, RegisterError, Registration, Seen, Who, check_name,
+    Acknowledging, Admitted, Asking, Connected, Dead, Instances, RegisterError, Registration, Seen, Who,
+    check_name,
 };
 pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
 pub use membership::{JoinError, Known, Membership};

@@ -75,7 +75,8 @@ impl Membership {
         file_valid_ms: u32,
     ) -> Result<(), store::Error> {
         let (instances, id) = (self.instances.clone(), instance_id.to_owned());
-        let gone = to_the_end(async move { instances.goodbye(&id, incarnation, file_valid_ms).await }).await?;
+        let gone =
+            to_the_end(async move { instances.goodbye(&id, incarnation, file_valid_ms).await }).await?;
         if let Some(who) = gone {
             tracing::info!(instance = instance_id, "said goodbye");
             self.ingest.forget_instance(&who.label());

@@ -272,7 +272,13 @@ impl Live {
     }
 
     /// The store has removed it, or could not. False: it is still a member.
-    pub(super) fn removed(&mut self, admitted: &Admitted, change: u64, is_durable: bool, now: Instant) -> bool {
+    pub(super) fn removed(
+        &mut self,
+        admitted: &Admitted,
+        change: u64,
+        is_durable: bool,
+        now: Instant,
+    ) -> bool {
         let Some(heard) = self.same(admitted) else { return false };
         heard.giving_up = heard.giving_up.saturating_sub(1);
         heard.doubtful |= !is_durable;
@@ -397,10 +403,8 @@ impl Live {
             return Some(Ending::Remove);
         }
         // Only one process may use an id at a time: if another is connected, a silent one has ended.
-        let is_replaced = !heard.record.parked
-            && heard.streams == 0
-            && heard.is_lost(silent)
-            && self.is_duplicate(who);
+        let is_replaced =
+            !heard.record.parked && heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
         is_replaced.then_some(if heard.record.file_valid_ms > 0 { Ending::Park } else { Ending::Remove })
     }
 

@@ -151,7 +151,11 @@ impl Heard {
 
     /// Whether some migration may have continued without it.
     pub(super) const fn has_been_given_up(&self) -> bool {
-        self.record.counted_out || self.record.parked || self.giving_up > 0 || self.registering || self.doubtful
+        self.record.counted_out
+            || self.record.parked
+            || self.giving_up > 0
+            || self.registering
+            || self.doubtful
     }
 
     /// Whether nothing is left to be done for those who wait for it.

@@ -124,7 +124,7 @@ fn need(
     nullable: bool,
 ) {
     let of = &table.name;
-    let null = if nullable { "NULL" } else { "be NOT NULL" };
+    let null = if nullable { "NULL" } else { "NOT NULL" };
     let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
         let default = if nullable { "" } else { " DEFAULT 0" };
         faults.add(format!(
@@ -292,7 +292,7 @@ impl Column {
 
     /// The statement that gives it another type.
     fn modify(&self, table: &str, kind: &str, nullable: bool) -> String {
-        let null = if nullable { "NULL" } else { "be NOT NULL" };
+        let null = if nullable { "NULL" } else { "NOT NULL" };
         let more = if self.has_more { "Add its DEFAULT and COMMENT, which this would drop. " } else { "" };
         format!("{more}Run: ALTER TABLE `{table}` MODIFY `{}` {kind} {null}", self.name)
     }

@@ -69,6 +69,7 @@ fn the_order_of_columns_means_nothing() {
     let example = example();
     let parts: Vec<&str> = example.split("[[target.columns]]").collect();
     let (last, limits) = parts[4].split_once("[limits]").expect("limits");
-    let other = [parts[0], last, parts[3], parts[2], parts[1]].join("[[target.columns]]") + "[limits]" + limits;
+    let other =
+        [parts[0], last, parts[3], parts[2], parts[1]].join("[[target.columns]]") + "[limits]" + limits;
     assert_eq!(read(&other).fingerprint(), read(&example).fingerprint());
 }

@@ -70,13 +70,11 @@ fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
 
 #[test]
 fn who_may_still_act_somewhere_keeps_its_slot() {
-    for fences in
-        [
-            Fences { newest: Some(3), everywhere: false, deleted: 0 },
-            Fences { newest: Some(8), everywhere: true, deleted: 0 },
-            Fences { newest: Some(3), everywhere: true, deleted: 8 },
-        ]
-    {
+    for fences in [
+        Fences { newest: Some(3), everywhere: false, deleted: 0 },
+        Fences { newest: Some(8), everywhere: true, deleted: 0 },
+        Fences { newest: Some(3), everywhere: true, deleted: 8 },
+    ] {
         let mut world = World { fences, ..World::new() };
         let (one, ..) = world.register(asking("one", 1));
         assert!(world.report(&one, 7), "it has the fence of revision 3");
