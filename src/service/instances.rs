@@ -4,6 +4,7 @@
 //! Acknowledgements are not: after a restart nobody has acknowledged anything until it reports again, within
 //! a second. See docs/protocol.md, "The right to act expires".
 
+mod leaving;
 mod live;
 mod member;
 mod registration;
@@ -22,20 +23,16 @@ use cutover_clock::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use live::{Acknowledging, Asking};
-use live::{Ending, Live, Registering};
+use live::{Live, Registering};
 pub use member::{Admitted, Who};
 use registration::check;
 pub use registration::{RegisterError, Registration, check_name};
 pub use seen::{Dead, Seen};
 
-use super::{
-    Registry, lease,
-    registry::{Entry, Fences},
-    steady::Steady,
-};
+use super::{Registry, registry::Entry, steady::Steady};
 use crate::{
     domain::{Fleet, Glance, HeldRoutes, Key, Member},
-    store::{self, InstanceRecord, Store, Upkeep, resting_slot},
+    store::{self, InstanceRecord, Store, Upkeep},
 };
 
 /// Maximum registrations in one commit.
@@ -63,13 +60,6 @@ pub struct Keep {
 
 /// The result of changes that were sent to the store.
 struct Kept(oneshot::Receiver<Result<(), String>>);
-
-/// A change of who is a member, decided and sent to the store.
-enum Begun {
-    Nothing,
-    Parked(Kept),
-    Removal { kept: Kept, admitted: Admitted, change: u64 },
-}
 
 impl Kept {
     async fn result(self) -> Result<(), store::Error> {
@@ -127,9 +117,11 @@ impl Instances {
             );
         }
         let gone =
-            || RegisterError::Store(store::Error::Unavailable("evicted while it registered".to_owned()));
+            || RegisterError::Store(store::Error::Unavailable("given up while it registered".to_owned()));
         let live = self.live();
-        let record = &live.members.get(&who).ok_or_else(gone)?.record;
+        // It must not act by a membership that is about to end.
+        let heard = live.members.get(&who).filter(|heard| !heard.has_been_given_up());
+        let record = &heard.ok_or_else(gone)?.record;
         let (writer_slot, admission) = (record.writer_slot, record.admission);
         drop(live);
         Ok(Registration { who, writer_slot, admission, readmitted, duplicate })
@@ -176,84 +168,6 @@ impl Instances {
         }
     }
 
-    /// Follows the time until the process ends: notices gaps in which the controller did not run, counts out
-    /// instances that can't act any more, and removes those that another process has replaced or whose file
-    /// has expired. Calls `removed` for each of the latter.
-    pub async fn watch_leases(&self, registry: &Registry, removed: impl Fn(&Who)) {
-        let mut ticks = tokio::time::interval(lease::TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let fences = registry.state().fences;
-            let due = {
-                let mut live = self.live();
-                let due = live.take_due(&fences, Instant::now());
-                if !due.rested.is_empty() {
-                    let changes = due.rested.iter().map(|slot| (resting_slot(*slot), None)).collect();
-                    // If it fails they rest once more after a restart.
-                    drop(self.change(&live, changes));
-                }
-                due
-            };
-            for admitted in due.counted_out {
-                self.count_out(admitted).await;
-            }
-            for admitted in due.over {
-                let who = admitted.who.clone();
-                match self.end(admitted, &fences).await {
-                    Ok(true) => {
-                        tracing::info!(instance = who.instance_id, "no longer waited for: it has ended");
-                        removed(&who);
-                    }
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, instance = who.instance_id, "could not remove it yet");
-                    }
-                }
-            }
-        }
-    }
-
-    /// Durable first: after a restart it must not be taken for one that was there all the time.
-    async fn count_out(&self, admitted: Admitted) {
-        let instance = admitted.who.instance_id.as_str();
-        let (kept, change) = {
-            let mut live = self.live();
-            let Some((record, change)) = live.begin_counting_out(&admitted) else { return };
-            (self.put(&live, &record), change)
-        };
-        let counted = kept.result().await;
-        if !self.live().counted_out(&admitted, change, counted.is_ok()) {
-            return;
-        }
-        if let Err(error) = counted {
-            tracing::warn!(%error, instance, "could not count it out yet; retrying");
-            return;
-        }
-        tracing::warn!(
-            instance,
-            "counted out: its right to act has expired; migrations with fence_after_ms continue without it"
-        );
-        self.acknowledged.send_replace(());
-    }
-
-    /// Ends a membership, unless the process has come back. True: it is no member any more.
-    async fn end(&self, admitted: Admitted, fences: &Fences) -> Result<bool, store::Error> {
-        let begun = {
-            let mut live = self.live();
-            let now = Instant::now();
-            match live.ending(&admitted, fences, now) {
-                None => Begun::Nothing,
-                Some(Ending::Remove) => self.begin_removal(&mut live, admitted),
-                Some(Ending::Park) => {
-                    let parked = live.park(&admitted.who, now, self.steady.now_ms());
-                    parked.map_or(Begun::Nothing, |record| Begun::Parked(self.put(&live, &record)))
-                }
-            }
-        };
-        self.finish(begun).await
-    }
-
     /// Records a report, with what the process has received and quiesced for. `None`: it has to register
     /// first.
     pub fn acknowledge(&self, instance_id: &str, incarnation: u64, said: &Acknowledging) -> Option<Who> {
@@ -274,95 +188,6 @@ impl Instances {
     /// Tells whenever somebody has acknowledged something new, or is not waited for any more.
     pub fn acknowledged(&self) -> watch::Receiver<()> {
         self.acknowledged.subscribe()
-    }
-
-    /// Records that a process is about to end; `None`: it is unknown. If it leaves a file, it is waited for
-    /// until that has expired.
-    pub async fn goodbye(
-        &self,
-        instance_id: &str,
-        incarnation: u64,
-        file_valid_ms: u32,
-    ) -> Result<Option<Who>, store::Error> {
-        let (who, begun) = {
-            let mut live = self.live();
-            let Some(who) = live.who(instance_id, incarnation) else { return Ok(None) };
-            let parked = live.goodbye(&who, file_valid_ms, Instant::now(), self.steady.now_ms());
-            let begun = match parked {
-                Some(record) => Begun::Parked(self.put(&live, &record)),
-                None => {
-                    let admitted = live.members.get(&who).map(member::Heard::admitted);
-                    admitted.map_or(Begun::Nothing, |admitted| self.begin_removal(&mut live, admitted))
-                }
-            };
-            (who, begun)
-        };
-        self.finish(begun).await?;
-        Ok(Some(who))
-    }
-
-    /// Gives up instances that an operator asserts to be dead. From now on, one that comes back is told so.
-    pub fn give_up(&self, dead: &Dead) -> Vec<Admitted> {
-        let mut live = self.live();
-        let dead = live.dead(dead, Instant::now());
-        dead.iter().for_each(|admitted| live.give_up(admitted));
-        dead
-    }
-
-    /// What people call it: its id or, if several processes have that, `ID#INCARNATION`.
-    pub fn name(&self, who: &Who) -> String {
-        self.live().name(who)
-    }
-
-    /// Takes that back: the instance is not asserted to be dead after all.
-    pub fn keep_on(&self, admitted: &Admitted) {
-        self.live().keep_on(admitted);
-    }
-
-    /// Removes an instance that was given up, unless it has come back. If it keeps a file, it is waited for until that
-    /// has expired, because another process may start from it. Evicting it again removes it at once. False: it has
-    /// come back.
-    pub async fn evict(&self, admitted: Admitted) -> Result<bool, store::Error> {
-        let begun = {
-            let mut live = self.live();
-            match live.is_same(&admitted) {
-                false => Begun::Nothing,
-                true => match live.park(&admitted.who, Instant::now(), self.steady.now_ms()) {
-                    Some(record) => Begun::Parked(self.put(&live, &record)),
-                    None => self.begin_removal(&mut live, admitted),
-                },
-            }
-        };
-        let is_given_up = !matches!(begun, Begun::Nothing);
-        self.finish(begun).await?;
-        Ok(is_given_up)
-    }
-
-    /// Given up first, so that a registration meanwhile is told; such an instance stays.
-    fn begin_removal(&self, live: &mut MutexGuard<'_, Live>, admitted: Admitted) -> Begun {
-        let Some((record, change)) = live.begin_removal(&admitted) else { return Begun::Nothing };
-        let resting = record.resting();
-        let changes = vec![(record.label(), None), (resting.label(), Some(resting))];
-        Begun::Removal { kept: self.change(live, changes), admitted, change }
-    }
-
-    /// Waits for the store. True: a process is no member any more.
-    async fn finish(&self, begun: Begun) -> Result<bool, store::Error> {
-        let is_removed = match begun {
-            Begun::Nothing => return Ok(false),
-            Begun::Parked(kept) => {
-                kept.result().await?;
-                false
-            }
-            Begun::Removal { kept, admitted, change } => {
-                let removed = kept.result().await;
-                let is_removed = self.live().removed(&admitted, change, removed.is_ok(), Instant::now());
-                removed?;
-                is_removed
-            }
-        };
-        self.acknowledged.send_replace(());
-        Ok(is_removed)
     }
 
     /// Records that a stream to a process was opened.

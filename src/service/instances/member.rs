@@ -1,6 +1,9 @@
 //! A member of the barrier: one process, as the controller knows it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
@@ -61,7 +64,7 @@ pub(super) struct Heard {
     pub(super) membership: u64,
     /// How many are about to count it out, evict or remove it.
     pub(super) giving_up: u32,
-    /// It was readmitted, and that is not durable yet.
+    /// Its registration is not durable yet.
     pub(super) registering: bool,
     /// The store may say that it was counted out or removed: it has to register again.
     pub(super) doubtful: bool,
@@ -105,7 +108,7 @@ impl Heard {
             streams: 0,
             membership: rand::random(),
             giving_up: 0,
-            registering: false,
+            registering: true,
             doubtful: false,
             change: 0,
             routes: Vec::new(),
@@ -143,9 +146,11 @@ impl Heard {
         self.record.admission
     }
 
-    /// A change is sent to the store. Returns its number.
-    pub(super) const fn changes(&mut self) -> u64 {
-        self.change += 1;
+    /// A change is sent to the store. Returns its number. Unique in this process, as answers may come in any order and
+    /// after the process was removed and registered anew.
+    pub(super) fn changes(&mut self) -> u64 {
+        static CHANGES: AtomicU64 = AtomicU64::new(0);
+        self.change = CHANGES.fetch_add(1, Ordering::Relaxed) + 1;
         self.change
     }
 
