@@ -233,9 +233,13 @@ async fn a_process_that_takes_over_the_file_of_one_that_was_killed_blocks_no_ram
     let controller = Controller::start(dir.path(), 0).await;
     let mut admin = controller.admin().await;
     admin.create_migration(create("orders")).await.unwrap();
-    let start = async || {
+    let start = async || loop {
         let options = Options { persist: Some(dir.path().join("routes")), ..Options::default() };
-        Client::connect(&controller.url, "orders-api", options).await.unwrap()
+        // A save that was under way keeps the lock for a moment.
+        match Client::connect(&controller.url, "orders-api", options).await {
+            Err(error) if format!("{error:?}").contains("InUse") => tokio::task::yield_now().await,
+            connected => break connected.unwrap(),
+        }
     };
     let killed = start().await;
     settled(&controller, "orders").await;

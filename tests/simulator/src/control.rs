@@ -80,7 +80,7 @@ impl ControlStore {
         backup
     }
 
-    /// A copy of it as it is now, which nothing tells apart from it.
+    /// A copy of it as it is now, which nothing distinguishes from it.
     pub fn copied(&self) -> MemoryStore {
         let copy = self.kept().copied();
         fail_by_weather(&copy);
