@@ -158,13 +158,26 @@ fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
 }
 
 fn condition(status: &v1::Status, first: &v1::Waiting) -> String {
-    let subject = format!("{} {}", whom(&first.whom), first.step);
-    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+    let subject = subject(&first.whom, &first.step);
     let more = match status.waiting.len() - 1 {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
     format!("{subject}{}{more}", first.message)
+}
+
+/// Whom and which step a condition is about, to stand before it: `5 % of the tenants dual -> mirrored: `.
+pub fn subject(of: &str, step: &str) -> String {
+    match format!("{} {step}", whom(of)).trim() {
+        "" => String::new(),
+        subject => format!("{subject}: "),
+    }
+}
+
+/// Where everybody is: `5 % mirrored, 95 % dual`.
+pub fn shares(shares: &[v1::RungShare]) -> String {
+    let share = |share: &v1::RungShare| format!("{} % {}", percent(share.ppm), rung(share.rung));
+    shares.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
 fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
@@ -185,9 +198,7 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
         let what = if first.message.is_empty() { what } else { format!("{what}: {}", first.message) };
         return Gist::of("waiting", Tone::Calm, what, first.action);
     }
-    let shares: Vec<String> =
-        status.shares.iter().map(|share| format!("{} % {}", percent(share.ppm), rung(share.rung))).collect();
-    let what = format!("{key} is idle: {}, settled", shares.join(", "));
+    let what = format!("{key} is idle: {}, settled", shares(&status.shares));
     let mut next = next_step(key, &migration.rollout.unwrap_or_default());
     let required = migration.policy.as_ref().map_or(&[][..], |policy| &policy.required_services);
     if migration.rollout.unwrap_or_default() == v1::Rollout::default() && !required.is_empty() {

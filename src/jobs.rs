@@ -309,6 +309,13 @@ impl From<Status> for Error {
     }
 }
 
+/// The limits of all workers together: `500 records/s`; empty: none.
+pub fn limits(tuning: &v1::Tuning) -> String {
+    let limits = [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")];
+    let limits = limits.into_iter().filter(|(limit, _)| *limit > 0);
+    limits.map(|(limit, of)| format!("{limit} {of}")).collect::<Vec<_>>().join(" and ")
+}
+
 #[cfg(test)]
 mod tests {
     use cutover_store::{MemoryStore, Record};

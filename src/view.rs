@@ -269,10 +269,9 @@ fn rate(rate: &v1::StoreRate) -> String {
 }
 
 fn waiting(waiting: &v1::Waiting) -> String {
-    let subject = format!("{} {}", gist::whom(&waiting.whom), waiting.step);
-    match subject.trim() {
+    match gist::subject(&waiting.whom, &waiting.step).as_str() {
         "" => waiting.message.clone(),
-        subject => format!("{subject}: {} ({})", waiting.message, waiting.gate),
+        subject => format!("{subject}{} ({})", waiting.message, waiting.gate),
     }
 }
 

@@ -105,8 +105,7 @@ impl Failure {
 
 /// A reason as lines for people.
 fn lines(reason: &Reason) -> Vec<String> {
-    let subject = format!("{} {}", crate::gist::whom(&reason.whom), reason.step);
-    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+    let subject = crate::gist::subject(&reason.whom, &reason.step);
     let gate = if reason.gate.is_empty() { String::new() } else { format!("[{}] ", reason.gate) };
     let first = format!("  {gate}{subject}{}", out::one_line(&reason.message));
     let action = (!reason.action.is_empty()).then(|| format!("      {}", out::one_line(&reason.action)));

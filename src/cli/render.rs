@@ -10,11 +10,11 @@ mod trip;
 
 use std::time::Duration;
 
-use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
 use super::{Global, out, percent};
+pub(super) use crate::gist::rung;
 use crate::{
     gist,
     view::instance::{name, standing},
@@ -27,11 +27,6 @@ pub(super) use progress::{progress_json, progress_table};
 pub(super) use status::{status_json, status_page};
 pub(super) use table::table;
 pub(super) use trip::{operation, trip_json};
-
-/// A rung's name; `-` for none.
-pub(super) fn rung(wire: i32) -> &'static str {
-    rung_from_wire(wire).map_or("-", |rung| rung.name())
-}
 
 fn state(migration: &v1::Migration) -> &'static str {
     match migration.state() {
@@ -133,8 +128,7 @@ fn migration_lines(migration: &v1::Migration) -> Vec<String> {
 }
 
 pub(super) fn waiting_line(waiting: &v1::Waiting) -> String {
-    let subject = format!("{} {}", gist::whom(&waiting.whom), waiting.step);
-    let subject = if subject.trim().is_empty() { String::new() } else { format!("{}: ", subject.trim()) };
+    let subject = gist::subject(&waiting.whom, &waiting.step);
     format!("{subject}[{}] {} ({})", waiting.gate, waiting.message, waiting.action)
 }
 

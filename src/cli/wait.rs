@@ -14,7 +14,7 @@ use super::{
     connect::{answer, failure},
     duration,
     exit::{Exit, Failure},
-    out, percent, render,
+    out, render,
 };
 use crate::gist;
 
@@ -196,12 +196,8 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
                     return ended(Exit::Held, format!("held: {why}"));
                 }
                 Ok(v1::State::Idle | v1::State::Finished | v1::State::Abandoned) if status.settled => {
-                    let shares: Vec<String> = status
-                        .shares
-                        .iter()
-                        .map(|share| format!("{} % {}", percent::text(share.ppm), render::rung(share.rung)))
-                        .collect();
-                    return Ok(Ended::done(format!("settled{}: {}", after(began), shares.join(", "))));
+                    let shares = gist::shares(&status.shares);
+                    return Ok(Ended::done(format!("settled{}: {shares}", after(began))));
                 }
                 _ => {}
             }

@@ -311,9 +311,7 @@ impl Pace {
         let share = f64::from(sharing.max(1));
         self.rates.limit(tuning.records_per_s as f64 / share, tuning.bytes_per_s as f64 / share, now);
         self.paused = tuning.paused;
-        let limits = [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")];
-        let limits = limits.into_iter().filter(|(limit, _)| *limit > 0);
-        self.limits = limits.map(|(limit, of)| format!("{limit} {of}")).collect::<Vec<_>>().join(" and ");
+        self.limits = super::limits(&tuning);
     }
 
     /// How long to wait before checking again; zero: proceed. Records the reason.

@@ -24,7 +24,7 @@ pub use cell::Cell;
 pub use column::{Column, ColumnPath};
 pub use column_type::ColumnType;
 pub use ddl::create_table_sql;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 pub(super) use ddl::sql_type;
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::super::{out, render};
-use crate::gist;
+use crate::{gist, jobs};
 
 /// Between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -133,22 +133,14 @@ fn joins(job: &v1::Job) -> String {
         age_ms => format!(", begun {} ago", gist::short(age_ms)),
     };
     let mut text = format!("joins {}{begun}", job.id);
-    if let Some(limits) = limits(job) {
+    let limits = jobs::limits(&job.tuning.unwrap_or_default());
+    if !limits.is_empty() {
         text.push_str(&format!(
             ", limited to {limits}: cutover tune {} --records-per-s 0 --bytes-per-s 0 lifts that",
             job.id
         ));
     }
     text
-}
-
-/// The limits of all workers together.
-fn limits(job: &v1::Job) -> Option<String> {
-    let tuning = job.tuning.unwrap_or_default();
-    let limits = [(tuning.records_per_s, "records/s"), (tuning.bytes_per_s, "bytes/s")];
-    let limits = limits.into_iter().filter(|(limit, _)| *limit > 0);
-    let limits: Vec<String> = limits.map(|(limit, of)| format!("{limit} {of}")).collect();
-    (!limits.is_empty()).then(|| limits.join(" and "))
 }
 
 impl State {
@@ -252,7 +244,8 @@ pub(super) fn job_line(job: &v1::Job) -> String {
         line(job.kind(), job, 0.0, None).replace("0/s, ", ""),
         workers.len()
     );
-    if let Some(limits) = limits(job) {
+    let limits = jobs::limits(&tuning);
+    if !limits.is_empty() {
         text.push_str(&format!(", at most {limits}"));
     }
     if tuning.paused {

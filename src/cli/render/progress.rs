@@ -1,6 +1,9 @@
 //! What was reported, over time: a table, lines, or objects.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    fmt::Display,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use cutover_proto::v1;
 use serde_json::{Value, json};
@@ -95,17 +98,9 @@ pub(in crate::cli) fn progress_table(key: &str, progress: &v1::Progress, columns
 }
 
 fn wide_head() -> [String; 2] {
-    let line = |cells: [&str; 14]| {
-        let [at, revision, tenants, hit, miss, migrated, backfill, differ, rest @ ..] = cells;
-        let [calls, errors, latency, target_calls, target_errors, target_latency] = rest;
-        format!(
-            "{at:<11} {revision:>5}  {tenants:<12} {hit:>7} {miss:>6} {migrated:>8} {backfill:>8} {differ:>6}  \
-             {calls:>7} {errors:>6} {latency:>11}  {target_calls:>7} {target_errors:>6} {target_latency:>11}"
-        )
-    };
     [
-        line(["", "", "", "reads", "", "", "", "", "source", "", "", "target", "", ""]),
-        line([
+        wide_line(["", "", "", "reads", "", "", "", "", "source", "", "", "target", "", ""]),
+        wide_line([
             "time",
             "rev",
             "tenants",
@@ -124,18 +119,30 @@ fn wide_head() -> [String; 2] {
     ]
 }
 
+fn wide_line<T: Display>(cells: [T; 14]) -> String {
+    let [at, revision, tenants, hit, miss, migrated, backfill, differ, rest @ ..] = cells;
+    let [calls, errors, latency, target_calls, target_errors, target_latency] = rest;
+    format!(
+        "{at:<11} {revision:>5}  {tenants:<12} {hit:>7} {miss:>6} {migrated:>8} {backfill:>8} {differ:>6}  \
+         {calls:>7} {errors:>6} {latency:>11}  {target_calls:>7} {target_errors:>6} {target_latency:>11}"
+    )
+}
+
 fn narrow_head() -> [String; 2] {
-    let line = |cells: [&str; 10]| {
-        let [at, revision, tenants, hit, miss, calls, errors, target_calls, target_errors, latency] = cells;
-        format!(
-            "{at:<11} {revision:>5} {tenants:<12} {hit:>6} {miss:>6} {calls:>6} {errors:>5} {target_calls:>6} \
-             {target_errors:>5} {latency:>6}"
-        )
-    };
     [
-        line(["", "", "", "reads", "", "source", "", "target", "", ""]),
-        line(["time", "rev", "tenants", "hit %", "miss", "calls", "err %", "calls", "err %", "p99 ms"]),
+        narrow_line(["", "", "", "reads", "", "source", "", "target", "", ""]),
+        narrow_line([
+            "time", "rev", "tenants", "hit %", "miss", "calls", "err %", "calls", "err %", "p99 ms",
+        ]),
     ]
+}
+
+fn narrow_line<T: Display>(cells: [T; 10]) -> String {
+    let [at, revision, tenants, hit, miss, calls, errors, target_calls, target_errors, latency] = cells;
+    format!(
+        "{at:<11} {revision:>5} {tenants:<12} {hit:>6} {miss:>6} {calls:>6} {errors:>5} {target_calls:>6} \
+         {target_errors:>5} {latency:>6}"
+    )
 }
 
 /// The day and the minute; seconds where rows are shorter than a minute.
@@ -149,48 +156,67 @@ fn all(point: &v1::ProgressPoint, role: v1::StoreRole) -> Option<&v1::StoreWindo
     point.stores.iter().find(|window| window.store() == role && window.operation == 0)
 }
 
-fn wide(point: &v1::ProgressPoint, width_ms: u64) -> String {
+/// Calls, errors and latencies of one store.
+fn store_cells(point: &v1::ProgressPoint, role: v1::StoreRole) -> [String; 3] {
+    let Some(window) = all(point, role) else { return ["-"; 3].map(str::to_owned) };
+    let latency = format!("{}/{}", ms(window.p50_us), ms(window.p99_us));
+    [short(window.calls), share(window.errors, window.calls), latency]
+}
+
+/// What both tables begin with: the time, the revision, where tenants were, and their reads.
+fn first_cells(point: &v1::ProgressPoint, width_ms: u64) -> [String; 5] {
     let totals = point.totals.unwrap_or_default();
-    let of = |role: v1::StoreRole| {
-        let Some(window) = all(point, role) else { return format!("{:>7} {:>6} {:>11}", "-", "-", "-") };
-        let latency = format!("{}/{}", ms(window.p50_us), ms(window.p99_us));
-        format!("{:>7} {:>6} {latency:>11}", short(window.calls), share(window.errors, window.calls))
-    };
-    format!(
-        "{:<11} {:>5}  {} {:>7} {:>6} {:>8} {:>8} {:>6}  {}  {}",
+    [
         at(point, width_ms),
         format!("r{}", point.revision),
         bar(point.rollout.unwrap_or_default()),
         share(totals.hit, totals.hit + totals.miss),
         short(totals.miss),
-        short(totals.migrated),
-        short(totals.backfill),
-        short(totals.mismatch),
-        of(v1::StoreRole::Source),
-        of(v1::StoreRole::Target)
-    )
+    ]
+}
+
+fn wide(point: &v1::ProgressPoint, width_ms: u64) -> String {
+    let totals = point.totals.unwrap_or_default();
+    let [at, revision, tenants, hit, miss] = first_cells(point, width_ms);
+    let [calls, errors, latency] = store_cells(point, v1::StoreRole::Source);
+    let [target_calls, target_errors, target_latency] = store_cells(point, v1::StoreRole::Target);
+    let [migrated, backfill, differ] = [totals.migrated, totals.backfill, totals.mismatch].map(short);
+    wide_line([
+        at,
+        revision,
+        tenants,
+        hit,
+        miss,
+        migrated,
+        backfill,
+        differ,
+        calls,
+        errors,
+        latency,
+        target_calls,
+        target_errors,
+        target_latency,
+    ])
 }
 
 fn narrow(point: &v1::ProgressPoint, width_ms: u64) -> String {
-    let totals = point.totals.unwrap_or_default();
-    let of = |role: v1::StoreRole| match all(point, role) {
-        Some(window) => [
-            short(window.calls),
-            share(window.errors, window.calls).chars().take(5).collect(),
-            ms(window.p99_us),
-        ],
-        None => ["-"; 3].map(str::to_owned),
-    };
-    let ([calls, errors, _], [target_calls, target_errors, latency]) =
-        (of(v1::StoreRole::Source), of(v1::StoreRole::Target));
-    format!(
-        "{:<11} {:>5} {} {:>6} {:>6} {calls:>6} {errors:>5} {target_calls:>6} {target_errors:>5} {latency:>6}",
-        at(point, width_ms),
-        format!("r{}", point.revision),
-        bar(point.rollout.unwrap_or_default()),
-        share(totals.hit, totals.hit + totals.miss),
-        short(totals.miss),
-    )
+    let [at, revision, tenants, hit, miss] = first_cells(point, width_ms);
+    let less = |errors: String| errors.chars().take(5).collect();
+    let [calls, errors, _] = store_cells(point, v1::StoreRole::Source);
+    let [target_calls, target_errors, _] = store_cells(point, v1::StoreRole::Target);
+    let latency = all(point, v1::StoreRole::Target).map_or("-".to_owned(), |window| ms(window.p99_us));
+    narrow_line([
+        at,
+        revision,
+        tenants,
+        hit,
+        miss,
+        calls,
+        less(errors),
+        target_calls,
+        less(target_errors),
+        latency,
+    ])
 }
 
 /// Where tenants stand; whoever has left a rung has at least a sliver.

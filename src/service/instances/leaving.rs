@@ -85,14 +85,10 @@ impl Instances {
     async fn end(&self, admitted: Admitted, fences: &Fences) -> Result<bool, store::Error> {
         let begun = {
             let mut live = self.live();
-            let now = Instant::now();
-            match live.ending(&admitted, fences, now) {
+            match live.ending(&admitted, fences, Instant::now()) {
                 None => Begun::Nothing,
                 Some(Ending::Remove) => self.begin_removal(&mut live, admitted),
-                Some(Ending::Park) => {
-                    let parked = live.park(&admitted.who, now, self.steady.now_ms());
-                    parked.map_or(Begun::Nothing, |record| Begun::Parked(self.put(&live, &record)))
-                }
+                Some(Ending::Park) => self.begin_parking(&mut live, admitted),
             }
         };
         self.finish(begun).await
@@ -147,17 +143,19 @@ impl Instances {
     pub async fn evict(&self, admitted: Admitted) -> Result<bool, store::Error> {
         let begun = {
             let mut live = self.live();
-            match live.is_same(&admitted) {
-                false => Begun::Nothing,
-                true => match live.park(&admitted.who, Instant::now(), self.steady.now_ms()) {
-                    Some(record) => Begun::Parked(self.put(&live, &record)),
-                    None => self.begin_removal(&mut live, admitted),
-                },
-            }
+            if live.is_same(&admitted) { self.begin_parking(&mut live, admitted) } else { Begun::Nothing }
         };
         let is_given_up = !matches!(begun, Begun::Nothing);
         self.finish(begun).await?;
         Ok(is_given_up)
+    }
+
+    /// Removes it, unless it keeps a file that can still be used: then it stays, parked.
+    fn begin_parking(&self, live: &mut MutexGuard<'_, Live>, admitted: Admitted) -> Begun {
+        match live.park(&admitted.who, Instant::now(), self.steady.now_ms()) {
+            Some(record) => Begun::Parked(self.put(live, &record)),
+            None => self.begin_removal(live, admitted),
+        }
     }
 
     /// Given up first, so that a registration meanwhile is told; such an instance stays.

@@ -168,11 +168,16 @@ fn id(row: &PgRow) -> Result<Id, StoreError> {
 /// What no Rust type holds as exactly is read as text.
 const fn asked_as(kind: ColumnType) -> &'static str {
     match kind {
-        ColumnType::Integer { bits: 64, .. } => "::text",
-        ColumnType::Integer { .. } => "::bigint",
-        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Json => "",
-        _ if is_text(kind) => "::text",
-        _ => "",
+        ColumnType::Integer { bits: 8..=32, .. } => "::bigint",
+        ColumnType::Text
+        | ColumnType::Varchar(_)
+        | ColumnType::Json
+        | ColumnType::Bigint
+        | ColumnType::Boolean
+        | ColumnType::Blob
+        | ColumnType::Varbinary(_)
+        | ColumnType::UuidBytes => "",
+        _ => "::text",
     }
 }
 
@@ -192,19 +197,6 @@ const fn given_as(kind: ColumnType) -> &'static str {
         ColumnType::Timestamptz(_) => "text[]::timestamptz[]",
         ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Char(_) | ColumnType::Json => "text[]",
     }
-}
-
-/// Whether its values are sent and read as text.
-const fn is_text(kind: ColumnType) -> bool {
-    !matches!(
-        kind,
-        ColumnType::Bigint
-            | ColumnType::Integer { bits: 8..=32, .. }
-            | ColumnType::Boolean
-            | ColumnType::Blob
-            | ColumnType::Varbinary(_)
-            | ColumnType::UuidBytes
-    )
 }
 
 /// The cells of one column; each has the column's type or is NULL.

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection, sqlite::SqliteRow};
 use super::{
     super::{
         StoreError,
-        mapping::{ColumnType, SqlTable},
+        mapping::{ColumnType, Dialect, SqlTable, sql_type},
         sql::Faults,
     },
     shown, warnings,
@@ -93,7 +93,7 @@ pub(super) async fn check(
         match found(&columns, column) {
         None => faults.add(format!(
             "it has no column {column}. Run: ALTER TABLE \"{name}\" ADD COLUMN \"{column}\" {}{}",
-            declared_for(kind),
+            sql_type(Dialect::Sqlite, kind),
             if nullable { "" } else { " NOT NULL DEFAULT 0" }
         )),
         Some(row) if flag(row, 4) => faults.add(format!(
@@ -103,7 +103,7 @@ pub(super) async fn check(
         Some(row) => {
             let declared = text(row, 1);
             if !Affinity::of(&declared).keeps(kind) {
-                let needed = declared_for(kind);
+                let needed = sql_type(Dialect::Sqlite, kind);
                 faults.add(format!("column {column} is {declared:?} and has to be {needed}. {again}"));
             }
             if nullable == flag(row, 2) {
@@ -151,16 +151,6 @@ pub(super) async fn check(
 
 fn found<'a>(columns: &'a [SqliteRow], name: &str) -> Option<&'a SqliteRow> {
     columns.iter().find(|row| text(row, 0).eq_ignore_ascii_case(name))
-}
-
-const fn declared_for(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Integer { bits: 64, .. } => "TEXT",
-        ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Boolean => "INTEGER",
-        ColumnType::Real | ColumnType::Double => "REAL",
-        ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => "BLOB",
-        _ => "TEXT",
-    }
 }
 
 fn text(row: &SqliteRow, at: usize) -> String {
