@@ -142,7 +142,7 @@ async fn a_spec_file_is_all_that_a_migrator_needs() {
     let file = path("orders.toml");
     let error = client.migrator_from_spec(&file).await.expect_err("no file").to_string();
     assert!(error.starts_with("can't read the spec file /") && error.contains("orders.toml"), "{error}");
-    std::fs::write(&file, text.replace("bigint", "int")).expect("written");
+    std::fs::write(&file, text.replace("bigint", "float")).expect("written");
     let error = client.migrator_from_spec(&file).await.expect_err("no such type").to_string();
     assert!(error.contains("orders.toml: line 7, column "), "{error}");
     std::fs::write(&file, &text).expect("written");

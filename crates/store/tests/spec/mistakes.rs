@@ -22,7 +22,10 @@ fn a_typo_names_its_place_and_what_was_meant() {
     let policy = "overflow = \"rest\"\non_misfit = \"quarantin\"";
     assert_eq!(with(policy), "line 9, column 13: unknown \"quarantin\": did you mean \"quarantine\"?");
     let none = with("[limits]\nxyz = 1");
-    assert!(none.starts_with("line 9, column 1: unknown \"xyz\": use one of rows_per_s, "), "{none}");
+    assert!(
+        none.starts_with("line 9, column 1: unknown \"xyz\": use one of records_per_s, rows_per_s, "),
+        "{none}"
+    );
 }
 
 #[test]

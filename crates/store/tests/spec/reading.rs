@@ -23,9 +23,9 @@ fn the_example_of_the_reference_is_read() {
     let types: Vec<String> = mapping.types().map(|kind| kind.to_string()).collect();
     assert_eq!(types, ["decimal(12,2)", "varchar(100)", "varbinary(64)", "datetime(3)", "json"]);
     let paths: Vec<_> = mapping.columns().iter().map(|column| column.path.names().to_vec()).collect();
-    assert_eq!(paths, [vec!["price"], vec!["address", "city"], vec!["sig.v1"]]);
+    assert_eq!(paths, [vec!["price"], vec!["address", "city"], vec!["sig.v1"], vec!["placed"]]);
     let required: Vec<_> = mapping.columns().iter().map(|column| column.required).collect();
-    assert_eq!((required, mapping.on_misfit()), (vec![true, false, false], OnMisfit::Quarantine));
+    assert_eq!((required, mapping.on_misfit()), (vec![true, false, false, false], OnMisfit::Quarantine));
 }
 
 #[test]
