@@ -10,24 +10,33 @@ use std::{
 
 use cutover_store::{
     Copied, Id, MySqlStore, PostgresStore, Record, Scope, Segment, ServerOptions, Store, Version,
+    mapping::{SqlTable, Versions},
 };
 
 const RECORDS: usize = 200_000;
 const BATCH: usize = 1000;
+const GETS: usize = 5000;
 const PAGE_BYTES: usize = 4 << 20;
 
 #[tokio::main]
 async fn main() {
     let options = ServerOptions::default();
     let table = format!("speed_{}", std::process::id());
-    if let Ok(url) = std::env::var("CUTOVER_TEST_MYSQL") {
-        let store = MySqlStore::create(&url, &table, options).await.expect("created");
-        measure("MySQL", Arc::new(store)).await;
+    for (way, table) in [("columns", SqlTable::from(&table)), ("ledger", with_ledger(&table))] {
+        if let Ok(url) = std::env::var("CUTOVER_TEST_MYSQL") {
+            let store = MySqlStore::create(&url, table.clone(), options).await.expect("created");
+            measure(&format!("MySQL, {way}"), Arc::new(store)).await;
+        }
+        if let Ok(url) = std::env::var("CUTOVER_TEST_POSTGRES") {
+            let store = PostgresStore::create(&url, table, options).await.expect("created");
+            measure(&format!("PostgreSQL, {way}"), Arc::new(store)).await;
+        }
     }
-    if let Ok(url) = std::env::var("CUTOVER_TEST_POSTGRES") {
-        let store = PostgresStore::create(&url, &table, options).await.expect("created");
-        measure("PostgreSQL", Arc::new(store)).await;
-    }
+}
+
+fn with_ledger(table: &str) -> SqlTable {
+    let versions = Versions::Ledger(format!("{table}_entries"));
+    SqlTable { versions, ..SqlTable::from(&format!("{table}_with_ledger")) }
 }
 
 async fn measure<S: Store>(name: &str, store: Arc<S>) {
@@ -47,6 +56,11 @@ async fn measure<S: Store>(name: &str, store: Arc<S>) {
         cursor = page.next;
     }
     tell(name, "scan", began.elapsed());
+    let began = Instant::now();
+    for n in 0..GETS {
+        store.get(&one(1, n * 7 % RECORDS).0).await.expect("read").expect("it is there");
+    }
+    println!("{name:20} {:30} {:9.0} us", "get", began.elapsed().as_secs_f64() * 1e6 / GETS as f64);
 }
 
 /// All records of one `run`, in batches, by some writers at once.
@@ -75,5 +89,5 @@ fn one(run: usize, n: usize) -> (Id, Record) {
 
 fn tell(name: &str, what: &str, took: Duration) {
     let rate = RECORDS as f64 / took.as_secs_f64();
-    println!("{name:10} {what:30} {rate:9.0} records/s");
+    println!("{name:20} {what:30} {rate:9.0} records/s");
 }

@@ -23,17 +23,19 @@ use std::collections::BTreeSet;
 pub use cell::Cell;
 pub use column::{Column, ColumnPath};
 pub use column_type::ColumnType;
-pub use ddl::create_table_sql;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 pub(super) use ddl::sql_type;
+pub use ddl::{create_sql, create_table_sql};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
 pub use key_type::KeyType;
 pub use misfit::{Misfit, Reason};
-pub use table::SqlTable;
+#[cfg(feature = "spec")]
+pub(crate) use table::NO_LEDGER;
 #[cfg(feature = "sqlite")]
 pub(super) use table::foreign_cell;
+pub use table::{SqlTable, Versions};
 pub use time::{Format, Spelling};
 
 use super::document::Document;

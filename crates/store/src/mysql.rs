@@ -23,7 +23,7 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_table_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        Calls, Database, Guarded, Part, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
         permanent, put_many, put_one, swallowed, version_after, whole_seconds,
     },
 };
@@ -280,8 +280,9 @@ impl Store for MySqlStore {
         let after = cursor.map(Cursor::place).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
         let sql = self.layout.scan(scope, segment, after, rows)?;
-        let decode = |row: MySqlRow| self.layout.found(&row);
-        self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, decode).await
+        let decode = |row: MySqlRow| self.layout.found(&row).map(Part::Record);
+        let table = &self.layout.table;
+        self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, table, decode).await
     }
 
     /// By the cluster if the server is in one, else by the server; and by database and table.

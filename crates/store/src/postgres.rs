@@ -5,6 +5,7 @@
 mod error;
 mod identity;
 mod layout;
+mod ledger;
 mod schema;
 mod server;
 mod warnings;
@@ -24,7 +25,7 @@ use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
     Version,
     error::Doubt,
-    mapping::{Dialect, SqlTable, create_table_sql},
+    mapping::{Dialect, SqlTable, create_sql},
     sql::{
         Calls, Database, Guarded, ROUNDS, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
         in_order, permanent, put_many, put_one, swallowed, version_after,
@@ -65,10 +66,13 @@ impl PostgresStore {
         options: ServerOptions,
     ) -> Result<Self, StoreError> {
         let store = Self::connect(url, table.into(), options).await?;
-        let SqlTable { name, fields, mapping } = &store.layout.table;
-        if !schema::exists(&store.calls, name).await? {
-            let sql = create_table_sql(Dialect::Postgres, name, fields, mapping.as_ref());
-            let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        let table = &store.layout.table;
+        let sql = create_sql(Dialect::Postgres, table);
+        let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        for (name, sql) in [table.name.as_str()].into_iter().chain(table.ledger()).zip(sql) {
+            if schema::exists(&store.calls, name).await? {
+                continue;
+            }
             // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
             // one transaction.
             let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
@@ -149,13 +153,17 @@ impl Store for PostgresStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let given = self.layout.rows(&[(id, record)])?;
+        let write = async |sql: &SqlStr, given: &PgArguments| match &self.layout.ledger {
+            Some(ledger) => self.put_if(ledger, id, record, expected).await,
+            None => self.written(sql, given.clone()).await,
+        };
         let (sql, given) = match expected {
             Some(expected) => (&self.layout.update, given.and(column_of(expected)?)?.0),
             None => (&self.layout.insert, given.0),
         };
         let mut doubt: Doubt = None;
         for _ in 0..ROUNDS {
-            match self.written(sql, given.clone()).await {
+            match write(sql, &given).await {
                 Ok((0, lost)) => doubt = doubt.or(lost),
                 Ok(_) => return Ok(Put::Applied),
                 Err(error) => return Err(doubt.unwrap_or(error)),
@@ -204,8 +212,8 @@ impl Store for PostgresStore {
             }
         };
         let statement = Statement::prepared(scan.page(cursor.is_none()), given.0);
-        let decode = |row: PgRow| self.layout.found(&row);
-        self.calls.page(&statement, rows, segment, limit_bytes, decode).await
+        let decode = |row: PgRow| self.layout.part(&row);
+        self.calls.page(&statement, rows, segment, limit_bytes, &self.layout.table, decode).await
     }
 
     /// By the database system, which physical replicas share, and by database and table.
@@ -264,8 +272,10 @@ impl Guarded for PostgresStore {
                 bytes <= STATEMENT_BYTES_MAX
             });
             let (part, others) = rest.split_at(fit.count().max(1));
-            let given = self.layout.rows(part)?;
-            let (written, doubt) = self.written(&self.layout.put_many, given.0).await?;
+            let (written, doubt) = match &self.layout.ledger {
+                Some(ledger) => self.put_with(ledger, part).await?,
+                None => self.written(&self.layout.put_many, self.layout.rows(part)?.0).await?,
+            };
             wrote.all &= written == part.len() as u64;
             wrote.doubt = wrote.doubt.or(doubt);
             rest = others;

@@ -74,6 +74,8 @@ pub(super) struct Gathered {
     page: Page,
     /// Bytes of all rows read.
     pub(super) seen_bytes: usize,
+    /// Number of rows read.
+    pub(super) seen: usize,
     kept_bytes: usize,
     /// Where the last row was, unless it is the page's last record.
     last: Option<(Vec<u8>, Vec<u8>)>,
@@ -181,6 +183,7 @@ impl Gathered {
     pub(super) fn take(&mut self, found: Found) {
         let bytes = found.tenant.len() + found.key.len() + found.record.as_ref().map_or(0, Record::bytes);
         self.seen_bytes += bytes;
+        self.seen += 1;
         self.kept_bytes += bytes;
         let (unreadable, last) = match (id(found.tenant, found.key), found.record) {
             (Ok(id), Ok(record)) => {
@@ -202,6 +205,7 @@ impl Gathered {
 
     /// Skips a row of another segment.
     pub(super) fn pass(&mut self, found: Found) {
+        self.seen += 1;
         self.seen_bytes +=
             found.tenant.len() + found.key.len() + found.record.as_ref().map_or(0, Record::bytes);
         self.last = Some((found.tenant, found.key));

@@ -21,7 +21,7 @@ pub use url::{StoreUrl, UrlError};
 
 use std::str::FromStr;
 
-use crate::mapping::{Fields, Mapping};
+use crate::mapping::{Fields, Mapping, Versions};
 
 /// The content of a spec file. Debug output shows no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct StoreSpec {
     pub fields: Fields,
     /// `None`: the whole record in one column. Always `None` for DynamoDB, which has attributes of its own.
     pub mapping: Option<Mapping>,
+    /// Where versions and tombstones are; in DynamoDB always in the item.
+    pub versions: Versions,
 }
 
 impl FromStr for Spec {

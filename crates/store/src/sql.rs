@@ -8,6 +8,8 @@ mod calls;
 mod error;
 mod faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
+mod merge;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod pool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
@@ -19,7 +21,9 @@ pub(super) use calls::Calls;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::is_lost;
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
-pub(super) use faults::Faults;
+pub(super) use faults::{Faults, of_both, referring};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use merge::Part;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use server::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -7,6 +7,8 @@
 mod error;
 mod file;
 mod layout;
+mod ledger;
+mod reads;
 mod schema;
 mod warnings;
 
@@ -26,13 +28,14 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
     Version,
-    mapping::{Dialect, SqlTable, create_table_sql},
+    mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
     sql::{ROUNDS, column_of, permanent, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use layout::Layout;
+use ledger::When;
 
 /// How a file is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +89,7 @@ impl SqliteStore {
     ) -> Result<Self, StoreError> {
         let table = table.into();
         table.check(Dialect::Sqlite)?;
-        let sql = create_table_sql(Dialect::Sqlite, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = create_sql(Dialect::Sqlite, &table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let failed = |error| set_up_error(path, &table.name, error);
         let create = SqliteConnectOptions::new()
@@ -104,7 +107,9 @@ impl SqliteStore {
                 done => break done.map_err(failed)?,
             }
         };
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
+        for sql in sql {
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
+        }
         connection.close().await.map_err(failed)?;
         Self::connect(path, table, options).await
     }
@@ -171,6 +176,14 @@ impl Store for SqliteStore {
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
+        if let Some(ledger) = &self.layout.ledger {
+            let failed = self.put_with(ledger, &mut transaction, id, record, When::Is(expected)).await?;
+            transaction.commit().await.map_err(write_error)?;
+            return Ok(match failed {
+                None => Put::Applied,
+                Some(current) => Put::unless_this(record.version, current.unwrap_or_default()),
+            });
+        }
         let sql = if expected.is_some() { &self.layout.update } else { &self.layout.insert };
         for _ in 0..ROUNDS {
             let put = self.layout.write(sql, id, record)?;
@@ -262,7 +275,7 @@ impl Store for SqliteStore {
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         let mut connection = self.readers.acquire().await.map_err(read_error)?;
-        warnings::warnings(&mut connection, &self.layout.table.name).await.map_err(read_error)
+        warnings::warnings(&mut connection, &self.layout.table).await.map_err(read_error)
     }
 
     /// The exact number of records: a walk over the table without the values.
@@ -314,6 +327,12 @@ impl SqliteStore {
         id: &Id,
         record: &Record,
     ) -> Result<Copied, StoreError> {
+        if let Some(ledger) = &self.layout.ledger {
+            return Ok(match self.put_with(ledger, connection, id, record, When::Newer).await? {
+                None => Copied::Written,
+                Some(current) => Copied::unless_newer(record.version, current.unwrap_or_default()),
+            });
+        }
         // What other processes write between the two statements can make the write due after all.
         for _ in 0..ROUNDS {
             // One statement, run to its end: with RETURNING the commit would come after the row, and its

@@ -15,6 +15,9 @@ mod faults;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/kinds.rs"]
 mod kinds;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+#[path = "store/ledger.rs"]
+mod ledger;
 #[cfg(feature = "mysql")]
 #[path = "store/mysql.rs"]
 mod mysql;

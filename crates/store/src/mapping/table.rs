@@ -9,6 +9,16 @@ use crate::{
 };
 use cutover_core::outcome::ErrorClass;
 
+/// Where a table's versions and tombstones are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// In columns of the table, which keeps deleted rows without content.
+    #[default]
+    Columns,
+    /// In a table of this name beside it: docs/adr/0041-a-ledger-beside-the-table.md. Deleted rows are gone.
+    Ledger(String),
+}
+
 /// A table and the shape of its rows: tenant, key and version, then the *content*. The content is either one
 /// column with the whole record, or a deletion mark and the columns of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +29,19 @@ pub struct SqlTable {
     pub fields: Fields,
     /// `None`: the whole record, in `fields.value`.
     pub mapping: Option<Mapping>,
+    /// Where versions and tombstones are.
+    pub versions: Versions,
 }
 
 /// A table of whole records, with the fields' default names.
 impl From<&str> for SqlTable {
     fn from(name: &str) -> Self {
-        Self { name: name.to_owned(), fields: Fields::default(), mapping: None }
+        Self {
+            name: name.to_owned(),
+            fields: Fields::default(),
+            mapping: None,
+            versions: Versions::default(),
+        }
     }
 }
 
@@ -43,6 +60,12 @@ impl SqlTable {
         let names = self.mapping.iter().flat_map(Mapping::names);
         let fine: Result<(), NameError> = self.fields.check_table(self.mapping.is_some(), names);
         fine.map_err(|error| wrong("table", error.to_string()))?;
+        if let Some(ledger) = self.ledger() {
+            check_name(ledger).map_err(|error| wrong("versions", error.to_string()))?;
+            if dialect == Dialect::MySql {
+                return Err(wrong("versions", NO_LEDGER.to_owned()));
+            }
+        }
         match &self.mapping {
             Some(mapping) if mapping.dialect() != dialect => {
                 let what = format!("{} is mapped for another database", self.name);
@@ -50,6 +73,35 @@ impl SqlTable {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The table that has the versions, if it is another one.
+    pub fn ledger(&self) -> Option<&str> {
+        match &self.versions {
+            Versions::Columns => None,
+            Versions::Ledger(name) => Some(name),
+        }
+    }
+
+    /// The ledger as a table of its own, for checks: one without content.
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+    pub(crate) fn entries(&self) -> Option<Self> {
+        let name = |name: &str| name.to_owned();
+        let fields = Fields {
+            tenant: name("tenant"),
+            key: name("key"),
+            version: name("version"),
+            value: String::new(),
+            ..Fields::default()
+        };
+        let ledger = self.ledger()?;
+        Some(Self { name: name(ledger), fields, mapping: None, versions: Versions::Columns })
+    }
+
+    /// The columns of [`Self::content`] that the table itself has: with a ledger, no deletion mark.
+    pub fn own_content(&self) -> Vec<(&str, ColumnType)> {
+        let marked = self.mapping.is_some() && self.ledger().is_some();
+        self.content().split_off(usize::from(marked))
     }
 
     /// The columns that identify a record: tenant and key, or the one that is both.
@@ -61,6 +113,7 @@ impl SqlTable {
     /// The columns after id and version, in the order of a row's cells.
     pub fn content(&self) -> Vec<(&str, ColumnType)> {
         match &self.mapping {
+            None if self.fields.value.is_empty() => Vec::new(),
             None => vec![(&self.fields.value, ColumnType::Blob)],
             Some(mapping) => {
                 let deleted = (self.fields.deleted.as_str(), ColumnType::Boolean);
@@ -69,10 +122,11 @@ impl SqlTable {
         }
     }
 
-    /// All columns that are read and written.
+    /// All columns of the table itself that are read and written.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        let content = self.content().into_iter().map(|(name, _)| name);
-        self.ids().into_iter().chain([self.fields.version.as_str()]).chain(content)
+        let version = self.ledger().is_none().then_some(self.fields.version.as_str());
+        let content = self.own_content().into_iter().map(|(name, _)| name);
+        self.ids().into_iter().chain(version).chain(content)
     }
 
     /// Whether it is one of [`Self::columns`], ignoring case as SQL does.
@@ -91,6 +145,12 @@ impl SqlTable {
     /// because tombstones have no content.
     pub fn is_nullable(&self, column: &str) -> bool {
         self.mapping.is_none() || column != self.fields.deleted
+    }
+
+    /// The same, as a demand on the table. `None`: either will do, because with a ledger the table has no tombstones.
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+    pub(crate) fn needs_null(&self, column: &str) -> Option<bool> {
+        self.ledger().is_none().then(|| self.is_nullable(column))
     }
 
     /// A cell for each of [`Self::content`]. Fails for a record that they would not hold exactly.
@@ -156,6 +216,9 @@ impl SqlTable {
         Err(permanent(ErrorClass::Constraint, "record", what))
     }
 }
+
+/// Why a store has no ledger.
+pub(crate) const NO_LEDGER: &str = "only SQLite and PostgreSQL keep versions in a ledger so far: remove it, and give the table the columns of docs/spec.md";
 
 /// The error for a cell whose type has no meaning in its column.
 pub(crate) fn foreign_cell(column: &str, found: &str) -> StoreError {

@@ -4,8 +4,9 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::super::{
     StoreError,
-    sql::{is_lost, message, not_applied, permanent, throttled},
+    sql::{is_lost, message, not_applied, permanent, swallowed, throttled},
 };
+use super::ledger::UNDONE;
 use cutover_core::outcome::ErrorClass;
 
 /// Worth an immediate retry.
@@ -53,6 +54,7 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         "42703" | "42P10" | "42804" => {
             wrong("table", "its columns changed: open it again to see what is wrong")
         }
+        "22P02" if said.contains(UNDONE) => swallowed(),
         "22021" => unfit("record", "PostgreSQL holds no NUL in text, and only valid UTF-8"),
         "22001" | "22003" | "54000" => unfit("record", "make the column larger; nothing is cut to fit"),
         "23514" if routine(error) == Some("ExecFindPartition") => {

@@ -7,8 +7,10 @@ use super::{
         Id, Record, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::Found,
+        sql::Part,
     },
     Database, Given, column_of,
+    ledger::Ledger,
 };
 
 /// Lag of the furthest replica, in seconds; NULL if there is none, or none that the user may see.
@@ -23,6 +25,8 @@ pub(super) struct Layout {
     pub(super) get: SqlStr,
     pub(super) get_many: SqlStr,
     pub(super) versions: SqlStr,
+    /// `None`: versions are in columns, and [`Self::put_many`], [`Self::insert`] and [`Self::update`] write.
+    pub(super) ledger: Option<Ledger>,
     pub(super) put_many: SqlStr,
     pub(super) insert: SqlStr,
     /// The required version is the last argument.
@@ -42,6 +46,10 @@ pub(super) struct Scan {
     next: SqlStr,
 }
 
+/// What a scan asks for, given the columns of tenant and key and how a place compares with where it begins.
+/// `ORDER BY` and `LIMIT` follow.
+pub(super) type Wanted<'a> = dyn Fn(&str, &str, &str) -> String + 'a;
+
 impl Scan {
     pub(super) const fn page(&self, is_first: bool) -> &SqlStr {
         if is_first { &self.first } else { &self.next }
@@ -60,11 +68,9 @@ impl Layout {
         let ids = list(&table.ids().into_iter().map(q).collect::<Vec<_>>());
         let (names, kinds): (Vec<&str>, Vec<ColumnType>) = table.content().into_iter().unzip();
         let content: Vec<String> = names.into_iter().map(q).collect();
-        let asked = content.iter().zip(&kinds).map(|(name, kind)| format!("t.{name}{}", asked_as(*kind)));
-        let select = format!(
-            "SELECT t.{tenant}, t.{key}, t.{version}, {} FROM {name} AS t",
-            list(&asked.collect::<Vec<_>>())
-        );
+        let asked = content.iter().zip(&kinds);
+        let asked: Vec<_> = asked.map(|(name, kind)| format!("t.{name}{}", asked_as(*kind))).collect();
+        let select = format!("SELECT t.{tenant}, t.{key}, t.{version}, {} FROM {name} AS t", list(&asked));
         let wanted = format!(
             "JOIN unnest($1::text[], $2::text[]) AS g (tenant, key) ON t.{tenant} = g.tenant AND t.{key} = g.key"
         );
@@ -85,16 +91,35 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
         let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
-        let scan = |page: &dyn Fn(&str) -> String| Scan { first: sql(page(">=")), next: sql(page(">")) };
-        let after = |than: &str| format!("{select} WHERE (t.{tenant}, t.{key}) {than} ($1, $2)");
-        let in_order = match table.fields.is_own_tenant() {
-            true => format!("ORDER BY t.{key} LIMIT $3"),
-            false => format!("ORDER BY t.{tenant}, t.{key} LIMIT $3"),
+        let ledger = table.ledger().map(|ledger| Ledger::new(&table, ledger, &asked, &rows, &cells));
+        let own_tenant = table.fields.is_own_tenant();
+        let (of_t, at_t) = (format!("t.{tenant}"), format!("t.{key}"));
+        let of_table = |wanted: &Wanted<'_>, than: &str| {
+            let order = if own_tenant { at_t.clone() } else { format!("{of_t}, {at_t}") };
+            format!("WHERE {} ORDER BY {order} LIMIT $3", wanted(&of_t, &at_t, than))
+        };
+        let scan = |wanted: &Wanted<'_>| {
+            let page = |than: &str| {
+                let of_table = of_table(wanted, than);
+                sql(match &ledger {
+                    None => format!("{select} {of_table}"),
+                    Some(ledger) => ledger.page(&of_table, &wanted("l.tenant", "l.key", than)),
+                })
+            };
+            Scan { first: page(">="), next: page(">") }
+        };
+        let [get, get_many, versions] = match &ledger {
+            None => [
+                format!("{select} WHERE {is_it}"),
+                format!("{select} {wanted}"),
+                format!("SELECT t.{tenant}, t.{key}, t.{version} FROM {name} AS t {wanted}"),
+            ],
+            Some(ledger) => ledger.reads(),
         };
         Self {
-            get: sql(format!("{select} WHERE {is_it}")),
-            get_many: sql(format!("{select} {wanted}")),
-            versions: sql(format!("SELECT t.{tenant}, t.{key}, t.{version} FROM {name} AS t {wanted}")),
+            get: sql(get),
+            get_many: sql(get_many),
+            versions: sql(versions),
             put_many: sql(format!(
                 "{insert} UPDATE SET {version} = excluded.{version}, {} \
                  WHERE excluded.{version} > t.{version} AND t.{version} >= 0",
@@ -107,17 +132,16 @@ impl Layout {
                 list(&set.collect::<Vec<_>>()),
                 kinds.len() + 4
             )),
-            scan_all: scan(&|than| format!("{} {in_order}", after(than))),
-            scan_up_to: scan(&|than| {
-                format!("{} AND (t.{tenant}, t.{key}) <= ($4, $5) {in_order}", after(than))
+            scan_all: scan(&|of, at, than| format!("({of}, {at}) {than} ($1, $2)")),
+            scan_up_to: scan(&|of, at, than| {
+                format!("({of}, {at}) {than} ($1, $2) AND ({of}, {at}) <= ($4, $5)")
             }),
-            scan_tenant: scan(&|than| {
-                format!("{select} WHERE t.{tenant} = $1 AND t.{key} {than} $2 ORDER BY t.{key} LIMIT $3")
-            }),
+            scan_tenant: scan(&|of, at, than| format!("{of} = $1 AND {at} {than} $2")),
             estimate: sql(format!(
                 "SELECT nullif(reltuples, -1)::bigint, pg_table_size(oid) FROM pg_class \
                  WHERE oid = to_regclass('{name}')"
             )),
+            ledger,
             kinds,
             table,
         }
@@ -145,12 +169,30 @@ impl Layout {
         foreign::version(&self.table.fields.version, found)
     }
 
+    /// From a row of a scan.
+    pub(super) fn part(&self, row: &PgRow) -> Result<Part, StoreError> {
+        if self.ledger.is_none() {
+            return Ok(Part::Record(self.found(row)?));
+        }
+        let Id { tenant, key } = id(row)?;
+        let (tenant, key) = (tenant.into_bytes(), key.into_bytes());
+        let version: Option<i64> = row.try_get(2).map_err(|error| Postgres::error(error, false))?;
+        Ok(match version {
+            None => Part::Row { tenant, key, cells: self.cells(row)? },
+            Some(_) => Part::Entry { tenant, key, version: self.version(row) },
+        })
+    }
+
+    fn cells(&self, row: &PgRow) -> Result<Vec<Cell>, StoreError> {
+        let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
+        let cells: Result<Vec<Cell>, sqlx::Error> = cells.collect();
+        cells.map_err(|error| Postgres::error(error, false))
+    }
+
     /// From a row with all columns.
     pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
         let Id { tenant, key } = id(row)?;
-        let cells = self.kinds.iter().enumerate().map(|(at, kind)| cell(row, at + 3, *kind));
-        let cells: Result<Vec<Cell>, sqlx::Error> = cells.collect();
-        let cells = cells.map_err(|error| Postgres::error(error, false))?;
+        let cells = self.cells(row)?;
         let record = match self.version(row) {
             Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
             Err(error) => Err(error),

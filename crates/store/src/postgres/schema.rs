@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Calls, Faults, Statement},
+        sql::{Calls, Faults, Statement, of_both},
     },
     server::text,
     warnings,
@@ -21,8 +21,16 @@ pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool,
     Ok(!calls.rows(&Statement::text(sql)).await?.is_empty())
 }
 
-/// Reports everything that is wrong with the table, whose names were checked.
+/// Reports everything that is wrong with the table and its ledger, whose names were checked.
 pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
+    let checked = check_one(calls, table).await;
+    match table.entries() {
+        None => checked,
+        Some(ledger) => of_both(checked, check_one(calls, &ledger).await),
+    }
+}
+
+async fn check_one(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let of_table = format!("to_regclass('\"{name}\"')");
     let columns = format!(
@@ -61,10 +69,12 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
     if kinds.iter().any(|row| !matches!(text(row, 0).as_str(), "r" | "p")) {
         return faults.end(&format!("{name:?}"));
     }
-    table.ids().into_iter().for_each(|id| need(&mut faults, &columns, table, id, None, false));
-    need(&mut faults, &columns, table, &table.fields.version, Some(ColumnType::Bigint), false);
-    for (column, kind) in table.content() {
-        need(&mut faults, &columns, table, column, Some(kind), table.is_nullable(column));
+    table.ids().into_iter().for_each(|id| need(&mut faults, &columns, table, id, None, Some(false)));
+    if table.ledger().is_none() {
+        need(&mut faults, &columns, table, &table.fields.version, Some(ColumnType::Bigint), Some(false));
+    }
+    for (column, kind) in table.own_content() {
+        need(&mut faults, &columns, table, column, Some(kind), table.needs_null(column));
     }
     let unfilled = columns.iter().filter(|column| !column.nullable && !column.fills_itself);
     for Column { name: column, .. } in unfilled.filter(|column| !table.has(&column.name)) {
@@ -93,7 +103,7 @@ pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(
         faults.add(fault);
     }
     for (constraint, clause) in warnings::checks(calls, name).await? {
-        if refuses_tombstones(calls, table, &columns, &clause).await {
+        if table.ledger().is_none() && refuses_tombstones(calls, table, &columns, &clause).await {
             faults.add(format!(
                 "{constraint}, {clause}, refuses deleted records, whose columns are NULL: let it allow NULL, or \
                  run: ALTER TABLE \"{name}\" DROP CONSTRAINT \"{constraint}\""
@@ -135,14 +145,14 @@ fn need(
     table: &SqlTable,
     name: &str,
     kind: Option<ColumnType>,
-    nullable: bool,
+    nullable: Option<bool>,
 ) {
     let of = &table.name;
     let needed = kind.map_or_else(|| ID.to_owned(), needed);
     let Some(column) = columns.iter().find(|column| column.name == name) else {
         let other = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
         let null = match kind {
-            _ if nullable => "",
+            _ if nullable != Some(false) => "",
             Some(ColumnType::Boolean) => " NOT NULL DEFAULT false",
             _ => " NOT NULL DEFAULT 0",
         };
@@ -176,7 +186,7 @@ fn need(
             "column {name} is {is} and has to be {needed}. {}",
             alter(&format!("TYPE {needed}"))
         ));
-    } else if column.nullable != nullable {
+    } else if let Some(nullable) = nullable.filter(|nullable| *nullable != column.nullable) {
         let (has, what) = match nullable {
             true => ("allow NULL: deleted records have no content", "DROP NOT NULL"),
             false => ("be NOT NULL", "SET NOT NULL"),

@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::SqlTable,
-        sql::{Calls, Statement},
+        sql::{Calls, Statement, referring},
     },
     server::text,
 };
@@ -17,7 +17,7 @@ pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Resul
     let columns: Vec<String> = table.columns().map(|name| format!("'{name}'")).collect();
     let sql = format!(
         "SELECT 'trigger', tgname::text, '' FROM pg_trigger WHERE tgrelid = {of_table} AND NOT tgisinternal \
-         AND tgenabled <> 'D' AND (tgtype & 20) <> 0 \
+         AND tgenabled <> 'D' AND (tgtype & {}) <> 0 \
          UNION ALL SELECT 'constraint', conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
          WHERE conrelid = {of_table} AND contype IN ('c', 'f', 'x') \
          UNION ALL SELECT 'partition', partrelid::regclass::text, '' FROM pg_partitioned_table \
@@ -27,8 +27,18 @@ pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Resul
          UNION ALL SELECT 'privilege', p, string_agg(attname, ', ' ORDER BY attnum) \
          FROM pg_attribute CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
          WHERE attrelid = {of_table} AND attname IN ({}) AND NOT has_column_privilege(attrelid, attnum, p) \
-         GROUP BY p",
-        columns.join(", ")
+         GROUP BY p{}",
+        // Of INSERT and UPDATE, and of DELETE if there is one.
+        if table.ledger().is_some() { 28 } else { 20 },
+        columns.join(", "),
+        table.ledger().map_or_else(String::new, |ledger| format!(
+            " UNION ALL SELECT 'privilege', p, t::text FROM (VALUES ({of_table}, 'DELETE')) AS own (t, p) \
+             WHERE NOT has_table_privilege(t, p) \
+             UNION ALL SELECT 'ledger', p, '' FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
+             WHERE NOT has_table_privilege(to_regclass('\"{ledger}\"'), p) \
+             UNION ALL SELECT 'child', conrelid::regclass::text, '' FROM pg_constraint \
+             WHERE confrelid = {of_table} AND contype = 'f'"
+        ))
     );
     let rows = calls.rows(&Statement::text(sql)).await?;
     let warning = |row| {
@@ -47,9 +57,16 @@ pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Resul
                          every pass, and a record that one refuses goes to the quarantine. Give a user with \
                          BYPASSRLS"
                 .to_owned(),
+            "ledger" => format!(
+                "every write will fail: the user lacks {name} on the ledger. Run: GRANT SELECT, INSERT, UPDATE ON \
+                 \"{}\" TO CURRENT_USER, as its owner and with the user's name",
+                table.ledger().unwrap_or_default()
+            ),
+            "child" => referring(&name),
             _ => format!(
-                "the user lacks {name} on {more}. Run: GRANT SELECT, INSERT, UPDATE ON \"{}\" TO CURRENT_USER, \
+                "the user lacks {name} on {more}. Run: GRANT SELECT, INSERT, UPDATE{} ON \"{}\" TO CURRENT_USER, \
                  as the table's owner and with the user's name",
+                if table.ledger().is_some() { ", DELETE" } else { "" },
                 table.name
             ),
         }

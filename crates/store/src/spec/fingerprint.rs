@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Spec, StoreSpec};
-use crate::mapping::{Column, KeyType, Mapping, OnMisfit, Spelling};
+use crate::mapping::{Column, KeyType, Mapping, OnMisfit, Spelling, Versions};
 
 /// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
 /// refused, not misread.
@@ -37,7 +37,12 @@ fn store(store: &StoreSpec) -> Value {
             fields
         }
     };
-    json!([store.url.identity(), store.table, fields, store.mapping.as_ref().map(mapping)])
+    let mut all = vec![json!(store.url.identity()), json!(store.table), json!(fields)];
+    all.push(json!(store.mapping.as_ref().map(mapping)));
+    if let Versions::Ledger(name) = &store.versions {
+        all.push(json!(name));
+    }
+    Value::Array(all)
 }
 
 fn mapping(mapping: &Mapping) -> Value {

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::{
     Store, StoreError,
-    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, Mapping, OnMisfit},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, Mapping, OnMisfit, Versions},
 };
 
 /// Why a store of a spec could not be opened.
@@ -77,8 +77,13 @@ impl Spec {
             deleted: name("released"),
             ..Fields::default()
         };
-        let quarantine =
-            StoreSpec { table: self.quarantine_table.clone(), mapping, fields, ..beside.clone() };
+        let quarantine = StoreSpec {
+            table: self.quarantine_table.clone(),
+            mapping,
+            fields,
+            versions: Versions::Columns,
+            ..beside.clone()
+        };
         match quarantine.open(missing, lookup).await {
             Err(OpenError::Store(error)) if error.is_no_table() => Ok(None),
             opened => opened.map(Some),

@@ -13,8 +13,10 @@ use super::{
     super::{
         Page, Segment, StoreError,
         error::Doubt,
+        mapping::SqlTable,
         scan::{Found, Gathered},
     },
+    merge::{Merge, Part},
     permanent,
     pool::Pool,
     server::{Database, ServerOptions, Statement},
@@ -57,7 +59,7 @@ where
     /// All rows of a statement that changes nothing.
     pub(in super::super) async fn rows(&self, statement: &Statement<DB>) -> Result<Vec<DB::Row>, StoreError> {
         let mut rows = Vec::new();
-        self.send(false, statement, |answer| {
+        self.send(false, &[statement], |answer| {
             match answer {
                 None => rows.clear(),
                 Some(Either::Left(_)) => {}
@@ -69,6 +71,27 @@ where
         Ok(rows)
     }
 
+    /// Executes statements that write, and returns the rows of the last attempt. Several statements form a
+    /// transaction: the first one begins it ([`Statement::begins`]) and the last one commits. Executing them twice
+    /// must do no harm.
+    pub(in super::super) async fn change(
+        &self,
+        statements: &[&Statement<DB>],
+    ) -> Result<(Vec<DB::Row>, Doubt), StoreError> {
+        let mut rows = Vec::new();
+        let doubt = self
+            .send(true, statements, |answer| {
+                match answer {
+                    None => rows.clear(),
+                    Some(Either::Left(_)) => {}
+                    Some(Either::Right(row)) => rows.push(row),
+                }
+                Ok(true)
+            })
+            .await?;
+        Ok((rows, doubt))
+    }
+
     /// The result of the last attempt of a write. Executing it twice must do no harm.
     pub(in super::super) async fn write(
         &self,
@@ -76,7 +99,7 @@ where
     ) -> Result<(DB::QueryResult, Doubt), StoreError> {
         let mut result = DB::QueryResult::default();
         let doubt = self
-            .send(true, statement, |answer| {
+            .send(true, &[statement], |answer| {
                 match answer {
                     None => result = DB::QueryResult::default(),
                     Some(Either::Left(done)) => result.extend([done]),
@@ -109,44 +132,53 @@ where
         (limit_bytes / record_bytes + 1).clamp(16, ROWS_MAX)
     }
 
-    /// The next part of a scan, by a statement that asks for `rows` of them in order.
+    /// The next part of a scan, by a statement that asks for `rows` of them in order; with a ledger, for so many
+    /// rows and so many entries.
     pub(in super::super) async fn page(
         &self,
         statement: &Statement<DB>,
         rows: usize,
         segment: Segment,
         limit_bytes: usize,
-        decode: impl Fn(DB::Row) -> Result<Found, StoreError> + Send + Sync,
+        table: &SqlTable,
+        decode: impl Fn(DB::Row) -> Result<Part, StoreError> + Send + Sync,
     ) -> Result<Page, StoreError> {
         let mut gathered = Gathered::default();
-        let (mut seen, mut full) = (0, false);
-        self.send(false, statement, |answer| {
-            let row = match answer {
-                None => {
-                    (gathered, seen) = (Gathered::default(), 0);
-                    return Ok(true);
-                }
-                Some(Either::Left(_)) => return Ok(true),
-                Some(Either::Right(row)) => row,
-            };
-            let found = decode(row)?;
-            full = gathered.is_full(limit_bytes);
-            if full {
-                return Ok(false);
+        let mut merge = Merge::new(table, rows);
+        let mut full = false;
+        let take = |gathered: &mut Gathered, found: Found| {
+            if gathered.is_full(limit_bytes) {
+                return false;
             }
-            seen += 1;
             if segment.has(&found.tenant, &found.key) {
                 gathered.take(found);
             } else {
                 gathered.pass(found);
             }
-            Ok(true)
+            true
+        };
+        self.send(false, &[statement], |answer| {
+            let row = match answer {
+                None => {
+                    (gathered, merge) = (Gathered::default(), Merge::new(table, rows));
+                    return Ok(true);
+                }
+                Some(Either::Left(_)) => return Ok(true),
+                Some(Either::Right(row)) => row,
+            };
+            let (complete, goes_on) = merge.next(decode(row)?);
+            let fits = complete.into_iter().flatten().all(|found| take(&mut gathered, found));
+            full = !fits || !goes_on;
+            Ok(!full)
         })
         .await?;
-        if let Some(mean) = gathered.seen_bytes.checked_div(seen) {
+        if !full && let Some(last) = merge.rest() {
+            full = !take(&mut gathered, last);
+        }
+        if let Some(mean) = gathered.seen_bytes.checked_div(gathered.seen) {
             self.record_bytes.store(mean.max(1), Ordering::Relaxed);
         }
-        Ok(gathered.end(full || seen == rows))
+        Ok(gathered.end(full || merge.is_cut()))
     }
 
     /// Waits for calls in flight and closes all connections.
@@ -154,13 +186,13 @@ where
         self.pool.close().await;
     }
 
-    /// Sends a statement up to [`TRIES`] times. `each` is given `None` at the start of every attempt, then
+    /// Sends statements, one after the other on one connection, up to [`TRIES`] times. `each` is given `None` at the start of every attempt, then
     /// the answers; it returns false when it has enough. Once an attempt may have written, no later failure
     /// can say that nothing was written.
     async fn send(
         &self,
         writes: bool,
-        statement: &Statement<DB>,
+        statements: &[&Statement<DB>],
         mut each: impl FnMut(Option<Either<DB::QueryResult, DB::Row>>) -> Result<bool, StoreError> + Send,
     ) -> Result<Doubt, StoreError> {
         let mut doubt: Doubt = None;
@@ -173,10 +205,12 @@ where
             };
             each(None)?;
             let answered = async {
-                let mut answers = lease.connection().fetch_many(statement);
-                while let Some(answer) = answers.try_next().await.map_err(Err)? {
-                    if !each(Some(answer)).map_err(Ok)? {
-                        return Ok(false);
+                for statement in statements {
+                    let mut answers = lease.connection().fetch_many(*statement);
+                    while let Some(answer) = answers.try_next().await.map_err(Err)? {
+                        if !each(Some(answer)).map_err(Ok)? {
+                            return Ok(false);
+                        }
                     }
                 }
                 Ok(true)
@@ -200,7 +234,10 @@ where
                     if DB::is_leaving(&error) {
                         self.pool.retire();
                     } else if error.as_database_error().is_some() {
-                        lease.give_back();
+                        match statements.iter().any(|statement| statement.begins) {
+                            true => lease.give_back_rolled_back().await,
+                            false => lease.give_back(),
+                        }
                     }
                     (DB::is_momentary(&error), DB::error(error, writes))
                 }
@@ -211,7 +248,7 @@ where
                     let what = format!(
                         "{} did not answer {} within {longest:?}: see whether it is up, overloaded, or cut off",
                         self.pool.server(),
-                        statement.verb()
+                        statements.first().map_or("a statement", |statement| statement.verb())
                     );
                     let late = io::Error::new(io::ErrorKind::TimedOut, what);
                     (false, DB::error(late.into(), writes))

@@ -298,6 +298,18 @@ impl<DB: Database> Lease<DB> {
         }
     }
 
+    /// The same, once the transaction that failed has been rolled back. If that fails too, the connection is
+    /// closed, and the server rolls back.
+    pub(super) async fn give_back_rolled_back(mut self)
+    where
+        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    {
+        let end = Statement::<DB>::text("ROLLBACK".to_owned());
+        if let Ok(Ok(_)) = timeout(CHECK_TIMEOUT, self.live.connection.execute(&end)).await {
+            self.give_back();
+        }
+    }
+
     /// The same, once the rest of the answer has been read, which nobody waits for.
     pub(super) fn give_back_after_the_rest(mut self) {
         tokio::spawn(async move {

@@ -121,17 +121,24 @@ pub(in super::super) struct Statement<DB: sqlx::Database> {
     sql: SqlStr,
     /// `None`: sent as text, without preparing it on the server.
     arguments: Option<DB::Arguments>,
+    /// It begins a transaction, which has to be rolled back after an error.
+    pub(super) begins: bool,
 }
 
 impl<DB: sqlx::Database> Statement<DB> {
     /// The text must consist of checked names, numbers and escaped values.
     pub(in super::super) fn text(sql: String) -> Self {
-        Self { sql: AssertSqlSafe(sql).into_sql_str(), arguments: None }
+        Self { sql: AssertSqlSafe(sql).into_sql_str(), arguments: None, begins: false }
+    }
+
+    /// A text that begins a transaction.
+    pub(in super::super) fn begins(sql: String) -> Self {
+        Self { begins: true, ..Self::text(sql) }
     }
 
     /// Prepared once per connection.
     pub(in super::super) fn prepared(sql: &SqlStr, arguments: DB::Arguments) -> Self {
-        Self { sql: sql.clone(), arguments: Some(arguments) }
+        Self { sql: sql.clone(), arguments: Some(arguments), begins: false }
     }
 
     /// What the statement does, without any value.

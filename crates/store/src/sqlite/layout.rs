@@ -13,7 +13,10 @@ use super::{
         mapping::{Cell, ColumnType, SqlTable, foreign_cell},
         scan::{Found, unreadable},
     },
-    column_of, read_error,
+    column_of,
+    ledger::Ledger,
+    read_error,
+    reads::{Reads, scans},
 };
 
 /// The statements of one table. Names were checked. They are in backticks, because SQLite takes a name in
@@ -36,6 +39,8 @@ pub(super) struct Layout {
     /// Tenant and key of the last place are the last arguments.
     pub(super) scan_up_to: Scan,
     pub(super) count: SqlStr,
+    /// `None`: versions are in columns, and [`Self::put`], [`Self::insert`] and [`Self::update`] write.
+    pub(super) ledger: Option<Ledger>,
 }
 
 /// The statements of a scan. The first page has no lower bound: no place is below all that a table can hold, such
@@ -85,17 +90,27 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&given).map(|(name, given)| format!("{name} = {given}"));
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
-        let scan = |after: &str, also: &str, order: String| {
-            let of =
-                |from: &str| sql(format!("SELECT {all} FROM {name} WHERE {from}{also} ORDER BY {order}"));
-            Scan { first: of("TRUE"), next: of(after) }
+        let reads = match table.ledger() {
+            Some(ledger) => Ledger::reads(&table, ledger),
+            None => Reads {
+                get: format!("SELECT {all} FROM {name} WHERE {is_it}"),
+                get_many: of_list(&of_record),
+                get_versions: of_list(&of_record[..3]),
+                version: format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}"),
+                scans: scans(|wanted| {
+                    let wanted = wanted(&tenant, &key);
+                    format!("SELECT {all} FROM {name} WHERE {wanted} ORDER BY {}", list(&ids))
+                }),
+                count: format!("SELECT count(*) FROM {name}"),
+            },
         };
-        let after = format!("({tenant}, {key}) > (?1, ?2)");
+        let [scan_all, scan_up_to, scan_tenant] =
+            reads.scans.map(|[first, next]| Scan { first: sql(first), next: sql(next) });
         Self {
-            get: sql(format!("SELECT {all} FROM {name} WHERE {is_it}")),
-            get_many: sql(of_list(&of_record)),
-            get_versions: sql(of_list(&of_record[..3])),
-            version: sql(format!("SELECT {tenant}, {key}, {version} FROM {name} WHERE {is_it}")),
+            get: sql(reads.get),
+            get_many: sql(reads.get_many),
+            get_versions: sql(reads.get_versions),
+            version: sql(reads.version),
             put: sql(format!(
                 "{insert} {conflict} UPDATE SET {version} = excluded.{version}, {} \
                  WHERE excluded.{version} > {version} AND {version} >= 0 AND typeof({version}) = 'integer'",
@@ -106,11 +121,12 @@ impl Layout {
                 list(&set.collect::<Vec<_>>()),
                 content.len() + 4
             )),
-            scan_all: scan(&after, "", list(&ids)),
-            scan_up_to: scan(&after, &format!(" AND ({tenant}, {key}) <= (?3, ?4)"), list(&ids)),
-            scan_tenant: scan(&format!("{key} > ?2"), &format!(" AND {tenant} = ?1"), key.clone()),
-            count: sql(format!("SELECT count(*) FROM {name}")),
+            scan_all,
+            scan_up_to,
+            scan_tenant,
+            count: sql(reads.count),
             insert: sql(format!("{insert} {conflict} NOTHING")),
+            ledger: table.ledger().map(|ledger| Ledger::new(&table, ledger)),
             table,
         }
     }

@@ -8,7 +8,7 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::Faults,
+        sql::{Faults, of_both},
     },
     shown, warnings,
 };
@@ -54,9 +54,21 @@ impl Affinity {
     }
 }
 
-/// Reports everything that is wrong with the table, whose names were checked. The outer `Err`: the file could
-/// not be read.
+/// Reports everything that is wrong with the table and its ledger, whose names were checked. The outer `Err`: the
+/// file could not be read.
 pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    table: &SqlTable,
+) -> Result<Result<(), StoreError>, sqlx::Error> {
+    let checked = check_one(connection, path, table).await?;
+    Ok(match table.entries() {
+        None => checked,
+        Some(ledger) => of_both(checked, check_one(connection, path, &ledger).await?),
+    })
+}
+
+async fn check_one(
     connection: &mut SqliteConnection,
     path: &Path,
     table: &SqlTable,
@@ -89,12 +101,12 @@ pub(super) async fn check(
         return Ok(faults.end(&format!("{name:?} in {path}")));
     }
     let again = "SQLite can't alter that: create the table again and copy its rows";
-    let mut fault = |column: &str, kind, nullable: bool| {
+    let mut fault = |column: &str, kind, nullable: Option<bool>| {
         match found(&columns, column) {
         None => faults.add(format!(
             "it has no column {column}. Run: ALTER TABLE \"{name}\" ADD COLUMN \"{column}\" {}{}",
             sql_type(Dialect::Sqlite, kind),
-            if nullable { "" } else { " NOT NULL DEFAULT 0" }
+            if nullable == Some(false) { " NOT NULL DEFAULT 0" } else { "" }
         )),
         Some(row) if flag(row, 4) => faults.add(format!(
             "column {column} is generated and takes no value: remove it from the mapping, or make it an ordinary \
@@ -106,16 +118,18 @@ pub(super) async fn check(
                 let needed = sql_type(Dialect::Sqlite, kind);
                 faults.add(format!("column {column} is {declared:?} and has to be {needed}. {again}"));
             }
-            if nullable == flag(row, 2) {
+            if let Some(nullable) = nullable.filter(|nullable| *nullable == flag(row, 2)) {
                 let has = if nullable { "allow NULL: deleted records have no content" } else { "be NOT NULL" };
                 faults.add(format!("column {column} has to {has}. {again}"));
             }
         }
     }
     };
-    table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, false));
-    fault(&table.fields.version, ColumnType::Bigint, false);
-    table.content().into_iter().for_each(|(name, kind)| fault(name, kind, table.is_nullable(name)));
+    table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, Some(false)));
+    if table.ledger().is_none() {
+        fault(&table.fields.version, ColumnType::Bigint, Some(false));
+    }
+    table.own_content().into_iter().for_each(|(name, kind)| fault(name, kind, table.needs_null(name)));
     for row in &columns {
         let column = text(row, 0);
         if !table.has(&column) && flag(row, 2) && !flag(row, 3) {

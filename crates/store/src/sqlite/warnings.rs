@@ -2,11 +2,14 @@
 
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use super::super::{mapping::SqlTable, sql::referring};
+
 /// One line each.
 pub(super) async fn warnings(
     connection: &mut SqliteConnection,
-    table: &str,
+    of: &SqlTable,
 ) -> Result<Vec<String>, sqlx::Error> {
+    let table = of.name.as_str();
     let mut told: Vec<String> = triggers(connection, table)
         .await?
         .into_iter()
@@ -18,11 +21,21 @@ pub(super) async fn warnings(
         })
         .collect();
     let references = format!("SELECT DISTINCT \"table\" FROM pragma_foreign_key_list('{table}')");
-    for row in sqlx::query(AssertSqlSafe(references)).fetch_all(connection).await? {
+    for row in sqlx::query(AssertSqlSafe(references)).fetch_all(&mut *connection).await? {
         let parent: String = row.try_get(0)?;
         told.push(format!(
             "foreign key: a record without its row in {parent} goes to the quarantine. Copy that table first"
         ));
+    }
+    if of.ledger().is_none() {
+        return Ok(told);
+    }
+    let references = format!(
+        "SELECT DISTINCT child.name FROM sqlite_master AS child JOIN pragma_foreign_key_list(child.name) AS key \
+         ON key.\"table\" = '{table}' COLLATE NOCASE WHERE child.type = 'table'"
+    );
+    for row in sqlx::query(AssertSqlSafe(references)).fetch_all(connection).await? {
+        told.push(referring(&row.try_get::<String, _>(0)?));
     }
     Ok(told)
 }

@@ -1,6 +1,7 @@
 //! A fingerprint changes with what is copied, and with nothing else.
 
 use super::{SMALL, example, read};
+use cutover_store::mapping::Versions;
 
 fn changed(piece: &str, other: &str) -> bool {
     let example = example();
@@ -72,4 +73,27 @@ fn the_order_of_columns_means_nothing() {
     let other =
         [parts[0], last, parts[3], parts[2], parts[1]].join("[[target.columns]]") + "[limits]" + limits;
     assert_eq!(read(&other).fingerprint(), read(&example).fingerprint());
+}
+
+#[test]
+fn it_covers_the_ledger_which_is_of_one_migration() {
+    let ledger = |migration: &str| {
+        let text = SMALL.replacen("table = ", "versions = \"ledger\"\ntable = ", 1);
+        let spec = read(&text.replacen("migration = \"orders\"", &format!("migration = {migration:?}"), 1));
+        assert_ne!(spec.fingerprint(), read(SMALL).fingerprint());
+        match spec.source.versions {
+            Versions::Ledger(name) => name,
+            Versions::Columns => panic!("{migration} has no ledger"),
+        }
+    };
+    assert_eq!(ledger("orders"), "cutover_ledger_orders");
+    let long = "a".repeat(63);
+    let names = ["orders-eu", "orders.eu", "orders_eu", &long, &long[1..]].map(ledger);
+    for (at, name) in names.iter().enumerate() {
+        assert!(
+            name.len() <= 63 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            "{name}"
+        );
+        assert!(!names[..at].contains(name), "{names:?}");
+    }
 }

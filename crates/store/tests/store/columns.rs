@@ -15,7 +15,7 @@ use cutover_core::outcome::ErrorClass;
 use cutover_store::{
     Copied, Id, Put, Record, Scope, Segment, Store, StoreError, Version,
     document::Document,
-    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable},
+    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions},
 };
 
 /// A column of this type for the attribute at this path.
@@ -43,7 +43,12 @@ pub(crate) fn orders(dialect: Dialect, name: &str, on_misfit: OnMisfit) -> SqlTa
         column("lines", "json"),
     ];
     let mapping = Mapping::new(dialect, columns, Some("rest".to_owned()), on_misfit).expect("a mapping");
-    SqlTable { name: name.to_owned(), fields: Fields::default(), mapping: Some(mapping) }
+    SqlTable {
+        name: name.to_owned(),
+        fields: Fields::default(),
+        mapping: Some(mapping),
+        versions: Versions::default(),
+    }
 }
 
 pub(crate) fn id(key: &str) -> Id {
@@ -200,7 +205,12 @@ pub(crate) async fn a_misfit_goes_to_the_overflow_if_that_is_asked_for(store: &d
 pub(crate) fn own_tenants(dialect: Dialect, name: &str) -> SqlTable {
     let fields = Fields { tenant: "id".to_owned(), key: "id".to_owned(), ..Fields::default() };
     let mapping = Mapping::new(dialect, vec![column("n", "bigint")], None, OnMisfit::Quarantine);
-    SqlTable { name: name.to_owned(), fields, mapping: Some(mapping.expect("a mapping")) }
+    SqlTable {
+        name: name.to_owned(),
+        fields,
+        mapping: Some(mapping.expect("a mapping")),
+        versions: Versions::default(),
+    }
 }
 
 pub(crate) async fn a_record_can_be_a_tenant_of_its_own(store: &dyn Store) {

@@ -1,6 +1,6 @@
 //! A table with columns for the suite's documents.
 
-use cutover_store::mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable};
+use cutover_store::mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions};
 pub(crate) use cutover_store::suite::Documents;
 
 /// A table that has a column of most types for them, and names of its own.
@@ -29,5 +29,10 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         deleted: named("gone"),
         ..Fields::default()
     };
-    SqlTable { name: name.to_owned(), fields, mapping: Some(mapping.expect("a mapping")) }
+    SqlTable {
+        name: name.to_owned(),
+        fields,
+        mapping: Some(mapping.expect("a mapping")),
+        versions: Versions::default(),
+    }
 }

@@ -2,7 +2,7 @@
 
 use cutover_store::{
     MySqlStore, PostgresStore, SqliteOptions, SqliteStore, Store,
-    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable},
+    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions},
 };
 use sqlx::{Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -28,7 +28,12 @@ fn table(dialect: Dialect, name: &str) -> SqlTable {
     ];
     let mapping = Mapping::new(dialect, columns, Some("rest".to_owned()), OnMisfit::Quarantine);
     let fields = Fields::default();
-    SqlTable { name: name.to_owned(), fields, mapping: Some(mapping.expect("a mapping")) }
+    SqlTable {
+        name: name.to_owned(),
+        fields,
+        mapping: Some(mapping.expect("a mapping")),
+        versions: Versions::default(),
+    }
 }
 
 /// Each fault has a line, and nothing else has one.

@@ -11,7 +11,7 @@ use cutover_core::outcome::ErrorClass;
 use cutover_store::{
     Copied, Put, Record, Scope, Segment, Store,
     document::{Attribute, Document},
-    mapping::{Column, Dialect, Fields, Format, Mapping, OnMisfit, Spelling, SqlTable},
+    mapping::{Column, Dialect, Format, Mapping, OnMisfit, Spelling, SqlTable},
 };
 
 use super::columns::{column, id, record, refused};
@@ -42,7 +42,7 @@ pub(crate) fn kinds(dialect: Dialect, name: &str) -> SqlTable {
         column("sent", "timestamptz(6)"),
     ];
     let mapping = Mapping::new(dialect, columns, Some("rest".to_owned()), OnMisfit::Quarantine);
-    SqlTable { name: name.to_owned(), fields: Fields::default(), mapping: Some(mapping.expect("a mapping")) }
+    SqlTable { mapping: Some(mapping.expect("a mapping")), ..SqlTable::from(name) }
 }
 
 /// Lowest and highest values, and what looks different but is the same.

@@ -3,7 +3,7 @@
 use cutover_store::{
     Id, Record, Version,
     document::Document,
-    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable},
+    mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions},
 };
 
 /// The record that is refused.
@@ -39,7 +39,12 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         spelling: Default::default(),
     };
     let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
-    SqlTable { name: name.to_owned(), fields: Fields::default(), mapping: Some(mapping.expect("a mapping")) }
+    SqlTable {
+        name: name.to_owned(),
+        fields: Fields::default(),
+        mapping: Some(mapping.expect("a mapping")),
+        versions: Versions::default(),
+    }
 }
 
 /// 200 records. The one to be refused has a tenant of its own.

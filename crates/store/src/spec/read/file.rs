@@ -36,6 +36,7 @@ pub(super) struct StoreSection {
     pub(super) overflow: Option<Spanned<String>>,
     pub(super) on_misfit: Option<Spanned<Policy>>,
     pub(super) columns: Option<Vec<Spanned<ColumnSection>>>,
+    pub(super) versions: Option<Spanned<Where>>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +71,13 @@ pub(super) struct LimitsSection {
 pub(super) enum Policy {
     Quarantine,
     Overflow,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Where {
+    Columns,
+    Ledger,
 }
 
 impl std::convert::From<Policy> for OnMisfit {

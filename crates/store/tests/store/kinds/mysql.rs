@@ -90,11 +90,7 @@ async fn what_is_no_time_of_a_calendar_is_unreadable() {
             OnMisfit::Quarantine,
         )
     };
-    let table = SqlTable {
-        name: name.clone(),
-        fields: Fields::default(),
-        mapping: Some(fields().expect("a mapping")),
-    };
+    let table = SqlTable { mapping: Some(fields().expect("a mapping")), ..SqlTable::from(&name) };
     let store = MySqlStore::create(&url, table, options()).await.expect("created");
     sql(
         &admin,

@@ -70,7 +70,7 @@ async fn what_is_no_number_or_time_is_unreadable() {
         column("sent", "timestamptz"),
     ];
     let mapping = Mapping::new(Dialect::Postgres, columns, None, OnMisfit::Quarantine).expect("a mapping");
-    let table = SqlTable { name: name.clone(), fields: Fields::default(), mapping: Some(mapping) };
+    let table = SqlTable { mapping: Some(mapping), ..SqlTable::from(&name) };
     let store = PostgresStore::create(&url, table, options()).await.expect("created");
     sql(
         &admin,

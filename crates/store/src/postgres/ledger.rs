@@ -1,0 +1,253 @@
+//! Versions and tombstones in a table beside the records', written in one transaction with them. A record is
+//! what both say together: docs/adr/0041-a-ledger-beside-the-table.md.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use super::{
+    super::{Id, Record, StoreError, Version, error::Doubt, mapping::SqlTable, sql::swallowed},
+    Given, PostgresStore, Row, Statement, column_of,
+};
+
+/// Part of the error by which a statement undoes itself, because something kept it from writing a row whose entry it
+/// wrote, or because a row came in between.
+pub(super) const UNDONE: &str = "cutover: an entry without its row";
+
+/// The statements of one table with a ledger. Those that write take `Layout::rows` and answer how many records were
+/// written; those about tombstones take ids and versions only.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    ledger: String,
+    /// The table, joined to ids that are named `g`, and the ledger.
+    both: String,
+    /// After tenant, key and version.
+    content: String,
+    /// The same for rows of a scan, and as many NULLs for entries.
+    of_row: String,
+    of_entry: String,
+    name: String,
+    put: SqlStr,
+    /// For records of version 0, which replace nothing.
+    put_first: SqlStr,
+    entries: SqlStr,
+    remove: SqlStr,
+    /// The required version is the last argument of those that begin with `replace`; without an argument more, the
+    /// others require that there is no record.
+    insert: SqlStr,
+    insert_entry: SqlStr,
+    check_none: SqlStr,
+    replace: SqlStr,
+    replace_entry: SqlStr,
+}
+
+impl Ledger {
+    /// `asked`: the content as it is read from a table `t`. `rows`: the arguments as a table `g` with these cells.
+    pub(super) fn new(
+        table: &SqlTable,
+        ledger: &str,
+        asked: &[String],
+        rows: &str,
+        cells: &[String],
+    ) -> Self {
+        let q = |name: &str| format!("\"{name}\"");
+        let sql = |text: String| AssertSqlSafe(text).into_sql_str();
+        let (name, ledger) = (q(&table.name), q(ledger));
+        let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
+        let ids = table.ids().into_iter().map(q).collect::<Vec<_>>().join(", ");
+        let own: Vec<String> = table.own_content().into_iter().map(|(name, _)| q(name)).collect();
+        // With a mapping, the deletion mark is a cell and no column.
+        let marks = cells.len() - own.len();
+        let columns = asked[marks..].join(", ");
+        let mark = |value: String| if marks == 1 { format!("{value}, ") } else { String::new() };
+
+        let is_it = |of: &str| format!("t.{tenant} = {of}.tenant AND t.{key} = {of}.key");
+        let given_ids = if table.fields.is_own_tenant() { "g.key" } else { "g.tenant, g.key" };
+        let set: Vec<String> = own.iter().map(|name| format!("{name} = excluded.{name}")).collect();
+        let upsert = format!("UPDATE SET {}", set.join(", "));
+        let write = |on: &str, condition: &str, conflict: &str| {
+            format!(
+                "WITH g AS MATERIALIZED (SELECT * FROM {rows}), e AS (INSERT INTO {ledger} AS l (tenant, key, version) \
+                 SELECT g.tenant, g.key, g.version FROM g WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE \
+                 SET version = excluded.version WHERE {on} RETURNING l.tenant, l.key), \
+                 r AS (INSERT INTO {name} AS t ({ids}, {}) SELECT {given_ids}, {} FROM g JOIN e USING (tenant, key) \
+                 ON CONFLICT ({ids}) DO {conflict} RETURNING 1) SELECT (SELECT count(*) FROM r)",
+                own.join(", "),
+                cells[marks..].join(", "),
+            )
+        };
+        let unless = |condition: &str| {
+            format!(", CASE WHEN {condition} THEN ('{UNDONE}' || clock_timestamp())::bigint END")
+        };
+        let all_rows = unless("(SELECT count(*) FROM e) <> (SELECT count(*) FROM r)");
+        let given = "unnest($1::text[], $2::text[], $3::bigint[]) AS g (tenant, key, version)";
+        let entry = |condition: &str, on: &str| {
+            format!(
+                "INSERT INTO {ledger} AS l (tenant, key, version) SELECT g.tenant, g.key, g.version FROM {given} \
+                 WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version WHERE {on}"
+            )
+        };
+        // The entries that this transaction wrote.
+        let ours = format!(
+            "WITH ours AS MATERIALIZED (SELECT g.tenant, g.key FROM {given} JOIN {ledger} AS l \
+             ON l.tenant = g.tenant AND l.key = g.key AND l.version = g.version \
+             WHERE l.xmin = pg_current_xact_id()::xid), \
+             there AS (SELECT count(*) AS n FROM {name} AS t JOIN ours ON {})",
+            is_it("ours")
+        );
+        let newer = "excluded.version > l.version";
+        let none = format!("NOT EXISTS (SELECT FROM {name} AS t WHERE {})", is_it("g"));
+        let is = |given: &str| {
+            format!(
+                "{given} = coalesce((SELECT now.version FROM {ledger} AS now WHERE now.tenant = g.tenant \
+                 AND now.key = g.key), 0) AND ({given} > 0 OR NOT {none})"
+            )
+        };
+        let required = format!("${}::bigint", cells.len() + 4);
+        Self {
+            both: format!(
+                "LEFT JOIN {name} AS t ON {} LEFT JOIN {ledger} AS l ON l.tenant = g.tenant AND l.key = g.key \
+                 WHERE t.{tenant} IS NOT NULL OR l.version <> 0",
+                is_it("g")
+            ),
+            content: format!("{}{columns}", mark(format!("t.{tenant} IS NULL"))),
+            of_row: format!("t.{tenant}, t.{key}, NULL::bigint, {}{columns}", mark("false".to_owned())),
+            of_entry: format!("l.tenant, l.key, l.version, {}", vec!["NULL"; cells.len()].join(", ")),
+            put: sql(format!("{}{all_rows}", write(newer, "true", &upsert))),
+            put_first: sql(write("l.version = 0", "true", "NOTHING")),
+            entries: sql(entry("true", newer)),
+            remove: sql(format!(
+                "{ours}, gone AS (DELETE FROM {name} AS t USING ours WHERE {} RETURNING 1) \
+                 SELECT (SELECT count(*) FROM ours){}",
+                is_it("ours"),
+                unless("(SELECT n FROM there) <> (SELECT count(*) FROM gone)")
+            )),
+            insert: sql(format!("{}{all_rows}", write("l.version = 0", &none, "NOTHING"))),
+            insert_entry: sql(entry(&none, "l.version = 0")),
+            check_none: sql(format!(
+                "{ours} SELECT (SELECT count(*) FROM ours){}",
+                unless("(SELECT n FROM there) > 0")
+            )),
+            replace: sql(format!(
+                "{}{all_rows}",
+                write(&format!("l.version = {required}"), &is(&required), &upsert)
+            )),
+            replace_entry: sql(entry(&is("$4::bigint"), "l.version = $4::bigint")),
+            ledger,
+            name,
+        }
+    }
+
+    /// [`super::Layout`]'s statements `get`, `get_many` and `versions`.
+    pub(super) fn reads(&self) -> [String; 3] {
+        let Self { both, content, .. } = self;
+        let read = |content: &str, given: &str| {
+            format!("SELECT g.tenant, g.key, coalesce(l.version, 0){content} FROM {given} {both}")
+        };
+        let many = "unnest($1::text[], $2::text[]) AS g (tenant, key)";
+        let content = format!(", {content}");
+        [
+            read(&content, "(SELECT $1::text AS tenant, $2::text AS key) AS g"),
+            read(&content, many),
+            read("", many),
+        ]
+    }
+
+    /// A page of a scan: as many entries as rows, in order, an entry before its row. One statement, so that both
+    /// tables are read in one snapshot.
+    pub(super) fn page(&self, of_table: &str, of_entries: &str) -> String {
+        let Self { ledger, of_row, of_entry, name, .. } = self;
+        format!(
+            "(SELECT {of_row} FROM {name} AS t {of_table}) UNION ALL (SELECT {of_entry} FROM {ledger} AS l \
+             WHERE {of_entries} ORDER BY l.tenant, l.key LIMIT $3) ORDER BY 1, 2, 3"
+        )
+    }
+}
+
+fn tombstones(records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
+    let versions: Result<Vec<i64>, _> = records.iter().map(|(_, record)| column_of(record.version)).collect();
+    Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions?)
+}
+
+impl PostgresStore {
+    /// Writes each record unless the same or a newer version is there, and returns how many were written. The ids
+    /// are distinct and ascending, so that transactions lock in the same order.
+    pub(super) async fn put_with(
+        &self,
+        ledger: &Ledger,
+        records: &[(&Id, &Record)],
+    ) -> Result<(u64, Doubt), StoreError> {
+        let (dead, live): (Vec<_>, Vec<_>) =
+            records.iter().copied().partition(|(_, record)| record.is_tombstone());
+        let (first, newer): (Vec<_>, Vec<_>) =
+            live.into_iter().partition(|(_, record)| record.version == Version::ZERO);
+        let (mut written, mut doubt) = (0, None);
+        for (sql, records) in [(&ledger.put_first, first), (&ledger.put, newer)] {
+            if !records.is_empty() {
+                let statement = Statement::prepared(sql, self.layout.rows(&records)?.0);
+                let (some, lost) = self.changed(&[&statement]).await?;
+                written += some;
+                doubt = doubt.or(lost);
+            }
+        }
+        if !dead.is_empty() {
+            // For its checks.
+            self.layout.rows(&dead)?;
+            let given = tombstones(&dead)?.0;
+            let entries = Statement::prepared(&ledger.entries, given.clone());
+            let (some, lost) = self.in_two(entries, Statement::prepared(&ledger.remove, given)).await?;
+            written += some;
+            doubt = doubt.or(lost);
+        }
+        Ok((written, doubt))
+    }
+
+    /// Writes a record if this version is there. 0: it is not, or it did not stay.
+    pub(super) async fn put_if(
+        &self,
+        ledger: &Ledger,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<(u64, Doubt), StoreError> {
+        let one = [(id, record)];
+        let all = self.layout.rows(&one)?;
+        let ids = tombstones(&one)?;
+        let version = expected.map(column_of).transpose()?;
+        match (record.is_tombstone(), version) {
+            (false, None) => self.changed(&[&Statement::prepared(&ledger.insert, all.0)]).await,
+            (false, Some(version)) => {
+                self.changed(&[&Statement::prepared(&ledger.replace, all.and(version)?.0)]).await
+            }
+            (true, None) => {
+                let entry = Statement::prepared(&ledger.insert_entry, ids.0.clone());
+                self.in_two(entry, Statement::prepared(&ledger.check_none, ids.0)).await
+            }
+            (true, Some(version)) => {
+                let remove = Statement::prepared(&ledger.remove, ids.0.clone());
+                let entry = Statement::prepared(&ledger.replace_entry, ids.and(version)?.0);
+                self.in_two(entry, remove).await
+            }
+        }
+    }
+
+    /// The second statement has a snapshot of its own, which sees rows that were committed while the first one
+    /// waited for its locks.
+    async fn in_two(
+        &self,
+        entries: Statement<sqlx::Postgres>,
+        rows: Statement<sqlx::Postgres>,
+    ) -> Result<(u64, Doubt), StoreError> {
+        let (begin, commit) = (Statement::begins("BEGIN".to_owned()), Statement::text("COMMIT".to_owned()));
+        self.changed(&[&begin, &entries, &rows, &commit]).await
+    }
+
+    async fn changed(&self, statements: &[&Statement<sqlx::Postgres>]) -> Result<(u64, Doubt), StoreError> {
+        match self.calls.change(statements).await {
+            Ok((rows, doubt)) => {
+                let count = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok());
+                Ok((count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(), doubt))
+            }
+            Err(error) if error == swallowed() => Ok((0, None)),
+            Err(error) => Err(error),
+        }
+    }
+}

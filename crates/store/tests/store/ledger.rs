@@ -1,0 +1,192 @@
+//! Versions and tombstones in a table beside the records'.
+
+#[cfg(feature = "postgres")]
+#[path = "ledger/postgres.rs"]
+mod postgres;
+#[path = "ledger/stories.rs"]
+mod stories;
+
+use std::path::Path;
+
+use cutover_store::{
+    Copied, Id, Put, Record, Scope, Segment, SqliteOptions, SqliteStore, Store, Version,
+    document::Document,
+    mapping::{Dialect, SqlTable, Versions},
+};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{documents, documents::Documents, refusing, suite};
+
+fn with_ledger(table: SqlTable) -> SqlTable {
+    let ledger = format!("cutover_ledger_{}", table.name);
+    SqlTable { versions: Versions::Ledger(ledger), ..table }
+}
+
+async fn create(path: &Path, table: SqlTable) -> SqliteStore {
+    SqliteStore::create(path, with_ledger(table), SqliteOptions::default()).await.expect("created")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("store.db");
+    let mut stores = Vec::new();
+    for n in 0..=suite::STORES {
+        stores.push(create(&path, format!("whole_{n}").as_str().into()).await);
+    }
+    suite::scans_in_order(&stores.pop().expect("one more")).await;
+    suite::run(|| stores.pop().expect("one for each story")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite_in_columns() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("store.db");
+    let mut stores = Vec::new();
+    for n in 0..=suite::STORES {
+        let table = documents::table(Dialect::Sqlite, &format!("documents_{n}"));
+        stores.push(Documents(create(&path, table).await));
+    }
+    suite::scans_in_order(&stores.pop().expect("one more")).await;
+    suite::run(|| stores.pop().expect("one for each story")).await;
+}
+
+fn id(key: &str) -> Id {
+    Id::new("t", key).expect("valid")
+}
+
+fn record(version: u64, n: u64) -> Record {
+    let document = Document::decode(format!(r#"{{"n":{{"N":"{n}"}}}}"#).as_bytes()).expect("typed JSON");
+    Record { version: Version(version), value: Some(document.encode().expect("a document")) }
+}
+
+fn tombstone(version: u64) -> Record {
+    Record { version: Version(version), value: None }
+}
+
+/// A file with an application's own table, which has no column of ours and allows no NULL.
+async fn existing() -> (tempfile::TempDir, SqliteConnection) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let connect = SqliteConnectOptions::new().filename(dir.path().join("store.db")).create_if_missing(true);
+    let mut admin = SqliteConnection::connect_with(&connect).await.expect("open");
+    let table = "CREATE TABLE orders (tenant TEXT NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, rest TEXT, \
+                 made TEXT NOT NULL DEFAULT 'now', PRIMARY KEY (tenant, key)); \
+                 INSERT INTO orders (tenant, key, n) VALUES ('t', 'a', 1), ('t', 'b', 2), ('t', 'c', 3)";
+    sqlx::raw_sql(table).execute(&mut admin).await.expect("created");
+    (dir, admin)
+}
+
+async fn sql(admin: &mut SqliteConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(admin).await.expect("a statement of the test");
+}
+
+async fn rows(admin: &mut SqliteConnection) -> Vec<(String, i64)> {
+    sqlx::query_as("SELECT key, n FROM orders ORDER BY key").fetch_all(admin).await.expect("asked")
+}
+
+#[tokio::test]
+async fn a_table_takes_part_as_it_is() {
+    let (dir, mut admin) = existing().await;
+    let path = dir.path().join("store.db");
+    let table = || with_ledger(refusing::table(Dialect::Sqlite, "orders"));
+    let opened = SqliteStore::open(&path, table(), SqliteOptions::default()).await;
+    let error = opened.expect_err("without its ledger");
+    assert!(error.is_no_table() && error.to_string().contains("cutover_ledger_orders"), "{error}");
+    let store =
+        SqliteStore::create(&path, table(), SqliteOptions::default()).await.expect("a ledger is made");
+
+    assert_eq!(store.get(&id("a")).await, Ok(Some(record(0, 1))), "without an entry: version 0");
+    assert_eq!(store.put_if_newer(&id("a"), &record(0, 9)).await, Ok(Put::Applied), "there already");
+    assert_eq!(store.put_if_newer(&id("a"), &record(7, 10)).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&id("b"), &tombstone(8)).await, Ok(Put::Applied));
+    assert_eq!(
+        store.put_if_newer(&id("b"), &record(6, 20)).await,
+        Ok(Put::Stale(Version(8))),
+        "it stays dead"
+    );
+    let batch = [(id("c"), record(0, 30)), (id("d"), record(9, 40)), (id("b"), record(8, 20))];
+    let answers = store.put_many_if_newer(&batch).await;
+    assert_eq!(answers, Ok(vec![Copied::Present, Copied::Written, Copied::Present]));
+    let expected = [("a".to_owned(), 10), ("c".to_owned(), 3), ("d".to_owned(), 40)];
+    assert_eq!(rows(&mut admin).await, expected, "deleted rows are gone");
+    let page = store.scan(&Scope::All, Segment::ALL, None, 1 << 20).await.expect("scanned");
+    let expected = [
+        (id("a"), record(7, 10)),
+        (id("b"), tombstone(8)),
+        (id("c"), record(0, 3)),
+        (id("d"), record(9, 40)),
+    ];
+    assert_eq!(page.records, expected, "in order, tombstones among them");
+    assert_eq!(store.estimate().await.expect("counted").records, Some(4));
+}
+
+#[tokio::test]
+async fn what_others_write_shows_as_a_difference() {
+    let (dir, mut admin) = existing().await;
+    let store = create(&dir.path().join("store.db"), refusing::table(Dialect::Sqlite, "orders")).await;
+    for key in ["a", "b", "c"] {
+        assert_eq!(store.put_if_newer(&id(key), &record(5, 1)).await, Ok(Put::Applied));
+    }
+    assert_eq!(store.put_if_newer(&id("c"), &tombstone(6)).await, Ok(Put::Applied));
+    sql(&mut admin, "UPDATE orders SET n = 99 WHERE key = 'a'; DELETE FROM orders WHERE key = 'b'").await;
+    sql(&mut admin, "INSERT INTO orders (tenant, key, n) VALUES ('t', 'c', 3), ('t', 'd', 4)").await;
+    let all = [id("a"), id("b"), id("c"), id("d")];
+    let expected = [record(5, 99), tombstone(5), record(6, 3), record(0, 4)].map(Some);
+    assert_eq!(store.get_many(&all).await, Ok(expected.to_vec()), "other content at the same version");
+    let page = store.scan(&Scope::All, Segment::ALL, None, 1 << 20).await.expect("scanned");
+    let scanned: Vec<_> = page.records.into_iter().map(|(_, record)| Some(record)).collect();
+    assert_eq!(scanned, expected, "a scan sees the same");
+}
+
+#[tokio::test]
+async fn an_entry_and_its_row_are_written_together_or_not_at_all() {
+    let (dir, mut admin) = existing().await;
+    let store = create(&dir.path().join("store.db"), refusing::table(Dialect::Sqlite, "orders")).await;
+    let trigger = |name: &str, verb: &str, raise: &str| {
+        format!("CREATE TRIGGER {name} BEFORE {verb} ON orders BEGIN SELECT {raise}; END")
+    };
+    for raise in ["RAISE(ABORT, 'no')", "RAISE(IGNORE)", "RAISE(ROLLBACK, 'no')"] {
+        for (name, verb) in [("i", "INSERT"), ("d", "DELETE")] {
+            sql(&mut admin, &trigger(name, verb, raise)).await;
+        }
+        for record in [record(7, 70), tombstone(7)] {
+            let put = store.put_if_newer(&id("a"), &record).await;
+            assert!(put.as_ref().is_err_and(|error| !error.may_apply()), "{raise}: {put:?}");
+            let put = store.put_many_if_newer(&[(id("z"), self::record(1, 1)), (id("a"), record)]).await;
+            assert!(put.as_ref().is_err_and(|error| !error.may_apply()), "{raise}: {put:?}");
+        }
+        let all = [id("a"), id("z")];
+        assert_eq!(store.get_many(&all).await, Ok(vec![Some(record(0, 1)), None]), "{raise}");
+        sql(&mut admin, "DROP TRIGGER i; DROP TRIGGER d").await;
+    }
+    // NOT NULL is the table's own, and so is what it refuses.
+    let none = Document::decode(b"{}").expect("a document").encode().expect("a document");
+    let put = store.put_if_newer(&id("a"), &Record { version: Version(7), value: Some(none) }).await;
+    assert!(put.as_ref().is_err_and(|error| error.to_string().contains("NOT NULL")), "{put:?}");
+    assert_eq!(store.put_if_newer(&id("a"), &record(7, 70)).await, Ok(Put::Applied));
+}
+
+/// A scan of a page walks both keys in order: it neither sorts nor reads a table as a whole.
+#[tokio::test]
+async fn a_page_reads_as_much_as_it_shows() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = create(&dir.path().join("store.db"), refusing::table(Dialect::Sqlite, "orders")).await;
+    let many: Vec<_> = (0..20_000_u64)
+        .map(|n| (id(&format!("{n:05}")), if n % 3 == 0 { tombstone(n + 1) } else { record(n + 1, n) }))
+        .collect();
+    store.put_many_if_newer(&many).await.expect("written");
+    let began = std::time::Instant::now();
+    let (mut cursor, mut found, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let page = store.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 2_000).await.expect("scanned");
+        found.extend(page.records);
+        pages += 1;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, many);
+    // Sorting or reading 20,000 entries for each of so many pages takes minutes.
+    assert!(pages > 100 && began.elapsed().as_secs() < 20, "{pages} pages in {:?}", began.elapsed());
+}
