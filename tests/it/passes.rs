@@ -4,6 +4,8 @@ mod compare;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 mod connections;
 mod hooked;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+mod ledger;
 mod limits;
 mod misfits;
 mod no_room;

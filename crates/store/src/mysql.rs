@@ -3,9 +3,11 @@
 //! Statements are sent as text, with every value in hexadecimal: one round trip for a batch of any size,
 //! nothing to escape, and no prepared statements that the server would have to keep for each size.
 
+mod both;
 mod error;
 mod identity;
 mod layout;
+mod ledger;
 mod schema;
 mod server;
 mod warnings;
@@ -21,9 +23,9 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
     Version,
-    mapping::{Dialect, SqlTable, create_table_sql},
+    mapping::{Dialect, SqlTable, create_sql},
     sql::{
-        Calls, Database, Guarded, Part, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
+        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
         permanent, put_many, put_one, swallowed, version_after, whole_seconds,
     },
 };
@@ -78,10 +80,12 @@ impl MySqlStore {
         options: ServerOptions,
     ) -> Result<Self, StoreError> {
         let table = table.into();
-        let sql = create_table_sql(Dialect::MySql, &table.name, &table.fields, table.mapping.as_ref());
+        let sql = create_sql(Dialect::MySql, &table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
-        store.calls.create(sql).await?;
+        for sql in sql {
+            store.calls.create(sql).await?;
+        }
         schema::check(&store.calls, &store.layout.table).await?;
         Ok(store)
     }
@@ -99,6 +103,9 @@ impl MySqlStore {
         // A statement contains records, which must not appear in a log.
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
+        // With a ledger a transaction has two statements that wait and write, and both together have this time.
+        let parts = if table.ledger().is_some() { 2 } else { 1 };
+        let options = ServerOptions { call_timeout: options.call_timeout / parts, ..options };
         let calls = Calls::<MySql>::open(connect, &server, options).await?;
         // Only MariaDB, which ends a write that takes too long, reads the comment.
         let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED) /*M! , 1 */".to_owned();
@@ -225,6 +232,9 @@ impl Store for MySqlStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
+        if self.layout.table.ledger().is_some() {
+            return self.put_if(id, record, expected).await;
+        }
         let sql = match expected {
             Some(expected) => self.statements(
                 &self.layout.update(id, record)?,
@@ -257,6 +267,16 @@ impl Store for MySqlStore {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let ids: Vec<&Id> = ids.iter().collect();
+        if self.layout.table.ledger().is_some() {
+            let record = |version, row: Option<&MySqlRow>| {
+                let value = match row {
+                    None => None,
+                    Some(row) => self.layout.table.value(version, self.layout.cells_of(row)?)?,
+                };
+                Ok(Record { version, value })
+            };
+            return self.find_both(true, &ids, record).await;
+        }
         self.find(&self.layout.all(), &ids, |row| self.layout.found(row)?.record).await
     }
 
@@ -280,7 +300,7 @@ impl Store for MySqlStore {
         let after = cursor.map(Cursor::place).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
         let sql = self.layout.scan(scope, segment, after, rows)?;
-        let decode = |row: MySqlRow| self.layout.found(&row).map(Part::Record);
+        let decode = |row: MySqlRow| self.layout.part(&row);
         let table = &self.layout.table;
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, table, decode).await
     }
@@ -329,10 +349,16 @@ impl Store for MySqlStore {
 #[async_trait]
 impl Guarded for MySqlStore {
     async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        if self.layout.table.ledger().is_some() {
+            return self.find_both(false, ids, |version, _| Ok(version)).await;
+        }
         self.find(&self.layout.place_and_version(), ids, |row| self.layout.version(row)).await
     }
 
     async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+        if self.layout.table.ledger().is_some() {
+            return self.put_with(records).await;
+        }
         let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
         let mut wrote = Wrote { all: true, doubt: None };
         for records in records.chunks(self.written_max) {

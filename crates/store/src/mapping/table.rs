@@ -62,9 +62,6 @@ impl SqlTable {
         fine.map_err(|error| wrong("table", error.to_string()))?;
         if let Some(ledger) = self.ledger() {
             check_name(ledger).map_err(|error| wrong("versions", error.to_string()))?;
-            if dialect == Dialect::MySql {
-                return Err(wrong("versions", NO_LEDGER.to_owned()));
-            }
         }
         match &self.mapping {
             Some(mapping) if mapping.dialect() != dialect => {
@@ -218,7 +215,8 @@ impl SqlTable {
 }
 
 /// Why a store has no ledger.
-pub(crate) const NO_LEDGER: &str = "only SQLite and PostgreSQL keep versions in a ledger so far: remove it, and give the table the columns of docs/spec.md";
+pub(crate) const NO_LEDGER: &str =
+    "a DynamoDB table has no ledger, because an item keeps its version in an attribute of its own: remove it";
 
 /// The error for a cell whose type has no meaning in its column.
 pub(crate) fn foreign_cell(column: &str, found: &str) -> StoreError {

@@ -4,8 +4,9 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use super::super::{
     StoreError,
-    sql::{is_lost, message, not_applied, permanent, throttled},
+    sql::{is_lost, message, not_applied, permanent, swallowed, throttled},
 };
+use super::ledger::is_undone;
 use cutover_core::outcome::ErrorClass;
 
 /// Worth an immediate retry.
@@ -52,6 +53,8 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
         1665 => wrong("server", "set binlog_format to ROW or MIXED"),
         1153 => unfit("value", "raise max_allowed_packet"),
         1118 => wrong("table", "its columns are too long for one row: make some of them text or blob"),
+        // A transaction with a ledger undoes itself.
+        1690 if is_undone(&said) => swallowed(),
         1264 | 1366 | 1406 => unfit("record", "make the column larger; nothing is cut to fit"),
         1048 | 1062 | 1169 | 1216 | 1452 | 3819 | 4025 => {
             unfit("record", "a constraint of the table refuses it: drop that, or correct the record")

@@ -14,21 +14,23 @@ use super::{
 };
 
 /// From this average number of ids per tenant on, one range is better than separate look-ups.
-const RUN: usize = 8;
+pub(super) const RUN: usize = 8;
 
 /// The statements of one table. All names were checked; the ones here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: SqlTable,
-    name: String,
+    pub(super) name: String,
+    /// Empty: versions are in a column.
+    pub(super) ledger: String,
     /// `tenant, key`, or the one column that is both.
-    ids: String,
-    tenant: String,
-    key: String,
+    pub(super) ids: String,
+    pub(super) tenant: String,
+    pub(super) key: String,
     version: String,
-    content: Vec<String>,
+    pub(super) content: Vec<String>,
     /// How the content is asked for.
-    asked: Vec<String>,
+    pub(super) asked: Vec<String>,
     kinds: Vec<ColumnType>,
 }
 
@@ -37,6 +39,7 @@ impl Layout {
         let q = |name: &str| format!("`{name}`");
         Self {
             name: q(&table.name),
+            ledger: table.ledger().map(q).unwrap_or_default(),
             ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
             tenant: q(&table.fields.tenant),
             key: q(&table.fields.key),
@@ -171,13 +174,35 @@ impl Layout {
         rows: usize,
     ) -> Result<String, StoreError> {
         let Self { name, ids, tenant, key, .. } = self;
-        let mut sql = format!("SELECT {} FROM {name} FORCE INDEX (PRIMARY) WHERE TRUE", self.all());
+        let of_rows = self.wanted(tenant, key, scope, segment, after)?;
+        if !self.ledger.is_empty() {
+            let of_entries = self.wanted("tenant", "`key`", scope, segment, after)?;
+            return Ok(self.both_page(&of_entries, &of_rows, rows));
+        }
+        let all = self.all();
+        Ok(format!(
+            "SELECT {all} FROM {name} FORCE INDEX (PRIMARY) WHERE {of_rows} ORDER BY {ids} LIMIT {rows}"
+        ))
+    }
+
+    /// What a scan asks for, given the columns of tenant and key.
+    fn wanted(
+        &self,
+        tenant: &str,
+        key: &str,
+        scope: &Scope,
+        segment: Segment,
+        after: Option<Place<'_>>,
+    ) -> Result<String, StoreError> {
+        let mut sql = "TRUE".to_owned();
         let mut and = |condition: std::fmt::Arguments<'_>| {
             sql.write_fmt(format_args!(" AND ({condition})")).expect("a String takes all");
         };
         match scope {
-            Scope::All => and(format_args!("{}", self.places(after, None))),
-            Scope::UpTo(end) => and(format_args!("{}", self.places(after, Some(end.place()?)))),
+            Scope::All => and(format_args!("{}", self.places(tenant, key, after, None))),
+            Scope::UpTo(end) => {
+                and(format_args!("{}", self.places(tenant, key, after, Some(end.place()?))));
+            }
             Scope::Tenant(of) => {
                 and(format_args!("{tenant} = {}", hex(of.as_bytes())));
                 if let Some((_, at)) = after {
@@ -190,17 +215,15 @@ impl Layout {
             let Segment { index, of } = segment;
             and(format_args!("(CRC32(CONCAT({tenant}, x'00', {key})) * {of}) >> 32 = {index}"));
         }
-        sql.write_fmt(format_args!(" ORDER BY {ids} LIMIT {rows}")).expect("a String takes all");
         Ok(sql)
     }
 
     /// Rows after one place and up to another, as ranges of the index: a comparison of pairs would not use it
     /// as a range.
-    fn places(&self, after: Option<Place<'_>>, up_to: Option<Place<'_>>) -> String {
-        let Self { tenant, key, .. } = self;
+    fn places(&self, tenant: &str, key: &str, after: Option<Place<'_>>, up_to: Option<Place<'_>>) -> String {
         let hex = |(of, at): Place<'_>| (hex(of), hex(at));
         let (from, to) = (after.map(hex), up_to.map(hex));
-        if self.table.fields.is_own_tenant() {
+        if tenant == key {
             let from = from.map_or("TRUE".to_owned(), |(of, _)| format!("{tenant} > {of}"));
             return to.map_or(from.clone(), |(of, _)| format!("{from} AND {tenant} <= {of}"));
         }
@@ -233,15 +256,19 @@ impl Layout {
     pub(super) fn found(&self, row: &MySqlRow) -> Result<Found, StoreError> {
         let (tenant, key) = place(row)?;
         let (tenant, key) = (tenant.to_vec(), key.to_vec());
-        let content = self.kinds.iter().enumerate();
-        let cells: Result<Vec<Cell>, sqlx::Error> =
-            content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
-        let cells = cells.map_err(|error| MySql::error(error, false))?;
+        let cells = self.cells_of(row)?;
         let record = match self.version(row) {
             Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
             Err(error) => Err(error),
         };
         Ok(Found { tenant, key, record })
+    }
+
+    pub(super) fn cells_of(&self, row: &MySqlRow) -> Result<Vec<Cell>, StoreError> {
+        let content = self.kinds.iter().enumerate();
+        let cells: Result<Vec<Cell>, sqlx::Error> =
+            content.map(|(at, kind)| cell(row, at + 3, *kind)).collect();
+        cells.map_err(|error| MySql::error(error, false))
     }
 
     /// From a row that begins with tenant, key and version.
@@ -277,7 +304,7 @@ fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error
 
 /// The value as SQL. Text names its character set, so that a column with another one does not store other
 /// characters.
-fn value(text: &mut Vec<u8>, cell: &Cell) {
+pub(super) fn value(text: &mut Vec<u8>, cell: &Cell) {
     match cell {
         Cell::Null => text.extend_from_slice(b"NULL"),
         Cell::Text(it) | Cell::Json(it) => {
@@ -292,14 +319,14 @@ fn value(text: &mut Vec<u8>, cell: &Cell) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = Vec::new();
     literal(&mut text, bytes);
     String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Bytes as a hexadecimal literal, in which nothing can be mistaken for SQL.
-fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     text.reserve(bytes.len() * 2 + 3);
     text.extend_from_slice(b"x'");

@@ -6,7 +6,7 @@ use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Calls, Faults, Statement},
+        sql::{Calls, Faults, Statement, of_both},
     },
     server::text,
     warnings,
@@ -34,8 +34,16 @@ struct Column {
     has_more: bool,
 }
 
-/// Reports everything that is wrong with the table, whose names were checked.
+/// Reports everything that is wrong with the table and its ledger, whose names were checked.
 pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
+    let checked = check_one(calls, table).await;
+    match table.entries() {
+        None => checked,
+        Some(ledger) => of_both(checked, check_one(calls, &ledger).await),
+    }
+}
+
+async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
     let columns = format!(
@@ -75,13 +83,15 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
     // `utf8mb4_bin` not the second.
     for (id, bytes) in ids {
         let holds = |column: &Column| column.kind == "varbinary" && column.most >= bytes as u64;
-        need(&mut faults, &columns, table, id, &holds, &format!("varbinary({bytes})"), false);
+        need(&mut faults, &columns, table, id, &holds, &format!("varbinary({bytes})"), Some(false));
     }
     let holds = |column: &Column| column.holds(ColumnType::Bigint);
-    need(&mut faults, &columns, table, &table.fields.version, &holds, "bigint", false);
-    for (column, kind) in table.content() {
+    if table.ledger().is_none() {
+        need(&mut faults, &columns, table, &table.fields.version, &holds, "bigint", Some(false));
+    }
+    for (column, kind) in table.own_content() {
         let holds = |column: &Column| column.holds(kind);
-        need(&mut faults, &columns, table, column, &holds, &needed(kind), table.is_nullable(column));
+        need(&mut faults, &columns, table, column, &holds, &needed(kind), table.needs_null(column));
     }
     for column in columns.iter().filter(|column| !column.nullable && !column.fills_itself) {
         if !table.has(&column.name) && !column.is_generated {
@@ -121,11 +131,14 @@ fn need(
     name: &str,
     holds: &dyn Fn(&Column) -> bool,
     needed: &str,
-    nullable: bool,
+    demanded: Option<bool>,
 ) {
     let of = &table.name;
+    let found = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    // If either will do, as it is.
+    let nullable = demanded.unwrap_or_else(|| found.is_none_or(|column| column.nullable));
     let null = if nullable { "NULL" } else { "NOT NULL" };
-    let Some(column) = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) else {
+    let Some(column) = found else {
         let default = if nullable { "" } else { " DEFAULT 0" };
         faults.add(format!(
             "it has no column {name}. Run: ALTER TABLE `{of}` ADD COLUMN `{name}` {needed} {null}{default}"
@@ -164,6 +177,9 @@ async fn fault_of_check(
              `{column}` longtext CHARACTER SET utf8mb4",
             table.name
         ));
+    }
+    if table.ledger().is_some() {
+        return None;
     }
     // The clause of a tombstone's row. One that needs other columns, or that the server does not print as SQL,
     // says nothing.

@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, SqlTable},
-        sql::{Calls, Statement},
+        sql::{Calls, Statement, referring},
     },
     server::text,
 };
@@ -18,7 +18,8 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
     let triggers = format!(
         "SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers \
          WHERE event_object_schema = DATABASE() AND event_object_table = '{name}' \
-         AND event_manipulation <> 'DELETE' ORDER BY trigger_name"
+         AND event_manipulation <> '{}' ORDER BY trigger_name",
+        if table.ledger().is_some() { "" } else { "DELETE" }
     );
     for row in &rows(calls, triggers).await? {
         told.push(format!(
@@ -39,6 +40,13 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
             text(row, 0),
             text(row, 1)
         ));
+    }
+    if table.ledger().is_some() {
+        let references = format!(
+            "SELECT DISTINCT table_name FROM information_schema.referential_constraints \
+             WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '{name}' ORDER BY table_name"
+        );
+        told.extend(rows(calls, references).await?.iter().map(|row| referring(&text(row, 0))));
     }
     let partitions = format!(
         "SELECT partition_method FROM information_schema.partitions WHERE table_schema = DATABASE() \
@@ -99,10 +107,20 @@ async fn privileges(calls: &Calls<MySql>, table: &SqlTable) -> Vec<String> {
     let same: Vec<String> = columns.iter().map(|column| format!("{column} = {column}")).collect();
     let (name, columns) = (&table.name, columns.join(", "));
     let mut told = Vec::new();
+    let of_ledger = table.ledger().into_iter().flat_map(|ledger| {
+        [
+            format!("EXPLAIN DELETE FROM `{name}` WHERE FALSE"),
+            format!("EXPLAIN INSERT INTO `{ledger}` SELECT * FROM `{ledger}` WHERE FALSE"),
+            format!("EXPLAIN UPDATE `{ledger}` SET version = version WHERE FALSE"),
+        ]
+    });
     for sql in [
         format!("EXPLAIN INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{name}` WHERE FALSE"),
         format!("EXPLAIN UPDATE `{name}` SET {} WHERE FALSE", same.join(", ")),
-    ] {
+    ]
+    .into_iter()
+    .chain(of_ledger)
+    {
         if let Err(StoreError::Permanent { field, what, .. }) = calls.rows(&Statement::text(sql)).await
             && field == "user"
         {

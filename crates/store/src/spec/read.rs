@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::{Limits, Spec, SpecError, StoreSpec, StoreUrl};
-use crate::mapping::{Dialect, Fields, KeyType, NO_LEDGER, Versions, check_name};
+use crate::mapping::{Fields, KeyType, NO_LEDGER, Versions, check_name};
 use file::{File, LimitsSection, StoreSection, Where};
 
 type Check<T> = Result<T, SpecError>;
@@ -21,18 +21,12 @@ pub(super) fn spec(text: &str) -> Check<Spec> {
         check_server(text, server)?;
     }
     let target_url = file.target.url.span();
-    let source = store(text, file.source, file.migration.as_ref())?;
-    let target = store(text, file.target, file.migration.as_ref())?;
+    let source = store(text, file.source)?;
+    let target = store(text, file.target)?;
     let same = source.table == target.table && source.url.identity() == target.url.identity();
     if same {
         let what = "source and target are the same table: a record would be copied onto itself";
         return Err(SpecError::invalid(text, target_url, "url", what));
-    }
-    let one_ledger = source.versions != Versions::Columns && source.versions == target.versions;
-    if one_ledger && source.url.identity() == target.url.identity() {
-        let what = "source and target are in one database, where their ledgers would be one table: let one of \
-                    them keep its versions in columns";
-        return Err(SpecError::invalid(text, target_url, "versions", what));
     }
     let quarantine_table = match file.quarantine_table {
         None => "cutover_quarantine".to_owned(),
@@ -78,7 +72,7 @@ fn check_server(text: &str, server: &Spanned<String>) -> Check<()> {
     }
 }
 
-fn store(text: &str, section: StoreSection, migration: &str) -> Check<StoreSpec> {
+fn store(text: &str, section: StoreSection) -> Check<StoreSpec> {
     let at_url = section.url.span();
     let (url, in_url) = StoreUrl::parse(section.url.as_ref())
         .map_err(|error| SpecError::of_url(text, at_url.clone(), error))?;
@@ -106,7 +100,7 @@ fn store(text: &str, section: StoreSection, migration: &str) -> Check<StoreSpec>
         None => fields.check_item(),
     };
     checked.map_err(|error| SpecError::invalid(text, at_url, "fields", error))?;
-    let versions = versions(text, &url, &section, migration)?;
+    let versions = versions(text, &url, &section, &table)?;
     let password_env = section.password_env.map(Spanned::into_inner);
     Ok(StoreSpec { url, password_env, table, fields, mapping, versions })
 }
@@ -143,26 +137,25 @@ fn table(
     Ok(name)
 }
 
-fn versions(text: &str, url: &StoreUrl, section: &StoreSection, migration: &str) -> Check<Versions> {
+fn versions(text: &str, url: &StoreUrl, section: &StoreSection, table: &str) -> Check<Versions> {
     match &section.versions {
         Some(given) if matches!(given.as_ref(), Where::Ledger) => match url.dialect() {
-            Some(Dialect::Sqlite | Dialect::Postgres) => Ok(Versions::Ledger(ledger(migration))),
+            Some(_) => Ok(Versions::Ledger(ledger(table))),
             _ => Err(SpecError::invalid(text, given.span(), "versions", NO_LEDGER)),
         },
         _ => Ok(Versions::Columns),
     }
 }
 
-/// The name of a migration's ledger: different for every migration, and valid in SQL.
-fn ledger(migration: &str) -> String {
-    let plain: String =
-        migration.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
-    if plain == migration && plain.len() <= 40 {
-        return format!("cutover_ledger_{plain}");
+/// The name of a table's ledger: different for every table, so that tables never share one, and short enough for
+/// every server.
+fn ledger(table: &str) -> String {
+    if table.len() <= 40 {
+        return format!("cutover_ledger_{table}");
     }
-    let digest = Sha256::digest(migration.as_bytes());
+    let digest = Sha256::digest(table.as_bytes());
     let digest: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("cutover_ledger_{:.30}_{digest}", plain)
+    format!("cutover_ledger_{table:.30}_{digest}")
 }
 
 /// The types of tenant and key.

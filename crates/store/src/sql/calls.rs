@@ -166,14 +166,14 @@ where
                 Some(Either::Left(_)) => return Ok(true),
                 Some(Either::Right(row)) => row,
             };
-            let (complete, goes_on) = merge.next(decode(row)?);
-            let fits = complete.into_iter().flatten().all(|found| take(&mut gathered, found));
+            let (complete, goes_on) = merge.next(decode(row)?)?;
+            let fits = complete.into_iter().all(|found| take(&mut gathered, found));
             full = !fits || !goes_on;
             Ok(!full)
         })
         .await?;
-        if !full && let Some(last) = merge.rest() {
-            full = !take(&mut gathered, last);
+        if !full {
+            full = !merge.rest().into_iter().all(|found| take(&mut gathered, found));
         }
         if let Some(mean) = gathered.seen_bytes.checked_div(gathered.seen) {
             self.record_bytes.store(mean.max(1), Ordering::Relaxed);

@@ -1,10 +1,14 @@
 //! Rows of a table and entries of its ledger, read side by side in order, as records.
 
+use std::collections::VecDeque;
+
 use super::super::{
     Record, StoreError, Version,
     mapping::{Cell, SqlTable},
     scan::Found,
 };
+use super::not_applied;
+use cutover_core::outcome::ErrorClass;
 
 /// What one row of an answer is.
 #[derive(Debug)]
@@ -17,20 +21,26 @@ pub(in super::super) enum Part {
     Row { tenant: Vec<u8>, key: Vec<u8>, cells: Vec<Cell> },
 }
 
-/// Joins an entry and a row of the same id. Each half of the answer has at most `most` parts; after the last one
-/// of either, the other half says nothing any more.
+/// Joins an entry and a row of the same id. Each half of the answer has at most `most` parts, in order; after the
+/// last one of either, the other half says nothing any more.
 #[derive(Debug)]
 pub(in super::super) struct Merge<'a> {
     table: &'a SqlTable,
     most: usize,
-    entry: Option<(Vec<u8>, Vec<u8>, Result<Version, StoreError>)>,
+    /// Those that no row has come for yet.
+    waiting: VecDeque<(Id, Result<Version, StoreError>)>,
     entries: usize,
     rows: usize,
+    last_entry: Option<Id>,
+    last_row: Option<Id>,
 }
+
+type Id = (Vec<u8>, Vec<u8>);
 
 impl<'a> Merge<'a> {
     pub(in super::super) const fn new(table: &'a SqlTable, most: usize) -> Self {
-        Self { table, most, entry: None, entries: 0, rows: 0 }
+        let waiting = VecDeque::new();
+        Self { table, most, waiting, entries: 0, rows: 0, last_entry: None, last_row: None }
     }
 
     /// Whether there may be more than what was seen.
@@ -39,41 +49,60 @@ impl<'a> Merge<'a> {
     }
 
     /// The records that are complete with this part, in order. False: the parts from here on are not complete.
-    pub(in super::super) fn next(&mut self, part: Part) -> ([Option<Found>; 2], bool) {
+    pub(in super::super) fn next(&mut self, part: Part) -> Result<(Vec<Found>, bool), StoreError> {
         match part {
             Part::Record(found) => {
                 self.rows += 1;
-                ([Some(found), None], true)
-            }
-            Part::Row { tenant, key, cells } => {
-                let same = self.entry.take_if(|(of, at, _)| *of == tenant && *at == key);
-                let before = self.rest();
-                if same.is_none() && self.is_cut() {
-                    return ([before, None], false);
-                }
-                self.rows += 1;
-                let version = same.map_or(Ok(Version::ZERO), |(.., version)| version);
-                let record = version
-                    .and_then(|version| Ok(Record { version, value: self.table.value(version, cells)? }));
-                ([before, Some(Found { tenant, key, record })], true)
+                Ok((vec![found], true))
             }
             Part::Entry { tenant, key, version } => {
-                let before = self.rest();
-                if self.is_cut() {
-                    return ([before, None], false);
+                let id = Some((tenant, key));
+                if self.last_entry >= id || self.last_row >= id {
+                    return Err(out_of_order());
                 }
                 self.entries += 1;
-                self.entry = Some((tenant, key, version));
-                ([before, None], true)
+                self.last_entry.clone_from(&id);
+                self.waiting.extend(id.map(|id| (id, version)));
+                Ok((Vec::new(), true))
+            }
+            Part::Row { tenant, key, cells } => {
+                let id = (tenant, key);
+                if self.last_row.as_ref() >= Some(&id) {
+                    return Err(out_of_order());
+                }
+                let mut complete = Vec::with_capacity(1);
+                while let Some(entry) = self.waiting.pop_front_if(|(of, _)| *of < id) {
+                    complete.extend(tombstone(entry));
+                }
+                let version = self.waiting.pop_front_if(|(of, _)| *of == id);
+                if version.is_none() && self.entries >= self.most && self.last_entry.as_ref() < Some(&id) {
+                    return Ok((complete, false));
+                }
+                self.rows += 1;
+                self.last_row = Some(id.clone());
+                let version = version.map_or(Ok(Version::ZERO), |(_, version)| version);
+                let value = |version| Ok(Record { version, value: self.table.value(version, cells)? });
+                complete.push(Found { tenant: id.0, key: id.1, record: version.and_then(value) });
+                Ok((complete, true))
             }
         }
     }
 
-    /// The last entry, if no row belongs to it: a tombstone, or nothing at version 0.
-    pub(in super::super) fn rest(&mut self) -> Option<Found> {
-        let (tenant, key, version) = self.entry.take()?;
-        let record = version.map(|version| Record { version, value: None });
-        let is_one = record.as_ref().map_or(true, |record| record.version > Version::ZERO);
-        is_one.then_some(Found { tenant, key, record })
+    /// The entries after the last row, unless more rows may follow.
+    pub(in super::super) fn rest(&mut self) -> Vec<Found> {
+        let rest = std::mem::take(&mut self.waiting);
+        if self.rows >= self.most { Vec::new() } else { rest.into_iter().filter_map(tombstone).collect() }
     }
+}
+
+/// An entry without a row: a tombstone, or nothing at version 0.
+fn tombstone(((tenant, key), version): (Id, Result<Version, StoreError>)) -> Option<Found> {
+    let record = version.map(|version| Record { version, value: None });
+    let is_one = record.as_ref().map_or(true, |record| record.version > Version::ZERO);
+    is_one.then_some(Found { tenant, key, record })
+}
+
+fn out_of_order() -> StoreError {
+    let what = "the server answered a scan out of order: report this defect".to_owned();
+    not_applied(ErrorClass::Server, what)
 }

@@ -1,5 +1,8 @@
 //! Versions and tombstones in a table beside the records'.
 
+#[cfg(feature = "mysql")]
+#[path = "ledger/mysql.rs"]
+mod mysql;
 #[cfg(feature = "postgres")]
 #[path = "ledger/postgres.rs"]
 mod postgres;

@@ -141,7 +141,9 @@ pub(crate) async fn a_tombstone_meets_an_insert<S: Store>(store: &Arc<S>, admin:
             format!("INSERT INTO {name} (org, id, n) VALUES ('t', '{key}', 1)"),
         ]
     };
-    let puts: [(&str, u64, Option<Option<Version>>, Put, Record); 4] = [
+    /// Key, version of the other writer, condition, and what is answered and left.
+    type Story = (&'static str, u64, Option<Option<Version>>, Put, Record);
+    let puts: [Story; 4] = [
         ("newer", 5, None, Put::Applied, tombstone(6)),
         ("older", 7, None, Put::Stale(Version(7)), record(7, 1)),
         ("none", 0, Some(None), Put::Stale(Version::ZERO), record(0, 1)),
@@ -179,8 +181,9 @@ pub(crate) async fn a_tombstone_meets_an_insert<S: Store>(store: &Arc<S>, admin:
 /// Many writers of a few records, in batches of any order: nothing is lost, and row and entry agree.
 pub(crate) async fn writers_of_the_same_records_agree<S: Store>(store: &Arc<S>) {
     let keys: Vec<Id> = (0..6).map(|n| id(&format!("hot-{n}"))).collect();
-    let of =
-        |version: u64| if version % 3 == 0 { tombstone(version) } else { record(version, version % 2 + 1) };
+    let of = |version: u64| {
+        if version.is_multiple_of(3) { tombstone(version) } else { record(version, version % 2 + 1) }
+    };
     let writers: Vec<_> = (0..4_u64)
         .map(|writer| {
             let (store, keys) = (store.clone(), keys.clone());

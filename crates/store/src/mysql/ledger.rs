@@ -1,0 +1,255 @@
+//! Versions and tombstones in a table beside the records', written in one transaction with them. A record is
+//! what both say together: docs/adr/0041-a-ledger-beside-the-table.md.
+//!
+//! A transaction is one text. Its checks are expressions that fail, so that the server skips the rest.
+
+use sqlx::{Row, mysql::MySqlRow};
+
+use super::{
+    super::{
+        Id, Put, Record, StoreError, Version,
+        error::Doubt,
+        scan::Place,
+        sql::{ROUNDS, swallowed},
+    },
+    MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout, permanent,
+};
+use cutover_core::outcome::ErrorClass;
+
+/// `LAST_INSERT_ID(1)` is called where a condition does not hold.
+const BEGIN: &str = "START TRANSACTION; DO LAST_INSERT_ID(0); ";
+
+/// Fails with error 1690 if a condition did not hold; the message repeats the expression.
+const CHECK: &str = "; SELECT EXP(1000 * LAST_INSERT_ID()); ";
+
+/// Fails as well unless the statement before it found one row.
+const CHECK_ONE: &str = "; SELECT EXP(1000 * (ROW_COUNT() <> 1 OR LAST_INSERT_ID() <> 0)); ";
+
+/// Whether error 1690 comes from [`CHECK`] or [`CHECK_ONE`].
+pub(super) fn is_undone(message: &str) -> bool {
+    message.to_ascii_lowercase().contains("last_insert_id")
+}
+
+/// What a transaction does with records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Records of version 0, which replace nothing.
+    First,
+    Newer,
+    Tombstones,
+}
+
+impl Kind {
+    fn of(record: &Record) -> Self {
+        match (record.is_tombstone(), record.version) {
+            (true, _) => Self::Tombstones,
+            (false, Version::ZERO) => Self::First,
+            (false, _) => Self::Newer,
+        }
+    }
+}
+
+impl MySqlStore {
+    /// Writes each record of a batch to a table with a ledger, unless the same or a newer version is there.
+    pub(super) async fn put_with(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+        let mut wrote = Wrote { all: true, doubt: None };
+        for kind in [Kind::First, Kind::Newer, Kind::Tombstones] {
+            let of_kind: Vec<_> =
+                records.iter().copied().filter(|(_, record)| Kind::of(record) == kind).collect();
+            for part in of_kind.chunks(self.written_max) {
+                for sql in self.transactions(kind, part)? {
+                    let (all, doubt) = self.changed(sql).await?;
+                    wrote.all &= all;
+                    wrote.doubt = wrote.doubt.or(doubt);
+                }
+            }
+        }
+        Ok(wrote)
+    }
+
+    /// As few transactions as the server's packets allow.
+    fn transactions(&self, kind: Kind, records: &[(&Id, &Record)]) -> Result<Vec<String>, StoreError> {
+        let limit_bytes = self.packet_bytes.saturating_sub(64);
+        let (mut texts, mut entries, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let frame = self.transaction(kind, "", "").len();
+        for (id, record) in records {
+            let (mut entry, mut row) = (Vec::new(), Vec::new());
+            self.layout.entry_values(&mut entry, id, record.version)?;
+            match kind {
+                Kind::Tombstones => {
+                    self.layout.cells(id, record)?;
+                    self.layout.id(&mut row, id);
+                }
+                _ => self.layout.row_values(&mut row, id, record)?,
+            }
+            let bytes = frame + entry.len() + row.len() + 2;
+            if bytes > limit_bytes {
+                let what = format!(
+                    "the record takes a statement of {bytes} bytes and the server's max_allowed_packet is {}: raise it",
+                    self.packet_bytes
+                );
+                return Err(permanent(ErrorClass::Constraint, "value", what));
+            }
+            let all_bytes = bytes + entries.len() + rows.len();
+            if !entries.is_empty() && all_bytes > limit_bytes.min(STATEMENT_BYTES_MAX) {
+                texts.push(self.transaction(kind, &text(&entries), &text(&rows)));
+                (entries, rows) = (Vec::new(), Vec::new());
+            }
+            for (all, one) in [(&mut entries, entry), (&mut rows, row)] {
+                if !all.is_empty() {
+                    all.push(b',');
+                }
+                all.extend(one);
+            }
+        }
+        if !entries.is_empty() {
+            texts.push(self.transaction(kind, &text(&entries), &text(&rows)));
+        }
+        Ok(texts)
+    }
+
+    fn transaction(&self, kind: Kind, entries: &str, rows: &str) -> String {
+        let layout = &self.layout;
+        let newer = if kind == Kind::First { "version = 0" } else { "VALUES(version) > version" };
+        let entries = layout.upsert_entries(entries, newer);
+        match kind {
+            Kind::First => {
+                let rows = layout.insert_rows(rows);
+                format!("{BEGIN}{entries}{CHECK}{rows}; SELECT LAST_INSERT_ID(); COMMIT")
+            }
+            Kind::Newer => format!("{BEGIN}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.upsert_rows(rows)),
+            Kind::Tombstones => {
+                format!("{BEGIN}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.delete_rows(rows))
+            }
+        }
+    }
+
+    /// [`super::Store::put_if_unchanged`] of a table with a ledger.
+    pub(super) async fn put_if(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        let layout = &self.layout;
+        let (mut entry, mut it, mut row) = (Vec::new(), Vec::new(), Vec::new());
+        layout.entry_values(&mut entry, id, record.version)?;
+        layout.id(&mut it, id);
+        layout.row_values(&mut row, id, record)?;
+        let (entry, it, row) = (text(&entry), text(&it), text(&row));
+        let entries = match expected {
+            Some(expected) if expected > Version::ZERO => {
+                format!("{}{CHECK_ONE}", layout.update_entry(id, record.version, expected)?)
+            }
+            _ => format!("{}{CHECK}", layout.upsert_entries(&entry, "version = 0")),
+        };
+        let rows = match (record.is_tombstone(), expected) {
+            (false, None) => format!("{}{CHECK}", layout.insert_rows(&row)),
+            (false, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.update_row(id, record)?),
+            (false, Some(_)) => format!("{}; ", layout.upsert_rows(&row)),
+            (true, None) => {
+                format!("SELECT EXP(1000 * ({} OR LAST_INSERT_ID() <> 0)); ", layout.has_row(&it))
+            }
+            (true, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.delete_rows(&it)),
+            (true, Some(_)) => format!("{}; ", layout.delete_rows(&it)),
+        };
+        let sql = format!("{BEGIN}{entries}{rows}SELECT 0; COMMIT");
+        let mut doubt: Doubt = None;
+        for _ in 0..ROUNDS {
+            match self.changed(sql.clone()).await {
+                Ok((true, _)) => return Ok(Put::Applied),
+                Ok((false, lost)) => doubt = doubt.or(lost),
+                Err(error) => return Err(doubt.unwrap_or(error)),
+            }
+            let current = super::version_after(self, id, &doubt).await?;
+            if current != expected {
+                return Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt);
+            }
+        }
+        Err(doubt.unwrap_or_else(swallowed))
+    }
+
+    /// Whether all was written; if not, nothing was, except records of version 0 that were not there.
+    async fn changed(&self, sql: String) -> Result<(bool, Doubt), StoreError> {
+        match self.calls.change(&[&Statement::begins(sql)]).await {
+            Ok((rows, doubt)) => Ok((rows.last().is_some_and(|row| number(row) == Some(0)), doubt)),
+            Err(error) if error == swallowed() => Ok((false, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// [`Self::find`] in a table with a ledger: rows and entries, each statement with both.
+    pub(super) async fn find_both<T: Send>(
+        &self,
+        with_content: bool,
+        ids: &[&Id],
+        decode: impl Fn(Version, Option<&MySqlRow>) -> Result<T, StoreError> + Send + Sync,
+    ) -> Result<Vec<Option<T>>, StoreError> {
+        let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
+        let places: std::collections::HashMap<Place<'_>, usize> =
+            ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
+        // Of the places up to this one everything was answered.
+        let mut take = |rows: &[MySqlRow], end: Option<Place<'_>>| {
+            let mut found: std::collections::BTreeMap<usize, (Option<Version>, Option<&MySqlRow>)> =
+                Default::default();
+            for row in rows {
+                let place = layout::place(row)?;
+                let is_in = end.is_none_or(|end| place <= end);
+                let Some(at) = places.get(&place).filter(|_| is_in) else { continue };
+                let (version, of_row) = found.entry(*at).or_default();
+                match self.layout.is_entry(row)? {
+                    true => *version = Some(self.layout.version(row)?),
+                    false => *of_row = Some(row),
+                }
+            }
+            for (at, (version, row)) in found {
+                let version = version.unwrap_or_default();
+                if row.is_some() || version > Version::ZERO {
+                    all[at] = Some(decode(version, row)?);
+                }
+            }
+            Ok::<_, StoreError>(())
+        };
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        let mut left = Vec::new();
+        for ids in sorted.chunks(ROWS_MAX) {
+            let most = ids.len() + ids.len() / 4;
+            let Some(sql) = self.layout.both_between(with_content, ids, most) else {
+                left.extend_from_slice(ids);
+                continue;
+            };
+            let rows = self.rows(sql).await?;
+            let mut end: Option<Place<'_>> = None;
+            for entries in [true, false] {
+                let mut half = Vec::new();
+                for row in &rows {
+                    if self.layout.is_entry(row)? == entries {
+                        half.push(layout::place(row)?);
+                    }
+                }
+                if let Some(last) = half.last().filter(|_| half.len() == most) {
+                    end = Some(end.map_or(*last, |end| end.min(*last)));
+                }
+            }
+            take(&rows, end)?;
+            if let Some(end) = end {
+                left.extend(ids.iter().copied().filter(|id| id.place() > end));
+            }
+        }
+        // Both halves name every id.
+        let most = (self.packet_bytes / 6000).clamp(1, ROWS_MAX);
+        for ids in left.chunks(most) {
+            take(&self.rows(self.layout.both_in(with_content, ids)).await?, None)?;
+        }
+        Ok(all)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn number(row: &MySqlRow) -> Option<i64> {
+    row.try_get_unchecked(0).ok()
+}
