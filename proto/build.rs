@@ -13,14 +13,20 @@ const FILES: [&str; 6] = [
     "cutover/v1/job.proto",
 ];
 
+/// OpenFeature's flagd providers ask by these.
+const FLAGD: [&str; 2] = ["flagd/evaluation/v1/evaluation.proto", "flagd/evaluation/v2/evaluation.proto"];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in FILES {
+    let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let flagd = FLAGD.iter().filter(|_| has("FLAGD"));
+    let files: Vec<&str> = FILES.iter().chain(flagd).copied().collect();
+    for file in FILES.iter().chain(&FLAGD) {
         println!("cargo:rerun-if-changed={file}");
     }
-    let descriptors = protox::compile(FILES, ["."])?;
+    let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    let grpc = env::var_os("CARGO_FEATURE_GRPC").is_some();
+    let grpc = has("GRPC");
     tonic_prost_build::configure().build_client(grpc).build_server(grpc).compile_fds(descriptors)?;
     Ok(())
 }

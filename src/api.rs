@@ -4,6 +4,7 @@
 //! goes through the gRPC services of this process. So both APIs name actors, check, refuse and retry alike.
 
 mod call;
+mod connect;
 mod events;
 mod failure;
 mod json;
@@ -50,10 +51,11 @@ struct Api {
     streams: Arc<Semaphore>,
 }
 
-/// `/api/v1`, over the gRPC services, and OpenFeature's `/ofrep/v1`.
+/// `/api/v1` and flagd's evaluation, over the gRPC services, and OpenFeature's `/ofrep/v1`.
 pub fn router(services: Routes, decider: Arc<Decider>) -> Result<Router, DescriptorError> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
     let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+    let connect = connect::router(services.clone(), &pool);
     let api = Arc::new(Api { methods: Methods::of(&pool), services, streams });
     Ok(Router::new()
         .route("/api/v1", get(list))
@@ -61,7 +63,8 @@ pub fn router(services: Routes, decider: Arc<Decider>) -> Result<Router, Descrip
         .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .with_state(api)
-        .merge(ofrep::router(decider)))
+        .merge(ofrep::router(decider))
+        .merge(connect))
 }
 
 async fn list(State(api): State<Arc<Api>>) -> Response {

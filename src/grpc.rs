@@ -4,6 +4,7 @@
 mod admin;
 mod caller;
 mod convert;
+mod flagd;
 mod job;
 mod routing;
 mod sdk;
@@ -15,6 +16,7 @@ pub use convert::plan;
 
 use cutover_proto::{
     DESCRIPTORS,
+    flagd::{v1::service_server::ServiceServer as FlagdV1, v2::service_server::ServiceServer as FlagdV2},
     v1::{
         admin_service_server::AdminServiceServer, job_service_server::JobServiceServer,
         routing_service_server::RoutingServiceServer, telemetry_service_server::TelemetryServiceServer,
@@ -32,6 +34,8 @@ use crate::{
 
 /// Maximum bytes of a request.
 pub const REQUEST_MAX_BYTES: usize = 4 << 20;
+/// The same for questions about flags: a context is small.
+const FLAG_REQUEST_MAX_BYTES: usize = 64 << 10;
 
 /// What the services use.
 #[derive(Clone, Debug)]
@@ -80,6 +84,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         ingest: ingest.clone(),
     };
     let decider = Decider { registry: registry.clone(), instances };
+    let flags = flagd::Evaluation::new(decider.clone(), stop.clone());
     let routing = routing::Routing { decider, membership: membership.clone(), stop: stop.clone() };
     let telemetry = sdk::Telemetry { membership: membership.clone() };
     let admin = admin::Admin { registry, membership, overview, operate, windows, stop };
@@ -89,6 +94,8 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     health.set_serving::<RoutingServiceServer<routing::Routing>>().await;
     health.set_serving::<TelemetryServiceServer<sdk::Telemetry>>().await;
     health.set_serving::<JobServiceServer<job::Jobs>>().await;
+    health.set_serving::<FlagdV1<flagd::Evaluation>>().await;
+    health.set_serving::<FlagdV2<flagd::Evaluation>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -99,6 +106,8 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         .add_service(RoutingServiceServer::new(routing).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(sdk::Counting { inner: telemetry, ingest })
         .add_service(JobServiceServer::new(job::Jobs { passes }).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .add_service(FlagdV1::new(flags.clone()).max_decoding_message_size(FLAG_REQUEST_MAX_BYTES))
+        .add_service(FlagdV2::new(flags).max_decoding_message_size(FLAG_REQUEST_MAX_BYTES))
         .add_service(health_service)
         .add_service(reflection);
     Ok(routes.routes())

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "sqlite")]
 pub mod demo;
+mod etag;
 pub mod gist;
 pub mod grpc;
 pub mod http;

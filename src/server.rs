@@ -14,7 +14,10 @@ use tonic::transport::{
     Server,
     server::{Connected, TcpIncoming},
 };
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::{
+    CompressionLayer, Predicate as _,
+    predicate::{DefaultPredicate, NotForContentType},
+};
 
 use tasks::Tasks;
 
@@ -261,8 +264,10 @@ where
         let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
         let api = api::router(routes.clone(), Arc::new(decider))?;
         let pages = api.merge(http::console::router());
-        let app =
-            api::protect(pages, hosts).merge(http::router(metrics, ready)).layer(CompressionLayer::new());
+        // A stream is written message by message, which compression would hold back.
+        let is_whole = DefaultPredicate::new().and(NotForContentType::const_new("application/connect+"));
+        let compression = CompressionLayer::new().compress_when(is_whole);
+        let app = api::protect(pages, hosts).merge(http::router(metrics, ready)).layer(compression);
         let served = axum::serve(listener, app).with_graceful_shutdown(async {
             let _ = http_stops.await;
         });

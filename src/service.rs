@@ -4,6 +4,7 @@
 
 pub mod compaction;
 mod decide;
+mod flags;
 mod guards;
 mod instances;
 mod lease;
@@ -23,6 +24,7 @@ pub mod windows;
 
 pub use compaction::HistoryLimits;
 pub use decide::{DecideError, Decider};
+pub use flags::{Attribute, Flag, FlagError, FlagErrorCode};
 pub use guards::{Followed, Guards};
 pub use instances::{
     Acknowledging, Admitted, Asking, Connected, Dead, Instances, RegisterError, Registration, Seen, Who,

@@ -8,5 +8,19 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/cutover.v1.rs"));
 }
 
+/// Messages, clients and servers of flagd's evaluation, by which OpenFeature's flagd providers ask.
+#[cfg(feature = "flagd")]
+#[allow(missing_docs, clippy::all, unreachable_pub)] // Generated.
+pub mod flagd {
+    /// Version 1. Its messages are those of version 2.
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/flagd.evaluation.v1.rs"));
+    }
+    /// Version 2.
+    pub mod v2 {
+        include!(concat!(env!("OUT_DIR"), "/flagd.evaluation.v2.rs"));
+    }
+}
+
 /// The encoded file descriptors, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -84,7 +84,7 @@ impl IntoResponse for Failure {
 }
 
 /// A code's name, and the HTTP status that google.rpc.Code maps it to.
-const fn meaning(code: Code) -> (&'static str, StatusCode) {
+pub(super) const fn meaning(code: Code) -> (&'static str, StatusCode) {
     match code {
         Code::Ok => ("OK", StatusCode::OK),
         Code::Cancelled => ("CANCELLED", StatusCode::SERVICE_UNAVAILABLE),

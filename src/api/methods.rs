@@ -6,6 +6,9 @@ use axum::http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
 
+/// The package of Cutover's own services. flagd's are served as their providers expect it.
+const PACKAGE: &str = "cutover.v1";
+
 /// How a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -43,7 +46,8 @@ fn is_exposed(service: &str, method: &str) -> bool {
 
 impl Methods {
     pub(super) fn of(pool: &DescriptorPool) -> Self {
-        let all = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let ours = pool.services().filter(|service| service.package_name() == PACKAGE);
+        let all = ours.flat_map(|service| service.methods().collect::<Vec<_>>());
         let exposed = all.filter(|method| is_exposed(method.parent_service().name(), method.name()));
         Self(exposed.filter_map(|it| Some((it.name().to_owned(), Method::of(it)?))).collect())
     }
@@ -58,7 +62,7 @@ impl Methods {
 }
 
 impl Method {
-    fn of(descriptor: MethodDescriptor) -> Option<Self> {
+    pub(super) fn of(descriptor: MethodDescriptor) -> Option<Self> {
         let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
         let path = PathAndQuery::try_from(path).ok()?;
         let level = descriptor.method_descriptor_proto().options.as_ref().map(|it| it.idempotency_level());
@@ -89,7 +93,8 @@ mod tests {
     fn no_two_calls_have_one_name_and_each_has_a_place() {
         let pool = pool();
         let (mut names, mut left_out) = (BTreeSet::new(), Vec::new());
-        for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let ours = pool.services().filter(|service| service.package_name() == PACKAGE);
+        for method in ours.flat_map(|service| service.methods().collect::<Vec<_>>()) {
             match is_exposed(method.parent_service().name(), method.name()) {
                 true => assert!(names.insert(method.name().to_owned()), "{} twice", method.name()),
                 false => left_out.push(method.name().to_owned()),

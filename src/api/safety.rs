@@ -72,7 +72,9 @@ impl Hosts {
         let is_foreign = text(headers, &header::ORIGIN).is_some_and(|origin| !self.is_same(origin, host));
         // A link to a page. A stranger who opens a stream in a window would hold one of the browser's few connections.
         let path = request.uri().path();
-        let is_page = !path.starts_with("/api/") && !path.starts_with("/ofrep/");
+        // They answer to types only that a form can't send.
+        let is_connect = path.starts_with("/flagd.");
+        let is_page = !path.starts_with("/api/") && !path.starts_with("/ofrep/") && !is_connect;
         let is_link = is_read && is_page && text(headers, &SEC_FETCH_MODE) == Some("navigate");
         let from = text(headers, &SEC_FETCH_SITE);
         if is_foreign || !(is_link || matches!(from, None | Some("same-origin" | "none"))) {
@@ -81,7 +83,11 @@ impl Hosts {
         }
         let kind = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !is_read && *request.method() == Method::POST && !kind.eq_ignore_ascii_case("application/json") {
+        if !is_read
+            && !is_connect
+            && *request.method() == Method::POST
+            && !kind.eq_ignore_ascii_case("application/json")
+        {
             let message = format!(
                 "the content type is {kind:?}: send JSON, with the header content-type: application/json"
             );

@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 
 use crate::{
     domain::{Refusal, Unmet, Violation},
-    service::{DecideError, JoinError, RegisterError, StoreError, operate},
+    service::{DecideError, FlagError, FlagErrorCode, JoinError, RegisterError, StoreError, operate},
 };
 
 /// Maximum bytes of what a status says, and of its details: a client takes trailers of 16 KiB, and drops the
@@ -132,6 +132,19 @@ pub(super) fn decide(error: DecideError) -> Status {
             Status::unavailable(message)
         }
     }
+}
+
+/// As flagd's providers map codes to OpenFeature's: INVALID_ARGUMENT is a wrong type, and nothing else.
+pub(super) fn flag(error: FlagError) -> Status {
+    let code = match error.code {
+        FlagErrorCode::FlagNotFound => tonic::Code::NotFound,
+        FlagErrorCode::TypeMismatch => tonic::Code::InvalidArgument,
+        FlagErrorCode::ParseError => tonic::Code::DataLoss,
+        FlagErrorCode::TargetingKeyMissing | FlagErrorCode::InvalidContext => tonic::Code::FailedPrecondition,
+        FlagErrorCode::ProviderNotReady => tonic::Code::Unavailable,
+        FlagErrorCode::General => tonic::Code::Internal,
+    };
+    Status::new(code, error.details)
 }
 
 fn register(error: RegisterError) -> Status {

@@ -6,11 +6,13 @@ use axum::{
     extract::Path,
     http::{
         HeaderMap, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
+        header::{CACHE_CONTROL, CONTENT_TYPE, VARY},
     },
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
+
+use crate::etag;
 
 #[derive(rust_embed::Embed)]
 #[folder = "console"]
@@ -41,14 +43,10 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
     };
     let hash: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     // Weak: the same file may be sent compressed.
-    let etag = format!("W/\"{hash}\"");
+    let tag = format!("W/\"{hash}\"");
     // Asked for again at every load, so that a new controller never meets the scripts of an old one.
     let fixed = [(CACHE_CONTROL, "no-cache"), (VARY, "accept-encoding")];
-    let held = headers.get(IF_NONE_MATCH).and_then(|held| held.to_str().ok()).unwrap_or_default();
-    if held.split(',').any(|held| held.trim() == etag) {
-        return (StatusCode::NOT_MODIFIED, fixed, [(ETAG, etag)]).into_response();
-    }
-    (fixed, [(ETAG, etag)], [(CONTENT_TYPE, content_type(path))], file.data).into_response()
+    etag::tagged(headers, tag, (fixed, [(CONTENT_TYPE, content_type(path))], file.data))
 }
 
 fn content_type(path: &str) -> &'static str {

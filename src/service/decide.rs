@@ -9,7 +9,7 @@ use crate::store;
 
 /// Decides for callers. Each request is recorded before it is decided, so that every step waits for answers
 /// that may still be valid.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decider {
     /// The newest state.
     pub registry: Arc<Registry>,
@@ -42,17 +42,24 @@ impl Decider {
     /// most the migration's `hold_timeout_ms` at a time.
     pub async fn decide(&self, migration: &str, tenants: &[String]) -> Result<Vec<Decision>, DecideError> {
         loop {
-            self.note_asked(migration).await?;
-            let decisions = {
-                let state = Arc::clone(&self.registry.state());
-                let decide = |tenant: &String| state.routing.decide(migration, tenant);
-                tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?
-            };
+            let decisions = self.decide_now(migration, tenants).await?;
             match decisions.iter().position(|decision| decision.rung == Rung::Hold) {
                 Some(at) => self.hold_over(migration, &tenants[at]).await?,
                 None => return Ok(decisions),
             }
         }
+    }
+
+    /// The same without waiting: a tenant may be on hold.
+    pub(super) async fn decide_now(
+        &self,
+        migration: &str,
+        tenants: &[String],
+    ) -> Result<Vec<Decision>, DecideError> {
+        self.note_asked(migration).await?;
+        let state = Arc::clone(&self.registry.state());
+        let decide = |tenant: &String| state.routing.decide(migration, tenant);
+        Ok(tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// The keys of all migrations.

@@ -2,6 +2,9 @@
 
 mod calls;
 mod client;
+mod connect;
+mod flagd;
+mod flags;
 mod ofrep;
 mod outcomes;
 mod overview;

@@ -71,10 +71,12 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "grpc", may: &["service", "telemetry", "domain", "gist"], never: &["axum", "sqlx"] },
     // The gRPC services arrive from the server as one tower service; it knows no single call.
-    Layer { name: "api", may: &["service", "telemetry", "domain", "refusal"], never: &["sqlx"] },
+    Layer { name: "api", may: &["service", "telemetry", "domain", "refusal", "etag"], never: &["sqlx"] },
     // A refusal as command line and JSON API list it.
     Layer { name: "refusal", may: &[], never: &["tokio", "axum", "sqlx"] },
-    Layer { name: "http", may: &["service", "telemetry"], never: &["tonic", "sqlx"] },
+    Layer { name: "http", may: &["service", "telemetry", "etag"], never: &["tonic", "sqlx"] },
+    // Answers of both that a client may already hold.
+    Layer { name: "etag", may: &[], never: &["tokio", "tonic", "sqlx"] },
     Layer {
         name: "service",
         may: &["store", "notify", "telemetry", "domain"],

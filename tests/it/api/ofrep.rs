@@ -1,4 +1,4 @@
-//! OpenFeature's remote evaluation, by requests as its specification has them, and by a provider of others.
+//! OpenFeature's remote evaluation, by requests as its specification has them.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::{get, json as read, post, send};
-use crate::support::server::{Controller, given};
+use crate::support::server::Controller;
 
 const ONE: &str = "/ofrep/v1/evaluate/flags/orders";
 const ALL: &str = "/ofrep/v1/evaluate/flags";
 
-async fn with_orders(dir: &TempDir) -> Controller {
+pub async fn with_orders(dir: &TempDir) -> Controller {
     let controller = Controller::start(dir.path(), 0).await;
     let request = json!({ "key": "orders", "source": "old", "target": "new" });
     post(controller.http, "/api/v1/CreateMigration", &request).await;
@@ -102,62 +102,5 @@ async fn all_flags_of_a_tenant_have_a_tag_that_changes_with_them() {
     assert_eq!((status, both["flags"].as_array().unwrap().len()), (StatusCode::OK, 2), "{both}");
     let (_, configuration) = get(at, "/ofrep/v1/configuration").await;
     assert_eq!(configuration["capabilities"]["caching"]["enabled"], false, "{configuration}");
-    controller.stop().await;
-}
-
-/// Whoever asked may still act on the answer, so the next step waits until it has expired: as after `Decide`.
-#[tokio::test]
-async fn a_step_waits_for_answers_that_may_still_be_used() {
-    let dir = TempDir::new().unwrap();
-    let controller = with_orders(&dir).await;
-    let at = controller.http;
-    post(at, "/api/v1/CreateMigration", &json!({ "key": "payments", "source": "a", "target": "b" })).await;
-    post(at, ONE, &context("acme")).await;
-    for (key, is_settled) in [("payments", true), ("orders", false)] {
-        post(at, "/api/v1/SetRollout", &json!({ "key": key, "dual_ppm": 1_000_000 })).await;
-        let (_, status) = get(at, &format!("/api/v1/GetStatus?key={key}")).await;
-        assert_eq!(status["settled"], is_settled, "{key}: {status}");
-        assert_eq!(status["waiting"].to_string().contains("Decide"), !is_settled, "{key}: {status}");
-    }
-    controller.stop().await;
-}
-
-#[tokio::test]
-async fn pythons_provider_evaluates_and_reports_its_own_errors() {
-    let Some(python) = given("CUTOVER_TEST_OPENFEATURE") else { return };
-    let dir = TempDir::new().unwrap();
-    let controller = with_orders(&dir).await;
-    let script = r#"
-import json, sys
-from openfeature import api
-from openfeature.contrib.provider.ofrep import OFREPProvider
-from openfeature.evaluation_context import EvaluationContext
-api.set_provider(OFREPProvider(sys.argv[1]))
-client = api.get_client()
-def ask(flag, context, call=client.get_string_details, default="none"):
-    found = call(flag, default, context)
-    code = found.error_code and found.error_code.value
-    return [found.value, found.variant, str(getattr(found.reason, "value", found.reason)), code, dict(found.flag_metadata)]
-acme = EvaluationContext(targeting_key="acme")
-print(json.dumps([
-    ask("orders", acme),
-    ask("payments", acme),
-    ask("orders", EvaluationContext()),
-    ask("orders", acme, client.get_boolean_details, False),
-]))
-"#;
-    let ran = tokio::process::Command::new(python)
-        .args(["-c", script, &format!("http://{}", controller.http)])
-        .output()
-        .await
-        .unwrap();
-    let said: Value = serde_json::from_slice(&ran.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
-    let found = said[0].as_array().unwrap();
-    assert_eq!(found[..3], ["source-only", "source-only", "SPLIT"], "{said}");
-    assert_eq!((&said[0][3], &said[0][4]["rung"]), (&Value::Null, &json!("source-only")), "{said}");
-    assert_eq!((&said[1][0], &said[1][3]), (&json!("none"), &json!("FLAG_NOT_FOUND")), "{said}");
-    assert_eq!(said[2][3], "TARGETING_KEY_MISSING", "{said}");
-    assert_eq!(said[3][3], "TYPE_MISMATCH", "{said}");
     controller.stop().await;
 }
