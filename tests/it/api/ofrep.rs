@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cutover_proto::v1::{WatchRequest, watch_response::Kind};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -103,4 +104,52 @@ async fn all_flags_of_a_tenant_have_a_tag_that_changes_with_them() {
     let (_, configuration) = get(at, "/ofrep/v1/configuration").await;
     assert_eq!(configuration["capabilities"]["caching"]["enabled"], false, "{configuration}");
     controller.stop().await;
+}
+
+/// A page that asks for everything must not wait for one migration on hold; who asks for that one flag does.
+#[tokio::test]
+async fn all_flags_are_answered_at_once_while_one_is_on_hold() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let at = controller.http;
+    let policy = json!({ "hold_timeout_ms": 30_000 });
+    let orders = json!({ "key": "orders", "source": "a", "target": "b", "policy": policy });
+    post(at, "/api/v1/CreateMigration", &orders).await;
+    hold_everybody(&controller).await;
+    post(at, "/api/v1/CreateMigration", &json!({ "key": "payments", "source": "a", "target": "b" })).await;
+
+    let alone = tokio::spawn(async move { post(at, ONE, &context("acme")).await });
+    let (status, all) = post(at, ALL, &context("acme")).await;
+    assert_eq!(status, StatusCode::OK, "{all}");
+    let flags = all["flags"].as_array().unwrap();
+    assert_eq!(flags.len(), 2, "{all}");
+    assert_eq!((&flags[0]["key"], &flags[0]["errorCode"]), (&json!("orders"), &json!("PROVIDER_NOT_READY")));
+    assert_eq!((&flags[1]["key"], &flags[1]["value"]), (&json!("payments"), &json!("source-only")), "{all}");
+    assert!(!alone.is_finished(), "the flag alone is waited for");
+    alone.abort();
+    controller.stop().await;
+}
+
+/// An instance that knows more than the store: it looks restored, so nobody is routed until an operator confirms.
+async fn hold_everybody(controller: &Controller) {
+    let mut routing = controller.routing().await;
+    let watch = |last_revision, history_id| WatchRequest {
+        instance_id: "a".to_owned(),
+        service: "orders-api".to_owned(),
+        last_revision,
+        history_id,
+        ..Default::default()
+    };
+    let mut first = routing.watch(watch(0, String::new())).await.unwrap().into_inner();
+    let Some(Kind::Registered(registered)) = first.message().await.unwrap().unwrap().kind else {
+        panic!("it is registered first")
+    };
+    routing.watch(watch(40, registered.history_id)).await.unwrap_err();
+    let is_held = async || {
+        let (_, explained) = get(controller.http, "/api/v1/Explain?key=orders&tenant=acme").await;
+        explained["rung"] == "RUNG_HOLD"
+    };
+    while !is_held().await {
+        tokio::task::yield_now().await;
+    }
 }
