@@ -16,6 +16,7 @@ mod report;
 pub mod roles;
 mod rollback;
 mod watcher;
+mod web;
 
 use anyhow::{Context as _, bail};
 use tokio::sync::oneshot;
@@ -40,6 +41,8 @@ pub enum Bench {
     Rollback(rollback::Rollback),
     /// A backfill, a second run and a verify, beside the stores' own scan and upserts
     Backfill(backfill::Backfill),
+    /// Viewers of the overview, decisions by OFREP, and flagd's event streams
+    Web(web::Web),
 }
 
 impl Bench {
@@ -54,6 +57,7 @@ impl Bench {
                 Self::Rollback(rollback) => rollback.run().await,
                 Self::Backfill(backfill) => backfill.run().await,
                 Self::Report(report) => report.run().await,
+                Self::Web(web) => web.run().await,
             }
         };
         tokio::select! {

@@ -34,7 +34,7 @@ pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
 pub use membership::{JoinError, Known, Membership};
 pub use notify::{Notify, NotifyError, SenderError};
 pub use operate::Operate;
-pub use overview::{MigrationGlance, MigrationRow, MigrationStatus, Overview};
+pub use overview::{Looks, MigrationGlance, MigrationRow, MigrationStatus, Overview};
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Delta, Entry, Kept, PublishedState, Registry};

@@ -1,6 +1,6 @@
 // What an operator can do. Each action says which call it is, and what it does in words. The dialog runs it dry
 // first, then for real.
-import { many } from './words.js';
+import { many, span } from './words.js';
 
 const RUNG_NAMES = [['dual_ppm', 'dual'], ['mirrored_ppm', 'mirrored'], ['target_first_ppm', 'target-first'], ['target_only_ppm', 'target-only']];
 
@@ -84,6 +84,43 @@ export function rampBody(action, values, wait) {
   return body;
 }
 export { RUNG_NAMES };
+
+export const finish = (key) => ({
+  title: `Finish ${key}`,
+  verb: 'Finish it for good',
+  danger: true,
+  method: 'Finish',
+  body: { key, confirm: key },
+  confirm: key,
+  says: ['Nobody can go back: from now on the source misses every write. This cannot be taken back.'],
+  reasonHint: 'Why the source is no longer needed',
+});
+
+export const abandon = (key) => ({
+  title: `Abandon ${key}`,
+  verb: 'Abandon it for good',
+  danger: true,
+  method: 'Abandon',
+  body: { key },
+  confirm: key,
+  says: ['Nobody goes up again. This cannot be taken back; a new attempt is a new migration.'],
+  reasonHint: 'Why it is given up',
+});
+
+export const evict = (instance) => ({
+  title: `Evict ${instance.instance_id}`,
+  verb: 'Evict it',
+  danger: true,
+  method: 'EvictInstance',
+  body: { instance_id: instance.instance_id, lost: true },
+  // This call has no dry run. It leaves out processes that report again.
+  certain: [
+    `Steps no longer wait for ${instance.instance_id} of ${instance.service}, silent for ${span(instance.silent_ms)}. The history of every unfinished migration records it.`,
+    'Evict it only if its process has ended: one that still runs, cut off from the controller, keeps its old routes, and its writes are lost.',
+  ],
+  told: ({ evicted }) => (evicted.length ? `Evicted ${evicted.join(', ')}.` : `${instance.instance_id} is not lost any more: nothing was evicted.`),
+  reasonHint: 'How you know that its process has ended',
+});
 
 export const setPin = (key, tenant, rungName) => ({
   title: `Pin tenant ${tenant} to ${rungName}`,

@@ -2,6 +2,7 @@
 import { html, useState } from './lib.js';
 import { Card, Tone } from './parts.js';
 import { many, span } from './words.js';
+import { evict } from './actions.js';
 
 const SHOWN = 12;
 
@@ -15,7 +16,7 @@ function standing(instance) {
   return ['waiting', 'behind', 2];
 }
 
-export function Barrier({ status }) {
+export function Barrier({ status, act }) {
   const [all, setAll] = useState(false);
   const rows = status.instances.map((instance) => [instance, standing(instance)]);
   rows.sort(([a, [, , x]], [b, [, , y]]) => x - y || a.instance_id.localeCompare(b.instance_id));
@@ -27,7 +28,8 @@ export function Barrier({ status }) {
       <thead><tr><th scope="col">Instance</th><th scope="col">Standing</th><th scope="col" class="number">Received</th><th scope="col" class="number">Quiesced</th><th scope="col" class="number">Heard</th></tr></thead>
       <tbody>${shown.map(([instance, [tone, text]]) => html`<tr key=${instance.instance_id + instance.incarnation}>
         <td>${instance.instance_id}<br /><span class="small muted">${instance.service}${instance.sdk && `, ${instance.sdk}`}</span></td>
-        <td><${Tone} of=${tone}>${text}<//></td>
+        <td><${Tone} of=${tone}>${text}<//>
+          ${instance.lost && !instance.parked && html` <button type="button" class="small" aria-label=${`Evict ${instance.instance_id}`} onClick=${() => act(evict(instance))}>Evict</button>`}</td>
         <td class="number" data-name="received">r${instance.received_revision}</td>
         <td class="number" data-name="quiesced">r${instance.applied_revision}</td>
         <td class="number" data-name="heard">${span(instance.silent_ms)} ago</td></tr>`)}</tbody></table></div>`}

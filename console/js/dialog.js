@@ -16,6 +16,7 @@ export function ActionDialog({ action, status, away, close, done }) {
   const [asked] = useState(actor() !== '');
   const [why, setWhy] = useState('');
   const [values, setValues] = useState(action.values ?? {});
+  const [typed, setTyped] = useState('');
   const [wait, setWait] = useState(action.wait ?? false);
   const [dry, setDry] = useState({ busy: !action.certain });
   const [sent, setSent] = useState({});
@@ -44,7 +45,7 @@ export function ActionDialog({ action, status, away, close, done }) {
     return () => { over = true; clearTimeout(timer); };
   }, [JSON.stringify(values), wait, attempt]);
 
-  const ready = isActor(who) && why.trim() !== '' && !dry.busy && !dry.error && !sent.busy && (action.certain || dry.answer?.changes.length > 0);
+  const ready = isActor(who) && typed === (action.confirm ?? '') && why.trim() !== '' && !dry.busy && !dry.error && !sent.busy && (action.certain || dry.answer?.changes.length > 0);
 
   const submit = async (event) => {
     event.preventDefault();
@@ -59,7 +60,7 @@ export function ActionDialog({ action, status, away, close, done }) {
       if (action.follow) {
         setSent({ answer });
       } else {
-        done(action.certain ? `${action.title}: done.` : `${answer.changes.join('; ') || 'Nothing to do'} (revision ${answer.migration.revision}).`);
+        done(action.told ? action.told(answer) : action.certain ? `${action.title}: done.` : `${answer.changes.join('; ') || 'Nothing to do'} (revision ${answer.migration.revision}).`);
       }
     } catch (error) {
       setSent({ error });
@@ -87,6 +88,8 @@ export function ActionDialog({ action, status, away, close, done }) {
       <div class="field"><label for=${`${id}r`}>Reason</label>
         <input id=${`${id}r`} type="text" required autocomplete="off" autofocus=${asked} value=${why} onInput=${(event) => setWhy(event.target.value)} />
         <span class="hint">${action.reasonHint ?? 'A ticket, an incident, what you have seen. It is kept in the history.'}</span></div>
+      ${action.confirm && html`<div class="field"><label for=${`${id}c`}>Type ${action.confirm} to confirm</label>
+        <input id=${`${id}c`} type="text" required autocomplete="off" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></div>`}
       ${sent.error && html`<div role="alert"><${Refusals} error=${sent.error} /></div>`}
       <div class="buttons">
         <button type="button" onClick=${() => dialog.current.close()}>Cancel</button>

@@ -1,7 +1,7 @@
 // Who stands where, and what the next step waits for.
 import { html } from './lib.js';
 import { Card, Said } from './parts.js';
-import { DOES, RUNGS, percent, rung } from './words.js';
+import { DOES, RUNGS, percent, rung, subject } from './words.js';
 import { suggested } from './actions.js';
 
 /** The goal as shares of exactly each rung. */
@@ -37,7 +37,7 @@ export function Ladder({ status, act, ramp, isOver }) {
 function Wait({ wait, status, act }) {
   const action = wait.by_itself ? null : suggested(wait.action, status.migration.key, status);
   return html`<div class="note ${wait.by_itself ? 'calm' : ''}">
-    <span class="small muted">${[wait.whom, wait.step].filter(Boolean).join(' ')}${wait.by_itself ? ' (clears on its own)' : ''}</span>
+    <span class="small muted">${subject(wait)}${wait.by_itself ? ' (clears on its own)' : ''}</span>
     <span>${wait.message}</span>
     ${wait.action && html`<span class="small"><${Said} text=${wait.action} /></span>`}
     ${action && html`<button type="button" class="small primary" onClick=${() => act(action)}>${action.verb}</button>`}</div>`;

@@ -2,9 +2,9 @@
 import { html, useState } from './lib.js';
 import { useStream } from './live.js';
 import { to } from './route.js';
-import { Said, Tone } from './parts.js';
+import { Card, Said, Tone } from './parts.js';
 import { capital, state, urgency } from './words.js';
-import { pause, ramp, resume, rollback, suggested } from './actions.js';
+import { abandon, finish, pause, ramp, resume, rollback, suggested } from './actions.js';
 import { ActionDialog } from './dialog.js';
 import { Ladder } from './ladder.js';
 import { Charts } from './charts.js';
@@ -44,9 +44,10 @@ export function Migration({ keyName, view, params, stream, say }) {
     </div>
     <${Gist} status=${status} act=${act} />
     ${view === 'now' && html`<div class="sections">
-      <div class="a"><${Ladder} status=${status} act=${act} ramp=${() => act(ramp(migration.key, migration.goal))} isOver=${isOver} /><${Barrier} status=${status} /></div>
+      <div class="a"><${Ladder} status=${status} act=${act} ramp=${() => act(ramp(migration.key, migration.goal))} isOver=${isOver} /><${Barrier} status=${status} act=${act} /></div>
       <div class="b"><${Charts} status=${status} range=${params.range} /></div>
-      <div class="c"><${Plan} status=${status} act=${act} /><${Passes} status=${status} act=${act} /></div>
+      <div class="c"><${Plan} status=${status} act=${act} /><${Passes} status=${status} act=${act} />
+        ${!isOver && html`<${End} keyName=${migration.key} act=${act} />`}</div>
       <div class="d"><${Guards} status=${status} /></div>
     </div>`}
     ${view === 'history' && html`<${History} keyName=${migration.key} params=${params} revision=${migration.revision} />`}
@@ -54,6 +55,12 @@ export function Migration({ keyName, view, params, stream, say }) {
     ${action && html`<${ActionDialog} key=${action.chosen.title} action=${action.chosen} status=${status} away=${stream.away} close=${close}
       done=${(text) => { say(text); close(); }} />`}`;
 }
+
+const End = ({ keyName, act }) => html`<${Card} title="End it" id="end">
+  <p class="small muted">Finish it when everybody is at target-only, or abandon it when everybody is back at source-only. Neither can be taken back.</p>
+  <p class="row"><button type="button" class="small" onClick=${() => act(finish(keyName))}>Finish</button>
+    <button type="button" class="small" onClick=${() => act(abandon(keyName))}>Abandon</button></p>
+<//>`;
 
 const WORD = { waiting: 'Needs somebody', alarm: 'Rolled back' };
 

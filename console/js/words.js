@@ -31,6 +31,17 @@ export const many = (number, one, several = `${one}s`) => `${count(number)} ${nu
 /** A share in ppm; more than nobody is never 0 %, and less than everybody never 100 %. */
 export const percent = (ppm) => `${ppm / 10000} %`;
 
+/** Whom a condition is about: a range of buckets as a share of the tenants, as the command line says it. */
+export function whom(text = '') {
+  const range = /^([\d.]+)-([\d.]+) %$/.exec(text);
+  if (!range) return text;
+  const [from, upto] = range.slice(1).map(Number);
+  return from === 0 ? `${upto} % of the tenants` : `${Number((upto - from).toFixed(4))} % of the tenants (buckets ${text})`;
+}
+
+/** Whom and which step a condition is about. */
+export const subject = (of) => [whom(of.whom), of.step].filter(Boolean).join(', ');
+
 /** A part of a whole in percent, to two figures below 1 %. */
 export const part = (some, all) => {
   if (!all) return '0 %';

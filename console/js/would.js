@@ -2,19 +2,20 @@
 import { html } from './lib.js';
 import { Said } from './parts.js';
 import { RollbackWould } from './rollback.js';
+import { subject } from './words.js';
 
 export const Refusals = ({ error }) => html`<div class="notes">
   <p><strong>${error.code === 'UNAVAILABLE' ? error.message : error.code === 'ABORTED' ? 'Somebody else changed it in the meantime. Close this, look again, and repeat it.' : 'Refused'}</strong></p>
   ${error.refusals?.length
     ? error.refusals.map((refusal, at) => html`<div class="note refused" key=${at}>
-        ${refusal.whom && html`<span class="small muted">${refusal.whom}</span>`}
+        ${subject(refusal) && html`<span class="small muted">${subject(refusal)}</span>`}
         <span>${refusal.message}</span>
         ${refusal.action && html`<span class="small"><${Said} text=${refusal.action} /></span>`}</div>`)
     : error.code !== 'UNAVAILABLE' && html`<div class="note refused"><span>${error.message}</span></div>`}
 </div>`;
 
 export const Waits = ({ waiting }) => html`<div class="notes">${waiting.map((wait, at) => html`<div class="note ${wait.by_itself ? 'calm' : ''}" key=${at}>
-  <span class="small muted">${[wait.whom, wait.step].filter(Boolean).join(' ')}</span><span>${wait.message}</span>
+  <span class="small muted">${subject(wait)}</span><span>${wait.message}</span>
   <span class="small"><${Said} text=${wait.action} /></span></div>`)}</div>`;
 
 export function Would({ action, dry, status }) {

@@ -36,6 +36,11 @@ pub enum Role {
     },
     /// A bare tonic service of the same messages
     Bare,
+    /// A bare axum echo, which answers this
+    BareHttp {
+        /// The answer
+        answer: String,
+    },
     /// Calls Decide
     Caller,
     /// Many watchers
@@ -77,6 +82,8 @@ pub(super) struct Process {
     role: &'static str,
     /// Where a server listens; empty for a client.
     pub(super) url: String,
+    /// The HTTP address of a controller or an echo; empty for others.
+    pub(super) http: String,
     child: tokio::process::Child,
     asks: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
@@ -87,6 +94,7 @@ impl Role {
         match self {
             Self::Controller { .. } => "controller",
             Self::Bare => "bare",
+            Self::BareHttp { .. } => "bare-http",
             Self::Caller => "caller",
             Self::Watcher => "watcher",
         }
@@ -98,14 +106,19 @@ impl Process {
     pub(super) async fn start(role: &Role) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
         command.args(["bench-child", role.name()]).env("RUST_LOG", "warn").kill_on_drop(true);
-        if let Role::Controller { dir } = role {
-            command.arg(dir);
+        match role {
+            Role::Controller { dir } => _ = command.arg(dir),
+            Role::BareHttp { answer } => _ = command.arg(answer),
+            Role::Bare | Role::Caller | Role::Watcher => {}
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let asks = child.stdin.take().context("a child has no input")?;
         let answers = BufReader::new(child.stdout.take().context("a child has no output")?).lines();
-        let mut process = Self { role: role.name(), url: String::new(), child, asks, answers };
-        process.url = process.answered().await?;
+        let mut process =
+            Self { role: role.name(), url: String::new(), http: String::new(), child, asks, answers };
+        let urls: String = process.answered().await?;
+        let (url, http) = urls.split_once(' ').unwrap_or((&urls, &urls));
+        (process.url, process.http) = (url.to_owned(), http.to_owned());
         Ok(process)
     }
 
@@ -143,7 +156,7 @@ impl Process {
 pub(super) struct Asks(mpsc::UnboundedReceiver<Ask>);
 
 impl Asks {
-    /// Reports that this child is ready, at `url` if it is a server.
+    /// Reports that this child is ready, at `url` if it is a server: a controller's gRPC and HTTP, with a space between.
     pub(super) fn ready(url: &str) -> Self {
         answer(Ok(url));
         let (tell, asks) = mpsc::unbounded_channel();

@@ -7,6 +7,7 @@ use super::{
     child::{Ask, Asks, Role, answer, raise_limits, strange},
     grpc,
     watcher::Watcher,
+    web,
 };
 use crate::{
     config::{Config, Serve},
@@ -19,6 +20,7 @@ pub async fn run(role: Role) -> anyhow::Result<()> {
     let ran = match role {
         Role::Controller { dir } => controller(dir).await,
         Role::Bare => bare::run().await,
+        Role::BareHttp { answer } => web::bare(answer).await,
         Role::Caller => caller().await,
         Role::Watcher => watcher().await,
     };
@@ -37,7 +39,8 @@ async fn controller(dir: PathBuf) -> anyhow::Result<()> {
         ..Serve::default()
     })?;
     let listeners = Listeners::bind(&config).await?;
-    let asks = Asks::ready(&format!("http://{}", listeners.grpc.local_addr()?));
+    let (grpc, http) = (listeners.grpc.local_addr()?, listeners.http.local_addr()?);
+    let asks = Asks::ready(&format!("http://{grpc} http://{http}"));
     Ok(server::run(config, listeners, asks.only_usage()).await?)
 }
 

@@ -87,6 +87,7 @@ const GROUPS: [Group; 5] = [
             ("bench guards", "cutover bench guards"),
             ("bench rollback", "cutover bench rollback"),
             ("bench backfill", "cutover bench backfill"),
+            ("bench web", "cutover bench web"),
             ("backup", "cutover backup cutover-backup.db"),
             ("restore", "cutover restore cutover-backup.db --store sqlite:cutover.db"),
             ("confirm", "cutover confirm orders --target-only 25 --reason 'history until 14:05'"),

@@ -1,6 +1,7 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod backup;
+mod board;
 mod history;
 mod pins;
 mod progress;
@@ -22,12 +23,15 @@ use crate::{
     },
 };
 
+pub(super) use board::Board;
+
 /// The API for operators.
 #[derive(Clone, Debug)]
 pub(super) struct Admin {
     pub(super) registry: Arc<Registry>,
     pub(super) membership: Membership,
     pub(super) overview: Overview,
+    pub(super) board: Arc<Board>,
     pub(super) operate: Arc<Operate>,
     pub(super) windows: Arc<Windows>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
@@ -193,7 +197,8 @@ impl AdminService for Admin {
 
     async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {
         let entry = self.entry(&request.into_inner().key)?;
-        plan::view(&entry, self.overview.plans.outlook(&entry)).map(Response::new)
+        let fleet = self.overview.instances.fleet(Some(&entry));
+        plan::view(&entry, self.overview.plans.outlook(&entry, &fleet)).map(Response::new)
     }
 
     async fn get_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<v1::Status> {
@@ -214,7 +219,7 @@ impl AdminService for Admin {
         &self,
         _: Request<v1::WatchOverviewRequest>,
     ) -> Answer<Self::WatchOverviewStream> {
-        Ok(Response::new(watch::overviews(self.clone())))
+        Ok(Response::new(self.board.watch(self.stop.clone())))
     }
 
     async fn get_series(&self, request: Request<v1::GetSeriesRequest>) -> Answer<v1::Series> {

@@ -286,6 +286,12 @@ impl TelemetryService for Telemetry {
         }
         // No instance has such a name.
         let instance_id = format!("{OUTCOMES}{reporter}");
+        ingest.admit_reporter(&instance_id, now_ms()).map_err(|max| {
+            Status::resource_exhausted(format!(
+                "reporter {reporter:?} is new, and {max} others have reported within the last 10 minutes.\n\
+                 Let each process keep one name while it runs"
+            ))
+        })?;
         let mut report = v1::ReportRequest { instance_id, sequence, cells, ..Default::default() };
         let newest = self.membership.registry.state().revision;
         let (Accepted { sequence, is_new, left_out }, _) = self.count(&mut report, newest);

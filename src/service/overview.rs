@@ -1,5 +1,7 @@
 //! How migrations are doing: one in detail, or all at a glance.
 
+mod rows;
+
 use std::sync::Arc;
 
 use super::{Entry, Guards, Instances, Notify, Passes, Plans, Progress, Registry, Seen};
@@ -7,6 +9,7 @@ use crate::{
     domain::{Fleet, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
     telemetry::{Deliveries, Ingest, StoreRate, now_ms},
 };
+pub use rows::{Looks, MigrationRow};
 
 /// What overviews are made from.
 #[derive(Clone, Debug)]
@@ -73,15 +76,14 @@ pub struct MigrationGlance {
     pub waiting: Vec<Unmet>,
 }
 
-/// One migration for the overview.
-#[derive(Debug)]
-pub struct MigrationRow {
-    /// What [`Overview::glances`] has.
-    pub glance: MigrationGlance,
-    /// Call rates of both stores.
-    pub rates: Vec<StoreRate>,
-    /// Number of instances, lost ones included.
-    pub instances: u32,
+/// What depends on the migration and its fleet.
+#[derive(Clone, Debug)]
+struct Standing {
+    plan: Option<Next>,
+    settled: bool,
+    waiting: Vec<Unmet>,
+    instances: u32,
+    lost: u32,
 }
 
 impl Overview {
@@ -99,7 +101,7 @@ impl Overview {
             totals: self.ingest.totals(key.as_str()),
             dropped_cells: self.ingest.dropped_cells(),
             rates: self.ingest.rates(key.as_str(), now_ms()),
-            plan: self.plans.outlook(&entry),
+            plan: self.plans.outlook(&entry, &fleet),
             passes: self.passes_of(key),
             endpoints: self.notify.deliveries(),
             guards: self.guards.levels(key),
@@ -122,39 +124,31 @@ impl Overview {
 
     /// All migrations by key, and the newest revision.
     pub fn glances(&self) -> (u64, Vec<MigrationGlance>) {
-        self.of_each(|entry| {
-            self.glance(entry, &self.instances.fleet(Some(entry)), entry.migration.newest_step())
-        })
+        self.of_each(|entry| self.glance(entry, self.standing(entry)))
     }
 
-    /// The same, with what the overview shows besides.
-    pub fn rows(&self) -> (u64, Vec<MigrationRow>) {
-        self.of_each(|entry| {
-            let (fleet, step) = (self.instances.fleet(Some(entry)), entry.migration.newest_step());
-            MigrationRow {
-                glance: self.glance(entry, &fleet, step),
-                rates: self.ingest.rates(entry.migration.key().as_str(), now_ms()),
-                instances: fleet.instances() as u32,
-            }
-        })
-    }
-
-    fn of_each<T>(&self, one: impl Fn(&Arc<Entry>) -> T) -> (u64, Vec<T>) {
+    fn of_each<T>(&self, one: impl FnMut(&Arc<Entry>) -> T) -> (u64, Vec<T>) {
         let state = self.registry.state();
         let mut entries: Vec<&Arc<Entry>> = state.entries().collect();
         entries.sort_by(|a, b| a.migration.key().cmp(b.migration.key()));
         (state.revision, entries.into_iter().map(one).collect())
     }
 
-    fn glance(&self, entry: &Arc<Entry>, fleet: &Fleet, step: u64) -> MigrationGlance {
-        MigrationGlance {
-            plan: self.plans.outlook(entry),
-            passes: self.passes_of(entry.migration.key()),
-            lost: fleet.lost().count() as u32,
+    fn standing(&self, entry: &Entry) -> Standing {
+        let (fleet, step) = (self.instances.fleet(Some(entry)), entry.migration.newest_step());
+        Standing {
+            plan: self.plans.outlook(entry, &fleet),
             settled: fleet.acknowledged(step, Wait::Quiesced),
-            waiting: self.waiting(entry, fleet, step),
-            entry: entry.clone(),
+            waiting: self.waiting(entry, &fleet, step),
+            instances: fleet.instances() as u32,
+            lost: fleet.lost().count() as u32,
         }
+    }
+
+    fn glance(&self, entry: &Arc<Entry>, standing: Standing) -> MigrationGlance {
+        let Standing { plan, settled, waiting, lost, .. } = standing;
+        let passes = self.passes_of(entry.migration.key());
+        MigrationGlance { entry: entry.clone(), plan, passes, lost, settled, waiting }
     }
 
     fn passes_of(&self, key: &Key) -> Vec<Progress> {

@@ -56,10 +56,10 @@ impl Plans {
     }
 
     /// What a migration's plan waits for, or would do now. `None`: it has no plan.
-    pub fn outlook(&self, entry: &Entry) -> Option<Next> {
+    pub fn outlook(&self, entry: &Entry, fleet: &Fleet) -> Option<Next> {
         let state = entry.migration.document.plan.as_ref()?;
         let now_ms = now_ms();
-        Some(plan::outlook(state, &self.seen(entry, state), now_ms))
+        Some(plan::outlook(state, &self.seen(entry, state, fleet), now_ms))
     }
 
     /// Runs plans until the process ends.
@@ -113,7 +113,7 @@ impl Plans {
             }
             last => {
                 let failed = last.map_or_else(String::new, |looked| looked.seen.failed);
-                (self.seen(entry, state), failed)
+                (self.seen(entry, state, &self.instances.fleet(Some(entry))), failed)
             }
         };
         let (until, going, failed) = match plan::decide(state, &seen, now_ms) {
@@ -138,11 +138,10 @@ impl Plans {
         }
     }
 
-    fn seen(&self, entry: &Entry, state: &PlanState) -> Seen {
+    fn seen(&self, entry: &Entry, state: &PlanState, fleet: &Fleet) -> Seen {
         let migration = &entry.migration;
-        let fleet = self.instances.fleet(Some(entry));
         let steady_ms = self.registry.steady_ms();
-        let unsettled = unsettled(migration, &fleet, steady_ms);
+        let unsettled = unsettled(migration, fleet, steady_ms);
         Seen {
             tripped: migration.document.state() == State::Tripped,
             paused: migration.document.paused_why(),

@@ -6,9 +6,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::domain::guard::OUTCOMES;
+
 /// Maximum remembered instances; beyond, the longest silent one is removed. More than can be registered at
 /// once, because an evicted one may come back with a report that was counted.
 const INSTANCES_MAX: usize = 8_192;
+
+/// Maximum remembered callers without an SDK. Anybody can draw a new name, so they must not displace instances.
+pub(super) const REPORTERS_MAX: usize = 1_024;
+
+/// A caller without an SDK that is silent for this long makes room for another one.
+const REPORTER_SILENT_MS: u64 = 600_000;
 
 /// More reports can't have been lost: a sequence number beyond was made up.
 const LOST_MAX: u64 = 1_000_000;
@@ -97,6 +105,26 @@ impl Roster {
         if self.entries.remove(id).is_some() {
             self.forgotten.insert(id.to_owned());
         }
+    }
+
+    /// Makes room for a caller without an SDK. False: too many others have reported recently.
+    pub(super) fn admit_reporter(&mut self, id: &str, now_ms: u64) -> bool {
+        if self.entries.contains_key(id) {
+            return true;
+        }
+        let reporters = self.entries.iter().filter(|(id, _)| id.starts_with(OUTCOMES));
+        let (mut count, mut silent): (usize, Option<(u64, &String)>) = (0, None);
+        for (id, entry) in reporters {
+            count += 1;
+            silent = Some(silent.map_or((entry.at_ms, id), |silent| silent.min((entry.at_ms, id))));
+        }
+        if count >= REPORTERS_MAX {
+            let old = silent.filter(|(at_ms, _)| now_ms.saturating_sub(*at_ms) > REPORTER_SILENT_MS);
+            let Some(old) = old.map(|(_, id)| id.clone()) else { return false };
+            self.forget(&old);
+        }
+        self.registered(id, 0, now_ms);
+        true
     }
 
     /// A report has arrived.
@@ -222,5 +250,21 @@ mod tests {
         assert_eq!((news.len(), forgotten.len()), (INSTANCES_MAX, 10));
         assert!(forgotten.contains("i9") && !forgotten.contains("i10"));
         assert_eq!(roster.take(), (vec![], BTreeSet::new()), "nothing new");
+    }
+
+    #[test]
+    fn callers_without_an_sdk_displace_nobody_but_silent_ones_of_their_kind() {
+        let mut roster = Roster::default();
+        roster.registered("a", 9, 0);
+        let name = |at: usize| format!("{OUTCOMES}{at:04}");
+        assert!((0..REPORTERS_MAX).all(|at| roster.admit_reporter(&name(at), 1)));
+        assert!(!roster.admit_reporter(&name(REPORTERS_MAX), 1 + REPORTER_SILENT_MS), "one too many");
+        assert!(roster.admit_reporter(&name(5), 2), "a known one");
+        roster.hear(&name(0), 1, 0, 2);
+        assert!(roster.admit_reporter(&name(REPORTERS_MAX), 2 + REPORTER_SILENT_MS));
+        let names =
+            |roster: &Roster| roster.entries.contains_key("a") && roster.entries.contains_key(&name(0));
+        assert!(names(&roster) && !roster.entries.contains_key(&name(1)), "the longest silent one");
+        assert_eq!(roster.entries.len(), REPORTERS_MAX + 1);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use cutover_proto::v1;
 
 use super::{
-    heard::{Heard, Heed, Roster},
+    heard::{Heard, Heed, REPORTERS_MAX, Roster},
     reading::Reading,
     tally::{Known, StoreRate, Tally, View},
 };
@@ -46,6 +46,8 @@ pub enum RefusedReport {
     Unregistered,
     /// It is too large, or not a report.
     Unreadable,
+    /// Too many callers without an SDK report.
+    Reporters,
 }
 
 /// The result of a report.
@@ -116,6 +118,16 @@ impl Ingest {
             }
         }
         Accepted { sequence, is_new: true, left_out }
+    }
+
+    /// Makes room for a caller without an SDK. `Err`: as many others as are allowed have reported recently.
+    pub fn admit_reporter(&self, id: &str, now_ms: u64) -> Result<(), usize> {
+        let mut state = self.lock();
+        if state.instances.admit_reporter(id, now_ms) {
+            return Ok(());
+        }
+        state.refuse(RefusedReport::Reporters);
+        Err(REPORTERS_MAX)
     }
 
     /// A report was rejected before it got here.
@@ -233,8 +245,14 @@ impl State {
 
 impl RefusedReport {
     /// All reasons, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Repeated, Self::Revisions, Self::Sequence, Self::Unregistered, Self::Unreadable];
+    pub const ALL: [Self; 6] = [
+        Self::Repeated,
+        Self::Revisions,
+        Self::Sequence,
+        Self::Unregistered,
+        Self::Unreadable,
+        Self::Reporters,
+    ];
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
@@ -244,6 +262,7 @@ impl RefusedReport {
             Self::Sequence => "sequence",
             Self::Unregistered => "unregistered",
             Self::Unreadable => "unreadable",
+            Self::Reporters => "reporters",
         }
     }
 }

@@ -105,6 +105,7 @@ test('a refused step lists every unmet gate with its command, and cannot be conf
   await dialog().getByText('Refused').waitFor();
   await dialog().getByText('full pass').first().waitFor();
   await dialog().getByText('cutover backfill SPEC').first().waitFor();
+  await dialog().getByText('25 % of the tenants, mirrored -> target-first').first().waitFor();
   await dialog().getByLabel('Reason').fill('in a hurry');
   assert.ok(await dialog().getByRole('button', { name: 'Change the shares', exact: true }).isDisabled());
   await assertAccessible(page, 'a refusal');
@@ -194,6 +195,53 @@ test('a tenant is explained, pinned and unpinned', async () => {
   await button('Unpin tenant-7').click();
   await confirm('Unpin it', 'over');
   await page.getByText('No tenant is pinned').waitFor();
+  page.assertFine();
+});
+
+test('finishing and abandoning are refused with every condition, and confirmed by the key', async () => {
+  await open('m/orders');
+  await button('Finish').click();
+  await dialog().getByText('Refused').waitFor();
+  await dialog().getByLabel('Reason').fill('in a hurry');
+  await dialog().getByLabel('Type orders to confirm').fill('orders');
+  assert.ok(await dialog().getByRole('button', { name: 'Finish it for good' }).isDisabled());
+  await assertAccessible(page, 'a refused finish');
+  await screenshot(page, 'story-finish-refused');
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'hidden' });
+
+  await world.cli('ramp', 'invoices', '--dual', '100', '--wait');
+  await world.settled('invoices', { RUNG_DUAL: ALL });
+  await world.cli('rollback', 'invoices', '--reason', 'given up');
+  await world.settled('invoices', { RUNG_SOURCE_ONLY: ALL });
+  await open('m/invoices');
+  await button('Abandon').click();
+  await dialog().getByText('abandoned: everybody stays at source-only').waitFor();
+  await dialog().getByLabel('Reason').fill('PostgreSQL is not coming');
+  const abandon = dialog().getByRole('button', { name: 'Abandon it for good' });
+  assert.ok(await abandon.isDisabled(), 'the key is missing');
+  await dialog().getByLabel('Type invoices to confirm').fill('invoices');
+  await assertAccessible(page, 'abandoning');
+  await screenshot(page, 'story-abandon');
+  await abandon.click();
+  await world.eventually('it is abandoned', async () => (await world.status('invoices')).migration.state === 'STATE_ABANDONED');
+  await button('Abandon').waitFor({ state: 'hidden' });
+  page.assertFine();
+});
+
+test('a lost instance is evicted with a reason, and only while it is lost', async () => {
+  await open('m/orders');
+  assert.equal(await page.getByRole('button', { name: /^Evict/ }).count(), 0, 'nobody is lost');
+  await world.killWorker();
+  await page.getByRole('button', { name: /^Evict/ }).click({ timeout: 60_000 });
+  await dialog().getByText('Evict it only if its process has ended').waitFor();
+  assert.ok(await dialog().getByRole('button', { name: 'Evict it', exact: true }).isDisabled(), 'a reason is missing');
+  await assertAccessible(page, 'an eviction');
+  await screenshot(page, 'story-evict');
+  await confirm('Evict it', 'its process was killed');
+  await world.eventually('two are left', async () => (await world.status('orders')).instances.length === 2);
+  await page.getByText(/^Evicted /).waitFor();
+  assert.match(await world.cli('history', 'orders', '--json'), /its process was killed/);
   page.assertFine();
 });
 

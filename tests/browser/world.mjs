@@ -44,8 +44,13 @@ export class World {
   startWorkers() {
     const server = ['--server', `http://${this.addresses.grpc}`];
     for (let number = 1; number <= WORKERS; number++) {
-      this.spawn(['demo-worker', '--number', String(number), '--dir', this.dir, ...server], 'ignore');
+      this.worker = this.spawn(['demo-worker', '--number', String(number), '--dir', this.dir, ...server], 'ignore');
     }
+  }
+
+  /** The last one, without a goodbye. */
+  async killWorker() {
+    await ended(this.worker, 'SIGKILL');
   }
 
   /** Makes every call to the target fail, or none. */

@@ -192,3 +192,16 @@ fn guards_are_timed_and_the_same_seed_gives_the_same_trips() {
     );
     assert_eq!((&one["delays"], &one["noises"]), (&other["delays"], &other["noises"]));
 }
+
+#[test]
+fn the_web_side_is_measured_in_the_servers_own_cpu() {
+    let figures = figures("web --seconds 0.7 --migrations 3 --instances 20 --viewers 2 --streams 20");
+    assert_eq!((&figures["bench"], &figures["streams"]), (&"web".into(), &20.into()));
+    for name in
+        ["overview_bytes", "update_p50_ms", "ofrep_cpu_us", "bare_cpu_us", "ofrep_cost", "events_rss_mib"]
+    {
+        measured(&figures, name);
+    }
+    assert!(measured(&figures, "ofrep_calls") >= 7.0 * 32.0, "each round has a call of everybody: {figures}");
+    assert!(measured(&figures, "update_max_ms") < 1_500.0, "a viewer is never this far behind: {figures}");
+}

@@ -58,8 +58,13 @@ pub fn check_name(field: &str, name: &str) -> Result<(), Violation> {
     if (1..=128).contains(&name.len()) && name.bytes().all(plain) {
         return Ok(());
     }
+    // No more of it than an answer has room for.
+    let shown: String = name.chars().take(128).collect();
+    let length = if shown.len() < name.len() { format!(".. ({} bytes)", name.len()) } else { String::new() };
     Err(Violation::new(
         field,
-        format!("{name:?} is not a valid name: use 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"),
+        format!(
+            "{shown:?}{length} is not a valid name: use 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"
+        ),
     ))
 }

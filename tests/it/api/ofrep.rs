@@ -146,8 +146,8 @@ async fn hold_everybody(controller: &Controller) {
     };
     routing.watch(watch(40, registered.history_id)).await.unwrap_err();
     let is_held = async || {
-        let (_, explained) = get(controller.http, "/api/v1/Explain?key=orders&tenant=acme").await;
-        explained["rung"] == "RUNG_HOLD"
+        let (_, status) = get(controller.http, "/api/v1/GetStatus?key=orders").await;
+        status["waiting"].to_string().contains("restored")
     };
     while !is_held().await {
         tokio::task::yield_now().await;

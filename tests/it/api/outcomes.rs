@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use cutover_proto::v1::{RecordOutcomesRequest, telemetry_service_client::TelemetryServiceClient};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tonic::Code;
 
 use super::client::{get, post};
 use crate::support::server::Controller;
@@ -44,11 +46,14 @@ async fn outcomes_are_counted_once_and_shown_as_an_sdks() {
 
     for (wrong, field) in [
         (json!({ "reporter": "php 1", "sequence": 2 }), "reporter"),
+        (json!({ "reporter": "n".repeat(1 << 20), "sequence": 2 }), "reporter"),
         (json!({ "reporter": "php-1" }), "sequence"),
+        (json!({ "reporter": "php-1", "sequence": 2, "cells": vec![json!({}); 1001] }), "cells"),
         (json!({ "reporter": "php-1", "sequence": 2, "cells": [cell(0, 1, 0)] }), "cells[0].revision"),
     ] {
         let (status, refused) = post(at, "/api/v1/RecordOutcomes", &wrong).await;
         assert!(status == 400 && refused["fields"][0]["field"] == field, "{refused}");
+        assert!(refused.to_string().len() < 2000, "it repeats little of what was sent: {refused}");
     }
     controller.stop().await;
 }
@@ -91,5 +96,29 @@ async fn failing_writes_of_such_a_caller_trip_a_guard() {
     let (_, series) = get(at, "/api/v1/GetSeries?key=orders").await;
     let kinds: Vec<_> = series["marks"].as_array().unwrap().iter().map(|mark| &mark["kind"]).collect();
     assert!(kinds.contains(&&json!("hold")) && kinds.contains(&&json!("rollout")), "{series}");
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn strangers_with_ever_new_names_are_refused_and_those_known_are_still_counted() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let mut telemetry = TelemetryServiceClient::connect(controller.url.clone()).await.unwrap();
+    let mut record = async |at: u32, sequence| {
+        let reporter = format!("stranger-{at}");
+        telemetry.record_outcomes(RecordOutcomesRequest { reporter, sequence, cells: Vec::new() }).await
+    };
+    for at in 0..1024 {
+        record(at, 1).await.unwrap();
+    }
+    let refused = record(1024, 1).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(
+        refused.message().contains("1024 others") && refused.message().contains("keep one name"),
+        "{refused}"
+    );
+    assert!(!record(0, 2).await.unwrap().into_inner().repeated);
+    let metrics = controller.scrape().await;
+    assert!(metrics.contains("cutover_refused_reports_total{reason=\"reporters\"} 1"), "{metrics}");
     controller.stop().await;
 }
