@@ -68,7 +68,7 @@ struct Global {
 
 /// What every verb takes that changes something.
 #[derive(Clone, Debug, Args)]
-struct Change {
+struct ChangeArgs {
     /// Why; kept in the history
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
@@ -209,7 +209,7 @@ impl Cli {
     }
 }
 
-impl Change {
+impl ChangeArgs {
     fn to_wire(&self) -> v1::Mutation {
         v1::Mutation {
             actor: actor_or_user(self.actor.clone()),

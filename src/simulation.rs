@@ -56,7 +56,7 @@ pub struct Traffic {
 
 /// A judge with instances that report to it once a tick, each at its own moment.
 #[derive(Clone, Debug)]
-pub struct Fleet {
+pub struct SimulatedFleet {
     judge: Judge,
     draw: Draw,
     names: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Fleet {
     tick: u64,
 }
 
-impl Fleet {
+impl SimulatedFleet {
     /// With this many instances, and no traffic yet.
     pub fn new(config: GuardConfig, instances: usize, seed: u64) -> Self {
         let stage = JudgedStage { revision: 1, ..JudgedStage::default() };
@@ -209,10 +209,10 @@ pub fn mean_delay(calls: f64, share: f64, errors: f64, trials: u64, seed: u64) -
     };
     let ill = Traffic { target_errors: errors, ..well };
     let mut ticks = 0;
-    let mut warm = Fleet::new(config.clone(), 20, seed);
+    let mut warm = SimulatedFleet::new(config.clone(), 20, seed);
     for trial in 0..trials {
         if trial % PER_WARM_UP == 0 {
-            warm = Fleet::new(config.clone(), 20, seed + trial);
+            warm = SimulatedFleet::new(config.clone(), 20, seed + trial);
             (0..600).for_each(|_| drop(warm.step(&well)));
         }
         let mut fleet = warm.clone();

@@ -160,7 +160,7 @@ impl Asks {
     pub(super) fn ready(url: &str) -> Self {
         answer(Ok(url));
         let (tell, asks) = mpsc::unbounded_channel();
-        // A separate thread that nobody waits for: reading standard input can't be cancelled.
+        // A separate thread that nobody waits for: reading standard input can't be canceled.
         std::thread::spawn(move || {
             let lines = io::stdin().lines().map_while(Result::ok);
             let mut asked = lines.map_while(|line| serde_json::from_str(&line).ok());

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{Ask, Change, Key, Policy, Shares},
-    service::{Guards, Instances, Operate, Registry, operate::Mutation, windows},
+    service::{Guards, Instances, Operate, Registry, operate::RequestMeta, windows},
     store,
     telemetry::{Ingest, now_ms},
 };
@@ -85,7 +85,7 @@ impl Controller {
         let (guards, mut conclusions) =
             Guards::new(registry.clone(), operate.clone(), instances, ingest.clone());
         let guards = Arc::new(guards);
-        let by = Mutation { actor: "operator:bench".to_owned(), ..Mutation::default() };
+        let by = RequestMeta { actor: "operator:bench".to_owned(), ..RequestMeta::default() };
         let shares = Shares { dual_ppm: Some(1_000_000), ..Shares::default() };
         for at in 0..migrations {
             let key = key(at)?;

@@ -12,7 +12,7 @@ use cutover_proto::v1;
 use serde_json::json;
 
 use super::{
-    Change, Global,
+    ChangeArgs, Global,
     connect::{answer, failure},
     exit::Failure,
     out, percent, render,
@@ -57,7 +57,7 @@ pub(super) enum Verb {
         #[arg(long)]
         reversed: bool,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, out, percent, policy, render, render::Waits};
+use super::{ChangeArgs, Global, connect::answer, out, percent, policy, render, render::Waits};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -51,7 +51,7 @@ pub(super) struct Guards {
     #[arg(long, value_name = "PERCENT", requires = "local", value_parser = percent::ppm)]
     local_writes: Option<u32>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
 impl Verb {

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use cutover_core::routing::Level;
 use cutover_proto::v1;
 
-use super::{Change, Global, connect::answer, duration, out, percent, render, render::Waits};
+use super::{ChangeArgs, Global, connect::answer, duration, out, percent, render, render::Waits};
 
 /// Default time without contact after which an instance refuses operations.
 const FENCE: Duration = Duration::from_secs(5);
@@ -37,14 +37,14 @@ pub(super) enum Verb {
         /// Its key
         key: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Delete a migration that is finished, abandoned or never started
     Delete {
         /// Its key
         key: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// End a migration that is target-only for everybody
     Finish {
@@ -57,7 +57,7 @@ pub(super) enum Verb {
         #[arg(long = "override", value_name = "GATE")]
         overrides: Vec<String>,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
 }
 
@@ -97,7 +97,7 @@ pub(super) struct Create {
     #[arg(long)]
     local_guard: bool,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
 impl Verb {

@@ -38,7 +38,7 @@ pub(super) enum Verb {
     /// Run it in as many processes as you like: they share the work.
     Backfill {
         #[command(flatten)]
-        pass: Pass,
+        pass: PassArgs,
         /// Open both stores and say what would be done; check that real records fit and come back as
         /// they are; copy nothing
         #[arg(long)]
@@ -50,7 +50,7 @@ pub(super) enum Verb {
     /// Compare both stores, record by record
     Verify {
         #[command(flatten)]
-        pass: Pass,
+        pass: PassArgs,
         #[command(flatten)]
         how: verify::Comparison,
         /// Compare nothing: open both stores, and check that real records fit and come back as they are
@@ -62,7 +62,7 @@ pub(super) enum Verb {
     /// Needed before tenants that were at target-only can go below target-first.
     Reverse {
         #[command(flatten)]
-        pass: Pass,
+        pass: PassArgs,
         /// Open both stores and say what would be done, and what has to come first; check that real records
         /// of the target fit the source; copy nothing
         #[arg(long)]
@@ -111,7 +111,7 @@ pub(super) enum Verb {
 
 /// What every pass takes.
 #[derive(Debug, clap::Args)]
-pub(super) struct Pass {
+pub(super) struct PassArgs {
     /// The file that names both stores: docs/spec.md
     spec: PathBuf,
     /// Make the tables of the target and of quarantine that are not there; those that are stay as they are
@@ -217,7 +217,7 @@ impl Verb {
     }
 }
 
-impl Pass {
+impl PassArgs {
     fn read(&self) -> anyhow::Result<Spec> {
         read(&self.spec)
     }

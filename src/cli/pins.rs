@@ -9,7 +9,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::{
-    Change, Global,
+    ChangeArgs, Global,
     connect::{failure, reasons},
     exit::{Failure, Reason},
     out,
@@ -30,7 +30,7 @@ pub(super) struct ImportPins {
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
 impl ImportPins {

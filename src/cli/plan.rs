@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use cutover_proto::v1;
 
 use super::{
-    Change, Global,
+    ChangeArgs, Global,
     connect::answer,
     exit::{Failure, Reason},
     out, render,
@@ -41,7 +41,7 @@ pub(super) enum Does {
         /// TOML or YAML; - is standard input
         file: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// How far the plan is, step by step, and what it waits for
     Show {
@@ -56,7 +56,7 @@ pub(super) enum Does {
         #[arg(long, default_value_t = 0, hide_default_value = true)]
         step: u32,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Wait no longer for what the last step taken lacks; wants --reason
     Skip {
@@ -66,14 +66,14 @@ pub(super) enum Does {
         #[arg(long, default_value_t = 0, hide_default_value = true)]
         step: u32,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// End the plan; everybody stays where they are
     Stop {
         /// The migration
         key: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
 }
 

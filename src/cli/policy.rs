@@ -6,7 +6,7 @@ use cutover_core::routing::Level;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Change, Global, connect::answer, duration, out, percent, render, render::Waits};
+use super::{ChangeArgs, Global, connect::answer, duration, out, percent, render, render::Waits};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
@@ -21,7 +21,7 @@ pub(super) struct Policy {
     #[command(flatten)]
     edit: Edit,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
 /// What is to be set; what is absent stays.
@@ -108,7 +108,7 @@ impl Verb {
 pub(super) async fn edit(
     global: &Global,
     key: String,
-    change: &Change,
+    change: &ChangeArgs,
     edit: impl FnOnce(&mut v1::Policy),
 ) -> anyhow::Result<ExitCode> {
     let mut admin = global.admin().await?;

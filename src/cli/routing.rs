@@ -6,7 +6,7 @@ use cutover_core::routing::{Rung, check_tenant};
 use cutover_proto::v1;
 
 use super::{
-    Change, Global,
+    ChangeArgs, Global,
     connect::answer,
     duration,
     exit::Failure,
@@ -33,7 +33,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         ask: Ask,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Let a tenant follow the rollout again
     Unpin {
@@ -44,7 +44,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         ask: Ask,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Go one stage back at once, and stay there until ack
     ///
@@ -58,28 +58,28 @@ pub(super) enum Verb {
         #[arg(long)]
         tenant: Option<String>,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Acknowledge a rollback, so that tenants may go up again
     Ack {
         /// The migration
         key: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Stop all steps up; steps down still happen
     Pause {
         /// The migration
         key: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Allow steps up again after a pause
     Resume {
         /// The migration
         key: String,
         #[command(flatten)]
-        change: Change,
+        change: ChangeArgs,
     },
     /// Pin the tenants of a CSV file of lines TENANT,STAGE
     ImportPins(ImportPins),
@@ -120,7 +120,7 @@ pub(super) struct Ramp {
     #[command(flatten)]
     ask: Ask,
     #[command(flatten)]
-    change: Change,
+    change: ChangeArgs,
 }
 
 impl Verb {

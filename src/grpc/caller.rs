@@ -4,7 +4,7 @@ use cutover_proto::v1;
 use tonic::{Request, Status};
 
 use super::status;
-use crate::{domain::Violation, service::operate::Mutation};
+use crate::{domain::Violation, service::operate::RequestMeta};
 
 /// The actor of a call that declares none.
 const UNKNOWN: &str = "operator:unknown";
@@ -24,7 +24,7 @@ impl Caller {
     }
 
     /// What the caller asks for, checked.
-    pub(super) fn mutation(&self, wire: Option<v1::Mutation>) -> Result<Mutation, Status> {
+    pub(super) fn mutation(&self, wire: Option<v1::Mutation>) -> Result<RequestMeta, Status> {
         let v1::Mutation { actor, reason, expected_revision, request_id, dry_run } = wire.unwrap_or_default();
         let texts = [
             ("actor", &actor, NAME_MAX_BYTES),
@@ -39,11 +39,11 @@ impl Caller {
         }
         let actor = if actor.is_empty() { UNKNOWN.to_owned() } else { actor };
         let expected_revision = Some(expected_revision).filter(|revision| *revision > 0);
-        Ok(Mutation { actor, reason, expected_revision, request_id, dry_run })
+        Ok(RequestMeta { actor, reason, expected_revision, request_id, dry_run })
     }
 
     /// The same for a request that has only an actor and a reason.
-    pub(super) fn acting(&self, actor: String, reason: String) -> Result<Mutation, Status> {
+    pub(super) fn acting(&self, actor: String, reason: String) -> Result<RequestMeta, Status> {
         self.mutation(Some(v1::Mutation { actor, reason, ..v1::Mutation::default() }))
     }
 }

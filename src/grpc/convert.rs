@@ -18,7 +18,7 @@ use crate::{
         Ask, Attribution, Document, Event, Gate, HeldRoutes, Migration, Policy, Rollout, State, Tenant,
         TenantRow, Unmet, Violation,
     },
-    service::{Followed, Seen},
+    service::{Followed, InstanceView},
 };
 
 pub(super) fn ask(wait: bool, overrides: &[String]) -> Result<Ask, Status> {
@@ -167,8 +167,8 @@ pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
 }
 
 /// An instance; `step` is the newest step of the requested migration.
-pub(super) fn instance(seen: Seen, step: u64) -> v1::Instance {
-    let Seen { name, record, received, applied, silent, lost, duplicate, waited_for } = seen;
+pub(super) fn instance(seen: InstanceView, step: u64) -> v1::Instance {
+    let InstanceView { name, record, received, applied, silent, lost, duplicate, waited_for } = seen;
     let kind = if record.worker { v1::InstanceKind::Worker } else { v1::InstanceKind::Service };
     v1::Instance {
         instance_id: record.instance_id,

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::{caller::Caller, convert::pass as convert, status};
 use crate::{
     domain::{Cover, Key, NewPass, PassKind, SEGMENTS_MAX, Tenant, Violation},
-    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::Mutation},
+    service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::RequestMeta},
 };
 
 const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller accepts what a spec allows");
@@ -36,7 +36,8 @@ impl JobService for Jobs {
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());
-        let mutation = Mutation { dry_run: request.dry_run, ..caller.acting(request.actor, request.reason)? };
+        let mutation =
+            RequestMeta { dry_run: request.dry_run, ..caller.acting(request.actor, request.reason)? };
         if mutation.dry_run {
             self.passes.check(&key, &pass, &mutation).await.map_err(status::change)?;
             return Ok(Response::new(v1::Job::default()));

@@ -10,7 +10,7 @@ use super::{
     Error, Plan, Stores,
     compare::{Difference, Suspect},
     page::{Done, Part, bytes_of, witness_of},
-    quarantine::Pass,
+    quarantine::JoinedPass,
     side::Side,
 };
 
@@ -41,7 +41,7 @@ impl Stores {
     pub(super) async fn compare_beside(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         part: &Part<'_>,
     ) -> Result<Done, Error> {
         let page = part.page;
@@ -85,7 +85,7 @@ impl Stores {
     async fn compare_range(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         part: &Part<'_>,
         range: Range<'_>,
     ) -> Result<Done, Error> {

@@ -12,7 +12,7 @@ use super::{
     Error, Plan, Stores, attributes,
     page::Done,
     place,
-    quarantine::{Pass, is_misfit},
+    quarantine::{JoinedPass, is_misfit},
     side::Side,
 };
 
@@ -60,7 +60,7 @@ impl Stores {
     pub(super) async fn compare(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         scanned: Side,
         page: &[(Id, Record)],
     ) -> Result<Done, Error> {
@@ -96,7 +96,7 @@ impl Stores {
     pub(super) async fn settle(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         done: &mut Done,
         suspects: Vec<(Id, Suspect)>,
     ) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use futures::future;
 use super::{
     Error, Plan, Stores,
     findings::{Findings, reason},
-    quarantine::{Pass, RefusedRecord, is_misfit},
+    quarantine::{JoinedPass, RefusedRecord, is_misfit},
     side::Side,
 };
 
@@ -76,7 +76,7 @@ impl Stores {
 
     /// Processes a page as the plan says. Unreadable data has no place in either store's order: a copy
     /// quarantines it, a comparison reports it.
-    pub(super) async fn page(&self, plan: &Plan, pass: &Pass, part: &Part<'_>) -> Result<Done, Error> {
+    pub(super) async fn page(&self, plan: &Plan, pass: &JoinedPass, part: &Part<'_>) -> Result<Done, Error> {
         let Part { side: scanned, page, .. } = *part;
         let done = match plan.kind {
             v1::PassKind::Verify if plan.on_target == 0 => self.compare_beside(plan, pass, part).await?,
@@ -127,7 +127,7 @@ impl Stores {
     pub(super) async fn copy(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         to: Side,
         records: &[(Id, Record)],
     ) -> Result<Done, Error> {
@@ -147,7 +147,7 @@ impl Stores {
     async fn to_go_back(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         records: &[(Id, Record)],
     ) -> Result<Vec<(Id, Record)>, Error> {
         let mut back = Vec::with_capacity(records.len());
@@ -165,7 +165,7 @@ impl Stores {
     pub(super) async fn keep_apart(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         to: Side,
         id: &Id,
         record: &Record,
@@ -181,7 +181,7 @@ impl Stores {
     async fn copy_part(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         to: Side,
         records: &[(Id, Record)],
     ) -> Result<Done, Error> {

@@ -30,7 +30,7 @@ pub struct Watch {
 
 /// The last observation of one store.
 #[derive(Clone, Debug)]
-struct Seen {
+struct LastReading {
     name: &'static str,
     read_at: Instant,
     reason: Reason,
@@ -43,7 +43,7 @@ impl Watch {
         let (source, target, quarantine) =
             (stores.source.clone(), stores.target.clone(), stores.quarantine.clone());
         let task = tokio::spawn(async move {
-            let seen = |name| Seen { name, read_at: Instant::now(), reason: Reason::new() };
+            let seen = |name| LastReading { name, read_at: Instant::now(), reason: Reason::new() };
             let (mut source_seen, mut target_seen) = (seen("source"), seen("target"));
             let mut ticks = tokio::time::interval(EVERY);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -91,7 +91,7 @@ async fn look(store: &Arc<dyn Store>) -> Result<Pressure, StoreError> {
     tokio::time::timeout(Duration::from_secs(5), store.pressure()).await.map_err(timed_out)?
 }
 
-impl Seen {
+impl LastReading {
     fn note(&mut self, looked: Result<Pressure, StoreError>, limits: Limits, now: Instant) {
         let name = self.name;
         self.reason = match looked {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_load_that_cannot_be_read_pauses_after_a_while_and_not_at_once() {
         let began = Instant::now();
-        let mut seen = Seen { name: "target", read_at: began, reason: Reason::new() };
+        let mut seen = LastReading { name: "target", read_at: began, reason: Reason::new() };
         let broken = || {
             Err(StoreError::NotApplied {
                 class: cutover_core::outcome::ErrorClass::Connection,

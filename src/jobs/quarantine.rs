@@ -32,7 +32,7 @@ pub use row::{Row, Rows};
 
 /// Identifies a pass in its rows.
 #[derive(Clone)]
-pub(super) struct Pass {
+pub(super) struct JoinedPass {
     /// The job's id.
     pub(super) id: String,
     /// When this worker joined it, Unix time.
@@ -55,7 +55,7 @@ pub(super) struct RefusedRecord<'a> {
     pub(super) error: &'a StoreError,
 }
 
-impl Pass {
+impl JoinedPass {
     /// A pass joined now.
     pub(super) fn joined(id: &str, client: &Arc<Client>) -> Self {
         Self { id: id.to_owned(), since_ms: now_ms(), client: client.clone() }
@@ -90,7 +90,7 @@ impl Stores {
     pub(super) async fn quarantine(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         refused: RefusedRecord<'_>,
     ) -> Result<(), Error> {
         let place = refused.place();
@@ -117,7 +117,7 @@ impl Stores {
     }
 
     /// After a pass over everything: releases the records that it did not meet again.
-    pub(super) async fn release(&self, plan: &Plan, pass: &Pass) -> Result<(), Error> {
+    pub(super) async fn release(&self, plan: &Plan, pass: &JoinedPass) -> Result<(), Error> {
         let toward = match plan.kind {
             PassKind::Full => Side::Target,
             PassKind::Verify if plan.repair => Side::Target,
@@ -144,7 +144,7 @@ impl RefusedRecord<'_> {
         place(self.tenant, self.key)
     }
 
-    fn row(&self, pass: &Pass, now_ms: u64, with_value: bool) -> Result<Vec<u8>, Error> {
+    fn row(&self, pass: &JoinedPass, now_ms: u64, with_value: bool) -> Result<Vec<u8>, Error> {
         let text = |text: &str| Attribute::S(text.to_owned());
         let mut reason = self.error.to_string();
         if !with_value {

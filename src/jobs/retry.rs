@@ -9,7 +9,7 @@ use cutover_store::Id;
 use super::{
     Error, Plan, Stores,
     patience::patiently,
-    quarantine::{Pass, Row, Rows, is_misfit},
+    quarantine::{JoinedPass, Row, Rows, is_misfit},
     side::Side,
     worker,
 };
@@ -54,7 +54,7 @@ impl Stores {
         let Some(quarantine) = &self.quarantine else { return Ok(()) };
         // Refuses one table as both.
         self.identities().await?;
-        let pass = Pass::joined(&format!("{}/retry", plan.migration), client);
+        let pass = JoinedPass::joined(&format!("{}/retry", plan.migration), client);
         let patience = plan.limits.patience;
         let mut rows = Rows::of(&**quarantine, &plan.migration, patience);
         while let Some(page) = rows.next().await? {
@@ -69,7 +69,7 @@ impl Stores {
         Ok(())
     }
 
-    async fn try_again(&self, plan: &Plan, pass: &Pass, row: &Row) -> Result<Retried, Error> {
+    async fn try_again(&self, plan: &Plan, pass: &JoinedPass, row: &Row) -> Result<Retried, Error> {
         let left = |why: &str| Ok(Retried::Left(why.to_owned()));
         let Ok(id) = Id::new(&row.tenant, &row.key) else {
             return left("its tenant or key is invalid: correct it, then run the pass again");

@@ -38,7 +38,7 @@ pub(super) struct WorkerContext {
     pub(super) stores: Stores,
     pub(super) plan: Arc<Plan>,
     pub(super) pressure: Arc<pressure::Watch>,
-    pub(super) pass: quarantine::Pass,
+    pub(super) pass: quarantine::JoinedPass,
     pub(super) instance_id: String,
     /// The stores' identities, for claims.
     pub(super) known: Arc<identity::Known>,

@@ -11,7 +11,7 @@ use super::{
     Error, Plan, Stores,
     compare::Difference,
     page::Done,
-    quarantine::{Pass, is_misfit},
+    quarantine::{JoinedPass, is_misfit},
     side::Side,
 };
 
@@ -24,7 +24,7 @@ impl Stores {
     pub(super) async fn overwrite(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         id: &Id,
         done: &mut Done,
     ) -> Result<bool, Error> {

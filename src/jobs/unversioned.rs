@@ -11,7 +11,7 @@ use super::{
     Error, Plan, Stores,
     compare::{Difference, Suspect},
     page::Done,
-    quarantine::{Pass, is_misfit},
+    quarantine::{JoinedPass, is_misfit},
     side::Side,
 };
 
@@ -25,7 +25,7 @@ impl Stores {
     pub(super) async fn replace_unversioned(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         to: Side,
         records: &[(Id, Record)],
     ) -> Result<Done, Error> {
@@ -109,7 +109,7 @@ impl Stores {
     pub(super) async fn remove_extra(
         &self,
         plan: &Plan,
-        pass: &Pass,
+        pass: &JoinedPass,
         id: &Id,
         done: &mut Done,
     ) -> Result<bool, Error> {

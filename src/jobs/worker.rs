@@ -16,7 +16,7 @@ use super::{
     insist::{ASK_AGAIN, insist},
     patience::patiently,
     pressure,
-    quarantine::Pass,
+    quarantine::JoinedPass,
     segment::WorkerContext,
 };
 
@@ -78,7 +78,7 @@ async fn work(
     told(&job);
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
-    let pass = Pass::joined(&job.id, client);
+    let pass = JoinedPass::joined(&job.id, client);
     let context = WorkerContext {
         jobs: jobs.clone(),
         stores: stores.clone(),

@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     Instances, Operate, Registry, Windows,
     once::Once,
-    operate::{self, Mutation},
+    operate::{self, RequestMeta},
 };
 use crate::{
     domain::{
@@ -199,7 +199,7 @@ impl Guards {
     async fn carry_out(&self, Concluded { key, breach, at }: Concluded) {
         let verdict = &breach.verdict;
         let actor = format!("guard:{}", verdict.guard.kind.name());
-        let by = Mutation { actor, ..Mutation::default() };
+        let by = RequestMeta { actor, ..RequestMeta::default() };
         let change = Change::Trip(Box::new(breach.clone()));
         let mut once = Once::default();
         loop {

@@ -27,7 +27,7 @@ use live::{Live, Registering};
 pub use member::{Admitted, Who};
 use registration::check;
 pub use registration::{RegisterError, Registration, check_name};
-pub use seen::{Dead, Seen};
+pub use seen::{Dead, InstanceView};
 
 use super::{Registry, registry::Entry, steady::Steady};
 use crate::{
@@ -201,13 +201,13 @@ impl Instances {
     }
 
     /// All instances, by service and id.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<InstanceView> {
         let now = Instant::now();
         let live = self.live();
         let one = |(who, heard): (&Who, &member::Heard)| {
             let silent = live.silent(heard, now);
             let lost = heard.is_lost(silent);
-            Seen {
+            InstanceView {
                 name: live.name(who),
                 record: heard.record.clone(),
                 received: heard.received,
@@ -220,7 +220,7 @@ impl Instances {
                     .flatten(),
             }
         };
-        let mut seen: Vec<Seen> = live.members.iter().map(one).collect();
+        let mut seen: Vec<InstanceView> = live.members.iter().map(one).collect();
         drop(live);
         seen.sort_by(|a, b| {
             (&a.record.service, &a.record.instance_id).cmp(&(&b.record.service, &b.record.instance_id))

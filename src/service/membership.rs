@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Admitted, Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
-    operate::{self, Mutation},
+    operate::{self, RequestMeta},
 };
 use crate::{
     domain::{Change, Refusal},
@@ -92,7 +92,7 @@ impl Membership {
 
     /// Evicts instances and returns their names, which may be none. First it records the eviction, in one
     /// event, in the history of every unfinished migration. So no eviction is without its who and why.
-    pub async fn evict(&self, dead: &Dead, mutation: &Mutation) -> Result<Vec<String>, operate::Error> {
+    pub async fn evict(&self, dead: &Dead, mutation: &RequestMeta) -> Result<Vec<String>, operate::Error> {
         let (membership, dead, mutation) = (self.clone(), dead.clone(), mutation.clone());
         to_the_end(async move {
             let dead = membership.instances.give_up(&dead);
@@ -111,7 +111,7 @@ impl Membership {
     async fn tell_and_remove(
         &self,
         dead: &[Admitted],
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<Vec<String>, operate::Error> {
         let names: Vec<String> = dead.iter().map(|admitted| self.instances.name(&admitted.who)).collect();
         let state = self.registry.state().clone();

@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Who requests a change, and how.
 #[derive(Clone, Debug, Default)]
-pub struct Mutation {
+pub struct RequestMeta {
     /// `operator:<name>`, `plan`, `guard:<name>` or `controller`.
     pub actor: String,
     /// Why; may be empty.
@@ -113,7 +113,7 @@ impl Operate {
         &self,
         key: &Key,
         change: &Change,
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<ChangeOutcome, Error> {
         if let Some(answer) = self.first_answer(key, change, mutation).await? {
             return Ok(answer);
@@ -147,7 +147,7 @@ impl Operate {
         }
     }
 
-    /// Commits and publishes. Both continue to their end if the caller is dropped: a call that was cancelled
+    /// Commits and publishes. Both continue to their end if the caller is dropped: a call that was canceled
     /// in between delays nobody's streams.
     async fn commit(&self, commit: Commit) -> Result<(), store::Error> {
         let (store, registry) = (self.store.clone(), self.registry.clone());
@@ -177,7 +177,7 @@ impl Operate {
             revisions.mark_unchanged();
             acknowledged.mark_unchanged();
             for Ready { key, basis, failed } in self.ready(&mut blocked) {
-                let by = Mutation { actor: "controller".to_owned(), ..Mutation::default() };
+                let by = RequestMeta { actor: "controller".to_owned(), ..RequestMeta::default() };
                 if let Err(error) = self.change(&key, &Change::Step, &by).await {
                     let why = error.to_string();
                     if why != failed {
@@ -244,7 +244,7 @@ impl Operate {
         &self,
         key: &Key,
         change: &Change,
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<(Commit, ChangeOutcome), Error> {
         let state = self.registry.state();
         let entry = state.entry(key);
@@ -292,7 +292,7 @@ impl Operate {
         &self,
         key: &Key,
         change: &Change,
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<Option<ChangeOutcome>, Error> {
         if mutation.request_id.is_empty() {
             return Ok(None);

@@ -4,7 +4,7 @@ mod rows;
 
 use std::sync::Arc;
 
-use super::{Entry, Guards, Instances, Notify, Passes, Plans, Progress, Registry, Seen};
+use super::{Entry, Guards, InstanceView, Instances, Notify, Passes, Plans, Progress, Registry};
 use crate::{
     domain::{Fleet, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
     telemetry::{Deliveries, Ingest, StoreRate, now_ms},
@@ -42,7 +42,7 @@ pub struct MigrationStatus {
     /// Revision of the newest step.
     pub newest_step: u64,
     /// All instances.
-    pub instances: Vec<Seen>,
+    pub instances: Vec<InstanceView>,
     /// What was reported since the process started.
     pub totals: Totals,
     /// Cells of any migration that instances dropped.

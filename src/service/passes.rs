@@ -19,7 +19,7 @@ use cutover_clock::Instant;
 
 use super::{
     Operate, Registry,
-    operate::{self, Mutation},
+    operate::{self, RequestMeta},
 };
 use crate::{
     domain::{Change, Evidence, Finding, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
@@ -53,13 +53,13 @@ pub struct Passes {
     registry: Arc<Registry>,
     operate: Arc<Operate>,
     claim_lease: Duration,
-    live: Mutex<HashMap<String, Pass>>,
+    live: Mutex<HashMap<String, LivePass>>,
     keeping: tokio::sync::Mutex<()>,
 }
 
 /// One running pass.
 #[derive(Debug)]
-struct Pass {
+struct LivePass {
     record: PassRecord,
     /// For each segment.
     claims: Vec<Option<Claim>>,
@@ -76,7 +76,7 @@ impl Passes {
         known: Vec<PassRecord>,
     ) -> Self {
         let pass = |record: PassRecord| {
-            (record.id.clone(), Pass { claims: vec![None; record.segments.len()], record, unkept: false })
+            (record.id.clone(), LivePass { claims: vec![None; record.segments.len()], record, unkept: false })
         };
         let live = Mutex::new(known.into_iter().map(pass).collect());
         Self { store, registry, operate, claim_lease: CLAIM_LEASE, live, keeping: Default::default() }
@@ -93,7 +93,7 @@ impl Passes {
         key: &Key,
         pass: &NewPass,
         tuning: Tuning,
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<(Progress, bool), operate::Error> {
         if let Some(joined) = self.joinable(key, pass) {
             return Ok((self.progress(joined), true));
@@ -117,7 +117,12 @@ impl Passes {
     }
 
     /// Whether a pass could begin now. `mutation` is a dry run.
-    pub async fn check(&self, key: &Key, pass: &NewPass, mutation: &Mutation) -> Result<(), operate::Error> {
+    pub async fn check(
+        &self,
+        key: &Key,
+        pass: &NewPass,
+        mutation: &RequestMeta,
+    ) -> Result<(), operate::Error> {
         self.operate.change(key, &Change::BeginJob(pass.clone()), mutation).await.map(drop)
     }
 
@@ -130,7 +135,7 @@ impl Passes {
     ) -> Result<Claimed, operate::Error> {
         let mut job = self.job(id)?;
         if job.drains() {
-            let by = Mutation { actor: "controller".to_owned(), ..Mutation::default() };
+            let by = RequestMeta { actor: "controller".to_owned(), ..RequestMeta::default() };
             let drain = Change::DrainJob { id: id.to_owned() };
             self.operate.change(&key_of(id)?, &drain, &by).await?;
             job = self.job(id)?;
@@ -211,7 +216,7 @@ impl Passes {
         &self,
         id: &str,
         tuning: Tuning,
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<Progress, operate::Error> {
         let job = self.job(id)?;
         let Tuning { paused, records_per_s, bytes_per_s } = tuning;
@@ -241,7 +246,7 @@ impl Passes {
         id: &str,
         counts: PassCounts,
         end: PassEnd,
-        mutation: &Mutation,
+        mutation: &RequestMeta,
     ) -> Result<Evidence, operate::Error> {
         let key = key_of(id)?;
         let complete = end == PassEnd::Complete;
@@ -334,9 +339,9 @@ impl Passes {
     }
 
     /// The pass of a job; a new one if its record did not survive a crash.
-    fn pass<'a>(live: &'a mut HashMap<String, Pass>, job: &Job) -> &'a mut Pass {
+    fn pass<'a>(live: &'a mut HashMap<String, LivePass>, job: &Job) -> &'a mut LivePass {
         let segments = job.segments as usize;
-        live.entry(job.id.clone()).or_insert_with(|| Pass {
+        live.entry(job.id.clone()).or_insert_with(|| LivePass {
             record: PassRecord {
                 id: job.id.clone(),
                 segments: vec![SegmentRecord::default(); segments],
@@ -347,7 +352,7 @@ impl Passes {
         })
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<String, Pass>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<String, LivePass>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

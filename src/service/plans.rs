@@ -9,12 +9,12 @@ use cutover_clock::Instant;
 use super::{
     Entry, Guards, Instances, Operate, Registry,
     looked::{Basis, Looked},
-    operate::{self, Mutation, now_ms},
+    operate::{self, RequestMeta, now_ms},
 };
 use crate::domain::{
     Change, Fleet, Key, Migration, State, Unmet, Wait, change,
     guard::Standing,
-    plan::{self, Brought, Missing, Next, PlanMove, PlanState, PlanStatus, Seen},
+    plan::{self, Brought, Missing, Next, Observed, PlanMove, PlanState, PlanStatus},
 };
 
 /// Actor of a plan's steps.
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a plan that waits was seen with.
 struct Waiting {
-    seen: Seen,
+    seen: Observed,
     /// Why its move last failed, so that the same reason is logged once. Empty: it did not.
     failed: String,
 }
@@ -109,7 +109,7 @@ impl Plans {
             }
             Some(Looked { basis: same, seen: Waiting { seen, failed }, .. }) if same == basis => {
                 let (standing, steady_ms) = (self.standing(key), self.registry.steady_ms());
-                (Seen { standing, steady_ms, ..seen }, failed)
+                (Observed { standing, steady_ms, ..seen }, failed)
             }
             last => {
                 let failed = last.map_or_else(String::new, |looked| looked.seen.failed);
@@ -129,8 +129,11 @@ impl Plans {
     /// Commits a move, unless anything has happened since it was decided. Returns why it failed.
     async fn make(&self, entry: &Entry, going: PlanMove) -> Option<String> {
         let (key, revision) = (entry.migration.key(), entry.migration.revision);
-        let by =
-            Mutation { actor: ACTOR.to_owned(), expected_revision: Some(revision), ..Mutation::default() };
+        let by = RequestMeta {
+            actor: ACTOR.to_owned(),
+            expected_revision: Some(revision),
+            ..RequestMeta::default()
+        };
         match self.operate.change(key, &Change::MovePlan(going), &by).await {
             // Another commit was faster: the next look sees it.
             Ok(_) | Err(operate::Error::Stale { .. }) => None,
@@ -138,11 +141,11 @@ impl Plans {
         }
     }
 
-    fn seen(&self, entry: &Entry, state: &PlanState, fleet: &Fleet) -> Seen {
+    fn seen(&self, entry: &Entry, state: &PlanState, fleet: &Fleet) -> Observed {
         let migration = &entry.migration;
         let steady_ms = self.registry.steady_ms();
         let unsettled = unsettled(migration, fleet, steady_ms);
-        Seen {
+        Observed {
             tripped: migration.document.state() == State::Tripped,
             paused: migration.document.paused_why(),
             in_place: state.plan.in_place(migration),

@@ -58,7 +58,7 @@ impl Operate {
             let state = self.registry.state();
             state.entries().map(|entry| entry.migration.key().clone()).collect()
         };
-        let by = operate::Mutation { actor: "controller".to_owned(), ..Default::default() };
+        let by = operate::RequestMeta { actor: "controller".to_owned(), ..Default::default() };
         for key in &keys {
             let change = Change::SuspectRestore { why: why.to_owned(), put_back };
             match self.change(key, &change, &by).await {
@@ -74,7 +74,7 @@ impl Operate {
         &self,
         key: &Key,
         confirmation: Confirmation,
-        mutation: &operate::Mutation,
+        mutation: &operate::RequestMeta,
     ) -> Result<operate::ChangeOutcome, operate::Error> {
         let change = Change::ConfirmRestore(confirmation.clone());
         if let Some(answer) = self.first_answer(key, &change, mutation).await? {

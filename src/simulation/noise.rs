@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Fleet, Traffic};
+use super::{SimulatedFleet, Traffic};
 use crate::domain::guard::{Action, GuardConfig};
 
 const HOUR: u64 = 3_600;
@@ -121,7 +121,7 @@ impl Noise {
 /// Runs the guards through `ticks` of noise. After a false rollback they start over. The same seed gives the
 /// same result.
 pub fn simulate(noise: Noise, config: &GuardConfig, ticks: u64, instances: usize, seed: u64) -> NoiseOutcome {
-    let mut fleet = Fleet::new(config.clone(), instances, seed);
+    let mut fleet = SimulatedFleet::new(config.clone(), instances, seed);
     let mut outcome = NoiseOutcome { ticks, ..NoiseOutcome::default() };
     for tick in 0..ticks {
         if noise == Noise::RampSteps && tick % RAMP_STEP == 0 {

@@ -4,12 +4,12 @@
 use cutover_core::routing::{PPM, Rung};
 use imbl::OrdMap;
 
-use super::{Demand, Fault, Fleet, TICK_MS};
+use super::{Demand, Fault, SimulatedFleet, TICK_MS};
 use crate::domain::{
     Applied, Breach, Change, Context, Cover, Gate, Key, Migration, NewPass, PassCounts, PassKind, Policy,
     Refusal, change,
     guard::{GuardConfig, Verdict},
-    plan::{self, Brought, Missing, Next, Plan, PlanMove, PlanState, Seen},
+    plan::{self, Brought, Missing, Next, Observed, Plan, PlanMove, PlanState},
 };
 
 /// How long a fault, or a step that lacks something, is observed if all seconds are alike.
@@ -94,7 +94,7 @@ pub enum End {
 struct Play {
     key: Key,
     migration: Migration,
-    fleet: Fleet,
+    fleet: SimulatedFleet,
     revision: u64,
     /// Unix time at which it begins.
     begins_ms: u64,
@@ -136,7 +136,7 @@ impl Play {
         let applied = crate::domain::apply(None, &key, &create, &context)?;
         let Some(document) = applied.document else { return Err(Refusal::NotFound(key)) };
         let migration = Migration::new(1, document, OrdMap::new());
-        let fleet = Fleet::new(GuardConfig::default(), what.instances, what.seed);
+        let fleet = SimulatedFleet::new(GuardConfig::default(), what.instances, what.seed);
         let begins_ms = what.demand.begins_ms();
         let (taken_ms, waited) = (Vec::new(), Vec::new());
         Ok(Self { key, migration, fleet, revision: 1, begins_ms, skipped_ms: begins_ms, taken_ms, waited })
@@ -236,13 +236,13 @@ impl Play {
         });
         let mut state = self.migration.document.plan.clone()?;
         state.approved = usize::MAX;
-        let seen = Seen {
+        let seen = Observed {
             settled: !self.migration.has_more_to_do(),
             in_place: state.plan.in_place(&self.migration),
             standing: Some(standing),
             miss_max: GuardConfig::default().advance_miss_max,
             steady_ms: now_ms,
-            ..Seen::default()
+            ..Observed::default()
         };
         Some(plan::decide(&state, &seen, now_ms))
     }

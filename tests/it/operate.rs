@@ -7,7 +7,7 @@ use std::{
 };
 
 use cutover::{
-    service::{Instances, Operate, Registry, operate, operate::Mutation},
+    service::{Instances, Operate, Registry, operate, operate::RequestMeta},
     store::{
         Error, Store,
         memory::{Call, Fault, MemoryStore},
@@ -31,12 +31,12 @@ impl World {
         let (instances, _) = Instances::new(store.clone(), &registry, kept.instances);
         let operate = Operate::new(store, registry.clone(), Arc::new(instances));
         let world = Self { store: memory, registry, operate: Arc::new(operate) };
-        world.operate.change(&key("orders"), &create(), &Mutation::default()).await.unwrap();
+        world.operate.change(&key("orders"), &create(), &RequestMeta::default()).await.unwrap();
         world
     }
 
     async fn describe(&self, text: &str, request_id: &str) -> Result<operate::ChangeOutcome, operate::Error> {
-        let by = Mutation { request_id: request_id.to_owned(), ..Mutation::default() };
+        let by = RequestMeta { request_id: request_id.to_owned(), ..RequestMeta::default() };
         self.operate.change(&key("orders"), &describe(text), &by).await
     }
 

@@ -354,7 +354,7 @@ impl Client {
             None => return false,
         };
         watcher.abort();
-        // Cancelled, so it ends. From here on no snapshot arrives that operations could begin under.
+        // Canceled, so it ends. From here on no snapshot arrives that operations could begin under.
         let _ = watcher.await;
         self.link.disconnected("this client was closed".to_owned());
         self.current.suspend();

@@ -7,7 +7,7 @@
 //! - **One decision per operation.** An operation holds its [`watch::Operation`] until its last store call
 //!   has ended, so the barrier between two steps sees it. Only a call that exceeds `call_timeout` is
 //!   abandoned: it may land later, and the next step waits for such calls.
-//! - **Cancelling.** If the future of a write is dropped, the write continues to its end in the background.
+//! - **Canceling.** If the future of a write is dropped, the write continues to its end in the background.
 //!   So does a read that is copying; a read that only reads ends at once.
 //! - **Overtaken.** When an operation ends, its rung may be one that must not be live beside the tenant's
 //!   current rung. Its result can't be guaranteed then: a write is indeterminate, and a read is repeated

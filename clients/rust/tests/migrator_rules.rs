@@ -3,7 +3,7 @@
 use cutover_client::{
     migrator::rules::{
         Answer::{self, Got, Indeterminate, NotApplied, Put as Did},
-        Condition, Found, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        Condition, Found, OperationStep, Pair, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd,
         WriteOutcome,
     },
     report::StoreRole::{self, Source, Target},
@@ -37,13 +37,15 @@ fn read(rung: Rung, no_fallback: bool, level: Level, answers: &[Answer]) -> (Vec
     let mut step = Read::begin(rung, no_fallback, level).expect("not on hold");
     let mut calls = Vec::new();
     for answer in answers {
-        let Step::Call(state, call) = step else { panic!("{rung:?} ended before {answer:?}: {step:?}") };
+        let OperationStep::Call(state, call) = step else {
+            panic!("{rung:?} ended before {answer:?}: {step:?}")
+        };
         calls.push(call);
         step = state.step(*answer);
     }
     match step {
-        Step::End(end) => (calls, end),
-        Step::Call(..) => panic!("{rung:?} has not ended after {answers:?}: {step:?}"),
+        OperationStep::End(end) => (calls, end),
+        OperationStep::Call(..) => panic!("{rung:?} has not ended after {answers:?}: {step:?}"),
     }
 }
 
@@ -51,13 +53,15 @@ fn write(rung: Rung, compare: bool, answers: &[Answer]) -> (Vec<WriteCall>, Writ
     let mut step = Write::begin(rung, false, compare).expect("not on hold");
     let mut calls = Vec::new();
     for answer in answers {
-        let Step::Call(state, call) = step else { panic!("{rung:?} ended before {answer:?}: {step:?}") };
+        let OperationStep::Call(state, call) = step else {
+            panic!("{rung:?} ended before {answer:?}: {step:?}")
+        };
         calls.push(call);
         step = state.step(*answer);
     }
     match step {
-        Step::End(end) => (calls, end),
-        Step::Call(..) => panic!("{rung:?} has not ended after {answers:?}: {step:?}"),
+        OperationStep::End(end) => (calls, end),
+        OperationStep::Call(..) => panic!("{rung:?} has not ended after {answers:?}: {step:?}"),
     }
 }
 
@@ -292,9 +296,11 @@ fn a_mutation_writes_only_over_what_it_has_read() {
         assert_eq!(calls, [get_t, get_s, compare_and_put(Source, above, expected, base), MIRROR]);
     }
     // Without fallback, a record that only the source has was deleted long ago, but its version still counts.
-    let Some(Step::Call(state, _)) = Write::begin(Rung::TargetFirst, true, true) else { panic!("begins") };
-    let Step::Call(state, _) = state.step(NOTHING) else { panic!("goes on") };
-    let Step::Call(_, call) = state.step(has(3)) else { panic!("goes on") };
+    let Some(OperationStep::Call(state, _)) = Write::begin(Rung::TargetFirst, true, true) else {
+        panic!("begins")
+    };
+    let OperationStep::Call(state, _) = state.step(NOTHING) else { panic!("goes on") };
+    let OperationStep::Call(_, call) = state.step(has(3)) else { panic!("goes on") };
     assert_eq!(call, compare_and_put(Source, 3, Some(3), None));
 }
 

@@ -3,7 +3,7 @@
 use cutover_client::{
     migrator::rules::{
         Answer::{self, Got, Indeterminate, NotApplied, Put as Did},
-        Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd, WriteOutcome,
+        OperationStep, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd, WriteOutcome,
     },
     report::StoreRole::{Source, Target},
     routing::{Level, Rung},
@@ -38,15 +38,15 @@ fn answers(to_put: bool) -> Vec<Answer> {
 
 /// Walks every history of calls and answers that a read can have, up to `depth` calls.
 fn walk_reads(
-    step: Step<Read, ReadCall, ReadEnd>,
+    step: OperationStep<Read, ReadCall, ReadEnd>,
     history: &mut Reads,
     depth: usize,
     check: &mut impl FnMut(&[(ReadCall, Answer)], Option<ReadEnd>),
 ) {
     match step {
-        Step::End(end) => check(history, Some(end)),
-        Step::Call(..) if depth == 0 => check(history, None),
-        Step::Call(state, call) => {
+        OperationStep::End(end) => check(history, Some(end)),
+        OperationStep::Call(..) if depth == 0 => check(history, None),
+        OperationStep::Call(state, call) => {
             for answer in answers(call == COPY) {
                 history.push((call, answer));
                 walk_reads(state.step(answer), history, depth - 1, check);
@@ -57,15 +57,15 @@ fn walk_reads(
 }
 
 fn walk_writes(
-    step: Step<Write, WriteCall, WriteEnd>,
+    step: OperationStep<Write, WriteCall, WriteEnd>,
     history: &mut Writes,
     depth: usize,
     check: &mut impl FnMut(&[(WriteCall, Answer)], Option<WriteEnd>),
 ) {
     match step {
-        Step::End(end) => check(history, Some(end)),
-        Step::Call(..) if depth == 0 => check(history, None),
-        Step::Call(state, call) => {
+        OperationStep::End(end) => check(history, Some(end)),
+        OperationStep::Call(..) if depth == 0 => check(history, None),
+        OperationStep::Call(state, call) => {
             for answer in answers(!matches!(call, WriteCall::Get(_))) {
                 history.push((call, answer));
                 walk_writes(state.step(answer), history, depth - 1, check);

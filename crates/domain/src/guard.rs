@@ -43,7 +43,7 @@ pub use judge::{Block, Certificate, Judge, JudgedStage, Level, NotCounted, Stand
 pub use ratchet::Ratchet;
 pub use roster::OUTCOMES;
 pub use slow::Slow;
-pub use verdict::{Action, Cause, Evidence, Holder, Scope, Suspect, Verdict};
+pub use verdict::{Action, Cause, GuardEvidence, Holder, Scope, Suspect, Verdict};
 
 /// Memory of a tenant that is judged separately, without its name.
 pub const TRACKED_TENANT_BYTES: usize = size_of::<tenants::Tracked>();

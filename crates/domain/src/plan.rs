@@ -102,7 +102,7 @@ pub enum WhenBlind {
 
 /// What the controller observes of the migration.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub struct Observed {
     /// Rolled back and not acknowledged.
     pub tripped: bool,
     /// By whom it is paused, and why. `None`: it is not.
@@ -178,7 +178,7 @@ impl Plan {
 }
 
 /// What to do now. Without data, a step that has to show evidence is never over.
-pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
+pub fn decide(state: &PlanState, seen: &Observed, now_ms: u64) -> Next {
     if let Some(held) = held(state, seen) {
         return held;
     }
@@ -225,7 +225,7 @@ pub fn decide(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
 }
 
 /// The same for people: what only remains to be stored counts as stored.
-pub fn outlook(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
+pub fn outlook(state: &PlanState, seen: &Observed, now_ms: u64) -> Next {
     let mut state = state.clone();
     loop {
         let next = decide(&state, seen, now_ms);
@@ -241,7 +241,7 @@ pub fn outlook(state: &PlanState, seen: &Seen, now_ms: u64) -> Next {
 }
 
 /// What somebody has to do before the plan continues.
-fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
+fn held(state: &PlanState, seen: &Observed) -> Option<Next> {
     let held = |why: &str| Some(Next::Held(why.to_owned()));
     match state.status {
         PlanStatus::Done => return Some(Next::Done),
@@ -265,7 +265,7 @@ fn held(state: &PlanState, seen: &Seen) -> Option<Next> {
     })
 }
 
-fn bake(taken: &Taken, step: &Step, seen: &Seen, now_ms: u64) -> Vec<Missing> {
+fn bake(taken: &Taken, step: &Step, seen: &Observed, now_ms: u64) -> Vec<Missing> {
     if !seen.settled && !seen.unsettled.is_empty() {
         return seen.unsettled.clone();
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     super::{Global, connect::channel, out, render},
-    Pass, actor, failed, read,
+    PassArgs, actor, failed, read,
 };
 use crate::{
     jobs::{
@@ -102,7 +102,7 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
 }
 
 async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
-    let pass = Pass { spec: path, create_tables: false };
+    let pass = PassArgs { spec: path, create_tables: false };
     let spec = pass.read()?;
     let server = spec.server.as_deref().unwrap_or(&global.server);
     channel(server).await?;

@@ -8,7 +8,7 @@ use tonic::{Status, Streaming};
 use super::{Caller, convert, status};
 use crate::{
     domain::{Ask, Change, Key, Migration, Tenant, Violation},
-    service::{Operate, operate::Mutation},
+    service::{Operate, operate::RequestMeta},
 };
 
 /// Pins in one commit.
@@ -64,7 +64,7 @@ pub(super) async fn import(
 struct Import<'a> {
     operate: &'a Operate,
     key: Key,
-    mutation: Mutation,
+    mutation: RequestMeta,
     wait: bool,
     batch: Vec<(Tenant, cutover_core::routing::Rung)>,
     batches: u64,

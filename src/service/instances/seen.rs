@@ -6,7 +6,7 @@ use crate::store::InstanceRecord;
 
 /// An instance as people see it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct InstanceView {
     /// Its id or, if several processes have that, `ID#INCARNATION`.
     pub name: String,
     /// Its durable part.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{super::once::Once, Pass, Passes};
+use super::{super::once::Once, LivePass, Passes};
 use crate::store::{self, Upkeep};
 
 /// Interval.
@@ -32,7 +32,7 @@ impl Passes {
         let upkeep = {
             let live = self.live();
             let remove_passes = live.keys().filter(|id| self.job(id).is_err()).cloned().collect();
-            let unkept = |pass: &&Pass| pass.unkept && self.job(&pass.record.id).is_ok();
+            let unkept = |pass: &&LivePass| pass.unkept && self.job(&pass.record.id).is_ok();
             let put_passes = live.values().filter(unkept).map(|pass| pass.record.clone()).collect();
             Upkeep { put_passes, remove_passes, ..Upkeep::default() }
         };

@@ -2,7 +2,7 @@
 
 use cutover::{
     domain::guard::{Guard, GuardConfig, GuardKind},
-    simulation::{Fleet, Noise, Traffic, mean_delay, simulate},
+    simulation::{Noise, SimulatedFleet, Traffic, mean_delay, simulate},
 };
 
 use super::READ;
@@ -36,7 +36,8 @@ fn hours_tripped_at_the_limit(false_trips_per_day: f64, hours: u64) -> usize {
     let (source_errors, calls) = (0.01, 250.0);
     let target_errors = 1.25 * source_errors + 5e-4;
     let limit = Traffic { target: calls, source: calls, target_errors, source_errors, ..Traffic::default() };
-    let trips = |seed: &u64| Fleet::new(config.clone(), 3, *seed).ticks_to_trip(&limit, HOUR).is_some();
+    let trips =
+        |seed: &u64| SimulatedFleet::new(config.clone(), 3, *seed).ticks_to_trip(&limit, HOUR).is_some();
     (0..hours).filter(trips).count()
 }
 

@@ -101,7 +101,7 @@ fn retry_storms_against_both_stores_say_nothing_of_the_target() {
 }
 
 #[test]
-fn what_the_caller_cancelled_is_no_error() {
+fn what_the_caller_canceled_is_no_error() {
     // It is among the calls and in no class: there is no field for it.
     let cell = Cell { target: Arm { calls: 100, ..Arm::default() }, ..reads(0, 0, 100, 0) };
     assert_eq!(Story::new(GuardConfig::default()).until(120, &[cell]), None);

@@ -2,7 +2,7 @@
 
 use cutover::domain::{
     Breach, Change, Migration, Placement, Policy, Refusal, TenantRow, TripOutcome, apply,
-    guard::{Action, Cause, Evidence, Guard, GuardKind, Operation, Scope, Verdict},
+    guard::{Action, Cause, Guard, GuardEvidence, GuardKind, Operation, Scope, Verdict},
 };
 use cutover_core::routing::{Level, PPM, Rung};
 
@@ -104,7 +104,7 @@ fn verdict(stage_revision: u64) -> Change {
         scope: Scope::Migration,
         action: Action::Rollback,
         cause: Cause::Breach,
-        evidence: Evidence::default(),
+        evidence: GuardEvidence::default(),
     };
     Change::Trip(Box::new(Breach { stage_revision, verdict }))
 }

@@ -4,7 +4,7 @@ use cutover::{
     domain::{Cover, NewPass, PassKind},
     service::{
         Checkpoint, Instances, Operate, PassEnd, Passes, Registry, SegmentRecord, Tables, Tuning, Witness,
-        operate::Mutation,
+        operate::RequestMeta,
     },
     store::open_store,
 };
@@ -67,8 +67,8 @@ async fn a_job_with_other_stores_or_options_is_refused_while_one_is_under_way() 
     let finish = |complete| v1::FinishJobRequest { id: first.id.clone(), complete, ..Default::default() };
     let refused = jobs.finish_job(finish(true)).await.unwrap_err();
     assert!(refused.message().contains("2 of 2 segments"), "{refused}");
-    let cancelled = jobs.finish_job(finish(false)).await.unwrap().into_inner().evidence.unwrap();
-    assert!(!cancelled.clean, "one that was cut short shows nothing");
+    let canceled = jobs.finish_job(finish(false)).await.unwrap().into_inner().evidence.unwrap();
+    assert!(!canceled.clean, "one that was cut short shows nothing");
     assert!(!jobs.create_job(request("other")).await.unwrap().into_inner().joined);
 }
 
@@ -124,7 +124,7 @@ async fn passes(dir: &TempDir) -> Passes {
     let (instances, _) = Instances::new(store.clone(), &registry, kept.instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), Arc::new(instances)));
     if registry.state().entry(&key(KEY)).is_none() {
-        operate.change(&key(KEY), &crate::support::create(), &Mutation::default()).await.unwrap();
+        operate.change(&key(KEY), &crate::support::create(), &RequestMeta::default()).await.unwrap();
     }
     Passes::new(store, registry, operate, kept.passes)
 }
@@ -196,7 +196,7 @@ async fn a_silent_worker_loses_its_segment_to_the_next_one_where_it_was() {
     let dir = TempDir::new().unwrap();
     let passes = passes(&dir).await.with_claim_lease(Duration::ZERO);
     let id = new_pass().id;
-    passes.begin(&key(KEY), &new_pass(), Tuning::default(), &Mutation::default()).await.unwrap();
+    passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
     let (at, fresh, dead) = passes.claim(&id, "dead", &Tables::default()).await.unwrap().segment.unwrap();
     assert_eq!((at, fresh.cursor), (0, Vec::new()));
     assert!(passes.checkpoint(&id, checkpoint(0, dead, b"half", false)).await.unwrap().is_some());
@@ -218,14 +218,14 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let id = new_pass().id;
     let token = {
         let passes = passes(&dir).await;
-        passes.begin(&key(KEY), &new_pass(), Tuning::default(), &Mutation::default()).await.unwrap();
+        passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
         let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
         passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
         let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
         let tuning = Tuning { records_per_s: 7, ..Tuning::default() };
         let half = Checkpoint { witness: Some(witness()), ..checkpoint(1, token, b"half", false) };
         passes.checkpoint(&id, half).await.unwrap();
-        passes.tune(&id, tuning, &Mutation::default()).await.unwrap();
+        passes.tune(&id, tuning, &RequestMeta::default()).await.unwrap();
         token
     };
     let passes = passes(&dir).await;
@@ -236,7 +236,7 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     assert_eq!(seen.record.witnesses, [witness()]);
     let kept = passes.checkpoint(&id, checkpoint(1, token, b"", true)).await.unwrap();
     assert!(kept.is_some(), "who works on knows nothing of the restart");
-    let by = Mutation::default();
+    let by = RequestMeta::default();
     let evidence = passes.finish(&id, Default::default(), PassEnd::Complete, &by).await.unwrap();
     assert_eq!(
         passes.finish(&id, Default::default(), PassEnd::Complete, &by).await.unwrap(),

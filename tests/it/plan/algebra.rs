@@ -3,9 +3,10 @@
 
 use cutover::domain::{
     Applied, Ask, Breach, Change, Context, Fleet, Key, Migration, Shares, State, apply,
-    guard::{Action, Cause, Evidence, Guard, GuardKind, Operation, Scope, Verdict},
+    guard::{Action, Cause, Guard, GuardEvidence, GuardKind, Operation, Scope, Verdict},
     plan::{
-        Missing, Next, Part, Plan, PlanMove, PlanState, PlanStatus, Proof, Rules, Seen, Step, Taken, decide,
+        Missing, Next, Observed, Part, Plan, PlanMove, PlanState, PlanStatus, Proof, Rules, Step, Taken,
+        decide,
     },
 };
 use cutover_core::routing::{PPM, Rung};
@@ -139,7 +140,7 @@ fn after_a_guard_held_it_the_step_begins_anew_with_resume_and_so_does_its_judge(
         scope: Scope::Migration,
         action: Action::Hold,
         cause: Cause::CommonMode,
-        evidence: Evidence::default(),
+        evidence: GuardEvidence::default(),
     };
     let stage_revision = world.migration.stage(false).revision;
     world.change(&Change::Trip(Box::new(Breach { stage_revision, verdict })));
@@ -205,7 +206,7 @@ proptest! {
             taken: vec![at; taken],
             approved,
         };
-        let seen = Seen { settled, in_place: taken, ..Seen::default() };
+        let seen = Observed { settled, in_place: taken, ..Observed::default() };
         let next = decide(&state, &seen, now_ms);
         let Next::Wait(missing) = next else { panic!("{next:?}") };
         prop_assert!(missing.iter().any(|Missing { what, .. }| what.contains("no data")), "{missing:?}");

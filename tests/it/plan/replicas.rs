@@ -7,7 +7,7 @@ use cutover::{
         Change,
         plan::{Part, Plan, PlanStatus, Proof, Rules, Step},
     },
-    service::{Guards, HistoryQuery, Instances, Operate, Plans, Registry, operate::Mutation},
+    service::{Guards, HistoryQuery, Instances, Operate, Plans, Registry, operate::RequestMeta},
     store::{Store, open_store},
     telemetry::Ingest,
 };
@@ -46,7 +46,7 @@ async fn each_step_is_taken_once_whoever_is_faster() {
         approval: false,
     });
     let plan = Plan::of(steps.collect(), Rules::default()).unwrap();
-    let by = Mutation { actor: "operator:ada".to_owned(), ..Mutation::default() };
+    let by = RequestMeta { actor: "operator:ada".to_owned(), ..RequestMeta::default() };
     one.operate.change(&key("orders"), &create(), &by).await.unwrap();
     one.operate.change(&key("orders"), &Change::ApplyPlan(Box::new(plan)), &by).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();

@@ -35,7 +35,7 @@ struct Case {
 }
 
 impl LocalGuard {
-    /// Guards until it is cancelled.
+    /// Guards until it is canceled.
     pub(super) async fn run(self) {
         let mut has_gone_back = false;
         loop {

@@ -6,7 +6,7 @@ use super::{
     Inner, ReadError,
     calls::Calls,
     finish::Finish,
-    rules::{Answer, Condition, Found, Read, ReadCall, ReadEnd, Seen, Step},
+    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd, Seen},
     shadow,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// A read's answer, or `None` if it was overtaken and has to be repeated.
 pub(super) type Answered = Option<Result<Option<Vec<u8>>, ReadError>>;
 
-type ReadStep = Step<Read, ReadCall, ReadEnd>;
+type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
 
 /// The state of one read.
 struct Reading {
@@ -40,11 +40,11 @@ pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> An
     loop {
         match step {
             // Nothing has been written so far: until then the read may be dropped at any time.
-            Step::Call(read, ReadCall::Get(store)) => step = read.step(reading.get(store).await),
-            Step::Call(_, ReadCall::Copy) => {
+            OperationStep::Call(read, ReadCall::Get(store)) => step = read.step(reading.get(store).await),
+            OperationStep::Call(_, ReadCall::Copy) => {
                 return Finish::new(reading.run(step)).await;
             }
-            Step::End(end) => return reading.conclude(end),
+            OperationStep::End(end) => return reading.conclude(end),
         }
     }
 }
@@ -54,9 +54,9 @@ impl Reading {
     async fn run(mut self, mut step: ReadStep) -> Answered {
         loop {
             step = match step {
-                Step::Call(read, ReadCall::Get(store)) => read.step(self.get(store).await),
-                Step::Call(read, ReadCall::Copy) => read.step(self.copy().await),
-                Step::End(end) => return self.conclude(end),
+                OperationStep::Call(read, ReadCall::Get(store)) => read.step(self.get(store).await),
+                OperationStep::Call(read, ReadCall::Copy) => read.step(self.copy().await),
+                OperationStep::End(end) => return self.conclude(end),
             };
         }
     }

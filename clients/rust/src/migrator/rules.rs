@@ -67,7 +67,7 @@ impl From<&StoreError> for Answer {
 
 /// The next step of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step<State, Call, End> {
+pub enum OperationStep<State, Call, End> {
     /// Make this call and pass its answer to the state. An answer to another kind of call counts as a
     /// failure.
     Call(State, Call),

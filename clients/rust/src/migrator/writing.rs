@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Cause, Change, Inner, WriteError,
     calls::Calls,
-    rules::{Answer, Condition, Pair, Seen, Step, Write, WriteCall, WriteEnd, WriteOutcome},
+    rules::{Answer, Condition, OperationStep, Pair, Seen, Write, WriteCall, WriteEnd, WriteOutcome},
 };
 use crate::{
     report::{Event, StoreRole},
@@ -17,14 +17,14 @@ use crate::{
 const PUTS_MAX: u32 = 64;
 
 /// Computes a record's new value from its current one (`None`: there is none), or fails to convert one of them.
-pub(super) type Mutation = Box<dyn FnMut(Option<&[u8]>) -> Result<Change, DocumentError> + Send>;
+pub(super) type MutateFn = Box<dyn FnMut(Option<&[u8]>) -> Result<Change, DocumentError> + Send>;
 
 /// What is to be written.
 pub(super) enum Intent {
     /// This value, whatever is there. `None`: a tombstone.
     Overwrite(Option<Vec<u8>>),
     /// The result of this mutation.
-    Mutate(Mutation),
+    Mutate(MutateFn),
 }
 
 /// One write, from its decision to its end.
@@ -32,7 +32,7 @@ pub(super) struct Writing {
     /// Declared before the operation, so that calls are counted before their revision is acknowledged.
     calls: Calls,
     operation: Operation,
-    mutation: Option<Mutation>,
+    mutation: Option<MutateFn>,
     /// The record to write.
     record: Record,
     /// The record that a mutation read from the source.
@@ -67,17 +67,17 @@ impl Writing {
         let mut step = first.expect("an admitted operation is not on hold");
         let end = loop {
             step = match step {
-                Step::Call(write, WriteCall::Get(store)) => write.step(self.get(store).await),
-                Step::Call(write, WriteCall::Put { store, above, condition }) => {
+                OperationStep::Call(write, WriteCall::Get(store)) => write.step(self.get(store).await),
+                OperationStep::Call(write, WriteCall::Put { store, above, condition }) => {
                     if let Err(unput) = self.prepare(above, condition) {
                         break Err(unput);
                     }
                     write.step(self.put(store, condition).await)
                 }
-                Step::Call(write, WriteCall::Mirror) => {
+                OperationStep::Call(write, WriteCall::Mirror) => {
                     write.step(self.put(StoreRole::Target, Condition::Newer).await)
                 }
-                Step::End(end) => break Ok(end),
+                OperationStep::End(end) => break Ok(end),
             };
         };
         self.conclude(end)

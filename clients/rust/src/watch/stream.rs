@@ -96,7 +96,7 @@ pub(super) struct Receiving {
 }
 
 impl Watcher {
-    /// Watches until it is cancelled.
+    /// Watches until it is canceled.
     pub(crate) async fn run(mut self) {
         let mut attempt = 0;
         loop {

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use cutover_client::{
     migrator::rules::{
-        Answer, Condition, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd, WriteOutcome,
+        Answer, Condition, OperationStep, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd,
+        WriteOutcome,
     },
     report::StoreRole::{self, Source, Target},
     routing::{Level, Rung, coexist},
@@ -119,12 +120,12 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
         let kind = self.pick(5);
         let doing = if kind < 2 {
             match Read::begin(self.rung, self.no_fallback, self.level) {
-                Some(Step::Call(state, call)) => Doing::Read { state, call },
+                Some(OperationStep::Call(state, call)) => Doing::Read { state, call },
                 _ => return,
             }
         } else {
             match Write::begin(self.rung, self.no_fallback, kind == 2) {
-                Some(Step::Call(state, call)) => {
+                Some(OperationStep::Call(state, call)) => {
                     let record = Seen { version: Version::ZERO, tombstone: kind == 3 };
                     Doing::Write { state, call, record }
                 }
@@ -147,8 +148,8 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
                     }
                 };
                 match state.step(answer) {
-                    Step::Call(state, call) => running.doing = Doing::Read { state, call },
-                    Step::End(end) => return self.end_read(&running, end),
+                    OperationStep::Call(state, call) => running.doing = Doing::Read { state, call },
+                    OperationStep::End(end) => return self.end_read(&running, end),
                 }
             }
             Doing::Write { state, call, mut record } => {
@@ -161,8 +162,8 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
                     WriteCall::Mirror => self.put(running.rung, Target, record, Condition::Newer),
                 };
                 match state.step(answer) {
-                    Step::Call(state, call) => running.doing = Doing::Write { state, call, record },
-                    Step::End(end) => return self.end_write(&running, end, record),
+                    OperationStep::Call(state, call) => running.doing = Doing::Write { state, call, record },
+                    OperationStep::End(end) => return self.end_write(&running, end, record),
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use cutover_client::{
     migrator::rules::{
-        Answer, Condition, Pair, Read, ReadCall, ReadEnd, Seen, Step, Write, WriteCall, WriteEnd,
+        Answer, Condition, OperationStep, Pair, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd,
         WriteOutcome,
     },
     report::StoreRole::{self, Source, Target},
@@ -27,8 +27,8 @@ pub(crate) enum Kind {
     Mutate,
 }
 
-type ReadStep = Step<Read, ReadCall, ReadEnd>;
-type WriteStep = Step<Write, WriteCall, WriteEnd>;
+type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
+type WriteStep = OperationStep<Write, WriteCall, WriteEnd>;
 
 impl Protocol {
     /// An idle client begins an operation under the revision that it has received.
@@ -41,7 +41,9 @@ impl Protocol {
             Kind::Read => {
                 let confirmed = !self.has(Mutation::NotConfirmed);
                 let level = if confirmed { self.scenario.level } else { Level::Acknowledged };
-                let Step::Call(state, call) = Read::begin(revision.rung, revision.no_fallback, level)? else {
+                let OperationStep::Call(state, call) =
+                    Read::begin(revision.rung, revision.no_fallback, level)?
+                else {
                     return None;
                 };
                 Work::Read { state, call }
@@ -54,7 +56,7 @@ impl Protocol {
                 let record = Record { version: Version::ZERO, content };
                 let write = Writing { number, record, compare, base: None, sent: false };
                 let step = Write::begin(revision.rung, revision.no_fallback, compare)?;
-                let Step::Call(state, call) = self.unobserved(step, revision.rung, compare) else {
+                let OperationStep::Call(state, call) = self.unobserved(step, revision.rung, compare) else {
                     return None;
                 };
                 Work::Write { state, call, write }
@@ -91,11 +93,11 @@ impl Protocol {
                 self.note_read_answer(rung, call, answer);
                 let step = self.read_step(read, rung, call, answer);
                 match step {
-                    Step::Call(state, call) => {
+                    OperationStep::Call(state, call) => {
                         doing.work = Work::Read { state, call };
                         after.clients[client].doing = Some(doing);
                     }
-                    Step::End(end) => self.end_read(&mut after, client, doing, end),
+                    OperationStep::End(end) => self.end_read(&mut after, client, doing, end),
                 }
             }
             Work::Write { state: write, call, write: mut writing } => {
@@ -110,7 +112,7 @@ impl Protocol {
                 };
                 let step = self.write_step(write, &writing, rung, call, answer);
                 match step {
-                    Step::Call(state, call) => {
+                    OperationStep::Call(state, call) => {
                         if !writing.compare {
                             // Only the rules need to know what it has observed.
                             (doing.source, doing.target) = (None, None);
@@ -118,7 +120,7 @@ impl Protocol {
                         doing.work = Work::Write { state, call, write: writing };
                         after.clients[client].doing = Some(doing);
                     }
-                    Step::End(end) => self.end_write(&mut after, client, &doing, &writing, end),
+                    OperationStep::End(end) => self.end_write(&mut after, client, &doing, &writing, end),
                 }
             }
         }
@@ -164,7 +166,7 @@ impl Protocol {
             return Read::begin(Rung::SourceOnly, false, Level::Acknowledged).expect("it is no hold");
         }
         match read.step(answer) {
-            Step::Call(read, ReadCall::Copy)
+            OperationStep::Call(read, ReadCall::Copy)
                 if rung == Rung::TargetFirst && self.has(Mutation::FallbackWithoutCopy) =>
             {
                 read.step(Answer::Put(Put::Applied))
@@ -196,7 +198,7 @@ impl Protocol {
     /// With the mutation: as if the target had been read, and had nothing.
     fn unobserved(&self, step: WriteStep, rung: Rung, compare: bool) -> WriteStep {
         match step {
-            Step::Call(write, WriteCall::Get(Target))
+            OperationStep::Call(write, WriteCall::Get(Target))
                 if rung == Rung::TargetFirst && !compare && self.has(Mutation::TargetNotObserved) =>
             {
                 write.step(Answer::Got(None))

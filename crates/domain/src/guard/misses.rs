@@ -20,11 +20,11 @@ pub(super) struct Misses {
     limit: (f64, f64),
     rule: Rule,
     /// Never empty; the newest last.
-    steps: Vec<Step>,
+    steps: Vec<RampStep>,
 }
 
 #[derive(Clone, Debug)]
-struct Step {
+struct RampStep {
     id: u32,
     opened_ms: u64,
     ratchet: Ratchet,
@@ -47,7 +47,7 @@ impl Misses {
         let ratchet = Ratchet::new(self.limit.0, self.limit.1);
         let guard = Guard::of(GuardKind::MissRatchet, Operation::Read);
         let pool = Pool::new(guard, self.rule, Test::Absolute(*ratchet.test()), None, now_ms);
-        self.steps.push(Step { id, opened_ms: now_ms, ratchet, pool });
+        self.steps.push(RampStep { id, opened_ms: now_ms, ratchet, pool });
     }
 
     /// Counts reads of a step's tenants; of the newest step if it is unknown.
@@ -78,7 +78,7 @@ impl Misses {
 
     /// Ends the open tick. In its grace period a step is measured but not judged.
     pub(super) fn close(&mut self, roster: &mut Roster, measure: &Measure, now_ms: u64) {
-        for Step { opened_ms, ratchet, pool, .. } in &mut self.steps {
+        for RampStep { opened_ms, ratchet, pool, .. } in &mut self.steps {
             let tick = pool.close(roster, measure, now_ms);
             ratchet.close(tick.target, tick.target_bad);
             let in_grace = now_ms.saturating_sub(*opened_ms) < GRACE_MS;
@@ -99,7 +99,7 @@ impl Misses {
 
     /// The step with the most evidence.
     pub(super) fn leading(&self, roster: &Roster, measure: &Measure) -> &Pool {
-        let ln_m = |step: &Step| step.pool.ln_m(roster, measure);
+        let ln_m = |step: &RampStep| step.pool.ln_m(roster, measure);
         let most = self.steps.iter().max_by(|a, b| ln_m(a).total_cmp(&ln_m(b)));
         &most.unwrap_or(&self.steps[0]).pool
     }

@@ -20,7 +20,7 @@ pub struct Verdict {
     /// Why.
     pub cause: Cause,
     /// Its evidence.
-    pub evidence: Evidence,
+    pub evidence: GuardEvidence,
 }
 
 /// Whom a verdict is about.
@@ -65,7 +65,7 @@ pub enum Cause {
 
 /// The evidence of a verdict. Counts are those since the suspected onset.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct GuardEvidence {
     /// The suspected onset, on the judge's clock.
     pub onset_ms: u64,
     /// When the verdict was reached.
@@ -114,7 +114,7 @@ pub struct Holder {
     pub nats: f64,
 }
 
-impl Evidence {
+impl GuardEvidence {
     /// Share of bad outcomes of the target; 0 without outcomes.
     pub fn target_rate(&self) -> f64 {
         self.target_bad as f64 / self.target.max(1) as f64
@@ -143,7 +143,7 @@ impl fmt::Display for Verdict {
             Action::Hold => "hold",
             Action::Observe => "would have rolled back",
         };
-        let Evidence { target, target_bad, source, source_bad, ln_m, ln_c, .. } = evidence;
+        let GuardEvidence { target, target_bad, source, source_bad, ln_m, ln_c, .. } = evidence;
         match cause {
             Cause::InstancesGone => {
                 let all = target + target_bad;

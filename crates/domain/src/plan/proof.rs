@@ -1,12 +1,12 @@
 //! What a step has shown, and what it still has to show.
 
-use super::{ALL_GONE_AFTER_MS, BLIND_AFTER_MS, Brought, Missing, Seen, Taken};
+use super::{ALL_GONE_AFTER_MS, BLIND_AFTER_MS, Brought, Missing, Observed, Taken};
 use crate::guard::{Block, Certificate, Operation};
 
 const LOST: &str = "bring them back, or cutover evict --lost if they are dead";
 
 /// Reasons of the guards against any step.
-pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
+pub(super) fn blocks(seen: &Observed) -> Vec<Missing> {
     let blocks = seen.standing.iter().flat_map(|standing| &standing.blocks);
     blocks.map(|block| Missing::of_reports(told(block))).collect()
 }
@@ -14,7 +14,7 @@ pub(super) fn blocks(seen: &Seen) -> Vec<Missing> {
 /// What is missing until the target's errors are known to be within the margin. Evidence that was complete
 /// before a controller was killed, which may have lost some counts, remains valid as long as nothing has
 /// failed.
-pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
+pub(super) fn evidence(taken: &Taken, seen: &Observed) -> Vec<Missing> {
     let Some(standing) = &seen.standing else {
         return vec![Missing::of_reports(
             "evidence: there is no data, are the services reporting?".to_owned(),
@@ -29,7 +29,7 @@ pub(super) fn evidence(taken: &Taken, seen: &Seen) -> Vec<Missing> {
 }
 
 /// Whether nobody has reported on the step, although there was time to.
-pub(super) fn is_blind(taken: &Taken, seen: &Seen, now_ms: u64) -> bool {
+pub(super) fn is_blind(taken: &Taken, seen: &Observed, now_ms: u64) -> bool {
     let since_ms = taken.settled_at_ms.unwrap_or(now_ms).max(seen.hearing_since_ms);
     if now_ms < since_ms.saturating_add(BLIND_AFTER_MS) {
         return false;
@@ -45,7 +45,7 @@ pub(super) fn is_blind(taken: &Taken, seen: &Seen, now_ms: u64) -> bool {
 }
 
 /// Reads that the target could not have answered.
-pub(super) fn misses(seen: &Seen) -> Option<Missing> {
+pub(super) fn misses(seen: &Observed) -> Option<Missing> {
     let upper = seen.standing.as_ref()?.miss_upper;
     (upper > seen.miss_max).then(|| {
         let most = seen.miss_max * 100.0;

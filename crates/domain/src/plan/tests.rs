@@ -41,8 +41,8 @@ fn shown(missing: Option<u64>) -> Standing {
     Standing { blocks: Vec::new(), certificates: vec![certificate], miss_upper: 0.0 }
 }
 
-fn seen(standing: Option<Standing>) -> Seen {
-    Seen { settled: true, in_place: usize::MAX, standing, miss_max: 0.001, ..Seen::default() }
+fn seen(standing: Option<Standing>) -> Observed {
+    Observed { settled: true, in_place: usize::MAX, standing, miss_max: 0.001, ..Observed::default() }
 }
 
 #[track_caller]
@@ -58,7 +58,7 @@ fn a_bake_time_is_measured_by_the_steady_clock() {
     let mut at = taken(plan(), 1);
     at.taken[0].settled_steady_ms = Some(5_000);
     at.taken[0].shown_at_ms = Some(2_000);
-    let after = |steady_ms| Seen { steady_ms, ..seen(Some(shown(Some(0)))) };
+    let after = |steady_ms| Observed { steady_ms, ..seen(Some(shown(Some(0)))) };
     let two_hours = 7_200_000;
     let waits = missing(decide(&at, &after(6_000), 1_000 + two_hours));
     assert_eq!(waits, ["59 s of its bake time"], "the wall clock jumped ahead");
@@ -79,10 +79,10 @@ fn a_step_needs_its_bake_time_and_its_evidence_and_says_what_is_missing_until_wh
     assert_eq!(waits[1].until_ms, Some(90_000));
     let good = seen(Some(shown(Some(0))));
     assert_eq!(decide(&at, &good, 61_000), Next::Move(PlanMove::Take(1)));
-    let unsettled = Seen { settled: false, ..good.clone() };
+    let unsettled = Observed { settled: false, ..good.clone() };
     assert!(missing(decide(&at, &unsettled, u64::MAX))[0].contains("every live instance"));
     let why = vec![Missing::open("revision 7 to be known to i-1".to_owned())];
-    let unsettled = Seen { unsettled: why, ..unsettled };
+    let unsettled = Observed { unsettled: why, ..unsettled };
     assert!(missing(decide(&at, &unsettled, u64::MAX))[0].contains("i-1"));
     assert_eq!(decide(&taken(of(vec![step(Rung::Dual, 5)]), 1), &good, 61_000), Next::Move(PlanMove::Finish));
 }
@@ -118,7 +118,7 @@ fn no_data_never_advances_a_step_that_has_to_show_something() {
     let strict = taken(Plan::of(plan().steps().to_vec(), rules).unwrap(), 1);
     assert_eq!(decide(&strict, &silent, 61_000), Next::Move(PlanMove::Pause(1)));
     assert!(matches!(decide(&strict, &silent, 60_000), Next::Wait(_)), "not before it has lasted");
-    let restarted = Seen { hearing_since_ms: 100_000, ..silent.clone() };
+    let restarted = Observed { hearing_since_ms: 100_000, ..silent.clone() };
     assert!(matches!(decide(&strict, &restarted, 109_999), Next::Wait(_)), "nobody could report yet");
     assert_eq!(decide(&strict, &restarted, 110_000), Next::Move(PlanMove::Pause(1)));
 
@@ -150,9 +150,9 @@ fn a_trip_and_a_pause_hold_it_and_an_approval_is_for_one_step() {
     let misses = Standing { miss_upper: 0.02, ..shown(Some(0)) };
     assert!(missing(decide(&approved, &seen(Some(misses)), 61_000))[0].contains("2.000 %"));
     let held = [
-        Seen { tripped: true, ..good.clone() },
-        Seen { paused: Some("by operator:ada: incident 17".to_owned()), ..good.clone() },
-        Seen { in_place: 1, ..good.clone() },
+        Observed { tripped: true, ..good.clone() },
+        Observed { paused: Some("by operator:ada: incident 17".to_owned()), ..good.clone() },
+        Observed { in_place: 1, ..good.clone() },
     ];
     for (held, part) in held.iter().zip([
         "cutover ack",
@@ -175,7 +175,7 @@ fn a_skipped_step_lacks_neither_time_nor_evidence_but_what_a_guard_suspects_and_
     assert_eq!(decide(&at, &seen(None), 2_000), Next::Move(PlanMove::Take(1)));
     let suspected = Standing { blocks: vec![Block::Tripped], ..shown(None) };
     assert_eq!(missing(decide(&at, &seen(Some(suspected)), 2_000)).len(), 1);
-    let behind = Seen { settled: false, ..seen(None) };
+    let behind = Observed { settled: false, ..seen(None) };
     assert!(missing(decide(&at, &behind, 2_000))[0].contains("every live instance"));
 }
 

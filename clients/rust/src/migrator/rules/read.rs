@@ -1,6 +1,6 @@
 //! The rules of reads.
 
-use super::{Answer, Seen, Step};
+use super::{Answer, OperationStep, Seen};
 use crate::{
     report::StoreRole,
     routing::{Level, Mutation, Rung},
@@ -78,7 +78,7 @@ impl ReadEnd {
     }
 }
 
-type ReadStep = Step<Read, ReadCall, ReadEnd>;
+type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
 
 impl Read {
     /// The first step; `None` on hold.
@@ -93,7 +93,7 @@ impl Read {
             (Rung::TargetFirst | Rung::TargetOnly, _) => (At::Target, StoreRole::Target),
         };
         let no_fallback = no_fallback || matches!(rung, Rung::TargetOnly);
-        Some(Step::Call(Self { no_fallback, at }, ReadCall::Get(store)))
+        Some(OperationStep::Call(Self { no_fallback, at }, ReadCall::Get(store)))
     }
 
     /// The step after an answer.
@@ -142,7 +142,7 @@ impl Read {
                 self.call(At::Source, ReadCall::Get(Source))
             }
             // Never read the source because the target failed: it may lack what was read before.
-            (at, _) => Step::End(ReadEnd::Failed(at.store())),
+            (at, _) => OperationStep::End(ReadEnd::Failed(at.store())),
         }
     }
 
@@ -161,7 +161,7 @@ impl Read {
     }
 
     const fn call(self, at: At, call: ReadCall) -> ReadStep {
-        Step::Call(Self { at, ..self }, call)
+        OperationStep::Call(Self { at, ..self }, call)
     }
 }
 
@@ -178,7 +178,7 @@ impl At {
 }
 
 const fn end(from: Option<StoreRole>, found: Found) -> ReadStep {
-    Step::End(ReadEnd::Return(from, found))
+    OperationStep::End(ReadEnd::Return(from, found))
 }
 
 /// A deleted record is not found, wherever its tombstone is.

@@ -1,6 +1,6 @@
 //! The rules of writes. A delete is a write whose record is a tombstone.
 
-use super::{Answer, Seen, Step};
+use super::{Answer, OperationStep, Seen};
 use crate::{
     report::StoreRole,
     routing::{Mutation, Rung},
@@ -95,7 +95,7 @@ pub struct WriteEnd {
     pub pair: Option<Pair>,
 }
 
-type WriteStep = Step<Write, WriteCall, WriteEnd>;
+type WriteStep = OperationStep<Write, WriteCall, WriteEnd>;
 
 impl WriteOutcome {
     /// The outcome of an operation that routing has overtaken. It writes nothing further, but what it has
@@ -138,7 +138,7 @@ impl Write {
             (At::ObservingSource, _) => self.end(WriteOutcome::NotApplied, Some(StoreRole::Source), None),
 
             (At::First, Did(Put::Applied)) if self.both() => {
-                Step::Call(Self { at: At::Second, ..self }, WriteCall::Mirror)
+                OperationStep::Call(Self { at: At::Second, ..self }, WriteCall::Mirror)
             }
             (At::First, Did(Put::Applied)) => self.end(WriteOutcome::Acknowledged, None, None),
             (At::First, Did(Put::Stale(current))) => {
@@ -194,7 +194,7 @@ impl Write {
             StoreRole::Source => At::ObservingSource,
             StoreRole::Target => At::ObservingTarget,
         };
-        Step::Call(Self { at, ..self }, WriteCall::Get(store))
+        OperationStep::Call(Self { at, ..self }, WriteCall::Get(store))
     }
 
     /// The put to the first store, which held `seen`.
@@ -209,7 +209,7 @@ impl Write {
             Condition::Newer
         };
         let call = WriteCall::Put { store: self.first(), above: self.above, condition };
-        Step::Call(Self { at: At::First, ..self }, call)
+        OperationStep::Call(Self { at: At::First, ..self }, call)
     }
 
     /// The store whose record a mutation starts from. At target-first that is the newer record: the source's
@@ -238,6 +238,6 @@ impl Write {
     }
 
     const fn end(self, outcome: WriteOutcome, failed: Option<StoreRole>, pair: Option<Pair>) -> WriteStep {
-        Step::End(WriteEnd { outcome, failed, pair })
+        OperationStep::End(WriteEnd { outcome, failed, pair })
     }
 }

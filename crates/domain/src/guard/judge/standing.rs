@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        Action, Cause, Evidence, Guard, GuardKind, Mode, Operation, Scope, Verdict, bounds,
+        Action, Cause, Guard, GuardEvidence, GuardKind, Mode, Operation, Scope, Verdict, bounds,
         by::ByOperation,
         roster::{Gone, Silence},
     },
@@ -55,7 +55,7 @@ pub struct Level {
     pub mode: Mode,
     /// Its counts since the suspected onset. `ln_m` is negative infinity if there can't be any evidence.
     /// Tenants and instances are not listed.
-    pub evidence: Evidence,
+    pub evidence: GuardEvidence,
 }
 
 /// Something that blocks a step.
@@ -142,7 +142,7 @@ impl Judge {
         if self.tripped {
             blocks.push(Block::Tripped);
         }
-        for Level { guard, mode, evidence: Evidence { ln_m, ln_c, .. } } in self.levels() {
+        for Level { guard, mode, evidence: GuardEvidence { ln_m, ln_c, .. } } in self.levels() {
             if mode == Mode::Enforce && ln_m >= ln_c / 2.0 {
                 blocks.push(Block::Suspicion { guard, ln_m, ln_c });
             }
@@ -235,12 +235,12 @@ impl Judge {
             scope: Scope::Migration,
             action,
             cause,
-            evidence: Evidence {
+            evidence: GuardEvidence {
                 onset_ms: self.now_ms,
                 now_ms: self.now_ms,
                 target: target as u64,
                 target_bad: target_bad as u64,
-                ..Evidence::default()
+                ..GuardEvidence::default()
             },
         };
         let (gone, uncalled) = (self.roster.gone(Silence::Unreplaced, self.now_ms), self.uncalled());

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        Action, Cause, ErrorClass, Evidence, Few, Guard, GuardKind, Holder, Mode, Rule, Scope, Suspect, Test,
-        Verdict,
+        Action, Cause, ErrorClass, Few, Guard, GuardEvidence, GuardKind, Holder, Mode, Rule, Scope, Suspect,
+        Test, Verdict,
         evalue::Sample,
         pool::{Measure, Pool, scores},
     },
@@ -80,7 +80,7 @@ impl Judge {
         Some(self.trip_migration(at, rule, Cause::Breach, evidence))
     }
 
-    fn trip_migration(&mut self, at: usize, rule: Rule, cause: Cause, evidence: Evidence) -> Verdict {
+    fn trip_migration(&mut self, at: usize, rule: Rule, cause: Cause, evidence: GuardEvidence) -> Verdict {
         self.pools[at].latched = true;
         self.tripped |= rule.mode == Mode::Enforce;
         let guard = self.pools[at].guard;
@@ -110,7 +110,7 @@ impl Judge {
                 continue;
             }
             let measure = Measure { ln_c, phi, quorum: tracked.serving.count() };
-            let evidence = Evidence {
+            let evidence = GuardEvidence {
                 tenants: vec![suspect(&tracked.tenant, &detector.since())],
                 instances: Vec::new(),
                 ..self.evidence_of(pool, &detector.since(), detector.onset_ms(), ln_m, &measure)
@@ -128,7 +128,13 @@ impl Judge {
     }
 
     /// A tenant has tripped on its own, or causes all of the migration's evidence.
-    fn trip_tenant(&mut self, place: usize, at: usize, rule: Rule, evidence: Evidence) -> Option<Verdict> {
+    fn trip_tenant(
+        &mut self,
+        place: usize,
+        at: usize,
+        rule: Rule,
+        evidence: GuardEvidence,
+    ) -> Option<Verdict> {
         let guard = self.pools[at].guard;
         let tracked = self.tenants.get(place);
         let (tenant, behind) = (tracked.tenant.clone(), tracked.behind);
@@ -161,7 +167,7 @@ impl Judge {
         Some(Verdict { guard, scope, action: Action::Rollback, cause: Cause::Breach, evidence })
     }
 
-    fn hold(&mut self, guard: Guard, scope: Scope, cause: Cause, evidence: Evidence) -> Option<Verdict> {
+    fn hold(&mut self, guard: Guard, scope: Scope, cause: Cause, evidence: GuardEvidence) -> Option<Verdict> {
         let is_quiet = self.now_ms < self.blind.quiet_until_ms;
         self.blind.quiet_until_ms = self.now_ms + QUIET_MS;
         (!is_quiet).then_some(Verdict { guard, scope, action: Action::Hold, cause, evidence })
@@ -172,7 +178,7 @@ impl Judge {
         place: usize,
         guard: Guard,
         scope: Scope,
-        evidence: Evidence,
+        evidence: GuardEvidence,
     ) -> Option<Verdict> {
         let now_ms = self.now_ms;
         let tracked = self.tenants.get_mut(place);
@@ -218,7 +224,7 @@ impl Judge {
         self.tenants.get(place).calls_of_stage.saturating_mul(2) > all
     }
 
-    fn evidence(&self, pool: &Pool, ln_m: f64, measure: &Measure) -> Evidence {
+    fn evidence(&self, pool: &Pool, ln_m: f64, measure: &Measure) -> GuardEvidence {
         let evidence =
             self.evidence_of(pool, &pool.detector.since(), pool.detector.onset_ms(), ln_m, measure);
         let Some(at) = pool.seat else { return evidence };
@@ -239,7 +245,7 @@ impl Judge {
         let mut instances: Vec<Holder> = holders.filter(|holder| holder.nats > 0.0).collect();
         instances.sort_by(|a, b| b.nats.total_cmp(&a.nats).then_with(|| a.instance.cmp(&b.instance)));
         instances.truncate(TOLD);
-        Evidence { tenants, instances, ..evidence }
+        GuardEvidence { tenants, instances, ..evidence }
     }
 
     pub(super) fn evidence_of(
@@ -249,7 +255,7 @@ impl Judge {
         onset_ms: u64,
         ln_m: f64,
         measure: &Measure,
-    ) -> Evidence {
+    ) -> GuardEvidence {
         let classes = self.tallies[pool.guard.operation].classes;
         let mut errors: Vec<(ErrorClass, u64)> = ErrorClass::ALL
             .into_iter()
@@ -258,7 +264,7 @@ impl Judge {
             .filter(|(_, count)| *count > 0)
             .collect();
         errors.sort_by_key(|(class, count)| (std::cmp::Reverse(*count), *class));
-        Evidence {
+        GuardEvidence {
             onset_ms,
             now_ms: self.now_ms,
             target: since.target.saturating_add(since.pairs),
