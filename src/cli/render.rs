@@ -4,6 +4,7 @@ mod list;
 mod pass;
 pub(super) mod plan;
 mod progress;
+mod sampling;
 mod status;
 mod table;
 mod trip;

@@ -3,7 +3,7 @@
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::attribution_json;
+use super::{attribution_json, sampling};
 
 /// What kind of pass, in one word.
 pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
@@ -43,8 +43,22 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!(", {count} {what}"))
         .collect();
+    let bound = sampled(evidence).map_or(String::new(), |share| {
+        format!("; at most {} % of all records differ (95 % confidence)", sampling::percent_up(share))
+    });
     let (kind, job, settled) = (pass_kind(kind), &evidence.job, evidence.settled);
-    format!("{kind} {job} {how}: {what}{rest}; started when every instance had reached revision {settled}")
+    format!(
+        "{kind} {job} {how}: {what}{rest}{bound}; started when every instance had reached revision {settled}"
+    )
+}
+
+/// The highest share of all records that may differ, by a sample that has compared some.
+fn sampled(evidence: &v1::Evidence) -> Option<f64> {
+    let counts = evidence.counts.unwrap_or_default();
+    let differ = counts.found.map_or(0, |found| differences(&found));
+    // One that was canceled has compared the first records, not any.
+    let is_sample = evidence.kind() == v1::PassKind::Sample && evidence.canceled_by.is_none();
+    (is_sample && counts.compared > 0).then(|| sampling::differ_at_most(differ, counts.compared))
 }
 
 /// Every record is in one class: they add up to what was compared.
@@ -179,6 +193,7 @@ pub(in crate::cli) fn evidence_json(evidence: &v1::Evidence) -> Value {
         "upto_ppm": evidence.upto_ppm,
         "counts": counts_json(&evidence.counts.unwrap_or_default()),
         "samples": evidence.samples,
+        "differ_at_most": sampled(evidence),
         "findings": evidence.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "finished_at_ms": evidence.finished_at_ms,
         "canceled_by": evidence.canceled_by.as_ref().map(attribution_json),

@@ -106,6 +106,9 @@ async fn a_comparison_adds_up_and_a_sample_is_the_share_that_was_asked_for() {
         let compared = object["counts"]["compared"].as_u64().unwrap();
         let expected = 4_001 * percent / 100;
         assert!(compared.abs_diff(expected) < 100, "{percent} %: {compared} compared, not about {expected}");
+        // Two records of 4,001 differ; the sample may have met neither.
+        let bound = object["differ_at_most"].as_f64().unwrap();
+        assert!(bound > 2.0 / 4_001.0 && bound < 10.0 / compared as f64, "{percent} %: {bound}");
     }
     controller.stop().await;
 }
@@ -118,6 +121,7 @@ async fn a_sample_is_never_called_clean() {
     at(url, &format!("backfill {spec} --create-tables")).await.done();
     let told = at(url, &format!("verify {spec} --sample 50")).await.done();
     assert!(told.contains("found no difference: ") && !told.contains("clean"), "{told}");
+    assert!(told.contains(" % of all records differ (95 % confidence)"), "{told}");
     let history = at(url, "history orders --limit 1").await.done();
     assert!(history.contains("ended without a difference") && !history.contains("clean"), "{history}");
     controller.stop().await;
