@@ -133,12 +133,18 @@ impl Demo {
             admin.map_err(|_| anyhow!("the controller does not answer"))
         };
         let failure = |status: &tonic::Status| anyhow!("{}", status.message());
-        let watched = async {
-            match stage.live {
-                true => view::follow(&stage.view, KEY, connect, failure, |view| Ok(view.draw()?)).await,
-                false => std::future::pending().await,
-            }
-        };
+        let watched =
+            async {
+                match stage.live {
+                    true => {
+                        view::follow(&stage.view, KEY, connect, failure, |view| {
+                            Ok(view.draw("Ctrl-C ends this")?)
+                        })
+                        .await
+                    }
+                    false => std::future::pending().await,
+                }
+            };
         tokio::select! {
             told = tell(cast, story) => told,
             ended = watched => ended,
@@ -191,7 +197,7 @@ impl Stage {
         }
         let mut view = self.view.borrow_mut();
         view.tell(line);
-        Ok(view.draw()?)
+        Ok(view.draw("Ctrl-C ends this")?)
     }
 
     /// A line that stays, below the page.

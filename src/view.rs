@@ -6,7 +6,7 @@ mod page;
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    io::Write as _,
+    io::{IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
@@ -172,13 +172,14 @@ impl View {
         )
     }
 
-    /// Draws the page over the previous one. If the terminal's size changed, it is cleared first, because the
+    /// Draws the page over the previous one, with `keys` as its last line. If the terminal's size changed, it is cleared first, because the
     /// old page has been wrapped.
-    pub fn draw(&mut self) -> std::io::Result<()> {
+    pub fn draw(&mut self, keys: &str) -> std::io::Result<()> {
         let mut terminal = console::Term::stdout();
         let size = terminal.size();
         let (height, width) = (usize::from(size.0), usize::from(size.1).saturating_sub(1));
-        let page = self.page(Instant::now(), height.saturating_sub(1), width);
+        let mut page = self.page(Instant::now(), height.saturating_sub(2), width);
+        page.push(style(keys).dim().to_string());
         let mut out = String::new();
         if self.drawn > 0 && size != self.size {
             out.push_str("\x1b[2J\x1b[H");
@@ -194,6 +195,31 @@ impl View {
         // One write, so that a page is never visible half drawn.
         terminal.write_all(out.as_bytes())?;
         terminal.flush()
+    }
+}
+
+/// Ends when somebody presses `q`; without a terminal to read from, never. Ctrl-C ends this process alone.
+///
+/// A thread waits for the key, because a read of the terminal can't be given up. Until a key is pressed, the
+/// terminal does not show what is typed.
+pub async fn quit() {
+    let (pressed, is_pressed) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let terminal = console::Term::stdout();
+        while std::io::stdin().is_terminal() {
+            match terminal.read_key() {
+                Ok(console::Key::Char('q' | 'Q')) => {
+                    // Nobody listens any more: it ends in any case.
+                    let _ = pressed.send(());
+                    return;
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    });
+    if is_pressed.await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -266,13 +266,11 @@ fn show_status(global: &Global, status: &v1::Status) {
 /// the controller is back.
 async fn watch(global: &Global, key: String) -> anyhow::Result<()> {
     let live = console::Term::stdout().is_term() && !global.json;
-    if live {
-        out::error("Ctrl-C ends this.");
-    }
-    let told = RefCell::new(String::new());
+    let (told, is_drawn) = (RefCell::new(String::new()), tokio::sync::Notify::new());
     let changed = |view: &mut View| {
         if live {
-            return Ok(view.draw()?);
+            is_drawn.notify_one();
+            return Ok(view.draw("q or Ctrl-C ends this")?);
         }
         let line = view.line();
         if told.replace(line.clone()) != line {
@@ -284,5 +282,14 @@ async fn watch(global: &Global, key: String) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    view::follow(&RefCell::default(), &key, async || global.admin().await, failure, changed).await
+    // The key is read only once there is a page: an error before leaves the terminal as it was.
+    let page = RefCell::new(View::default());
+    let quit = async {
+        is_drawn.notified().await;
+        view::quit().await;
+    };
+    tokio::select! {
+        ended = view::follow(&page, &key, async || global.admin().await, failure, changed) => ended,
+        () = quit => Ok(()),
+    }
 }
