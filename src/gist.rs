@@ -58,7 +58,7 @@ pub fn gist(status: &v1::Status, when: fn(u64, u64) -> String) -> Gist {
     }
     match migration.state() {
         v1::State::Finished => {
-            let next = format!("cutover delete {key}, once no service asks for it");
+            let next = format!("cutover delete {key} --confirm {key}, once no service asks for it");
             Gist::of(
                 "finished",
                 Tone::Calm,

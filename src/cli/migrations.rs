@@ -5,7 +5,25 @@ use std::{process::ExitCode, time::Duration};
 use cutover_core::routing::Level;
 use cutover_proto::v1;
 
-use super::{ChangeArgs, Global, connect::answer, duration, out, percent, render, render::Waits};
+use super::{
+    ChangeArgs, Global, connect::answer, duration, exit::Failure, out, percent, render, render::Waits,
+};
+
+/// Refuses to delete a migration that is finished, or that is not the one that was confirmed.
+fn confirmed(migration: &v1::Migration, confirm: Option<&str>) -> anyhow::Result<()> {
+    let key = &migration.key;
+    if let Some(other) = confirm {
+        return Err(Failure::usage(format!("--confirm {other}: give the key again, {key}")).into());
+    }
+    if migration.state() != v1::State::Finished {
+        return Ok(());
+    }
+    let message = format!(
+        "{key} is finished. If it is created again under this key, everybody begins at source-only, with a source that \
+         is out of date. If no service asks for it any more: cutover delete {key} --confirm {key}"
+    );
+    Err(Failure::refused(message, Vec::new()).into())
+}
 
 /// Default time without contact after which an instance refuses operations.
 const FENCE: Duration = Duration::from_secs(5);
@@ -43,6 +61,9 @@ pub(super) enum Verb {
     Delete {
         /// Its key
         key: String,
+        /// The key again, if it is finished: without it services go back to the source
+        #[arg(long, value_name = "KEY")]
+        confirm: Option<String>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -147,7 +168,11 @@ impl Verb {
                     render::migration_page(&migration).iter().for_each(|line| out::line(line));
                 }
             }
-            Self::Delete { key, change } => {
+            Self::Delete { key, confirm, change } => {
+                if confirm.as_ref() != Some(&key) && !change.dry_run {
+                    let request = v1::GetMigrationRequest { key: key.clone() };
+                    confirmed(&answer(admin.get_migration(request)).await?, confirm.as_deref())?;
+                }
                 let request = v1::DeleteMigrationRequest { mutation: Some(change.to_wire()), key };
                 render::changed(global, &answer(admin.delete_migration(request)).await?, &Waits::None);
             }

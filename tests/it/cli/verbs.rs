@@ -146,7 +146,9 @@ async fn a_migration_is_paused_rolled_back_and_finished() {
     let finished =
         at(url, "finish orders --confirm orders --override soak --reason empty --json").await.object();
     assert_eq!(finished["migration"]["state"], "finished");
-    assert_eq!(at(url, "delete orders").await.done(), "deleted migration orders\n");
+    at(url, "delete orders").await.refused(&["orders is finished", "cutover delete orders --confirm orders"]);
+    assert_eq!(at(url, "delete orders --confirm users").await.code, 64);
+    assert_eq!(at(url, "delete orders --confirm orders").await.done(), "deleted migration orders\n");
     controller.stop().await;
 }
 
