@@ -143,7 +143,13 @@ impl Verb {
                     wait: ask.wait,
                     override_gates: ask.overrides.clone(),
                 };
-                (Some(ask), key, answer(admin.set_rollout(request)).await?)
+                let answered = answer(admin.set_rollout(request)).await?;
+                if ask.wait && !answered.dry_run && !global.json {
+                    let given = [dual, mirrored, target_first, target_only];
+                    let migration = answered.migration.clone().unwrap_or_default();
+                    earlier(&migration, given).iter().for_each(|line| out::error(line));
+                }
+                (Some(ask), key, answered)
             }
             Self::Pin { key, tenant, stage, ask, change } => {
                 waits = Waits::Of(tenant.clone());
@@ -216,4 +222,25 @@ impl Verb {
             _ => Ok(()),
         }
     }
+}
+
+/// What is waited for too, because an earlier request asked for it: stages above those of this one.
+fn earlier(migration: &v1::Migration, given: [Option<u32>; 4]) -> Vec<String> {
+    let highest = given.iter().rposition(Option::is_some).unwrap_or_default();
+    let shares =
+        |it: v1::Rollout| [it.dual_ppm, it.mirrored_ppm, it.target_first_ppm, it.target_only_ppm].into_iter();
+    let (goal, now) = (migration.goal.unwrap_or_default(), migration.rollout.unwrap_or_default());
+    let stages = ["dual", "mirrored", "target-first", "target-only"].into_iter();
+    let higher = stages.zip(shares(goal).zip(shares(now))).skip(highest + 1);
+    let open = higher.filter(|(_, (goal, now))| goal > now);
+    open.map(|(stage, (goal, now))| {
+        format!(
+            "this also waits for {stage} {} %, which was asked for earlier. To withdraw that: cutover ramp {} \
+             --{stage} {}",
+            percent::text(goal),
+            migration.key,
+            percent::text(now)
+        )
+    })
+    .collect()
 }

@@ -121,3 +121,21 @@ async fn it_waits_on_while_the_controller_restarts() {
     assert!(last.contains("timed out") && last.contains("continues when it is back"), "{last}");
     assert_eq!(waiting.wait().await.unwrap().code(), Some(69));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ramp_that_waits_for_an_earlier_request_too_says_how_to_withdraw_that() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let url = controller.url.as_str();
+    at(url, "ramp orders --mirrored 100 --wait").await.done();
+    assert_eq!(at(url, "ramp orders --target-first 50 --wait --timeout 1").await.code, 3);
+    let again = at(url, "ramp orders --mirrored 100 --wait --timeout 1").await;
+    assert_eq!(again.code, 3, "{again:?}");
+    let earlier = "this also waits for target-first 50 %, which was asked for earlier. To withdraw that: cutover ramp \
+                   orders --target-first 0\n";
+    assert!(again.err.starts_with(earlier), "{again:?}");
+    at(url, "ramp orders --target-first 0").await.done();
+    let settled = at(url, "ramp orders --mirrored 100 --wait").await;
+    assert!(settled.code == 0 && !settled.err.contains("earlier"), "{settled:?}");
+    controller.stop().await;
+}
