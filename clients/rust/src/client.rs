@@ -122,7 +122,7 @@ impl Client {
             unanswered: Default::default(),
         };
         let guard = LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
-        let file = Arc::new(Mutex::new(File { lock, saved: None }));
+        let file = Arc::new(Mutex::new(File { lock }));
         let persist = options.persist.clone().map(|path| Saver {
             path,
             valid: Duration::from_millis(options.file_valid_ms().into()),
@@ -187,7 +187,7 @@ impl Client {
                             age_ms = loaded.heard.elapsed().as_millis() as u64,
                             "the controller can't be reached: routing by the persisted snapshot"
                         );
-                        self.link.install_persisted(&self.current, loaded);
+                        self.link.install_persisted(&self.current, loaded, options.drain);
                         "the controller came back that very moment: connect again".to_owned()
                     }
                     Ok(Ok(None)) => format!("{} does not exist", saver.path().display()),

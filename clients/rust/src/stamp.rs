@@ -1,8 +1,14 @@
 //! Stamping: new versions above everything seen.
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::store::Version;
+use crate::{clock::Instant, store::Version};
 
 /// A stamp that is further ahead of the clock is reported: some writer's clock is wrong.
 pub const AHEAD_MS: u64 = 5_000;
@@ -14,6 +20,16 @@ pub enum StampError {
     /// The slot is not below [`Version::SLOTS`].
     #[error("writer slot {0} is not below 4096")]
     Slot(u16),
+    /// The clock is behind versions in the store, and a process that had the same slot may still be writing.
+    #[error(
+        "the clock is {ahead_ms} ms behind versions that others wrote, and writes of the process that had this writer slot before may still arrive: set the clock, or retry in {retry_ms} ms"
+    )]
+    Resting {
+        /// How far the version would be ahead of the clock.
+        ahead_ms: u64,
+        /// When such a version may be stamped.
+        retry_ms: u64,
+    },
     /// Somebody has written a version at the end of the range.
     #[error("no version is left above {0}: repair the record's version in both stores")]
     Exhausted(Version),
@@ -35,13 +51,20 @@ pub struct Stamper {
     slot: AtomicU16,
     last: AtomicU64,
     ahead: AtomicU64,
+    /// No version is stamped ahead of the clock until then.
+    rests: Mutex<Option<Instant>>,
 }
 
 impl Stamper {
     /// Stamps with a slot that the controller gave to this process only.
     pub fn new(slot: u16) -> Result<Self, StampError> {
         check(slot)?;
-        Ok(Self { slot: AtomicU16::new(slot), last: AtomicU64::new(0), ahead: AtomicU64::new(0) })
+        Ok(Self {
+            slot: AtomicU16::new(slot),
+            last: AtomicU64::new(0),
+            ahead: AtomicU64::new(0),
+            rests: Mutex::default(),
+        })
     }
 
     /// Changes to another slot, which the controller gave.
@@ -51,6 +74,16 @@ impl Stamper {
         Ok(())
     }
 
+    /// For so long, writes of a process that had this slot before may still arrive. By the clock its versions are
+    /// lower. Those that it stamped ahead of the clock may be equal to this one's.
+    pub fn rest(&self, time: Duration) {
+        *self.rests() = Some(Instant::now() + time);
+    }
+
+    fn rests(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next version: above `above`, and above every version given before. `now_ms` counts from 2025.
     pub fn stamp(&self, now_ms: u64, above: Version) -> Result<Version, StampError> {
         let mut last = self.last.load(Ordering::Acquire);
@@ -58,6 +91,14 @@ impl Stamper {
             let slot = self.slot.load(Ordering::Acquire);
             let next = stamp(now_ms, above, Version(last), slot)
                 .ok_or(StampError::Exhausted(above.max(Version(last))))?;
+            let ahead_ms = next.ms_since_2025().saturating_sub(now_ms);
+            if ahead_ms > 0
+                && let Some(rests) =
+                    self.rests().map(|until| until.remaining()).filter(|rests| !rests.is_zero())
+            {
+                let retry_ms = u64::try_from(rests.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+                return Err(StampError::Resting { ahead_ms, retry_ms });
+            }
             match self.last.compare_exchange_weak(last, next.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => break next,
                 Err(newer) => last = newer,

@@ -79,8 +79,8 @@ impl Migrator {
     ///
     /// The comparison is made in the store that orders the writers: the source, or at target-only the target.
     /// So mutations and puts lose no update, at any rung and across every step, with one exception. While
-    /// target-first and target-only are both live, two mutations of one record, one at each, are ordered like
-    /// puts: the later one replaces the other.
+    /// target-first and target-only are both live, a mutation at target-first is ordered like a put: it can
+    /// replace a write at target-only that it has not seen.
     ///
     /// A mutation starts from the newest record in that store. This may be an earlier write that returned
     /// "indeterminate"; it has taken effect then.

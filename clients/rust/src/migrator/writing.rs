@@ -42,6 +42,12 @@ pub(super) struct Writing {
     puts: u32,
 }
 
+/// How a version was stamped.
+enum Stamped {
+    ByTheClock,
+    AheadOfTheClock,
+}
+
 /// Why the first put was not made.
 enum Unput {
     Keep,
@@ -65,17 +71,25 @@ impl Writing {
         let decision = self.operation.decision;
         let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
         let mut step = first.expect("an admitted operation is not on hold");
+        let mut has_looked = self.mutation.is_some();
         let end = loop {
             step = match step {
                 OperationStep::Call(write, WriteCall::Get(store)) => write.step(self.get(store).await),
                 OperationStep::Call(write, WriteCall::Put { store, above, condition }) => {
-                    if let Err(unput) = self.prepare(above, condition) {
-                        break Err(unput);
+                    match self.prepare(above, condition) {
+                        Err(unput) => break Err(unput),
+                        Ok(Stamped::AheadOfTheClock) if !has_looked => {
+                            has_looked = true;
+                            write.looking()
+                        }
+                        Ok(_) => {
+                            has_looked = true;
+                            write.step(self.put(store, condition).await)
+                        }
                     }
-                    write.step(self.put(store, condition).await)
                 }
                 OperationStep::Call(write, WriteCall::Mirror) => {
-                    write.step(self.put(StoreRole::Target, Condition::Newer).await)
+                    write.step(self.put(write.second(), Condition::Newer).await)
                 }
                 OperationStep::End(end) => break Ok(end),
             };
@@ -98,7 +112,7 @@ impl Writing {
     }
 
     /// Prepares the record for the first put: its version and, for a mutation, its value.
-    fn prepare(&mut self, above: Version, condition: Condition) -> Result<(), Unput> {
+    fn prepare(&mut self, above: Version, condition: Condition) -> Result<Stamped, Unput> {
         self.puts += 1;
         if self.puts > PUTS_MAX {
             return Err(Unput::Refused(Cause::Contended(PUTS_MAX)));
@@ -116,9 +130,13 @@ impl Writing {
                 Err(error) => return Err(Unput::Value(error)),
             };
         }
-        let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
+        let now_ms = now_ms_since_2025();
+        let stamp = self.calls.inner.stamper.stamp(now_ms, above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
-        Ok(())
+        Ok(match self.record.version.ms_since_2025() > now_ms {
+            true => Stamped::AheadOfTheClock,
+            false => Stamped::ByTheClock,
+        })
     }
 
     async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {

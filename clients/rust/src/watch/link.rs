@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU16, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -102,12 +103,13 @@ impl Link {
     }
 
     /// Routes by a file's state, unless the controller is there: then its own state is about to arrive, and
-    /// the file's may be too old for operations.
-    pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted) {
+    /// the file's may be too old for operations. `rest`: how late a write of its process may still arrive.
+    pub(crate) fn install_persisted(&self, current: &Current, persisted: Persisted, rest: Duration) {
         let mut state = self.state();
         if state.held.is_none() && !state.connected {
             current.take_from_file(persisted.heard, persisted.valid);
             self.set_slot(persisted.writer_slot);
+            self.stamper.rest(rest);
             current.replace(persisted.snapshot.clone());
             let Persisted { snapshot, history_id, .. } = persisted;
             let kept = HashSet::new();

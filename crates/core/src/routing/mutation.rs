@@ -82,6 +82,12 @@ rules! {
     Readmitted,
     /// Only instances that are dead are evicted.
     EvictedAreDead,
+    /// A process that takes over a snapshot file releases only processes that have ended.
+    SucceededHasEnded,
+    /// Whoever starts from a copy of a snapshot file releases nobody.
+    CopyNamesNobody,
+    /// A write to both stores begins with the source.
+    SourceFirst,
     /// A write at target-first observes the target's version before it is stamped.
     Observe,
     /// A write is not stamped again after the source has applied it.
@@ -102,6 +108,18 @@ rules! {
     Unversioned,
     /// A record that only the target has makes a pass unclean.
     Extra,
+    /// A repair where the source wins overwrites only the version that it read.
+    RepairIfUnchanged,
+    /// It reads both records again afterwards.
+    RepairLooksAgain,
+    /// It writes nothing after its right to act has ended.
+    RepairInTime,
+    /// What passes showed before it does not count any more.
+    RepairVoidsEvidence,
+    /// It is refused where the target may have what the source lacks.
+    RepairBelowTarget,
+    /// No pass that counts runs beside it.
+    RepairAlone,
 }
 
 impl Mutation {

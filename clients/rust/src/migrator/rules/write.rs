@@ -13,6 +13,8 @@ pub struct Write {
     rung: Rung,
     no_fallback: bool,
     compare: bool,
+    /// It reads before it is stamped.
+    looks: bool,
     at: At,
     /// What the target held when it was read.
     target: Option<Seen>,
@@ -117,7 +119,15 @@ impl Write {
             return None;
         }
         let at = At::First;
-        Some(Self { rung, no_fallback, compare, at, target: None, above: Version::ZERO }.start())
+        let looks = compare;
+        Some(Self { rung, no_fallback, compare, looks, at, target: None, above: Version::ZERO }.start())
+    }
+
+    /// The same write anew: it looks at what the stores have before it is stamped. A version that is ahead of the
+    /// clock may be one that somebody stamped who had the writer slot before, unless it is above what is there.
+    #[must_use]
+    pub fn looking(self) -> WriteStep {
+        Self { looks: true, ..self }.start()
     }
 
     /// The step after an answer.
@@ -128,7 +138,7 @@ impl Write {
                 let next = Self { target, ..self }.saw(target);
                 match self.rung {
                     Rung::TargetOnly => next.put(target, target.map(|_| StoreRole::Target)),
-                    _ if self.compare => next.get(StoreRole::Source),
+                    _ if self.looks => next.get(StoreRole::Source),
                     _ => next.put(None, None),
                 }
             }
@@ -179,7 +189,7 @@ impl Write {
 
     /// The first step, also of a retry, which remembers the versions seen.
     fn start(self) -> WriteStep {
-        match (self.rung, self.compare) {
+        match (self.rung, self.looks) {
             (Rung::TargetFirst, false) if Mutation::Observe.is_left_out() => self.put(None, None),
             // Without T's version the stamp could be below that of an acknowledged write by a client that
             // writes only the target.
@@ -198,13 +208,9 @@ impl Write {
     }
 
     /// The put to the first store, which held `seen`.
-    const fn put(self, seen: Option<Seen>, base: Option<StoreRole>) -> WriteStep {
+    fn put(self, seen: Option<Seen>, base: Option<StoreRole>) -> WriteStep {
         let condition = if self.compare {
-            let expected = match seen {
-                Some(seen) => Some(seen.version),
-                None => None,
-            };
-            Condition::Unchanged { expected, base }
+            Condition::Unchanged { expected: seen.map(|seen| seen.version), base }
         } else {
             Condition::Newer
         };
@@ -229,8 +235,17 @@ impl Write {
         Self { above: seen.map_or(self.above, |seen| self.above.max(seen.version)), ..self }
     }
 
-    const fn first(self) -> StoreRole {
-        if matches!(self.rung, Rung::TargetOnly) { StoreRole::Target } else { StoreRole::Source }
+    fn first(self) -> StoreRole {
+        match self.rung {
+            Rung::TargetOnly => StoreRole::Target,
+            Rung::Mirrored | Rung::TargetFirst if Mutation::SourceFirst.is_left_out() => StoreRole::Target,
+            _ => StoreRole::Source,
+        }
+    }
+
+    /// The other store, if both are written.
+    pub(in crate::migrator) fn second(self) -> StoreRole {
+        if self.first() == StoreRole::Source { StoreRole::Target } else { StoreRole::Source }
     }
 
     const fn both(self) -> bool {
