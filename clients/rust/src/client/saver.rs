@@ -13,7 +13,6 @@ use crate::{
     clock::Instant,
     host,
     persisted::{self, FileLock, PersistedError, Saving},
-    routing::Snapshot,
     watch::{Current, Link, Source, describe},
 };
 
@@ -39,8 +38,6 @@ pub(super) struct Saver {
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) lock: Option<Arc<FileLock>>,
-    /// History and revision of the last write.
-    pub(super) saved: Option<(String, u64)>,
 }
 
 impl Saver {
@@ -66,27 +63,40 @@ impl Saver {
 
     /// Saves the current state, if it came from the controller.
     pub(super) async fn save(&self) {
-        let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else { return };
-        let saving = Saving {
-            history_id: held.history_id.clone(),
-            is_base: held.kept.is_empty(),
-            writer_slot: self.link.writer_slot(),
-            heard: Instant::now().saturating_sub(self.current.lease_age()),
-            valid: self.valid,
-        };
-        let writer_slot = saving.writer_slot;
-        let (path, file, snapshot) = (self.path.clone(), self.file.clone(), held.snapshot.clone());
-        let save = move || write(&path, &file, &snapshot, &saving);
-        let failed = match host::blocking(save).await {
-            Ok(Ok(false)) => return,
-            Ok(Ok(true)) => {
-                return self.link.saved(held.history_id.clone(), held.snapshot.revision(), writer_slot);
-            }
+        let saver = self.clone();
+        let failed = match host::blocking(move || saver.write()).await {
+            Ok(Ok(())) => return,
             Ok(Err(error)) => describe(&error),
             Err(error) => error.to_string(),
         };
         error!("could not save the snapshot; ramps wait for this instance until it is saved: {failed}");
         self.link.failed(failed);
+    }
+
+    /// Reads the state while it holds the file, so that no save puts an older slot, history or revision over a newer
+    /// one. Blocks on the disk.
+    fn write(&self) -> Result<(), PersistedError> {
+        let file = lock(&self.file);
+        // Before the state: a slot that comes in between is saved with the next state.
+        let writer_slot = self.link.writer_slot();
+        let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else {
+            return Ok(());
+        };
+        // It belongs to another process by now.
+        if file.lock.is_none() {
+            return Ok(());
+        }
+        let saving = Saving {
+            history_id: held.history_id.clone(),
+            is_base: held.kept.is_empty(),
+            writer_slot,
+            heard: Instant::now().saturating_sub(self.current.lease_age()),
+            valid: self.valid,
+        };
+        persisted::save(&self.path, &held.snapshot, &saving)?;
+        self.link.saved(saving.history_id, held.snapshot.revision(), writer_slot);
+        drop(file);
+        Ok(())
     }
 
     /// Writes the file no more, once the write under way has ended.
@@ -100,26 +110,6 @@ impl Saver {
     pub(super) fn release(&self) {
         lock(&self.file).lock = None;
     }
-}
-
-/// Whether it was written.
-fn write(
-    path: &Path,
-    file: &Mutex<File>,
-    snapshot: &Snapshot,
-    saving: &Saving,
-) -> Result<bool, PersistedError> {
-    let mut file = lock(file);
-    let is_newer = |(history_id, revision): &(String, u64)| {
-        *history_id == saving.history_id && *revision > snapshot.revision()
-    };
-    // A newer save was faster, or the file belongs to another process.
-    if file.lock.is_none() || file.saved.as_ref().is_some_and(is_newer) {
-        return Ok(false);
-    }
-    persisted::save(path, snapshot, saving)?;
-    file.saved = Some((saving.history_id.clone(), snapshot.revision()));
-    Ok(true)
 }
 
 fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {
