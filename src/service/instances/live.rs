@@ -123,9 +123,11 @@ impl Live {
             return Registering::Gone;
         }
         let duplicate = self.is_duplicate(&who);
+        let has_expired = self.members.get(&who).is_some_and(|heard| self.has_expired(heard, now));
         if let Some(heard) = self.members.get_mut(&who) {
-            let readmitted =
-                heard.has_been_given_up() || admission != 0 && admission != heard.record.admission;
+            let readmitted = heard.has_been_given_up()
+                || has_expired
+                || admission != 0 && admission != heard.record.admission;
             record.writer_slot = heard.record.writer_slot;
             record.fence_heard = heard.record.fence_heard;
             record.admission = heard.record.admission;
@@ -180,15 +182,11 @@ impl Live {
             .any(|(other, heard)| other != who && heard.streams > 0 && !heard.record.parked)
     }
 
-    /// The process that reports under this id. Without an incarnation it has to be the only one.
+    /// The process that reports under this id. 0 is the incarnation of one that registered without any: it must not
+    /// speak for another process.
     pub(super) fn who(&self, instance_id: &str, incarnation: u64) -> Option<Who> {
-        if incarnation > 0 {
-            let who = Who { instance_id: instance_id.to_owned(), incarnation };
-            return self.members.contains_key(&who).then_some(who);
-        }
-        let mut named = self.named(instance_id);
-        let (first, _) = named.next()?;
-        named.next().is_none().then(|| first.clone())
+        let who = Who { instance_id: instance_id.to_owned(), incarnation };
+        self.members.contains_key(&who).then_some(who)
     }
 
     /// What people call it: its id or, if several processes have that, its label.
@@ -210,11 +208,15 @@ impl Live {
         now: Instant,
     ) -> Option<Acknowledged> {
         let Acknowledging { received, applied, admission, fences } = *said;
-        let heard = self.members.get_mut(who)?;
+        let heard = self.members.get(who)?;
         // A process that was readmitted and does not know it yet may still act as before.
-        if heard.has_been_given_up() || admission != 0 && admission != heard.record.admission {
+        if heard.has_been_given_up()
+            || self.has_expired(heard, now)
+            || admission != 0 && admission != heard.record.admission
+        {
             return None;
         }
+        let heard = self.members.get_mut(who)?;
         heard.at = now;
         let news = received > heard.received || applied > heard.applied;
         // A reconnected instance may receive older revisions first; what it acknowledged remains true.
@@ -255,6 +257,12 @@ impl Live {
     /// How long the controller has listened without hearing it.
     pub(super) fn silent(&self, heard: &Heard, now: Instant) -> Duration {
         now.saturating_duration_since(heard.at.max(self.listening.since()))
+    }
+
+    /// Whether its right to act has ended in some migration, and steps down may have been taken without it. It must
+    /// not begin anything there before it has the current state.
+    fn has_expired(&self, heard: &Heard, now: Instant) -> bool {
+        heard.record.fence_heard > 0 && heard.is_lost(self.silent(heard, now))
     }
 
     /// The members that have to acknowledge the steps of a migration. `None`: of any migration.

@@ -2,6 +2,7 @@
 
 mod durable;
 mod files;
+mod lost;
 mod slots;
 
 use std::time::Duration;
@@ -57,6 +58,15 @@ impl World {
         while self.now < end {
             self.now = (self.now + SECOND / 4).min(end);
             self.live.listening.look(self.now);
+        }
+    }
+
+    /// The controller keeps running, and hears one process.
+    fn pass_while_reporting(&mut self, time: Duration, who: &Who) {
+        let end = self.now + time;
+        while self.now < end {
+            self.pass(SECOND);
+            assert!(self.report(who, 9));
         }
     }
 
@@ -254,8 +264,7 @@ fn a_process_that_follows_another_under_its_id_replaces_it_once_that_is_not_conn
     let (second, _, duplicate) = world.register(asking("one", 2));
     assert!(!duplicate && world.report(&second, 9));
     assert_eq!(world.fleet(&document).settled(99), 7, "a moment without a stream is no death");
-    world.pass(LEASE + SECOND);
-    assert!(world.report(&second, 9));
+    world.pass_while_reporting(LEASE + SECOND, &second);
     assert_eq!(world.tick().1, 1);
     assert_eq!(world.fleet(&document).settled(99), 9);
     // A goodbye of the first process that was in flight says nothing about the second.
@@ -270,12 +279,10 @@ fn a_replaced_process_that_left_a_file_is_waited_for_until_that_has_expired() {
     assert!(world.report(&first, 7));
     world.disconnect(&first);
     let (second, ..) = world.register(asking("one", 2));
-    world.pass(LEASE + SECOND);
-    assert!(world.report(&second, 9));
+    world.pass_while_reporting(LEASE + SECOND, &second);
     assert_eq!(world.tick(), (0, 0));
     assert_eq!(world.fleet(&document).settled(99), 7, "somebody may start from its file");
-    world.pass(FILE_OVER - LEASE - 2 * SECOND);
-    assert!(world.report(&second, 9));
+    world.pass_while_reporting(FILE_OVER - LEASE - 2 * SECOND, &second);
     assert_eq!(world.tick(), (0, 0));
     world.pass(SECOND);
     assert_eq!(world.tick(), (0, 1));

@@ -71,6 +71,7 @@ async fn report(
         let cells = if calls > 0 && revision > 0 { vec![cell(revision, calls, &says)] } else { Vec::new() };
         let request = v1::ReportRequest {
             instance_id: instance_id.clone(),
+            incarnation: 1,
             sequence,
             applied_revision: revision,
             received_revision: revision,

@@ -7,6 +7,7 @@ use tonic::{Status, Streaming, transport::Channel};
 
 pub struct Instance {
     pub id: String,
+    incarnation: u64,
     /// Sequence number of the last report.
     pub sequence: u64,
     telemetry: TelemetryServiceClient<Channel>,
@@ -26,7 +27,7 @@ impl Instance {
         let mut watching = routing.watch(request).await.unwrap().into_inner();
         watching.message().await.unwrap().expect("it is registered");
         let telemetry = TelemetryServiceClient::connect(url.to_owned()).await.unwrap();
-        Self { id: id.to_owned(), sequence: 0, telemetry, _watching: watching }
+        Self { id: id.to_owned(), incarnation, sequence: 0, telemetry, _watching: watching }
     }
 
     /// The next report.
@@ -43,6 +44,7 @@ impl Instance {
     }
 
     pub async fn send(&mut self, request: v1::ReportRequest) -> Result<v1::ReportResponse, Status> {
+        let request = v1::ReportRequest { incarnation: self.incarnation, ..request };
         // The client has its own limit: the controller has to reject what is too large.
         let client = self.telemetry.clone().max_encoding_message_size(usize::MAX);
         Ok({ client }.report(request).await?.into_inner())

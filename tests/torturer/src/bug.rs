@@ -87,17 +87,13 @@ impl Bug {
         if !matches!(self, Self::NoBarrier | Self::JumpDualTargetFirst | Self::OneRevisionEmergency) {
             return;
         }
-        let Ok(endpoint) = Endpoint::from_shared(server.clone()) else { return };
-        let mut admin = AdminServiceClient::new(endpoint.connect_lazy());
         let Some(mut liar) = Liar::new(server) else { return };
         loop {
             tokio::time::sleep(OFTEN).await;
-            let request = v1::GetStatusRequest { key: KEY.to_owned() };
-            let Ok(status) = admin.get_status(request).await else { continue };
-            let status = status.into_inner();
+            let Some(status) = liar.status().await else { continue };
             let newest = status.migration.map_or(0, |migration| migration.revision);
             for instance in status.instances {
-                liar.applied(instance.instance_id, newest).await;
+                liar.applied(instance, newest).await;
             }
         }
     }
@@ -109,7 +105,10 @@ impl Bug {
         };
         loop {
             tokio::time::sleep(OFTEN).await;
-            liar.applied(instance_id.clone(), client.status().revision).await;
+            let Some(status) = liar.status().await else { continue };
+            for instance in status.instances.into_iter().filter(|it| it.instance_id == instance_id) {
+                liar.applied(instance, client.status().revision).await;
+            }
         }
     }
 }
@@ -119,6 +118,7 @@ const OFTEN: Duration = Duration::from_millis(5);
 
 /// Reports in others' names.
 struct Liar {
+    admin: AdminServiceClient<Channel>,
     telemetry: TelemetryServiceClient<Channel>,
     sequence: u64,
 }
@@ -127,14 +127,21 @@ impl Liar {
     fn new(server: String) -> Option<Self> {
         let channel = Endpoint::from_shared(server).ok()?.connect_lazy();
         // Above what any instance reaches in a run, so that its own reports are taken for old ones.
-        Some(Self { telemetry: TelemetryServiceClient::new(channel), sequence: 1 << 40 })
+        let admin = AdminServiceClient::new(channel.clone());
+        Some(Self { admin, telemetry: TelemetryServiceClient::new(channel), sequence: 1 << 40 })
     }
 
-    async fn applied(&mut self, instance_id: String, revision: u64) {
+    async fn status(&mut self) -> Option<v1::Status> {
+        let status = self.admin.get_status(v1::GetStatusRequest { key: KEY.to_owned() }).await;
+        status.ok().map(tonic::Response::into_inner)
+    }
+
+    async fn applied(&mut self, instance: v1::Instance, revision: u64) {
         self.sequence += 1;
         let (sequence, applied_revision, received_revision) = (self.sequence, revision, revision);
         let report = v1::ReportRequest {
-            instance_id,
+            instance_id: instance.instance_id,
+            incarnation: instance.incarnation,
             sequence,
             applied_revision,
             received_revision,

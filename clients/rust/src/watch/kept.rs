@@ -31,8 +31,7 @@ pub(super) fn keep(
     }
     let mut kept = HashSet::new();
     for (key, table) in held.snapshot.tables() {
-        let fence = Duration::from_millis(table.policy().fence_after_ms.into());
-        let continues = unheard.is_some_and(|unheard| fence.is_zero() || unheard < fence);
+        let continues = continues(table, unheard);
         let may_keep = if is_of_this { held.kept.contains(key) } else { continues };
         let is_unknown =
             snapshot.table(key).is_ok_and(|theirs| theirs.is_restored() && theirs.salt() == table.salt());
@@ -44,10 +43,18 @@ pub(super) fn keep(
     kept
 }
 
-/// What is routed by now, if the controller sent it.
-pub(super) fn held_tables(held: &Held) -> Vec<v1::HeldTable> {
-    let known =
-        held.snapshot.tables().filter(|(_, table)| held.source == Source::Controller && !table.is_restored());
+/// Whether nobody can have gone on without a process that did not hear the controller for so long.
+fn continues(table: &Table, unheard: Option<Duration>) -> bool {
+    let fence = Duration::from_millis(table.policy().fence_after_ms.into());
+    unheard.is_some_and(|unheard| fence.is_zero() || unheard < fence)
+}
+
+/// What is routed by now, if the controller sent it, and others can't have gone on without this process.
+/// `unheard`: as for [`keep`].
+pub(super) fn held_tables(held: &Held, unheard: Option<Duration>) -> Vec<v1::HeldTable> {
+    let known = held.snapshot.tables().filter(|(_, table)| {
+        held.source == Source::Controller && !table.is_restored() && continues(table, unheard)
+    });
     known
         .map(|(key, table)| v1::HeldTable {
             migration: key.to_owned(),

@@ -132,9 +132,12 @@ impl Watcher {
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         let channel = host::connect(&self.endpoint).await?;
         let held = self.link.held();
+        let unheard = (!self.given_up).then(|| self.unheard.max(self.current.lease_age()));
         // A million overrides take a while.
         let tables = match held.clone() {
-            Some(held) => host::blocking(move || held_tables(&held)).await.map_err(|_| Ended::Panicked)?,
+            Some(held) => {
+                host::blocking(move || held_tables(&held, unheard)).await.map_err(|_| Ended::Panicked)?
+            }
             None => Vec::new(),
         };
         // Before the request is sent: the controller counts from when it receives it.

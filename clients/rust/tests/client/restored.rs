@@ -45,6 +45,7 @@ async fn routing_goes_on_as_it_was_until_the_restore_is_confirmed() {
     // It may be unknown to the restored store: it has registered since the backup.
     let readmitted = v1::Registered { readmitted: true, admission: 2, ..of_history("history-2") };
     let stream = restored(&mut fake, stream, readmitted).await;
+    assert_eq!(stream.request.held.len(), 1, "what it routes by");
     fake.report(|report| report.applied_revision == 9).await;
     assert_eq!(rung(&client, "acme"), Rung::TargetOnly);
 
@@ -88,7 +89,8 @@ async fn a_process_that_may_have_been_counted_out_meanwhile_waits() {
     let fenced = Table::new(2, "orders", table(2, Rung::TargetFirst).bands(), policy(1));
     stream.tables(2, &[("orders", fenced)]);
     until_received(&client, 2).await;
-    let _stream = restored(&mut fake, stream, of_history("history-2")).await;
+    let stream = restored(&mut fake, stream, of_history("history-2")).await;
+    assert_eq!(stream.request.held, [], "others may have gone on: what it routed by says nothing");
     until_received_again(&client, 9).await;
     assert_eq!(client.decide("orders", "acme").expect("routed").reason, Reason::Restored);
 }

@@ -47,6 +47,12 @@ impl Protocol {
             self.coverage.note(Branch::Undone);
         }
         let mut after = state.clone();
+        let before = state.ladder.newest();
+        for client in after.clients.iter_mut().filter(|client| client.heard < before && self.is_lost(client))
+        {
+            client.left_behind = true;
+            self.coverage.note(Branch::LeftBehind);
+        }
         let ladder = &mut after.ladder;
         if ladder.floor && next < TargetFirst {
             // Only if the gate was left out: the floor counts as lowered from here on.
@@ -108,7 +114,9 @@ impl Protocol {
             }
             Wait::Quiesced if rung == Hold && self.has(Mutation::HoldLeftEarly) => true,
             Wait::Received if self.has(Mutation::EverybodyLost) => true,
-            Wait::Received => self.has(Mutation::NoBarrier) || self.received(state, newest),
+            Wait::Received => {
+                self.has(Mutation::NoBarrier) || self.received(&self.without_lost(state), newest)
+            }
             Wait::Quiesced if next == TargetOnly && self.has(Mutation::LocalGuardOffUnheard) => true,
             Wait::Quiesced => self.quiesced(state, newest),
         }
@@ -125,6 +133,17 @@ impl Protocol {
             return State { jobs: Vec::new(), ..state.clone() }.quiesced(revision);
         }
         self.has(Mutation::NoBarrier) || self.seen(state).quiesced(revision)
+    }
+
+    /// A step down does not wait for clients that are silent for longer than their lease.
+    fn without_lost(&self, state: &State) -> State {
+        let mut heard = state.clone();
+        heard.clients.retain(|client| !self.is_lost(client));
+        heard
+    }
+
+    fn is_lost(&self, client: &Client) -> bool {
+        self.scenario.fenced && client.life == Life::Watching && !client.leased
     }
 
     fn received(&self, state: &State, revision: u8) -> bool {

@@ -65,6 +65,7 @@ listed! {
         GivenUp,
         CountedOut,
         CameBack,
+        LeftBehind,
         Asked,
         Restarted,
         SourceWon,

@@ -124,14 +124,16 @@ impl Protocol {
         Some(after)
     }
 
-    /// It hears the controller again. If it was counted out, or started from a file, it is told so: it drops
+    /// It hears the controller again. If it was counted out or left behind, or started from a file, it is told so: it drops
     /// what it had begun, and continues with the current state.
     pub(crate) fn come_back(&self, state: &State, at: usize) -> Option<State> {
         let mut after = state.clone();
         let newest = after.ladder.newest();
         let client = &mut after.clients[at];
-        let is_told = client.evicted || client.life == Life::Offline;
-        (client.evicted, client.leased, client.life) = (false, true, Life::Watching);
+        let is_left = client.left_behind && !self.has(Mutation::LeftBehindUntold);
+        let is_told = client.evicted || is_left || client.life == Life::Offline;
+        (client.evicted, client.left_behind) = (false, false);
+        (client.leased, client.life) = (true, Life::Watching);
         self.coverage.note(Branch::CameBack);
         if !is_told || self.has(Mutation::ComesBackUntold) {
             return Some(after);
@@ -182,7 +184,8 @@ impl Protocol {
         let predecessor = Client { evicted: true, ..client.clone() };
         client.saved?;
         (client.heard, client.life, client.doing) = (newest, Life::Watching, None);
-        (client.evicted, client.leased, client.gone_back) = (false, true, false);
+        (client.evicted, client.left_behind) = (false, false);
+        (client.leased, client.gone_back) = (true, false);
         self.coverage.note(Branch::Succeeded);
         // One of them is enough.
         let is_left = self.has(Mutation::SucceedsTheLiving) || self.has(Mutation::SucceedsACopy);

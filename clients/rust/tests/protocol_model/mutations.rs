@@ -308,6 +308,14 @@ fn counted_out_without_waiting_for_what_may_still_land() {
 }
 
 #[test]
+fn left_behind_by_a_rollback_and_not_told() {
+    let expected = &[Branch::LeftBehind, Branch::CameBack, Branch::GivenUp];
+    let budget = Budget { reads: 2, puts: 1, failures: 1, ..NONE };
+    let steps = &[Mirrored, Dual, SourceOnly];
+    missed(Mutation::LeftBehindUntold, Scenario { fenced: true, expected, steps, budget, ..AT_TARGET_FIRST });
+}
+
+#[test]
 fn counted_out_before_the_lease_has_ended() {
     missed(Mutation::CountedOutEarly, LEASED);
 }

@@ -156,6 +156,7 @@ impl Model for Protocol {
             heard: 0,
             gone_back: false,
             evicted: false,
+            left_behind: false,
             leased: true,
             saved: self.scenario.saved.then_some(0),
             life: Life::Watching,

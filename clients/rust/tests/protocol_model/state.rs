@@ -65,6 +65,8 @@ pub(crate) struct Client {
     pub(crate) gone_back: bool,
     /// The controller does not wait for it, although it is alive.
     pub(crate) evicted: bool,
+    /// A step down was taken while it was silent, and did not wait for it.
+    pub(crate) left_behind: bool,
     /// It may act: begin operations, make calls, and acknowledge.
     pub(crate) leased: bool,
     /// The revision in its file, while that has not expired.
