@@ -4,7 +4,7 @@
 //! Only the target is written, and only if it still has the version that was seen there. So every write that
 //! comes in between wins. docs/protocol.md#repairing-what-the-protocol-never-writes says why nothing is lost.
 
-use cutover_core::routing::Rung;
+use cutover_core::routing::{Mutation, Rung};
 use cutover_store::{Id, Put, Record, StoreError, Version};
 
 use super::{
@@ -34,7 +34,7 @@ impl Stores {
             // From before the look until the write has ended: as long as it is held, nobody writes to the
             // target alone.
             let operation = pass.begin(&plan.migration, &id.tenant, |_| {}).await?;
-            if !reads_the_source(operation.decision.rung) {
+            if !reads_the_source(operation.decision.rung) && !Mutation::RepairBelowTarget.is_left_out() {
                 return Ok(false);
             }
             // The target first: what is written in between is then newer in the source.
@@ -45,7 +45,8 @@ impl Stores {
                 return Ok(true);
             };
             // The look counts only if the operation still had the right to act when it was over.
-            if operation.overtaken(current, &plan.migration, &id.tenant) {
+            let is_overtaken = operation.overtaken(current, &plan.migration, &id.tenant);
+            if is_overtaken && !Mutation::RepairInTime.is_left_out() {
                 return Err(Error::Overtaken);
             }
             // Below every stamp, so it hides no write of an SDK.
@@ -59,6 +60,7 @@ impl Stores {
             match put {
                 // Looked at again in either case. An SDK whose write was older than what the target had
                 // believed that it was superseded, and did not write it there.
+                Ok(Put::Applied) if Mutation::RepairLooksAgain.is_left_out() => return Ok(true),
                 Ok(Put::Applied) => written = true,
                 Ok(Put::Stale(_)) => {}
                 Err(error) if is_misfit(&error) => {

@@ -2,10 +2,12 @@
 
 mod chaos;
 mod commits;
+pub mod foreign;
 pub mod hazard;
 mod people;
 mod reader;
 mod restore;
+mod stand_in;
 
 use std::{
     cell::RefCell,
@@ -27,7 +29,8 @@ use rand::{Rng as _, RngExt as _};
 use tokio::sync::Notify;
 
 pub use people::{
-    confirmation, is_gone, legacy_has_ended, may_be_left_behind, note_status, target_fails, want_pass,
+    confirmation, is_gone, is_worker, legacy_has_ended, may_be_left_behind, note_status, target_fails,
+    want_pass, want_repair,
 };
 pub use restore::is_unnoticed;
 
@@ -72,6 +75,8 @@ struct Stage {
     controller: Pid,
     services: Vec<Actor>,
     callers: Vec<Pid>,
+    /// How often a caller was started.
+    caller_starts: u32,
     workers: Vec<Pid>,
     /// Of those that run.
     clocks: BTreeMap<Pid, Clocks>,
@@ -91,6 +96,8 @@ struct Stage {
     reached: Reached,
     /// When processes were out of the controller's reach.
     trouble: BTreeMap<Pid, Vec<(world::Time, world::Time)>>,
+    /// A repair of the target has begun, and has not ended.
+    repairs: bool,
     /// Services that are to be started again out of its reach: after how long, and for how long.
     alone: BTreeMap<usize, (world::Time, world::Time)>,
 }
@@ -217,6 +224,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         controller,
         services: Vec::new(),
         callers: Vec::new(),
+        caller_starts: 0,
         workers: vec![world::place(), world::place()],
         clocks: BTreeMap::new(),
         backups: 0,
@@ -228,6 +236,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         status: None,
         reached: Reached::default(),
         trouble: BTreeMap::new(),
+        repairs: false,
         alone: BTreeMap::new(),
     };
     STAGE.set(Some(stage));
@@ -355,10 +364,12 @@ fn start_service(index: usize) {
 fn start_caller(index: usize) {
     let seed = world::draw(rand::Rng::next_u64);
     let (pid, caller) = with(|stage| {
+        stage.caller_starts += 1;
+        let number = stage.caller_starts % 90;
         let caller = Caller {
             name: format!("c{index}"),
-            // Of slots that the controller gives last.
-            slot: 4_000 + index as u16,
+            // Of slots that the controller gives last. Writes of its predecessor may still arrive.
+            slot: 4_000 + number as u16,
             policy: stage.plan.routing_policy(),
             think_ms: stage.plan.think_ms,
             records: stage.plan.records,

@@ -15,7 +15,7 @@ use cutover_proto::v1;
 use prost::Message;
 
 use super::{CRC_BYTES, PersistedError};
-use crate::clock;
+use crate::{clock, routing::Mutation};
 
 /// The oldest names are dropped; the controller then waits for those processes until their files expire.
 const HOLDERS_MAX: usize = 512;
@@ -53,6 +53,7 @@ impl FileLock {
         let mut file = options.open(path.with_file_name(name)).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Mutation::SucceededHasEnded.is_left_out() => {}
             Err(TryLockError::WouldBlock) => return Err(PersistedError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
@@ -75,7 +76,10 @@ fn exchange(file: &mut File, holder: v1::Process) -> io::Result<Vec<v1::Process>
     let Some(empty) = here(file)? else { return Ok(Vec::new()) };
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let is_same = |held: &Held| held.boot_id == empty.boot_id && held.place == empty.place;
+    let is_same = |held: &Held| {
+        let is_copy = held.place != empty.place && !Mutation::CopyNamesNobody.is_left_out();
+        held.boot_id == empty.boot_id && !is_copy
+    };
     let mut held = decode(&bytes).filter(is_same).unwrap_or(empty);
     held.holders.drain(..held.holders.len().saturating_sub(HOLDERS_MAX - 1));
     let predecessors = held.holders.clone();

@@ -76,6 +76,8 @@ struct Desk {
     rests_until: Time,
     /// They take a sweep for enough, wherever they are.
     sweeps: bool,
+    /// They go on once the target is repaired.
+    repairs: bool,
     /// They begin passes once everybody is where they are to begin.
     patient: bool,
 }
@@ -100,6 +102,7 @@ impl Operator {
             cue: 0,
             rests_until: 0,
             sweeps: false,
+            repairs: false,
             patient: false,
         };
         desk.run().await;
@@ -247,7 +250,13 @@ impl Desk {
         // Others begin before everybody is there, and begin again.
         let waits = self.patient && status.waiting.iter().any(|waiting| waiting.gate == "barrier");
         let gates = status.waiting.iter().filter(|waiting| waiting.gate == "full-pass" && !waits);
-        gates.map(pass_for).take(1).for_each(play::want_pass);
+        if let Some(kind) = gates.map(pass_for).next() {
+            // A repair that its worker has left blocks other passes.
+            match play::foreign::is_under_way() && world::chance(500_000) {
+                true => play::want_repair(),
+                false => play::want_pass(kind),
+            }
+        }
         if !self.climbs && invariants::needs_reverse() {
             play::want_pass(v1::PassKind::Reverse);
         }

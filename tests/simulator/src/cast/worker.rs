@@ -12,9 +12,19 @@ use crate::{
     world::{self, Pid},
 };
 
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Which pass.
+    pub kind: v1::PassKind,
+    /// What differs in the target is overwritten.
+    pub source_wins: bool,
+}
+
 /// Works on a pass until it ends.
-pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, stores: [DataStore; 2]) {
-    let remove_extra = kind == v1::PassKind::Verify && play::legacy_has_ended();
+pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [DataStore; 2]) {
+    let Task { kind, source_wins } = task;
+    let remove_extra = kind == v1::PassKind::Verify && !source_wins && play::legacy_has_ended();
     let [source, target] = stores.map(|store| Arc::new(store) as _);
     let stores = Stores { source, target, quarantine: None };
     let plan = Plan {
@@ -23,11 +33,11 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, sto
         repair: kind == v1::PassKind::Verify,
         // The service without the SDK has ended, so what only the target has it had deleted.
         remove_extra,
-        source_wins: false,
+        source_wins,
         values: None,
-        reason: if remove_extra { "nobody needs them".to_owned() } else { String::new() },
+        reason: if remove_extra || source_wins { "nobody needs them".to_owned() } else { String::new() },
         sample_ppm: 0,
-        fingerprint: format!("simulated {remove_extra} {on_target}"),
+        fingerprint: format!("simulated {remove_extra} {source_wins} {on_target}"),
         segments: 2,
         on_target: match kind {
             v1::PassKind::Reverse | v1::PassKind::Sweep => 2,
@@ -43,10 +53,17 @@ pub async fn run(pid: Pid, name: String, kind: v1::PassKind, on_target: u32, sto
         actor: "operator:simulated".to_owned(),
     };
     let kind = kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
+    let kind = if source_wins { "repair".to_owned() } else { kind };
+    if source_wins {
+        play::foreign::note_repair(true);
+    }
     world::tell(|| format!("{name}: begins a pass {kind}"));
     match jobs::worker::run(CONTROLLER, &stores, &plan, |_| {}, std::future::pending()).await {
         Ok(evidence) => {
             let counts = evidence.counts.unwrap_or_default();
+            if source_wins {
+                play::foreign::note_repair(false);
+            }
             world::tell(|| format!("{name}: pass {kind} ended, {} scanned", counts.scanned));
         }
         Err(error) => world::tell(|| format!("{name}: pass {kind}: {error}")),

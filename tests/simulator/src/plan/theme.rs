@@ -42,11 +42,15 @@ pub enum Theme {
     Silence,
     /// Restored backups, and two processes with one id.
     Restore,
+    /// Somebody writes the target without an SDK, and operators repair that.
+    Repairs,
+    /// Processes that start from the file of one that still runs, or from a copy of it.
+    Successors,
 }
 
 impl Theme {
     /// All but the general one. Those whose rules are hard to find come twice.
-    const SPECIAL: [Self; 18] = [
+    const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
         Self::Fence,
@@ -62,6 +66,8 @@ impl Theme {
         Self::Unversioned,
         Self::Silence,
         Self::Restore,
+        Self::Repairs,
+        Self::Successors,
         Self::Fence,
         Self::Sweep,
         Self::Files,
@@ -98,6 +104,8 @@ impl Theme {
             Self::Unversioned => worlds::unversioned(plan, random),
             Self::Silence => worlds::silence(plan),
             Self::Restore => worlds::restore(plan, random),
+            Self::Repairs => worlds::repairs(plan, random),
+            Self::Successors => worlds::successors(plan, random),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The worlds of the themes: what people do there, and which faults come when.
 
 mod lazy;
+mod newer;
 
 use cutover_client::routing::Rung;
 use cutover_proto::v1::{self, Rung as Stage};
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub(super) use lazy::{drain, sweep};
+pub(super) use newer::{repairs, successors};
 
 const TO_DUAL: Cue = Cue(Ask::Ramp(Stage::Dual), Then::Arrive);
 const TO_MIRRORED: Cue = Cue(Ask::Ramp(Stage::Mirrored), Then::Arrive);

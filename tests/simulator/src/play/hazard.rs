@@ -2,7 +2,7 @@
 
 use cutover_client::routing::{PPM, Rung};
 
-use super::{chaos, kill, people, with};
+use super::{chaos, kill, people, stand_in, with};
 use crate::{
     data, net,
     world::{self, MS, Pid, S, Time},
@@ -68,6 +68,8 @@ pub enum Hazard {
     Recovers { store: usize },
     /// A service ends, or is killed, and is started again while it can't reach the controller.
     Alone { stops: bool, after: (Time, Time), span: (Time, Time) },
+    /// Another service is started with the snapshot file of this one, or with a copy of it and of its lock.
+    StandIn { is_copy: bool, after: (Time, Time) },
     /// Messages fare like this from now on.
     Network { latency: (Time, Time), lost_ppm: u32 },
 }
@@ -122,7 +124,14 @@ impl Hazard {
                 world::tell(|| format!("s{victim} will stop in a call to store {store}"));
                 let spring = move || chaos::freeze_for(pid, &format!("s{victim}"), span);
                 let held_back = if held_back { span } else { 0 };
-                data::set_trap(data::Trap { pid, store, is_write, held_back, spring: Box::new(spring) });
+                data::set_trap(data::Trap {
+                    pid,
+                    store,
+                    is_write,
+                    after: 0,
+                    held_back,
+                    spring: Box::new(spring),
+                });
             }
             Self::KillController { down } => {
                 if world::look(controller, |_| ()).is_some() {
@@ -167,6 +176,9 @@ impl Hazard {
                     kill(pid, world::chance(PPM / 5));
                     chaos::start_alone(victim, draw(after), draw(span));
                 }
+            }
+            Self::StandIn { is_copy, after } => {
+                world::after(draw(after), move || stand_in::begin(victim, is_copy));
             }
             Self::Network { latency, lost_ppm } => net::set_weather(net::Weather { latency, lost_ppm }),
         }

@@ -6,9 +6,9 @@ use cutover::domain::{Placement, Tenant};
 use cutover_client::routing::{Mutation, Rung};
 use cutover_proto::v1;
 
-use super::with;
+use super::{foreign, with};
 use crate::{
-    cast::{self, operator::EMPTY_TENANT},
+    cast::{self, operator::EMPTY_TENANT, worker::Task},
     data, oracle,
     world::{self, Pid, S},
 };
@@ -64,6 +64,11 @@ pub fn legacy_has_ended() -> bool {
     until > 0 && world::now() > until + S
 }
 
+/// Does this process work on a pass?
+pub fn is_worker(pid: Pid) -> bool {
+    with(|stage| stage.workers.contains(&pid))
+}
+
 fn is_working() -> bool {
     let workers = with(|stage| stage.workers.clone());
     workers.into_iter().any(|pid| world::look(pid, |_| ()).is_some())
@@ -98,6 +103,15 @@ pub fn note_status(status: &v1::Status) {
 
 /// Somebody should run a pass.
 pub fn want_pass(kind: v1::PassKind) {
+    want(Task { kind, source_wins: false });
+}
+
+/// Somebody should repair the target: the source wins.
+pub fn want_repair() {
+    want(Task { kind: v1::PassKind::Verify, source_wins: true });
+}
+
+fn want(task: Task) {
     world::after(0, move || {
         if super::is_unnoticed() {
             return;
@@ -109,8 +123,11 @@ pub fn want_pass(kind: v1::PassKind) {
         if free.len() < workers.len() && !world::chance(100_000) {
             return;
         }
+        if task.source_wins {
+            foreign::disturb_repair(pid);
+        }
         let (on_target, stores) = with(|stage| (stage.plan.on_target, stage.stores.clone()));
-        super::start(pid, cast::worker::run(pid, format!("w{pid}"), kind, on_target, stores));
+        super::start(pid, cast::worker::run(pid, format!("w{pid}"), task, on_target, stores));
     });
 }
 

@@ -8,6 +8,7 @@ use super::{Desk, told};
 use crate::{
     cast::KEY,
     invariants,
+    play::{self, foreign},
     world::{self, MS},
 };
 
@@ -34,6 +35,10 @@ pub enum Ask {
     RollBack,
     /// The local guard on or off.
     LocalGuard(bool),
+    /// Somebody else writes to the target alone.
+    ForeignWrite,
+    /// A pass where the source wins.
+    Repair,
     /// Nothing.
     Nothing,
 }
@@ -45,6 +50,8 @@ pub enum Then {
     Arrive,
     /// At once.
     Next,
+    /// Once the target has nothing any more that somebody else wrote.
+    Repaired,
     /// Up to so many milliseconds later.
     Pause(u64),
 }
@@ -55,14 +62,25 @@ impl Desk {
         if world::now() < self.rests_until || !has_arrived && world::now() < self.bored_at {
             return;
         }
+        if self.repairs && foreign::is_left() {
+            // Somebody else does not know of it.
+            return match self.random.random_range(0..4) {
+                0 => play::want_pass(v1::PassKind::Full),
+                _ => play::want_repair(),
+            };
+        }
+        self.repairs = false;
         (self.sweeps, self.patient) = (self.random.random(), self.random.random());
         loop {
             let Cue(ask, then) = self.operator.script[self.cue % self.operator.script.len()];
             self.cue += 1;
-            self.play(ask).await;
+            if ask != Ask::ForeignWrite || has_arrived {
+                self.play(ask).await;
+            }
             let patience = self.operator.patience;
             match then {
                 Then::Next => continue,
+                Then::Repaired => self.repairs = true,
                 Then::Pause(ms) => self.rests_until = world::now() + self.random.random_range(0..=ms * MS),
                 Then::Arrive => {
                     self.bored_at = world::now() + self.random.random_range(patience / 2..=patience)
@@ -98,6 +116,8 @@ impl Desk {
                 told("rollback", &self.admin.rollback(request).await);
             }
             Ask::LocalGuard(on) => self.update(|policy| policy.local_guard = on).await,
+            Ask::ForeignWrite => foreign::write(),
+            Ask::Repair => play::want_repair(),
             Ask::Nothing => {}
         }
     }

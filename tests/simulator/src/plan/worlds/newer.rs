@@ -1,0 +1,88 @@
+//! A target that somebody else writes, and processes that succeed others.
+
+use cutover_proto::v1::{self, Rung as Stage};
+use rand::{RngExt as _, rngs::SmallRng};
+
+use super::{
+    A_MOMENT, ANY_UP, NOW, TO_MIRRORED, TO_SOURCE_ONLY, TO_TARGET_FIRST, TO_TARGET_ONLY, aim, out_of_reach,
+};
+use crate::{
+    cast::{
+        operator::{Ask, Cue, Then},
+        traffic::Records,
+    },
+    data::Writes,
+    plan::{Fault, Plan},
+    play::hazard::{Hazard, Reach, When},
+    world::{MS, S},
+};
+
+/// Workers are killed or stand still, and their writes are slow or land late. Services write the same few records.
+pub(in crate::plan) fn repairs(plan: Plan, random: &mut SmallRng) -> Plan {
+    const REPAIRED: Cue = Cue(Ask::Repair, Then::Repaired);
+    const SCRIPT: &[Cue] = &[
+        TO_TARGET_FIRST,
+        TO_MIRRORED,
+        Cue(Ask::ForeignWrite, Then::Next),
+        REPAIRED,
+        TO_TARGET_FIRST,
+        A_MOMENT,
+        TO_MIRRORED,
+        Cue(Ask::ForeignWrite, Then::Next),
+        Cue(Ask::ForeignWrite, Then::Next),
+        REPAIRED,
+        TO_TARGET_ONLY,
+        A_MOMENT,
+        // Refused: the target has what the source lacks.
+        Cue(Ask::Repair, Then::Pause(3_000)),
+        TO_MIRRORED,
+    ];
+    let residual = 4 * S;
+    let writes = Writes { refused_ppm: 0, slow_ppm: 400_000, slow: (100 * MS, 2 * S) };
+    let late_ppm = if random.random() { 150_000 } else { 0 };
+    let target = Hazard::Writes { store: 1, writes, late_ppm, hanging_ppm: 500_000, span: 1_000 * S };
+    let calm_from = 120 * S;
+    Plan {
+        calm_from,
+        quiet_from: calm_from + 2 * S,
+        end: calm_from + 150 * S,
+        residual,
+        drain: residual,
+        lanes: 1,
+        think_ms: random.random_range(200..=500),
+        records: Records { keys: 5, ..plan.records },
+        policy: v1::Policy { fence_after_ms: if random.random() { 3_000 } else { 0 }, ..plan.policy.clone() },
+        faults: vec![Fault::DisturbWorker],
+        every: 8 * S,
+        freeze_most: 15 * S,
+        patience: 30 * S,
+        aims: vec![aim(When::Beginning, 1_000_000, NOW, vec![target])],
+        script: SCRIPT,
+        ..plan
+    }
+}
+
+/// A service is out of reach, and lives. Another one is started from its file, or from a copy.
+pub(in crate::plan) fn successors(plan: Plan, random: &mut SmallRng) -> Plan {
+    const SCRIPT: &[Cue] = &[
+        TO_TARGET_FIRST,
+        TO_SOURCE_ONLY,
+        Cue(Ask::Ramp(Stage::Mirrored), Then::Arrive),
+        TO_TARGET_ONLY,
+        TO_MIRRORED,
+    ];
+    let cut = out_of_reach(Reach::Neither, (12 * S, 20 * S));
+    let stand_in = Hazard::StandIn { is_copy: random.random(), after: (100 * MS, 3 * S) };
+    let calm_from = 60 * S;
+    Plan {
+        calm_from,
+        quiet_from: calm_from + 2 * S,
+        end: calm_from + 150 * S,
+        persist: true,
+        persist_for: 20 * S,
+        patience: 40 * S,
+        aims: vec![aim(ANY_UP, 500_000, NOW, vec![cut, stand_in])],
+        script: SCRIPT,
+        ..plan
+    }
+}
