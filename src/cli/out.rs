@@ -1,13 +1,38 @@
 //! Standard output that does not mind when its reader has gone.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde_json::Value;
+use tokio::sync::Notify;
 
-/// A line on stdout. A reader that has gone ends the process quietly, as it does any filter.
+use crate::server;
+
+/// This process is a member that has to say goodbye before it ends.
+static IS_MEMBER: AtomicBool = AtomicBool::new(false);
+static READER_HAS_GONE: Notify = Notify::const_new();
+
+/// A line on stdout. A reader that has gone ends the process quietly, as it does any filter, or through
+/// [`stop_signal`].
 pub(super) fn line(text: &str) {
-    if writeln!(io::stdout().lock(), "{text}").is_err() {
-        std::process::exit(0);
+    if writeln!(io::stdout().lock(), "{text}").is_ok() {
+        return;
+    }
+    match IS_MEMBER.load(Ordering::Relaxed) {
+        true => READER_HAS_GONE.notify_one(),
+        false => std::process::exit(0),
+    }
+}
+
+/// Returns when a worker has to stop: at a signal, or when the reader of stdout has gone. Without its goodbye every next
+/// step would wait for it.
+pub(super) async fn stop_signal() {
+    IS_MEMBER.store(true, Ordering::Relaxed);
+    tokio::select! {
+        () = server::stop_signal() => {}
+        () = READER_HAS_GONE.notified() => {}
     }
 }
 

@@ -25,10 +25,7 @@ use super::{
     out,
     render::{advice, evidence_json, evidence_line, finding_lines, migration_of},
 };
-use crate::{
-    jobs::{self, Plan, Stores, worker},
-    server::stop_signal,
-};
+use crate::jobs::{self, Plan, Stores, worker};
 use progress::{Progress, Useless, job_json, job_line};
 
 #[derive(Debug, clap::Subcommand)]
@@ -302,7 +299,7 @@ impl PassArgs {
         // An estimate is for the bar alone.
         let expected = stores.expected(kind).await;
         let progress = Progress::new(kind, expected, global.json);
-        let done = worker::run(server, &stores, &plan, progress.told(), stop_signal()).await;
+        let done = worker::run(server, &stores, &plan, progress.told(), out::stop_signal()).await;
         let useless = progress.end();
         Ok((done.map_err(failed)?, useless))
     }

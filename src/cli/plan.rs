@@ -48,11 +48,11 @@ pub(super) enum Does {
         /// The migration
         key: String,
     },
-    /// Approve the next step that needs it
+    /// Approve the next step
     Approve {
         /// The migration
         key: String,
-        /// Only if it is this one
+        /// The next step that needs it, even if it is not next
         #[arg(long, default_value_t = 0, hide_default_value = true)]
         step: u32,
         #[command(flatten)]

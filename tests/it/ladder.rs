@@ -9,8 +9,8 @@ mod repair;
 mod restored;
 
 use cutover::domain::{
-    Applied, Ask, Change, Context, Cover, Fleet, Gate, Key, Member, Migration, NewPass, PassKind, Shares,
-    Tenant, apply,
+    Applied, Ask, Change, Context, Cover, Differences, Fleet, Gate, Key, Member, Migration, NewPass,
+    PassCounts, PassKind, Shares, Tenant, apply,
 };
 use cutover_core::routing::{PPM, Rung, coexist};
 use proptest::prelude::*;

@@ -7,8 +7,8 @@ use cutover_core::{
 };
 
 use super::{
-    Document, Evidence, Fleet, Gate, Group, Migration, Placement, Rollout, Shares, State, Tenant, Unmet,
-    Wait, Whom,
+    Document, Evidence, Fleet, Gate, Group, Migration, PassCounts, PassKind, Placement, Rollout, Shares,
+    State, Tenant, Unmet, Wait, Whom,
     barrier::{names, what_to_do},
     goal::Stuck,
     percent,
@@ -86,12 +86,31 @@ impl Conditions<'_> {
 
     fn full_pass(&self, whom: &Whom, rung: Rung, since: u64) -> Option<Unmet> {
         let lazily = rung == Rung::Mirrored && self.document.policy.level == Level::Acknowledged;
-        let shows = |evidence: &Evidence| {
-            let lazily = lazily || Mutation::FullPassAfterSweep.is_left_out();
-            evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since)
+        let passes = &self.document.evidence;
+        let doubt = passes.iter().rposition(|pass| pass.finds_what_copying_misses(whom));
+        // Only a verification can say that it is gone.
+        let is_seen = |at: usize, pass: &Evidence| {
+            doubt.is_none_or(|doubt| at > doubt && pass.job.kind == PassKind::Verify)
         };
-        if Mutation::FullPass.is_left_out() || since > 0 && self.document.evidence.iter().any(shows) {
+        let shows = |(at, evidence): (usize, &Evidence)| {
+            let lazily = lazily || Mutation::FullPassAfterSweep.is_left_out();
+            let shows =
+                evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since);
+            shows && is_seen(at, evidence)
+        };
+        if Mutation::FullPass.is_left_out() || since > 0 && passes.iter().enumerate().any(shows) {
             return None;
+        }
+        if let Some(pass) = doubt.and_then(|doubt| passes.get(doubt)).filter(|_| since > 0) {
+            let PassCounts { failed, remaining, .. } = &pass.counts;
+            return Some(Unmet::of_change(
+                Gate::FullPass,
+                format!(
+                    "{} found records that a backfill takes for equal: {} with other content, {failed} that can't be read",
+                    pass.job.id, remaining.different
+                ),
+                "make them what they should be, and run: cutover verify SPEC".to_owned(),
+            ));
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
         let message = match newest {

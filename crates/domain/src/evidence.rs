@@ -155,6 +155,14 @@ impl Cover {
             Whom::Tenant { tenant, bucket } => *bucket < self.upto_ppm || self.tenants.contains(tenant),
         }
     }
+
+    /// Whether any of these tenants is covered.
+    pub fn touches(&self, whom: &Whom) -> bool {
+        match whom {
+            Whom::Buckets { from, .. } => *from < self.upto_ppm,
+            Whom::Tenant { .. } => self.covers(whom),
+        }
+    }
 }
 
 impl Evidence {
@@ -168,6 +176,13 @@ impl Evidence {
     /// sweep that began once a second barrier had settled and late writes had landed.
     pub fn is_drained_sweep(&self, whom: &Whom, since: u64) -> bool {
         self.job.kind == PassKind::Sweep && !self.job.drains() && self.shows(whom, since)
+    }
+
+    /// Whether it is a verification that found, for some of these tenants, what a pass that copies does not see: other
+    /// content at the same version, or a record of the target that can't be read.
+    pub fn finds_what_copying_misses(&self, whom: &Whom) -> bool {
+        let found = self.counts.remaining.different > 0 || self.counts.failed > 0;
+        self.job.kind == PassKind::Verify && found && self.job.cover.touches(whom)
     }
 
     /// Can it be what a gate asks for, for any tenant and revision?

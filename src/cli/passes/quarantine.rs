@@ -11,14 +11,11 @@ use super::{
     super::{Global, connect::channel, out, render},
     PassArgs, actor, failed, read,
 };
-use crate::{
-    jobs::{
-        Plan,
-        findings::generic,
-        quarantine::{Row, Rows},
-        retry::{self, Retried},
-    },
-    server::stop_signal,
+use crate::jobs::{
+    Plan,
+    findings::generic,
+    quarantine::{Row, Rows},
+    retry::{self, Retried},
 };
 
 /// Records listed by default.
@@ -122,7 +119,7 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    retry::retry(server, &stores, &plan, told, stop_signal()).await.map_err(failed)?;
+    retry::retry(server, &stores, &plan, told, out::stop_signal()).await.map_err(failed)?;
     let tried = moved + present + gone + left;
     if global.json {
         let counts = json!({

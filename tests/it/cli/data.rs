@@ -1,12 +1,14 @@
 //! What people do about records that differ or do not fit, from the command line.
 
+use std::process::Stdio;
+
 use cutover_store::{
     Id, Record, Version,
     spec::{Missing, Spec},
 };
 use tempfile::TempDir;
 
-use super::{at, ramp, run};
+use super::{PATIENCE, at, binary, ramp, run};
 use crate::support::server::Controller;
 
 /// A controller with a migration of documents into columns, and the spec of both stores.
@@ -164,6 +166,15 @@ async fn records_in_quarantine_are_listed_and_tried_again() {
     for part in ["still in quarantine \"acme\"/\"c\": city: 10 characters", "2 tried, 1 moved, 1 left"] {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }
+    // As in `cutover quarantine retry SPEC | head -0`.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut piped = binary();
+    piped.args(["--server", url, "quarantine", "retry", &path]).stdout(writer).stderr(Stdio::null());
+    let ended = tokio::time::timeout(PATIENCE, piped.status()).await;
+    ended.expect("it ends in bounded time").unwrap();
+    let left = at(url, "instances").await.done();
+    assert!(!left.contains("cutover-retry"), "it said goodbye: {left}");
     source.put_if_newer(&id("c"), &order(2, 1, "Wels")).await.unwrap();
     let counts = at(url, &format!("quarantine retry {path} --json")).await.object();
     assert_eq!((&counts["tried"], &counts["moved"], &counts["left"]), (&1.into(), &1.into(), &0.into()));

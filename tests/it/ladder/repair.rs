@@ -53,6 +53,29 @@ fn nothing_shown_before_it_counts_while_it_runs_or_after_its_worker_died() {
     assert!(world.may_go_up(), "it has looked at every record again");
 }
 
+/// A full pass compares versions. So it does not see what a verification saw at equal versions.
+#[test]
+fn what_a_verification_found_is_gone_only_once_a_verification_says_so() {
+    let found = PassCounts {
+        remaining: Differences { different: 2, ..Differences::default() },
+        ..PassCounts::default()
+    };
+    let unreadable = PassCounts { failed: 1, ..PassCounts::default() };
+    for counts in [found, unreadable] {
+        let mut world = copied();
+        assert!(world.ask("orders/verify", PassKind::Verify, false));
+        let (id, findings) = ("orders/verify".to_owned(), Vec::new());
+        assert!(world.change(&Change::FinishJob { id, counts, findings, complete: true }));
+        assert!(!world.may_go_up(), "earlier passes did not see it either");
+        assert!(world.ask("orders/again", PassKind::Full, false));
+        world.stop("orders/again", true);
+        assert!(!world.may_go_up());
+        assert!(world.ask("orders/repaired", PassKind::Verify, false));
+        world.stop("orders/repaired", true);
+        assert!(world.may_go_up());
+    }
+}
+
 #[test]
 fn a_pass_after_its_cancellation_waits_for_its_last_writes() {
     let mut world = copied();

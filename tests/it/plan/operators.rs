@@ -43,6 +43,20 @@ async fn an_approval_and_a_skip_are_for_the_step_that_was_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_approval_approves_no_later_step() {
+    let mut world = World::new().await;
+    let approved = |rung| v1::PlanStep { approval: true, ..share(rung, 100, 0) };
+    world.apply(plan([share(DUAL, 1, 3_600_000), approved(DUAL), approved(v1::Rung::Mirrored)])).await;
+    world.until(|view| missing(view).contains("the approval of step 2")).await;
+    let approve = |step| v1::ApprovePlanRequest { mutation: because(""), key: key(), step };
+    world.admin.approve_plan(approve(0)).await.unwrap();
+    let repeated = world.admin.approve_plan(approve(0)).await.unwrap_err();
+    assert!(repeated.message().contains("step 3 needs an approval, and is not next"), "{repeated}");
+    world.admin.approve_plan(approve(3)).await.unwrap();
+    world.controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn outside_its_windows_no_step_is_taken() {
     let mut world = World::new().await;
     // Open on the day three days from now: 1 January 1970 was a Thursday.

@@ -5,7 +5,7 @@ use cutover_core::routing::{Mutation, PPM, Rung};
 use super::{Context, Draft, NewPass, Refusal};
 use crate::{
     Cover, Differences, Evidence, Finding, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow,
-    Unmet, Violation,
+    Unmet, Violation, Whom,
 };
 
 /// Maximum passes in the document, running or ended.
@@ -193,6 +193,9 @@ impl Draft {
     /// The source wins only while it has every acknowledged write, and every read comes from it.
     fn refuse_source_wins(&self, cover: &Cover) -> Result<(), Refusal> {
         Refusal::unless_met(self.document.restored())?;
+        if Mutation::RepairBelowTarget.is_left_out() {
+            return Ok(());
+        }
         let key = &self.document.key;
         let covered = self.covered_placements(cover);
         let mut unmet = Vec::new();
@@ -213,7 +216,8 @@ impl Draft {
     /// A repair where the source wins may leave an older record in the target until it has looked at it again.
     /// So what passes showed before does not count any more, even if the repair never ends.
     fn forget_evidence(&mut self) {
-        if self.document.evidence.iter().any(Evidence::may_open_gates) {
+        let counts = self.document.evidence.iter().any(Evidence::may_open_gates);
+        if counts && !Mutation::RepairVoidsEvidence.is_left_out() {
             self.document.evidence.iter_mut().for_each(|pass| pass.clean &= !pass.may_open_gates());
             self.say("earlier passes open no gate any more: the repair has to end clean");
         }
@@ -236,7 +240,9 @@ impl Draft {
         let mut against = self.document.jobs.iter().filter(|job| {
             source_wins && job.kind != PassKind::Sample || job.source_wins && kind != PassKind::Sample
         });
-        let Some(other) = against.next() else { return Ok(()) };
+        let Some(other) = against.next().filter(|_| !Mutation::RepairAlone.is_left_out()) else {
+            return Ok(());
+        };
         let message = format!(
             "{} {} is under way, and one of the two overwrites what the other has read",
             other.kind.name(),
@@ -316,7 +322,10 @@ impl Draft {
 fn keep_newest(evidence: &mut Vec<Evidence>) {
     while evidence.len() > PASSES_MAX {
         let earlier = &evidence[..evidence.len() - 1];
-        let at = earlier.iter().position(|evidence| !evidence.may_open_gates()).unwrap_or(0);
+        let everybody = Whom::Buckets { from: 0, upto: PPM };
+        let says_nothing =
+            |pass: &Evidence| !pass.may_open_gates() && !pass.finds_what_copying_misses(&everybody);
+        let at = earlier.iter().position(says_nothing).unwrap_or(0);
         evidence.remove(at);
     }
 }

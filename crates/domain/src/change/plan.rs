@@ -111,6 +111,13 @@ impl Draft {
             )
             .into());
         };
+        // A repeated command must not approve what nobody has looked at.
+        if asked.is_none() && at != state.taken.len() {
+            let message = format!("step {} needs an approval, and is not next", at + 1);
+            let action =
+                format!("cutover plan approve {} --step {} approves it now", self.document.key, at + 1);
+            return Err(Unmet::of_change(Gate::Stage, message, action).into());
+        }
         state.approved = at + 1;
         self.say(format!("approved step {} of the plan", at + 1));
         Ok(())
