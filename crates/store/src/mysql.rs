@@ -5,6 +5,7 @@
 
 mod both;
 mod error;
+mod find;
 mod identity;
 mod layout;
 mod ledger;
@@ -12,7 +13,7 @@ mod schema;
 mod server;
 mod warnings;
 
-use std::{collections::HashMap, str::FromStr, time::Instant};
+use std::{str::FromStr, time::Instant};
 
 use async_trait::async_trait;
 use sqlx::{
@@ -126,49 +127,12 @@ impl MySqlStore {
         self.calls.rows(&Statement::text(sql)).await
     }
 
-    /// The result of `decode` for the row of each id; the ids are distinct. If many ids of a tenant are
-    /// requested, the query covers everything between the first and the last. That costs the server a fifth
-    /// of separate look-ups: such ids usually come from an ordered scan.
-    async fn find<T: Send>(
-        &self,
-        columns: &str,
-        ids: &[&Id],
-        decode: impl Fn(&MySqlRow) -> Result<T, StoreError> + Send + Sync,
-    ) -> Result<Vec<Option<T>>, StoreError> {
-        let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
-        let places: HashMap<_, usize> = ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
-        let mut take = |rows: &[MySqlRow]| {
-            for row in rows {
-                if let Some(at) = places.get(&layout::place(row)?) {
-                    all[*at] = Some(decode(row)?);
-                }
-            }
-            Ok::<_, StoreError>(())
-        };
-        let mut sorted = ids.to_vec();
-        sorted.sort_unstable();
-        let mut left = Vec::new();
-        for ids in sorted.chunks(ROWS_MAX) {
-            // Other rows may lie between them; with too many, the query stops early.
-            let most = ids.len() + ids.len() / 4;
-            let Some(sql) = self.layout.between(columns, ids, most) else {
-                left.extend_from_slice(ids);
-                continue;
-            };
-            let rows = self.rows(sql).await?;
-            take(&rows)?;
-            if let Some(last) = rows.last().filter(|_| rows.len() == most) {
-                let last = layout::place(last)?;
-                left.extend(ids.iter().copied().filter(|id| id.place() > last));
-            }
-        }
-        for sql in self.statements(&self.layout.find_in(columns), ")", &left, |text, id| {
-            self.layout.id(text, id);
-            Ok(())
-        })? {
-            take(&self.rows(sql).await?)?;
-        }
-        Ok(all)
+    fn too_large(&self, bytes: usize) -> StoreError {
+        let what = format!(
+            "the record takes a statement of {bytes} bytes and the server's max_allowed_packet is {}: raise it",
+            self.packet_bytes
+        );
+        permanent(ErrorClass::Constraint, "value", what)
     }
 
     /// As few statements as possible for all of `items`, each between a head and a tail.
@@ -192,12 +156,7 @@ impl MySqlStore {
             next.clear();
             item(&mut next, given)?;
             if head.len() + next.len() + tail.len() > packet_bytes {
-                let what = format!(
-                    "the record takes a statement of {} bytes and the server's max_allowed_packet is {}: raise it",
-                    head.len() + next.len() + tail.len() + 64,
-                    self.packet_bytes
-                );
-                return Err(permanent(ErrorClass::Constraint, "value", what));
+                return Err(self.too_large(head.len() + next.len() + tail.len() + 64));
             }
             if rows > 0 && (rows == ROWS_MAX || text.len() + next.len() + tail.len() + 1 > limit_bytes) {
                 statements.push(finish(std::mem::replace(&mut text, head.as_bytes().to_vec())));

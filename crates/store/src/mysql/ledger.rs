@@ -12,9 +12,8 @@ use super::{
         scan::Place,
         sql::{ROUNDS, swallowed},
     },
-    MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout, permanent,
+    MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout,
 };
-use cutover_core::outcome::ErrorClass;
 
 /// `LAST_INSERT_ID(1)` is called where a condition does not hold.
 const BEGIN: &str = "START TRANSACTION; DO LAST_INSERT_ID(0); ";
@@ -84,11 +83,7 @@ impl MySqlStore {
             }
             let bytes = frame + entry.len() + row.len() + 2;
             if bytes > limit_bytes {
-                let what = format!(
-                    "the record takes a statement of {bytes} bytes and the server's max_allowed_packet is {}: raise it",
-                    self.packet_bytes
-                );
-                return Err(permanent(ErrorClass::Constraint, "value", what));
+                return Err(self.too_large(bytes));
             }
             let all_bytes = bytes + entries.len() + rows.len();
             if !entries.is_empty() && all_bytes > limit_bytes.min(STATEMENT_BYTES_MAX) {
@@ -210,33 +205,25 @@ impl MySqlStore {
             }
             Ok::<_, StoreError>(())
         };
-        let mut sorted = ids.to_vec();
-        sorted.sort_unstable();
-        let mut left = Vec::new();
-        for ids in sorted.chunks(ROWS_MAX) {
-            let most = ids.len() + ids.len() / 4;
-            let Some(sql) = self.layout.both_between(with_content, ids, most) else {
-                left.extend_from_slice(ids);
-                continue;
-            };
-            let rows = self.rows(sql).await?;
-            let mut end: Option<Place<'_>> = None;
-            for entries in [true, false] {
-                let mut half = Vec::new();
-                for row in &rows {
-                    if self.layout.is_entry(row)? == entries {
-                        half.push(layout::place(row)?);
+        let between = |ids: &[&Id], most| self.layout.both_between(with_content, ids, most);
+        let left = self
+            .find_between(ids, between, |rows, most| {
+                let mut end: Option<Place<'_>> = None;
+                for entries in [true, false] {
+                    let mut half = Vec::new();
+                    for row in rows {
+                        if self.layout.is_entry(row)? == entries {
+                            half.push(layout::place(row)?);
+                        }
+                    }
+                    if let Some(last) = half.last().filter(|_| half.len() == most) {
+                        end = Some(end.map_or(*last, |end| end.min(*last)));
                     }
                 }
-                if let Some(last) = half.last().filter(|_| half.len() == most) {
-                    end = Some(end.map_or(*last, |end| end.min(*last)));
-                }
-            }
-            take(&rows, end)?;
-            if let Some(end) = end {
-                left.extend(ids.iter().copied().filter(|id| id.place() > end));
-            }
-        }
+                take(rows, end)?;
+                Ok(end)
+            })
+            .await?;
         // Both halves name every id.
         let most = (self.packet_bytes / 6000).clamp(1, ROWS_MAX);
         for ids in left.chunks(most) {

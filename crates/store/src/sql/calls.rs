@@ -58,17 +58,7 @@ where
 
     /// All rows of a statement that changes nothing.
     pub(in super::super) async fn rows(&self, statement: &Statement<DB>) -> Result<Vec<DB::Row>, StoreError> {
-        let mut rows = Vec::new();
-        self.send(false, &[statement], |answer| {
-            match answer {
-                None => rows.clear(),
-                Some(Either::Left(_)) => {}
-                Some(Either::Right(row)) => rows.push(row),
-            }
-            Ok(true)
-        })
-        .await?;
-        Ok(rows)
+        Ok(self.rows_of(false, &[statement]).await?.0)
     }
 
     /// Executes statements that write, and returns the rows of the last attempt. Several statements form a
@@ -78,9 +68,18 @@ where
         &self,
         statements: &[&Statement<DB>],
     ) -> Result<(Vec<DB::Row>, Doubt), StoreError> {
+        self.rows_of(true, statements).await
+    }
+
+    /// The rows of the last attempt.
+    async fn rows_of(
+        &self,
+        writes: bool,
+        statements: &[&Statement<DB>],
+    ) -> Result<(Vec<DB::Row>, Doubt), StoreError> {
         let mut rows = Vec::new();
         let doubt = self
-            .send(true, statements, |answer| {
+            .send(writes, statements, |answer| {
                 match answer {
                     None => rows.clear(),
                     Some(Either::Left(_)) => {}
@@ -166,9 +165,7 @@ where
                 Some(Either::Left(_)) => return Ok(true),
                 Some(Either::Right(row)) => row,
             };
-            let (complete, goes_on) = merge.next(decode(row)?)?;
-            let fits = complete.into_iter().all(|found| take(&mut gathered, found));
-            full = !fits || !goes_on;
+            full = !merge.next(decode(row)?, |found| take(&mut gathered, found))?;
             Ok(!full)
         })
         .await?;
@@ -186,9 +183,9 @@ where
         self.pool.close().await;
     }
 
-    /// Sends statements, one after the other on one connection, up to [`TRIES`] times. `each` is given `None` at the start of every attempt, then
-    /// the answers; it returns false when it has enough. Once an attempt may have written, no later failure
-    /// can say that nothing was written.
+    /// Sends statements, one after the other on one connection, up to [`TRIES`] times. `each` is given `None` at
+    /// the start of every attempt, then the answers; it returns false when it has enough. Once an attempt may have
+    /// written, no later failure can say that nothing was written.
     async fn send(
         &self,
         writes: bool,

@@ -48,12 +48,17 @@ impl<'a> Merge<'a> {
         self.entries >= self.most || self.rows >= self.most
     }
 
-    /// The records that are complete with this part, in order. False: the parts from here on are not complete.
-    pub(in super::super) fn next(&mut self, part: Part) -> Result<(Vec<Found>, bool), StoreError> {
+    /// Gives the records that are complete with this part, in order, to `take`, which returns false when it has
+    /// enough. False: it has, or the parts from here on are not complete.
+    pub(in super::super) fn next(
+        &mut self,
+        part: Part,
+        mut take: impl FnMut(Found) -> bool,
+    ) -> Result<bool, StoreError> {
         match part {
             Part::Record(found) => {
                 self.rows += 1;
-                Ok((vec![found], true))
+                Ok(take(found))
             }
             Part::Entry { tenant, key, version } => {
                 let id = Some((tenant, key));
@@ -63,27 +68,27 @@ impl<'a> Merge<'a> {
                 self.entries += 1;
                 self.last_entry.clone_from(&id);
                 self.waiting.extend(id.map(|id| (id, version)));
-                Ok((Vec::new(), true))
+                Ok(true)
             }
             Part::Row { tenant, key, cells } => {
                 let id = (tenant, key);
                 if self.last_row.as_ref() >= Some(&id) {
                     return Err(out_of_order());
                 }
-                let mut complete = Vec::with_capacity(1);
                 while let Some(entry) = self.waiting.pop_front_if(|(of, _)| *of < id) {
-                    complete.extend(tombstone(entry));
+                    if !tombstone(entry).is_none_or(&mut take) {
+                        return Ok(false);
+                    }
                 }
                 let version = self.waiting.pop_front_if(|(of, _)| *of == id);
                 if version.is_none() && self.entries >= self.most && self.last_entry.as_ref() < Some(&id) {
-                    return Ok((complete, false));
+                    return Ok(false);
                 }
                 self.rows += 1;
                 self.last_row = Some(id.clone());
                 let version = version.map_or(Ok(Version::ZERO), |(_, version)| version);
                 let value = |version| Ok(Record { version, value: self.table.value(version, cells)? });
-                complete.push(Found { tenant: id.0, key: id.1, record: version.and_then(value) });
-                Ok((complete, true))
+                Ok(take(Found { tenant: id.0, key: id.1, record: version.and_then(value) }))
             }
         }
     }
