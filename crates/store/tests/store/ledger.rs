@@ -1,5 +1,70 @@
 //! Versions and tombstones in a table beside the records'.
 
+/// The stories that are the same on each server. Their module has `server`, `create` and `Server`.
+macro_rules! on_a_server {
+    ($store:ident, $dialect:expr) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn passes_the_suite() {
+            let Some((url, admin)) = server().await else { return };
+            let names = names("ledger");
+            let made = async |name: &str| create(&url, with_ledger(name.into())).await;
+            on_stores(&names, made).await;
+            stories::Admin::run(&admin, dropped(&names)).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn passes_the_suite_in_columns() {
+            let Some((url, admin)) = server().await else { return };
+            let names = names("ledger_documents");
+            let made = async |name: &str| {
+                Documents(create(&url, with_ledger(documents::table($dialect, name))).await)
+            };
+            on_stores(&names, made).await;
+            stories::Admin::run(&admin, dropped(&names)).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn an_existing_table_takes_part() {
+            let Some((url, admin)) = server().await else { return };
+            let name = table("ledger_orders");
+            sql(&admin.0, stories::create_orders($dialect, &name)).await;
+            let of = || stories::orders($dialect, &name);
+            let error = $store::open(&url, of(), options()).await.expect_err("without its ledger");
+            assert!(error.is_no_table() && error.to_string().contains(&format!("ledger_{name}")), "{error}");
+            let store = Arc::new(create(&url, of()).await);
+            stories::takes_part_as_it_is(&*store, &admin, &name).await;
+            stories::a_tombstone_meets_an_insert(&store, &admin, &name).await;
+            stories::writers_of_the_same_records_agree(&store).await;
+            sql(&admin.0, stories::drop_orders(&name)).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn a_killed_connection_and_pages() {
+            let Some((url, admin)) = server().await else { return };
+            let name = table("ledger_killed");
+            sql(&admin.0, stories::create_orders($dialect, &name)).await;
+            sql(&admin.0, format!("DELETE FROM {name}")).await;
+            let store = Arc::new(create(&url, stories::orders($dialect, &name)).await);
+            let held = Mutex::new(None);
+            let lock = async || {
+                let mut lock = admin.0.begin().await.expect("begun");
+                sql(&mut *lock, format!("SELECT n FROM {name} WHERE id = 'killed' FOR UPDATE")).await;
+                *held.lock().await = Some(lock);
+            };
+            let release = async || {
+                held.lock().await.take().expect("locked").rollback().await.expect("released");
+            };
+            stories::a_connection_killed_between_entry_and_row_leaves_neither(
+                &store, &admin, &name, lock, release,
+            )
+            .await;
+            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM ledger_{name}")).await;
+            stories::pages_show_all_once(&*store).await;
+            sql(&admin.0, stories::drop_orders(&name)).await;
+        }
+    };
+}
+
 #[cfg(feature = "mysql")]
 #[path = "ledger/mysql.rs"]
 mod mysql;
@@ -29,29 +94,41 @@ async fn create(path: &Path, table: SqlTable) -> SqliteStore {
     SqliteStore::create(path, with_ledger(table), SqliteOptions::default()).await.expect("created")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn passes_the_suite() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("store.db");
+/// Runs the suite with one store for each name.
+async fn on_stores<S: Store>(names: &[String], made: impl AsyncFn(&str) -> S) {
     let mut stores = Vec::new();
-    for n in 0..=suite::STORES {
-        stores.push(create(&path, format!("whole_{n}").as_str().into()).await);
+    for name in names {
+        stores.push(made(name).await);
     }
     suite::scans_in_order(&stores.pop().expect("one more")).await;
     suite::run(|| stores.pop().expect("one for each story")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("store.db");
+    let names: Vec<_> = (0..=suite::STORES).map(|n| format!("whole_{n}")).collect();
+    on_stores(&names, async |name| create(&path, name.into()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn passes_the_suite_in_columns() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("store.db");
-    let mut stores = Vec::new();
-    for n in 0..=suite::STORES {
-        let table = documents::table(Dialect::Sqlite, &format!("documents_{n}"));
-        stores.push(Documents(create(&path, table).await));
-    }
-    suite::scans_in_order(&stores.pop().expect("one more")).await;
-    suite::run(|| stores.pop().expect("one for each story")).await;
+    let names: Vec<_> = (0..=suite::STORES).map(|n| format!("documents_{n}")).collect();
+    on_stores(&names, async |name| Documents(create(&path, documents::table(Dialect::Sqlite, name)).await))
+        .await;
+}
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn names(prefix: &str) -> Vec<String> {
+    (0..=suite::STORES).map(|n| super::servers::table(&format!("{prefix}_{n}"))).collect()
+}
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn dropped(names: &[String]) -> String {
+    format!("DROP TABLE {0}, cutover_ledger_{1}", names.join(","), names.join(", cutover_ledger_"))
 }
 
 fn id(key: &str) -> Id {

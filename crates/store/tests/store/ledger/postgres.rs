@@ -11,7 +11,6 @@ use super::{
         documents,
         documents::Documents,
         servers::{options, sql, table},
-        suite,
     },
     *,
 };
@@ -60,79 +59,7 @@ async fn create(url: &str, table: SqlTable) -> PostgresStore {
     PostgresStore::create(url, table, options()).await.expect("created")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn passes_the_suite() {
-    let Some((url, admin)) = server().await else { return };
-    let (mut stores, mut tables) = (Vec::new(), Vec::new());
-    for n in 0..=suite::STORES {
-        tables.push(table(&format!("ledger_{n}")));
-        stores.push(create(&url, with_ledger(tables[n].as_str().into())).await);
-    }
-    suite::scans_in_order(&stores.pop().expect("one more")).await;
-    suite::run(|| stores.pop().expect("one for each story")).await;
-    sql(
-        &admin.0,
-        format!("DROP TABLE {0}, cutover_ledger_{1}", tables.join(","), tables.join(", cutover_ledger_")),
-    )
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn passes_the_suite_in_columns() {
-    let Some((url, admin)) = server().await else { return };
-    let (mut stores, mut tables) = (Vec::new(), Vec::new());
-    for n in 0..=suite::STORES {
-        tables.push(table(&format!("ledger_documents_{n}")));
-        stores.push(Documents(
-            create(&url, with_ledger(documents::table(Dialect::Postgres, &tables[n]))).await,
-        ));
-    }
-    suite::scans_in_order(&stores.pop().expect("one more")).await;
-    suite::run(|| stores.pop().expect("one for each story")).await;
-    sql(
-        &admin.0,
-        format!("DROP TABLE {0}, cutover_ledger_{1}", tables.join(","), tables.join(", cutover_ledger_")),
-    )
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_existing_table_takes_part() {
-    let Some((url, admin)) = server().await else { return };
-    let name = table("ledger_orders");
-    sql(&admin.0, stories::create_orders(Dialect::Postgres, &name)).await;
-    let of = || stories::orders(Dialect::Postgres, &name);
-    let error = PostgresStore::open(&url, of(), options()).await.expect_err("without its ledger");
-    assert!(error.is_no_table() && error.to_string().contains(&format!("ledger_{name}")), "{error}");
-    let store = Arc::new(create(&url, of()).await);
-    stories::takes_part_as_it_is(&*store, &admin, &name).await;
-    stories::a_tombstone_meets_an_insert(&store, &admin, &name).await;
-    stories::writers_of_the_same_records_agree(&store).await;
-    sql(&admin.0, stories::drop_orders(&name)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_connection_and_pages() {
-    let Some((url, admin)) = server().await else { return };
-    let name = table("ledger_killed");
-    sql(&admin.0, stories::create_orders(Dialect::Postgres, &name)).await;
-    sql(&admin.0, format!("DELETE FROM {name}")).await;
-    let store = Arc::new(create(&url, stories::orders(Dialect::Postgres, &name)).await);
-    let held = Mutex::new(None);
-    let lock = async || {
-        let mut lock = admin.0.begin().await.expect("begun");
-        sql(&mut *lock, format!("SELECT n FROM {name} WHERE id = 'killed' FOR UPDATE")).await;
-        *held.lock().await = Some(lock);
-    };
-    let release = async || {
-        held.lock().await.take().expect("locked").rollback().await.expect("released");
-    };
-    stories::a_connection_killed_between_entry_and_row_leaves_neither(&store, &admin, &name, lock, release)
-        .await;
-    sql(&admin.0, format!("TRUNCATE {name}, ledger_{name}")).await;
-    stories::pages_show_all_once(&*store).await;
-    sql(&admin.0, stories::drop_orders(&name)).await;
-}
+on_a_server!(PostgresStore, Dialect::Postgres);
 
 #[tokio::test]
 async fn a_trigger_that_drops_a_row_leaves_no_entry() {
