@@ -37,7 +37,7 @@ use crate::{
 };
 use local_guard::LocalGuard;
 use options::{check_name, endpoint};
-use saver::{File, Saver};
+use saver::Saver;
 use tasks::{Running, Tasks};
 
 /// Decides in process by the newest snapshot, and reports outcomes to the controller.
@@ -122,7 +122,7 @@ impl Client {
             unanswered: Default::default(),
         };
         let guard = LocalGuard { current: current.clone(), recorder: recorder.clone(), link: link.clone() };
-        let file = Arc::new(Mutex::new(File { lock }));
+        let file = Arc::new(Mutex::new(lock));
         let persist = options.persist.clone().map(|path| Saver {
             path,
             valid: Duration::from_millis(options.file_valid_ms().into()),

@@ -91,7 +91,7 @@ impl Stamper {
             let slot = self.slot.load(Ordering::Acquire);
             let next = stamp(now_ms, above, Version(last), slot)
                 .ok_or(StampError::Exhausted(above.max(Version(last))))?;
-            let ahead_ms = next.ms_since_2025().saturating_sub(now_ms);
+            let ahead_ms = next.ahead_ms(now_ms);
             if ahead_ms > 0
                 && let Some(rests) =
                     self.rests().map(|until| until.remaining()).filter(|rests| !rests.is_zero())
@@ -104,8 +104,8 @@ impl Stamper {
                 Err(newer) => last = newer,
             }
         };
-        if version.ms_since_2025() > now_ms.saturating_add(AHEAD_MS) {
-            self.report_ahead(version, now_ms);
+        if version.ahead_ms(now_ms) > AHEAD_MS {
+            self.report_ahead(version.ahead_ms(now_ms));
         }
         Ok(version)
     }
@@ -116,11 +116,10 @@ impl Stamper {
     }
 
     #[cold]
-    fn report_ahead(&self, version: Version, now_ms: u64) {
+    fn report_ahead(&self, ahead_ms: u64) {
         let count = self.ahead.fetch_add(1, Ordering::Relaxed) + 1;
         // Log the first, the second, the fourth ..: one wrong clock must not fill the log.
         if count.is_power_of_two() {
-            let ahead_ms = version.ms_since_2025() - now_ms;
             tracing::warn!(ahead_ms, count, "versions are ahead of this clock: check the writers' clocks");
         }
     }

@@ -49,6 +49,11 @@ impl Version {
         self.0 >> (COUNTER_BITS + SLOT_BITS)
     }
 
+    /// How far it is ahead of a clock, in milliseconds. `now_ms` counts from 2025.
+    pub const fn ahead_ms(self, now_ms: u64) -> u64 {
+        self.ms_since_2025().saturating_sub(now_ms)
+    }
+
     /// The writer's slot.
     pub const fn slot(self) -> u16 {
         (self.0 & (Self::SLOTS as u64 - 1)) as u16

@@ -31,13 +31,9 @@ pub(super) struct Saver {
     pub(super) valid: Duration,
     pub(super) current: Arc<Current>,
     pub(super) link: Arc<Link>,
-    pub(super) file: Arc<Mutex<File>>,
-}
-
-/// The file. Only one save runs at a time: a save can't be taken back, and may outlive whoever began it.
-#[derive(Debug)]
-pub(super) struct File {
-    pub(super) lock: Option<Arc<FileLock>>,
+    /// The file's lock, while the file is this client's. Only one save runs at a time: a save can't be taken back, and
+    /// may outlive whoever began it.
+    pub(super) file: Arc<Mutex<Option<Arc<FileLock>>>>,
 }
 
 impl Saver {
@@ -76,14 +72,14 @@ impl Saver {
     /// Reads the state while it holds the file, so that no save puts an older slot, history or revision over a newer
     /// one. Blocks on the disk.
     fn write(&self) -> Result<(), PersistedError> {
-        let file = lock(&self.file);
+        let file = self.file();
         // Before the state: a slot that comes in between is saved with the next state.
         let writer_slot = self.link.writer_slot();
         let Some(held) = self.link.held().filter(|held| held.source == Source::Controller) else {
             return Ok(());
         };
         // It belongs to another process by now.
-        if file.lock.is_none() {
+        if file.is_none() {
             return Ok(());
         }
         let saving = Saving {
@@ -95,23 +91,22 @@ impl Saver {
         };
         persisted::save(&self.path, &held.snapshot, &saving)?;
         self.link.saved(saving.history_id, held.snapshot.revision(), writer_slot);
-        drop(file);
         Ok(())
     }
 
     /// Writes the file no more, once the write under way has ended.
     pub(super) fn release_if_idle(&self) {
         if let Ok(mut file) = self.file.try_lock() {
-            file.lock = None;
+            *file = None;
         }
     }
 
     /// Writes the file no more.
     pub(super) fn release(&self) {
-        lock(&self.file).lock = None;
+        *self.file() = None;
     }
-}
 
-fn lock(file: &Mutex<File>) -> MutexGuard<'_, File> {
-    file.lock().unwrap_or_else(PoisonError::into_inner)
+    fn file(&self) -> MutexGuard<'_, Option<Arc<FileLock>>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -42,12 +42,6 @@ pub(super) struct Writing {
     puts: u32,
 }
 
-/// How a version was stamped.
-enum Stamped {
-    ByTheClock,
-    AheadOfTheClock,
-}
-
 /// Why the first put was not made.
 enum Unput {
     Keep,
@@ -71,21 +65,16 @@ impl Writing {
         let decision = self.operation.decision;
         let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
         let mut step = first.expect("an admitted operation is not on hold");
-        let mut has_looked = self.mutation.is_some();
         let end = loop {
             step = match step {
                 OperationStep::Call(write, WriteCall::Get(store)) => write.step(self.get(store).await),
                 OperationStep::Call(write, WriteCall::Put { store, above, condition }) => {
+                    // Later puts are stamped above what the first one or a look has found.
+                    let has_looked = self.puts > 0 || self.mutation.is_some();
                     match self.prepare(above, condition) {
                         Err(unput) => break Err(unput),
-                        Ok(Stamped::AheadOfTheClock) if !has_looked => {
-                            has_looked = true;
-                            write.looking()
-                        }
-                        Ok(_) => {
-                            has_looked = true;
-                            write.step(self.put(store, condition).await)
-                        }
+                        Ok(ahead_ms) if ahead_ms > 0 && !has_looked => write.looking(),
+                        Ok(_) => write.step(self.put(store, condition).await),
                     }
                 }
                 OperationStep::Call(write, WriteCall::Mirror) => {
@@ -112,7 +101,8 @@ impl Writing {
     }
 
     /// Prepares the record for the first put: its version and, for a mutation, its value.
-    fn prepare(&mut self, above: Version, condition: Condition) -> Result<Stamped, Unput> {
+    /// Returns how far the version is ahead of the clock, in milliseconds.
+    fn prepare(&mut self, above: Version, condition: Condition) -> Result<u64, Unput> {
         self.puts += 1;
         if self.puts > PUTS_MAX {
             return Err(Unput::Refused(Cause::Contended(PUTS_MAX)));
@@ -133,10 +123,7 @@ impl Writing {
         let now_ms = now_ms_since_2025();
         let stamp = self.calls.inner.stamper.stamp(now_ms, above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
-        Ok(match self.record.version.ms_since_2025() > now_ms {
-            true => Stamped::AheadOfTheClock,
-            false => Stamped::ByTheClock,
-        })
+        Ok(self.record.version.ahead_ms(now_ms))
     }
 
     async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {
