@@ -29,7 +29,7 @@ use crate::{
     domain::{Key, Tenant, Violation, guard::OUTCOMES},
     service::{
         Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, PublishedState, Registry,
-        Who, check_name, windows,
+        Who, check_name, shown, windows,
     },
     telemetry::{Accepted, Ingest, RefusedReport, now_ms},
 };
@@ -256,8 +256,7 @@ impl TelemetryService for Telemetry {
             is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
         let Some(who) = who else {
             ingest.refuse(RefusedReport::Unregistered);
-            // No longer than an id may be: an answer has to fit its head.
-            let id: String = report.instance_id.chars().take(128).collect();
+            let id = shown(&report.instance_id);
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         };
         report.instance_id = who.label();

@@ -26,7 +26,7 @@ pub use live::{Acknowledging, Asking};
 use live::{Live, Registering};
 pub use member::{Admitted, Who};
 use registration::check;
-pub use registration::{RegisterError, Registration, check_name};
+pub use registration::{RegisterError, Registration, check_name, shown};
 pub use seen::{Dead, InstanceView};
 
 use super::{Registry, registry::Entry, steady::Steady};

@@ -87,27 +87,26 @@ impl Conditions<'_> {
     fn full_pass(&self, whom: &Whom, rung: Rung, since: u64) -> Option<Unmet> {
         let lazily = rung == Rung::Mirrored && self.document.policy.level == Level::Acknowledged;
         let passes = &self.document.evidence;
-        let doubt = passes.iter().rposition(|pass| pass.finds_what_copying_misses(whom));
-        // Only a verification can say that it is gone.
-        let is_seen = |at: usize, pass: &Evidence| {
-            doubt.is_none_or(|doubt| at > doubt && pass.job.kind == PassKind::Verify)
-        };
-        let shows = |(at, evidence): (usize, &Evidence)| {
+        let doubts = |pass: &Evidence| pass.finds_what_copying_misses() && pass.job.cover.touches(whom);
+        let doubt = passes.iter().rposition(doubts);
+        let shows = |evidence: &Evidence| {
             let lazily = lazily || Mutation::FullPassAfterSweep.is_left_out();
-            let shows =
-                evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since);
-            shows && is_seen(at, evidence)
+            // Only a verification can say that it is gone.
+            let is_seen = doubt.is_none() || evidence.job.kind == PassKind::Verify;
+            is_seen
+                && (evidence.is_full_pass(whom, since) || lazily && evidence.is_drained_sweep(whom, since))
         };
-        if Mutation::FullPass.is_left_out() || since > 0 && passes.iter().enumerate().any(shows) {
+        let counting = &passes[doubt.map_or(0, |doubt| doubt + 1)..];
+        if Mutation::FullPass.is_left_out() || since > 0 && counting.iter().any(shows) {
             return None;
         }
-        if let Some(pass) = doubt.and_then(|doubt| passes.get(doubt)).filter(|_| since > 0) {
-            let PassCounts { failed, remaining, .. } = &pass.counts;
+        if let Some(doubt) = doubt.filter(|_| since > 0) {
+            let Evidence { job, counts: PassCounts { failed, remaining, .. }, .. } = &passes[doubt];
             return Some(Unmet::of_change(
                 Gate::FullPass,
                 format!(
                     "{} found records that a backfill takes for equal: {} with other content, {failed} that can't be read",
-                    pass.job.id, remaining.different
+                    job.id, remaining.different
                 ),
                 "make them what they should be, and run: cutover verify SPEC".to_owned(),
             ));

@@ -178,11 +178,11 @@ impl Evidence {
         self.job.kind == PassKind::Sweep && !self.job.drains() && self.shows(whom, since)
     }
 
-    /// Whether it is a verification that found, for some of these tenants, what a pass that copies does not see: other
-    /// content at the same version, or a record of the target that can't be read.
-    pub fn finds_what_copying_misses(&self, whom: &Whom) -> bool {
+    /// Whether it is a verification that found what a pass that copies does not see: other content at the same
+    /// version, or a record of the target that can't be read.
+    pub fn finds_what_copying_misses(&self) -> bool {
         let found = self.counts.remaining.different > 0 || self.counts.failed > 0;
-        self.job.kind == PassKind::Verify && found && self.job.cover.touches(whom)
+        self.job.kind == PassKind::Verify && found
     }
 
     /// Can it be what a gate asks for, for any tenant and revision?

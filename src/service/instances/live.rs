@@ -123,11 +123,9 @@ impl Live {
             return Registering::Gone;
         }
         let duplicate = self.is_duplicate(&who);
-        let has_expired = self.members.get(&who).is_some_and(|heard| self.has_expired(heard, now));
+        let readmitted =
+            self.members.get(&who).is_some_and(|heard| self.may_be_behind(heard, admission, now));
         if let Some(heard) = self.members.get_mut(&who) {
-            let readmitted = heard.has_been_given_up()
-                || has_expired
-                || admission != 0 && admission != heard.record.admission;
             record.writer_slot = heard.record.writer_slot;
             record.fence_heard = heard.record.fence_heard;
             record.admission = heard.record.admission;
@@ -209,11 +207,7 @@ impl Live {
     ) -> Option<Acknowledged> {
         let Acknowledging { received, applied, admission, fences } = *said;
         let heard = self.members.get(who)?;
-        // A process that was readmitted and does not know it yet may still act as before.
-        if heard.has_been_given_up()
-            || self.has_expired(heard, now)
-            || admission != 0 && admission != heard.record.admission
-        {
+        if self.may_be_behind(heard, admission, now) {
             return None;
         }
         let heard = self.members.get_mut(who)?;
@@ -259,10 +253,14 @@ impl Live {
         now.saturating_duration_since(heard.at.max(self.listening.since()))
     }
 
-    /// Whether its right to act has ended in some migration, and steps down may have been taken without it. It must
-    /// not begin anything there before it has the current state.
-    fn has_expired(&self, heard: &Heard, now: Instant) -> bool {
-        heard.record.fence_heard > 0 && heard.is_lost(self.silent(heard, now))
+    /// Whether some migration may have continued without it, so that it must not begin anything before it has the
+    /// current state. `admission`: the membership that it knows; 0: none.
+    fn may_be_behind(&self, heard: &Heard, admission: u64, now: Instant) -> bool {
+        // Its right to act has ended somewhere, and steps down do not wait for it.
+        let has_expired = heard.record.fence_heard > 0 && heard.is_lost(self.silent(heard, now));
+        // A process that was readmitted and does not know it yet may still act as before.
+        let is_unaware = admission != 0 && admission != heard.record.admission;
+        heard.has_been_given_up() || has_expired || is_unaware
     }
 
     /// The members that have to acknowledge the steps of a migration. `None`: of any migration.

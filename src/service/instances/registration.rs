@@ -52,14 +52,21 @@ pub(super) fn check(record: &InstanceRecord) -> Result<(), Violation> {
     Ok(())
 }
 
+/// Maximum length of a name.
+const NAME_MAX: usize = 128;
+
+/// The part of a name that an error repeats: an answer has to fit its head.
+pub fn shown(name: &str) -> String {
+    name.chars().take(NAME_MAX).collect()
+}
+
 /// Checks what identifies a process or a service.
 pub fn check_name(field: &str, name: &str) -> Result<(), Violation> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    if (1..=128).contains(&name.len()) && name.bytes().all(plain) {
+    if (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(plain) {
         return Ok(());
     }
-    // No more of it than an answer has room for.
-    let shown: String = name.chars().take(128).collect();
+    let shown = shown(name);
     let length = if shown.len() < name.len() { format!(".. ({} bytes)", name.len()) } else { String::new() };
     Err(Violation::new(
         field,

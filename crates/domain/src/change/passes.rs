@@ -5,7 +5,7 @@ use cutover_core::routing::{Mutation, PPM, Rung};
 use super::{Context, Draft, NewPass, Refusal};
 use crate::{
     Cover, Differences, Evidence, Finding, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow,
-    Unmet, Violation, Whom,
+    Unmet, Violation,
 };
 
 /// Maximum passes in the document, running or ended.
@@ -322,9 +322,7 @@ impl Draft {
 fn keep_newest(evidence: &mut Vec<Evidence>) {
     while evidence.len() > PASSES_MAX {
         let earlier = &evidence[..evidence.len() - 1];
-        let everybody = Whom::Buckets { from: 0, upto: PPM };
-        let says_nothing =
-            |pass: &Evidence| !pass.may_open_gates() && !pass.finds_what_copying_misses(&everybody);
+        let says_nothing = |pass: &Evidence| !pass.may_open_gates() && !pass.finds_what_copying_misses();
         let at = earlier.iter().position(says_nothing).unwrap_or(0);
         evidence.remove(at);
     }
