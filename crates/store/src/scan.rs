@@ -205,10 +205,15 @@ impl Gathered {
 
     /// Skips a row of another segment.
     pub(super) fn pass(&mut self, found: Found) {
+        self.seen_bytes += found.record.as_ref().map_or(0, Record::bytes);
+        self.pass_place(found.tenant, found.key);
+    }
+
+    /// Skips a place that has no record.
+    pub(super) fn pass_place(&mut self, tenant: Vec<u8>, key: Vec<u8>) {
         self.seen += 1;
-        self.seen_bytes +=
-            found.tenant.len() + found.key.len() + found.record.as_ref().map_or(0, Record::bytes);
-        self.last = Some((found.tenant, found.key));
+        self.seen_bytes += tenant.len() + key.len();
+        self.last = Some((tenant, key));
     }
 
     /// Where the last row was; `None`: there was none.
@@ -217,10 +222,15 @@ impl Gathered {
         self.last.as_ref().map(|(tenant, key)| (tenant.as_slice(), key.as_slice())).or_else(record)
     }
 
-    /// The page. `more`: it continues after the last row.
-    pub(super) fn end(self, more: bool) -> Page {
-        let next = self.last().filter(|_| more).map(|(tenant, key)| Cursor::after(tenant, key));
-        Page { next, ..self.page }
+    /// The page. `more`: it continues after the last row. Without one it would continue where it began, or seem to
+    /// be the last page.
+    pub(super) fn end(self, more: bool) -> Result<Page, StoreError> {
+        let next = match self.last() {
+            _ if !more => None,
+            Some((tenant, key)) => Some(Cursor::after(tenant, key)),
+            None => return Err(unreadable("scan", "a page ended nowhere: report this defect".to_owned())),
+        };
+        Ok(Page { next, ..self.page })
     }
 }
 

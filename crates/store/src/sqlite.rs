@@ -248,7 +248,7 @@ impl Store for SqliteStore {
         let mut may_end = true;
         while let Some(row) = rows.try_next().await.map_err(read_error)? {
             if may_end && gathered.is_full(limit_bytes) {
-                return Ok(gathered.end(true));
+                return gathered.end(true);
             }
             let (found, is_text) = self.layout.found(&row)?;
             may_end = is_text;
@@ -258,7 +258,7 @@ impl Store for SqliteStore {
                 gathered.pass(found);
             }
         }
-        Ok(gathered.end(false))
+        gathered.end(false)
     }
 
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.

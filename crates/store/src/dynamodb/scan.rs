@@ -78,7 +78,7 @@ impl DynamoDbStore {
         if let Some(usual) = gathered.seen_bytes.checked_div(seen) {
             self.usual_bytes.store(usual.max(1), Relaxed);
         }
-        let page = gathered.end(full);
+        let page = gathered.end(full)?;
         if full {
             return Ok(page);
         }

@@ -53,7 +53,7 @@ fn what_has_no_id_keeps_its_place() {
         let place = (found.tenant.clone(), found.key.clone());
         gathered.take(found);
         assert!(gathered.is_full(0), "it counts");
-        let page = gathered.end(true);
+        let page = gathered.end(true).expect("a place");
         let after = page.next.as_ref().expect("more");
         assert_eq!(after.place(), Ok((place.0.as_slice(), place.1.as_slice())));
         let [unreadable] = page.unreadable.as_slice() else { panic!("{page:?}") };
@@ -62,4 +62,15 @@ fn what_has_no_id_keeps_its_place() {
         assert!(told.starts_with(error) && told.contains("correct or remove"), "{told}");
     }
     assert!(found(b"t", b"k").read().is_ok());
+}
+
+#[test]
+fn a_page_with_nothing_to_show_has_a_place_to_continue_after() {
+    let mut gathered = Gathered::default();
+    gathered.pass_place(b"t".to_vec(), b"k".to_vec());
+    let page = gathered.end(true).expect("a place");
+    assert_eq!(page, Page { next: Some(Cursor::after(b"t", b"k")), ..Page::default() });
+    assert_eq!(Gathered::default().end(false), Ok(Page::default()));
+    let nowhere = Gathered::default().end(true).expect_err("it would seem to be the last page");
+    assert!(nowhere.to_string().contains("ended nowhere"), "{nowhere}");
 }

@@ -10,13 +10,8 @@ use futures::TryStreamExt;
 use sqlx::{Connection, Either, Executor};
 
 use super::{
-    super::{
-        Page, Segment, StoreError,
-        error::Doubt,
-        mapping::SqlTable,
-        scan::{Found, Gathered},
-    },
-    merge::{Merge, Part},
+    super::{Page, Segment, StoreError, error::Doubt, mapping::SqlTable, scan::Gathered},
+    merge::{Merge, Merged, Part},
     permanent,
     pool::Pool,
     server::{Database, ServerOptions, Statement},
@@ -145,14 +140,14 @@ where
         let mut gathered = Gathered::default();
         let mut merge = Merge::new(table, rows);
         let mut full = false;
-        let take = |gathered: &mut Gathered, found: Found| {
+        let take = |gathered: &mut Gathered, merged: Merged| {
             if gathered.is_full(limit_bytes) {
                 return false;
             }
-            if segment.has(&found.tenant, &found.key) {
-                gathered.take(found);
-            } else {
-                gathered.pass(found);
+            match merged {
+                Merged::Found(found) if segment.has(&found.tenant, &found.key) => gathered.take(found),
+                Merged::Found(found) => gathered.pass(found),
+                Merged::Nothing { tenant, key } => gathered.pass_place(tenant, key),
             }
             true
         };
@@ -165,17 +160,17 @@ where
                 Some(Either::Left(_)) => return Ok(true),
                 Some(Either::Right(row)) => row,
             };
-            full = !merge.next(decode(row)?, |found| take(&mut gathered, found))?;
+            full = !merge.next(decode(row)?, |merged| take(&mut gathered, merged))?;
             Ok(!full)
         })
         .await?;
         if !full {
-            full = !merge.rest().into_iter().all(|found| take(&mut gathered, found));
+            full = !merge.rest().all(|merged| take(&mut gathered, merged));
         }
         if let Some(mean) = gathered.seen_bytes.checked_div(gathered.seen) {
             self.record_bytes.store(mean.max(1), Ordering::Relaxed);
         }
-        Ok(gathered.end(full || merge.is_cut()))
+        gathered.end(full || merge.is_cut())
     }
 
     /// Waits for calls in flight and closes all connections.

@@ -21,6 +21,17 @@ pub(in super::super) enum Part {
     Row { tenant: Vec<u8>, key: Vec<u8>, cells: Vec<Cell> },
 }
 
+/// What both tables say together about an id.
+#[derive(Debug)]
+pub(in super::super) enum Merged {
+    Found(Found),
+    /// There is an entry, and neither a record nor a tombstone. A scan continues after it.
+    Nothing {
+        tenant: Vec<u8>,
+        key: Vec<u8>,
+    },
+}
+
 /// Joins an entry and a row of the same id. Each half of the answer has at most `most` parts, in order; after the
 /// last one of either, the other half says nothing any more.
 #[derive(Debug)]
@@ -48,17 +59,17 @@ impl<'a> Merge<'a> {
         self.entries >= self.most || self.rows >= self.most
     }
 
-    /// Gives the records that are complete with this part, in order, to `take`, which returns false when it has
-    /// enough. False: it has, or the parts from here on are not complete.
+    /// Gives what is complete with this part, in order, to `take`, which returns false when it has enough. False: it
+    /// has, or the parts from here on are not complete.
     pub(in super::super) fn next(
         &mut self,
         part: Part,
-        mut take: impl FnMut(Found) -> bool,
+        mut take: impl FnMut(Merged) -> bool,
     ) -> Result<bool, StoreError> {
         match part {
             Part::Record(found) => {
                 self.rows += 1;
-                Ok(take(found))
+                Ok(take(Merged::Found(found)))
             }
             Part::Entry { tenant, key, version } => {
                 let id = Some((tenant, key));
@@ -76,7 +87,7 @@ impl<'a> Merge<'a> {
                     return Err(out_of_order());
                 }
                 while let Some(entry) = self.waiting.pop_front_if(|(of, _)| *of < id) {
-                    if !tombstone(entry).is_none_or(&mut take) {
+                    if !take(alone(entry)) {
                         return Ok(false);
                     }
                 }
@@ -88,23 +99,29 @@ impl<'a> Merge<'a> {
                 self.last_row = Some(id.clone());
                 let version = version.map_or(Ok(Version::ZERO), |(_, version)| version);
                 let value = |version| Ok(Record { version, value: self.table.value(version, cells)? });
-                Ok(take(Found { tenant: id.0, key: id.1, record: version.and_then(value) }))
+                let found = Found { tenant: id.0, key: id.1, record: version.and_then(value) };
+                Ok(take(Merged::Found(found)))
             }
         }
     }
 
     /// The entries after the last row, unless more rows may follow.
-    pub(in super::super) fn rest(&mut self) -> Vec<Found> {
+    pub(in super::super) fn rest(&mut self) -> impl Iterator<Item = Merged> {
         let rest = std::mem::take(&mut self.waiting);
-        if self.rows >= self.most { Vec::new() } else { rest.into_iter().filter_map(tombstone).collect() }
+        let is_complete = self.rows < self.most;
+        rest.into_iter().filter(move |_| is_complete).map(alone)
     }
 }
 
 /// An entry without a row: a tombstone, or nothing at version 0.
-fn tombstone(((tenant, key), version): (Id, Result<Version, StoreError>)) -> Option<Found> {
-    let record = version.map(|version| Record { version, value: None });
-    let is_one = record.as_ref().map_or(true, |record| record.version > Version::ZERO);
-    is_one.then_some(Found { tenant, key, record })
+fn alone(((tenant, key), version): (Id, Result<Version, StoreError>)) -> Merged {
+    match version {
+        Ok(Version::ZERO) => Merged::Nothing { tenant, key },
+        version => {
+            let record = version.map(|version| Record { version, value: None });
+            Merged::Found(Found { tenant, key, record })
+        }
+    }
 }
 
 fn out_of_order() -> StoreError {

@@ -60,6 +60,8 @@ macro_rules! on_a_server {
             .await;
             sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM ledger_{name}")).await;
             stories::pages_show_all_once(&*store).await;
+            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM ledger_{name}")).await;
+            stories::dead_entries_end_no_scan(&*store, &admin, &name).await;
             sql(&admin.0, stories::drop_orders(&name)).await;
         }
     };

@@ -273,3 +273,53 @@ pub(crate) async fn pages_show_all_once(store: &dyn Store) {
         assert_eq!(found, many, "{limit_bytes} bytes");
     }
 }
+
+/// Entries of version 0 whose rows are gone: a cascade, or somebody's own `DELETE`. However many are in a row, a scan
+/// goes on to what comes after them.
+pub(crate) async fn dead_entries_end_no_scan(store: &dyn Store, admin: &impl Admin, name: &str) {
+    const DEAD: u64 = 4500; // More than two pages of the most rows.
+    let dead: Vec<_> = (0..DEAD).map(|n| (id(&format!("dead-{n:05}")), record(0, 1))).collect();
+    for batch in dead.chunks(500) {
+        store.put_many_if_newer(batch).await.expect("written");
+    }
+    let last = [(id("last"), record(5, 1)), (Id::new("u", "later").expect("valid"), record(6, 2))];
+    store.put_many_if_newer(&last).await.expect("written");
+    admin.run(format!("DELETE FROM {name} WHERE id <> 'last' AND id <> 'later'")).await;
+    assert_eq!(
+        admin.count(format!("SELECT count(*) FROM ledger_{name} WHERE version = 0")).await,
+        DEAD as i64
+    );
+
+    let (all, of_t) = (&last[..], &last[..1]);
+    let up_to = Scope::UpTo(cutover_store::Cursor::after_record(&last[0].0));
+    for (scope, expected) in [(Scope::All, all), (Scope::Tenant("t".to_owned()), of_t), (up_to, of_t)] {
+        for (limit_bytes, parts) in [(1, 1), (1 << 20, 1), (1 << 20, 3)] {
+            let mut found = Vec::new();
+            for segment in Segment::split(parts) {
+                let mut cursor = None;
+                loop {
+                    let page =
+                        store.scan(&scope, segment, cursor.as_ref(), limit_bytes).await.expect("scanned");
+                    found.extend(page.records);
+                    cursor = page.next;
+                    if cursor.is_none() {
+                        break;
+                    }
+                }
+            }
+            found.sort_by(|one, other| one.0.cmp(&other.0));
+            assert_eq!(found, expected, "{scope:?}, {limit_bytes} bytes, {parts} segments");
+        }
+    }
+    // And with nothing after them.
+    admin.run(format!("DELETE FROM {name}; DELETE FROM ledger_{name} WHERE version <> 0")).await;
+    let mut cursor = None;
+    loop {
+        let page = store.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 1 << 20).await.expect("scanned");
+        assert_eq!(page.records, []);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+}
