@@ -94,10 +94,8 @@ pub struct Trap {
     pub pid: Pid,
     /// To this store.
     pub store: usize,
-    /// That writes.
+    /// That writes, or else that reads one record.
     pub is_write: bool,
-    /// So many such calls pass before.
-    pub after: u32,
     /// The call is not sent before this.
     pub held_back: Time,
     /// What happens when it is made.
@@ -133,10 +131,7 @@ pub fn set_trap(trap: Trap) {
 /// A call is made. Gives how long it is held back.
 fn spring_trap(store: usize, is_write: bool) -> Time {
     let is_it = |trap: &mut Trap| {
-        let matches = Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write;
-        let is_it = matches && trap.after == 0;
-        trap.after -= u32::from(matches && !is_it);
-        is_it
+        Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write
     };
     let Some(Trap { pid, held_back, spring, .. }) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else {
         return 0;
@@ -235,10 +230,19 @@ impl DataStore {
         written: Vec<Id>,
         act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let held_back = if written.is_empty() { 0 } else { spring_trap(self.index, true) };
+        self.call_after(held_back, written, act).await
+    }
+
+    async fn call_after<T: Send + 'static>(
+        &self,
+        held_back: Time,
+        written: Vec<Id>,
+        act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let is_write = !written.is_empty();
         let panic_ppm = WEATHER.with_borrow(|all| all[self.index].panic_ppm);
         assert!(!world::chance(panic_ppm), "{}", world::PANIC);
-        let held_back = spring_trap(self.index, is_write);
         let (there, back) = self.ways(is_write);
         let records = self.records.clone();
         let act = move |records: &MemoryStore| {
@@ -280,7 +284,8 @@ fn at_once<T>(call: impl Future<Output = T>) -> T {
 impl Store for DataStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         let id = id.clone();
-        self.call(Vec::new(), move |store| at_once(store.get(&id))).await
+        let held_back = spring_trap(self.index, false);
+        self.call_after(held_back, Vec::new(), move |store| at_once(store.get(&id))).await
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {

@@ -9,13 +9,7 @@ mod reader;
 mod restore;
 mod stand_in;
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use cutover::domain::{Migration, Tenant};
 use cutover_client::{
@@ -90,8 +84,8 @@ struct Stage {
     was_copied: bool,
     /// Where everybody stood when it was: the operators know.
     truth: Option<Migration>,
-    /// Instances that will never be heard again.
-    gone: BTreeSet<String>,
+    /// Instances that will never be heard again, and since when.
+    gone: BTreeMap<String, world::Time>,
     status: Option<(world::Time, v1::Status)>,
     reached: Reached,
     /// When processes were out of the controller's reach.
@@ -232,7 +226,7 @@ fn set_up(plan: Plan) -> anyhow::Result<()> {
         unnoticed: false,
         was_copied: false,
         truth: None,
-        gone: BTreeSet::new(),
+        gone: BTreeMap::new(),
         status: None,
         reached: Reached::default(),
         trouble: BTreeMap::new(),
@@ -352,7 +346,7 @@ fn start_service(index: usize) {
         actor.service.stop = Arc::new(Notify::new());
         actor.service.seed = crate::system::mix(actor.service.seed);
         if before != actor.service.instance_id && !before.is_empty() {
-            stage.gone.insert(before);
+            stage.gone.insert(before, world::now());
         }
         actor.service.clone()
     });

@@ -6,7 +6,9 @@ mod script;
 use std::time::Duration;
 
 use cutover_client::host;
-use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use cutover_proto::v1::{
+    self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tonic::{
     Response, Status,
@@ -63,6 +65,7 @@ type Admin = AdminServiceClient<Channel>;
 struct Desk {
     operator: Operator,
     admin: Admin,
+    jobs: JobServiceClient<Channel>,
     random: SmallRng,
     /// They are on the way up.
     climbs: bool,
@@ -89,12 +92,14 @@ impl Operator {
             .connect_timeout(Duration::from_secs(1))
             // Of somebody who waits: what was asked of a controller that stands still is done when it goes on.
             .timeout(Duration::from_secs(60));
-        let admin = AdminServiceClient::new(host::connect_lazy(&endpoint));
+        let channel = host::connect_lazy(&endpoint);
+        let (admin, jobs) = (AdminServiceClient::new(channel.clone()), JobServiceClient::new(channel));
         let random = SmallRng::seed_from_u64(self.seed);
         let asked = v1::Rung::SourceOnly;
         let desk = Desk {
             operator: self,
             admin,
+            jobs,
             random,
             climbs: true,
             asked,

@@ -17,9 +17,12 @@ use crate::{
 const VALUES_FROM: u64 = 1 << 40;
 
 /// Overwrites a record of the target, with its version or a newer one, if everybody reads the source.
-pub fn write() {
+pub fn write(ahead: bool) {
     let records = with(|stage| stage.plan.records);
-    let is_unread = |(tenant, _): &(String, String)| invariants::is_at(tenant, Rung::Mirrored);
+    // What is ahead waits for a repair. Services write over the rest, but for the record that they seldom write.
+    let is_unread = |(tenant, key): &(String, String)| {
+        invariants::is_at(tenant, Rung::Mirrored) && (ahead || key != traffic::COLD)
+    };
     let all: Vec<_> = records.all().filter(is_unread).collect();
     if all.is_empty() {
         return;
@@ -28,7 +31,12 @@ pub fn write() {
     let Ok(id) = Id::new(tenant, key) else { return };
     let target = with(|stage| stage.stores[1].clone());
     let seen = target.peek(&id).map_or(Version(1), |record| record.version);
-    let version = if world::chance(500_000) { seen } else { Version(seen.0 + 1) };
+    let version = match world::between(0, 3) {
+        0 => seen,
+        // For a while services take their writes for superseded.
+        2.. if ahead => Version(seen.0 + (world::between(1_000, 60_000) << 22)),
+        _ => Version(seen.0 + 1),
+    };
     let value = VALUES_FROM + world::between(0, VALUES_FROM);
     world::tell(|| format!("somebody writes {} {value} to the target alone", traffic::name(tenant, key)));
     target.insert(id, Record { version, value: Some(traffic::bytes(value)) });
@@ -44,12 +52,12 @@ pub fn is_left() -> bool {
     })
 }
 
-/// The worker of a repair stops: right after a write, or before a read that is then late.
+/// The worker of a repair stops: before a read or a write that is then late, or right after a write.
 pub(super) fn disturb_repair(pid: Pid) {
     if with(|stage| world::now() >= stage.plan.calm_from) || !world::chance(700_000) {
         return;
     }
-    let (is_write, kills) = (world::chance(650_000), world::chance(300_000));
+    let (is_write, kills) = (world::chance(500_000), world::chance(500_000));
     let span = if is_write { chaos::span(S, 10 * S) } else { chaos::span(15 * S, 40 * S) };
     let spring = move || match is_write && kills {
         true => world::after(world::between(0, 20 * MS), move || {
@@ -58,9 +66,9 @@ pub(super) fn disturb_repair(pid: Pid) {
         }),
         false => chaos::freeze_for(pid, &format!("w{pid}"), span),
     };
-    // A late read does no harm: the right to act is checked after it.
-    let (after, held_back) = if is_write { (0, 0) } else { (world::between(0, 12) as u32, span) };
-    data::set_trap(data::Trap { pid, store: 1, is_write, after, held_back, spring: Box::new(spring) });
+    // A late read does no harm: the right to act is checked after it. Nor does a late write: it depends on the version.
+    let held_back = if is_write && kills { 0 } else { span };
+    data::set_trap(data::Trap { pid, store: 1, is_write, held_back, spring: Box::new(spring) });
 }
 
 /// A repair begins, or has ended.

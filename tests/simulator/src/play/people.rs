@@ -53,7 +53,9 @@ pub fn is_gone(instance: &v1::Instance, connected: usize) -> bool {
             let its = stage.services.iter().filter(is_its);
             let is_left = !instance.parked || its.clone().any(|actor| actor.retired);
             let live = its.filter(|actor| !actor.retired).count();
-            is_left && stage.gone.contains(id) && live <= connected
+            // Before that, one of those that are connected may be the dead one.
+            let is_known = stage.gone.get(id).is_some_and(|since| world::now() > since + 13 * S);
+            is_left && is_known && live <= connected
         })
         || id.starts_with("cutover-") && (faults_are_over || !is_working())
 }

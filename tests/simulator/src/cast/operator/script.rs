@@ -35,10 +35,12 @@ pub enum Ask {
     RollBack,
     /// The local guard on or off.
     LocalGuard(bool),
-    /// Somebody else writes to the target alone.
-    ForeignWrite,
+    /// Somebody else writes to the target alone, perhaps with a version that is ahead of all clocks.
+    ForeignWrite { ahead: bool },
     /// A pass where the source wins.
     Repair,
+    /// That it ends.
+    CancelRepair,
     /// Nothing.
     Nothing,
 }
@@ -74,7 +76,7 @@ impl Desk {
         loop {
             let Cue(ask, then) = self.operator.script[self.cue % self.operator.script.len()];
             self.cue += 1;
-            if ask != Ask::ForeignWrite || has_arrived {
+            if !matches!(ask, Ask::ForeignWrite { .. }) || has_arrived {
                 self.play(ask).await;
             }
             let patience = self.operator.patience;
@@ -116,8 +118,9 @@ impl Desk {
                 told("rollback", &self.admin.rollback(request).await);
             }
             Ask::LocalGuard(on) => self.update(|policy| policy.local_guard = on).await,
-            Ask::ForeignWrite => foreign::write(),
+            Ask::ForeignWrite { ahead } => foreign::write(ahead),
             Ask::Repair => play::want_repair(),
+            Ask::CancelRepair => self.cancel_repair().await,
             Ask::Nothing => {}
         }
     }

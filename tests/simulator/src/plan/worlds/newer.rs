@@ -19,17 +19,18 @@ use crate::{
 
 /// Workers are killed or stand still, and their writes are slow or land late. Services write the same few records.
 pub(in crate::plan) fn repairs(plan: Plan, random: &mut SmallRng) -> Plan {
+    const SOMEBODY_WRITES: Cue = Cue(Ask::ForeignWrite { ahead: true }, Then::Next);
     const REPAIRED: Cue = Cue(Ask::Repair, Then::Repaired);
     const SCRIPT: &[Cue] = &[
         TO_TARGET_FIRST,
         TO_MIRRORED,
-        Cue(Ask::ForeignWrite, Then::Next),
+        SOMEBODY_WRITES,
         REPAIRED,
         TO_TARGET_FIRST,
         A_MOMENT,
         TO_MIRRORED,
-        Cue(Ask::ForeignWrite, Then::Next),
-        Cue(Ask::ForeignWrite, Then::Next),
+        SOMEBODY_WRITES,
+        SOMEBODY_WRITES,
         REPAIRED,
         TO_TARGET_ONLY,
         A_MOMENT,
@@ -37,11 +38,26 @@ pub(in crate::plan) fn repairs(plan: Plan, random: &mut SmallRng) -> Plan {
         Cue(Ask::Repair, Then::Pause(3_000)),
         TO_MIRRORED,
     ];
+    // Its worker stands still, and the tenants go on without it.
+    const CANCELED: &[Cue] = &[
+        TO_TARGET_FIRST,
+        TO_MIRRORED,
+        Cue(Ask::ForeignWrite { ahead: false }, Then::Next),
+        Cue(Ask::ForeignWrite { ahead: false }, Then::Next),
+        Cue(Ask::Repair, Then::Pause(4_000)),
+        Cue(Ask::CancelRepair, Then::Next),
+        TO_TARGET_ONLY,
+        Cue(Ask::Nothing, Then::Pause(30_000)),
+        TO_MIRRORED,
+        // A reverse pass takes them there.
+        Cue(Ask::Nothing, Then::Pause(20_000)),
+    ];
+    let is_canceled = random.random_ratio(1, 3);
     let residual = 4 * S;
     let writes = Writes { refused_ppm: 0, slow_ppm: 400_000, slow: (100 * MS, 2 * S) };
     let late_ppm = if random.random() { 150_000 } else { 0 };
     let target = Hazard::Writes { store: 1, writes, late_ppm, hanging_ppm: 500_000, span: 1_000 * S };
-    let calm_from = 120 * S;
+    let calm_from = if is_canceled { 180 * S } else { 120 * S };
     Plan {
         calm_from,
         quiet_from: calm_from + 2 * S,
@@ -50,14 +66,17 @@ pub(in crate::plan) fn repairs(plan: Plan, random: &mut SmallRng) -> Plan {
         drain: residual,
         lanes: 1,
         think_ms: random.random_range(200..=500),
-        records: Records { keys: 5, ..plan.records },
-        policy: v1::Policy { fence_after_ms: if random.random() { 3_000 } else { 0 }, ..plan.policy.clone() },
-        faults: vec![Fault::DisturbWorker],
+        records: Records { keys: 4, ..plan.records },
+        policy: v1::Policy {
+            fence_after_ms: if is_canceled || random.random() { 3_000 } else { 0 },
+            ..plan.policy.clone()
+        },
+        faults: if is_canceled { Vec::new() } else { vec![Fault::DisturbWorker] },
         every: 8 * S,
         freeze_most: 15 * S,
         patience: 30 * S,
         aims: vec![aim(When::Beginning, 1_000_000, NOW, vec![target])],
-        script: SCRIPT,
+        script: if is_canceled { CANCELED } else { SCRIPT },
         ..plan
     }
 }
