@@ -1,8 +1,11 @@
 //! What a migration is doing, why, and what to do next, in one sentence.
 
+mod trip;
+
 pub use cutover_core::text::{span as short, whom};
 use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
+pub use trip::trip_text;
 
 /// How much a reader has to care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +94,11 @@ fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) ->
         (ceiling, _) => format!("{key} is rolled back to {}", rung(ceiling)),
     };
     if !status.settled && migration.ceiling != 0 {
-        whom.push_str(" (not every instance follows yet)");
+        let is_behind = |it: &v1::Instance| !it.settled && !it.counted_out;
+        whom.push_str(match status.instances.iter().any(is_behind) {
+            true => " (not every instance follows yet)",
+            false => " (answers that callers of Decide hold expire within 11 s)",
+        });
     }
     if migration.paused {
         whom.push_str(" and paused");
@@ -130,6 +137,9 @@ fn paused(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) -> 
         Some(trip) if trip.cause == "instances_gone" => format!(
             "cutover instances {key}. Bring them back, or cutover evict --lost if they are dead; then cutover resume {key}"
         ),
+        Some(trip) if trip.guard == "mismatch" => format!(
+            "cutover verify SPEC shows which records differ, and --repair corrects what it can; then cutover resume {key}"
+        ),
         _ => format!("cutover resume {key}"),
     };
     Gist::of("paused", Tone::Waiting, what, next)
@@ -154,7 +164,19 @@ fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
         "floor" => format!("{key} can't go back further: {}", condition(status, first)),
         _ => format!("{key} is blocked. {}", condition(status, first)),
     };
-    Some(Gist::blocked(what, &first.action))
+    // A pass that runs may be the very one.
+    let running = status.jobs.iter().find(|job| {
+        let copies = matches!(job.kind(), v1::PassKind::Full | v1::PassKind::Verify | v1::PassKind::Sweep);
+        first.gate == "full-pass" && copies && job.warning.is_empty() && !job.claims.is_empty()
+    });
+    Some(match running {
+        Some(job) => {
+            let next =
+                format!("nothing to do, unless it is not clean: cutover jobs {key} shows how far it is");
+            Gist::of("waiting", Tone::Calm, format!("{what}. {}", pass(job)), next)
+        }
+        None => Gist::blocked(what, &first.action),
+    })
 }
 
 fn condition(status: &v1::Status, first: &v1::Waiting) -> String {
@@ -210,7 +232,14 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
         lost => {
             let lost = if lost == 1 { "1 instance is".to_owned() } else { format!("{lost} instances are") };
             let what = format!("{what}. {lost} LOST, so the next step will wait");
-            Gist::of("idle", Tone::Calm, what, format!("cutover instances {key}, then {next}"))
+            Gist::of(
+                "idle",
+                Tone::Calm,
+                what,
+                format!(
+                    "cutover instances {key}; if its process is dead, cutover evict ID --lost --reason ..; then {next}"
+                ),
+            )
         }
     }
 }
@@ -284,50 +313,6 @@ pub fn pass(job: &v1::Job) -> String {
         "{kind} pass {}, {scanned} scanned, segments {}/{}, {how}",
         job.id, job.segments_done, job.segments
     )
-}
-
-/// What a guard saw: counts first, then the rates.
-pub fn trip_text(trip: &v1::Trip) -> String {
-    let v1::Trip { target, target_bad, source, source_bad, onset_ms, .. } = trip;
-    match trip.cause.as_str() {
-        "instances_gone" => {
-            let all = target + target_bad;
-            return format!(
-                "{target_bad} of {all} instances stopped reporting within 10 s, and are neither back nor replaced"
-            );
-        }
-        "no_target_calls" => return format!("{target} calls went to the source and none to the target"),
-        _ => {}
-    }
-    let operation = if trip.operation() == v1::Operation::Write { "writes" } else { "reads" };
-    let did = match trip.guard.as_str() {
-        "slow_relative" => "were slow",
-        "not_found_relative" => "found nothing",
-        "mismatch" => "differed",
-        "miss_ratchet" => "had to fall back to the source",
-        _ => "failed",
-    };
-    let rate = |bad: u64, of: u64| (bad as f64 * 100.0 / of.max(1) as f64 * 100.0).round() / 100.0;
-    let tenant = if trip.tenant.is_empty() { String::new() } else { format!(" of tenant {}", trip.tenant) };
-    let mut text = format!(
-        "{target_bad} of {target} target {operation}{tenant} {did} within {} ({} %",
-        short(*onset_ms),
-        rate(*target_bad, *target)
-    );
-    if let Some(limit) = trip.limit {
-        text.push_str(&format!(", limit {} %", (limit * 1_000_000.0).round() / 10_000.0));
-    }
-    if *source > 0 {
-        text.push_str(&format!(", source {source_bad} of {source}"));
-    }
-    text.push(')');
-    match trip.cause.as_str() {
-        "common_mode" => text.push_str("; the source fails as well"),
-        "one_instance" => text.push_str("; all of it at one instance"),
-        "escalation" => text.push_str("; several tenants have tripped"),
-        _ => {}
-    }
-    text
 }
 
 /// What an endpoint for notifications did not get, a line each.

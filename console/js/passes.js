@@ -2,7 +2,7 @@
 import { html, useState } from './lib.js';
 import { useLeft, usePace } from './pace.js';
 import { Card, Said, Tone } from './parts.js';
-import { bytes, count, many, passKind, percent, rate, span, time } from './words.js';
+import { bytes, count, many, passKind, percent, percentUp, rate, span, time } from './words.js';
 import { limits, tunePass } from './actions.js';
 
 export function Passes({ status, act }) {
@@ -27,7 +27,7 @@ function Running({ job, now, act }) {
   return html`<div class="note calm">
     <div class="row spread full"><strong>${passKind(job.kind)} pass of ${whom(job) || 'everybody'}</strong><span class="small muted">${job.segments_done} of ${job.segments} segments${left !== null ? `, about ${span(left)} left` : ''}</span></div>
     <div class="gauge full" role="progressbar" aria-label="Segments done" aria-valuenow=${Math.round(done)} aria-valuemin="0" aria-valuemax="100"><span class="calm" style=${{ width: `${done}%` }} /></div>
-    <span>${count(counts.scanned)} records scanned${records !== null ? `, ${rate(records)}` : ''}, ${count(counts.copied)} copied, ${bytes(counts.bytes ?? 0)}</span>
+    <span>${count(counts.scanned)} records scanned${counts.checked ? `, ${count(counts.checked)} of the target checked` : ''}${records !== null ? `, ${rate(records)}` : ''}, ${count(counts.copied)} copied, ${bytes(counts.bytes ?? 0)}</span>
     <span class="small muted">${tuning.paused ? 'Paused' : job.waiting || (workers ? many(workers, 'worker') : 'No worker: run it again to continue')}; ${limits(tuning)}</span>
     ${notes.map((note) => html`<span class="small" key=${note}>Slow because: ${note}</span>`)}
     ${counts.quarantined + counts.failed > 0 && html`<span class="small">${count(counts.quarantined)} quarantined, ${count(counts.failed)} failed</span>`}
@@ -51,8 +51,8 @@ function Ended({ evidence }) {
   const counts = evidence.counts ?? {};
   const [found, left] = [differences(counts.found), differences(counts.remaining)];
   return html`<div class="row spread full"><strong>${passKind(evidence.kind)} pass of ${whom(evidence) || 'everybody'}</strong>
-      <${Tone} of=${evidence.clean ? 'calm' : 'waiting'}>${evidence.canceled_by ? 'canceled' : evidence.clean ? 'clean' : 'not clean'}<//></div>
-    <span>${counts.compared ? `${count(counts.compared)} compared, ${found || 'no difference'}${found && counts.copied ? `; ${count(counts.copied)} repaired` : ''}` : `${count(counts.scanned)} scanned, ${count(counts.copied)} copied, ${count(counts.present)} there already`}${counts.quarantined ? `, ${count(counts.quarantined)} quarantined` : ''}${counts.failed ? `, ${count(counts.failed)} failed` : ''}</span>
+      <${Tone} of=${evidence.clean ? 'calm' : 'waiting'}>${evidence.canceled_by ? 'canceled' : !evidence.clean ? 'not clean' : evidence.kind === 'PASS_KIND_SAMPLE' ? 'no difference' : 'clean'}<//></div>
+    <span>${counts.compared ? `${count(counts.compared)} compared, ${found || 'no difference'}${found && counts.copied ? `; ${count(counts.copied)} repaired` : ''}` : `${count(counts.scanned)} scanned, ${count(counts.copied)} copied, ${count(counts.present)} there already`}${evidence.differ_at_most != null ? `; at most ${percentUp(evidence.differ_at_most)} % of all records differ (95 % confidence)` : ''}${counts.quarantined ? `, ${count(counts.quarantined)} quarantined` : ''}${counts.failed ? `, ${count(counts.failed)} failed` : ''}</span>
     <span class="small muted">Ended ${time(evidence.finished_at_ms)}, settled at revision ${evidence.settled}${left && `, left: ${left}`}</span>
     ${evidence.findings.length > 0 && html`<details><summary class="small">${many(evidence.findings.length, 'reason')}</summary>
       <ul class="story small">${evidence.findings.map((finding) => html`<li key=${finding.what}>${count(finding.records)} ${finding.what}${finding.examples.slice(0, 3).map((example) => html`<br /><code>${example}</code>`)}</li>`)}</ul></details>`}`;

@@ -30,6 +30,12 @@ export const many = (number, one, several = `${one}s`) => `${count(number)} ${nu
 
 /** A share in ppm; more than nobody is never 0 %, and less than everybody never 100 %. */
 export const percent = (ppm) => `${ppm / 10000} %`;
+// A share in percent with two digits, rounded up.
+export const percentUp = (share) => {
+  const part = share * 100;
+  const digits = Math.min(9, Math.max(0, 1 - Math.floor(Math.log10(part))));
+  return Math.min(100, Math.ceil(part * 10 ** digits) / 10 ** digits).toFixed(digits);
+};
 
 /** Whom a condition is about: a range of buckets as a share of the tenants, as the command line says it. */
 export function whom(text = '') {

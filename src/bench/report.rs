@@ -90,8 +90,9 @@ impl Controller {
         for at in 0..migrations {
             let key = key(at)?;
             let [source, target] = ["source", "target"].map(str::to_owned);
-            let (salt, description, policy) = (String::new(), String::new(), Policy::default());
-            let create = Change::Create { salt, source, target, description, policy };
+            let [salt, description, confirm] = [const { String::new() }; 3];
+            let policy = Policy::default();
+            let create = Change::Create { salt, source, target, description, policy, confirm };
             operate.change(&key, &create, &by).await?;
             let ask = Ask { wait: false, overrides: Vec::new() };
             operate.change(&key, &Change::SetRollout { shares, ask }, &by).await?;

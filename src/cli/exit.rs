@@ -18,10 +18,11 @@ pub(super) enum Exit {
     Usage = 64,
     Refused = 65,
     Unreachable = 69,
+    Interrupted = 130,
 }
 
 impl Exit {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Done,
         Self::Failed,
         Self::RolledBack,
@@ -30,6 +31,7 @@ impl Exit {
         Self::Usage,
         Self::Refused,
         Self::Unreachable,
+        Self::Interrupted,
     ];
 
     /// Its name in JSON.
@@ -43,6 +45,7 @@ impl Exit {
             Self::Usage => "usage",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -59,6 +62,7 @@ impl Exit {
                 "the controller refused the request, or an input file is missing or has mistakes"
             }
             Self::Unreachable => "no controller answered; try again",
+            Self::Interrupted => "Ctrl-C or a similar signal ended the command; what it had asked for stands",
         }
     }
 }
@@ -97,6 +101,11 @@ impl Failure {
         Self::refused(format!("can't read {path}: {why}{advice}"), Vec::new())
     }
 
+    /// Somebody ended the command.
+    pub(super) fn interrupted(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Interrupted, message: message.into(), reasons: Vec::new() }
+    }
+
     /// No controller answered.
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
         Self { exit: Exit::Unreachable, message: message.into(), reasons: Vec::new() }
@@ -114,7 +123,10 @@ fn lines(reason: &Reason) -> Vec<String> {
 
 /// How it failed.
 fn exit_of(error: &anyhow::Error) -> Exit {
-    let of_serve = || matches!(error.downcast_ref(), Some(crate::server::Error::Config(_)));
+    let of_serve = || {
+        use crate::{server::Error, store::OpenError};
+        matches!(error.downcast_ref(), Some(Error::Config(_) | Error::Open(OpenError::Url(_))))
+    };
     match error.downcast_ref::<Failure>() {
         Some(failure) => failure.exit,
         None if of_serve() => Exit::Usage,
@@ -134,7 +146,11 @@ pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
         });
         out::error(&object.to_string());
     } else {
-        out::error(&format!("cutover: {message}"));
+        // A list in it stays one.
+        let text = format!("{error:#}");
+        let mut listed = text.trim().split("\n- ").map(out::one_line);
+        out::error(&format!("cutover: {}", listed.next().unwrap_or_default()));
+        listed.for_each(|line| out::error(&format!("  - {line}")));
         reasons.iter().flat_map(lines).for_each(|line| out::error(&line));
     }
     exit.into()

@@ -99,7 +99,8 @@ const GROUPS: [Group; 5] = [
 
 /// The command line with its help.
 pub(super) fn command() -> Command {
-    let command = Cli::command();
+    // `cutover help plan apply` is the way to all of them.
+    let command = Cli::command().mut_subcommands(|verb| verb.disable_help_subcommand(true));
     let footer = format!("{}\n\n{}", groups(&command), exit_codes());
     let command = GROUPS.iter().flat_map(|group| group.verbs).fold(command, |command, (path, example)| {
         let path: Vec<&str> = path.split(' ').collect();

@@ -5,25 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use cutover_core::routing::Level;
 use cutover_proto::v1;
 
-use super::{
-    ChangeArgs, Global, connect::answer, duration, exit::Failure, out, percent, render, render::Waits,
-};
-
-/// Refuses to delete a migration that is finished, or that is not the one that was confirmed.
-fn confirmed(migration: &v1::Migration, confirm: Option<&str>) -> anyhow::Result<()> {
-    let key = &migration.key;
-    if let Some(other) = confirm {
-        return Err(Failure::usage(format!("--confirm {other}: give the key again, {key}")).into());
-    }
-    if migration.state() != v1::State::Finished {
-        return Ok(());
-    }
-    let message = format!(
-        "{key} is finished. If it is created again under this key, everybody begins at source-only, with a source that \
-         is out of date. If no service asks for it any more: cutover delete {key} --confirm {key}"
-    );
-    Err(Failure::refused(message, Vec::new()).into())
-}
+use super::{ChangeArgs, Global, connect::answer, duration, out, percent, render, render::Waits};
 
 /// Default time without contact after which an instance refuses operations.
 const FENCE: Duration = Duration::from_secs(5);
@@ -61,9 +43,9 @@ pub(super) enum Verb {
     Delete {
         /// Its key
         key: String,
-        /// The key again, if it is finished: without it services go back to the source
-        #[arg(long, value_name = "KEY")]
-        confirm: Option<String>,
+        /// The key again, if it is finished
+        #[arg(long, value_name = "KEY", default_value = "", hide_default_value = true)]
+        confirm: String,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -111,12 +93,18 @@ pub(super) struct Create {
     /// Least time at target-first before target-only, like 30s or 2h
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration::parse)]
     soak: Duration,
+    /// Least time at target-only before finish [default: 30 days]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    finish_soak: Option<Duration>,
     /// Percent of the reads at dual that are compared with the target, off the path [default: 1]
     #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
     shadow: Option<u32>,
     /// SDKs that are cut off may go back from target-first by themselves: docs/guards.md
     #[arg(long)]
     local_guard: bool,
+    /// The key again, if a migration with this key was finished and deleted
+    #[arg(long, value_name = "KEY", default_value = "", hide_default_value = true)]
+    confirm: String,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -131,6 +119,7 @@ impl Verb {
                     level: v1::Level::from(create.level).into(),
                     required_services: create.required_services,
                     soak_ms: create.soak.as_millis() as u64,
+                    finish_soak_ms: create.finish_soak.map(|soak| soak.as_millis() as u64),
                     shadow_ppm: create.shadow,
                     local_guard: create.local_guard,
                     ..v1::Policy::default()
@@ -143,6 +132,7 @@ impl Verb {
                     target: create.target,
                     description: create.description,
                     policy: Some(policy),
+                    confirm: create.confirm,
                 };
                 render::changed(global, &answer(admin.create_migration(request)).await?, &Waits::None);
             }
@@ -169,11 +159,8 @@ impl Verb {
                 }
             }
             Self::Delete { key, confirm, change } => {
-                if confirm.as_ref() != Some(&key) && !change.dry_run {
-                    let request = v1::GetMigrationRequest { key: key.clone() };
-                    confirmed(&answer(admin.get_migration(request)).await?, confirm.as_deref())?;
-                }
-                let request = v1::DeleteMigrationRequest { mutation: Some(change.to_wire()), key };
+                let mutation = Some(change.to_wire());
+                let request = v1::DeleteMigrationRequest { mutation, key, confirm };
                 render::changed(global, &answer(admin.delete_migration(request)).await?, &Waits::None);
             }
             Self::Abandon { key, change } => {

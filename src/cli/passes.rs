@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use cutover_proto::v1;
 use cutover_store::{
     StoreError,
-    spec::{Missing, OpenError, Spec, SpecError},
+    spec::{Missing, OpenError, Spec},
 };
 
 use super::{
@@ -134,7 +134,7 @@ impl Verb {
                 return pass.dry_run(global, "compare", how.kind()).await;
             }
             Self::Verify { pass, how, dry_run: false } => {
-                let (kind, settings) = (how.kind(), how.settings()?);
+                let (kind, settings) = (how.kind(), how.settings());
                 settings.warn(global.json);
                 let done = pass.run(global, kind, |plan| settings.apply(plan)).await?;
                 values = settings.values;
@@ -313,8 +313,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Spec> {
             if path.exists() { "" } else { ". Give the spec file, which names both stores: docs/spec.md" };
         Failure::unreadable(&shown.to_string(), &error, advice)
     })?;
-    text.parse().map_err(|error: SpecError| {
-        Failure::refused(format!("{shown} has a mistake"), vec![Reason::mistake(error.to_string())]).into()
+    Spec::read(&text).map_err(|mistakes| {
+        let many =
+            if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+        let reasons = mistakes.iter().map(|mistake| Reason::mistake(mistake.to_string())).collect();
+        Failure::refused(format!("{shown} has {many}"), reasons).into()
     })
 }
 
@@ -327,6 +330,7 @@ fn is_absent(error: &OpenError) -> bool {
 fn failed(error: jobs::Error) -> anyhow::Error {
     match error {
         jobs::Error::Controller(status) => failure(&status),
+        stopped @ jobs::Error::Stopped => Failure::interrupted(stopped.to_string()).into(),
         other => other.into(),
     }
 }

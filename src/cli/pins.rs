@@ -37,6 +37,11 @@ impl ImportPins {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self { key, file, wait, change } = self;
         let pins = read(&file)?;
+        if pins.is_empty() {
+            return Err(
+                Failure::refused(format!("{file} has no pins: nothing was imported"), Vec::new()).into()
+            );
+        }
         let mut admin = global.admin().await?;
         let head = v1::ImportPinsHead { mutation: Some(change.to_wire()), key, wait };
         let first = v1::ImportPinsRequest { head: Some(head), pins: Vec::new() };
@@ -143,7 +148,11 @@ fn pin(record: &csv::ByteRecord) -> Result<(String, Rung), String> {
         .collect::<Result<_, _>>()
         .map_err(|_| "is not UTF-8: save the file as UTF-8".to_owned())?;
     let [tenant, stage] = fields[..] else {
-        let quotes = if fields.len() > 2 { "; quote a tenant that has a comma" } else { "" };
+        let quotes = match fields[..] {
+            [_, _, _, ..] => "; quote a tenant that has a comma",
+            [one] if one.contains(['\n', '\r']) || one.contains(',') => "; a quote is not closed",
+            _ => "",
+        };
         return Err(format!("{:?} is not TENANT,STAGE{quotes}", fields.join(",")));
     };
     // A quote that is not where CSV has one is a part of the text, and nobody's tenant.

@@ -4,7 +4,6 @@ mod list;
 mod pass;
 pub(super) mod plan;
 mod progress;
-mod sampling;
 mod status;
 mod table;
 mod trip;
@@ -161,13 +160,14 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
         }));
         return;
     }
-    let would = if answer.dry_run { "would: " } else { "" };
-    answer.changes.iter().for_each(|change| out::line(&format!("{would}{change}")));
+    let dry = if answer.dry_run { "dry run: " } else { "" };
+    answer.changes.iter().for_each(|change| out::line(&format!("{dry}{change}")));
     if answer.changes.is_empty() {
         let tripped = answer.migration.as_ref().filter(|migration| migration.state() == v1::State::Tripped);
         out::line(&match tripped {
             Some(it) => format!("nothing to do, it is rolled back: cutover ack {} --reason ..", it.key),
-            None => "nothing to do".to_owned(),
+            None if answer.waiting.is_empty() => "nothing to do".to_owned(),
+            None => "nothing new was asked for".to_owned(),
         });
     }
     let is_its = |waiting: &&v1::Waiting| match waits {

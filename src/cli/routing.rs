@@ -200,7 +200,9 @@ impl Verb {
             ));
         }
         match ask {
-            Some(ask) if ask.wait && !answered.dry_run => follow(global, key, ask.timeout).await,
+            Some(ask) if ask.wait && !answered.dry_run => {
+                follow(global, key, ask.timeout, &answered.waiting).await
+            }
             _ => Ok(ExitCode::SUCCESS),
         }
     }

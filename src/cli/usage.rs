@@ -94,7 +94,7 @@ fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
             let dashed = "; a value that begins with - goes after --";
             let hint = match (alike_flag(&name), error.get(ContextKind::Suggested)) {
                 (alike, _) if !alike.is_empty() => alike,
-                (_, Some(_)) => dashed.to_owned(),
+                (_, Some(_)) if !name.starts_with("--") => dashed.to_owned(),
                 _ => String::new(),
             };
             format!("{whose} has no flag {name:?}{hint}")

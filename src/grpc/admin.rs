@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{caller::Caller, convert, plan, status};
 use crate::{
-    domain::{Change, Confirmation, Key, Policy, Shares, Tenant, Violation, change},
+    domain::{Change, Confirmation, Deletion, Key, Policy, Shares, Tenant, Violation, change},
     service::{
         Dead, Entry, Membership, Operate, Overview, Registry, WindowQuery, Windows,
         operate::{ChangeOutcome, now_ms},
@@ -45,11 +45,12 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::CreateMigrationRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let (caller, v1::CreateMigrationRequest { mutation, key, salt, source, target, description, policy }) =
-            Caller::of(request);
+        let (caller, message) = Caller::of(request);
+        let v1::CreateMigrationRequest { mutation, key, salt, source, target, description, policy, confirm } =
+            message;
         let policy = policy.as_ref().map_or_else(|| Ok(Policy::default()), convert::policy_from_wire)?;
-        self.change(caller, mutation, &key, Change::Create { salt, source, target, description, policy })
-            .await
+        let create = Change::Create { salt, source, target, description, policy, confirm };
+        self.change(caller, mutation, &key, create).await
     }
 
     async fn get_migration(&self, request: Request<v1::GetMigrationRequest>) -> Answer<v1::Migration> {
@@ -80,8 +81,9 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::DeleteMigrationRequest>,
     ) -> Answer<v1::MutationResponse> {
-        let (caller, v1::DeleteMigrationRequest { mutation, key }) = Caller::of(request);
-        let answer = self.change(caller, mutation, &key, Change::Delete).await?;
+        let (caller, v1::DeleteMigrationRequest { mutation, key, confirm }) = Caller::of(request);
+        let calls = self.overview.calls(&key);
+        let answer = self.change(caller, mutation, &key, Change::Delete(Deletion { confirm, calls })).await?;
         if !answer.get_ref().dry_run {
             self.windows.forget(&key).await;
         }

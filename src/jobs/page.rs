@@ -298,8 +298,10 @@ pub(super) fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
         found,
         remaining,
         compared,
+        checked,
     } = more;
     counts.compared += compared;
+    counts.checked += checked;
     counts.scanned += scanned;
     counts.copied += copied;
     counts.stale += stale;

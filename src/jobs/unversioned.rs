@@ -10,7 +10,7 @@ use futures::future;
 use super::{
     Error, Plan, Stores,
     compare::{Difference, Suspect},
-    page::Done,
+    page::{Done, records_of},
     quarantine::{JoinedPass, is_misfit},
     side::Side,
 };
@@ -90,6 +90,7 @@ impl Stores {
         let absent = ids.into_iter().zip(versions).filter(|(_, there)| *there == Ok(None));
         let suspects = absent.map(|(id, _)| (id, Suspect::new(None))).collect();
         let mut done = Done::default();
+        done.counts.checked = records_of(page);
         for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
             if difference == Difference::Extra {
                 done.differs(plan, &id, &pair, difference);

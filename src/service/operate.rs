@@ -121,6 +121,11 @@ impl Operate {
         let mut attempts = 0;
         loop {
             let (commit, outcome) = self.apply(key, change, mutation)?;
+            // After the state was read: if anything is committed in between, this is repeated.
+            if let Change::Create { confirm, .. } = change {
+                let query = HistoryQuery { key: Some(key.clone()), limit: 2, ..HistoryQuery::default() };
+                change::may_use_again(key, confirm, &self.store.history(&query).await?)?;
+            }
             if mutation.dry_run || outcome.changes.is_empty() {
                 return Ok(outcome);
             }

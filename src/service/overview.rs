@@ -4,6 +4,8 @@ mod rows;
 
 use std::sync::Arc;
 
+use cutover_proto::v1;
+
 use super::{Entry, Guards, InstanceView, Instances, Notify, Passes, Plans, Progress, Registry};
 use crate::{
     domain::{Fleet, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
@@ -87,6 +89,17 @@ struct Standing {
 }
 
 impl Overview {
+    /// Which calls services made of a migration's stores within the last ten seconds, for people. Empty: none.
+    pub fn calls(&self, key: &str) -> String {
+        let rates = self.ingest.rates(key, now_ms());
+        let texts = rates.iter().filter(|rate| rate.calls_per_s > 0.0).map(|rate| {
+            let operation = if rate.operation == v1::Operation::Write { "writes" } else { "reads" };
+            let store = if rate.store == v1::StoreRole::Target { "target" } else { "source" };
+            format!("{:.1} {operation}/s of the {store}", rate.calls_per_s)
+        });
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
     /// One migration in detail.
     pub fn status(&self, entry: Arc<Entry>) -> MigrationStatus {
         let migration = &entry.migration;

@@ -146,6 +146,7 @@ impl Plans {
         let steady_ms = self.registry.steady_ms();
         let unsettled = unsettled(migration, fleet, steady_ms);
         Observed {
+            key: migration.key().to_string(),
             tripped: migration.document.state() == State::Tripped,
             paused: migration.document.paused_why(),
             in_place: state.plan.in_place(migration),

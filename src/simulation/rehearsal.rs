@@ -129,6 +129,7 @@ impl Play {
             target: "target".to_owned(),
             description: String::new(),
             policy: Policy::default(),
+            confirm: String::new(),
         };
         let fleet = crate::domain::Fleet::default();
         let context =

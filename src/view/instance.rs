@@ -92,8 +92,8 @@ pub fn lines(key: &str, instances: &[v1::Instance], room: usize, width: usize) -
 }
 
 fn line(instance: &v1::Instance, width: usize) -> String {
-    let id_width = if width < 80 { 16 } else { 28 };
-    let id = console::truncate_str(name(instance), id_width, "…").into_owned();
+    // Never cut: somebody may have to evict it.
+    let (id, id_width) = (name(instance), if width < 60 { 16 } else { 28 });
     let (received, applied) = (instance.received_revision, instance.applied_revision);
     let heard = crate::gist::short(instance.silent_ms);
     let how = standing(instance);

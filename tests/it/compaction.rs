@@ -7,7 +7,7 @@ use std::sync::{
 
 use cutover::{
     config::{Config, Serve},
-    domain::Change,
+    domain::{Change, Deletion},
     service::{HistoryLimits, Registry, compaction},
     store::{
         Commit, CursorRecord, Dropped, HistoryQuery, InstanceRecord, Store, Upkeep,
@@ -143,7 +143,7 @@ async fn callers_of_a_deleted_migration_are_forgotten_at_the_next_start() {
         let put_instances = vec![InstanceRecord::callers(&key(name))];
         store.keep(&Upkeep { put_instances, ..Upkeep::default() }).await.unwrap();
     }
-    make(&*store, &key("users"), &Change::Delete).await;
+    make(&*store, &key("users"), &Change::Delete(Deletion::default())).await;
     let (registry, _) = Registry::load(store.clone()).await.unwrap();
     assert_eq!(store.snapshot().await.unwrap().instances, [InstanceRecord::callers(&key("orders"))]);
     assert!(registry.state().entry(&key("orders")).unwrap().is_known_to_be_asked());

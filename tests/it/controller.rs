@@ -268,7 +268,7 @@ async fn who_asked_over_the_network_is_waited_for_and_named() {
     let status = admin.get_status(request).await.unwrap().into_inner();
     assert!(!status.settled && status.instances.is_empty());
     let said = &status.waiting[0].message;
-    assert!(said.contains("callers of Decide may still act on answers from before"), "{said}");
+    assert!(said.contains("may still act on answers from before"), "{said}");
     let action = &status.waiting[0].action;
     assert!(action.contains("nothing to do") && action.contains("within 11 s"), "{action}");
     assert!(settled(&controller, "orders").await.waiting.is_empty());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::{
-    domain::{Change, Event},
+    domain::{Change, Deletion, Event},
     store::{CursorRecord, Error, HistoryQuery, InstanceRecord, PassRecord, SegmentRecord, Store, Upkeep},
 };
 use cutover_core::routing::Rung;
@@ -98,7 +98,7 @@ pub async fn a_change_needs_the_revision_it_was_made_from(place: &impl Place) {
     make(&*store, &orders, &describe("somebody else's")).await;
     let late = commit(Some(&read), &orders, &describe("mine"), 3);
     assert!(matches!(store.commit(&late).await, Err(Error::Conflict)), "made from an old revision");
-    let late = commit(Some(&read), &orders, &Change::Delete, 3);
+    let late = commit(Some(&read), &orders, &Change::Delete(Deletion::default()), 3);
     assert!(matches!(store.commit(&late).await, Err(Error::Conflict)), "deleted from an old revision");
     let mut stranger = commit(Some(&read), &orders, &describe("mine"), 3);
     stranger.event.key = key("customers");
@@ -285,7 +285,7 @@ pub async fn a_deleted_migration_is_gone_with_its_rows(place: &impl Place) {
     make(&*store, &orders, &pin(["acme".to_owned()], Rung::SourceOnly)).await;
     make(&*store, &key("customers"), &create()).await;
     assert_eq!(store.snapshot().await.unwrap().migrations.len(), 2);
-    let deleted = make(&*store, &orders, &Change::Delete).await;
+    let deleted = make(&*store, &orders, &Change::Delete(Deletion::default())).await;
     assert_eq!(deleted.document, None);
     let state = store.snapshot().await.unwrap();
     assert_eq!(state.migrations.len(), 1);
@@ -329,7 +329,7 @@ pub async fn replaying_all_events_gives_the_live_state(place: &impl Place) {
         ("orders", Change::ClearPin { tenant: tenant("a"), ask }),
         ("orders", Change::Rollback { tenant: None }),
         ("carts", create()),
-        ("carts", Change::Delete),
+        ("carts", Change::Delete(Deletion::default())),
         ("orders", Change::Acknowledge),
     ] {
         make(&*store, &key(name), &change).await;

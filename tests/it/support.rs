@@ -29,6 +29,7 @@ pub fn create() -> Change {
         target: "postgres".to_owned(),
         description: "it's a \"story\"\n\u{1f980}".replace('\n', " "),
         policy: Policy::default(),
+        confirm: String::new(),
     }
 }
 

@@ -5,7 +5,7 @@ mod killed;
 use std::sync::{Arc, LazyLock};
 
 use cutover::{
-    domain::{Change, Scale},
+    domain::{Change, Deletion, Scale},
     service::{Registry, WindowQuery, Windows, windows},
     store::{Store, sqlite::SqliteStore},
     telemetry::{Ingest, Known, now_ms},
@@ -163,7 +163,7 @@ async fn a_deleted_migrations_windows_are_gone_and_late_reports_do_not_bring_the
     world.report(1, vec![cell(1, 5)], *NOON);
     world.windows.save().await.unwrap();
     world.report(2, vec![cell(1, 5)], *NOON);
-    world.make(&Change::Delete).await;
+    world.make(&Change::Delete(Deletion::default())).await;
     world.windows.forget("orders").await;
     world.report(3, vec![cell(1, 5)], *NOON);
     assert!(world.hits(Scale::HalfHour).await.is_empty());

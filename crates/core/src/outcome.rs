@@ -75,7 +75,7 @@ pub enum Event {
     NotApplied,
     /// The outcome for the caller was "unavailable": held or fenced.
     Unavailable,
-    /// A compared read (so [`Event::Compared`] too): the source had a record, the target none.
+    /// A compared read (so [`Event::Compared`] too): the source had a record, the target none or an older one.
     Lacking,
     /// A read that touched both stores, to confirm, to compare or because the target lacked the record: both
     /// answered.
@@ -113,8 +113,8 @@ pub enum Outcome {
         /// `None`: the store answered, whatever the answer.
         error: Option<ErrorClass>,
         /// For a read whose answer to the caller came from this store: whether the record exists. `None` for
-        /// every other call: a comparison, a read of the source after a miss, a write. A read at target-first
-        /// that found nothing in either store counts for the target.
+        /// every other call: a comparison, a read for which the source was asked too because the target had nothing,
+        /// a write.
         found: Option<bool>,
     },
     /// An event that is counted.

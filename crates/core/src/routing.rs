@@ -34,7 +34,10 @@ pub const TENANT_MAX_BYTES: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is no table for this key.
-    #[error("migration {0:?} is not known here: create it, or check the key")]
+    #[error(
+        "the controller has no migration {0:?}: check the key (cutover list). If it was finished and deleted, use the target \
+             without Cutover; create one only if it is new"
+    )]
     UnknownMigration(String),
     /// The table could not be read, for example because of a rung that only a newer version knows.
     #[error("migration {migration:?} can't be routed by this version: {what}; upgrade this client")]

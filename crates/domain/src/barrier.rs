@@ -19,7 +19,10 @@ pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
 
 fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
     if are_callers(behind) {
-        return format!("callers of Decide may still act on answers from before revision {revision}");
+        return format!(
+            "callers of Decide (cutover decide, OpenFeature, services without the SDK) may still act on answers from \
+             before revision {revision}"
+        );
     }
     let named = names(behind);
     match wait {
@@ -59,7 +62,8 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
     }
     let longest = behind.iter().max_by_key(|member| member.waited_for);
     let action = match longest.and_then(|member| Some((member, member.waited_for?))) {
-        None => "wait; an instance that hangs can be stopped".to_owned(),
+        None => "nothing to do: it waits until their operations have ended. If one hangs, stop its process"
+            .to_owned(),
         // Its process has ended, and its snapshot file has not expired yet.
         Some((member, longest)) if longest > LONG => format!(
             "wait at most {} more, or, once its process is certainly dead and nothing will start from its \

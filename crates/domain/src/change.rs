@@ -3,6 +3,7 @@
 
 mod abandon;
 mod acknowledge;
+mod deletion;
 mod draft;
 mod lifecycle;
 mod overrides;
@@ -14,6 +15,7 @@ mod restored;
 mod trip;
 
 use cutover_core::routing::Rung;
+pub use deletion::{Deletion, may_use_again};
 use draft::Draft;
 pub use passes::SEGMENTS_MAX;
 pub use request::{Applied, Ask, Change, Confirmation, Context, NewPass, Refusal};
@@ -37,7 +39,7 @@ pub fn apply(
     change: &Change,
     context: &Context<'_>,
 ) -> Result<Applied, Refusal> {
-    if let Change::Create { salt, source, target, description, policy } = change {
+    if let Change::Create { salt, source, target, description, policy, .. } = change {
         if migration.is_some() {
             return Err(Refusal::AlreadyExists(key.clone()));
         }
@@ -51,7 +53,7 @@ pub fn apply(
         Change::Update { description, policy, guards } => {
             draft.update(description.as_deref(), policy.as_ref(), guards, context)?;
         }
-        Change::Delete => return lifecycle::delete(migration),
+        Change::Delete(deletion) => return deletion::delete(migration, deletion),
         Change::SetRollout { shares, ask } => draft.set_rollout(shares, ask, context)?,
         Change::SetPins { pins, ask } => draft.set_pins(pins, ask, context)?,
         Change::ClearPin { tenant, ask } => draft.clear_pin(tenant, ask, context)?,

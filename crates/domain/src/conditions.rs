@@ -108,7 +108,7 @@ impl Conditions<'_> {
                     "{} found records that a backfill takes for equal: {} with other content, {failed} that can't be read",
                     job.id, remaining.different
                 ),
-                "make them what they should be, and run: cutover verify SPEC".to_owned(),
+                "make them what they should be, then: cutover verify SPEC".to_owned(),
             ));
         }
         let newest = self.document.evidence.iter().rev().find(|evidence| evidence.job.cover.covers(whom));
@@ -126,13 +126,17 @@ impl Conditions<'_> {
             ),
             None => format!("no full pass covers these tenants since they reached {rung} (revision {since})"),
         };
-        let action = match since {
-            0 => format!(
+        let action = match (since, whom) {
+            (0, Whom::Tenant { tenant, .. }) => format!(
+                "let it settle at {rung} first: cutover pin {} {tenant} {rung} --wait, then run: cutover backfill SPEC",
+                self.document.key
+            ),
+            (0, Whom::Buckets { upto, .. }) => format!(
                 "let them settle at {rung} first: cutover ramp {} --{rung} {} --wait, then run: cutover backfill SPEC",
                 self.document.key,
-                share_of(whom)
+                percent(*upto)
             ),
-            _ => "run: cutover backfill SPEC".to_owned(),
+            _ => "cutover backfill SPEC".to_owned(),
         };
         Some(Unmet::of_change(Gate::FullPass, message, action))
     }
@@ -158,14 +162,6 @@ impl Conditions<'_> {
     }
 }
 
-/// The share in percent that reaches these tenants.
-fn share_of(whom: &Whom) -> String {
-    match whom {
-        Whom::Buckets { upto, .. } => percent(*upto).to_string(),
-        Whom::Tenant { .. } => "PCT".to_owned(),
-    }
-}
-
 impl Document {
     /// The condition that holds everybody after a restore.
     pub(super) fn restored(&self) -> Option<Unmet> {
@@ -180,7 +176,10 @@ impl Document {
             Unmet::of_change(
                 Gate::Finished,
                 "the migration is finished: its tenants stay at target-only",
-                format!("cutover delete {}, or create another one", self.key),
+                format!(
+                    "leave it; or cutover delete {0} --confirm {0}, once no service asks for it",
+                    self.key
+                ),
             )
         })
     }
@@ -336,23 +335,6 @@ impl Migration {
             unmet.push(Unmet::of_change(Gate::Stage, message, action));
         }
         unmet
-    }
-
-    /// Why it can't be deleted: it has started and is not over.
-    pub(super) fn keeps_from_deleting(&self) -> Option<Unmet> {
-        let document = &*self.document;
-        let has_started = self.placements().any(|placement| placement != Placement::START);
-        let is_over = document.finished_at_ms.is_some() || document.abandoned_at_ms.is_some();
-        let unmet = (has_started && !is_over).then(|| {
-            let key = &document.key;
-            let message = "the migration has started and is not over: services still ask for it";
-            let action = format!(
-                "cutover finish {key} once everybody is at target-only; or cutover abandon {key} --reason .. once \
-                 everybody is back at source-only"
-            );
-            Unmet::of_change(Gate::Stage, message, action)
-        });
-        document.restored().or(unmet)
     }
 
     /// What reads promise may change only while no rung but source-only is live.

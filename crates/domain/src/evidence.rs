@@ -3,7 +3,7 @@
 use cutover_core::text::span;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribution, Finding, Tenant, percent};
+use super::{Attribution, Finding, Tenant, percent, sampling::differ_at_most};
 
 /// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ pub struct PassCounts {
     pub remaining: Differences,
     /// Compared, each record once, whichever store has it.
     pub compared: u64,
+    /// Records of the target that a full pass looked at, to find those that only the target has. Not in `scanned`.
+    #[serde(default)]
+    pub checked: u64,
 }
 
 /// Differences between the stores, in records.
@@ -185,6 +188,15 @@ impl Evidence {
         self.job.kind == PassKind::Verify && found
     }
 
+    /// The highest share of all records that may differ, with 95 % confidence, by a sample that ran to its end.
+    pub fn differ_at_most(&self) -> Option<f64> {
+        let Differences { missing, stale, ahead, extra, different, unversioned: _ } = self.counts.found;
+        let (differ, compared) = (missing + stale + ahead + extra + different, self.counts.compared);
+        // One that was canceled has compared the first records, not any.
+        let is_sample = self.job.kind == PassKind::Sample && self.canceled_by.is_none();
+        (is_sample && compared > 0).then(|| differ_at_most(differ, compared))
+    }
+
     /// Can it be what a gate asks for, for any tenant and revision?
     pub fn may_open_gates(&self) -> bool {
         self.clean && self.job.kind.may_open_gates()
@@ -255,9 +267,21 @@ impl Differences {
 impl PassCounts {
     /// Adds the counts of another part.
     pub const fn add(&mut self, other: &Self) {
-        let Self { scanned, copied, present, stale, quarantined, failed, bytes, found, remaining, compared } =
-            other;
+        let Self {
+            scanned,
+            copied,
+            present,
+            stale,
+            quarantined,
+            failed,
+            bytes,
+            found,
+            remaining,
+            compared,
+            checked,
+        } = other;
         self.compared = self.compared.saturating_add(*compared);
+        self.checked = self.checked.saturating_add(*checked);
         self.scanned = self.scanned.saturating_add(*scanned);
         self.copied = self.copied.saturating_add(*copied);
         self.present = self.present.saturating_add(*present);

@@ -26,6 +26,7 @@ mod overrides;
 mod placement;
 pub mod plan;
 mod rollout;
+mod sampling;
 mod tables;
 mod trip;
 mod window;
@@ -33,7 +34,7 @@ mod window;
 pub use attribution::Attribution;
 pub use barrier::barrier;
 pub use change::{
-    Applied, Ask, Change, Confirmation, Context, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
+    Applied, Ask, Change, Confirmation, Context, Deletion, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
 };
 pub use conditions::Conditions;
 pub use event::Event;
@@ -49,5 +50,6 @@ pub use overrides::{Covered, Override, Passes};
 pub use placement::{Band, Bands, Placement, Wait};
 use rollout::percent;
 pub use rollout::{Rollout, Shares};
+pub use sampling::percent_up;
 pub use trip::{Breach, GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome};
 pub use window::{Calls, Counts, Expiry, Grid, Latency, Scale, Totals, WindowId};

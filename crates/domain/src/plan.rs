@@ -103,6 +103,8 @@ pub enum WhenBlind {
 /// What the controller observes of the migration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
+    /// The migration's key, for commands to copy.
+    pub key: String,
     /// Rolled back and not acknowledged.
     pub tripped: bool,
     /// By whom it is paused, and why. `None`: it is not.
@@ -245,22 +247,31 @@ fn held(state: &PlanState, seen: &Observed) -> Option<Next> {
     let held = |why: &str| Some(Next::Held(why.to_owned()));
     match state.status {
         PlanStatus::Done => return Some(Next::Done),
-        PlanStatus::Ended => return held("it has ended: cutover plan apply begins another"),
+        PlanStatus::Ended => {
+            return held(&format!("it has ended: cutover plan apply {} FILE begins another", seen.key));
+        }
         PlanStatus::Running | PlanStatus::Stopped => {}
     }
     if seen.tripped {
-        return held("it was rolled back: repair it, then cutover ack, then cutover resume");
+        return held(&format!(
+            "it was rolled back: repair it, then cutover ack {0} --reason .., then cutover resume {0}",
+            seen.key
+        ));
     }
     if state.status == PlanStatus::Stopped {
-        return held("it stopped at a rollback: cutover resume continues from the current rollout");
+        return held(&format!(
+            "it stopped at a rollback: cutover resume {} continues from the current rollout",
+            seen.key
+        ));
     }
     if let Some(why) = &seen.paused {
-        return held(&format!("it is paused {why}. To continue: cutover resume"));
+        return held(&format!("it is paused {why}. To continue: cutover resume {}", seen.key));
     }
     (seen.in_place < state.taken.len()).then(|| {
         let step = seen.in_place + 1;
         Next::Held(format!(
-            "somebody took step {step} back: cutover resume takes it again, cutover plan stop ends it"
+            "somebody took step {step} back: cutover resume {0} takes it again, cutover plan stop {0} ends it",
+            seen.key
         ))
     })
 }

@@ -122,7 +122,7 @@ impl Trip {
         let what = match self.outcome {
             TripOutcome::RolledBack(to) => format!("rolled back to {to}"),
             TripOutcome::Held => "paused".to_owned(),
-            TripOutcome::Observed => "observed only".to_owned(),
+            TripOutcome::Observed => "would have rolled back".to_owned(),
         };
         format!("{what}: {}", self.verdict)
     }

@@ -7,6 +7,7 @@ mod error;
 mod fingerprint;
 mod fit;
 mod limits;
+mod mistakes;
 mod nearest;
 mod open;
 mod read;

@@ -159,11 +159,13 @@ impl State {
         }
         let now = Instant::now();
         let counts = job.counts.unwrap_or_default();
-        self.seen.push((now, counts.scanned));
+        // What is read counts against the limits, whichever store it is in.
+        let read = counts.scanned + counts.checked;
+        self.seen.push((now, read));
         while self.seen.len() > 2 && now.duration_since(self.seen[1].0) > RATE_OVER {
             self.seen.remove(0);
         }
-        let rate = self.rate(now, counts.scanned);
+        let rate = self.rate(now, read);
         let eta = self.eta(counts.scanned, rate);
         if let Some(bar) = &self.bar {
             bar.set_position(counts.scanned);
@@ -199,11 +201,16 @@ impl State {
 
 fn line(kind: v1::PassKind, job: &v1::Job, rate: f64, eta: Option<Duration>) -> String {
     let counts = job.counts.unwrap_or_default();
-    let mut parts = vec![
-        format!("{} scanned", counts.scanned),
-        format!("{rate:.0}/s"),
-        format!("{} {}", counts.copied, if kind == v1::PassKind::Verify { "repaired" } else { "copied" }),
-    ];
+    let mut parts = vec![format!("{} scanned", counts.scanned)];
+    if counts.checked > 0 {
+        parts.push(format!("{} of the target checked", counts.checked));
+    }
+    parts.push(format!("{rate:.0}/s"));
+    parts.push(format!(
+        "{} {}",
+        counts.copied,
+        if kind == v1::PassKind::Verify { "repaired" } else { "copied" }
+    ));
     let found = counts.found.map_or(0, |found| render::differences(&found));
     for (count, what) in
         [(counts.stale, "newer there"), (found, "different"), (counts.quarantined, "quarantined")]
@@ -225,7 +232,12 @@ fn slow(job: &v1::Job) -> Option<String> {
     }
     let is_silent = |claim: &&v1::Claim| claim.silent_ms > SILENT_MS;
     let note = job.claims.iter().filter(|claim| !is_silent(claim)).map(|claim| claim.note.as_str());
-    let note = note.filter(|note| !note.is_empty()).map(str::to_owned).next();
+    // The worker's note is older than a limit that was just changed.
+    let limit = |note: &str| match note.starts_with("at its limit of ") {
+        true => format!("at its limit of {}", jobs::limits(&job.tuning.unwrap_or_default())),
+        false => note.to_owned(),
+    };
+    let note = note.filter(|note| !note.is_empty()).map(limit).next();
     let silent = job.claims.iter().find(is_silent).map(|claim| {
         format!("worker {} has said nothing for {} s", claim.instance_id, claim.silent_ms / 1000)
     });
@@ -238,11 +250,11 @@ pub(super) fn job_line(job: &v1::Job) -> String {
         job.claims.iter().map(|claim| claim.instance_id.as_str()).collect();
     let tuning = job.tuning.unwrap_or_default();
     let mut text = format!(
-        "{} {}: {}, {} workers",
+        "{} {}: {}, {}",
         job.id,
         render::pass_kind(job.kind()),
         line(job.kind(), job, 0.0, None).replace("0/s, ", ""),
-        workers.len()
+        if workers.len() == 1 { "1 worker".to_owned() } else { format!("{} workers", workers.len()) }
     );
     let limits = jobs::limits(&tuning);
     if !limits.is_empty() {
@@ -292,6 +304,19 @@ pub(super) fn job_json(job: &v1::Job) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_pass_that_checks_the_target_shows_how_far_it_is() {
+        let counts = v1::PassCounts { checked: 340, ..Default::default() };
+        let note = "at its limit of 20 records/s".to_owned();
+        let claims = vec![v1::Claim { note, ..Default::default() }];
+        let tuning = Some(v1::Tuning { records_per_s: 20, ..Default::default() });
+        let job = v1::Job { segments: 17, counts: Some(counts), claims, tuning, ..Default::default() };
+        assert_eq!(
+            line(v1::PassKind::Full, &job, 20.0, None),
+            "0 scanned, 340 of the target checked, 20/s, 0 copied, segments 0/17, slow: at its limit of 20 records/s"
+        );
+    }
 
     #[test]
     fn the_eta_of_a_comparison_is_over_what_is_expected_and_no_more() {

@@ -1,6 +1,11 @@
 //! Records that no pass could move: which, why, and another try.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use cutover_proto::v1;
@@ -24,6 +29,8 @@ const LISTED: usize = 100;
 const NAME_MAX: usize = 40;
 /// How long the quarantine may fail.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between lines that say how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum Quarantine {
@@ -99,24 +106,31 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
 }
 
 async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
-    let pass = PassArgs { spec: path, create_tables: false };
+    let pass = PassArgs { spec: path.clone(), create_tables: false };
     let spec = pass.read()?;
     let server = spec.server.as_deref().unwrap_or(&global.server);
     channel(server).await?;
     let stores = pass.stores(&spec).await?;
     let plan = Plan::of(&spec, v1::PassKind::Full, actor());
     let (mut moved, mut present, mut gone, mut left) = (0_u64, 0_u64, 0_u64, 0_u64);
-    let told = |row: &Row, retried: &Retried| match retried {
-        Retried::Moved => moved += 1,
-        Retried::Present => present += 1,
-        Retried::Gone => gone += 1,
-        Retried::Left(why) => {
-            left += 1;
-            if global.json {
-                out::json(&json!({ "tenant": row.tenant, "key": row.key, "left": why }));
-            } else {
-                out::line(&format!("still in quarantine {}: {why}", row.place()));
+    let mut told_at = Instant::now();
+    let told = |row: &Row, retried: &Retried| {
+        match retried {
+            Retried::Moved => moved += 1,
+            Retried::Present => present += 1,
+            Retried::Gone => gone += 1,
+            Retried::Left(why) => {
+                left += 1;
+                if global.json {
+                    out::json(&json!({ "tenant": row.tenant, "key": row.key, "left": why }));
+                } else if left <= LISTED as u64 {
+                    out::line(&format!("still in quarantine {}: {why}", row.place()));
+                }
             }
+        }
+        if !global.json && told_at.elapsed() >= PROGRESS_EVERY {
+            told_at = Instant::now();
+            out::error(&format!("{} tried so far, {left} left", moved + present + gone + left));
         }
     };
     retry::retry(server, &stores, &plan, told, out::stop_signal()).await.map_err(failed)?;
@@ -134,6 +148,12 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
             }
         }
         out::line(&text);
+        if left > LISTED as u64 {
+            out::line(&format!(
+                "all that are left: cutover quarantine list {} --limit {left}",
+                path.display()
+            ));
+        }
         if tried > left {
             out::line("a gate asks for a pass that quarantines nothing: run the pass again");
         }

@@ -2,7 +2,7 @@
 
 use cutover_proto::v1;
 
-use super::super::{exit::Failure, out};
+use super::super::{out, percent};
 use crate::jobs::{Plan, attributes::Values};
 
 /// Flags of `cutover verify`.
@@ -33,8 +33,8 @@ pub(in crate::cli) struct Comparison {
     #[arg(long, value_name = "TEXT", requires = "removes")]
     reason: Option<String>,
     /// Compare only this share of the records, in percent; no gate accepts it
-    #[arg(long, value_name = "PCT", conflicts_with_all = ["sweep", "repair"])]
-    sample: Option<f64>,
+    #[arg(long, value_name = "PCT", value_parser = sample_ppm, conflicts_with_all = ["sweep", "repair"])]
+    sample: Option<u32>,
     /// Look only at what the target has, and repair that: stands for a backfill before
     /// target-first, where reads copy what is missing
     #[arg(long)]
@@ -63,15 +63,15 @@ impl Comparison {
         }
     }
 
-    pub(super) fn settings(self) -> anyhow::Result<Settings> {
-        Ok(Settings {
+    pub(super) fn settings(self) -> Settings {
+        Settings {
             repair: self.repair,
             remove_extra: self.remove_extra,
             source_wins: self.source_wins,
             reason: self.reason.unwrap_or_default(),
-            sample_ppm: self.sample.map_or(Ok(0), sample_ppm)?,
+            sample_ppm: self.sample.unwrap_or(0),
             values: self.show_values.then(Values::default),
-        })
+        }
     }
 }
 
@@ -118,10 +118,9 @@ pub(super) fn show(values: Option<&Values>, json: bool) {
     }
 }
 
-fn sample_ppm(percent: f64) -> anyhow::Result<u32> {
-    if !(percent > 0.0 && percent <= 100.0) {
-        let message = format!("--sample {percent}: give more than 0 and at most 100 percent");
-        return Err(Failure::usage(message).into());
+fn sample_ppm(text: &str) -> Result<u32, String> {
+    match percent::ppm(text)? {
+        0 => Err("give more than 0 and at most 100 percent".to_owned()),
+        ppm => Ok(ppm),
     }
-    Ok((percent * 10_000.0).round().max(1.0) as u32)
 }

@@ -33,23 +33,32 @@ pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
     let rules = Rules { windows, on_trip, when_blind };
     let read: Vec<(usize, Vec<Step>)> =
         fields.list("steps").map(|node| (node.line, reader.steps(node))).collect();
-    if !mistakes.is_empty() {
-        mistakes.sort_by_key(|(line, _)| *line);
-        return Err(mistakes.into_iter().map(|(_, mistake)| mistake).collect());
-    }
+    let read_lines: Vec<usize> = read.iter().map(|(line, _)| *line).collect();
     let lines: Vec<usize> = read.iter().flat_map(|(line, steps)| steps.iter().map(|_| *line)).collect();
     let steps = read.into_iter().flat_map(|(_, steps)| steps).collect();
     let windows: Vec<usize> = fields.list("windows").map(|node| node.line).collect();
     let zone = fields.get("time_zone").map_or(1, |node| node.line);
+    // What steps mean together is known up to the first that can't be read.
+    let first_step = |(line, _): &(usize, String)| read_lines.iter().any(|step| step <= line);
+    let unread = mistakes.iter().filter(|mistake| first_step(mistake)).map(|(line, _)| *line).min();
     let told = |Violation { field, message }: Violation| {
         let at = field.split_once('[').and_then(|(_, at)| at.trim_end_matches(']').parse::<usize>().ok());
         let lines = if field.starts_with("steps[") { &lines } else { &windows };
         let line = at.and_then(|at| lines.get(at - 1).copied());
         let line = line.or_else(|| (field == "time_zone").then_some(zone));
-        let line = line.map_or_else(String::new, |line| format!("line {line}: "));
-        format!("{line}{field}: {message}")
+        let told = line.map_or_else(String::new, |line| format!("line {line}: "));
+        (line.unwrap_or(0), format!("{told}{field}: {message}"))
     };
-    Plan::of(steps, rules).map_err(|wrong| wrong.into_iter().map(told).collect())
+    match Plan::of(steps, rules) {
+        Ok(plan) if mistakes.is_empty() => return Ok(plan),
+        Ok(_) => {}
+        Err(wrong) => mistakes.extend(wrong.into_iter().map(told).filter(|(line, mistake)| {
+            let is_of_steps = mistake.contains("steps");
+            unread.is_none_or(|unread| !is_of_steps || (*line > 0 && *line < unread))
+        })),
+    }
+    mistakes.sort_by_key(|(line, _)| *line);
+    Err(mistakes.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
 /// The fields of one table.

@@ -3,7 +3,8 @@
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{attribution_json, sampling};
+use super::attribution_json;
+use crate::domain;
 
 /// What kind of pass, in one word.
 pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
@@ -20,6 +21,10 @@ pub(in crate::cli) const fn pass_kind(kind: v1::PassKind) -> &'static str {
 pub(in crate::cli) const fn differences(differences: &v1::Differences) -> u64 {
     let v1::Differences { missing, stale, ahead, extra, different, unversioned: _ } = *differences;
     missing + stale + ahead + extra + different
+}
+
+fn records(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
 /// What a pass showed, for people.
@@ -43,22 +48,13 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!(", {count} {what}"))
         .collect();
-    let bound = sampled(evidence).map_or(String::new(), |share| {
-        format!("; at most {} % of all records differ (95 % confidence)", sampling::percent_up(share))
+    let bound = evidence.differ_at_most.map_or(String::new(), |share| {
+        format!("; at most {} % of all records differ (95 % confidence)", domain::percent_up(share))
     });
     let (kind, job, settled) = (pass_kind(kind), &evidence.job, evidence.settled);
     format!(
         "{kind} {job} {how}: {what}{rest}{bound}; started when every instance had reached revision {settled}"
     )
-}
-
-/// The highest share of all records that may differ, by a sample that has compared some.
-fn sampled(evidence: &v1::Evidence) -> Option<f64> {
-    let counts = evidence.counts.unwrap_or_default();
-    let differ = counts.found.map_or(0, |found| differences(&found));
-    // One that was canceled has compared the first records, not any.
-    let is_sample = evidence.kind() == v1::PassKind::Sample && evidence.canceled_by.is_none();
-    (is_sample && counts.compared > 0).then(|| sampling::differ_at_most(differ, counts.compared))
 }
 
 /// Every record is in one class: they add up to what was compared.
@@ -152,6 +148,19 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
             "  to keep them: cutover ramp {migration} --target-first PCT --override full-pass --reason TEXT"
         ));
     }
+    let behind = remaining.missing + remaining.stale;
+    if behind > 0 {
+        lines.push(format!("{} are missing or older in the target", records(behind)));
+        lines.push(format!("  to copy them: cutover backfill {spec}, or cutover verify {spec} --repair"));
+    }
+    let failed = evidence.counts.unwrap_or_default().failed;
+    if failed > 0 {
+        lines.push(format!("{} can't be read or written; no pass can repair that", records(failed)));
+        lines.push(format!(
+            "  correct them with the store's own tools. If only the target's is wrong, and its tenant was never at \
+             target-only: delete it there, then cutover backfill {spec}"
+        ));
+    }
     let stamped = remaining.extra.saturating_sub(remaining.unversioned);
     if stamped > 0 {
         lines.push(format!(
@@ -175,6 +184,13 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
         ));
         lines.push("  write them once more with an SDK, which stamps them, then run this again".to_owned());
     }
+    if stamped + remaining.ahead > 0 {
+        lines.push(
+            "if an earlier migration to this target was finished, the target is right and this source is out of date: \
+             don't overwrite it"
+                .to_owned(),
+        );
+    }
     if stamped + remaining.ahead + remaining.different > 0 {
         lines.push("if the source is right in all of them, and everybody reads it:".to_owned());
         lines.push(format!("  cutover verify {spec} --repair --source-wins --reason TEXT"));
@@ -193,7 +209,7 @@ pub(in crate::cli) fn evidence_json(evidence: &v1::Evidence) -> Value {
         "upto_ppm": evidence.upto_ppm,
         "counts": counts_json(&evidence.counts.unwrap_or_default()),
         "samples": evidence.samples,
-        "differ_at_most": sampled(evidence),
+        "differ_at_most": evidence.differ_at_most,
         "findings": evidence.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "finished_at_ms": evidence.finished_at_ms,
         "canceled_by": evidence.canceled_by.as_ref().map(attribution_json),
@@ -223,6 +239,7 @@ pub(in crate::cli) fn counts_json(counts: &v1::PassCounts) -> Value {
         "failed": counts.failed,
         "bytes": counts.bytes,
         "compared": counts.compared,
+        "checked": counts.checked,
         "found": differences(counts.found),
         "remaining": differences(counts.remaining),
     })

@@ -63,6 +63,9 @@ pub(in crate::cli) fn missing_json(missing: &v1::PlanMissing) -> Value {
 pub(in crate::cli) fn in_short(view: &v1::PlanView) -> Vec<String> {
     let steps = view.plan.as_ref().map_or(&[][..], |plan| &plan.steps);
     let (taken, of) = (view.taken.len(), steps.len());
+    if view.status() == v1::PlanStatus::Ended {
+        return vec![format!("ended after {taken} of {of} steps; cutover plan apply begins another")];
+    }
     let mut lines = vec![match taken.checked_sub(1).and_then(|at| Some((at, steps.get(at)?))) {
         Some((at, step)) => {
             format!("{}, {of} steps, now at {}", status(view), step_line(at, step).trim_start())

@@ -27,6 +27,7 @@ pub(in crate::grpc) fn evidence(evidence: &Evidence) -> v1::Evidence {
         samples: samples.iter().chain(examples).cloned().collect(),
         canceled_by: canceled_by.as_ref().map(super::attribution),
         findings: findings.iter().map(finding_to_wire).collect(),
+        differ_at_most: evidence.differ_at_most(),
     }
 }
 
@@ -150,6 +151,7 @@ pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
         found,
         remaining,
         compared,
+        checked,
     } = *counts;
     let differences = |Differences { missing, stale, ahead, extra, different, unversioned }| {
         v1::Differences { missing, stale, ahead, extra, different, unversioned }
@@ -165,6 +167,7 @@ pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
         found: Some(differences(found)),
         remaining: Some(differences(remaining)),
         compared,
+        checked,
     }
 }
 
@@ -180,6 +183,7 @@ pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
         found,
         remaining,
         compared,
+        checked,
     } = counts;
     let differences = |differences: Option<v1::Differences>| {
         let v1::Differences { missing, stale, ahead, extra, different, unversioned } =
@@ -197,5 +201,6 @@ pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
         found: differences(found),
         remaining: differences(remaining),
         compared,
+        checked,
     }
 }

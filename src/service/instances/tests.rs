@@ -153,13 +153,9 @@ fn asking(id: &str, incarnation: u64) -> Asking {
 fn document(fence_after_ms: u32) -> Document {
     let key = Key::parse("orders").expect("a key");
     let policy = Policy { fence_after_ms, ..Policy::default() };
-    let change = Change::Create {
-        salt: String::new(),
-        source: "a".to_owned(),
-        target: "b".to_owned(),
-        description: String::new(),
-        policy,
-    };
+    let [salt, description, confirm] = [const { String::new() }; 3];
+    let [source, target] = ["a", "b"].map(str::to_owned);
+    let change = Change::Create { salt, source, target, description, policy, confirm };
     let fleet = Fleet::default();
     let context =
         Context { revision: 3, now_ms: 1, steady_ms: 1, actor: "operator:ada", reason: "", fleet: &fleet };

@@ -55,7 +55,7 @@ async fn steps_that_wait_for_answers_of_decide_say_so_in_plain_words() {
     at(url, "decide orders acme").await.done();
     let ramp = at(url, "ramp orders --mirrored 100 --wait --timeout 300ms").await;
     assert_eq!(ramp.code, 3, "{ramp:?}");
-    let why = "callers of Decide may still act on answers from before revision ";
+    let why = "may still act on answers from before revision ";
     assert!(ramp.err.contains(why) && ramp.err.contains("within 11 s"), "{ramp:?}");
     let status = at(url, "status orders").await.done();
     let status = status.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -125,10 +125,10 @@ async fn a_change_says_what_it_waits_for_and_a_wait_where_it_ended() {
     let up = at(url, "ramp orders --mirrored 40").await.done();
     assert!(up.ends_with("15 % of the tenants (buckets 25-40 %): source-only -> mirrored\n"), "{up}");
     let back = at(url, "ramp orders --dual 0 --dry-run").await.done();
-    assert!(back.ends_with("would: 40 % of the tenants: mirrored -> source-only\n"), "{back}");
+    assert!(back.ends_with("dry run: 40 % of the tenants: mirrored -> source-only\n"), "{back}");
     at(url, "ramp orders --dual 25 --wait").await.done();
     let up = at(url, "ramp orders --target-first 25 --wait --timeout 300ms").await;
-    assert!(up.out.contains("waiting: 25 % of the tenants mirrored -> target-first: [full-pass] "), "{up:?}");
+    assert!(up.err.contains("waiting: 25 % of the tenants mirrored -> target-first: [full-pass] "), "{up:?}");
     // What others wait for is no concern of these.
     for line in
         ["pin orders acme source-only", "policy orders --soak 1m", "guards orders --set mismatch --rate 1%"]
@@ -155,7 +155,7 @@ async fn a_rollback_from_mirrored_says_that_it_is_two_rungs() {
     at(url, "ramp orders --mirrored 100").await.done();
     let only = "so this is two rungs back. Only to dual: cutover ramp orders --mirrored 0\n";
     let dry = at(url, "rollback orders --dry-run").await.done();
-    assert!(dry.starts_with("would: rolled back to source-only\n") && dry.ends_with(only), "{dry}");
+    assert!(dry.starts_with("dry run: rolled back to source-only\n") && dry.ends_with(only), "{dry}");
     at(url, "ramp orders --mirrored 0").await.done();
     let dry = at(url, "rollback orders --dry-run").await.done();
     assert!(!dry.contains("two rungs"), "{dry}");

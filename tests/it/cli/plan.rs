@@ -111,6 +111,12 @@ async fn every_mistake_is_listed_with_where_it_is() {
         "[[steps]]\nstage = 'dual'\npercent = [50, 20]\n[[steps]]\nstage = 'target-first'\npercent = 1";
     let parts = ["2 mistakes", "line 1: steps[2]: dual goes down", "line 4: steps[3]: target-first jumps"];
     run_with(["plan", "lint", "-"], jumps).await.fails(&parts);
+    // What can be read is looked at, too.
+    let all =
+        "time_zone: Europe/Wien\nsteps:\n- stage: dual\n  percent: [10, 5]\n- stage: duel\n  percent: 1\n";
+    let parts =
+        ["3 mistakes", "line 1: time_zone", "line 3: steps[2]: dual goes down", "line 5: unknown stage"];
+    run_with(["plan", "lint", "-"], all).await.fails(&parts);
     let zone = "time_zone: Europe/Wien\nsteps:\n- stage: dual\n  percent: 1\n";
     run_with(["plan", "lint", "-"], zone)
         .await
@@ -141,7 +147,7 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
 
     let text = "steps:\n- { stage: dual, percent: 10, evidence: none }\n- { stage: dual, percent: [50, 100], approval: true, bake: 1h }\n";
     let would = with_plan(url, "plan apply orders - --dry-run", text).await.done();
-    assert_eq!(would, "would: a plan of 3 steps\n");
+    assert_eq!(would, "dry run: a plan of 3 steps\n");
     let applied = with_plan(url, "plan apply orders - --reason go --json", text).await.object();
     has(&applied, &["migration", "changes", "dry_run", "repeated"]);
     with_plan(url, "plan apply orders -", "steps: 3").await.fails(&["a step must be a table"]);

@@ -34,7 +34,7 @@ async fn keys_tenants_and_shares_that_make_no_sense() {
     ] {
         at(url, verb).await.refused(&["nope", "cutover list"]);
     }
-    at(url, "decide nope acme").await.refused(&["\"nope\"", "create it, or check the key"]);
+    at(url, "decide nope acme").await.refused(&["\"nope\"", "check the key (cutover list)"]);
     at(url, "instances nope").await.refused(&["nope", "cutover list"]);
     at(url, "ramp orders").await.misused(&["--dual", "--target-only"]);
     at(url, "ramp orders --dual 10 --target-first 20")
@@ -114,7 +114,7 @@ async fn a_stale_a_repeated_and_a_dry_change() {
     let controller = orders(&dir).await;
     let url = controller.url.as_str();
     at(url, "pause orders --expected-revision 1").await.refused(&["revision 2, not 1", "look again"]);
-    assert!(at(url, "pause orders --expected-revision 2 --dry-run").await.done().starts_with("would: "));
+    assert!(at(url, "pause orders --expected-revision 2 --dry-run").await.done().starts_with("dry run: "));
     assert_eq!(at(url, "show orders --json").await.object()["revision"], 2, "a dry run changes nothing");
     let pause = "pause orders --expected-revision 2 --request-id r1 --json";
     assert_eq!(at(url, pause).await.object()["repeated"], false);

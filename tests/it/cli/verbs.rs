@@ -1,5 +1,6 @@
 //! Every verb once as people read it, and once as scripts do.
 
+use cutover_proto::v1;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,7 +37,7 @@ async fn a_migration_is_created_shown_listed_and_deleted() {
     let values = ["key", "salt", "revision", "state", "pins"].map(|field| shown[field].clone());
     assert_eq!(values, [json!("orders"), json!("s1"), json!(1), json!("idle"), json!(0)]);
 
-    assert!(at(url, "delete users --dry-run").await.done().starts_with("would: deleted migration users"));
+    assert!(at(url, "delete users --dry-run").await.done().starts_with("dry run: deleted migration users"));
     assert_eq!(at(url, "delete users").await.done(), "deleted migration users\n");
     let deleted = at(url, "delete orders --json").await.object();
     assert_eq!((&deleted["migration"], &deleted["dry_run"]), (&Value::Null, &json!(false)));
@@ -142,13 +143,51 @@ async fn a_migration_is_paused_rolled_back_and_finished() {
     assert_eq!(up.code, 0, "{up:?}");
     let would =
         at(url, "finish orders --confirm orders --override soak --reason empty --dry-run").await.done();
-    assert!(would.starts_with("would: "), "{would}");
+    assert!(would.starts_with("dry run: "), "{would}");
     let finished =
         at(url, "finish orders --confirm orders --override soak --reason empty --json").await.object();
     assert_eq!(finished["migration"]["state"], "finished");
     at(url, "delete orders").await.refused(&["orders is finished", "cutover delete orders --confirm orders"]);
-    assert_eq!(at(url, "delete orders --confirm users").await.code, 64);
+    at(url, "delete orders --dry-run").await.refused(&["orders is finished"]);
+    let request = v1::DeleteMigrationRequest { key: "orders".to_owned(), ..Default::default() };
+    let refused = controller.admin().await.delete_migration(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "over the API as well");
+    at(url, "delete orders --confirm users").await.misused(&["--confirm", "orders"]);
     assert_eq!(at(url, "delete orders --confirm orders").await.done(), "deleted migration orders\n");
+
+    // Whoever was at target-only would be at source-only, without its newest writes.
+    let again = "create orders --source ddb --target mysql";
+    let why = ["[finished]", "was finished and deleted", "--confirm orders"];
+    at(url, again).await.refused(&why);
+    at(url, &format!("{again} --dry-run")).await.refused(&why);
+    at(url, &format!("{again} --confirm users")).await.misused(&["--confirm", "orders"]);
+    at(url, &format!("{again} --confirm orders")).await.done();
+    assert_eq!(at(url, "delete orders").await.done(), "deleted migration orders\n");
+    at(url, again).await.done();
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_services_use_is_not_deleted() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql").await.done();
+    let mut instance = Instance::register(url, "a", 1).await;
+    let calls = v1::StoreCalls {
+        store: v1::StoreRole::Source.into(),
+        operation: v1::Operation::Read.into(),
+        calls: 20,
+        ..Default::default()
+    };
+    let (migration, stores) = ("orders".to_owned(), vec![calls]);
+    instance.report(vec![v1::Cell { migration, revision: 1, stores, ..Default::default() }]).await;
+    at(url, "delete orders").await.refused(&[
+        "[services]",
+        "2.0 reads/s of the source",
+        "cutover instances orders",
+    ]);
+    assert!(at(url, "show orders").await.done().contains("orders"));
     controller.stop().await;
 }
 
@@ -201,7 +240,7 @@ async fn a_policy_is_shown_and_how_many_reads_are_compared_is_set() {
     }
     assert_eq!(
         at(url, "policy orders --shadow 100% --dry-run").await.done(),
-        "would: policy changed: shadow 100 %\n"
+        "dry run: policy changed: shadow 100 %\n"
     );
     assert_eq!(
         at(url, "policy orders --shadow 0 --reason load").await.done(),

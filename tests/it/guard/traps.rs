@@ -149,3 +149,21 @@ fn where_the_source_arm_is_gone_its_rate_of_before_stands_in() {
     story.restage(frozen);
     assert_eq!(story.until(60, &[at(reads(200, 12, 0, 0), 2)]), None);
 }
+
+#[test]
+fn a_restarted_service_that_reads_what_nobody_has_written_is_no_evidence_at_target_first() {
+    let not_found = guard(GuardKind::NotFoundRelative, READ);
+    let found = |calls, answered, not_found| Arm { answered, not_found, ..arm(calls, 0) };
+    let mut story = Story::of(&[not_found]);
+    let before = Cell { source: found(100, 100, 30), target: found(100, 100, 30), ..reads(0, 0, 0, 0) };
+    assert_eq!(story.until(300, &[before]), None);
+    story.restage(JudgedStage { frozen_reads: true, ..JudgedStage::default() });
+    story.now_ms += 120_000;
+    // The source was asked as well, and had nothing either: such a read answers for neither store.
+    let target_first = at(Cell { target: found(12, 0, 0), source: found(12, 0, 0), ..reads(0, 0, 0, 0) }, 2);
+    assert_eq!({ story.clone() }.until(60, &[target_first]), None);
+    // A target that loses records has nobody to excuse it where the source is not asked.
+    let alone = at(Cell { target: found(12, 12, 12), ..reads(0, 0, 0, 0) }, 2);
+    let (_, verdict) = story.until(60, &[alone]).unwrap();
+    assert_eq!(verdict.guard, not_found);
+}

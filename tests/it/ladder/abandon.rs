@@ -1,7 +1,8 @@
 //! The way out after a rollback: only once everybody has quiesced at source-only, and then for good.
 
 use cutover::domain::{
-    Ask, Change, Confirmation, Context, Fleet, Gate, Member, PassKind, Refusal, Shares, State, apply,
+    Ask, Change, Confirmation, Context, Deletion, Fleet, Gate, Member, PassKind, Refusal, Shares, State,
+    apply,
 };
 use cutover_core::routing::{PPM, Rung};
 
@@ -84,7 +85,7 @@ fn an_abandoned_migration_moves_nobody_whatever_is_asked_and_can_be_deleted() {
     let mut world = rolled_back();
     // A latched ceiling and a pin above it stay where they are.
     settle(&mut world);
-    assert!(world.refusal(&Change::Delete, "why").is_some(), "not before");
+    assert!(world.refusal(&Change::Delete(Deletion::default()), "why").is_some(), "not before");
     assert!(world.change(&Change::Abandon));
     assert_eq!(world.migration.document.state(), State::Abandoned);
     assert!(
@@ -111,7 +112,7 @@ fn an_abandoned_migration_moves_nobody_whatever_is_asked_and_can_be_deleted() {
     let before = world.migration.document.bands.clone();
     settle(&mut world);
     assert_eq!(world.migration.document.bands, before);
-    assert!(world.refusal(&Change::Delete, "why").is_none());
+    assert!(world.refusal(&Change::Delete(Deletion::default()), "why").is_none());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cutover::domain::{
-    Change, Confirmation, Fleet, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant, TenantRow, apply,
-    change,
+    Change, Confirmation, Deletion, Fleet, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant,
+    TenantRow, apply, change,
 };
 use cutover_core::routing::{Band, PPM, Reason, Route, Rung};
 
@@ -264,7 +264,7 @@ fn tenants_that_differ_from_their_bucket_have_to_be_named() {
 #[test]
 fn a_finished_migration_is_held_as_well_and_none_is_deleted() {
     let mut world = World::restored([None, None, Some(PPM), None]);
-    assert_eq!(world.unmet(&Change::Delete), [Gate::Restored]);
+    assert_eq!(world.unmet(&Change::Delete(Deletion::default())), [Gate::Restored]);
     world = World::new();
     let mut document = (*world.migration.document).clone();
     document.finished_at_ms = Some(1);

@@ -1,7 +1,7 @@
 //! What was reported is added to what is stored, limited, and removed with its migration.
 
 use cutover::{
-    domain::{Calls, Change, Counts, Latency, Scale, WindowId},
+    domain::{Calls, Change, Counts, Deletion, Latency, Scale, WindowId},
     store::{Counted, HeardRecord, Store, WindowQuery},
 };
 
@@ -82,7 +82,7 @@ pub async fn windows_are_bounded_and_go_with_their_migration(place: &impl Place)
     let revisions = kept(&*store, Scale::Revision).await;
     assert_eq!((revisions.len() as u64, revisions[0].0), (most, 21), "the newest");
 
-    make(&*store, &key("orders"), &Change::Delete).await;
+    make(&*store, &key("orders"), &Change::Delete(Deletion::default())).await;
     store.count(&counted(vec![window("orders", Scale::Minute, NOW_S)])).await.unwrap();
     for scale in Scale::ALL {
         assert!(kept(&*store, scale).await.is_empty(), "{scale:?}");

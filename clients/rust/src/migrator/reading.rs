@@ -122,7 +122,8 @@ impl Reading {
                     Some(StoreRole::Target) => self.target.and_then(|record| record.value),
                     None => None,
                 };
-                if let Some(store) = end.answered(rung) {
+                let fell_back = calls.read_failed(StoreRole::Source).is_some();
+                if let Some(store) = end.answered(rung, fell_back) {
                     calls.answered(store, value.is_some());
                 }
                 Ok(value)

@@ -43,9 +43,11 @@ pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source:
 }
 
 /// The result of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Compared {
     Same,
-    /// The target has no record where the source has one. This is normal before the backfill.
+    /// The target has no record where the source has one, or an older one. Both are normal until a pass has copied
+    /// what was written while the tenant was at source-only.
     Lacking,
     Different,
 }
@@ -71,20 +73,21 @@ async fn compare(calls: &mut Calls, source: Option<Record>) -> Result<Compared, 
     };
     let again = calls.get(StoreRole::Source).await;
     calls.paired(Some(again.is_err()), Some(false));
-    let is_different = differ(source.as_ref(), &target, again?.as_ref());
-    Ok(if is_different { Compared::Different } else { Compared::Same })
+    Ok(persistent(source.as_ref(), &target, again?.as_ref()))
 }
 
-/// Whether the stores differ permanently. `source` was read `PERSISTS_MS` before the target, `again` after
+/// How the stores differ permanently. `source` was read `PERSISTS_MS` before the target, `again` after
 /// it. So a record that is written all the time does not differ: the target only needs what the source had
 /// before, and nothing that the source does not have yet.
-fn differ(source: Option<&Record>, target: &Record, again: Option<&Record>) -> bool {
+fn persistent(source: Option<&Record>, target: &Record, again: Option<&Record>) -> Compared {
     let version = |record: Option<&Record>| record.map_or(Version::ZERO, |record| record.version);
-    let lags = target.version < version(source);
+    if target.version < version(source) {
+        return Compared::Lacking;
+    }
     let leads = again.is_none() || target.version > version(again);
     let same_version = |record: &&Record| record.version == target.version;
     let other_value = again.filter(same_version).is_some_and(|again| again.value != target.value);
-    lags || leads || other_value
+    if leads || other_value { Compared::Different } else { Compared::Same }
 }
 
 #[cfg(test)]
@@ -99,17 +102,17 @@ mod tests {
     fn only_what_stays_different_differs() {
         let cases = [
             // the source first, then the target, then the source again
-            (record(1, "a"), record(1, "a"), record(1, "a"), false),
-            (record(2, "b"), record(2, "b"), record(9, "z"), false), // the source moved on
-            (record(1, "a"), record(2, "b"), record(2, "b"), false), // both moved on
-            (record(2, "b"), record(1, "a"), record(2, "b"), true),  // the target lags
-            (record(1, "a"), record(2, "b"), record(1, "a"), true),  // the target is ahead
-            (record(1, "a"), record(1, "x"), record(1, "a"), true),  // same version, another value
-            (None, record(1, "a"), None, true),
-            (None, record(1, "a"), record(1, "a"), false), // written meanwhile
+            (record(1, "a"), record(1, "a"), record(1, "a"), Compared::Same),
+            (record(2, "b"), record(2, "b"), record(9, "z"), Compared::Same), // the source moved on
+            (record(1, "a"), record(2, "b"), record(2, "b"), Compared::Same), // both moved on
+            (record(2, "b"), record(1, "a"), record(2, "b"), Compared::Lacking), // no pass has copied it yet
+            (record(1, "a"), record(2, "b"), record(1, "a"), Compared::Different), // the target is ahead
+            (record(1, "a"), record(1, "x"), record(1, "a"), Compared::Different), // same version, another value
+            (None, record(1, "a"), None, Compared::Different),
+            (None, record(1, "a"), record(1, "a"), Compared::Same), // written meanwhile
         ];
         for (source, target, again, expected) in cases {
-            let found = differ(source.as_ref(), &target.clone().expect("some"), again.as_ref());
+            let found = persistent(source.as_ref(), &target.clone().expect("some"), again.as_ref());
             assert_eq!(found, expected, "{source:?} {target:?} {again:?}");
         }
     }

@@ -8,7 +8,7 @@ impl Change {
     const fn is_for_abandoned(&self) -> bool {
         matches!(
             self,
-            Self::Delete
+            Self::Delete(_)
                 | Self::Evict { .. }
                 | Self::Update { .. }
                 | Self::Step

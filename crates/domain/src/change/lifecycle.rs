@@ -8,9 +8,7 @@ use cutover_core::{
 };
 
 use super::{Applied, Context, Draft, Refusal};
-use crate::{
-    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Migration, Policy, Rollout, Violation, percent,
-};
+use crate::{Bands, Document, Gate, GuardEdit, GuardSettings, Key, Policy, Rollout, Violation, percent};
 
 /// Maximum bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
@@ -75,12 +73,6 @@ pub(super) fn create(
     Ok(Applied { document: Some(document), rows: Vec::new(), summary, waiting: Vec::new() })
 }
 
-pub(super) fn delete(migration: &Migration) -> Result<Applied, Refusal> {
-    Refusal::unless_met(migration.keeps_from_deleting())?;
-    let summary = vec![format!("deleted migration {}", migration.key())];
-    Ok(Applied { document: None, rows: Vec::new(), summary, waiting: Vec::new() })
-}
-
 impl Draft {
     pub(super) fn update(
         &mut self,
@@ -130,6 +122,14 @@ impl Draft {
         if !self.document.paused {
             self.stop_going_up(context);
             self.say("paused: nobody goes up");
+        } else if let Some(why) = self.document.paused_why().filter(|_| !context.reason.is_empty()) {
+            let before = self.document.paused_by.as_ref();
+            if before.is_none_or(|by| (by.by.as_str(), by.reason.as_str()) != (context.actor, context.reason))
+            {
+                self.say(format!(
+                    "it is paused already, {why}; the history keeps this reason, one resume ends both"
+                ));
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use cutover_core::routing::Rung;
 use crate::{
     Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Key, PassCounts, PassKind,
     Policy, Shares, Tenant, TenantRow, Unmet, Violation,
+    change::Deletion,
     finding::Finding,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -25,6 +26,8 @@ pub enum Change {
         description: String,
         /// The migration's policy.
         policy: Policy,
+        /// The key, typed again; needed if a finished migration had it.
+        confirm: String,
     },
     /// Changes description, policy or guards.
     Update {
@@ -35,8 +38,8 @@ pub enum Change {
         /// The guards to change.
         guards: Vec<GuardEdit>,
     },
-    /// Deletes a migration that is finished or never started.
-    Delete,
+    /// Deletes a migration that is finished, abandoned or never started.
+    Delete(Deletion),
     /// Changes the shares.
     SetRollout {
         /// The requested shares.
@@ -277,7 +280,7 @@ impl Change {
         match self {
             Self::Create { .. } => "create",
             Self::Update { .. } => "update",
-            Self::Delete => "delete",
+            Self::Delete(_) => "delete",
             Self::SetRollout { .. } => "rollout",
             Self::SetPins { .. } => "pin",
             Self::ClearPin { .. } => "unpin",

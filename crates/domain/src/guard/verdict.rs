@@ -126,23 +126,9 @@ impl GuardEvidence {
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Migration => f.write_str("the migration"),
-            Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
-        }
-    }
-}
-
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { guard, scope, action, cause, evidence } = self;
-        let action = match action {
-            Action::Rollback => "roll back",
-            Action::Hold => "hold",
-            Action::Observe => "would have rolled back",
-        };
+        let Self { guard, scope, cause, evidence, .. } = self;
         let GuardEvidence { target, target_bad, source, source_bad, ln_m, ln_c, .. } = evidence;
         match cause {
             Cause::InstancesGone => {
@@ -155,7 +141,10 @@ impl fmt::Display for Verdict {
             Cause::NoTargetCalls => {
                 return write!(f, "{target} calls went to the source and none to the target");
             }
-            _ => write!(f, "{action} {scope}: {guard}: target {target_bad} of {target}")?,
+            _ => write!(f, "{guard}: target {target_bad} of {target}")?,
+        }
+        if let Scope::Tenant(tenant) = scope {
+            write!(f, " for tenant {tenant}")?;
         }
         if *source > 0 {
             write!(f, ", source {source_bad} of {source}")?;

@@ -42,7 +42,8 @@ fn shown(missing: Option<u64>) -> Standing {
 }
 
 fn seen(standing: Option<Standing>) -> Observed {
-    Observed { settled: true, in_place: usize::MAX, standing, miss_max: 0.001, ..Observed::default() }
+    let key = "orders".to_owned();
+    Observed { key, settled: true, in_place: usize::MAX, standing, miss_max: 0.001, ..Observed::default() }
 }
 
 #[track_caller]
@@ -156,7 +157,7 @@ fn a_trip_and_a_pause_hold_it_and_an_approval_is_for_one_step() {
     ];
     for (held, part) in held.iter().zip([
         "cutover ack",
-        "by operator:ada: incident 17. To continue: cutover resume",
+        "by operator:ada: incident 17. To continue: cutover resume orders",
         "took step 2 back",
     ]) {
         let Next::Held(why) = decide(&approved, held, 61_000) else { panic!("{held:?}") };

@@ -104,7 +104,7 @@ pub(super) fn partition_of(
         let sort = sort.map_or_else(|| "no sort key".to_owned(), |sort| format!("sort key {sort:?}"));
         let what = format!(
             "{table:?} has the partition key {partition:?} and {sort}, but the tenant is to be in {tenant:?} \
-             and the key in {key:?}: name its attributes in the options, or another table"
+             and the key in {key:?}: name its attributes in the spec (tenant = \"..\", key = \"..\"), or another table"
         );
         return Err(permanent(ErrorClass::Other, "table", what));
     }

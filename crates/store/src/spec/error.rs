@@ -86,7 +86,24 @@ impl SpecError {
             let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
             return Self::Unknown { at, name, nearest, known };
         }
-        Self::Toml { at, what }
+        Self::Toml { at, what: plain(text, at, what) }
+    }
+
+    /// Where it is, from 1; 0: in no line.
+    pub(super) const fn line(&self) -> usize {
+        match self {
+            Self::Unknown { at, .. } | Self::Toml { at, .. } | Self::Invalid { at, .. } => at.line,
+            Self::NoPassword(_) => 0,
+        }
+    }
+
+    /// Whether something is not there at all.
+    pub(super) fn is_missing(&self) -> bool {
+        match self {
+            Self::Toml { what, .. } => what.starts_with("missing field"),
+            Self::Invalid { what, .. } => what.starts_with("it is missing"),
+            _ => false,
+        }
     }
 
     pub(super) fn invalid(text: &str, span: Range<usize>, key: &'static str, what: impl ToString) -> Self {
@@ -95,6 +112,29 @@ impl SpecError {
 
     pub(super) fn of_url(text: &str, span: Range<usize>, error: UrlError) -> Self {
         Self::invalid(text, span, "url", error)
+    }
+}
+
+/// The parser's words, or plain ones that name the key.
+fn plain(text: &str, at: Position, what: String) -> String {
+    let line = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default();
+    let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
+        return what;
+    };
+    match what.as_str() {
+        _ if what.starts_with("string values must be quoted") => {
+            format!("{key}: a text needs quotes: {key} = \"{value}\"")
+        }
+        _ if what.starts_with("invalid type: ") && what.ends_with("expected u64") => {
+            match key.ends_with("_ms") {
+                true => format!("{key}: give milliseconds as a number without quotes, like 1000"),
+                false => format!("{key}: give a number without quotes, like 1000"),
+            }
+        }
+        _ if what.starts_with("invalid type: ") && what.ends_with("expected a string") => {
+            format!("{key}: give a text in quotes, like {key} = \"{value}\"")
+        }
+        _ => what,
     }
 }
 

@@ -33,7 +33,7 @@ fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
     for (more, begins) in [
         ("overflow = ", "line 8, column "),
         ("table = \"again\"", "line 8, column 1: "),
-        ("overflow = 5", "line 8, column 12: invalid type: integer `5`, expected a string"),
+        ("overflow = 5", "line 8, column 12: overflow: give a text in quotes"),
         ("[limits]\nchunk_ms = -1", "line 9, column 12: "),
         ("[limits]\nchunk_ms = 2.5", "line 9, column 12: "),
         ("[[target.columns]]\ntype = \"text\"", "line 8, column 1: missing field `name`"),

@@ -13,6 +13,7 @@ fn migration(revision: u64) -> Migration {
         target: "b".to_owned(),
         description: String::new(),
         policy: Policy::default(),
+        confirm: String::new(),
     };
     let fleet = Fleet::default();
     let context =

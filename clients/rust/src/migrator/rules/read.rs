@@ -66,13 +66,13 @@ pub enum ReadEnd {
 }
 
 impl ReadEnd {
-    /// The store whose answer the caller got, at this rung. `None`: it failed, or it was a miss and the
-    /// source answered instead. At target-first, "neither store has it" counts as the target's answer.
-    pub const fn answered(self, rung: Rung) -> Option<StoreRole> {
+    /// The store whose answer the caller got, at this rung. `None`: it failed, or the target had nothing and the
+    /// source (`fell_back`) was asked instead. If neither has the record, that says nothing about the target.
+    pub const fn answered(self, rung: Rung, fell_back: bool) -> Option<StoreRole> {
         match (self, rung) {
             (Self::Failed(_), _) | (_, Rung::Hold) => None,
             (Self::Return(..), Rung::SourceOnly | Rung::Dual | Rung::Mirrored) => Some(StoreRole::Source),
-            (Self::Return(_, Found::Miss), Rung::TargetFirst | Rung::TargetOnly) => None,
+            (Self::Return(..), Rung::TargetFirst | Rung::TargetOnly) if fell_back => None,
             (Self::Return(..), Rung::TargetFirst | Rung::TargetOnly) => Some(StoreRole::Target),
         }
     }

@@ -8,7 +8,7 @@ const DOUBT: f64 = 0.05;
 /// Chernoff's bound for samples without replacement (W. Hoeffding, "Probability Inequalities for Sums of Bounded
 /// Random Variables", JASA 58, 1963, theorem 1 and section 6): the largest p with n * D(k/n, p) = ln 20, where D is
 /// the relative entropy of two shares. Without a difference it is the exact 1 - 0.05^(1/n), about 3/n.
-pub(super) fn differ_at_most(differ: u64, compared: u64) -> f64 {
+pub(crate) fn differ_at_most(differ: u64, compared: u64) -> f64 {
     if compared == 0 || differ >= compared {
         return 1.0;
     }
@@ -29,7 +29,7 @@ pub(super) fn differ_at_most(differ: u64, compared: u64) -> f64 {
 }
 
 /// A share in percent with two digits, rounded up.
-pub(super) fn percent_up(share: f64) -> String {
+pub fn percent_up(share: f64) -> String {
     let percent = share * 100.0;
     let digits = (1.0 - percent.log10().floor()).clamp(0.0, 9.0);
     let scale = 10_f64.powf(digits);
