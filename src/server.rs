@@ -98,6 +98,13 @@ pub enum Error {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+impl Error {
+    /// Whether the command line is wrong.
+    pub const fn is_misuse(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Open(OpenError::Url(_)))
+    }
+}
+
 impl Listeners {
     /// Binds the configured addresses.
     pub async fn bind(config: &Config) -> Result<Self, Error> {

@@ -123,10 +123,7 @@ fn lines(reason: &Reason) -> Vec<String> {
 
 /// How it failed.
 fn exit_of(error: &anyhow::Error) -> Exit {
-    let of_serve = || {
-        use crate::{server::Error, store::OpenError};
-        matches!(error.downcast_ref(), Some(Error::Config(_) | Error::Open(OpenError::Url(_))))
-    };
+    let of_serve = || error.downcast_ref().is_some_and(crate::server::Error::is_misuse);
     match error.downcast_ref::<Failure>() {
         Some(failure) => failure.exit,
         None if of_serve() => Exit::Usage,

@@ -190,6 +190,10 @@ impl Verb {
                 (None, key, answer(admin.resume(request)).await?)
             }
         };
+        if ask.as_ref().is_some_and(|ask| ask.wait && !answered.dry_run) {
+            // Said while it waits.
+            waits = Waits::None;
+        }
         render::changed(global, &answered, &waits);
         if is_rollback
             && !global.json
@@ -200,9 +204,7 @@ impl Verb {
             ));
         }
         match ask {
-            Some(ask) if ask.wait && !answered.dry_run => {
-                follow(global, key, ask.timeout, &answered.waiting).await
-            }
+            Some(ask) if ask.wait && !answered.dry_run => follow(global, key, ask.timeout).await,
             _ => Ok(ExitCode::SUCCESS),
         }
     }

@@ -60,7 +60,7 @@ impl Wait {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         let Self { key, what, timeout } = self;
         let ended = match what {
-            Awaited::Settled => settled(global, &key, None, timeout).await?,
+            Awaited::Settled => settled(global, &key, false, timeout).await?,
             Awaited::Step(step) => step_over(global, &key, step, timeout).await?,
         };
         if global.json {
@@ -73,15 +73,9 @@ impl Wait {
 }
 
 /// Waits for what a change has just asked for. Its answer is on stdout already, so that this goes to stderr.
-pub(super) async fn follow(
-    global: &Global,
-    key: String,
-    timeout: Duration,
-    said: &[v1::Waiting],
-) -> anyhow::Result<ExitCode> {
-    let progress = Progress { said: said.iter().map(render::waiting_line).collect(), waiting: Vec::new() };
+pub(super) async fn follow(global: &Global, key: String, timeout: Duration) -> anyhow::Result<ExitCode> {
     let ended = tokio::select! {
-        ended = settled(global, &key, Some(progress), timeout) => ended?,
+        ended = settled(global, &key, true, timeout) => ended?,
         () = server::stop_signal() => {
             let message = format!(
                 "stopped waiting; the request stands, and the controller continues. Follow it with cutover status {key} -w"
@@ -183,16 +177,10 @@ async fn while_away<T>(
     }
 }
 
-/// Waits until everybody is where they were asked to be and has acknowledged it. `said`: a controller has answered
-/// already, and what it waits for was said.
-async fn settled(
-    global: &Global,
-    key: &str,
-    said: Option<Progress>,
-    timeout: Duration,
-) -> anyhow::Result<Ended> {
-    let (answered, began) = (said.is_some(), Instant::now());
-    let mut progress = said.unwrap_or_default();
+/// Waits until everybody is where they were asked to be and has acknowledged it. `answered`: a controller has
+/// answered already.
+async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) -> anyhow::Result<Ended> {
+    let (mut progress, began) = (Progress::default(), Instant::now());
     let arrived = while_away(global, answered, timeout, async |mut admin| {
         let request = v1::GetStatusRequest { key: key.to_owned() };
         let mut statuses = admin.watch_status(request).await.map_err(|status| failure(&status))?.into_inner();

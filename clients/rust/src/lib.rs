@@ -4,7 +4,7 @@
 //! A service connects once, and reads and writes through a migrator:
 //!
 //! ```no_run
-//! use cutover_client::{Client, Options, migrator::Change};
+//! use cutover_client::{Client, Options, migrator::Edit};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize)]
@@ -19,7 +19,7 @@
 //!
 //! orders.put("acme", "order-1", &Order { items: 3 }).await?;
 //! let order = orders.get::<Order>("acme", "order-1").await?;
-//! orders.mutate("acme", "order-1", |_: Option<Order>| Change::Delete).await?;
+//! orders.mutate("acme", "order-1", |_: Option<Order>| Edit::Delete).await?;
 //!
 //! client.close().await; // at the end of the process
 //! # Ok(())

@@ -92,7 +92,7 @@ impl Default for Options {
 
 /// The result of a mutation, of a value or of raw bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change<T = Vec<u8>> {
+pub enum Edit<T = Vec<u8>> {
     /// Write this value.
     Put(T),
     /// Delete the record.
@@ -188,12 +188,12 @@ impl Migrator {
     /// [`Self::mutate`] of raw bytes.
     ///
     /// ```
-    /// # use cutover_client::{migrator::Change, routing::Rung, testing::{FakeController, MemoryStore}};
+    /// # use cutover_client::{migrator::Edit, routing::Rung, testing::{FakeController, MemoryStore}};
     /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
     /// # let client = FakeController::at("visits", Rung::Dual).client();
     /// # let visits = client.migrator("visits", MemoryStore::new(), MemoryStore::new());
     /// visits.put_bytes("acme", "log", b"one".to_vec()).await?;
-    /// let append = |old: Option<&[u8]>| Change::Put([old.unwrap_or_default(), b",two"].concat());
+    /// let append = |old: Option<&[u8]>| Edit::Put([old.unwrap_or_default(), b",two"].concat());
     /// visits.mutate_bytes("acme", "log", append).await?;
     /// assert_eq!(visits.get_bytes("acme", "log").await?.as_deref(), Some(&b"one,two"[..]));
     /// # Ok(())
@@ -204,7 +204,7 @@ impl Migrator {
         &self,
         tenant: &str,
         key: &str,
-        mut change: impl FnMut(Option<&[u8]>) -> Change + Send + 'static,
+        mut change: impl FnMut(Option<&[u8]>) -> Edit + Send + 'static,
     ) -> Result<Option<Version>, WriteError> {
         self.write(tenant, key, Intent::Mutate(Box::new(move |old| Ok(change(old))))).await
     }

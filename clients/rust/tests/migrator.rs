@@ -9,7 +9,7 @@ mod world;
 use std::time::Duration;
 
 use cutover_client::{
-    migrator::{Cause, Change, ReadError, Unavailable, WriteError},
+    migrator::{Cause, Edit, ReadError, Unavailable, WriteError},
     report::{Event, StoreRole},
     routing::{Level, Policy, Route, Rung},
     store::{Fault, Gate, Put, Record, Store, StoreError, Verb, Version},
@@ -208,7 +208,7 @@ async fn mutations_of_one_record_all_count() {
             .map(|_| {
                 let migrator = world.migrator.clone();
                 tokio::spawn(async move {
-                    let add = |old: Option<&[u8]>| Change::Put(vec![old.map_or(0, |old| old[0]) + 1]);
+                    let add = |old: Option<&[u8]>| Edit::Put(vec![old.map_or(0, |old| old[0]) + 1]);
                     migrator.mutate_bytes(TENANT, KEY, add).await
                 })
             })
@@ -217,9 +217,9 @@ async fn mutations_of_one_record_all_count() {
             writer.await.expect("no panic").expect("acknowledged");
         }
         assert_eq!(world.get().await, Some(vec![8]), "{rung:?}");
-        let keep = world.migrator.mutate_bytes(TENANT, KEY, |_| Change::Keep).await;
+        let keep = world.migrator.mutate_bytes(TENANT, KEY, |_| Edit::Keep).await;
         assert_eq!(keep, Ok(None));
-        let gone = world.migrator.mutate_bytes(TENANT, KEY, |_| Change::Delete).await.expect("acknowledged");
+        let gone = world.migrator.mutate_bytes(TENANT, KEY, |_| Edit::Delete).await.expect("acknowledged");
         assert!(gone.is_some());
         assert_eq!(world.get().await, None);
     }
@@ -233,7 +233,7 @@ async fn a_mutation_sees_the_write_that_came_between() {
     world.source.next(Verb::Put, Fault::Wait(gate.clone()));
     let migrator = world.migrator.clone();
     let mutation = tokio::spawn(async move {
-        let append = |old: Option<&[u8]>| Change::Put([old.unwrap_or_default(), b"+"].concat());
+        let append = |old: Option<&[u8]>| Edit::Put([old.unwrap_or_default(), b"+"].concat());
         migrator.mutate_bytes(TENANT, KEY, append).await
     });
     gate.reached().await;
@@ -328,7 +328,7 @@ async fn a_write_that_never_gets_its_turn_is_not_applied() {
     let unlucky = move |_: Option<&[u8]>| {
         version += 1;
         source.insert(id(), Record { version: Version(version), value: Some("theirs".into()) });
-        Change::Put("mine".into())
+        Edit::Put("mine".into())
     };
     let error = world.migrator.mutate_bytes(TENANT, KEY, unlucky).await.expect_err("not applied");
     assert!(matches!(error, WriteError::NotApplied(Cause::Contended(_))), "{error}");

@@ -4,7 +4,7 @@
 use std::{path::Path, sync::Arc};
 
 use cutover_client::{
-    migrator::{Change, Migrator, Options, Parts, Stamper},
+    migrator::{Edit, Migrator, Options, Parts, Stamper},
     report::Recorder,
     routing::{Band, PPM, Policy, Route, Rung, Snapshot, Table},
     store::{SqliteOptions, SqliteStore, Store},
@@ -50,7 +50,7 @@ async fn additions_of_two_instances_all_count_at_every_rung() {
             let migrator = instance(dir.path(), slot, rung).await;
             adding.push(tokio::spawn(async move {
                 for _ in 0..ADDITIONS {
-                    let add = |old: Option<&[u8]>| Change::Put((number(old) + 1).to_be_bytes().to_vec());
+                    let add = |old: Option<&[u8]>| Edit::Put((number(old) + 1).to_be_bytes().to_vec());
                     migrator.mutate_bytes("acme", "sum", add).await.expect("acknowledged");
                 }
                 migrator

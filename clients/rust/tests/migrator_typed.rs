@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cutover_client::{
     Client,
-    migrator::{Change, Migrator, ReadError, Unavailable, WriteError},
+    migrator::{Edit, Migrator, ReadError, Unavailable, WriteError},
     report::Event,
     routing::{Policy, Rung},
     testing::{FakeController, Fault, Faulty, Gate, MemoryStore, Verb, memory},
@@ -53,13 +53,13 @@ async fn a_put_replaces_and_a_mutation_keeps_what_the_type_does_not_know_at_ever
         orders.put_bytes("acme", "1", STORED.into()).await.expect("acknowledged");
         assert_eq!(orders.get("acme", "1").await, Ok(Some(Order { items: 3 })));
         let add =
-            |order: Option<Order>| order.map_or(Change::Keep, |o| Change::Put(Order { items: o.items + 1 }));
+            |order: Option<Order>| order.map_or(Edit::Keep, |o| Edit::Put(Order { items: o.items + 1 }));
         assert!(orders.mutate("acme", "1", add).await.expect("acknowledged").is_some());
         assert_eq!(world.bytes().await, STORED.replace('3', "4"));
         assert_eq!(orders.mutate("acme", "2", add).await, Ok(None), "kept");
         orders.put("acme", "1", &Order { items: 9 }).await.expect("acknowledged");
         assert_eq!(world.bytes().await, r#"{"items":{"N":"9"}}"#);
-        orders.mutate("acme", "1", |_: Option<Order>| Change::Delete).await.expect("acknowledged");
+        orders.mutate("acme", "1", |_: Option<Order>| Edit::Delete).await.expect("acknowledged");
         assert_eq!(orders.get::<Order>("acme", "1").await, Ok(None));
     }
 }
@@ -72,7 +72,7 @@ async fn a_value_that_does_not_fit_writes_nothing_and_is_nobodys_failure() {
     let error = orders.get::<Order>("acme", "1").await.expect_err("text");
     assert!(matches!(error, ReadError::Value(_)));
     assert_eq!(error.to_string(), "the record can't be read as this type: items: text where u32 is needed");
-    let error = orders.mutate("acme", "1", |_: Option<Order>| Change::Delete).await.expect_err("text");
+    let error = orders.mutate("acme", "1", |_: Option<Order>| Edit::Delete).await.expect_err("text");
     assert_eq!(error.to_string(), "nothing was written: items: text where u32 is needed");
     let error = orders.put("acme", "1", "text").await.expect_err("no document");
     assert!(matches!(error, WriteError::Value(_)));

@@ -15,10 +15,10 @@ mod restored;
 mod trip;
 
 use cutover_core::routing::Rung;
-pub use deletion::{Deletion, may_use_again};
+pub use deletion::may_use_again;
 use draft::Draft;
 pub use passes::SEGMENTS_MAX;
-pub use request::{Applied, Ask, Change, Confirmation, Context, NewPass, Refusal};
+pub use request::{Applied, Ask, Change, Confirmation, Context, Deletion, NewPass, Refusal};
 pub use restored::HeldRoutes;
 
 use super::{

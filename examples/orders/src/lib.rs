@@ -20,7 +20,7 @@ use axum::{
     routing::{get, post},
 };
 use cutover_client::{
-    migrator::{Change, Migrator, WriteError},
+    migrator::{Edit, Migrator, WriteError},
     store::document::Number,
 };
 use serde::{Deserialize, Serialize};
@@ -111,10 +111,10 @@ async fn add_line(
             match order {
                 Some(mut order) if order.lines.iter().all(|other| other.request != line.request) => {
                     order.lines.push(line.clone());
-                    Change::Put(order)
+                    Edit::Put(order)
                 }
                 // There is no order, or an earlier attempt has added the line.
-                _ => Change::Keep,
+                _ => Edit::Keep,
             }
         }
     };

@@ -151,7 +151,7 @@ async fn a_worker_that_is_asked_to_stop_says_goodbye_and_is_gone_on_from() {
         kill(Pid::from_raw(worker.id().unwrap().cast_signed()), signal).unwrap();
         let ended = worker.wait_with_output().await.unwrap();
         let told = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(1), "{told}");
+        assert_eq!(ended.status.code(), Some(130), "{told}");
         assert!(told.ends_with("cutover: stopped; run it again to continue where it stopped\n"), "{told}");
         let joins = told.contains("joins orders/pass-")
             && told.contains(" ago, limited to 50 records/s: cutover tune orders/pass-");

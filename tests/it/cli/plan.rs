@@ -125,7 +125,7 @@ async fn every_mistake_is_listed_with_where_it_is() {
     run_with(["plan", "lint", "-"], "steps = [[").await.fails(&["1 mistake", "line 1"]);
     run_with(["plan", "lint", "-"], "steps: [").await.fails(&["1 mistake", "line "]);
     run_with(["plan", "lint", "-"], "a: 1\n---\nb: 1\n").await.fails(&["second document"]);
-    run_with(["plan", "lint", "-"], "a: &a [*a]\n").await.fails(&["1 mistake"]);
+    run_with(["plan", "lint", "-"], "a: &a [*a]\n").await.fails(&["2 mistakes", "no field \"a\""]);
     run_with(["plan", "lint", "/no/such"], "").await.fails(&["can't read /no/such"]);
 }
 

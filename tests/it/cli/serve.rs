@@ -31,6 +31,11 @@ fn sqlite(path: &Path) -> String {
 }
 
 #[tokio::test]
+async fn a_url_that_names_no_store_is_a_wrong_command_line() {
+    on_store("cutover.db").await.misused(&["names no store", "sqlite:PATH"]);
+}
+
+#[tokio::test]
 async fn ports_that_can_not_be_had() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("cutover.db");

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::{at, run};
@@ -48,9 +49,13 @@ async fn something_else_answers_or_says_nothing() {
             callers.push(caller);
         }
     });
+    let dir = TempDir::new().unwrap();
+    let pins = dir.path().join("pins.csv");
+    std::fs::write(&pins, "acme,dual\n").unwrap();
+    let import = format!("import-pins orders {}", pins.display());
     for port in [noisy, quiet] {
         let url = format!("http://127.0.0.1:{port}");
-        for verb in ["list", "decide orders acme", "status orders -w", "import-pins orders /dev/null"] {
+        for verb in ["list", "decide orders acme", "status orders -w", &import] {
             let begun = Instant::now();
             at(&url, verb).await.unreachable(&[&url, "cutover controller", "--server"]);
             assert!(begun.elapsed() < SOON, "{verb} took {:?}", begun.elapsed());

@@ -24,6 +24,8 @@ async fn a_wrong_verb_or_flag_is_named_with_what_was_meant() {
         ),
         ("list orders", &["list takes no more arguments", "\"orders\"", "see cutover help list"]),
         ("list --json=1", &["--json takes no value"]),
+        ("verify orders.toml --sample 0%", &["more than 0"]),
+        ("verify orders.toml --sample 1,5%", &["is no percentage"]),
         ("decide orders -5", &["\"-5\"", "goes after --"]),
         ("ramp", &["ramp also needs <KEY>", "see cutover help ramp"]),
         ("create orders", &["--source <SOURCE> --target <TARGET>", "see cutover help create"]),

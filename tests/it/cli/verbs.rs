@@ -112,6 +112,11 @@ async fn a_migration_is_paused_rolled_back_and_finished() {
     assert!(at(url, "pause orders").await.done().contains("paused"));
     assert_eq!(at(url, "resume orders --json").await.object()["changes"], json!(["resumed"]));
     has(&at(url, "pause orders --json").await.object(), &CHANGED);
+    // The first pause stays; a reason is not lost without a word.
+    assert_eq!(at(url, "pause orders").await.done(), "nothing to do\n");
+    let both = at(url, "pause orders --reason lunch").await.done();
+    assert!(both.contains("it is paused already, by operator:ada") && both.contains("ends both"), "{both}");
+    assert!(at(url, "history orders --limit 1").await.done().contains("lunch"));
     assert_eq!(at(url, "resume orders").await.done(), "resumed\n");
 
     at(url, "ramp orders --dual 100").await.done();

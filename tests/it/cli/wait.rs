@@ -2,6 +2,10 @@
 
 use std::process::Stdio;
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -36,6 +40,30 @@ async fn it_arrives_or_is_not_there_in_time() {
     at(url, "pause orders").await.done();
     assert_eq!(at(url, "wait orders").await.code, 4);
     at(url, "wait nope").await.fails(&["nope"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_the_wait_and_the_request_stands() {
+    let dir = TempDir::new().unwrap();
+    let controller = orders(&dir).await;
+    let url = controller.url.as_str();
+    let args = ["--server", url, "ramp", "orders", "--target-first", "1", "--wait"];
+    let mut command = binary();
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut complained = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    while !lines.iter().any(|line: &String| line.contains("full-pass")) {
+        lines.push(complained.next_line().await.unwrap().expect("it says what it waits for"));
+    }
+    kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    while let Some(line) = complained.next_line().await.unwrap() {
+        lines.push(line);
+    }
+    assert!(lines.last().unwrap().contains("the request stands"), "{lines:?}");
+    assert_eq!(at(url, "show orders --json").await.object()["goal"]["target_first_ppm"], 10_000);
     controller.stop().await;
 }
 

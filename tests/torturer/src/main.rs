@@ -41,7 +41,7 @@ enum Command {
     /// One service; started by `run`
     Worker(worker::Worker),
     /// One worker of a pass; started by `run`
-    Pass(pass::Pass),
+    Pass(pass::PassProcess),
     /// The controller; started by `run`
     Controller {
         #[arg(long)]

@@ -15,7 +15,7 @@ use crate::{
 
 /// Flags of `pass`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Pass {
+pub struct PassProcess {
     #[arg(long)]
     server: String,
     #[arg(long)]
@@ -34,7 +34,7 @@ pub struct Pass {
     bug: Option<Bug>,
 }
 
-impl Pass {
+impl PassProcess {
     /// Runs it to its end.
     pub async fn run(self) -> anyhow::Result<()> {
         let name = format!("PASS_KIND_{}", self.kind.to_uppercase());

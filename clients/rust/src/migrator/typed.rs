@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Change, Intent, Migrator, ReadError, WriteError};
+use super::{Edit, Intent, Migrator, ReadError, WriteError};
 use crate::store::{
     Version,
     document::{Document, DocumentError},
@@ -72,7 +72,7 @@ impl Migrator {
 
     /// Reads the record, applies `change`, and writes the result only if nobody else has written since.
     /// Otherwise it starts over, so `change` may be called several times and must only compute. Returns the
-    /// version written, or `None` for [`Change::Keep`].
+    /// version written, or `None` for [`Edit::Keep`].
     ///
     /// Attributes that the type does not know stay as they are, in maps within the record too, but not in lists
     /// or enums ([`Document::split`] has the details).
@@ -86,7 +86,7 @@ impl Migrator {
     /// "indeterminate"; it has taken effect then.
     ///
     /// ```
-    /// # use cutover_client::{migrator::Change, routing::Rung, testing::{FakeController, MemoryStore}};
+    /// # use cutover_client::{migrator::Edit, routing::Rung, testing::{FakeController, MemoryStore}};
     /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
     /// # let client = FakeController::at("orders", Rung::Dual).client();
     /// # let orders = client.migrator("orders", MemoryStore::new(), MemoryStore::new());
@@ -98,8 +98,8 @@ impl Migrator {
     /// let stored = br#"{"items":{"N":"3"},"region":{"S":"eu"}}"#;
     /// orders.put_bytes("acme", "order-1", stored.to_vec()).await?;
     /// let add_one = |order: Option<Order>| match order {
-    ///     Some(order) => Change::Put(Order { items: order.items + 1 }),
-    ///     None => Change::Keep,
+    ///     Some(order) => Edit::Put(Order { items: order.items + 1 }),
+    ///     None => Edit::Keep,
     /// };
     /// orders.mutate("acme", "order-1", add_one).await?;
     /// let bytes = orders.get_bytes("acme", "order-1").await?;
@@ -112,7 +112,7 @@ impl Migrator {
         &self,
         tenant: &str,
         key: &str,
-        mut change: impl FnMut(Option<T>) -> Change<T> + Send + 'static,
+        mut change: impl FnMut(Option<T>) -> Edit<T> + Send + 'static,
     ) -> Result<Option<Version>, WriteError> {
         let change = move |old: Option<&[u8]>| apply(old, &mut change);
         self.write(tenant, key, Intent::Mutate(Box::new(change))).await
@@ -122,17 +122,17 @@ impl Migrator {
 /// Applies a change to an encoded document.
 fn apply<T: Serialize + DeserializeOwned>(
     old: Option<&[u8]>,
-    change: &mut impl FnMut(Option<T>) -> Change<T>,
-) -> Result<Change, DocumentError> {
+    change: &mut impl FnMut(Option<T>) -> Edit<T>,
+) -> Result<Edit, DocumentError> {
     let old = old.map(|bytes| Document::decode(bytes)?.split()).transpose()?;
     let (value, rest) = old.unzip();
     Ok(match change(value) {
-        Change::Put(value) => {
+        Edit::Put(value) => {
             let mut document = Document::from_value(&value)?;
             document.restore(rest.unwrap_or_default());
-            Change::Put(document.encode()?)
+            Edit::Put(document.encode()?)
         }
-        Change::Delete => Change::Delete,
-        Change::Keep => Change::Keep,
+        Edit::Delete => Edit::Delete,
+        Edit::Keep => Edit::Keep,
     })
 }

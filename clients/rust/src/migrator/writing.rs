@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Cause, Change, Inner, WriteError,
+    Cause, Edit, Inner, WriteError,
     calls::Calls,
     rules::{Answer, Condition, OperationStep, Pair, Seen, Write, WriteCall, WriteEnd, WriteOutcome},
 };
@@ -17,7 +17,7 @@ use crate::{
 const PUTS_MAX: u32 = 64;
 
 /// Computes a record's new value from its current one (`None`: there is none), or fails to convert one of them.
-pub(super) type MutateFn = Box<dyn FnMut(Option<&[u8]>) -> Result<Change, DocumentError> + Send>;
+pub(super) type MutateFn = Box<dyn FnMut(Option<&[u8]>) -> Result<Edit, DocumentError> + Send>;
 
 /// What is to be written.
 pub(super) enum Intent {
@@ -114,9 +114,9 @@ impl Writing {
                 None => None,
             };
             self.record.value = match change(base.and_then(|record| record.value.as_deref())) {
-                Ok(Change::Put(value)) => Some(value),
-                Ok(Change::Delete) => None,
-                Ok(Change::Keep) => return Err(Unput::Keep),
+                Ok(Edit::Put(value)) => Some(value),
+                Ok(Edit::Delete) => None,
+                Ok(Edit::Keep) => return Err(Unput::Keep),
                 Err(error) => return Err(Unput::Value(error)),
             };
         }

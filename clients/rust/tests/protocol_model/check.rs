@@ -6,7 +6,7 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use crate::{
     coverage::Coverage,
-    mutation::Mutation,
+    mutation::Omission,
     properties::COVERED,
     protocol::{Action, Protocol},
     scenario::Scenario,
@@ -32,19 +32,19 @@ pub(crate) fn holds(scenario: Scenario) {
 }
 
 /// Checks that the scenario holds, and does not with the mutation.
-pub(crate) fn missed(mutation: Mutation, scenario: Scenario) {
+pub(crate) fn missed(mutation: Omission, scenario: Scenario) {
     holds(scenario);
     loses(mutation, scenario);
 }
 
 /// Checks that with the mutation a promise is broken.
-pub(crate) fn loses(mutation: Mutation, scenario: Scenario) {
+pub(crate) fn loses(mutation: Omission, scenario: Scenario) {
     let broken = run(scenario, Some(mutation));
     assert!(broken.is_some(), "{mutation:?} is not missed in {}", scenario.name());
 }
 
 /// The shortest way to a broken promise, if there is one.
-fn run(scenario: Scenario, mutation: Option<Mutation>) -> Option<Broken> {
+fn run(scenario: Scenario, mutation: Option<Omission>) -> Option<Broken> {
     let began = Instant::now();
     let model = Protocol { scenario, mutation, coverage: Coverage::of(scenario.expected) };
     let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();

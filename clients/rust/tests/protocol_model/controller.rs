@@ -10,9 +10,9 @@ use cutover_client::routing::{
 
 use crate::{
     coverage::Branch,
-    mutation::Mutation,
+    mutation::Omission,
     protocol::Protocol,
-    state::{Client, Life, Pass, Revision, State},
+    state::{Client, Life, ModelPass, Revision, State},
 };
 
 /// Which acknowledgement of the last step the next one has to wait for.
@@ -33,7 +33,7 @@ impl Protocol {
         if guard_off {
             return Some(self.guard_off(state));
         }
-        if !self.has(Mutation::Jumps) {
+        if !self.has(Omission::Jumps) {
             assert!(
                 legal(from, next, self.scenario.level, self.scenario.restored),
                 "{from} -> {next} is no step of the ladder"
@@ -61,7 +61,7 @@ impl Protocol {
         ladder.taken += 1;
         ladder.was = from;
         ladder.floor |= next == TargetOnly;
-        let no_fallback = ladder.floor && !self.has(Mutation::PurgedTombstonesWithFallback);
+        let no_fallback = ladder.floor && !self.has(Omission::PurgedTombstonesWithFallback);
         let Revision { local_guard, .. } = ladder.revision(ladder.newest());
         ladder.window.push(Revision { rung: next, no_fallback, local_guard });
         let newest = ladder.newest();
@@ -76,7 +76,7 @@ impl Protocol {
         ladder.swept &= next == TargetFirst;
         for job in &mut after.jobs {
             job.for_target_first &=
-                if job.pass == Pass::Sweep { ladder.drained } else { ladder.mirrored_since.is_some() };
+                if job.pass == ModelPass::Sweep { ladder.drained } else { ladder.mirrored_since.is_some() };
             job.for_target_only &= ladder.target_first_since.is_some();
             job.for_mirrored &= next == TargetFirst;
         }
@@ -91,7 +91,7 @@ impl Protocol {
         let newest = ladder.revision(ladder.newest());
         ladder.taken += 1;
         ladder.window.push(Revision { local_guard: false, ..newest });
-        if !self.has(Mutation::LocalGuardOffUnheard) {
+        if !self.has(Omission::LocalGuardOffUnheard) {
             ladder.target_first_since = Some(ladder.newest());
             ladder.full_since_target_first = false;
             after.jobs.iter_mut().for_each(|job| job.for_target_only = false);
@@ -108,31 +108,31 @@ impl Protocol {
             // A restored store knows of no step that anybody could be waited for.
             _ if next == Hold && self.scenario.restored => true,
             Wait::Nothing => true,
-            Wait::Quiesced if up && self.has(Mutation::ReceiptGoingUp) => state.received(newest),
-            Wait::Quiesced if from_target_only && self.has(Mutation::ReceiptFromTargetOnly) => {
+            Wait::Quiesced if up && self.has(Omission::ReceiptGoingUp) => state.received(newest),
+            Wait::Quiesced if from_target_only && self.has(Omission::ReceiptFromTargetOnly) => {
                 state.received(newest)
             }
-            Wait::Quiesced if rung == Hold && self.has(Mutation::HoldLeftEarly) => true,
-            Wait::Received if self.has(Mutation::EverybodyLost) => true,
+            Wait::Quiesced if rung == Hold && self.has(Omission::HoldLeftEarly) => true,
+            Wait::Received if self.has(Omission::EverybodyLost) => true,
             Wait::Received => {
-                self.has(Mutation::NoBarrier) || self.received(&self.without_lost(state), newest)
+                self.has(Omission::NoBarrier) || self.received(&self.without_lost(state), newest)
             }
-            Wait::Quiesced if next == TargetOnly && self.has(Mutation::LocalGuardOffUnheard) => true,
+            Wait::Quiesced if next == TargetOnly && self.has(Omission::LocalGuardOffUnheard) => true,
             Wait::Quiesced => self.quiesced(state, newest),
         }
     }
 
     /// Whether everybody had quiesced for `since`, as the evidence of a pass says.
     pub(crate) fn settled(&self, state: &State, since: Option<u8>) -> bool {
-        let receipt = self.has(Mutation::ReceiptGoingUp) || self.has(Mutation::ReceiptFromTargetOnly);
+        let receipt = self.has(Omission::ReceiptGoingUp) || self.has(Omission::ReceiptFromTargetOnly);
         since.is_some_and(|since| self.quiesced(state, since) || receipt && state.received(since))
     }
 
     fn quiesced(&self, state: &State, revision: u8) -> bool {
-        if self.has(Mutation::CopiesNotDrained) {
+        if self.has(Omission::CopiesNotDrained) {
             return State { jobs: Vec::new(), ..state.clone() }.quiesced(revision);
         }
-        self.has(Mutation::NoBarrier) || self.seen(state).quiesced(revision)
+        self.has(Omission::NoBarrier) || self.seen(state).quiesced(revision)
     }
 
     /// A step down does not wait for clients that are silent for longer than their lease.
@@ -155,15 +155,15 @@ impl Protocol {
         let mut seen = Cow::Borrowed(state);
         let mut each = |distort: &dyn Fn(&mut Client)| seen.to_mut().clients.iter_mut().for_each(distort);
         match self.mutation {
-            Some(Mutation::CallersForgotten) => each(&|client| client.evicted |= client.life == Life::Caller),
-            Some(Mutation::NewerAnswerCounts) => each(&|client| {
+            Some(Omission::CallersForgotten) => each(&|client| client.evicted |= client.life == Life::Caller),
+            Some(Omission::NewerAnswerCounts) => each(&|client| {
                 if client.life == Life::Caller
                     && let Some(doing) = &mut client.doing
                 {
                     doing.leased &= doing.begun == client.heard;
                 }
             }),
-            Some(Mutation::AcknowledgedUnsaved) => each(&|client| client.saved = None),
+            Some(Omission::AcknowledgedUnsaved) => each(&|client| client.saved = None),
             _ => {}
         }
         seen
@@ -172,18 +172,18 @@ impl Protocol {
     fn gates(&self, state: &State, next: Rung) -> bool {
         let ladder = &state.ladder;
         match (ladder.rung(), next) {
-            (Mirrored, Mirrored) if self.has(Mutation::ResidualWaitTooEarly) => state.late.is_empty(),
+            (Mirrored, Mirrored) if self.has(Omission::ResidualWaitTooEarly) => state.late.is_empty(),
             (Mirrored, TargetFirst) if self.scenario.lazy => ladder.swept || ladder.full_since_mirrored,
-            (Mirrored, TargetFirst) => ladder.full_since_mirrored || self.has(Mutation::PassSkipped),
+            (Mirrored, TargetFirst) => ladder.full_since_mirrored || self.has(Omission::PassSkipped),
             (TargetFirst, TargetOnly)
-                if ladder.revision(ladder.newest()).local_guard && !self.has(Mutation::LocalGuardLeftOn) =>
+                if ladder.revision(ladder.newest()).local_guard && !self.has(Omission::LocalGuardLeftOn) =>
             {
                 false
             }
             (TargetFirst, TargetOnly) => {
-                ladder.full_since_target_first || self.has(Mutation::PassSkippedAfterLazy)
+                ladder.full_since_target_first || self.has(Omission::PassSkippedAfterLazy)
             }
-            (TargetFirst, Mirrored | Hold) if ladder.floor => self.has(Mutation::ReverseSkipped),
+            (TargetFirst, Mirrored | Hold) if ladder.floor => self.has(Omission::ReverseSkipped),
             _ => true,
         }
     }

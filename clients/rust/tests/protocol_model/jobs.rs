@@ -10,62 +10,63 @@ use cutover_client::{
 
 use crate::{
     coverage::Branch,
-    mutation::Mutation,
+    mutation::Omission,
     protocol::Protocol,
-    state::{DELETED, Job, Late, Pass, Record, State, When},
+    state::{DELETED, Job, Late, ModelPass, Record, State, When},
     stores::Fate,
 };
 
 impl Protocol {
     /// A worker begins a pass by reading the record. What is read immediately is as old as it can be.
-    pub(crate) fn begin_pass(&self, state: &State, pass: Pass) -> Option<State> {
+    pub(crate) fn begin_pass(&self, state: &State, pass: ModelPass) -> Option<State> {
         let mut after = state.clone();
         after.budget.passes = after.budget.passes.checked_sub(1)?;
         let ladder = &state.ladder;
         let rung = ladder.rung();
-        let early = self.has(Mutation::PassBegunEarly);
+        let early = self.has(Omission::PassBegunEarly);
         let for_target_first = match pass {
-            Pass::Full | Pass::SourceWins => early || self.settled(state, ladder.mirrored_since),
-            Pass::Sweep => self.may_sweep(state),
-            Pass::Reverse => false,
+            ModelPass::Full | ModelPass::SourceWins => early || self.settled(state, ladder.mirrored_since),
+            ModelPass::Sweep => self.may_sweep(state),
+            ModelPass::Reverse => false,
         };
-        if pass == Pass::Reverse && self.scenario.foreign && !self.has(Mutation::ReverseBesideSourceWins) {
+        if pass == ModelPass::Reverse && self.scenario.foreign && !self.has(Omission::ReverseBesideSourceWins)
+        {
             return None;
         }
-        let for_target_only = pass == Pass::Full && self.settled(state, ladder.target_first_since);
+        let for_target_only = pass == ModelPass::Full && self.settled(state, ladder.target_first_since);
         let landed = !state.late.iter().any(|late| late.target_only);
-        let for_mirrored = pass == Pass::Reverse
+        let for_mirrored = pass == ModelPass::Reverse
             && rung == Rung::TargetFirst
             && ladder.floor
-            && (self.settled(state, Some(ladder.newest())) && landed || self.has(Mutation::ReverseEarly));
+            && (self.settled(state, Some(ladder.newest())) && landed || self.has(Omission::ReverseEarly));
         let counts = for_target_first || for_target_only || for_mirrored;
         if !counts && !self.scenario.early_passes {
             return None;
         }
-        if pass == Pass::SourceWins {
+        if pass == ModelPass::SourceWins {
             let reads_source = rung <= Rung::Mirrored && !ladder.floor;
-            if !reads_source && !self.has(Mutation::SourceWinsAnywhere) || state.stores.target.is_none() {
+            if !reads_source && !self.has(Omission::SourceWinsAnywhere) || state.stores.target.is_none() {
                 return None;
             }
             // Before the foreign record was written, or by a copy, which does not compare.
-            after.ladder.full_since_mirrored = self.has(Mutation::RepairKeepsEvidence);
+            after.ladder.full_since_mirrored = self.has(Omission::RepairKeepsEvidence);
         }
-        if pass == Pass::Full && self.scenario.foreign && state.stores.has_foreign() {
+        if pass == ModelPass::Full && self.scenario.foreign && state.stores.has_foreign() {
             // A verification is not clean, and a copy that does not compare is left out here.
             return None;
         }
-        if pass == Pass::Full && state.stores.has_extra() && !self.has(Mutation::ExtraIgnored) {
+        if pass == ModelPass::Full && state.stores.has_extra() && !self.has(Omission::ExtraIgnored) {
             // It is not clean, so it is worth nothing.
             return None;
         }
-        let held = if pass == Pass::Full { state.stores.source } else { state.stores.target };
+        let held = if pass == ModelPass::Full { state.stores.source } else { state.stores.target };
         let begun = ladder.newest();
         let flags = (for_target_first, for_target_only, for_mirrored);
         match held {
             None => self.end_pass(&mut after, pass, flags),
             Some(record) => {
                 let (for_target_first, for_target_only, for_mirrored) = flags;
-                let half = matches!(pass, Pass::Sweep | Pass::SourceWins);
+                let half = matches!(pass, ModelPass::Sweep | ModelPass::SourceWins);
                 after.jobs.push(Job {
                     pass,
                     begun,
@@ -107,11 +108,11 @@ impl Protocol {
     /// Lazy: whether everything that could make the target stale behind the sweep has ended and landed.
     fn may_sweep(&self, state: &State) -> bool {
         let ladder = &state.ladder;
-        let unwaited = self.has(Mutation::NoResidualWait) || self.has(Mutation::ResidualWaitTooEarly);
+        let unwaited = self.has(Omission::NoResidualWait) || self.has(Omission::ResidualWaitTooEarly);
         let landed = unwaited || state.late.iter().all(|late| late.drained);
         let settled = match self.mutation {
-            Some(Mutation::SweepUnconditioned) => return ladder.rung() == Rung::Mirrored,
-            Some(Mutation::NoSecondBarrier) => self.settled(state, ladder.mirrored_since),
+            Some(Omission::SweepUnconditioned) => return ladder.rung() == Rung::Mirrored,
+            Some(Omission::NoSecondBarrier) => self.settled(state, ladder.mirrored_since),
             _ => ladder.drained && self.settled(state, Some(ladder.newest())),
         };
         ladder.rung() == Rung::Mirrored && settled && landed
@@ -122,11 +123,11 @@ impl Protocol {
         let mut after = state.clone();
         let job = after.jobs.remove(at);
         let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
-        if !job.leased && !self.has(Mutation::RepairsPastLease) {
+        if !job.leased && !self.has(Omission::RepairsPastLease) {
             // Its page is processed again, by another worker.
             return (fate == Fate::Answered).then_some(after);
         }
-        if job.half && job.pass == Pass::SourceWins {
+        if job.half && job.pass == ModelPass::SourceWins {
             self.compare(&mut after, job);
             return (fate == Fate::Answered).then_some(after);
         }
@@ -144,21 +145,21 @@ impl Protocol {
         if !fate.pay(&mut after) {
             return None;
         }
-        let store = if job.pass == Pass::Reverse { Source } else { Target };
+        let store = if job.pass == ModelPass::Reverse { Source } else { Target };
         let when = match job.pass {
-            _ if job.expected.is_some() && self.has(Mutation::SourceWinsUnconditionally) => When::Always,
+            _ if job.expected.is_some() && self.has(Omission::SourceWinsUnconditionally) => When::Always,
             _ if job.expected.is_some() => {
                 When::Rules(Condition::Unchanged { expected: job.expected, base: None })
             }
-            Pass::Full if self.has(Mutation::PassInsertsIfAbsent) => When::Absent,
-            Pass::Reverse => When::Rules(Condition::Newer),
-            Pass::Full | Pass::Sweep | Pass::SourceWins => self.passed_when(),
+            ModelPass::Full if self.has(Omission::PassInsertsIfAbsent) => When::Absent,
+            ModelPass::Reverse => When::Rules(Condition::Newer),
+            ModelPass::Full | ModelPass::Sweep | ModelPass::SourceWins => self.passed_when(),
         };
         let drained = state.ladder.is_drained(job.begun);
         let put = Late { store, record: job.record, when, target_only: false, drained };
         let answer = self.put(&mut after, put, fate);
-        let looks_again = job.expected.is_some() && !self.has(Mutation::NotLookedAgain);
-        if job.pass == Pass::SourceWins && (looks_again || !matches!(answer, Answer::Put(_))) {
+        let looks_again = job.expected.is_some() && !self.has(Omission::NotLookedAgain);
+        if job.pass == ModelPass::SourceWins && (looks_again || !matches!(answer, Answer::Put(_))) {
             let record = after.stores.target?;
             after.jobs.push(Job { record, half: true, expected: None, ..job });
             return Some(after);
@@ -174,31 +175,31 @@ impl Protocol {
     /// Whether neither has a version, so that content decides.
     fn is_stale_copy(&self, source: Record, target: Record) -> bool {
         let unversioned = [source, target].iter().all(|record| record.version == Version::ZERO);
-        unversioned && source.content != target.content && !self.has(Mutation::UnversionedAreEqual)
+        unversioned && source.content != target.content && !self.has(Omission::UnversionedAreEqual)
     }
 
     fn end_pass(
         &self,
         after: &mut State,
-        pass: Pass,
+        pass: ModelPass,
         (target_first, target_only, mirrored): (bool, bool, bool),
     ) {
         let ladder = &mut after.ladder;
         match pass {
-            Pass::Full => {
+            ModelPass::Full => {
                 ladder.full_since_mirrored |= target_first;
                 ladder.full_since_target_first |= target_only;
                 self.coverage.note(Branch::Passed);
             }
-            Pass::SourceWins => {
+            ModelPass::SourceWins => {
                 ladder.full_since_mirrored |= target_first;
                 self.coverage.note(Branch::SourceWon);
             }
-            Pass::Sweep => {
+            ModelPass::Sweep => {
                 ladder.swept |= target_first;
                 self.coverage.note(Branch::Swept);
             }
-            Pass::Reverse => {
+            ModelPass::Reverse => {
                 ladder.floor &= !mirrored;
                 self.coverage.note(Branch::Reversed);
             }

@@ -4,7 +4,7 @@ use cutover_client::store::Version;
 
 use crate::{
     coverage::Branch,
-    mutation::Mutation,
+    mutation::Omission,
     protocol::{Action, Protocol},
     state::{Client, Doing, Life, State, Work},
 };
@@ -27,7 +27,7 @@ impl Protocol {
             }
             return;
         }
-        let has_ended = !client.leased || self.has(Mutation::CountedOutEarly);
+        let has_ended = !client.leased || self.has(Omission::CountedOutEarly);
         if expires && has_ended && !client.evicted {
             actions.push(Action::CountOut(at));
         }
@@ -49,7 +49,7 @@ impl Protocol {
                 if client.doing.is_none() || state.budget.crashes > 0 {
                     actions.push(Action::Park(at, None));
                 }
-                if self.has(Mutation::SucceedsTheLiving) && client.doing.is_some() {
+                if self.has(Omission::SucceedsTheLiving) && client.doing.is_some() {
                     actions.push(Action::Succeed(at));
                 }
             }
@@ -61,13 +61,13 @@ impl Protocol {
     /// Whether this client may begin an operation, or make a call.
     pub(crate) fn may_act(&self, client: &Client, doing: Option<&Doing>) -> bool {
         let lenient =
-            doing.is_some() && (self.has(Mutation::LeaseNotRechecked) || self.has(Mutation::CallsPastLease));
+            doing.is_some() && (self.has(Omission::LeaseNotRechecked) || self.has(Omission::CallsPastLease));
         client.life != Life::Parked && (self.is_leased(client, doing) || lenient)
     }
 
     /// Whether this client may be told that its operation took effect.
     pub(crate) fn may_acknowledge(&self, client: &Client, doing: &Doing) -> bool {
-        self.is_leased(client, Some(doing)) || self.has(Mutation::LeaseNotRechecked)
+        self.is_leased(client, Some(doing)) || self.has(Omission::LeaseNotRechecked)
     }
 
     fn is_leased(&self, client: &Client, doing: Option<&Doing>) -> bool {
@@ -81,7 +81,7 @@ impl Protocol {
         let mut after = state.clone();
         let client = &mut after.clients[at];
         client.leased = false;
-        if !self.has(Mutation::FileNeverExpires) {
+        if !self.has(Omission::FileNeverExpires) {
             client.saved = None;
         }
         // What was begun under an older answer expired with it, or before.
@@ -130,12 +130,12 @@ impl Protocol {
         let mut after = state.clone();
         let newest = after.ladder.newest();
         let client = &mut after.clients[at];
-        let is_left = client.left_behind && !self.has(Mutation::LeftBehindUntold);
+        let is_left = client.left_behind && !self.has(Omission::LeftBehindUntold);
         let is_told = client.evicted || is_left || client.life == Life::Offline;
         (client.evicted, client.left_behind) = (false, false);
         (client.leased, client.life) = (true, Life::Watching);
         self.coverage.note(Branch::CameBack);
-        if !is_told || self.has(Mutation::ComesBackUntold) {
+        if !is_told || self.has(Omission::ComesBackUntold) {
             return Some(after);
         }
         client.heard = newest;
@@ -161,7 +161,7 @@ impl Protocol {
         let client = &mut after.clients[at];
         client.life = Life::Parked;
         // Without a file nobody can come back.
-        client.evicted |= client.saved.is_none() || self.has(Mutation::ParkedForgotten);
+        client.evicted |= client.saved.is_none() || self.has(Omission::ParkedForgotten);
         Some(after)
     }
 
@@ -188,7 +188,7 @@ impl Protocol {
         (client.leased, client.gone_back) = (true, false);
         self.coverage.note(Branch::Succeeded);
         // One of them is enough.
-        let is_left = self.has(Mutation::SucceedsTheLiving) || self.has(Mutation::SucceedsACopy);
+        let is_left = self.has(Omission::SucceedsTheLiving) || self.has(Omission::SucceedsACopy);
         if is_left && after.clients.len() == self.scenario.clients {
             after.clients.push(predecessor);
         }

@@ -2,7 +2,7 @@
 
 /// One rule left out, or one forbidden thing done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Mutation {
+pub(crate) enum Omission {
     /// No step waits for anybody.
     NoBarrier,
     /// Steps up wait until everybody has received, not until everybody has quiesced.

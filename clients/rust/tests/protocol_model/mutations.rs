@@ -8,7 +8,7 @@ use cutover_client::routing::{
 use crate::{
     check::{loses, missed},
     coverage::Branch,
-    mutation::Mutation,
+    mutation::Omission,
     scenario::{BOTH, NONE, NOTHING, OLD, OLDER, PLAIN, PUT, STALE_COPY, Scenario},
     state::{Budget, Stores},
 };
@@ -33,84 +33,84 @@ const LAZY: Scenario = Scenario {
 
 #[test]
 fn no_barrier() {
-    missed(Mutation::NoBarrier, UP);
+    missed(Omission::NoBarrier, UP);
 }
 
 #[test]
 fn receipt_is_enough_going_up() {
-    missed(Mutation::ReceiptGoingUp, UP);
+    missed(Omission::ReceiptGoingUp, UP);
 }
 
 #[test]
 fn receipt_is_enough_from_target_only() {
-    missed(Mutation::ReceiptFromTargetOnly, BACK);
+    missed(Omission::ReceiptFromTargetOnly, BACK);
 }
 
 #[test]
 fn full_pass_begun_before_mirrored_had_settled() {
-    missed(Mutation::PassBegunEarly, Scenario { early_passes: true, ..UP });
+    missed(Omission::PassBegunEarly, Scenario { early_passes: true, ..UP });
 }
 
 #[test]
 fn full_pass_skipped() {
-    missed(Mutation::PassSkipped, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
+    missed(Omission::PassSkipped, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
 }
 
 #[test]
 fn full_pass_inserts_if_absent() {
-    missed(Mutation::PassInsertsIfAbsent, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
+    missed(Omission::PassInsertsIfAbsent, Scenario { stores: Stores { source: PUT, target: OLDER }, ..UP });
 }
 
 #[test]
 fn records_without_a_version_are_taken_for_equal() {
     let stores = Stores { source: OLD, target: STALE_COPY };
     let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
-    missed(Mutation::UnversionedAreEqual, Scenario { level: Linearizable, stores, budget, ..UP });
+    missed(Omission::UnversionedAreEqual, Scenario { level: Linearizable, stores, budget, ..UP });
     // The lazy way as well.
-    missed(Mutation::UnversionedAreEqual, Scenario { level: Linearizable, stores, budget, ..LAZY });
+    missed(Omission::UnversionedAreEqual, Scenario { level: Linearizable, stores, budget, ..LAZY });
 }
 
 #[test]
 fn what_only_the_target_has_without_a_version_is_ignored() {
     let stores = Stores { source: NOTHING, target: STALE_COPY };
-    missed(Mutation::ExtraIgnored, Scenario { level: Linearizable, stores, ..UP });
+    missed(Omission::ExtraIgnored, Scenario { level: Linearizable, stores, ..UP });
 }
 
 #[test]
 fn unconditional_mirror() {
     let budget = Budget { reads: 1, puts: 2, ..NONE };
-    missed(Mutation::UnconditionalMirror, Scenario { budget, ..AT_TARGET_FIRST });
+    missed(Omission::UnconditionalMirror, Scenario { budget, ..AT_TARGET_FIRST });
 }
 
 #[test]
 fn unconditional_copy_of_a_miss() {
     let budget = Budget { reads: 2, puts: 1, ..NONE };
     let stores = Stores { source: OLD, target: NOTHING };
-    missed(Mutation::UnconditionalCopy, Scenario { budget, stores, ..AT_TARGET_FIRST });
+    missed(Omission::UnconditionalCopy, Scenario { budget, stores, ..AT_TARGET_FIRST });
 }
 
 #[test]
 fn unconditional_copy_of_a_pass() {
-    missed(Mutation::UnconditionalCopy, UP);
+    missed(Omission::UnconditionalCopy, UP);
 }
 
 #[test]
 fn no_tombstones() {
     let budget = Budget { reads: 2, deletes: 1, ..NONE };
     let stores = Stores { source: OLD, target: NOTHING };
-    missed(Mutation::NoTombstones, Scenario { budget, stores, ..AT_TARGET_FIRST });
+    missed(Omission::NoTombstones, Scenario { budget, stores, ..AT_TARGET_FIRST });
 }
 
 #[test]
 fn tombstones_purged_at_target_only() {
     let budget = Budget { reads: 1, deletes: 1, passes: 1, ..NONE };
-    missed(Mutation::PurgedTombstones, Scenario { budget, ..BACK });
+    missed(Omission::PurgedTombstones, Scenario { budget, ..BACK });
 }
 
 #[test]
 fn tombstones_purged_and_fallback_on() {
     let budget = Budget { reads: 1, deletes: 1, ..NONE };
-    missed(Mutation::PurgedTombstonesWithFallback, Scenario { budget, steps: &[TargetFirst], ..BACK });
+    missed(Omission::PurgedTombstonesWithFallback, Scenario { budget, steps: &[TargetFirst], ..BACK });
 }
 
 #[test]
@@ -118,14 +118,14 @@ fn stamped_again_when_stale_at_the_target_in_target_first() {
     let budget = Budget { reads: 3, puts: 2, ..NONE };
     let stores = Stores { source: NOTHING, target: NOTHING };
     let scenario = Scenario { level: Linearizable, clients: 3, budget, stores, ..AT_TARGET_FIRST };
-    missed(Mutation::Restamped, scenario);
+    missed(Omission::Restamped, scenario);
 }
 
 #[test]
 fn stamped_again_when_stale_at_the_target_in_mirrored() {
     let budget = Budget { reads: 3, puts: 2, ..NONE };
     missed(
-        Mutation::Restamped,
+        Omission::Restamped,
         Scenario { level: Linearizable, clients: 3, rung: Mirrored, budget, ..PLAIN },
     );
 }
@@ -133,48 +133,48 @@ fn stamped_again_when_stale_at_the_target_in_mirrored() {
 #[test]
 fn target_not_observed_beside_target_only() {
     let budget = Budget { puts: 2, passes: 1, ..NONE };
-    missed(Mutation::TargetNotObserved, Scenario { budget, steps: &[TargetOnly], ..AT_TARGET_FIRST });
+    missed(Omission::TargetNotObserved, Scenario { budget, steps: &[TargetOnly], ..AT_TARGET_FIRST });
 }
 
 #[test]
 fn reverse_pass_skipped() {
-    missed(Mutation::ReverseSkipped, BACK);
+    missed(Omission::ReverseSkipped, BACK);
 }
 
 #[test]
 fn reverse_pass_begun_early() {
-    missed(Mutation::ReverseEarly, BACK);
+    missed(Omission::ReverseEarly, BACK);
 }
 
 #[test]
 fn evicting_a_live_instance() {
-    missed(Mutation::EvictsTheLiving, UP);
+    missed(Omission::EvictsTheLiving, UP);
 }
 
 #[test]
 fn no_second_barrier_before_the_sweep() {
-    missed(Mutation::NoSecondBarrier, Scenario { clients: 3, steps: &[Mirrored, TargetFirst], ..LAZY });
+    missed(Omission::NoSecondBarrier, Scenario { clients: 3, steps: &[Mirrored, TargetFirst], ..LAZY });
 }
 
 #[test]
 fn residual_time_not_waited_before_the_sweep() {
-    missed(Mutation::NoResidualWait, Scenario { budget: Budget { late: 1, ..LAZY.budget }, ..LAZY });
+    missed(Omission::NoResidualWait, Scenario { budget: Budget { late: 1, ..LAZY.budget }, ..LAZY });
 }
 
 #[test]
 fn residual_time_waited_before_the_second_barrier_only() {
-    missed(Mutation::ResidualWaitTooEarly, Scenario { budget: Budget { late: 1, ..LAZY.budget }, ..LAZY });
+    missed(Omission::ResidualWaitTooEarly, Scenario { budget: Budget { late: 1, ..LAZY.budget }, ..LAZY });
 }
 
 #[test]
 fn copies_not_drained_before_the_sweep() {
     let budget = Budget { reads: 1, puts: 1, passes: 2, failures: 1, ..NONE };
-    missed(Mutation::CopiesNotDrained, Scenario { budget, early_passes: true, ..LAZY });
+    missed(Omission::CopiesNotDrained, Scenario { budget, early_passes: true, ..LAZY });
 }
 
 #[test]
 fn sweep_in_place_of_the_full_pass_without_its_conditions() {
-    missed(Mutation::SweepUnconditioned, Scenario { steps: &[Mirrored, TargetFirst], ..LAZY });
+    missed(Omission::SweepUnconditioned, Scenario { steps: &[Mirrored, TargetFirst], ..LAZY });
 }
 
 #[test]
@@ -182,20 +182,20 @@ fn full_pass_skipped_from_lazy_to_target_only() {
     let budget = Budget { reads: 1, ..NONE };
     let stores = Stores { source: OLD, target: NOTHING };
     let scenario = Scenario { budget, stores, steps: &[TargetOnly], ..AT_TARGET_FIRST };
-    missed(Mutation::PassSkippedAfterLazy, scenario);
+    missed(Omission::PassSkippedAfterLazy, scenario);
 }
 
 #[test]
 fn reading_the_source_when_the_target_fails() {
     let budget = Budget { reads: 2, puts: 1, failures: 1, ..NONE };
     let scenario = Scenario { level: Linearizable, clients: 3, budget, ..AT_TARGET_FIRST };
-    missed(Mutation::SourceOnTargetsError, scenario);
+    missed(Omission::SourceOnTargetsError, scenario);
 }
 
 #[test]
 fn reading_the_source_when_the_target_fails_beside_target_only() {
     let budget = Budget { failures: 1, ..ONE_PUT };
-    missed(Mutation::SourceOnTargetsError, Scenario { budget, steps: &[TargetOnly], ..AT_TARGET_FIRST });
+    missed(Omission::SourceOnTargetsError, Scenario { budget, steps: &[TargetOnly], ..AT_TARGET_FIRST });
 }
 
 #[test]
@@ -203,21 +203,21 @@ fn fallback_that_returns_the_source_without_copying() {
     let budget = Budget { reads: 2, puts: 2, ..NONE };
     let stores = Stores { source: NOTHING, target: NOTHING };
     let scenario = Scenario { level: Linearizable, clients: 3, budget, stores, ..AT_TARGET_FIRST };
-    missed(Mutation::FallbackWithoutCopy, scenario);
+    missed(Omission::FallbackWithoutCopy, scenario);
 }
 
 #[test]
 fn hold_left_early() {
     let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
     let scenario = Scenario { level: Linearizable, budget, steps: &[Hold, Dual], ..AT_TARGET_FIRST };
-    missed(Mutation::HoldLeftEarly, scenario);
+    missed(Omission::HoldLeftEarly, scenario);
 }
 
 #[test]
 fn hold_left_early_after_a_restore() {
     let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
     let scenario = Scenario { restored: true, budget, steps: &[Hold, Dual], ..AT_TARGET_FIRST };
-    missed(Mutation::HoldLeftEarly, scenario);
+    missed(Omission::HoldLeftEarly, scenario);
 }
 
 #[test]
@@ -231,14 +231,14 @@ fn reads_in_mirrored_not_confirmed_beside_target_first() {
         budget: Budget { reads: 2, ..ONE_PUT },
         ..PLAIN
     };
-    missed(Mutation::NotConfirmed, scenario);
+    missed(Omission::NotConfirmed, scenario);
 }
 
 #[test]
 fn target_first_and_source_second() {
     let budget = Budget { reads: 2, puts: 1, crashes: 1, ..NONE };
     let scenario = Scenario { level: Linearizable, budget, steps: &[Mirrored], ..AT_TARGET_FIRST };
-    missed(Mutation::TargetFirstSourceSecond, scenario);
+    missed(Omission::TargetFirstSourceSecond, scenario);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn jumps_over_a_rung() {
         (TargetOnly, &[SourceOnly]),
     ];
     for (rung, steps) in jumps {
-        loses(Mutation::Jumps, Scenario { rung: *rung, steps, stores: BOTH, budget, ..PLAIN });
+        loses(Omission::Jumps, Scenario { rung: *rung, steps, stores: BOTH, budget, ..PLAIN });
     }
 }
 
@@ -263,7 +263,7 @@ fn jumps_over_a_rung() {
 fn emergency_in_one_revision() {
     let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
     let scenario = Scenario { level: Linearizable, budget, steps: &[Dual], ..AT_TARGET_FIRST };
-    loses(Mutation::Jumps, scenario);
+    loses(Omission::Jumps, scenario);
 }
 
 /// Clients may go back on their own until a change of policy, then up to target-only.
@@ -276,12 +276,12 @@ const GUARDED: Scenario = Scenario {
 
 #[test]
 fn target_only_while_clients_may_go_back() {
-    missed(Mutation::LocalGuardLeftOn, Scenario { steps: &[TargetOnly], ..GUARDED });
+    missed(Omission::LocalGuardLeftOn, Scenario { steps: &[TargetOnly], ..GUARDED });
 }
 
 #[test]
 fn target_only_before_everybody_has_heard_that_they_may_not_go_back() {
-    missed(Mutation::LocalGuardOffUnheard, GUARDED);
+    missed(Omission::LocalGuardOffUnheard, GUARDED);
 }
 
 /// The same, with leases; with one caller; with files.
@@ -291,20 +291,20 @@ const SAVED: Scenario = Scenario { saved: true, ..UP };
 
 #[test]
 fn lease_not_looked_at_when_an_operation_ends() {
-    missed(Mutation::LeaseNotRechecked, LEASED);
+    missed(Omission::LeaseNotRechecked, LEASED);
 }
 
 #[test]
 fn calls_made_past_the_lease_before_a_sweep() {
     let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, ..NONE };
     // `leases_end_before_a_sweep` shows that it holds with the rule.
-    loses(Mutation::CallsPastLease, Scenario { fenced: true, budget, ..LAZY });
+    loses(Omission::CallsPastLease, Scenario { fenced: true, budget, ..LAZY });
 }
 
 #[test]
 fn counted_out_without_waiting_for_what_may_still_land() {
     let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, late: 1, ..NONE };
-    loses(Mutation::NoResidualWait, Scenario { fenced: true, budget, ..LAZY });
+    loses(Omission::NoResidualWait, Scenario { fenced: true, budget, ..LAZY });
 }
 
 #[test]
@@ -312,63 +312,63 @@ fn left_behind_by_a_rollback_and_not_told() {
     let expected = &[Branch::LeftBehind, Branch::CameBack, Branch::GivenUp];
     let budget = Budget { reads: 2, puts: 1, failures: 1, ..NONE };
     let steps = &[Mirrored, Dual, SourceOnly];
-    missed(Mutation::LeftBehindUntold, Scenario { fenced: true, expected, steps, budget, ..AT_TARGET_FIRST });
+    missed(Omission::LeftBehindUntold, Scenario { fenced: true, expected, steps, budget, ..AT_TARGET_FIRST });
 }
 
 #[test]
 fn counted_out_before_the_lease_has_ended() {
-    missed(Mutation::CountedOutEarly, LEASED);
+    missed(Omission::CountedOutEarly, LEASED);
 }
 
 #[test]
 fn counted_out_and_back_without_being_told() {
-    missed(Mutation::ComesBackUntold, LEASED);
+    missed(Omission::ComesBackUntold, LEASED);
 }
 
 #[test]
 fn callers_forgotten_by_a_later_commit_or_a_restart() {
-    missed(Mutation::CallersForgotten, CALLED);
+    missed(Omission::CallersForgotten, CALLED);
 }
 
 #[test]
 fn a_newer_answer_taken_for_the_end_of_older_ones() {
-    missed(Mutation::NewerAnswerCounts, CALLED);
+    missed(Omission::NewerAnswerCounts, CALLED);
 }
 
 #[test]
 fn goodbye_with_a_file_not_waited_for() {
-    missed(Mutation::ParkedForgotten, SAVED);
+    missed(Omission::ParkedForgotten, SAVED);
 }
 
 #[test]
 fn acknowledged_what_is_not_in_the_file() {
-    missed(Mutation::AcknowledgedUnsaved, SAVED);
+    missed(Omission::AcknowledgedUnsaved, SAVED);
 }
 
 #[test]
 fn a_file_that_never_expires() {
-    missed(Mutation::FileNeverExpires, SAVED);
+    missed(Omission::FileNeverExpires, SAVED);
 }
 
 #[test]
 fn a_successor_of_a_process_that_still_runs() {
-    missed(Mutation::SucceedsTheLiving, Scenario { expected: &[Branch::Succeeded], ..SAVED });
+    missed(Omission::SucceedsTheLiving, Scenario { expected: &[Branch::Succeeded], ..SAVED });
 }
 
 #[test]
 fn a_successor_by_a_copy_of_the_file() {
-    missed(Mutation::SucceedsACopy, Scenario { expected: &[Branch::Succeeded], ..SAVED });
+    missed(Omission::SucceedsACopy, Scenario { expected: &[Branch::Succeeded], ..SAVED });
 }
 
 #[test]
 fn a_predecessor_s_put_not_waited_for_before_the_sweep() {
     let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, late: 1, crashes: 1, ..NONE };
     let expected = &[Branch::Succeeded, Branch::LandedLate, Branch::Swept];
-    missed(Mutation::NoResidualWait, Scenario { clients: 1, saved: true, expected, budget, ..LAZY });
+    missed(Omission::NoResidualWait, Scenario { clients: 1, saved: true, expected, budget, ..LAZY });
 }
 
 #[test]
 fn everybody_lost_to_a_frozen_controller() {
     let budget = Budget { reads: 1, puts: 1, failures: 1, ..NONE };
-    missed(Mutation::EverybodyLost, Scenario { steps: &[Mirrored, Dual], budget, ..AT_TARGET_FIRST });
+    missed(Omission::EverybodyLost, Scenario { steps: &[Mirrored, Dual], budget, ..AT_TARGET_FIRST });
 }

@@ -13,7 +13,7 @@ use cutover_client::{
 use crate::{
     coverage::Branch,
     history::Effect,
-    mutation::Mutation,
+    mutation::Omission,
     protocol::Protocol,
     state::{DELETED, Doing, Ladder, Late, Promise, Record, State, When, Work, Writing},
     stores::Fate,
@@ -39,7 +39,7 @@ impl Protocol {
         let revision = after.ladder.route(&after.clients[client]);
         let work = match kind {
             Kind::Read => {
-                let confirmed = !self.has(Mutation::NotConfirmed);
+                let confirmed = !self.has(Omission::NotConfirmed);
                 let level = if confirmed { self.scenario.level } else { Level::Acknowledged };
                 let OperationStep::Call(state, call) =
                     Read::begin(revision.rung, revision.no_fallback, level)?
@@ -162,12 +162,12 @@ impl Protocol {
     fn read_step(&self, read: Read, rung: Rung, call: ReadCall, answer: Answer) -> ReadStep {
         let failed = matches!(answer, Answer::NotApplied | Answer::Indeterminate);
         let target_failed = failed && call == ReadCall::Get(Target) && rung == Rung::TargetFirst;
-        if target_failed && self.has(Mutation::SourceOnTargetsError) {
+        if target_failed && self.has(Omission::SourceOnTargetsError) {
             return Read::begin(Rung::SourceOnly, false, Level::Acknowledged).expect("it is no hold");
         }
         match read.step(answer) {
             OperationStep::Call(read, ReadCall::Copy)
-                if rung == Rung::TargetFirst && self.has(Mutation::FallbackWithoutCopy) =>
+                if rung == Rung::TargetFirst && self.has(Omission::FallbackWithoutCopy) =>
             {
                 read.step(Answer::Put(Put::Applied))
             }
@@ -185,7 +185,7 @@ impl Protocol {
     ) -> WriteStep {
         if let (WriteCall::Mirror, Answer::Put(Put::Stale(_))) = (call, answer) {
             self.coverage.note(Branch::StaleAtTarget);
-            if self.has(Mutation::Restamped) {
+            if self.has(Omission::Restamped) {
                 return Write::begin(rung, false, writing.compare).expect("it is no hold");
             }
         }
@@ -199,7 +199,7 @@ impl Protocol {
     fn unobserved(&self, step: WriteStep, rung: Rung, compare: bool) -> WriteStep {
         match step {
             OperationStep::Call(write, WriteCall::Get(Target))
-                if rung == Rung::TargetFirst && !compare && self.has(Mutation::TargetNotObserved) =>
+                if rung == Rung::TargetFirst && !compare && self.has(Omission::TargetNotObserved) =>
             {
                 write.step(Answer::Got(None))
             }
@@ -219,7 +219,7 @@ impl Protocol {
         let rung = ladder.rung_of(doing);
         let target_only = rung == Rung::TargetOnly;
         let both = rung != Rung::SourceOnly && !target_only;
-        let swapped = both && self.has(Mutation::TargetFirstSourceSecond);
+        let swapped = both && self.has(Omission::TargetFirstSourceSecond);
         let (store, when) = match call {
             WriteCall::Put { store, condition, .. } => {
                 writing.record.version = stamp;
@@ -233,7 +233,7 @@ impl Protocol {
                 }
                 (store, When::Rules(condition))
             }
-            WriteCall::Mirror if self.has(Mutation::UnconditionalMirror) => (Target, When::Always),
+            WriteCall::Mirror if self.has(Omission::UnconditionalMirror) => (Target, When::Always),
             WriteCall::Mirror | WriteCall::Get(_) => (Target, When::Rules(Condition::Newer)),
         };
         let store = if swapped { Self::other(store) } else { store };

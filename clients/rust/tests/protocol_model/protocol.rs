@@ -13,17 +13,17 @@ use crate::{
     canonical::APART,
     coverage::{Branch, Coverage},
     history::{History, Order},
-    mutation::Mutation,
+    mutation::Omission,
     operations::Kind,
     properties,
     scenario::Scenario,
-    state::{Client, DELETED, Ladder, Life, Pass, Record, Revision, State, Work},
+    state::{Client, DELETED, Ladder, Life, ModelPass, Record, Revision, State, Work},
     stores::Fate,
 };
 
 pub(crate) struct Protocol {
     pub(crate) scenario: Scenario,
-    pub(crate) mutation: Option<Mutation>,
+    pub(crate) mutation: Option<Omission>,
     pub(crate) coverage: Coverage,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Action {
     /// Another process takes over the file of one that has ended.
     Succeed(usize),
     Step,
-    BeginPass(Pass),
+    BeginPass(ModelPass),
     GoOn(usize, Fate),
     Land(usize),
     /// A put that had not landed never will: the stores' residual time is over.
@@ -64,7 +64,7 @@ pub(crate) enum Action {
 }
 
 impl Protocol {
-    pub(crate) fn has(&self, mutation: Mutation) -> bool {
+    pub(crate) fn has(&self, mutation: Omission) -> bool {
         self.mutation == Some(mutation)
     }
 
@@ -85,7 +85,7 @@ impl Protocol {
         if revision.local_guard && revision.rung == Rung::TargetFirst && !revision.no_fallback {
             actions.push(Action::GoBack(at));
         }
-        if self.has(Mutation::EvictsTheLiving) && state.clients.iter().all(|client| !client.evicted) {
+        if self.has(Omission::EvictsTheLiving) && state.clients.iter().all(|client| !client.evicted) {
             actions.push(Action::Evict(at));
         }
         let Some(doing) = &client.doing else {
@@ -213,7 +213,7 @@ impl Model for Protocol {
             actions.extend([Action::Land(at), Action::Expire(at)]);
         }
         for at in 0..state.jobs.len() {
-            let is_repair = state.jobs[at].pass == Pass::SourceWins;
+            let is_repair = state.jobs[at].pass == ModelPass::SourceWins;
             if self.scenario.fenced && is_repair && state.jobs[at].leased {
                 actions.push(Action::WorkerEnds(at));
             }
@@ -223,12 +223,12 @@ impl Model for Protocol {
             }
         }
         if state.budget.passes > 0 {
-            actions.extend([Pass::Full, Pass::Sweep, Pass::Reverse].map(Action::BeginPass));
+            actions.extend([ModelPass::Full, ModelPass::Sweep, ModelPass::Reverse].map(Action::BeginPass));
             if self.scenario.foreign {
-                actions.push(Action::BeginPass(Pass::SourceWins));
+                actions.push(Action::BeginPass(ModelPass::SourceWins));
             }
         }
-        if self.has(Mutation::PurgedTombstones) || self.has(Mutation::PurgedTombstonesWithFallback) {
+        if self.has(Omission::PurgedTombstones) || self.has(Omission::PurgedTombstonesWithFallback) {
             actions.push(Action::Purge);
         }
     }

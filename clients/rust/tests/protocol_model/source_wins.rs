@@ -9,7 +9,7 @@ use cutover_client::routing::{
 use crate::{
     check::{holds_deep, loses, missed},
     coverage::Branch::{self, AcknowledgedByBoth, ConfirmedHit, Hit, LandedLate, SourceWon, StaleAtTarget},
-    mutation::Mutation,
+    mutation::Omission,
     scenario::{BOTH, NONE, NOTHING, OLDER, OTHER, PLAIN, PUT, Scenario},
     state::{Budget, Stores},
 };
@@ -33,7 +33,7 @@ fn over_what_is_ahead_in_the_target() {
     let steps = &[Mirrored, TargetFirst];
     let scenario = Scenario { rung: Dual, early_passes: true, steps, budget, expected, ..FOREIGN };
     holds_deep(scenario, Budget { puts: 2, ..budget });
-    loses(Mutation::ReverseBesideSourceWins, scenario);
+    loses(Omission::ReverseBesideSourceWins, scenario);
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn where_the_source_has_nothing() {
 
 #[test]
 fn a_write_that_came_in_between_is_overwritten() {
-    missed(Mutation::SourceWinsUnconditionally, FOREIGN);
+    missed(Omission::SourceWinsUnconditionally, FOREIGN);
 }
 
 #[test]
 fn a_write_that_took_itself_for_superseded_is_not_looked_for() {
-    missed(Mutation::NotLookedAgain, FOREIGN);
+    missed(Omission::NotLookedAgain, FOREIGN);
 }
 
 #[test]
@@ -68,19 +68,19 @@ fn its_right_to_act_has_ended() {
     let budget = Budget { reads: 1, puts: 1, passes: 3, ..NONE };
     let scenario =
         Scenario { clients: 1, fenced: true, steps: &[TargetFirst, TargetOnly], budget, ..FOREIGN };
-    missed(Mutation::RepairsPastLease, scenario);
+    missed(Omission::RepairsPastLease, scenario);
 }
 
 #[test]
 fn earlier_evidence_still_counts_after_a_repair_that_never_ends() {
     let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
     let scenario = Scenario { clients: 1, fenced: true, budget, ..FOREIGN };
-    missed(Mutation::RepairKeepsEvidence, scenario);
+    missed(Omission::RepairKeepsEvidence, scenario);
 }
 
 #[test]
 fn begun_although_the_target_is_read() {
     let budget = Budget { reads: 1, puts: 1, passes: 1, ..NONE };
     let scenario = Scenario { rung: TargetOnly, stores: BOTH, steps: &[], budget, ..FOREIGN };
-    missed(Mutation::SourceWinsAnywhere, Scenario { early_passes: true, ..scenario });
+    missed(Omission::SourceWinsAnywhere, Scenario { early_passes: true, ..scenario });
 }

@@ -129,7 +129,7 @@ pub(crate) struct Writing {
 /// A worker with one record in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {
-    pub(crate) pass: Pass,
+    pub(crate) pass: ModelPass,
     /// The revision under which the record was read.
     pub(crate) begun: u8,
     pub(crate) record: Record,
@@ -146,7 +146,7 @@ pub(crate) struct Job {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Pass {
+pub(crate) enum ModelPass {
     /// Source to target.
     Full,
     /// What the target has, from the source.

@@ -8,7 +8,7 @@ use cutover_client::{
 
 use crate::{
     coverage::Branch,
-    mutation::Mutation,
+    mutation::Omission,
     protocol::Protocol,
     state::{DELETED, Late, State, When},
 };
@@ -81,20 +81,20 @@ impl Protocol {
         if put.record.content == DELETED {
             state.history.deleted = state.history.deleted.max(Some(put.record.version));
         }
-        let vanishes = put.record.content == DELETED && self.has(Mutation::NoTombstones);
+        let vanishes = put.record.content == DELETED && self.has(Omission::NoTombstones);
         *state.stores.held(put.store) = (!vanishes).then_some(put.record);
         Put::Applied
     }
 
     /// What a copy depends on.
     pub(crate) fn copied_when(&self) -> When {
-        if self.has(Mutation::UnconditionalCopy) { When::Always } else { When::Rules(Condition::Newer) }
+        if self.has(Omission::UnconditionalCopy) { When::Always } else { When::Rules(Condition::Newer) }
     }
 
     /// What a pass's copy depends on. Only passes put records without a version into the target.
     pub(crate) fn passed_when(&self) -> When {
         match self.copied_when() {
-            When::Rules(Condition::Newer) if !self.has(Mutation::UnversionedAreEqual) => When::Unversioned,
+            When::Rules(Condition::Newer) if !self.has(Omission::UnversionedAreEqual) => When::Unversioned,
             when => when,
         }
     }

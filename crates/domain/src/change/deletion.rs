@@ -1,17 +1,8 @@
 //! The end of a migration's key, and what has to be known before it is used again. A service that was at target-only
 //! would otherwise find itself at source-only, with a source that lacks its newest writes.
 
-use super::{Applied, Refusal};
+use super::{Applied, Deletion, Refusal};
 use crate::{Event, Gate, Key, Migration, Placement, Unmet, Violation};
-
-/// A request to delete a migration.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deletion {
-    /// The migration's key, typed again; needed if it is finished.
-    pub confirm: String,
-    /// Which calls services have made lately, for people. Empty: none.
-    pub calls: String,
-}
 
 pub(super) fn delete(migration: &Migration, deletion: &Deletion) -> Result<Applied, Refusal> {
     let Deletion { confirm, calls } = deletion;

@@ -5,7 +5,6 @@ use cutover_core::routing::Rung;
 use crate::{
     Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Key, PassCounts, PassKind,
     Policy, Shares, Tenant, TenantRow, Unmet, Violation,
-    change::Deletion,
     finding::Finding,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -145,6 +144,15 @@ pub enum Change {
         /// Gates to pass without evidence.
         overrides: Vec<Gate>,
     },
+}
+
+/// A request to delete a migration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// The migration's key, typed again; needed if it is finished.
+    pub confirm: String,
+    /// Which calls services have made lately, for people. Empty: none.
+    pub calls: String,
 }
 
 /// A request to begin a pass.

@@ -21,7 +21,7 @@ impl Spec {
                 Err(mistake) => mistake,
             };
             let line = mistake.line();
-            // What follows from a mistake is none of its own.
+            // What follows from a mistake is not another one.
             if mistakes.iter().any(|(at, _)| *at == line) {
                 break;
             }

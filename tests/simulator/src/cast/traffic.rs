@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cutover_client::{
-    migrator::{Change, Migrator, WriteError},
+    migrator::{Edit, Migrator, WriteError},
     store::{Id, Version},
     watch::Current,
 };
@@ -104,7 +104,7 @@ impl Party<'_> {
                 let of = record.clone();
                 let change = move |found: Option<&[u8]>| {
                     oracle::write_finds(&of, number, found.map(value));
-                    Change::Put(bytes(new))
+                    Edit::Put(bytes(new))
                 };
                 migrator.mutate_bytes(&tenant, &key, change).await
             }
