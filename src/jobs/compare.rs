@@ -117,7 +117,12 @@ impl Stores {
                 _ => done.remains(&pair, difference),
             }
         }
-        done.add(self.copy(plan, pass, Side::Target, &newer).await?);
+        let mut copied = self.copy(plan, pass, Side::Target, &newer).await?;
+        let behind = std::mem::take(&mut copied.behind);
+        done.add(copied);
+        if !behind.is_empty() {
+            self.report_ahead(plan, done, behind).await?;
+        }
         Ok(())
     }
 

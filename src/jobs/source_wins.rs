@@ -52,9 +52,9 @@ impl Stores {
             // Below every stamp, so it hides no write of an SDK.
             let record = source.unwrap_or(Record { version: Version(1), value: None });
             let put = match (difference, target) {
-                (Difference::Missing | Difference::Stale, _) | (_, None) => {
-                    self.target.put_if_newer(id, &record).await
-                }
+                // With a ledger, the version of a row that another program deleted still keeps older ones out.
+                (_, None) => self.target.put_if_unchanged(id, &record, None).await,
+                (Difference::Stale, _) => self.target.put_if_newer(id, &record).await,
                 (_, Some(target)) => self.target.put_if_unchanged(id, &record, Some(target.version)).await,
             };
             match put {

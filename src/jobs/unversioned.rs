@@ -64,8 +64,9 @@ impl Stores {
         Ok(done)
     }
 
-    /// Reports those of `behind` of which the target still has the newer version when they are read again: somebody
-    /// wrote one of the two without the SDK, which writes to the source first.
+    /// Reports those of `behind` that the target still keeps out when they are read again: somebody wrote one of the two
+    /// without the SDK, which writes to the source first. The target has a newer record, or, with a ledger, lacks one
+    /// whose row was deleted by another program.
     pub(super) async fn report_ahead(
         &self,
         plan: &Plan,
@@ -74,7 +75,7 @@ impl Stores {
     ) -> Result<(), Error> {
         let suspects = behind.into_iter().map(|id| (id, Suspect::new(None))).collect();
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            if difference == Difference::Ahead {
+            if matches!(difference, Difference::Ahead | Difference::Missing) {
                 done.differs(plan, &id, &pair, difference);
                 done.remains(&pair, difference);
             }

@@ -35,8 +35,7 @@ async fn main() {
 }
 
 fn with_ledger(table: &str) -> SqlTable {
-    let versions = Versions::Ledger(format!("{table}_entries"));
-    SqlTable { versions, ..SqlTable::from(&format!("{table}_with_ledger")) }
+    SqlTable { versions: Versions::Ledger, ..SqlTable::from(&format!("{table}_with_ledger")) }
 }
 
 async fn measure<S: Store>(name: &str, store: Arc<S>) {

@@ -130,6 +130,11 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// For a table whose only content is its deletion mark: a ledger.
+    pub(crate) const fn of_nothing(dialect: Dialect) -> Self {
+        Self { dialect, columns: Vec::new(), overflow: None, on_misfit: OnMisfit::Quarantine }
+    }
+
     /// The SQL dialect of its table.
     pub const fn dialect(&self) -> Dialect {
         self.dialect

@@ -26,8 +26,8 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_sql},
     sql::{
-        Calls, Database, Guarded, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        permanent, put_many, put_one, swallowed, version_after, whole_seconds,
+        Calls, Database, Entry, Guarded, Over, ServerOptions, Statement, There, Wrote, check_new, column_of,
+        estimate, get_versions, permanent, put_many, put_one, swallowed, version_after, whole_seconds,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -84,6 +84,11 @@ impl MySqlStore {
         let sql = create_sql(Dialect::MySql, &table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
+        if let Some(ledger) = store.layout.table.ledger() {
+            let table = &store.layout.table;
+            let there = schema::has_rows(&store.calls, &table.name).await?;
+            check_new(Dialect::MySql, table, there, schema::has_rows(&store.calls, &ledger).await?)?;
+        }
         for sql in sql {
             store.calls.create(sql).await?;
         }
@@ -104,10 +109,12 @@ impl MySqlStore {
         // A statement contains records, which must not appear in a log.
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        // With a ledger a transaction has two statements that wait and write, and both together have this time.
-        let parts = if table.ledger().is_some() { 2 } else { 1 };
-        let options = ServerOptions { call_timeout: options.call_timeout / parts, ..options };
-        let calls = Calls::<MySql>::open(connect, &server, options).await?;
+        // With a ledger a transaction has two statements that wait and write, and both together have this time. The
+        // client waits for both.
+        let parts = if table.has_ledger() { 2 } else { 1 };
+        let longest = options.call_timeout;
+        let options = ServerOptions { call_timeout: longest / parts, ..options };
+        let calls = Calls::<MySql>::open(connect, &server, options, longest).await?;
         // Only MariaDB, which ends a write that takes too long, reads the comment.
         let packet = "SELECT CAST(@@max_allowed_packet AS SIGNED) /*M! , 1 */".to_owned();
         let rows = calls.rows(&Statement::text(packet)).await?;
@@ -191,7 +198,7 @@ impl Store for MySqlStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        if self.layout.table.ledger().is_some() {
+        if self.layout.table.has_ledger() {
             return self.put_if(id, record, expected).await;
         }
         let sql = match expected {
@@ -217,7 +224,7 @@ impl Store for MySqlStore {
         if done.rows_affected() > 0 && done.last_insert_id() == 0 {
             return Ok(Put::Applied);
         }
-        let current = version_after(self, id, &doubt).await?;
+        let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
         if expected.is_none() && current.is_none() {
             return Err(doubt.unwrap_or_else(swallowed));
         }
@@ -226,13 +233,16 @@ impl Store for MySqlStore {
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let ids: Vec<&Id> = ids.iter().collect();
-        if self.layout.table.ledger().is_some() {
-            let record = |version, row: Option<&MySqlRow>| {
+        if self.layout.table.has_ledger() {
+            let record = |entry: Option<Entry>, row: Option<&MySqlRow>| {
+                let Some(version) = entry.unwrap_or_default().reads_as(row.is_some()) else {
+                    return Ok(None);
+                };
                 let value = match row {
                     None => None,
                     Some(row) => self.layout.table.value(version, self.layout.cells_of(row)?)?,
                 };
-                Ok(Record { version, value })
+                Ok(Some(Record { version, value }))
             };
             return self.find_both(true, &ids, record).await;
         }
@@ -307,16 +317,17 @@ impl Store for MySqlStore {
 
 #[async_trait]
 impl Guarded for MySqlStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
-        if self.layout.table.ledger().is_some() {
-            return self.find_both(false, ids, |version, _| Ok(version)).await;
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
+        if self.layout.table.has_ledger() {
+            return self.find_both(false, ids, |entry, row| Ok(There::of(entry, row.is_some()))).await;
         }
-        self.find(&self.layout.place_and_version(), ids, |row| self.layout.version(row)).await
+        let there = |row: &MySqlRow| self.layout.version(row).map(There::in_columns);
+        self.find(&self.layout.place_and_version(), ids, there).await
     }
 
-    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
-        if self.layout.table.ledger().is_some() {
-            return self.put_with(records).await;
+    async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
+        if self.layout.table.has_ledger() {
+            return self.put_with(records, over).await;
         }
         let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
         let mut wrote = Wrote { all: true, doubt: None };

@@ -27,8 +27,8 @@ use super::{
     error::Doubt,
     mapping::{Dialect, SqlTable, create_sql},
     sql::{
-        Calls, Database, Guarded, ROUNDS, ServerOptions, Statement, Wrote, column_of, estimate, get_versions,
-        in_order, permanent, put_many, put_one, swallowed, version_after,
+        Calls, Database, Guarded, Over, ROUNDS, ServerOptions, Statement, There, Wrote, check_new, column_of,
+        estimate, get_versions, in_order, permanent, put_many, put_one, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -43,6 +43,8 @@ const STATEMENT_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct PostgresStore {
     calls: Calls<Postgres>,
+    /// Of the table and its ledger.
+    schema: String,
     layout: Layout,
 }
 
@@ -55,7 +57,7 @@ impl PostgresStore {
         options: ServerOptions,
     ) -> Result<Self, StoreError> {
         let store = Self::connect(url, table.into(), options).await?;
-        schema::check(&store.calls, &store.layout.table).await?;
+        schema::check(&store.calls, &store.schema, &store.layout.table).await?;
         Ok(store)
     }
 
@@ -69,16 +71,25 @@ impl PostgresStore {
         let table = &store.layout.table;
         let sql = create_sql(Dialect::Postgres, table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        for (name, sql) in [table.name.as_str()].into_iter().chain(table.ledger()).zip(sql) {
-            if schema::exists(&store.calls, name).await? {
+        let ledger = table.ledger();
+        if let Some(ledger) = &ledger {
+            let there = schema::has_rows(&store.calls, &store.schema, &table.name).await?;
+            let entries = schema::has_rows(&store.calls, &store.schema, ledger).await?;
+            check_new(Dialect::Postgres, table, there, entries)?;
+        }
+        for (name, sql) in [table.name.as_str()].into_iter().chain(ledger.as_deref()).zip(sql) {
+            if schema::exists(&store.calls, &store.schema, name).await? {
                 continue;
             }
             // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
             // one transaction.
-            let sql = format!("SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); {sql}");
+            let schema = store.schema.replace('"', "\"\"");
+            let sql = format!(
+                "SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); SET LOCAL search_path TO \"{schema}\"; {sql}"
+            );
             store.calls.create(sql).await?;
         }
-        schema::check(&store.calls, &store.layout.table).await?;
+        schema::check(&store.calls, &store.schema, &store.layout.table).await?;
         Ok(store)
     }
 
@@ -91,8 +102,9 @@ impl PostgresStore {
         // An error or a slow statement must not put records into a log.
         let connect = connect.disable_statement_logging().application_name("cutover");
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
-        let calls = Calls::<Postgres>::open(connect, &server, options).await?;
-        Ok(Self { calls, layout: Layout::new(table) })
+        let calls = Calls::<Postgres>::open(connect, &server, options, options.call_timeout).await?;
+        let schema = schema::schema_of(&calls, &table.name).await?;
+        Ok(Self { calls, layout: Layout::new(table, &schema), schema })
     }
 
     /// Waits for calls in flight and closes the connections.
@@ -168,7 +180,7 @@ impl Store for PostgresStore {
                 Ok(_) => return Ok(Put::Applied),
                 Err(error) => return Err(doubt.unwrap_or(error)),
             }
-            let current = version_after(self, id, &doubt).await?;
+            let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
             if current != expected {
                 return Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt);
             }
@@ -218,22 +230,22 @@ impl Store for PostgresStore {
 
     /// By the database system, which physical replicas share, and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
+        identity::identity(&self.calls, &self.schema, &self.layout.table).await.map(Some)
     }
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
         let table = &self.layout.table;
         let columns = format!(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
-             WHERE attrelid = to_regclass('\"{}\"') AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            table.name
+             WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            schema::regclass(&self.schema, &table.name)
         );
         let columns = self.calls.rows(&Statement::text(columns)).await?;
         Ok(table.unmapped(columns.iter().map(|row| (server::text(row, 0), server::text(row, 1)))))
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
-        warnings::warnings(&self.calls, &self.layout.table).await
+        warnings::warnings(&self.calls, &self.schema, &self.layout.table).await
     }
 
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.
@@ -256,13 +268,13 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Guarded for PostgresStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
         let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
-        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.id_and_version(row)).collect();
-        Ok(in_order(ids, found?))
+        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.there(row)).collect();
+        Ok(in_order(ids, found?).into_iter().map(Option::flatten).collect())
     }
 
-    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+    async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
         let mut wrote = Wrote { all: true, doubt: None };
         let mut rest = records;
         while !rest.is_empty() {
@@ -273,7 +285,7 @@ impl Guarded for PostgresStore {
             });
             let (part, others) = rest.split_at(fit.count().max(1));
             let (written, doubt) = match &self.layout.ledger {
-                Some(ledger) => self.put_with(ledger, part).await?,
+                Some(ledger) => self.put_with(ledger, part, over).await?,
                 None => self.written(&self.layout.put_many, self.layout.rows(part)?.0).await?,
             };
             wrote.all &= written == part.len() as u64;

@@ -5,6 +5,7 @@
 mod batch;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod calls;
+mod entry;
 mod error;
 mod faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -15,13 +16,16 @@ mod pool;
 mod server;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use batch::{Guarded, Wrote, get_versions, in_order, put_many, put_one, version_after};
+pub(super) use batch::{Guarded, Over, Wrote, get_versions, in_order, put_many, put_one, version_after};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
+pub(super) use entry::{Entry, There};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use error::is_lost;
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
-pub(super) use faults::{Faults, of_both, referring};
+pub(super) use faults::{
+    Faults, cascading, check_new, has_a_ledger, no_ledger, of_both, referred, referring, versions_twice,
+};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

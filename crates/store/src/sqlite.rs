@@ -30,7 +30,7 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
-    sql::{ROUNDS, column_of, permanent, swallowed},
+    sql::{ROUNDS, check_new, column_of, permanent, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
@@ -107,6 +107,11 @@ impl SqliteStore {
                 done => break done.map_err(failed)?,
             }
         };
+        if let Some(ledger) = table.ledger() {
+            let there = schema::has_rows(&mut connection, &table.name).await.map_err(failed)?;
+            let entries = schema::has_rows(&mut connection, &ledger).await.map_err(failed)?;
+            check_new(Dialect::Sqlite, &table, there, entries)?;
+        }
         for sql in sql {
             sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
         }

@@ -4,7 +4,7 @@ use cutover_store::{
     Copied, MySqlStore, PostgresStore, ServerOptions, SqliteOptions, SqliteStore,
     mapping::{SqlTable, Versions},
 };
-use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
+use sqlx::{AssertSqlSafe, Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::*;
 use crate::support::server::given;
@@ -14,8 +14,7 @@ fn table(story: &str) -> SqlTable {
 }
 
 fn with_ledger(table: SqlTable) -> SqlTable {
-    let ledger = format!("ledger_{}", table.name);
-    SqlTable { versions: Versions::Ledger(ledger), ..table }
+    SqlTable { versions: Versions::Ledger, ..table }
 }
 
 /// Back and forth, deletions too, and every comparison is clean.
@@ -46,6 +45,61 @@ async fn moves_both_ways(source: Arc<dyn Store>, target: Arc<dyn Store>) {
     controller.stop().await;
 }
 
+/// What another program deletes or inserts beside the ledger is copied again, or keeps the pass from being clean.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_without_its_row_is_no_proof_that_a_record_was_copied() {
+    let (_dir, controller) = started().await;
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("t.db");
+    let connect = SqliteConnectOptions::new().filename(&path);
+    let file = |name: &str, table| {
+        let path = dir.path().join(name);
+        async move { SqliteStore::create(&path, table, SqliteOptions::default()).await.unwrap() }
+    };
+    let source = Arc::new(file("s.db", SqlTable::from("orders")).await);
+    let target = Arc::new(file("t.db", with_ledger(SqlTable::from("orders"))).await);
+    let stores = Stores { source: source.clone(), target: target.clone(), ..World::new().stores() };
+    let all: Vec<_> = (0..200).map(|n| (id(n), record(10))).collect();
+    source.put_many_if_newer(&all).await.unwrap();
+    let full = || async { run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap() };
+    let evidence = full().await;
+    assert!(evidence.clean && counts(&evidence).copied == 200, "{evidence:?}");
+
+    // A cascade, or somebody who starts over: the entries say that everything is there.
+    let mut admin = SqliteConnection::connect_with(&connect).await.unwrap();
+    sqlx::raw_sql("DELETE FROM orders").execute(&mut admin).await.unwrap();
+    let evidence = full().await;
+    assert!(evidence.clean && counts(&evidence).copied == 200, "{evidence:?}");
+    assert_eq!(target.get(&id(7)).await.unwrap(), Some(record(10)));
+
+    // Rows of version 0 over tombstones of both stores, and a record that the target knows newer and lacks.
+    for (n, there) in [(1, tombstone(11)), (2, tombstone(11)), (3, record(99))] {
+        if n != 3 {
+            source.put_if_newer(&id(n), &there).await.unwrap();
+        }
+        target.put_if_newer(&id(n), &there).await.unwrap();
+    }
+    let others = "DELETE FROM orders WHERE \"key\" = 'order-3'; \
+                  INSERT INTO orders VALUES ('shop-1', 'order-1', x'00'), ('shop-2', 'order-2', x'00')";
+    sqlx::raw_sql(others).execute(&mut admin).await.unwrap();
+    let evidence = full().await;
+    assert!(!evidence.clean, "{evidence:?}");
+    let remaining = counts(&evidence).remaining.unwrap();
+    assert_eq!((remaining.missing, remaining.ahead, remaining.extra), (1, 0, 0), "{evidence:?}");
+    for n in [1, 2] {
+        assert_eq!(target.get(&id(n)).await.unwrap(), Some(tombstone(11)), "the source has deleted it");
+    }
+    let repair = Plan { repair: true, fingerprint: "f+repair".to_owned(), ..plan(v1::PassKind::Verify) };
+    let evidence = run(&controller, &stores, &repair).await.unwrap();
+    assert!(!evidence.clean, "an older record is not written over what the target knows: {evidence:?}");
+    let evidence = run(&controller, &stores, &source_wins::source_wins()).await.unwrap();
+    assert!(evidence.clean, "{evidence:?}");
+    assert_eq!(target.get(&id(3)).await.unwrap(), Some(record(10)));
+    let evidence = full().await;
+    assert!(evidence.clean && counts(&evidence).copied == 0, "{evidence:?}");
+    controller.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_postgres_ledger_to_sqlite_columns_and_the_other_way() {
     let Some(url) = given("CUTOVER_TEST_POSTGRES") else { return };
@@ -59,7 +113,7 @@ async fn from_a_postgres_ledger_to_sqlite_columns_and_the_other_way() {
     let columns = postgres(other.clone()).await.unwrap();
     moves_both_ways(Arc::new(columns), Arc::new(file(with_ledger(other.clone())).await.unwrap())).await;
     let admin = PgPool::connect(&url).await.unwrap();
-    let tables = format!("DROP TABLE {}, ledger_{0}, {}", one.name, other.name);
+    let tables = format!("DROP TABLE {}, cutover_ledger_{0}, {}", one.name, other.name);
     sqlx::raw_sql(AssertSqlSafe(tables)).execute(&admin).await.unwrap();
 }
 
@@ -76,9 +130,9 @@ async fn from_mariadb_columns_to_a_postgres_ledger_and_the_other_way() {
     let columns = PostgresStore::create(&postgres, other.clone(), ServerOptions::default());
     moves_both_ways(Arc::new(columns.await.unwrap()), Arc::new(ledger.await.unwrap())).await;
     let admin = PgPool::connect(&postgres).await.unwrap();
-    let tables = format!("DROP TABLE {}, ledger_{0}, {}", one.name, other.name);
+    let tables = format!("DROP TABLE {}, cutover_ledger_{0}, {}", one.name, other.name);
     sqlx::raw_sql(AssertSqlSafe(tables)).execute(&admin).await.unwrap();
     let admin = MySqlPool::connect(&mysql).await.unwrap();
-    let tables = format!("DROP TABLE {}, ledger_{1}, {1}", one.name, other.name);
+    let tables = format!("DROP TABLE {}, cutover_ledger_{1}, {1}", one.name, other.name);
     sqlx::raw_sql(AssertSqlSafe(tables)).execute(&admin).await.unwrap();
 }

@@ -4,7 +4,7 @@ use cutover_store::{Fault, Faulty, Gate, Verb};
 
 use super::*;
 
-fn source_wins() -> Plan {
+pub(super) fn source_wins() -> Plan {
     Plan {
         repair: true,
         source_wins: true,

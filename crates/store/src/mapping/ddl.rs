@@ -45,29 +45,24 @@ pub fn create_table_sql(
 /// The statements that create a table, and its ledger if it has one. With a ledger the table has no columns of
 /// Cutover's own; NOT NULL and other constraints are up to whoever creates it.
 pub fn create_sql(dialect: Dialect, table: &SqlTable) -> Result<Vec<String>, NameError> {
-    let Some(ledger) = table.ledger() else {
+    let Some(entries) = table.entries(dialect) else {
         return Ok(vec![create_table_sql(dialect, &table.name, &table.fields, table.mapping.as_ref())?]);
     };
     check_name(&table.name)?;
-    check_name(ledger)?;
     let names = || table.mapping.iter().flat_map(Mapping::names);
     table.fields.check_table(table.mapping.is_some(), names())?;
     let q = |name: &str| quoted(dialect, name);
-    let id = |name: &str, most: u32| format!("{} {} NOT NULL", q(name), id_type(dialect, most));
-    let most = [256, 1024];
+    let ids = table.ids().into_iter().zip([256, 1024]);
     let mut lines: Vec<String> =
-        table.ids().into_iter().zip(most).map(|(name, most)| id(name, most)).collect();
+        ids.map(|(name, most)| format!("{} {} NOT NULL", q(name), id_type(dialect, most))).collect();
+    // A whole record is never NULL: deleted ones are gone.
+    let null = if table.mapping.is_none() { " NOT NULL" } else { "" };
     let content = table.own_content().into_iter();
-    lines.extend(content.map(|(name, kind)| format!("{} {}", q(name), sql_type(dialect, kind))));
+    lines.extend(content.map(|(name, kind)| format!("{} {}{null}", q(name), sql_type(dialect, kind))));
     let primary: Vec<String> = table.ids().into_iter().map(q).collect();
-    let entries = vec![
-        id("tenant", most[0]),
-        id("key", most[1]),
-        format!("{} {} NOT NULL", q("version"), sql_type(dialect, ColumnType::Bigint)),
-    ];
     Ok(vec![
         create(dialect, &table.name, lines, &primary.join(", ")),
-        create(dialect, ledger, entries, &format!("{}, {}", q("tenant"), q("key"))),
+        create_table_sql(dialect, &entries.name, &entries.fields, entries.mapping.as_ref())?,
     ])
 }
 

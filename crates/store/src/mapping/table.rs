@@ -10,13 +10,13 @@ use crate::{
 use cutover_core::outcome::ErrorClass;
 
 /// Where a table's versions and tombstones are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Versions {
     /// In columns of the table, which keeps deleted rows without content.
     #[default]
     Columns,
-    /// In a table of this name beside it: docs/adr/0041-a-ledger-beside-the-table.md. Deleted rows are gone.
-    Ledger(String),
+    /// In a table beside it, [`SqlTable::ledger`]: docs/adr/0041-a-ledger-beside-the-table.md. Deleted rows are gone.
+    Ledger,
 }
 
 /// A table and the shape of its rows: tenant, key and version, then the *content*. The content is either one
@@ -60,9 +60,6 @@ impl SqlTable {
         let names = self.mapping.iter().flat_map(Mapping::names);
         let fine: Result<(), NameError> = self.fields.check_table(self.mapping.is_some(), names);
         fine.map_err(|error| wrong("table", error.to_string()))?;
-        if let Some(ledger) = self.ledger() {
-            check_name(ledger).map_err(|error| wrong("versions", error.to_string()))?;
-        }
         match &self.mapping {
             Some(mapping) if mapping.dialect() != dialect => {
                 let what = format!("{} is mapped for another database", self.name);
@@ -73,31 +70,43 @@ impl SqlTable {
     }
 
     /// The table that has the versions, if it is another one.
-    pub fn ledger(&self) -> Option<&str> {
-        match &self.versions {
-            Versions::Columns => None,
-            Versions::Ledger(name) => Some(name),
-        }
+    pub fn ledger(&self) -> Option<String> {
+        self.has_ledger().then(|| self.ledger_name())
     }
 
-    /// The ledger as a table of its own, for checks: one without content.
-    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-    pub(crate) fn entries(&self) -> Option<Self> {
+    /// Whether versions and tombstones are in a ledger.
+    pub const fn has_ledger(&self) -> bool {
+        matches!(self.versions, Versions::Ledger)
+    }
+
+    /// The name that a ledger of this table has: different for every table, so that tables never share one, and short
+    /// enough for every server.
+    pub(crate) fn ledger_name(&self) -> String {
+        let name = &self.name;
+        if name.len() <= 40 {
+            return format!("cutover_ledger_{name}");
+        }
+        format!("cutover_ledger_{name:.30}_{:08x}", crc32fast::hash(name.as_bytes()))
+    }
+
+    /// The ledger as a table of its own: one that maps nothing.
+    pub(crate) fn entries(&self, dialect: Dialect) -> Option<Self> {
         let name = |name: &str| name.to_owned();
         let fields = Fields {
             tenant: name("tenant"),
             key: name("key"),
             version: name("version"),
-            value: String::new(),
+            deleted: name("deleted"),
             ..Fields::default()
         };
         let ledger = self.ledger()?;
-        Some(Self { name: name(ledger), fields, mapping: None, versions: Versions::Columns })
+        let mapping = Some(Mapping::of_nothing(dialect));
+        Some(Self { name: ledger, fields, mapping, versions: Versions::Columns })
     }
 
     /// The columns of [`Self::content`] that the table itself has: with a ledger, no deletion mark.
     pub fn own_content(&self) -> Vec<(&str, ColumnType)> {
-        let marked = self.mapping.is_some() && self.ledger().is_some();
+        let marked = self.mapping.is_some() && self.has_ledger();
         self.content().split_off(usize::from(marked))
     }
 
@@ -110,7 +119,6 @@ impl SqlTable {
     /// The columns after id and version, in the order of a row's cells.
     pub fn content(&self) -> Vec<(&str, ColumnType)> {
         match &self.mapping {
-            None if self.fields.value.is_empty() => Vec::new(),
             None => vec![(&self.fields.value, ColumnType::Blob)],
             Some(mapping) => {
                 let deleted = (self.fields.deleted.as_str(), ColumnType::Boolean);
@@ -121,7 +129,7 @@ impl SqlTable {
 
     /// All columns of the table itself that are read and written.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        let version = self.ledger().is_none().then_some(self.fields.version.as_str());
+        let version = (!self.has_ledger()).then_some(self.fields.version.as_str());
         let content = self.own_content().into_iter().map(|(name, _)| name);
         self.ids().into_iter().chain(version).chain(content)
     }
@@ -144,10 +152,14 @@ impl SqlTable {
         self.mapping.is_none() || column != self.fields.deleted
     }
 
-    /// The same, as a demand on the table. `None`: either will do, because with a ledger the table has no tombstones.
+    /// The same, as a demand on the table. With a ledger it has no tombstones: `None`, either will do, except for a
+    /// whole record, which is never NULL.
     #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     pub(crate) fn needs_null(&self, column: &str) -> Option<bool> {
-        self.ledger().is_none().then(|| self.is_nullable(column))
+        match self.versions {
+            Versions::Columns => Some(self.is_nullable(column)),
+            Versions::Ledger => self.mapping.is_none().then_some(false),
+        }
     }
 
     /// A cell for each of [`Self::content`]. Fails for a record that they would not hold exactly.

@@ -3,7 +3,11 @@
 use sqlx::{MySql, Row, mysql::MySqlRow};
 
 use super::{
-    super::{Id, Record, StoreError, Version, mapping::Cell, sql::Part},
+    super::{
+        Id, Record, StoreError, Version,
+        mapping::Cell,
+        sql::{Entry, Part},
+    },
     Database, column_of,
     layout::{Layout, RUN, hex, literal, place, value},
 };
@@ -19,16 +23,17 @@ impl Layout {
         &self.content[self.content.len() - self.table.own_content().len()..]
     }
 
-    /// `(tenant,key,version)` of the ledger.
+    /// `(tenant,key,version,deleted)` of the ledger.
     pub(super) fn entry_values(
         &self,
         text: &mut Vec<u8>,
         id: &Id,
-        version: Version,
+        record: &Record,
     ) -> Result<(), StoreError> {
         entry_id(text, id);
         text.pop();
-        text.extend_from_slice(format!(",{})", column_of(version)?).as_bytes());
+        let deleted = u8::from(record.is_tombstone());
+        text.extend_from_slice(format!(",{},{deleted})", column_of(record.version)?).as_bytes());
         Ok(())
     }
 
@@ -45,28 +50,34 @@ impl Layout {
         Ok(())
     }
 
-    /// Calls `LAST_INSERT_ID(1)` for entries that are there and do not fulfil the condition.
+    /// Calls `LAST_INSERT_ID(1)` for entries that are there and do not fulfil the condition. The transaction is then
+    /// undone, so the mark, which comes last because the condition sees it, needs no condition.
     pub(super) fn upsert_entries(&self, values: &str, condition: &str) -> String {
         format!(
-            "INSERT INTO {} (tenant, `key`, version) VALUES {values} ON DUPLICATE KEY UPDATE \
-             version = IF({condition}, VALUES(version), IF(LAST_INSERT_ID(1), version, version))",
+            "INSERT INTO {} (tenant, `key`, version, deleted) VALUES {values} ON DUPLICATE KEY UPDATE \
+             version = IF({condition}, VALUES(version), IF(LAST_INSERT_ID(1), version, version)), \
+             deleted = VALUES(deleted)",
             self.ledger
         )
     }
 
+    /// If the record reads as this version. `has_row`: whether the row is there.
     pub(super) fn update_entry(
         &self,
         id: &Id,
-        version: Version,
+        record: &Record,
         expected: Version,
+        has_row: &str,
     ) -> Result<String, StoreError> {
-        let (version, expected) = (column_of(version)?, column_of(expected)?);
+        let (version, expected) = (column_of(record.version)?, column_of(expected)?);
+        let deleted = u8::from(record.is_tombstone());
         let mut it = Vec::new();
         entry_id(&mut it, id);
         let it = String::from_utf8_lossy(&it);
         let ledger = &self.ledger;
         Ok(format!(
-            "UPDATE {ledger} SET version = {version} WHERE (tenant, `key`) = {it} AND version = {expected}"
+            "UPDATE {ledger} SET version = {version}, deleted = {deleted} WHERE (tenant, `key`) = {it} \
+             AND version = {expected} AND deleted <> {has_row}"
         ))
     }
 
@@ -77,6 +88,11 @@ impl Layout {
             "{}{values} ON DUPLICATE KEY UPDATE {key} = IF(LAST_INSERT_ID(1), {key}, {key})",
             self.rows_begin()
         )
+    }
+
+    /// Fails if a row is there.
+    pub(super) fn only_insert_rows(&self, values: &str) -> String {
+        format!("{}{values}", self.rows_begin())
     }
 
     pub(super) fn upsert_rows(&self, values: &str) -> String {
@@ -117,7 +133,7 @@ impl Layout {
         format!("EXISTS (SELECT 1 FROM {} WHERE ({}) = {id})", self.name, self.ids)
     }
 
-    /// Entries first, then rows; the third column of a row is NULL.
+    /// Entries first, then rows, whose third and last columns are NULL.
     fn both(&self, with_content: bool, of_entries: &str, of_rows: &str) -> String {
         let Self { name, ledger, tenant, key, asked, .. } = self;
         let (mut none, mut all) = (String::new(), String::new());
@@ -128,8 +144,8 @@ impl Layout {
                 + &asked[marks..].iter().map(|name| format!(", {name}")).collect::<String>();
         }
         format!(
-            "(SELECT tenant, `key`, version{none} FROM {ledger} FORCE INDEX (PRIMARY) WHERE {of_entries}) \
-             UNION ALL (SELECT {tenant}, {key}, NULL{all} FROM {name} FORCE INDEX (PRIMARY) WHERE {of_rows})"
+            "(SELECT tenant, `key`, version{none}, deleted FROM {ledger} FORCE INDEX (PRIMARY) WHERE {of_entries}) \
+             UNION ALL (SELECT {tenant}, {key}, NULL{all}, NULL FROM {name} FORCE INDEX (PRIMARY) WHERE {of_rows})"
         )
     }
 
@@ -189,6 +205,13 @@ impl Layout {
         Ok(version.is_some())
     }
 
+    /// From a row of both tables that is an entry.
+    pub(super) fn entry(&self, row: &MySqlRow) -> Result<Entry, StoreError> {
+        let deleted = row.try_get_unchecked::<i64, _>(row.len() - 1);
+        let deleted = deleted.map_err(|error| MySql::error(error, false))? != 0;
+        Ok(Entry { version: self.version(row)?, deleted })
+    }
+
     /// From a row of a scan.
     pub(super) fn part(&self, row: &MySqlRow) -> Result<Part, StoreError> {
         if self.ledger.is_empty() {
@@ -197,7 +220,7 @@ impl Layout {
         let (tenant, key) = place(row)?;
         let (tenant, key) = (tenant.to_vec(), key.to_vec());
         Ok(match self.is_entry(row)? {
-            true => Part::Entry { tenant, key, version: self.version(row) },
+            true => Part::Entry { tenant, key, entry: self.entry(row) },
             false => Part::Row { tenant, key, cells: self.cells_of(row)? },
         })
     }

@@ -20,7 +20,8 @@ pub(super) fn is_leaving(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1053 | 1290 | 1792 | 1836))
 }
 
-/// Errors that prove that nothing was changed, because each statement is its own transaction.
+/// Errors that prove that nothing was changed. Each statement is its own transaction, or else one in which the first
+/// error skips the rest, `COMMIT` too; none of these comes after a commit that began.
 /// <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
     let said = message(error);
@@ -46,7 +47,7 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
             not_applied(ErrorClass::Server, format!("{said}: wait until the node has joined its cluster"))
         }
         1045 | 1698 | 1130 => wrong("user", "check user and password, and from where the user may come"),
-        1044 | 1142 | 1143 | 1227 => wrong("user", "grant SELECT, INSERT and UPDATE on the table"),
+        1044 | 1142 | 1143 | 1227 => wrong("user", GRANT),
         1049 => wrong("database", "create it, or name another one"),
         1146 | 1051 => wrong("table", "create it, or name another one"),
         1054 | 1136 | 1364 => wrong("table", "its columns changed: open it again to see what is wrong"),
@@ -81,6 +82,10 @@ pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
     let what = format!("{said} (error {number}): {advice}");
     Some(permanent(ErrorClass::Constraint, "record", what))
 }
+
+/// With a ledger, rows are deleted.
+const GRANT: &str = "grant SELECT, INSERT and UPDATE on the table; with a ledger, grant DELETE on it too, and SELECT, INSERT and UPDATE \
+     on the ledger";
 
 const TRIGGER: &str = "a trigger or function of the database refuses it: correct the record or the trigger";
 

@@ -39,7 +39,7 @@ impl Layout {
         let q = |name: &str| format!("`{name}`");
         Self {
             name: q(&table.name),
-            ledger: table.ledger().map(q).unwrap_or_default(),
+            ledger: table.ledger().as_deref().map(q).unwrap_or_default(),
             ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
             tenant: q(&table.fields.tenant),
             key: q(&table.fields.key),

@@ -10,13 +10,14 @@ use super::{
         Id, Put, Record, StoreError, Version,
         error::Doubt,
         scan::Place,
-        sql::{ROUNDS, swallowed},
+        sql::{Entry, Over, ROUNDS, swallowed},
     },
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout,
 };
 
-/// `LAST_INSERT_ID(1)` is called where a condition does not hold.
-const BEGIN: &str = "START TRANSACTION; DO LAST_INSERT_ID(0); ";
+/// `LAST_INSERT_ID(1)` is called where a condition does not hold. A transaction that somebody left open would be
+/// committed by the next one's beginning.
+const BEGIN: &str = "ROLLBACK; START TRANSACTION; DO LAST_INSERT_ID(0); ";
 
 /// Fails with error 1690 if a condition did not hold; the message repeats the expression.
 const CHECK: &str = "; SELECT EXP(1000 * LAST_INSERT_ID()); ";
@@ -49,14 +50,14 @@ impl Kind {
 }
 
 impl MySqlStore {
-    /// Writes each record of a batch to a table with a ledger, unless the same or a newer version is there.
-    pub(super) async fn put_with(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+    /// [`super::Guarded::write`] of a table with a ledger.
+    pub(super) async fn put_with(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
         let mut wrote = Wrote { all: true, doubt: None };
         for kind in [Kind::First, Kind::Newer, Kind::Tombstones] {
             let of_kind: Vec<_> =
                 records.iter().copied().filter(|(_, record)| Kind::of(record) == kind).collect();
             for part in of_kind.chunks(self.written_max) {
-                for sql in self.transactions(kind, part)? {
+                for sql in self.transactions(kind, over, part)? {
                     let (all, doubt) = self.changed(sql).await?;
                     wrote.all &= all;
                     wrote.doubt = wrote.doubt.or(doubt);
@@ -67,13 +68,18 @@ impl MySqlStore {
     }
 
     /// As few transactions as the server's packets allow.
-    fn transactions(&self, kind: Kind, records: &[(&Id, &Record)]) -> Result<Vec<String>, StoreError> {
+    fn transactions(
+        &self,
+        kind: Kind,
+        over: Over,
+        records: &[(&Id, &Record)],
+    ) -> Result<Vec<String>, StoreError> {
         let limit_bytes = self.packet_bytes.saturating_sub(64);
         let (mut texts, mut entries, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let frame = self.transaction(kind, "", "").len();
+        let frame = self.transaction(kind, over, "", "").len();
         for (id, record) in records {
             let (mut entry, mut row) = (Vec::new(), Vec::new());
-            self.layout.entry_values(&mut entry, id, record.version)?;
+            self.layout.entry_values(&mut entry, id, record)?;
             match kind {
                 Kind::Tombstones => {
                     self.layout.cells(id, record)?;
@@ -87,7 +93,7 @@ impl MySqlStore {
             }
             let all_bytes = bytes + entries.len() + rows.len();
             if !entries.is_empty() && all_bytes > limit_bytes.min(STATEMENT_BYTES_MAX) {
-                texts.push(self.transaction(kind, &text(&entries), &text(&rows)));
+                texts.push(self.transaction(kind, over, &text(&entries), &text(&rows)));
                 (entries, rows) = (Vec::new(), Vec::new());
             }
             for (all, one) in [(&mut entries, entry), (&mut rows, row)] {
@@ -98,14 +104,19 @@ impl MySqlStore {
             }
         }
         if !entries.is_empty() {
-            texts.push(self.transaction(kind, &text(&entries), &text(&rows)));
+            texts.push(self.transaction(kind, over, &text(&entries), &text(&rows)));
         }
         Ok(texts)
     }
 
-    fn transaction(&self, kind: Kind, entries: &str, rows: &str) -> String {
+    fn transaction(&self, kind: Kind, over: Over, entries: &str, rows: &str) -> String {
         let layout = &self.layout;
-        let newer = if kind == Kind::First { "version = 0" } else { "VALUES(version) > version" };
+        // A negative version is the application's own, with an unknown meaning.
+        let newer = match (kind, over) {
+            (Kind::First, _) => "version = 0",
+            (_, Over::Older) => "VALUES(version) > version AND version >= 0",
+            (_, Over::Same) => "VALUES(version) >= version AND version >= 0",
+        };
         let entries = layout.upsert_entries(entries, newer);
         match kind {
             Kind::First => {
@@ -128,23 +139,27 @@ impl MySqlStore {
     ) -> Result<Put, StoreError> {
         let layout = &self.layout;
         let (mut entry, mut it, mut row) = (Vec::new(), Vec::new(), Vec::new());
-        layout.entry_values(&mut entry, id, record.version)?;
+        layout.entry_values(&mut entry, id, record)?;
         layout.id(&mut it, id);
         layout.row_values(&mut row, id, record)?;
         let (entry, it, row) = (text(&entry), text(&it), text(&row));
+        let has_row = layout.has_row(&it);
+        // An entry counts only if it agrees with the row.
         let entries = match expected {
             Some(expected) if expected > Version::ZERO => {
-                format!("{}{CHECK_ONE}", layout.update_entry(id, record.version, expected)?)
+                format!("{}{CHECK_ONE}", layout.update_entry(id, record, expected, &has_row)?)
             }
-            _ => format!("{}{CHECK}", layout.upsert_entries(&entry, "version = 0")),
+            Some(_) => format!("{}{CHECK}", layout.upsert_entries(&entry, "version = 0 OR deleted")),
+            None => format!("{}{CHECK}", layout.upsert_entries(&entry, "version = 0 OR NOT deleted")),
         };
+        // In a statement of its own, which sees what was committed before the entry was locked. An AUTO_INCREMENT column
+        // sets LAST_INSERT_ID, so nothing asks for it after an insert.
+        let none = format!("SELECT EXP(1000 * (LAST_INSERT_ID() <> 0 OR {has_row})); ");
         let rows = match (record.is_tombstone(), expected) {
-            (false, None) => format!("{}{CHECK}", layout.insert_rows(&row)),
+            (false, None) => format!("{none}{}; ", layout.only_insert_rows(&row)),
             (false, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.update_row(id, record)?),
             (false, Some(_)) => format!("{}; ", layout.upsert_rows(&row)),
-            (true, None) => {
-                format!("SELECT EXP(1000 * ({} OR LAST_INSERT_ID() <> 0)); ", layout.has_row(&it))
-            }
+            (true, None) => none,
             (true, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.delete_rows(&it)),
             (true, Some(_)) => format!("{}; ", layout.delete_rows(&it)),
         };
@@ -156,7 +171,7 @@ impl MySqlStore {
                 Ok((false, lost)) => doubt = doubt.or(lost),
                 Err(error) => return Err(doubt.unwrap_or(error)),
             }
-            let current = super::version_after(self, id, &doubt).await?;
+            let current = super::version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
             if current != expected {
                 return Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt);
             }
@@ -178,30 +193,27 @@ impl MySqlStore {
         &self,
         with_content: bool,
         ids: &[&Id],
-        decode: impl Fn(Version, Option<&MySqlRow>) -> Result<T, StoreError> + Send + Sync,
+        decode: impl Fn(Option<Entry>, Option<&MySqlRow>) -> Result<Option<T>, StoreError> + Send + Sync,
     ) -> Result<Vec<Option<T>>, StoreError> {
         let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
         let places: std::collections::HashMap<Place<'_>, usize> =
             ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
         // Of the places up to this one everything was answered.
         let mut take = |rows: &[MySqlRow], end: Option<Place<'_>>| {
-            let mut found: std::collections::BTreeMap<usize, (Option<Version>, Option<&MySqlRow>)> =
+            let mut found: std::collections::BTreeMap<usize, (Option<Entry>, Option<&MySqlRow>)> =
                 Default::default();
             for row in rows {
                 let place = layout::place(row)?;
                 let is_in = end.is_none_or(|end| place <= end);
                 let Some(at) = places.get(&place).filter(|_| is_in) else { continue };
-                let (version, of_row) = found.entry(*at).or_default();
+                let (entry, of_row) = found.entry(*at).or_default();
                 match self.layout.is_entry(row)? {
-                    true => *version = Some(self.layout.version(row)?),
+                    true => *entry = Some(self.layout.entry(row)?),
                     false => *of_row = Some(row),
                 }
             }
-            for (at, (version, row)) in found {
-                let version = version.unwrap_or_default();
-                if row.is_some() || version > Version::ZERO {
-                    all[at] = Some(decode(version, row)?);
-                }
+            for (at, (entry, row)) in found {
+                all[at] = decode(entry, row)?;
             }
             Ok::<_, StoreError>(())
         };

@@ -6,12 +6,14 @@ use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Calls, Faults, Statement, of_both},
+        sql::{
+            Calls, Faults, Statement, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice,
+        },
     },
     server::text,
     warnings,
 };
-use cutover_core::routing::TENANT_MAX_BYTES;
+use cutover_core::{outcome::ErrorClass, routing::TENANT_MAX_BYTES};
 
 /// A column as `information_schema` describes it.
 struct Column {
@@ -37,10 +39,28 @@ struct Column {
 /// Reports everything that is wrong with the table and its ledger, whose names were checked.
 pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
     let checked = check_one(calls, table).await;
-    match table.entries() {
-        None => checked,
-        Some(ledger) => of_both(checked, check_one(calls, &ledger).await),
+    let Some(ledger) = table.entries(Dialect::MySql) else {
+        let ledger = table.ledger_name();
+        return match has_rows(calls, &ledger).await? {
+            Some(true) => of_both(checked, Err(permanent(ErrorClass::Other, "table", has_a_ledger(&ledger)))),
+            _ => checked,
+        };
+    };
+    if checked.is_ok() && has_rows(calls, &ledger.name).await?.is_none() {
+        return Err(no_ledger(Dialect::MySql, table, &ledger.name));
     }
+    of_both(checked, check_one(calls, &ledger).await)
+}
+
+/// Whether the table has a row; `None`: there is no such table.
+pub(super) async fn has_rows(calls: &Calls<MySql>, table: &str) -> Result<Option<bool>, StoreError> {
+    let exists = format!(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '{table}'"
+    );
+    if calls.rows(&Statement::text(exists)).await?.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(!calls.rows(&Statement::text(format!("SELECT 1 FROM `{table}` LIMIT 1"))).await?.is_empty()))
 }
 
 async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
@@ -86,7 +106,7 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
         need(&mut faults, &columns, table, id, &holds, &format!("varbinary({bytes})"), Some(false));
     }
     let holds = |column: &Column| column.holds(ColumnType::Bigint);
-    if table.ledger().is_none() {
+    if !table.has_ledger() {
         need(&mut faults, &columns, table, &table.fields.version, &holds, "bigint", Some(false));
     }
     for (column, kind) in table.own_content() {
@@ -114,6 +134,22 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
             "{index} is a second unique index, so a write could replace another record. Run: ALTER TABLE \
              `{name}` DROP INDEX `{index}`"
         ));
+    }
+    if table.has_ledger() {
+        let fields = [&table.fields.version, &table.fields.deleted];
+        for column in
+            columns.iter().filter(|column| fields.iter().any(|it| it.eq_ignore_ascii_case(&column.name)))
+        {
+            faults.add(versions_twice(&column.name));
+        }
+        let children = format!(
+            "SELECT table_name, constraint_name, delete_rule FROM information_schema.referential_constraints \
+             WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '{name}' \
+             AND delete_rule NOT IN ('RESTRICT', 'NO ACTION') ORDER BY table_name, constraint_name"
+        );
+        for row in &calls.rows(&Statement::text(children)).await? {
+            faults.add(cascading(&text(row, 0), &text(row, 1), &text(row, 2)));
+        }
     }
     for (constraint, clause) in warnings::checks(calls, name).await {
         if let Some(fault) = fault_of_check(calls, table, &constraint, &clause).await {
@@ -178,7 +214,7 @@ async fn fault_of_check(
             table.name
         ));
     }
-    if table.ledger().is_some() {
+    if table.has_ledger() {
         return None;
     }
     // The clause of a tombstone's row. One that needs other columns, or that the server does not print as SQL,

@@ -6,7 +6,7 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, SqlTable},
-        sql::{Calls, Statement, referring},
+        sql::{Calls, Statement, referred, referring},
     },
     server::text,
 };
@@ -19,7 +19,7 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
         "SELECT trigger_name, action_timing, event_manipulation FROM information_schema.triggers \
          WHERE event_object_schema = DATABASE() AND event_object_table = '{name}' \
          AND event_manipulation <> '{}' ORDER BY trigger_name",
-        if table.ledger().is_some() { "" } else { "DELETE" }
+        if table.has_ledger() { "" } else { "DELETE" }
     );
     for row in &rows(calls, triggers).await? {
         told.push(format!(
@@ -31,17 +31,23 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
         ));
     }
     let references = format!(
-        "SELECT constraint_name, referenced_table_name FROM information_schema.referential_constraints \
+        "SELECT constraint_name, referenced_table_name, delete_rule, update_rule \
+         FROM information_schema.referential_constraints \
          WHERE constraint_schema = DATABASE() AND table_name = '{name}' ORDER BY constraint_name"
     );
     for row in &rows(calls, references).await? {
+        let acts = |at: usize| !matches!(text(row, at).as_str(), "RESTRICT" | "NO ACTION");
+        if acts(2) || acts(3) {
+            let actions = format!("ON DELETE {} and ON UPDATE {}", text(row, 2), text(row, 3));
+            told.push(referred(&text(row, 0), &text(row, 1), &actions));
+        }
         told.push(format!(
             "foreign key {}: a record without its row in {} goes to the quarantine. Copy that table first",
             text(row, 0),
             text(row, 1)
         ));
     }
-    if table.ledger().is_some() {
+    if table.has_ledger() {
         let references = format!(
             "SELECT DISTINCT table_name FROM information_schema.referential_constraints \
              WHERE unique_constraint_schema = DATABASE() AND referenced_table_name = '{name}' ORDER BY table_name"

@@ -7,10 +7,11 @@ use super::{
         Id, Record, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::Found,
-        sql::Part,
+        sql::{Entry, Part, There},
     },
     Database, Given, column_of,
-    ledger::Ledger,
+    ledger::{Ledger, qualified},
+    schema::regclass,
 };
 
 /// Lag of the furthest replica, in seconds; NULL if there is none, or none that the user may see.
@@ -58,11 +59,11 @@ impl Scan {
 
 impl Layout {
     /// The table's names were checked.
-    pub(super) fn new(table: SqlTable) -> Self {
+    pub(super) fn new(table: SqlTable, schema: &str) -> Self {
         let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let list = |parts: &[String]| parts.join(", ");
-        let (name, version) = (q(&table.name), q(&table.fields.version));
+        let (name, version) = (qualified(schema, &table.name), q(&table.fields.version));
         // If each record is its own tenant, the column appears twice.
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids = list(&table.ids().into_iter().map(q).collect::<Vec<_>>());
@@ -91,7 +92,7 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
         let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
-        let ledger = table.ledger().map(|ledger| Ledger::new(&table, ledger, &asked, &rows, &cells));
+        let ledger = table.ledger().map(|ledger| Ledger::new(&table, schema, &ledger, &asked, &rows, &cells));
         let own_tenant = table.fields.is_own_tenant();
         let (of_t, at_t) = (format!("t.{tenant}"), format!("t.{key}"));
         let of_table = |wanted: &Wanted<'_>, than: &str| {
@@ -139,7 +140,8 @@ impl Layout {
             scan_tenant: scan(&|of, at, than| format!("{of} = $1 AND {at} {than} $2")),
             estimate: sql(format!(
                 "SELECT nullif(reltuples, -1)::bigint, pg_table_size(oid) FROM pg_class \
-                 WHERE oid = to_regclass('{name}')"
+                 WHERE oid = {}",
+                regclass(schema, &table.name)
             )),
             ledger,
             kinds,
@@ -159,9 +161,15 @@ impl Layout {
         columns.try_fold(given, |given, (at, kind)| column(given, *kind, cells.iter().map(|row| &row[at])))
     }
 
-    /// From a row that begins with tenant, key and version.
-    pub(super) fn id_and_version(&self, row: &PgRow) -> Result<(Id, Version), StoreError> {
-        Ok((id(row)?, self.version(row)?))
+    /// From a row of [`Self::versions`].
+    pub(super) fn there(&self, row: &PgRow) -> Result<(Id, Option<There>), StoreError> {
+        let (id, version) = (id(row)?, self.version(row)?);
+        if self.ledger.is_none() {
+            return Ok((id, Some(There::in_columns(version))));
+        }
+        let read = || Ok((row.try_get(3)?, row.try_get::<Option<bool>, _>(4)?));
+        let (has_row, deleted) = read().map_err(|error| Postgres::error(error, false))?;
+        Ok((id, There::of(deleted.map(|deleted| Entry { version, deleted }), has_row)))
     }
 
     fn version(&self, row: &PgRow) -> Result<Version, StoreError> {
@@ -179,7 +187,12 @@ impl Layout {
         let version: Option<i64> = row.try_get(2).map_err(|error| Postgres::error(error, false))?;
         Ok(match version {
             None => Part::Row { tenant, key, cells: self.cells(row)? },
-            Some(_) => Part::Entry { tenant, key, version: self.version(row) },
+            Some(_) => {
+                let deleted =
+                    row.try_get(3 + self.kinds.len()).map_err(|error| Postgres::error(error, false))?;
+                let entry = self.version(row).map(|version| Entry { version, deleted });
+                Part::Entry { tenant, key, entry }
+            }
         })
     }
 

@@ -4,7 +4,12 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::{
-    super::{Id, Record, StoreError, Version, error::Doubt, mapping::SqlTable, sql::swallowed},
+    super::{
+        Id, Record, StoreError, Version,
+        error::Doubt,
+        mapping::SqlTable,
+        sql::{Over, swallowed},
+    },
     Given, PostgresStore, Row, Statement, column_of,
 };
 
@@ -19,6 +24,10 @@ pub(super) struct Ledger {
     ledger: String,
     /// The table, joined to ids that are named `g`, and the ledger.
     both: String,
+    /// Whether the row is there.
+    has_row: String,
+    /// The version that a record reads as: the entry's, if that agrees with the row.
+    version: String,
     /// After tenant, key and version.
     content: String,
     /// The same for rows of a scan, and as many NULLs for entries.
@@ -26,9 +35,12 @@ pub(super) struct Ledger {
     of_entry: String,
     name: String,
     put: SqlStr,
+    /// As [`Over::Same`].
+    put_same: SqlStr,
     /// For records of version 0, which replace nothing.
     put_first: SqlStr,
     entries: SqlStr,
+    entries_same: SqlStr,
     remove: SqlStr,
     /// The required version is the last argument of those that begin with `replace`; without an argument more, the
     /// others require that there is no record.
@@ -43,6 +55,7 @@ impl Ledger {
     /// `asked`: the content as it is read from a table `t`. `rows`: the arguments as a table `g` with these cells.
     pub(super) fn new(
         table: &SqlTable,
+        schema: &str,
         ledger: &str,
         asked: &[String],
         rows: &str,
@@ -50,7 +63,7 @@ impl Ledger {
     ) -> Self {
         let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
-        let (name, ledger) = (q(&table.name), q(ledger));
+        let (name, ledger) = (qualified(schema, &table.name), qualified(schema, ledger));
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids = table.ids().into_iter().map(q).collect::<Vec<_>>().join(", ");
         let own: Vec<String> = table.own_content().into_iter().map(|(name, _)| q(name)).collect();
@@ -65,9 +78,9 @@ impl Ledger {
         let upsert = format!("UPDATE SET {}", set.join(", "));
         let write = |on: &str, condition: &str, conflict: &str| {
             format!(
-                "WITH g AS MATERIALIZED (SELECT * FROM {rows}), e AS (INSERT INTO {ledger} AS l (tenant, key, version) \
-                 SELECT g.tenant, g.key, g.version FROM g WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE \
-                 SET version = excluded.version WHERE {on} RETURNING l.tenant, l.key), \
+                "WITH g AS MATERIALIZED (SELECT * FROM {rows}), e AS (INSERT INTO {ledger} AS l (tenant, key, version, deleted) \
+                 SELECT g.tenant, g.key, g.version, false FROM g WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE \
+                 SET version = excluded.version, deleted = false WHERE {on} RETURNING l.tenant, l.key), \
                  r AS (INSERT INTO {name} AS t ({ids}, {}) SELECT {given_ids}, {} FROM g JOIN e USING (tenant, key) \
                  ON CONFLICT ({ids}) DO {conflict} RETURNING 1) SELECT (SELECT count(*) FROM r)",
                 own.join(", "),
@@ -81,8 +94,9 @@ impl Ledger {
         let given = "unnest($1::text[], $2::text[], $3::bigint[]) AS g (tenant, key, version)";
         let entry = |condition: &str, on: &str| {
             format!(
-                "INSERT INTO {ledger} AS l (tenant, key, version) SELECT g.tenant, g.key, g.version FROM {given} \
-                 WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version WHERE {on}"
+                "INSERT INTO {ledger} AS l (tenant, key, version, deleted) SELECT g.tenant, g.key, g.version, true \
+                 FROM {given} WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version, \
+                 deleted = true WHERE {on}"
             )
         };
         // The entries that this transaction wrote.
@@ -93,44 +107,61 @@ impl Ledger {
              there AS (SELECT count(*) AS n FROM {name} AS t JOIN ours ON {})",
             is_it("ours")
         );
-        let newer = "excluded.version > l.version";
-        let none = format!("NOT EXISTS (SELECT FROM {name} AS t WHERE {})", is_it("g"));
-        let is = |given: &str| {
+        // A negative version is the application's own, with an unknown meaning.
+        let newer = "excluded.version > l.version AND l.version >= 0";
+        let same = "excluded.version >= l.version AND l.version >= 0";
+        let entry_now = |of: &str, is: &str| {
             format!(
-                "{given} = coalesce((SELECT now.version FROM {ledger} AS now WHERE now.tenant = g.tenant \
-                 AND now.key = g.key), 0) AND ({given} > 0 OR NOT {none})"
+                "(SELECT now.version FROM {ledger} AS now WHERE now.tenant = {of}.tenant AND now.key = {of}.key{is})"
             )
         };
+        // What the record reads as when the statement begins, and that its entry is still the same when it is locked.
+        let reads_as = format!(
+            "CASE WHEN EXISTS (SELECT FROM {name} AS t WHERE {}) THEN coalesce({}, 0) ELSE {} END",
+            is_it("g"),
+            entry_now("g", " AND NOT now.deleted"),
+            entry_now("g", " AND now.deleted")
+        );
+        let unchanged = format!("l.version = {}", entry_now("l", ""));
+        let none = format!("({reads_as}) IS NULL");
+        let is = |given: &str| format!("({reads_as}) = {given}");
         let required = format!("${}::bigint", cells.len() + 4);
         Self {
             both: format!(
                 "LEFT JOIN {name} AS t ON {} LEFT JOIN {ledger} AS l ON l.tenant = g.tenant AND l.key = g.key \
-                 WHERE t.{tenant} IS NOT NULL OR l.version <> 0",
+                 WHERE (t.{tenant} IS NOT NULL OR l.version <> 0)",
                 is_it("g")
             ),
+            version: format!("CASE WHEN l.deleted = (t.{tenant} IS NULL) THEN l.version ELSE 0 END"),
+            has_row: format!("t.{tenant} IS NOT NULL"),
             content: format!("{}{columns}", mark(format!("t.{tenant} IS NULL"))),
-            of_row: format!("t.{tenant}, t.{key}, NULL::bigint, {}{columns}", mark("false".to_owned())),
-            of_entry: format!("l.tenant, l.key, l.version, {}", vec!["NULL"; cells.len()].join(", ")),
+            of_row: format!(
+                "t.{tenant}, t.{key}, NULL::bigint, {}{columns}, NULL::boolean",
+                mark("false".to_owned())
+            ),
+            of_entry: format!(
+                "l.tenant, l.key, l.version, {}, l.deleted",
+                vec!["NULL"; cells.len()].join(", ")
+            ),
             put: sql(format!("{}{all_rows}", write(newer, "true", &upsert))),
+            put_same: sql(format!("{}{all_rows}", write(same, "true", &upsert))),
             put_first: sql(write("l.version = 0", "true", "NOTHING")),
             entries: sql(entry("true", newer)),
+            entries_same: sql(entry("true", same)),
             remove: sql(format!(
                 "{ours}, gone AS (DELETE FROM {name} AS t USING ours WHERE {} RETURNING 1) \
                  SELECT (SELECT count(*) FROM ours){}",
                 is_it("ours"),
                 unless("(SELECT n FROM there) <> (SELECT count(*) FROM gone)")
             )),
-            insert: sql(format!("{}{all_rows}", write("l.version = 0", &none, "NOTHING"))),
-            insert_entry: sql(entry(&none, "l.version = 0")),
+            insert: sql(format!("{}{all_rows}", write(&unchanged, &none, "NOTHING"))),
+            insert_entry: sql(entry(&none, &unchanged)),
             check_none: sql(format!(
                 "{ours} SELECT (SELECT count(*) FROM ours){}",
                 unless("(SELECT n FROM there) > 0")
             )),
-            replace: sql(format!(
-                "{}{all_rows}",
-                write(&format!("l.version = {required}"), &is(&required), &upsert)
-            )),
-            replace_entry: sql(entry(&is("$4::bigint"), "l.version = $4::bigint")),
+            replace: sql(format!("{}{all_rows}", write(&unchanged, &is(&required), &upsert))),
+            replace_entry: sql(entry(&is("$4::bigint"), &unchanged)),
             ledger,
             name,
         }
@@ -138,16 +169,19 @@ impl Ledger {
 
     /// [`super::Layout`]'s statements `get`, `get_many` and `versions`.
     pub(super) fn reads(&self) -> [String; 3] {
-        let Self { both, content, .. } = self;
-        let read = |content: &str, given: &str| {
-            format!("SELECT g.tenant, g.key, coalesce(l.version, 0){content} FROM {given} {both}")
+        let Self { both, version, has_row, content, .. } = self;
+        let read = |given: &str| {
+            format!(
+                "SELECT g.tenant, g.key, {version}, {content} FROM {given} {both} AND ({has_row} OR l.deleted)"
+            )
         };
         let many = "unnest($1::text[], $2::text[]) AS g (tenant, key)";
-        let content = format!(", {content}");
         [
-            read(&content, "(SELECT $1::text AS tenant, $2::text AS key) AS g"),
-            read(&content, many),
-            read("", many),
+            read("(SELECT $1::text AS tenant, $2::text AS key) AS g"),
+            read(many),
+            format!(
+                "SELECT g.tenant, g.key, coalesce(l.version, 0), {has_row}, l.deleted FROM {many} {both}"
+            ),
         ]
     }
 
@@ -162,25 +196,34 @@ impl Ledger {
     }
 }
 
+/// A table's name as every statement has it, so that nothing depends on the search path.
+pub(super) fn qualified(schema: &str, name: &str) -> String {
+    format!("\"{}\".\"{name}\"", schema.replace('"', "\"\""))
+}
+
 fn tombstones(records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
     let versions: Result<Vec<i64>, _> = records.iter().map(|(_, record)| column_of(record.version)).collect();
     Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions?)
 }
 
 impl PostgresStore {
-    /// Writes each record unless the same or a newer version is there, and returns how many were written. The ids
-    /// are distinct and ascending, so that transactions lock in the same order.
+    /// [`super::Guarded::write`]; returns how many were written.
     pub(super) async fn put_with(
         &self,
         ledger: &Ledger,
         records: &[(&Id, &Record)],
+        over: Over,
     ) -> Result<(u64, Doubt), StoreError> {
         let (dead, live): (Vec<_>, Vec<_>) =
             records.iter().copied().partition(|(_, record)| record.is_tombstone());
         let (first, newer): (Vec<_>, Vec<_>) =
             live.into_iter().partition(|(_, record)| record.version == Version::ZERO);
         let (mut written, mut doubt) = (0, None);
-        for (sql, records) in [(&ledger.put_first, first), (&ledger.put, newer)] {
+        let (put, entries) = match over {
+            Over::Older => (&ledger.put, &ledger.entries),
+            Over::Same => (&ledger.put_same, &ledger.entries_same),
+        };
+        for (sql, records) in [(&ledger.put_first, first), (put, newer)] {
             if !records.is_empty() {
                 let statement = Statement::prepared(sql, self.layout.rows(&records)?.0);
                 let (some, lost) = self.changed(&[&statement]).await?;
@@ -192,7 +235,7 @@ impl PostgresStore {
             // For its checks.
             self.layout.rows(&dead)?;
             let given = tombstones(&dead)?.0;
-            let entries = Statement::prepared(&ledger.entries, given.clone());
+            let entries = Statement::prepared(entries, given.clone());
             let (some, lost) = self.in_two(entries, Statement::prepared(&ledger.remove, given)).await?;
             written += some;
             doubt = doubt.or(lost);

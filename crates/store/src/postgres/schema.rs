@@ -6,33 +6,78 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Calls, Faults, Statement, of_both},
+        sql::{
+            Calls, Faults, Statement, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice,
+        },
     },
+    ledger::qualified,
     server::text,
     warnings,
 };
+use cutover_core::outcome::ErrorClass;
 
 /// Text that is compared byte by byte, so its pages have the same order as in other stores.
 const ID: &str = "text COLLATE \"C\"";
 
-/// Whether there is a table of this name in the search path.
-pub(super) async fn exists(calls: &Calls<Postgres>, table: &str) -> Result<bool, StoreError> {
-    let sql = format!("SELECT 1 WHERE to_regclass('\"{table}\"') IS NOT NULL");
-    Ok(!calls.rows(&Statement::text(sql)).await?.is_empty())
+/// The table's oid, as SQL; NULL if there is none.
+pub(super) fn regclass(schema: &str, table: &str) -> String {
+    format!("to_regclass('{}')", qualified(schema, table).replace('\'', "''"))
 }
 
-/// Reports everything that is wrong with the table and its ledger, whose names were checked.
-pub(super) async fn check(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
-    let checked = check_one(calls, table).await;
-    match table.entries() {
-        None => checked,
-        Some(ledger) => of_both(checked, check_one(calls, &ledger).await),
+/// The schema in which the search path finds the table; if it finds none, the one in which it would be created. Asked
+/// once: the table and its ledger stay together, whatever path another user has.
+pub(super) async fn schema_of(calls: &Calls<Postgres>, table: &str) -> Result<String, StoreError> {
+    let sql = format!(
+        "SELECT coalesce((SELECT nspname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace \
+         WHERE pg_class.oid = to_regclass('\"{table}\"')), current_schema())::text"
+    );
+    match calls.rows(&Statement::text(sql)).await?.first().and_then(|row| row.try_get(0).ok()) {
+        Some(schema) => Ok(schema),
+        None => {
+            let what = "no schema of the search path exists: set search_path for the user".to_owned();
+            Err(permanent(ErrorClass::Other, "table", what))
+        }
     }
 }
 
-async fn check_one(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), StoreError> {
+/// Whether there is such a table.
+pub(super) async fn exists(calls: &Calls<Postgres>, schema: &str, table: &str) -> Result<bool, StoreError> {
+    let sql = format!("SELECT 1 WHERE {} IS NOT NULL", regclass(schema, table));
+    Ok(!calls.rows(&Statement::text(sql)).await?.is_empty())
+}
+
+/// Whether the table has a row; `None`: there is no such table.
+pub(super) async fn has_rows(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &str,
+) -> Result<Option<bool>, StoreError> {
+    if !exists(calls, schema, table).await? {
+        return Ok(None);
+    }
+    let sql = format!("SELECT 1 FROM {} LIMIT 1", qualified(schema, table));
+    Ok(Some(!calls.rows(&Statement::text(sql)).await?.is_empty()))
+}
+
+/// Reports everything that is wrong with the table and its ledger, whose names were checked.
+pub(super) async fn check(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<(), StoreError> {
+    let checked = check_one(calls, schema, table).await;
+    let Some(ledger) = table.entries(Dialect::Postgres) else {
+        let ledger = table.ledger_name();
+        return match has_rows(calls, schema, &ledger).await? {
+            Some(true) => of_both(checked, Err(permanent(ErrorClass::Other, "table", has_a_ledger(&ledger)))),
+            _ => checked,
+        };
+    };
+    if checked.is_ok() && !exists(calls, schema, &ledger.name).await? {
+        return Err(no_ledger(Dialect::Postgres, table, &ledger.name));
+    }
+    of_both(checked, check_one(calls, schema, &ledger).await)
+}
+
+async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
-    let of_table = format!("to_regclass('\"{name}\"')");
+    let of_table = regclass(schema, name);
     let columns = format!(
         "SELECT attname::text, format_type(atttypid, atttypmod), \
          CASE WHEN attcollation = 0 THEN '' ELSE (SELECT ' COLLATE \"' || \
@@ -45,7 +90,8 @@ async fn check_one(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), Stor
     let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
     let keys = format!(
         "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
-         JOIN pg_attribute ON attrelid = indrelid AND attnum = n), indimmediate \
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = n), indimmediate, \
+         EXISTS (SELECT FROM pg_collation WHERE oid = ANY (indcollation) AND NOT collisdeterministic) \
          FROM pg_index WHERE indrelid = {of_table} AND indisunique AND indisvalid \
          AND indpred IS NULL AND indexprs IS NULL"
     );
@@ -70,7 +116,7 @@ async fn check_one(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), Stor
         return faults.end(&format!("{name:?}"));
     }
     table.ids().into_iter().for_each(|id| need(&mut faults, &columns, table, id, None, Some(false)));
-    if table.ledger().is_none() {
+    if !table.has_ledger() {
         need(&mut faults, &columns, table, &table.fields.version, Some(ColumnType::Bigint), Some(false));
     }
     for (column, kind) in table.own_content() {
@@ -94,16 +140,37 @@ async fn check_one(calls: &Calls<Postgres>, table: &SqlTable) -> Result<(), Stor
     let is_late = |row: &&PgRow| !row.try_get(1).unwrap_or(true);
     let of_ids =
         |key: &str| key.split(',').count() == ids.len() && key.split(',').all(|it| ids.contains(&it));
+    // It also uses one in which other ids are equal, and would change another record.
+    let is_loose = |row: &&PgRow| row.try_get(2).unwrap_or(false);
+    if let Some(loose) = keys.iter().filter(is_loose).map(|row| text(row, 0)).find(|key| of_ids(key)) {
+        faults.add(format!(
+            "a unique index on ({loose}) has a nondeterministic collation, in which different ids are equal: drop it"
+        ));
+    }
     if let Some(late) = keys.iter().filter(is_late).map(|row| text(row, 0)).find(|key| of_ids(key)) {
         faults.add(format!(
             "its key on ({late}) is DEFERRABLE and has to be NOT DEFERRABLE: create it again without"
         ));
     }
-    for fault in rules_and_replicas(calls, name).await? {
+    if table.has_ledger() {
+        let fields = [&table.fields.version, &table.fields.deleted];
+        for column in columns.iter().filter(|column| fields.contains(&&column.name)) {
+            faults.add(versions_twice(&column.name));
+        }
+        let children = format!(
+            "SELECT conrelid::regclass::text, conname::text, CASE confdeltype WHEN 'c' THEN 'CASCADE' \
+             WHEN 'n' THEN 'SET NULL' ELSE 'SET DEFAULT' END FROM pg_constraint \
+             WHERE confrelid = {of_table} AND contype = 'f' AND confdeltype IN ('c', 'n', 'd') ORDER BY 1, 2"
+        );
+        for row in &calls.rows(&Statement::text(children)).await? {
+            faults.add(cascading(&text(row, 0), &text(row, 1), &text(row, 2)));
+        }
+    }
+    for fault in rules_and_replicas(calls, &of_table, name).await? {
         faults.add(fault);
     }
-    for (constraint, clause) in warnings::checks(calls, name).await? {
-        if table.ledger().is_none() && refuses_tombstones(calls, table, &columns, &clause).await {
+    for (constraint, clause) in warnings::checks(calls, &of_table).await? {
+        if !table.has_ledger() && refuses_tombstones(calls, table, &columns, &clause).await {
             faults.add(format!(
                 "{constraint}, {clause}, refuses deleted records, whose columns are NULL: let it allow NULL, or \
                  run: ALTER TABLE \"{name}\" DROP CONSTRAINT \"{constraint}\""
@@ -196,10 +263,14 @@ fn need(
 }
 
 /// Rules, with which ON CONFLICT is not possible; and a publication that updates have no replica identity for.
-async fn rules_and_replicas(calls: &Calls<Postgres>, name: &str) -> Result<Vec<String>, StoreError> {
+async fn rules_and_replicas(
+    calls: &Calls<Postgres>,
+    of_table: &str,
+    name: &str,
+) -> Result<Vec<String>, StoreError> {
     let sql = format!(
         "WITH it AS (SELECT c.oid, c.relreplident, c.relname, n.nspname FROM pg_class AS c \
-         JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('\"{name}\"')) \
+         JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = {of_table}) \
          SELECT 'rule', rulename::text FROM pg_rewrite JOIN it ON ev_class = it.oid WHERE ev_type IN ('2', '3') \
          UNION ALL SELECT 'published', p.pubname::text FROM pg_publication AS p CROSS JOIN it \
          WHERE p.pubupdate AND EXISTS (SELECT 1 FROM pg_publication_tables AS t WHERE t.pubname = p.pubname \

@@ -6,14 +6,19 @@ use super::{
     super::{
         StoreError,
         mapping::SqlTable,
-        sql::{Calls, Statement, referring},
+        sql::{Calls, Statement, referred, referring},
     },
+    schema::regclass,
     server::text,
 };
 
 /// One line each.
-pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
-    let of_table = format!("to_regclass('\"{}\"')", table.name);
+pub(super) async fn warnings(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+) -> Result<Vec<String>, StoreError> {
+    let of_table = regclass(schema, &table.name);
     let columns: Vec<String> = table.columns().map(|name| format!("'{name}'")).collect();
     let sql = format!(
         "SELECT 'trigger', tgname::text, '' FROM pg_trigger WHERE tgrelid = {of_table} AND NOT tgisinternal \
@@ -29,15 +34,19 @@ pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Resul
          WHERE attrelid = {of_table} AND attname IN ({}) AND NOT has_column_privilege(attrelid, attnum, p) \
          GROUP BY p{}",
         // Of INSERT and UPDATE, and of DELETE if there is one.
-        if table.ledger().is_some() { 28 } else { 20 },
+        if table.has_ledger() { 28 } else { 20 },
         columns.join(", "),
-        table.ledger().map_or_else(String::new, |ledger| format!(
+        table.ledger().map(|ledger| regclass(schema, &ledger)).map_or_else(String::new, |of_ledger| format!(
             " UNION ALL SELECT 'privilege', p, t::text FROM (VALUES ({of_table}, 'DELETE')) AS own (t, p) \
              WHERE NOT has_table_privilege(t, p) \
              UNION ALL SELECT 'ledger', p, '' FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
-             WHERE NOT has_table_privilege(to_regclass('\"{ledger}\"'), p) \
+             WHERE NOT has_table_privilege({of_ledger}, p) \
              UNION ALL SELECT 'child', conrelid::regclass::text, '' FROM pg_constraint \
-             WHERE confrelid = {of_table} AND contype = 'f'"
+             WHERE confrelid = {of_table} AND contype = 'f' \
+             UNION ALL SELECT 'parent', conname::text, confrelid::regclass::text FROM pg_constraint \
+             WHERE conrelid = {of_table} AND contype = 'f' \
+             AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')) \
+             UNION ALL SELECT 'policy of ledger', '', '' WHERE row_security_active({of_ledger})"
         ))
     );
     let rows = calls.rows(&Statement::text(sql)).await?;
@@ -63,10 +72,16 @@ pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Resul
                 table.ledger().unwrap_or_default()
             ),
             "child" => referring(&name),
+            "parent" => referred(&name, &more, "an action ON DELETE or ON UPDATE"),
+            "policy of ledger" => format!(
+                "every version and deletion that a policy hides is missing: row-level security applies to this user on \
+                 {}. Give a user with BYPASSRLS",
+                table.ledger_name()
+            ),
             _ => format!(
                 "the user lacks {name} on {more}. Run: GRANT SELECT, INSERT, UPDATE{} ON \"{}\" TO CURRENT_USER, \
                  as the table's owner and with the user's name",
-                if table.ledger().is_some() { ", DELETE" } else { "" },
+                if table.has_ledger() { ", DELETE" } else { "" },
                 table.name
             ),
         }
@@ -77,11 +92,11 @@ pub(super) async fn warnings(calls: &Calls<Postgres>, table: &SqlTable) -> Resul
 /// Name and definition of each CHECK.
 pub(super) async fn checks(
     calls: &Calls<Postgres>,
-    table: &str,
+    of_table: &str,
 ) -> Result<Vec<(String, String)>, StoreError> {
     let sql = format!(
         "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint \
-         WHERE conrelid = to_regclass('\"{table}\"') AND contype = 'c' ORDER BY conname"
+         WHERE conrelid = {of_table} AND contype = 'c' ORDER BY conname"
     );
     let rows = calls.rows(&Statement::text(sql)).await?;
     Ok(rows.iter().map(|row| (text(row, 0), text(row, 1))).collect())

@@ -39,8 +39,8 @@ fn store(store: &StoreSpec) -> Value {
     };
     let mut all = vec![json!(store.url.identity()), json!(store.table), json!(fields)];
     all.push(json!(store.mapping.as_ref().map(mapping)));
-    if let Versions::Ledger(name) = &store.versions {
-        all.push(json!(name));
+    if store.versions == Versions::Ledger {
+        all.push(json!("ledger"));
     }
     Value::Array(all)
 }

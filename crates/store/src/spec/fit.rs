@@ -8,7 +8,7 @@ impl StoreSpec {
     pub fn sql_table(&self) -> Option<SqlTable> {
         self.url.dialect()?;
         let (name, fields, mapping) = (self.table.clone(), self.fields.clone(), self.mapping.clone());
-        Some(SqlTable { name, fields, mapping, versions: self.versions.clone() })
+        Some(SqlTable { name, fields, mapping, versions: self.versions })
     }
 
     /// Takes the record through the mapping and back. Reports where and why it does not fit, always as

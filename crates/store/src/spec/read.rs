@@ -5,7 +5,6 @@ mod file;
 
 use std::ops::RangeInclusive;
 
-use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::{Limits, Spec, SpecError, StoreSpec, StoreUrl};
@@ -100,7 +99,7 @@ fn store(text: &str, section: StoreSection) -> Check<StoreSpec> {
         None => fields.check_item(),
     };
     checked.map_err(|error| SpecError::invalid(text, at_url, "fields", error))?;
-    let versions = versions(text, &url, &section, &table)?;
+    let versions = versions(text, &url, &section)?;
     let password_env = section.password_env.map(Spanned::into_inner);
     Ok(StoreSpec { url, password_env, table, fields, mapping, versions })
 }
@@ -137,25 +136,14 @@ fn table(
     Ok(name)
 }
 
-fn versions(text: &str, url: &StoreUrl, section: &StoreSection, table: &str) -> Check<Versions> {
+fn versions(text: &str, url: &StoreUrl, section: &StoreSection) -> Check<Versions> {
     match &section.versions {
         Some(given) if matches!(given.as_ref(), Where::Ledger) => match url.dialect() {
-            Some(_) => Ok(Versions::Ledger(ledger(table))),
+            Some(_) => Ok(Versions::Ledger),
             _ => Err(SpecError::invalid(text, given.span(), "versions", NO_LEDGER)),
         },
         _ => Ok(Versions::Columns),
     }
-}
-
-/// The name of a table's ledger: different for every table, so that tables never share one, and short enough for
-/// every server.
-fn ledger(table: &str) -> String {
-    if table.len() <= 40 {
-        return format!("cutover_ledger_{table}");
-    }
-    let digest = Sha256::digest(table.as_bytes());
-    let digest: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("cutover_ledger_{table:.30}_{digest}")
 }
 
 /// The types of tenant and key.

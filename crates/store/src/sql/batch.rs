@@ -13,18 +13,27 @@ use async_trait::async_trait;
 
 use super::{
     super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
-    ROUNDS, swallowed,
+    ROUNDS, There, swallowed,
 };
 
 /// The two statements of a batch, in a database's own syntax.
 #[async_trait]
 pub(in super::super) trait Guarded: Sync {
-    /// The versions of the existing records, in the order of `ids`, which are distinct.
-    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError>;
+    /// What is there, in the order of `ids`, which are distinct.
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError>;
 
-    /// Writes each record unless the same or a newer version is there. The ids are distinct and ascending, so
-    /// that batches lock in the same order.
-    async fn write(&self, records: &[(&Id, &Record)]) -> Result<Wrote, StoreError>;
+    /// Writes each record over what is older, or also over the same. The ids are distinct and ascending, so that
+    /// batches lock in the same order.
+    async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError>;
+}
+
+/// Which versions a write may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Over {
+    Older,
+    /// Also the same one: another program has taken away what was written with it ([`There::is_foreign`]). Whoever
+    /// writes it at the same time writes the same.
+    Same,
 }
 
 /// How a batch was written.
@@ -40,16 +49,17 @@ pub(in super::super) async fn get_versions(
     store: &impl Guarded,
     ids: &[Id],
 ) -> Result<Vec<Option<Version>>, StoreError> {
-    store.versions(&ids.iter().collect::<Vec<_>>()).await
+    let found = store.versions(&ids.iter().collect::<Vec<_>>()).await?;
+    Ok(found.into_iter().map(|there| there?.reads_as).collect())
 }
 
-/// The version that is there after a write that did not report its own result, and whose outcome may be in
+/// What is there after a write that did not report its own result, and whose outcome may be in
 /// doubt.
 pub(in super::super) async fn version_after(
     store: &impl Guarded,
     id: &Id,
     doubt: &Doubt,
-) -> Result<Option<Version>, StoreError> {
+) -> Result<Option<There>, StoreError> {
     match store.versions(&[id]).await {
         Ok(mut versions) => Ok(versions.pop().flatten()),
         Err(error) => Err(doubt.clone().unwrap_or(error)),
@@ -62,17 +72,18 @@ pub(in super::super) async fn put_one(
     id: &Id,
     record: &Record,
 ) -> Result<Put, StoreError> {
-    let mut doubt: Doubt = None;
+    let (mut doubt, mut over): (Doubt, _) = (None, Over::Older);
     for _ in 0..ROUNDS {
-        match store.write(&[(id, record)]).await {
+        match store.write(&[(id, record)], over).await {
             Ok(wrote) if wrote.all => return Ok(Put::Applied),
             Ok(wrote) => doubt = doubt.or(wrote.doubt),
             Err(error) => return Err(doubt.unwrap_or(error)),
         }
         match version_after(store, id, &doubt).await? {
-            Some(current) if current >= record.version => {
-                return Put::unless_ours(record.version, current).or_doubt(doubt);
+            Some(there) if there.stops(record.version) => {
+                return Put::unless_ours(record.version, there.version).or_doubt(doubt);
             }
+            Some(there) if there.version == record.version => over = Over::Same,
             _ => {}
         }
     }
@@ -97,23 +108,30 @@ pub(in super::super) async fn put_many(
         ids.dedup();
         let versions = store.versions(&ids).await?;
         let (mut due, mut later): (Vec<usize>, Vec<usize>) = Default::default();
+        let mut over = Over::Older;
         // Both are in order, so each id is at this place or the next.
         let mut place = 0;
         for at in open {
             let (id, record) = &records[at];
             place += usize::from(ids[place] != id);
             match versions[place] {
-                // Records that were found older and then written.
-                Some(current) if current == record.version && tried.contains(&at) => {}
-                Some(current) if current >= record.version => {
-                    answers[at] = Copied::unless_newer(record.version, current);
+                Some(there) if there.stops(record.version) => {
+                    // Unless they were found older and then written.
+                    if there.version != record.version || !tried.contains(&at) {
+                        answers[at] = Copied::unless_newer(record.version, there.version);
+                    }
                 }
                 _ if due.last().is_some_and(|last| records[*last].0 == *id) => later.push(at),
-                _ => due.push(at),
+                there => {
+                    if there.is_some_and(|there| there.version == record.version) {
+                        over = Over::Same;
+                    }
+                    due.push(at);
+                }
             }
         }
         let writes: Vec<_> = due.iter().map(|at| (&records[*at].0, &records[*at].1)).collect();
-        if !writes.is_empty() && !store.write(&writes).await?.all {
+        if !writes.is_empty() && !store.write(&writes, over).await?.all {
             tried.extend(due.iter().copied());
             later.extend(due);
             later.sort_by_key(|at| (&records[*at].0, Reverse(records[*at].1.version)));

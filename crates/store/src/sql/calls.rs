@@ -41,14 +41,15 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
 {
     /// `server` says where it is, for messages. A server that must not be used is refused, now and whenever a
-    /// connection is made.
+    /// connection is made. A call takes at most `longest`.
     pub(in super::super) async fn open(
         connect: <DB::Connection as Connection>::Options,
         server: &str,
         options: ServerOptions,
+        longest: Duration,
     ) -> Result<Self, StoreError> {
         let pool = Pool::open(connect, server, options).await?;
-        Ok(Self { pool, longest: options.call_timeout, record_bytes: AtomicUsize::new(0) })
+        Ok(Self { pool, longest, record_bytes: AtomicUsize::new(0) })
     }
 
     /// All rows of a statement that changes nothing.

@@ -1,15 +1,86 @@
 //! What is wrong with a table: all of it at once, each fault with what to do.
 
-use super::{StoreError, permanent};
+use super::{
+    super::mapping::{Dialect, SqlTable, create_sql},
+    StoreError, permanent,
+};
 use cutover_core::outcome::ErrorClass;
 
 /// The warning that another table's foreign key points to a table whose rows are really deleted.
 pub(in super::super) fn referring(child: &str) -> String {
     format!(
-        "{child} has a foreign key to this table, and with a ledger deleted records are deleted here: with ON DELETE \
-         CASCADE their rows in {child} go with them, and without it the deletion is refused and the record goes to \
-         the quarantine"
+        "{child} has a foreign key to this table, and with a ledger deleted records are deleted here: while {child} \
+         refers to one, its deletion is refused and goes to the quarantine. Delete the rows in {child} first"
     )
+}
+
+/// The fault that a deletion here changes another table, where nothing tells it from a write without the SDK.
+pub(in super::super) fn cascading(child: &str, constraint: &str, action: &str) -> String {
+    format!(
+        "the foreign key {constraint} of {child} to this table has ON DELETE {action}: with a ledger deleted records \
+         are deleted here, and {child} would change without a version. Make it ON DELETE NO ACTION and let the \
+         application delete those rows itself, or remove versions = \"ledger\" from the spec"
+    )
+}
+
+/// The warning that rows of this table are deleted or changed by writes to another one.
+pub(in super::super) fn referred(constraint: &str, parent: &str, actions: &str) -> String {
+    format!(
+        "foreign key {constraint} has {actions}: what it does here when {parent} changes has no version, as if another \
+         program had done it. Make it NO ACTION, or run verify after such changes"
+    )
+}
+
+/// The fault of a table with a ledger that still has a column for versions or deletion marks.
+pub(in super::super) fn versions_twice(column: &str) -> String {
+    format!(
+        "it has the column {column}, so its versions and deleted records may be there, which a ledger would not see. \
+         Remove versions = \"ledger\" from the spec, or, if no migration has used that column, drop it"
+    )
+}
+
+/// The fault of a table whose ledger has entries, when its versions are expected in columns.
+pub(in super::super) fn has_a_ledger(ledger: &str) -> String {
+    format!(
+        "its versions and deleted records are in {ledger}. Add versions = \"ledger\" to the spec, or, once no \
+         migration needs them, run: DROP TABLE {ledger}"
+    )
+}
+
+/// The error that there is no ledger, with the statement that makes one.
+pub(in super::super) fn no_ledger(dialect: Dialect, table: &SqlTable, ledger: &str) -> StoreError {
+    let sql = create_sql(dialect, table).ok().and_then(|mut sql| sql.pop()).unwrap_or_default();
+    StoreError::no_table(
+        ledger,
+        &format!(
+            "beside {:?}. If it had one, restore both from the same backup: without it every record is at version 0, and \
+             deleted ones come back. If it never had one, create it:\n{sql};",
+            table.name
+        ),
+    )
+}
+
+/// Before a table and its ledger are created: neither replaces one that was lost. `None`: it does not exist; true: it
+/// holds something.
+pub(in super::super) fn check_new(
+    dialect: Dialect,
+    table: &SqlTable,
+    holds: Option<bool>,
+    ledger_holds: Option<bool>,
+) -> Result<(), StoreError> {
+    let Some(ledger) = table.ledger() else { return Ok(()) };
+    match (holds, ledger_holds) {
+        (Some(true), None) => Err(no_ledger(dialect, table, &ledger)),
+        (None, Some(true)) => {
+            let what = format!(
+                "there is no table {:?}, but its ledger has entries. Restore the table, or, to start over, run: DROP \
+                 TABLE {ledger}",
+                table.name
+            );
+            Err(permanent(ErrorClass::Other, "table", what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The faults of a table and of its ledger, in one error.

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use super::super::{
-    Record, StoreError, Version,
+    Record, StoreError,
     mapping::{Cell, SqlTable},
     scan::Found,
 };
-use super::not_applied;
+use super::{Entry, not_applied};
 use cutover_core::outcome::ErrorClass;
 
 /// What one row of an answer is.
@@ -16,7 +16,7 @@ pub(in super::super) enum Part {
     /// A record, from a table with its versions in columns.
     Record(Found),
     /// An entry of a ledger. It comes before the row of the same id.
-    Entry { tenant: Vec<u8>, key: Vec<u8>, version: Result<Version, StoreError> },
+    Entry { tenant: Vec<u8>, key: Vec<u8>, entry: Result<Entry, StoreError> },
     /// A row of a table that has a ledger.
     Row { tenant: Vec<u8>, key: Vec<u8>, cells: Vec<Cell> },
 }
@@ -39,7 +39,7 @@ pub(in super::super) struct Merge<'a> {
     table: &'a SqlTable,
     most: usize,
     /// Those that no row has come for yet.
-    waiting: VecDeque<(Id, Result<Version, StoreError>)>,
+    waiting: VecDeque<(Id, Result<Entry, StoreError>)>,
     entries: usize,
     rows: usize,
     last_entry: Option<Id>,
@@ -71,14 +71,14 @@ impl<'a> Merge<'a> {
                 self.rows += 1;
                 Ok(take(Merged::Found(found)))
             }
-            Part::Entry { tenant, key, version } => {
+            Part::Entry { tenant, key, entry } => {
                 let id = Some((tenant, key));
                 if self.last_entry >= id || self.last_row >= id {
                     return Err(out_of_order());
                 }
                 self.entries += 1;
                 self.last_entry.clone_from(&id);
-                self.waiting.extend(id.map(|id| (id, version)));
+                self.waiting.extend(id.map(|id| (id, entry)));
                 Ok(true)
             }
             Part::Row { tenant, key, cells } => {
@@ -91,13 +91,14 @@ impl<'a> Merge<'a> {
                         return Ok(false);
                     }
                 }
-                let version = self.waiting.pop_front_if(|(of, _)| *of == id);
-                if version.is_none() && self.entries >= self.most && self.last_entry.as_ref() < Some(&id) {
+                let entry = self.waiting.pop_front_if(|(of, _)| *of == id);
+                if entry.is_none() && self.entries >= self.most && self.last_entry.as_ref() < Some(&id) {
                     return Ok(false);
                 }
                 self.rows += 1;
                 self.last_row = Some(id.clone());
-                let version = version.map_or(Ok(Version::ZERO), |(_, version)| version);
+                let version = entry.map_or(Ok(Entry::default()), |(_, entry)| entry);
+                let version = version.map(|entry| entry.reads_as(true).unwrap_or_default());
                 let value = |version| Ok(Record { version, value: self.table.value(version, cells)? });
                 let found = Found { tenant: id.0, key: id.1, record: version.and_then(value) };
                 Ok(take(Merged::Found(found)))
@@ -113,14 +114,14 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// An entry without a row: a tombstone, or nothing at version 0.
-fn alone(((tenant, key), version): (Id, Result<Version, StoreError>)) -> Merged {
-    match version {
-        Ok(Version::ZERO) => Merged::Nothing { tenant, key },
-        version => {
-            let record = version.map(|version| Record { version, value: None });
-            Merged::Found(Found { tenant, key, record })
+/// An entry without a row.
+fn alone(((tenant, key), entry): (Id, Result<Entry, StoreError>)) -> Merged {
+    match entry.map(|entry| entry.reads_as(false)) {
+        Ok(None) => Merged::Nothing { tenant, key },
+        Ok(Some(version)) => {
+            Merged::Found(Found { tenant, key, record: Ok(Record { version, value: None }) })
         }
+        Err(error) => Merged::Found(Found { tenant, key, record: Err(error) }),
     }
 }
 

@@ -143,6 +143,9 @@ impl<DB: sqlx::Database> Statement<DB> {
 
     /// What the statement does, without any value.
     pub(super) fn verb(&self) -> &str {
+        if self.begins {
+            return "a transaction";
+        }
         self.sql.as_str().split_whitespace().next().unwrap_or("a statement")
     }
 }

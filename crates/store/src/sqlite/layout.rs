@@ -91,7 +91,7 @@ impl Layout {
         let set = content.iter().zip(&given).map(|(name, given)| format!("{name} = {given}"));
         let is_it = format!("{tenant} = ?1 AND {key} = ?2");
         let reads = match table.ledger() {
-            Some(ledger) => Ledger::reads(&table, ledger),
+            Some(ledger) => Ledger::reads(&table, &ledger),
             None => Reads {
                 get: format!("SELECT {all} FROM {name} WHERE {is_it}"),
                 get_many: of_list(&of_record),
@@ -126,7 +126,7 @@ impl Layout {
             scan_tenant,
             count: sql(reads.count),
             insert: sql(format!("{insert} {conflict} NOTHING")),
-            ledger: table.ledger().map(|ledger| Ledger::new(&table, ledger)),
+            ledger: table.ledger().map(|ledger| Ledger::new(&table, &ledger)),
             table,
         }
     }

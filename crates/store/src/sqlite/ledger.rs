@@ -1,19 +1,22 @@
 //! Versions and tombstones in a table beside the records', written in one transaction with them. A record is
 //! what both say together: docs/adr/0041-a-ledger-beside-the-table.md.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, SqliteConnection};
 
 use super::{
-    super::{mapping::SqlTable, sql::swallowed},
+    super::{
+        mapping::SqlTable,
+        sql::{Entry, There, swallowed},
+    },
     Id, Record, SqliteStore, StoreError, Version, column_of,
-    error::write_error,
+    error::{read_error, write_error},
     reads::{Reads, scans},
 };
 
 /// The statements that write.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// Tenant, key, version.
+    /// Tenant, key, version, mark.
     entry: SqlStr,
     /// The arguments of the layout's own statements.
     row: SqlStr,
@@ -21,6 +24,8 @@ pub(super) struct Ledger {
     remove: SqlStr,
     /// Tenant, key: whether the table has the row.
     row_of: SqlStr,
+    /// Tenant, key: the entry's version and mark, and whether the table has the row.
+    there: SqlStr,
 }
 
 /// When a record is written.
@@ -47,8 +52,8 @@ impl Ledger {
         let set: Vec<String> = own.iter().map(|name| format!("{name} = excluded.{name}")).collect();
         Self {
             entry: sql(format!(
-                "INSERT INTO {ledger} (tenant, key, version) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version"
+                "INSERT INTO {ledger} (tenant, key, version, deleted) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version, deleted = excluded.deleted"
             )),
             row: sql(format!(
                 "INSERT INTO {name} ({ids}, {}) VALUES ({given_ids}, {}) ON CONFLICT ({ids}) DO UPDATE SET {}",
@@ -57,6 +62,11 @@ impl Ledger {
                 set.join(", ")
             )),
             remove: sql(format!("DELETE FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
+            there: sql(format!(
+                "SELECT ?1, ?2, coalesce(l.version, 0), coalesce(l.deleted, 0), t.{tenant} IS NOT NULL FROM (SELECT 1) \
+                 LEFT JOIN {name} AS t ON t.{tenant} = ?1 AND t.{key} = ?2 \
+                 LEFT JOIN {ledger} AS l ON l.tenant = ?1 AND l.key = ?2"
+            )),
             row_of: sql(format!("SELECT 1 FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
         }
     }
@@ -72,13 +82,15 @@ impl Ledger {
         let mark = |value: &str| if is_marked { format!("{value}, ") } else { String::new() };
         let of_row: Vec<String> = own.iter().map(|(name, _)| format!("t.{}", q(name))).collect();
         let of_row = of_row.join(", ");
-        let content = format!("coalesce(l.version, 0), {}{of_row}", mark(&format!("t.{tenant} IS NULL")));
+        // An entry counts only if it agrees with the row.
+        let version = format!("CASE WHEN l.deleted = (t.{tenant} IS NULL) THEN l.version ELSE 0 END");
+        let content = format!("{version}, {}{of_row}", mark(&format!("t.{tenant} IS NULL")));
         let nulls = vec!["NULL"; own.len()].join(", ");
         let both = |tenant_is: &str, key_is: &str| {
             format!(
                 "LEFT JOIN {name} AS t ON t.{tenant} = {tenant_is} AND t.{key} = {key_is} \
                  LEFT JOIN {ledger} AS l ON l.tenant = {tenant_is} AND l.key = {key_is} \
-                 WHERE (t.{tenant} IS NOT NULL OR l.version <> 0)"
+                 WHERE (t.{tenant} IS NOT NULL OR l.version <> 0 AND l.deleted)"
             )
         };
         let of_list = |columns: &str| {
@@ -90,19 +102,19 @@ impl Ledger {
         };
         let of_one = |columns: &str| format!("SELECT ?1, ?2, {columns} FROM (SELECT 1) {}", both("?1", "?2"));
         let tombstones = format!(
-            "FROM {ledger} AS l WHERE l.version <> 0 \
+            "FROM {ledger} AS l WHERE l.version <> 0 AND l.deleted \
              AND NOT EXISTS (SELECT 1 FROM {name} AS t WHERE t.{tenant} = l.tenant AND t.{key} = l.key)"
         );
         Reads {
             get: of_one(&content),
             get_many: of_list(&content),
-            get_versions: of_list("coalesce(l.version, 0)"),
-            version: of_one("coalesce(l.version, 0)"),
+            get_versions: of_list(&version),
+            version: of_one(&version),
             scans: scans(|wanted| {
                 let row = wanted(&format!("t.{tenant}"), &format!("t.{key}"));
                 let entry = wanted("l.tenant", "l.key");
                 format!(
-                    "SELECT t.{tenant}, t.{key}, coalesce(l.version, 0), {}{of_row} FROM {name} AS t \
+                    "SELECT t.{tenant}, t.{key}, {version}, {}{of_row} FROM {name} AS t \
                      LEFT JOIN {ledger} AS l ON l.tenant = t.{tenant} AND l.key = t.{key} WHERE {row} \
                      UNION ALL SELECT l.tenant, l.key, l.version, {}{nulls} {tombstones} AND {entry} \
                      ORDER BY 1, 2",
@@ -128,17 +140,18 @@ impl SqliteStore {
     ) -> Result<Option<Option<Version>>, StoreError> {
         // Also checks tombstones.
         let row = self.layout.write(&ledger.row, id, record)?;
-        let current = self.version_on(connection, id).await?;
-        let holds = match when {
-            When::Newer => current.is_none_or(|current| record.version > current),
-            When::Is(expected) => current == expected,
-        };
-        if !holds {
-            return Ok(Some(current));
+        let there = self.there_on(ledger, connection, id).await?;
+        let newest = there.map(|there| there.version);
+        match (when, there.and_then(|there| there.reads_as)) {
+            (When::Newer, _) if there.is_some_and(|there| there.stops(record.version)) => {
+                return Ok(Some(newest));
+            }
+            (When::Is(expected), current) if current != expected => return Ok(Some(current)),
+            _ => {}
         }
-        if record.version.max(current.unwrap_or_default()) > Version::ZERO {
+        if record.version.max(newest.unwrap_or_default()) > Version::ZERO {
             let entry = sqlx::query(ledger.entry.clone()).bind(&id.tenant).bind(&id.key);
-            let entry = entry.bind(column_of(record.version)?);
+            let entry = entry.bind(column_of(record.version)?).bind(record.is_tombstone());
             entry.execute(&mut *connection).await.map_err(write_error)?;
         }
         let is_done = if record.is_tombstone() {
@@ -150,5 +163,18 @@ impl SqliteStore {
             row.execute(connection).await.map_err(write_error)?.rows_affected() > 0
         };
         if is_done { Ok(None) } else { Err(swallowed()) }
+    }
+
+    async fn there_on(
+        &self,
+        ledger: &Ledger,
+        connection: &mut SqliteConnection,
+        id: &Id,
+    ) -> Result<Option<There>, StoreError> {
+        let ask = sqlx::query(ledger.there.clone()).bind(&id.tenant).bind(&id.key);
+        let row = ask.fetch_one(connection).await.map_err(read_error)?;
+        let version = self.layout.version_in(&row)?;
+        let flag = |at: usize| row.try_get_unchecked::<i64, _>(at).map(|flag| flag != 0).map_err(read_error);
+        Ok(There::of(Some(Entry { version, deleted: flag(3)? }), flag(4)?))
     }
 }

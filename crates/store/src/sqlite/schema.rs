@@ -8,10 +8,11 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Faults, of_both},
+        sql::{Faults, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice},
     },
     shown, warnings,
 };
+use cutover_core::outcome::ErrorClass;
 
 /// How SQLite converts a value before storing it, by the column's declared type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +63,43 @@ pub(super) async fn check(
     table: &SqlTable,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let checked = check_one(connection, path, table).await?;
-    Ok(match table.entries() {
-        None => checked,
-        Some(ledger) => of_both(checked, check_one(connection, path, &ledger).await?),
-    })
+    let Some(ledger) = table.entries(Dialect::Sqlite) else {
+        let ledger = table.ledger_name();
+        return Ok(match has_rows(connection, &ledger).await? {
+            Some(true) => of_both(checked, Err(permanent(ErrorClass::Other, "table", has_a_ledger(&ledger)))),
+            _ => checked,
+        });
+    };
+    if checked.is_ok() && has_rows(connection, &ledger.name).await?.is_none() {
+        return Ok(Err(no_ledger(Dialect::Sqlite, table, &ledger.name)));
+    }
+    Ok(of_both(checked, check_one(connection, path, &ledger).await?))
+}
+
+/// Whether the table has a row; `None`: there is no such table.
+pub(super) async fn has_rows(
+    connection: &mut SqliteConnection,
+    table: &str,
+) -> Result<Option<bool>, sqlx::Error> {
+    let exists = format!("SELECT 1 FROM sqlite_master WHERE name = '{table}' COLLATE NOCASE");
+    if sqlx::query(AssertSqlSafe(exists)).fetch_optional(&mut *connection).await?.is_none() {
+        return Ok(None);
+    }
+    let first = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM `{table}` LIMIT 1")));
+    Ok(Some(first.fetch_optional(connection).await?.is_some()))
+}
+
+/// Whether the column is compared byte by byte: how it is compared with a text is in the plan of such a question.
+async fn is_binary(
+    connection: &mut SqliteConnection,
+    table: &str,
+    column: &str,
+) -> Result<bool, sqlx::Error> {
+    let plan = format!("EXPLAIN SELECT `{column}` = 'x' FROM `{table}`");
+    let rows = sqlx::query(AssertSqlSafe(plan)).fetch_all(connection).await?;
+    let collation =
+        rows.iter().filter(|row| matches!(text(row, 1).as_str(), "Eq" | "Ne")).map(|row| text(row, 5));
+    Ok(collation.into_iter().all(|collation| collation.is_empty() || collation.starts_with("BINARY")))
 }
 
 async fn check_one(
@@ -126,7 +160,7 @@ async fn check_one(
     }
     };
     table.ids().into_iter().for_each(|id| fault(id, ColumnType::Text, Some(false)));
-    if table.ledger().is_none() {
+    if !table.has_ledger() {
         fault(&table.fields.version, ColumnType::Bigint, Some(false));
     }
     table.own_content().into_iter().for_each(|(name, kind)| fault(name, kind, table.needs_null(name)));
@@ -144,6 +178,25 @@ async fn check_one(
              \"{name}_ids\" ON \"{name}\" ({ids})",
             ids = ids.join(", ")
         ));
+    }
+    for id in ids.iter().filter(|id| found(&columns, id).is_some()) {
+        if !is_binary(connection, name, id).await? {
+            faults.add(format!(
+                "column {id} has another collation than BINARY, so that different ids are equal in it. {again}"
+            ));
+        }
+    }
+    if table.has_ledger() {
+        for column in [&table.fields.version, &table.fields.deleted] {
+            if found(&columns, column).is_some() {
+                faults.add(versions_twice(column));
+            }
+        }
+        for (child, action) in warnings::children(connection, name).await? {
+            if !matches!(action.as_str(), "NO ACTION" | "RESTRICT") {
+                faults.add(cascading(&child, "(without a name)", &action));
+            }
+        }
     }
     // Compared byte by byte, UTF-16 text has another order than in all other stores.
     if encoding != "UTF-8" {

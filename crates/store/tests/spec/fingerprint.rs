@@ -82,10 +82,7 @@ fn it_covers_the_ledger_which_is_of_one_table() {
         let spec = read(&columns.replacen("table = ", "versions = \"ledger\"\ntable = ", 1));
         assert_ne!(spec.fingerprint(), read(&columns).fingerprint());
         assert_eq!(spec.source.table, table);
-        match spec.source.versions {
-            Versions::Ledger(name) => name,
-            Versions::Columns => panic!("{table} has no ledger"),
-        }
+        spec.source.sql_table().and_then(|table| table.ledger()).expect("a ledger")
     };
     assert_eq!(ledger("orders"), "cutover_ledger_orders");
     let long = "a".repeat(63);

@@ -30,11 +30,23 @@ macro_rules! on_a_server {
             sql(&admin.0, stories::create_orders($dialect, &name)).await;
             let of = || stories::orders($dialect, &name);
             let error = $store::open(&url, of(), options()).await.expect_err("without its ledger");
-            assert!(error.is_no_table() && error.to_string().contains(&format!("ledger_{name}")), "{error}");
+            assert!(
+                error.is_no_table() && error.to_string().contains(&format!("cutover_ledger_{name}")),
+                "{error}"
+            );
+            let error = $store::create(&url, of(), options()).await.expect_err("one may have been lost");
+            assert!(error.is_no_table() && error.to_string().contains("deleted ones come back"), "{error}");
+            let ledger = stories::create_ledger($dialect, &name);
+            assert!(error.to_string().contains(&ledger), "{error}");
+            sql(&admin.0, ledger).await;
             let store = Arc::new(create(&url, of()).await);
             stories::takes_part_as_it_is(&*store, &admin, &name).await;
             stories::a_tombstone_meets_an_insert(&store, &admin, &name).await;
             stories::writers_of_the_same_records_agree(&store).await;
+            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name}")).await;
+            let run = async |sql: String| stories::Admin::run(&admin, sql).await;
+            foreign::an_entry_counts_if_it_agrees(&*store, [&name, "org", "id"], run).await;
+            foreign::nothing_lost_is_made_anew(&admin, &name, || $store::create(&url, of(), options())).await;
             sql(&admin.0, stories::drop_orders(&name)).await;
         }
 
@@ -58,15 +70,17 @@ macro_rules! on_a_server {
                 &store, &admin, &name, lock, release,
             )
             .await;
-            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM ledger_{name}")).await;
+            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name}")).await;
             stories::pages_show_all_once(&*store).await;
-            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM ledger_{name}")).await;
+            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name}")).await;
             stories::dead_entries_end_no_scan(&*store, &admin, &name).await;
             sql(&admin.0, stories::drop_orders(&name)).await;
         }
     };
 }
 
+#[path = "ledger/foreign.rs"]
+mod foreign;
 #[cfg(feature = "mysql")]
 #[path = "ledger/mysql.rs"]
 mod mysql;
@@ -81,15 +95,14 @@ use std::path::Path;
 use cutover_store::{
     Copied, Id, Put, Record, Scope, Segment, SqliteOptions, SqliteStore, Store, Version,
     document::Document,
-    mapping::{Dialect, SqlTable, Versions},
+    mapping::{Dialect, SqlTable, Versions, create_sql},
 };
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{documents, documents::Documents, refusing, suite};
 
 fn with_ledger(table: SqlTable) -> SqlTable {
-    let ledger = format!("cutover_ledger_{}", table.name);
-    SqlTable { versions: Versions::Ledger(ledger), ..table }
+    SqlTable { versions: Versions::Ledger, ..table }
 }
 
 async fn create(path: &Path, table: SqlTable) -> SqliteStore {
@@ -148,6 +161,16 @@ fn tombstone(version: u64) -> Record {
 
 /// A file with an application's own table, which has no column of ours and allows no NULL.
 async fn existing() -> (tempfile::TempDir, SqliteConnection) {
+    let (dir, mut admin) = without_ledger().await;
+    sql(&mut admin, &ledger_sql(Dialect::Sqlite, &refusing::table(Dialect::Sqlite, "orders"))).await;
+    (dir, admin)
+}
+
+fn ledger_sql(dialect: Dialect, table: &SqlTable) -> String {
+    create_sql(dialect, &with_ledger(table.clone())).expect("valid names").pop().expect("of table and ledger")
+}
+
+async fn without_ledger() -> (tempfile::TempDir, SqliteConnection) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let connect = SqliteConnectOptions::new().filename(dir.path().join("store.db")).create_if_missing(true);
     let mut admin = SqliteConnection::connect_with(&connect).await.expect("open");
@@ -168,14 +191,18 @@ async fn rows(admin: &mut SqliteConnection) -> Vec<(String, i64)> {
 
 #[tokio::test]
 async fn a_table_takes_part_as_it_is() {
-    let (dir, mut admin) = existing().await;
+    let (dir, mut admin) = without_ledger().await;
     let path = dir.path().join("store.db");
     let table = || with_ledger(refusing::table(Dialect::Sqlite, "orders"));
     let opened = SqliteStore::open(&path, table(), SqliteOptions::default()).await;
     let error = opened.expect_err("without its ledger");
     assert!(error.is_no_table() && error.to_string().contains("cutover_ledger_orders"), "{error}");
-    let store =
-        SqliteStore::create(&path, table(), SqliteOptions::default()).await.expect("a ledger is made");
+    let created = SqliteStore::create(&path, table(), SqliteOptions::default()).await;
+    let (error, ledger) =
+        (created.expect_err("one may have been lost").to_string(), ledger_sql(Dialect::Sqlite, &table()));
+    assert!(error.contains("If it never had one") && error.contains(&ledger), "{error}");
+    sql(&mut admin, &ledger).await;
+    let store = SqliteStore::open(&path, table(), SqliteOptions::default()).await.expect("opened");
 
     assert_eq!(store.get(&id("a")).await, Ok(Some(record(0, 1))), "without an entry: version 0");
     assert_eq!(store.put_if_newer(&id("a"), &record(0, 9)).await, Ok(Put::Applied), "there already");
@@ -203,21 +230,69 @@ async fn a_table_takes_part_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_others_write_shows_as_a_difference() {
+async fn what_others_write_counts_as_in_columns() {
     let (dir, mut admin) = existing().await;
-    let store = create(&dir.path().join("store.db"), refusing::table(Dialect::Sqlite, "orders")).await;
-    for key in ["a", "b", "c"] {
-        assert_eq!(store.put_if_newer(&id(key), &record(5, 1)).await, Ok(Put::Applied));
+    let path = dir.path().join("store.db");
+    let store = create(&path, refusing::table(Dialect::Sqlite, "orders")).await;
+    sql(&mut admin, "DELETE FROM orders").await;
+    let run = async |text: String| sql(&mut admin, &text).await;
+    foreign::an_entry_counts_if_it_agrees(&store, ["orders", "tenant", "key"], run).await;
+    assert_eq!(store.put_if_newer(&id("a"), &record(5, 1)).await, Ok(Put::Applied));
+    sql(&mut admin, "UPDATE orders SET n = 99 WHERE key = 'a'").await;
+    assert_eq!(store.get(&id("a")).await, Ok(Some(record(5, 99))), "other content at the same version");
+}
+
+#[tokio::test]
+async fn what_a_ledger_does_not_go_with_is_refused() {
+    let table = || refusing::table(Dialect::Sqlite, "orders");
+    let stories = [
+        (
+            "ALTER TABLE orders ADD COLUMN cutover_version INTEGER NOT NULL DEFAULT 0",
+            "a ledger would not see",
+        ),
+        (
+            "CREATE TABLE lines (t TEXT, k TEXT, FOREIGN KEY (t, k) REFERENCES orders (tenant, key) ON DELETE CASCADE)",
+            "of lines to this table has ON DELETE CASCADE",
+        ),
+        (
+            "CREATE TABLE more (t TEXT, k TEXT, FOREIGN KEY (t, k) REFERENCES orders ON DELETE SET NULL)",
+            "SET NULL",
+        ),
+        (
+            "CREATE TABLE other (tenant TEXT NOT NULL, key TEXT NOT NULL COLLATE NOCASE, n INTEGER, rest TEXT); \
+             CREATE UNIQUE INDEX ids ON other (tenant, key COLLATE BINARY); DROP TABLE orders; \
+             ALTER TABLE other RENAME TO orders",
+            "column key has another collation than BINARY",
+        ),
+    ];
+    for (statement, fault) in stories {
+        let (dir, mut admin) = existing().await;
+        sql(&mut admin, statement).await;
+        let opened =
+            SqliteStore::open(&dir.path().join("store.db"), with_ledger(table()), SqliteOptions::default())
+                .await;
+        let error = opened.expect_err(fault).to_string();
+        assert!(error.contains(fault), "{error}");
     }
-    assert_eq!(store.put_if_newer(&id("c"), &tombstone(6)).await, Ok(Put::Applied));
-    sql(&mut admin, "UPDATE orders SET n = 99 WHERE key = 'a'; DELETE FROM orders WHERE key = 'b'").await;
-    sql(&mut admin, "INSERT INTO orders (tenant, key, n) VALUES ('t', 'c', 3), ('t', 'd', 4)").await;
-    let all = [id("a"), id("b"), id("c"), id("d")];
-    let expected = [record(5, 99), tombstone(5), record(6, 3), record(0, 4)].map(Some);
-    assert_eq!(store.get_many(&all).await, Ok(expected.to_vec()), "other content at the same version");
-    let page = store.scan(&Scope::All, Segment::ALL, None, 1 << 20).await.expect("scanned");
-    let scanned: Vec<_> = page.records.into_iter().map(|(_, record)| Some(record)).collect();
-    assert_eq!(scanned, expected, "a scan sees the same");
+    let (dir, mut admin) = existing().await;
+    sql(
+        &mut admin,
+        "INSERT INTO cutover_ledger_orders VALUES ('t', 'a', 7, 0); \
+         ALTER TABLE orders ADD COLUMN cutover_version INTEGER NOT NULL DEFAULT 0",
+    )
+    .await;
+    let opened = SqliteStore::open(&dir.path().join("store.db"), table(), SqliteOptions::default()).await;
+    let error = opened.expect_err("its versions are elsewhere").to_string();
+    assert!(error.contains("are in cutover_ledger_orders. Add versions = \"ledger\""), "{error}");
+    sql(&mut admin, "DROP TABLE orders").await;
+    let created =
+        SqliteStore::create(&dir.path().join("store.db"), with_ledger(table()), SqliteOptions::default())
+            .await;
+    let error = created.expect_err("the table was lost").to_string();
+    assert!(
+        error.contains("its ledger has entries") && error.contains("DROP TABLE cutover_ledger_orders"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -11,11 +11,12 @@ struct Told {
 
 #[async_trait]
 impl Guarded for Told {
-    async fn versions(&self, _ids: &[&Id]) -> Result<Vec<Option<Version>>, StoreError> {
-        Ok(vec![self.looks.lock().expect("no panic").remove(0)?])
+    async fn versions(&self, _ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
+        let version = self.looks.lock().expect("no panic").remove(0)?;
+        Ok(vec![version.map(There::in_columns)])
     }
 
-    async fn write(&self, _records: &[(&Id, &Record)]) -> Result<Wrote, StoreError> {
+    async fn write(&self, _records: &[(&Id, &Record)], _over: Over) -> Result<Wrote, StoreError> {
         self.writes.lock().expect("no panic").remove(0)
     }
 }

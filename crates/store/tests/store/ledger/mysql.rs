@@ -73,7 +73,7 @@ async fn the_faults_of_both_tables_are_told_at_once() {
     let name = table("ledger_faults");
     let tables = format!(
         "CREATE TABLE {name} (org varchar(64) NOT NULL, id varbinary(1024) NOT NULL, n bigint NOT NULL, \
-         rest longtext CHARACTER SET utf8mb4, PRIMARY KEY (org, id)); CREATE TABLE ledger_{name} \
+         rest longtext CHARACTER SET utf8mb4, PRIMARY KEY (org, id)); CREATE TABLE cutover_ledger_{name} \
          (tenant varbinary(256) NOT NULL, `key` varbinary(100) NOT NULL, version int NOT NULL, \
          PRIMARY KEY (`key`, tenant)) ENGINE = MyISAM"
     );
@@ -89,5 +89,30 @@ async fn the_faults_of_both_tables_are_told_at_once() {
     ] {
         assert!(error.contains(fault), "{fault}: {error}");
     }
-    sql(&admin.0, format!("DROP TABLE {name}, ledger_{name}")).await;
+    sql(&admin.0, format!("DROP TABLE {name}, cutover_ledger_{name}")).await;
+}
+
+/// Its value is the statement's LAST_INSERT_ID, too.
+#[tokio::test]
+async fn a_column_with_auto_increment_harms_nothing() {
+    let Some((url, admin)) = server().await else { return };
+    let name = table("ledger_serial");
+    let of = stories::orders(Dialect::MySql, &name);
+    sql(&admin.0, stories::create_orders(Dialect::MySql, &name)).await;
+    sql(
+        &admin.0,
+        format!("DELETE FROM {name}; ALTER TABLE {name} ADD COLUMN serial bigint NOT NULL AUTO_INCREMENT, ADD KEY (serial)"),
+    )
+    .await;
+    let store = create(&url, of).await;
+    for (key, record) in [("a", record(7, 1)), ("b", record(0, 1))] {
+        assert_eq!(store.put_if_unchanged(&id(key), &record, None).await, Ok(Put::Applied), "{key}");
+        assert_eq!(store.get(&id(key)).await, Ok(Some(record)));
+    }
+    assert_eq!(store.put_if_unchanged(&id("a"), &record(8, 1), None).await, Ok(Put::Stale(Version(7))));
+    assert_eq!(store.put_if_unchanged(&id("a"), &tombstone(8), Some(Version(7))).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&id("c"), &record(0, 1)).await, Ok(Put::Applied));
+    let batch = [(id("c"), record(9, 2)), (id("d"), record(0, 1)), (id("e"), record(9, 1))];
+    assert_eq!(store.put_many_if_newer(&batch).await, Ok(vec![Copied::Written; 3]));
+    sql(&admin.0, stories::drop_orders(&name)).await;
 }

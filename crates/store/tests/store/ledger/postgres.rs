@@ -66,6 +66,7 @@ async fn a_trigger_that_drops_a_row_leaves_no_entry() {
     let Some((url, admin)) = server().await else { return };
     let name = table("ledger_dropped");
     sql(&admin.0, stories::create_orders(Dialect::Postgres, &name)).await;
+    sql(&admin.0, stories::create_ledger(Dialect::Postgres, &name)).await;
     let store = create(&url, stories::orders(Dialect::Postgres, &name)).await;
     let function = format!(
         "CREATE FUNCTION {name}_drops() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
@@ -96,7 +97,7 @@ async fn the_faults_of_both_tables_are_told_at_once() {
     let name = table("ledger_faults");
     let tables = format!(
         "CREATE TABLE {name} (org text NOT NULL, id text COLLATE \"C\" NOT NULL, n bigint NOT NULL, rest text, \
-         PRIMARY KEY (org, id)); CREATE UNLOGGED TABLE ledger_{name} (tenant text COLLATE \"C\" NOT NULL, \
+         PRIMARY KEY (org, id)); CREATE UNLOGGED TABLE cutover_ledger_{name} (tenant text COLLATE \"C\" NOT NULL, \
          key text COLLATE \"C\" NOT NULL, version int NOT NULL, PRIMARY KEY (key, tenant))"
     );
     sql(&admin.0, tables).await;
@@ -110,5 +111,53 @@ async fn the_faults_of_both_tables_are_told_at_once() {
     ] {
         assert!(error.contains(fault), "{fault}: {error}");
     }
-    sql(&admin.0, format!("DROP TABLE {name}, ledger_{name}")).await;
+    sql(&admin.0, format!("DROP TABLE {name}, cutover_ledger_{name}")).await;
+}
+
+/// Two shops have a table of the same name, and a search path that begins with a schema of both.
+#[tokio::test]
+async fn a_ledger_is_beside_its_table_whatever_the_search_path() {
+    let Some((url, admin)) = server().await else { return };
+    let name = table("ledger_path");
+    let [common, one, other] = ["common", "one", "other"].map(|schema| format!("{name}_{schema}"));
+    for schema in [&common, &one, &other] {
+        sql(&admin.0, format!("CREATE SCHEMA {schema}")).await;
+    }
+    for schema in [&one, &other] {
+        let rest = stories::create_orders(Dialect::Postgres, &name);
+        sql(&admin.0, format!("SET search_path TO {schema}; {rest}; DELETE FROM {name}; RESET search_path"))
+            .await;
+    }
+    let by =
+        |path: &str| format!("{url}{}options[search_path]={path}", if url.contains('?') { '&' } else { '?' });
+    let of = || stories::orders(Dialect::Postgres, &name);
+    let first = create(&by(&format!("{common},{one}")), of()).await;
+    let second = create(&by(&format!("{common},{other}")), of()).await;
+    // Another user's path finds the same ledger.
+    let again =
+        PostgresStore::open(&by(&format!("{one},{common}")), of(), options()).await.expect("it is there");
+    assert_eq!(first.put_if_newer(&id("a"), &record(7, 1)).await, Ok(Put::Applied));
+    assert_eq!(again.get(&id("a")).await, Ok(Some(record(7, 1))));
+    assert_eq!(
+        second.put_if_newer(&id("a"), &record(5, 1)).await,
+        Ok(Put::Applied),
+        "another table's version"
+    );
+    for (schema, tables) in [(&common, 0), (&one, 1), (&other, 1)] {
+        let count = format!(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = '{schema}' AND tablename = 'cutover_ledger_{name}'"
+        );
+        assert_eq!(stories::Admin::count(&admin, count).await, tables, "{schema}");
+    }
+    let identity =
+        async |store: &PostgresStore| store.identity().await.expect("asked").expect("it has one").id;
+    let before = identity(&first).await;
+    assert_eq!(before, identity(&again).await);
+    sql(&admin.0, format!("TRUNCATE {one}.cutover_ledger_{name}")).await;
+    sql(&admin.0, format!("ALTER TABLE {one}.cutover_ledger_{name} RENAME TO lost")).await;
+    let ledger =
+        stories::create_ledger(Dialect::Postgres, &name).replace("\"cutover", &format!("{one}.\"cutover"));
+    sql(&admin.0, ledger).await;
+    assert_ne!(before, identity(&first).await, "another ledger");
+    sql(&admin.0, format!("DROP SCHEMA {common}, {one}, {other} CASCADE")).await;
 }
