@@ -1,7 +1,6 @@
 //! A fingerprint changes with what is copied, and with nothing else.
 
 use super::{SMALL, example, read};
-use cutover_store::mapping::Versions;
 
 fn changed(piece: &str, other: &str) -> bool {
     let example = example();

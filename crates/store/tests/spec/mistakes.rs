@@ -193,7 +193,8 @@ fn a_ledger_is_refused_where_there_is_none() {
     assert!(told.contains("a DynamoDB table has no ledger"), "{told}");
     let one = SMALL.replacen("postgres://u@db/shop\"\ntable = \"orders", "sqlite:a.db\"\ntable = \"old", 1);
     let two = super::read(&one.replace("table = ", "versions = \"ledger\"\ntable = "));
-    assert_ne!(two.source.versions, two.target.versions);
+    let ledger = |store: &cutover_store::spec::StoreSpec| store.sql_table().and_then(|table| table.ledger());
+    assert_ne!(ledger(&two.source), ledger(&two.target));
     let told = with("versions = \"legder\"");
     assert!(told.contains("did you mean \"ledger\"?"), "{told}");
 }
