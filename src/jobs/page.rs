@@ -191,6 +191,13 @@ impl Stores {
         while let Some(batch) = left.pop() {
             let error = match self.side(to).put_many_if_newer(batch).await {
                 Ok(copied) => {
+                    // What was kept out may lack its row there, beside a ledger.
+                    let mut there = batch.iter().zip(&copied);
+                    let last = there.rfind(|((_, record), copied)| {
+                        !record.is_tombstone() && !matches!(copied, Copied::Stale(_))
+                    });
+                    let witness = last.and_then(|(record, _)| witness_of(std::slice::from_ref(record)));
+                    done.witness = witness.or(done.witness);
                     let mut equal = Vec::new();
                     for ((id, record), copied) in batch.iter().zip(copied) {
                         let unversioned = record.version == Version::ZERO;
@@ -204,7 +211,6 @@ impl Stores {
                             }
                         }
                     }
-                    done.witness = witness_of(batch).or(done.witness);
                     if !equal.is_empty() {
                         done.add(self.replace_unversioned(plan, pass, to, &equal).await?);
                     }

@@ -238,7 +238,7 @@ impl Store for PostgresStore {
         let columns = format!(
             "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
              WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            schema::regclass(&self.schema, &table.name)
+            ledger::regclass(&self.schema, &table.name)
         );
         let columns = self.calls.rows(&Statement::text(columns)).await?;
         Ok(table.unmapped(columns.iter().map(|row| (server::text(row, 0), server::text(row, 1)))))

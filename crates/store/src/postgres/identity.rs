@@ -8,7 +8,7 @@ use super::{
         mapping::SqlTable,
         sql::{Calls, Statement},
     },
-    schema::regclass,
+    ledger::regclass,
     server::text,
 };
 

@@ -10,8 +10,7 @@ use super::{
         sql::{Entry, Part, There},
     },
     Database, Given, column_of,
-    ledger::{Ledger, qualified},
-    schema::regclass,
+    ledger::{Ledger, qualified, regclass},
 };
 
 /// Lag of the furthest replica, in seconds; NULL if there is none, or none that the user may see.

@@ -201,6 +201,11 @@ pub(super) fn qualified(schema: &str, name: &str) -> String {
     format!("\"{}\".\"{name}\"", schema.replace('"', "\"\""))
 }
 
+/// The table's oid, as SQL; NULL if there is none.
+pub(super) fn regclass(schema: &str, table: &str) -> String {
+    format!("to_regclass('{}')", qualified(schema, table).replace('\'', "''"))
+}
+
 fn tombstones(records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
     let versions: Result<Vec<i64>, _> = records.iter().map(|(_, record)| column_of(record.version)).collect();
     Given::default().ids(records.iter().map(|(id, _)| *id))?.and(versions?)

@@ -10,7 +10,7 @@ use super::{
             Calls, Faults, Statement, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice,
         },
     },
-    ledger::qualified,
+    ledger::{qualified, regclass},
     server::text,
     warnings,
 };
@@ -18,11 +18,6 @@ use cutover_core::outcome::ErrorClass;
 
 /// Text that is compared byte by byte, so its pages have the same order as in other stores.
 const ID: &str = "text COLLATE \"C\"";
-
-/// The table's oid, as SQL; NULL if there is none.
-pub(super) fn regclass(schema: &str, table: &str) -> String {
-    format!("to_regclass('{}')", qualified(schema, table).replace('\'', "''"))
-}
 
 /// The schema in which the search path finds the table; if it finds none, the one in which it would be created. Asked
 /// once: the table and its ledger stay together, whatever path another user has.

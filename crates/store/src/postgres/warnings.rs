@@ -8,7 +8,7 @@ use super::{
         mapping::SqlTable,
         sql::{Calls, Statement, referred, referring},
     },
-    schema::regclass,
+    ledger::regclass,
     server::text,
 };
 

@@ -237,7 +237,7 @@ async fn kill_writer(admin: &PgPool, table: &str) {
     for _ in 0..2000 {
         let waiting = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-             WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO \"{table}\"%'"
+             WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO %\"{table}\"%'"
         );
         let ended: i64 = sqlx::query_scalar(AssertSqlSafe(waiting)).fetch_one(admin).await.expect("told");
         if ended > 0 {

@@ -60,12 +60,13 @@ async fn behind_a_locked_postgres_table_nothing_lands_late() {
     let began = Instant::now();
     let waiting = format!(
         "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.02) \
-         WHERE state = 'active' AND query LIKE 'INSERT INTO \"{table}\"%'"
+         WHERE state = 'active' AND query LIKE 'INSERT INTO %\"{table}\"%'"
     );
     let still = async || -> bool {
         sqlx::query_scalar::<_, i64>(AssertSqlSafe(waiting.clone())).fetch_one(&admin).await.expect("told")
             > 0
     };
+    assert!(still().await, "it waits for the lock");
     while still().await {
         assert!(began.elapsed() < limits().residual(), "it still waits for its turn");
     }
