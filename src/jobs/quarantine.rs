@@ -103,7 +103,7 @@ impl Stores {
         let mut row = Record { version: version(now_ms), value: Some(refused.row(pass, now_ms, true)?) };
         loop {
             match quarantine.put_if_newer(&id, &row).await {
-                Ok(Put::Applied) => return Ok(()),
+                Ok(Put::Applied | Put::Present) => return Ok(()),
                 // Written by a clock that is ahead of ours.
                 Ok(Put::Stale(current)) => row.version = current.next(0).unwrap_or(Version::MAX),
                 Err(error) if is_misfit(&error) && refused.record.is_some_and(|it| it.value.is_some()) => {

@@ -60,8 +60,10 @@ impl Stores {
             match put {
                 // Looked at again in either case. An SDK whose write was older than what the target had
                 // believed that it was superseded, and did not write it there.
-                Ok(Put::Applied) if Mutation::RepairLooksAgain.is_left_out() => return Ok(true),
-                Ok(Put::Applied) => written = true,
+                Ok(Put::Applied | Put::Present) if Mutation::RepairLooksAgain.is_left_out() => {
+                    return Ok(true);
+                }
+                Ok(Put::Applied | Put::Present) => written = true,
                 Ok(Put::Stale(_)) => {}
                 Err(error) if is_misfit(&error) => {
                     self.keep_apart(plan, pass, Side::Target, id, &record, &error, done).await?;

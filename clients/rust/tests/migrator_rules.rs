@@ -9,7 +9,7 @@ use cutover_client::{
     report::StoreRole::{self, Source, Target},
     routing::{Level, Rung},
     store::{
-        Put::{Applied, Stale},
+        Put::{Applied, Present, Stale},
         Version,
     },
 };
@@ -198,6 +198,27 @@ fn a_write_to_one_store_stamps_above_what_it_meets() {
             assert_eq!(write(rung, false, &[failure]), (vec![put(store, 0)], end(outcome, Some(store))));
         }
     }
+}
+
+#[test]
+fn a_version_that_is_there_before_a_write_is_not_its_own() {
+    let (get_s, get_t) = (WriteCall::Get(Source), WriteCall::Get(Target));
+    let (calls, end) = write(Rung::SourceOnly, false, &[Did(Present), has(7), Did(Applied)]);
+    assert_eq!(calls, [put(Source, 0), get_s, put(Source, 7)]);
+    assert_eq!(end.outcome, WriteOutcome::Acknowledged);
+    let (calls, end) = write(Rung::TargetOnly, false, &[Did(Present), has(7), Did(Applied)]);
+    assert_eq!(calls, [put(Target, 0), get_t, put(Target, 7)]);
+    assert_eq!(end.outcome, WriteOutcome::Acknowledged);
+    // In the second store it may be a copy of this very write.
+    let (calls, end) = write(Rung::Mirrored, false, &[Did(Present), has(7), Did(Applied), Did(Present)]);
+    assert_eq!(calls, [put(Source, 0), get_s, put(Source, 7), MIRROR]);
+    assert_eq!(end.outcome, WriteOutcome::Acknowledged);
+    let (calls, _) =
+        write(Rung::TargetFirst, false, &[has(5), Did(Present), has(8), has(7), Did(Applied), Did(Applied)]);
+    assert_eq!(calls, [get_t, put(Source, 5), get_t, get_s, put(Source, 8), MIRROR]);
+    // What could not be read is not written.
+    let (_, end) = write(Rung::SourceOnly, false, &[Did(Present), NotApplied]);
+    assert_eq!(end.outcome, WriteOutcome::NotApplied);
 }
 
 #[test]

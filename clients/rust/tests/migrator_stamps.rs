@@ -45,8 +45,8 @@ fn a_stamper_never_repeats_itself_and_tells_of_wrong_clocks() {
     assert_eq!(stamper.stamp(300 + AHEAD_MS, Version::ZERO).expect("room").slot(), 4);
 }
 
-/// Versions in the store are ahead of the clock. Then time does not tell the holders of a slot apart: one may stamp what
-/// another stamped before, and the store would take its write for that one.
+/// The clock was set back, or versions in the store are ahead of it. Then one holder of a slot may stamp what another
+/// stamped before.
 #[tokio::test]
 async fn a_later_holder_of_a_slot_repeats_no_version_of_an_earlier_one() {
     let ahead = |counter, slot| {

@@ -26,6 +26,8 @@ mod operations;
 mod properties;
 #[path = "protocol_model/protocol.rs"]
 mod protocol;
+#[path = "protocol_model/replaced.rs"]
+mod replaced;
 #[path = "protocol_model/scenario.rs"]
 mod scenario;
 #[path = "protocol_model/source_wins.rs"]
@@ -34,3 +36,5 @@ mod source_wins;
 mod state;
 #[path = "protocol_model/stores.rs"]
 mod stores;
+#[path = "protocol_model/versions.rs"]
+mod versions;

@@ -43,7 +43,8 @@ impl Copied {
 impl From<Copied> for Put {
     fn from(copied: Copied) -> Self {
         match copied {
-            Copied::Written | Copied::Present => Self::Applied,
+            Copied::Written => Self::Applied,
+            Copied::Present => Self::Present,
             Copied::Stale(current) => Self::Stale(current),
         }
     }

@@ -319,6 +319,7 @@ impl DynamoDbStore {
             })
             .await?;
         match (put, doubt) {
+            (Err(Some(found)), Some(_)) if found == record.version && found > Version::ZERO => Ok(Ok(())),
             (Err(found), Some(doubt)) if found != Some(record.version) => Err(doubt),
             (put, _) => Ok(put),
         }

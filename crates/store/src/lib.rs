@@ -102,8 +102,11 @@ pub struct Record {
 /// The result of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Put {
-    /// The record is there, now or already: an equal version is our own.
+    /// This call has written the record, or an earlier attempt of its own may have: the record's version is there.
     Applied,
+    /// The record's own version was there before this call, which changed nothing. It is the same write, given
+    /// again, unless two writers have stamped the same version.
+    Present,
     /// The condition does not hold: this version is there instead, 0 for none. Nothing was changed.
     Stale(Version),
 }
@@ -119,15 +122,13 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the record or its tombstone; `None` if there is neither.
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError>;
 
-    /// Writes unless a newer version is there. It is applied if there is no record, an older one (a record
-    /// without a version counts as 0), or an equal one, which is taken as this same write. At version 0 an
+    /// Writes if there is no record, or an older one (a record without a version counts as 0). At version 0 an
     /// equal one may be another write: compare the content.
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError>;
 
     /// Writes only if the version there is exactly `expected`; `None`: only if there is neither a record nor
-    /// a tombstone. If the record's own version is already there, it counts as applied, unless that is 0:
-    /// records without a version are equal only in content. So this method can replace one of them by
-    /// another.
+    /// a tombstone. A record's own version that is already there is [`Put::Present`], unless it is 0: records
+    /// without a version are equal only in content. So this method can replace one of them by another.
     async fn put_if_unchanged(
         &self,
         id: &Id,
@@ -229,7 +230,7 @@ impl Record {
 impl Put {
     /// The result of writing `version`, given the version that a failed condition found.
     const fn unless_ours(version: Version, current: Version) -> Self {
-        if version.0 == current.0 { Self::Applied } else { Self::Stale(current) }
+        if version.0 == current.0 { Self::Present } else { Self::Stale(current) }
     }
 
     /// The result of replacing what was seen: an equal version 0 may be any other record's.
@@ -242,6 +243,7 @@ impl Put {
     fn or_doubt(self, doubt: error::Doubt) -> Result<Self, StoreError> {
         match (self, doubt) {
             (Self::Stale(_), Some(doubt)) => Err(doubt),
+            (Self::Present, Some(_)) => Ok(Self::Applied),
             (put, _) => Ok(put),
         }
     }

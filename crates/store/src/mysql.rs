@@ -31,7 +31,7 @@ use super::{
     },
 };
 use cutover_core::outcome::ErrorClass;
-use layout::Layout;
+use layout::{Layout, NOT_WRITTEN};
 
 /// Maximum rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
 const ROWS_MAX: usize = 500;
@@ -221,7 +221,7 @@ impl Store for MySqlStore {
         // One record is one statement.
         let [sql]: [String; 1] = sql.try_into().expect("one record was given");
         let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-        if done.rows_affected() > 0 && done.last_insert_id() == 0 {
+        if done.rows_affected() > 0 && done.last_insert_id() != NOT_WRITTEN {
             return Ok(Put::Applied);
         }
         let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
@@ -331,10 +331,13 @@ impl Guarded for MySqlStore {
         }
         let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
         let mut wrote = Wrote { all: true, doubt: None };
+        let is_one = records.len() == 1;
         for records in records.chunks(self.written_max) {
             for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
                 let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-                wrote.all &= done.last_insert_id() == 0;
+                // Of several rows, an AUTO_INCREMENT may hide one that was not written.
+                let id = done.last_insert_id();
+                wrote.all &= id == 0 || is_one && id != NOT_WRITTEN;
                 wrote.doubt = wrote.doubt.or(doubt);
             }
         }

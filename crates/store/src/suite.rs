@@ -81,7 +81,10 @@ async fn the_newest_version_wins_in_any_order(store: &dyn Store) {
     assert_eq!(store.put_if_newer(&id, &record(5, b"five")).await, Ok(Put::Applied));
     assert_eq!(store.put_if_newer(&id, &record(3, b"late")).await, Ok(Put::Stale(Version(5))));
     assert_eq!(store.get(&id).await, Ok(Some(record(5, b"five"))));
-    assert_eq!(store.put_if_newer(&id, &record(5, b"five")).await, Ok(Put::Applied), "our own, repeated");
+    assert_eq!(store.put_if_newer(&id, &record(5, b"five")).await, Ok(Put::Present), "given again");
+    let others = record(5, b"of another writer");
+    assert_eq!(store.put_if_newer(&id, &others).await, Ok(Put::Present), "not written");
+    assert_eq!(store.get(&id).await, Ok(Some(record(5, b"five"))));
     assert_eq!(store.put_if_newer(&id, &record(HIGHEST.0, b"max")).await, Ok(Put::Applied));
     assert_eq!(store.get(&id).await, Ok(Some(record(HIGHEST.0, b"max"))));
     assert_eq!(store.put_if_newer(&id, &record(9, b"")).await, Ok(Put::Stale(HIGHEST)));
@@ -121,7 +124,7 @@ async fn a_tombstone_is_a_record_like_any_other(store: &dyn Store) {
 async fn a_record_without_a_version_is_older_than_any(store: &dyn Store) {
     let id = id("t", "k");
     assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Applied), "there was none");
-    assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Applied), "copied already");
+    assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Present), "copied already");
     assert_eq!(store.put_if_newer(&id, &record(1, b"one")).await, Ok(Put::Applied));
     assert_eq!(store.put_if_newer(&id, &record(0, b"old")).await, Ok(Put::Stale(Version(1))));
     assert_eq!(store.get(&id).await, Ok(Some(record(1, b"one"))));
@@ -135,11 +138,11 @@ async fn a_compare_and_put_sees_every_other_write(store: &dyn Store) {
     };
     assert_eq!(put(2, Some(1)).await, Ok(Put::Stale(Version::ZERO)), "there is none");
     assert_eq!(put(2, None).await, Ok(Put::Applied));
-    assert_eq!(put(2, None).await, Ok(Put::Applied), "our own, repeated");
+    assert_eq!(put(2, None).await, Ok(Put::Present), "given again");
     assert_eq!(put(3, None).await, Ok(Put::Stale(Version(2))));
     assert_eq!(put(9, Some(1)).await, Ok(Put::Stale(Version(2))), "newer does not help");
     assert_eq!(put(9, Some(2)).await, Ok(Put::Applied));
-    assert_eq!(put(9, Some(2)).await, Ok(Put::Applied), "our own, repeated");
+    assert_eq!(put(9, Some(2)).await, Ok(Put::Present), "given again");
     assert_eq!(store.get(&id).await, Ok(Some(record(9, b"v"))));
 
     let old = self::id("t", "unversioned");

@@ -69,12 +69,9 @@ impl Writing {
             step = match step {
                 OperationStep::Call(write, WriteCall::Get(store)) => write.step(self.get(store).await),
                 OperationStep::Call(write, WriteCall::Put { store, above, condition }) => {
-                    // Later puts are stamped above what the first one or a look has found.
-                    let has_looked = self.puts > 0 || self.mutation.is_some();
                     match self.prepare(above, condition) {
                         Err(unput) => break Err(unput),
-                        Ok(ahead_ms) if ahead_ms > 0 && !has_looked => write.looking(),
-                        Ok(_) => write.step(self.put(store, condition).await),
+                        Ok(()) => write.step(self.put(store, condition).await),
                     }
                 }
                 OperationStep::Call(write, WriteCall::Mirror) => {
@@ -101,8 +98,7 @@ impl Writing {
     }
 
     /// Prepares the record for the first put: its version and, for a mutation, its value.
-    /// Returns how far the version is ahead of the clock, in milliseconds.
-    fn prepare(&mut self, above: Version, condition: Condition) -> Result<u64, Unput> {
+    fn prepare(&mut self, above: Version, condition: Condition) -> Result<(), Unput> {
         self.puts += 1;
         if self.puts > PUTS_MAX {
             return Err(Unput::Refused(Cause::Contended(PUTS_MAX)));
@@ -120,10 +116,9 @@ impl Writing {
                 Err(error) => return Err(Unput::Value(error)),
             };
         }
-        let now_ms = now_ms_since_2025();
-        let stamp = self.calls.inner.stamper.stamp(now_ms, above);
+        let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
-        Ok(self.record.version.ahead_ms(now_ms))
+        Ok(())
     }
 
     async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {

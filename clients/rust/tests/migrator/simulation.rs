@@ -253,6 +253,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
         }
         match current {
             Some(current) if !applies && current != put.record.version => Put::Stale(current),
+            Some(_) if !applies => Put::Present,
             None if !applies => Put::Stale(Version::ZERO),
             _ => Put::Applied,
         }

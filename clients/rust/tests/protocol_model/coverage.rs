@@ -54,6 +54,7 @@ listed! {
         WriteOvertaken,
         StaleAtFirst,
         StaleAtTarget,
+        PresentAtFirst,
         LandedLate,
         Crashed,
         Undone,

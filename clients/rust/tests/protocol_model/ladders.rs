@@ -26,7 +26,7 @@ macro_rules! ladders {
 
         #[test]
         fn every_branch_is_come_by() {
-            let all = [$($(Branch::$branch),*),*, Branch::SourceWon, Branch::LeftBehind];
+            let all = [$($(Branch::$branch),*),*, Branch::SourceWon, Branch::LeftBehind, Branch::PresentAtFirst];
             let never: Vec<Branch> = Branch::ALL.iter().copied().filter(|branch| !all.contains(branch)).collect();
             assert!(never.is_empty(), "{never:?}");
         }

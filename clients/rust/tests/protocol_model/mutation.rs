@@ -43,6 +43,8 @@ pub(crate) enum Omission {
     PurgedTombstonesWithFallback,
     /// A write that is stale at the target is stamped again.
     Restamped,
+    /// A write takes a version that the first store has already for its own.
+    OthersVersion,
     /// A write in target-first does not look at the target's version first.
     TargetNotObserved,
     /// Mirrored after target-only without a reverse pass.

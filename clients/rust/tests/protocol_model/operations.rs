@@ -106,7 +106,9 @@ impl Protocol {
                     WriteCall::Put { .. } | WriteCall::Mirror => {
                         let put = self.write_put(&after.ladder, &mut writing, &doing, call, stamp);
                         let answer = self.put(&mut after, put, fate);
-                        writing.sent |= !matches!(answer, Answer::Put(Put::Stale(_)) | Answer::NotApplied);
+                        let is_there = call == WriteCall::Mirror || answer != Answer::Put(Put::Present);
+                        writing.sent |=
+                            is_there && !matches!(answer, Answer::Put(Put::Stale(_)) | Answer::NotApplied);
                         answer
                     }
                 };
@@ -191,6 +193,12 @@ impl Protocol {
         }
         if let (WriteCall::Put { .. }, Answer::Put(Put::Stale(_))) = (call, answer) {
             self.coverage.note(Branch::StaleAtFirst);
+        }
+        if let (WriteCall::Put { .. }, Answer::Put(Put::Present)) = (call, answer) {
+            self.coverage.note(Branch::PresentAtFirst);
+            if self.has(Omission::OthersVersion) {
+                return write.step(Answer::Put(Put::Applied));
+            }
         }
         self.unobserved(write.step(answer), rung, writing.compare)
     }

@@ -141,7 +141,9 @@ impl Protocol {
         let held = stores.held(store).map_or(0, |record| record.version.0);
         let lowest = if condition == Condition::Newer && held > above.0 { held - APART } else { above.0 };
         let lowest = lowest.max(above.0);
-        (lowest..=state.highest).step_by(APART as usize).map(|below| Version(below + 1)).collect()
+        let repeated = (self.scenario.repeats && held > above.0).then_some(Version(held));
+        let new = (lowest..=state.highest).step_by(APART as usize).map(|below| Version(below + 1));
+        new.chain(repeated).collect()
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Scenario {
     pub(crate) restored: bool,
     /// Somebody has written the target, or deleted from the source, without an SDK: the source is right.
     pub(crate) foreign: bool,
+    /// A stamp may be one that an earlier holder of the writer slot has stamped.
+    pub(crate) repeats: bool,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -87,6 +89,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     callers: 0,
     restored: false,
     foreign: false,
+    repeats: false,
     early_passes: false,
     budget: NONE,
     expected: &[],

@@ -74,7 +74,7 @@ impl Protocol {
         };
         if !applies {
             return match current {
-                Some(current) if current == put.record.version => Put::Applied,
+                Some(current) if current == put.record.version => Put::Present,
                 current => Put::Stale(current.unwrap_or(Version::ZERO)),
             };
         }

@@ -16,6 +16,9 @@ use super::{
 /// From this average number of ids per tenant on, one range is better than separate look-ups.
 pub(super) const RUN: usize = 8;
 
+/// The answer of a guarded statement that did not write its record. No AUTO_INCREMENT gets there.
+pub(super) const NOT_WRITTEN: u64 = i64::MAX as u64;
+
 /// The statements of one table. All names were checked; the ones here are quoted.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -112,9 +115,9 @@ impl Layout {
 
     /// The guard. `version` comes last, because assignments are evaluated from left to right and see the
     /// earlier ones. `VALUES()` is deprecated in MySQL, but MariaDB has no row alias and MySQL keeps both.
-    /// `LAST_INSERT_ID(1)` is evaluated where the guard holds, so the answer includes it. (sqlx makes the
-    /// server count rows found, so an insert and an unchanged row would look alike.) A table with
-    /// AUTO_INCREMENT sets it too; then we look once more than needed.
+    /// `LAST_INSERT_ID(`[`NOT_WRITTEN`]`)` is evaluated where the guard holds, so the answer includes it. (sqlx
+    /// makes the server count rows found, so an insert and an unchanged row would look alike.) An insert into a
+    /// table with AUTO_INCREMENT sets it too, to the new number. Of a batch we then look once more than needed.
     pub(super) fn if_newer(&self) -> String {
         let version = &self.version;
         // A negative version is the application's own, with an unknown meaning.
@@ -125,14 +128,16 @@ impl Layout {
         }
         sql + &format!(
             "{version} = IF({newer}, VALUES({version}), \
-             IF(LAST_INSERT_ID(1), {version}, {version}))"
+             IF(LAST_INSERT_ID({NOT_WRITTEN}), {version}, {version}))"
         )
     }
 
     /// Leaves an existing row unchanged. Unlike INSERT IGNORE it ignores nothing else.
     pub(super) fn unless_there(&self) -> String {
         let version = &self.version;
-        format!(" ON DUPLICATE KEY UPDATE {version} = IF(LAST_INSERT_ID(1), {version}, {version})")
+        format!(
+            " ON DUPLICATE KEY UPDATE {version} = IF(LAST_INSERT_ID({NOT_WRITTEN}), {version}, {version})"
+        )
     }
 
     /// To be followed by [`Self::is`].

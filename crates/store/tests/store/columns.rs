@@ -218,7 +218,7 @@ pub(crate) async fn a_record_can_be_a_tenant_of_its_own(store: &dyn Store) {
     let one = |version| record(version, r#"{"n":{"N":"1"}}"#);
     let records: Vec<_> = (0..40).map(|n| (own(&format!("{n:02}")), one(n + 1))).collect();
     assert_eq!(store.put_many_if_newer(&records).await, Ok(vec![Copied::Written; 40]));
-    assert_eq!(store.put_if_newer(&own("00"), &one(1)).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_newer(&own("00"), &one(1)).await, Ok(Put::Present));
     assert_eq!(store.put_if_newer(&own("01"), &one(1)).await, Ok(Put::Stale(Version(2))));
     assert_eq!(store.put_if_unchanged(&own("00"), &one(5), None).await, Ok(Put::Stale(Version(1))));
     assert_eq!(store.put_if_unchanged(&own("00"), &one(9), Some(Version(1))).await, Ok(Put::Applied));

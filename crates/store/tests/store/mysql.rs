@@ -261,6 +261,25 @@ async fn kill_writer(admin: &MySqlPool, table: &str) {
 }
 
 #[tokio::test]
+async fn what_a_put_has_written_is_told_beside_an_auto_increment() {
+    let Some(url) = url() else { return };
+    let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("counted"));
+    let store = create(&url, &table).await;
+    sql(&admin, format!("ALTER TABLE {table} ADD n BIGINT NOT NULL AUTO_INCREMENT UNIQUE")).await;
+    for key in ["one", "two"] {
+        assert_eq!(store.put_if_newer(&id(key), &record(1)).await, Ok(Put::Applied));
+        assert_eq!(store.put_if_newer(&id(key), &record(1)).await, Ok(Put::Present));
+        assert_eq!(store.put_if_newer(&id(key), &record(2)).await, Ok(Put::Applied));
+        assert_eq!(store.put_if_unchanged(&id(key), &record(3), Some(Version(2))).await, Ok(Put::Applied));
+        assert_eq!(store.put_if_unchanged(&id(key), &record(3), Some(Version(2))).await, Ok(Put::Present));
+    }
+    assert_eq!(store.put_if_unchanged(&id("three"), &record(3), None).await, Ok(Put::Applied));
+    assert_eq!(store.put_if_unchanged(&id("three"), &record(3), None).await, Ok(Put::Present));
+    store.close().await;
+    sql(&admin, format!("DROP TABLE {table}")).await;
+}
+
+#[tokio::test]
 async fn a_lock_that_is_not_released_is_told_as_throttling() {
     let Some(url) = url() else { return };
     let (admin, table) = (MySqlPool::connect(&url).await.expect("connected"), table("lock"));

@@ -242,7 +242,11 @@ pub(crate) async fn a_lost_answer_is_not_called_unwritten(far: &dyn Store, near:
         let error = put.expect_err("no answer");
         assert!(error.may_apply(), "{key}: {error}");
         proxy.mend();
-        assert_eq!(far.put_if_newer(&id(key), &record(2)).await, Ok(Put::Applied), "our own, repeated");
+        let again = far.put_if_newer(&id(key), &record(2)).await;
+        assert!(
+            matches!(again, Ok(Put::Present | Put::Applied)),
+            "by an attempt, or by this one's: {again:?}"
+        );
     }
 
     // Another write comes before the retry: it is then unknown whether ours was there, and writing it once

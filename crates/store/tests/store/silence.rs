@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cutover_store::{MySqlStore, PostgresStore, Put, ServerOptions, Store};
+use cutover_store::{MySqlStore, PostgresStore, Put, ServerOptions, Store, StoreError};
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
 
@@ -53,7 +53,7 @@ async fn after_sixteen_calls_in_silence_postgres_works_again() {
     let mut lock = admin.begin().await.expect("begun");
     sql(&mut *lock, format!("SELECT tenant FROM {table} FOR UPDATE")).await;
     let waiting = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO \"{table}\"%'"
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO %\"{table}\"%'"
     );
     let waiting = async || -> i64 {
         sqlx::query_scalar(AssertSqlSafe(waiting.clone())).fetch_one(&admin).await.expect("told")
@@ -89,14 +89,19 @@ async fn sixteen_calls_go_silent(store: Arc<dyn Store>, waiting: impl AsyncFn() 
     }
 }
 
+/// Written now, or through an earlier store.
+fn is_there(put: Result<Put, StoreError>) {
+    assert!(matches!(put, Ok(Put::Applied | Put::Present)), "{put:?}");
+}
+
 async fn works_again(store: &dyn Store) {
     let began = Instant::now();
-    assert_eq!(store.put_if_newer(&id("free"), &record(1)).await, Ok(Put::Applied));
+    is_there(store.put_if_newer(&id("free"), &record(1)).await);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 async fn idle_connections_are_forgotten(store: &dyn Store, proxy: &Proxy, time_passes: impl AsyncFnOnce()) {
-    assert_eq!(store.put_if_newer(&id("before"), &record(1)).await, Ok(Put::Applied));
+    is_there(store.put_if_newer(&id("before"), &record(1)).await);
     proxy.keep_back();
     time_passes().await;
     works_again(store).await;

@@ -64,6 +64,7 @@ impl Store for Careless {
         for (id, record) in records {
             copied.push(match self.put_if_newer(id, record).await? {
                 Put::Applied => Copied::Written,
+                Put::Present => Copied::Present,
                 Put::Stale(current) => Copied::Stale(current),
             });
         }

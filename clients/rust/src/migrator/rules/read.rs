@@ -119,8 +119,8 @@ impl Read {
             (At::CopyingToConfirm { source, missing }, Did(put)) => {
                 let found = match (put, missing) {
                     (Put::Stale(_), _) => live(source, Found::Hit),
-                    (Put::Applied, true) => live(source, Found::Miss),
-                    (Put::Applied, false) => Found::Repaired,
+                    (Put::Applied | Put::Present, true) => live(source, Found::Miss),
+                    (Put::Applied | Put::Present, false) => Found::Repaired,
                 };
                 end(Some(Source), found)
             }
@@ -134,7 +134,9 @@ impl Read {
             }
             // Tombstones too: in the target a tombstone stops an old copy that arrives late.
             (At::Fallback, Got(Some(source))) => self.call(At::CopyingMiss(source), ReadCall::Copy),
-            (At::CopyingMiss(source), Did(Put::Applied)) => end(Some(Source), live(source, Found::Miss)),
+            (At::CopyingMiss(source), Did(Put::Applied | Put::Present)) => {
+                end(Some(Source), live(source, Found::Miss))
+            }
             // Another operation was faster and wrote something newer: that is the answer.
             (At::CopyingMiss(_), Did(Put::Stale(_))) => self.call(At::Target, ReadCall::Get(Target)),
 

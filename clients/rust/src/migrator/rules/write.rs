@@ -123,13 +123,6 @@ impl Write {
         Some(Self { rung, no_fallback, compare, looks, at, target: None, above: Version::ZERO }.start())
     }
 
-    /// The same write anew: it looks at what the stores have before it is stamped. A version that is ahead of the
-    /// clock may be one that somebody stamped who had the writer slot before, unless it is above what is there.
-    #[must_use]
-    pub fn looking(self) -> WriteStep {
-        Self { looks: true, ..self }.start()
-    }
-
     /// The step after an answer.
     pub fn step(self, answer: Answer) -> WriteStep {
         use Answer::{Got, Indeterminate, NotApplied, Put as Did};
@@ -151,6 +144,9 @@ impl Write {
                 OperationStep::Call(Self { at: At::Second, ..self }, WriteCall::Mirror)
             }
             (At::First, Did(Put::Applied)) => self.end(WriteOutcome::Acknowledged, None, None),
+            // It was stamped just now, so this is not its own: somebody who had the writer slot before has
+            // stamped the same version. It is stamped again, above what is there.
+            (At::First, Did(Put::Present)) => Self { looks: true, ..self }.start(),
             (At::First, Did(Put::Stale(current))) => {
                 let next = Self { above: self.above.max(current), ..self };
                 if self.compare { next.start() } else { next.put(None, None) }

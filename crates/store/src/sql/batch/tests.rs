@@ -45,6 +45,8 @@ async fn without_doubt_what_is_there_is_told() {
     assert_eq!(put(vec![wrote(true, false)], vec![]).await, Ok(Put::Applied));
     let newer = Ok(Some(Version(6)));
     assert_eq!(put(vec![wrote(false, false)], vec![newer]).await, Ok(Put::Stale(Version(6))));
+    let same = Ok(Some(Version(5)));
+    assert_eq!(put(vec![wrote(false, false)], vec![same]).await, Ok(Put::Present), "another call's");
     assert_eq!(put(vec![wrote(false, false)], vec![Err(error(false))]).await, Err(error(false)));
 }
 
