@@ -27,8 +27,8 @@ use crate::{
     grpc::{self, Services},
     http,
     service::{
-        Decider, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate, Passes,
-        Plans, Registry, Vitals, Windows, compaction, windows,
+        Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate,
+        Passes, Plans, Registry, Vitals, Windows, compaction, windows,
     },
     store::{self, OpenError, Store},
     telemetry::{now_ms, prometheus, statsd},
@@ -172,6 +172,10 @@ where
     let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
     let ingest = Arc::new(windows::ingest(kept.heard, registered.iter().map(String::as_str)));
     let (instances, registrations) = Instances::new(store.clone(), &registry, kept.instances);
+    let is_unconfirmed = |entry: &Arc<Entry>| entry.migration.document.restored.is_some();
+    if kept.restored.is_some() || registry.state().entries().any(is_unconfirmed) {
+        instances.restored();
+    }
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     if let Some(why) = &kept.restored {

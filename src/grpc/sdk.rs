@@ -69,6 +69,7 @@ pub(super) async fn watch(
         held: tables,
         held_revision,
         succeeds,
+        writer_slot,
     } = request;
     let worker = kind == i32::from(v1::InstanceKind::Worker);
     let record = InstanceRecord {
@@ -90,9 +91,10 @@ pub(super) async fn watch(
     let routes = convert::held_routes(&record.instance_id, &tables);
     let process =
         |process: v1::Process| Who { instance_id: process.instance_id, incarnation: process.incarnation };
+    let slot = writer_slot.and_then(|slot| u16::try_from(slot).ok());
     let succeeds = succeeds.into_iter().take(SUCCEEDS_MAX).map(process);
     let succeeds = succeeds.filter(|who| who.incarnation > 0).collect();
-    let asking = Asking { record, held, holds, admission, routes, succeeds };
+    let asking = Asking { record, held, holds, admission, routes, slot, succeeds };
     let registration = membership.join(asking, known).await.map_err(status::join)?;
     let connected = membership.instances.clone().connected(registration.who);
     let registered = v1::Registered {

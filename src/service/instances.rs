@@ -90,6 +90,11 @@ impl Instances {
         (Self { store, live, keep, acknowledged: watch::Sender::new(()), steady }, kept)
     }
 
+    /// The store was restored: it does not know all instances, nor their writer slots.
+    pub fn restored(&self) {
+        self.live().restored(Instant::now());
+    }
+
     /// Registers a process, durably. `newest`: the controller's revision.
     pub async fn register(&self, asking: Asking, newest: u64) -> Result<Registration, RegisterError> {
         check(&asking.record)?;

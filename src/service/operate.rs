@@ -269,7 +269,10 @@ impl Operate {
             fleet: &fleet,
         };
         let migration = entry.map(|entry| &entry.migration);
-        let Applied { document, rows, summary, waiting } = apply(migration, key, change, &context)?;
+        let Applied { mut document, rows, summary, waiting } = apply(migration, key, change, &context)?;
+        if let (Some(document), None) = (&mut document, migration) {
+            document.key_free_since = Some(state.fences.deleted);
+        }
         let nothing = summary.is_empty();
         let outcome = ChangeOutcome {
             revision: if nothing { actual.unwrap_or(0) } else { context.revision },

@@ -50,8 +50,8 @@ pub struct PublishedState {
 pub struct Fences {
     /// The newest revision that makes it expire in some migration; `None`: it expires nowhere.
     pub newest: Option<u64>,
-    /// It expires in all of them.
-    pub everywhere: bool,
+    /// Whoever is counted out and had received this revision may act in none of them; `None`: it may in some.
+    pub harmless: Option<u64>,
     /// The revision that last deleted a migration, or that the controller started with: whoever has heard of nothing
     /// newer may route a migration that is not there any more.
     pub deleted: u64,
@@ -326,8 +326,11 @@ async fn forget_callers_of_none(
 }
 
 fn fences(entries: &HashMap<Key, Arc<Entry>>, deleted: u64) -> Fences {
-    let since = || entries.values().map(|entry| entry.migration.document.fenced_since());
-    Fences { newest: since().flatten().max(), everywhere: since().all(|since| since.is_some()), deleted }
+    let documents = || entries.values().map(|entry| &entry.migration.document);
+    let newest = documents().filter_map(|document| document.fenced_since()).max();
+    let harmless =
+        documents().map(|document| document.harmless_since()).try_fold(0, |all, since| Some(all.max(since?)));
+    Fences { newest, harmless: harmless.filter(|_| newest.is_some()), deleted }
 }
 
 /// Overrides that one event changed. Another goal or ceiling may give any tenant another reason.

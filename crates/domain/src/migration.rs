@@ -120,6 +120,10 @@ pub struct Document {
     /// the same key. 0: unknown.
     #[serde(default)]
     pub created_revision: u64,
+    /// Whoever had received this revision before the creation routed no earlier migration with this key. `None`: the
+    /// revision is unknown.
+    #[serde(default)]
+    pub key_free_since: Option<u64>,
     /// Shares asked for.
     pub goal: Rollout,
     /// Where tenants without a row stand.
@@ -245,6 +249,14 @@ impl Document {
         // After a restore nobody knows who has received the fence.
         let is_known = self.fenced_since > 0 && self.restored.is_none();
         (self.policy.fence_after_ms > 0 && is_known).then_some(self.fenced_since)
+    }
+
+    /// Whoever has received this revision has no table of this migration without its fence; `None`: it has none. A
+    /// process that was counted out before the creation has no table of it at all.
+    pub fn harmless_since(&self) -> Option<u64> {
+        let fenced_since = self.fenced_since()?;
+        let was_born_with_it = fenced_since == self.created_revision;
+        Some(self.key_free_since.filter(|_| was_born_with_it).unwrap_or(fenced_since).min(fenced_since))
     }
 
     /// Where tenants without a row stand, as shares.

@@ -34,6 +34,8 @@ pub struct Asking {
     pub admission: u64,
     /// What it routes by, for each migration.
     pub routes: Vec<(String, HeldRoutes)>,
+    /// The slot with which it writes.
+    pub slot: Option<u16>,
     /// Processes that have ended, and whose snapshot file it has taken over.
     pub succeeds: Vec<Who>,
 }
@@ -114,9 +116,14 @@ impl Live {
         Self { members: members.collect(), slots, gone: BTreeMap::new(), listening: Listening::new(now) }
     }
 
+    /// The store was restored: processes that it does not know have slots.
+    pub(super) fn restored(&mut self, now: Instant) {
+        self.slots.rest_all(now);
+    }
+
     /// `newest`: the controller's revision; a process that never routed has acknowledged it.
     pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
-        let Asking { mut record, held, holds, admission, routes, succeeds } = asking;
+        let Asking { mut record, held, holds, admission, routes, slot, succeeds } = asking;
         self.gone.retain(|_, at| now.saturating_duration_since(*at) < GONE);
         let who = Who::of(&record);
         if self.gone.contains_key(&who) {
@@ -140,7 +147,7 @@ impl Live {
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
-        let Some(slot) = self.slots.take() else { return Registering::Full };
+        let Some(slot) = self.slots.take(slot, now) else { return Registering::Full };
         record.writer_slot = slot;
         record.admission = rand::random::<u64>().max(1);
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process
@@ -265,31 +272,31 @@ impl Live {
 
     /// The members that have to acknowledge the steps of a migration. `None`: of any migration.
     pub(super) fn members(&self, document: Option<&Document>, now: Instant) -> Vec<Member> {
-        let fenced_since = document.and_then(Document::fenced_since);
-        let members = self.waited_for(fenced_since);
-        members.map(|(who, heard)| self.member(who, heard, fenced_since, now)).collect()
+        let harmless_since = document.and_then(Document::harmless_since);
+        let members = self.waited_for(harmless_since);
+        members.map(|(who, heard)| self.member(who, heard, harmless_since, now)).collect()
     }
 
     /// The same at a glance.
     pub(super) fn glance(&self, document: &Document, now: Instant) -> Glance {
         let mut glance = Glance::default();
-        for (_, heard) in self.waited_for(document.fenced_since()) {
+        for (_, heard) in self.waited_for(document.harmless_since()) {
             let lost = heard.is_lost(self.silent(heard, now));
             glance.add(&heard.record.service, heard.received, heard.applied, lost);
         }
         glance
     }
 
-    fn waited_for(&self, fenced_since: Option<u64>) -> impl Iterator<Item = (&Who, &Heard)> {
+    fn waited_for(&self, harmless_since: Option<u64>) -> impl Iterator<Item = (&Who, &Heard)> {
         let is_out = move |heard: &Heard| {
-            fenced_since.is_some_and(|since| heard.record.counted_out && heard.record.fence_heard >= since)
+            harmless_since.is_some_and(|since| heard.record.counted_out && heard.record.fence_heard >= since)
         };
         self.members.iter().filter(move |(_, heard)| !is_out(heard))
     }
 
-    fn member(&self, who: &Who, heard: &Heard, fenced_since: Option<u64>, now: Instant) -> Member {
+    fn member(&self, who: &Who, heard: &Heard, harmless_since: Option<u64>, now: Instant) -> Member {
         let silent = self.silent(heard, now);
-        let is_fenced = fenced_since.is_some_and(|since| heard.has_heard(since));
+        let is_fenced = harmless_since.is_some_and(|since| heard.has_heard(since));
         let lost = heard.is_lost(silent);
         Member {
             name: self.name(who),

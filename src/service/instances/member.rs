@@ -211,8 +211,7 @@ impl Heard {
     /// up: the right to act has expired in every migration that it may route. It may still route one that was
     /// deleted, unless it has heard of that.
     pub(super) fn may_act_nowhere(&self, fences: &Fences) -> bool {
-        let fenced = fences.newest.filter(|_| fences.everywhere);
-        let since = fenced.map(|since| since.max(fences.deleted));
+        let since = fences.harmless.map(|since| since.max(fences.deleted));
         self.record.counted_out && since.is_some_and(|since| self.record.fence_heard >= since)
     }
 

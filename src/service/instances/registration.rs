@@ -29,8 +29,8 @@ pub enum RegisterError {
     Invalid(#[from] Violation),
     /// All writer slots are taken.
     #[error(
-        "all {SLOTS} writer slots are taken: evict instances that are dead (cutover instances), or wait a minute for \
-             slots of those that have ended"
+        "all {SLOTS} writer slots are taken or rest: wait a minute (slots rest after their process has ended, and all \
+             free ones after a restore), or evict instances that are dead (cutover instances)"
     )]
     Full,
     /// The process has ended.

@@ -4,6 +4,9 @@
 //! still land, and a new holder that does not see it yet could stamp the same version: the store would take the
 //! second write for the first. After the rest such a write has landed or never will, so whoever writes the
 //! record stamps above it. Clocks that differ by less than the rest don't repeat a version either.
+//!
+//! A restored store does not know the slots that were given since the backup. So there all free slots rest at first,
+//! and a process that comes back keeps the slot with which it writes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,18 +15,20 @@ use std::{
 
 use cutover_clock::Instant;
 
-use super::member::drain;
+use super::{super::lease::PRESUMED_DRAIN, member::drain};
 use crate::store::InstanceRecord;
 
 /// Number of writer slots.
 pub(super) const SLOTS: u16 = 4096;
 /// A slot rests at least this long.
-const REST_MIN: Duration = Duration::from_secs(60);
+pub(super) const REST_MIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Slots {
     taken: BTreeSet<u16>,
     resting: BTreeMap<u16, Instant>,
+    /// Until then, any free slot may be that of a process which the store does not know.
+    unknown: Option<Instant>,
 }
 
 impl Slots {
@@ -31,13 +36,22 @@ impl Slots {
     pub(super) fn new(members: &[InstanceRecord], resting: &[InstanceRecord], now: Instant) -> Self {
         let taken = members.iter().map(|record| record.writer_slot).collect();
         let resting = resting.iter().map(|record| (record.writer_slot, now + rest(record)));
-        Self { taken, resting: resting.collect() }
+        Self { taken, resting: resting.collect(), unknown: None }
     }
 
-    /// `None`: all are taken, or rest.
-    pub(super) fn take(&mut self) -> Option<u16> {
-        let is_free = |slot: &u16| !self.taken.contains(slot) && !self.resting.contains_key(slot);
-        let slot = (0..SLOTS).find(is_free)?;
+    /// The store is a restored one.
+    pub(super) fn rest_all(&mut self, now: Instant) {
+        self.unknown = Some(now + REST_MIN.max(PRESUMED_DRAIN));
+    }
+
+    /// `used`: the slot with which the process writes; it keeps that if nobody else has had it. `None`: all are taken,
+    /// or rest.
+    pub(super) fn take(&mut self, used: Option<u16>, now: Instant) -> Option<u16> {
+        let is_free =
+            |slot: &u16| *slot < SLOTS && !self.taken.contains(slot) && !self.resting.contains_key(slot);
+        let rests = self.unknown.is_some_and(|until| now < until);
+        let another = || (!rests).then(|| (0..SLOTS).find(is_free)).flatten();
+        let slot = used.filter(is_free).or_else(another)?;
         self.taken.insert(slot);
         Some(slot)
     }

@@ -106,8 +106,11 @@ async fn an_instance_from_the_future_holds_every_migration() {
     let history =
         until(async || Some(at(url, "history orders").await.out).filter(|out| out.contains("restored")))
             .await;
-    let mut again =
-        until(async || routing.watch(watch(1, registered.history_id.clone())).await.ok()).await.into_inner();
+    let back = v1::WatchRequest {
+        writer_slot: Some(registered.writer_slot),
+        ..watch(1, registered.history_id.clone())
+    };
+    let mut again = until(async || routing.watch(back.clone()).await.ok()).await.into_inner();
     let Some(v1::watch_response::Kind::Registered(anew)) = again.message().await.unwrap().unwrap().kind
     else {
         panic!("it is registered first");

@@ -145,3 +145,32 @@ fn what_was_counted_before_somebody_looked_is_no_evidence_afterwards() {
     assert_eq!(outcomes(&world).len(), 2);
     assert!(!world.migration.document.paused);
 }
+
+#[test]
+fn a_fence_that_can_t_be_safe_is_refused_with_its_bound() {
+    let world = World::new();
+    let fence = |level, fence_after_ms| {
+        let policy = Policy { level, fence_after_ms, ..world.migration.document.policy.clone() };
+        let change = Change::Update { description: None, policy: Some(policy), guards: Vec::new() };
+        let fleet = cutover::domain::Fleet::new(Vec::new());
+        let context = cutover::domain::Context {
+            revision: world.revision + 1,
+            now_ms: 1,
+            steady_ms: 1,
+            actor: "operator:ada",
+            reason: "",
+            fleet: &fleet,
+        };
+        match apply(Some(&world.migration), &world.key, &change, &context) {
+            Ok(_) => String::new(),
+            Err(Refusal::Invalid(violations)) => format!("{violations:?}"),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let late = fence(Level::Acknowledged, 9_001);
+    assert!(late.contains("fence_after_ms") && late.contains("at most 9 s"), "{late}");
+    assert_eq!(fence(Level::Acknowledged, 9_000), "");
+    assert_eq!(fence(Level::Acknowledged, 0), "");
+    let none = fence(Level::Linearizable, 0);
+    assert!(none.contains("fence_after_ms") && none.contains("must be set at level linearizable"), "{none}");
+}

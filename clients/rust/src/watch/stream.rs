@@ -159,6 +159,7 @@ impl Watcher {
             file_valid_ms: self.identity.file_valid_ms,
             held: tables,
             succeeds: self.identity.succeeds.clone(),
+            writer_slot: held.as_ref().map(|_| self.link.writer_slot().into()),
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);

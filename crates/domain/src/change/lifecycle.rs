@@ -46,6 +46,7 @@ pub(super) fn create(
         fenced_since: if policy.fence_after_ms > 0 { context.revision } else { 0 },
         created_at_ms: context.now_ms,
         created_revision: context.revision,
+        key_free_since: None,
         goal: Rollout::default(),
         bands: Bands::default(),
         ceiling: None,

@@ -43,6 +43,40 @@ fn a_slot_rests_as_long_as_its_holder_s_calls_may_take_and_again_after_a_restart
 }
 
 #[test]
+fn after_a_restore_whoever_writes_keeps_its_slot_and_newcomers_wait() {
+    let mut world = World::new();
+    // The backup has one process. Two others have registered since, and write.
+    let (first, ..) = world.register(asking("one", 1));
+    world.restart();
+    world.live.restored(world.now);
+    let writing = |id, slot| Asking { held: 7, holds: true, slot: Some(slot), ..asking(id, 1) };
+    let (third, ..) = world.register(writing("three", 2));
+    assert_eq!(slot(&world, &third), 2);
+    let full = |world: &mut World, it| matches!(world.live.register(it, 7, world.now), Registering::Full);
+    assert!(full(&mut world, asking("new", 1)), "the second may come back with any of them");
+    for taken_or_none in [0, 2, SLOTS] {
+        assert!(full(&mut world, writing("four", taken_or_none)), "{taken_or_none}");
+    }
+    world.pass(REST - SECOND);
+    let (second, ..) = world.register(writing("two", 1));
+    assert_eq!(slot(&world, &second), 1);
+    assert!(full(&mut world, asking("new", 1)));
+    world.pass(SECOND);
+    let (new, ..) = world.register(asking("new", 1));
+    assert_eq!(slot(&world, &new), 3);
+    assert_eq!(slot(&world, &first), 0);
+}
+
+#[test]
+fn a_slot_that_rests_for_another_process_is_not_kept() {
+    let mut world = World::new();
+    let (first, ..) = world.register(asking("one", 1));
+    assert!(world.live.remove(&first, world.now));
+    let (second, ..) = world.register(Asking { slot: Some(0), holds: true, ..asking("two", 1) });
+    assert_eq!(slot(&world, &second), 1);
+}
+
+#[test]
 fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
     let mut world = World::new();
     for incarnation in 1..=u64::from(SLOTS) {
@@ -71,9 +105,9 @@ fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
 #[test]
 fn who_may_still_act_somewhere_keeps_its_slot() {
     for fences in [
-        Fences { newest: Some(3), everywhere: false, deleted: 0 },
-        Fences { newest: Some(8), everywhere: true, deleted: 0 },
-        Fences { newest: Some(3), everywhere: true, deleted: 8 },
+        Fences { newest: Some(3), harmless: None, deleted: 0 },
+        Fences { newest: Some(8), harmless: Some(8), deleted: 0 },
+        Fences { newest: Some(3), harmless: Some(3), deleted: 8 },
     ] {
         let mut world = World { fences, ..World::new() };
         let (one, ..) = world.register(asking("one", 1));
