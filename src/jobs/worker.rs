@@ -37,19 +37,22 @@ pub async fn run(
     let name = format!("cutover-{}", plan.kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase());
     let work =
         async |client: &Arc<Client>, instance_id| work(server, client, instance_id, stores, plan, told).await;
-    registered(server, &name, stop, work).await
+    registered(server, &name, plan.residual, stop, work).await
 }
 
 /// Does some work as an instance of the controller, whose id it is given. Ends early when `stop` completes.
+/// `residual`: how late its writes may land.
 pub(super) async fn registered<T>(
     server: &str,
     name: &str,
+    residual: Duration,
     stop: impl Future<Output = ()>,
     work: impl AsyncFnOnce(&Arc<Client>, String) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let instance_id = format!("{name}-{}-{:08x}", std::process::id(), rand::random::<u32>());
-    let options =
-        Options { kind: Kind::Worker, instance_id: Some(instance_id.clone()), ..Options::default() };
+    let options = Options::default();
+    let drain = options.drain.max(residual);
+    let options = Options { kind: Kind::Worker, instance_id: Some(instance_id.clone()), drain, ..options };
     let client = Arc::new(Client::connect(server, name, options).await?);
     let worked = tokio::select! {
         worked = work(&client, instance_id) => worked,

@@ -50,6 +50,8 @@ pub struct Client {
     link: Arc<Link>,
     persist: Option<Saver>,
     close_timeout: Duration,
+    /// How long the last store calls may take after the right to act has expired.
+    drain: Duration,
     closing: watch::Sender<Option<Closing>>,
     tasks: Tasks,
 }
@@ -136,8 +138,8 @@ impl Client {
         let all = [watcher.abort_handle(), reporter.abort_handle(), guard.abort_handle()];
         let all = all.into_iter().chain(saver.map(|saver| saver.abort_handle())).collect();
         let tasks = Tasks { running: Mutex::new(Some(Running::Connected { watcher, reporter })), all };
-        let close_timeout = options.close_timeout;
-        Self { current, recorder, link, persist, close_timeout, closing, tasks }
+        let &Options { close_timeout, drain, .. } = options;
+        Self { current, recorder, link, persist, close_timeout, drain, closing, tasks }
     }
 
     /// A client without a controller; see [`crate::testing`].
@@ -148,6 +150,7 @@ impl Client {
             link: Arc::new(Link::new(false)),
             persist: None,
             close_timeout: Duration::ZERO,
+            drain: Options::default().drain,
             closing: watch::channel(None).0,
             tasks: Tasks { running: Mutex::new(Some(Running::Fake)), all: Vec::new() },
         }

@@ -145,7 +145,11 @@ async fn a_spec_file_is_all_that_a_migrator_needs() {
     std::fs::write(&file, text.replace("bigint", "float")).expect("written");
     let error = client.migrator_from_spec(&file).await.expect_err("no such type").to_string();
     assert!(error.contains("orders.toml: line 7, column "), "{error}");
-    std::fs::write(&file, &text).expect("written");
+    std::fs::write(&file, format!("residual_ms = 60_001\n{text}")).expect("written");
+    let error = client.migrator_from_spec(&file).await.expect_err("its puts land too late").to_string();
+    assert!(error.contains("60001 ms late") && error.contains("drain is 60000 ms"), "{error}");
+    // What is just covered is not refused for that.
+    std::fs::write(&file, format!("residual_ms = 60_000\n{text}")).expect("written");
     let spec: Spec = text.parse().expect("valid");
     spec.source.open(Missing::Create, |_| None).await.expect("created");
     let error = client.migrator_from_spec(&file).await.expect_err("no target").to_string();

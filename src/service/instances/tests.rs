@@ -42,7 +42,7 @@ impl World {
 
     /// Every migration has a fence, the newest since this revision.
     fn fenced(self, since: u64) -> Self {
-        Self { fences: Fences { newest: Some(since), everywhere: true, deleted: 0 }, ..self }
+        Self { fences: Fences { newest: Some(since), harmless: Some(since), deleted: 0 }, ..self }
     }
 
     /// Another process of the controller goes on with what the store has.
@@ -298,7 +298,7 @@ fn who_has_said_goodbye_does_not_come_back_by_a_registration_that_was_under_way(
 #[test]
 fn goodbye_with_a_file_is_waited_for_until_the_file_has_expired() {
     let (mut world, fenced, unfenced) = (World::new(), document(5_000), document(0));
-    world.fences.everywhere = false;
+    world.fences.harmless = None;
     let (one, ..) = world.register(asking("one", 1));
     assert!(world.report(&one, 7));
     let parked = world.goodbye(&one, FILE).expect("it stays");

@@ -1,6 +1,6 @@
 //! Migrators from spec files.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use super::Client;
 use crate::{
@@ -41,6 +41,19 @@ pub enum SpecFileError {
         #[source]
         error: OpenError,
     },
+    /// A write that timed out could land after the controller has stopped waiting for this client.
+    #[error(
+        "{path}: a write may land {residual_ms} ms late (residual_ms), but this client's drain is {} ms: connect with Options {{ drain: Duration::from_millis({residual_ms}), .. }} or more, or lower residual_ms",
+        drain.as_millis()
+    )]
+    Residual {
+        /// The file.
+        path: String,
+        /// The spec's bound.
+        residual_ms: u64,
+        /// [`Options::drain`](super::Options::drain).
+        drain: Duration,
+    },
 }
 
 impl Client {
@@ -62,6 +75,10 @@ impl Client {
         let text = tokio::fs::read_to_string(file).await;
         let text = text.map_err(|error| SpecFileError::Read { path: path(), error })?;
         let spec: Spec = text.parse().map_err(|error| SpecFileError::Spec { path: path(), error })?;
+        let residual_ms = spec.residual_ms;
+        if self.drain < Duration::from_millis(residual_ms) {
+            return Err(SpecFileError::Residual { path: path(), residual_ms, drain: self.drain });
+        }
         let variable = |name: &str| std::env::var(name).ok();
         let opened =
             |store| move |error| SpecFileError::Open { path: file.display().to_string(), store, error };
