@@ -18,5 +18,9 @@ export function setActor(name) {
   dispatchEvent(new Event('actor'));
 }
 
-/** Letters, digits and a few signs: what the history records. */
-export const isActor = (name) => /^[A-Za-z0-9._@-]{1,64}$/.test(name.trim());
+const bytes = new TextEncoder();
+// The controller takes 128 bytes with the prefix.
+const BYTES_MAX = 100;
+
+/** Anything that the controller takes, and is not empty. */
+export const isActor = (name) => name.trim() !== '' && bytes.encode(name.trim()).length <= BYTES_MAX;

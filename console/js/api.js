@@ -3,6 +3,10 @@
 // The stream is taken for dead if nothing arrives for this long; the controller sends every second.
 const SILENCE_MS = 5000;
 const RETRY_MS = 1000;
+const ANSWER_MS = 10000;
+
+// Only these say that nothing was changed.
+const NOT_MADE = ['INVALID_ARGUMENT', 'FAILED_PRECONDITION', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'UNAUTHENTICATED', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED'];
 
 /** An answer other than 200: what was refused and why. */
 export class Refused extends Error {
@@ -14,14 +18,14 @@ export class Refused extends Error {
 
   /** Whether what was asked for may have happened all the same. */
   get isUnknown() {
-    return ['UNKNOWN', 'UNAVAILABLE'].includes(this.code) || /^\d+$/.test(this.code);
+    return !NOT_MADE.includes(this.code);
   }
 }
 
 async function ask(method, url, init) {
   let response;
   try {
-    response = await fetch(url, init);
+    response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
   } catch {
     throw new Refused('UNAVAILABLE', 'The controller does not answer.', []);
   }

@@ -4,7 +4,7 @@ import { Card } from './parts.js';
 import { Plot } from './plot.js';
 import { RANGES, columns, useSeries } from './series.js';
 import { to } from './route.js';
-import { count, latency, many, rate, shortTime, time } from './words.js';
+import { capital, count, latency, many, rate, shortTime, time } from './words.js';
 
 const FOUND = [
   ['hit', 'hit', 'found in the target'],
@@ -14,14 +14,17 @@ const FOUND = [
 ];
 const CLASS = { hit: 'hit', miss: 'miss', not_found: 'not-found', backfill: 'backfill' };
 const MARKS_TOLD = 3;
+/** Reports are this late, at most. */
+const LATE_MS = 5000;
 
 export function Charts({ status, range: wanted }) {
   const key = status.migration.key;
-  const range = RANGES[wanted] ? wanted : '10m';
-  const { data, error } = useSeries(key, range);
+  const range = Object.hasOwn(RANGES, wanted ?? '') ? wanted : '10m';
+  const { data, error } = useSeries(key, range, status.at_ms);
   const aside = html`<nav class="ranges" aria-label="Range">${Object.entries(RANGES).map(([name, each]) => html`<a key=${name} href=${to(key, 'now', { range: name === '10m' ? '' : name })} aria-current=${name === range ? 'true' : undefined}>${each.name}</a>`)}</nav>`;
   return html`<section class="card charts" aria-labelledby="charts"><header><h2 id="charts">Traffic</h2>${aside}</header>
     ${!data && html`<p class="none">${error ? error.message : 'Loading.'}</p>`}
+    ${data && error && html`<p class="small" role="status">Nothing newer than ${time(data.until_ms)}: ${error.message}</p>`}
     ${data && data.points.length === 0 && html`<p class="none">No instance reported anything in this range.</p>`}
     ${data && data.points.length > 0 && html`<${Drawn} key=${range} data=${data} range=${range} keyName=${key} />`}
   </section>`;
@@ -32,7 +35,9 @@ function Drawn({ data, range, keyName }) {
   const all = useMemo(() => columns(data), [data]);
   const span = [(data.until_ms - RANGES[range].ms) / 1000, data.until_ms / 1000];
   const shown = at ?? lastWith(all);
-  const when = at === null ? 'now' : time(all.t[at] * 1000);
+  const shownAt = all.t[shown] * 1000;
+  const isNow = at === null && data.until_ms - shownAt < 2 * data.width_ms + LATE_MS;
+  const when = isNow ? 'now' : at === null ? `nothing reported since ${time(shownAt)}` : time(shownAt);
   const { marks } = data;
   const tall = innerWidth >= 1900;
   // The newest point is still being reported.
@@ -47,16 +52,16 @@ function Drawn({ data, range, keyName }) {
   const percent = (number) => (number == null ? 'no calls' : `${number === 0 ? 0 : number < 0.1 ? number.toPrecision(1) : Math.round(number * 10) / 10} %`);
   return html`
     <figure class="chart"><figcaption><ul class="legend">${FOUND.map(([name, text, means]) => html`<li key=${name} title=${means}><span class="swatch ${CLASS[name]}" />${text} <strong>${rate(value(name) ?? 0)}</strong></li>`)}</ul><span class="small muted">${when}</span></figcaption>
-      <${Plot} label=${`Reads and copied records per second, stacked. Now: ${FOUND.map(([name, text]) => `${text} ${rate(value(name) ?? 0)}`).join(', ')}`}
+      <${Plot} label=${`Reads and copied records per second, stacked. ${capital(when)}: ${FOUND.map(([name, text]) => `${text} ${rate(value(name) ?? 0)}`).join(', ')}`}
         series=${[...FOUND].reverse().map(([name]) => ({ color: `--${CLASS[name]}`, fill: true }))} values=${stacked} span=${span} marks=${marks} height=${tall ? 360 : 200} axis=${(it) => count(it)} hover=${setAt} />
       <${Marks} marks=${marks} keyName=${keyName} span=${span} /></figure>
     <div class="side">
       <figure class="chart"><figcaption><ul class="legend"><li><span class="swatch source" />source p50 <strong>${ms('source_p50')}</strong> p99 <strong>${ms('source_p99')}</strong></li><li><span class="swatch target" />target p50 <strong>${ms('target_p50')}</strong> p99 <strong>${ms('target_p99')}</strong></li></ul></figcaption>
-        <${Plot} label=${`Latency of both stores. Now: source p50 ${ms('source_p50')}, p99 ${ms('source_p99')}; target p50 ${ms('target_p50')}, p99 ${ms('target_p99')}`} log
+        <${Plot} label=${`Latency of both stores. ${capital(when)}: source p50 ${ms('source_p50')}, p99 ${ms('source_p99')}; target p50 ${ms('target_p50')}, p99 ${ms('target_p99')}`} log
           series=${[{ color: '--source' }, { color: '--source', dash: [4, 3], width: 1 }, { color: '--target' }, { color: '--target', dash: [4, 3], width: 1 }]} values=${slow} span=${span} marks=${marks} height=${tall ? 240 : 150} axis=${(it) => (it >= 1000 ? `${it / 1000} s` : `${it} ms`)} hover=${setAt} /><p class="small muted">Latency. Solid: p50. Dashed: p99.</p></figure>
       <figure class="chart"><figcaption><ul class="legend"><li><span class="swatch source" />source <strong>${percent(value('source_bad'))}</strong></li><li><span class="swatch target" />target <strong>${percent(value('target_bad'))}</strong></li></ul></figcaption>
-        <${Plot} label=${`Failed calls of both stores. Now: source ${percent(value('source_bad'))}, target ${percent(value('target_bad'))}`}
-          series=${[{ color: '--source' }, { color: '--target' }]} values=${bad} span=${span} marks=${marks} height=${tall ? 240 : 150} axis=${(it) => `${it} %`} hover=${setAt} /><p class="small muted">Failed calls.</p></figure>
+        <${Plot} label=${`Failed calls of both stores. ${capital(when)}: source ${percent(value('source_bad'))}, target ${percent(value('target_bad'))}`}
+          series=${[{ color: '--source', dash: [4, 3] }, { color: '--target' }]} values=${bad} span=${span} marks=${marks} height=${tall ? 240 : 150} axis=${(it) => `${it} %`} hover=${setAt} /><p class="small muted">Failed calls. Dashed: source. Solid: target.</p></figure>
     </div>`;
 }
 

@@ -8,6 +8,8 @@ import { RollbackFollowed } from './rollback.js';
 
 /** Milliseconds without a key press before the dry run is repeated. */
 const TYPING_MS = 250;
+/** Until a dry run is asked for again that was not answered. */
+const AGAIN_MS = 2000;
 
 export function ActionDialog({ action, status, away, close, done }) {
   const dialog = useRef(null);
@@ -32,7 +34,7 @@ export function ActionDialog({ action, status, away, close, done }) {
     request.current = requestId();
     if (action.certain) return undefined;
     let over = false;
-    const timer = setTimeout(async () => {
+    let timer = setTimeout(async () => {
       // What is shown is about this revision: the change is refused if another one came meanwhile.
       const outcome = { revision: status.migration.revision };
       try {
@@ -40,7 +42,9 @@ export function ActionDialog({ action, status, away, close, done }) {
       } catch (error) {
         outcome.error = error;
       }
-      if (!over) setDry(outcome);
+      if (over) return;
+      setDry(outcome);
+      if (outcome.error?.isUnknown) timer = setTimeout(() => setAttempt(attempt + 1), AGAIN_MS);
     }, action.kind === 'ramp' ? TYPING_MS : 0);
     return () => { over = true; clearTimeout(timer); };
   }, [JSON.stringify(values), wait, attempt]);
@@ -84,7 +88,7 @@ export function ActionDialog({ action, status, away, close, done }) {
       <div aria-live="polite"><${Would} action=${action} dry=${dry} status=${status} /></div>
       ${!asked && html`<div class="field"><label for=${`${id}w`}>Your name</label>
         <input id=${`${id}w`} type="text" required autocomplete="username" autofocus value=${who} onInput=${(event) => setWho(event.target.value)} />
-        <span class="hint">The history records it with each change. This browser keeps it.</span></div>`}
+        <span class="hint">${who.trim() === '' || isActor(who) ? 'The history records it with each change. This browser keeps it.' : 'Give at most 100 letters.'}</span></div>`}
       <div class="field"><label for=${`${id}r`}>Reason</label>
         <input id=${`${id}r`} type="text" required autocomplete="off" autofocus=${asked} value=${why} onInput=${(event) => setWhy(event.target.value)} />
         <span class="hint">${action.reasonHint ?? 'A ticket, an incident, what you have seen. It is kept in the history.'}</span></div>

@@ -23,9 +23,11 @@ export function useStream(method, params, read) {
       (data) => setState({ data, at: Date.now(), away: false, missing: null }),
       () => {
         setState((old) => ({ ...old, away: true }));
-        get(read, params).catch((error) => {
-          if (!over && REFUSED.includes(error.code)) setState((old) => ({ ...old, missing: error.message }));
-        });
+        get(read, params).then(
+          // It answers, although it opens no stream: too many people look.
+          (data) => over || setState({ data, at: Date.now(), away: false, missing: null }),
+          (error) => over || !REFUSED.includes(error.code) || setState((old) => ({ ...old, missing: error.message })),
+        );
       },
     );
     // A browser has six connections to a server for all its tabs: those that nobody sees must not take them up.

@@ -8,6 +8,8 @@ import { actor, setActor } from './actor.js';
 import { shortTime, span } from './words.js';
 
 const TOAST_MS = 8000;
+/** The controller sends every second. */
+const FRESH_MS = 3500;
 
 function Frame() {
   const route = useRoute();
@@ -49,7 +51,7 @@ function Top({ stream, isInside }) {
       ${isInside && html`<nav aria-label="Breadcrumb"><a href=${to(null)}>All migrations</a></nav>`}
       <span class="grow"></span>
       ${who && html`<span class="small muted">Acting as ${who} <button type="button" class="quiet small" onClick=${() => setActor('')}>Change</button></span>`}
-      <span class="live ${away ? 'away' : ''}">${away ? 'Controller away' : at ? 'Live' : 'Connecting'}</span></header>
+      <span class="live ${away ? 'away' : ''}">${away ? 'Controller away' : !at ? 'Connecting' : now - at < FRESH_MS ? 'Live' : `${span(now - at)} old`}</span></header>
     <div role="status">${away && at > 0 && html`<p class="banner"><strong>The controller does not answer.</strong> What you see is from ${shortTime(at)}, ${span(now - at)} ago. Services go on by their last routing. This page resumes by itself.</p>`}</div>`;
 }
 

@@ -22,7 +22,7 @@ export const useMigration = (key) => useStream('WatchStatus', { key }, 'GetStatu
 export function Migration({ keyName, view, params, stream, say }) {
   const [action, setAction] = useState(null);
   const status = stream.data;
-  if (stream.missing && !status) return html`<h1 tabindex="-1">${keyName}</h1><p>${stream.missing} <a href=${to(null)}>Show all migrations</a></p>`;
+  if (stream.missing) return html`<h1 tabindex="-1">${keyName}</h1><p>${stream.missing} <a href=${to(null)}>Show all migrations</a></p>`;
   if (!status) return html`<h1 tabindex="-1">${keyName}</h1><p class="muted">${stream.away ? 'The controller does not answer. Trying again.' : 'Loading.'}</p>`;
   const { migration } = status;
   const act = (chosen) => setAction({ chosen, opener: document.activeElement });

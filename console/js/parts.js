@@ -1,6 +1,6 @@
 // Small parts that several screens use.
 import { html, useState } from './lib.js';
-import { RUNGS, percent, rung } from './words.js';
+import { RUNGS, percent, rung, subject } from './words.js';
 
 const SHAPES = {
   calm: html`<path d="M2.5 8.5l3.5 3.5 7.5-8" fill="none" stroke="currentColor" stroke-width="2.2" />`,
@@ -50,3 +50,8 @@ export const Said = ({ text }) =>
 
 export const Card = ({ title, id, aside, children, wide }) => html`<section class="card ${wide ? 'wide' : ''}" aria-labelledby=${id}>
   <header><h2 id=${id}>${title}</h2>${aside}</header>${children}</section>`;
+
+/** What has to be met first, with what to do about it. */
+export const Waits = ({ waiting }) => html`<div class="notes">${waiting.map((wait, at) => html`<div class="note ${wait.by_itself ? 'calm' : ''}" key=${at}>
+  <span class="small muted">${subject(wait)}</span><span>${wait.message}</span>
+  <span class="small"><${Said} text=${wait.action} /></span></div>`)}</div>`;

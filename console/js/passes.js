@@ -19,7 +19,7 @@ const whom = (of) => [of.upto_ppm ? (of.upto_ppm >= 1000000 ? 'everybody' : `the
 
 function Running({ job, now, act }) {
   const counts = job.counts ?? {};
-  const [records, left] = [usePace(counts.scanned ?? 0, now), useLeft(job, now)];
+  const [records, left] = [usePace(counts.scanned ?? 0, now, job.id), useLeft(job, now)];
   const workers = new Set(job.claims.map((claim) => claim.instance_id)).size;
   const notes = [...new Set(job.claims.map((claim) => claim.note).filter(Boolean))];
   const done = job.segments ? (job.segments_done / job.segments) * 100 : 0;

@@ -1,19 +1,15 @@
 // A rollback: what it would do, and how the instances follow it.
 import { html, useRef } from './lib.js';
-import { RUNGS, many, percent, rung } from './words.js';
-import { Shares } from './parts.js';
+import { RUNGS, capital, many, percent, rung } from './words.js';
+import { Shares, Waits } from './parts.js';
 
 const at = (name) => RUNGS.indexOf(name);
 
 /** Instances that route by what the controller says; an expired one no longer acts. */
 const acting = (status) => status.instances.filter((instance) => !instance.counted_out);
 
-function moves(status, ceiling) {
-  return status.shares
-    .map((share) => [rung(share.rung), share.ppm])
-    .filter(([name, ppm]) => ppm > 0 && at(name) > at(ceiling))
-    .map(([name, ppm]) => `${percent(ppm)} of the tenants go back from ${name} to ${ceiling}.`);
-}
+/** Tenants that stay because only the target has their writes. The controller says so of each group. */
+const staying = (waiting) => waiting.filter((wait) => wait.gate === 'floor');
 
 const kept = {
   'source-only': 'Nothing is lost: the source has every acknowledged write. The target gets no more writes, so a full pass is needed before going up again.',
@@ -26,12 +22,13 @@ export function RollbackWould({ action, answer, status }) {
   const ceiling = rung(answer.migration?.ceiling);
   const all = acting(status);
   const lost = all.filter((instance) => instance.lost || instance.parked);
-  const lines = action.tenant ? answer.changes.map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`) : moves(status, ceiling);
+  const stay = staying(answer.waiting);
   const to = action.tenant ? answer.changes.join(' ').match(/to ([a-z-]+)/)?.[1] : ceiling;
   return html`<dl class="facts">
-    <dt>What happens</dt><dd>${lines.map((line) => html`<p key=${line}>${line}</p>`)}
-      <p>Nobody goes up again until you acknowledge the rollback.</p></dd>
-    <dt>What is lost</dt><dd>${kept[to] ?? 'Nothing: a rollback that would lose an acknowledged write is refused.'}</dd>
+    <dt>What happens</dt><dd>${answer.changes.map((line) => html`<p key=${line}>${capital(line.replaceAll('->', '→'))}.</p>`)}
+      <p>They go on, step by step, until ${stay.length ? 'all but those below' : 'all'} are at ${to} or lower. Nobody goes up again until you acknowledge the rollback.</p></dd>
+    ${stay.length > 0 && html`<dt>Who stays</dt><dd><${Waits} waiting=${stay} /></dd>`}
+    <dt>What is lost</dt><dd>${stay.length ? 'Nothing, as long as the target stays: for those who stay, only the target has every acknowledged write.' : kept[to] ?? 'Nothing: a rollback that would lose an acknowledged write is refused.'}</dd>
     <dt>Who follows</dt><dd>${many(all.length - lost.length, 'instance')} at once.
       ${lost.length > 0 && html` <strong>${many(lost.length, 'lost instance')}</strong>: the controller waits for each at most until its lease ends before a further step.`}</dd>
   </dl>`;
@@ -43,7 +40,11 @@ export function RollbackFollowed({ id, answer, action, status, away, close }) {
   const all = acting(status).filter((instance) => !instance.lost && !instance.parked);
   const there = all.filter((instance) => instance.received_revision >= revision).length;
   const isNew = status.migration.revision >= revision;
-  const over = isNew && status.settled && there === all.length && status.migration.state !== 'STATE_RAMPING';
+  const stay = staying(status.waiting);
+  const ceiling = rung(status.migration.ceiling);
+  // Between two steps everybody is settled, too.
+  const goOn = !action.tenant && !stay.length && status.shares.some((share) => share.ppm > 0 && at(rung(share.rung)) > at(ceiling));
+  const over = isNew && status.settled && there === all.length && !goOn;
   const took = useRef(0);
   if (over && !took.current) took.current = Date.now() - started.current;
   return html`<div class="notes">
@@ -52,6 +53,7 @@ export function RollbackFollowed({ id, answer, action, status, away, close }) {
       ? `All ${many(all.length, 'instance')} follow, and have ended what they began before. It took ${(took.current / 1000).toFixed(1)} s.`
       : away ? 'The controller does not answer at the moment. The rollback is committed; instances follow as soon as they hear of it.'
       : `${there} of ${many(all.length, 'instance')} follow revision ${revision}.`}</p></div>
+    ${over && stay.length > 0 && html`<p>These stay until their writes are copied back:</p><${Waits} waiting=${stay} />`}
     <div class="gauge" role="img" aria-label=${`${there} of ${all.length} instances follow`}><span class="calm" style=${{ width: `${all.length ? (there / all.length) * 100 : 100}%` }} /></div>
     <${Shares} shares=${status.shares} />
     <ul class="legend">${status.shares.map((share) => html`<li key=${share.rung}><span class="swatch fill-${rung(share.rung)}" />${percent(share.ppm)} ${rung(share.rung)}</li>`)}</ul>

@@ -1,5 +1,5 @@
 // What instances reported over time, as columns for charts.
-import { useEffect, useState } from './lib.js';
+import { useEffect, useRef, useState } from './lib.js';
 import { get } from './api.js';
 
 const MINUTE = 60000;
@@ -15,14 +15,17 @@ export const RANGES = {
 // Of a range that is read every second, only the last seconds are read again: late reports change them.
 const TAIL_MS = 15000;
 
-/** What was reported in a range, read again and again while the page is visible. */
-export function useSeries(key, range) {
+/** What was reported in a range, read again and again while the page is visible. `at_ms`: the controller's time. */
+export function useSeries(key, range, at_ms) {
+  // The controller's clock: this machine's may be minutes off.
+  const ahead = useRef(0);
+  useEffect(() => { ahead.current = at_ms - Date.now(); }, [at_ms]);
   const [series, setSeries] = useState({ range, data: null, error: null });
   useEffect(() => {
     const { ms, points, every } = RANGES[range];
     let over = false, timer, held = null;
     const read = async () => {
-      const now = Date.now();
+      const now = Date.now() + ahead.current;
       const tail = held?.width_ms === 1000 && held.until_ms > now - ms / 2;
       const since = Math.floor(tail ? held.until_ms - TAIL_MS : now - ms);
       try {

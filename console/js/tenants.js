@@ -2,9 +2,8 @@
 import { html, useState } from './lib.js';
 import { useRead } from './live.js';
 import { replace, to } from './route.js';
-import { Card } from './parts.js';
+import { Card, Waits } from './parts.js';
 import { RUNGS, rung } from './words.js';
-import { Waits } from './would.js';
 import { clearPin, rollback, setPin } from './actions.js';
 
 const PAGE = 200;

@@ -155,7 +155,8 @@ test('a rollback says what happens, and is watched until everybody follows', asy
   await world.settled('orders', { RUNG_TARGET_FIRST: ALL / 4 });
   await page.getByText('25 % target-first').first().waitFor();
   await button('Roll back').click();
-  await dialog().getByText('25 % of the tenants go back from target-first to dual.').waitFor();
+  await dialog().getByText(/25 % of the tenants.*: target-first → mirrored/).waitFor();
+  await dialog().getByText('until all are at dual or lower').waitFor();
   await dialog().getByText('Nothing is lost').waitFor();
   await dialog().getByText('3 instances at once').waitFor();
   await screenshot(page, 'story-rollback-asked');
@@ -166,6 +167,46 @@ test('a rollback says what happens, and is watched until everybody follows', asy
   await screenshot(page, 'story-rollback-followed');
   await dialog().getByRole('button', { name: 'Close' }).click();
   await page.getByText('INC-17').first().waitFor();
+  page.assertFine();
+});
+
+test('a rollback says who stays because only the target has their writes', async () => {
+  await world.cli('ack', 'orders', '--reason', 'repaired');
+  await world.cli('ramp', 'orders', '--mirrored', '100', '--wait');
+  await world.settled('orders', { RUNG_MIRRORED: ALL });
+  await world.cli('backfill', 'stores.toml');
+  await world.cli('ramp', 'orders', '--target-first', '100', '--wait');
+  await world.settled('orders', { RUNG_TARGET_FIRST: ALL });
+  await world.cli('backfill', 'stores.toml');
+  await world.cli('ramp', 'orders', '--target-only', '10', '--wait');
+  await world.settled('orders', { RUNG_TARGET_ONLY: ALL / 10 });
+  await world.cli('ramp', 'orders', '--target-only', '0', '--wait');
+  await world.settled('orders', { RUNG_TARGET_FIRST: ALL });
+  await button('Roll back').click();
+  await dialog().getByText('Who stays').waitFor();
+  await dialog().getByText('writes that only the target has would be lost').first().waitFor();
+  assert.equal(await dialog().getByText('the source has every acknowledged write').count(), 0);
+  await assertAccessible(page, 'a rollback that some do not follow');
+  await screenshot(page, 'story-rollback-floor');
+  await dialog().getByLabel('Your name').waitFor({ state: 'hidden' });
+  await confirm('Roll back orders', 'some have to stay');
+  await dialog().getByText('These stay until their writes are copied back').waitFor();
+  await screenshot(page, 'story-rollback-floor-followed');
+  await dialog().getByRole('button', { name: 'Close' }).click();
+  await world.cli('reverse', 'stores.toml');
+  await world.settled('orders', { RUNG_DUAL: ALL });
+  page.assertFine();
+});
+
+test('a name is what people are called, and an unknown range is the first', async () => {
+  await page.getByRole('button', { name: 'Change', exact: true }).click();
+  await open('m/orders/now?range=constructor');
+  await page.locator('.ranges [aria-current=true]').getByText('10 min').waitFor();
+  await button('Acknowledge').click();
+  await dialog().getByLabel('Your name').fill('José Núñez');
+  await dialog().getByLabel('Reason').fill('the target was restarted');
+  await dialog().getByRole('button', { name: 'Acknowledge', exact: true }).click();
+  await page.getByText('Acting as José Núñez').waitFor();
   page.assertFine();
 });
 
@@ -250,11 +291,11 @@ test('without the controller it says how old its data is, and resumes by itself'
   await other.goto(`${world.url}/console/#/m/orders`);
   await other.getByText('Live').waitFor();
   await world.killController();
-  await other.getByText('The controller does not answer.').waitFor();
+  await other.locator('.banner').getByText('The controller does not answer.').waitFor();
   await other.getByText(/from \d\d:\d\d:\d\d, \d+ s ago/).waitFor();
   await screenshot(other, 'story-away');
   await world.startController();
   await other.getByText('Live').waitFor();
-  await other.getByText('The controller does not answer.').waitFor({ state: 'hidden' });
+  await other.locator('.banner').waitFor({ state: 'hidden' });
   other.assertFine();
 });
