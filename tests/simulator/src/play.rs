@@ -161,7 +161,8 @@ pub fn play(seed: u64, plan: Plan) -> anyhow::Result<Outcome> {
     people::check_that_all_arrived();
     restore::check_that_it_was_noticed();
     reader::read_everything();
-    let last = (1..=20).map(|seconds| end + seconds * S);
+    // Free writer slots rest for a minute after a restore.
+    let last = (1..=90).map(|seconds| end + seconds * S);
     last.take_while(|_| !people::all_is_read()).for_each(world::run_until);
     people::check_that_all_was_read();
     let stage = STAGE.take();

@@ -196,6 +196,6 @@ pub(super) fn all_is_read() -> bool {
 
 pub(super) fn check_that_all_was_read() {
     if !ALL_READ.get() {
-        oracle::fault("unreadable", "a new service could not read every record in 20 s".to_owned());
+        oracle::fault("unreadable", "a new service could not read every record in 90 s".to_owned());
     }
 }
