@@ -134,17 +134,16 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 /// Says on stderr why it failed: a line, and one for each reason; or one JSON object.
 pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     let exit = exit_of(error);
-    let message = out::one_line(&format!("{error:#}"));
+    let text = format!("{error:#}");
     let reasons = error.downcast_ref::<Failure>().map_or(&[][..], |failure| &failure.reasons);
     if json {
         let reasons: Vec<Value> = reasons.iter().map(Reason::json).collect();
         let object = json!({
-            "error": exit.name(), "exit_code": exit as u8, "message": message, "reasons": reasons,
+            "error": exit.name(), "exit_code": exit as u8, "message": out::one_line(&text), "reasons": reasons,
         });
         out::error(&object.to_string());
     } else {
         // A list in it stays one.
-        let text = format!("{error:#}");
         let mut listed = text.trim().split("\n- ").map(out::one_line);
         out::error(&format!("cutover: {}", listed.next().unwrap_or_default()));
         listed.for_each(|line| out::error(&format!("  - {line}")));

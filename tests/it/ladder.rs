@@ -10,7 +10,7 @@ mod restored;
 
 use cutover::domain::{
     Applied, Ask, Change, Context, Cover, Differences, Fleet, Gate, Key, Member, Migration, NewPass,
-    PassCounts, PassKind, Shares, Tenant, apply,
+    PassCounts, PassKind, Refusal, Shares, Tenant, apply,
 };
 use cutover_core::routing::{PPM, Rung, coexist};
 use proptest::prelude::*;
@@ -100,7 +100,8 @@ impl World {
         Self { key, migration, revision: 1, members: (0..3).map(member).collect(), history: Vec::new() }
     }
 
-    fn change(&mut self, change: &Change) -> bool {
+    /// What a change would do. Changes nothing.
+    fn applied(&self, change: &Change) -> Result<Applied, Refusal> {
         let fleet = Fleet::new(self.members.clone());
         let revision = self.revision + 1;
         let context = Context {
@@ -111,12 +112,15 @@ impl World {
             reason: "why",
             fleet: &fleet,
         };
-        let Ok(Applied { document: Some(document), rows, summary, .. }) =
-            apply(Some(&self.migration), &self.key, change, &context)
-        else {
+        apply(Some(&self.migration), &self.key, change, &context)
+    }
+
+    fn change(&mut self, change: &Change) -> bool {
+        let Ok(Applied { document: Some(document), rows, summary, .. }) = self.applied(change) else {
             return false;
         };
         if !summary.is_empty() {
+            let revision = self.revision + 1;
             self.migration.replay(revision, document, &rows);
             self.revision = revision;
             self.history.extend(summary);

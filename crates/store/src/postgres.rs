@@ -83,9 +83,9 @@ impl PostgresStore {
             }
             // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
             // one transaction.
-            let schema = store.schema.replace('"', "\"\"");
+            let schema = ledger::quoted(&store.schema);
             let sql = format!(
-                "SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); SET LOCAL search_path TO \"{schema}\"; {sql}"
+                "SELECT pg_advisory_xact_lock(hashtext('cutover.{name}')); SET LOCAL search_path TO {schema}; {sql}"
             );
             store.calls.create(sql).await?;
         }

@@ -21,10 +21,10 @@ pub(super) use batch::{Guarded, Over, Wrote, get_versions, in_order, put_many, p
 pub(super) use calls::Calls;
 pub(super) use entry::{Entry, There};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use error::is_lost;
+pub(super) use error::{GRANT, is_lost};
 pub(super) use error::{class, driver_error, message, not_applied, permanent, throttled};
 pub(super) use faults::{
-    Faults, cascading, check_new, has_a_ledger, no_ledger, of_both, referred, referring, versions_twice,
+    Faults, cascading, check_new, check_no_ledger, no_ledger, of_both, referred, referring, versions_twice,
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;

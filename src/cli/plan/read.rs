@@ -46,16 +46,17 @@ pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
         let lines = if field.starts_with("steps[") { &lines } else { &windows };
         let line = at.and_then(|at| lines.get(at - 1).copied());
         let line = line.or_else(|| (field == "time_zone").then_some(zone));
+        let is_known = |unread| !field.starts_with("steps") || line.is_some_and(|line| line < unread);
+        if !unread.is_none_or(is_known) {
+            return None;
+        }
         let told = line.map_or_else(String::new, |line| format!("line {line}: "));
-        (line.unwrap_or(0), format!("{told}{field}: {message}"))
+        Some((line.unwrap_or(0), format!("{told}{field}: {message}")))
     };
     match Plan::of(steps, rules) {
         Ok(plan) if mistakes.is_empty() => return Ok(plan),
         Ok(_) => {}
-        Err(wrong) => mistakes.extend(wrong.into_iter().map(told).filter(|(line, mistake)| {
-            let is_of_steps = mistake.contains("steps");
-            unread.is_none_or(|unread| !is_of_steps || (*line > 0 && *line < unread))
-        })),
+        Err(wrong) => mistakes.extend(wrong.into_iter().filter_map(told)),
     }
     mistakes.sort_by_key(|(line, _)| *line);
     Err(mistakes.into_iter().map(|(_, mistake)| mistake).collect())

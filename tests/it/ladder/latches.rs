@@ -1,7 +1,7 @@
 //! A repeated request does not loosen a latch; what reads promise changes only at source-only.
 
 use cutover::domain::{
-    Breach, Change, Migration, Placement, Policy, Refusal, TenantRow, TripOutcome, apply,
+    Breach, Change, Migration, Placement, Policy, Refusal, TenantRow, TripOutcome,
     guard::{Action, Cause, Guard, GuardEvidence, GuardKind, Operation, Scope, Verdict},
 };
 use cutover_core::routing::{Level, PPM, Rung};
@@ -68,17 +68,7 @@ fn a_floor_of_one_does_not_refuse_the_rollback_of_others() {
 fn the_level_changes_only_where_everybody_is_settled_at_source_only() {
     let mut world = World::new();
     let refused = |world: &World, part: &str| {
-        let fleet = cutover::domain::Fleet::new(world.members.clone());
-        let context = cutover::domain::Context {
-            revision: world.revision + 1,
-            now_ms: 1,
-            steady_ms: 1,
-            actor: "operator:ada",
-            reason: "",
-            fleet: &fleet,
-        };
-        let change = level(world, Level::Linearizable);
-        let refusal = apply(Some(&world.migration), &world.key, &change, &context).unwrap_err();
+        let refusal = world.applied(&level(world, Level::Linearizable)).unwrap_err();
         let Refusal::Unmet(unmet) = refusal else { panic!("{refusal}") };
         assert!(unmet[0].message.contains(part), "{part}: {}", unmet[0].message);
     };
@@ -152,16 +142,7 @@ fn a_fence_that_can_t_be_safe_is_refused_with_its_bound() {
     let fence = |level, fence_after_ms| {
         let policy = Policy { level, fence_after_ms, ..world.migration.document.policy.clone() };
         let change = Change::Update { description: None, policy: Some(policy), guards: Vec::new() };
-        let fleet = cutover::domain::Fleet::new(Vec::new());
-        let context = cutover::domain::Context {
-            revision: world.revision + 1,
-            now_ms: 1,
-            steady_ms: 1,
-            actor: "operator:ada",
-            reason: "",
-            fleet: &fleet,
-        };
-        match apply(Some(&world.migration), &world.key, &change, &context) {
+        match world.applied(&change) {
             Ok(_) => String::new(),
             Err(Refusal::Invalid(violations)) => format!("{violations:?}"),
             Err(other) => panic!("{other:?}"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover::domain::{
     Change, Confirmation, Deletion, Fleet, Gate, HeldRoutes, Migration, Placement, Refusal, Tenant,
-    TenantRow, apply, change,
+    TenantRow, change,
 };
 use cutover_core::routing::{Band, PPM, Reason, Route, Rung};
 
@@ -56,16 +56,7 @@ impl World {
     }
 
     fn refused(&self, change: &Change) -> Refusal {
-        let fleet = Fleet::new(self.members.clone());
-        let context = cutover::domain::Context {
-            revision: self.revision + 1,
-            now_ms: 1,
-            steady_ms: 1,
-            actor: "operator:ada",
-            reason: "the logs say so",
-            fleet: &fleet,
-        };
-        apply(Some(&self.migration), &self.key, change, &context).expect_err("refused")
+        self.applied(change).expect_err("refused")
     }
 }
 

@@ -4,7 +4,7 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use super::super::{
     StoreError,
-    sql::{is_lost, message, not_applied, permanent, swallowed, throttled},
+    sql::{GRANT, is_lost, message, not_applied, permanent, swallowed, throttled},
 };
 use super::ledger::is_undone;
 use cutover_core::outcome::ErrorClass;
@@ -82,10 +82,6 @@ pub(super) fn refused(error: &sqlx::Error) -> Option<StoreError> {
     let what = format!("{said} (error {number}): {advice}");
     Some(permanent(ErrorClass::Constraint, "record", what))
 }
-
-/// With a ledger, rows are deleted.
-const GRANT: &str = "grant SELECT, INSERT and UPDATE on the table; with a ledger, grant DELETE on it too, and SELECT, INSERT and UPDATE \
-     on the ledger";
 
 const TRIGGER: &str = "a trigger or function of the database refuses it: correct the record or the trigger";
 

@@ -6,14 +6,12 @@ use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{
-            Calls, Faults, Statement, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice,
-        },
+        sql::{Calls, Faults, Statement, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
     },
     server::text,
     warnings,
 };
-use cutover_core::{outcome::ErrorClass, routing::TENANT_MAX_BYTES};
+use cutover_core::routing::TENANT_MAX_BYTES;
 
 /// A column as `information_schema` describes it.
 struct Column {
@@ -41,10 +39,7 @@ pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), 
     let checked = check_one(calls, table).await;
     let Some(ledger) = table.entries(Dialect::MySql) else {
         let ledger = table.ledger_name();
-        return match has_rows(calls, &ledger).await? {
-            Some(true) => of_both(checked, Err(permanent(ErrorClass::Other, "table", has_a_ledger(&ledger)))),
-            _ => checked,
-        };
+        return of_both(checked, check_no_ledger(&ledger, has_rows(calls, &ledger).await?));
     };
     if checked.is_ok() && has_rows(calls, &ledger.name).await?.is_none() {
         return Err(no_ledger(Dialect::MySql, table, &ledger.name));

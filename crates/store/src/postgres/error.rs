@@ -4,7 +4,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::super::{
     StoreError,
-    sql::{is_lost, message, not_applied, permanent, swallowed, throttled},
+    sql::{GRANT, is_lost, message, not_applied, permanent, swallowed, throttled},
 };
 use super::ledger::UNDONE;
 use cutover_core::outcome::ErrorClass;
@@ -48,11 +48,7 @@ pub(super) fn told(error: &sqlx::Error) -> Option<StoreError> {
             "a row-level security policy refuses it: correct the record or the policy, or give a user with \
              BYPASSRLS",
         ),
-        "42501" => wrong(
-            "user",
-            "grant SELECT, INSERT and UPDATE on the table; with a ledger, grant DELETE on it too, and SELECT, INSERT and \
-             UPDATE on the ledger",
-        ),
+        "42501" => wrong("user", GRANT),
         "3D000" => wrong("database", "create it, or name another one"),
         "42P01" => wrong("table", "create it, or name another one"),
         "42703" | "42P10" | "42804" => {

@@ -196,9 +196,14 @@ impl Ledger {
     }
 }
 
+/// A schema's name in a statement. It was not checked.
+pub(super) fn quoted(schema: &str) -> String {
+    format!("\"{}\"", schema.replace('"', "\"\""))
+}
+
 /// A table's name as every statement has it, so that nothing depends on the search path.
 pub(super) fn qualified(schema: &str, name: &str) -> String {
-    format!("\"{}\".\"{name}\"", schema.replace('"', "\"\""))
+    format!("{}.\"{name}\"", quoted(schema))
 }
 
 /// The table's oid, as SQL; NULL if there is none.

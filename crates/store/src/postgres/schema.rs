@@ -7,7 +7,8 @@ use super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
         sql::{
-            Calls, Faults, Statement, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice,
+            Calls, Faults, Statement, cascading, check_no_ledger, no_ledger, of_both, permanent,
+            versions_twice,
         },
     },
     ledger::{qualified, regclass},
@@ -59,10 +60,7 @@ pub(super) async fn check(calls: &Calls<Postgres>, schema: &str, table: &SqlTabl
     let checked = check_one(calls, schema, table).await;
     let Some(ledger) = table.entries(Dialect::Postgres) else {
         let ledger = table.ledger_name();
-        return match has_rows(calls, schema, &ledger).await? {
-            Some(true) => of_both(checked, Err(permanent(ErrorClass::Other, "table", has_a_ledger(&ledger)))),
-            _ => checked,
-        };
+        return of_both(checked, check_no_ledger(&ledger, has_rows(calls, schema, &ledger).await?));
     };
     if checked.is_ok() && !exists(calls, schema, &ledger.name).await? {
         return Err(no_ledger(Dialect::Postgres, table, &ledger.name));

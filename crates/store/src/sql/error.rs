@@ -5,6 +5,11 @@ use std::time::Duration;
 use super::StoreError;
 use cutover_core::outcome::ErrorClass;
 
+/// What a user has to be granted. With a ledger, rows are deleted.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) const GRANT: &str = "grant SELECT, INSERT and UPDATE on the table; with a ledger, grant DELETE on \
+     it too, and SELECT, INSERT and UPDATE on the ledger";
+
 /// Errors of the pool and of values, which prove that nothing was changed. `None`: the database answered, or
 /// the cause is unknown.
 pub(in super::super) fn driver_error(error: &sqlx::Error) -> Option<StoreError> {

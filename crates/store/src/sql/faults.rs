@@ -39,12 +39,17 @@ pub(in super::super) fn versions_twice(column: &str) -> String {
     )
 }
 
-/// The fault of a table whose ledger has entries, when its versions are expected in columns.
-pub(in super::super) fn has_a_ledger(ledger: &str) -> String {
-    format!(
+/// Whether a table whose versions are expected in columns has none in a ledger. `holds`: what is in a table of the
+/// ledger's name, as [`check_new`] has it.
+pub(in super::super) fn check_no_ledger(ledger: &str, holds: Option<bool>) -> Result<(), StoreError> {
+    if holds != Some(true) {
+        return Ok(());
+    }
+    let what = format!(
         "its versions and deleted records are in {ledger}. Add versions = \"ledger\" to the spec, or, once no \
          migration needs them, run: DROP TABLE {ledger}"
-    )
+    );
+    Err(permanent(ErrorClass::Other, "table", what))
 }
 
 /// The error that there is no ledger, with the statement that makes one.

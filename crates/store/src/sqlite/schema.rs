@@ -8,11 +8,10 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Faults, cascading, has_a_ledger, no_ledger, of_both, permanent, versions_twice},
+        sql::{Faults, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
     },
     shown, warnings,
 };
-use cutover_core::outcome::ErrorClass;
 
 /// How SQLite converts a value before storing it, by the column's declared type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +64,7 @@ pub(super) async fn check(
     let checked = check_one(connection, path, table).await?;
     let Some(ledger) = table.entries(Dialect::Sqlite) else {
         let ledger = table.ledger_name();
-        return Ok(match has_rows(connection, &ledger).await? {
-            Some(true) => of_both(checked, Err(permanent(ErrorClass::Other, "table", has_a_ledger(&ledger)))),
-            _ => checked,
-        });
+        return Ok(of_both(checked, check_no_ledger(&ledger, has_rows(connection, &ledger).await?)));
     };
     if checked.is_ok() && has_rows(connection, &ledger.name).await?.is_none() {
         return Ok(Err(no_ledger(Dialect::Sqlite, table, &ledger.name)));

@@ -18,6 +18,8 @@ use cutover_store::{
     mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions},
 };
 
+use super::servers::scanned;
+
 /// A column of this type for the attribute at this path.
 pub(crate) fn column(path: &str, kind: &str) -> Column {
     Column {
@@ -233,15 +235,8 @@ pub(crate) async fn a_record_can_be_a_tenant_of_its_own(store: &dyn Store) {
 
     let mut found = Vec::new();
     for segment in Segment::split(2) {
-        let mut cursor = None;
-        loop {
-            let page = store.scan(&Scope::All, segment, cursor.as_ref(), 100).await.expect("scanned");
-            found.extend(page.records.into_iter().map(|(id, _)| id.key));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let records = scanned(store, &Scope::All, segment, 100).await;
+        found.extend(records.into_iter().map(|(id, _)| id.key));
     }
     found.sort();
     assert_eq!(found.len(), 41, "each once");

@@ -26,6 +26,7 @@ use cutover_store::{
 use super::{
     documents::Documents,
     proxy::{Proxy, a_lost_answer_is_not_called_unwritten},
+    servers::scanned,
     suite,
     unreadable::is_gone_past,
 };
@@ -148,17 +149,9 @@ async fn the_sort_key_may_be_the_tenant() {
         let other = Id::new("other", &id.key).expect("valid");
         assert_eq!(store.put_if_newer(&other, &record).await, Ok(Put::Applied));
     }
-    let (scope, mut found, mut cursor) = (Scope::Tenant("t".to_owned()), 0, None);
-    loop {
-        let page = store.scan(&scope, Segment::ALL, cursor.as_ref(), 100).await.expect("scanned");
-        assert!(page.records.iter().all(|(id, _)| id.tenant == "t"));
-        found += page.records.len();
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    assert_eq!(found, 30);
+    let found = scanned(&store, &Scope::Tenant("t".to_owned()), Segment::ALL, 100).await;
+    assert!(found.iter().all(|(id, _)| id.tenant == "t"));
+    assert_eq!(found.len(), 30);
 }
 
 #[tokio::test]

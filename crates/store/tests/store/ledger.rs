@@ -333,16 +333,8 @@ async fn a_page_reads_as_much_as_it_shows() {
         .collect();
     store.put_many_if_newer(&many).await.expect("written");
     let began = std::time::Instant::now();
-    let (mut cursor, mut found, mut pages) = (None, Vec::new(), 0);
-    loop {
-        let page = store.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 2_000).await.expect("scanned");
-        found.extend(page.records);
-        pages += 1;
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let pages = super::servers::pages(&store, &Scope::All, Segment::ALL, 2_000).await;
+    let (pages, found) = (pages.len(), pages.into_iter().flat_map(|page| page.records).collect::<Vec<_>>());
     assert_eq!(found, many);
     // Sorting or reading 20,000 entries for each of so many pages takes minutes.
     assert!(pages > 100 && began.elapsed().as_secs() < 20, "{pages} pages in {:?}", began.elapsed());

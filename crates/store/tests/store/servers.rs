@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover_store::{Copied, Id, Record, ServerOptions, Store, Version};
+use cutover_store::{Copied, Id, Page, Record, Scope, Segment, ServerOptions, Store, Version};
 use sqlx::{AssertSqlSafe, Executor};
 
 /// The address of a server, as tests/run sets it. Without one the story is skipped, with a message; with
@@ -42,6 +42,34 @@ pub(crate) fn record(version: u64) -> Record {
 
 pub(crate) fn batch(version: u64) -> Vec<(Id, Record)> {
     (0..100).map(|n| (id(&format!("key-{n:02}")), record(version))).collect()
+}
+
+/// All pages of a scan.
+pub(crate) async fn pages(
+    store: &dyn Store,
+    scope: &Scope,
+    segment: Segment,
+    limit_bytes: usize,
+) -> Vec<Page> {
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let mut page = store.scan(scope, segment, cursor.as_ref(), limit_bytes).await.expect("scanned");
+        cursor = page.next.take();
+        pages.push(page);
+        if cursor.is_none() {
+            return pages;
+        }
+    }
+}
+
+/// All records of a scan.
+pub(crate) async fn scanned(
+    store: &dyn Store,
+    scope: &Scope,
+    segment: Segment,
+    limit_bytes: usize,
+) -> Vec<(Id, Record)> {
+    pages(store, scope, segment, limit_bytes).await.into_iter().flat_map(|page| page.records).collect()
 }
 
 /// Whatever happened to a batch before, it is there after being written again.

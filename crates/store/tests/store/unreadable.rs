@@ -2,22 +2,17 @@
 
 use cutover_store::{Id, Record, Scope, Segment, Store, StoreError, Unreadable};
 
+use super::servers::pages;
+
 /// A scan with any page size skips what can't be read, and reports each once, with its place. `wrong`:
 /// tenant, key, and how its error begins.
 pub(crate) async fn is_gone_past(store: &dyn Store, good: &[(Id, Record)], wrong: &[(&str, &str, &str)]) {
     for limit_bytes in [1, 60, 1 << 20] {
         let (mut records, mut unreadable): (Vec<(Id, Record)>, Vec<Unreadable>) = Default::default();
         for segment in Segment::split(2) {
-            let mut cursor = None;
-            loop {
-                let page = store.scan(&Scope::All, segment, cursor.as_ref(), limit_bytes).await;
-                let page = page.expect("it goes past");
+            for page in pages(store, &Scope::All, segment, limit_bytes).await {
                 records.extend(page.records);
                 unreadable.extend(page.unreadable);
-                cursor = page.next;
-                if cursor.is_none() {
-                    break;
-                }
             }
         }
         records.sort_by(|one, other| one.0.cmp(&other.0));

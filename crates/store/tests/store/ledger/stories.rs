@@ -9,7 +9,10 @@ use cutover_store::{
 
 use tokio::sync::Notify;
 
-use super::{super::refusing, id, record, tombstone};
+use super::{
+    super::{refusing, servers::scanned},
+    id, record, tombstone,
+};
 
 /// A connection of the story's own, which plays the application and the administrator.
 pub(crate) trait Admin: Sync {
@@ -258,16 +261,7 @@ pub(crate) async fn pages_show_all_once(store: &dyn Store) {
         .collect();
     store.put_many_if_newer(&many).await.expect("written");
     for limit_bytes in [1, 300, 1 << 20] {
-        let (mut cursor, mut found) = (None, Vec::new());
-        loop {
-            let page =
-                store.scan(&Scope::All, Segment::ALL, cursor.as_ref(), limit_bytes).await.expect("scanned");
-            found.extend(page.records);
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let found = scanned(store, &Scope::All, Segment::ALL, limit_bytes).await;
         assert_eq!(found, many, "{limit_bytes} bytes");
     }
 }
@@ -294,16 +288,7 @@ pub(crate) async fn dead_entries_end_no_scan(store: &dyn Store, admin: &impl Adm
         for (limit_bytes, parts) in [(1, 1), (1 << 20, 1), (1 << 20, 3)] {
             let mut found = Vec::new();
             for segment in Segment::split(parts) {
-                let mut cursor = None;
-                loop {
-                    let page =
-                        store.scan(&scope, segment, cursor.as_ref(), limit_bytes).await.expect("scanned");
-                    found.extend(page.records);
-                    cursor = page.next;
-                    if cursor.is_none() {
-                        break;
-                    }
-                }
+                found.extend(scanned(store, &scope, segment, limit_bytes).await);
             }
             found.sort_by(|one, other| one.0.cmp(&other.0));
             assert_eq!(found, expected, "{scope:?}, {limit_bytes} bytes, {parts} segments");
@@ -311,13 +296,5 @@ pub(crate) async fn dead_entries_end_no_scan(store: &dyn Store, admin: &impl Adm
     }
     // And with nothing after them.
     admin.run(format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name} WHERE version <> 0")).await;
-    let mut cursor = None;
-    loop {
-        let page = store.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 1 << 20).await.expect("scanned");
-        assert_eq!(page.records, []);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    assert_eq!(scanned(store, &Scope::All, Segment::ALL, 1 << 20).await, []);
 }
