@@ -95,6 +95,11 @@ impl Instances {
         self.live().restored(Instant::now());
     }
 
+    /// For how many seconds new processes can't register because the store was restored. 0: they can.
+    pub fn refuses_new_for_s(&self) -> u64 {
+        registration::seconds(self.live().refuses_new(Instant::now()))
+    }
+
     /// Registers a process, durably. `newest`: the controller's revision.
     pub async fn register(&self, asking: Asking, newest: u64) -> Result<Registration, RegisterError> {
         check(&asking.record)?;
@@ -102,7 +107,7 @@ impl Instances {
             let mut live = self.live();
             match live.register(asking, newest, Instant::now()) {
                 Registering::Gone => return Err(RegisterError::Gone),
-                Registering::Full => return Err(RegisterError::Full),
+                Registering::NoSlot(why) => return Err(why.into()),
                 Registering::Member { who, readmitted, duplicate, put } => {
                     let put = put.map(|(record, change)| (self.put(&live, &record), record, change));
                     (who, readmitted, duplicate, put)

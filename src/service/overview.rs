@@ -8,7 +8,7 @@ use cutover_proto::v1;
 
 use super::{Entry, Guards, InstanceView, Instances, Notify, Passes, Plans, Progress, Registry};
 use crate::{
-    domain::{Fleet, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
+    domain::{Fleet, Gate, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
     telemetry::{Deliveries, Ingest, StoreRate, now_ms},
 };
 pub use rows::{Looks, MigrationRow};
@@ -132,6 +132,12 @@ impl Overview {
             waiting.extend((!behind.is_empty()).then(|| barrier(&behind, step, Wait::Quiesced)));
         }
         waiting.extend(migration.kept_by_floor());
+        let refuses_new_s = self.instances.refuses_new_for_s();
+        if refuses_new_s > 0
+            && let Some(restored) = waiting.iter_mut().find(|unmet| unmet.gate == Gate::Restored)
+        {
+            restored.message.push_str(&format!("; new processes can register in {refuses_new_s} s"));
+        }
         waiting
     }
 

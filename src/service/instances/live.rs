@@ -10,7 +10,7 @@ use cutover_core::routing::Mutation;
 use super::{
     super::lease::Listening,
     member::{Admitted, Heard, Who},
-    slots::Slots,
+    slots::{NoSlot, Slots},
 };
 use crate::{
     domain::{Document, Glance, HeldRoutes, Member},
@@ -44,8 +44,8 @@ pub struct Asking {
 pub(super) enum Registering {
     /// The process has ended for good.
     Gone,
-    /// All writer slots are taken.
-    Full,
+    /// There is no writer slot for it.
+    NoSlot(NoSlot),
     /// It is a member.
     Member {
         who: Who,
@@ -121,6 +121,11 @@ impl Live {
         self.slots.rest_all(now);
     }
 
+    /// For how long new processes can't register because the store was restored.
+    pub(super) fn refuses_new(&self, now: Instant) -> Duration {
+        self.slots.rest_after_restore(now)
+    }
+
     /// `newest`: the controller's revision; a process that never routed has acknowledged it.
     pub(super) fn register(&mut self, asking: Asking, newest: u64, now: Instant) -> Registering {
         let Asking { mut record, held, holds, admission, routes, slot, succeeds } = asking;
@@ -147,7 +152,10 @@ impl Live {
             let put = (differs || !heard.durable).then(|| (record, heard.changes()));
             return Registering::Member { who, readmitted: readmitted && holds, duplicate, put };
         }
-        let Some(slot) = self.slots.take(slot, now) else { return Registering::Full };
+        let slot = match self.slots.take(slot, now) {
+            Ok(slot) => slot,
+            Err(why) => return Registering::NoSlot(why),
+        };
         record.writer_slot = slot;
         record.admission = rand::random::<u64>().max(1);
         // A process that holds a snapshot and is unknown was given up, whatever else was forgotten. A process

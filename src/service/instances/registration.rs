@@ -1,6 +1,11 @@
 //! What a registration answers, and what it refuses.
 
-use super::{Who, slots::SLOTS};
+use std::time::Duration;
+
+use super::{
+    Who,
+    slots::{NoSlot, SLOTS},
+};
 use crate::{
     domain::Violation,
     store::{self, InstanceRecord},
@@ -29,16 +34,44 @@ pub enum RegisterError {
     Invalid(#[from] Violation),
     /// All writer slots are taken.
     #[error(
-        "all {SLOTS} writer slots are taken or rest: wait a minute (slots rest after their process has ended, and all \
-             free ones after a restore), or evict instances that are dead (cutover instances)"
+        "all {SLOTS} writer slots are taken: stop processes, or evict instances that are dead (cutover instances)"
     )]
     Full,
+    /// All writer slots are taken or rest.
+    #[error(
+        "all {SLOTS} writer slots are taken, or rest because their process ended less than a minute ago: the next one \
+             is free in {} s; register again then",
+        seconds(*.0)
+    )]
+    Resting(Duration),
+    /// The store was restored.
+    #[error(
+        "the controller's store was restored from a backup: new processes can register in {} s, because writes of \
+             processes that the backup does not know may still arrive; start this process again then",
+        seconds(*.0)
+    )]
+    Restored(Duration),
     /// The process has ended.
     #[error("this process has said goodbye: start another one")]
     Gone,
     /// It could not be made durable.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl From<NoSlot> for RegisterError {
+    fn from(why: NoSlot) -> Self {
+        match why {
+            NoSlot::Taken => Self::Full,
+            NoSlot::Resting(wait) => Self::Resting(wait),
+            NoSlot::Restored(wait) => Self::Restored(wait),
+        }
+    }
+}
+
+/// Rounded up: whoever waits that long is not too early.
+pub(super) fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1_000) as u64
 }
 
 pub(super) fn check(record: &InstanceRecord) -> Result<(), Violation> {
@@ -74,4 +107,22 @@ pub fn check_name(field: &str, name: &str) -> Result<(), Violation> {
             "{shown:?}{length} is not a valid name: use 1 to 128 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gets_no_slot_is_told_how_long_to_wait() {
+        let wait = Duration::from_millis(41_001);
+        for (why, told) in [
+            (NoSlot::Restored(wait), "was restored from a backup: new processes can register in 42 s"),
+            (NoSlot::Resting(wait), "the next one is free in 42 s"),
+            (NoSlot::Taken, "evict instances that are dead (cutover instances)"),
+        ] {
+            let text = RegisterError::from(why).to_string();
+            assert!(text.contains(told) && !text.contains("  "), "{text}");
+        }
+    }
 }

@@ -23,6 +23,17 @@ pub(super) const SLOTS: u16 = 4096;
 /// A slot rests at least this long.
 pub(super) const REST_MIN: Duration = Duration::from_secs(60);
 
+/// Why a process gets no slot, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoSlot {
+    /// All are taken, and none will be free by itself.
+    Taken,
+    /// All are taken or rest; the next one has rested then.
+    Resting(Duration),
+    /// The store was restored: all free slots rest.
+    Restored(Duration),
+}
+
 #[derive(Debug)]
 pub(super) struct Slots {
     taken: BTreeSet<u16>,
@@ -44,16 +55,27 @@ impl Slots {
         self.unknown = Some(now + REST_MIN.max(PRESUMED_DRAIN));
     }
 
-    /// `used`: the slot with which the process writes; it keeps that if nobody else has had it. `None`: all are taken,
-    /// or rest.
-    pub(super) fn take(&mut self, used: Option<u16>, now: Instant) -> Option<u16> {
+    /// `used`: the slot with which the process writes; it keeps that if nobody else has had it.
+    pub(super) fn take(&mut self, used: Option<u16>, now: Instant) -> Result<u16, NoSlot> {
         let is_free =
             |slot: &u16| *slot < SLOTS && !self.taken.contains(slot) && !self.resting.contains_key(slot);
-        let rests = self.unknown.is_some_and(|until| now < until);
-        let another = || (!rests).then(|| (0..SLOTS).find(is_free)).flatten();
-        let slot = used.filter(is_free).or_else(another)?;
+        let rested = self.rest_after_restore(now);
+        let another = || if rested.is_zero() { (0..SLOTS).find(is_free) } else { None };
+        let slot = used.filter(is_free).or_else(another).ok_or_else(|| {
+            let next = self.resting.values().map(|until| until.saturating_duration_since(now)).min();
+            match next {
+                _ if !rested.is_zero() => NoSlot::Restored(rested),
+                Some(next) => NoSlot::Resting(next),
+                None => NoSlot::Taken,
+            }
+        })?;
         self.taken.insert(slot);
-        Some(slot)
+        Ok(slot)
+    }
+
+    /// For how long a process that is new gets no slot, because the store was restored. Zero: it gets one.
+    pub(super) fn rest_after_restore(&self, now: Instant) -> Duration {
+        self.unknown.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Nobody ever learned of it.

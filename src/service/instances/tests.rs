@@ -85,7 +85,7 @@ impl World {
                 self.live.members.get_mut(&who).expect("a member").streams += 1;
                 (who, readmitted, duplicate)
             }
-            Registering::Gone | Registering::Full => panic!("registered"),
+            Registering::Gone | Registering::NoSlot(_) => panic!("registered"),
         }
     }
 

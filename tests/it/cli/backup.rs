@@ -45,6 +45,10 @@ async fn a_restored_store_moves_nobody_until_somebody_has_looked() {
     let newest = at(url, "show orders --json").await.object()["revision"].as_u64().unwrap();
     until(async || (client.status().applied_revision == newest).then_some(())).await;
     assert_eq!(rung("tenant-1"), Rung::Mirrored, "goes on as before");
+    let refused = Client::connect(url, "orders-api", Options::default()).await.unwrap_err().to_string();
+    assert!(refused.contains("restored from a backup: new processes can register in "), "{refused}");
+    let status = at(url, "status orders").await.done();
+    assert!(status.contains("; new processes can register in "), "{status}");
     let status = at(url, "ramp orders --dual 0 --wait --timeout 200ms").await;
     assert_eq!(status.code, 3, "not even down: {status:?}");
     assert!(status.err.contains("[restored]") && status.err.contains("cutover confirm orders"), "{status:?}");

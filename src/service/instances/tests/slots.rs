@@ -1,9 +1,20 @@
 //! Stories of writer slots.
 
-use super::{super::slots::SLOTS, *};
+use super::{
+    super::slots::{NoSlot, SLOTS},
+    *,
+};
 
 fn slot(world: &World, who: &Who) -> u16 {
     world.live.members[who].record.writer_slot
+}
+
+/// Why it gets none.
+fn refused(world: &mut World, asking: Asking) -> NoSlot {
+    match world.live.register(asking, 7, world.now) {
+        Registering::NoSlot(why) => why,
+        Registering::Gone | Registering::Member { .. } => panic!("it has one"),
+    }
 }
 
 /// A minute is more than the drain of [`asking`]'s records.
@@ -52,16 +63,22 @@ fn after_a_restore_whoever_writes_keeps_its_slot_and_newcomers_wait() {
     let writing = |id, slot| Asking { held: 7, holds: true, slot: Some(slot), ..asking(id, 1) };
     let (third, ..) = world.register(writing("three", 2));
     assert_eq!(slot(&world, &third), 2);
-    let full = |world: &mut World, it| matches!(world.live.register(it, 7, world.now), Registering::Full);
-    assert!(full(&mut world, asking("new", 1)), "the second may come back with any of them");
+    let rests = |left| NoSlot::Restored(left);
+    assert_eq!(
+        refused(&mut world, asking("new", 1)),
+        rests(REST),
+        "the second may come back with any of them"
+    );
     for taken_or_none in [0, 2, SLOTS] {
-        assert!(full(&mut world, writing("four", taken_or_none)), "{taken_or_none}");
+        assert_eq!(refused(&mut world, writing("four", taken_or_none)), rests(REST), "{taken_or_none}");
     }
     world.pass(REST - SECOND);
     let (second, ..) = world.register(writing("two", 1));
     assert_eq!(slot(&world, &second), 1);
-    assert!(full(&mut world, asking("new", 1)));
+    assert_eq!(refused(&mut world, asking("new", 1)), rests(SECOND));
+    assert_eq!(world.live.refuses_new(world.now), SECOND);
     world.pass(SECOND);
+    assert_eq!(world.live.refuses_new(world.now), Duration::ZERO);
     let (new, ..) = world.register(asking("new", 1));
     assert_eq!(slot(&world, &new), 3);
     assert_eq!(slot(&world, &first), 0);
@@ -85,14 +102,14 @@ fn crashed_instances_that_may_act_nowhere_give_their_slots_back() {
         assert!(world.report(&who, 7), "it has the fence");
     }
     let more = || asking("two", 1);
-    assert!(matches!(world.live.register(more(), 7, world.now), Registering::Full));
+    assert_eq!(refused(&mut world, more()), NoSlot::Taken);
     world.pass(LEASE + DRAIN);
     assert_eq!(world.tick(), (SLOTS.into(), 0));
     world.pass(FORGOTTEN - LEASE - DRAIN - SECOND);
     assert_eq!(world.tick(), (0, 0), "operators see for a while who has gone");
     world.pass(SECOND);
     assert_eq!(world.tick(), (0, SLOTS.into()));
-    assert!(matches!(world.live.register(more(), 7, world.now), Registering::Full), "they rest");
+    assert_eq!(refused(&mut world, more()), NoSlot::Resting(REST));
     world.pass(REST);
     assert_eq!(world.live.take_due(&world.fences, world.now).rested.len(), usize::from(SLOTS));
     world.register(more());
