@@ -20,6 +20,7 @@ mod registry;
 mod restored;
 mod steady;
 mod vitals;
+mod whole;
 pub mod windows;
 
 pub use compaction::HistoryLimits;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Admitted, Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
     operate::{self, RequestMeta},
+    whole::to_the_end,
 };
 use crate::{
     domain::{Change, Refusal},
@@ -136,15 +137,5 @@ impl Membership {
             "evicted"
         );
         Ok(names)
-    }
-}
-
-/// Runs to its end even if the caller goes away: a process that was half given up would be waited for for ever.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await {
-        Ok(done) => done,
-        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        // Nobody aborts it, so the process ends.
-        Err(_) => std::future::pending().await,
     }
 }

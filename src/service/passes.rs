@@ -20,10 +20,11 @@ use cutover_clock::Instant;
 use super::{
     Operate, Registry,
     operate::{self, RequestMeta},
+    whole::to_the_end,
 };
 use crate::{
     domain::{Change, Evidence, Finding, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
-    store::{PassRecord, SegmentRecord, Store, Tuning, Upkeep},
+    store::{PassRecord, SegmentRecord, Store, Tuning},
 };
 
 /// A worker that is silent for longer loses its segment.
@@ -65,6 +66,8 @@ struct LivePass {
     claims: Vec<Option<Claim>>,
     /// The store has an older record, or none.
     unkept: bool,
+    /// The store does not know yet which tables it is about.
+    unkept_tables: bool,
 }
 
 impl Passes {
@@ -76,7 +79,8 @@ impl Passes {
         known: Vec<PassRecord>,
     ) -> Self {
         let pass = |record: PassRecord| {
-            (record.id.clone(), LivePass { claims: vec![None; record.segments.len()], record, unkept: false })
+            let claims = vec![None; record.segments.len()];
+            (record.id.clone(), LivePass { claims, record, unkept: false, unkept_tables: false })
         };
         let live = Mutex::new(known.into_iter().map(pass).collect());
         Self { store, registry, operate, claim_lease: CLAIM_LEASE, live, keeping: Default::default() }
@@ -89,6 +93,18 @@ impl Passes {
 
     /// Begins a pass, or joins the running one with its kind and fingerprint.
     pub async fn begin(
+        self: &Arc<Self>,
+        key: &Key,
+        pass: &NewPass,
+        tuning: Tuning,
+        mutation: &RequestMeta,
+    ) -> Result<(Progress, bool), operate::Error> {
+        let (passes, key, pass, mutation) = (self.clone(), key.clone(), pass.clone(), mutation.clone());
+        // A pass that has begun has its limits, even if the caller is gone by then.
+        to_the_end(async move { passes.begin_or_join(&key, &pass, tuning, &mutation).await }).await
+    }
+
+    async fn begin_or_join(
         &self,
         key: &Key,
         pass: &NewPass,
@@ -112,7 +128,7 @@ impl Passes {
             live.record.tuning = tuning;
             live.unkept = true;
         }
-        self.keep_now().await?;
+        self.keep_soon().await;
         Ok((self.progress(job), false))
     }
 
@@ -199,7 +215,7 @@ impl Passes {
             pass.unkept = true;
         }
         if done {
-            self.keep_now().await?;
+            self.keep_soon().await;
         }
         Ok(Some(self.progress(job)))
     }
@@ -213,6 +229,16 @@ impl Passes {
 
     /// Changes the limits of a running pass.
     pub async fn tune(
+        self: &Arc<Self>,
+        id: &str,
+        tuning: Tuning,
+        mutation: &RequestMeta,
+    ) -> Result<Progress, operate::Error> {
+        let (passes, id, mutation) = (self.clone(), id.to_owned(), mutation.clone());
+        to_the_end(async move { passes.tune_now(&id, tuning, &mutation).await }).await
+    }
+
+    async fn tune_now(
         &self,
         id: &str,
         tuning: Tuning,
@@ -228,7 +254,7 @@ impl Passes {
             pass.record.tuning = tuning;
             pass.unkept = true;
         }
-        self.keep_now().await?;
+        self.keep_soon().await;
         Ok(self.progress(job))
     }
 
@@ -276,8 +302,8 @@ impl Passes {
             finished?;
             return Err(unknown(id));
         };
-        self.live().remove(id);
-        self.store.keep(&Upkeep { remove_passes: vec![id.to_owned()], ..Upkeep::default() }).await?;
+        // Its record is of no more use.
+        self.keep_soon().await;
         Ok(evidence)
     }
 
@@ -349,6 +375,7 @@ impl Passes {
             },
             claims: vec![None; segments],
             unkept: true,
+            unkept_tables: false,
         })
     }
 

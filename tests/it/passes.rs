@@ -4,6 +4,7 @@ mod compare;
 #[cfg(all(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 mod connections;
 mod hooked;
+mod kept;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 mod ledger;
 mod limits;

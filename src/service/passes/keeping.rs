@@ -25,6 +25,14 @@ impl Passes {
         }
     }
 
+    /// Stores progress now if that is possible, or else later: what the caller asked for is done, and must not be
+    /// answered as failed.
+    pub(super) async fn keep_soon(&self) {
+        if let Err(error) = self.keep_now().await {
+            tracing::warn!(%error, "could not persist the progress of passes yet; retrying");
+        }
+    }
+
     /// Stores progress now.
     pub async fn keep_now(&self) -> Result<(), store::Error> {
         // One at a time, so that no older record follows a newer one.
@@ -44,8 +52,10 @@ impl Passes {
         let mut live = self.live();
         upkeep.remove_passes.iter().for_each(|id| _ = live.remove(id));
         for record in &upkeep.put_passes {
-            let kept = live.get_mut(&record.id).filter(|pass| pass.record == *record);
-            kept.into_iter().for_each(|pass| pass.unkept = false);
+            let Some(pass) = live.get_mut(&record.id) else { continue };
+            pass.unkept &= pass.record != *record;
+            let tables = (&record.source, &record.target);
+            pass.unkept_tables &= (&pass.record.source, &pass.record.target) != tables;
         }
         Ok(())
     }

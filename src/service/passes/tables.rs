@@ -24,20 +24,19 @@ impl Passes {
         worker: &str,
         tables: &Tables,
     ) -> Result<(), operate::Error> {
-        let is_first = {
+        let is_unkept = {
             let mut live = self.live();
             let pass = Self::pass(&mut live, job);
             let is_first = check(&mut pass.record, job, worker, tables)?;
             pass.unkept |= is_first;
-            is_first
+            pass.unkept_tables |= is_first;
+            pass.unkept_tables
         };
-        // Durable before anything is read: this worker continues after a restart of the controller, and
-        // others must not be taken for the first one then.
-        if is_first && let Err(error) = self.keep_now().await {
-            let mut live = self.live();
-            let record = &mut Self::pass(&mut live, job).record;
-            (record.source, record.target) = (None, None);
-            return Err(error.into());
+        // Durable before anybody reads anything: workers continue after a restart of the controller, and another
+        // one must not be taken for the first one then. If the first one's call failed or was dropped, the next one
+        // sees to it.
+        if is_unkept {
+            self.keep_now().await?;
         }
         Ok(())
     }

@@ -43,6 +43,8 @@ pub enum Fault {
     Silent,
     /// It was not done, and the caller can't tell: as [`Fault::After`].
     Lost,
+    /// It is not done, and no answer ever arrives.
+    Hung,
 }
 
 type Choose = Box<dyn Fn(Call) -> Option<Fault> + Send + Sync>;
@@ -81,12 +83,13 @@ impl Faults {
                 return Err(Error::Unavailable("a fault before it was done".to_owned()));
             }
             Some(Fault::Lost) => return Err(unknown("the request was lost")),
+            Some(Fault::Hung) => return std::future::pending().await,
             _ => {}
         }
         // A refused call was not executed, whatever happens to the answer.
         let made = make()?;
         match fault {
-            None | Some(Fault::Before | Fault::Lost) => Ok(made),
+            None | Some(Fault::Before | Fault::Lost | Fault::Hung) => Ok(made),
             Some(Fault::Silent) => {
                 drop(made);
                 std::future::pending().await

@@ -119,6 +119,10 @@ async fn a_limit_bounds_how_much_is_written_at_once() {
 /// Passes in their own process, over the store in a directory.
 async fn passes(dir: &TempDir) -> Passes {
     let store = open_store(&format!("sqlite:{}", dir.path().join("cutover.db").display())).await.unwrap();
+    passes_on(store).await
+}
+
+pub(super) async fn passes_on(store: Arc<dyn cutover::store::Store>) -> Passes {
     let (registry, kept) = Registry::load(store.clone()).await.unwrap();
     let registry = Arc::new(registry);
     let (instances, _) = Instances::new(store.clone(), &registry, kept.instances);
@@ -129,7 +133,7 @@ async fn passes(dir: &TempDir) -> Passes {
     Passes::new(store, registry, operate, kept.passes)
 }
 
-fn new_pass() -> NewPass {
+pub(super) fn new_pass() -> NewPass {
     NewPass {
         removes_extra: false,
         source_wins: false,
@@ -146,7 +150,7 @@ fn witness() -> Witness {
     Witness { tenant: "acme".to_owned(), key: "order".to_owned(), version: 7 }
 }
 
-fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint {
+pub(super) fn checkpoint(segment: u32, token: u64, cursor: &[u8], done: bool) -> Checkpoint {
     let record = SegmentRecord { cursor: cursor.to_vec(), done, ..Default::default() };
     Checkpoint {
         segment,
@@ -194,7 +198,7 @@ async fn who_says_goodbye_or_is_evicted_leaves_its_segments_to_the_next_one_at_o
 #[tokio::test]
 async fn a_silent_worker_loses_its_segment_to_the_next_one_where_it_was() {
     let dir = TempDir::new().unwrap();
-    let passes = passes(&dir).await.with_claim_lease(Duration::ZERO);
+    let passes = Arc::new(passes(&dir).await.with_claim_lease(Duration::ZERO));
     let id = new_pass().id;
     passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
     let (at, fresh, dead) = passes.claim(&id, "dead", &Tables::default()).await.unwrap().segment.unwrap();
@@ -217,7 +221,7 @@ async fn a_pass_goes_on_after_a_restart_of_the_controller() {
     let dir = TempDir::new().unwrap();
     let id = new_pass().id;
     let token = {
-        let passes = passes(&dir).await;
+        let passes = Arc::new(passes(&dir).await);
         passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
         let (_, _, token) = passes.claim(&id, "one", &Tables::default()).await.unwrap().segment.unwrap();
         passes.checkpoint(&id, checkpoint(0, token, b"", true)).await.unwrap();
