@@ -9,6 +9,7 @@ mod data;
 mod documents;
 #[cfg(all(feature = "dynamodb", feature = "postgres"))]
 mod dry_run;
+mod evict;
 mod exits;
 mod glance;
 mod inputs;

@@ -5,6 +5,7 @@ mod abandon;
 mod joins;
 mod latches;
 mod overrides;
+mod passes;
 mod repair;
 mod restored;
 

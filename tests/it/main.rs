@@ -17,6 +17,7 @@ mod demo;
 #[cfg(feature = "sqlite")]
 mod docs;
 mod guard;
+mod hold;
 mod http;
 mod ladder;
 #[cfg(feature = "sqlite")]

@@ -158,4 +158,21 @@ mod tests {
             "{both}"
         );
     }
+
+    #[test]
+    fn who_is_counted_out_in_time_is_waited_for_until_then_and_nobody_is_asked_to_act() {
+        let until = |ms| Some(Duration::from_millis(ms));
+        let fenced = Member { waited_for: until(20_400), ..lost("api-1", false) };
+        let sooner = Member { waited_for: until(3_000), ..lost("api-2", false) };
+        let told = barrier(&[&sooner, &fenced], 7, Wait::Quiesced);
+        assert_eq!(
+            (told.by_itself, told.action.as_str()),
+            (true, "nothing to do: waited for at most 21 s more")
+        );
+        let file = Member { waited_for: until(3_600_000), ..lost("api-3", false) };
+        let told = barrier(&[&fenced, &file], 7, Wait::Quiesced);
+        assert!(told.by_itself && told.action.starts_with("wait at most 60 min more, or, once"), "{told:?}");
+        let told = barrier(&[&fenced, &lost("api-4", false)], 7, Wait::Quiesced);
+        assert!(!told.by_itself && told.action.starts_with("bring back api-4, or"), "{told:?}");
+    }
 }

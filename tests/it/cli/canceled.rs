@@ -50,6 +50,10 @@ async fn a_live_worker_is_not_cut_off_unless_that_is_forced_and_then_says_why_it
     assert!(list.contains("full "), "{list}");
     at(url, &format!("cancel {id}")).await.refused(&["is being worked on by cutover-full-", "--force"]);
     let canceled = at(url, &format!("cancel {id} --force --reason mistake --json")).await.object();
+    let history = at(url, "history orders --export").await.objects();
+    let last = history.last().unwrap();
+    assert_eq!((&last["actor"], &last["reason"]), (&json!("operator:ada"), &json!("mistake")), "{last}");
+    assert!(last["summary"].to_string().contains(&format!("full pass {id} was canceled")), "{last}");
     assert_eq!((&canceled["clean"], &canceled["canceled_by"]["reason"]), (&json!(false), &json!("mistake")));
     let ended =
         tokio::time::timeout(Duration::from_secs(30), worker.wait_with_output()).await.unwrap().unwrap();

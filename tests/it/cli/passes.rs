@@ -99,6 +99,15 @@ async fn a_worker_that_is_killed_is_replaced_where_it_was() {
     assert_eq!((&paused["paused"], &paused["limit_records_per_s"]), (&json!(true), &json!(2_000)));
     let resumed = at(url, &format!("tune {id} --resume --records-per-s 0")).await.done();
     assert!(!resumed.contains("PAUSED") && !resumed.contains("at most"), "{resumed}");
+    let history = at(url, "history orders --export").await.objects();
+    let tuned: Vec<_> = history.iter().filter(|event| event["change"] == "job-tune").collect();
+    let summaries: Vec<_> = tuned.iter().map(|event| event["summary"].to_string()).collect();
+    assert!(
+        summaries[0].contains(&format!("limits of {id}: paused, records per second: 2000")),
+        "{summaries:?}"
+    );
+    assert!(summaries[1].contains("running, records per second: no limit"), "{summaries:?}");
+    assert!(tuned.iter().all(|event| event["actor"] == "operator:ada"), "{tuned:?}");
     // The pass began before this, so it does not count, and the dead worker keeps the next one from counting.
     at(url, "ramp orders --mirrored 100").await.done();
     // Its claim ends after 15 s of silence, and it is lost after 10.

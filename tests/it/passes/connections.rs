@@ -107,3 +107,32 @@ async fn a_dynamodb_source_behind_a_slow_connection_is_copied() {
     let done = counts(&evidence);
     assert_eq!((done.scanned, done.copied), (ITEMS, ITEMS));
 }
+
+/// The old connections stay open and silent for good, as behind a middlebox that has forgotten them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_connections_to_the_controller_freeze_makes_new_ones() {
+    let (_dir, controller) = started().await;
+    let (proxy, over) = Proxy::before(&controller.url).await;
+    let world = filled();
+    let stores = world.stores();
+    let tuning = v1::Tuning { records_per_s: 1_000, ..Default::default() };
+    let plan = Plan { tuning, ..plan(v1::PassKind::Full) };
+    let (shown, mut shows) = watch::channel(v1::Job::default());
+    let told = move |job: &v1::Job| _ = shown.send_replace(job.clone());
+    let running = worker::run(&over, &stores, &plan, told, std::future::pending());
+    let freeze = async {
+        shows.wait_for(|job| counts_of(job).copied > 200).await.unwrap();
+        proxy.freeze();
+        let silent =
+            shows.wait_for(|job| job.waiting.contains("no answer from the controller")).await.unwrap();
+        assert!(counts_of(&silent).copied < RECORDS, "in the middle: {silent:?}");
+        drop(silent);
+        proxy.thaw();
+    };
+    let both = async { tokio::join!(running, freeze) };
+    // A worker gives up after 60 s without an answer, so it has found a new way by itself.
+    let (evidence, ()) = tokio::time::timeout(Duration::from_secs(40), both).await.expect("long before that");
+    let evidence = evidence.unwrap();
+    assert!(evidence.clean && counts(&evidence).scanned == RECORDS, "{evidence:?}");
+    whole(&*world.target).await;
+}
