@@ -35,7 +35,8 @@ impl Protocol {
         }
         if !self.has(Omission::Jumps) {
             assert!(
-                legal(from, next, self.scenario.level, self.scenario.restored),
+                legal(from, next, self.scenario.level, self.scenario.restored)
+                    || self.scenario.around_by_hold && around_by_hold(from, next),
                 "{from} -> {next} is no step of the ladder"
             );
         }
@@ -54,7 +55,9 @@ impl Protocol {
             self.coverage.note(Branch::LeftBehind);
         }
         let ladder = &mut after.ladder;
-        if ladder.floor && next < TargetFirst {
+        // On the way around target-only a hold counts as target-first.
+        let keeps = next == Hold && self.scenario.around_by_hold;
+        if ladder.floor && next < TargetFirst && !keeps {
             // Only if the gate was left out: the floor counts as lowered from here on.
             ladder.floor = false;
         }
@@ -65,8 +68,9 @@ impl Protocol {
         let Revision { local_guard, .. } = ladder.revision(ladder.newest());
         ladder.window.push(Revision { rung: next, no_fallback, local_guard });
         let newest = ladder.newest();
-        let since = |at_least: Rung, before: Option<u8>| {
-            (next >= at_least && next != Hold).then(|| before.unwrap_or(newest))
+        let since = |at_least: Rung, before: Option<u8>| match keeps {
+            true => before,
+            false => (next >= at_least && next != Hold).then(|| before.unwrap_or(newest)),
         };
         ladder.drained = from == Mirrored && next == Mirrored;
         ladder.mirrored_since = since(Mirrored, ladder.mirrored_since);
@@ -78,7 +82,7 @@ impl Protocol {
             job.for_target_first &=
                 if job.pass == ModelPass::Sweep { ladder.drained } else { ladder.mirrored_since.is_some() };
             job.for_target_only &= ladder.target_first_since.is_some();
-            job.for_mirrored &= next == TargetFirst;
+            job.for_mirrored &= next == TargetFirst || keeps;
         }
         Some(after)
     }
@@ -180,9 +184,11 @@ impl Protocol {
             {
                 false
             }
-            (TargetFirst, TargetOnly) => {
+            (TargetFirst | Hold, TargetOnly) => {
                 ladder.full_since_target_first || self.has(Omission::PassSkippedAfterLazy)
             }
+            (TargetFirst, Hold) if self.scenario.around_by_hold => true,
+            (Hold, TargetFirst) => ladder.full_since_mirrored,
             (TargetFirst, Mirrored | Hold) if ladder.floor => self.has(Omission::ReverseSkipped),
             _ => true,
         }
@@ -202,6 +208,11 @@ fn legal(from: Rung, next: Rung, level: Level, restored: bool) -> bool {
         (Hold, SourceOnly | Dual | Mirrored) => true,
         _ => false,
     }
+}
+
+/// The same around target-only, as ADR 0052 proposes it for level linearizable.
+fn around_by_hold(from: Rung, next: Rung) -> bool {
+    matches!((from, next), (TargetFirst | TargetOnly, Hold) | (Hold, TargetFirst | TargetOnly))
 }
 
 /// The controller's `Placement::wait_for`.

@@ -35,6 +35,8 @@ pub(crate) struct Scenario {
     pub(crate) callers: usize,
     /// The controller's store is restored in between, and everybody is put on hold.
     pub(crate) restored: bool,
+    /// Between target-first and target-only everybody is on hold, so the two are never live together. A proposal.
+    pub(crate) around_by_hold: bool,
     /// Somebody has written the target, or deleted from the source, without an SDK: the source is right.
     pub(crate) foreign: bool,
     /// A stamp may be one that an earlier holder of the writer slot has stamped.
@@ -88,6 +90,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     saved: false,
     callers: 0,
     restored: false,
+    around_by_hold: false,
     foreign: false,
     repeats: false,
     early_passes: false,
