@@ -126,9 +126,9 @@ struct Head {
     /// When the process was last heard, in Unix time.
     #[prost(uint64, tag = "3")]
     heard_at_ms: u64,
-    /// The same, since boot.
-    #[prost(uint64, tag = "4")]
-    heard_boot_ms: u64,
+    /// The same, since boot; below 0: before it.
+    #[prost(int64, tag = "4")]
+    heard_boot_ms: i64,
     /// Identifies the boot. Empty: unknown.
     #[prost(string, tag = "5")]
     boot_id: String,
@@ -154,7 +154,7 @@ impl Head {
             revision,
             history_id: saving.known_as(),
             heard_at_ms: now_ms.saturating_sub(heard_ms),
-            heard_boot_ms: millis(boot).saturating_sub(heard_ms),
+            heard_boot_ms: signed(millis(boot)).saturating_sub(signed(heard_ms)),
             boot_id,
             valid_ms: millis(saving.valid),
             writer_slot: saving.writer_slot.into(),
@@ -164,7 +164,9 @@ impl Head {
     /// The age. `None`: a clock was set back.
     fn age(&self) -> Option<Duration> {
         let age_ms = match clock::since_boot() {
-            Some((boot_id, boot)) if boot_id == self.boot_id => millis(boot).checked_sub(self.heard_boot_ms),
+            Some((boot_id, boot)) if boot_id == self.boot_id => {
+                u64::try_from(signed(millis(boot)).saturating_sub(self.heard_boot_ms)).ok()
+            }
             _ => clock::now_ms().checked_sub(self.heard_at_ms),
         };
         age_ms.map(Duration::from_millis)
@@ -173,6 +175,10 @@ impl Head {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 /// Writes a snapshot to a temporary file and moves it into place. Blocks on the disk.

@@ -122,6 +122,17 @@ async fn a_file_expires_counted_from_when_its_process_was_last_heard() {
 }
 
 #[test]
+fn a_file_may_be_older_than_the_machine_s_boot() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("snapshot");
+    let year = Duration::from_secs(365 * 24 * 3_600);
+    let heard = Instant::now().saturating_sub(year);
+    persisted::save(&path, &snapshot(1), &Saving { heard, valid: 2 * year, ..saving("h") }).expect("written");
+    let age = persisted::load(&path).expect("readable").expect("there").heard.elapsed();
+    assert!(age >= year && age < year + Duration::from_secs(600), "{age:?}");
+}
+
+#[test]
 fn a_file_is_one_process_s_at_a_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("snapshot");

@@ -16,11 +16,13 @@ use std::{
 
 use tokio::time::Instant as TokioInstant;
 
-/// A point in monotonic time, including suspended time. Arithmetic saturates.
+/// A point in monotonic time, including suspended time. It may lie before the machine's boot, as that of a
+/// process that was heard before a reboot does. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(TokioInstant);
+pub struct Instant(Duration);
 
-/// The furthest future instant; later ones become this.
+/// From the earliest instant to the process's first reading of the clock. The system's own instants can't
+/// lie before boot everywhere, and one that is cut off there would make what it measures younger.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 impl Instant {
@@ -32,10 +34,10 @@ impl Instant {
         let awake = TokioInstant::now();
         let is_paused = !(before..=StdInstant::now()).contains(&awake.into_std());
         if is_paused {
-            return Self(awake + *FIRST.get_or_init(suspended));
+            return Self(since_earliest(awake) + *FIRST.get_or_init(suspended));
         }
         // In this order, the sum is at least the first reading and at most the last.
-        Self(awake + suspended())
+        Self(since_earliest(awake) + suspended())
     }
 
     /// Time since this instant; zero if it is in the future.
@@ -45,7 +47,7 @@ impl Instant {
 
     /// Time from `earlier` to this instant; zero if `earlier` is later.
     pub fn saturating_duration_since(&self, earlier: Self) -> Duration {
-        self.0.saturating_duration_since(earlier.0)
+        self.0.saturating_sub(earlier.0)
     }
 
     /// Time from now until this instant; zero if it has passed.
@@ -53,15 +55,9 @@ impl Instant {
         self.saturating_duration_since(Self::now())
     }
 
-    /// The instant that much earlier, or the earliest one that the system can express.
+    /// The instant that much earlier. Exact for the 30 years before the process's first reading.
     pub fn saturating_sub(&self, duration: Duration) -> Self {
-        let mut earlier = duration;
-        loop {
-            match self.0.checked_sub(earlier) {
-                Some(instant) => return Self(instant),
-                None => earlier /= 2,
-            }
-        }
+        Self(self.0.saturating_sub(duration))
     }
 }
 
@@ -69,8 +65,14 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        self.0.checked_add(duration.min(FAR)).map_or(self, Self)
+        Self(self.0.saturating_add(duration))
     }
+}
+
+fn since_earliest(awake: TokioInstant) -> Duration {
+    static FIRST: OnceLock<StdInstant> = OnceLock::new();
+    let (awake, first) = (awake.into_std(), *FIRST.get_or_init(StdInstant::now));
+    FAR.saturating_sub(first.saturating_duration_since(awake)) + awake.saturating_duration_since(first)
 }
 
 /// Milliseconds since 1970 by the wall clock, which may jump. 0 if the clock is set before 1970.
@@ -147,6 +149,8 @@ mod tests {
         let now = Instant::now();
         assert!(now + Duration::MAX > now);
         assert!(now.saturating_sub(Duration::MAX) < now);
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        assert_eq!(now.saturating_duration_since(now.saturating_sub(year)), year, "boot is no bound");
         assert_eq!(now.saturating_duration_since(now + Duration::from_secs(1)), Duration::ZERO);
         assert_eq!((now + Duration::from_secs(5)).saturating_duration_since(now), Duration::from_secs(5));
         assert!((now + Duration::from_secs(5)).remaining() > Duration::from_secs(4));
