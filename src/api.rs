@@ -26,7 +26,7 @@ use axum::{
 use cutover_proto::DESCRIPTORS;
 use prost_reflect::{DescriptorError, DescriptorPool};
 use tokio::sync::Semaphore;
-use tonic::service::Routes;
+use tonic::{Status, service::Routes};
 
 use failure::Failure;
 use methods::{Kind, Method, Methods};
@@ -49,6 +49,11 @@ struct Api {
     methods: Methods,
     services: Routes,
     streams: Arc<Semaphore>,
+}
+
+/// A call that failed before it was looked at.
+pub fn failed(status: Status) -> Response {
+    Failure::from(status).into_response()
 }
 
 /// `/api/v1` and flagd's evaluation, over the gRPC services, and OpenFeature's `/ofrep/v1`.

@@ -1,8 +1,9 @@
 //! The composition root: the only file that names every layer of the controller.
 
+mod gate;
 mod tasks;
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, os::fd::AsFd, path::Path, sync::Arc, time::Duration};
 
 use futures::Stream;
 use tokio::{
@@ -10,15 +11,19 @@ use tokio::{
     net::TcpListener,
     sync::watch,
 };
-use tonic::transport::{
-    Server,
-    server::{Connected, TcpIncoming},
+use tonic::{
+    Status,
+    transport::{
+        Server,
+        server::{Connected, TcpIncoming},
+    },
 };
 use tower_http::compression::{
     CompressionLayer, Predicate as _,
     predicate::{DefaultPredicate, NotForContentType},
 };
 
+use gate::Gate;
 use tasks::Tasks;
 
 use crate::{
@@ -113,6 +118,19 @@ impl Listeners {
         };
         Ok(Self { grpc: bind(config.grpc, "grpc").await?, http: bind(config.http, "http").await? })
     }
+
+    /// The same sockets once more. They stay bound while either is open.
+    fn again(&self, config: &Config) -> Result<Self, Error> {
+        let again = |listener: &TcpListener, address, flag| {
+            let socket = listener.as_fd().try_clone_to_owned().map(std::net::TcpListener::from);
+            let listen = |error| Error::Listen { address, flag, error };
+            socket.and_then(TcpListener::from_std).map_err(listen)
+        };
+        Ok(Self {
+            grpc: again(&self.grpc, config.grpc, "grpc")?,
+            http: again(&self.http, config.http, "http")?,
+        })
+    }
 }
 
 /// `cutover serve`: runs until SIGINT or SIGTERM.
@@ -125,7 +143,7 @@ pub async fn serve(serve: Serve) -> Result<(), Error> {
 /// Runs a controller until `shutdown` completes.
 pub async fn run(
     config: Config,
-    mut listeners: Listeners,
+    listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let bound = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
@@ -144,13 +162,14 @@ pub async fn run(
     }
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let grpc = TcpIncoming::from(listeners.grpc).with_nodelay(Some(true));
-        match run_on(config.clone(), store.clone(), grpc, Some(listeners.http), shutdown.as_mut()).await {
+        // Whoever connects while it starts anew waits in the socket's queue.
+        let Listeners { grpc, http } = listeners.again(&config)?;
+        let grpc = TcpIncoming::from(grpc).with_nodelay(Some(true));
+        match run_on(config.clone(), store.clone(), grpc, Some(http), shutdown.as_mut()).await {
             // What memory holds is of a history that is no more: all of it is read again.
             Err(Error::PutBack(why)) => tracing::warn!("{why}; starting anew"),
             ended => return ended,
         }
-        listeners = Listeners::bind(&config).await?;
     }
 }
 
@@ -269,6 +288,7 @@ where
         stop: stopped,
     })
     .await?;
+    let gate = Gate::default();
     let (http_stop, http_stops) = tokio::sync::oneshot::channel::<()>();
     let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
@@ -278,7 +298,8 @@ where
         // A stream is written message by message, which compression would hold back.
         let is_whole = DefaultPredicate::new().and(NotForContentType::const_new("application/connect+"));
         let compression = CompressionLayer::new().compress_when(is_whole);
-        let app = api::protect(pages, hosts).merge(http::router(metrics, ready)).layer(compression);
+        let pages = api::protect(pages, hosts).merge(http::router(metrics, ready));
+        let app = gate.before(pages, api::failed).layer(compression);
         let served = axum::serve(listener, app).with_graceful_shutdown(async {
             let _ = http_stops.await;
         });
@@ -294,7 +315,7 @@ where
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .add_routes(routes)
+        .add_routes(gate.before(routes.into_axum_router(), Status::into_http).into())
         .serve_with_incoming_shutdown(connections, async {
             let _ = end.await;
         });
@@ -302,7 +323,9 @@ where
     let failed = tokio::select! {
         served = &mut server => return Ok(served?),
         why = operate.put_back() => {
-            // Nothing is done any more from what memory holds. Streams end with the server.
+            // Nothing is done any more from what memory holds.
+            let _ = (stop.send(true), ended.send(()), http_stop.send(()));
+            gate.shut().await;
             tasks.stop().await;
             return Err(Error::PutBack(why));
         }
