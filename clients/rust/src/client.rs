@@ -28,12 +28,12 @@ pub use status::{ConnectError, Status};
 
 use crate::{
     host,
-    migrator::{self, Migrator},
+    migrator::{self, Migrator, StampError},
     persisted::{self, FileLock, PersistedError},
     report::{Closing, Origin, Recorder, Reporter},
     routing::Decision,
-    store::IntoStore,
-    watch::{BeginError, Current, Identity, Link, Operation, Source, Start, Watcher, describe},
+    store::{IntoStore, Version, now_ms_since_2025},
+    watch::{BeginError, Current, Identity, Link, Operation, Start, Watcher, describe},
 };
 use local_guard::LocalGuard;
 use options::{check_name, endpoint};
@@ -273,20 +273,6 @@ impl Client {
         self.recorder.record(Origin { migration, revision, tenant }, outcomes);
     }
 
-    /// The state of the client.
-    pub fn status(&self) -> Status {
-        Status {
-            revision: self.current.received_revision(),
-            applied_revision: self.current.applied_revision(),
-            age: Duration::from_millis(self.current.silent_ms()),
-            connected: self.link.is_connected(),
-            source: self.link.held().map_or(Source::Persisted, |held| held.source),
-            gone_back: self.current.gone_back(),
-            dropped_cells: self.recorder.dropped_cells(),
-            last_error: self.link.last_error(),
-        }
-    }
-
     /// The newest snapshot, shared.
     pub const fn current(&self) -> &Arc<Current> {
         &self.current
@@ -330,6 +316,22 @@ impl Client {
     /// controller assigns it; until it is first heard, the number is random.
     pub fn writer_slot(&self) -> u16 {
         self.link.writer_slot()
+    }
+
+    /// A version for a record, above `above` and above every version that this process has stamped: for services that
+    /// write their stores themselves. [`Migrator`] stamps by itself.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::Rung, testing::FakeController};
+    /// use cutover_client::store::Version;
+    ///
+    /// # let client = FakeController::at("orders", Rung::Dual).client();
+    /// let first = client.stamp(Version::ZERO)?;
+    /// assert!(client.stamp(first)? > first);
+    /// # Ok::<(), cutover_client::migrator::StampError>(())
+    /// ```
+    pub fn stamp(&self, above: Version) -> Result<Version, StampError> {
+        self.link.stamper.stamp(now_ms_since_2025(), above)
     }
 
     /// Closes the client cleanly: begins no further operation, waits for those in flight (at most

@@ -38,19 +38,15 @@ mod writing;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::Semaphore;
 
 pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
 pub use error::{Cause, ReadError, Unavailable, WriteError};
 
 use crate::{
     report::{Event, Origin, Outcome, Recorder, StoreRole},
-    routing::Rung,
     store::{Id, Store, Version},
-    watch::{self, BeginError, Current},
+    watch::{self, BeginError, Current, HoldError},
 };
 use writing::{Intent, Writing};
 
@@ -236,34 +232,13 @@ impl std::fmt::Debug for Migrator {
 impl Inner {
     /// Begins an operation, after the hold if there is one.
     async fn admit(&self, tenant: &str) -> Result<watch::Operation, Unavailable> {
-        let operation = self.begin(tenant)?;
-        if operation.decision.rung != Rung::Hold {
-            return Ok(operation);
-        }
-        let waited_ms = u64::from(operation.policy.hold_timeout_ms);
-        // It must not count as an operation while it waits: the step that ends the hold waits for operations.
-        drop(operation);
-        let deadline = Instant::now() + Duration::from_millis(waited_ms);
-        loop {
-            // Subscribe before deciding again, or a revision in between would be missed.
-            let mut newer = self.current.subscribe();
-            let operation = self.begin(tenant)?;
-            if operation.decision.rung != Rung::Hold {
-                return Ok(operation);
-            }
-            let revision = operation.decision.revision;
-            drop(operation);
-            if timeout_at(deadline, newer.changed()).await.is_err() {
-                self.unavailable(tenant, revision);
-                return Err(Unavailable::Held { waited_ms });
-            }
-        }
-    }
-
-    fn begin(&self, tenant: &str) -> Result<watch::Operation, Unavailable> {
-        self.current.begin(&self.migration, tenant).map_err(|error| {
-            if matches!(error, BeginError::Fenced { .. }) {
-                self.unavailable(tenant, self.revision(tenant));
+        self.current.begin_after_hold(&self.migration, tenant).await.map_err(|error| {
+            match &error {
+                HoldError::Held { revision, .. } => self.unavailable(tenant, *revision),
+                HoldError::Begin(BeginError::Fenced { .. }) => {
+                    self.unavailable(tenant, self.revision(tenant));
+                }
+                HoldError::Begin(_) => {}
             }
             error.into()
         })

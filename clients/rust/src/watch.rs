@@ -3,6 +3,7 @@
 mod backoff;
 mod begin;
 mod current;
+mod hold;
 mod kept;
 mod lease;
 mod link;
@@ -13,6 +14,7 @@ pub use backoff::backoff;
 pub use begin::BeginError;
 pub(crate) use current::Standing;
 pub use current::{Current, GoneBack, Operation};
+pub use hold::HoldError;
 pub use link::Source;
 pub(crate) use link::{Link, Session, Start};
 pub(crate) use stream::{Identity, Watcher, describe, explain};

@@ -96,6 +96,22 @@ pub struct Status {
     pub last_error: Option<String>,
 }
 
+impl Client {
+    /// The state of the client.
+    pub fn status(&self) -> Status {
+        Status {
+            revision: self.current.received_revision(),
+            applied_revision: self.current.applied_revision(),
+            age: Duration::from_millis(self.current.silent_ms()),
+            connected: self.link.is_connected(),
+            source: self.link.held().map_or(Source::Persisted, |held| held.source),
+            gone_back: self.current.gone_back(),
+            dropped_cells: self.recorder.dropped_cells(),
+            last_error: self.link.last_error(),
+        }
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("status", &self.status()).finish_non_exhaustive()

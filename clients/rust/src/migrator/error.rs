@@ -4,7 +4,7 @@ use crate::{
     report::StoreRole,
     routing,
     store::{IdError, StoreError, document::DocumentError},
-    watch::BeginError,
+    watch::{BeginError, HoldError},
 };
 
 /// Why an operation did not begin, or why its result can't be guaranteed.
@@ -98,6 +98,15 @@ pub enum Cause {
 impl From<BeginError> for Unavailable {
     fn from(error: BeginError) -> Self {
         Self::Begin(error)
+    }
+}
+
+impl From<HoldError> for Unavailable {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Begin(error) => Self::Begin(error),
+            HoldError::Held { waited_ms, .. } => Self::Held { waited_ms },
+        }
     }
 }
 

@@ -318,6 +318,12 @@ impl Operation {
         Standing { policy: self.policy, admission: self.admission }
     }
 
+    /// How long it may make store calls if the controller is not heard again. `None`: as long as it likes. For whoever
+    /// makes the calls elsewhere and can't check the right to act before each.
+    pub fn may_act_for(&self, current: &Current) -> Option<Duration> {
+        current.lease.left(&self.policy)
+    }
+
     /// To be checked when an operation ends: whether routing has moved so far meanwhile that its result can't
     /// be guaranteed. The outcome is then "indeterminate".
     ///

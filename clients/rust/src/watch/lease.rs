@@ -80,6 +80,16 @@ impl Lease {
         Ok(())
     }
 
+    /// How long the right to act lasts by what was heard so far. `None`: it does not expire.
+    pub(super) fn left(&self, policy: &Policy) -> Option<Duration> {
+        let fence_ms = (policy.fence_after_ms > 0)
+            .then(|| self.renewed_ms.load(Ordering::Acquire).saturating_add(policy.fence_after_ms.into()));
+        let file_ends_ms = Some(self.file_ends_ms.load(Ordering::Acquire)).filter(|ends| *ends != i64::MAX);
+        let ends_ms = fence_ms.into_iter().chain(file_ends_ms).min()?;
+        let left_ms = ends_ms.saturating_sub(self.now_ms());
+        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+    }
+
     fn now_ms(&self) -> i64 {
         millis(self.started.elapsed())
     }
