@@ -4,13 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "cutover/v1/migration.proto",
     "cutover/v1/routing.proto",
     "cutover/v1/telemetry.proto",
     "cutover/v1/plan.proto",
     "cutover/v1/admin.proto",
     "cutover/v1/job.proto",
+    "cutover/v1/sidecar.proto",
 ];
 
 /// OpenFeature's flagd providers ask by these.

@@ -35,7 +35,7 @@ pub use safety::{Hosts, protect};
 use crate::service::Decider;
 
 /// Maximum bytes of a request.
-const REQUEST_MAX_BYTES: usize = 4 << 20;
+pub const REQUEST_MAX_BYTES: usize = 4 << 20;
 /// Maximum event streams at the same time.
 const STREAMS_MAX: usize = 64;
 
@@ -59,17 +59,25 @@ pub fn failed(status: Status) -> Response {
 /// `/api/v1` and flagd's evaluation, over the gRPC services, and OpenFeature's `/ofrep/v1`.
 pub fn router(services: Routes, decider: Arc<Decider>) -> Result<Router, DescriptorError> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
-    let streams = Arc::new(Semaphore::new(STREAMS_MAX));
     let connect = connect::router(services.clone(), &pool);
-    let api = Arc::new(Api { methods: Methods::of(&pool), services, streams });
-    Ok(Router::new()
+    let calls = calls(services, Methods::of(&pool, methods::is_exposed));
+    Ok(calls.merge(ofrep::router(decider)).merge(connect))
+}
+
+/// `/api/v1` with the calls of a sidecar, over its gRPC service.
+pub fn sidecar(services: Routes) -> Result<Router, DescriptorError> {
+    let pool = DescriptorPool::decode(DESCRIPTORS)?;
+    Ok(calls(services, Methods::of(&pool, methods::is_of_sidecar)))
+}
+
+fn calls(services: Routes, methods: Methods) -> Router {
+    let api = Arc::new(Api { methods, services, streams: Arc::new(Semaphore::new(STREAMS_MAX)) });
+    Router::new()
         .route("/api/v1", get(list))
         .route("/api/v1/{method}", get(read).post(write).fallback(other_verb))
         .route("/api/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .with_state(api)
-        .merge(ofrep::router(decider))
-        .merge(connect))
 }
 
 async fn list(State(api): State<Arc<Api>>) -> Response {

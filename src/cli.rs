@@ -19,6 +19,7 @@ mod policy;
 mod progress;
 mod render;
 mod routing;
+mod sidecar;
 mod usage;
 mod wait;
 
@@ -37,6 +38,7 @@ use crate::{
 use crate::{
     config::{LogFormat, Serve, duration},
     server,
+    sidecar::Sidecar,
 };
 
 /// Moves live services from one data store to another: by tenant, in stages, and back at any time.
@@ -106,6 +108,11 @@ enum Verb {
     #[cfg(feature = "sqlite")]
     #[command(hide = true, subcommand)]
     BenchChild(Role),
+    /// Run an instance for services without an SDK: they read and write through it
+    ///
+    /// It takes calls over a unix socket or on loopback, by gRPC and as JSON over HTTP. docs/guides/sidecar.md shows how
+    /// to use it.
+    Sidecar(Sidecar),
     #[command(flatten)]
     Migrations(migrations::Verb),
     #[command(flatten)]
@@ -163,6 +170,7 @@ impl Cli {
         // What a database's driver warns of, our own errors say in words that tell what to do.
         match &self.verb {
             Verb::Serve(serve) => serve.log_level.as_deref().unwrap_or("info"),
+            Verb::Sidecar(_) => "info,sqlx=error,aws=error",
             _ => "warn,sqlx=error,aws=error",
         }
     }
@@ -194,6 +202,7 @@ impl Cli {
             Verb::Bench(bench) => bench::run(bench, &global).await,
             #[cfg(feature = "sqlite")]
             Verb::BenchChild(role) => roles::run(role).await.map(|()| ExitCode::SUCCESS),
+            Verb::Sidecar(sidecar) => sidecar::run(sidecar, &global).await,
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,

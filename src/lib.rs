@@ -16,6 +16,7 @@ pub mod notify;
 pub mod refusal;
 pub mod server;
 pub mod service;
+pub mod sidecar;
 pub mod simulation;
 pub mod store;
 pub mod telemetry;

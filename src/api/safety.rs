@@ -32,6 +32,8 @@ const HEADERS: [(HeaderName, &str); 7] = [
 pub struct Hosts {
     listens_on: IpAddr,
     names: Arc<[String]>,
+    /// What to do about another name.
+    advice: fn(&str) -> String,
 }
 
 /// Checks every request to these routes, and sets the headers of every answer.
@@ -54,7 +56,15 @@ impl Hosts {
     /// `listens_on` is the server's own address, `names` the further ones that it is reached by.
     pub fn new(listens_on: IpAddr, names: Vec<String>) -> Self {
         let names = names.into_iter().map(|name| name.to_ascii_lowercase());
-        Self { listens_on, names: names.collect() }
+        let advice =
+            |name: &str| format!("If that is its name, start it with: cutover serve --http-host {name}");
+        Self { listens_on, names: names.collect(), advice }
+    }
+
+    /// A server that has no name but those of loopback.
+    pub fn loopback(listens_on: IpAddr) -> Self {
+        let advice = |_: &str| "Use localhost, or the address that it listens on".to_owned();
+        Self { advice, ..Self::new(listens_on, Vec::new()) }
     }
 
     fn check(&self, request: &Request) -> Result<(), Failure> {
@@ -63,9 +73,8 @@ impl Hosts {
         if !self.is_ours(host) {
             let host: String = host.chars().take(80).collect();
             let name = name_of(&host).unwrap_or_default();
-            let message = format!(
-                "this server does not answer to the host {host:?}. If that is its name, start it with: cutover serve --http-host {name}"
-            );
+            let advice = (self.advice)(&name);
+            let message = format!("this server does not answer to the host {host:?}. {advice}");
             return Err(Failure::of(StatusCode::MISDIRECTED_REQUEST, "PERMISSION_DENIED", message));
         }
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);

@@ -77,6 +77,10 @@ const GROUPS: [Group; 5] = [
         name: "Running",
         verbs: &[
             ("serve", "cutover serve --store sqlite:cutover.db"),
+            (
+                "sidecar",
+                "cutover sidecar --socket /run/cutover/orders.sock --service orders-api --spec orders.toml",
+            ),
             ("demo", "cutover demo"),
             ("demo-service", "cutover demo-service orders.toml --per-second 50"),
             ("bench", "cutover bench decide"),

@@ -1,7 +1,7 @@
 //! The JSON API, over a real socket, as a script uses it.
 
 mod calls;
-mod client;
+pub mod client;
 mod connect;
 mod flagd;
 mod flags;

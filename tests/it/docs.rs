@@ -27,6 +27,7 @@ const DOCS: &[Doc] = &[
     Doc { path: "docs/openfeature.md", given: "cutover create orders --source a --target b", servers: &[] },
     Doc { path: "docs/plans.md", given: "cutover create orders --source a --target b", servers: &[] },
     Doc { path: "docs/guides/running.md", given: run::MIGRATION, servers: &[] },
+    Doc { path: "docs/guides/sidecar.md", given: run::MIGRATION, servers: &[] },
     Doc { path: "docs/guides/aws.md", given: run::MIGRATION, servers: &[] },
     Doc { path: "docs/guides/existing-tables.md", given: run::EXISTING, servers: &["CUTOVER_TEST_MYSQL"] },
     Doc {
@@ -173,7 +174,7 @@ async fn the_documents_run() {
 
 #[tokio::test]
 async fn the_guides_run() {
-    for doc in ["docs/guides/running.md", "docs/guides/aws.md"] {
+    for doc in ["docs/guides/running.md", "docs/guides/sidecar.md", "docs/guides/aws.md"] {
         runs(doc).await;
     }
 }

@@ -32,6 +32,8 @@ mod plan;
 #[cfg(feature = "sqlite")]
 mod reports;
 mod rollback;
+#[cfg(feature = "sqlite")]
+mod sidecar;
 mod store;
 mod structure;
 mod support;

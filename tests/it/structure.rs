@@ -34,6 +34,7 @@ const LAYERS: &[Layer] = &[
             "jobs",
             "demo",
             "bench",
+            "sidecar",
             "simulation",
             "config",
             "view",
@@ -60,7 +61,17 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "bench",
         // The store and the domain for migrations whose guards judge what is measured.
-        may: &["server", "config", "service", "telemetry", "simulation", "jobs", "store", "domain"],
+        may: &[
+            "server",
+            "config",
+            "service",
+            "telemetry",
+            "simulation",
+            "jobs",
+            "sidecar",
+            "store",
+            "domain",
+        ],
         never: &[],
     },
     // Random traffic for the pure domain: a seed in, an outcome out.
@@ -72,6 +83,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "grpc", may: &["service", "telemetry", "domain", "gist"], never: &["axum", "sqlx"] },
     // The gRPC services arrive from the server as one tower service; it knows no single call.
     Layer { name: "api", may: &["service", "telemetry", "domain", "refusal", "etag"], never: &["sqlx"] },
+    // An instance behind a socket. Its JSON API is made as the controller's is; it knows no controller but over the wire.
+    Layer { name: "sidecar", may: &["api", "config"], never: &["sqlx"] },
     // A refusal as command line and JSON API list it.
     Layer { name: "refusal", may: &[], never: &["tokio", "axum", "sqlx"] },
     Layer { name: "http", may: &["service", "telemetry", "etag"], never: &["tonic", "sqlx"] },

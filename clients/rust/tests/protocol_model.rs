@@ -30,6 +30,8 @@ mod protocol;
 mod replaced;
 #[path = "protocol_model/scenario.rs"]
 mod scenario;
+#[path = "protocol_model/sidecar.rs"]
+mod sidecar;
 #[path = "protocol_model/source_wins.rs"]
 mod source_wins;
 #[path = "protocol_model/state.rs"]

@@ -147,7 +147,7 @@ impl Protocol {
     }
 
     fn is_lost(&self, client: &Client) -> bool {
-        self.scenario.fenced && client.life == Life::Watching && !client.leased
+        self.scenario.fenced && client.life.is_on_stream() && !client.leased || client.life == Life::Killed
     }
 
     fn received(&self, state: &State, revision: u8) -> bool {

@@ -71,6 +71,8 @@ listed! {
         Restarted,
         SourceWon,
         Succeeded,
+        DeadlineEnded,
+        SidecarKilled,
     }
 }
 

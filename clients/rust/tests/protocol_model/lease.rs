@@ -27,11 +27,17 @@ impl Protocol {
             }
             return;
         }
+        if client.life.has_deadlines() {
+            self.sidecar_actions(state, at, client, actions);
+        }
+        if client.life == Life::Killed {
+            return;
+        }
         let has_ended = !client.leased || self.has(Omission::CountedOutEarly);
         if expires && has_ended && !client.evicted {
             actions.push(Action::CountOut(at));
         }
-        if client.doing.is_some() && !client.leased {
+        if client.doing.is_some() && !client.leased && !client.life.has_deadlines() {
             actions.push(Action::GiveUp(at));
         }
         let is_running = client.life != Life::Parked;
@@ -54,7 +60,7 @@ impl Protocol {
                 }
             }
             Life::Parked => actions.extend([Action::Start(at), Action::Succeed(at)]),
-            Life::Offline | Life::Caller => {}
+            Life::Offline | Life::Caller | Life::Sidecar | Life::Killed => {}
         }
     }
 
@@ -62,17 +68,20 @@ impl Protocol {
     pub(crate) fn may_act(&self, client: &Client, doing: Option<&Doing>) -> bool {
         let lenient =
             doing.is_some() && (self.has(Omission::LeaseNotRechecked) || self.has(Omission::CallsPastLease));
+        let lenient =
+            lenient || client.life.has_deadlines() && doing.is_some() && self.calls_past_deadlines();
         client.life != Life::Parked && (self.is_leased(client, doing) || lenient)
     }
 
     /// Whether this client may be told that its operation took effect.
     pub(crate) fn may_acknowledge(&self, client: &Client, doing: &Doing) -> bool {
-        self.is_leased(client, Some(doing)) || self.has(Omission::LeaseNotRechecked)
+        let is_held = self.is_leased(client, Some(doing)) && client.life != Life::Killed;
+        is_held || self.has(Omission::LeaseNotRechecked) || self.ends_unheld(client)
     }
 
     fn is_leased(&self, client: &Client, doing: Option<&Doing>) -> bool {
         match doing {
-            Some(doing) if client.life == Life::Caller => doing.leased,
+            Some(doing) if client.life.has_deadlines() => doing.leased,
             _ => client.leased,
         }
     }
@@ -133,7 +142,8 @@ impl Protocol {
         let is_left = client.left_behind && !self.has(Omission::LeftBehindUntold);
         let is_told = client.evicted || is_left || client.life == Life::Offline;
         (client.evicted, client.left_behind) = (false, false);
-        (client.leased, client.life) = (true, Life::Watching);
+        client.leased = true;
+        client.life = if client.life == Life::Sidecar { Life::Sidecar } else { Life::Watching };
         self.coverage.note(Branch::CameBack);
         if !is_told || self.has(Omission::ComesBackUntold) {
             return Some(after);

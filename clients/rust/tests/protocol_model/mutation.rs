@@ -93,6 +93,12 @@ pub(crate) enum Omission {
     CallersForgotten,
     /// A caller's older answers count as gone once it has a newer one.
     NewerAnswerCounts,
+    /// The end of an operation that its sidecar no longer holds is acknowledged.
+    EndedUnheld,
+    /// The caller of a sidecar makes store calls after its deadline; it acknowledges nothing.
+    CallsPastDeadline,
+    /// A sidecar that was killed is not waited for, although its caller may still make store calls.
+    KilledNotWaitedFor,
     /// A client that has said goodbye and left a file is not waited for.
     ParkedForgotten,
     /// What is acknowledged may be newer than what is in the file.

@@ -44,6 +44,10 @@ pub(crate) enum Action {
     LeaseEnds(usize),
     /// So has that of a caller's operation, while the caller holds a newer answer.
     AnswerEnds(usize),
+    /// So has the deadline of an operation whose calls another process makes.
+    DeadlineEnds(usize),
+    /// A sidecar dies, and the other process continues.
+    KillSidecar(usize),
     Ask(usize),
     CountOut(usize),
     GiveUp(usize),
@@ -74,7 +78,7 @@ impl Protocol {
 
     fn client_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
         self.lease_actions(state, at, client, actions);
-        let hears = client.life == Life::Watching && client.leased && !client.evicted;
+        let hears = client.life.is_on_stream() && client.leased && !client.evicted;
         if client.heard < state.ladder.newest() && hears {
             actions.push(Action::Hear(at));
         }
@@ -89,6 +93,9 @@ impl Protocol {
             actions.push(Action::Evict(at));
         }
         let Some(doing) = &client.doing else {
+            if client.life == Life::Killed {
+                return;
+            }
             let budget = &state.budget;
             let may = [
                 (budget.reads, Kind::Read),
@@ -165,8 +172,9 @@ impl Model for Protocol {
             doing: None,
         };
         let mut clients = vec![client; clients];
-        for caller in clients.iter_mut().take(self.scenario.callers) {
-            caller.life = Life::Caller;
+        let Scenario { callers, sidecars, .. } = self.scenario;
+        for (at, client) in clients.iter_mut().enumerate().take(callers + sidecars) {
+            client.life = if at < callers { Life::Caller } else { Life::Sidecar };
         }
         let truth = if self.scenario.foreign { stores.source } else { stores.truth() };
         let orders = if self.linearizable() {
@@ -274,6 +282,8 @@ impl Model for Protocol {
             }
             Action::LeaseEnds(client) => self.lease_ends(state, client),
             Action::AnswerEnds(client) => Self::answer_ends(state, client),
+            Action::DeadlineEnds(client) => self.deadline_ends(state, client),
+            Action::KillSidecar(client) => self.kill_sidecar(state, client)?,
             Action::Ask(client) => self.ask(state, client),
             Action::CountOut(client) => self.count_out(state, client),
             Action::GiveUp(client) => self.give_up(state, client)?,

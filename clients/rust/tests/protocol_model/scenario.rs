@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     pub(crate) saved: bool,
     /// This many clients ask for each decision instead of watching; their answers expire.
     pub(crate) callers: usize,
+    /// This many clients after those are sidecars: another process makes the store calls of each operation.
+    pub(crate) sidecars: usize,
     /// The controller's store is restored in between, and everybody is put on hold.
     pub(crate) restored: bool,
     /// Between target-first and target-only everybody is on hold, so the two are never live together. A proposal.
@@ -89,6 +91,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     fenced: false,
     saved: false,
     callers: 0,
+    sidecars: 0,
     restored: false,
     around_by_hold: false,
     foreign: false,

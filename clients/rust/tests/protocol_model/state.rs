@@ -86,6 +86,22 @@ pub(crate) enum Life {
     Offline,
     /// It has no stream: it asks for one decision at a time, and each answer expires.
     Caller,
+    /// An instance on the controller's stream; another process makes the store calls of its operation.
+    Sidecar,
+    /// Its process was killed, and the other one may not know that.
+    Killed,
+}
+
+impl Life {
+    /// Whether nobody waits for an operation for longer than it was told when it began.
+    pub(crate) const fn has_deadlines(self) -> bool {
+        matches!(self, Self::Caller | Self::Sidecar | Self::Killed)
+    }
+
+    /// Whether it is on the controller's stream.
+    pub(crate) const fn is_on_stream(self) -> bool {
+        matches!(self, Self::Watching | Self::Sidecar)
+    }
 }
 
 /// An operation in flight.
@@ -95,7 +111,8 @@ pub(crate) struct Doing {
     pub(crate) begun: u8,
     /// Begun at mirrored by a client that had gone back by itself.
     pub(crate) gone_back: bool,
-    /// A caller's answer that it was begun under has not expired.
+    /// A caller's answer that it was begun under has not expired; at a sidecar: the deadline has not passed, and the
+    /// sidecar holds it.
     pub(crate) leased: bool,
     pub(crate) work: Work,
     /// What it got last.
@@ -320,14 +337,14 @@ impl Client {
     fn has_received(&self, revision: u8) -> bool {
         match self.life {
             Life::Caller => self.heard >= revision || !self.leased,
-            Life::Watching | Life::Parked | Life::Offline => {
+            Life::Watching | Life::Parked | Life::Offline | Life::Sidecar | Life::Killed => {
                 self.saved.unwrap_or(self.heard).min(self.heard) >= revision
             }
         }
     }
 
     fn has_ended(&self, revision: u8) -> bool {
-        let is_over = |doing: &Doing| doing.begun >= revision || self.life == Life::Caller && !doing.leased;
+        let is_over = |doing: &Doing| doing.begun >= revision || self.life.has_deadlines() && !doing.leased;
         self.doing.as_ref().is_none_or(is_over)
     }
 }

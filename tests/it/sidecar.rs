@@ -1,0 +1,8 @@
+//! `cutover sidecar` as a process, called as a service in another language would.
+
+mod bounds;
+mod client;
+mod ends;
+mod examples;
+mod killed;
+mod records;

@@ -1,0 +1,121 @@
+//! Get, put, delete and decide, as JSON over HTTP and by gRPC.
+
+use cutover_proto::v1;
+use serde_json::{Value, json};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use super::client::{Place, request};
+
+fn at(key: &str) -> Value {
+    json!({ "tenant": "acme", "key": key })
+}
+
+#[tokio::test]
+async fn a_record_goes_through_both_stores_by_either_protocol() {
+    let place = Place::new(1_000).await;
+    let sidecar = place.sidecar(&[]).await;
+    place.ask(1_000_000, 1_000_000).await;
+    place.until_mirrored().await;
+
+    let order = r#"{"items":3,"total":12.5}"#;
+    let put = json!({ "tenant": "acme", "key": "order-1", "json": order });
+    let put = sidecar.ok("Put", &put).await;
+    assert!(put["version"].as_str().unwrap().parse::<u64>().unwrap() > 0, "{put}");
+    let got = sidecar.ok("Get", &at("order-1")).await;
+    assert_eq!((&got["found"], &got["json"]), (&json!(true), &json!(order)));
+
+    let mut grpc = sidecar.grpc().await;
+    let get = |key: &str, raw| v1::GetRequest {
+        migration: "orders".to_owned(),
+        tenant: "acme".to_owned(),
+        key: key.to_owned(),
+        raw,
+    };
+    let raw = grpc.get(get("order-1", true)).await.unwrap().into_inner();
+    assert_eq!(raw.raw.as_deref(), Some(&br#"{"items":{"N":"3"},"total":{"N":"12.5"}}"#[..]));
+    let deleted =
+        v1::DeleteRequest { tenant: "acme".to_owned(), key: "order-1".to_owned(), ..Default::default() };
+    grpc.delete(deleted).await.unwrap();
+    assert!(!grpc.get(get("order-1", false)).await.unwrap().into_inner().found);
+    assert_eq!(sidecar.ok("Get", &at("order-1")).await["found"], false);
+
+    // A record that plain JSON can't hold comes back raw only.
+    let put = v1::PutRequest {
+        tenant: "acme".to_owned(),
+        key: "order-2".to_owned(),
+        raw: Some(br#"{"seal":{"B":"AAE="}}"#.to_vec()),
+        ..Default::default()
+    };
+    grpc.put(put).await.unwrap();
+    let refused = grpc.get(get("order-2", false)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert!(grpc.get(get("order-2", true)).await.unwrap().into_inner().raw.is_some());
+
+    let decision = sidecar.ok("Decide", &json!({ "tenant": "acme" })).await;
+    assert_eq!((&decision["rung"], &decision["stage"]), (&json!("RUNG_MIRRORED"), &json!("STAGE_DUAL")));
+    let (status, by_get) =
+        request(&sidecar.socket, "GET", "/api/v1/Decide?tenant=acme", String::new()).await.unwrap();
+    assert_eq!((status, serde_json::from_str::<Value>(&by_get).unwrap()), (200, decision));
+
+    // Its operations are counted as any instance's.
+    let counted = v1::GetStatusRequest { key: "orders".to_owned() };
+    let mut admin = place.controller.admin().await;
+    super::client::until("the writes are counted", || {
+        let (mut admin, counted) = (admin.clone(), counted.clone());
+        async move {
+            let progress = v1::GetProgressRequest { key: counted.key, ..Default::default() };
+            let points = admin.get_progress(progress).await.unwrap().into_inner().points;
+            points.iter().map(|point| point.totals.as_ref().unwrap().both_ok).sum::<u64>() == 3
+        }
+    })
+    .await;
+    let instances = admin.list_instances(v1::ListInstancesRequest::default()).await.unwrap().into_inner();
+    let [instance] = &instances.instances[..] else { panic!("{instances:?}") };
+    assert_eq!(instance.service, "orders-api");
+    sidecar.stop().await;
+    assert!(!place.dir.path().join("orders.sock").exists(), "the socket is removed");
+    place.controller.stop().await;
+}
+
+#[tokio::test]
+async fn mistakes_are_named_and_change_nothing() {
+    let place = Place::new(1_000).await;
+    let sidecar = place.sidecar(&[]).await;
+    for (method, request, status, part) in [
+        ("Put", at("a"), 400, "give the record as json or as raw"),
+        ("Put", json!({ "tenant": "acme", "key": "a", "json": "[]" }), 400, "give a JSON object"),
+        (
+            "Put",
+            json!({ "tenant": "acme", "key": "a", "json": r#"{"n":0.12345678901234567891}"# }),
+            400,
+            "more digits",
+        ),
+        ("Put", json!({ "tenant": "", "key": "a", "json": "{}" }), 400, "tenant"),
+        ("Put", json!({ "migration": "carts", "tenant": "acme", "key": "a", "json": "{}" }), 404, "no spec"),
+        ("Decide", json!({ "migration": "carts", "tenant": "acme" }), 404, "no migration"),
+        ("Begin", json!({ "tenant": "acme" }), 400, "operation is missing"),
+        ("End", json!({ "id": "x" }), 400, "outcome is missing"),
+        ("Get", json!({ "tenant": "acme", "kee": "a" }), 400, "tenant, key"),
+        ("Gett", json!({}), 404, "GET /api/v1"),
+    ] {
+        let (found, answer) = sidecar.json(method, &request).await;
+        let message = answer["message"].as_str().unwrap_or_default();
+        assert!(found == status && message.contains(part), "{method} {request}: {found} {answer}");
+    }
+    let mut grpc = sidecar.grpc().await;
+    let put = v1::PutRequest { tenant: "acme".to_owned(), key: "a".to_owned(), ..Default::default() };
+    let refused = grpc.put(put).await.unwrap_err();
+    let reason = refused.get_details_error_info().unwrap().reason;
+    assert_eq!((refused.code(), reason.as_str()), (Code::InvalidArgument, "NOT_APPLIED"));
+    assert_eq!(sidecar.ok("Get", &at("a")).await["found"], false);
+
+    let (status, list) = request(&sidecar.socket, "GET", "/api/v1", String::new()).await.unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let methods = list["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap());
+    let methods: Vec<_> = methods.collect();
+    assert_eq!(status, 200);
+    assert_eq!(methods, ["Begin", "Decide", "Delete", "End", "Get", "GetSidecar", "Put", "Stamp"]);
+    sidecar.stop().await;
+    place.controller.stop().await;
+}
