@@ -15,6 +15,7 @@ mod load;
 mod report;
 pub mod roles;
 mod rollback;
+mod sidecar;
 mod watcher;
 mod web;
 
@@ -43,6 +44,8 @@ pub enum Bench {
     Backfill(backfill::Backfill),
     /// Viewers of the overview, decisions by OFREP, and flagd's event streams
     Web(web::Web),
+    /// Gets through a sidecar beside gets in process, and decisions of a sidecar on one core
+    Sidecar(sidecar::Sidecar),
 }
 
 impl Bench {
@@ -58,6 +61,7 @@ impl Bench {
                 Self::Backfill(backfill) => backfill.run().await,
                 Self::Report(report) => report.run().await,
                 Self::Web(web) => web.run().await,
+                Self::Sidecar(sidecar) => sidecar.run().await,
             }
         };
         tokio::select! {

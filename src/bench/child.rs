@@ -41,6 +41,18 @@ pub enum Role {
         /// The answer
         answer: String,
     },
+    /// A sidecar, for the spec in a directory
+    Sidecar {
+        /// The directory
+        dir: PathBuf,
+        /// The controller
+        server: String,
+    },
+    /// A bare tonic echo of a sidecar's messages, on a socket in a directory
+    BareSidecar {
+        /// The directory
+        dir: PathBuf,
+    },
     /// Calls Decide
     Caller,
     /// Many watchers
@@ -95,6 +107,8 @@ impl Role {
             Self::Controller { .. } => "controller",
             Self::Bare => "bare",
             Self::BareHttp { .. } => "bare-http",
+            Self::Sidecar { .. } => "sidecar",
+            Self::BareSidecar { .. } => "bare-sidecar",
             Self::Caller => "caller",
             Self::Watcher => "watcher",
         }
@@ -107,7 +121,8 @@ impl Process {
         let mut command = Command::new(std::env::current_exe().context("can't find this very program")?);
         command.args(["bench-child", role.name()]).env("RUST_LOG", "warn").kill_on_drop(true);
         match role {
-            Role::Controller { dir } => _ = command.arg(dir),
+            Role::Controller { dir } | Role::BareSidecar { dir } => _ = command.arg(dir),
+            Role::Sidecar { dir, server } => _ = command.arg(dir).arg(server),
             Role::BareHttp { answer } => _ = command.arg(answer),
             Role::Bare | Role::Caller | Role::Watcher => {}
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     bare,
     child::{Ask, Asks, Role, answer, raise_limits, strange},
-    grpc,
+    grpc, sidecar,
     watcher::Watcher,
     web,
 };
@@ -21,6 +21,8 @@ pub async fn run(role: Role) -> anyhow::Result<()> {
         Role::Controller { dir } => controller(dir).await,
         Role::Bare => bare::run().await,
         Role::BareHttp { answer } => web::bare(answer).await,
+        Role::Sidecar { dir, server } => sidecar::serve(dir, &server).await,
+        Role::BareSidecar { dir } => sidecar::bare(dir).await,
         Role::Caller => caller().await,
         Role::Watcher => watcher().await,
     };

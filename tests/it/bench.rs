@@ -205,3 +205,15 @@ fn the_web_side_is_measured_in_the_servers_own_cpu() {
     assert!(measured(&figures, "ofrep_calls") >= 7.0 * 32.0, "each round has a call of everybody: {figures}");
     assert!(measured(&figures, "update_max_ms") < 1_500.0, "a viewer is never this far behind: {figures}");
 }
+
+#[test]
+fn a_sidecar_is_measured_beside_the_process_and_an_echo() {
+    let figures = figures("sidecar --seconds 0.7");
+    assert_eq!(figures["bench"], "sidecar");
+    for name in ["get_in_process_us", "get_grpc_us", "get_json_us", "gets", "decisions", "ratio"] {
+        measured(&figures, name);
+    }
+    for (cpu_us, per_s) in [("decide_cpu_us", "decisions_per_s"), ("bare_cpu_us", "bare_per_s")] {
+        assert!(close(measured(&figures, per_s), 1e6 / measured(&figures, cpu_us)), "{figures}");
+    }
+}
