@@ -24,16 +24,15 @@ impl Gate {
     }
 
     /// Lets the calls of `router` pass until it is shut. `refused` makes the answer to the others.
-    pub(super) fn before(&self, router: Router, refused: fn(Status) -> Response) -> Router {
+    pub(super) fn before(&self, router: Router, refused: Refused) -> Router {
         router.layer(from_fn_with_state((self.clone(), refused), pass))
     }
 }
 
-async fn pass(
-    State((gate, refused)): State<(Gate, fn(Status) -> Response)>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Makes an answer in the protocol of a router.
+type Refused = fn(Status) -> Response;
+
+async fn pass(State((gate, refused)): State<(Gate, Refused)>, request: Request, next: Next) -> Response {
     let mut shut = gate.0.subscribe();
     if *shut.borrow() {
         return refused(Status::unavailable(format!("{STARTS_ANEW} Nothing was done: repeat the call")));
