@@ -74,7 +74,7 @@ struct ChangeArgs {
     /// Why; kept in the history
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
-    /// Who makes the change [default: operator:$USER]
+    /// Who makes the change [env: CUTOVER_ACTOR] [default: operator:$USER]
     #[arg(long)]
     actor: Option<String>,
     /// Only if the migration is still at this revision
@@ -233,7 +233,13 @@ impl ChangeArgs {
     }
 }
 
+/// Who acts: as given, else by `CUTOVER_ACTOR`, else the user who runs this, also where cron or a container sets no
+/// `USER`.
 fn actor_or_user(actor: Option<String>) -> String {
-    let user = || format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()));
-    actor.unwrap_or_else(user)
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let of_process = || nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok()?.map(|user| user.name);
+    actor.or_else(|| set("CUTOVER_ACTOR")).unwrap_or_else(|| {
+        let user = set("USER").or_else(|| set("LOGNAME")).or_else(of_process);
+        format!("operator:{}", user.as_deref().unwrap_or("unknown"))
+    })
 }

@@ -1,10 +1,12 @@
 //! What a migration is doing, why, and what to do next, in one sentence.
 
+mod pass;
 mod trip;
 
 pub use cutover_core::text::{span as short, whom};
 use cutover_core::wire::rung_from_wire;
 use cutover_proto::v1;
+pub use pass::{command, pass};
 pub use trip::trip_text;
 
 /// How much a reader has to care.
@@ -150,19 +152,26 @@ fn ramping(status: &v1::Status, migration: &v1::Migration) -> Gist {
     if let Some(blocked) = blocked(status, key) {
         return blocked;
     }
-    let Some(first) = status.waiting.first() else {
-        return Gist::of("ramping", Tone::Calm, format!("{key} is ramping: steps are under way"), "");
+    let waiting = together(&status.waiting);
+    let Some(first) = waiting.first() else {
+        return Gist::of(
+            "ramping",
+            Tone::Calm,
+            format!("{key} is ramping: steps are under way"),
+            "nothing to do",
+        );
     };
-    let what = format!("{key} is ramping and waits. {}", condition(status, first));
+    let what = format!("{key} is ramping and waits: {}", condition(first, waiting.len()));
     Gist::of("ramping", Tone::Calm, what, &first.action)
 }
 
 /// The first condition that somebody has to see to; the others go by themselves.
 fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
-    let first = status.waiting.iter().find(|waiting| !waiting.by_itself)?;
+    let waiting = together(&status.waiting);
+    let first = waiting.iter().find(|waiting| !waiting.by_itself)?;
     let what = match first.gate.as_str() {
-        "floor" => format!("{key} can't go back further: {}", condition(status, first)),
-        _ => format!("{key} is blocked. {}", condition(status, first)),
+        "floor" => format!("{key} can't go back further: {}", condition(first, waiting.len())),
+        _ => format!("{key} is blocked: {}", condition(first, waiting.len())),
     };
     // A pass that runs may be the very one.
     let running = status.jobs.iter().find(|job| {
@@ -179,9 +188,14 @@ fn blocked(status: &v1::Status, key: &str) -> Option<Gist> {
     })
 }
 
-fn condition(status: &v1::Status, first: &v1::Waiting) -> String {
+/// What is waited for, equal conditions of several tenants once.
+pub fn together(waiting: &[v1::Waiting]) -> Vec<v1::Waiting> {
+    cutover_core::text::together(waiting.iter().cloned(), |waiting| &mut waiting.whom)
+}
+
+fn condition(first: &v1::Waiting, of: usize) -> String {
     let subject = subject(&first.whom, &first.step);
-    let more = match status.waiting.len() - 1 {
+    let more = match of.saturating_sub(1) {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
@@ -212,7 +226,10 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
     }
     if let Some(job) = status.jobs.first() {
         let what = format!("{key}: {}", pass(job));
-        return Gist::of("idle", Tone::Calm, what, format!("cutover jobs {key} shows how far it is"));
+        return match pass::stands_still(job) {
+            Some(next) => Gist::of("idle", Tone::Waiting, what, next),
+            None => Gist::of("idle", Tone::Calm, what, format!("cutover jobs {key} shows how far it is")),
+        };
     }
     if !status.settled {
         let first = status.waiting.first().cloned().unwrap_or_default();
@@ -220,8 +237,16 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
         let what = if first.message.is_empty() { what } else { format!("{what}: {}", first.message) };
         return Gist::of("waiting", Tone::Calm, what, first.action);
     }
-    let what = format!("{key} is idle: {}, settled", shares(&status.shares));
+    let pinned = match migration.pins {
+        0 => String::new(),
+        1 => "; 1 tenant is pinned".to_owned(),
+        pins => format!("; {pins} tenants are pinned"),
+    };
+    let what = format!("{key} is idle: {}, settled{pinned}", shares(&status.shares));
     let mut next = next_step(key, &migration.rollout.unwrap_or_default());
+    if migration.pins > 0 && next.starts_with("cutover finish") {
+        next = format!("cutover pins {key}: pinned tenants have to be at target-only too. Then {next}");
+    }
     let required = migration.policy.as_ref().map_or(&[][..], |policy| &policy.required_services);
     if migration.rollout.unwrap_or_default() == v1::Rollout::default() && !required.is_empty() {
         next.push_str(&format!(", once these services are live: {}", required.join(", ")));
@@ -283,36 +308,6 @@ fn next_step(key: &str, rollout: &v1::Rollout) -> String {
         v1::Rollout { dual_ppm: ALL, .. } => format!("cutover ramp {key} --mirrored PCT"),
         _ => format!("cutover ramp {key} --dual PCT"),
     }
-}
-
-/// The command that continues a pass, or begins another one like it.
-pub fn command(job: &v1::Job) -> &'static str {
-    match job.kind() {
-        v1::PassKind::Unspecified | v1::PassKind::Full => "cutover backfill SPEC",
-        v1::PassKind::Verify => "cutover verify SPEC",
-        v1::PassKind::Sweep => "cutover verify SPEC --sweep",
-        v1::PassKind::Sample => "cutover verify SPEC --sample PCT",
-        v1::PassKind::Reverse => "cutover reverse SPEC",
-    }
-}
-
-/// A pass that is running, in a few words.
-pub fn pass(job: &v1::Job) -> String {
-    let kind = job.kind().as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
-    let scanned = job.counts.unwrap_or_default().scanned;
-    let workers: std::collections::BTreeSet<&str> =
-        job.claims.iter().map(|claim| claim.instance_id.as_str()).collect();
-    let how = match (job.tuning.unwrap_or_default().paused, job.waiting.as_str(), workers.len()) {
-        (true, ..) => "paused".to_owned(),
-        (_, waiting, _) if !waiting.is_empty() => waiting.to_owned(),
-        (_, _, 0) => format!("NO WORKER: {} continues it", command(job)),
-        (_, _, 1) => "1 worker".to_owned(),
-        (_, _, workers) => format!("{workers} workers"),
-    };
-    format!(
-        "{kind} pass {}, {scanned} scanned, segments {}/{}, {how}",
-        job.id, job.segments_done, job.segments
-    )
 }
 
 /// What an endpoint for notifications did not get, a line each.

@@ -45,6 +45,11 @@ pub fn headline(conditions: usize) -> String {
     }
 }
 
+/// The same reasons, those of several tenants once.
+pub fn together(reasons: &[Reason]) -> Vec<Reason> {
+    cutover_core::text::together(reasons.iter().cloned(), |reason| &mut reason.whom)
+}
+
 /// The unmet conditions of a refusal, as `grpc/status` writes them.
 pub fn reasons(status: &Status) -> Vec<Reason> {
     let unmet = status.get_details_precondition_failure().map(|unmet| unmet.violations);

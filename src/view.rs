@@ -316,7 +316,8 @@ fn advice(status: &v1::Status, width: usize) -> Vec<String> {
 /// The conditions that are not met, with what to do about each.
 fn waits(status: &v1::Status, width: usize) -> Vec<String> {
     // What the first sentence does not say already.
-    let mut unmet: Vec<&v1::Waiting> = status.waiting.iter().collect();
+    let all = gist::together(&status.waiting);
+    let mut unmet: Vec<&v1::Waiting> = all.iter().collect();
     unmet.sort_by_key(|waiting| waiting.by_itself);
     let mut lines: Vec<String> = Vec::new();
     for unmet in unmet.iter().skip(1).take(WAITS_MAX - 1) {

@@ -118,7 +118,7 @@ export const evict = (instance) => ({
     `Steps no longer wait for ${instance.instance_id} of ${instance.service}, silent for ${span(instance.silent_ms)}. The history of every unfinished migration records it.`,
     'Evict it only if its process has ended: one that still runs, cut off from the controller, keeps its old routes, and its writes are lost.',
   ],
-  told: ({ evicted }) => (evicted.length ? `Evicted ${evicted.join(', ')}.` : `${instance.instance_id} is not lost any more: nothing was evicted.`),
+  told: ({ evicted }) => `Evicted ${evicted.join(', ')}.`,
   reasonHint: 'How you know that its process has ended',
 });
 

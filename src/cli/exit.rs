@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::out;
+use crate::refusal;
 pub(super) use crate::refusal::Reason;
 
 /// How a command ended, as scripts see it.
@@ -143,11 +144,13 @@ pub(super) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
         });
         out::error(&object.to_string());
     } else {
+        let together = refusal::together(reasons);
+        let text = if together.len() < reasons.len() { refusal::headline(together.len()) } else { text };
         // A list in it stays one.
         let mut listed = text.trim().split("\n- ").map(out::one_line);
         out::error(&format!("cutover: {}", listed.next().unwrap_or_default()));
         listed.for_each(|line| out::error(&format!("  - {line}")));
-        reasons.iter().flat_map(lines).for_each(|line| out::error(&line));
+        together.iter().flat_map(lines).for_each(|line| out::error(&line));
     }
     exit.into()
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cutover_core::text::bad_outcome;
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ impl Verb {
             return Ok(ExitCode::SUCCESS);
         }
         let rows: Vec<_> = migration.guards.iter().map(rule_row).collect();
-        render::table(["GUARD", "OF", "MODE", "THE TARGET IS WELL WHILE"], &rows)
+        render::table(["GUARD", "OF", "MODE", "THE TARGET IS HEALTHY WHILE"], &rows)
             .iter()
             .for_each(|line| out::line(line));
         out::line(if local {
@@ -155,15 +156,16 @@ fn percent_of(rate: f64) -> f64 {
 }
 
 fn rule_row(rule: &v1::GuardRule) -> [String; 4] {
+    let bad = bad_outcome(&rule.guard);
     let limit = match (rule.rate, rule.rho.zip(rule.delta), rule.factor.zip(rule.slack)) {
-        (Some(rate), ..) => format!("at most {} % are bad", percent_of(rate)),
+        (Some(rate), ..) => format!("at most {} % {bad}", percent_of(rate)),
         (_, Some((rho, delta)), _) => {
-            format!("at most {rho} x the source's rate + {} % are bad", percent_of(delta))
+            format!("at most {rho} x the source's rate + {} % {bad}", percent_of(delta))
         }
         (.., Some((factor, slack))) => {
-            format!("at most {factor} x the lowest rate of misses + {} % miss", percent_of(slack))
+            format!("at most {factor} x the lowest rate so far + {} % {bad}", percent_of(slack))
         }
-        _ => "its instances go on reporting and calling it: docs/guards.md".to_owned(),
+        _ => "instances keep reporting and calling it: docs/guards.md".to_owned(),
     };
     let of = match render::operation(rule.operation()) {
         "" => "-",

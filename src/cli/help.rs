@@ -138,16 +138,30 @@ fn groups(command: &Command) -> String {
         for (verb, _) in group.verbs {
             let Some(known) = command.find_subcommand(verb) else { continue };
             let about = known.get_about().map(ToString::to_string).unwrap_or_default();
-            lines.push(format!("  {verb:<12} {about}"));
+            lines.push(hanging(&format!("  {verb:<12} "), &about));
         }
     }
-    lines.push(format!("  {:<12} {}", "help", "This, or a verb's flags and an example: cutover help ramp"));
+    let help = "This, or a verb's flags and an example: cutover help ramp";
+    lines.push(hanging(&format!("  {:<12} ", "help"), help));
     lines.join("\n")
+}
+
+/// Text beside `head`, in lines of at most 80 columns.
+fn hanging(head: &str, text: &str) -> String {
+    let room = 80 - head.len();
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= room => *line = format!("{line} {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    format!("{head}{}", lines.join(&format!("\n{}", " ".repeat(head.len()))))
 }
 
 /// What exit codes mean, as docs/commands.md has it.
 fn exit_codes() -> String {
-    let line = |exit: &Exit| format!("  {:<3} {:<12} {}", *exit as u8, exit.name(), exit.meaning());
+    let line = |exit: &Exit| hanging(&format!("  {:<3} {:<12} ", *exit as u8, exit.name()), exit.meaning());
     let lines: Vec<String> = Exit::ALL.iter().map(line).collect();
     format!("Exit codes:\n{}", lines.join("\n"))
 }

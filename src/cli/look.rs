@@ -36,7 +36,7 @@ pub(super) enum Verb {
     Status {
         /// The migration
         key: String,
-        /// Go on watching
+        /// Keep watching: redraw until q or Ctrl-C
         #[arg(short, long)]
         watch: bool,
     },
@@ -63,7 +63,7 @@ pub(super) enum Verb {
     },
     /// Declare instances dead; evicting a live one loses writes
     ///
-    /// Ramps no longer wait for an evicted instance.
+    /// Ramps no longer wait for an evicted instance. One that still reports is refused.
     Evict {
         /// Its id, or ID#INCARNATION as `cutover instances` shows it if several processes have one id
         #[arg(required_unless_present = "lost")]
@@ -71,6 +71,9 @@ pub(super) enum Verb {
         /// All instances that are lost; with an id, only its lost processes
         #[arg(long)]
         lost: bool,
+        /// Also an instance that still reports, if it can't be stopped: writes that it has in flight may be lost
+        #[arg(long, requires = "instance", conflicts_with = "lost")]
+        force: bool,
         /// Only those that have been silent for longer, such as 30s or 5m
         #[arg(long, requires = "lost", value_name = "DURATION", value_parser = duration::parse)]
         older_than: Option<Duration>,
@@ -80,7 +83,7 @@ pub(super) enum Verb {
         /// How you know; required
         #[arg(long)]
         reason: String,
-        /// Who makes the change [default: operator:$USER]
+        /// Who makes the change [env: CUTOVER_ACTOR] [default: operator:$USER]
         #[arg(long)]
         actor: Option<String>,
     },
@@ -143,7 +146,7 @@ impl Verb {
                     render::instance_table(&listed.instances).iter().for_each(|line| out::line(line));
                 }
             }
-            Self::Evict { instance, lost, older_than, service, reason, actor } => {
+            Self::Evict { instance, lost, force, older_than, service, reason, actor } => {
                 let request = v1::EvictInstanceRequest {
                     instance_id: instance.unwrap_or_default(),
                     actor: actor_or_user(actor),
@@ -151,11 +154,15 @@ impl Verb {
                     lost,
                     older_than_ms: older_than.unwrap_or_default().as_millis() as u64,
                     service: service.unwrap_or_default(),
+                    force,
                 };
                 let evicted = answer(global.admin().await?.evict_instance(request)).await?.evicted;
                 match global.json {
                     true => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
-                    false if evicted.is_empty() => out::line("no instance matches: nobody was evicted"),
+                    false if evicted.is_empty() => out::line(
+                        "nobody was evicted: no lost instance matches. One is lost 10 s after its last report, or after \
+                         the controller's start: cutover instances",
+                    ),
                     false => evicted.iter().for_each(|id| out::line(&format!("evicted {id}"))),
                 }
             }

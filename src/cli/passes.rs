@@ -19,18 +19,18 @@ use cutover_store::{
 };
 
 use super::{
-    Global,
+    Global, actor_or_user,
     connect::{answer, channel, failure},
     exit::{Failure, Reason},
     out,
-    render::{advice, evidence_json, evidence_line, finding_lines, migration_of},
+    render::{advice, evidence_json, evidence_line, expected, finding_lines, migration_of},
 };
 use crate::jobs::{self, Plan, Stores, worker};
 use progress::{Progress, Useless, job_json, job_line};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Copy what the target lacks or has older
+    /// Copy records that the target lacks or has in an older version
     ///
     /// Run it in as many processes as you like: they share the work.
     Backfill {
@@ -80,7 +80,7 @@ pub(super) enum Verb {
         /// Copy nothing until --resume
         #[arg(long, conflicts_with = "resume")]
         pause: bool,
-        /// Go on
+        /// Continue a pass that was paused
         #[arg(long)]
         resume: bool,
         /// Records a second of all workers together; 0: no limit
@@ -160,8 +160,13 @@ impl Verb {
             }
             Self::Cancel { job, force, reason } => {
                 let mut jobs = global.jobs().await?;
-                let finish =
-                    v1::FinishJobRequest { id: job, actor: actor(), reason, force, ..Default::default() };
+                let finish = v1::FinishJobRequest {
+                    id: job,
+                    actor: actor_or_user(None),
+                    reason,
+                    force,
+                    ..Default::default()
+                };
                 let evidence = answer(jobs.finish_job(finish)).await?.evidence.unwrap_or_default();
                 if global.json {
                     out::json(&evidence_json(&evidence));
@@ -179,6 +184,7 @@ impl Verb {
         } else {
             out::line(&evidence_line(&evidence));
             finding_lines(&evidence).iter().for_each(|line| out::line(&format!("  {line}")));
+            expected(&evidence).iter().for_each(|line| out::line(line));
         }
         verify::show(values.as_ref(), global.json);
         let clean = evidence.clean;
@@ -197,8 +203,12 @@ impl Verb {
                 }
             });
         }
-        if clean && !useless.why.is_empty() && !global.json {
-            out::error(&useless.at_the_end());
+        if !useless.why.is_empty() && !global.json {
+            match evidence.kind() {
+                v1::PassKind::Verify => out::line(&useless.at_the_end(v1::PassKind::Verify)),
+                kind if clean => out::error(&useless.at_the_end(kind)),
+                _ => {}
+            }
         }
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -228,7 +238,7 @@ impl PassArgs {
             source: spec.source.open(Missing::Refuse, lookup).await.context("the source")?,
             target: target.map_err(|error| {
                 let can_be_made = is_absent(&error) && !self.create_tables;
-                let advice = if can_be_made { " (--create-tables makes tables)" } else { "" };
+                let advice = if can_be_made { " (before the first pass, --create-tables creates its table)" } else { "" };
                 anyhow::Error::new(error).context(format!("the target{advice}"))
             })?,
             // Made when it is asked for only; without it the first record that does not fit ends the pass.
@@ -252,7 +262,7 @@ impl PassArgs {
 
     async fn dry_run(&self, global: &Global, verb: &str, kind: v1::PassKind) -> anyhow::Result<ExitCode> {
         let (spec, lookup) = (self.read()?, |name: &str| std::env::var(name).ok());
-        let plan = Plan::of(&spec, kind, actor());
+        let plan = Plan::of(&spec, kind, actor_or_user(None));
         // Records of the source can be checked before there is a target.
         if kind == v1::PassKind::Full
             && !self.create_tables
@@ -273,7 +283,7 @@ impl PassArgs {
         let spec = self.read()?;
         let server = spec.server.clone().unwrap_or_else(|| global.server.clone());
         let mut jobs = Global { server, ..global.clone() }.jobs().await?;
-        let plan = Plan::of(&spec, kind, actor());
+        let plan = Plan::of(&spec, kind, actor_or_user(None));
         answer(jobs.create_job(v1::CreateJobRequest { dry_run: true, ..plan.request() })).await.map(drop)
     }
 
@@ -288,7 +298,7 @@ impl PassArgs {
         // Before stores are opened, and tables made.
         channel(server).await?;
         let stores = self.stores(&spec).await?;
-        let mut plan = Plan::of(&spec, kind, actor());
+        let mut plan = Plan::of(&spec, kind, actor_or_user(None));
         more(&mut plan);
         if !global.json {
             Self::warn(&stores).await?;
@@ -335,10 +345,6 @@ fn failed(error: jobs::Error) -> anyhow::Error {
     }
 }
 
-fn actor() -> String {
-    format!("operator:{}", std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()))
-}
-
 async fn list(global: &Global, key: String) -> anyhow::Result<ExitCode> {
     let mut jobs = global.jobs().await?;
     let listed = answer(jobs.list_jobs(v1::ListJobsRequest { migration: key })).await?.jobs;
@@ -371,7 +377,7 @@ async fn tune(
     })?;
     let mut tuning = job.tuning.unwrap_or_default();
     change(&mut tuning);
-    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor(), reason };
+    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor_or_user(None), reason };
     let job = answer(jobs.tune_job(request)).await?;
     if global.json {
         out::json(&job_json(&job));

@@ -21,7 +21,8 @@ use crate::{
 };
 pub(super) use list::{glance_json, list_table};
 pub(super) use pass::{
-    advice, counts_json, differences, evidence_json, evidence_line, finding_lines, migration_of, pass_kind,
+    advice, counts_json, differences, evidence_json, evidence_line, expected, finding_lines, migration_of,
+    pass_kind,
 };
 pub(super) use progress::{progress_json, progress_table};
 pub(super) use status::{status_json, status_page};
@@ -165,9 +166,14 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
     if answer.changes.is_empty() {
         let tripped = answer.migration.as_ref().filter(|migration| migration.state() == v1::State::Tripped);
         out::line(&match tripped {
-            Some(it) => format!("nothing to do, it is rolled back: cutover ack {} --reason ..", it.key),
+            Some(it) => {
+                format!(
+                    "nothing to do: the migration is rolled back. Next: cutover ack {} --reason ..",
+                    it.key
+                )
+            }
             None if answer.waiting.is_empty() => "nothing to do".to_owned(),
-            None => "nothing new was asked for".to_owned(),
+            None => "nothing to do: this was requested before".to_owned(),
         });
     }
     let is_its = |waiting: &&v1::Waiting| match waits {
@@ -175,8 +181,8 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
         Waits::Of(tenant) => waiting.whom == format!("tenant {tenant}"),
         Waits::None => false,
     };
-    let its = answer.waiting.iter().filter(is_its);
-    its.for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
+    let its: Vec<v1::Waiting> = answer.waiting.iter().filter(is_its).cloned().collect();
+    gist::together(&its).iter().for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
 }
 
 pub(super) fn explain_json(explained: &v1::ExplainResponse) -> Value {

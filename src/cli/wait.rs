@@ -190,7 +190,7 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
             let ended = |exit, message| Ok(Ended::not(exit, message, waiting.clone()));
             match v1::State::try_from(migration.state) {
                 Ok(v1::State::Tripped) => {
-                    let next = format!("when it is repaired: cutover ack {key} --reason ..");
+                    let next = format!("Once it may go up again: cutover ack {key} --reason ..");
                     return ended(Exit::RolledBack, format!("rolled back. {next}"));
                 }
                 Ok(v1::State::Paused) => {
@@ -200,7 +200,11 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
                     );
                 }
                 Ok(v1::State::Idle) if status.settled && waits_for_reverse(&status.waiting) => {
-                    let why = status.waiting.iter().map(render::waiting_line).collect::<Vec<_>>().join("\n");
+                    let why = gist::together(&status.waiting)
+                        .iter()
+                        .map(render::waiting_line)
+                        .collect::<Vec<_>>()
+                        .join("\n");
                     return ended(Exit::Held, format!("held: {why}"));
                 }
                 Ok(v1::State::Idle | v1::State::Finished | v1::State::Abandoned) if status.settled => {
@@ -209,7 +213,8 @@ async fn settled(global: &Global, key: &str, answered: bool, timeout: Duration) 
                 }
                 _ => {}
             }
-            progress.say(global, status.waiting.iter().map(render::waiting_line).collect(), waiting);
+            let lines = gist::together(&status.waiting).iter().map(render::waiting_line).collect();
+            progress.say(global, lines, waiting);
         }
         Err(Failure::unreachable("the controller stopped".to_owned()).into())
     });

@@ -99,7 +99,7 @@ fn what_somebody_has_to_see_to_comes_before_what_goes_by_itself() {
         },
         v1::State::Ramping,
     );
-    assert_eq!(line, "orders is blocked. no pass (and 1 more). Next: cutover backfill SPEC");
+    assert_eq!(line, "orders is blocked: no pass (and 1 more). Next: cutover backfill SPEC");
 }
 
 #[test]
@@ -113,9 +113,24 @@ fn what_goes_by_itself_asks_for_nothing() {
     let line = said(|it, _| it.waiting = vec![expiring], v1::State::Ramping);
     assert_eq!(
         line,
-        "orders is ramping and waits. callers of Decide may still act on answers from before revision 4. Nothing to \
+        "orders is ramping and waits: callers of Decide may still act on answers from before revision 4. Nothing to \
          do: at each step these expire within 11 s."
     );
+}
+
+#[test]
+fn a_pass_that_stands_still_is_continued_first() {
+    let pass = |paused, claims: Vec<v1::Claim>| {
+        let tuning = Some(v1::Tuning { paused, ..Default::default() });
+        let job = v1::Job { id: "orders/pass-1".to_owned(), tuning, claims, ..Default::default() };
+        said(|it, _| it.jobs = vec![job.clone()], v1::State::Idle)
+    };
+    let left = pass(false, Vec::new());
+    assert!(left.ends_with("NO WORKER. Next: cutover backfill SPEC, which continues it"), "{left}");
+    let paused = pass(true, vec![v1::Claim::default()]);
+    assert!(paused.ends_with("paused. Next: cutover tune orders/pass-1 --resume"), "{paused}");
+    let runs = pass(false, vec![v1::Claim::default()]);
+    assert!(runs.ends_with("1 worker. Next: cutover jobs orders shows how far it is"), "{runs}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a guard saw, in words.
 
-use cutover_core::text::span as short;
+use cutover_core::text::{bad_outcome, short_span};
 use cutover_proto::v1;
 
 /// What a guard saw: counts first, then the rates.
@@ -17,18 +17,12 @@ pub fn trip_text(trip: &v1::Trip) -> String {
         _ => {}
     }
     let operation = if trip.operation() == v1::Operation::Write { "writes" } else { "reads" };
-    let did = match trip.guard.as_str() {
-        "slow_relative" => "were slow",
-        "not_found_relative" => "found nothing",
-        "mismatch" => "differed",
-        "miss_ratchet" => "had to fall back to the source",
-        _ => "failed",
-    };
+    let did = bad_outcome(&trip.guard);
     let rate = |bad: u64, of: u64| (bad as f64 * 100.0 / of.max(1) as f64 * 100.0).round() / 100.0;
     let tenant = if trip.tenant.is_empty() { String::new() } else { format!(" of tenant {}", trip.tenant) };
     let mut text = format!(
         "{target_bad} of {target} target {operation}{tenant} {did} within {} ({} %",
-        short(*onset_ms),
+        short_span(*onset_ms),
         rate(*target_bad, *target)
     );
     if let Some(limit) = trip.limit {

@@ -2,13 +2,14 @@
 
 mod backup;
 mod board;
+mod evict;
 mod history;
 mod pins;
 mod progress;
 mod series;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use cutover_proto::v1::{self, admin_service_server::AdminService};
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,9 +17,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{caller::Caller, convert, plan, status};
 use crate::{
-    domain::{Change, Confirmation, Deletion, Key, Policy, Shares, Tenant, Violation, change},
+    domain::{Change, Confirmation, Deletion, Key, Policy, Shares, Tenant, change},
     service::{
-        Dead, Entry, Membership, Operate, Overview, Registry, WindowQuery, Windows,
+        Entry, Membership, Operate, Overview, Registry, WindowQuery, Windows,
         operate::{ChangeOutcome, now_ms},
     },
 };
@@ -261,39 +262,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::EvictInstanceRequest>,
     ) -> Answer<v1::EvictInstanceResponse> {
-        let (caller, message) = Caller::of(request);
-        let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service } = message;
-        if reason.is_empty() {
-            let message = "say how you know that it is dead: evicting a live instance loses writes";
-            return Err(status::invalid(Violation::new("reason", message)));
-        }
-        let older_than = Duration::from_millis(older_than_ms);
-        let dead = match (instance_id.is_empty(), lost) {
-            (_, true) => Dead::Lost { instance_id: instance_id.clone(), older_than, service },
-            (false, false) => Dead::Named(instance_id.clone()),
-            (true, false) => {
-                let message = "give an instance id, or `lost` for all that are lost";
-                return Err(status::invalid(Violation::new("instance_id", message)));
-            }
-        };
-        let named =
-            self.overview.instances.seen().into_iter().filter(|seen| seen.record.instance_id == instance_id);
-        let (dying, living): (Vec<_>, Vec<_>) = named.partition(|seen| seen.lost);
-        if !lost && !dying.is_empty() && !living.is_empty() {
-            let message = format!(
-                "{} of the processes with the id {instance_id} are connected, and evicting them loses writes.\n\
-                 Evict only the lost: cutover evict {instance_id} --lost --reason ..",
-                living.len(),
-            );
-            return Err(Status::failed_precondition(message));
-        }
-        let mutation = caller.acting(actor, reason)?;
-        let evicted = self.membership.evict(&dead, &mutation).await.map_err(status::change)?;
-        if evicted.is_empty() && !lost {
-            let message = format!("there is no instance {instance_id:?}: cutover instances lists them");
-            return Err(Status::not_found(message));
-        }
-        Ok(Response::new(v1::EvictInstanceResponse { evicted }))
+        evict::evict(&self.membership, Caller::of(request)).await.map(Response::new)
     }
 
     type BackupStream = ReceiverStream<Result<v1::BackupResponse, Status>>;

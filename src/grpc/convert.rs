@@ -246,7 +246,10 @@ pub(super) fn explain(
     }));
     story.extend(ceiling.map(|rung| format!("a rollback keeps it at most at {rung} until acknowledged")));
     if placement.floor > Rung::SourceOnly {
-        story.push(format!("below {} acknowledged writes would be lost", placement.floor));
+        story.push(format!(
+            "it can't go below {}: only the target has some of its writes, until cutover reverse SPEC copies them back",
+            placement.floor
+        ));
     }
     story.push(match placement.since {
         0 => format!("it has always been at {}", placement.rung),

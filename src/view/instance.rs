@@ -33,11 +33,23 @@ const SERVICES_MAX: usize = 3;
 /// How many there are and how many are lost, and whether the newest step has settled.
 pub fn registered(instances: &[v1::Instance], settled: bool) -> String {
     let lost = instances.iter().filter(|instance| rank(instance) == 0).count();
-    let lost = if lost > 0 { format!(", {lost} LOST") } else { String::new() };
     let services: BTreeSet<&str> = instances.iter().map(|instance| instance.service.as_str()).collect();
     let services = services.into_iter().take(SERVICES_MAX).collect::<Vec<_>>().join(", ");
     let services = if services.is_empty() { String::new() } else { format!(" ({services})") };
-    format!("{}{lost}{services}", acknowledged(instances, settled))
+    let told = match lost {
+        0 => acknowledged(instances, settled),
+        // A step that settled before they were lost stays settled.
+        _ if settled => format!("{}, {lost} LOST; the newest step has settled", count(instances)),
+        _ => format!("{}, {lost} LOST", acknowledged(instances, settled)),
+    };
+    format!("{told}{services}")
+}
+
+fn count(instances: &[v1::Instance]) -> String {
+    match instances.len() {
+        1 => "1 instance".to_owned(),
+        many => format!("{many} instances"),
+    }
 }
 
 fn acknowledged(instances: &[v1::Instance], settled: bool) -> String {
@@ -52,8 +64,8 @@ fn acknowledged(instances: &[v1::Instance], settled: bool) -> String {
         (0, false) => "no instance is registered; earlier answers of Decide have not expired".to_owned(),
         (1, true) => "1 instance, settled".to_owned(),
         (1, false) => "1 instance, not settled".to_owned(),
-        (many, true) => format!("{many} instances, everybody has settled"),
-        (many, false) => format!("{many} instances, not everybody has settled"),
+        (_, true) => format!("{}, everybody has settled", count(instances)),
+        (_, false) => format!("{}, not everybody has settled", count(instances)),
     }
 }
 

@@ -91,7 +91,11 @@ impl Said {
     /// will accept it.
     fn complaints(&self) -> Vec<&str> {
         let is_news = |line: &&str| {
-            line.contains(" scanned, ") || line.starts_with("warning: no gate ") || line.starts_with("joins ")
+            line.contains(" scanned, ")
+                || line.starts_with("warning: no gate ")
+                || line.starts_with("warning: for one that counts: ")
+                || line.starts_with("warning: then stop this pass")
+                || line.starts_with("joins ")
         };
         self.err.lines().filter(|line| !is_news(line)).collect()
     }

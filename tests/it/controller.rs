@@ -190,6 +190,8 @@ async fn an_evicted_instance_blocks_no_more_and_is_told_when_it_is_back() {
         instance_id: "one".to_owned(),
         actor: "operator:ada".to_owned(),
         reason: reason.to_owned(),
+        // It is not lost: whoever insists is wrong.
+        force: true,
         ..Default::default()
     };
     assert_eq!(admin.evict_instance(evict("")).await.unwrap_err().code(), Code::InvalidArgument);

@@ -137,7 +137,7 @@ async fn a_plan_ramps_to_its_end() {
     let (dual, mirrored) = (v1::Rung::Dual, v1::Rung::Mirrored);
     let answer =
         world.apply(plan([share(dual, 10, 200), share(dual, 100, 0), share(mirrored, 100, 0)])).await;
-    assert_eq!(answer.changes, ["a plan of 3 steps"]);
+    assert_eq!(answer.changes, ["applied a plan of 3 steps"]);
     let done = world.until(|view| view.status() == v1::PlanStatus::Done).await;
     assert_eq!(done.taken.len(), 3);
     let first = &done.taken[0];

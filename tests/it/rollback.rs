@@ -167,7 +167,7 @@ async fn a_dead_target_is_rolled_back_and_the_story_is_told() {
     assert_eq!(event.change, "rollback");
     assert!(event.actor.starts_with("guard:"), "{}", event.actor);
     let story = world.story().await;
-    for told in ["rolled back to dual", "of the target's outcomes were bad", "of 3 instances had heard"] {
+    for told in ["rolled back to dual", " %, limit ", "evidence ", "of 3 instances had received it"] {
         assert!(story.contains(told), "{told}: {story}");
     }
     // Latched: at dual the same failure does no harm, and is not reported again.

@@ -10,13 +10,81 @@ pub fn span(ms: u64) -> String {
     }
 }
 
+/// A short span, to a tenth of a second: `0.4 s`. Longer ones as [`span`] has them.
+pub fn short_span(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{:.1} s", ms.max(50) as f64 / 1000.0),
+        _ => span(ms),
+    }
+}
+
+/// What a guard counts as bad, by its name: `15 of 19 target writes failed`.
+pub fn bad_outcome(guard: &str) -> &'static str {
+    match guard {
+        "slow_relative" => "were slow",
+        "not_found_relative" => "found nothing",
+        "mismatch" => "differed",
+        "miss_ratchet" => "had to fall back to the source",
+        _ => "failed",
+    }
+}
+
+/// Subjects named in one line.
+const SUBJECTS_MAX: usize = 5;
+
+/// Equal conditions as one, about all of their subjects. `whom` is the subject of one.
+pub fn together<T: PartialEq>(
+    all: impl IntoIterator<Item = T>,
+    whom: impl Fn(&mut T) -> &mut String,
+) -> Vec<T> {
+    let mut groups: Vec<(T, Vec<String>)> = Vec::new();
+    for mut one in all {
+        let subject = std::mem::take(whom(&mut one));
+        match groups.iter_mut().find(|(first, _)| *first == one) {
+            Some((_, subjects)) => subjects.push(subject),
+            None => groups.push((one, vec![subject])),
+        }
+    }
+    let joined = groups.into_iter().map(|(mut one, subjects)| {
+        *whom(&mut one) = all_of(subjects);
+        one
+    });
+    joined.collect()
+}
+
+/// Ranges of buckets that touch are one range, other subjects are listed.
+fn all_of(subjects: Vec<String>) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for subject in subjects {
+        let touching = told.last().and_then(|last| {
+            let ((from, end), (begin, upto)) = (range(last)?, range(&subject)?);
+            (end == begin).then(|| format!("{from}-{upto} %"))
+        });
+        if touching.is_some() {
+            told.pop();
+        }
+        told.push(touching.unwrap_or(subject));
+    }
+    if told.len() == 1 {
+        return told.remove(0);
+    }
+    let named: Vec<String> = told.iter().take(SUBJECTS_MAX).map(|subject| whom(subject)).collect();
+    match told.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// `0-25 %`
+fn range(text: &str) -> Option<(&str, &str)> {
+    let (from, upto) = text.strip_suffix(" %")?.split_once('-')?;
+    (from.parse::<f64>().is_ok() && upto.parse::<f64>().is_ok()).then_some((from, upto))
+}
+
 /// Whom a step or a condition is about: `0-25 %`, a range of buckets, as a share of the tenants. Other texts stay.
 pub fn whom(text: &str) -> String {
-    let range = || {
-        let (from, upto) = text.strip_suffix(" %")?.split_once('-')?;
-        Some((from.parse::<f64>().ok()?, upto.parse::<f64>().ok()?))
-    };
-    match range() {
+    let numbers = range(text).and_then(|(from, upto)| Some((from.parse().ok()?, upto.parse::<f64>().ok()?)));
+    match numbers {
         Some((0.0, upto)) => format!("{upto} % of the tenants"),
         Some((from, upto)) => {
             let share = ((upto - from) * 10_000.0).round() / 10_000.0;
@@ -28,7 +96,7 @@ pub fn whom(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{span, whom};
+    use super::{short_span, span, together, whom};
 
     #[test]
     fn a_range_of_buckets_is_a_share_of_the_tenants() {
@@ -45,6 +113,19 @@ mod tests {
     }
 
     #[test]
+    fn equal_conditions_are_one() {
+        fn whom(of: &mut (String, u8)) -> &mut String {
+            &mut of.0
+        }
+        let all = [("0-10 %", 1), ("10-25 %", 1), ("0-10 %", 2), ("30-40 %", 1), ("tenant acme", 1)];
+        let told = together(all.map(|(of, what)| (of.to_owned(), what)), whom);
+        let first = "25 % of the tenants, 10 % of the tenants (buckets 30-40 %), tenant acme";
+        assert_eq!(told, [(first.to_owned(), 1), ("0-10 %".to_owned(), 2)]);
+        let many = (0..7).map(|at| (format!("tenant {at}"), 1));
+        assert!(together(many, whom)[0].0.ends_with("tenant 4 and 2 more"));
+    }
+
+    #[test]
     fn a_span_has_one_unit() {
         for (ms, text) in [
             (239, "0 s"),
@@ -56,5 +137,6 @@ mod tests {
         ] {
             assert_eq!(span(ms), text);
         }
+        assert_eq!([0, 430, 9_999, 10_000].map(short_span), ["0.1 s", "0.4 s", "10.0 s", "10 s"]);
     }
 }

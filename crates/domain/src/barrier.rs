@@ -7,9 +7,13 @@ use cutover_core::text::span;
 use super::{Fleet, Gate, Job, Member, Migration, PassKind, Unmet, Wait, percent};
 
 /// Maximum instances named in one message.
-const NAMED_MAX: usize = 20;
+pub(super) const NAMED_MAX: usize = 20;
 /// Whoever has to wait for longer may want to end the wait. No fence lasts as long, but a snapshot file may.
 const LONG: Duration = Duration::from_secs(90);
+
+/// What to do about live instances.
+const UNTIL_ENDED: &str =
+    "nothing to do: the controller waits until their operations have ended. If one hangs, stop its process";
 
 /// The barrier of a revision, for members that are behind it.
 pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
@@ -62,8 +66,6 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
     }
     let longest = behind.iter().max_by_key(|member| member.waited_for);
     let action = match longest.and_then(|member| Some((member, member.waited_for?))) {
-        None => "nothing to do: it waits until their operations have ended. If one hangs, stop its process"
-            .to_owned(),
         // Its process has ended, and its snapshot file has not expired yet.
         Some((member, longest)) if longest > LONG => format!(
             "wait at most {} more, or, once its process is certainly dead and nothing will start from its \
@@ -71,7 +73,10 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
             span(longest.as_millis() as u64 + 1000),
             member.name
         ),
-        Some((_, longest)) => format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1),
+        Some((_, longest)) if behind.iter().all(|member| member.waited_for.is_some()) => {
+            format!("nothing to do: waited for at most {} s more", longest.as_secs() + 1)
+        }
+        _ => UNTIL_ENDED.to_owned(),
     };
     (true, action)
 }
@@ -84,18 +89,19 @@ fn evict(lost: &[&Member]) -> String {
         named.map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     match (of(false).as_str(), of(true).as_str()) {
-        (services, "") => {
-            format!(
-                "bring back {services}, or, once they are certainly dead: cutover evict --lost --reason .."
-            )
+        (service, "") if lost.len() == 1 => {
+            let evict = format!("cutover evict {service} --lost --reason ..");
+            format!("bring back {service}, or, once its process has certainly ended: {evict}")
         }
+        (services, "") => format!(
+            "bring back {services}, or, once their processes have certainly ended: cutover evict --lost --reason .."
+        ),
         ("", workers) if lost.len() == 1 => {
             format!("once its process has certainly ended: cutover evict {workers} --lost --reason ..")
         }
         ("", _) => "once their processes have certainly ended: cutover evict --lost --reason ..".to_owned(),
         (services, workers) => format!(
-            "bring back {services}; once they are certainly dead, and {workers} have ended: cutover evict --lost \
-             --reason .."
+            "bring back {services}; once they and {workers} have certainly ended: cutover evict --lost --reason .."
         ),
     }
 }
@@ -149,12 +155,13 @@ mod tests {
             (worker.by_itself, worker.action.as_str()),
             (false, "once its process has certainly ended: cutover evict cutover-full-1 --lost --reason ..")
         );
-        assert!(
-            told(&[&api]).action.starts_with("bring back api-1, or, once they are certainly dead: cutover")
+        assert_eq!(
+            told(&[&api]).action,
+            "bring back api-1, or, once its process has certainly ended: cutover evict api-1 --lost --reason .."
         );
         let both = told(&[&api, &full]).action;
         assert!(
-            both.starts_with("bring back api-1; once") && both.contains("and cutover-full-1 have"),
+            both.starts_with("bring back api-1; once they and cutover-full-1 have certainly ended"),
             "{both}"
         );
     }
@@ -174,5 +181,14 @@ mod tests {
         assert!(told.by_itself && told.action.starts_with("wait at most 60 min more, or, once"), "{told:?}");
         let told = barrier(&[&fenced, &lost("api-4", false)], 7, Wait::Quiesced);
         assert!(!told.by_itself && told.action.starts_with("bring back api-4, or"), "{told:?}");
+    }
+
+    #[test]
+    fn no_end_is_promised_for_an_instance_because_callers_have_one() {
+        let live = Member { lost: false, ..lost("api-1", false) };
+        let callers = Member { waited_for: Some(Duration::from_secs(7)), ..live.clone() };
+        assert_eq!(barrier(&[&live, &callers], 7, Wait::Quiesced).action, UNTIL_ENDED);
+        let fenced = barrier(&[&callers], 7, Wait::Quiesced).action;
+        assert_eq!(fenced, "nothing to do: waited for at most 8 s more");
     }
 }

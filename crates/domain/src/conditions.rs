@@ -2,14 +2,14 @@
 //! unmet. Conditions of passes are in `change::passes`, those of a restored store in `change::restored`.
 
 use cutover_core::{
-    routing::{Level, Mutation, Rung},
+    routing::{Level, Mutation, PPM, Rung},
     text::span,
 };
 
 use super::{
     Document, Evidence, Fleet, Gate, Group, Migration, PassCounts, PassKind, Placement, Rollout, Shares,
     State, Tenant, Unmet, Wait, Whom,
-    barrier::{names, what_to_do},
+    barrier::{NAMED_MAX, names, what_to_do},
     goal::Stuck,
     percent,
     plan::PlanStatus,
@@ -282,10 +282,11 @@ impl Migration {
         let placements: Vec<Placement> = self.placements().collect();
         let mut unmet: Vec<Unmet> = document.restored().into_iter().collect();
         let is_elsewhere = placements.iter().any(|placement| placement.rung != Rung::TargetOnly);
-        if is_elsewhere {
+        if document.rollout().target_only_ppm() < PPM {
             let action = format!("cutover ramp {} --target-only 100 --wait", document.key);
             unmet.push(Unmet::of_change(Gate::Stage, "not everybody is at target-only", action));
         }
+        unmet.extend(self.tenants_below_target_only());
         let is_behind =
             |placement: &Placement| fleet.behind(placement.since, Wait::Quiesced).next().is_some();
         if placements.iter().any(is_behind) {
@@ -304,6 +305,24 @@ impl Migration {
             unmet.push(Unmet::of_change(Gate::Soak, message, action));
         }
         unmet
+    }
+
+    /// Shares do not move tenants that have a row, such as pinned ones.
+    fn tenants_below_target_only(&self) -> Option<Unmet> {
+        let key = &self.document.key;
+        let below = self.tenants.iter().filter(|(_, row)| row.placement.rung != Rung::TargetOnly);
+        let named: Vec<String> =
+            below.take(NAMED_MAX).map(|(tenant, row)| format!("{tenant} ({})", row.placement.rung)).collect();
+        let message = match named.len() {
+            0 => return None,
+            1 => format!("the shares do not move this tenant: {}", named[0]),
+            NAMED_MAX => {
+                format!("the shares do not move these tenants, and maybe others: {}", named.join(", "))
+            }
+            _ => format!("the shares do not move these tenants: {}", named.join(", ")),
+        };
+        let action = format!("cutover unpin {key} TENANT --wait, for each; cutover pins {key} lists them");
+        Some(Unmet::of_change(Gate::Stage, message, action))
     }
 
     /// What it lacks to be abandoned: every instance has quiesced at source-only. Until then an operation could

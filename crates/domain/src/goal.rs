@@ -77,8 +77,11 @@ impl Migration {
                 whom: whom.to_string(),
                 ..Unmet::of_change(
                     Gate::Floor,
-                    format!("below {} writes that only the target has would be lost", placement.floor),
-                    "cutover reverse SPEC copies them back; then these tenants go on by themselves",
+                    format!(
+                        "can't go below {} yet: writes that only the target has would be lost",
+                        placement.floor
+                    ),
+                    "cutover reverse SPEC copies them back; the controller then takes these tenants down",
                 )
             })
         };

@@ -119,11 +119,16 @@ impl Rollout {
 
     /// The same shares with nobody above `ceiling`.
     pub fn capped(self, ceiling: Rung) -> Self {
-        let shares = self.shares();
-        Self::from_shares(|rung| {
-            let share = shares.into_iter().find(|(at, _)| *at == rung).map_or(0, |(_, ppm)| ppm);
-            if rung > ceiling { 0 } else { share }
-        })
+        Self::from_shares(|rung| if rung > ceiling { 0 } else { self.share(rung) })
+    }
+
+    /// The same shares, each at most as large as the other's.
+    pub fn at_most(self, other: Self) -> Self {
+        Self::from_shares(|rung| self.share(rung).min(other.share(rung)))
+    }
+
+    fn share(&self, rung: Rung) -> u32 {
+        self.shares().into_iter().find(|(at, _)| *at == rung).map_or(0, |(_, ppm)| ppm)
     }
 
     /// Share at least at dual.

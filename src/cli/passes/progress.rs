@@ -101,27 +101,32 @@ pub(super) struct Useless {
 
 impl Useless {
     /// What to say when it has ended.
-    pub(super) fn at_the_end(&self) -> String {
+    pub(super) fn at_the_end(&self, kind: v1::PassKind) -> String {
         let first = match self.action.as_str() {
             "" => String::new(),
             action => format!(". First: {action}"),
         };
-        format!("warning: no gate accepts this pass (see above): run it again for one that counts{first}")
+        match kind {
+            v1::PassKind::Verify => format!("no gate accepts this pass: {}{first}", self.why),
+            _ => format!(
+                "warning: no gate accepts this pass (see above): run it again for one that counts{first}"
+            ),
+        }
     }
 }
 
 /// What to say when it begins.
 fn useless(job: &v1::Job) -> String {
     let again = format!(
-        "stop this (Ctrl-C), cutover cancel {}, and run it again (with --wait-settled it waits until it counts)",
+        "stop this pass (Ctrl-C; cutover cancel {}) and run it again; with --wait-settled it waits until it counts",
         job.id
     );
     let how = match job.warning_action.as_str() {
         "" => again,
-        action => format!("{action}; then {again}"),
+        action => format!("{action}\nwarning: then {again}"),
     };
     format!(
-        "warning: no gate will accept this pass: {}. It copies all the same. For one that counts: {how}",
+        "warning: no gate will accept this pass: {}. It copies all the same\nwarning: for one that counts: {how}",
         job.warning
     )
 }
@@ -150,10 +155,12 @@ impl State {
             out::error(&joins(job));
         }
         let is_new = self.warning.is_empty() && !job.warning.is_empty();
-        if self.kind == v1::PassKind::Full {
+        // A sweep is not meant for a gate, and neither are samples and reverse passes.
+        if matches!(self.kind, v1::PassKind::Full | v1::PassKind::Verify) {
             self.warning.clone_from(&job.warning);
             self.action.clone_from(&job.warning_action);
-            if is_new && !self.json {
+            // A comparison is of use in any case, so it says that at its end.
+            if is_new && self.kind == v1::PassKind::Full && !self.json {
                 out::error(&useless(job));
             }
         }
@@ -233,11 +240,13 @@ fn slow(job: &v1::Job) -> Option<String> {
     let is_silent = |claim: &&v1::Claim| claim.silent_ms > SILENT_MS;
     let note = job.claims.iter().filter(|claim| !is_silent(claim)).map(|claim| claim.note.as_str());
     // The worker's note is older than a limit that was just changed.
+    let limits = jobs::limits(&job.tuning.unwrap_or_default());
     let limit = |note: &str| match note.starts_with("at its limit of ") {
-        true => format!("at its limit of {}", jobs::limits(&job.tuning.unwrap_or_default())),
-        false => note.to_owned(),
+        true if limits.is_empty() => None,
+        true => Some(format!("at its limit of {limits}")),
+        false => Some(note.to_owned()),
     };
-    let note = note.filter(|note| !note.is_empty()).map(limit).next();
+    let note = note.filter(|note| !note.is_empty()).find_map(limit);
     let silent = job.claims.iter().find(is_silent).map(|claim| {
         format!("worker {} has said nothing for {} s", claim.instance_id, claim.silent_ms / 1000)
     });
@@ -316,6 +325,14 @@ mod tests {
             line(v1::PassKind::Full, &job, 20.0, None),
             "0 scanned, 340 of the target checked, 20/s, 0 copied, segments 0/17, slow: at its limit of 20 records/s"
         );
+    }
+
+    #[test]
+    fn a_limit_that_was_lifted_makes_nothing_slow() {
+        let note = "at its limit of 20 records/s".to_owned();
+        let claims = vec![v1::Claim { note, ..Default::default() }];
+        let job = v1::Job { claims, tuning: Some(v1::Tuning::default()), ..Default::default() };
+        assert_eq!(slow(&job), None);
     }
 
     #[test]

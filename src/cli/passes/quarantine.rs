@@ -13,8 +13,8 @@ use cutover_store::spec::Missing;
 use serde_json::json;
 
 use super::{
-    super::{Global, connect::channel, out, render},
-    PassArgs, actor, failed, read,
+    super::{Global, actor_or_user, connect::channel, out, render},
+    PassArgs, failed, read,
 };
 use crate::jobs::{
     Plan,
@@ -111,7 +111,7 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
     let server = spec.server.as_deref().unwrap_or(&global.server);
     channel(server).await?;
     let stores = pass.stores(&spec).await?;
-    let plan = Plan::of(&spec, v1::PassKind::Full, actor());
+    let plan = Plan::of(&spec, v1::PassKind::Full, actor_or_user(None));
     let (mut moved, mut present, mut gone, mut left) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut told_at = Instant::now();
     let told = |row: &Row, retried: &Retried| {

@@ -52,9 +52,24 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
         format!("; at most {} % of all records differ (95 % confidence)", domain::percent_up(share))
     });
     let (kind, job, settled) = (pass_kind(kind), &evidence.job, evidence.settled);
-    format!(
-        "{kind} {job} {how}: {what}{rest}{bound}; started when every instance had reached revision {settled}"
-    )
+    let since = match settled {
+        0 => "started before every instance had reported since the controller's start".to_owned(),
+        settled => format!("started when every instance had reached revision {settled}"),
+    };
+    format!("{kind} {job} {how}: {what}{rest}{bound}; {since}")
+}
+
+/// Why a clean pass shows records that differ.
+pub(in crate::cli) fn expected(evidence: &v1::Evidence) -> Option<String> {
+    let remaining = evidence.counts.unwrap_or_default().remaining.unwrap_or_default();
+    let ahead = remaining.ahead + remaining.extra;
+    (evidence.clean && ahead > 0).then(|| {
+        format!(
+            "expected: {} newer in the target, or only there. Tenants that are or were at target-only have writes that \
+             the source lacks, until cutover reverse copies them",
+            if ahead == 1 { "1 record is".to_owned() } else { format!("{ahead} records are") }
+        )
+    })
 }
 
 /// Every record is in one class: they add up to what was compared.

@@ -76,7 +76,9 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
     }
     if !status.waiting.is_empty() {
         push(String::new());
-        status.waiting.iter().for_each(|waiting| push(format!("  waits  {}", waiting_line(waiting))));
+        gist::together(&status.waiting)
+            .iter()
+            .for_each(|waiting| push(format!("  waits  {}", waiting_line(waiting))));
     }
     if let Some(view) = &status.plan {
         push(String::new());

@@ -1,6 +1,5 @@
 //! Guards and verdicts on the wire.
 
-use cutover_core::text::span;
 use cutover_proto::v1;
 use tonic::Status;
 
@@ -8,7 +7,7 @@ use super::{rung, status};
 use crate::{
     domain::{
         GuardEdit, GuardMode, GuardSettings, Trip, TripOutcome, Violation,
-        guard::{Cause, Guard, GuardConfig, GuardKind, Level, Limit, Mode, Operation, Scope},
+        guard::{Cause, ErrorClass, Guard, GuardConfig, GuardKind, Level, Limit, Mode, Operation, Scope},
     },
     service::Followed,
 };
@@ -89,36 +88,37 @@ pub(in crate::grpc) fn trip(trip: &Trip) -> v1::Trip {
 /// A trip in words, and how the instances followed it.
 pub(in crate::grpc) fn story(trip: &Trip, followed: Option<&Followed>) -> Vec<String> {
     let evidence = &trip.verdict.evidence;
-    let percent = |rate: f64| format!("{:.2} %", rate * 100.0);
-    let mut story = vec![format!("guard at revision {}: {}", trip.revision, trip.told())];
-    let onset_ms = evidence.now_ms.saturating_sub(evidence.onset_ms);
-    let limit = evidence
-        .limit
-        .map_or_else(String::new, |limit| format!(", where at most {} is allowed", percent(limit)));
-    if trip.verdict.guard.kind != GuardKind::Blindness {
-        let source = match evidence.source {
-            0 => String::new(),
-            _ => format!(", of the source's {}", percent(evidence.source_rate())),
-        };
-        let target = percent(evidence.target_rate());
-        story.push(format!(
-            "it began about {} before: {target} of the target's outcomes were bad{source}{limit}",
-            span(onset_ms)
-        ));
-    }
+    let mut story = vec![format!("last verdict of a guard, at revision {}: {}", trip.revision, trip.told())];
+    let errors = evidence.errors.iter().map(|(class, count)| format!("{count} {}", failure(*class)));
+    let errors = errors.collect::<Vec<_>>();
     let wire = self::trip(trip);
-    let lists =
-        [("tenants", wire.tenants), ("instances (evidence)", wire.instances), ("errors", wire.errors)];
+    let lists = [
+        ("tenants with the most bad outcomes", wire.tenants),
+        ("instances with the most evidence", wire.instances),
+        ("errors of the target", errors),
+    ];
     let told = lists.into_iter().filter(|(_, list)| !list.is_empty());
-    story.extend(told.map(|(name, list)| format!("most {name}: {}", list.join(", "))));
+    story.extend(told.map(|(name, list)| format!("{name}: {}", list.join(", "))));
     if let Some(f) = followed.filter(|followed| followed.revision == trip.revision) {
         let heard = f.instances.saturating_sub(f.behind);
         story.push(format!(
-            "committed {} ms after the verdict; {heard} of {} instances had heard {} ms later",
+            "committed {} ms after the verdict; {heard} of {} instances had received it {} ms later",
             f.decided_ms, f.instances, f.last_ms
         ));
     }
     story
+}
+
+/// What failed, for people.
+const fn failure(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Timeout => "timed out",
+        ErrorClass::Connection => "failed to connect or lost the connection",
+        ErrorClass::Server => "failed in the store",
+        ErrorClass::Constraint => "violated a constraint",
+        ErrorClass::Serialization => "held data that can't be read or stored",
+        ErrorClass::Other => "failed otherwise: the services' logs say how",
+    }
 }
 
 pub(in crate::grpc) fn followed(followed: &Followed) -> v1::Followed {

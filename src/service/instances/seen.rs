@@ -28,8 +28,13 @@ pub struct InstanceView {
 /// The instances to evict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dead {
-    /// Every process with this id, lost or not; or the one with this [label](super::Who::label).
-    Named(String),
+    /// Every process with this id, or the one with this [label](super::Who::label).
+    Named {
+        /// The id or label.
+        name: String,
+        /// Also those that are heard.
+        force: bool,
+    },
     /// Lost processes.
     Lost {
         /// Only those with this id. Empty: all, except those that left a file that has not expired.

@@ -348,7 +348,9 @@ fn of_two_processes_with_one_id_the_lost_one_can_be_evicted_although_it_left_a_f
     assert_eq!(dead(&lost("")), [], "its file has not expired");
     assert_eq!(dead(&lost("one")), std::slice::from_ref(&ended));
     assert_eq!(dead(&lost("two")), []);
-    assert_eq!(dead(&Dead::Named("one".to_owned())), [ended, running]);
+    let named = |force| Dead::Named { name: "one".to_owned(), force };
+    assert_eq!(dead(&named(false)), std::slice::from_ref(&ended), "the other one is alive");
+    assert_eq!(dead(&named(true)), [ended, running]);
 }
 
 #[test]

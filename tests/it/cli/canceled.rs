@@ -69,11 +69,19 @@ async fn a_backfill_that_no_gate_will_take_warns_at_both_ends_and_one_that_waits
     let (controller, spec) = world(&dir, "", 50).await;
     let url = controller.url.as_str();
     let early = at(url, &format!("backfill {spec} --create-tables")).await;
-    let warnings: Vec<&str> = early.err.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let warnings: Vec<&str> =
+        early.err.lines().filter(|line| line.starts_with("warning: no gate ")).collect();
     assert_eq!((early.code, warnings.len()), (0, 2), "at the start and at the end: {early:?}");
+    assert!(warnings[0].contains("nobody is at mirrored"), "{early:?}");
     assert!(
-        warnings[0].contains("nobody is at mirrored") && warnings[0].contains("--wait-settled"),
+        early.err.contains(" for one that counts: cutover ramp orders --mirrored")
+            && early.err.contains("--wait-settled"),
         "{early:?}"
+    );
+    let compared = at(url, &format!("verify {spec}")).await;
+    assert!(
+        compared.code == 0 && compared.out.contains("\nno gate accepts this pass: nobody is"),
+        "{compared:?}"
     );
     let json = at(url, &format!("backfill {spec} --json")).await;
     let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();

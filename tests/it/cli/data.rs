@@ -85,7 +85,7 @@ async fn a_dry_run_of_the_way_back_says_what_has_to_come_first() {
     at(url, "jobs orders").await.done();
 
     // Asked to go on without it, they stay, and every command names it.
-    let part = "[floor] below target-first writes that only the target has would be lost";
+    let part = "[floor] can't go below target-first yet: writes that only the target has would be lost";
     let said = at(url, "ramp orders --dual 0 --wait --timeout 20s").await;
     assert!(
         said.code == 4 && said.err.contains(part) && said.err.contains("cutover reverse SPEC"),

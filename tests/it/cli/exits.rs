@@ -213,7 +213,8 @@ async fn help_has_groups_exit_codes_and_an_example_of_each_verb() {
     {
         assert!(help.contains(part), "{part}: {help}");
     }
-    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    let ours = help.split("Routing:").nth(1).unwrap().split("\nOptions:").next().unwrap();
+    assert!(ours.lines().all(|line| line.chars().count() <= 80), "{help}");
     assert!(run(["help", "ramp"]).await.done().contains("Example:\n  cutover ramp orders"));
     assert!(run(["plan", "apply", "--help"]).await.done().contains("Example:\n  cutover plan apply orders"));
 }

@@ -22,7 +22,7 @@ async fn status_leads_with_what_is_going_on_why_and_what_to_do() {
     let ramp = at(url, "ramp orders --target-first 1 --wait --timeout 300ms").await;
     assert_eq!(ramp.code, 3, "{ramp:?}");
     let blocked = first().await;
-    let whom = "orders is blocked. 1 % of the tenants mirrored -> target-first: ";
+    let whom = "orders is blocked: 1 % of the tenants mirrored -> target-first: ";
     assert!(blocked.starts_with(whom), "{blocked}");
     assert!(at(url, "list").await.done().contains("orders    blocked "), "in the list, too");
     assert!(blocked.contains("cutover backfill SPEC"), "the remedy: {blocked}");
@@ -66,6 +66,31 @@ async fn steps_that_wait_for_answers_of_decide_say_so_in_plain_words() {
         status.contains(" no instance is registered; earlier answers of Decide have not expired"),
         "{status}"
     );
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pinned_tenants_that_keep_a_migration_from_its_end_are_named() {
+    let dir = TempDir::new().unwrap();
+    let controller = Controller::start(dir.path(), 0).await;
+    let url = controller.url.as_str();
+    at(url, "create orders --source ddb --target mysql --soak 0s --finish-soak 0s").await.done();
+    at(url, "pin orders bolt dual --wait").await.done();
+    let ramp = "ramp orders --target-only 100 --wait --override full-pass --reason empty";
+    at(url, ramp).await.done();
+    let first = at(url, "status orders").await.done();
+    assert!(
+        first.starts_with(
+            "orders is idle: 100 % target-only, settled; 1 tenant is pinned. Next: cutover pins orders: pinned \
+             tenants have to be at target-only too. Then cutover finish orders"
+        ),
+        "{first}"
+    );
+    at(url, "finish orders --confirm orders").await.refused(&[
+        "refused: 1 condition",
+        "the shares do not move this tenant: bolt (dual)",
+        "cutover unpin orders TENANT --wait",
+    ]);
     controller.stop().await;
 }
 
@@ -141,7 +166,7 @@ async fn a_change_says_what_it_waits_for_and_a_wait_where_it_ended() {
     let guards = at(url, "guards orders").await.done();
     assert!(guards.starts_with("GUARD "), "{guards}");
     assert!(
-        guards.lines().any(|line| line.starts_with("mismatch ") && line.ends_with("at most 1 % are bad"))
+        guards.lines().any(|line| line.starts_with("mismatch ") && line.ends_with("at most 1 % differed"))
     );
     controller.stop().await;
 }

@@ -147,7 +147,7 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
 
     let text = "steps:\n- { stage: dual, percent: 10, evidence: none }\n- { stage: dual, percent: [50, 100], approval: true, bake: 1h }\n";
     let would = with_plan(url, "plan apply orders - --dry-run", text).await.done();
-    assert_eq!(would, "dry run: a plan of 3 steps\n");
+    assert_eq!(would, "dry run: applied a plan of 3 steps\n");
     let applied = with_plan(url, "plan apply orders - --reason go --json", text).await.object();
     has(&applied, &["migration", "changes", "dry_run", "repeated"]);
     with_plan(url, "plan apply orders -", "steps: 3").await.fails(&["a step must be a table"]);
@@ -203,6 +203,24 @@ async fn a_plan_by_its_verbs_and_what_wait_tells_a_script() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(at(url, "wait orders --for step=2").await.code, 0);
     at(url, "plan stop orders").await.done();
+
+    // A step that waits for its gate is not taken later, by whoever runs the pass.
+    let gated = "steps:\n- { stage: dual, percent: 100, evidence: none }\n- { stage: mirrored, percent: 100, evidence: \
+                 none }\n- { stage: target-first, percent: 1 }\n";
+    with_plan(url, "plan apply orders -", gated).await.done();
+    assert_eq!(at(url, "wait orders --for step=2 --timeout 30").await.code, 0);
+    let waits = at(url, "wait orders --for done --timeout 3").await;
+    assert!(waits.code == 3 && waits.err.contains("[full-pass]"), "{waits:?}");
+    let stopped = at(url, "plan stop orders").await.done();
+    assert_eq!(
+        stopped,
+        "the plan has ended; everybody stays where they are\nwithdrawn: target-first 1 %, not reached yet\n"
+    );
+    assert_eq!(
+        at(url, "wait orders --for settled --timeout 20").await.code,
+        0,
+        "nothing is asked for any more"
+    );
     controller.stop().await;
 }
 

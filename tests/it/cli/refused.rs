@@ -95,7 +95,9 @@ async fn changes_that_are_not_legal_now() {
     at(url, "rollback orders --reason r").await.done();
     at(url, "create users --source a --target b").await.done();
     at(url, "rollback users").await.refused(&["nothing to roll back"]);
-    assert!(at(url, "unpin orders nobody").await.done().contains("nothing to do, it is rolled back"));
+    assert!(
+        at(url, "unpin orders nobody").await.done().contains("nothing to do: the migration is rolled back")
+    );
     let held_back = ["[tripped] rolled back to source-only", "cutover ack orders --reason"];
     at(url, "ramp orders --dual 100").await.refused(&held_back);
     at(url, "ramp orders --dual 100 --wait").await.refused(&held_back);

@@ -218,13 +218,20 @@ async fn instances_are_listed_and_the_dead_evicted() {
     drop(Instance::register(url, "one", 7).await);
     let listed = at(url, "instances").await.done();
     assert!(listed.contains("one#7 "), "{listed}");
-    assert_eq!(at(url, "evict one#7 --reason burnt").await.done(), "evicted one#7\n");
+    // Each was heard a moment ago.
+    at(url, "evict one#7 --reason burnt").await.refused(&["one#7 is not lost", "cutover evict one#7 --lost"]);
+    at(url, "evict one#7 --lost --reason burnt").await.refused(&["one#7 is not lost"]);
+    at(url, "evict three --lost --reason burnt")
+        .await
+        .refused(&["no instance \"three\"", "cutover instances"]);
+    assert!(at(url, "evict --lost --reason burnt").await.done().starts_with("nobody was evicted: no lost"));
+    assert_eq!(at(url, "evict one#7 --force --reason burnt").await.done(), "evicted one#7\n");
     let listed = at(url, "instances").await.done();
     assert!(listed.contains("one ") && !listed.contains("one#"), "{listed}");
 
-    let evict = at(url, "evict one --reason burnt --json").await.object();
+    let evict = at(url, "evict one --force --reason burnt --json").await.object();
     assert_eq!(evict, json!({ "evicted": "one" }));
-    assert_eq!(at(url, "evict two --reason drowned").await.done(), "evicted two\n");
+    assert_eq!(at(url, "evict two --force --reason drowned").await.done(), "evicted two\n");
     let kept = at(url, "history orders --json").await.objects();
     let newest = |at: usize| ["change", "summary", "reason", "actor"].map(|field| kept[at][field].clone());
     assert_eq!(newest(0), ["evict", "evicted instance two", "drowned", "operator:ada"]);

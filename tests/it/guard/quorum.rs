@@ -23,7 +23,7 @@ fn a_dead_target_trips_within_a_second_and_the_record_tells_why() {
     assert!(evidence.onset_ms <= began && evidence.onset_ms + 2_000 > began, "{evidence:?} {began}");
     assert_eq!(evidence.instances.len(), 3);
     assert_eq!(evidence.errors.len(), 1);
-    assert!(verdict.to_string().starts_with("error_absolute of reads: target "));
+    assert!(verdict.to_string().starts_with("error_absolute: "));
     // It has given its verdict: nothing more until there is another stage.
     assert_eq!(story.until(20, &[reads(10, 10, 100, 0)]), None);
 }

@@ -72,7 +72,10 @@ fn a_confirmation_waits_for_a_lost_process_and_says_how_to_end_that() {
         }
     };
     let dead = refused(None);
-    assert!(!dead.by_itself && dead.action.contains("cutover evict --lost"), "{dead:?}");
+    assert!(
+        !dead.by_itself && dead.action.contains("cutover evict") && dead.action.contains(" --lost"),
+        "{dead:?}"
+    );
     // It said goodbye, or was evicted, and its snapshot file has not expired: `evict --lost` leaves it there.
     let parked = refused(Some(3_000));
     assert!(parked.by_itself && parked.action.contains("wait at most 50 min more"), "{parked:?}");

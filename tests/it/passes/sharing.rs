@@ -188,6 +188,7 @@ async fn who_says_goodbye_or_is_evicted_leaves_its_segments_to_the_next_one_at_o
     let evict = v1::EvictInstanceRequest {
         instance_id: "dead".to_owned(),
         reason: "the machine burnt down".to_owned(),
+        force: true,
         ..Default::default()
     };
     controller.admin().await.evict_instance(evict).await.unwrap();

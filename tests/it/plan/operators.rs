@@ -150,7 +150,7 @@ async fn a_plan_is_a_change_like_any_other() {
         request
     };
     let dry = world.admin.start_plan(with(&|by| by.dry_run = true)).await.unwrap().into_inner();
-    assert!(dry.dry_run && dry.changes == ["a plan of 1 steps"], "{dry:?}");
+    assert!(dry.dry_run && dry.changes == ["applied a plan of 1 steps"], "{dry:?}");
     assert!(world.admin.get_plan(v1::GetPlanRequest { key: key() }).await.is_err(), "nothing happened");
     let stale = world.admin.start_plan(with(&|by| by.expected_revision = 99)).await.unwrap_err();
     assert_eq!(stale.code(), tonic::Code::Aborted);

@@ -260,7 +260,11 @@ pub(crate) fn explain(status: &Status) -> String {
     };
     let hint = match status.code() {
         Code::Unimplemented => "; what listens there is no Cutover controller: is this its gRPC port?",
-        // A peer that does not speak HTTP/2 looks like this.
+        // A peer that does not speak HTTP/2 looks like this. So does a controller that ends, except that the
+        // connection was there before.
+        Code::Internal | Code::Unknown | Code::Cancelled if message.contains("reading a body") => {
+            return format!("the connection to the controller broke ({message})");
+        }
         Code::Internal | Code::Unknown | Code::Cancelled => "; is this the controller's gRPC port?",
         _ => "",
     };

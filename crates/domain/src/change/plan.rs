@@ -28,7 +28,7 @@ impl Draft {
             0 => String::new(),
             taken => format!("; {taken} of them are in place already"),
         };
-        self.say(format!("a plan of {} steps{instead}{in_place}", plan.steps().len()));
+        self.say(format!("applied a plan of {} steps{instead}{in_place}", plan.steps().len()));
         self.document.plan = Some(state);
         Ok(())
     }
@@ -37,17 +37,39 @@ impl Draft {
         if self.document.plan.is_none() {
             return Refusal::unless_met(self.document.plan_not_running());
         }
-        self.end_plan();
+        if self.end_plan() {
+            self.withdraw_steps();
+        }
         Ok(())
     }
 
-    /// The plan ends with its migration.
-    pub(super) fn end_plan(&mut self) {
-        let open = |state: &&mut PlanState| matches!(state.status, PlanStatus::Running | PlanStatus::Stopped);
-        if let Some(state) = self.document.plan.as_mut().filter(open) {
-            state.status = PlanStatus::Ended;
-            self.say("the plan ends; everybody stays where they are");
+    /// Nobody goes further than they are: a step that still waits for its gate is not taken later.
+    fn withdraw_steps(&mut self) {
+        let (asked, reached) = (self.document.goal, self.document.rollout());
+        self.document.goal = asked.at_most(reached);
+        let withdrawn = asked.shares().into_iter().zip(self.document.goal.shares());
+        for ((rung, asked), _) in withdrawn.filter(|((_, asked), (_, left))| left < asked) {
+            self.say(format!("withdrawn: {rung} {} %, not reached yet", percent(asked)));
         }
+        let still_pinned = self.document.plan.as_ref().and_then(PlanState::current).and_then(|(step, _)| {
+            let Part::Tenants(tenants) = &step.part else { return None };
+            let is_below = |tenant: &&Tenant| self.migration.placement(tenant).rung < step.rung;
+            let below: Vec<&str> = tenants.iter().filter(is_below).map(Tenant::as_str).collect();
+            let (rung, named, key) = (step.rung, below.join(", "), self.migration.key());
+            let told =
+                || format!("still pinned to {rung}: {named}. To stop them: cutover unpin {key} TENANT");
+            (!below.is_empty()).then(told)
+        });
+        still_pinned.into_iter().for_each(|told| self.say(told));
+    }
+
+    /// The plan ends with its migration. Returns false if it had ended already.
+    pub(super) fn end_plan(&mut self) -> bool {
+        let open = |state: &&mut PlanState| matches!(state.status, PlanStatus::Running | PlanStatus::Stopped);
+        let Some(state) = self.document.plan.as_mut().filter(open) else { return false };
+        state.status = PlanStatus::Ended;
+        self.say("the plan has ended; everybody stays where they are");
+        true
     }
 
     /// A rollback stops the plan in the same commit: no step can come in between.

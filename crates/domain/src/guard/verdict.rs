@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use cutover_core::text::span;
+use cutover_core::text::{bad_outcome, short_span};
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorClass, Guard};
+use super::{ErrorClass, Guard, Operation};
 use crate::Tenant;
 
 /// A guard's verdict.
@@ -141,16 +141,26 @@ impl fmt::Display for Verdict {
             Cause::NoTargetCalls => {
                 return write!(f, "{target} calls went to the source and none to the target");
             }
-            _ => write!(f, "{guard}: target {target_bad} of {target}")?,
+            _ => {}
         }
+        let name = guard.kind.name();
+        let calls = match guard.operation {
+            Operation::Read => "reads",
+            Operation::Write => "writes",
+        };
+        write!(f, "{name}: {target_bad} of {target} target {calls}")?;
         if let Scope::Tenant(tenant) = scope {
-            write!(f, " for tenant {tenant}")?;
+            write!(f, " of tenant {tenant}")?;
+        }
+        let lasted = short_span(evidence.now_ms.saturating_sub(evidence.onset_ms));
+        write!(f, " {} within {lasted} ({:.2} %", bad_outcome(name), evidence.target_rate() * 100.0)?;
+        if let Some(limit) = evidence.limit {
+            write!(f, ", limit {:.2} %", limit * 100.0)?;
         }
         if *source > 0 {
-            write!(f, ", source {source_bad} of {source}")?;
+            write!(f, "; source: {source_bad} of {source}, {:.2} %", evidence.source_rate() * 100.0)?;
         }
-        let lasted = span(evidence.now_ms.saturating_sub(evidence.onset_ms));
-        write!(f, " within {lasted}, evidence {ln_m:.1} of {ln_c:.1}")?;
+        write!(f, "), evidence {ln_m:.1}, threshold {ln_c:.1}")?;
         f.write_str(match cause {
             Cause::CommonMode => "; the source fails as well",
             Cause::OneInstance => "; all of it from an instance that is behind other tenants' too",

@@ -110,13 +110,17 @@ impl Live {
 
     /// The processes that an operator means.
     pub(in super::super) fn dead(&self, dead: &Dead, now: Instant) -> Vec<Admitted> {
+        let has_name = |who: &Who, name: &str| who.instance_id == name || who.label() == name;
         let is_meant = |who: &Who, heard: &Heard| match dead {
-            Dead::Named(name) => who.instance_id == *name || who.label() == *name,
+            Dead::Named { name, force } => {
+                let is_over = heard.record.parked || heard.is_lost(self.silent(heard, now));
+                has_name(who, name) && (*force || is_over)
+            }
             Dead::Lost { instance_id, older_than, service } => {
                 let silent = self.silent(heard, now);
                 let is_named = match instance_id.as_str() {
                     "" => !heard.record.parked,
-                    name => who.instance_id == name || who.label() == name,
+                    name => has_name(who, name),
                 };
                 let of_service = service.is_empty() || heard.record.service == *service;
                 heard.is_lost(silent) && is_named && silent >= *older_than && of_service

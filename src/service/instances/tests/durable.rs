@@ -72,7 +72,7 @@ impl Play {
             }
             6 => self.conclude(),
             7 => {
-                let named = Dead::Named(who.instance_id.clone());
+                let named = Dead::Named { name: who.instance_id.clone(), force: true };
                 let dead = self.world.live.dead(&named, self.world.now);
                 for admitted in dead {
                     self.world.live.give_up(&admitted);

@@ -1,0 +1,77 @@
+//! Evictions: only of processes that are not heard, unless the operator insists.
+
+use std::time::Duration;
+
+use cutover_core::text::span;
+use cutover_proto::v1;
+use tonic::Status;
+
+use crate::{
+    domain::Violation,
+    grpc::{caller::Caller, status},
+    service::{Dead, InstanceView, LEASE, Membership},
+};
+
+/// Evicts whom the request names, or says why that is nobody.
+pub(super) async fn evict(
+    membership: &Membership,
+    (caller, message): (Caller, v1::EvictInstanceRequest),
+) -> Result<v1::EvictInstanceResponse, Status> {
+    let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service, force } =
+        message;
+    if reason.is_empty() {
+        let message = "say how you know that it is dead: evicting a live instance loses writes";
+        return Err(status::invalid(Violation::new("reason", message)));
+    }
+    let older_than = Duration::from_millis(older_than_ms);
+    let dead = match (instance_id.is_empty(), lost) {
+        (_, true) => Dead::Lost { instance_id: instance_id.clone(), older_than, service },
+        (false, false) => Dead::Named { name: instance_id.clone(), force },
+        (true, false) => {
+            let message = "give an instance id, or `lost` for all that are lost";
+            return Err(status::invalid(Violation::new("instance_id", message)));
+        }
+    };
+    let named = named(membership, &instance_id);
+    let living = named.iter().filter(|seen| is_heard(seen)).count();
+    if !lost && !force && living > 0 && living < named.len() {
+        return Err(Status::failed_precondition(format!(
+            "{living} of the processes with the id {instance_id} are connected, and evicting them loses writes.\n\
+             Evict only the lost: cutover evict {instance_id} --lost --reason .."
+        )));
+    }
+    let mutation = caller.acting(actor, reason)?;
+    let evicted = membership.evict(&dead, &mutation).await.map_err(status::change)?;
+    if evicted.is_empty() && !instance_id.is_empty() {
+        return Err(nobody(&named, &instance_id));
+    }
+    Ok(v1::EvictInstanceResponse { evicted })
+}
+
+fn named(membership: &Membership, name: &str) -> Vec<InstanceView> {
+    let is_named = |seen: &InstanceView| seen.record.instance_id == name || seen.name == name;
+    membership.instances.seen().into_iter().filter(is_named).collect()
+}
+
+/// It may still act: it said no goodbye, and its lease has not ended.
+fn is_heard(seen: &InstanceView) -> bool {
+    !seen.lost && !seen.record.parked
+}
+
+/// Why nobody was evicted.
+fn nobody(named: &[InstanceView], instance_id: &str) -> Status {
+    match named.iter().find(|seen| is_heard(seen)) {
+        Some(seen) => Status::failed_precondition(format!(
+            "{instance_id} is not lost: it was heard {} ago. Evicting a live instance loses writes.\nStop its process; \
+             {} after its last report: cutover evict {instance_id} --lost --reason ..",
+            span(seen.silent.as_millis() as u64),
+            span(LEASE.as_millis() as u64),
+        )),
+        None if named.is_empty() => {
+            Status::not_found(format!("there is no instance {instance_id:?}: cutover instances lists them"))
+        }
+        None => Status::failed_precondition(format!(
+            "no process of {instance_id} matches: cutover instances shows how long each has been silent"
+        )),
+    }
+}
