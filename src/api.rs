@@ -19,7 +19,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, RawQuery, State, rejection::BytesRejection},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{any, get},
 };
@@ -89,10 +89,14 @@ async fn read(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let method = api.method(&name)?;
     if method.kind == Kind::Change {
         return Err(Failure::verb(&format!("{name} changes something"), "POST"));
+    }
+    if method.kind == Kind::Stream {
+        events::check_asked_for(&headers)?;
     }
     let request = json::from_query(&method.input(), query.as_deref().unwrap_or_default())?;
     if method.kind == Kind::Stream {

@@ -1,5 +1,6 @@
 //! The composition root: the only file that names every layer of the controller.
 
+mod files;
 mod gate;
 mod tasks;
 
@@ -23,6 +24,7 @@ use tower_http::compression::{
     predicate::{DefaultPredicate, NotForContentType},
 };
 
+pub use files::raise_limit as raise_file_limit;
 use gate::Gate;
 use tasks::Tasks;
 
@@ -300,13 +302,10 @@ where
         let compression = CompressionLayer::new().compress_when(is_whole);
         let pages = api::protect(pages, hosts).merge(http::router(metrics, ready));
         let app = gate.before(pages, api::failed).layer(compression);
-        let served = axum::serve(listener, app).with_graceful_shutdown(async {
-            let _ = http_stops.await;
-        });
+        let limits = http::Limits::for_files(files::raise_limit());
         tasks.spawn("HTTP", async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "HTTP ended");
-            }
+            let stop = async { _ = http_stops.await };
+            http::serve(listener, app, limits, stop).await;
             drop(http_served);
         });
     } else {

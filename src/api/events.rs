@@ -2,9 +2,12 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use axum::response::{
-    IntoResponse as _, Response,
-    sse::{Event, KeepAlive, Sse},
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
 use futures::{Stream, StreamExt as _, stream};
 use prost_reflect::DynamicMessage;
@@ -15,8 +18,22 @@ use super::{Api, NO_STORE, STREAMS_MAX, call, failure::Failure, json, methods::M
 
 /// Interval of comments in a stream without events, so that both ends notice when the other has gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The content type of an event stream.
+const EVENTS: &str = "text/event-stream";
 /// How long a client should wait before it connects again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Refuses whoever has not asked for events by name. A stranger's page can make a browser open any address as an image
+/// or a script; where it does not say from which site (plain HTTP to another machine), this tells it from a client.
+pub(super) fn check_asked_for(headers: &HeaderMap) -> Result<(), Failure> {
+    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|kind| kind.split(';').next());
+    if kinds.any(|kind| kind.trim().eq_ignore_ascii_case(EVENTS)) {
+        return Ok(());
+    }
+    let message = format!("this is an event stream: ask for it with the header accept: {EVENTS}");
+    Err(Failure::of(StatusCode::NOT_ACCEPTABLE, "INVALID_ARGUMENT", message))
+}
 
 /// One event for each message, and a last one if the stream fails.
 pub(super) async fn stream(api: &Api, method: &Method, request: DynamicMessage) -> Result<Response, Failure> {

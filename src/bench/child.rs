@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
@@ -83,9 +83,7 @@ pub(super) struct Usage {
 
 /// A bench may need more connections than a shell's soft limit allows.
 pub(super) fn raise_limits() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    let _ = crate::server::raise_file_limit();
 }
 
 /// A child, from the view of its bench.

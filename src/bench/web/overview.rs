@@ -175,8 +175,10 @@ async fn viewer(
     viewers: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<watch::Receiver<Message>> {
     let mut sender = connect(url).await?;
-    let request =
-        Request::get("/api/v1/WatchOverview").header(header::HOST, host(url)).body(Full::default())?;
+    let request = Request::get("/api/v1/WatchOverview")
+        .header(header::HOST, host(url))
+        .header(header::ACCEPT, "text/event-stream")
+        .body(Full::default())?;
     let mut body = sender.send_request(request).await?.into_body();
     let (tell, mut newest) = watch::channel(Message { revision: 0, bytes: 0, at: Instant::now() });
     viewers.spawn(async move {

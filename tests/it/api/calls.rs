@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::client::{event, get, post, send};
+use super::client::{EVENTS, event, get, post, send};
 use crate::support::server::Controller;
 
 async fn with_orders(dir: &TempDir) -> Controller {
@@ -110,7 +110,7 @@ async fn a_mistake_is_answered_with_what_is_expected() {
 async fn live_data_is_a_stream_of_events_that_ends_with_an_error() {
     let dir = TempDir::new().unwrap();
     let controller = with_orders(&dir).await;
-    let answer = send(controller.http, "GET", "/api/v1/WatchStatus?key=orders", &[], "").await;
+    let answer = send(controller.http, "GET", "/api/v1/WatchStatus?key=orders", &[EVENTS], "").await;
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     let (mut stream, mut buffer) = (answer.into_body(), String::new());
     let (name, first) = event(&mut stream, &mut buffer).await;
@@ -129,11 +129,32 @@ async fn live_data_is_a_stream_of_events_that_ends_with_an_error() {
     controller.stop().await;
 }
 
+/// Where a browser does not say which site asks, an image of a stranger's page must not hold one of the streams.
+#[tokio::test]
+async fn an_event_stream_is_opened_only_for_who_asks_for_events() {
+    let dir = TempDir::new().unwrap();
+    let controller = with_orders(&dir).await;
+    let (image, any) = ("image/avif,image/webp,*/*;q=0.8", "*/*");
+    for accept in [Some(image), Some(any), Some(""), None] {
+        let headers: Vec<_> = accept.map(|accept| ("accept", accept)).into_iter().collect();
+        for path in ["/api/v1/WatchStatus?key=orders", "/api/v1/WatchOverview"] {
+            let (status, failure) =
+                super::client::json(send(controller.http, "GET", path, &headers, "").await).await;
+            assert_eq!(status, StatusCode::NOT_ACCEPTABLE, "{accept:?}: {failure}");
+            assert!(failure["message"].as_str().unwrap().contains("accept: text/event-stream"), "{failure}");
+        }
+    }
+    let both = [("accept", "application/json, TEXT/event-stream;q=1")];
+    let answer = send(controller.http, "GET", "/api/v1/WatchOverview", &both, "").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    controller.stop().await;
+}
+
 #[tokio::test]
 async fn event_streams_are_bounded_and_a_closed_one_makes_room() {
     let dir = TempDir::new().unwrap();
     let controller = with_orders(&dir).await;
-    let watch = async || send(controller.http, "GET", "/api/v1/WatchStatus?key=orders", &[], "").await;
+    let watch = async || send(controller.http, "GET", "/api/v1/WatchStatus?key=orders", &[EVENTS], "").await;
     let mut open = Vec::new();
     for _ in 0..64 {
         open.push(watch().await);

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Headers, by name.
 pub type Headers<'a> = &'a [(&'a str, &'a str)];
 
+/// What opens an event stream.
+pub const EVENTS: (&str, &str) = ("accept", "text/event-stream");
+
 pub async fn send(
     at: SocketAddr,
     verb: &str,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::client::{event, get, post, send};
+use super::client::{EVENTS, event, get, post, send};
 use crate::support::server::Controller;
 
 async fn with(dir: &TempDir, keys: &[&str]) -> Controller {
@@ -21,7 +21,7 @@ async fn a_viewer_gets_every_migration_again_and_again() {
     let controller = with(&dir, &["orders", "payments"]).await;
     let at = controller.http;
     let (mut stream, mut buffer) =
-        (send(at, "GET", "/api/v1/WatchOverview", &[], "").await.into_body(), String::new());
+        (send(at, "GET", "/api/v1/WatchOverview", &[EVENTS], "").await.into_body(), String::new());
     let (_, first) = event(&mut stream, &mut buffer).await;
     let keys: Vec<_> = first["rows"].as_array().unwrap().iter().map(|row| &row["key"]).collect();
     assert_eq!(keys, ["orders", "payments"], "{first}");
