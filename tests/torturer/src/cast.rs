@@ -34,10 +34,20 @@ pub struct Places {
     pub pass_mood: Mood,
 }
 
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Service,
+    /// Reads and writes through the sidecar of this number.
+    Caller(u64),
+    Sidecar,
+}
+
 /// A worker: a name that is started again and again.
 #[derive(Debug)]
 pub struct Life {
     pub name: String,
+    kind: Kind,
     /// Its own proxy to the controller, if it has one.
     pub server: Option<String>,
     lives: u32,
@@ -85,7 +95,20 @@ impl Places {
 
 impl Life {
     pub fn new(number: u64) -> Self {
-        Self { name: format!("worker-{number}"), server: None, lives: 0, child: None, stopped: false }
+        Self::of(format!("worker-{number}"), Kind::Service)
+    }
+
+    /// A service without an SDK, which uses the sidecar of this number.
+    pub fn caller(number: u64) -> Self {
+        Self::of(format!("caller-{number}"), Kind::Caller(number))
+    }
+
+    pub fn sidecar(number: u64) -> Self {
+        Self::of(format!("sidecar-{number}"), Kind::Sidecar)
+    }
+
+    const fn of(name: String, kind: Kind) -> Self {
+        Self { name, kind, server: None, lives: 0, child: None, stopped: false }
     }
 
     /// A process that could not start, because what it needs was away, has ended by itself.
@@ -109,9 +132,30 @@ impl Life {
         self.lives += 1;
         let log = dir.join(format!("{}.{}.log", self.name, self.lives)).display().to_string();
         let server = self.server.as_ref().unwrap_or(server);
-        let flags = ["--server", server, "--name", &self.name, "--source", source, "--target", target];
-        let arguments = [&["worker", "--log", &log], flags.as_slice(), &bug].concat();
-        self.child = Some(child(dir, "workers.err", &arguments)?);
+        let stores = ["--source", source, "--target", target];
+        let of_sidecar =
+            |number: &str, what: &str| dir.join(format!("{number}.{what}")).display().to_string();
+        self.child = Some(match self.kind {
+            Kind::Service => {
+                let flags = ["--log", &log, "--server", server, "--name", &self.name];
+                child(dir, "workers.err", &[&["worker"], flags.as_slice(), &stores, &bug].concat())?
+            }
+            Kind::Caller(number) => {
+                let socket = of_sidecar(&format!("sidecar-{number}"), "sock");
+                child(
+                    dir,
+                    "callers.err",
+                    &[&["caller", "--log", &log, "--socket", &socket], stores.as_slice()].concat(),
+                )?
+            }
+            Kind::Sidecar => {
+                let (socket, file) = (of_sidecar(&self.name, "sock"), of_sidecar(&self.name, "snapshot"));
+                let spec = dir.join("torture.toml").display().to_string();
+                let flags = ["--socket", &socket, "--persist", &file, "--spec", &spec, "--server", server];
+                let flags = [&["sidecar", "--service", "torture", "--finish-within", "1s"], flags.as_slice()];
+                child(dir, "sidecars.err", &flags.concat())?
+            }
+        });
         Ok(())
     }
 
@@ -133,7 +177,10 @@ impl Life {
 
     /// Sends SIGSTOP, or continues it. True: it is stopped now.
     pub fn pause_or_go_on(&mut self) -> bool {
-        let Some(child) = &self.child else { return false };
+        // A caller must not stop for longer than the residual time between its look at the clock and its put.
+        let Some(child) = self.child.as_ref().filter(|_| !matches!(self.kind, Kind::Caller(_))) else {
+            return false;
+        };
         self.stopped = !self.stopped;
         signal(child, if self.stopped { Signal::SIGSTOP } else { Signal::SIGCONT });
         self.stopped

@@ -10,6 +10,7 @@
 #![allow(unreachable_pub)]
 
 mod bug;
+mod caller;
 mod cast;
 mod check;
 mod log;
@@ -42,6 +43,10 @@ enum Command {
     Worker(worker::Worker),
     /// One worker of a pass; started by `run`
     Pass(pass::PassProcess),
+    /// A service without an SDK, which reads and writes through a sidecar; started by `run`
+    Caller(caller::Caller),
+    /// The sidecar of such services; started by `run`
+    Sidecar(SidecarProcess),
     /// The controller; started by `run`
     Controller {
         #[arg(long)]
@@ -49,6 +54,15 @@ enum Command {
         #[arg(long)]
         grpc: String,
     },
+}
+
+/// Flags of `sidecar`.
+#[derive(Clone, Debug, clap::Args)]
+struct SidecarProcess {
+    #[arg(long)]
+    server: String,
+    #[command(flatten)]
+    sidecar: cutover::sidecar::Sidecar,
 }
 
 /// Flags of `run`.
@@ -110,6 +124,13 @@ async fn play(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(run) => torture(run).await,
         Command::Worker(worker) => worker.run().await.map(|()| ExitCode::SUCCESS),
+        Command::Caller(caller) => caller.run().await.map(|()| ExitCode::SUCCESS),
+        Command::Sidecar(SidecarProcess { server, sidecar }) => {
+            let spec = |path| anyhow::Ok(std::fs::read_to_string(path)?.parse()?);
+            let specs = sidecar.spec.iter().map(spec).collect::<Result<_, _>>()?;
+            sidecar.run(specs, &server, cutover::server::stop_signal()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Pass(pass) => pass.run().await.map(|()| ExitCode::SUCCESS),
         Command::Controller { store, grpc } => {
             let http = Some("127.0.0.1:0".to_owned());

@@ -28,6 +28,16 @@ pub async fn open(url: &str) -> anyhow::Result<Arc<dyn Store>> {
     opened.with_context(|| format!("{url:?} can't be opened"))
 }
 
+/// The text of a spec of both stores.
+pub fn spec(source: &str, target: &str, residual_ms: u64) -> String {
+    let section = |name: &str, url: &str| match url.strip_prefix("dynamodb://?") {
+        Some(rest) => format!("[{name}]\nurl = \"dynamodb://{TABLE}?{rest}\"\n"),
+        None => format!("[{name}]\nurl = {url:?}\ntable = \"{TABLE}\"\n"),
+    };
+    let head = format!("migration = \"{}\"\nresidual_ms = {residual_ms}\n", crate::KEY);
+    head + &section("source", source) + &section("target", target)
+}
+
 /// The same store through a proxy with faults; a file has none.
 pub async fn through_proxy(url: &str, faults: &Arc<Faults>) -> anyhow::Result<(String, Option<Proxy>)> {
     let Some(address) = address(url) else { return Ok((url.to_owned(), None)) };

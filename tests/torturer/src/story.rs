@@ -32,6 +32,8 @@ use crate::{
 
 /// Services under torture.
 const WORKERS: u64 = 4;
+/// Services without an SDK, each with a sidecar; none in a directed run, whose scenes are about single services.
+const CALLERS: u64 = 2;
 /// Longest time that the proxies delay a request, and so how late a put can land.
 const DELAY_MOST_MS: u64 = 800;
 const RESIDUAL_MS: u64 = 2_000;
@@ -114,11 +116,17 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
     if let Some(bug) = run.bug {
         liars.spawn(bug.lie(places.direct()));
     }
+    std::fs::write(dir.join("torture.toml"), stores::spec(&places.source, &places.target, RESIDUAL_MS))?;
     let admin = Endpoint::from_shared(places.direct())?.connect_lazy();
+    let directed = run.directed.or(run.bug);
+    let callers = if directed.is_some() { 0 } else { CALLERS };
+    // Callers end before their sidecars.
+    let workers = (1..=WORKERS).map(Life::new).chain((1..=callers).map(Life::caller));
+    let workers = workers.chain((1..=callers).map(Life::sidecar)).collect();
     let mut story = Story {
         rng: StdRng::seed_from_u64(seed),
         controller: Some(places.controller()?),
-        workers: (1..=WORKERS).map(Life::new).collect(),
+        workers,
         pass: None,
         admin: AdminServiceClient::new(admin),
         told: Told::default(),
@@ -130,7 +138,6 @@ pub async fn play(dir: &Path, run: &Run, seed: u64) -> anyhow::Result<Told> {
         links,
         held,
     };
-    let directed = run.directed.or(run.bug);
     if directed.is_some() {
         story.workers[0].server = Some(format!("http://{}", first.address));
     }
