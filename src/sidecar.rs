@@ -9,6 +9,7 @@ mod counts;
 mod failure;
 mod instance;
 mod listen;
+mod mark;
 mod operations;
 mod serve;
 mod value;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 pub use listen::ListenError;
+pub use mark::MarkError;
 
 use crate::api;
 use calls::Calls;
@@ -86,14 +88,9 @@ pub enum Error {
     /// It can't be an instance.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The file that marks operations in flight can't be written.
-    #[error("can't write {path}: {error}; check --persist")]
-    Mark {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        error: std::io::Error,
-    },
+    /// The mark beside the snapshot file can't be used.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
     /// The compiled-in descriptors are damaged.
     #[error("the JSON API: {0}")]
     Descriptors(#[from] prost_reflect::DescriptorError),

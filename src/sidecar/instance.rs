@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -13,10 +12,7 @@ use cutover_store::spec::{Missing, Spec};
 use tokio::time::sleep;
 use tonic::Status;
 
-use super::{
-    Error, failure,
-    operations::{FINISH_WITHIN_MAX, residual},
-};
+use super::{Error, failure, mark::Mark, operations::residual};
 
 /// Pause between attempts to connect, each of which takes a while by itself.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,8 +23,8 @@ pub(super) struct Instance {
     pub(super) id: String,
     server: String,
     options: Options,
-    /// Exists while operations may be in flight of which the snapshot file's next holder does not know.
-    mark: Option<PathBuf>,
+    /// Of an instance that keeps a snapshot file, from when it starts.
+    mark: OnceLock<Mark>,
     /// The longest deadline of a caller.
     finish_within: Duration,
     started: OnceLock<Started>,
@@ -49,21 +45,18 @@ impl Instance {
         residual_ms: Option<u64>,
         finish_within: Duration,
     ) -> Arc<Self> {
-        let mark = persist.as_ref().map(|path| {
-            let mut name = path.clone().into_os_string();
-            name.push(".in-flight");
-            PathBuf::from(name)
-        });
         // One id for all attempts to connect: of several, the failed ones would be waited for.
         let id = format!("sidecar-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let drain = Options::default().drain.max(residual(residual_ms) + finish_within);
         let options = Options { instance_id: Some(id.clone()), persist, drain, ..Options::default() };
         let (server, service) = (server.to_owned(), service.to_owned());
-        Arc::new(Self { service, id, server, options, mark, finish_within, started: OnceLock::new() })
+        let (mark, started) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { service, id, server, options, mark, finish_within, started })
     }
 
     /// Opens the stores and connects; retries as long as only the controller is missing.
     pub(super) async fn start(&self, specs: &[(String, &Spec)]) -> Result<(), Error> {
+        self.wait_for_callers_of_another().await?;
         let mut opened = Vec::new();
         for (path, spec) in specs {
             let lookup = |name: &str| std::env::var(name).ok();
@@ -72,7 +65,6 @@ impl Instance {
             let target = spec.target.open(Missing::Refuse, lookup).await.map_err(failed("target"))?;
             opened.push((spec.migration.clone(), source, target));
         }
-        self.wait_for_callers_of_another().await;
         let client = loop {
             match Client::connect(&self.server, &self.service, self.options.clone()).await {
                 Ok(client) => break client,
@@ -83,12 +75,9 @@ impl Instance {
                 Err(error) => return Err(error.into()),
             }
         };
-        if let Some(path) = &self.mark {
-            let longest_ms = self.finish_within.as_millis().to_string();
-            if let Err(error) = fs::write(path, longest_ms) {
-                client.close().await;
-                return Err(Error::Mark { path: path.clone(), error });
-            }
+        if let Some(Err(error)) = self.mark.get().map(|mark| mark.set(self.finish_within)) {
+            client.close().await;
+            return Err(error.into());
         }
         let migrators = opened.into_iter().map(|(key, source, target)| {
             let migrator = client.migrator(&key, source, target);
@@ -101,18 +90,20 @@ impl Instance {
 
     /// A sidecar that was killed leaves callers with operations in flight. The next holder of its file releases it from
     /// every barrier, so it must not register before those operations have surely ended.
-    async fn wait_for_callers_of_another(&self) {
-        let Some(path) = self.mark.as_ref().filter(|path| path.exists()) else { return };
-        // The longest deadline that the other one gave.
-        let longest_ms = fs::read_to_string(path).ok().and_then(|text| text.parse().ok());
-        let longest = longest_ms.map_or(FINISH_WITHIN_MAX, Duration::from_millis).min(FINISH_WITHIN_MAX);
-        let wait_ms = longest.as_millis() as u64;
-        tracing::warn!(
-            wait_ms,
-            "a sidecar with this snapshot file was killed ({} exists): waiting until its callers' operations have ended",
-            path.display()
-        );
-        sleep(longest).await;
+    async fn wait_for_callers_of_another(&self) -> Result<(), Error> {
+        let Some(path) = &self.options.persist else { return Ok(()) };
+        let (mark, left) = Mark::take(path)?;
+        let _ = self.mark.set(mark);
+        if !left.is_zero() {
+            let (path, wait_ms) = (path.display().to_string(), left.as_millis() as u64);
+            tracing::warn!(
+                path,
+                wait_ms,
+                "the last sidecar with this snapshot file was killed: waiting for its callers"
+            );
+            sleep(left).await;
+        }
+        Ok(())
     }
 
     /// The instance, or why there is none yet.
@@ -138,13 +129,10 @@ impl Instance {
             );
             return;
         }
-        let removed = self.mark.as_ref().map_or(Ok(()), fs::remove_file);
-        if let Err(error) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Some(Err(error)) = self.mark.get().map(Mark::clear) {
             tracing::warn!(
                 %error,
-                "could not remove the mark: the next sidecar with this snapshot file waits although no caller can act"
+                "could not clear the mark: the next sidecar with this snapshot file waits although no caller can act"
             );
         }
     }

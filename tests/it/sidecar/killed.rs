@@ -14,6 +14,12 @@ async fn a_sidecar_that_was_killed_is_succeeded_when_its_callers_operations_have
     let flags = ["--persist", "orders.snapshot"];
     let sidecar = place.sidecar(&flags).await;
     let begun = sidecar.begin_write().await;
+    let beside = place.refused(&["--socket", "other.sock", "--persist", "orders.snapshot"]).await;
+    let said = String::from_utf8_lossy(&beside.stderr).into_owned();
+    assert!(
+        said.contains("another sidecar keeps its snapshot in orders.snapshot"),
+        "it can't wait yet: {said}"
+    );
     sidecar.signal(Signal::SIGKILL);
     assert_eq!(sidecar.ended().await, None);
     let died = Instant::now();
