@@ -117,6 +117,8 @@ pub struct Plan {
     pub services: usize,
     /// Callers of `Decide`.
     pub callers: usize,
+    /// All callers stamp with one writer slot.
+    pub one_slot: bool,
     /// Operations of a service at a time.
     pub lanes: u64,
     /// Mean time between two operations of one lane.
@@ -221,6 +223,7 @@ impl Plan {
             end: calm_from + 150 * S,
             services: services as usize,
             callers: callers as usize,
+            one_slot: false,
             lanes: random.random_range(1..=3),
             think_ms,
             operator_ms: random.random_range(100..=800) * slowness.div_ceil(4),

@@ -364,7 +364,7 @@ fn start_caller(index: usize) {
         let caller = Caller {
             name: format!("c{index}"),
             // Of slots that the controller gives last. Writes of its predecessor may still arrive.
-            slot: 4_000 + number as u16,
+            slot: if stage.plan.one_slot { 4_000 } else { 4_000 + number as u16 },
             policy: stage.plan.routing_policy(),
             think_ms: stage.plan.think_ms,
             records: stage.plan.records,

@@ -92,6 +92,8 @@ rules! {
     Observe,
     /// A write is not stamped again after the source has applied it.
     StampedOnce,
+    /// A first put whose version is there already is stamped again.
+    PresentAtFirst,
     /// A read never falls back to the source because the target failed.
     NoFallback,
     /// A record that a read finds only in the source is copied to the target before it is returned.

@@ -46,10 +46,12 @@ pub enum Theme {
     Repairs,
     /// Processes that start from the file of one that still runs, or from a copy of it.
     Successors,
+    /// Callers that stamp with one writer slot, and whose clocks are behind those of others.
+    Slots,
 }
 
 impl Theme {
-    /// All but the general one. Those whose rules are hard to find come twice.
+    /// All but the general one, and `Slots`, which no other rule needs. Those whose rules are hard to find come twice.
     const SPECIAL: [Self; 20] = [
         Self::Steps,
         Self::Lost,
@@ -106,6 +108,7 @@ impl Theme {
             Self::Restore => worlds::restore(plan, random),
             Self::Repairs => worlds::repairs(plan, random),
             Self::Successors => worlds::successors(plan, random),
+            Self::Slots => worlds::slots(plan),
         }
     }
 }

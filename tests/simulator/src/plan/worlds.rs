@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub(super) use lazy::{drain, sweep};
-pub(super) use newer::{repairs, successors};
+pub(super) use newer::{repairs, slots, successors};
 
 const TO_DUAL: Cue = Cue(Ask::Ramp(Stage::Dual), Then::Arrive);
 const TO_MIRRORED: Cue = Cue(Ask::Ramp(Stage::Mirrored), Then::Arrive);

@@ -120,9 +120,11 @@ fn want(task: Task) {
         }
         let workers = with(|stage| stage.workers.clone());
         let free: Vec<_> = workers.iter().filter(|pid| world::look(**pid, |_| ()).is_none()).collect();
-        // A second worker joins a pass only now and then.
+        // A second worker joins a pass only now and then. Somebody who does not know of a repair begins another pass.
         let Some(pid) = free.first().map(|pid| **pid) else { return };
-        if free.len() < workers.len() && !world::chance(100_000) {
+        let is_beside = foreign::is_under_way() && !task.source_wins;
+        let joins_ppm = if is_beside { 700_000 } else { 100_000 };
+        if free.len() < workers.len() && !world::chance(joins_ppm) {
             return;
         }
         if task.source_wins {

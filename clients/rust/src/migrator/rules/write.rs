@@ -146,6 +146,9 @@ impl Write {
             (At::First, Did(Put::Applied)) => self.end(WriteOutcome::Acknowledged, None, None),
             // It was stamped just now, so this is not its own: somebody who had the writer slot before has
             // stamped the same version. It is stamped again, above what is there.
+            (At::First, Did(Put::Present)) if Mutation::PresentAtFirst.is_left_out() => {
+                self.step(Did(Put::Applied))
+            }
             (At::First, Did(Put::Present)) => Self { looks: true, ..self }.start(),
             (At::First, Did(Put::Stale(current))) => {
                 let next = Self { above: self.above.max(current), ..self };

@@ -105,3 +105,21 @@ pub(in crate::plan) fn successors(plan: Plan, random: &mut SmallRng) -> Plan {
         ..plan
     }
 }
+
+/// Callers with one slot stamp the same version above what a service has written whose clock is ahead of theirs. They
+/// stay below target-only: there a put of theirs that lands late could be taken for another one's.
+pub(in crate::plan) fn slots(plan: Plan) -> Plan {
+    let calm_from = 60 * S;
+    Plan {
+        calm_from,
+        quiet_from: calm_from + 2 * S,
+        end: calm_from + 150 * S,
+        callers: 2,
+        one_slot: true,
+        think_ms: 40,
+        patience: 40 * S,
+        skew_most: 5 * S,
+        records: Records { keys: 2, ..plan.records },
+        ..plan
+    }
+}
