@@ -97,9 +97,11 @@ fn tripped(status: &v1::Status, migration: &v1::Migration, when: fn(u64, u64) ->
     };
     if !status.settled && migration.ceiling != 0 {
         let is_behind = |it: &v1::Instance| !it.settled && !it.counted_out;
-        whom.push_str(match status.instances.iter().any(is_behind) {
-            true => " (not every instance follows yet)",
-            false => " (answers that callers of Decide hold expire within 11 s)",
+        let are_callers_behind = status.callers.is_some_and(|callers| !callers.settled);
+        whom.push_str(match (status.instances.iter().any(is_behind), are_callers_behind) {
+            (true, false) => " (not every instance follows yet)",
+            (true, true) => " (not every instance follows yet, nor do callers without an SDK)",
+            (false, _) => " (callers without an SDK follow within 11 s)",
         });
     }
     if migration.paused {

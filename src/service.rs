@@ -38,7 +38,7 @@ pub use operate::Operate;
 pub use overview::{Looks, MigrationGlance, MigrationRow, MigrationStatus, Overview};
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
-pub use registry::{Delta, Entry, Kept, PublishedState, Registry};
+pub use registry::{Callers, Delta, Entry, Kept, PublishedState, Registry};
 pub use vitals::Vitals;
 pub use windows::Windows;
 

@@ -271,7 +271,7 @@ pub async fn follow(
 fn headline(status: &v1::Status) -> String {
     let migration = status.migration.clone().unwrap_or_default();
     let state = gist(status, gist::at).standing;
-    let instances = instance::registered(&status.instances, status.settled);
+    let instances = instance::registered(status);
     format!("{} r{} {state}, {instances}", migration.key, migration.revision)
 }
 

@@ -83,6 +83,9 @@ pub(super) enum Verb {
         /// How you know; required
         #[arg(long)]
         reason: String,
+        /// Only say who would be evicted
+        #[arg(long)]
+        dry_run: bool,
         /// Who makes the change [env: CUTOVER_ACTOR] [default: operator:$USER]
         #[arg(long)]
         actor: Option<String>,
@@ -146,7 +149,7 @@ impl Verb {
                     render::instance_table(&listed.instances).iter().for_each(|line| out::line(line));
                 }
             }
-            Self::Evict { instance, lost, force, older_than, service, reason, actor } => {
+            Self::Evict { instance, lost, force, older_than, service, reason, dry_run, actor } => {
                 let request = v1::EvictInstanceRequest {
                     instance_id: instance.unwrap_or_default(),
                     actor: actor_or_user(actor),
@@ -155,14 +158,22 @@ impl Verb {
                     older_than_ms: older_than.unwrap_or_default().as_millis() as u64,
                     service: service.unwrap_or_default(),
                     force,
+                    dry_run,
                 };
-                let evicted = answer(global.admin().await?.evict_instance(request)).await?.evicted;
+                let answered = answer(global.admin().await?.evict_instance(request)).await?;
+                let evicted = answered.evicted;
                 match global.json {
+                    true if dry_run => {
+                        evicted.iter().for_each(|id| out::json(&json!({ "evicted": id, "dry_run": true })));
+                    }
                     true => evicted.iter().for_each(|id| out::json(&json!({ "evicted": id }))),
                     false if evicted.is_empty() => out::line(
                         "nobody was evicted: no lost instance matches. One is lost 10 s after its last report, or after \
                          the controller's start: cutover instances",
                     ),
+                    false if dry_run => answered.changes.iter().for_each(|it| {
+                        out::line(&format!("dry run: {it}"));
+                    }),
                     false => evicted.iter().for_each(|id| out::line(&format!("evicted {id}"))),
                 }
             }
@@ -177,7 +188,8 @@ async fn export(global: &Global, key: String) -> anyhow::Result<()> {
     let mut after = 0;
     loop {
         let (key, page_size) = (key.clone(), 1000);
-        let request = v1::ListHistoryRequest { key, page_size, oldest_first: true, after, before: 0 };
+        let request =
+            v1::ListHistoryRequest { key, page_size, oldest_first: true, after, ..Default::default() };
         let page = answer(admin.list_history(request)).await?;
         if after < page.dropped_through {
             tell_dropped(&page);

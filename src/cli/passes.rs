@@ -377,7 +377,8 @@ async fn tune(
     })?;
     let mut tuning = job.tuning.unwrap_or_default();
     change(&mut tuning);
-    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor: actor_or_user(None), reason };
+    let actor = actor_or_user(None);
+    let request = v1::TuneJobRequest { id, tuning: Some(tuning), actor, reason, dry_run: false };
     let job = answer(jobs.tune_job(request)).await?;
     if global.json {
         out::json(&job_json(&job));

@@ -171,6 +171,9 @@ impl Verb {
             }
             Self::Rollback { key, tenant, change } => {
                 let mutation = Some(change.to_wire());
+                if let Some(tenant) = &tenant {
+                    waits = Waits::Of(tenant.clone());
+                }
                 let request =
                     v1::RollbackRequest { mutation, key: key.clone(), tenant: tenant.unwrap_or_default() };
                 (None, key, answer(admin.rollback(request)).await?)

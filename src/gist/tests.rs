@@ -105,7 +105,7 @@ fn what_somebody_has_to_see_to_comes_before_what_goes_by_itself() {
 #[test]
 fn what_goes_by_itself_asks_for_nothing() {
     let expiring = v1::Waiting {
-        message: "callers of Decide may still act on answers from before revision 4".to_owned(),
+        message: "callers without an SDK may still act on answers from before revision 4".to_owned(),
         action: "nothing to do: at each step these expire within 11 s".to_owned(),
         by_itself: true,
         ..Default::default()
@@ -113,7 +113,7 @@ fn what_goes_by_itself_asks_for_nothing() {
     let line = said(|it, _| it.waiting = vec![expiring], v1::State::Ramping);
     assert_eq!(
         line,
-        "orders is ramping and waits: callers of Decide may still act on answers from before revision 4. Nothing to \
+        "orders is ramping and waits: callers without an SDK may still act on answers from before revision 4. Nothing to \
          do: at each step these expire within 11 s."
     );
 }

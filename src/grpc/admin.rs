@@ -1,12 +1,12 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod backup;
-mod board;
 mod evict;
 mod history;
 mod pins;
 mod progress;
 mod series;
+mod shared;
 mod watch;
 
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use super::{caller::Caller, convert, plan, status};
 use crate::{
     domain::{Change, Confirmation, Deletion, Key, Policy, Shares, Tenant, change},
     service::{
-        Entry, Membership, Operate, Overview, Registry, WindowQuery, Windows,
+        Entry, Looks, Membership, Operate, Overview, Registry, WindowQuery, Windows,
         operate::{ChangeOutcome, now_ms},
     },
 };
 
-pub(super) use board::Board;
+pub(super) use shared::Shared;
 
 /// The API for operators.
 #[derive(Clone, Debug)]
@@ -32,7 +32,8 @@ pub(super) struct Admin {
     pub(super) registry: Arc<Registry>,
     pub(super) membership: Membership,
     pub(super) overview: Overview,
-    pub(super) board: Arc<Board>,
+    pub(super) overviews: Arc<Shared<v1::Overview>>,
+    pub(super) statuses: Arc<Shared<v1::Status>>,
     pub(super) operate: Arc<Operate>,
     pub(super) windows: Arc<Windows>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
@@ -213,7 +214,12 @@ impl AdminService for Admin {
     async fn watch_status(&self, request: Request<v1::GetStatusRequest>) -> Answer<Self::WatchStatusStream> {
         let key = request.into_inner().key;
         self.entry(&key)?;
-        Ok(Response::new(watch::statuses(self.clone(), key)))
+        Ok(Response::new(watch::status(self, &key)))
+    }
+
+    async fn get_overview(&self, _: Request<v1::WatchOverviewRequest>) -> Answer<v1::Overview> {
+        let (revision, rows) = self.overview.rows(&mut Looks::default());
+        Ok(Response::new(convert::overview::overview(revision, rows)))
     }
 
     type WatchOverviewStream = ReceiverStream<Result<v1::Overview, Status>>;
@@ -222,7 +228,7 @@ impl AdminService for Admin {
         &self,
         _: Request<v1::WatchOverviewRequest>,
     ) -> Answer<Self::WatchOverviewStream> {
-        Ok(Response::new(self.board.watch(self.stop.clone())))
+        Ok(Response::new(watch::overview(self)))
     }
 
     async fn get_series(&self, request: Request<v1::GetSeriesRequest>) -> Answer<v1::Series> {
@@ -325,12 +331,13 @@ impl Admin {
 }
 
 fn changed(outcome: ChangeOutcome, dry_run: bool) -> v1::MutationResponse {
-    let ChangeOutcome { revision, document, changes, waiting, repeated } = outcome;
+    let ChangeOutcome { revision, document, changes, waiting, ways, repeated } = outcome;
     v1::MutationResponse {
         migration: document.as_ref().map(|document| convert::migration(revision, document)),
         changes,
         waiting: convert::waiting(waiting),
         dry_run,
         repeated,
+        ways,
     }
 }

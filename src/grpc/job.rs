@@ -112,9 +112,9 @@ impl JobService for Jobs {
     }
 
     async fn tune_job(&self, request: Request<v1::TuneJobRequest>) -> Result<Response<v1::Job>, Status> {
-        let (caller, v1::TuneJobRequest { id, tuning, actor, reason }) = Caller::of(request);
+        let (caller, v1::TuneJobRequest { id, tuning, actor, reason, dry_run }) = Caller::of(request);
         let tuning = tuning.ok_or_else(|| status::invalid(Violation::new("tuning", "is missing")))?;
-        let mutation = caller.acting(actor, reason)?;
+        let mutation = RequestMeta { dry_run, ..caller.acting(actor, reason)? };
         let progress = self.passes.tune(&id, convert::tuning_from_wire(&tuning), &mutation).await;
         Ok(Response::new(convert::job(&progress.map_err(status::change)?, true)))
     }

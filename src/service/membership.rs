@@ -94,6 +94,9 @@ impl Membership {
     /// Evicts instances and returns their names, which may be none. First it records the eviction, in one
     /// event, in the history of every unfinished migration. So no eviction is without its who and why.
     pub async fn evict(&self, dead: &Dead, mutation: &RequestMeta) -> Result<Vec<String>, operate::Error> {
+        if mutation.dry_run {
+            return Ok(self.instances.to_be_given_up(dead));
+        }
         let (membership, dead, mutation) = (self.clone(), dead.clone(), mutation.clone());
         to_the_end(async move {
             let dead = membership.instances.give_up(&dead);

@@ -49,6 +49,8 @@ pub struct ChangeOutcome {
     pub changes: Vec<String>,
     /// What the rest of the request waits for.
     pub waiting: Vec<Unmet>,
+    /// The whole way of everybody who is not at their goal, one line for each group.
+    pub ways: Vec<String>,
     /// This is the first answer to a repeated request.
     pub repeated: bool,
 }
@@ -269,7 +271,7 @@ impl Operate {
             fleet: &fleet,
         };
         let migration = entry.map(|entry| &entry.migration);
-        let Applied { mut document, rows, summary, waiting } = apply(migration, key, change, &context)?;
+        let Applied { mut document, rows, summary, waiting, ways } = apply(migration, key, change, &context)?;
         if let (Some(document), None) = (&mut document, migration) {
             document.key_free_since = Some(state.fences.deleted);
         }
@@ -279,6 +281,7 @@ impl Operate {
             document: document.clone(),
             changes: summary.clone(),
             waiting,
+            ways,
             repeated: false,
         };
         let event = Event {
@@ -316,6 +319,7 @@ impl Operate {
             document: event.document,
             changes: event.summary,
             waiting: Vec::new(),
+            ways: Vec::new(),
             repeated: true,
         }))
     }

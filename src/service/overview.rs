@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cutover_proto::v1;
 
-use super::{Entry, Guards, InstanceView, Instances, Notify, Passes, Plans, Progress, Registry};
+use super::{Callers, Entry, Guards, InstanceView, Instances, Notify, Passes, Plans, Progress, Registry};
 use crate::{
     domain::{Fleet, Gate, Key, Totals, Unmet, Wait, barrier, change, guard::Level, plan::Next},
     telemetry::{Deliveries, Ingest, StoreRate, now_ms},
@@ -59,6 +59,8 @@ pub struct MigrationStatus {
     pub endpoints: Vec<Deliveries>,
     /// How far its guards are from a trip.
     pub guards: Vec<Level>,
+    /// Callers without an SDK, if any may still use an answer.
+    pub callers: Option<Callers>,
 }
 
 /// One migration at a glance.
@@ -118,6 +120,7 @@ impl Overview {
             passes: self.passes_of(key),
             endpoints: self.notify.deliveries(),
             guards: self.guards.levels(key),
+            callers: entry.callers(),
             entry,
         }
     }

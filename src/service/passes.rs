@@ -248,6 +248,10 @@ impl Passes {
         let Tuning { paused, records_per_s, bytes_per_s } = tuning;
         let tune = Change::TuneJob { id: id.to_owned(), paused, records_per_s, bytes_per_s };
         self.operate.change(&key_of(id)?, &tune, mutation).await?;
+        if mutation.dry_run {
+            let progress = self.progress(job);
+            return Ok(Progress { record: PassRecord { tuning, ..progress.record }, ..progress });
+        }
         {
             let mut live = self.live();
             let pass = Self::pass(&mut live, &job);

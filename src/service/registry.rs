@@ -21,7 +21,7 @@ use crate::{
     domain::{Event, Key, Migration, Tenant},
     store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store, Upkeep},
 };
-pub use entry::Entry;
+pub use entry::{Callers, Entry};
 
 /// Deltas kept for streams that are behind.
 const DELTAS_MAX: usize = 512;

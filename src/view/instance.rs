@@ -30,19 +30,25 @@ pub fn standing(instance: &v1::Instance) -> String {
 /// Services named in one line.
 const SERVICES_MAX: usize = 3;
 
-/// How many there are and how many are lost, and whether the newest step has settled.
-pub fn registered(instances: &[v1::Instance], settled: bool) -> String {
+/// How many there are and how many are lost, whether the newest step has settled, and whether services without an SDK
+/// ask.
+pub fn registered(status: &v1::Status) -> String {
+    let v1::Status { instances, settled, callers, .. } = status;
     let lost = instances.iter().filter(|instance| rank(instance) == 0).count();
     let services: BTreeSet<&str> = instances.iter().map(|instance| instance.service.as_str()).collect();
     let services = services.into_iter().take(SERVICES_MAX).collect::<Vec<_>>().join(", ");
     let services = if services.is_empty() { String::new() } else { format!(" ({services})") };
     let told = match lost {
-        0 => acknowledged(instances, settled),
+        0 => acknowledged(instances, *settled),
         // A step that settled before they were lost stays settled.
-        _ if settled => format!("{}, {lost} LOST; the newest step has settled", count(instances)),
-        _ => format!("{}, {lost} LOST", acknowledged(instances, settled)),
+        _ if *settled => format!("{}, {lost} LOST; the newest step has settled", count(instances)),
+        _ => format!("{}, {lost} LOST", acknowledged(instances, *settled)),
     };
-    format!("{told}{services}")
+    let callers = match callers {
+        Some(callers) if callers.settled => "; callers without an SDK ask, too",
+        _ => "",
+    };
+    format!("{told}{services}{callers}")
 }
 
 fn count(instances: &[v1::Instance]) -> String {
@@ -58,10 +64,12 @@ fn acknowledged(instances: &[v1::Instance], settled: bool) -> String {
     match (instances.len(), settled) {
         (1.., false) if are_settled => {
             let instances = acknowledged(instances, true);
-            format!("{instances}; earlier answers of Decide have not expired")
+            format!("{instances}; answers that callers without an SDK hold have not expired")
         }
         (0, true) => "no instance is registered".to_owned(),
-        (0, false) => "no instance is registered; earlier answers of Decide have not expired".to_owned(),
+        (0, false) => {
+            "no instance is registered; answers that callers without an SDK hold have not expired".to_owned()
+        }
         (1, true) => "1 instance, settled".to_owned(),
         (1, false) => "1 instance, not settled".to_owned(),
         (_, true) => format!("{}, everybody has settled", count(instances)),

@@ -9,3 +9,4 @@ mod ofrep;
 mod outcomes;
 mod overview;
 mod safety;
+mod steer;

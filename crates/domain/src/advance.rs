@@ -23,6 +23,8 @@ const TOLD_MAX: usize = 20;
 pub(super) struct Look {
     /// One line for each group that moves.
     pub(super) moves: Vec<String>,
+    /// The whole way of everybody who is not at their goal, one line for each group.
+    pub(super) ways: Vec<String>,
     /// What all others wait for.
     pub(super) unmet: Vec<Unmet>,
     /// Whether anybody is still not at their goal after the moves.
@@ -72,9 +74,16 @@ pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision:
     let mut steps: Vec<(u32, u32, Placement)> = Vec::new();
     let mut told: Vec<(Whom, Vec<Unmet>)> = Vec::new();
     let mut moved: Vec<(Whom, String)> = Vec::new();
+    let mut ways: Vec<(Whom, String)> = Vec::new();
+    let mut untold_ways = 0;
     let mut open = OpenOverrides::of(document);
     for group in groups_on_the_way(migration) {
         let Some(next) = group.placement.next(group.wanted, level) else { continue };
+        if ways.len() < TOLD_MAX {
+            add(&mut ways, &group.whom, group.way(level), |way, other| way == other);
+        } else {
+            untold_ways += 1;
+        }
         if !conditions.may_step(&group, next) {
             look.ramping = true;
             if told.len() < TOLD_MAX {
@@ -110,6 +119,11 @@ pub(super) fn look(migration: &Migration, conditions: &Conditions<'_>, revision:
     }
     let moves = moved.iter().map(|(whom, step)| format!("{}: {step}", text::whom(&whom.to_string())));
     look.moves.splice(..0, moves);
+    let told_ways = ways.iter().map(|(whom, way)| format!("{}: {way}", text::whom(&whom.to_string())));
+    look.ways = told_ways.collect();
+    if untold_ways > 0 {
+        look.ways.push(format!("and {untold_ways} more"));
+    }
     look.unmet = told
         .into_iter()
         .flat_map(|(whom, unmet)| unmet.into_iter().map(move |it| Unmet { whom: whom.to_string(), ..it }))
@@ -208,6 +222,16 @@ impl Placement {
 }
 
 impl Group {
+    /// Every rung from here to the goal.
+    fn way(&self, level: Level) -> String {
+        let (mut at, mut way) = (self.placement, self.placement.rung.to_string());
+        while let Some(next) = at.next(self.wanted, level) {
+            way.push_str(&format!(" -> {next}"));
+            at.rung = next;
+        }
+        way
+    }
+
     /// Every step from here up to `wanted`: the group before the step, and the rung that it leads to.
     pub(super) fn steps_up(&self, document: &Document) -> Vec<(Self, Rung)> {
         let mut steps = Vec::new();

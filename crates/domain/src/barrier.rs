@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cutover_core::text::span;
 
-use super::{Fleet, Gate, Job, Member, Migration, PassKind, Unmet, Wait, percent};
+use super::{CALLERS, Fleet, Gate, Job, Member, Migration, PassKind, Unmet, Wait, percent};
 
 /// Maximum instances named in one message.
 pub(super) const NAMED_MAX: usize = 20;
@@ -24,8 +24,7 @@ pub fn barrier(behind: &[&Member], revision: u64, wait: Wait) -> Unmet {
 fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
     if are_callers(behind) {
         return format!(
-            "callers of Decide (cutover decide, OpenFeature, services without the SDK) may still act on answers from \
-             before revision {revision}"
+            "{CALLERS} (Decide, OpenFeature) may still act on answers from before revision {revision}"
         );
     }
     let named = names(behind);

@@ -231,7 +231,7 @@ impl Draft {
         }
         let rows = self.rows.into_iter().collect();
         let waiting = look.unmet.into_iter().chain(drafted.kept_by_floor()).collect();
-        Applied { document: Some(self.document), rows, summary: self.summary, waiting }
+        Applied { document: Some(self.document), rows, summary: self.summary, waiting, ways: look.ways }
     }
 }
 

@@ -10,6 +10,9 @@ use cutover_core::routing::Mutation;
 
 use super::placement::Wait;
 
+/// What people call the callers of remote decisions.
+pub const CALLERS: &str = "callers without an SDK";
+
 /// One instance (an SDK process or a worker), connected or lost; or the callers of remote decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {

@@ -40,7 +40,7 @@ pub use conditions::Conditions;
 pub use event::Event;
 pub use evidence::{Cover, Differences, Evidence, Job, PassCounts, PassKind, Whom};
 pub use finding::Finding;
-pub use fleet::{Fleet, Glance, Member};
+pub use fleet::{CALLERS, Fleet, Glance, Member};
 pub use gate::{Gate, Unmet};
 pub use goal::Wanted;
 pub use group::Group;

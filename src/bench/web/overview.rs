@@ -24,6 +24,9 @@ use crate::bench::{
     figures::{median, percentile},
 };
 
+const OVERVIEW: &str = "/api/v1/WatchOverview";
+/// The overview has as many, and 64 event streams may be open.
+const STATUS_VIEWERS_MAX: u32 = 4;
 /// Streams on one connection.
 const STREAMS: u32 = 100;
 /// Number of changes whose way to a viewer is measured.
@@ -39,6 +42,14 @@ pub(super) struct Seen {
     pub(super) each_percent: f64,
     pub(super) update_p50_ms: f64,
     pub(super) update_max_ms: f64,
+    pub(super) status: SeenStatus,
+}
+
+/// Viewers of one migration's page.
+pub(super) struct SeenStatus {
+    pub(super) bytes: usize,
+    pub(super) first_percent: f64,
+    pub(super) each_percent: f64,
 }
 
 /// The newest message of a viewer.
@@ -67,13 +78,14 @@ pub(super) async fn measure(web: &Web) -> anyhow::Result<Seen> {
     tokio::time::sleep(SETTLE).await;
     let nobody = percent(&mut server, web.seconds).await?;
     let mut viewers = JoinSet::new();
-    let newest = viewer(&server.http, &mut viewers).await?;
+    let newest = viewer(&server.http, OVERVIEW, &mut viewers).await?;
     let one = percent(&mut server, web.seconds).await?;
     for _ in 1..web.viewers {
-        viewer(&server.http, &mut viewers).await?;
+        viewer(&server.http, OVERVIEW, &mut viewers).await?;
     }
     let all = percent(&mut server, web.seconds).await?;
     let bytes = newest.borrow().bytes;
+    let status = statuses(&mut server, web, all).await?;
     let mut took = Vec::new();
     for at in 0..CHANGES {
         took.push(update(&mut admin, newest.clone(), at).await?);
@@ -87,7 +99,22 @@ pub(super) async fn measure(web: &Web) -> anyhow::Result<Seen> {
         each_percent: (all - nobody).max(0.0) / f64::from(web.viewers),
         update_p50_ms: median(&took),
         update_max_ms: percentile(&took, 100),
+        status,
     })
+}
+
+/// Viewers of one migration's page, beside those of the overview. `before`: the server's CPU without them.
+async fn statuses(server: &mut Process, web: &Web, before: f64) -> anyhow::Result<SeenStatus> {
+    let (path, mut viewers) = (format!("/api/v1/WatchStatus?key={}", key(0)), JoinSet::new());
+    let newest = viewer(&server.http, &path, &mut viewers).await?;
+    let one = percent(server, web.seconds).await?;
+    for _ in 1..web.viewers.min(STATUS_VIEWERS_MAX) {
+        viewer(&server.http, &path, &mut viewers).await?;
+    }
+    let all = percent(server, web.seconds).await?;
+    let (bytes, count) = (newest.borrow().bytes, viewers.len() as f64);
+    let (first_percent, each_percent) = ((one - before).max(0.0), (all - before).max(0.0) / count);
+    Ok(SeenStatus { bytes, first_percent, each_percent })
 }
 
 fn key(at: u32) -> String {
@@ -172,10 +199,11 @@ async fn instance(channel: Channel, at: u32, mut stream: Watch) -> anyhow::Resul
 /// Opens a viewer, and waits for its first message.
 async fn viewer(
     url: &str,
+    path: &str,
     viewers: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<watch::Receiver<Message>> {
     let mut sender = connect(url).await?;
-    let request = Request::get("/api/v1/WatchOverview")
+    let request = Request::get(path)
         .header(header::HOST, host(url))
         .header(header::ACCEPT, "text/event-stream")
         .body(Full::default())?;
@@ -202,7 +230,7 @@ async fn viewer(
     Ok(newest)
 }
 
-/// The overview's own field comes after all rows.
+/// The overview's own field comes after all rows; a status has several, any of which tells that it is one.
 fn revision(event: &str) -> Option<u64> {
     let (_, after) = event.rsplit_once("\"revision\":")?;
     let digits: String = after.trim_start_matches('"').chars().take_while(char::is_ascii_digit).collect();

@@ -38,6 +38,10 @@ pub(in crate::cli) fn status_json(status: &v1::Status) -> Value {
         "plan": status.plan.as_ref().map(super::plan::view_json),
         "waiting": status.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
         "instances": status.instances.iter().map(instance_json).collect::<Vec<_>>(),
+        "callers": status.callers.map(|callers| json!({
+            "asked_ms": callers.asked_ms, "applied_revision": callers.applied_revision,
+            "settled": callers.settled, "waited_for_ms": callers.waited_for_ms,
+        })),
         "endpoints": status.endpoints.iter().map(endpoint_json).collect::<Vec<_>>(),
         "rates": status.rates.iter().map(rate).collect::<Vec<_>>(),
         "totals": {
@@ -110,7 +114,7 @@ pub(in crate::cli) fn status_page(status: &v1::Status, width: usize) -> Vec<Stri
         ));
     });
     push(String::new());
-    push(format!("  {}", instance::registered(&status.instances, status.settled)));
+    push(format!("  {}", instance::registered(status)));
     let key = status.migration.as_ref().map_or("", |migration| migration.key.as_str());
     page.extend(instance::lines(key, &status.instances, INSTANCES_MAX, width));
     page

@@ -9,7 +9,7 @@ use tonic::Status;
 use crate::{
     domain::Violation,
     grpc::{caller::Caller, status},
-    service::{Dead, InstanceView, LEASE, Membership},
+    service::{Dead, InstanceView, LEASE, Membership, operate::RequestMeta},
 };
 
 /// Evicts whom the request names, or says why that is nobody.
@@ -17,7 +17,7 @@ pub(super) async fn evict(
     membership: &Membership,
     (caller, message): (Caller, v1::EvictInstanceRequest),
 ) -> Result<v1::EvictInstanceResponse, Status> {
-    let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service, force } =
+    let v1::EvictInstanceRequest { instance_id, actor, reason, lost, older_than_ms, service, force, dry_run } =
         message;
     if reason.is_empty() {
         let message = "say how you know that it is dead: evicting a live instance loses writes";
@@ -40,12 +40,25 @@ pub(super) async fn evict(
              Evict only the lost: cutover evict {instance_id} --lost --reason .."
         )));
     }
-    let mutation = caller.acting(actor, reason)?;
+    let seen = membership.instances.seen();
+    let mutation = RequestMeta { dry_run, ..caller.acting(actor, reason)? };
     let evicted = membership.evict(&dead, &mutation).await.map_err(status::change)?;
     if evicted.is_empty() && !instance_id.is_empty() {
         return Err(nobody(&named, &instance_id));
     }
-    Ok(v1::EvictInstanceResponse { evicted })
+    let changes = evicted.iter().map(|name| change(name, &seen)).collect();
+    Ok(v1::EvictInstanceResponse { evicted, changes, dry_run })
+}
+
+/// `seen`: from before the eviction.
+fn change(name: &str, seen: &[InstanceView]) -> String {
+    match seen.iter().find(|seen| seen.name == name) {
+        Some(InstanceView { record, silent, .. }) => {
+            let silent = span(silent.as_millis() as u64);
+            format!("evicted instance {name} of {}, silent for {silent}", record.service)
+        }
+        None => format!("evicted instance {name}"),
+    }
 }
 
 fn named(membership: &Membership, name: &str) -> Vec<InstanceView> {

@@ -4,10 +4,46 @@ use cutover_proto::v1;
 use tonic::Status;
 
 use crate::{
-    domain::{Key, Refusal},
+    domain::{Event, Key, Refusal},
     grpc::{convert, status},
     service::{HistoryQuery, Operate},
 };
+
+/// Events that are read at a time while searching, and for one answer. Each has the whole migration in it.
+const CHUNK: u32 = 500;
+const SEARCHED_MAX: u32 = 5_000;
+
+/// Which events are wanted. Empty texts: any.
+struct Filter {
+    change: String,
+    by: String,
+    /// In lower case.
+    find: String,
+}
+
+impl Filter {
+    fn of(request: &v1::ListHistoryRequest) -> Self {
+        let v1::ListHistoryRequest { change, by, find, .. } = request;
+        Self { change: change.clone(), by: by.clone(), find: find.to_lowercase() }
+    }
+
+    fn is_any(&self) -> bool {
+        self.change.is_empty() && self.by.is_empty() && self.find.is_empty()
+    }
+
+    fn matches(&self, event: &Event) -> bool {
+        let has = |text: &str| text.to_lowercase().contains(&self.find);
+        let is_found = || {
+            let texts = [event.reason.as_str(), &event.actor, &event.change];
+            texts.into_iter().any(has)
+                || has(&format!("r{}", event.revision))
+                || event.summary.iter().any(|line| has(line))
+        };
+        (self.change.is_empty() || event.change == self.change)
+            && (self.by.is_empty() || event.actor == self.by)
+            && (self.find.is_empty() || is_found())
+    }
+}
 
 /// One page, newest first unless it is asked for otherwise. `known`: whether there is such a migration; a
 /// deleted one has a history, a misspelled one has none.
@@ -16,7 +52,8 @@ pub(super) async fn page(
     request: v1::ListHistoryRequest,
     known: impl Fn(&Key) -> bool,
 ) -> Result<v1::ListHistoryResponse, Status> {
-    let v1::ListHistoryRequest { key, before, page_size, oldest_first, after } = request;
+    let filter = Filter::of(&request);
+    let v1::ListHistoryRequest { key, before, page_size, oldest_first, after, .. } = request;
     let key = Some(key).filter(|key| !key.is_empty());
     let key = key.map(|key| Key::parse(&key)).transpose().map_err(status::invalid)?;
     if let Some(key) = key.as_ref().filter(|key| !known(key)) {
@@ -26,16 +63,39 @@ pub(super) async fn page(
         }
     }
     let limit = if page_size == 0 { 100 } else { page_size.min(1000) };
-    let mut events = if oldest_first {
-        operate.history_after(after, limit).await
-    } else {
-        let before = Some(before).filter(|before| *before > 0);
-        operate.history(&HistoryQuery { key: key.clone(), before, limit, ..HistoryQuery::default() }).await
+    // Where the next page begins; 0: there is none.
+    let (mut events, mut next, mut searched) = (Vec::new(), if oldest_first { after } else { before }, 0);
+    loop {
+        let room = limit - events.len() as u32;
+        let chunk = if filter.is_any() { room } else { CHUNK };
+        let read = if oldest_first {
+            operate.history_after(next, chunk).await
+        } else {
+            let before = Some(next).filter(|before| *before > 0);
+            operate
+                .history(&HistoryQuery { key: key.clone(), before, limit: chunk, ..Default::default() })
+                .await
+        };
+        let read = read.map_err(status::store)?;
+        let (is_last, mut left) = (read.len() < chunk as usize, room);
+        searched += chunk;
+        for event in read {
+            if left == 0 {
+                break;
+            }
+            next = event.revision;
+            if key.as_ref().is_none_or(|key| event.key == *key) && filter.matches(&event) {
+                left -= 1;
+                events.push(event);
+            }
+        }
+        if is_last && left > 0 {
+            next = 0;
+        }
+        if left == 0 || is_last || filter.is_any() || searched >= SEARCHED_MAX {
+            break;
+        }
     }
-    .map_err(status::store)?;
-    let more = events.len() == limit as usize;
-    let next = events.last().filter(|_| more).map_or(0, |event| event.revision);
-    events.retain(|event| key.as_ref().is_none_or(|key| event.key == *key));
     // Read last: what is missing above is told in any case.
     let dropped = operate.dropped().await.map_err(status::store)?;
     Ok(v1::ListHistoryResponse {

@@ -1,40 +1,39 @@
-//! A stream that sends a status now, and again whenever something changes.
+//! Streams that send a status or the overview now, and again whenever something changes.
 
 use std::time::Duration;
 
 use cutover_proto::v1;
-use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::Admin;
+use super::{Admin, convert, shared::Pace};
+use crate::service::Looks;
 
-/// Maximum interval between messages.
-const TICK: Duration = Duration::from_secs(1);
 /// Minimum interval between statuses.
-const PAUSE: Duration = Duration::from_millis(100);
+const STATUS_PAUSE: Duration = Duration::from_millis(100);
+/// Minimum interval between overviews.
+const OVERVIEW_PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) fn statuses(admin: Admin, key: String) -> ReceiverStream<Result<v1::Status, Status>> {
-    let (reader, stream) = mpsc::channel(1);
-    tokio::spawn(async move {
-        let mut revisions = admin.registry.subscribe();
-        let mut stop = admin.stop.clone();
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let message = admin.status(&key);
-            let over = message.is_err();
-            if reader.send(message).await.is_err() || over {
-                return;
-            }
-            tokio::time::sleep(PAUSE).await;
-            tokio::select! {
-                _ = ticks.tick() => {}
-                changed = revisions.changed() => if changed.is_err() { return },
-                _ = stop.changed() => return,
-                () = reader.closed() => return,
-            }
-        }
-    });
-    ReceiverStream::new(stream)
+type Stream<M> = ReceiverStream<Result<M, Status>>;
+
+/// The first message is made for this reader: whoever has just made a change must not get a status from before it.
+pub(super) fn status(admin: &Admin, key: &str) -> Stream<v1::Status> {
+    let first = admin.status(key);
+    let (made_by, about) = (admin.clone(), key.to_owned());
+    let pace = admin.pace(STATUS_PAUSE);
+    admin.statuses.watch(key, pace, Some(first), move || made_by.status(&about))
+}
+
+pub(super) fn overview(admin: &Admin) -> Stream<v1::Overview> {
+    let (overview, mut looks) = (admin.overview.clone(), Looks::default());
+    admin.overviews.watch("", admin.pace(OVERVIEW_PAUSE), None, move || {
+        let (revision, rows) = overview.rows(&mut looks);
+        Ok(convert::overview::overview(revision, rows))
+    })
+}
+
+impl Admin {
+    fn pace(&self, pause: Duration) -> Pace {
+        Pace { revisions: self.registry.subscribe(), pause, stop: self.stop.clone() }
+    }
 }

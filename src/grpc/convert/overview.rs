@@ -1,11 +1,13 @@
 //! Overviews of migrations as messages.
 
+use std::time::Duration;
+
 use cutover_proto::v1;
 
 use super::plan;
 use crate::{
     gist::{self, Gist, Tone},
-    service::{MigrationGlance, MigrationRow, MigrationStatus, Progress, operate::now_ms},
+    service::{Callers, MigrationGlance, MigrationRow, MigrationStatus, Progress, operate::now_ms},
     telemetry::Deliveries,
 };
 
@@ -26,10 +28,21 @@ pub(in crate::grpc) fn status(status: MigrationStatus) -> v1::Status {
         jobs: jobs(&status.passes),
         endpoints: status.endpoints.into_iter().filter_map(endpoint).collect(),
         guards: status.guards.iter().map(super::guard::level).collect(),
+        callers: status.callers.map(|it| callers(it, newest_step)),
         gist: None,
     };
     status.gist = Some(gist(&status));
     status
+}
+
+fn callers(callers: Callers, newest_step: u64) -> v1::Callers {
+    let ms = |duration: Duration| duration.as_millis() as u64;
+    v1::Callers {
+        asked_ms: ms(callers.asked),
+        applied_revision: callers.applied,
+        settled: callers.applied >= newest_step,
+        waited_for_ms: ms(callers.waited_for),
+    }
 }
 
 fn gist(status: &v1::Status) -> v1::Gist {

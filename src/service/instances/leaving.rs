@@ -127,6 +127,12 @@ impl Instances {
         dead
     }
 
+    /// The names of those that [`Self::give_up`] would give up.
+    pub fn to_be_given_up(&self, dead: &Dead) -> Vec<String> {
+        let live = self.live();
+        live.dead(dead, Instant::now()).iter().map(|admitted| live.name(&admitted.who)).collect()
+    }
+
     /// What people call it: its id or, if several processes have that, `ID#INCARNATION`.
     pub fn name(&self, who: &Who) -> String {
         self.live().name(who)

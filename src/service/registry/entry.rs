@@ -12,7 +12,7 @@ use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
 
 use crate::{
-    domain::{Member, Migration},
+    domain::{CALLERS, Member, Migration},
     service::lease::DECISION_EXPIRED,
 };
 
@@ -23,6 +23,17 @@ pub struct Entry {
     pub migration: Migration,
     published: Published,
     asked: Arc<Asked>,
+}
+
+/// Callers without an SDK, who ask for each decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Callers {
+    /// Time since they asked last.
+    pub asked: Duration,
+    /// Every answer from before this revision has expired.
+    pub applied: u64,
+    /// Longest time that a step still waits for them. Zero: it does not.
+    pub waited_for: Duration,
 }
 
 /// When revisions of a migration were published here, for as long as an older answer may still be used.
@@ -96,6 +107,17 @@ impl Entry {
         self.asked.is_durable.store(true, Ordering::Relaxed);
     }
 
+    /// Callers over the network, if any of them may still use an answer.
+    pub fn callers(&self) -> Option<Callers> {
+        let asked = self.asked.elapsed().filter(|elapsed| *elapsed < DECISION_EXPIRED)?;
+        let member = self.remote_callers();
+        Some(Callers {
+            asked,
+            applied: member.as_ref().map_or(self.migration.revision, |member| member.applied),
+            waited_for: member.and_then(|member| member.waited_for).unwrap_or_default(),
+        })
+    }
+
     /// Callers over the network hold answers that expire. They have acknowledged a revision once every answer
     /// that was requested before its publication has expired.
     pub(in crate::service) fn remote_callers(&self) -> Option<Member> {
@@ -108,7 +130,7 @@ impl Entry {
         };
         let batch = self.published.0.iter().find(is_waited_for)?;
         asked.then(|| Member {
-            name: "callers of Decide".to_owned(),
+            name: CALLERS.to_owned(),
             service: String::new(),
             received: batch.first - 1,
             applied: batch.first - 1,

@@ -63,7 +63,9 @@ async fn steps_that_wait_for_answers_of_decide_say_so_in_plain_words() {
     assert!(status.contains(". Nothing to do: at each step these expire within 11 s."), "{status}");
     assert!(status.contains(" state waiting, revision "), "{status}");
     assert!(
-        status.contains(" no instance is registered; earlier answers of Decide have not expired"),
+        status.contains(
+            " no instance is registered; answers that callers without an SDK hold have not expired"
+        ),
         "{status}"
     );
     controller.stop().await;

@@ -280,6 +280,8 @@ pub struct Applied {
     pub summary: Vec<String>,
     /// What the rest of the request waits for.
     pub waiting: Vec<Unmet>,
+    /// The whole way of everybody who is not at their goal, one line for each group.
+    pub ways: Vec<String>,
 }
 
 impl Change {
