@@ -1,6 +1,6 @@
 // What an operator can do. Each action says which call it is, and what it does in words. The dialog runs it dry
 // first, then for real.
-import { many, span } from './words.js';
+import { many } from './words.js';
 
 const RUNG_NAMES = [['dual_ppm', 'dual'], ['mirrored_ppm', 'mirrored'], ['target_first_ppm', 'target-first'], ['target_only_ppm', 'target-only']];
 
@@ -112,10 +112,11 @@ export const evict = (instance) => ({
   verb: 'Evict it',
   danger: true,
   method: 'EvictInstance',
+  // It leaves out processes that report again.
   body: { instance_id: instance.instance_id, lost: true },
-  // This call has no dry run. It leaves out processes that report again.
-  certain: [
-    `Steps no longer wait for ${instance.instance_id} of ${instance.service}, silent for ${span(instance.silent_ms)}. The history of every unfinished migration records it.`,
+  by: 'itself',
+  says: [
+    'Steps no longer wait for it. The history of every unfinished migration records it.',
     'Evict it only if its process has ended: one that still runs, cut off from the controller, keeps its old routes, and its writes are lost.',
   ],
   told: ({ evicted }) => `Evicted ${evicted.join(', ')}.`,
@@ -138,17 +139,23 @@ export const clearPin = (key, tenant) => ({
   says: ['The tenant goes to where the shares put its bucket.'],
 });
 
-export const tunePass = (job, tuning) => ({
-  title: tuning.paused ? 'Pause the pass' : job.tuning?.paused ? 'Continue the pass' : 'Limit the pass',
-  verb: tuning.paused ? 'Pause' : job.tuning?.paused ? 'Continue' : 'Set the limits',
+const workers = (pass) => new Set(pass.claims.map((claim) => claim.instance_id)).size;
+
+const pauses = ({ paused }) => ({ true: ['Pause the pass', 'Pause'], false: ['Continue the pass', 'Continue'] })[paused] ?? ['Limit the pass', 'Set the limits'];
+
+/** `change`: what is to differ of the pass's tuning, which may change while the dialog is open. */
+export const tunePass = (id, change) => ({
+  title: pauses(change)[0],
+  verb: pauses(change)[1],
   method: 'TuneJob',
-  body: { id: job.id, tuning },
-  // This call has no dry run.
-  certain: [
-    tuning.paused
-      ? 'Workers finish the page in hand, then wait. Nothing is lost; the pass continues from there.'
-      : `All ${many(new Set((job.claims ?? []).map((claim) => claim.instance_id)).size, 'worker')} together: ${limits(tuning)}.`,
+  body: (status) => ({ id, tuning: { ...status.jobs.find((job) => job.id === id)?.tuning, ...change } }),
+  by: 'itself',
+  // The pass as it would be.
+  would: (pass) => [
+    ...(pass.tuning.paused ? ['Workers finish the page in hand, then wait. Nothing is lost; the pass continues from there.'] : []),
+    `${workers(pass) > 1 ? `All ${many(workers(pass), 'worker')} together` : 'Its worker'}: ${limits(pass.tuning)}.`,
   ],
+  told: (pass) => `The pass ${pass.tuning.paused ? 'is paused' : 'runs'}, ${limits(pass.tuning)}.`,
 });
 
 export const limits = (tuning) => {

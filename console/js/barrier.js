@@ -23,7 +23,7 @@ export function Barrier({ status, act }) {
   const there = rows.filter(([instance]) => instance.settled).length;
   const shown = all ? rows : rows.slice(0, SHOWN);
   return html`<${Card} title="Instances" id="barrier" aside=${rows.length > 0 && html`<span class="small muted">${there} of ${many(rows.length, 'instance')} settled</span>`}>
-    ${rows.length === 0 && html`<p class="none">No instance is registered. Steps wait only until earlier answers of decide have expired.</p>`}
+    ${rows.length === 0 && html`<p class="none">No instance is registered.</p>`}
     ${rows.length > 0 && html`<div class="scroll" tabindex="0" role="group" aria-label="Instances"><table class="stack">
       <thead><tr><th scope="col">Instance</th><th scope="col">Standing</th><th scope="col" class="number">Received</th><th scope="col" class="number">Quiesced</th><th scope="col" class="number">Heard</th></tr></thead>
       <tbody>${shown.map(([instance, [tone, text]]) => html`<tr key=${instance.instance_id + instance.incarnation}>
@@ -33,6 +33,12 @@ export function Barrier({ status, act }) {
         <td class="number" data-name="received">r${instance.received_revision}</td>
         <td class="number" data-name="quiesced">r${instance.applied_revision}</td>
         <td class="number" data-name="heard">${span(instance.silent_ms)} ago</td></tr>`)}</tbody></table></div>`}
+    ${status.callers && html`<${Callers} callers=${status.callers} />`}
     ${rows.length > SHOWN && html`<button type="button" class="quiet" aria-expanded=${all} onClick=${() => setAll(!all)}>${all ? 'Show fewer' : `Show ${rows.length - SHOWN} more`}</button>`}
   <//>`;
 }
+
+/** Services that ask for each decision. They acknowledge nothing: steps wait until their answers have expired. */
+const Callers = ({ callers }) => html`<div class="note below ${callers.settled ? 'calm' : ''}">
+  <span><strong>Callers without an SDK</strong> <${Tone} of=${callers.settled ? 'calm' : 'waiting'}>${callers.settled ? 'settled' : `waited for ${span(callers.waited_for_ms)} more`}<//></span>
+  <span class="small muted">Services that ask by Decide or OpenFeature, last ${span(callers.asked_ms)} ago. Their answers from before r${callers.applied_revision} have expired. Each step waits at most 11 s for the others.</span></div>`;

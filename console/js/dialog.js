@@ -3,7 +3,7 @@ import { html, useEffect, useId, useRef, useState } from './lib.js';
 import { post, requestId } from './api.js';
 import { actor, isActor, setActor } from './actor.js';
 import { RUNG_NAMES, rampBody } from './actions.js';
-import { Refusals, Would } from './would.js';
+import { Refusals, Would, wouldDo } from './would.js';
 import { RollbackFollowed } from './rollback.js';
 
 /** Milliseconds without a key press before the dry run is repeated. */
@@ -20,25 +20,27 @@ export function ActionDialog({ action, status, away, close, done }) {
   const [values, setValues] = useState(action.values ?? {});
   const [typed, setTyped] = useState('');
   const [wait, setWait] = useState(action.wait ?? false);
-  const [dry, setDry] = useState({ busy: !action.certain });
+  const [dry, setDry] = useState({ busy: true });
   const [sent, setSent] = useState({});
   const [attempt, setAttempt] = useState(0);
   const request = useRef(requestId());
 
   useEffect(() => dialog.current.showModal(), []);
 
-  const body = () => (action.kind === 'ramp' ? rampBody(action, values, wait) : action.body);
+  const body = () => (action.kind === 'ramp' ? rampBody(action, values, wait) : typeof action.body === 'function' ? action.body(status) : action.body);
+  // Calls about instances and passes have who and why beside the rest, and are about no revision.
+  const isPlain = action.by === 'itself';
+  const requestOf = (mutation) => (isPlain ? { ...body(), ...mutation } : { ...body(), mutation });
 
   useEffect(() => {
     // Another change has an id of its own.
     request.current = requestId();
-    if (action.certain) return undefined;
     let over = false;
     let timer = setTimeout(async () => {
       // What is shown is about this revision: the change is refused if another one came meanwhile.
       const outcome = { revision: status.migration.revision };
       try {
-        outcome.answer = await post(action.method, { ...body(), mutation: { actor: `operator:${who.trim() || 'console'}`, reason: why || 'dry run', dry_run: true } });
+        outcome.answer = await post(action.method, requestOf({ actor: `operator:${who.trim() || 'console'}`, reason: why || 'dry run', dry_run: true }));
       } catch (error) {
         outcome.error = error;
       }
@@ -49,7 +51,15 @@ export function ActionDialog({ action, status, away, close, done }) {
     return () => { over = true; clearTimeout(timer); };
   }, [JSON.stringify(values), wait, attempt]);
 
-  const ready = isActor(who) && typed === (action.confirm ?? '') && why.trim() !== '' && !dry.busy && !dry.error && !sent.busy && (action.certain || dry.answer?.changes.length > 0);
+  // What carries no revision is shown anew when there is another one. Once it is sent, its id stays.
+  const seen = useRef(status.migration.revision);
+  useEffect(() => {
+    if (seen.current === status.migration.revision) return;
+    seen.current = status.migration.revision;
+    if ((action.anyRevision || isPlain) && !sent.busy && !sent.error && !sent.answer) setAttempt((old) => old + 1);
+  }, [status.migration.revision]);
+
+  const ready = isActor(who) && typed === (action.confirm ?? '') && why.trim() !== '' && !dry.busy && !dry.error && !sent.busy && wouldDo(action, dry.answer).length > 0;
 
   const submit = async (event) => {
     event.preventDefault();
@@ -57,20 +67,22 @@ export function ActionDialog({ action, status, away, close, done }) {
     setActor(who);
     setSent({ busy: true });
     const by = { actor: `operator:${who.trim()}`, reason: why.trim() };
-    const revision = action.anyRevision || action.certain ? {} : { expected_revision: dry.revision };
+    const once = isPlain ? {} : { request_id: request.current };
+    const revision = action.anyRevision || isPlain ? {} : { expected_revision: dry.revision };
     try {
-      const mutation = { ...by, request_id: request.current, ...revision };
-      const answer = await post(action.method, action.certain ? { ...action.body, ...by } : { ...body(), mutation });
+      const answer = await post(action.method, requestOf({ ...by, ...once, ...revision }));
       if (action.follow) {
         setSent({ answer });
       } else {
-        done(action.told ? action.told(answer) : action.certain ? `${action.title}: done.` : `${answer.changes.join('; ') || 'Nothing to do'} (revision ${answer.migration.revision}).`);
+        // Closed before it goes, so that the focus is where it was.
+        dialog.current.close();
+        done(action.told ? action.told(answer) : `${answer.changes.join('; ') || 'Nothing to do'} (revision ${answer.migration.revision}).`);
       }
     } catch (error) {
       setSent({ error });
       // It may have been made: the same request again tells. Anything else is over, and shown anew.
       if (error.isUnknown) return;
-      if (!action.certain) setDry({ busy: true });
+      setDry({ busy: true });
       setAttempt(attempt + 1);
     }
   };

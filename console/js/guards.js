@@ -19,6 +19,9 @@ const rates = (of) => {
   return text.join(', ');
 };
 
+/** An infinite number is a text in JSON. */
+const nats = (value) => Number(value).toFixed(1);
+
 const title = (level) => level.guard.replaceAll('_', ' ');
 const named = (level) => (operation(level.operation) ? `${title(level)} of ${operation(level.operation)}s` : title(level));
 
@@ -46,7 +49,7 @@ function Level({ level }) {
   const far = of >= 0.5 ? 'blocks steps up' : `${Math.round(of * 100)} % of the threshold`;
   return html`<li><div class="row spread"><span><strong>${name}</strong>${mode(level.mode) === 'observe' && html` <span class="small muted">(observes only)</span>`}</span><span class="small muted">${far}</span></div>
     <div class="gauge half" role="meter" aria-label=${name} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(of * 100)} aria-valuetext=${`${counts(level)}, ${far}`}><span class=${tone} style=${{ width: `${of * 100}%` }} /></div>
-    <span class="small muted">${`${counts(level)} in ${level.onset_ms < 1000 ? 'less than a second' : span(level.onset_ms)} (${rates(level)}; evidence ${level.ln_m.toFixed(1)}, threshold ${level.ln_c.toFixed(1)})`}</span></li>`;
+    <span class="small muted">${`${counts(level)} in ${level.onset_ms < 1000 ? 'less than a second' : span(level.onset_ms)} (${rates(level)}; evidence ${nats(level.ln_m)}, threshold ${nats(level.ln_c)})`}</span></li>`;
 }
 
 const DID = { TRIP_OUTCOME_HELD: 'Steps up were stopped', TRIP_OUTCOME_OBSERVED: 'Only recorded' };

@@ -1,5 +1,5 @@
 // The page: what is around every view, and which view is shown.
-import { html, render, useEffect, useState } from './lib.js';
+import { html, render, useEffect, useErrorBoundary, useState } from './lib.js';
 import { useRoute, to } from './route.js';
 import { useNow } from './live.js';
 import { Overview, useOverview } from './overview.js';
@@ -10,6 +10,16 @@ import { shortTime, span } from './words.js';
 const TOAST_MS = 8000;
 /** The controller sends every second. */
 const FRESH_MS = 3500;
+
+/** A fault of a view must not leave an empty page on a wall. */
+function Whole() {
+  const [error, retry] = useErrorBoundary((thrown) => console.error(thrown));
+  return error
+    ? html`<main id="main"><h1 tabindex="-1">This page failed</h1>
+        <p role="alert">${String(error.message ?? error)}. The controller is not affected: <code>cutover list</code> shows the migrations.</p>
+        <p class="row"><button type="button" class="primary" onClick=${retry}>Try again</button> <button type="button" onClick=${() => location.reload()}>Load it again</button></p></main>`
+    : html`<${Frame} />`;
+}
 
 function Frame() {
   const route = useRoute();
@@ -55,4 +65,4 @@ function Top({ stream, isInside }) {
     <div role="status">${away && at > 0 && html`<p class="banner"><strong>The controller does not answer.</strong> What you see is from ${shortTime(at)}, ${span(now - at)} ago. Services go on by their last routing. This page resumes by itself.</p>`}</div>`;
 }
 
-render(html`<${Frame} />`, document.getElementById('app'));
+render(html`<${Whole} />`, document.getElementById('app'));

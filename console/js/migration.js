@@ -1,5 +1,5 @@
 // One migration: its views, and what is always in the same place.
-import { html, useState } from './lib.js';
+import { html, useEffect, useRef, useState } from './lib.js';
 import { useStream } from './live.js';
 import { to } from './route.js';
 import { Card, Said, Tone } from './parts.js';
@@ -21,14 +21,25 @@ export const useMigration = (key) => useStream('WatchStatus', { key }, 'GetStatu
 
 export function Migration({ keyName, view, params, stream, say }) {
   const [action, setAction] = useState(null);
+  const opener = useRef(null);
+  // A button may go with what it did: then the focus is at the title, not nowhere.
+  useEffect(() => {
+    if (!action && opener.current && !opener.current.isConnected) {
+      opener.current = null;
+      if (document.activeElement === document.body) document.querySelector('main h1')?.focus();
+    }
+  });
   const status = stream.data;
   if (stream.missing) return html`<h1 tabindex="-1">${keyName}</h1><p>${stream.missing} <a href=${to(null)}>Show all migrations</a></p>`;
   if (!status) return html`<h1 tabindex="-1">${keyName}</h1><p class="muted">${stream.away ? 'The controller does not answer. Trying again.' : 'Loading.'}</p>`;
   const { migration } = status;
-  const act = (chosen) => setAction({ chosen, opener: document.activeElement });
+  const act = (chosen) => {
+    opener.current = document.activeElement;
+    setAction(chosen);
+  };
   const close = () => {
-    action?.opener?.focus?.();
     setAction(null);
+    opener.current?.focus();
   };
   const isOver = ['finished', 'abandoned'].includes(state(migration.state));
   return html`
@@ -52,7 +63,7 @@ export function Migration({ keyName, view, params, stream, say }) {
     </div>`}
     ${view === 'history' && html`<${History} keyName=${migration.key} params=${params} revision=${migration.revision} />`}
     ${view === 'tenants' && html`<${Tenants} keyName=${migration.key} params=${params} revision=${migration.revision} pins=${migration.pins} act=${act} />`}
-    ${action && html`<${ActionDialog} key=${action.chosen.title} action=${action.chosen} status=${status} away=${stream.away} close=${close}
+    ${action && html`<${ActionDialog} key=${action.title} action=${action} status=${status} away=${stream.away} close=${close}
       done=${(text) => { say(text); close(); }} />`}`;
 }
 
@@ -68,7 +79,7 @@ function Gist({ status, act }) {
   const tone = urgency(status.gist);
   const { what = '', next = '' } = status.gist ?? {};
   const action = suggested(next, status.migration.key, status);
-  return html`<div class="gist ${tone}"><${Tone} of=${tone}>${tone === 'calm' ? capital(status.gist?.standing || state(status.migration.state)) : WORD[tone]}<//>
+  return html`<div class="gist ${tone}"><div role="status"><${Tone} of=${tone}>${tone === 'calm' ? capital(status.gist?.standing || state(status.migration.state)) : WORD[tone]}<//></div>
     <p class="sentence">${what.replace(/\.$/, '')}.</p>
     ${next && html`<p class="row next"><span>Next: <${Said} text=${next} /></span>
       ${action && html`<button type="button" class="primary small" onClick=${() => act(action)}>${action.verb}</button>`}</p>`}

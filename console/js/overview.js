@@ -28,7 +28,7 @@ const word = (row) => {
 };
 
 export function useOverview() {
-  return useStream('WatchOverview', {}, 'ListMigrations');
+  return useStream('WatchOverview', {}, 'GetOverview');
 }
 
 export function Overview({ stream, params }) {

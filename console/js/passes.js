@@ -36,11 +36,13 @@ function Running({ job, now, act }) {
 }
 
 function Tune({ job, tuning, act }) {
-  const [limit, setLimit] = useState(String(tuning.records_per_s || ''));
+  // What is set, until something else is typed.
+  const [typed, setTyped] = useState(null);
+  const limit = typed ?? String(tuning.records_per_s || '');
   const valid = /^\d*$/.test(limit);
-  return html`<form class="row end" onSubmit=${(event) => { event.preventDefault(); if (valid) act(tunePass(job, { ...tuning, records_per_s: Number(limit) })); }}>
-    <button type="button" class="small" onClick=${() => act(tunePass(job, { ...tuning, paused: !tuning.paused }))}>${tuning.paused ? 'Continue' : 'Pause'}</button>
-    <label class="row small">At most <input type="text" inputmode="numeric" size="7" value=${limit} onInput=${(event) => setLimit(event.target.value)} aria-invalid=${!valid} /> records/s</label>
+  return html`<form class="row end" onSubmit=${(event) => { event.preventDefault(); if (!valid) return; act(tunePass(job.id, { records_per_s: Number(limit) })); setTyped(null); }}>
+    <button type="button" class="small" onClick=${() => act(tunePass(job.id, { paused: !tuning.paused }))}>${tuning.paused ? 'Continue' : 'Pause'}</button>
+    <label class="row small">At most <input type="text" inputmode="numeric" size="7" value=${limit} onInput=${(event) => setTyped(event.target.value)} aria-invalid=${!valid} /> records/s</label>
     <button class="small" disabled=${!valid}>Limit</button></form>`;
 }
 

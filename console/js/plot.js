@@ -83,12 +83,13 @@ export function Plot({ series, values, span, marks, height, axis, log, label, ho
       },
       axes: [
         { ...text, values: times, size: 26, gap: 4, space: 70 },
-        { ...text, size: 52, gap: 6, ...(log && { splits: powers }), values: (_, splits) => splits.map((value) => (value == null ? '' : axis(value))) },
+        { ...text, size: 60, gap: 6, ...(log && { splits: powers }), values: (_, splits) => splits.map((value) => (value == null ? '' : axis(value))) },
       ],
       series: [{}, ...series.map((each) => ({
-        stroke: css(each.color),
+        // A line of the background parts the areas: their colours need not.
+        stroke: css(each.fill ? '--surface' : each.color),
         fill: each.fill ? css(each.color) : undefined,
-        width: each.fill ? 0 : (each.width ?? 1.5),
+        width: each.width ?? (each.fill ? 1 : 1.5),
         dash: each.dash,
         points: { show: false },
       }))],

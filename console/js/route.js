@@ -1,12 +1,14 @@
 // Addresses: #/ is the overview, #/m/KEY/VIEW?.. a migration. Everything that a reader chooses is in the address.
 import { useEffect, useState } from './lib.js';
 
+const VIEWS = ['now', 'history', 'tenants'];
+
 export function parse(hash) {
   const [path, query = ''] = hash.replace(/^#/, '').split('?');
   const [kind, key, view] = path.split('/').filter(Boolean);
   const params = Object.fromEntries(new URLSearchParams(query));
   if (kind !== 'm' || !key) return { key: null, view: 'overview', params };
-  return { key: decoded(key), view: view ?? 'now', params };
+  return { key: decoded(key), view: VIEWS.includes(view) ? view : 'now', params };
 }
 
 /** A text that is not encoded properly, such as `%`, is taken as it is: then there is no such migration. */

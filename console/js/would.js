@@ -20,11 +20,13 @@ export const Refusals = ({ error, isDry = false }) => html`<div class="notes">
     : html`<div class="note refused"><span>${error.message}</span></div>`}
 </div>`;
 
+/** What an answer to a dry run says would be done, a line each. */
+export const wouldDo = (action, answer) => (answer ? (action.would ? action.would(answer) : answer.changes) : []);
+
 export function Would({ action, dry, status }) {
-  if (action.certain) return html`<ul class="what">${action.certain.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`;
   if (dry.busy) return html`<p class="muted">Asking the controller what would happen.</p>`;
   if (dry.error) return html`<${Refusals} error=${dry.error} isDry />`;
-  const { changes, waiting } = dry.answer;
+  const [changes, { waiting = [] }] = [wouldDo(action, dry.answer), dry.answer];
   if (!changes.length) return html`<p>There is nothing to do.</p>`;
   if (action.kind === 'rollback') return html`<${RollbackWould} action=${action} answer=${dry.answer} status=${status} />`;
   return html`<h2>What happens</h2>

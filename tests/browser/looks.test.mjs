@@ -103,3 +103,64 @@ test('a keyboard reaches the rollback, and comes back to where it was', async ()
   page.assertFine();
   await page.close();
 });
+
+const TEXTS = [
+  ...['text', 'muted', 'accent', 'alarm', 'wait', 'calm'].flatMap((of) => ['page', 'surface', 'sunken'].map((on) => [of, on])),
+  ['alarm', 'alarm-soft'], ['wait', 'wait-soft'], ['text', 'wait-soft'], ['calm', 'calm-soft'],
+  ['accent-text', 'accent'], ['danger-text', 'danger'], ['page', 'text'],
+];
+const SHAPES = [
+  'source-only', 'dual', 'mirrored', 'hold', 'target-first', 'target-only', 'hit', 'miss', 'not-found', 'backfill',
+  'source', 'target', 'calm', 'wait', 'alarm', 'edge', 'focus', 'accent', 'danger',
+].flatMap((of) => ['surface', 'sunken'].map((on) => [of, on]));
+
+for (const theme of ['light', 'dark']) {
+  test(`text has a contrast of 4.5, and every bar, line and border one of 3, ${theme}`, async () => {
+    const page = await browser.page();
+    await page.emulateMedia({ colorScheme: theme });
+    await page.goto(`${world.url}/console/`);
+    const names = [...new Set([...TEXTS, ...SHAPES].flat())];
+    const colours = await page.evaluate((all) => Object.fromEntries(all.map((name) => [name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()])), names);
+    const light = (name) => {
+      assert.match(colours[name], /^#[0-9a-f]{6}$/, name);
+      const parts = [1, 3, 5].map((at) => parseInt(colours[name].slice(at, at + 2), 16) / 255);
+      const [red, green, blue] = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const contrast = ([a, b]) => {
+      const [high, low] = [light(a), light(b)].sort((x, y) => y - x);
+      return (high + 0.05) / (low + 0.05);
+    };
+    const low = (pairs, least) => pairs.filter((pair) => contrast(pair) < least).map((pair) => `${pair.join(' on ')}: ${contrast(pair).toFixed(2)}`);
+    assert.deepEqual([...low(TEXTS, 4.5), ...low(SHAPES, 3)], []);
+    await page.close();
+  });
+}
+
+test('the focus goes down the page in order, and stays in a dialog', async () => {
+  const page = await browser.page();
+  for (const [, hash, text] of VIEWS) {
+    await page.goto(`${world.url}/console/#/${hash}`);
+    await page.getByText(text).first().waitFor();
+    assert.equal(await page.locator('[tabindex]:not([tabindex="0"]):not([tabindex="-1"])').count(), 0, 'the order is that of the document');
+  }
+  await page.goto(`${world.url}/console/#/m/orders`);
+  await page.getByRole('button', { name: 'Roll back', exact: true }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('What is lost').waitFor();
+  const stops = new Set();
+  for (let presses = 0; presses < 20; presses++) {
+    await page.keyboard.press('Tab');
+    const stop = await page.evaluate(() => {
+      const it = document.activeElement;
+      // Between the last and the first stop the browser's own controls may have it.
+      return it === document.body ? 'browser' : it.closest('dialog') ? it.outerHTML.slice(0, 60) : `outside: ${it.outerHTML.slice(0, 60)}`;
+    });
+    assert.ok(!stop.startsWith('outside'), stop);
+    stops.add(stop);
+  }
+  assert.ok(stops.size >= 3, [...stops].join('\n'));
+  await page.keyboard.press('Escape');
+  page.assertFine();
+  await page.close();
+});

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Browser, assertAccessible, screenshot } from './browser.mjs';
+import { acts } from './operator.mjs';
 import { World } from './world.mjs';
 
 const ALL = 1_000_000;
@@ -23,23 +24,7 @@ after(async () => {
   await world?.stop();
 });
 
-const open = (hash) => page.goto(`${world.url}/console/#/${hash}`);
-const dialog = () => page.getByRole('dialog');
-const button = (name) => page.getByRole('button', { name, exact: true });
-
-/** Gives a reason in the open dialog, and a name if it asks for one, and confirms. */
-async function confirm(verb, reason) {
-  const name = dialog().getByLabel('Your name');
-  if (await name.isVisible()) await name.fill('ada');
-  await dialog().getByLabel('Reason').fill(reason);
-  await dialog().getByRole('button', { name: verb, exact: true }).click();
-}
-
-async function setShares(shares, wait) {
-  await button('Change the shares').click();
-  for (const [name, percent] of Object.entries(shares)) await dialog().getByLabel(`${name}, %`, { exact: true }).fill(String(percent));
-  if (wait) await dialog().getByRole('checkbox').check();
-}
+const { open, dialog, button, confirm, setShares } = acts(() => page, () => world);
 
 test('the overview shows first what needs somebody', async () => {
   await world.cli('pause', 'orders', '--reason', 'before the quarter ends', '--actor', 'operator:ada');
