@@ -28,6 +28,8 @@ mod properties;
 mod protocol;
 #[path = "protocol_model/replaced.rs"]
 mod replaced;
+#[path = "protocol_model/reversed.rs"]
+mod reversed;
 #[path = "protocol_model/scenario.rs"]
 mod scenario;
 #[path = "protocol_model/sidecar.rs"]

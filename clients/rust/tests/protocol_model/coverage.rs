@@ -61,6 +61,7 @@ listed! {
         Passed,
         Swept,
         Reversed,
+        StaleAtSource,
         WentBack,
         LeaseEnded,
         GivenUp,

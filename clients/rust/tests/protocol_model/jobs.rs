@@ -5,7 +5,7 @@ use cutover_client::{
     migrator::rules::{Answer, Condition},
     report::StoreRole::{Source, Target},
     routing::Rung,
-    store::Version,
+    store::{Put, Version},
 };
 
 use crate::{
@@ -152,12 +152,16 @@ impl Protocol {
                 When::Rules(Condition::Unchanged { expected: job.expected, base: None })
             }
             ModelPass::Full if self.has(Omission::PassInsertsIfAbsent) => When::Absent,
+            ModelPass::Reverse if self.has(Omission::ReverseOverwrites) => When::Always,
             ModelPass::Reverse => When::Rules(Condition::Newer),
             ModelPass::Full | ModelPass::Sweep | ModelPass::SourceWins => self.passed_when(),
         };
         let drained = state.ladder.is_drained(job.begun);
         let put = Late { store, record: job.record, when, target_only: false, drained };
         let answer = self.put(&mut after, put, fate);
+        if job.pass == ModelPass::Reverse && matches!(answer, Answer::Put(Put::Stale(_))) {
+            self.coverage.note(Branch::StaleAtSource);
+        }
         let looks_again = job.expected.is_some() && !self.has(Omission::NotLookedAgain);
         if job.pass == ModelPass::SourceWins && (looks_again || !matches!(answer, Answer::Put(_))) {
             let record = after.stores.target?;

@@ -146,7 +146,7 @@ ladders! {
 
     back_from_target_only_with_deletes_and_late_puts comes by [
         Mirrored, TargetFirst, ReadUnasked, Hit, NotFound, Acknowledged, AcknowledgedByBoth,
-        Indeterminate, StaleAtFirst, StaleAtTarget, LandedLate, Passed, Reversed
+        Indeterminate, StaleAtFirst, StaleAtTarget, LandedLate, Passed, Reversed, StaleAtSource
     ] {
         let budget = Budget { reads: 1, puts: 1, deletes: 1, passes: 1, late: 1, ..NONE };
         let steps = &[TargetFirst, Mirrored];

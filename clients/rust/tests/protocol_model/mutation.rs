@@ -51,6 +51,8 @@ pub(crate) enum Omission {
     ReverseSkipped,
     /// The reverse pass begins before target-first has settled and old puts have landed.
     ReverseEarly,
+    /// The reverse pass overwrites whatever the source has.
+    ReverseOverwrites,
     /// The controller gives up a client that is alive.
     EvictsTheLiving,
     /// Lazy: the sweep is begun without a second barrier.
