@@ -189,6 +189,9 @@ pub struct TableIdentity {
     pub id: String,
     /// For people.
     pub place: String,
+    /// The id of the ledger beside it. Empty: it has none.
+    #[serde(default)]
+    pub ledger: String,
 }
 
 /// A record that a pass wrote to a store, or found there.

@@ -118,8 +118,16 @@ impl Stores {
             }
         }
         let mut copied = self.copy(plan, pass, Side::Target, &newer).await?;
-        let behind = std::mem::take(&mut copied.behind);
+        let mut behind = std::mem::take(&mut copied.behind);
         done.add(copied);
+        if plan.source_wins {
+            // A ledger keeps out what is older than an entry whose row another program has deleted.
+            for id in std::mem::take(&mut behind) {
+                if !self.overwrite(plan, pass, &id, done).await? {
+                    behind.push(id);
+                }
+            }
+        }
         if !behind.is_empty() {
             self.report_ahead(plan, done, behind).await?;
         }

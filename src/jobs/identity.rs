@@ -77,5 +77,5 @@ impl Stores {
 }
 
 pub(super) fn to_wire(identity: Option<Identity>) -> Option<v1::StoreIdentity> {
-    identity.map(|Identity { id, place }| v1::StoreIdentity { id, place })
+    identity.map(|Identity { id, place, ledger }| v1::StoreIdentity { id, place, ledger })
 }

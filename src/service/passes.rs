@@ -300,7 +300,8 @@ impl Passes {
             self.refuse_while_worked_on(&job)?;
         }
         record.segments.iter().for_each(|segment| counts.add(&segment.counts));
-        let finish = Change::FinishJob { id: id.to_owned(), counts, findings: record.findings, complete };
+        let (findings, ledgers) = (record.findings.clone(), tables::ledgers(&record.source, &record.target));
+        let finish = Change::FinishJob { id: id.to_owned(), counts, findings, complete, ledgers };
         let finished = self.operate.change(&key, &finish, mutation).await;
         let Some(evidence) = self.evidence(&key, id) else {
             finished?;

@@ -6,8 +6,8 @@ use imbl::OrdMap;
 
 use super::{Demand, Fault, SimulatedFleet, TICK_MS};
 use crate::domain::{
-    Applied, Breach, Change, Context, Cover, Gate, Key, Migration, NewPass, PassCounts, PassKind, Policy,
-    Refusal, change,
+    Applied, Breach, Change, Context, Cover, Gate, Key, Ledgers, Migration, NewPass, PassCounts, PassKind,
+    Policy, Refusal, change,
     guard::{GuardConfig, Verdict},
     plan::{self, Brought, Missing, Next, Observed, Plan, PlanMove, PlanState},
 };
@@ -299,7 +299,13 @@ impl Play {
                     residual_ms: 0,
                 }))?;
                 let counts = PassCounts::default();
-                self.make(&Change::FinishJob { id, counts, findings: Vec::new(), complete: true })?;
+                self.make(&Change::FinishJob {
+                    id,
+                    counts,
+                    findings: Vec::new(),
+                    complete: true,
+                    ledgers: Ledgers::default(),
+                })?;
             }
             self.make(&Change::Step)?;
         }

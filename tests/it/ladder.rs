@@ -10,7 +10,7 @@ mod repair;
 mod restored;
 
 use cutover::domain::{
-    Applied, Ask, Change, Context, Cover, Differences, Fleet, Gate, Key, Member, Migration, NewPass,
+    Applied, Ask, Change, Context, Cover, Differences, Fleet, Gate, Key, Ledgers, Member, Migration, NewPass,
     PassCounts, PassKind, Refusal, Shares, Tenant, apply,
 };
 use cutover_core::routing::{PPM, Rung, coexist};
@@ -146,7 +146,7 @@ impl World {
 
     fn end(&mut self, id: String) {
         let (counts, findings) = Default::default();
-        self.change(&Change::FinishJob { id, counts, findings, complete: true });
+        self.change(&Change::FinishJob { id, counts, findings, complete: true, ledgers: Ledgers::default() });
     }
 
     fn happen(&mut self, happening: &Happening) {

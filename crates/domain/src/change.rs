@@ -5,6 +5,7 @@ mod abandon;
 mod acknowledge;
 mod deletion;
 mod draft;
+mod ledgers;
 mod lifecycle;
 mod overrides;
 mod passes;
@@ -87,8 +88,11 @@ pub fn apply(
         Change::TuneJob { id, paused, records_per_s, bytes_per_s } => {
             draft.tune_job(id, *paused, [*records_per_s, *bytes_per_s])?;
         }
-        Change::FinishJob { id, counts, findings, complete } => {
+        Change::FinishJob { id, counts, findings, complete, ledgers } => {
             draft.finish_job(id, counts, findings, *complete, context)?;
+            if *complete {
+                draft.document.ledgers.learn(ledgers);
+            }
         }
         Change::Abandon => {
             draft.abandon(context)?;

@@ -331,7 +331,6 @@ impl Migration {
         let document = &*self.document;
         let key = &document.key;
         let mut unmet: Vec<Unmet> = document.restored().into_iter().collect();
-        let is_elsewhere = |it: Placement| it.rung != Rung::SourceOnly || it.floor != Rung::SourceOnly;
         if document.ramping || self.placements().any(is_elsewhere) {
             let action = format!(
                 "take everybody back first: cutover ramp {key} --dual 0 --wait, and cutover unpin {key} TENANT for \
@@ -379,4 +378,9 @@ impl Migration {
         );
         Some(Unmet::of_change(Gate::Stage, message, action))
     }
+}
+
+/// Whether the tenants of a placement have left source-only, or have to come back to it.
+pub(crate) fn is_elsewhere(it: Placement) -> bool {
+    it.rung != Rung::SourceOnly || it.floor != Rung::SourceOnly
 }

@@ -7,8 +7,8 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attribution, Bands, Evidence, GuardSettings, Job, Key, Override, Passes, Placement, Rollout, Tenant,
-    Trip, TripOutcome, guard::JudgedStage, plan::PlanState,
+    Attribution, Bands, Evidence, GuardSettings, Job, Key, Ledgers, Override, Passes, Placement, Rollout,
+    Tenant, Trip, TripOutcome, guard::JudgedStage, plan::PlanState,
 };
 
 /// What the migration promises and requires.
@@ -167,6 +167,9 @@ pub struct Document {
     pub jobs: Vec<Job>,
     /// Finished passes, oldest first; bounded.
     pub evidence: Vec<Evidence>,
+    /// The ledgers that the last passes worked with.
+    #[serde(default)]
+    pub ledgers: Ledgers,
     /// Pinned tenants.
     pub pins: u64,
     /// Tenants under a ceiling of their own.

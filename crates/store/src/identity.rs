@@ -10,6 +10,20 @@ pub struct Identity {
     pub id: String,
     /// For people: where the table is, and some of what the id consists of.
     pub place: String,
+    /// Which ledger the table has: one that was lost and made anew is another. Part of `id`. Empty: it has none.
+    pub ledger: String,
+}
+
+impl Identity {
+    /// Of a table with its versions beside it. `id`: which ledger it is.
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+    pub(crate) fn with_ledger(self, ledger: &str, id: &str) -> Self {
+        Self {
+            id: format!("{} ledger {id}", self.id),
+            place: format!("{} with {ledger} {id}", self.place),
+            ledger: id.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Identity {

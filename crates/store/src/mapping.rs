@@ -23,9 +23,9 @@ use std::collections::BTreeSet;
 pub use cell::Cell;
 pub use column::{Column, ColumnPath};
 pub use column_type::ColumnType;
-#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-pub(super) use ddl::sql_type;
 pub use ddl::{create_sql, create_table_sql};
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+pub(super) use ddl::{quoted, sql_type};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};

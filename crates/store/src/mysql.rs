@@ -26,8 +26,9 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_sql},
     sql::{
-        Calls, Database, Entry, Guarded, Over, ServerOptions, Statement, There, Wrote, check_new, column_of,
-        estimate, get_versions, permanent, put_many, put_one, swallowed, version_after, whole_seconds,
+        Calls, Database, Entry, Guarded, LedgerId, Over, ServerOptions, Statement, There, Wrote, check_new,
+        column_of, estimate, get_versions, permanent, put_many, put_one, swallowed, version_after,
+        whole_seconds,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -69,9 +70,7 @@ impl MySqlStore {
         table: impl Into<SqlTable>,
         options: ServerOptions,
     ) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table.into(), options).await?;
-        schema::check(&store.calls, &store.layout.table).await?;
-        Ok(store)
+        Self::connect(url, table.into(), options).await?.checked().await
     }
 
     /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
@@ -84,16 +83,35 @@ impl MySqlStore {
         let sql = create_sql(Dialect::MySql, &table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
+        let mut id = None;
         if let Some(ledger) = store.layout.table.ledger() {
             let table = &store.layout.table;
             let there = schema::has_rows(&store.calls, &table.name).await?;
-            check_new(Dialect::MySql, table, there, schema::has_rows(&store.calls, &ledger).await?)?;
+            let entries = schema::has_rows(&store.calls, &ledger).await?;
+            let is_new = check_new(Dialect::MySql, table, there, entries)?;
+            id = is_new.then(|| LedgerId::made_once(Dialect::MySql, &store.layout.ledger));
         }
-        for sql in sql {
+        for sql in sql.into_iter().chain(id) {
             store.calls.create(sql).await?;
         }
-        schema::check(&store.calls, &store.layout.table).await?;
-        Ok(store)
+        store.checked().await
+    }
+
+    /// Checks the table and its ledger, and learns which ledger it is.
+    async fn checked(mut self) -> Result<Self, StoreError> {
+        let table = &self.layout.table;
+        schema::check(&self.calls, table).await?;
+        if let Some(name) = table.ledger() {
+            let (ledger, id) = (&self.layout.ledger, self.ledger_id().await?);
+            self.layout.ledger_id = Some(LedgerId::found(Dialect::MySql, ledger, &name, id)?);
+        }
+        Ok(self)
+    }
+
+    /// The id that the ledger has now.
+    async fn ledger_id(&self) -> Result<Option<i64>, StoreError> {
+        let rows = self.rows(LedgerId::asked(Dialect::MySql, &self.layout.ledger)).await?;
+        Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
     }
 
     async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
@@ -276,7 +294,10 @@ impl Store for MySqlStore {
 
     /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        identity::identity(&self.calls, &self.layout.table.name).await.map(Some)
+        let identity = identity::identity(&self.calls, &self.layout.table.name).await?;
+        let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
+        let id = LedgerId::found(Dialect::MySql, &self.layout.ledger, &ledger, self.ledger_id().await?)?;
+        Ok(Some(identity.with_ledger(&ledger, &id.to_string())))
     }
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
@@ -342,6 +363,13 @@ impl Guarded for MySqlStore {
             }
         }
         Ok(wrote)
+    }
+
+    async fn check_ledger(&self) -> Result<(), StoreError> {
+        let (Some(id), Some(ledger)) = (self.layout.ledger_id, self.layout.table.ledger()) else {
+            return Ok(());
+        };
+        id.check(&ledger, self.ledger_id().await?)
     }
 }
 

@@ -27,12 +27,13 @@ use super::{
     error::Doubt,
     mapping::{Dialect, SqlTable, create_sql},
     sql::{
-        Calls, Database, Guarded, Over, ROUNDS, ServerOptions, Statement, There, Wrote, check_new, column_of,
-        estimate, get_versions, in_order, permanent, put_many, put_one, swallowed, version_after,
+        Calls, Database, Guarded, LedgerId, Over, ROUNDS, ServerOptions, Statement, There, Wrote, check_new,
+        column_of, estimate, get_versions, in_order, permanent, put_many, put_one, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
 use layout::Layout;
+use ledger::Ledger;
 
 /// Maximum bytes of a batch's statement, unless one record needs more: it is in memory three times on its
 /// way.
@@ -56,9 +57,7 @@ impl PostgresStore {
         table: impl Into<SqlTable>,
         options: ServerOptions,
     ) -> Result<Self, StoreError> {
-        let store = Self::connect(url, table.into(), options).await?;
-        schema::check(&store.calls, &store.schema, &store.layout.table).await?;
-        Ok(store)
+        Self::connect(url, table.into(), options).await?.checked().await
     }
 
     /// Like `open`, but creates the table if it does not exist. An existing table is not changed.
@@ -71,11 +70,11 @@ impl PostgresStore {
         let table = &store.layout.table;
         let sql = create_sql(Dialect::Postgres, table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
-        let ledger = table.ledger();
+        let (ledger, mut is_new) = (table.ledger(), false);
         if let Some(ledger) = &ledger {
             let there = schema::has_rows(&store.calls, &store.schema, &table.name).await?;
             let entries = schema::has_rows(&store.calls, &store.schema, ledger).await?;
-            check_new(Dialect::Postgres, table, there, entries)?;
+            is_new = check_new(Dialect::Postgres, table, there, entries)?;
         }
         for (name, sql) in [table.name.as_str()].into_iter().chain(ledger.as_deref()).zip(sql) {
             if schema::exists(&store.calls, &store.schema, name).await? {
@@ -89,8 +88,27 @@ impl PostgresStore {
             );
             store.calls.create(sql).await?;
         }
-        schema::check(&store.calls, &store.schema, &store.layout.table).await?;
-        Ok(store)
+        if is_new && let Some(ledger) = &store.layout.ledger {
+            store.calls.create(LedgerId::made_once(Dialect::Postgres, ledger.as_sql())).await?;
+        }
+        store.checked().await
+    }
+
+    /// Checks the table and its ledger, and learns which ledger it is.
+    async fn checked(self) -> Result<Self, StoreError> {
+        schema::check(&self.calls, &self.schema, &self.layout.table).await?;
+        let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
+            return Ok(self);
+        };
+        let id = LedgerId::found(Dialect::Postgres, ledger.as_sql(), &name, self.ledger_id(ledger).await?)?;
+        Ok(Self { layout: Layout::new(self.layout.table, &self.schema, Some(id)), ..self })
+    }
+
+    /// The id that the ledger has now.
+    async fn ledger_id(&self, ledger: &Ledger) -> Result<Option<i64>, StoreError> {
+        let asked = Statement::text(LedgerId::asked(Dialect::Postgres, ledger.as_sql()));
+        let rows = self.calls.rows(&asked).await?;
+        Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
     }
 
     async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
@@ -104,7 +122,7 @@ impl PostgresStore {
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<Postgres>::open(connect, &server, options, options.call_timeout).await?;
         let schema = schema::schema_of(&calls, &table.name).await?;
-        Ok(Self { calls, layout: Layout::new(table, &schema), schema })
+        Ok(Self { calls, layout: Layout::new(table, &schema, None), schema })
     }
 
     /// Waits for calls in flight and closes the connections.
@@ -230,7 +248,12 @@ impl Store for PostgresStore {
 
     /// By the database system, which physical replicas share, and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        identity::identity(&self.calls, &self.schema, &self.layout.table).await.map(Some)
+        let identity = identity::identity(&self.calls, &self.schema, &self.layout.table).await?;
+        let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
+            return Ok(Some(identity));
+        };
+        let id = LedgerId::found(Dialect::Postgres, ledger.as_sql(), &name, self.ledger_id(ledger).await?)?;
+        Ok(Some(identity.with_ledger(&name, &id.to_string())))
     }
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
@@ -293,5 +316,12 @@ impl Guarded for PostgresStore {
             rest = others;
         }
         Ok(wrote)
+    }
+
+    async fn check_ledger(&self) -> Result<(), StoreError> {
+        let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
+            return Ok(());
+        };
+        ledger.check(&name, self.ledger_id(ledger).await?)
     }
 }

@@ -8,6 +8,7 @@ mod calls;
 mod entry;
 mod error;
 mod faults;
+mod ledger_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod merge;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
@@ -26,6 +27,7 @@ pub(super) use error::{class, driver_error, message, not_applied, permanent, thr
 pub(super) use faults::{
     Faults, cascading, check_new, check_no_ledger, no_ledger, of_both, referred, referring, versions_twice,
 };
+pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -30,7 +30,7 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
-    sql::{ROUNDS, check_new, column_of, permanent, swallowed},
+    sql::{LedgerId, ROUNDS, check_new, column_of, permanent, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
@@ -107,12 +107,14 @@ impl SqliteStore {
                 done => break done.map_err(failed)?,
             }
         };
+        let mut id = None;
         if let Some(ledger) = table.ledger() {
             let there = schema::has_rows(&mut connection, &table.name).await.map_err(failed)?;
             let entries = schema::has_rows(&mut connection, &ledger).await.map_err(failed)?;
-            check_new(Dialect::Sqlite, &table, there, entries)?;
+            id = check_new(Dialect::Sqlite, &table, there, entries)?
+                .then(|| LedgerId::made_once(Dialect::Sqlite, &ledger));
         }
-        for sql in sql {
+        for sql in sql.into_iter().chain(id) {
             sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
         }
         connection.close().await.map_err(failed)?;
@@ -140,7 +142,7 @@ impl SqliteStore {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let store = Self {
+        let mut store = Self {
             writer: pool(1).connect_with(connect.clone()).await.map_err(failed)?,
             readers: pool(options.readers).connect_with(connect).await.map_err(failed)?,
             layout: Layout::new(table),
@@ -149,6 +151,10 @@ impl SqliteStore {
         let mut connection = store.readers.acquire().await.map_err(failed)?;
         schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
         drop(connection);
+        if let Some(ledger) = store.layout.table.ledger() {
+            let id = store.ledger_id(&ledger).await?;
+            store.layout.ledger.iter_mut().for_each(|ledger| ledger.id = Some(id));
+        }
         Ok(store)
     }
 
@@ -268,7 +274,9 @@ impl Store for SqliteStore {
 
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        file::identity(&self.path, &self.layout.table.name).map(Some)
+        let identity = file::identity(&self.path, &self.layout.table.name)?;
+        let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
+        Ok(Some(identity.with_ledger(&ledger, &self.ledger_id(&ledger).await?.to_string())))
     }
 
     async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
@@ -300,6 +308,13 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    /// The id that the ledger has now.
+    async fn ledger_id(&self, ledger: &str) -> Result<LedgerId, StoreError> {
+        let asked = AssertSqlSafe(LedgerId::asked(Dialect::Sqlite, ledger));
+        let found = sqlx::query_scalar(asked).fetch_optional(&self.readers).await.map_err(read_error)?;
+        LedgerId::found(Dialect::Sqlite, ledger, ledger, found)
+    }
+
     async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {
         let get = sqlx::query(self.layout.get.clone()).bind(&id.tenant).bind(&id.key);
         let row = get.fetch_optional(connection).await.map_err(read_error)?;

@@ -80,21 +80,21 @@ pub(in crate::grpc) fn job(progress: &Progress, joined: bool) -> v1::Job {
 }
 
 fn table_to_wire(table: &TableIdentity) -> v1::StoreIdentity {
-    let TableIdentity { id, place } = table.clone();
-    v1::StoreIdentity { id, place }
+    let TableIdentity { id, place, ledger } = table.clone();
+    v1::StoreIdentity { id, place, ledger }
 }
 
 pub(in crate::grpc) fn table_from_wire(
     field: &str,
     table: Option<v1::StoreIdentity>,
 ) -> Result<Option<TableIdentity>, Violation> {
-    let Some(v1::StoreIdentity { id, place }) = table else { return Ok(None) };
+    let Some(v1::StoreIdentity { id, place, ledger }) = table else { return Ok(None) };
     let fits = |text: &str| text.len() <= TABLE_MAX_BYTES && !text.chars().any(char::is_control);
-    if id.is_empty() || !fits(&id) || !fits(&place) {
+    if id.is_empty() || !fits(&id) || !fits(&place) || !fits(&ledger) {
         let message = format!("give an id, and at most {TABLE_MAX_BYTES} bytes without control characters");
         return Err(Violation::new(field, message));
     }
-    Ok(Some(TableIdentity { id, place }))
+    Ok(Some(TableIdentity { id, place, ledger }))
 }
 
 fn witness_to_wire(witness: &Witness) -> v1::Witness {

@@ -1,9 +1,9 @@
 //! Checks that all workers of a pass have the same two tables. A pass that scans two sources would be clean
 //! and have half of each.
 
-use super::{Passes, operate};
+use super::{Passes, key_of, operate};
 use crate::{
-    domain::{Gate, Job, PassKind, Refusal, Unmet},
+    domain::{Gate, Job, Ledgers, PassKind, Refusal, Unmet},
     store::{PassRecord, TableIdentity},
 };
 
@@ -17,13 +17,20 @@ pub struct Tables {
 }
 
 impl Passes {
-    /// Refuses a worker whose tables differ from the pass's.
+    /// Refuses a worker whose tables differ from the pass's, or whose ledgers from those of earlier passes.
     pub(super) async fn check_tables(
         &self,
         job: &Job,
         worker: &str,
         tables: &Tables,
     ) -> Result<(), operate::Error> {
+        let migration = self.registry.state().entry(&key_of(&job.id)?).map(|entry| entry.migration.clone());
+        if let Some(migration) = migration {
+            let unmet = migration.other_ledgers(job.kind, &ledgers(&tables.source, &tables.target));
+            if !unmet.is_empty() {
+                return Err(Refusal::Unmet(unmet).into());
+            }
+        }
         let is_unkept = {
             let mut live = self.live();
             let pass = Self::pass(&mut live, job);
@@ -40,6 +47,12 @@ impl Passes {
         }
         Ok(())
     }
+}
+
+/// The ledgers of these tables.
+pub(super) fn ledgers(source: &Option<TableIdentity>, target: &Option<TableIdentity>) -> Ledgers {
+    let ledger = |table: &Option<TableIdentity>| table.clone().map(|table| table.ledger).unwrap_or_default();
+    Ledgers { source: ledger(source), target: ledger(target) }
 }
 
 /// Compares a worker's tables with the pass's. The first worker's tables become the pass's. True: they just
@@ -97,7 +110,7 @@ mod tests {
 
     fn table(region: &str) -> Option<TableIdentity> {
         let place = format!("arn:aws:dynamodb:{region}:1:table/Orders");
-        Some(TableIdentity { id: region.to_owned(), place })
+        Some(TableIdentity { id: region.to_owned(), place, ledger: String::new() })
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn new_pass(n: usize) -> Change {
 
 fn ended(n: usize) -> Change {
     let (id, counts, findings) = (format!("orders/{n}"), Default::default(), Default::default());
-    Change::FinishJob { id, counts, findings, complete: true }
+    Change::FinishJob { id, counts, findings, complete: true, ledgers: Ledgers::default() }
 }
 
 #[test]

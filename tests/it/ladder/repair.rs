@@ -18,7 +18,13 @@ impl World {
 
     fn stop(&mut self, id: &str, complete: bool) {
         let (id, counts, findings) = (id.to_owned(), Default::default(), Default::default());
-        assert!(self.change(&Change::FinishJob { id, counts, findings, complete }));
+        assert!(self.change(&Change::FinishJob {
+            id,
+            counts,
+            findings,
+            complete,
+            ledgers: Ledgers::default()
+        }));
     }
 
     fn may_go_up(&self) -> bool {
@@ -65,7 +71,13 @@ fn what_a_verification_found_is_gone_only_once_a_verification_says_so() {
         let mut world = copied();
         assert!(world.ask("orders/verify", PassKind::Verify, false));
         let (id, findings) = ("orders/verify".to_owned(), Vec::new());
-        assert!(world.change(&Change::FinishJob { id, counts, findings, complete: true }));
+        assert!(world.change(&Change::FinishJob {
+            id,
+            counts,
+            findings,
+            complete: true,
+            ledgers: Ledgers::default()
+        }));
         assert!(!world.may_go_up(), "earlier passes did not see it either");
         assert!(world.ask("orders/again", PassKind::Full, false));
         world.stop("orders/again", true);

@@ -102,7 +102,11 @@ impl Store for Hooked {
     }
 
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        Ok(self.table.map(|table| Identity { id: table.to_owned(), place: format!("table {table}") }))
+        Ok(self.table.map(|table| Identity {
+            id: table.to_owned(),
+            place: format!("table {table}"),
+            ledger: String::new(),
+        }))
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

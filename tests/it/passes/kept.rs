@@ -145,7 +145,8 @@ async fn nobody_reads_before_the_store_knows_which_tables_a_pass_is_about() {
     let passes = Arc::new(passes_on(Arc::new(store.clone())).await);
     let world = Running { store, passes, id: new_pass().id };
     world.passes.begin(&key(KEY), &new_pass(), Tuning::default(), &RequestMeta::default()).await.unwrap();
-    let table = |id: &str| Some(TableIdentity { id: id.to_owned(), place: id.to_owned() });
+    let table =
+        |id: &str| Some(TableIdentity { id: id.to_owned(), place: id.to_owned(), ledger: String::new() });
     let tables = Tables { source: table("one"), target: table("other") };
     world.store.fail_next(Call::Keep, Fault::Hung);
     drops(world.passes.claim(&world.id, "first", &tables)).await;

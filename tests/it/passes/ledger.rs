@@ -6,7 +6,10 @@ use cutover_store::{
 };
 use sqlx::{AssertSqlSafe, Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::*;
+use super::{
+    source_wins::{ramp, source_wins},
+    *,
+};
 use crate::support::server::given;
 
 fn table(story: &str) -> SqlTable {
@@ -92,6 +95,47 @@ async fn an_entry_without_its_row_is_no_proof_that_a_record_was_copied() {
     let repair = Plan { repair: true, fingerprint: "f+repair".to_owned(), ..plan(v1::PassKind::Verify) };
     let evidence = run(&controller, &stores, &repair).await.unwrap();
     assert!(!evidence.clean, "an older record is not written over what the target knows: {evidence:?}");
+    let evidence = run(&controller, &stores, &source_wins()).await.unwrap();
+    assert!(evidence.clean, "{evidence:?}");
+    assert_eq!(target.get(&id(3)).await.unwrap(), Some(record(10)));
+    controller.stop().await;
+}
+
+/// Its versions and deletions are not those that the last pass saw.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_with_another_ledger_than_the_last_one_gets_no_segment() {
+    let (_dir, controller) = started().await;
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("t.db");
+    let world = filled();
+    let opened = || async {
+        let of = with_ledger(SqlTable::from("orders"));
+        let target = SqliteStore::create(&path, of, SqliteOptions::default()).await.unwrap();
+        Stores { target: Arc::new(target), ..world.stores() }
+    };
+    let dual = |ppm| ramp(&controller, v1::SetRolloutRequest { dual_ppm: Some(ppm), ..Default::default() });
+    dual(1_000_000).await;
+    let evidence = run(&controller, &opened().await, &plan(v1::PassKind::Full)).await.unwrap();
+    assert!(evidence.clean && counts(&evidence).copied == RECORDS, "{evidence:?}");
+
+    let connect = SqliteConnectOptions::new().filename(&path);
+    let mut admin = SqliteConnection::connect_with(&connect).await.unwrap();
+    let anew =
+        "DELETE FROM cutover_ledger_orders; INSERT INTO cutover_ledger_orders VALUES ('', '', 4711, 0)";
+    sqlx::raw_sql(anew).execute(&mut admin).await.unwrap();
+    let stores = opened().await;
+    for kind in [v1::PassKind::Full, v1::PassKind::Verify] {
+        let refused = run(&controller, &stores, &plan(kind)).await.unwrap_err().to_string();
+        let told = "and now has 1267: its versions and deletions were lost";
+        assert!(refused.contains("the target's table had the ledger") && refused.contains(told), "{refused}");
+    }
+    // Nobody relies on it there.
+    dual(0).await;
+    let evidence = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
+    assert!(evidence.clean, "{evidence:?}");
+    dual(1_000_000).await;
+    let evidence = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
+    assert!(evidence.clean, "the new one is known now: {evidence:?}");
     controller.stop().await;
 }
 

@@ -46,7 +46,7 @@ fn about_to_be_overwritten() -> (World, Stores, Gate) {
 }
 
 /// Everybody at this share of these rungs, whatever the gates say.
-async fn ramp(controller: &Controller, rungs: v1::SetRolloutRequest) {
+pub(super) async fn ramp(controller: &Controller, rungs: v1::SetRolloutRequest) {
     let mutation = v1::Mutation { reason: "test".to_owned(), ..Default::default() };
     let override_gates = vec!["full-pass".to_owned()];
     let request = v1::SetRolloutRequest {

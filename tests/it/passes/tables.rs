@@ -31,7 +31,8 @@ async fn a_worker_that_has_an_empty_table_of_the_same_name_reads_nothing() {
     assert_eq!(empty.scans.load(SeqCst), 0, "nothing was read");
 
     // The controller does not give it a segment either, whatever the worker believes.
-    let identity = |id: &str| Some(v1::StoreIdentity { id: id.to_owned(), place: id.to_owned() });
+    let identity =
+        |id: &str| Some(v1::StoreIdentity { id: id.to_owned(), place: id.to_owned(), ledger: String::new() });
     let claim = v1::ClaimSegmentRequest {
         id: job.clone(),
         instance_id: "b".to_owned(),

@@ -8,7 +8,9 @@ use cutover_core::{
 };
 
 use super::{Applied, Context, Draft, Refusal};
-use crate::{Bands, Document, Gate, GuardEdit, GuardSettings, Key, Policy, Rollout, Violation, percent};
+use crate::{
+    Bands, Document, Gate, GuardEdit, GuardSettings, Key, Ledgers, Policy, Rollout, Violation, percent,
+};
 
 /// Maximum bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
@@ -63,6 +65,7 @@ pub(super) fn create(
         asked_by: context.actor.to_owned(),
         jobs: Vec::new(),
         evidence: Vec::new(),
+        ledgers: Ledgers::default(),
         pins: 0,
         rolled_back: 0,
         ramping: false,

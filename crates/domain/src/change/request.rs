@@ -3,8 +3,8 @@
 use cutover_core::routing::Rung;
 
 use crate::{
-    Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Key, PassCounts, PassKind,
-    Policy, Shares, Tenant, TenantRow, Unmet, Violation,
+    Attribution, Breach, Conditions, Cover, Document, Fleet, Gate, GuardEdit, Key, Ledgers, PassCounts,
+    PassKind, Policy, Shares, Tenant, TenantRow, Unmet, Violation,
     finding::Finding,
     guard::Action,
     plan::{Plan, PlanMove},
@@ -120,6 +120,8 @@ pub enum Change {
         findings: Vec<Finding>,
         /// Whether it ran to its end.
         complete: bool,
+        /// Those of the tables that its workers had.
+        ledgers: Ledgers,
     },
     /// Holds everybody: the store was restored from a backup, or appears to be, until that is confirmed.
     SuspectRestore {

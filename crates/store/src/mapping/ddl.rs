@@ -78,7 +78,7 @@ fn create(dialect: Dialect, table: &str, mut lines: Vec<String>, primary: &str) 
 }
 
 /// The name was checked: it has no quotes.
-fn quoted(dialect: Dialect, name: &str) -> String {
+pub(in super::super) fn quoted(dialect: Dialect, name: &str) -> String {
     if dialect == Dialect::MySql { format!("`{name}`") } else { format!("\"{name}\"") }
 }
 

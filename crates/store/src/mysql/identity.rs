@@ -41,5 +41,6 @@ pub(super) async fn identity(calls: &Calls<MySql>, table: &str) -> Result<Identi
     Ok(Identity {
         id: format!("{server} {database}.{table}"),
         place: format!("{database}.{table} on {host}:{port} ({server})"),
+        ledger: String::new(),
     })
 }

@@ -9,6 +9,7 @@ use super::{
         Id, Record, Scope, Segment, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::{Found, Place},
+        sql::LedgerId,
     },
     Database, column_of,
 };
@@ -26,6 +27,8 @@ pub(super) struct Layout {
     pub(super) name: String,
     /// Empty: versions are in a column.
     pub(super) ledger: String,
+    /// Unknown until the tables have been checked.
+    pub(super) ledger_id: Option<LedgerId>,
     /// `tenant, key`, or the one column that is both.
     pub(super) ids: String,
     pub(super) tenant: String,
@@ -43,6 +46,7 @@ impl Layout {
         Self {
             name: q(&table.name),
             ledger: table.ledger().as_deref().map(q).unwrap_or_default(),
+            ledger_id: None,
             ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
             tenant: q(&table.fields.tenant),
             key: q(&table.fields.key),

@@ -9,15 +9,12 @@ use super::{
     super::{
         Id, Put, Record, StoreError, Version,
         error::Doubt,
+        mapping::Dialect,
         scan::Place,
         sql::{Entry, Over, ROUNDS, swallowed},
     },
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout,
 };
-
-/// `LAST_INSERT_ID(1)` is called where a condition does not hold. A transaction that somebody left open would be
-/// committed by the next one's beginning.
-const BEGIN: &str = "ROLLBACK; START TRANSACTION; DO LAST_INSERT_ID(0); ";
 
 /// Fails with error 1690 if a condition did not hold; the message repeats the expression.
 const CHECK: &str = "; SELECT EXP(1000 * LAST_INSERT_ID()); ";
@@ -109,6 +106,14 @@ impl MySqlStore {
         Ok(texts)
     }
 
+    /// `LAST_INSERT_ID(1)` is called where a condition does not hold; the first one is that this is the ledger that was
+    /// opened. A transaction that somebody left open would be committed by the next one's beginning.
+    fn begin(&self) -> String {
+        let is_it = self.layout.ledger_id.map(|id| id.is_it(Dialect::MySql, &self.layout.ledger));
+        let is_it = is_it.unwrap_or_else(|| "FALSE".to_owned());
+        format!("ROLLBACK; START TRANSACTION; DO LAST_INSERT_ID(NOT ({is_it})); ")
+    }
+
     fn transaction(&self, kind: Kind, over: Over, entries: &str, rows: &str) -> String {
         let layout = &self.layout;
         // A negative version is the application's own, with an unknown meaning.
@@ -117,15 +122,15 @@ impl MySqlStore {
             (_, Over::Older) => "VALUES(version) > version AND version >= 0",
             (_, Over::Same) => "VALUES(version) >= version AND version >= 0",
         };
-        let entries = layout.upsert_entries(entries, newer);
+        let (begin, entries) = (self.begin(), layout.upsert_entries(entries, newer));
         match kind {
             Kind::First => {
                 let rows = layout.insert_rows(rows);
-                format!("{BEGIN}{entries}{CHECK}{rows}; SELECT LAST_INSERT_ID(); COMMIT")
+                format!("{begin}{entries}{CHECK}{rows}; SELECT LAST_INSERT_ID(); COMMIT")
             }
-            Kind::Newer => format!("{BEGIN}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.upsert_rows(rows)),
+            Kind::Newer => format!("{begin}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.upsert_rows(rows)),
             Kind::Tombstones => {
-                format!("{BEGIN}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.delete_rows(rows))
+                format!("{begin}{entries}{CHECK}{}; SELECT 0; COMMIT", layout.delete_rows(rows))
             }
         }
     }
@@ -163,7 +168,7 @@ impl MySqlStore {
             (true, Some(Version::ZERO)) => format!("{}{CHECK_ONE}", layout.delete_rows(&it)),
             (true, Some(_)) => format!("{}; ", layout.delete_rows(&it)),
         };
-        let sql = format!("{BEGIN}{entries}{rows}SELECT 0; COMMIT");
+        let sql = format!("{}{entries}{rows}SELECT 0; COMMIT", self.begin());
         let mut doubt: Doubt = None;
         for _ in 0..ROUNDS {
             match self.changed(sql.clone()).await {

@@ -12,7 +12,7 @@ use super::{
     server::text,
 };
 
-/// The identity of a table and its ledger. A physical replica shares all of it with its primary, so it may take
+/// The identity of a table. A physical replica shares all of it with its primary, so it may take
 /// over.
 pub(super) async fn identity(
     calls: &Calls<Postgres>,
@@ -20,16 +20,14 @@ pub(super) async fn identity(
     table: &SqlTable,
 ) -> Result<Identity, StoreError> {
     let of_table = regclass(schema, &table.name);
-    let of_ledger = table.ledger().map_or("NULL::regclass".to_owned(), |ledger| regclass(schema, &ledger));
     let of_table = format!(
         "SELECT current_database()::text, (SELECT oid::text FROM pg_database \
          WHERE datname = current_database()), {of_table}::oid::text, \
-         coalesce(host(inet_server_addr()), 'a socket'), coalesce(inet_server_port()::text, ''), \
-         coalesce(' with ledger ' || {of_ledger}::oid, '')"
+         coalesce(host(inet_server_addr()), 'a socket'), coalesce(inet_server_port()::text, '')"
     );
     let rows = calls.rows(&Statement::text(of_table)).await?;
     let column = |at| rows.first().map(|row| text(row, at)).unwrap_or_default();
-    let [database, database_oid, table_oid, host, port, ledger] = [0, 1, 2, 3, 4, 5].map(column);
+    let [database, database_oid, table_oid, host, port] = [0, 1, 2, 3, 4].map(column);
     let at = if port.is_empty() { host } else { format!("{host}:{port}") };
     let system = "SELECT system_identifier::text FROM pg_control_system()".to_owned();
     let system = match calls.rows(&Statement::text(system)).await {
@@ -39,7 +37,8 @@ pub(super) async fn identity(
         Err(error) => return Err(error),
     };
     Ok(Identity {
-        id: format!("{system} {database_oid} {table_oid}{ledger}"),
-        place: format!("{database}.{}.{} on {at} ({system}, table {table_oid}{ledger})", schema, table.name),
+        id: format!("{system} {database_oid} {table_oid}"),
+        place: format!("{database}.{}.{} on {at} ({system}, table {table_oid})", schema, table.name),
+        ledger: String::new(),
     })
 }

@@ -7,7 +7,7 @@ use super::{
         Id, Record, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::Found,
-        sql::{Entry, Part, There},
+        sql::{Entry, LedgerId, Part, There},
     },
     Database, Given, column_of,
     ledger::{Ledger, qualified, regclass},
@@ -57,8 +57,8 @@ impl Scan {
 }
 
 impl Layout {
-    /// The table's names were checked.
-    pub(super) fn new(table: SqlTable, schema: &str) -> Self {
+    /// The table's names were checked. `ledger_id`: unknown until it was asked for.
+    pub(super) fn new(table: SqlTable, schema: &str, ledger_id: Option<LedgerId>) -> Self {
         let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let list = |parts: &[String]| parts.join(", ");
@@ -91,7 +91,9 @@ impl Layout {
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
         let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
-        let ledger = table.ledger().map(|ledger| Ledger::new(&table, schema, &ledger, &asked, &rows, &cells));
+        let ledger = table.ledger();
+        let ledger =
+            ledger.map(|ledger| Ledger::new(&table, [schema, &ledger], ledger_id, &asked, &rows, &cells));
         let own_tenant = table.fields.is_own_tenant();
         let (of_t, at_t) = (format!("t.{tenant}"), format!("t.{key}"));
         let of_table = |wanted: &Wanted<'_>, than: &str| {

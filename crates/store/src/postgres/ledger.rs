@@ -7,8 +7,8 @@ use super::{
     super::{
         Id, Record, StoreError, Version,
         error::Doubt,
-        mapping::SqlTable,
-        sql::{Over, swallowed},
+        mapping::{Dialect, SqlTable},
+        sql::{LedgerId, Over, swallowed},
     },
     Given, PostgresStore, Row, Statement, column_of,
 };
@@ -22,6 +22,8 @@ pub(super) const UNDONE: &str = "cutover: an entry without its row";
 #[derive(Debug)]
 pub(super) struct Ledger {
     ledger: String,
+    /// `None`: nothing is written.
+    id: Option<LedgerId>,
     /// The table, joined to ids that are named `g`, and the ledger.
     both: String,
     /// Whether the row is there.
@@ -55,8 +57,8 @@ impl Ledger {
     /// `asked`: the content as it is read from a table `t`. `rows`: the arguments as a table `g` with these cells.
     pub(super) fn new(
         table: &SqlTable,
-        schema: &str,
-        ledger: &str,
+        [schema, ledger]: [&str; 2],
+        id: Option<LedgerId>,
         asked: &[String],
         rows: &str,
         cells: &[String],
@@ -74,12 +76,14 @@ impl Ledger {
 
         let is_it = |of: &str| format!("t.{tenant} = {of}.tenant AND t.{key} = {of}.key");
         let given_ids = if table.fields.is_own_tenant() { "g.key" } else { "g.tenant, g.key" };
+        // Nothing is written to another ledger than the one that was opened.
+        let is_ours = id.map_or("false".to_owned(), |id| id.is_it(Dialect::Postgres, &ledger));
         let set: Vec<String> = own.iter().map(|name| format!("{name} = excluded.{name}")).collect();
         let upsert = format!("UPDATE SET {}", set.join(", "));
         let write = |on: &str, condition: &str, conflict: &str| {
             format!(
                 "WITH g AS MATERIALIZED (SELECT * FROM {rows}), e AS (INSERT INTO {ledger} AS l (tenant, key, version, deleted) \
-                 SELECT g.tenant, g.key, g.version, false FROM g WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE \
+                 SELECT g.tenant, g.key, g.version, false FROM g WHERE {is_ours} AND {condition} ON CONFLICT (tenant, key) DO UPDATE \
                  SET version = excluded.version, deleted = false WHERE {on} RETURNING l.tenant, l.key), \
                  r AS (INSERT INTO {name} AS t ({ids}, {}) SELECT {given_ids}, {} FROM g JOIN e USING (tenant, key) \
                  ON CONFLICT ({ids}) DO {conflict} RETURNING 1) SELECT (SELECT count(*) FROM r)",
@@ -95,7 +99,7 @@ impl Ledger {
         let entry = |condition: &str, on: &str| {
             format!(
                 "INSERT INTO {ledger} AS l (tenant, key, version, deleted) SELECT g.tenant, g.key, g.version, true \
-                 FROM {given} WHERE {condition} ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version, \
+                 FROM {given} WHERE {is_ours} AND {condition} ON CONFLICT (tenant, key) DO UPDATE SET version = excluded.version, \
                  deleted = true WHERE {on}"
             )
         };
@@ -163,8 +167,19 @@ impl Ledger {
             replace: sql(format!("{}{all_rows}", write(&unchanged, &is(&required), &upsert))),
             replace_entry: sql(entry(&is("$4::bigint"), &unchanged)),
             ledger,
+            id,
             name,
         }
+    }
+
+    /// The ledger's name in a statement.
+    pub(super) fn as_sql(&self) -> &str {
+        &self.ledger
+    }
+
+    /// Refuses another ledger than the one that was opened. `name`: for people.
+    pub(super) fn check(&self, name: &str, found: Option<i64>) -> Result<(), StoreError> {
+        self.id.map_or(Ok(()), |id| id.check(name, found))
     }
 
     /// [`super::Layout`]'s statements `get`, `get_many` and `versions`.

@@ -25,6 +25,9 @@ pub(in super::super) trait Guarded: Sync {
     /// Writes each record over what is older, or also over the same. The ids are distinct and ascending, so that
     /// batches lock in the same order.
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError>;
+
+    /// Fails if the ledger is not the one that was opened. A write with another one writes nothing.
+    async fn check_ledger(&self) -> Result<(), StoreError>;
 }
 
 /// Which versions a write may replace.
@@ -53,14 +56,18 @@ pub(in super::super) async fn get_versions(
     Ok(found.into_iter().map(|there| there?.reads_as).collect())
 }
 
-/// What is there after a write that did not report its own result, and whose outcome may be in
+/// What is there after a write that did not write, or did not report its own result, and whose outcome may be in
 /// doubt.
 pub(in super::super) async fn version_after(
     store: &impl Guarded,
     id: &Id,
     doubt: &Doubt,
 ) -> Result<Option<There>, StoreError> {
-    match store.versions(&[id]).await {
+    let versions = async {
+        store.check_ledger().await?;
+        store.versions(&[id]).await
+    };
+    match versions.await {
         Ok(mut versions) => Ok(versions.pop().flatten()),
         Err(error) => Err(doubt.clone().unwrap_or(error)),
     }
@@ -132,6 +139,7 @@ pub(in super::super) async fn put_many(
         }
         let writes: Vec<_> = due.iter().map(|at| (&records[*at].0, &records[*at].1)).collect();
         if !writes.is_empty() && !store.write(&writes, over).await?.all {
+            store.check_ledger().await?;
             tried.extend(due.iter().copied());
             later.extend(due);
             later.sort_by_key(|at| (&records[*at].0, Reverse(records[*at].1.version)));

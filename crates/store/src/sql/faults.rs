@@ -1,8 +1,8 @@
 //! What is wrong with a table: all of it at once, each fault with what to do.
 
 use super::{
-    super::mapping::{Dialect, SqlTable, create_sql},
-    StoreError, permanent,
+    super::mapping::{Dialect, SqlTable, create_sql, quoted},
+    LedgerId, StoreError, permanent,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -59,21 +59,22 @@ pub(in super::super) fn no_ledger(dialect: Dialect, table: &SqlTable, ledger: &s
         ledger,
         &format!(
             "beside {:?}. If it had one, restore both from the same backup: without it every record is at version 0, and \
-             deleted ones come back. If it never had one, create it:\n{sql};",
-            table.name
+             deleted ones come back. If it never had one, create it:\n{sql};\n{};",
+            table.name,
+            LedgerId::made(dialect, &quoted(dialect, ledger))
         ),
     )
 }
 
 /// Before a table and its ledger are created: neither replaces one that was lost. `None`: it does not exist; true: it
-/// holds something.
+/// holds something. Returns whether the ledger is new, and gets an id.
 pub(in super::super) fn check_new(
     dialect: Dialect,
     table: &SqlTable,
     holds: Option<bool>,
     ledger_holds: Option<bool>,
-) -> Result<(), StoreError> {
-    let Some(ledger) = table.ledger() else { return Ok(()) };
+) -> Result<bool, StoreError> {
+    let Some(ledger) = table.ledger() else { return Ok(false) };
     match (holds, ledger_holds) {
         (Some(true), None) => Err(no_ledger(dialect, table, &ledger)),
         (None, Some(true)) => {
@@ -84,7 +85,7 @@ pub(in super::super) fn check_new(
             );
             Err(permanent(ErrorClass::Other, "table", what))
         }
-        _ => Ok(()),
+        _ => Ok(holds != Some(true) && ledger_holds != Some(true)),
     }
 }
 

@@ -17,7 +17,11 @@ pub(super) fn identity(path: &Path, table: &str) -> Result<Identity, StoreError>
     let file = std::fs::metadata(path).map_err(failed)?;
     let place = std::fs::canonicalize(path).map_err(failed)?;
     let (file, place) = (of_file(&file, &place), place.display());
-    Ok(Identity { id: format!("{file} {table}"), place: format!("table {table} of {place} ({file})") })
+    Ok(Identity {
+        id: format!("{file} {table}"),
+        place: format!("table {table} of {place} ({file})"),
+        ledger: String::new(),
+    })
 }
 
 /// Not by its path: containers see the same file at different paths, and two processes with the same relative

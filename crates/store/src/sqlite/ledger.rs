@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, SqliteConnection};
 
 use super::{
     super::{
-        mapping::SqlTable,
-        sql::{Entry, There, swallowed},
+        mapping::{Dialect, SqlTable},
+        sql::{Entry, LedgerId, There, swallowed},
     },
     Id, Record, SqliteStore, StoreError, Version, column_of,
     error::{read_error, write_error},
@@ -24,8 +24,12 @@ pub(super) struct Ledger {
     remove: SqlStr,
     /// Tenant, key: whether the table has the row.
     row_of: SqlStr,
-    /// Tenant, key: the entry's version and mark, and whether the table has the row.
+    /// Tenant, key: the entry's version and mark, whether the table has the row, and the ledger's id.
     there: SqlStr,
+    /// The ledger's name, for people.
+    name: String,
+    /// Unknown until the tables have been checked.
+    pub(super) id: Option<LedgerId>,
 }
 
 /// When a record is written.
@@ -40,7 +44,8 @@ impl Ledger {
     pub(super) fn new(table: &SqlTable, ledger: &str) -> Self {
         let q = |name: &str| format!("`{name}`");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
-        let (name, ledger) = (q(&table.name), q(ledger));
+        let (name, of_ledger) = (q(&table.name), ledger.to_owned());
+        let ledger = q(ledger);
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids: Vec<String> = table.ids().into_iter().map(q).collect();
         let ids = ids.join(", ");
@@ -63,11 +68,14 @@ impl Ledger {
             )),
             remove: sql(format!("DELETE FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
             there: sql(format!(
-                "SELECT ?1, ?2, coalesce(l.version, 0), coalesce(l.deleted, 0), t.{tenant} IS NOT NULL FROM (SELECT 1) \
+                "SELECT ?1, ?2, coalesce(l.version, 0), coalesce(l.deleted, 0), t.{tenant} IS NOT NULL, ({}) FROM (SELECT 1) \
                  LEFT JOIN {name} AS t ON t.{tenant} = ?1 AND t.{key} = ?2 \
-                 LEFT JOIN {ledger} AS l ON l.tenant = ?1 AND l.key = ?2"
+                 LEFT JOIN {ledger} AS l ON l.tenant = ?1 AND l.key = ?2",
+                LedgerId::asked(Dialect::Sqlite, &ledger)
             )),
             row_of: sql(format!("SELECT 1 FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
+            name: of_ledger,
+            id: None,
         }
     }
 
@@ -175,6 +183,9 @@ impl SqliteStore {
         let row = ask.fetch_one(connection).await.map_err(read_error)?;
         let version = self.layout.version_in(&row)?;
         let flag = |at: usize| row.try_get_unchecked::<i64, _>(at).map(|flag| flag != 0).map_err(read_error);
+        if let Some(id) = ledger.id {
+            id.check(&ledger.name, row.try_get_unchecked(5).map_err(read_error)?)?;
+        }
         Ok(There::of(Some(Entry { version, deleted: flag(3)? }), flag(4)?))
     }
 }

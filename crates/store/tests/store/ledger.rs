@@ -38,15 +38,21 @@ macro_rules! on_a_server {
             assert!(error.is_no_table() && error.to_string().contains("deleted ones come back"), "{error}");
             let ledger = stories::create_ledger($dialect, &name);
             assert!(error.to_string().contains(&ledger), "{error}");
-            sql(&admin.0, ledger).await;
+            sql(&admin.0, advised(&error)).await;
             let store = Arc::new(create(&url, of()).await);
             stories::takes_part_as_it_is(&*store, &admin, &name).await;
             stories::a_tombstone_meets_an_insert(&store, &admin, &name).await;
             stories::writers_of_the_same_records_agree(&store).await;
-            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name}")).await;
+            sql(
+                &admin.0,
+                format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name} WHERE tenant <> ''"),
+            )
+            .await;
             let run = async |sql: String| stories::Admin::run(&admin, sql).await;
             foreign::an_entry_counts_if_it_agrees(&*store, [&name, "org", "id"], run).await;
             foreign::nothing_lost_is_made_anew(&admin, &name, || $store::create(&url, of(), options())).await;
+            let open = || $store::open(&url, of(), options());
+            foreign::a_lost_ledger_is_refused(&*store, [&name, &ledger], run, open).await;
             sql(&admin.0, stories::drop_orders(&name)).await;
         }
 
@@ -70,9 +76,17 @@ macro_rules! on_a_server {
                 &store, &admin, &name, lock, release,
             )
             .await;
-            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name}")).await;
+            sql(
+                &admin.0,
+                format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name} WHERE tenant <> ''"),
+            )
+            .await;
             stories::pages_show_all_once(&*store).await;
-            sql(&admin.0, format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name}")).await;
+            sql(
+                &admin.0,
+                format!("DELETE FROM {name}; DELETE FROM cutover_ledger_{name} WHERE tenant <> ''"),
+            )
+            .await;
             stories::dead_entries_end_no_scan(&*store, &admin, &name).await;
             sql(&admin.0, stories::drop_orders(&name)).await;
         }
@@ -87,6 +101,8 @@ mod mysql;
 #[cfg(feature = "postgres")]
 #[path = "ledger/postgres.rs"]
 mod postgres;
+#[path = "ledger/sqlite.rs"]
+mod sqlite;
 #[path = "ledger/stories.rs"]
 mod stories;
 
@@ -141,6 +157,12 @@ fn names(prefix: &str) -> Vec<String> {
     (0..=suite::STORES).map(|n| super::servers::table(&format!("{prefix}_{n}"))).collect()
 }
 
+/// The statements that an error advises for a table that never had a ledger.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn advised(error: &cutover_store::StoreError) -> String {
+    error.to_string().split_once("create it:\n").expect("statements").1.to_owned()
+}
+
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn dropped(names: &[String]) -> String {
     format!("DROP TABLE {0}, cutover_ledger_{1}", names.join(","), names.join(", cutover_ledger_"))
@@ -162,7 +184,8 @@ fn tombstone(version: u64) -> Record {
 /// A file with an application's own table, which has no column of ours and allows no NULL.
 async fn existing() -> (tempfile::TempDir, SqliteConnection) {
     let (dir, mut admin) = without_ledger().await;
-    sql(&mut admin, &ledger_sql(Dialect::Sqlite, &refusing::table(Dialect::Sqlite, "orders"))).await;
+    let ledger = ledger_sql(Dialect::Sqlite, &refusing::table(Dialect::Sqlite, "orders"));
+    sql(&mut admin, &format!("{ledger}; INSERT INTO cutover_ledger_orders VALUES ('', '', 4711, 0)")).await;
     (dir, admin)
 }
 
@@ -201,7 +224,7 @@ async fn a_table_takes_part_as_it_is() {
     let (error, ledger) =
         (created.expect_err("one may have been lost").to_string(), ledger_sql(Dialect::Sqlite, &table()));
     assert!(error.contains("If it never had one") && error.contains(&ledger), "{error}");
-    sql(&mut admin, &ledger).await;
+    sql(&mut admin, error.split_once("create it:\n").expect("statements").1).await;
     let store = SqliteStore::open(&path, table(), SqliteOptions::default()).await.expect("opened");
 
     assert_eq!(store.get(&id("a")).await, Ok(Some(record(0, 1))), "without an entry: version 0");

@@ -95,3 +95,66 @@ where
     admin.run(format!("ALTER TABLE {name}_old RENAME TO {name}")).await;
     assert!(create().await.is_ok());
 }
+
+/// A ledger that was emptied, or made anew: nothing is written to it, and nobody opens it until it has an id. With
+/// another id it is another ledger. `ledger`: the statement that creates one.
+pub(crate) async fn a_lost_ledger_is_refused<S, F>(
+    store: &S,
+    [table, ledger]: [&str; 2],
+    run: impl AsyncFn(String),
+    open: impl Fn() -> F,
+) where
+    S: Store,
+    F: Future<Output = Result<S, StoreError>>,
+{
+    let name = format!("cutover_ledger_{table}");
+    let identity = async |store: &S| store.identity().await.expect("asked").expect("it has one");
+    let refused = async |with: &str| {
+        let none = id("none");
+        let one = [(none.clone(), record(9, 1))];
+        for error in [
+            store.put_if_newer(&none, &record(9, 1)).await.expect_err("another ledger"),
+            store.put_if_newer(&none, &record(0, 1)).await.expect_err("another ledger"),
+            store.put_if_newer(&none, &tombstone(9)).await.expect_err("another ledger"),
+            store.put_if_unchanged(&none, &record(9, 1), None).await.expect_err("another ledger"),
+            store
+                .put_if_unchanged(&id("kept"), &record(9, 1), Some(Version::ZERO))
+                .await
+                .expect_err("another"),
+            store
+                .put_if_unchanged(&id("kept"), &tombstone(9), Some(Version::ZERO))
+                .await
+                .expect_err("another"),
+            store.put_many_if_newer(&one).await.expect_err("another ledger"),
+        ] {
+            let told = error.to_string();
+            assert!(told.contains(&name) && told.contains(with) && told.contains("one backup"), "{told}");
+            assert!(!error.may_apply(), "{told}");
+        }
+        let left = [store.get(&none).await, store.get(&id("kept")).await];
+        assert_eq!(
+            left,
+            [Ok(None), Ok(Some(record(0, 1)))],
+            "its version is forgotten, and nothing is written"
+        );
+    };
+    let mut known = vec![identity(store).await];
+    assert_eq!(store.put_if_newer(&id("kept"), &record(5, 1)).await, Ok(Put::Applied));
+    for lost in [format!("DELETE FROM {name}"), format!("DROP TABLE {name}; {ledger}")] {
+        run(lost).await;
+        refused("has no id").await;
+        let error = store.identity().await.expect_err("no id").to_string();
+        let opened = open().await.err().expect("no id").to_string();
+        for error in [error, opened.clone()] {
+            assert!(error.contains("it was emptied, or made anew by hand"), "{error}");
+        }
+        run(opened.split_once("run:\n").expect("a statement").1.to_owned()).await;
+        refused("and had the id").await;
+        let again = open().await.expect("it has an id");
+        assert_eq!(again.put_if_newer(&id("again"), &record(5, 1)).await, Ok(Put::Applied));
+        known.push(identity(&again).await);
+    }
+    let ids: std::collections::HashSet<_> = known.iter().map(|it| (&it.id, &it.ledger)).collect();
+    assert_eq!(ids.len(), 3, "{known:?}");
+    assert!(known.iter().all(|it| it.place.contains(&name) && it.place.ends_with(&it.ledger)), "{known:?}");
+}

@@ -66,7 +66,8 @@ async fn a_trigger_that_drops_a_row_leaves_no_entry() {
     let Some((url, admin)) = server().await else { return };
     let name = table("ledger_dropped");
     sql(&admin.0, stories::create_orders(Dialect::Postgres, &name)).await;
-    sql(&admin.0, stories::create_ledger(Dialect::Postgres, &name)).await;
+    let its_id = format!("INSERT INTO cutover_ledger_{name} VALUES ('', '', 4711, FALSE)");
+    sql(&admin.0, format!("{}; {its_id}", stories::create_ledger(Dialect::Postgres, &name))).await;
     let store = create(&url, stories::orders(Dialect::Postgres, &name)).await;
     let function = format!(
         "CREATE FUNCTION {name}_drops() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
@@ -157,7 +158,8 @@ async fn a_ledger_is_beside_its_table_whatever_the_search_path() {
     sql(&admin.0, format!("ALTER TABLE {one}.cutover_ledger_{name} RENAME TO lost")).await;
     let ledger =
         stories::create_ledger(Dialect::Postgres, &name).replace("\"cutover", &format!("{one}.\"cutover"));
-    sql(&admin.0, ledger).await;
+    let its_id = format!("INSERT INTO {one}.cutover_ledger_{name} VALUES ('', '', 4711, FALSE)");
+    sql(&admin.0, format!("{ledger}; {its_id}")).await;
     assert_ne!(before, identity(&first).await, "another ledger");
     sql(&admin.0, format!("DROP SCHEMA {common}, {one}, {other} CASCADE")).await;
 }

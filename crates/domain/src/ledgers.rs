@@ -1,0 +1,24 @@
+//! Which ledgers the tables of a migration have. Without its versions and deletions, a table proves nothing that
+//! passes rely on.
+
+use serde::{Deserialize, Serialize};
+
+/// The ids of the ledgers of both tables. One that was lost and made anew has another id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledgers {
+    /// The source's. Empty: it has none, or it is not known.
+    pub source: String,
+    /// The target's.
+    pub target: String,
+}
+
+impl Ledgers {
+    pub(crate) fn learn(&mut self, seen: &Self) {
+        for (known, seen) in [(&mut self.source, &seen.source), (&mut self.target, &seen.target)] {
+            if !seen.is_empty() {
+                known.clone_from(seen);
+            }
+        }
+    }
+}
