@@ -19,6 +19,7 @@ mod progress;
 mod recorded;
 mod refused;
 mod serve;
+mod spec;
 mod unreachable;
 mod unversioned;
 mod usage;
