@@ -201,7 +201,10 @@ where
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     if let Some(why) = &kept.restored {
         tracing::warn!("{why}: nobody moves until it is confirmed (cutover confirm)");
-        operate.hold_restored(why).await.map_err(|error| Error::Restored(error.to_string()))?;
+        operate
+            .hold_restored(why, kept.put_back)
+            .await
+            .map_err(|error| Error::Restored(error.to_string()))?;
     }
     let passes = Passes::new(store.clone(), registry.clone(), operate.clone(), kept.passes);
     let passes = Arc::new(passes);
@@ -325,7 +328,16 @@ where
             // Nothing is done any more from what memory holds.
             let _ = (stop.send(true), ended.send(()), http_stop.send(()));
             gate.shut().await;
-            tasks.stop().await;
+            // Work goes on without its caller, and waits for tasks. Tasks leave work, too.
+            let over = async {
+                registry.under_way().ended().await;
+                tasks.stop().await;
+                registry.under_way().ended().await;
+            };
+            if tokio::time::timeout(GRACE, over).await.is_err() {
+                let why = format!("they did not end within {} s", GRACE.as_secs());
+                return Err(Error::Task { task: "changes under way", why });
+            }
             return Err(Error::PutBack(why));
         }
         failed = tasks.ended() => {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Admitted, Asking, Dead, Guards, Instances, Operate, Passes, RegisterError, Registration, Registry, Who,
     operate::{self, RequestMeta},
-    whole::to_the_end,
 };
 use crate::{
     domain::{Change, Refusal},
@@ -76,8 +75,11 @@ impl Membership {
         file_valid_ms: u32,
     ) -> Result<(), store::Error> {
         let (instances, id) = (self.instances.clone(), instance_id.to_owned());
-        let gone =
-            to_the_end(async move { instances.goodbye(&id, incarnation, file_valid_ms).await }).await?;
+        let gone = self
+            .registry
+            .under_way()
+            .to_the_end(async move { instances.goodbye(&id, incarnation, file_valid_ms).await })
+            .await?;
         if let Some(who) = gone {
             tracing::info!(instance = instance_id, "said goodbye");
             self.ingest.forget_instance(&who.label());
@@ -98,18 +100,20 @@ impl Membership {
             return Ok(self.instances.to_be_given_up(dead));
         }
         let (membership, dead, mutation) = (self.clone(), dead.clone(), mutation.clone());
-        to_the_end(async move {
-            let dead = membership.instances.give_up(&dead);
-            if dead.is_empty() {
-                return Ok(Vec::new());
-            }
-            let evicted = membership.tell_and_remove(&dead, &mutation).await;
-            if evicted.is_err() {
-                dead.iter().for_each(|admitted| membership.instances.keep_on(admitted));
-            }
-            evicted
-        })
-        .await
+        self.registry
+            .under_way()
+            .to_the_end(async move {
+                let dead = membership.instances.give_up(&dead);
+                if dead.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let evicted = membership.tell_and_remove(&dead, &mutation).await;
+                if evicted.is_err() {
+                    dead.iter().for_each(|admitted| membership.instances.keep_on(admitted));
+                }
+                evicted
+            })
+            .await
     }
 
     async fn tell_and_remove(

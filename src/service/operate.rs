@@ -158,7 +158,9 @@ impl Operate {
     /// in between delays nobody's streams.
     async fn commit(&self, commit: Commit) -> Result<(), store::Error> {
         let (store, registry) = (self.store.clone(), self.registry.clone());
+        let under_way = registry.under_way().hold();
         let both = tokio::spawn(async move {
+            let _under_way = under_way;
             let mut committed = store.commit(&commit).await;
             if let Err(store::Error::Unknown(_)) = &committed {
                 committed = resolve(&*store, &commit, committed).await;

@@ -5,6 +5,7 @@
 //! that dies loses some seconds of work, which are harmless to repeat.
 
 mod claim;
+mod committed;
 mod keeping;
 mod tables;
 mod witnesses;
@@ -20,7 +21,6 @@ use cutover_clock::Instant;
 use super::{
     Operate, Registry,
     operate::{self, RequestMeta},
-    whole::to_the_end,
 };
 use crate::{
     domain::{Change, Evidence, Finding, Gate, Job, Key, NewPass, PassCounts, Refusal, Unmet, Violation},
@@ -68,6 +68,15 @@ struct LivePass {
     unkept: bool,
     /// The store does not know yet which tables it is about.
     unkept_tables: bool,
+    /// Its job is committed, and not in the registry yet.
+    unpublished: bool,
+}
+
+impl LivePass {
+    fn new(record: PassRecord, unkept: bool) -> Self {
+        let claims = vec![None; record.segments.len()];
+        Self { record, claims, unkept, unkept_tables: false, unpublished: false }
+    }
 }
 
 impl Passes {
@@ -78,10 +87,7 @@ impl Passes {
         operate: Arc<Operate>,
         known: Vec<PassRecord>,
     ) -> Self {
-        let pass = |record: PassRecord| {
-            let claims = vec![None; record.segments.len()];
-            (record.id.clone(), LivePass { claims, record, unkept: false, unkept_tables: false })
-        };
+        let pass = |record: PassRecord| (record.id.clone(), LivePass::new(record, false));
         let live = Mutex::new(known.into_iter().map(pass).collect());
         Self { store, registry, operate, claim_lease: CLAIM_LEASE, live, keeping: Default::default() }
     }
@@ -101,7 +107,8 @@ impl Passes {
     ) -> Result<(Progress, bool), operate::Error> {
         let (passes, key, pass, mutation) = (self.clone(), key.clone(), pass.clone(), mutation.clone());
         // A pass that has begun has its limits, even if the caller is gone by then.
-        to_the_end(async move { passes.begin_or_join(&key, &pass, tuning, &mutation).await }).await
+        let begun = async move { passes.begin_or_join(&key, &pass, tuning, &mutation).await };
+        self.registry.under_way().to_the_end(begun).await
     }
 
     async fn begin_or_join(
@@ -120,13 +127,12 @@ impl Passes {
         {
             return Ok((self.progress(joined), true));
         }
-        begun?;
-        let job = self.job(&pass.id)?;
+        let job = committed::job(begun?, &pass.id)?;
         {
             let mut live = self.live();
             let live = Self::pass(&mut live, &job);
             live.record.tuning = tuning;
-            live.unkept = true;
+            (live.unkept, live.unpublished) = (true, true);
         }
         self.keep_soon().await;
         Ok((self.progress(job), false))
@@ -235,7 +241,8 @@ impl Passes {
         mutation: &RequestMeta,
     ) -> Result<Progress, operate::Error> {
         let (passes, id, mutation) = (self.clone(), id.to_owned(), mutation.clone());
-        to_the_end(async move { passes.tune_now(&id, tuning, &mutation).await }).await
+        let tuned = async move { passes.tune_now(&id, tuning, &mutation).await };
+        self.registry.under_way().to_the_end(tuned).await
     }
 
     async fn tune_now(
@@ -303,10 +310,8 @@ impl Passes {
         let (findings, ledgers) = (record.findings.clone(), tables::ledgers(&record.source, &record.target));
         let finish = Change::FinishJob { id: id.to_owned(), counts, findings, complete, ledgers };
         let finished = self.operate.change(&key, &finish, mutation).await;
-        let Some(evidence) = self.evidence(&key, id) else {
-            finished?;
-            return Err(unknown(id));
-        };
+        let published = self.evidence(&key, id);
+        let evidence = published.map_or_else(|| committed::evidence(finished?, id), Ok)?;
         // Its record is of no more use.
         self.keep_soon().await;
         Ok(evidence)
@@ -371,16 +376,9 @@ impl Passes {
 
     /// The pass of a job; a new one if its record did not survive a crash.
     fn pass<'a>(live: &'a mut HashMap<String, LivePass>, job: &Job) -> &'a mut LivePass {
-        let segments = job.segments as usize;
-        live.entry(job.id.clone()).or_insert_with(|| LivePass {
-            record: PassRecord {
-                id: job.id.clone(),
-                segments: vec![SegmentRecord::default(); segments],
-                ..PassRecord::default()
-            },
-            claims: vec![None; segments],
-            unkept: true,
-            unkept_tables: false,
+        live.entry(job.id.clone()).or_insert_with(|| {
+            let segments = vec![SegmentRecord::default(); job.segments as usize];
+            LivePass::new(PassRecord { id: job.id.clone(), segments, ..PassRecord::default() }, true)
         })
     }
 

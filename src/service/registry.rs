@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 use super::{
     once::Once,
     steady::{self, Steady},
+    whole::UnderWay,
 };
 use crate::{
     domain::{Event, Key, Migration, Tenant},
@@ -90,6 +91,8 @@ pub struct Kept {
     pub heard: Vec<HeardRecord>,
     /// How the store was restored from a backup. `None`: it was not.
     pub restored: Option<String>,
+    /// Its files were put back by hand: see [`StoredState::put_back`](crate::store::StoredState::put_back).
+    pub put_back: bool,
 }
 
 /// Keeps the newest [`PublishedState`] and announces each.
@@ -100,9 +103,15 @@ pub struct Registry {
     newest: watch::Sender<u64>,
     tail: Mutex<()>,
     steady: Arc<Steady>,
+    under_way: UnderWay,
 }
 
 impl Registry {
+    /// What continues without its caller.
+    pub const fn under_way(&self) -> &UnderWay {
+        &self.under_way
+    }
+
     /// Loads everything; also returns what the store contains besides the migrations.
     pub async fn load(store: Arc<dyn Store>) -> Result<(Self, Kept), Error> {
         let stored = store.snapshot().await?;
@@ -130,14 +139,21 @@ impl Registry {
             deltas: VecDeque::new(),
         };
         let newest = watch::Sender::new(state.revision);
-        let registry =
-            Self { store, state: ArcSwap::from_pointee(state), newest, tail: Mutex::default(), steady };
+        let registry = Self {
+            store,
+            state: ArcSwap::from_pointee(state),
+            newest,
+            tail: Mutex::default(),
+            steady,
+            under_way: UnderWay::default(),
+        };
         let kept = Kept {
             instances,
             passes: stored.passes,
             cursors: stored.cursors,
             heard: stored.heard,
             restored: stored.restored,
+            put_back: stored.put_back,
         };
         Ok((registry, kept))
     }

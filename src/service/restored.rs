@@ -1,6 +1,6 @@
 //! What a controller does about a store that was restored, or that looks like it.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{InstanceRecord, Operate, operate};
 use crate::{
@@ -13,12 +13,15 @@ use crate::{
 const RECONNECTED: Duration = Duration::from_secs(20);
 
 impl Operate {
-    /// Holds every migration of a store that was restored from a backup. Called before anybody is served.
-    pub async fn hold_restored(&self, why: &str) -> Result<(), operate::Error> {
-        let keys = self.hold_all(why, false).await?;
+    /// Holds every migration of a store that was restored from a backup, or put back by hand. Called before
+    /// anybody is served.
+    pub async fn hold_restored(&self, why: &str, put_back: bool) -> Result<(), operate::Error> {
+        let keys = self.hold_all(why, put_back).await?;
+        // Whoever asked after the backup may still have an answer, even if this process restarts.
+        let callers = keys.iter().map(InstanceRecord::callers);
         let held = Upkeep {
-            // Whoever asked after the backup may still have an answer, even if this process restarts.
-            put_instances: keys.iter().map(InstanceRecord::callers).collect(),
+            // And whoever registered after it has a slot, even if it is confirmed by then.
+            put_instances: callers.chain([InstanceRecord::all_free_slots_rest()]).collect(),
             forget_restored: true,
             ..Upkeep::default()
         };
@@ -26,21 +29,35 @@ impl Operate {
     }
 
     /// Called when an instance registers with a revision of this history that this store never had: its file
-    /// must have been copied or put back. Holds every migration, and gives the store another history, because
-    /// others may understand something else by these revisions. The controller has to start anew.
-    pub async fn begin_history(&self, instance: &str, held: u64, newest: u64) -> Result<(), operate::Error> {
-        let mut put_back = self.put_back.lock().await;
-        if put_back.is_some() {
-            return Ok(());
-        }
+    /// must have been copied or put back. Gives the store another history, because others may understand something
+    /// else by these revisions. The controller has to start anew, and then holds every migration. Not before: each hold
+    /// is a revision, and with as many as the instance holds nobody would notice any more.
+    pub async fn begin_history(
+        self: &Arc<Self>,
+        instance: &str,
+        held: u64,
+        newest: u64,
+    ) -> Result<(), operate::Error> {
         let why =
             format!("instance {instance} holds revision {held}, this store is at {newest}: was it restored?");
         tracing::error!(instance, held, newest, "this store is older than what an instance holds");
-        self.hold_all(&why, true).await?;
-        self.store.keep(&Upkeep { begin_history: Some(why.clone()), ..Upkeep::default() }).await?;
-        *put_back = Some(why);
-        self.starts_anew.notify_one();
-        Ok(())
+        let operate = self.clone();
+        let begun = async move {
+            let mut put_back = operate.put_back.lock().await;
+            if put_back.is_some() {
+                return Ok(());
+            }
+            match operate.store.keep(&Upkeep { begin_history: Some(why.clone()), ..Upkeep::default() }).await
+            {
+                // If it was not done, the instance is back soon.
+                Ok(()) | Err(store::Error::Unknown(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            *put_back = Some(why);
+            operate.starts_anew.notify_one();
+            Ok(())
+        };
+        self.registry.under_way().to_the_end(begun).await
     }
 
     /// Waits until [`Self::begin_history`] has been called, and returns why.

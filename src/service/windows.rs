@@ -91,7 +91,9 @@ impl Windows {
         }
         let now_s = pending.expiry.time_s(now_ms() / 1_000, self.began.elapsed().as_secs());
         let store = self.store.clone();
+        let under_way = self.registry.under_way().hold();
         let saving = tokio::spawn(async move {
+            let _under_way = under_way;
             let Pending { windows, heard, forgotten, .. } = pending.take();
             let counted = Counted {
                 windows: windows.into_iter().collect(),

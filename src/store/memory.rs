@@ -42,6 +42,7 @@ struct Kept {
     heard: BTreeMap<String, HeardRecord>,
     steady_ms: u64,
     restored: Option<String>,
+    put_back: bool,
     /// By migration, scale and beginning.
     windows: BTreeMap<(Key, usize, u64), Counts>,
 }
@@ -72,7 +73,7 @@ impl MemoryStore {
     /// The same for a backup that was restored: it has another history.
     pub fn restored(&self, history_id: &str, why: &str) -> Self {
         let (history_id, restored) = (history_id.to_owned(), Some(why.to_owned()));
-        let kept = Kept { history_id, restored, ..self.kept().clone() };
+        let kept = Kept { history_id, restored, put_back: false, ..self.kept().clone() };
         Self { kept: Arc::new(Mutex::new(kept)), faults: Arc::default() }
     }
 
@@ -165,6 +166,7 @@ impl Kept {
             heard: self.heard.values().cloned().collect(),
             steady_ms: self.steady_ms,
             restored: self.restored.clone(),
+            put_back: self.put_back,
         }
     }
 
@@ -220,10 +222,10 @@ impl Kept {
         self.steady_ms = self.steady_ms.max(steady_ms.unwrap_or(0));
         if let Some(why) = begin_history {
             self.history_id = format!("{:032x}", rand::random::<u128>());
-            self.restored = Some(why);
+            (self.restored, self.put_back) = (Some(why), true);
         }
         if forget_restored {
-            self.restored = None;
+            (self.restored, self.put_back) = (None, false);
         }
         remove_instances.iter().for_each(|id| _ = self.instances.remove(id));
         remove_passes.iter().for_each(|id| _ = self.passes.remove(id));

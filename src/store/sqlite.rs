@@ -45,8 +45,8 @@ impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
         let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
         let state = async {
-            let counter: (i64, String, i64, Option<String>) =
-                sqlx::query_as("SELECT revision, history_id, steady_ms, restored FROM counter")
+            let counter: (i64, String, i64, Option<String>, bool) =
+                sqlx::query_as("SELECT revision, history_id, steady_ms, restored, put_back FROM counter")
                     .fetch_one(&mut *tx)
                     .await?;
             let documents = sqlx::query("SELECT key, revision, document FROM migrations ORDER BY key")
@@ -60,8 +60,9 @@ impl Store for SqliteStore {
             let heard = sqlx::query("SELECT record FROM heard ORDER BY id").fetch_all(&mut *tx).await?;
             sqlx::Result::Ok((counter, documents, rows, instances, passes, cursors, heard))
         };
-        let ((revision, history_id, steady_ms, restored), documents, rows, instances, passes, cursors, heard) =
+        let (counter, documents, rows, instances, passes, cursors, heard) =
             state.await.map_err(|error| self.failed(&error))?;
+        let (revision, history_id, steady_ms, restored, put_back) = counter;
         drop(tx);
 
         let mut tenants: HashMap<Key, OrdMap<Tenant, TenantRow>> = HashMap::new();
@@ -116,6 +117,7 @@ impl Store for SqliteStore {
             heard,
             steady_ms,
             restored,
+            put_back,
         })
     }
 
@@ -193,10 +195,10 @@ impl Store for SqliteStore {
                     .await?;
             }
             if let Some(why) = &upkeep.begin_history {
-                begin_history(&mut tx, why).await?;
+                begin_history(&mut tx, why, true).await?;
             }
             if upkeep.forget_restored {
-                sqlx::query("UPDATE counter SET restored = NULL").execute(&mut *tx).await?;
+                sqlx::query("UPDATE counter SET restored = NULL, put_back = 0").execute(&mut *tx).await?;
             }
             tx.commit().await?;
             Ok(())
@@ -222,9 +224,14 @@ impl Store for SqliteStore {
 }
 
 /// Draws another identity for the history, because what this one's revisions mean is not known elsewhere.
-async fn begin_history(connection: &mut SqliteConnection, why: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE counter SET history_id = lower(hex(randomblob(16))), restored = ?1")
+async fn begin_history(
+    connection: &mut SqliteConnection,
+    why: &str,
+    put_back: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE counter SET history_id = lower(hex(randomblob(16))), restored = ?1, put_back = ?2")
         .bind(why)
+        .bind(put_back)
         .execute(connection)
         .await
         .map(|_| ())

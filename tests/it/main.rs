@@ -29,6 +29,7 @@ mod operate;
 #[cfg(feature = "sqlite")]
 mod passes;
 mod plan;
+mod put_back;
 #[cfg(feature = "sqlite")]
 mod reports;
 mod rollback;

@@ -9,7 +9,7 @@
 //! left out; a process that loads the file does not know them.
 //!
 //! A file expires, because the controller waits for its process only so long. Its age is measured by the
-//! clock that counts from boot or, after a reboot, by the wall clock.
+//! clock that counts from boot or, after a reboot and where there is none, by the wall clock.
 
 mod lock;
 

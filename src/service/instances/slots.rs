@@ -17,7 +17,7 @@ use cutover_clock::Instant;
 use cutover_store::Version;
 
 use super::{super::lease::PRESUMED_DRAIN, member::drain};
-use crate::store::InstanceRecord;
+use crate::store::{ALL_FREE_SLOTS, InstanceRecord};
 
 /// Number of writer slots that processes can have.
 pub(super) const SLOTS: u16 = Version::ASSIGNED_SLOTS;
@@ -48,7 +48,9 @@ impl Slots {
     pub(super) fn new(members: &[InstanceRecord], resting: &[InstanceRecord], now: Instant) -> Self {
         let taken = members.iter().map(|record| record.writer_slot).collect();
         let resting = resting.iter().map(|record| (record.writer_slot, now + rest(record)));
-        Self { taken, resting: resting.collect(), unknown: None }
+        let mut slots = Self { taken, resting: resting.collect(), unknown: None };
+        slots.unknown = slots.resting.remove(&ALL_FREE_SLOTS);
+        slots
     }
 
     /// The store is a restored one.
@@ -90,9 +92,11 @@ impl Slots {
         self.resting.insert(record.writer_slot, now + rest(record));
     }
 
-    /// Those that have rested since the last call.
+    /// Those that have rested since the last call. [`ALL_FREE_SLOTS`]: those of a restored store.
     pub(super) fn rested(&mut self, now: Instant) -> Vec<u16> {
-        self.resting.extract_if(.., |_, until| *until <= now).map(|(slot, _)| slot).collect()
+        let all = self.unknown.take_if(|until| *until <= now).map(|_| ALL_FREE_SLOTS);
+        let each = self.resting.extract_if(.., |_, until| *until <= now).map(|(slot, _)| slot);
+        each.chain(all).collect()
     }
 }
 

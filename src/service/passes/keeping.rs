@@ -38,9 +38,12 @@ impl Passes {
         // One at a time, so that no older record follows a newer one.
         let _keeping = self.keeping.lock().await;
         let upkeep = {
-            let live = self.live();
-            let remove_passes = live.keys().filter(|id| self.job(id).is_err()).cloned().collect();
-            let unkept = |pass: &&LivePass| pass.unkept && self.job(&pass.record.id).is_ok();
+            let mut live = self.live();
+            live.values_mut().for_each(|pass| pass.unpublished &= self.job(&pass.record.id).is_err());
+            let is_over = |pass: &LivePass| !pass.unpublished && self.job(&pass.record.id).is_err();
+            let over = live.values().filter(|pass| is_over(pass));
+            let remove_passes = over.map(|pass| pass.record.id.clone()).collect();
+            let unkept = |pass: &&LivePass| pass.unkept && !is_over(pass);
             let put_passes = live.values().filter(unkept).map(|pass| pass.record.clone()).collect();
             Upkeep { put_passes, remove_passes, ..Upkeep::default() }
         };

@@ -148,6 +148,7 @@ fn migrator() -> Migrator {
     let windows = include_str!("../../../migrations/sqlite/0003_windows.sql");
     let steady = include_str!("../../../migrations/sqlite/0004_steady_clock_and_restore.sql");
     let compaction = include_str!("../../../migrations/sqlite/0005_compaction.sql");
+    let put_back = include_str!("../../../migrations/sqlite/0006_put_back.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -163,6 +164,7 @@ fn migrator() -> Migrator {
         migration(3, "windows", windows),
         migration(4, "steady clock and restore", steady),
         migration(5, "compaction", compaction),
+        migration(6, "put back", put_back),
     ])
 }
 

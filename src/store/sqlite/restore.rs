@@ -48,7 +48,7 @@ async fn mark(part: &Path, file: &Path) -> Result<(), OpenError> {
     let options = SqliteConnectOptions::new().filename(part).disable_statement_logging();
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.map_err(failed)?;
     let told = format!("the store was restored from {}", file.display());
-    begin_history(&mut connection, &told).await.map_err(failed)?;
+    begin_history(&mut connection, &told, false).await.map_err(failed)?;
     // One file again, without a log beside it.
     sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)

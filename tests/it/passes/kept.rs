@@ -113,6 +113,24 @@ async fn what_was_committed_is_not_answered_as_failed_because_progress_can_not_b
     assert!(world.kept().await.is_none(), "an ended pass leaves nothing behind");
 }
 
+#[tokio::test]
+async fn what_was_committed_and_is_not_published_yet_is_answered_as_it_is() {
+    let store = Kept::default();
+    let passes = Arc::new(passes_on(Arc::new(store.clone())).await);
+    let world = Running { store, passes, id: new_pass().id };
+    let limited = Tuning { records_per_s: 7, ..Tuning::default() };
+    let (key, by) = (key(KEY), RequestMeta::default());
+    world.store.fail_next(Call::Changes, Fault::Before);
+    let (_, joined) = world.passes.begin(&key, &new_pass(), limited, &by).await.unwrap();
+    assert!(!joined);
+    assert_eq!(world.kept().await.unwrap().tuning, limited);
+    let (seen, joined) = world.passes.begin(&key, &new_pass(), Tuning::default(), &by).await.unwrap();
+    assert!(joined && seen.record.tuning == limited, "{seen:?}");
+    world.store.fail_next(Call::Changes, Fault::Before);
+    let ended = world.passes.finish(&world.id, Default::default(), PassEnd::Canceled, &by).await.unwrap();
+    assert_eq!(ended.job.id, world.id);
+}
+
 /// Otherwise it would run without the limits that it was begun with, against stores that need them.
 #[tokio::test]
 async fn a_pass_whose_caller_is_gone_has_its_limits() {

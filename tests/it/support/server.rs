@@ -79,6 +79,11 @@ impl Controller {
         self.running.await.unwrap().unwrap();
     }
 
+    /// Waits until it ends by itself, and returns why.
+    pub async fn ended(self) -> server::Error {
+        self.running.await.unwrap().unwrap_err()
+    }
+
     pub async fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::connect(self.url.clone()).await.unwrap()
     }

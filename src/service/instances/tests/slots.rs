@@ -4,6 +4,7 @@ use super::{
     super::slots::{NoSlot, SLOTS},
     *,
 };
+use crate::store::ALL_FREE_SLOTS;
 
 fn slot(world: &World, who: &Who) -> u16 {
     world.live.members[who].record.writer_slot
@@ -51,6 +52,21 @@ fn a_slot_rests_as_long_as_its_holder_s_calls_may_take_and_again_after_a_restart
     assert_eq!(slot(&world, &second), 1);
     world.pass(SECOND);
     assert_eq!(world.live.take_due(&world.fences, world.now).rested, [0]);
+}
+
+#[test]
+fn the_free_slots_of_a_restored_store_rest_again_after_a_restart() {
+    let mut world = World::new();
+    let resting = InstanceRecord::all_free_slots_rest();
+    world.live = Live::new(vec![resting], world.now, world.steady_ms);
+    assert!(world.live.members.is_empty(), "it is no member");
+    world.pass(REST - SECOND);
+    assert!(matches!(refused(&mut world, asking("one", 1)), NoSlot::Restored(left) if left == SECOND));
+    world.pass(SECOND);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested, [ALL_FREE_SLOTS]);
+    assert!(world.live.take_due(&world.fences, world.now).rested.is_empty(), "told once");
+    let (first, ..) = world.register(asking("one", 1));
+    assert_eq!(slot(&world, &first), 0);
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! What is stored of a member, and of who else has to be waited for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Key;
+
+/// The durable part of an instance, so that a barrier knows whom to ask after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// The id that operators see. Only one process should use it at a time.
+    pub instance_id: String,
+    /// The service it belongs to.
+    pub service: String,
+    /// Name and version of the SDK.
+    pub sdk: String,
+    /// A worker (backfill, verify or reverse), not a service.
+    pub worker: bool,
+    /// 0..=4095, exclusive to this instance.
+    pub writer_slot: u16,
+    /// Identifies the function that derives its tenants; empty: unknown.
+    pub tenant_fingerprint: String,
+    /// Drawn by its process. 0: unknown.
+    #[serde(default)]
+    pub incarnation: u64,
+    /// Drawn when it became a member; one that comes back after it was given up gets another.
+    #[serde(default)]
+    pub admission: u64,
+    /// How long its last calls may take after its right to act has expired. 0: unknown.
+    #[serde(default)]
+    pub drain_ms: u32,
+    /// How long its file may be used after it was last heard. 0: it keeps none.
+    #[serde(default)]
+    pub file_valid_ms: u32,
+    /// It has said goodbye and left a file.
+    #[serde(default)]
+    pub parked: bool,
+    /// Its right to act has expired; migrations with a fence no longer wait for it.
+    #[serde(default)]
+    pub counted_out: bool,
+    /// If it is parked: the reading of the steady clock when it was last heard. 0: unknown.
+    #[serde(default)]
+    pub heard_ms: u64,
+    /// It has received this revision, which made the right to act expire. 0: none known.
+    #[serde(default)]
+    pub fence_heard: u64,
+}
+
+/// Prefix of the ids of [`InstanceRecord::callers`]. No instance id contains this character.
+const CALLERS: &str = "#callers:";
+/// The same for [`InstanceRecord::resting`].
+const RESTING: &str = "#slot:";
+
+impl InstanceRecord {
+    /// Represents all callers that ever asked for a decision of a migration over the network: after a restart
+    /// the controller must know that there may be some.
+    pub fn callers(key: &Key) -> Self {
+        Self { instance_id: format!("{CALLERS}{key}"), ..Self::default() }
+    }
+
+    /// The migration, if the record represents callers.
+    pub fn callers_of(&self) -> Option<&str> {
+        self.instance_id.strip_prefix(CALLERS)
+    }
+
+    /// Represents the writer slot of a process that is gone, which nobody else may have yet.
+    pub fn resting(&self) -> Self {
+        let Self { writer_slot, drain_ms, .. } = *self;
+        Self { instance_id: resting_slot(writer_slot), writer_slot, drain_ms, ..Self::default() }
+    }
+
+    /// Represents every free slot of a store that was restored.
+    pub fn all_free_slots_rest() -> Self {
+        Self { instance_id: resting_slot(ALL_FREE_SLOTS), writer_slot: ALL_FREE_SLOTS, ..Self::default() }
+    }
+
+    /// Whether the record represents slots that rest.
+    pub fn is_resting(&self) -> bool {
+        self.instance_id.starts_with(RESTING)
+    }
+
+    /// A name that no other process has.
+    pub fn label(&self) -> String {
+        label(&self.instance_id, self.incarnation)
+    }
+}
+
+/// In a record of a slot that rests: every slot that is free. No process has it.
+pub const ALL_FREE_SLOTS: u16 = u16::MAX;
+
+/// The name of the record of a slot that rests.
+pub fn resting_slot(writer_slot: u16) -> String {
+    format!("{RESTING}{writer_slot}")
+}
+
+/// The name of one process among all that ever had an id.
+pub fn label(instance_id: &str, incarnation: u64) -> String {
+    match incarnation {
+        0 => instance_id.to_owned(),
+        // No id contains this character.
+        incarnation => format!("{instance_id}#{incarnation:x}"),
+    }
+}
