@@ -1,6 +1,5 @@
-//! Legal ways up, down and around. Every promise is kept in every state of each.
-//!
-//! Each has a budget for every run, and a larger one for `CUTOVER_MODEL=deep`.
+//! Legal ways up, down and around. Every promise is kept in every state of each. Each has a budget for every run, and a
+//! larger one for `CUTOVER_MODEL=deep`.
 
 use cutover_client::routing::{
     Level::Linearizable,
@@ -26,7 +25,8 @@ macro_rules! ladders {
 
         #[test]
         fn every_branch_is_come_by() {
-            let all = [$($(Branch::$branch),*),*, Branch::SourceWon, Branch::LeftBehind, Branch::PresentAtFirst];
+            use Branch::{DeadlineEnded, LeftBehind, PresentAtFirst, SidecarKilled, SourceWon};
+            let all = [$($(Branch::$branch),*),*, SourceWon, LeftBehind, PresentAtFirst, DeadlineEnded, SidecarKilled];
             let never: Vec<Branch> = Branch::ALL.iter().copied().filter(|branch| !all.contains(branch)).collect();
             assert!(never.is_empty(), "{never:?}");
         }
