@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cutover_core::routing::{self, Decision, Rung};
 
-use super::{Instances, Registry};
+use super::{Entry, Instances, Registry};
 use crate::store;
 
 /// Decides for callers. Each request is recorded before it is decided, so that every step waits for answers
@@ -56,8 +56,11 @@ impl Decider {
         migration: &str,
         tenants: &[String],
     ) -> Result<Vec<Decision>, DecideError> {
-        self.note_asked(migration).await?;
-        let state = Arc::clone(&self.registry.state());
+        let mut state = Arc::clone(&self.registry.state());
+        if let Some(entry) = state.entry_of(migration).cloned() {
+            self.note_asked(&entry).await?;
+            state = Arc::clone(&self.registry.state());
+        }
         let decide = |tenant: &String| state.routing.decide(migration, tenant);
         Ok(tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?)
     }
@@ -67,9 +70,9 @@ impl Decider {
         self.registry.state().entries().map(|entry| entry.migration.key().to_string()).collect()
     }
 
-    /// Call this before the decision is made: a caller may keep using what was right at this moment.
-    async fn note_asked(&self, migration: &str) -> Result<(), store::Error> {
-        let Some(entry) = self.registry.state().entry_of(migration).cloned() else { return Ok(()) };
+    /// Call this before reading the state by which the decision is made: a caller may keep using what was right at
+    /// this moment. If the migration was deleted and created again meanwhile, it is noted there as well.
+    async fn note_asked(&self, entry: &Entry) -> Result<(), store::Error> {
         if !entry.is_known_to_be_asked() {
             self.instances.note_callers(entry.migration.key()).await?;
             entry.note_known_to_be_asked();

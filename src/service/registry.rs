@@ -22,6 +22,7 @@ use crate::{
     domain::{Event, Key, Migration, Tenant},
     store::{CursorRecord, Error, HeardRecord, InstanceRecord, PassRecord, Store, Upkeep},
 };
+use entry::Asked;
 pub use entry::{Callers, Entry};
 
 /// Deltas kept for streams that are behind.
@@ -43,6 +44,8 @@ pub struct PublishedState {
     /// Where the right to act expires.
     pub fences: Fences,
     entries: HashMap<Key, Arc<Entry>>,
+    /// Of deleted migrations, for later ones with their keys.
+    asked: HashMap<Key, Arc<Asked>>,
     deltas: VecDeque<Arc<Delta>>,
 }
 
@@ -119,7 +122,7 @@ impl Registry {
         let mut entries = HashMap::new();
         let (callers, instances): (Vec<_>, Vec<_>) =
             stored.instances.into_iter().partition(|record| record.callers_of().is_some());
-        forget_callers_of_none(&*store, &callers, &stored.migrations).await?;
+        let of_none = forget_callers_of_none(&*store, &callers, &stored.migrations).await?;
         let asked: HashSet<&str> = callers.iter().filter_map(InstanceRecord::callers_of).collect();
         for migration in stored.migrations {
             // Of a restored store nobody knows who asked since the backup.
@@ -136,6 +139,7 @@ impl Registry {
             routing,
             fences: fences(&entries, stored.revision),
             entries,
+            asked: of_none.into_iter().map(|key| (key, Arc::new(Asked::before(false)))).collect(),
             deltas: VecDeque::new(),
         };
         let newest = watch::Sender::new(state.revision);
@@ -266,6 +270,7 @@ impl PublishedState {
             routing: state.routing.clone(),
             fences: state.fences,
             entries: state.entries.clone(),
+            asked: state.asked.clone(),
             deltas: state.deltas.clone(),
         }
     }
@@ -280,7 +285,7 @@ impl PublishedState {
         match document {
             None => {
                 self.fences.deleted = revision;
-                self.entries.remove(&key);
+                self.asked.extend(self.entries.remove(&key).map(|entry| (key.clone(), entry.asked())));
                 self.routing.remove(key.as_str());
             }
             Some(document) => {
@@ -310,7 +315,7 @@ impl PublishedState {
                 };
                 let entry = match known {
                     Some(known) => known.next(migration),
-                    None => Entry::new(migration),
+                    None => Entry::new(migration, self.asked.remove(&key)),
                 };
                 self.entries.insert(key.clone(), Arc::new(entry));
                 self.routing.insert(key.as_str(), Ok(Arc::new(table)));
@@ -326,19 +331,21 @@ impl PublishedState {
     }
 }
 
-/// Records of callers go with their migration, at the next start.
+/// Records of callers go with their migration, at the next start. Returns the keys: some of these callers may still
+/// use an answer.
 async fn forget_callers_of_none(
     store: &dyn Store,
     callers: &[InstanceRecord],
     migrations: &[Migration],
-) -> Result<(), Error> {
+) -> Result<Vec<Key>, Error> {
     let keys: HashSet<&str> = migrations.iter().map(|migration| migration.key().as_str()).collect();
-    let of_none = |record: &&InstanceRecord| record.callers_of().is_some_and(|key| !keys.contains(key));
-    let remove_instances: Vec<_> = callers.iter().filter(of_none).map(InstanceRecord::label).collect();
-    if remove_instances.is_empty() {
-        return Ok(());
+    let of_none = callers.iter().filter(|record| record.callers_of().is_some_and(|key| !keys.contains(key)));
+    let of_none: Vec<_> = of_none.collect();
+    if !of_none.is_empty() {
+        let remove_instances = of_none.iter().map(|record| record.label()).collect();
+        store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await?;
     }
-    store.keep(&Upkeep { remove_instances, ..Upkeep::default() }).await
+    Ok(of_none.iter().filter_map(|record| Key::parse(record.callers_of()?).ok()).collect())
 }
 
 fn fences(entries: &HashMap<Key, Arc<Entry>>, deleted: u64) -> Fences {

@@ -6,6 +6,7 @@
 mod api;
 #[cfg(feature = "sqlite")]
 mod bench;
+mod callers;
 mod cli;
 mod compaction;
 mod console;

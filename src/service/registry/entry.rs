@@ -52,9 +52,10 @@ struct Batch {
 /// Limits how many batches are remembered.
 const BATCH: Duration = Duration::from_millis(100);
 
-/// When a migration was last asked about over the network, in ms after the first question ever.
+/// When a migration was last asked about over the network, in ms after the first question ever. One that is created
+/// again with the key of a deleted one shares this with it: answers from before the deletion are still in use.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     started: Instant,
     at_ms: AtomicU64,
     /// The store has recorded that somebody asked.
@@ -62,18 +63,18 @@ struct Asked {
 }
 
 impl Entry {
-    /// For a new migration.
-    pub(super) fn new(migration: Migration) -> Self {
-        Self { published: Published::first(migration.revision), migration, asked: Arc::new(Asked::never()) }
+    /// For a new migration. `asked`: that of an earlier one with its key.
+    pub(super) fn new(migration: Migration, asked: Option<Arc<Asked>>) -> Self {
+        let published = Published::first(migration.revision);
+        Self { published, migration, asked: asked.unwrap_or_else(|| Arc::new(Asked::never())) }
     }
 
     /// For a migration that existed when the controller started. `was_asked`: somebody may have asked before.
     pub(super) fn loaded(migration: Migration, was_asked: bool) -> Self {
-        let asked = Asked::never();
-        if was_asked && !Mutation::CallersKept.is_left_out() {
-            asked.note();
-            asked.is_durable.store(true, Ordering::Relaxed);
-        }
+        let asked = match was_asked && !Mutation::CallersKept.is_left_out() {
+            true => Asked::before(true),
+            false => Asked::never(),
+        };
         // The age of its revisions is unknown too.
         let published = Published::first(1);
         published.note();
@@ -84,6 +85,11 @@ impl Entry {
     pub(super) fn next(&self, migration: Migration) -> Self {
         let published = self.published.and(migration.revision);
         Self { migration, published, asked: self.asked.clone() }
+    }
+
+    /// When it was asked about, for a later migration with its key.
+    pub(super) fn asked(&self) -> Arc<Asked> {
+        self.asked.clone()
     }
 
     /// Records that somebody asks for a decision over the network. Call it before reading the routing that
@@ -178,6 +184,13 @@ impl Batch {
 impl Asked {
     fn never() -> Self {
         Self { started: Instant::now(), at_ms: AtomicU64::new(u64::MAX), is_durable: AtomicBool::new(false) }
+    }
+
+    /// Somebody may have asked until now. `is_durable`: the store has recorded it.
+    pub(super) fn before(is_durable: bool) -> Self {
+        let asked = Self { is_durable: AtomicBool::new(is_durable), ..Self::never() };
+        asked.note();
+        asked
     }
 
     fn note(&self) {

@@ -44,7 +44,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn a_step_is_acknowledged_once_every_older_answer_has_expired_whatever_is_committed_meanwhile() {
-    let created = Entry::new(migration(1));
+    let created = Entry::new(migration(1), None);
     assert!(acknowledged(&created, 1), "nobody ever asked");
     created.note_asked();
     let stepped = next(&created, 2);
@@ -65,7 +65,7 @@ async fn a_step_is_acknowledged_once_every_older_answer_has_expired_whatever_is_
 
 #[tokio::test(start_paused = true)]
 async fn commits_in_quick_succession_delay_no_step_for_ever() {
-    let mut entry = Entry::new(migration(1));
+    let mut entry = Entry::new(migration(1), None);
     entry.note_asked();
     for revision in 2..260 {
         pass(Duration::from_millis(50)).await;
@@ -89,7 +89,7 @@ async fn after_a_restart_callers_are_waited_for_whoever_they_may_be() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_waited_for_who_can_have_no_answer_left() {
-    let entry = Entry::new(migration(1));
+    let entry = Entry::new(migration(1), None);
     entry.note_asked();
     pass(DECISION_EXPIRED).await;
     let entry = next(&entry, 2);
@@ -98,7 +98,7 @@ async fn nobody_is_waited_for_who_can_have_no_answer_left() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_expire_only_once_decisions_are_made_by_the_newer_revision() {
-    let entry = Entry::new(migration(1));
+    let entry = Entry::new(migration(1), None);
     let stepped = entry.next(migration(2));
     // Building the state takes long, or the process is frozen there.
     pass(DECISION_EXPIRED).await;
