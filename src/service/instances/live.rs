@@ -138,7 +138,14 @@ impl Live {
         let readmitted =
             self.members.get(&who).is_some_and(|heard| self.may_be_behind(heard, admission, now));
         if let Some(heard) = self.members.get_mut(&who) {
-            record.writer_slot = heard.record.writer_slot;
+            let slot = match self.slots.take_again(&heard.record, slot, now) {
+                Ok(slot) => slot,
+                Err(why) => return Registering::NoSlot(why),
+            };
+            // It was given up and has come back since the backup.
+            let readmitted = readmitted || slot != heard.record.writer_slot;
+            heard.record.writer_slot = slot;
+            record.writer_slot = slot;
             record.fence_heard = heard.record.fence_heard;
             record.admission = heard.record.admission;
             let differs = readmitted || heard.record != record;

@@ -6,7 +6,7 @@
 //! record stamps above it. Clocks that differ by less than the rest don't repeat a version either.
 //!
 //! A restored store does not know the slots that were given since the backup. So there all free slots rest at first,
-//! and a process that comes back keeps the slot with which it writes.
+//! and a process that comes back keeps the slot with which it writes, whichever it had at the time of the backup.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +41,8 @@ pub(super) struct Slots {
     resting: BTreeMap<u16, Instant>,
     /// Until then, any free slot may be that of a process which the store does not know.
     unknown: Option<Instant>,
+    /// Since this start: processes may write with other slots than the store says.
+    is_restored: bool,
 }
 
 impl Slots {
@@ -48,14 +50,16 @@ impl Slots {
     pub(super) fn new(members: &[InstanceRecord], resting: &[InstanceRecord], now: Instant) -> Self {
         let taken = members.iter().map(|record| record.writer_slot).collect();
         let resting = resting.iter().map(|record| (record.writer_slot, now + rest(record)));
-        let mut slots = Self { taken, resting: resting.collect(), unknown: None };
+        let mut slots = Self { taken, resting: resting.collect(), unknown: None, is_restored: false };
         slots.unknown = slots.resting.remove(&ALL_FREE_SLOTS);
+        slots.is_restored = slots.unknown.is_some();
         slots
     }
 
     /// The store is a restored one.
     pub(super) fn rest_all(&mut self, now: Instant) {
         self.unknown = Some(now + REST_MIN.max(PRESUMED_DRAIN));
+        self.is_restored = true;
     }
 
     /// `used`: the slot with which the process writes; it keeps that if nobody else has had it.
@@ -73,6 +77,22 @@ impl Slots {
             }
         })?;
         self.taken.insert(slot);
+        Ok(slot)
+    }
+
+    /// The slot of a member that registers again. A restored store may record an earlier one than that with which the
+    /// process writes now. It must not go back to that: another process may have it since.
+    pub(super) fn take_again(
+        &mut self,
+        record: &InstanceRecord,
+        used: Option<u16>,
+        now: Instant,
+    ) -> Result<u16, NoSlot> {
+        if !self.is_restored || used.is_none_or(|used| used == record.writer_slot) {
+            return Ok(record.writer_slot);
+        }
+        let slot = self.take(used, now)?;
+        self.free(record, now);
         Ok(slot)
     }
 

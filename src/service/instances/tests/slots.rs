@@ -100,6 +100,51 @@ fn after_a_restore_whoever_writes_keeps_its_slot_and_newcomers_wait() {
     assert_eq!(slot(&world, &first), 0);
 }
 
+/// Found by a review: it got the one in the backup, which another process had by then.
+#[test]
+fn after_a_restore_nobody_goes_back_to_the_slot_that_the_backup_knows() {
+    let mut world = World::new();
+    let (first, ..) = world.register(asking("one", 1));
+    assert_eq!(slot(&world, &first), 0);
+    // After the backup it was forgotten and came back with slot 5. The second process has registered with slot 0.
+    let writing = |id, slot| Asking { held: 7, holds: true, slot: Some(slot), ..asking(id, 1) };
+    world.restart();
+    world.live.restored(world.now);
+    let (_, is_told, _) = world.register(writing("one", 5));
+    assert!(is_told && slot(&world, &first) == 5, "it was given up since the backup");
+    let (_, is_told, _) = world.register(writing("one", 5));
+    assert!(!is_told && slot(&world, &first) == 5, "once");
+    assert_eq!(
+        refused(&mut world, writing("two", 0)),
+        NoSlot::Restored(REST),
+        "the backup can't tell whose it is"
+    );
+    world.pass(REST);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested, [0, ALL_FREE_SLOTS]);
+    let (second, ..) = world.register(writing("two", 0));
+    assert_eq!(slot(&world, &second), 0);
+}
+
+#[test]
+fn after_a_restore_who_writes_with_a_slot_of_another_gets_neither_that_nor_its_earlier_one() {
+    let mut world = World::new();
+    let (first, ..) = world.register(asking("one", 1));
+    let (second, ..) = world.register(asking("two", 1));
+    assert_eq!((slot(&world, &first), slot(&world, &second)), (0, 1));
+    let writing = |id, slot| Asking { held: 7, holds: true, slot: Some(slot), ..asking(id, 1) };
+    world.register(writing("one", 1));
+    assert_eq!(slot(&world, &first), 0, "a store that was not restored knows better");
+    world.restart();
+    world.live.restored(world.now);
+    assert_eq!(refused(&mut world, writing("one", 1)), NoSlot::Restored(REST));
+    world.pass(REST);
+    assert_eq!(world.live.take_due(&world.fences, world.now).rested, [ALL_FREE_SLOTS]);
+    let (_, is_told, _) = world.register(writing("one", 1));
+    assert!(is_told && slot(&world, &first) == 2);
+    world.register(writing("two", 1));
+    assert_eq!(slot(&world, &second), 1);
+}
+
 #[test]
 fn a_slot_that_rests_for_another_process_is_not_kept() {
     let mut world = World::new();
