@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{caller::Caller, convert::pass as convert, status};
 use crate::{
-    domain::{Cover, Key, NewPass, PassKind, SEGMENTS_MAX, Tenant, Violation},
+    domain::{Cover, Key, NewPass, PassKind, RESIDUAL_MS, SEGMENTS_MAX, Tenant, Violation},
     service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::RequestMeta},
 };
 
@@ -20,8 +20,6 @@ const _: () = assert!(SEGMENTS_MAX == 2 * Limits::SEGMENTS_MAX, "the controller 
 const TENANTS_MAX: usize = 1000;
 /// Maximum bytes of a fingerprint.
 const FINGERPRINT_MAX_BYTES: usize = 128;
-/// Default time that a put can still land after it timed out.
-const RESIDUAL_MS: u64 = 30_000;
 
 /// The API for passes.
 #[derive(Debug)]

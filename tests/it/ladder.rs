@@ -10,8 +10,8 @@ mod repair;
 mod restored;
 
 use cutover::domain::{
-    Applied, Ask, Change, Context, Cover, Differences, Fleet, Gate, Key, Ledgers, Member, Migration, NewPass,
-    PassCounts, PassKind, Refusal, Shares, Tenant, apply,
+    Applied, Ask, Change, Confirmation, Context, Cover, Differences, Fleet, Gate, Key, Ledgers, Member,
+    Migration, NewPass, PassCounts, PassKind, Refusal, Shares, Tenant, apply,
 };
 use cutover_core::routing::{PPM, Rung, coexist};
 use proptest::prelude::*;

@@ -18,7 +18,7 @@ mod trip;
 use cutover_core::routing::Rung;
 pub use deletion::may_use_again;
 use draft::Draft;
-pub use passes::SEGMENTS_MAX;
+pub use passes::{RESIDUAL_MS, SEGMENTS_MAX};
 pub use request::{Applied, Ask, Change, Confirmation, Context, Deletion, NewPass, Refusal};
 pub use restored::HeldRoutes;
 

@@ -35,7 +35,8 @@ mod window;
 pub use attribution::Attribution;
 pub use barrier::barrier;
 pub use change::{
-    Applied, Ask, Change, Confirmation, Context, Deletion, HeldRoutes, NewPass, Refusal, SEGMENTS_MAX, apply,
+    Applied, Ask, Change, Confirmation, Context, Deletion, HeldRoutes, NewPass, RESIDUAL_MS, Refusal,
+    SEGMENTS_MAX, apply,
 };
 pub use conditions::Conditions;
 pub use event::Event;

@@ -157,10 +157,13 @@ pub struct Document {
     /// While `restored` is set: the store itself, put back by hand, may have misled instances.
     #[serde(default)]
     pub put_back: bool,
-    /// When the last write of a canceled repair where the source wins has landed, by the steady clock. 0: there
-    /// was none.
+    /// When the last write of a repair where the source wins has landed, by the steady clock, if the repair was
+    /// canceled or a restored store may not know it. 0: there was none.
     #[serde(default)]
     pub overwritten_until_ms: u64,
+    /// The longest time that a put of any pass so far can land late.
+    #[serde(default)]
+    pub residual_ms: u64,
     /// Who asked for the current goal; the controller continues in this name.
     pub asked_by: String,
     /// Running passes, oldest first; bounded.

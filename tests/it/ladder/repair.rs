@@ -4,6 +4,10 @@ use super::*;
 
 impl World {
     fn ask(&mut self, id: &str, kind: PassKind, source_wins: bool) -> bool {
+        self.ask_with(id, kind, source_wins, 5)
+    }
+
+    fn ask_with(&mut self, id: &str, kind: PassKind, source_wins: bool, residual_ms: u64) -> bool {
         self.change(&Change::BeginJob(NewPass {
             removes_extra: false,
             source_wins,
@@ -12,7 +16,7 @@ impl World {
             cover: Cover { upto_ppm: PPM, tenants: Vec::new() },
             fingerprint: String::new(),
             segments: 1,
-            residual_ms: 5,
+            residual_ms,
         }))
     }
 
@@ -110,4 +114,27 @@ fn it_is_not_begun_beside_a_pass_that_may_count() {
     let mut world = copied();
     assert!(world.ask("orders/second", PassKind::Full, false));
     assert!(!world.ask("orders/repair", PassKind::Verify, true));
+}
+
+/// The backup may have been made before the repair began, or with a repair whose worker hears late that it is over.
+#[test]
+fn after_a_restore_no_pass_begins_while_writes_of_a_repair_may_still_arrive() {
+    for (known_ms, waited_ms) in [(None, 30_000), (Some(5), 30_000), (Some(45_000), 45_000)] {
+        let mut world = copied();
+        if let Some(residual_ms) = known_ms {
+            assert!(world.ask_with("orders/repair", PassKind::Verify, true, residual_ms));
+        }
+        assert!(world.change(&Change::SuspectRestore { why: "restored".to_owned(), put_back: false }));
+        world.revision += 20_000; // It has listened, also by the steady clock.
+        assert!(world.change(&Change::ConfirmRestore(Confirmation::default())));
+        let confirmed = world.revision;
+        for kind in [PassKind::Full, PassKind::Sweep, PassKind::Verify] {
+            assert!(!world.ask("orders/early", kind, false), "{kind:?}");
+        }
+        // The steady clock of the next change is one ahead.
+        world.revision = confirmed + waited_ms - 2;
+        assert!(!world.ask("orders/early", PassKind::Full, false), "{known_ms:?}");
+        world.revision += 1;
+        assert!(world.ask("orders/full", PassKind::Full, false), "{known_ms:?}");
+    }
 }

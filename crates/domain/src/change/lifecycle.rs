@@ -62,6 +62,7 @@ pub(super) fn create(
         restored: None,
         put_back: false,
         overwritten_until_ms: 0,
+        residual_ms: 0,
         asked_by: context.actor.to_owned(),
         jobs: Vec::new(),
         evidence: Vec::new(),

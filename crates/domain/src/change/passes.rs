@@ -10,6 +10,8 @@ use crate::{
 
 /// Maximum passes in the document, running or ended.
 const PASSES_MAX: usize = 32;
+/// Time for which a put can still land after it timed out, if a pass does not say.
+pub const RESIDUAL_MS: u64 = 30_000;
 /// Maximum segments of a pass: of both stores, as many of each as a spec may ask for.
 pub const SEGMENTS_MAX: u32 = 2 * 4_096;
 
@@ -70,6 +72,7 @@ impl Draft {
                 "it OVERWRITES what the target has newer or different, and DELETES what only the target has",
             );
         }
+        self.document.residual_ms = self.document.residual_ms.max(*residual_ms);
         self.document.jobs.push(Job {
             id: id.clone(),
             kind: *kind,
@@ -223,13 +226,15 @@ impl Draft {
         }
     }
 
-    /// Writes of a repair that was canceled may still land, and would do so behind another pass.
+    /// Writes of a repair that was canceled may still land, and would do so behind another pass. A restored store
+    /// may not know that there was one.
     fn refuse_behind_a_repair(&self, context: &Context<'_>) -> Result<(), Refusal> {
         let left_ms = self.document.overwritten_until_ms.saturating_sub(context.steady_ms);
         if left_ms == 0 {
             return Ok(());
         }
-        let message = "a repair was canceled, and its last writes may still arrive";
+        let message = "last writes may still arrive of a repair that was canceled, or that was under way when the \
+                       store was restored";
         let action = format!("run it again in {} s", left_ms.div_ceil(1_000));
         Err(Unmet { by_itself: true, ..Unmet::of_change(Gate::Stage, message, action) }.into())
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use cutover_core::routing::{Band, PPM, Route, Rung, bucket};
 
-use super::{Confirmation, Context, Draft, Refusal};
+use super::{Confirmation, Context, Draft, Refusal, passes::RESIDUAL_MS};
 use crate::{Document, Gate, Placement, Tenant, TenantRow, Unmet, Violation, barrier::what_to_do, percent};
 
 /// What an instance routed a migration by when it registered.
@@ -118,6 +118,9 @@ impl Draft {
     ) -> Result<(), Refusal> {
         self.check_confirmation(confirmation, context)?;
         self.document.restored = None;
+        // A repair may have been under way, also one that the backup does not know.
+        let residual_ms = self.document.residual_ms.max(RESIDUAL_MS);
+        self.document.overwritten_until_ms = context.steady_ms.saturating_add(residual_ms);
         if self.document.finished_at_ms.is_some() {
             self.say("confirmed after a restore: it was finished before the backup".to_owned());
             return Ok(());
