@@ -1,4 +1,5 @@
-//! A service without an SDK: it asks `Decide`, and keeps to how long an answer is good.
+//! A service without an SDK: it asks `Decide`, or as an OpenFeature provider does, and keeps to how long an answer is
+//! good.
 //!
 //! It routes as the SDK does, by the answer for one tenant at a time. What ends when the answer has
 //! expired it does not vouch for.
@@ -13,7 +14,11 @@ use cutover_client::{
     routing::{Band, PPM, Policy, Reason, Route, Rung, Snapshot, Table},
     watch::Current,
 };
-use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient};
+use cutover_proto::{
+    flagd::v2::{ResolveStringRequest, ResolveStringResponse, service_client::ServiceClient},
+    v1::{self, routing_service_client::RoutingServiceClient},
+};
+use prost_types::{Struct, Value, value::Kind};
 use rand::{SeedableRng as _, rngs::SmallRng};
 use tonic::transport::{Channel, Endpoint};
 
@@ -59,7 +64,12 @@ impl Caller {
         let endpoint = Endpoint::from_static(CONTROLLER)
             .connect_timeout(Duration::from_secs(1))
             .timeout(Duration::from_secs(3));
-        let mut routing = RoutingServiceClient::new(host::connect_lazy(&endpoint));
+        let channel = host::connect_lazy(&endpoint);
+        // Every other one. OFREP and flagd's evaluation are the same code behind their messages.
+        let mut asking = match self.slot % 2 {
+            0 => Asking::Decide(RoutingServiceClient::new(channel)),
+            _ => Asking::Flag(ServiceClient::new(channel)),
+        };
         let Ok(stamper) = Stamper::new(self.slot).map(Arc::new) else { return };
         let mut random = SmallRng::seed_from_u64(self.seed);
         let mut known = BTreeMap::new();
@@ -70,7 +80,7 @@ impl Caller {
             }
             let (tenant, key) = self.records.draw(&mut random);
             let entry = known.entry(tenant.clone()).or_insert_with(|| self.unknown(stamper.clone()));
-            if entry.until.remaining().is_zero() && !self.ask(&mut routing, &tenant, entry).await {
+            if entry.until.remaining().is_zero() && !self.ask(&mut asking, &tenant, entry).await {
                 continue;
             }
             let finish = entry.finish;
@@ -102,17 +112,10 @@ impl Caller {
     }
 
     /// Asks where a tenant goes. False: there is no answer.
-    async fn ask(
-        &self,
-        routing: &mut RoutingServiceClient<Channel>,
-        tenant: &str,
-        known: &mut Known,
-    ) -> bool {
+    async fn ask(&self, asking: &mut Asking, tenant: &str, known: &mut Known) -> bool {
         // From before the question, so that it never expires later here than at the controller.
         let asked = Instant::now();
-        let request = v1::DecideRequest { migration: KEY.to_owned(), tenant: tenant.to_owned() };
-        let Ok(answer) = routing.decide(request).await else { return false };
-        let answer = answer.into_inner();
+        let Some(answer) = asking.ask(tenant).await else { return false };
         let Some(rung) = rung(answer.rung()) else { return false };
         world::tell(|| format!("{}: {tenant} is at {rung:?} by revision {}", self.name, answer.revision));
         let route = Route { rung, reason: Reason::Rollout, no_fallback: answer.no_fallback };
@@ -127,6 +130,55 @@ impl Caller {
         known.finish = asked + Duration::from_millis(answer.finish_within_ms.into());
         true
     }
+}
+
+/// How it asks.
+enum Asking {
+    Decide(RoutingServiceClient<Channel>),
+    Flag(ServiceClient<Channel>),
+}
+
+impl Asking {
+    /// `None`: there is no answer.
+    async fn ask(&mut self, tenant: &str) -> Option<v1::DecideResponse> {
+        match self {
+            Self::Decide(routing) => {
+                let request = v1::DecideRequest { migration: KEY.to_owned(), tenant: tenant.to_owned() };
+                Some(routing.decide(request).await.ok()?.into_inner())
+            }
+            Self::Flag(flags) => {
+                let tenant = Value { kind: Some(Kind::StringValue(tenant.to_owned())) };
+                let context = Struct { fields: [("targetingKey".to_owned(), tenant)].into() };
+                let request = ResolveStringRequest { flag_key: KEY.to_owned(), context: Some(context) };
+                decision(flags.resolve_string(request).await.ok()?.into_inner())
+            }
+        }
+    }
+}
+
+/// What a flag's metadata says.
+fn decision(flag: ResolveStringResponse) -> Option<v1::DecideResponse> {
+    let fields = flag.metadata?.fields;
+    let number = |name: &str| match fields.get(name)?.kind {
+        Some(Kind::NumberValue(number)) => Some(number as u64),
+        _ => None,
+    };
+    let rung = match flag.variant?.as_str() {
+        "source-only" => v1::Rung::SourceOnly,
+        "dual" => v1::Rung::Dual,
+        "mirrored" => v1::Rung::Mirrored,
+        "target-first" => v1::Rung::TargetFirst,
+        "target-only" => v1::Rung::TargetOnly,
+        _ => return None,
+    };
+    Some(v1::DecideResponse {
+        rung: rung.into(),
+        revision: number("revision")?,
+        no_fallback: matches!(fields.get("no_fallback")?.kind, Some(Kind::BoolValue(true))),
+        valid_for_ms: number("valid_for_ms")? as u32,
+        finish_within_ms: number("finish_within_ms")? as u32,
+        ..Default::default()
+    })
 }
 
 const fn rung(rung: v1::Rung) -> Option<Rung> {
