@@ -23,8 +23,8 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 /// More than the event streams that services may have open (docs/openfeature.md).
 const CONNECTIONS_MAX: u64 = 20_000;
-/// A controller with fewer open files than this says how many connections it takes.
-const FILES_ENOUGH: u64 = 2 * CONNECTIONS_MAX;
+/// A controller that may open fewer files than this says how many connections it takes.
+const FILES_FEW: u64 = 4_096;
 /// Connections at the same time that are told that there is no room. Further ones are closed without a word.
 const REFUSED_MAX: usize = 64;
 /// Longest time for a request that is refused.
@@ -51,12 +51,13 @@ impl Limits {
     /// For a process that may open so many files. Half of them are left for gRPC, the store and the rest.
     pub fn for_files(files: u64) -> Self {
         let connections = CONNECTIONS_MAX.min(files / 2);
-        if files < FILES_ENOUGH {
+        if files < FILES_FEW {
             tracing::warn!(
                 files,
                 connections,
                 "this process may open few files, so it takes few HTTP connections. Raise the limit: ulimit -n \
-                 {FILES_ENOUGH}"
+                 {}",
+                2 * CONNECTIONS_MAX
             );
         }
         Self {
