@@ -19,7 +19,6 @@ mod progress;
 mod recorded;
 mod refused;
 mod serve;
-mod spec;
 mod unreachable;
 mod unversioned;
 mod usage;

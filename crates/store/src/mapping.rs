@@ -16,7 +16,6 @@ mod misfit;
 mod row;
 mod table;
 mod time;
-mod triggers;
 mod value;
 
 use std::collections::BTreeSet;
@@ -38,7 +37,6 @@ pub(crate) use table::NO_LEDGER;
 pub(super) use table::foreign_cell;
 pub use table::{SqlTable, Versions};
 pub use time::{Format, Spelling};
-pub use triggers::triggers_sql;
 
 use super::document::Document;
 

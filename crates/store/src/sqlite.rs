@@ -174,9 +174,9 @@ impl Store for SqliteStore {
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
         // Rolled back after an error: alone, a statement that a trigger ends by OR FAIL would keep what it wrote.
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
         let put = self.put_on(&mut transaction, id, record).await?;
-        self.commit(transaction).await?;
+        transaction.commit().await.map_err(write_error)?;
         Ok(put.into())
     }
 
@@ -186,10 +186,10 @@ impl Store for SqliteStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
         if let Some(ledger) = &self.layout.ledger {
             let failed = self.put_with(ledger, &mut transaction, id, record, When::Is(expected)).await?;
-            self.commit(transaction).await?;
+            transaction.commit().await.map_err(write_error)?;
             return Ok(match failed {
                 None => Put::Applied,
                 Some(current) => Put::unless_this(record.version, current.unwrap_or_default()),
@@ -201,7 +201,7 @@ impl Store for SqliteStore {
             let put = if let Some(expected) = expected { put.bind(column_of(expected)?) } else { put };
             let done = put.execute(&mut *transaction).await.map_err(write_error)?;
             if done.rows_affected() > 0 {
-                self.commit(transaction).await?;
+                transaction.commit().await.map_err(write_error)?;
                 return Ok(Put::Applied);
             }
             let current = self.version_on(&mut transaction, id).await?;
@@ -222,12 +222,12 @@ impl Store for SqliteStore {
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
         // Immediate: a transaction that turns from reading to writing can fail for good.
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
         let mut answers = Vec::with_capacity(records.len());
         for (id, record) in records {
             answers.push(self.put_on(&mut transaction, id, record).await?);
         }
-        self.commit(transaction).await?;
+        transaction.commit().await.map_err(write_error)?;
         Ok(answers)
     }
 

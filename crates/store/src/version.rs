@@ -7,8 +7,8 @@ use cutover_clock as clock;
 /// 2025-01-01T00:00:00Z in Unix milliseconds: where the 41 time bits of a version begin.
 pub const EPOCH_UNIX_MS: u64 = 1_735_689_600_000;
 
-pub(crate) const SLOT_BITS: u32 = 12;
-pub(crate) const COUNTER_BITS: u32 = 10;
+const SLOT_BITS: u32 = 12;
+const COUNTER_BITS: u32 = 10;
 
 /// The version of a record, in 63 bits so that it fits a signed column of every store: 41 bits of
 /// milliseconds since 2025, 10 of a counter, 12 of the writer's slot.
@@ -25,14 +25,6 @@ impl Version {
     pub const MAX: Self = Self(i64::MAX as u64);
     /// Slots are below this.
     pub const SLOTS: u16 = 1 << SLOT_BITS;
-
-    /// The controller assigns slots below this. The two that are left are for programs without the SDK, which write by
-    /// triggers: one in the source, one in the target, so that the two stores never hold the same version of both.
-    pub const ASSIGNED_SLOTS: u16 = Self::SLOTS - 2;
-    /// The slot of triggers in the source.
-    pub const SOURCE_TRIGGERS: u16 = Self::ASSIGNED_SLOTS;
-    /// The slot of triggers in the target.
-    pub const TARGET_TRIGGERS: u16 = Self::ASSIGNED_SLOTS + 1;
 
     /// Builds a version; `None` if the time or the slot does not fit.
     pub const fn new(ms_since_2025: u64, counter: u16, slot: u16) -> Option<Self> {

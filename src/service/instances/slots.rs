@@ -14,13 +14,12 @@ use std::{
 };
 
 use cutover_clock::Instant;
-use cutover_store::Version;
 
 use super::{super::lease::PRESUMED_DRAIN, member::drain};
 use crate::store::{ALL_FREE_SLOTS, InstanceRecord};
 
-/// Number of writer slots that processes can have.
-pub(super) const SLOTS: u16 = Version::ASSIGNED_SLOTS;
+/// Number of writer slots.
+pub(super) const SLOTS: u16 = 4096;
 /// A slot rests at least this long.
 pub(super) const REST_MIN: Duration = Duration::from_secs(60);
 

@@ -89,12 +89,6 @@ impl SqlTable {
         format!("cutover_ledger_{name:.30}_{:08x}", crc32fast::hash(name.as_bytes()))
     }
 
-    /// Whether it is one of [`super::triggers_sql`].
-    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-    pub(crate) fn is_own_trigger(&self, name: &str) -> bool {
-        self.ledger().is_some_and(|ledger| name.starts_with(&format!("{ledger}_")))
-    }
-
     /// The ledger as a table of its own: one that maps nothing.
     pub(crate) fn entries(&self, dialect: Dialect) -> Option<Self> {
         let name = |name: &str| name.to_owned();

@@ -40,7 +40,7 @@ impl Database for MySql {
         let idle_s = whole_seconds(options.idle_timeout).as_secs();
         let call_ms = options.call_timeout.as_millis().max(1);
         format!(
-            "SET @cutover_sdk = 1; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
              innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s}, \
              wait_timeout = {idle_s}, net_read_timeout = {idle_s} \

@@ -36,7 +36,7 @@ impl Database for Postgres {
         let idle_ms = options.idle_timeout.as_millis().max(1);
         let keepalive_s = (options.idle_timeout.as_secs() / 4).max(1);
         format!(
-            "SET cutover.sdk = 'on'; SET default_transaction_isolation = 'read committed'; SET TimeZone = 'UTC'; \
+            "SET default_transaction_isolation = 'read committed'; SET TimeZone = 'UTC'; \
              SET DateStyle = 'ISO'; SET extra_float_digits = 1; SET lock_timeout = {}; \
              SET statement_timeout = {call_ms}; SET idle_in_transaction_session_timeout = {idle_ms}; \
              SELECT set_config(name, wanted, false) FROM pg_settings JOIN (VALUES \

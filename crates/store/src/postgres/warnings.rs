@@ -86,8 +86,7 @@ pub(super) async fn warnings(
             ),
         }
     };
-    let is_own = |row: &&_| text(row, 0) == "trigger" && table.is_own_trigger(&text(row, 1));
-    Ok(rows.iter().filter(|row| !is_own(row)).map(warning).collect())
+    Ok(rows.iter().map(warning).collect())
 }
 
 /// Name and definition of each CHECK.

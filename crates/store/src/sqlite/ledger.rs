@@ -1,7 +1,7 @@
 //! Versions and tombstones in a table beside the records', written in one transaction with them. A record is
 //! what both say together: docs/adr/0041-a-ledger-beside-the-table.md.
 
-use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, SqliteConnection};
 
 use super::{
     super::{
@@ -26,9 +26,6 @@ pub(super) struct Ledger {
     row_of: SqlStr,
     /// Tenant, key: the entry's version and mark, whether the table has the row, and the ledger's id.
     there: SqlStr,
-    /// A mark in the entry that is the ledger's id: whether the SDK writes. Triggers for other programs see it, which
-    /// are the only reason to set it.
-    mark: SqlStr,
     /// The ledger's name, for people.
     name: String,
     /// Unknown until the tables have been checked.
@@ -77,11 +74,6 @@ impl Ledger {
                 LedgerId::asked(Dialect::Sqlite, &ledger)
             )),
             row_of: sql(format!("SELECT 1 FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
-            mark: sql(format!(
-                "UPDATE {ledger} SET deleted = ?1 WHERE tenant = '' AND key = '' AND EXISTS (SELECT 1 FROM \
-                 sqlite_master WHERE type = 'trigger' AND tbl_name = '{}' COLLATE NOCASE)",
-                table.name
-            )),
             name: of_ledger,
             id: None,
         }
@@ -144,27 +136,6 @@ impl Ledger {
 }
 
 impl SqliteStore {
-    /// Begins a transaction with the right to write.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
-        self.mark(&mut transaction, true).await?;
-        Ok(transaction)
-    }
-
-    pub(super) async fn commit(
-        &self,
-        mut transaction: Transaction<'static, Sqlite>,
-    ) -> Result<(), StoreError> {
-        self.mark(&mut transaction, false).await?;
-        transaction.commit().await.map_err(write_error)
-    }
-
-    async fn mark(&self, connection: &mut SqliteConnection, writes: bool) -> Result<(), StoreError> {
-        let Some(ledger) = &self.layout.ledger else { return Ok(()) };
-        let mark = sqlx::query(ledger.mark.clone()).bind(writes);
-        mark.execute(connection).await.map(drop).map_err(write_error)
-    }
-
     /// Writes a record if the condition holds, in a transaction that has begun with the right to write. After an
     /// error it has to be rolled back. `Some`: the condition does not hold, and this version is there.
     pub(super) async fn put_with(

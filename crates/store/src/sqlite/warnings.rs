@@ -16,7 +16,6 @@ pub(super) async fn warnings(
     let mut told: Vec<String> = triggers(connection, table)
         .await?
         .into_iter()
-        .filter(|(trigger, _)| !of.is_own_trigger(trigger))
         .map(|(trigger, _)| {
             format!(
                 "trigger {trigger} runs on Cutover's writes too: a record that it refuses or drops goes to the \

@@ -57,25 +57,6 @@ macro_rules! on_a_server {
         }
 
         #[tokio::test(flavor = "multi_thread")]
-        async fn programs_without_the_sdk_take_part_by_triggers() {
-            let Some((url, admin)) = server().await else { return };
-            let name = table("ledger_triggers");
-            sql(&admin.0, stories::create_orders($dialect, &name)).await;
-            sql(&admin.0, format!("DELETE FROM {name}")).await;
-            let store = Arc::new(create(&url, stories::orders($dialect, &name)).await);
-            let run = async |sql: String| stories::Admin::run(&admin, sql).await;
-            triggers::installed($dialect, &stories::orders($dialect, &name), run).await;
-            assert_eq!(
-                store.warnings().await.expect("asked").iter().find(|it| it.starts_with("trigger ")),
-                None
-            );
-            triggers::outside_writes_have_versions(&store, [&name, "org", "id"], run).await;
-            let run = async |text: String| sqlx::raw_sql(AssertSqlSafe(text)).execute(&admin.0).await.is_ok();
-            triggers::a_pass_overwrites_nobody(&store, [&name, "id"], run).await;
-            sql(&admin.0, stories::drop_orders(&name)).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread")]
         async fn a_killed_connection_and_pages() {
             let Some((url, admin)) = server().await else { return };
             let name = table("ledger_killed");
@@ -124,8 +105,6 @@ mod postgres;
 mod sqlite;
 #[path = "ledger/stories.rs"]
 mod stories;
-#[path = "ledger/triggers.rs"]
-mod triggers;
 
 use std::path::Path;
 
