@@ -34,7 +34,7 @@ export class Browser {
     const errors = [];
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => {
-      const isAway = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/.test(message.text());
+      const isAway = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/.test(message.text());
       // A refused dry run is an answer, which Chromium logs as a failed load.
       const isRefusal = /status of 4\d\d/.test(message.text()) && message.location().url.includes('/api/v1/');
       if (message.type() === 'error' && !isRefusal && !(isAway && awayIsFine)) errors.push(message.text());

@@ -64,6 +64,8 @@ test('a plan is shown step by step, its wait is skipped with a reason, and it is
   await world.settled('orders', { RUNG_MIRRORED: ALL });
   await plan.getByText('wait skipped because night traffic is too low').waitFor();
 
+  // A dialog asks again if the migration changes beneath it.
+  await plan.getByText('2 of 3 steps taken').waitFor();
   await button('Pause').first().click();
   await confirm('Pause', 'the database is patched');
   await page.getByText('orders is paused by operator:ada').waitFor();
