@@ -14,7 +14,7 @@ mod operations;
 mod serve;
 mod value;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ArgGroup;
 use cutover_client::ConnectError;
@@ -30,7 +30,7 @@ use crate::api;
 use calls::Calls;
 use instance::Instance;
 use listen::Listener;
-use operations::Operations;
+use operations::{Operations, RESIDUAL};
 use serve::Server;
 
 /// Flags of `cutover sidecar`.
@@ -133,7 +133,12 @@ impl Sidecar {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
         let mut shutdown = std::pin::pin!(shutdown);
-        let residual_ms = specs.iter().map(|spec| spec.residual_ms).max();
+        let residuals: BTreeMap<_, _> = specs
+            .iter()
+            .map(|spec| (spec.migration.clone(), Duration::from_millis(spec.residual_ms)))
+            .collect();
+        // Callers may also begin operations of migrations without a spec.
+        let longest = residuals.values().copied().max().unwrap_or_default().max(RESIDUAL);
         let named: Vec<_> = self.spec.iter().map(|path| path.display().to_string()).zip(&specs).collect();
         for (at, (path, spec)) in named.iter().enumerate() {
             if let Some((other, _)) = named[..at].iter().find(|(_, other)| other.migration == spec.migration)
@@ -142,10 +147,10 @@ impl Sidecar {
             }
         }
         let listener = Listener::bind(self.socket.as_deref(), self.socket_mode, self.listen).await?;
-        let operations = Arc::new(Operations::new(self.operations_max, residual_ms, self.finish_within));
+        let operations = Arc::new(Operations::new(self.operations_max, residuals, self.finish_within));
         let (stop, stopped) = watch::channel(false);
         let instance =
-            Instance::new(server, &self.service, self.persist.clone(), residual_ms, self.finish_within);
+            Instance::new(server, &self.service, self.persist.clone(), longest, self.finish_within);
         let calls = Calls { instance: instance.clone(), operations: operations.clone() };
         let service = SidecarServiceServer::new(calls)
             .max_decoding_message_size(api::REQUEST_MAX_BYTES)

@@ -99,7 +99,9 @@ impl SidecarService for Calls {
             version: version.0,
         };
         let deadline = received + finish_within;
-        let id = self.operations.hold(Held { operation, migration, tenant, kind, deadline, permit });
+        let residual = self.operations.residual(&migration);
+        let id =
+            self.operations.hold(Held { operation, migration, tenant, kind, deadline, residual, permit });
         Ok(Response::new(v1::BeginResponse { id, ..answer }))
     }
 
@@ -126,15 +128,16 @@ impl SidecarService for Calls {
         let request = request.into_inner();
         let asked = request.outcome();
         if asked == Ended::Unspecified {
-            return Err(failure::invalid("outcome is missing: give OPERATION_OUTCOME_DONE, for example"));
+            return Err(failure::not_ended("outcome is missing: give OPERATION_OUTCOME_DONE, for example"));
         }
-        let calls = counts::read(&request.calls)?;
-        let started = self.instance.started()?;
-        let Some(held) = self.operations.take(&request.id) else {
+        let calls = counts::read(&request.calls).map_err(|error| failure::not_ended(error.message()))?;
+        // A sidecar that has not started holds nothing: it may be another one's, which was killed.
+        let held = self.instance.started().ok().zip(self.operations.take(&request.id));
+        let Some((started, held)) = held else {
             // Of what kind it was is not known: for a read "unknown outcome" means no more than that it has no answer.
             return Ok(ended(asked, Operation::Write, Some(unknown(&request.id))));
         };
-        let Held { operation, migration, tenant, kind, deadline, permit } = held;
+        let Held { operation, migration, tenant, kind, deadline, permit, residual: _ } = held;
         let current = started.client.current();
         let is_overtaken = deadline <= Instant::now() || operation.overtaken(current, &migration, &tenant);
         let answer = ended(asked, kind, is_overtaken.then(|| TOO_LATE.to_owned()));

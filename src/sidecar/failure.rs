@@ -34,6 +34,11 @@ pub(super) fn invalid(message: impl Into<String>) -> Status {
     of(Code::InvalidArgument, NOT_APPLIED, message)
 }
 
+/// A mistake in an `End`: the operation continues, and what became of its write is known when it has ended.
+pub(super) fn not_ended(message: &str) -> Status {
+    of(Code::InvalidArgument, UNKNOWN_OUTCOME, message)
+}
+
 /// Something that does not exist.
 pub(super) fn missing(message: impl Into<String>) -> Status {
     of(Code::NotFound, NOT_APPLIED, message)

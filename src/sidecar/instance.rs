@@ -12,7 +12,7 @@ use cutover_store::spec::{Missing, Spec};
 use tokio::time::sleep;
 use tonic::Status;
 
-use super::{Error, failure, mark::Mark, operations::residual};
+use super::{Error, failure, mark::Mark};
 
 /// Pause between attempts to connect, each of which takes a while by itself.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,12 +42,12 @@ impl Instance {
         server: &str,
         service: &str,
         persist: Option<PathBuf>,
-        residual_ms: Option<u64>,
+        residual: Duration,
         finish_within: Duration,
     ) -> Arc<Self> {
         // One id for all attempts to connect: of several, the failed ones would be waited for.
         let id = format!("sidecar-{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let drain = Options::default().drain.max(residual(residual_ms) + finish_within);
+        let drain = Options::default().drain.max(residual + finish_within);
         let options = Options { instance_id: Some(id.clone()), persist, drain, ..Options::default() };
         let (server, service) = (server.to_owned(), service.to_owned());
         let (mark, started) = (OnceLock::new(), OnceLock::new());

@@ -1,7 +1,7 @@
 //! Operations that callers have begun and not ended, and a bound for everything in flight.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -35,10 +35,8 @@ pub(super) fn finish_within(text: &str) -> Result<Duration, String> {
     if is_fine { Ok(given) } else { Err("give 100ms to 60s".to_owned()) }
 }
 
-/// How late a call that was sent in time can still land. Without a spec: as in a spec that does not say.
-pub(super) fn residual(of_specs_ms: Option<u64>) -> Duration {
-    Duration::from_millis(of_specs_ms.unwrap_or(30_000))
-}
+/// How late a call that was sent in time can still land in a store without a spec: as in a spec that does not say.
+pub(super) const RESIDUAL: Duration = Duration::from_secs(30);
 
 /// An operation that a caller has begun. The sidecar quiesces for no newer revision while this exists.
 pub(super) struct Held {
@@ -48,6 +46,9 @@ pub(super) struct Held {
     pub(super) kind: report::Operation,
     /// The caller makes no store call after this. It counts from an earlier moment.
     pub(super) deadline: Instant,
+    /// From the deadline until it is released although nobody ended it. A put that was sent in time has landed by then;
+    /// so has one of a caller that was frozen just before it sent it.
+    pub(super) residual: Duration,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -62,14 +63,13 @@ pub(super) struct Operations {
     max: u32,
     /// How long a caller may make store calls for an operation, from when it sent `Begin`.
     pub(super) finish_within: Duration,
-    /// From the deadline until an operation that nobody ended is released. A put that was sent in time has landed by
-    /// then; so has one of a caller that was frozen just before it sent it.
-    residual: Duration,
+    /// By migration, of those that have a spec.
+    residuals: BTreeMap<String, Duration>,
     closing: AtomicBool,
 }
 
 impl Operations {
-    pub(super) fn new(max: u32, residual_ms: Option<u64>, finish_within: Duration) -> Self {
+    pub(super) fn new(max: u32, residuals: BTreeMap<String, Duration>, finish_within: Duration) -> Self {
         Self {
             process: rand::random(),
             held: Mutex::default(),
@@ -78,7 +78,7 @@ impl Operations {
             in_flight: Arc::new(Semaphore::new(max as usize)),
             max,
             finish_within,
-            residual: residual(residual_ms),
+            residuals,
             closing: AtomicBool::new(false),
         }
     }
@@ -94,6 +94,11 @@ impl Operations {
                 self.max
             ))
         })
+    }
+
+    /// How late a call to the stores of a migration can land.
+    pub(super) fn residual(&self, migration: &str) -> Duration {
+        self.residuals.get(migration).copied().unwrap_or(RESIDUAL)
     }
 
     /// Holds an operation until it is taken. Returns its id.
@@ -140,15 +145,14 @@ impl Operations {
     pub(super) async fn release_overdue(&self) {
         loop {
             sleep(LOOK).await;
-            self.release(self.residual);
+            self.release(|held| held.residual);
         }
     }
 
-    /// Releases what is past its deadline by so much.
-    fn release(&self, late: Duration) {
+    /// Releases what is past its deadline by more than `late`.
+    fn release(&self, late: fn(&Held) -> Duration) {
         let now = Instant::now();
-        let is_over =
-            |held: &Held| now.saturating_duration_since(held.deadline) > late && now > held.deadline;
+        let is_over = |held: &Held| now.saturating_duration_since(held.deadline) > late(held);
         let released: Vec<Held> =
             self.held().extract_if(|_, held| is_over(held)).map(|(_, held)| held).collect();
         self.abandoned.fetch_add(released.len() as u64, Ordering::Relaxed);
@@ -167,7 +171,7 @@ impl Operations {
         self.closing.store(true, Ordering::Release);
         loop {
             // The process is about to end, so nobody waits for the residual time of these. The goodbye says so.
-            self.release(Duration::ZERO);
+            self.release(|_| Duration::ZERO);
             if self.in_flight.available_permits() == self.max as usize {
                 return;
             }

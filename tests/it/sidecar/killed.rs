@@ -30,11 +30,17 @@ async fn a_sidecar_that_was_killed_is_succeeded_when_its_callers_operations_have
     until("it answers", || async { next.socket.exists() && !is_ready(&next.socket).await }).await;
     sleep(Duration::from_secs(2)).await;
     assert!(!place.is_mirrored().await, "the caller may still write by the rung it was told");
+    let end = json!({ "id": begun["id"], "outcome": "OPERATION_OUTCOME_DONE" });
+    let ended = next.ok("End", &end).await;
+    assert_eq!(
+        ended["outcome"], "OPERATION_OUTCOME_INDETERMINATE",
+        "the write may have taken effect: {ended}"
+    );
     next.until_ready().await;
     assert!(died.elapsed() >= Duration::from_secs(10), "{:?}", died.elapsed());
     place.until_mirrored().await;
 
-    let ended = next.ok("End", &json!({ "id": begun["id"], "outcome": "OPERATION_OUTCOME_DONE" })).await;
+    let ended = next.ok("End", &end).await;
     assert_eq!(ended["outcome"], "OPERATION_OUTCOME_INDETERMINATE", "{ended}");
     assert!(ended["why"].as_str().unwrap().contains("started again"), "{ended}");
     let (status, refused) = next.json("Stamp", &json!({ "id": begun["id"] })).await;
