@@ -23,7 +23,7 @@ pub use request::{Applied, Ask, Change, Confirmation, Context, Deletion, NewPass
 pub use restored::HeldRoutes;
 
 use super::{
-    Conditions, Fleet, Group, Key, Migration, Shares, Tenant, TenantRow, Unmet, Whom, advance,
+    Conditions, Fleet, Group, Key, Migration, PassKind, Shares, Tenant, TenantRow, Unmet, Whom, advance,
     goal::{Cause, is_lower},
     percent,
 };
@@ -89,9 +89,11 @@ pub fn apply(
             draft.tune_job(id, *paused, [*records_per_s, *bytes_per_s])?;
         }
         Change::FinishJob { id, counts, findings, complete, ledgers } => {
+            let is_reverse =
+                draft.document.jobs.iter().any(|job| job.id == *id && job.kind == PassKind::Reverse);
             draft.finish_job(id, counts, findings, *complete, context)?;
             if *complete {
-                draft.document.ledgers.learn(ledgers);
+                draft.document.ledgers.learn(ledgers, is_reverse);
             }
         }
         Change::Abandon => {

@@ -14,8 +14,11 @@ pub struct Ledgers {
 }
 
 impl Ledgers {
-    pub(crate) fn learn(&mut self, seen: &Self) {
-        for (known, seen) in [(&mut self.source, &seen.source), (&mut self.target, &seen.target)] {
+    /// What a complete pass had. A reverse pass may have another ledger in the source, and overwrites only the records
+    /// of some tenants there: nothing is known of the others' versions.
+    pub(crate) fn learn(&mut self, seen: &Self, is_reverse: bool) {
+        let source = Some((&mut self.source, &seen.source)).filter(|_| !is_reverse);
+        for (known, seen) in source.into_iter().chain([(&mut self.target, &seen.target)]) {
             if !seen.is_empty() {
                 known.clone_from(seen);
             }

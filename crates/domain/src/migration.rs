@@ -161,7 +161,7 @@ pub struct Document {
     /// canceled or a restored store may not know it. 0: there was none.
     #[serde(default)]
     pub overwritten_until_ms: u64,
-    /// The longest time that a put of any pass so far can land late.
+    /// The longest time that a put of any repair so far where the source wins can land late.
     #[serde(default)]
     pub residual_ms: u64,
     /// Who asked for the current goal; the controller continues in this name.

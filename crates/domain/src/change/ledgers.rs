@@ -22,7 +22,7 @@ impl Migration {
             );
             let action = format!(
                 "restore the table and its ledger from one backup; or, if no writes are in the target alone, take \
-                 everybody to source-only: cutover ramp {} --dual 0 --wait",
+                 everybody to source-only (cutover ramp {} --dual 0 --wait) and run a backfill there",
                 self.document.key
             );
             Unmet::of_change(Gate::Stage, message, action)

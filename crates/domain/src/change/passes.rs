@@ -10,6 +10,8 @@ use crate::{
 
 /// Maximum passes in the document, running or ended.
 const PASSES_MAX: usize = 32;
+/// The longest that a restored store is waited for because of a repair.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Time for which a put can still land after it timed out, if a pass does not say.
 pub const RESIDUAL_MS: u64 = 30_000;
 /// Maximum segments of a pass: of both stores, as many of each as a spec may ask for.
@@ -71,8 +73,8 @@ impl Draft {
             self.say(
                 "it OVERWRITES what the target has newer or different, and DELETES what only the target has",
             );
+            self.document.residual_ms = self.document.residual_ms.max((*residual_ms).min(DAY_MS));
         }
-        self.document.residual_ms = self.document.residual_ms.max(*residual_ms);
         self.document.jobs.push(Job {
             id: id.clone(),
             kind: *kind,
