@@ -10,6 +10,7 @@ use std::{
 };
 
 use cutover_client::{clock::Instant, report, watch::Operation};
+use cutover_store::spec::RESIDUAL_MS;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -36,7 +37,7 @@ pub(super) fn finish_within(text: &str) -> Result<Duration, String> {
 }
 
 /// How late a call that was sent in time can still land in a store without a spec: as in a spec that does not say.
-pub(super) const RESIDUAL: Duration = Duration::from_secs(30);
+pub(super) const RESIDUAL: Duration = Duration::from_millis(RESIDUAL_MS);
 
 /// An operation that a caller has begun. The sidecar quiesces for no newer revision while this exists.
 pub(super) struct Held {

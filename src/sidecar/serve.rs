@@ -84,16 +84,13 @@ fn refusing(connections_max: u32) -> Router {
         "{connections_max} connections are open, which is the limit (--connections-max): close some, or keep fewer"
     );
     Router::new().fallback(move |request: Request| {
-        let message = message.clone();
+        let status = Status::resource_exhausted(message.clone());
         let kind = request.headers().get(header::CONTENT_TYPE);
         let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         ready(if is_grpc {
-            Status::resource_exhausted(message).into_http()
+            status.into_http()
         } else {
-            let body = json!({ "code": "RESOURCE_EXHAUSTED", "message": message }).to_string() + "\n";
-            let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let close = (header::CONNECTION, HeaderValue::from_static("close"));
-            (StatusCode::TOO_MANY_REQUESTS, [kind, close], body).into_response()
+            ([(header::CONNECTION, HeaderValue::from_static("close"))], api::failed(status)).into_response()
         })
     })
 }

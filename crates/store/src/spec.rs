@@ -24,6 +24,9 @@ use std::str::FromStr;
 
 use crate::mapping::{Fields, Mapping, Versions};
 
+/// How late a write can land after its timeout, if a spec does not say.
+pub const RESIDUAL_MS: u64 = 30_000;
+
 /// The content of a spec file. Debug output shows no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {

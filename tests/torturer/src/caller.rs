@@ -6,10 +6,7 @@ mod own;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, sidecar_service_client::SidecarServiceClient};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
@@ -20,14 +17,10 @@ use crate::{
     KEYS, TENANTS,
     log::{Answer, Line, Log, now_ns},
     stores,
-    worker::{key, tenant, value, write_of},
+    worker::{PAUSE_MS, key, tenant, until_terminated, value, write_of},
 };
 use own::Own;
 
-/// Tasks of a caller, each with one operation at a time.
-const TASKS: usize = 4;
-/// Random pause between a task's operations, up to this.
-const PAUSE_MS: u64 = 20;
 /// Pause after a failure: the sidecar may be dead.
 const FAILED: Duration = Duration::from_millis(100);
 /// Longest wait for an answer: without one a write's outcome is unknown.
@@ -55,19 +48,7 @@ impl Caller {
         let endpoint = Endpoint::from_shared(format!("unix://{}", self.socket.display()))?.timeout(ANSWER);
         let sidecar = SidecarServiceClient::new(endpoint.connect_lazy());
         let own = Own { sidecar: sidecar.clone(), source, target };
-        let mut stop = signal(SignalKind::terminate())?;
-        let (stopping, stopped) = watch::channel(false);
-        let task = |_| {
-            let (sidecar, own, log, stopped) = (sidecar.clone(), own.clone(), log.clone(), stopped.clone());
-            tokio::spawn(work(sidecar, own, log, stopped))
-        };
-        let tasks: Vec<_> = (0..TASKS).map(task).collect();
-        stop.recv().await;
-        stopping.send_replace(true);
-        for task in tasks {
-            task.await??;
-        }
-        Ok(())
+        until_terminated(|stopped| work(sidecar.clone(), own.clone(), log.clone(), stopped)).await
     }
 }
 

@@ -13,7 +13,10 @@ use cutover_client::{
     migrator::{Migrator, ReadError, WriteError},
     store::document::{Attribute, Document},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use crate::{
     KEY, KEYS, TENANTS,
@@ -26,7 +29,7 @@ use crate::{
 /// Tasks of a worker, each with one operation at a time.
 const TASKS: usize = 4;
 /// Random pause between a task's operations, up to this.
-const PAUSE_MS: u64 = 20;
+pub const PAUSE_MS: u64 = 20;
 /// Patience with the final reads, which nothing disturbs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -91,19 +94,26 @@ impl Worker {
             tokio::spawn(bug.lie_for(client.clone(), self.name, self.server));
         }
         let records = client.migrator(KEY, source, target);
-        let mut stop = signal(SignalKind::terminate())?;
-        let (stopping, stopped) = tokio::sync::watch::channel(false);
-        let tasks: Vec<_> = (0..TASKS)
-            .map(|_| tokio::spawn(work(records.clone(), log.clone(), moods.clone(), stopped.clone())))
-            .collect();
-        stop.recv().await;
-        stopping.send_replace(true);
-        for task in tasks {
-            task.await??;
-        }
+        until_terminated(|stopped| work(records.clone(), log.clone(), moods.clone(), stopped)).await?;
         client.close().await;
         Ok(())
     }
+}
+
+/// Runs its tasks until SIGTERM, and then until each has ended its operation.
+pub async fn until_terminated<F>(task: impl Fn(watch::Receiver<bool>) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let mut stop = signal(SignalKind::terminate())?;
+    let (stopping, stopped) = watch::channel(false);
+    let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(task(stopped.clone()))).collect();
+    stop.recv().await;
+    stopping.send_replace(true);
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
 }
 
 /// Changes the mood at each line of input, on a thread that nobody waits for at the end.
@@ -121,7 +131,7 @@ async fn work(
     records: Migrator,
     log: Arc<Log>,
     moods: Moods,
-    stopped: tokio::sync::watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     while !*stopped.borrow() {
         let (tenant, key) = (tenant(rand::random_range(0..TENANTS)), key(rand::random_range(0..KEYS)));

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use toml::Spanned;
 
-use super::{Limits, Spec, SpecError, StoreSpec, StoreUrl};
+use super::{Limits, RESIDUAL_MS, Spec, SpecError, StoreSpec, StoreUrl};
 use crate::mapping::{Fields, KeyType, NO_LEDGER, Versions, check_name};
 use file::{File, LimitsSection, StoreSection, Where};
 
@@ -46,7 +46,7 @@ pub(super) fn spec(text: &str) -> Check<Spec> {
         target,
         quarantine_table,
         limits: limits(text, file.limits.unwrap_or_default())?,
-        residual_ms: in_range(text, file.residual_ms, "residual_ms", 30_000, 0..=86_400_000)?,
+        residual_ms: in_range(text, file.residual_ms, "residual_ms", RESIDUAL_MS, 0..=86_400_000)?,
     })
 }
 
