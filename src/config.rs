@@ -12,8 +12,8 @@ use crate::notify::{Endpoint, EndpointError};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, http-host, statsd, keep-history-days, keep-history-events, and the tables
-    /// webhook, webhook-secret-file, slack
+    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, statsd, keep-history-days,
+    /// keep-history-events, and the tables webhook, webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where to store the state: sqlite:PATH [default: sqlite:cutover.db]
@@ -29,6 +29,9 @@ pub struct Serve {
     /// repeated
     #[arg(long, value_name = "NAME", env = "CUTOVER_HTTP_HOST", value_delimiter = ',')]
     pub http_host: Vec<String>,
+    /// Maximum HTTP connections from one address: more for a proxy, less for strangers [default: nine tenths of all]
+    #[arg(long, value_name = "N", env = "CUTOVER_HTTP_CONNECTIONS_PER_ADDRESS")]
+    pub http_connections_per_address: Option<u32>,
     /// Send metrics to this statsd server [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
@@ -77,6 +80,8 @@ struct File {
     http: Option<String>,
     #[serde(default, rename = "http-host")]
     http_host: Vec<String>,
+    #[serde(rename = "http-connections-per-address")]
+    http_connections_per_address: Option<u32>,
     statsd: Option<String>,
     #[serde(rename = "keep-history-days")]
     keep_history_days: Option<u32>,
@@ -101,6 +106,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Further names that this address is reached by.
     pub http_hosts: Vec<String>,
+    /// How many HTTP connections one address can have. `None`: nine tenths of all.
+    pub http_connections_per_address: Option<u32>,
     /// Address of a statsd server. `None`: off.
     pub statsd: Option<String>,
     /// History older than this many days is dropped.
@@ -146,9 +153,9 @@ pub enum Error {
     /// Malformed address of statsd.
     #[error("malformed address in --statsd: {0:?}. Give HOST:PORT, like 127.0.0.1:8125")]
     Statsd(String),
-    /// A limit of the history is too low: a retried request would not find its first answer.
+    /// A limit is too low. Of a short history: a retried request would not find its first answer.
     #[error("{flag} must be at least {least}; got {given}")]
-    KeepHistory {
+    TooLow {
         /// Which flag.
         flag: &'static str,
         /// The limit.
@@ -224,15 +231,28 @@ impl Config {
         }
         let keep_history_days = serve.keep_history_days.or(file.keep_history_days).unwrap_or(400);
         let keep_history_events = serve.keep_history_events.or(file.keep_history_events).unwrap_or(1_000_000);
+        let http_connections_per_address =
+            serve.http_connections_per_address.or(file.http_connections_per_address);
         for (flag, given, least) in [
+            ("--http-connections-per-address", http_connections_per_address.unwrap_or(1).into(), 1),
             ("--keep-history-days", keep_history_days.into(), 1),
             ("--keep-history-events", keep_history_events, 1_000),
         ] {
             if given < least {
-                return Err(Error::KeepHistory { flag, least, given });
+                return Err(Error::TooLow { flag, least, given });
             }
         }
-        Ok(Self { store, grpc, http, http_hosts, statsd, keep_history_days, keep_history_events, endpoints })
+        Ok(Self {
+            store,
+            grpc,
+            http,
+            http_hosts,
+            http_connections_per_address,
+            statsd,
+            keep_history_days,
+            keep_history_events,
+            endpoints,
+        })
     }
 }
 

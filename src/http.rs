@@ -1,14 +1,14 @@
 //! HTTP: `/healthz`, `/readyz` and `/metrics` for probes and scrapes, and the web console.
 
 pub mod console;
-mod listen;
+mod limits;
 
 use std::{future::ready, sync::Arc};
 
 use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, routing::get};
 use futures::future::BoxFuture;
 
-pub use listen::{Limits, serve};
+pub use limits::{full, limits};
 
 use crate::telemetry::prometheus;
 

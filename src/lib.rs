@@ -12,6 +12,7 @@ pub mod gist;
 pub mod grpc;
 pub mod http;
 pub mod jobs;
+pub mod listen;
 pub mod notify;
 pub mod refusal;
 pub mod server;

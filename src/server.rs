@@ -3,6 +3,7 @@
 mod files;
 mod gate;
 mod tasks;
+mod web;
 
 use std::{future::Future, os::fd::AsFd, path::Path, sync::Arc, time::Duration};
 
@@ -19,20 +20,16 @@ use tonic::{
         server::{Connected, TcpIncoming},
     },
 };
-use tower_http::compression::{
-    CompressionLayer, Predicate as _,
-    predicate::{DefaultPredicate, NotForContentType},
-};
 
 pub use files::raise_limit as raise_file_limit;
 use gate::Gate;
 use tasks::Tasks;
 
 use crate::{
-    api::{self, Hosts},
+    api,
     config::{self, Config, Serve},
     grpc::{self, Services},
-    http,
+    http, listen,
     service::{
         Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate,
         Passes, Plans, Registry, Vitals, Windows, compaction, windows,
@@ -297,18 +294,12 @@ where
     let (http_stop, http_stops) = tokio::sync::oneshot::channel::<()>();
     let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
-        let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
+        let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
         let api = api::router(routes.clone(), Arc::new(decider))?;
-        let pages = api.merge(http::console::router());
-        // A stream is written message by message, which compression would hold back.
-        let is_whole = DefaultPredicate::new().and(NotForContentType::const_new("application/connect+"));
-        let compression = CompressionLayer::new().compress_when(is_whole);
-        let pages = api::protect(pages, hosts).merge(http::router(metrics, ready));
-        let app = gate.before(pages, api::failed).layer(compression);
-        let limits = http::Limits::for_files(files::raise_limit());
+        let app = web::routes(&config, api, http::router(metrics, ready), &gate, &limits);
         tasks.spawn("HTTP", async move {
             let stop = async { _ = http_stops.await };
-            http::serve(listener, app, limits, stop).await;
+            listen::serve(listener, app, limits, stop).await;
             drop(http_served);
         });
     } else {

@@ -31,7 +31,6 @@ use calls::Calls;
 use instance::Instance;
 use listen::Listener;
 use operations::{Operations, RESIDUAL};
-use serve::Server;
 
 /// Flags of `cutover sidecar`.
 #[derive(Clone, Debug, clap::Args)]
@@ -157,8 +156,8 @@ impl Sidecar {
             .max_encoding_message_size(usize::MAX);
         let app = serve::app(Routes::new(service), &listener, instance.clone(), operations.clone())?;
         let address = listener.to_string();
-        let server = Server { app, connections_max: self.connections_max };
-        let serving = tokio::spawn(server.run(listener, stopped));
+        let serving = serve::serve(app, listener, self.connections_max, self.operations_max, stopped);
+        let serving = tokio::spawn(serving);
         let releasing = tokio::spawn({
             let operations = operations.clone();
             async move { operations.release_overdue().await }

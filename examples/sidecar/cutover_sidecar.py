@@ -9,6 +9,7 @@ One object for each thread: it keeps one connection.
 
 import http.client
 import json
+import select
 import socket
 
 
@@ -56,11 +57,19 @@ class Sidecar:
         """Where the tenant reads and writes now: to show it, not to act by it."""
         return self.call("Decide", {"tenant": tenant})["rung"]
 
+    def _is_closed(self):
+        """Whether the sidecar has closed the idle connection: then there is something to read, the end."""
+        sock = self._connection.sock
+        return sock is not None and bool(select.select([sock], [], [], 0)[0])
+
     def call(self, method, request):
         """One call. An exception says what became of it."""
         sent = False
         try:
-            self._connection.connect() if self._connection.sock is None else None
+            if self._is_closed():
+                self._connection.close()
+            if self._connection.sock is None:
+                self._connection.connect()
             sent = True
             body = json.dumps(request)
             self._connection.request("POST", f"/api/v1/{method}", body, {"content-type": "application/json"})

@@ -2,15 +2,18 @@
 
 use std::{
     fmt, fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::{
         fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
         net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+use crate::listen;
 
 /// Why no calls can be taken.
 #[derive(Debug, thiserror::Error)]
@@ -54,14 +57,14 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
 
 /// A socket that takes connections.
 pub(super) enum Listener {
-    Unix(UnixListener, Socket),
+    Unix(Unix),
     Tcp(TcpListener, SocketAddr),
 }
 
-/// A connection.
-pub(super) enum Connection {
-    Unix(UnixStream),
-    Tcp(TcpStream),
+/// A unix socket with its file.
+pub(super) struct Unix {
+    listener: UnixListener,
+    socket: Socket,
 }
 
 /// A socket's file; removed at the end, if it is still the same.
@@ -81,8 +84,7 @@ impl Listener {
         address: Option<SocketAddr>,
     ) -> Result<Self, ListenError> {
         if let Some(path) = socket {
-            let (listener, socket) = unix(path, mode)?;
-            return Ok(Self::Unix(listener, socket));
+            return Ok(Self::Unix(Unix::bind(path, mode)?));
         }
         let address = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         if !address.ip().is_loopback() {
@@ -93,68 +95,73 @@ impl Listener {
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self::Tcp(listener, address))
     }
+}
 
-    pub(super) async fn accept(&self) -> io::Result<Connection> {
-        match self {
-            Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
-            Self::Tcp(listener, _) => {
-                let stream = listener.accept().await?.0;
-                stream.set_nodelay(true)?;
-                Ok(Connection::Tcp(stream))
-            }
-        }
+impl listen::Listener for Unix {
+    type Connection = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        listen::Listener::accept(&self.listener).await
+    }
+
+    fn bound(connection: &UnixStream, unsent: Duration) -> io::Result<()> {
+        UnixListener::bound(connection, unsent)
     }
 }
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unix(_, socket) => write!(f, "unix:{}", socket.path.display()),
+            Self::Unix(unix) => write!(f, "unix:{}", unix.socket.path.display()),
             Self::Tcp(_, address) => write!(f, "http://{address}"),
         }
     }
 }
 
-fn unix(path: &Path, mode: u32) -> Result<(UnixListener, Socket), ListenError> {
-    let failed = |error| ListenError::Socket { path: path.to_owned(), error };
-    let beside = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let lock = fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(beside(".lock"))
-        .map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Err(ListenError::Taken(path.to_owned())),
-        Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+impl Unix {
+    fn bind(path: &Path, mode: u32) -> Result<Self, ListenError> {
+        let failed = |error| ListenError::Socket { path: path.to_owned(), error };
+        let beside = |end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let lock = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(beside(".lock"))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(ListenError::Taken(path.to_owned())),
+            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(ListenError::NotASocket(path.to_owned()));
+            }
+            // Somebody who does not lock, in place of a sidecar.
+            Ok(_) if StdUnixStream::connect(path).is_ok() => return Err(ListenError::Taken(path.to_owned())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // Under another name until it has its permissions. The rename replaces a socket that was left behind.
+        let fresh = beside("~");
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = StdUnixListener::bind(&fresh).map_err(failed)?;
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(mode)).map_err(failed)?;
+        let identity = identity(&fresh).map_err(failed)?;
+        fs::rename(&fresh, path).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        Ok(Self { listener, socket: Socket { path: path.to_owned(), identity, _lock: lock } })
     }
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => return Err(ListenError::NotASocket(path.to_owned())),
-        // Somebody who does not lock, in place of a sidecar.
-        Ok(_) if StdUnixStream::connect(path).is_ok() => return Err(ListenError::Taken(path.to_owned())),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    // Under another name until it has its permissions. The rename replaces a socket that was left behind.
-    let fresh = beside("~");
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let listener = StdUnixListener::bind(&fresh).map_err(failed)?;
-    fs::set_permissions(&fresh, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    let identity = identity(&fresh).map_err(failed)?;
-    fs::rename(&fresh, path).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let listener = UnixListener::from_std(listener).map_err(failed)?;
-    Ok((listener, Socket { path: path.to_owned(), identity, _lock: lock }))
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

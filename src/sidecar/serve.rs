@@ -10,40 +10,25 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
 use prost_reflect::DescriptorError;
 use serde_json::json;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
-use tonic::{Status, service::Routes};
+use tokio::{sync::watch, time::sleep};
+use tonic::{Status, service};
 
-use super::{
-    instance::Instance,
-    listen::{Connection, Listener},
-    operations::Operations,
+use super::{instance::Instance, listen::Listener, operations::Operations};
+use crate::{
+    api::{self, Hosts},
+    listen::{self, Limits, Routes},
 };
-use crate::api::{self, Hosts};
 
-/// Connections beyond the limit that get an answer before they are closed, at the same time.
-const REFUSED_MAX: usize = 16;
-/// How long such a connection has to ask and to be answered.
-const REFUSED: Duration = Duration::from_secs(2);
 /// How long connections may take to end when the sidecar stops.
 const GRACE: Duration = Duration::from_secs(3);
-/// Pause after the system refuses a connection, for example because there are too many files.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Requests on one connection of HTTP/2 beyond those that `--operations-max` counts.
+const HTTP2_SPARE: u32 = 256;
 
 /// What a sidecar answers.
 pub(super) fn app(
-    services: Routes,
+    services: service::Routes,
     listener: &Listener,
     instance: Arc<Instance>,
     operations: Arc<Operations>,
@@ -59,7 +44,7 @@ pub(super) fn app(
     let json = api::sidecar(services.clone())?;
     // No browser reaches a unix socket.
     let json = match listener {
-        Listener::Unix(..) => json,
+        Listener::Unix(_) => json,
         Listener::Tcp(_, address) => api::protect(json, Hosts::loopback(address.ip())),
     };
     let grpc = services.into_axum_router().layer(middleware::from_fn(only_http2));
@@ -78,92 +63,72 @@ async fn only_http2(request: Request, next: Next) -> Response {
         .into_response()
 }
 
-/// The answer to every request on a connection beyond the limit.
-fn refusing(connections_max: u32) -> Router {
+/// What still gets through when all connections are in use: the ends of operations, for which others may wait, and
+/// how the sidecar is doing.
+const URGENT: [&str; 7] = [
+    "/api/v1/End",
+    "/api/v1/GetSidecar",
+    "/cutover.v1.SidecarService/End",
+    "/cutover.v1.SidecarService/GetSidecar",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+];
+
+/// The answers on a connection beyond the limit.
+fn full(app: Router, connections_max: u32) -> Router {
     let message = format!(
         "{connections_max} connections are open, which is the limit (--connections-max): close some, or keep fewer"
     );
-    Router::new().fallback(move |request: Request| {
+    app.layer(middleware::from_fn(move |request: Request, next: Next| {
         let status = Status::resource_exhausted(message.clone());
-        let kind = request.headers().get(header::CONTENT_TYPE);
-        let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        ready(if is_grpc {
-            status.into_http()
-        } else {
-            ([(header::CONNECTION, HeaderValue::from_static("close"))], api::failed(status)).into_response()
-        })
-    })
-}
-
-/// Takes connections and serves them.
-pub(super) struct Server {
-    pub(super) app: Router,
-    pub(super) connections_max: u32,
-}
-
-impl Server {
-    /// Serves until it is told to stop, and then for as long as open requests take, within a limit.
-    pub(super) async fn run(self, listener: Listener, mut stopped: watch::Receiver<bool>) {
-        let permits = Arc::new(Semaphore::new(self.connections_max as usize));
-        let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
-        let refusing = refusing(self.connections_max);
-        let mut open = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = stopped.wait_for(|stopped| *stopped) => break,
-                Some(_) = open.join_next() => continue,
-            };
-            let connection = match accepted {
-                Ok(connection) => connection,
-                Err(error) => {
-                    tracing::warn!(%error, "could not take a connection");
-                    sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            let stopped = stopped.clone();
-            if let Ok(permit) = permits.clone().try_acquire_owned() {
-                open.spawn(serve(connection, self.app.clone(), permit, stopped));
-            } else if let Ok(permit) = refusals.clone().try_acquire_owned() {
-                let refused = serve(connection, refusing.clone(), permit, stopped);
-                open.spawn(async move { _ = timeout(REFUSED, refused).await });
+        async move {
+            let kind = request.headers().get(header::CONTENT_TYPE);
+            let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+            if URGENT.contains(&request.uri().path()) {
+                next.run(request).await
+            } else if is_grpc {
+                status.into_http()
+            } else {
+                api::failed(status)
             }
         }
-        // No further connection comes by this socket.
-        drop(listener);
-        let _ = timeout(GRACE, async { while open.join_next().await.is_some() {} }).await;
-    }
+    }))
 }
 
-async fn serve(
-    connection: Connection,
+/// Serves until it is told to stop, and then for as long as open requests take, within a limit.
+pub(super) async fn serve(
     app: Router,
-    permit: OwnedSemaphorePermit,
-    stopped: watch::Receiver<bool>,
-) {
-    match connection {
-        Connection::Unix(stream) => serve_on(stream, app, stopped).await,
-        Connection::Tcp(stream) => serve_on(stream, app, stopped).await,
-    }
-    drop(permit);
-}
-
-async fn serve_on(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    app: Router,
+    listener: Listener,
+    connections_max: u32,
+    operations_max: u32,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let builder = Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-    let mut connection = std::pin::pin!(connection);
-    // A caller that breaks off is no failure.
-    let is_stopping = tokio::select! {
-        _ = connection.as_mut() => false,
-        _ = stopped.wait_for(|stopped| *stopped) => true,
+    let limits = Limits {
+        connections: connections_max as usize,
+        per_address: None,
+        // Callers keep connections; one who does not notice that an idle one was closed takes it for a failure.
+        head: Duration::from_secs(120),
+        body: Duration::from_secs(30),
+        unsent: Duration::from_secs(20),
+        // Those in flight may wait for an end, so each connection has requests to spare for it.
+        http2_requests: Some(operations_max.saturating_add(HTTP2_SPARE)),
     };
-    if is_stopping {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+    let routes = Routes { full: full(app.clone(), connections_max), open: app };
+    let mut later = stopped.clone();
+    let stop = async move { _ = stopped.wait_for(|stopped| *stopped).await };
+    let serving = async {
+        match listener {
+            Listener::Unix(listener) => listen::serve(listener, routes, limits, stop).await,
+            Listener::Tcp(listener, _) => listen::serve(listener, routes, limits, stop).await,
+        }
+    };
+    let grace = async {
+        let _ = later.wait_for(|stopped| *stopped).await;
+        sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = serving => {}
+        () = grace => {}
     }
 }

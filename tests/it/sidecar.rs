@@ -6,3 +6,4 @@ mod ends;
 mod examples;
 mod killed;
 mod records;
+mod urgent;

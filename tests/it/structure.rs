@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "server",
-        may: &["api", "config", "grpc", "http", "service", "telemetry", "store", "domain"],
+        may: &["api", "config", "grpc", "http", "listen", "service", "telemetry", "store", "domain"],
         never: &[],
     },
     Layer { name: "config", may: &["notify"], never: &["tonic", "axum", "sqlx"] },
@@ -84,10 +84,12 @@ const LAYERS: &[Layer] = &[
     // The gRPC services arrive from the server as one tower service; it knows no single call.
     Layer { name: "api", may: &["service", "telemetry", "domain", "refusal", "etag"], never: &["sqlx"] },
     // An instance behind a socket. Its JSON API is made as the controller's is; it knows no controller but over the wire.
-    Layer { name: "sidecar", may: &["api", "config"], never: &["sqlx"] },
+    Layer { name: "sidecar", may: &["api", "config", "listen", "telemetry"], never: &["sqlx"] },
     // A refusal as command line and JSON API list it.
     Layer { name: "refusal", may: &[], never: &["tokio", "axum", "sqlx"] },
-    Layer { name: "http", may: &["service", "telemetry", "etag"], never: &["tonic", "sqlx"] },
+    Layer { name: "http", may: &["service", "telemetry", "etag", "listen"], never: &["tonic", "sqlx"] },
+    // Connections, of whatever is served on them.
+    Layer { name: "listen", may: &[], never: &["tonic", "sqlx"] },
     // Answers of both that a client may already hold.
     Layer { name: "etag", may: &[], never: &["tokio", "tonic", "sqlx"] },
     Layer {

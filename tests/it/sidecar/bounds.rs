@@ -33,7 +33,9 @@ async fn operations_connections_and_messages_are_bounded() {
     let is_refused = async || {
         let (status, refused) = json_on(&sidecar.socket, "Decide", &decide).await;
         let message = refused["message"].as_str().unwrap_or_default().to_owned();
-        let by_grpc = sidecar.grpc().await.get_sidecar(cutover_proto::v1::GetSidecarRequest {}).await;
+        let decide =
+            cutover_proto::v1::SidecarDecideRequest { tenant: "acme".to_owned(), ..Default::default() };
+        let by_grpc = sidecar.grpc().await.decide(decide).await;
         let by_grpc = by_grpc.is_err_and(|refused| refused.code() == tonic::Code::ResourceExhausted);
         status == 429 && message.contains("--connections-max") && by_grpc
     };

@@ -61,6 +61,42 @@ impl Place {
         Self { dir, controller }
     }
 
+    /// Everybody at target-first, at level linearizable: the way back leads through a hold.
+    pub async fn at_target_first(&self) {
+        let mutation = Some(v1::Mutation { reason: "a test".to_owned(), ..Default::default() });
+        let policy = v1::Policy {
+            level: v1::Level::Linearizable.into(),
+            fence_after_ms: 9_000,
+            hold_timeout_ms: 60_000,
+            ..Default::default()
+        };
+        let key = "orders".to_owned();
+        let update = v1::UpdateMigrationRequest {
+            key: key.clone(),
+            policy: Some(policy),
+            mutation: mutation.clone(),
+            ..Default::default()
+        };
+        let ramp = v1::SetRolloutRequest {
+            key,
+            mutation,
+            target_first_ppm: Some(1_000_000),
+            wait: true,
+            override_gates: vec!["full-pass".to_owned()],
+            ..Default::default()
+        };
+        let mut admin = self.controller.admin().await;
+        admin.update_migration(update).await.unwrap();
+        admin.set_rollout(ramp).await.unwrap();
+    }
+
+    /// Asks for a rollback, and does not wait.
+    pub async fn roll_back(&self) {
+        let mutation = Some(v1::Mutation { reason: "a test".to_owned(), ..Default::default() });
+        let rollback = v1::RollbackRequest { key: "orders".to_owned(), mutation, ..Default::default() };
+        self.controller.admin().await.rollback(rollback).await.unwrap();
+    }
+
     /// Takes everybody to this share, and does not wait.
     pub async fn ask(&self, dual_ppm: u32, mirrored_ppm: u32) {
         let ramp = v1::SetRolloutRequest {
@@ -144,6 +180,11 @@ impl Sidecar {
     pub async fn end(&self, begun: &Value) -> Value {
         let request = json!({ "id": begun["id"], "outcome": "OPERATION_OUTCOME_DONE" });
         self.ok("End", &request).await["outcome"].clone()
+    }
+
+    /// Waits until this is where the tenant `acme` stands.
+    pub async fn until_at(&self, rung: &str) {
+        until(rung, || async { self.ok("Decide", &json!({ "tenant": "acme" })).await["rung"] == rung }).await;
     }
 
     pub async fn grpc(&self) -> SidecarServiceClient<Channel> {

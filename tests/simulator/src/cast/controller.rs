@@ -18,6 +18,7 @@ pub async fn run(store: ControlStore, pid: Pid) {
         grpc: nowhere,
         http: nowhere,
         http_hosts: Vec::new(),
+        http_connections_per_address: None,
         statsd: None,
         keep_history_days: 400,
         keep_history_events: 20,

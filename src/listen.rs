@@ -1,0 +1,215 @@
+//! Takes connections and serves HTTP on them. Bounds what those who open them can hold: connections, the time for a
+//! request, and the time without taking what is sent to them (docs/api.md, "Limits").
+
+mod places;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::Future,
+    io,
+    net::IpAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    time::{Instant, sleep, timeout},
+};
+use tokio_io_timeout::TimeoutStream;
+use tower_http::timeout::RequestBodyDeadlineLayer;
+
+use places::Places;
+
+/// Further connections at the same time that get an answer, each for one request.
+const SPARE: usize = 64;
+/// How many of these one address can have.
+const SPARE_PER_ADDRESS: usize = SPARE / 4;
+/// How long such a connection has to ask and to be answered.
+const SPARE_FOR: Duration = Duration::from_secs(2);
+/// Maximum bytes in the kernel that a client has yet to take. It keeps a stalled client from going unnoticed.
+const UNSENT_MAX_BYTES: usize = 128 << 10;
+/// After a failure to accept connections, such as too many open files.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often the log says that connections are refused.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// What one client, or all of them, can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Maximum connections at the same time.
+    pub connections: usize,
+    /// How many of them one address can have. `None`: all.
+    pub per_address: Option<usize>,
+    /// Longest time for the head of a request, and between two requests on one connection.
+    pub head: Duration,
+    /// Longest time for the body of a request, as a whole.
+    pub body: Duration,
+    /// Longest time that a client may leave what is sent to it.
+    pub unsent: Duration,
+    /// Maximum requests at the same time on one connection of HTTP/2. `None`: only HTTP/1.1 is spoken.
+    pub http2_requests: Option<u32>,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// Within the limits.
+    pub open: Router,
+    /// On a connection beyond a limit: refuses what can wait.
+    pub full: Router,
+}
+
+/// A socket that takes connections.
+pub trait Listener: Send {
+    /// A connection.
+    type Connection: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection, and the address that it counts for.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Option<IpAddr>)>> + Send;
+
+    /// A client that has gone without a word is noticed by the kernel, one that does not read by the write that stalls.
+    fn bound(connection: &Self::Connection, unsent: Duration) -> io::Result<()>;
+}
+
+impl Listener for TcpListener {
+    type Connection = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (connection, from) = self.accept().await?;
+        Ok((connection, Some(from.ip())))
+    }
+
+    fn bound(connection: &TcpStream, unsent: Duration) -> io::Result<()> {
+        connection.set_nodelay(true)?;
+        let socket = SockRef::from(connection);
+        socket.set_send_buffer_size(UNSENT_MAX_BYTES)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        socket.set_tcp_user_timeout(Some(unsent))?;
+        Ok(())
+    }
+}
+
+impl Listener for UnixListener {
+    type Connection = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        Ok((self.accept().await?.0, None))
+    }
+
+    fn bound(connection: &UnixStream, _: Duration) -> io::Result<()> {
+        SockRef::from(connection).set_send_buffer_size(UNSENT_MAX_BYTES)
+    }
+}
+
+/// Serves until `stop` completes and the requests in flight have been answered.
+pub async fn serve<L: Listener>(listener: L, routes: Routes, limits: Limits, stop: impl Future<Output = ()>) {
+    let body = RequestBodyDeadlineLayer::new(limits.body);
+    let (open, full) = (routes.open.layer(body.clone()), routes.full.layer(body));
+    let places = Places::new(limits.connections, limits.per_address);
+    let spare = Places::new(SPARE, limits.per_address.map(|_| SPARE_PER_ADDRESS));
+    let mut warned = None;
+    let graceful = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        let (connection, address) = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            () = &mut stop => break,
+        };
+        let (app, place, is_spare) = tokio::select! {
+            biased;
+            Some(place) = places.take(address) => (open.clone(), place, false),
+            // It waits in the socket's queue, rather than being closed: it may be urgent.
+            place = spare.take(address) => {
+                if warned.is_none_or(|at: Instant| at.elapsed() > WARN_EVERY) {
+                    warned = Some(Instant::now());
+                    let Limits { connections, per_address, .. } = limits;
+                    tracing::warn!(connections, per_address, ?address, "connections are refused: a limit is reached");
+                }
+                match place {
+                    Some(place) => (full.clone(), place, true),
+                    None => continue,
+                }
+            }
+            () = &mut stop => break,
+        };
+        if let Err(error) = L::bound(&connection, limits.unsent) {
+            tracing::debug!(%error, "a connection ended before it was served");
+            continue;
+        }
+        let mut io = TimeoutStream::new(connection);
+        io.set_write_timeout(Some(limits.unsent));
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let begun = has_begun.clone();
+        let app = TowerToHyperService::new(app);
+        let app = service_fn(move |request| {
+            begun.store(true, Ordering::Relaxed);
+            app.call(request)
+        });
+        let http = protocols(&limits, is_spare);
+        let served = http.serve_connection(TokioIo::new(Box::pin(io)), app).into_owned();
+        let served = graceful.watch(served);
+        tokio::spawn(async move {
+            let mut served = pin!(served);
+            let first = if is_spare { SPARE_FOR } else { limits.head };
+            let ended = match timeout(first, served.as_mut()).await {
+                Ok(ended) => ended,
+                // HTTP/2 has no limit of its own for the first bytes.
+                Err(_) if is_spare || !has_begun.load(Ordering::Relaxed) => Ok(()),
+                Err(_) => served.await,
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection failed");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// What a connection speaks.
+fn protocols(limits: &Limits, is_spare: bool) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    if limits.http2_requests.is_none() {
+        http = http.http1_only();
+    }
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).keep_alive(!is_spare);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_requests)
+        .keep_alive_interval(limits.unsent)
+        .keep_alive_timeout(limits.unsent);
+    http
+}
+
+/// The next connection.
+async fn accept<L: Listener>(listener: &L) -> (L::Connection, Option<IpAddr>) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The client's fault.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not accept a connection; retrying");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
