@@ -8,6 +8,7 @@ mod connect;
 mod exit;
 mod guards;
 mod help;
+mod history;
 mod look;
 mod migrations;
 mod out;

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Global, actor_or_user,
     connect::{answer, failure},
-    duration, out, render,
+    duration, history, out, render,
 };
 use crate::view::{self, View};
 
@@ -41,16 +41,7 @@ pub(super) enum Verb {
         watch: bool,
     },
     /// What happened, newest first
-    History {
-        /// The migration; all without
-        key: Option<String>,
-        /// At most this many, 1 to 1000
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// All of it, oldest first, as JSON lines
-        #[arg(long, conflicts_with = "limit")]
-        export: bool,
-    },
+    History(history::Args),
     /// The pinned tenants
     Pins {
         /// The migration
@@ -115,28 +106,7 @@ impl Verb {
                     explained.story.iter().for_each(|line| out::line(&format!("  {line}")));
                 }
             }
-            Self::History { key, export: true, .. } => export(global, key.unwrap_or_default()).await?,
-            Self::History { key, limit, export: false } => {
-                let request = v1::ListHistoryRequest {
-                    key: key.unwrap_or_default(),
-                    page_size: limit,
-                    ..Default::default()
-                };
-                let page = answer(global.admin().await?.list_history(request)).await?;
-                if page.events.is_empty() && page.dropped_through == 0 && !global.json {
-                    out::line("nothing has happened: cutover list shows the migrations");
-                }
-                for event in &page.events {
-                    if global.json {
-                        out::json(&render::event_json(event));
-                    } else {
-                        render::event_lines(event).iter().for_each(|line| out::line(line));
-                    }
-                }
-                if page.next == 0 {
-                    tell_dropped(&page);
-                }
-            }
+            Self::History(asked) => history::run(global, asked).await?,
             Self::Pins { key } => pins(global, key).await?,
             Self::Instances { key } => {
                 let request = v1::ListInstancesRequest { key: key.unwrap_or_default() };
@@ -179,39 +149,6 @@ impl Verb {
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Page after page, so that a history of any length goes through.
-async fn export(global: &Global, key: String) -> anyhow::Result<()> {
-    let mut admin = global.admin().await?;
-    let mut after = 0;
-    loop {
-        let (key, page_size) = (key.clone(), 1000);
-        let request =
-            v1::ListHistoryRequest { key, page_size, oldest_first: true, after, ..Default::default() };
-        let page = answer(admin.list_history(request)).await?;
-        if after < page.dropped_through {
-            tell_dropped(&page);
-        }
-        page.events.iter().for_each(|event| out::json(&render::event_json(event)));
-        if page.next == 0 {
-            return Ok(());
-        }
-        after = page.next;
-    }
-}
-
-/// Where what is kept begins, on stderr: stdout may be read by a program.
-fn tell_dropped(page: &v1::ListHistoryResponse) {
-    if page.dropped_through > 0 {
-        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(page.dropped_at_ms);
-        out::error(&format!(
-            "events up to revision {} were dropped, the last of them on {} (cutover serve --keep-history-days, \
-             --keep-history-events). Files written by cutover history --export still have them.",
-            page.dropped_through,
-            humantime::format_rfc3339_seconds(at),
-        ));
     }
 }
 

@@ -12,6 +12,7 @@ mod dry_run;
 mod evict;
 mod exits;
 mod glance;
+mod history;
 mod inputs;
 mod passes;
 mod plan;
