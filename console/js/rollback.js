@@ -1,7 +1,7 @@
 // A rollback: what it would do, and how the instances follow it.
 import { html, useEffect, useRef } from './lib.js';
 import { RUNGS, capital, many, percent, rung, span } from './words.js';
-import { Shares, Waits } from './parts.js';
+import { Said, Shares, Waits } from './parts.js';
 
 const at = (name) => RUNGS.indexOf(name);
 const arrows = (line) => capital(line.replaceAll('->', '→'));
@@ -12,25 +12,18 @@ const acting = (status) => status.instances.filter((instance) => !instance.count
 /** Tenants that stay because only the target has their writes. The controller says so of each group. */
 const staying = (waiting) => waiting.filter((wait) => wait.gate === 'floor');
 
-const kept = {
-  'source-only': 'Nothing is lost: the source has every acknowledged write. The target gets no more writes, so a full pass is needed before going up again.',
-  dual: 'Nothing is lost: the source has every acknowledged write. Failures of the target no longer reach callers.',
-  mirrored: 'Nothing is lost: both stores have every acknowledged write.',
-  'target-first': 'Nothing is lost: the target stays in use and has every acknowledged write. Writes go to the source again as well.',
-};
-
 export function RollbackWould({ action, answer, status }) {
-  const ceiling = rung(answer.migration?.ceiling);
+  const [end, kept, latch] = answer.consequences;
   const all = acting(status);
   const lost = all.filter((instance) => instance.lost || instance.parked);
-  const stay = staying(answer.waiting);
-  const to = action.tenant ? answer.changes.join(' ').match(/to ([a-z-]+)/)?.[1] : ceiling;
+  // One tenant's rollback is refused if it has to stay.
+  const stay = action.tenant ? [] : staying(answer.waiting);
   return html`<dl class="facts">
     <dt>What happens</dt><dd><p>${capital(answer.changes[0])}.</p>
       ${(action.tenant ? answer.ways.filter((line) => line.startsWith(`tenant ${action.tenant}:`)) : answer.ways).map((line) => html`<p key=${line}>${arrows(line)}.</p>`)}
-      <p>${action.tenant ? 'The controller takes it there step by step.' : `They go on, step by step, until ${stay.length ? 'all but those below' : 'all'} are at ${to} or lower.`} Nobody goes up again until you acknowledge the rollback.</p></dd>
+      <p>${capital(end)}.</p><p><${Said} text=${capital(latch)} /></p></dd>
     ${stay.length > 0 && html`<dt>Who stays</dt><dd><${Waits} waiting=${stay} /></dd>`}
-    <dt>What is lost</dt><dd>${stay.length ? 'Nothing, as long as the target stays: for those who stay, only the target has every acknowledged write.' : kept[to] ?? 'Nothing: a rollback that would lose an acknowledged write is refused.'}</dd>
+    <dt>What is lost</dt><dd>${capital(kept)}.</dd>
     <dt>Who follows</dt><dd>${many(all.length - lost.length, 'instance')} at once.
       ${lost.length > 0 && html` <strong>${many(lost.length, 'lost instance')}</strong>: the controller waits for each at most until its lease ends before a further step.`}
       ${status.callers && html` <strong>Callers without an SDK</strong>, who asked last ${span(status.callers.asked_ms)} ago, as soon as the answers that they hold have expired: within 11 s.`}</dd>

@@ -157,7 +157,7 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
         out::json(&json!({
             "migration": answer.migration.as_ref().map(migration_json), "changes": answer.changes,
             "waiting": answer.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
-            "ways": answer.ways, "dry_run": answer.dry_run, "repeated": answer.repeated,
+            "ways": answer.ways, "consequences": answer.consequences, "dry_run": answer.dry_run, "repeated": answer.repeated,
         }));
         return;
     }
@@ -165,7 +165,6 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
     answer.changes.iter().for_each(|change| out::line(&format!("{dry}{change}")));
     // What the changes say of the first step, to its end.
     let is_long = |way: &&String| way.matches("->").count() > 1;
-    let goes_on = if answer.dry_run { "dry run: " } else { "" };
     let is_its_way = |way: &&String| match waits {
         Waits::All => true,
         Waits::Of(tenant) => way.starts_with(&format!("tenant {tenant}:")),
@@ -173,7 +172,8 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
     };
     if !answer.changes.is_empty() {
         let ways = answer.ways.iter().filter(is_long).filter(is_its_way);
-        ways.for_each(|way| out::line(&format!("{goes_on}the whole way of {way}")));
+        ways.for_each(|way| out::line(&format!("{dry}the whole way of {way}")));
+        answer.consequences.iter().for_each(|line| out::line(&format!("{dry}{line}")));
     }
     if answer.changes.is_empty() {
         let tripped = answer.migration.as_ref().filter(|migration| migration.state() == v1::State::Tripped);

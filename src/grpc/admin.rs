@@ -331,7 +331,7 @@ impl Admin {
 }
 
 fn changed(outcome: ChangeOutcome, dry_run: bool) -> v1::MutationResponse {
-    let ChangeOutcome { revision, document, changes, waiting, ways, repeated } = outcome;
+    let ChangeOutcome { revision, document, changes, waiting, ways, consequences, repeated } = outcome;
     v1::MutationResponse {
         migration: document.as_ref().map(|document| convert::migration(revision, document)),
         changes,
@@ -339,5 +339,6 @@ fn changed(outcome: ChangeOutcome, dry_run: bool) -> v1::MutationResponse {
         dry_run,
         repeated,
         ways,
+        consequences,
     }
 }

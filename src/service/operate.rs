@@ -51,6 +51,8 @@ pub struct ChangeOutcome {
     pub waiting: Vec<Unmet>,
     /// The whole way of everybody who is not at their goal, one line for each group.
     pub ways: Vec<String>,
+    /// Where a rollback ends, and what becomes of acknowledged writes, one line each.
+    pub consequences: Vec<String>,
     /// This is the first answer to a repeated request.
     pub repeated: bool,
 }
@@ -273,7 +275,8 @@ impl Operate {
             fleet: &fleet,
         };
         let migration = entry.map(|entry| &entry.migration);
-        let Applied { mut document, rows, summary, waiting, ways } = apply(migration, key, change, &context)?;
+        let Applied { mut document, rows, summary, waiting, ways, consequences } =
+            apply(migration, key, change, &context)?;
         if let (Some(document), None) = (&mut document, migration) {
             document.key_free_since = Some(state.fences.deleted);
         }
@@ -284,6 +287,7 @@ impl Operate {
             changes: summary.clone(),
             waiting,
             ways,
+            consequences,
             repeated: false,
         };
         let event = Event {
@@ -322,6 +326,7 @@ impl Operate {
             changes: event.summary,
             waiting: Vec::new(),
             ways: Vec::new(),
+            consequences: Vec::new(),
             repeated: true,
         }))
     }

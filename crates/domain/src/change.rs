@@ -13,6 +13,7 @@ mod pins;
 mod plan;
 mod request;
 mod restored;
+mod rollback;
 mod trip;
 
 use cutover_core::routing::Rung;
@@ -21,6 +22,7 @@ use draft::Draft;
 pub use passes::{RESIDUAL_MS, SEGMENTS_MAX};
 pub use request::{Applied, Ask, Change, Confirmation, Context, Deletion, NewPass, Refusal};
 pub use restored::HeldRoutes;
+use rollback::Latched;
 
 use super::{
     Conditions, Fleet, Group, Key, Migration, PassKind, Shares, Tenant, TenantRow, Unmet, Whom, advance,
@@ -143,6 +145,7 @@ impl Draft {
             if is_lower(ceiling, self.document.ceiling) {
                 self.document.ceiling = Some(ceiling);
                 self.say(format!("rolled back to {ceiling}"));
+                self.latched = Some(Latched { tenant: None, ceiling });
             }
             return Ok(());
         };
@@ -152,6 +155,7 @@ impl Draft {
         if is_lower(ceiling, row.ceiling) {
             self.set_row(tenant, TenantRow { ceiling: Some(ceiling), overridden: 0, ..row });
             self.say(format!("rolled back tenant {tenant} to {ceiling}"));
+            self.latched = Some(Latched { tenant: Some(tenant.clone()), ceiling });
         }
         Ok(())
     }
@@ -236,8 +240,12 @@ impl Draft {
             self.say("tenants follow their bucket again");
         }
         let rows = self.rows.into_iter().collect();
-        let waiting = look.unmet.into_iter().chain(drafted.kept_by_floor()).collect();
-        Applied { document: Some(self.document), rows, summary: self.summary, waiting, ways: look.ways }
+        let kept = drafted.kept_by_floor();
+        let consequences = self.latched.map(|latched| latched.consequences(drafted.key(), !kept.is_empty()));
+        let consequences = consequences.unwrap_or_default();
+        let waiting = look.unmet.into_iter().chain(kept).collect();
+        let (document, summary, ways) = (Some(self.document), self.summary, look.ways);
+        Applied { document, rows, summary, waiting, ways, consequences }
     }
 }
 

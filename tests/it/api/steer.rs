@@ -65,11 +65,42 @@ async fn a_dry_run_of_a_rollback_says_the_whole_way_of_each_group() {
     let first = "25 % of the tenants: target-first -> mirrored -> dual";
     assert_eq!(ways[0], first, "{dry}");
     assert!(ways[1].as_str().unwrap().ends_with(": mirrored -> dual"), "{dry}");
+    let says = dry["consequences"].to_string();
+    for part in
+        ["until all are at dual or lower", "nothing is lost: the source has every", "cutover ack orders"]
+    {
+        assert!(says.contains(part), "{part}: {says}");
+    }
     let real = done(&controller, "Rollback", &rollback(false, "")).await;
-    assert_eq!((&real["ways"], &real["changes"]), (ways, &dry["changes"]), "it does what it said");
+    let of = |answer: &Value| ["ways", "changes", "consequences"].map(|field| answer[field].clone());
+    assert_eq!(of(&real), of(&dry), "it does what it said");
     reaches(&controller, "RUNG_DUAL", 1_000_000).await;
     let again = done(&controller, "Rollback", &rollback(true, "acme")).await;
     assert_eq!(again["ways"], json!(["tenant acme: dual -> source-only"]), "{again}");
+    let end = again["consequences"][0].as_str().unwrap();
+    assert_eq!(end, "the controller takes tenant acme to source-only step by step");
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn a_rollback_that_some_do_not_follow_does_not_promise_that_nothing_is_lost_without_them() {
+    let dir = TempDir::new().unwrap();
+    let controller = with_orders(&dir).await;
+    for (first, only) in [(1_000_000, 0), (1_000_000, 100_000), (1_000_000, 0)] {
+        let ramp = json!({
+            "key": "orders", "target_first_ppm": first, "target_only_ppm": only, "wait": true,
+            "override_gates": ["full-pass", "soak"], "mutation": by("a test"),
+        });
+        done(&controller, "SetRollout", &ramp).await;
+        let (rung, ppm) = if only > 0 { ("RUNG_TARGET_ONLY", only) } else { ("RUNG_TARGET_FIRST", first) };
+        reaches(&controller, rung, ppm).await;
+    }
+    let rollback = json!({ "key": "orders", "mutation": { "dry_run": true, "reason": "a test" } });
+    let dry = done(&controller, "Rollback", &rollback).await;
+    assert_eq!(dry["waiting"][0]["gate"], "floor", "{dry}");
+    let says = &dry["consequences"];
+    assert!(says[0].as_str().unwrap().contains("until all but those that have to stay are at dual"), "{dry}");
+    assert!(says[1].as_str().unwrap().starts_with("nothing is lost as long as they stay"), "{dry}");
     controller.stop().await;
 }
 

@@ -8,7 +8,7 @@ use super::{at, has, run_with};
 use crate::support::{instance::Instance, server::Controller};
 
 /// The fields of every change's answer with `--json`.
-const CHANGED: [&str; 5] = ["migration", "changes", "waiting", "dry_run", "repeated"];
+const CHANGED: [&str; 7] = ["migration", "changes", "waiting", "ways", "consequences", "dry_run", "repeated"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_is_created_shown_listed_and_deleted() {

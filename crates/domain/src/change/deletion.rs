@@ -9,7 +9,7 @@ pub(super) fn delete(migration: &Migration, deletion: &Deletion) -> Result<Appli
     check(confirm, migration.key())?;
     Refusal::unless_met(migration.keeps_from_deleting(confirm, calls))?;
     let summary = vec![format!("deleted migration {}", migration.key())];
-    Ok(Applied { document: None, rows: Vec::new(), summary, waiting: Vec::new(), ways: Vec::new() })
+    Ok(Applied::at_once(None, summary))
 }
 
 /// Whether a key may be used for a new migration. `newest`: the newest two events under this key, newest first; fewer

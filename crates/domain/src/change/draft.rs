@@ -2,6 +2,7 @@
 
 use imbl::OrdMap;
 
+use super::rollback::Latched;
 use crate::{Document, Migration, Tenant, TenantRow};
 
 /// A migration during a change.
@@ -10,6 +11,8 @@ pub(super) struct Draft {
     pub(super) document: Document,
     pub(super) rows: OrdMap<Tenant, Option<TenantRow>>,
     pub(super) summary: Vec<String>,
+    /// The rollback that this is.
+    pub(super) latched: Option<Latched>,
 }
 
 impl Draft {
@@ -19,6 +22,7 @@ impl Draft {
             document: (*migration.document).clone(),
             rows: OrdMap::new(),
             summary: Vec::new(),
+            latched: None,
         }
     }
 

@@ -75,7 +75,7 @@ pub(super) fn create(
         plan: None,
     };
     let summary = vec![format!("created migration {key}, everybody at source-only")];
-    Ok(Applied { document: Some(document), rows: Vec::new(), summary, waiting: Vec::new(), ways: Vec::new() })
+    Ok(Applied::at_once(Some(document), summary))
 }
 
 impl Draft {

@@ -284,6 +284,22 @@ pub struct Applied {
     pub waiting: Vec<Unmet>,
     /// The whole way of everybody who is not at their goal, one line for each group.
     pub ways: Vec<String>,
+    /// Where a rollback ends, and what becomes of acknowledged writes, one line each.
+    pub consequences: Vec<String>,
+}
+
+impl Applied {
+    /// A change that moves nobody.
+    pub(super) const fn at_once(document: Option<Document>, summary: Vec<String>) -> Self {
+        Self {
+            document,
+            rows: Vec::new(),
+            summary,
+            waiting: Vec::new(),
+            ways: Vec::new(),
+            consequences: Vec::new(),
+        }
+    }
 }
 
 impl Change {
