@@ -32,7 +32,7 @@ async fn outcomes_are_counted_once_and_shown_as_an_sdks() {
     let record = json!({ "reporter": "php-1", "sequence": 1, "cells": [cell(revision, 10, 4), cell(revision + 9, 1, 0)] });
     let (_, first) = post(at, "/api/v1/RecordOutcomes", &record).await;
     assert_eq!(first, json!({ "sequence": 1, "repeated": false, "left_out": [1] }), "of no revision yet");
-    let (_, again) = post(at, "/api/v1/RecordOutcomes", &record).await;
+    let (_, again) = post(at, "/api/v1/outcomes", &record).await;
     assert_eq!((&again["sequence"], &again["repeated"]), (&json!(1), &json!(true)), "{again}");
 
     let (_, status) = get(at, "/api/v1/GetStatus?key=orders").await;
