@@ -10,14 +10,15 @@ mod failure;
 mod instance;
 mod listen;
 mod mark;
+mod metrics;
 mod operations;
 mod serve;
 mod value;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ArgGroup;
-use cutover_client::ConnectError;
+use cutover_client::{ConnectError, Options, migrator};
 use cutover_proto::v1::sidecar_service_server::SidecarServiceServer;
 use cutover_store::spec::Spec;
 use tokio::sync::watch;
@@ -26,11 +27,12 @@ use tonic::service::Routes;
 pub use listen::ListenError;
 pub use mark::MarkError;
 
-use crate::api;
+use crate::{api, config::duration};
 use calls::Calls;
 use instance::Instance;
 use listen::Listener;
-use operations::{Operations, RESIDUAL};
+use metrics::{Counting, Counts};
+use operations::{Operations, RESIDUAL, Residuals};
 
 /// Flags of `cutover sidecar`.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,9 +56,22 @@ pub struct Sidecar {
     /// Keep the last snapshot in this file, to start without the controller and to succeed a sidecar that was killed
     #[arg(long, value_name = "FILE")]
     persist: Option<PathBuf>,
+    /// How long that file may be used after the controller was last heard; ramps wait that long for a sidecar that has
+    /// ended and is not started again
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration::parse, requires = "persist")]
+    persist_for: Duration,
     /// How long callers may take for an operation that they begin: at most 60s
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = operations::finish_within)]
     finish_within: Duration,
+    /// How late a put of a caller can still land, in migrations without a spec: at most 10m
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = operations::residual)]
+    residual: Duration,
+    /// Longest time for one store call of get, put and delete: at most 60s
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = operations::finish_within)]
+    call_timeout: Duration,
+    /// Names the function by which the service derives tenants, so that cutover status shows services that differ
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    tenant_fingerprint: String,
     /// Maximum calls and operations in flight; further ones are refused
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     operations_max: u32,
@@ -110,6 +125,7 @@ impl Error {
 impl Sidecar {
     /// One on a unix socket with the default limits.
     pub fn at(socket: PathBuf, service: &str, spec: Vec<PathBuf>) -> Self {
+        let client = Options::default();
         Self {
             socket: Some(socket),
             socket_mode: 0o600,
@@ -117,7 +133,11 @@ impl Sidecar {
             service: service.to_owned(),
             spec,
             persist: None,
+            persist_for: client.persist_for,
             finish_within: Duration::from_secs(10),
+            residual: RESIDUAL,
+            call_timeout: migrator::Options::default().call_timeout,
+            tenant_fingerprint: client.tenant_fingerprint,
             operations_max: 4096,
             connections_max: 256,
         }
@@ -132,12 +152,10 @@ impl Sidecar {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
         let mut shutdown = std::pin::pin!(shutdown);
-        let residuals: BTreeMap<_, _> = specs
-            .iter()
-            .map(|spec| (spec.migration.clone(), Duration::from_millis(spec.residual_ms)))
-            .collect();
+        let of_specs =
+            specs.iter().map(|spec| (spec.migration.clone(), Duration::from_millis(spec.residual_ms)));
         // Callers may also begin operations of migrations without a spec.
-        let longest = residuals.values().copied().max().unwrap_or_default().max(RESIDUAL);
+        let residuals = Residuals { of_specs: of_specs.collect(), others: self.residual };
         let named: Vec<_> = self.spec.iter().map(|path| path.display().to_string()).zip(&specs).collect();
         for (at, (path, spec)) in named.iter().enumerate() {
             if let Some((other, _)) = named[..at].iter().find(|(_, other)| other.migration == spec.migration)
@@ -146,15 +164,25 @@ impl Sidecar {
             }
         }
         let listener = Listener::bind(self.socket.as_deref(), self.socket_mode, self.listen).await?;
+        let drain = Options::default().drain.max(residuals.longest() + self.finish_within);
+        let options = Options {
+            persist: self.persist,
+            persist_for: self.persist_for,
+            drain,
+            tenant_fingerprint: self.tenant_fingerprint,
+            ..Options::default()
+        };
         let operations = Arc::new(Operations::new(self.operations_max, residuals, self.finish_within));
         let (stop, stopped) = watch::channel(false);
-        let instance =
-            Instance::new(server, &self.service, self.persist.clone(), longest, self.finish_within);
-        let calls = Calls { instance: instance.clone(), operations: operations.clone() };
+        let instance = Instance::new(server, &self.service, options, self.finish_within, self.call_timeout);
+        let counts = Counts::default();
+        let calls =
+            Calls { instance: instance.clone(), operations: operations.clone(), counts: counts.clone() };
         let service = SidecarServiceServer::new(calls)
             .max_decoding_message_size(api::REQUEST_MAX_BYTES)
             .max_encoding_message_size(usize::MAX);
-        let app = serve::app(Routes::new(service), &listener, instance.clone(), operations.clone())?;
+        let services = Routes::new(Counting { inner: service, counts: counts.clone() });
+        let app = serve::app(services, &listener, instance.clone(), operations.clone(), counts.clone())?;
         let address = listener.to_string();
         let serving = serve::serve(app, listener, self.connections_max, self.operations_max, stopped);
         let serving = tokio::spawn(serving);
@@ -181,6 +209,7 @@ impl Sidecar {
         stop.send_replace(true);
         let _ = serving.await;
         instance.close().await;
+        counts.log_all(operations.counts().2);
         ended
     }
 }

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use super::{
     counts, failure,
     instance::{Instance, Started},
+    metrics::Counts,
     operations::{Held, Operations},
     value,
 };
@@ -17,6 +18,7 @@ use super::{
 pub(super) struct Calls {
     pub(super) instance: Arc<Instance>,
     pub(super) operations: Arc<Operations>,
+    pub(super) counts: Counts,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -135,12 +137,15 @@ impl SidecarService for Calls {
         let held = self.instance.started().ok().zip(self.operations.take(&request.id));
         let Some((started, held)) = held else {
             // Of what kind it was is not known: for a read "unknown outcome" means no more than that it has no answer.
-            return Ok(ended(asked, Operation::Write, Some(unknown(&request.id))));
+            let answer = ended(asked, Operation::Write, Some(unknown(&request.id)));
+            self.counts.ended(answer.get_ref().outcome());
+            return Ok(answer);
         };
         let Held { operation, migration, tenant, kind, deadline, permit, residual: _ } = held;
         let current = started.client.current();
         let is_overtaken = deadline <= Instant::now() || operation.overtaken(current, &migration, &tenant);
         let answer = ended(asked, kind, is_overtaken.then(|| TOO_LATE.to_owned()));
+        self.counts.ended(answer.get_ref().outcome());
         let decision = operation.decision;
         let outcomes = counts::of(kind, decision.rung, &calls, answer.get_ref().outcome());
         started.client.record(&migration, decision.revision, Some(&tenant), &outcomes);

@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use cutover_client::{Client, ConnectError, Options, migrator::Migrator};
+use cutover_client::{
+    Client, ConnectError, Options,
+    migrator::{self, Migrator},
+};
 use cutover_store::spec::{Missing, Spec};
 use tokio::time::sleep;
 use tonic::Status;
@@ -27,6 +29,8 @@ pub(super) struct Instance {
     mark: OnceLock<Mark>,
     /// The longest deadline of a caller.
     finish_within: Duration,
+    /// The longest time for one call to a store.
+    call_timeout: Duration,
     started: OnceLock<Started>,
 }
 
@@ -41,17 +45,16 @@ impl Instance {
     pub(super) fn new(
         server: &str,
         service: &str,
-        persist: Option<PathBuf>,
-        residual: Duration,
+        options: Options,
         finish_within: Duration,
+        call_timeout: Duration,
     ) -> Arc<Self> {
         // One id for all attempts to connect: of several, the failed ones would be waited for.
         let id = format!("sidecar-{}-{:08x}", std::process::id(), rand::random::<u32>());
-        let drain = Options::default().drain.max(residual + finish_within);
-        let options = Options { instance_id: Some(id.clone()), persist, drain, ..Options::default() };
+        let options = Options { instance_id: Some(id.clone()), ..options };
         let (server, service) = (server.to_owned(), service.to_owned());
         let (mark, started) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Self { service, id, server, options, mark, finish_within, started })
+        Arc::new(Self { service, id, server, options, mark, finish_within, call_timeout, started })
     }
 
     /// Opens the stores and connects; retries as long as only the controller is missing.
@@ -80,7 +83,8 @@ impl Instance {
             return Err(error.into());
         }
         let migrators = opened.into_iter().map(|(key, source, target)| {
-            let migrator = client.migrator(&key, source, target);
+            let options = migrator::Options { call_timeout: self.call_timeout, ..Default::default() };
+            let migrator = client.migrator(&key, source, target).with_options(options);
             (key, migrator)
         });
         let migrators = migrators.collect();

@@ -36,6 +36,14 @@ pub(super) fn finish_within(text: &str) -> Result<Duration, String> {
     if is_fine { Ok(given) } else { Err("give 100ms to 60s".to_owned()) }
 }
 
+/// Parses `--residual`.
+pub(super) fn residual(text: &str) -> Result<Duration, String> {
+    let given = duration::parse(text)?;
+    if given <= RESIDUAL_MAX { Ok(given) } else { Err("give at most 10m".to_owned()) }
+}
+
+/// Longest residual time of migrations without a spec.
+const RESIDUAL_MAX: Duration = Duration::from_secs(600);
 /// How late a call that was sent in time can still land in a store without a spec: as in a spec that does not say.
 pub(super) const RESIDUAL: Duration = Duration::from_millis(RESIDUAL_MS);
 
@@ -53,6 +61,20 @@ pub(super) struct Held {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
+/// How late a call to a store that was sent in time can still land.
+pub(super) struct Residuals {
+    /// By migration, of those that have a spec.
+    pub(super) of_specs: BTreeMap<String, Duration>,
+    /// Of all others.
+    pub(super) others: Duration,
+}
+
+impl Residuals {
+    pub(super) fn longest(&self) -> Duration {
+        self.of_specs.values().copied().fold(self.others, Duration::max)
+    }
+}
+
 /// All of them.
 pub(super) struct Operations {
     /// Begins every id. Another process knows none of them.
@@ -64,13 +86,12 @@ pub(super) struct Operations {
     max: u32,
     /// How long a caller may make store calls for an operation, from when it sent `Begin`.
     pub(super) finish_within: Duration,
-    /// By migration, of those that have a spec.
-    residuals: BTreeMap<String, Duration>,
+    residuals: Residuals,
     closing: AtomicBool,
 }
 
 impl Operations {
-    pub(super) fn new(max: u32, residuals: BTreeMap<String, Duration>, finish_within: Duration) -> Self {
+    pub(super) fn new(max: u32, residuals: Residuals, finish_within: Duration) -> Self {
         Self {
             process: rand::random(),
             held: Mutex::default(),
@@ -99,7 +120,7 @@ impl Operations {
 
     /// How late a call to the stores of a migration can land.
     pub(super) fn residual(&self, migration: &str) -> Duration {
-        self.residuals.get(migration).copied().unwrap_or(RESIDUAL)
+        self.residuals.of_specs.get(migration).copied().unwrap_or(self.residuals.others)
     }
 
     /// Holds an operation until it is taken. Returns its id.
@@ -132,6 +153,11 @@ impl Operations {
         let (held, now) = (self.held(), Instant::now());
         let overdue = held.values().filter(|held| held.deadline <= now).count();
         (held.len() as u64, overdue as u64, self.abandoned.load(Ordering::Relaxed))
+    }
+
+    /// Calls and operations that count against the limit.
+    pub(super) fn in_flight(&self) -> u64 {
+        u64::from(self.max).saturating_sub(self.in_flight.available_permits() as u64)
     }
 
     pub(super) const fn max(&self) -> u32 {

@@ -15,10 +15,11 @@ use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 use tonic::{Status, service};
 
-use super::{instance::Instance, listen::Listener, operations::Operations};
+use super::{instance::Instance, listen::Listener, metrics::Counts, operations::Operations};
 use crate::{
     api::{self, Hosts},
     listen::{self, Limits, Routes},
+    telemetry::prometheus,
 };
 
 /// How long connections may take to end when the sidecar stops.
@@ -32,7 +33,14 @@ pub(super) fn app(
     listener: &Listener,
     instance: Arc<Instance>,
     operations: Arc<Operations>,
+    counts: Counts,
 ) -> Result<Router, DescriptorError> {
+    let scrape = {
+        let (instance, operations) = (instance.clone(), operations.clone());
+        move || {
+            ready(([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], counts.text(&instance, &operations)))
+        }
+    };
     let is_ready = move || {
         let why_not = instance.why_not();
         let why_not = why_not.or_else(|| operations.is_closing().then(|| "it is stopping".to_owned()));
@@ -48,7 +56,10 @@ pub(super) fn app(
         Listener::Tcp(_, address) => api::protect(json, Hosts::loopback(address.ip())),
     };
     let grpc = services.into_axum_router().layer(middleware::from_fn(only_http2));
-    let health = Router::new().route("/healthz", get(|| ready("ok\n"))).route("/readyz", get(is_ready));
+    let health = Router::new()
+        .route("/healthz", get(|| ready("ok\n")))
+        .route("/readyz", get(is_ready))
+        .route("/metrics", get(scrape));
     Ok(grpc.merge(json).merge(health))
 }
 
@@ -57,7 +68,8 @@ async fn only_http2(request: Request, next: Next) -> Response {
     if request.version() == Version::HTTP_2 {
         return next.run(request).await;
     }
-    let message = "there is nothing here over HTTP/1.1 but /api/v1, /healthz and /readyz; gRPC needs HTTP/2";
+    let message =
+        "there is nothing here over HTTP/1.1 but /api/v1, /healthz, /readyz and /metrics; gRPC needs HTTP/2";
     let body = json!({ "code": "UNIMPLEMENTED", "message": message }).to_string() + "\n";
     (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body)
         .into_response()

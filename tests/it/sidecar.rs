@@ -5,5 +5,6 @@ mod client;
 mod ends;
 mod examples;
 mod killed;
+mod metrics;
 mod records;
 mod urgent;

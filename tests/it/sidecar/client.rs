@@ -141,6 +141,15 @@ impl Place {
         sidecar
     }
 
+    /// One whose log is a file.
+    pub async fn logging(&self, log: &Path) -> Sidecar {
+        let mut command = self.command(&["--socket", "orders.sock", "--finish-within", "1s"]);
+        let child = command.stderr(std::fs::File::create(log).unwrap()).spawn().unwrap();
+        let sidecar = Sidecar { socket: self.dir.path().join("orders.sock"), child };
+        sidecar.until_ready().await;
+        sidecar
+    }
+
     /// One that may not be ready yet.
     pub fn starting(&self, flags: &[&str]) -> Sidecar {
         let child = self.command(&[&["--socket", "orders.sock"], flags].concat()).spawn().unwrap();
