@@ -24,6 +24,7 @@ pub mod sample;
 pub mod segment;
 pub mod side;
 mod source_wins;
+mod target_only;
 mod unversioned;
 pub mod worker;
 

@@ -103,6 +103,10 @@ impl Stores {
         let mut newer = Vec::new();
         let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
+            if pass.is_of_target_only(plan, &id, &pair, difference).await? {
+                done.counts.target_only += 1;
+                continue;
+            }
             done.differs(plan, &id, &pair, difference);
             match pair {
                 (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
@@ -128,10 +132,7 @@ impl Stores {
                 }
             }
         }
-        if !behind.is_empty() {
-            self.report_ahead(plan, done, behind).await?;
-        }
-        Ok(())
+        self.report_kept_out(plan, pass, Side::Target, done, behind).await
     }
 
     /// The differences that are still there after several re-reads during which the target did not change.

@@ -94,7 +94,7 @@ impl Stores {
                 done
             }
             // Not counted as scanned: it is not a record of the source.
-            v1::PassKind::Full if scanned == Side::Target => self.report_extra(plan, page).await?,
+            v1::PassKind::Full if scanned == Side::Target => self.report_extra(plan, pass, page).await?,
             _ => {
                 let to = scanned.other();
                 let mut done = match to {
@@ -106,9 +106,7 @@ impl Stores {
                 };
                 done.could_not_come_back(plan, &page.records);
                 let behind = std::mem::take(&mut done.behind);
-                if to == Side::Target && !behind.is_empty() {
-                    self.report_ahead(plan, &mut done, behind).await?;
-                }
+                self.report_kept_out(plan, pass, to, &mut done, behind).await?;
                 for it in &page.unreadable {
                     let (tenant, key, error) = (it.tenant.as_str(), it.key.as_str(), &it.error);
                     let refused = RefusedRecord { tenant, key, record: None, toward: to, error };
@@ -305,9 +303,11 @@ pub(super) fn add(counts: &mut v1::PassCounts, more: &v1::PassCounts) {
         remaining,
         compared,
         checked,
+        target_only,
     } = more;
     counts.compared += compared;
     counts.checked += checked;
+    counts.target_only += target_only;
     counts.scanned += scanned;
     counts.copied += copied;
     counts.stale += stale;

@@ -37,6 +37,8 @@ pub(super) struct JoinedPass {
     pub(super) id: String,
     /// When this worker joined it, Unix time.
     pub(super) since_ms: u64,
+    /// The controller's revision when it began.
+    pub(super) began_revision: u64,
     /// What this worker is to the controller: an instance.
     pub(super) client: Arc<Client>,
 }
@@ -57,8 +59,8 @@ pub(super) struct RefusedRecord<'a> {
 
 impl JoinedPass {
     /// A pass joined now.
-    pub(super) fn joined(id: &str, client: &Arc<Client>) -> Self {
-        Self { id: id.to_owned(), since_ms: now_ms(), client: client.clone() }
+    pub(super) fn joined(id: &str, began_revision: u64, client: &Arc<Client>) -> Self {
+        Self { id: id.to_owned(), since_ms: now_ms(), began_revision, client: client.clone() }
     }
 
     /// An operation, so that no barrier settles before it ends. `waits` is called with each reason why it can't

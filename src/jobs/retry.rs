@@ -54,7 +54,7 @@ impl Stores {
         let Some(quarantine) = &self.quarantine else { return Ok(()) };
         // Refuses one table as both.
         self.identities().await?;
-        let pass = JoinedPass::joined(&format!("{}/retry", plan.migration), client);
+        let pass = JoinedPass::joined(&format!("{}/retry", plan.migration), 0, client);
         let patience = plan.limits.patience;
         let mut rows = Rows::of(&**quarantine, &plan.migration, patience);
         while let Some(page) = rows.next().await? {
@@ -97,7 +97,9 @@ impl Stores {
             }
             Err(error) => return Err(Error::Store { store: from.name(), error }),
         };
-        let done = self.copy(plan, pass, row.toward, &[(id.clone(), record)]).await?;
+        let mut done = self.copy(plan, pass, row.toward, &[(id.clone(), record)]).await?;
+        let behind = std::mem::take(&mut done.behind);
+        self.report_kept_out(plan, pass, row.toward, &mut done, behind).await?;
         if operation.overtaken(pass.client.current(), &plan.migration, &id.tenant) {
             return Err(Error::Overtaken);
         }

@@ -64,27 +64,51 @@ impl Stores {
         Ok(done)
     }
 
-    /// Reports those of `behind` that the target still keeps out when they are read again: somebody wrote one of the two
-    /// without the SDK, which writes to the source first. The target has a newer record, or, with a ledger, lacks one
-    /// whose row was deleted by another program.
-    pub(super) async fn report_ahead(
+    /// Reports those of `behind` that `to` keeps out for no good reason when they are read again. Somebody wrote one of
+    /// the two without the SDK, which writes to the source first:
+    ///
+    /// - The target has a newer record, and its tenant has never been at target-only.
+    /// - With a ledger, `to` lacks the record although its entry is newer: another program deleted the row. Or it has a
+    ///   row without a version, which another program inserted after a deletion.
+    ///
+    /// A source that has a newer record is no difference: its write has not reached the target yet, or never will.
+    pub(super) async fn report_kept_out(
         &self,
         plan: &Plan,
+        pass: &JoinedPass,
+        to: Side,
         done: &mut Done,
         behind: Vec<Id>,
     ) -> Result<(), Error> {
+        if behind.is_empty() {
+            return Ok(());
+        }
+        let lacks = match to {
+            Side::Target => Difference::Missing,
+            Side::Source => Difference::Extra,
+        };
         let suspects = behind.into_iter().map(|id| (id, Suspect::new(None))).collect();
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            if matches!(difference, Difference::Ahead | Difference::Missing) {
-                done.differs(plan, &id, &pair, difference);
-                done.remains(&pair, difference);
+            if difference != Difference::Ahead && difference != lacks {
+                continue;
             }
+            if pass.is_of_target_only(plan, &id, &pair, difference).await? {
+                done.counts.target_only += 1;
+                continue;
+            }
+            done.differs(plan, &id, &pair, difference);
+            done.remains(&pair, difference);
         }
         Ok(())
     }
 
     /// For a page of the target: reports records that only the target has.
-    pub(super) async fn report_extra(&self, plan: &Plan, page: &Page) -> Result<Done, Error> {
+    pub(super) async fn report_extra(
+        &self,
+        plan: &Plan,
+        pass: &JoinedPass,
+        page: &Page,
+    ) -> Result<Done, Error> {
         let live = page.records.iter().filter(|(_, record)| !record.is_tombstone());
         let ids: Vec<Id> = live.map(|(id, _)| id.clone()).collect();
         let versions = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
@@ -93,10 +117,15 @@ impl Stores {
         let mut done = Done::default();
         done.counts.checked = records_of(page);
         for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
-            if difference == Difference::Extra {
-                done.differs(plan, &id, &pair, difference);
-                done.remains(&pair, difference);
+            if difference != Difference::Extra {
+                continue;
             }
+            if pass.is_of_target_only(plan, &id, &pair, difference).await? {
+                done.counts.target_only += 1;
+                continue;
+            }
+            done.differs(plan, &id, &pair, difference);
+            done.remains(&pair, difference);
         }
         for it in &page.unreadable {
             if !self.is_met_from_source(plan, Side::Target, it).await? {

@@ -81,7 +81,7 @@ async fn work(
     told(&job);
     stores.check_identities(plan, &job).await?;
     stores.check(plan, &job).await?;
-    let pass = JoinedPass::joined(&job.id, client);
+    let pass = JoinedPass::joined(&job.id, job.began_revision, client);
     let context = WorkerContext {
         jobs: jobs.clone(),
         stores: stores.clone(),

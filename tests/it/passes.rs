@@ -16,6 +16,8 @@ mod retried;
 mod sharing;
 mod source_wins;
 mod tables;
+#[cfg(feature = "sqlite")]
+mod target_only;
 mod unversioned;
 mod witness;
 

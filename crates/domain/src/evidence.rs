@@ -60,6 +60,9 @@ pub struct Job {
     /// Unix time when it began, for people. 0: an earlier version did not record it.
     #[serde(default)]
     pub began_at_ms: u64,
+    /// A reverse pass was under way at some time while this one was.
+    #[serde(default)]
+    pub beside_reverse: bool,
 }
 
 /// Counts of a pass, in records.
@@ -89,6 +92,8 @@ pub struct PassCounts {
     /// Records of the target that a full pass looked at, to find those that only the target has. Not in `scanned`.
     #[serde(default)]
     pub checked: u64,
+    /// Records that the target has newer, or alone, because their tenants have been at target-only. No differences.
+    pub target_only: u64,
 }
 
 /// Differences between the stores, in records.
@@ -279,9 +284,11 @@ impl PassCounts {
             remaining,
             compared,
             checked,
+            target_only,
         } = other;
         self.compared = self.compared.saturating_add(*compared);
         self.checked = self.checked.saturating_add(*checked);
+        self.target_only = self.target_only.saturating_add(*target_only);
         self.scanned = self.scanned.saturating_add(*scanned);
         self.copied = self.copied.saturating_add(*copied);
         self.present = self.present.saturating_add(*present);

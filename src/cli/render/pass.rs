@@ -61,13 +61,12 @@ pub(in crate::cli) fn evidence_line(evidence: &v1::Evidence) -> String {
 
 /// Why a clean pass shows records that differ.
 pub(in crate::cli) fn expected(evidence: &v1::Evidence) -> Option<String> {
-    let remaining = evidence.counts.unwrap_or_default().remaining.unwrap_or_default();
-    let ahead = remaining.ahead + remaining.extra;
-    (evidence.clean && ahead > 0).then(|| {
+    let newer = evidence.counts.unwrap_or_default().target_only;
+    (evidence.clean && newer > 0).then(|| {
         format!(
             "expected: {} newer in the target, or only there. Tenants that are or were at target-only have writes that \
              the source lacks, until cutover reverse copies them",
-            if ahead == 1 { "1 record is".to_owned() } else { format!("{ahead} records are") }
+            if newer == 1 { "1 record is".to_owned() } else { format!("{newer} records are") }
         )
     })
 }
@@ -80,12 +79,17 @@ fn compared(counts: &v1::PassCounts) -> String {
     let mut text = if counts.compared == 0 && counts.scanned > 0 {
         format!("{} scanned", counts.scanned)
     } else {
-        let same = counts.compared.saturating_sub(differences(&found));
+        let same = counts.compared.saturating_sub(differences(&found) + counts.target_only);
         format!("{} compared: {same} the same", counts.compared)
     };
-    for (count, what) in
-        [(missing, "missing"), (stale, "stale"), (ahead, "ahead"), (extra, "extra"), (different, "different")]
-    {
+    for (count, what) in [
+        (missing, "missing"),
+        (stale, "stale"),
+        (ahead, "ahead"),
+        (extra, "extra"),
+        (different, "different"),
+        (counts.target_only, "written at target-only"),
+    ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
@@ -111,6 +115,7 @@ fn copied(kind: v1::PassKind, counts: &v1::PassCounts) -> String {
         (counts.stale, "newer there"),
         (found.extra, "EXTRA in the target"),
         (found.ahead, "of these STILL NEWER when read again"),
+        (counts.target_only, "written at target-only"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
@@ -146,9 +151,18 @@ pub(in crate::cli) fn migration_of(job: &str) -> &str {
 
 /// What to do about what a pass over the stores of a spec file has left, a line each.
 pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String> {
-    let remaining = evidence.counts.unwrap_or_default().remaining.unwrap_or_default();
+    let counts = evidence.counts.unwrap_or_default();
+    let remaining = counts.remaining.unwrap_or_default();
     let migration = migration_of(&evidence.job);
     let mut lines = Vec::new();
+    let others = counts.quarantined + counts.failed + differences(&remaining);
+    if counts.target_only > 0 && others == 0 && !evidence.clean && evidence.canceled_by.is_none() {
+        lines.push(format!(
+            "{} of tenants that were at target-only count as different, because a reverse pass ran beside this one",
+            records(counts.target_only)
+        ));
+        lines.push("  run this again once the reverse pass has ended".to_owned());
+    }
     if evidence.counts.is_some_and(|counts| counts.quarantined > 0) {
         lines.push(format!("all records that don't fit: cutover quarantine list {spec}"));
         lines.push(format!("  once they do: cutover quarantine retry {spec} tries just these"));
@@ -175,6 +189,18 @@ pub(in crate::cli) fn advice(evidence: &v1::Evidence, spec: &str) -> Vec<String>
             "  correct them with the store's own tools. If only the target's is wrong, and its tenant was never at \
              target-only: delete it there, then cutover backfill {spec}"
         ));
+    }
+    if evidence.kind() == v1::PassKind::Reverse {
+        let kept_out = remaining.ahead + remaining.extra;
+        if kept_out > 0 {
+            lines.push(format!(
+                "{} could not go back: the source's ledger has a newer version, but another program deleted the row or \
+                 inserted it again",
+                records(kept_out)
+            ));
+            lines.push("  write or delete them once more with an SDK, then run this again".to_owned());
+        }
+        return lines;
     }
     let stamped = remaining.extra.saturating_sub(remaining.unversioned);
     if stamped > 0 {
@@ -255,6 +281,7 @@ pub(in crate::cli) fn counts_json(counts: &v1::PassCounts) -> Value {
         "bytes": counts.bytes,
         "compared": counts.compared,
         "checked": counts.checked,
+        "target_only": counts.target_only,
         "found": differences(counts.found),
         "remaining": differences(counts.remaining),
     })

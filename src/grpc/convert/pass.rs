@@ -152,6 +152,7 @@ pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
         remaining,
         compared,
         checked,
+        target_only,
     } = *counts;
     let differences = |Differences { missing, stale, ahead, extra, different, unversioned }| {
         v1::Differences { missing, stale, ahead, extra, different, unversioned }
@@ -168,6 +169,7 @@ pub(in crate::grpc) fn counts_to_wire(counts: &PassCounts) -> v1::PassCounts {
         remaining: Some(differences(remaining)),
         compared,
         checked,
+        target_only,
     }
 }
 
@@ -184,6 +186,7 @@ pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
         remaining,
         compared,
         checked,
+        target_only,
     } = counts;
     let differences = |differences: Option<v1::Differences>| {
         let v1::Differences { missing, stale, ahead, extra, different, unversioned } =
@@ -202,5 +205,6 @@ pub(in crate::grpc) fn counts_from_wire(counts: v1::PassCounts) -> PassCounts {
         remaining: differences(remaining),
         compared,
         checked,
+        target_only,
     }
 }

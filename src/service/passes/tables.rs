@@ -105,6 +105,7 @@ mod tests {
             residual_ms: 0,
             source_wins: false,
             began_at_ms: 0,
+            beside_reverse: false,
         }
     }
 

@@ -1,4 +1,6 @@
-//! How many passes a migration remembers, and which are never forgotten.
+//! How many passes a migration remembers, which are never forgotten, and what keeps one from being clean.
+
+use cutover::domain::{Placement, TenantRow};
 
 use super::*;
 
@@ -46,4 +48,61 @@ fn a_running_pass_is_never_dropped_for_newer_ones() {
     assert!(world.migration.document.evidence.len() <= begun, "what has ended is bounded");
     assert!(world.change(&ended(0)), "and counts when it ends");
     assert_eq!(world.migration.document.evidence.last().unwrap().job.id, "orders/0");
+}
+
+/// A tenant that has been at target-only, and everybody else at source-only.
+fn with_a_floor() -> World {
+    let rung = Rung::TargetFirst;
+    let placement = Placement { rung, floor: rung, since: 1, was: rung, ..Placement::START };
+    let row = TenantRow { pin: Some(rung), ceiling: None, placement, overridden: 0 };
+    let mut world = World::new();
+    let document = (*world.migration.document).clone();
+    world.migration = Migration::new(world.revision, document, [(name(1), row)].into_iter().collect());
+    world
+}
+
+impl World {
+    /// Ends a pass with these counts. Is it clean?
+    fn ends_clean(&mut self, id: String, counts: PassCounts) -> bool {
+        let (findings, ledgers) = Default::default();
+        assert!(self.change(&Change::FinishJob { id, counts, findings, complete: true, ledgers }));
+        self.migration.document.evidence.last().is_some_and(|pass| pass.clean)
+    }
+}
+
+#[test]
+fn a_floor_of_one_tenant_excuses_no_record_of_another() {
+    for kind in [PassKind::Full, PassKind::Verify, PassKind::Sweep] {
+        let mut world = with_a_floor();
+        for remaining in [
+            Differences { ahead: 1, ..Differences::default() },
+            Differences { extra: 1, ..Differences::default() },
+        ] {
+            let id = world.begin(kind);
+            let counts = PassCounts { remaining, target_only: 7, ..PassCounts::default() };
+            assert!(!world.ends_clean(id, counts), "{kind:?}: {counts:?}");
+        }
+        let id = world.begin(kind);
+        let counts = PassCounts { target_only: 7, ..PassCounts::default() };
+        assert!(world.ends_clean(id, counts), "{kind:?}");
+    }
+}
+
+/// Whose records a worker excused may have no floor any more.
+#[test]
+fn nobody_is_excused_in_a_pass_during_which_a_reverse_pass_ran() {
+    let target_only = PassCounts { target_only: 7, ..PassCounts::default() };
+    for reverse_first in [true, false] {
+        for (counts, clean) in [(target_only, false), (PassCounts::default(), true)] {
+            let mut world = with_a_floor();
+            let kinds = [PassKind::Reverse, PassKind::Verify];
+            let ids = if reverse_first { kinds } else { [kinds[1], kinds[0]] }.map(|kind| world.begin(kind));
+            let [reverse, verify] = if reverse_first { ids } else { [ids[1].clone(), ids[0].clone()] };
+            assert!(world.ends_clean(reverse, PassCounts::default()));
+            assert_eq!(world.migration.placement(&name(1)).floor, Rung::SourceOnly);
+            assert_eq!(world.ends_clean(verify, counts), clean, "{reverse_first}");
+            let said = world.history.last().unwrap();
+            assert_eq!(said.contains("7 written at target-only count as different"), !clean, "{said}");
+        }
+    }
 }

@@ -4,8 +4,7 @@ use cutover_core::routing::{Mutation, PPM, Rung};
 
 use super::{Context, Draft, NewPass, Refusal};
 use crate::{
-    Cover, Differences, Evidence, Finding, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow,
-    Unmet, Violation,
+    Cover, Evidence, Finding, Gate, Job, PassCounts, PassKind, Placement, Tenant, TenantRow, Unmet, Violation,
 };
 
 /// Maximum passes in the document, running or ended.
@@ -75,6 +74,9 @@ impl Draft {
             );
             self.document.residual_ms = self.document.residual_ms.max((*residual_ms).min(DAY_MS));
         }
+        let is_reverse = |kind| kind == PassKind::Reverse;
+        let beside_reverse = self.document.jobs.iter().any(|job| is_reverse(job.kind));
+        self.document.jobs.iter_mut().for_each(|job| job.beside_reverse |= is_reverse(*kind));
         self.document.jobs.push(Job {
             id: id.clone(),
             kind: *kind,
@@ -93,6 +95,7 @@ impl Draft {
             residual_ms: *residual_ms,
             source_wins: *source_wins,
             began_at_ms: context.now_ms,
+            beside_reverse,
         });
         self.say(format!("{} {id} began with revision {settled} settled", kind.name()));
         Ok(())
@@ -139,8 +142,11 @@ impl Draft {
         let job = self.document.jobs.remove(at);
         let left = match Mutation::Extra.is_left_out() {
             true => counts.remaining.total() - counts.remaining.extra,
-            false => self.left_different(&counts.remaining),
+            false => counts.remaining.total(),
         };
+        // A reverse pass may lower the floor of a tenant whose records were counted while it had one.
+        let doubted = if job.beside_reverse { counts.target_only } else { 0 };
+        let left = left.saturating_add(doubted);
         let clean = complete && counts.quarantined == 0 && counts.failed == 0 && left == 0;
         let how = match (complete, clean, job.kind) {
             (false, ..) => "was canceled",
@@ -157,6 +163,11 @@ impl Draft {
             counts.failed,
             counts.remaining.total(),
         ));
+        if doubted > 0 {
+            self.say(format!(
+                "a reverse pass ran beside it, so {doubted} written at target-only count as different"
+            ));
+        }
         if clean && job.kind == PassKind::Reverse {
             self.lower_floors(&job);
         }
@@ -171,16 +182,6 @@ impl Draft {
         self.document.evidence.push(evidence);
         keep_newest(&mut self.document.evidence);
         Ok(())
-    }
-
-    /// Differences that make a pass unclean. Once somebody has written to the target alone, extra records in
-    /// the target are normal.
-    fn left_different(&self, remaining: &Differences) -> u64 {
-        // The SDK stamps what it writes, so it did not write a record without a version.
-        let written = remaining.extra.saturating_sub(remaining.unversioned);
-        let ahead = remaining.ahead.saturating_add(written);
-        let fine = self.migration.placements().any(|placement| placement.floor > Rung::SourceOnly);
-        remaining.total().saturating_sub(if fine { ahead } else { 0 })
     }
 
     /// A record that only the target has can be deleted only while nobody has written to the target alone.
@@ -352,6 +353,7 @@ mod tests {
             residual_ms: 0,
             source_wins: false,
             began_at_ms: 0,
+            beside_reverse: false,
         };
         let (counts, finished_at_ms, samples, findings) = Default::default();
         Evidence { job, counts, clean, finished_at_ms, samples, findings, canceled_by: None }
