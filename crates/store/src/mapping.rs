@@ -5,6 +5,7 @@
 //! nothing; an attribute that is present and null goes to the overflow. So [`Mapping::from_row`] of
 //! [`Mapping::to_row`] yields the same document.
 
+mod array;
 mod cell;
 mod column;
 mod column_type;
@@ -13,6 +14,7 @@ mod fields;
 mod item;
 mod key_type;
 mod misfit;
+mod plain;
 mod row;
 mod table;
 mod time;
@@ -22,10 +24,10 @@ use std::collections::BTreeSet;
 
 pub use cell::Cell;
 pub use column::{Column, ColumnPath};
-pub use column_type::ColumnType;
-pub use ddl::{create_sql, create_table_sql};
+pub use column_type::{ColumnType, Element};
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-pub(super) use ddl::{quoted, sql_type};
+pub(super) use ddl::{column_sql, quoted, sql_type};
+pub use ddl::{create_sql, create_table_sql};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
@@ -88,7 +90,8 @@ pub enum MappingError {
     /// Values that do not fit have nowhere to go.
     #[error("on_misfit = \"overflow\" needs an overflow column: name one with overflow = \"...\"")]
     NoOverflow,
-    /// A format that the column's dates or times can't have.
+    /// A format that the column's dates or times can't have, labels that it needs or can't have, or a type that this
+    /// server does not have.
     #[error("column {0}: {1}")]
     Format(String, String),
 }
@@ -110,7 +113,8 @@ impl Mapping {
         for column in &mut columns {
             column.kind = column.kind.of(dialect);
             let format = column.spelling.check(column.kind);
-            format.map_err(|what| MappingError::Format(column.name.clone(), what))?;
+            let fine = format.and_then(|()| column.check(dialect));
+            fine.map_err(|what| MappingError::Format(column.name.clone(), what))?;
         }
         let mapping = Self { dialect, columns, overflow, on_misfit };
         let mut names = BTreeSet::new();
@@ -164,6 +168,11 @@ impl Mapping {
     pub fn types(&self) -> impl Iterator<Item = ColumnType> {
         let overflow = self.overflow.as_ref().map(|_| ColumnType::Json);
         self.columns.iter().map(|column| column.kind).chain(overflow)
+    }
+
+    /// The labels of an `enum` column.
+    pub(crate) fn labels(&self, column: &str) -> &[String] {
+        self.columns.iter().find(|it| it.name == column).map_or(&[], |it| &it.labels)
     }
 
     /// A cell for each of [`Self::names`].

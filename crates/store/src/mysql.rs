@@ -4,6 +4,7 @@
 //! nothing to escape, and no prepared statements that the server would have to keep for each size.
 
 mod both;
+mod column;
 mod error;
 mod find;
 mod identity;

@@ -2,6 +2,7 @@
 //!
 //! A batch is a statement over arrays, so one prepared statement serves every size.
 
+mod column;
 mod error;
 mod identity;
 mod layout;
@@ -97,11 +98,15 @@ impl PostgresStore {
     /// Checks the table and its ledger, and learns which ledger it is.
     async fn checked(self) -> Result<Self, StoreError> {
         schema::check(&self.calls, &self.schema, &self.layout.table).await?;
-        let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
-            return Ok(self);
+        let enums = schema::enums(&self.calls, &self.schema, &self.layout.table).await?;
+        let id = match (&self.layout.ledger, self.layout.table.ledger()) {
+            (Some(ledger), Some(name)) => {
+                let found = self.ledger_id(ledger).await?;
+                Some(LedgerId::found(Dialect::Postgres, ledger.as_sql(), &name, found)?)
+            }
+            _ => None,
         };
-        let id = LedgerId::found(Dialect::Postgres, ledger.as_sql(), &name, self.ledger_id(ledger).await?)?;
-        Ok(Self { layout: Layout::new(self.layout.table, &self.schema, Some(id)), ..self })
+        Ok(Self { layout: Layout::new(self.layout.table, &self.schema, id, &enums), ..self })
     }
 
     /// The id that the ledger has now.
@@ -122,7 +127,7 @@ impl PostgresStore {
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<Postgres>::open(connect, &server, options, options.call_timeout).await?;
         let schema = schema::schema_of(&calls, &table.name).await?;
-        Ok(Self { calls, layout: Layout::new(table, &schema, None), schema })
+        Ok(Self { calls, layout: Layout::new(table, &schema, None, &[]), schema })
     }
 
     /// Waits for calls in flight and closes the connections.

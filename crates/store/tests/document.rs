@@ -8,6 +8,8 @@ mod columns;
 mod ddl;
 #[path = "document/given.rs"]
 mod given;
+#[path = "document/native.rs"]
+mod native;
 #[path = "document/numbers.rs"]
 mod numbers;
 #[path = "document/round_trip.rs"]

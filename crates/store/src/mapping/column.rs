@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ColumnType, Spelling};
+use super::{ColumnType, Dialect, Spelling};
 use crate::document::DEPTH_MAX;
 
 /// One column of a table.
@@ -19,6 +19,36 @@ pub struct Column {
     pub required: bool,
     /// How the document writes dates and times. Of no meaning for other types.
     pub spelling: Spelling,
+    /// The labels of an `enum` column. Of no meaning for other types.
+    pub labels: Vec<String>,
+}
+
+impl Column {
+    /// Whether it can be a column of this server; else what is wrong.
+    pub(super) fn check(&self, dialect: Dialect) -> Result<(), String> {
+        let labels = &self.labels;
+        if matches!(self.kind, ColumnType::Array(_)) && dialect != Dialect::Postgres {
+            return Err(format!("only PostgreSQL has {}: use jsonb", self.kind));
+        }
+        if self.kind != ColumnType::Enum {
+            let what = || format!("a {} column has no labels: remove them", self.kind);
+            return if labels.is_empty() { Ok(()) } else { Err(what()) };
+        }
+        if labels.is_empty() {
+            return Err("an enum column needs its labels: labels = [\"one\", \"other\"]".to_owned());
+        }
+        for (at, label) in labels.iter().enumerate() {
+            if label.ends_with(' ') || label.contains('\0') || label.chars().count() > 255 {
+                return Err(format!(
+                    "label {label:?} is too long, has a NUL, or ends with a blank, which servers remove: use varchar"
+                ));
+            }
+            if labels[..at].contains(label) {
+                return Err(format!("label {label:?} is there twice: remove one"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A name, followed by further names that lead into maps. At least one, at most [`DEPTH_MAX`].

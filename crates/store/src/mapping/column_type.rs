@@ -39,8 +39,16 @@ pub enum ColumnType {
     Blob,
     /// At most this many bytes.
     Varbinary(u32),
+    /// An unsigned integer of this many bits, 1 to 64.
+    Bit(u8),
+    /// One of the column's labels.
+    Enum,
     /// Any attribute, as typed JSON.
     Json,
+    /// An attribute without binary and sets, as plain JSON.
+    Jsonb,
+    /// A list of elements of one type; in PostgreSQL only.
+    Array(Element),
     /// A UUID in a column for UUIDs or text.
     Uuid,
     /// A UUID in 16 bytes.
@@ -57,19 +65,84 @@ pub enum ColumnType {
     Timestamp(u8),
 }
 
+/// The type of an array's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// Text of any length.
+    Text,
+    /// A signed integer of 16, 32 or 64 bits.
+    Integer(u8),
+    /// The shortest decimal of a 32-bit float.
+    Real,
+    /// The shortest decimal of a 64-bit float.
+    Double,
+    /// True or false.
+    Boolean,
+    /// A UUID.
+    Uuid,
+}
+
+impl Element {
+    /// All of them, with the name that the spec and PostgreSQL have for each.
+    pub(super) const ALL: [(Self, &str); 8] = [
+        (Self::Text, "text"),
+        (Self::Integer(16), "smallint"),
+        (Self::Integer(32), "int"),
+        (Self::Integer(64), "bigint"),
+        (Self::Real, "real"),
+        (Self::Double, "double"),
+        (Self::Boolean, "boolean"),
+        (Self::Uuid, "uuid"),
+    ];
+
+    /// Its name in a spec.
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(element, _)| *element == self).map_or("text", |(_, name)| name)
+    }
+
+    /// The type of a column that holds one element.
+    pub(super) const fn column(self) -> ColumnType {
+        match self {
+            Self::Text => ColumnType::Text,
+            Self::Integer(64) => ColumnType::Bigint,
+            Self::Integer(bits) => ColumnType::Integer { bits, unsigned: false },
+            Self::Real => ColumnType::Real,
+            Self::Double => ColumnType::Double,
+            Self::Boolean => ColumnType::Boolean,
+            Self::Uuid => ColumnType::Uuid,
+        }
+    }
+
+    /// What PostgreSQL calls the array.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn array(self) -> &'static str {
+        match self {
+            Self::Text => "text[]",
+            Self::Integer(16) => "smallint[]",
+            Self::Integer(32) => "integer[]",
+            Self::Integer(_) => "bigint[]",
+            Self::Real => "real[]",
+            Self::Double => "double precision[]",
+            Self::Boolean => "boolean[]",
+            Self::Uuid => "uuid[]",
+        }
+    }
+}
+
 /// A text that is not a [`ColumnType`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ColumnTypeError {
     /// An unknown type.
     #[error(
         "{0:?} is no column type: use text, varchar(N), char(N), tinyint, smallint, int, bigint (also unsigned), \
-         decimal(DIGITS,SCALE), real, double, boolean, blob, varbinary(N), json, uuid, uuid_bytes, date, time(P), \
-         datetime(P), timestamp(P) or timestamptz(P)"
+         bit(N), decimal(DIGITS,SCALE), real, double, boolean, enum, blob, varbinary(N), json, jsonb, uuid, \
+         uuid_bytes, date, time(P), datetime(P), timestamp(P) or timestamptz(P); in PostgreSQL also text[] and arrays \
+         of the other numbers, boolean and uuid"
     )]
     Unknown(String),
     /// A length or number of digits that not every store supports.
     #[error(
-        "{0} is out of range: varchar(1..16383), char(1..255), varbinary(1..65535), decimal(1..65,0..30) with \
+        "{0} is out of range: varchar(1..16383), char(1..255), varbinary(1..65535), bit(1..64), decimal(1..65,0..30) with \
          scale <= digits, and 0 to 6 digits of a second"
     )]
     Range(String),
@@ -110,6 +183,10 @@ impl FromStr for ColumnType {
 
     fn from_str(text: &str) -> Result<Self, ColumnTypeError> {
         let unknown = || ColumnTypeError::Unknown(text.to_owned());
+        if let Some(name) = text.strip_suffix("[]") {
+            let element = Element::ALL.into_iter().find(|(_, element)| *element == name);
+            return element.map(|(element, _)| Self::Array(element)).ok_or_else(unknown);
+        }
         let (name, sizes) = match text.split_once('(') {
             Some((name, sizes)) => (name, sizes.strip_suffix(')').ok_or_else(unknown)?),
             None => (text, ""),
@@ -138,6 +215,11 @@ impl FromStr for ColumnType {
             (["boolean"], []) => return Ok(Self::Boolean),
             (["blob"], []) => return Ok(Self::Blob),
             (["json"], []) => return Ok(Self::Json),
+            (["jsonb"], []) => return Ok(Self::Jsonb),
+            (["enum"], []) => return Ok(Self::Enum),
+            (["bit"], [bits]) => {
+                u8::try_from(*bits).ok().filter(|bits| (1..=64).contains(bits)).map(Self::Bit)
+            }
             (["uuid"], []) => return Ok(Self::Uuid),
             (["uuid_bytes"], []) => return Ok(Self::UuidBytes),
             (["date"], []) => return Ok(Self::Date),
@@ -197,7 +279,11 @@ impl fmt::Display for ColumnType {
             Self::Boolean => f.write_str("boolean"),
             Self::Blob => f.write_str("blob"),
             Self::Varbinary(most) => write!(f, "varbinary({most})"),
+            Self::Bit(bits) => write!(f, "bit({bits})"),
+            Self::Enum => f.write_str("enum"),
             Self::Json => f.write_str("json"),
+            Self::Jsonb => f.write_str("jsonb"),
+            Self::Array(element) => write!(f, "{}[]", element.name()),
             Self::Uuid => f.write_str("uuid"),
             Self::UuidBytes => f.write_str("uuid_bytes"),
             Self::Date => f.write_str("date"),

@@ -36,7 +36,9 @@ pub fn create_table_sql(
             let boolean = sql_type(dialect, ColumnType::Boolean);
             lines.push(format!("{} {boolean} NOT NULL DEFAULT {no}", q(&fields.deleted)));
             let columns = mapping.names().zip(mapping.types());
-            lines.extend(columns.map(|(name, kind)| format!("{} {}", q(name), sql_type(dialect, kind))));
+            lines.extend(columns.map(|(name, kind)| {
+                format!("{} {}", q(name), column_sql(dialect, kind, mapping.labels(name)))
+            }));
         }
     }
     Ok(create(dialect, table, lines, &primary))
@@ -58,7 +60,11 @@ pub fn create_sql(dialect: Dialect, table: &SqlTable) -> Result<Vec<String>, Nam
     // A whole record is never NULL: deleted ones are gone.
     let null = if table.mapping.is_none() { " NOT NULL" } else { "" };
     let content = table.own_content().into_iter();
-    lines.extend(content.map(|(name, kind)| format!("{} {}{null}", q(name), sql_type(dialect, kind))));
+    lines.extend(
+        content.map(|(name, kind)| {
+            format!("{} {}{null}", q(name), column_sql(dialect, kind, table.labels(name)))
+        }),
+    );
     let primary: Vec<String> = table.ids().into_iter().map(q).collect();
     Ok(vec![
         create(dialect, &table.name, lines, &primary.join(", ")),
@@ -90,17 +96,30 @@ fn id_type(dialect: Dialect, most_bytes: u32) -> String {
     }
 }
 
+/// The same as [`sql_type`], with the labels of an `enum` column. In PostgreSQL that would need a type of its own, so it
+/// is text there.
+pub(crate) fn column_sql(dialect: Dialect, kind: ColumnType, labels: &[String]) -> String {
+    if (dialect, kind) != (Dialect::MySql, ColumnType::Enum) {
+        return sql_type(dialect, kind);
+    }
+    let quoted: Vec<String> =
+        labels.iter().map(|label| format!("'{}'", label.replace('\\', "\\\\").replace('\'', "''"))).collect();
+    format!("ENUM({}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", quoted.join(","))
+}
+
 /// A type that holds every value of the column unchanged.
 pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
     const MYSQL_TEXT: &str = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     match (dialect, kind.of(dialect)) {
         // NUMERIC would convert numbers with more than 15 digits to floats.
-        (Dialect::Sqlite, ColumnType::Decimal { .. } | ColumnType::Integer { bits: 64, .. }) => {
-            "TEXT".to_owned()
-        }
-        (Dialect::Sqlite, ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Boolean) => {
-            "INTEGER".to_owned()
-        }
+        (
+            Dialect::Sqlite,
+            ColumnType::Decimal { .. } | ColumnType::Integer { bits: 64, .. } | ColumnType::Bit(64),
+        ) => "TEXT".to_owned(),
+        (
+            Dialect::Sqlite,
+            ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Bit(_) | ColumnType::Boolean,
+        ) => "INTEGER".to_owned(),
         (Dialect::Sqlite, ColumnType::Real | ColumnType::Double) => "REAL".to_owned(),
         (Dialect::Sqlite, ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes) => {
             "BLOB".to_owned()
@@ -115,6 +134,9 @@ pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
         (Dialect::MySql, ColumnType::Double) => "DOUBLE".to_owned(),
         (Dialect::MySql, ColumnType::Blob) => "LONGBLOB".to_owned(),
         (Dialect::MySql, ColumnType::Varbinary(most)) => format!("VARBINARY({most})"),
+        // MariaDB's is a text with 32 levels, MySQL's has a form of its own.
+        (Dialect::MySql, ColumnType::Jsonb) => "JSON".to_owned(),
+        (Dialect::MySql, ColumnType::Enum) => "ENUM".to_owned(),
         // Only MariaDB has UUID.
         (Dialect::MySql, ColumnType::Uuid) => "CHAR(36) CHARACTER SET ascii".to_owned(),
         (Dialect::MySql, ColumnType::UuidBytes) => "BINARY(16)".to_owned(),
@@ -122,7 +144,10 @@ pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
         // Without NULL, some servers make it NOT NULL and set it to the present time at each update.
         (Dialect::MySql, ColumnType::Timestamptz(digits)) => format!("TIMESTAMP({digits}) NULL"),
         // Not JSONB: it refuses an escaped NUL.
-        (Dialect::Postgres, ColumnType::Text | ColumnType::Json) => "TEXT".to_owned(),
+        (Dialect::Postgres, ColumnType::Text | ColumnType::Json | ColumnType::Enum) => "TEXT".to_owned(),
+        (Dialect::Postgres, ColumnType::Jsonb) => "JSONB".to_owned(),
+        (_, ColumnType::Array(element)) => format!("{}[]", sql_type(dialect, element.column())),
+        (_, ColumnType::Bit(bits)) => format!("BIT({bits})"),
         (Dialect::Postgres, ColumnType::Varchar(most)) => format!("VARCHAR({most})"),
         (Dialect::Postgres, ColumnType::Char(most)) => format!("CHAR({most})"),
         (Dialect::Postgres, ColumnType::Integer { bits, unsigned }) => match (bits, unsigned) {

@@ -71,6 +71,9 @@ pub enum Reason {
         /// The column's type.
         column: ColumnType,
     },
+    /// Not one of the labels of an `enum` column.
+    #[error("its column has no such label: add it there and in the spec")]
+    Label,
     /// Not what the column's format says, or not a UUID.
     #[error("not written as the format of the {column} column says")]
     Unspelled {

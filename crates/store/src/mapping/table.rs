@@ -127,6 +127,11 @@ impl SqlTable {
         }
     }
 
+    /// The labels of an `enum` column.
+    pub(crate) fn labels(&self, column: &str) -> &[String] {
+        self.mapping.as_ref().map_or(&[], |mapping| mapping.labels(column))
+    }
+
     /// All columns of the table itself that are read and written.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let version = (!self.has_ledger()).then_some(self.fields.version.as_str());

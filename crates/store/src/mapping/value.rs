@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Cell, Column, ColumnType, Dialect, Reason};
+use super::{Cell, Column, ColumnType, Dialect, Element, Reason, array, plain};
 use crate::document::{Attribute, Number};
 
 impl Column {
@@ -19,6 +19,16 @@ impl Column {
                 }
             }
             (ColumnType::Uuid | ColumnType::UuidBytes, other) => return Err(wrong(other)),
+            (ColumnType::Enum, Attribute::S(label)) => {
+                let is_one = self.labels.contains(label);
+                return if is_one { Ok((Cell::Text(label.clone()), true)) } else { Err(Reason::Label) };
+            }
+            (ColumnType::Array(element), Attribute::L(elements)) => {
+                let of_element = Self { kind: element.column(), ..self.clone() };
+                let cell = |it: &Attribute| of_element.cell(it, dialect).map(|(cell, _)| cell);
+                Cell::Text(array::encode(elements, cell)?)
+            }
+            (ColumnType::Enum | ColumnType::Array(_), other) => return Err(wrong(other)),
             _ if column.is_time() => Cell::Text(self.spelling.cell(column, attribute, dialect)?),
             _ => return column.cell(attribute, dialect).map(|cell| (cell, true)),
         };
@@ -40,6 +50,22 @@ impl Column {
                 Cell::Bytes(bytes) => uuid(Uuid::from_slice(bytes).ok()),
                 _ => Err(unreadable()),
             },
+            ColumnType::Array(element) => {
+                let of_element = Self { kind: element.column(), ..self.clone() };
+                let elements = array::decode(text(column, cell)?).ok_or_else(unreadable)?;
+                let elements = elements.into_iter().map(|it| match (it, element) {
+                    (None, _) => Ok(Attribute::Null),
+                    (Some(it), Element::Boolean) if it == "t" || it == "f" => Ok(Attribute::Bool(it == "t")),
+                    (Some(it), _) => of_element.attribute(&Cell::Text(it)),
+                });
+                elements.collect::<Result<_, _>>().map(Attribute::L)
+            }
+            // MySQL has an empty text where it could not store a label.
+            ColumnType::Enum => {
+                let label = text(column, cell)?;
+                let is_one = !label.is_empty() || self.labels.iter().any(String::is_empty);
+                if is_one { Ok(Attribute::S(label.to_owned())) } else { Err(unreadable()) }
+            }
             _ if column.is_time() => {
                 self.spelling.attribute(column, text(column, cell)?).ok_or_else(unreadable)
             }
@@ -61,6 +87,7 @@ impl ColumnType {
     fn cell(self, attribute: &Attribute, dialect: Dialect) -> Result<Cell, Reason> {
         match (self, attribute) {
             (Self::Json, any) => any.encode().map(Cell::json).map_err(Reason::Document),
+            (Self::Jsonb, any) => plain::encode(any, dialect).map(Cell::Json),
             (Self::Text | Self::Varchar(_) | Self::Char(_), Attribute::S(text)) => {
                 if dialect == Dialect::Postgres && text.contains('\0') {
                     return Err(Reason::Nul);
@@ -76,7 +103,9 @@ impl ColumnType {
                 Ok(Cell::Bytes(bytes.clone()))
             }
             (Self::Boolean, Attribute::Bool(it)) => Ok(Cell::Bool(*it)),
-            (Self::Bigint | Self::Integer { .. }, Attribute::N(number)) => self.integer(number),
+            (Self::Bigint | Self::Integer { .. } | Self::Bit(_), Attribute::N(number)) => {
+                self.integer(number)
+            }
             (Self::Real | Self::Double, Attribute::N(number)) => self.float(number),
             (Self::Decimal { digits, scale }, Attribute::N(number)) => {
                 let (_, whole, fraction) = number.parts();
@@ -93,10 +122,14 @@ impl ColumnType {
     fn attribute(self, cell: &Cell) -> Result<Attribute, Reason> {
         let unreadable = || Reason::Cell { found: cell.kind(), column: self };
         match (self, cell) {
-            (Self::Bigint | Self::Integer { .. } | Self::Decimal { .. }, Cell::Int(it)) => {
+            // PostgreSQL's 64 bits are a signed number.
+            (Self::Bit(64), Cell::Int(it @ i64::MIN..=-1)) => {
+                Ok(Attribute::N(it.cast_unsigned().to_string().parse().map_err(|_| unreadable())?))
+            }
+            (Self::Bigint | Self::Integer { .. } | Self::Bit(_) | Self::Decimal { .. }, Cell::Int(it)) => {
                 Ok(Attribute::N((*it).into()))
             }
-            (Self::Bigint | Self::Integer { .. } | Self::Decimal { .. }, _) => {
+            (Self::Bigint | Self::Integer { .. } | Self::Bit(_) | Self::Decimal { .. }, _) => {
                 let number: Number = text(self, cell)?.parse().map_err(|_| unreadable())?;
                 Ok(Attribute::N(number))
             }
@@ -116,6 +149,7 @@ impl ColumnType {
                 Ok(Attribute::S(text(self, cell)?.trim_end_matches(' ').to_owned()))
             }
             (Self::Json, _) => Attribute::decode(text(self, cell)?.as_bytes()).map_err(Reason::Document),
+            (Self::Jsonb, _) => plain::decode(text(self, cell)?).ok_or_else(unreadable),
             _ => Err(unreadable()),
         }
     }
@@ -125,6 +159,7 @@ impl ColumnType {
         let whole: i128 = number.as_str().parse().map_err(|_| wrong())?;
         let (bits, unsigned) = match self {
             Self::Integer { bits, unsigned } => (u32::from(bits), unsigned),
+            Self::Bit(bits) => (u32::from(bits), true),
             _ => (64, false),
         };
         let range = match unsigned {

@@ -293,9 +293,14 @@ pub(super) fn place(row: &MySqlRow) -> Result<Place<'_>, StoreError> {
     read().map_err(|error| MySql::error(error, false))
 }
 
-/// A FLOAT is shown with 6 digits, a DOUBLE with all that it has.
+/// A FLOAT is shown with 6 digits, a DOUBLE with all that it has. A BIT is shown as bytes, and as a number only in a
+/// calculation.
 fn asked_as(name: &str, kind: ColumnType) -> String {
-    if kind == ColumnType::Real { format!("{name} + 0e0") } else { name.to_owned() }
+    match kind {
+        ColumnType::Real => format!("{name} + 0e0"),
+        ColumnType::Bit(_) => format!("{name} + 0"),
+        _ => name.to_owned(),
+    }
 }
 
 /// From a row of a text query, whose answer is also text.
@@ -305,6 +310,8 @@ fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error
         ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes => Cell::Bytes(bytes),
         ColumnType::Boolean => match str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
             Some(whole) => Cell::Int(whole),
+            // BIT(1).
+            None if matches!(bytes.as_slice(), [0 | 1]) => Cell::Int(bytes[0].into()),
             None => Cell::Bytes(bytes),
         },
         _ => Cell::text(bytes),

@@ -1,38 +1,18 @@
 //! Checks, before anything is written, whether the table can hold what will be written.
 
-use sqlx::{MySql, Row, mysql::MySqlRow};
+use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
-        mapping::{ColumnType, Dialect, SqlTable, sql_type},
+        mapping::{ColumnType, Dialect, SqlTable},
         sql::{Calls, Faults, Statement, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
     },
+    column::{Column, needed},
     server::text,
     warnings,
 };
 use cutover_core::routing::TENANT_MAX_BYTES;
-
-/// A column as `information_schema` describes it.
-struct Column {
-    name: String,
-    /// The type without sizes.
-    kind: String,
-    /// In characters for VARCHAR, in bytes for everything else; unlimited if the type has no size.
-    most: u64,
-    nullable: bool,
-    /// The type with sizes.
-    full_kind: String,
-    /// By a default or AUTO_INCREMENT. ON UPDATE fills only what is there.
-    fills_itself: bool,
-    digits: u64,
-    scale: u64,
-    character_set: String,
-    is_generated: bool,
-    collation: String,
-    /// It has a default or a comment.
-    has_more: bool,
-}
 
 /// Reports everything that is wrong with the table and its ledger, whose names were checked.
 pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
@@ -105,8 +85,10 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
         need(&mut faults, &columns, table, &table.fields.version, &holds, "bigint", Some(false));
     }
     for (column, kind) in table.own_content() {
-        let holds = |column: &Column| column.holds(kind);
-        need(&mut faults, &columns, table, column, &holds, &needed(kind), table.needs_null(column));
+        let labels = table.labels(column);
+        let holds = |column: &Column| column.holds(kind) || column.has_labels(kind, labels);
+        let needed = needed(kind, labels);
+        need(&mut faults, &columns, table, column, &holds, &needed, table.needs_null(column));
     }
     for column in columns.iter().filter(|column| !column.nullable && !column.fills_itself) {
         if !table.has(&column.name) && !column.is_generated {
@@ -242,127 +224,4 @@ fn fault_of_engine(table: &str, row: &MySqlRow) -> Option<String> {
              ALTER TABLE `{table}` ENGINE = InnoDB"
         )
     })
-}
-
-impl Column {
-    fn of(row: &MySqlRow) -> Self {
-        let number = |at, none| text(row, at).parse().unwrap_or(none);
-        Self {
-            name: text(row, 0),
-            kind: text(row, 1),
-            most: number(2, u64::MAX),
-            nullable: text(row, 3) == "YES",
-            full_kind: text(row, 4),
-            fills_itself: row.try_get::<i64, _>(5).is_ok_and(|is| is != 0),
-            digits: number(6, 0),
-            scale: number(7, 0),
-            character_set: text(row, 8),
-            is_generated: !text(row, 9).is_empty(),
-            collation: text(row, 10),
-            has_more: text(row, 11) == "1",
-        }
-    }
-
-    /// Whether the column holds every value of this type exactly.
-    fn holds(&self, kind: ColumnType) -> bool {
-        let (is, signed) = (self.kind.as_str(), !self.full_kind.contains("unsigned"));
-        let is_text = is.ends_with("text") && self.character_set == "utf8mb4";
-        match kind {
-            ColumnType::Text | ColumnType::Json => is_text && self.most >= LONG_BYTES,
-            ColumnType::Varchar(most) | ColumnType::Char(most) => {
-                let of_text = is_text && self.most >= u64::from(most) * 4;
-                let has_name = is == "varchar" || is == "char" && matches!(kind, ColumnType::Char(_));
-                has_name && self.character_set == "utf8mb4" && self.most >= u64::from(most) || of_text
-            }
-            ColumnType::Bigint => is == "bigint" && signed,
-            ColumnType::Integer { bits, unsigned } => {
-                let of_column = match is {
-                    "tinyint" => 8,
-                    "smallint" => 16,
-                    "mediumint" => 24,
-                    "int" => 32,
-                    "bigint" => 64,
-                    _ => 0,
-                };
-                match (signed, unsigned) {
-                    (false, false) => false,
-                    (true, true) => of_column > bits,
-                    _ => of_column >= bits,
-                }
-            }
-            ColumnType::Decimal { digits, scale } => {
-                let (scale, whole) = (u64::from(scale), u64::from(digits - scale));
-                is == "decimal"
-                    && signed
-                    && self.scale >= scale
-                    && self.digits.saturating_sub(self.scale) >= whole
-            }
-            // FLOAT(M,D) rounds.
-            ColumnType::Real => signed && matches!(self.full_kind.as_str(), "float" | "double"),
-            ColumnType::Double => signed && self.full_kind == "double",
-            ColumnType::Boolean => is == "tinyint",
-            ColumnType::Blob => is.ends_with("blob") && self.most >= LONG_BYTES,
-            ColumnType::Varbinary(most) => {
-                (is == "varbinary" || is.ends_with("blob")) && self.most >= u64::from(most)
-            }
-            ColumnType::Uuid => {
-                is == "uuid" || (is.ends_with("char") || is.ends_with("text")) && self.most >= 36
-            }
-            ColumnType::UuidBytes => {
-                is == "binary" && self.most == 16
-                    || (is == "varbinary" || is.ends_with("blob")) && self.most >= 16
-            }
-            ColumnType::Date => is == "date",
-            ColumnType::Time(digits) => is == "time" && self.of_second() >= digits,
-            ColumnType::Datetime(digits) => is == "datetime" && self.of_second() >= digits,
-            ColumnType::Timestamptz(digits) | ColumnType::Timestamp(digits) => {
-                is == "timestamp" && self.of_second() >= digits
-            }
-        }
-    }
-
-    /// Digits after the second: `datetime(3)`.
-    fn of_second(&self) -> u8 {
-        let size = self.full_kind.split_once('(').and_then(|(_, size)| size.strip_suffix(')'));
-        size.and_then(|size| size.parse().ok()).unwrap_or(0)
-    }
-
-    /// Its type, with what MODIFY would otherwise take from the table's default.
-    fn definition(&self) -> String {
-        match self.collation.as_str() {
-            "" => self.full_kind.clone(),
-            collation => {
-                format!("{} CHARACTER SET {} COLLATE {collation}", self.full_kind, self.character_set)
-            }
-        }
-    }
-
-    /// The statement that gives it another type.
-    fn modify(&self, table: &str, kind: &str, nullable: bool) -> String {
-        let null = if nullable { "NULL" } else { "NOT NULL" };
-        let more = if self.has_more { "Add its DEFAULT and COMMENT, which this would drop. " } else { "" };
-        format!("{more}Run: ALTER TABLE `{table}` MODIFY `{}` {kind} {null}", self.name)
-    }
-
-    fn shown(&self) -> String {
-        match self.character_set.as_str() {
-            "" | "utf8mb4" => self.full_kind.clone(),
-            set => format!("{} CHARACTER SET {set}", self.full_kind),
-        }
-    }
-}
-
-/// MEDIUMTEXT and MEDIUMBLOB: larger than DynamoDB's items.
-const LONG_BYTES: u64 = (1 << 24) - 1;
-
-fn needed(kind: ColumnType) -> String {
-    match kind {
-        ColumnType::Text | ColumnType::Json => "longtext CHARACTER SET utf8mb4".to_owned(),
-        ColumnType::Varchar(most) => format!("varchar({most}) CHARACTER SET utf8mb4"),
-        ColumnType::Char(most) => format!("char({most}) CHARACTER SET utf8mb4"),
-        ColumnType::Uuid => "char(36) CHARACTER SET ascii".to_owned(),
-        // Null-ness is added where this is used.
-        ColumnType::Timestamptz(digits) => format!("timestamp({digits})"),
-        other => sql_type(Dialect::MySql, other).to_ascii_lowercase(),
-    }
 }

@@ -69,7 +69,8 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
     }
     for (constraint, clause) in checks(calls, name).await {
         let mut content = table.content().into_iter();
-        let json = content.find(|(column, kind)| *kind == ColumnType::Json && is_json_check(&clause, column));
+        let is_json = |kind| matches!(kind, ColumnType::Json | ColumnType::Jsonb);
+        let json = content.find(|(column, kind)| is_json(*kind) && is_json_check(&clause, column));
         told.push(match json {
             Some((column, _)) => format!(
                 "column {column} is JSON here, which has at most 32 levels: a record that is nested deeper, \

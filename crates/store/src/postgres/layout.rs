@@ -57,8 +57,14 @@ impl Scan {
 }
 
 impl Layout {
-    /// The table's names were checked. `ledger_id`: unknown until it was asked for.
-    pub(super) fn new(table: SqlTable, schema: &str, ledger_id: Option<LedgerId>) -> Self {
+    /// The table's names were checked. `ledger_id`, and `enums`, the types of columns that are one: unknown until they
+    /// were asked for.
+    pub(super) fn new(
+        table: SqlTable,
+        schema: &str,
+        ledger_id: Option<LedgerId>,
+        enums: &[(String, String)],
+    ) -> Self {
         let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let list = |parts: &[String]| parts.join(", ");
@@ -67,6 +73,13 @@ impl Layout {
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids = list(&table.ids().into_iter().map(q).collect::<Vec<_>>());
         let (names, kinds): (Vec<&str>, Vec<ColumnType>) = table.content().into_iter().unzip();
+        let casts = names.iter().zip(&kinds).enumerate().map(|(at, (name, kind))| {
+            let of_enum = enums.iter().find(|(column, _)| column == name).map(|(_, kind)| kind.clone());
+            of_enum
+                .or_else(|| cast_of(*kind))
+                .map_or(format!("c{at}"), |kind| format!("c{at}::{kind} AS c{at}"))
+        });
+        let casts: Vec<String> = casts.collect();
         let content: Vec<String> = names.into_iter().map(q).collect();
         let asked = content.iter().zip(&kinds);
         let asked: Vec<_> = asked.map(|(name, kind)| format!("t.{name}{}", asked_as(*kind))).collect();
@@ -76,11 +89,14 @@ impl Layout {
         );
         let arrays = kinds.iter().enumerate().map(|(at, kind)| format!(", ${}::{}", at + 4, given_as(*kind)));
         let cells: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
-        let rows = format!(
+        let mut rows = format!(
             "unnest($1::text[], $2::text[], $3::bigint[]{}) AS g (tenant, key, version, {})",
             arrays.collect::<String>(),
             list(&cells)
         );
+        if casts != cells {
+            rows = format!("(SELECT tenant, key, version, {} FROM {rows}) AS g", list(&casts));
+        }
         let given_ids = if table.fields.is_own_tenant() { "g.key" } else { "g.tenant, g.key" };
         let insert = format!(
             "INSERT INTO {name} AS t ({ids}, {version}, {}) SELECT {given_ids}, g.version, {} FROM {rows} \
@@ -224,7 +240,7 @@ fn id(row: &PgRow) -> Result<Id, StoreError> {
 /// What no Rust type holds as exactly is read as text.
 const fn asked_as(kind: ColumnType) -> &'static str {
     match kind {
-        ColumnType::Integer { bits: 8..=32, .. } => "::bigint",
+        ColumnType::Integer { bits: 8..=32, .. } | ColumnType::Bit(_) => "::bigint",
         ColumnType::Text
         | ColumnType::Varchar(_)
         | ColumnType::Json
@@ -237,10 +253,20 @@ const fn asked_as(kind: ColumnType) -> &'static str {
     }
 }
 
+/// The type of a cell that is given as another one, because an array of it can't be. Of enums it is known once the table
+/// was looked at.
+fn cast_of(kind: ColumnType) -> Option<String> {
+    match kind {
+        ColumnType::Bit(bits) => Some(format!("bit({bits})")),
+        ColumnType::Array(element) => Some(element.array().to_owned()),
+        _ => None,
+    }
+}
+
 const fn given_as(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Integer { bits: 64, .. } | ColumnType::Decimal { .. } => "text[]::numeric[]",
-        ColumnType::Bigint | ColumnType::Integer { .. } => "bigint[]",
+        ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Bit(_) => "bigint[]",
         ColumnType::Real => "text[]::real[]",
         ColumnType::Double => "text[]::float8[]",
         ColumnType::Boolean => "boolean[]",
@@ -251,7 +277,13 @@ const fn given_as(kind: ColumnType) -> &'static str {
         ColumnType::Datetime(_) | ColumnType::Timestamp(_) => "text[]::timestamp[]",
         // The session's zone is UTC.
         ColumnType::Timestamptz(_) => "text[]::timestamptz[]",
-        ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Char(_) | ColumnType::Json => "text[]",
+        ColumnType::Jsonb => "text[]::jsonb[]",
+        ColumnType::Text
+        | ColumnType::Varchar(_)
+        | ColumnType::Char(_)
+        | ColumnType::Json
+        | ColumnType::Enum
+        | ColumnType::Array(_) => "text[]",
     }
 }
 
@@ -264,6 +296,16 @@ fn column<'a>(
     match kind {
         ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } => given.and(
             cells.map(|cell| if let Cell::Int(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
+        ),
+        // As many bits, whatever their sign.
+        ColumnType::Bit(_) => given.and(
+            cells
+                .map(|cell| match cell {
+                    Cell::Int(it) => Some(*it),
+                    Cell::Decimal(it) => it.parse().ok().map(u64::cast_signed),
+                    _ => None,
+                })
+                .collect::<Vec<_>>(),
         ),
         ColumnType::Boolean => given.and(
             cells.map(|cell| if let Cell::Bool(it) = cell { Some(*it) } else { None }).collect::<Vec<_>>(),
@@ -286,7 +328,7 @@ fn column<'a>(
 
 fn cell(row: &PgRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error> {
     let cell = match kind {
-        ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } => {
+        ColumnType::Bigint | ColumnType::Integer { bits: 8..=32, .. } | ColumnType::Bit(_) => {
             row.try_get::<Option<i64>, _>(at)?.map(Cell::Int)
         }
         ColumnType::Boolean => row.try_get::<Option<bool>, _>(at)?.map(Cell::Bool),

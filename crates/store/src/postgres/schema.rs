@@ -5,12 +5,13 @@ use sqlx::{Postgres, Row, postgres::PgRow};
 use super::{
     super::{
         StoreError,
-        mapping::{ColumnType, Dialect, SqlTable, sql_type},
+        mapping::{ColumnType, Dialect, SqlTable},
         sql::{
             Calls, Faults, Statement, cascading, check_no_ledger, no_ledger, of_both, permanent,
             versions_twice,
         },
     },
+    column::{Column, holds, needed},
     ledger::{qualified, regclass},
     server::text,
     warnings,
@@ -68,6 +69,23 @@ pub(super) async fn check(calls: &Calls<Postgres>, schema: &str, table: &SqlTabl
     of_both(checked, check_one(calls, schema, &ledger).await)
 }
 
+/// The `enum` columns that have a type of their own, and that.
+pub(super) async fn enums(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+) -> Result<Vec<(String, String)>, StoreError> {
+    if !table.content().iter().any(|(_, kind)| *kind == ColumnType::Enum) {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute JOIN pg_type AS t ON t.oid = atttypid \
+         WHERE attrelid = {} AND attnum > 0 AND NOT attisdropped AND typtype = 'e'",
+        regclass(schema, &table.name)
+    );
+    Ok(calls.rows(&Statement::text(sql)).await?.iter().map(|row| (text(row, 0), text(row, 1))).collect())
+}
+
 async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let of_table = regclass(schema, name);
@@ -77,7 +95,8 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
          CASE WHEN collname = 'POSIX' THEN 'C' ELSE collname END || '\"' \
          FROM pg_collation WHERE oid = attcollation) END, \
          NOT attnotnull, atthasdef OR attidentity <> '', \
-         CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END \
+         CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END, \
+         ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = atttypid) \
          FROM pg_attribute WHERE attrelid = {of_table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     );
     let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
@@ -173,31 +192,6 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
     faults.end(&format!("{name:?}"))
 }
 
-/// A column as `pg_attribute` describes it.
-struct Column {
-    name: String,
-    kind: String,
-    collation: String,
-    nullable: bool,
-    fills_itself: bool,
-    /// What generates its value, so that it takes none; empty: nothing.
-    generated_by: String,
-}
-
-impl Column {
-    fn of(row: &PgRow) -> Self {
-        let flag = |at, none| row.try_get(at).unwrap_or(none);
-        Self {
-            name: text(row, 0),
-            kind: text(row, 1),
-            collation: text(row, 2),
-            nullable: flag(3, true),
-            fills_itself: flag(4, false),
-            generated_by: text(row, 5),
-        }
-    }
-}
-
 /// One of the columns that are written; `kind` is `None` for tenant and key.
 fn need(
     faults: &mut Faults,
@@ -233,13 +227,22 @@ fn need(
             let holds = is == ID;
             (is, holds)
         }
-        Some(kind) => (column.kind.clone(), holds(&column.kind, kind)),
+        Some(kind) => {
+            let labels = table.labels(name);
+            (column.kind.clone(), holds(&column.kind, kind) || column.has_labels(kind, labels))
+        }
     };
     if !column.generated_by.is_empty() {
         faults.add(format!(
             "column {name} is generated and takes no value: remove it from the mapping, or make it an ordinary \
              column. {}",
             alter(&format!("DROP {}", column.generated_by))
+        ));
+    } else if let (Some(ColumnType::Enum), false, true) = (kind, holds, !column.labels.is_empty()) {
+        let lacks = table.labels(name).iter().find(|label| !column.labels.contains(label));
+        let label = lacks.map(String::as_str).unwrap_or_default().replace('\'', "''");
+        faults.add(format!(
+            "column {name} is {is} and lacks the label '{label}'. Run: ALTER TYPE {is} ADD VALUE '{label}'"
         ));
     } else if !holds {
         faults.add(format!(
@@ -331,60 +334,4 @@ fn fault_of_kind(row: &PgRow) -> Option<String> {
         _ => "no table",
     };
     Some(format!("{part} is {kind}. Name a table of this server"))
-}
-
-/// Whether a column that PostgreSQL describes like this holds every value of the type exactly.
-fn holds(is: &str, kind: ColumnType) -> bool {
-    let (name, rest) = is.split_once('(').unwrap_or((is, ""));
-    let (sizes, after) = rest.split_once(')').unwrap_or(("", ""));
-    let sizes: Vec<u32> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
-    let name = format!("{name}{after}");
-    match (kind, name.as_str(), sizes.as_slice()) {
-        (
-            ColumnType::Text
-            | ColumnType::Varchar(_)
-            | ColumnType::Json
-            | ColumnType::Char(_)
-            | ColumnType::Uuid,
-            "text" | "character varying",
-            [],
-        )
-        | (ColumnType::Boolean, "boolean", [])
-        | (ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes, "bytea", [])
-        | (ColumnType::Real, "real" | "double precision", [])
-        | (ColumnType::Double, "double precision", [])
-        | (ColumnType::Uuid, "uuid", [])
-        | (ColumnType::Date, "date", [])
-        | (ColumnType::Time(_), "time without time zone", [])
-        | (ColumnType::Datetime(_), "timestamp without time zone", [])
-        | (ColumnType::Timestamptz(_), "timestamp with time zone", [])
-        | (ColumnType::Integer { .. } | ColumnType::Decimal { .. }, "numeric", []) => true,
-        (ColumnType::Varchar(most) | ColumnType::Char(most), "character varying", [size])
-        | (ColumnType::Char(most), "character", [size]) => *size >= most,
-        (ColumnType::Uuid, "character varying" | "character", [size]) => *size >= 36,
-        (ColumnType::Time(digits), "time without time zone", [of_column])
-        | (ColumnType::Datetime(digits), "timestamp without time zone", [of_column])
-        | (ColumnType::Timestamptz(digits), "timestamp with time zone", [of_column]) => {
-            *of_column >= digits.into()
-        }
-        (ColumnType::Bigint, "bigint", []) => true,
-        (ColumnType::Integer { bits, unsigned }, name, []) => {
-            let of_column = match name {
-                "smallint" => 16,
-                "integer" => 32,
-                "bigint" => 64,
-                _ => 0,
-            };
-            of_column >= bits + u8::from(unsigned)
-        }
-        (ColumnType::Integer { bits: 64, .. }, "numeric", [all, 0]) => *all >= 20,
-        (ColumnType::Decimal { digits, scale }, "numeric", [all, after]) => {
-            *after >= scale && all.saturating_sub(*after) >= digits - scale
-        }
-        _ => false,
-    }
-}
-
-fn needed(kind: ColumnType) -> String {
-    sql_type(Dialect::Postgres, kind).to_ascii_lowercase()
 }

@@ -55,6 +55,9 @@ fn mapping(mapping: &Mapping) -> Value {
             let Spelling { format, zone } = &column.spelling;
             parts.push(json!([format!("{format:?}"), zone.iana_name()]));
         }
+        if let (Some(parts), false) = (parts.as_array_mut(), column.labels.is_empty()) {
+            parts.push(json!(column.labels));
+        }
         parts
     };
     let on_misfit = match mapping.on_misfit() {

@@ -65,6 +65,7 @@ impl Spec {
                 kind: *kind,
                 required: false,
                 spelling: Default::default(),
+                labels: Vec::new(),
             };
             let columns = QUARANTINE.iter().map(column).collect();
             Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")

@@ -40,8 +40,10 @@ impl Affinity {
 
     fn keeps(self, kind: ColumnType) -> bool {
         match kind {
-            ColumnType::Integer { bits: 64, .. } => matches!(self, Self::Text | Self::Blob),
-            ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Boolean => {
+            ColumnType::Integer { bits: 64, .. } | ColumnType::Bit(64) => {
+                matches!(self, Self::Text | Self::Blob)
+            }
+            ColumnType::Bigint | ColumnType::Integer { .. } | ColumnType::Bit(_) | ColumnType::Boolean => {
                 matches!(self, Self::Integer | Self::Numeric | Self::Blob)
             }
             // A float without a fraction becomes an integer there, and is the same number.

@@ -335,6 +335,17 @@ fn types_are_written_as_they_are_read() {
         "datetime(0)",
         "timestamp(3)",
         "timestamptz(6)",
+        "bit(64)",
+        "enum",
+        "jsonb",
+        "text[]",
+        "smallint[]",
+        "int[]",
+        "bigint[]",
+        "real[]",
+        "double[]",
+        "boolean[]",
+        "uuid[]",
     ];
     for name in fine {
         assert_eq!(name.parse::<ColumnType>().map(|kind| kind.to_string()), Ok(name.to_owned()));
@@ -348,6 +359,9 @@ fn types_are_written_as_they_are_read() {
         "decimal(40,31)",
         "char(256)",
         "time(7)",
+        "bit(0)",
+        "bit(65)",
+        "bit(256)",
     ] {
         let error = range.parse::<ColumnType>().expect_err(range).to_string();
         assert!(error.starts_with(range), "{error}");
@@ -364,6 +378,9 @@ fn types_are_written_as_they_are_read() {
         "decimal(3)",
         "text(3)",
         "varchar(-1)",
+        "bit",
+        "jsonb[]",
+        "text[][]",
     ] {
         let error = unknown.parse::<ColumnType>().expect_err(unknown).to_string();
         assert!(error.contains("is no column type"), "{error}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cutover_store::{
     document::{Attribute, Document, Number},
-    mapping::{Column, ColumnPath, ColumnType, Dialect, Mapping, OnMisfit},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Element, Mapping, OnMisfit},
 };
 use proptest::{
     collection::{btree_map, btree_set, vec},
@@ -34,6 +34,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         kind: kind.parse().expect("a type"),
         required: false,
         spelling: Default::default(),
+        labels: Vec::new(),
     }
 }
 
@@ -109,6 +110,13 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
         ColumnType::Datetime(3),
         ColumnType::Timestamp(6),
         ColumnType::Timestamptz(0),
+        ColumnType::Bit(5),
+        ColumnType::Bit(64),
+        ColumnType::Enum,
+        ColumnType::Jsonb,
+        ColumnType::Array(Element::Text),
+        ColumnType::Array(Element::Double),
+        ColumnType::Array(Element::Uuid),
     ]);
     let length = prop_oneof![6 => Just(1_usize), 2 => Just(2), 1 => Just(3)];
     let path =
@@ -123,6 +131,7 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
             kind,
             required,
             spelling: Default::default(),
+            labels: labels_of(kind),
         });
         let on_misfit = if lenient { OnMisfit::Overflow } else { OnMisfit::Quarantine };
         Mapping::new(dialect, named.collect(), overflow.then(|| "rest".to_owned()), on_misfit).ok()
@@ -142,7 +151,8 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
                 path.push(name.clone());
                 attribute = inside;
             }
-            column.kind = suiting(attribute);
+            column.kind = suiting(attribute, mapping.dialect());
+            column.labels = labels_of(column.kind);
             column.path = ColumnPath::new(path).unwrap_or_else(|| column.path.clone());
         }
         let overflow = mapping.overflow().map(str::to_owned);
@@ -151,8 +161,23 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
     })
 }
 
-fn suiting(attribute: &Attribute) -> ColumnType {
+/// Those of an enum.
+fn labels_of(kind: ColumnType) -> Vec<String> {
+    let labels = if kind == ColumnType::Enum { vec!["", "a", "b", "ab"] } else { Vec::new() };
+    labels.into_iter().map(str::to_owned).collect()
+}
+
+fn suiting(attribute: &Attribute, dialect: Dialect) -> ColumnType {
     match attribute {
+        Attribute::S(text) if labels_of(ColumnType::Enum).contains(text) => ColumnType::Enum,
+        Attribute::N(number) if number.as_str().len() == 1 => ColumnType::Bit(4),
+        Attribute::L(elements) if dialect == Dialect::Postgres => match elements.first() {
+            Some(Attribute::S(_)) => ColumnType::Array(Element::Text),
+            Some(Attribute::N(_)) => ColumnType::Array(Element::Double),
+            Some(Attribute::Bool(_)) => ColumnType::Array(Element::Boolean),
+            _ => ColumnType::Jsonb,
+        },
+        Attribute::L(_) | Attribute::M(_) => ColumnType::Jsonb,
         Attribute::S(text) if text.len() == 36 => ColumnType::Uuid,
         Attribute::S(text) if text.ends_with('Z') => ColumnType::Timestamptz(3),
         Attribute::S(text) if text.contains(" 1") => ColumnType::Datetime(6),

@@ -28,6 +28,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         kind: kind.parse().expect("a type"),
         required: false,
         spelling: Default::default(),
+        labels: Vec::new(),
     }
 }
 

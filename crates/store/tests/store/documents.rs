@@ -11,6 +11,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         kind: kind.parse().expect("a type"),
         required: path == "body",
         spelling: Default::default(),
+        labels: Vec::new(),
     };
     let columns = vec![
         column("body", "blob"),

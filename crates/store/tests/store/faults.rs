@@ -18,6 +18,7 @@ fn table(dialect: Dialect, name: &str) -> SqlTable {
         kind: kind.parse().expect("a type"),
         required: false,
         spelling: Default::default(),
+        labels: Vec::new(),
     };
     let columns = vec![
         column("n", "bigint"),

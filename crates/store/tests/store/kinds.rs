@@ -22,7 +22,8 @@ pub(crate) fn kinds(dialect: Dialect, name: &str) -> SqlTable {
         spelling: Spelling { format, ..Spelling::default() },
         ..column(path, kind)
     };
-    let columns = vec![
+    let labels = ["", "paid", "PAID", "it's", "2"].map(str::to_owned).to_vec();
+    let mut columns = vec![
         column("tiny", "tinyint"),
         column("utiny", "tinyint unsigned"),
         column("small", "smallint"),
@@ -40,7 +41,15 @@ pub(crate) fn kinds(dialect: Dialect, name: &str) -> SqlTable {
         spelled("made", "datetime(3)", Format::EpochMs),
         spelled("zoned", "timestamp(0)", Format::Pattern("%d.%m.%Y %H:%M:%S".to_owned())),
         column("sent", "timestamptz(6)"),
+        column("flags", "bit(10)"),
+        column("bits", "bit(64)"),
+        Column { labels, ..column("state", "enum") },
+        column("plain", "jsonb"),
     ];
+    if dialect == Dialect::Postgres {
+        let arrays = ["text", "smallint", "int", "bigint", "real", "double", "boolean", "uuid"];
+        columns.extend(arrays.map(|kind| column(&format!("{kind}s"), &format!("{kind}[]"))));
+    }
     let mapping = Mapping::new(dialect, columns, Some("rest".to_owned()), OnMisfit::Quarantine);
     SqlTable { mapping: Some(mapping.expect("a mapping")), ..SqlTable::from(name) }
 }
@@ -82,9 +91,73 @@ fn documents() -> Vec<Record> {
     .collect()
 }
 
-pub(crate) async fn each_comes_back(store: &dyn Store) {
-    let records: Vec<_> =
-        documents().into_iter().enumerate().map(|(n, record)| (id(&format!("{n:02}")), record)).collect();
+/// What only some servers have a type for.
+fn native(dialect: Dialect) -> Vec<Record> {
+    let n = |digits: &str| Attribute::N(digits.parse().expect("a number"));
+    let s = |text: &str| Attribute::S(text.to_owned());
+    let (null, yes, no) = (Attribute::Null, Attribute::Bool(true), Attribute::Bool(false));
+    let map = |entries: &[(&str, Attribute)]| {
+        Attribute::M(entries.iter().map(|(name, it)| ((*name).to_owned(), it.clone())).collect())
+    };
+    let mut documents = vec![
+        vec![("flags", n("1023")), ("bits", n("18446744073709551615")), ("state", s("paid"))],
+        vec![("flags", n("0")), ("bits", n("0")), ("state", s("PAID"))],
+        vec![("bits", n("9223372036854775808")), ("state", s("it's"))],
+        vec![("bits", n("9223372036854775807")), ("state", s("2"))],
+        vec![("state", s("")), ("plain", null.clone())],
+        vec![("plain", s("a\"\\\u{7}\n\u{1f680}"))],
+        vec![("plain", Attribute::L(vec![]))],
+        vec![("plain", map(&[("\u{e4}", map(&[("", Attribute::L(vec![null.clone(), yes.clone()]))]))]))],
+    ];
+    let floats = [
+        0.1,
+        -0.1,
+        1e20,
+        123_456_789_012_345_680_000.0,
+        0.300_000_000_000_000_04,
+        4.35,
+        1.5e-100,
+        1.797_693_134_862_315_7e100,
+        2.225_073_858_507_201_4e-100,
+        1.0 / 3.0,
+        5e-100,
+        8.41e21,
+        9.5e-100,
+        2_f64.powi(300),
+        2_f64.powi(-300),
+        0.1 + 0.7,
+    ]
+    .map(|float: f64| n(&float.to_string()));
+    let whole = ["0", "-1", "18446744073709551615", "-9223372036854775808", "9007199254740993"].map(n);
+    documents.push(vec![("plain", Attribute::L([whole.as_slice(), &floats].concat()))]);
+    if dialect == Dialect::Postgres {
+        let uuid = s("936da01f-9abd-4d9d-80c7-02af85c822a8");
+        documents.extend([
+            vec![("plain", n("12345678901234567890.123456789012345678"))],
+            vec![("texts", Attribute::L(vec![s(""), s("NULL"), s("a,\"\\{}'\u{e4}\n "), null.clone()]))],
+            vec![("texts", Attribute::L(vec![])), ("booleans", Attribute::L(vec![yes, no, null]))],
+            vec![
+                ("smallints", Attribute::L(vec![n("-32768"), n("32767")])),
+                ("uuids", Attribute::L(vec![uuid])),
+            ],
+            vec![
+                ("ints", Attribute::L(vec![n("-2147483648")])),
+                ("bigints", Attribute::L(vec![n("9223372036854775807")])),
+            ],
+            vec![("reals", Attribute::L(vec![n("0.1"), n("1e30"), n("-16777216")]))],
+            vec![("doubles", Attribute::L(vec![n("0.1"), n("1.5e-128"), n("123456789012345680000")]))],
+        ]);
+    }
+    let record = |document: Vec<(&str, Attribute)>| {
+        let document = Document(document.into_iter().map(|(name, it)| (name.to_owned(), it)).collect());
+        Record { value: Some(document.encode().expect("a document")), ..record(50, "{}") }
+    };
+    documents.into_iter().map(record).collect()
+}
+
+pub(crate) async fn each_comes_back(store: &dyn Store, dialect: Dialect) {
+    let records = documents().into_iter().chain(native(dialect));
+    let records: Vec<_> = records.enumerate().map(|(n, record)| (id(&format!("{n:02}")), record)).collect();
     assert_eq!(store.put_many_if_newer(&records).await, Ok(vec![Copied::Written; records.len()]));
     let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
     assert_eq!(page.records, records, "{:?}", page.unreadable);
@@ -107,6 +180,9 @@ pub(crate) async fn a_value_that_would_change_is_refused(store: &dyn Store) {
         (r#"{"guid":{"S":"x"}}"#, "guid", "not written as the format"),
         (r#"{"day":{"S":"28.11.2026"}}"#, "day", "not written as the format"),
         (r#"{"made":{"N":"0.0001"}}"#, "made", "more digits after the second"),
+        (r#"{"flags":{"N":"1024"}}"#, "flags", "bit(10) would change"),
+        (r#"{"state":{"S":"Paid"}}"#, "state", "has no such label"),
+        (r#"{"plain":{"L":[{"B":"eA=="}]}}"#, "plain", "where jsonb is mapped"),
     ];
     for (json, field, what) in misfits {
         let put = store.put_if_newer(&id("new"), &record(9, json)).await;

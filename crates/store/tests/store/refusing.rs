@@ -37,6 +37,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         kind: "bigint".parse().expect("a type"),
         required: false,
         spelling: Default::default(),
+        labels: Vec::new(),
     };
     let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
     SqlTable {

@@ -57,6 +57,7 @@ fn column(text: &str, section: &ColumnSection, span: Range<usize>) -> Check<Colu
         kind: section.kind.0,
         required: section.required,
         spelling,
+        labels: section.labels.clone().unwrap_or_default(),
     })
 }
 

@@ -50,6 +50,7 @@ pub(super) struct ColumnSection {
     pub(super) required: bool,
     pub(super) format: Option<Spanned<String>>,
     pub(super) zone: Option<Spanned<String>>,
+    pub(super) labels: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -20,7 +20,8 @@ const IDS: &str = "tenant VARBINARY(256) NOT NULL, `key` VARBINARY(1024) NOT NUL
 const GOOD: &str = "tiny TINYINT, utiny TINYINT UNSIGNED, small MEDIUMINT, usmall INT UNSIGNED, whole BIGINT, uwhole \
                     BIGINT, ubig BIGINT UNSIGNED, single DOUBLE, `both` DOUBLE, code VARCHAR(9), guid VARCHAR(36), \
                     raw VARBINARY(16), day DATE, clock TIME(6), made DATETIME(6), zoned TIMESTAMP NULL, sent \
-                    TIMESTAMP(6) NULL, rest LONGTEXT";
+                    TIMESTAMP(6) NULL, flags BIT(12), bits BIT(64), state ENUM('other', '', 'paid', 'it''s', 'PAID', '2') \
+                    COLLATE utf8mb4_bin, plain LONGTEXT, rest LONGTEXT";
 
 async fn is_there(admin: &MySqlPool, kind: &str) -> bool {
     sqlx::query(sqlx::AssertSqlSafe(format!("SELECT CAST(NULL AS {kind})"))).execute(admin).await.is_ok()
@@ -31,14 +32,14 @@ async fn each_type_comes_back() {
     let Some(url) = url() else { return };
     let (admin, name) = (MySqlPool::connect(&url).await.expect("connected"), table("kinds"));
     let store = MySqlStore::create(&url, kinds(Dialect::MySql, &name), options()).await.expect("created");
-    each_comes_back(&store).await;
+    each_comes_back(&store, Dialect::MySql).await;
     a_value_that_would_change_is_refused(&store).await;
     let guid = if is_there(&admin, "UUID").await { "guid UUID" } else { "guid CHAR(36)" };
     let larger = GOOD.replace("guid VARCHAR(36)", guid);
     sql(&admin, format!("DROP TABLE {name}; CREATE TABLE {name} ({IDS}{larger}) CHARACTER SET utf8mb4"))
         .await;
     let store = MySqlStore::open(&url, kinds(Dialect::MySql, &name), options()).await.expect("it fits");
-    each_comes_back(&store).await;
+    each_comes_back(&store, Dialect::MySql).await;
     sql(&admin, format!("DROP TABLE {name}")).await;
 }
 
@@ -61,6 +62,13 @@ async fn a_column_of_another_type_is_told() {
         ("made DATETIME(6)", "made DATETIME", "has to be datetime(3)"),
         ("sent TIMESTAMP(6) NULL", "sent DATETIME(6)", "has to be timestamp(6)"),
         ("clock TIME(6)", "clock TIME(2)", "has to be time(3)"),
+        ("flags BIT(12)", "flags BIT(9)", "column flags is bit(9) and has to be bit(10)"),
+        ("plain LONGTEXT", "plain TEXT", "column plain is text and has to be json"),
+        (
+            "'it''s', ",
+            "",
+            "column state is enum('other','','paid','PAID','2') and has to be enum('','paid','PAID','it''s','2')",
+        ),
     ];
     for (good, bad, told) in cases {
         let columns = GOOD.replace(good, bad);

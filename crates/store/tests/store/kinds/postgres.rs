@@ -19,7 +19,17 @@ const IDS: &str = "tenant TEXT COLLATE \"C\" NOT NULL, key TEXT COLLATE \"C\" NO
                    NULL DEFAULT 0, cutover_deleted BOOLEAN NOT NULL DEFAULT FALSE, PRIMARY KEY (tenant, key), ";
 const GOOD: &str = "tiny INT, utiny SMALLINT, small BIGINT, usmall INT, whole NUMERIC, uwhole BIGINT, ubig NUMERIC, \
                     single FLOAT8, \"both\" FLOAT8, code VARCHAR(9), guid CHAR(36), raw BYTEA, day DATE, clock TIME, \
-                    made TIMESTAMP, zoned TIMESTAMP(0), sent TIMESTAMPTZ, rest TEXT";
+                    made TIMESTAMP, zoned TIMESTAMP(0), sent TIMESTAMPTZ, flags BIT(10), bits BIT(64), state NAME_state, \
+                    plain JSON, texts VARCHAR[], smallints INT2[], ints INT[], bigints INT8[], reals FLOAT4[], doubles \
+                    FLOAT8[], booleans BOOL[], uuids UUID[], rest TEXT";
+
+const LABELS: &str = "'other', '', 'paid', 'PAID', 'it''s', '2'";
+
+/// The statements that create a table with an enum of its own.
+fn with_enum(name: &str, columns: &str, labels: &str) -> String {
+    let columns = columns.replace("NAME", name);
+    format!("CREATE TYPE {name}_state AS ENUM ({labels}); CREATE TABLE {name} ({IDS}{columns})")
+}
 
 #[tokio::test]
 async fn each_type_comes_back() {
@@ -27,12 +37,12 @@ async fn each_type_comes_back() {
     let (admin, name) = (PgPool::connect(&url).await.expect("connected"), table("kinds"));
     let store =
         PostgresStore::create(&url, kinds(Dialect::Postgres, &name), options()).await.expect("created");
-    each_comes_back(&store).await;
+    each_comes_back(&store, Dialect::Postgres).await;
     a_value_that_would_change_is_refused(&store).await;
-    sql(&admin, format!("DROP TABLE {name}; CREATE TABLE {name} ({IDS}{GOOD})")).await;
+    sql(&admin, format!("DROP TABLE {name}; {}", with_enum(&name, GOOD, LABELS))).await;
     let store = PostgresStore::open(&url, kinds(Dialect::Postgres, &name), options()).await.expect("it fits");
-    each_comes_back(&store).await;
-    sql(&admin, format!("DROP TABLE {name}")).await;
+    each_comes_back(&store, Dialect::Postgres).await;
+    sql(&admin, format!("DROP TABLE {name}; DROP TYPE {name}_state")).await;
 }
 
 #[tokio::test]
@@ -49,14 +59,30 @@ async fn a_column_of_another_type_is_told() {
         ("clock TIME", "clock TIMETZ", "column clock is time with time zone and has to be time(3)"),
         ("made TIMESTAMP", "made TIMESTAMPTZ", "has to be timestamp(3)"),
         ("sent TIMESTAMPTZ", "sent TIMESTAMPTZ(3)", "has to be timestamptz(6)"),
+        ("flags BIT(10)", "flags BIT(11)", "column flags is bit(11) and has to be bit(10)"),
+        ("plain JSON", "plain BYTEA", "column plain is bytea and has to be jsonb"),
+        ("state NAME_state", "state INT", "column state is integer and has to be text"),
+        ("texts VARCHAR[]", "texts CHAR(3)[]", "column texts is character(3)[] and has to be text[]"),
+        (
+            "doubles FLOAT8[]",
+            "doubles FLOAT8",
+            "column doubles is double precision and has to be double precision[]",
+        ),
     ];
     for (good, bad, told) in cases {
-        sql(&admin, format!("CREATE TABLE {name} ({IDS}{})", GOOD.replace(good, bad))).await;
+        sql(&admin, with_enum(&name, &GOOD.replace(good, bad), LABELS)).await;
         let error =
             PostgresStore::open(&url, kinds(Dialect::Postgres, &name), options()).await.expect_err(told);
         assert!(error.to_string().contains(told), "{error}");
-        sql(&admin, format!("DROP TABLE {name}")).await;
+        sql(&admin, format!("DROP TABLE {name}; DROP TYPE {name}_state")).await;
     }
+    sql(&admin, with_enum(&name, GOOD, "'', 'paid', 'PAID', '2'")).await;
+    let error = PostgresStore::open(&url, kinds(Dialect::Postgres, &name), options())
+        .await
+        .expect_err("a label less");
+    let told = format!("lacks the label 'it''s'. Run: ALTER TYPE {name}_state ADD VALUE 'it''s'");
+    assert!(error.to_string().contains(&told), "{error}");
+    sql(&admin, format!("DROP TABLE {name}; DROP TYPE {name}_state")).await;
 }
 
 #[tokio::test]

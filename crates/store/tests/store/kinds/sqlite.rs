@@ -11,7 +11,7 @@ async fn each_type_comes_back() {
     let path = dir.path().join("store.db");
     let store = SqliteStore::create(&path, kinds(Dialect::Sqlite, "kinds"), SqliteOptions::default()).await;
     let store = store.expect("created");
-    each_comes_back(&store).await;
+    each_comes_back(&store, Dialect::Sqlite).await;
     a_value_that_would_change_is_refused(&store).await;
 }
 
@@ -26,7 +26,8 @@ async fn columns_declared_as_elsewhere_hold_the_same() {
             "CREATE TABLE kinds (tenant TEXT NOT NULL, key TEXT NOT NULL, cutover_version INTEGER NOT NULL DEFAULT 0, \
              cutover_deleted INTEGER NOT NULL DEFAULT 0, tiny TINYINT, utiny INT, small SMALLINT, usmall INT, whole \
              INT, uwhole INT, ubig {ubig}, single FLOAT, both DOUBLE, code CHAR(4), guid TEXT, raw BLOB, day DATE, \
-             clock TIME, made DATETIME, zoned TIMESTAMP, sent DATETIME, rest TEXT, PRIMARY KEY (tenant, key))"
+             clock TIME, made DATETIME, zoned TIMESTAMP, sent DATETIME, flags INT, bits TEXT, state VARCHAR(9), plain \
+             TEXT, rest TEXT, PRIMARY KEY (tenant, key))"
         )
     };
     sqlx::raw_sql(AssertSqlSafe(create("INT"))).execute(&mut connection).await.expect("created");
@@ -35,5 +36,5 @@ async fn columns_declared_as_elsewhere_hold_the_same() {
     assert!(error.contains("column ubig is \"INT\" and has to be TEXT"), "{error}");
     let again = format!("DROP TABLE kinds; {}", create("TEXT"));
     sqlx::raw_sql(AssertSqlSafe(again)).execute(&mut connection).await.expect("created");
-    each_comes_back(&open().await.expect("it fits")).await;
+    each_comes_back(&open().await.expect("it fits"), Dialect::Sqlite).await;
 }

@@ -1,0 +1,199 @@
+//! A column of a table, and whether it holds every value of a type exactly.
+
+use sqlx::{Row, mysql::MySqlRow};
+
+use super::{
+    super::mapping::{ColumnType, Dialect, column_sql, sql_type},
+    server::text,
+};
+
+/// A column as `information_schema` describes it.
+pub(super) struct Column {
+    pub(super) name: String,
+    /// The type without sizes.
+    pub(super) kind: String,
+    /// In characters for VARCHAR, in bytes for everything else; unlimited if the type has no size.
+    pub(super) most: u64,
+    pub(super) nullable: bool,
+    /// The type with sizes.
+    pub(super) full_kind: String,
+    /// By a default or AUTO_INCREMENT. ON UPDATE fills only what is there.
+    pub(super) fills_itself: bool,
+    pub(super) digits: u64,
+    pub(super) scale: u64,
+    pub(super) character_set: String,
+    pub(super) is_generated: bool,
+    pub(super) collation: String,
+    /// It has a default or a comment.
+    pub(super) has_more: bool,
+}
+
+impl Column {
+    pub(super) fn of(row: &MySqlRow) -> Self {
+        let number = |at, none| text(row, at).parse().unwrap_or(none);
+        Self {
+            name: text(row, 0),
+            kind: text(row, 1),
+            most: number(2, u64::MAX),
+            nullable: text(row, 3) == "YES",
+            full_kind: text(row, 4),
+            fills_itself: row.try_get::<i64, _>(5).is_ok_and(|is| is != 0),
+            digits: number(6, 0),
+            scale: number(7, 0),
+            character_set: text(row, 8),
+            is_generated: !text(row, 9).is_empty(),
+            collation: text(row, 10),
+            has_more: text(row, 11) == "1",
+        }
+    }
+
+    /// Whether the column holds every value of this type exactly.
+    pub(super) fn holds(&self, kind: ColumnType) -> bool {
+        let (is, signed) = (self.kind.as_str(), !self.full_kind.contains("unsigned"));
+        let is_text = is.ends_with("text") && self.character_set == "utf8mb4";
+        match kind {
+            ColumnType::Text | ColumnType::Json => is_text && self.most >= LONG_BYTES,
+            ColumnType::Varchar(most) | ColumnType::Char(most) => {
+                let of_text = is_text && self.most >= u64::from(most) * 4;
+                let has_name = is == "varchar" || is == "char" && matches!(kind, ColumnType::Char(_));
+                has_name && self.character_set == "utf8mb4" && self.most >= u64::from(most) || of_text
+            }
+            ColumnType::Bigint => is == "bigint" && signed,
+            ColumnType::Integer { bits, unsigned } => {
+                let of_column = match is {
+                    "tinyint" => 8,
+                    "smallint" => 16,
+                    "mediumint" => 24,
+                    "int" => 32,
+                    "bigint" => 64,
+                    _ => 0,
+                };
+                match (signed, unsigned) {
+                    (false, false) => false,
+                    (true, true) => of_column > bits,
+                    _ => of_column >= bits,
+                }
+            }
+            ColumnType::Decimal { digits, scale } => {
+                let (scale, whole) = (u64::from(scale), u64::from(digits - scale));
+                is == "decimal"
+                    && signed
+                    && self.scale >= scale
+                    && self.digits.saturating_sub(self.scale) >= whole
+            }
+            // FLOAT(M,D) rounds.
+            ColumnType::Real => signed && matches!(self.full_kind.as_str(), "float" | "double"),
+            ColumnType::Double => signed && self.full_kind == "double",
+            ColumnType::Boolean => is == "tinyint" || is == "bit" && self.digits == 1,
+            ColumnType::Bit(bits) => is == "bit" && self.digits >= bits.into(),
+            ColumnType::Jsonb => is == "json" || is_text && self.most >= LONG_BYTES,
+            ColumnType::Enum => is_text && self.most >= MOST_OF_LABEL,
+            ColumnType::Array(_) => false,
+            ColumnType::Blob => is.ends_with("blob") && self.most >= LONG_BYTES,
+            ColumnType::Varbinary(most) => {
+                (is == "varbinary" || is.ends_with("blob")) && self.most >= u64::from(most)
+            }
+            ColumnType::Uuid => {
+                is == "uuid" || (is.ends_with("char") || is.ends_with("text")) && self.most >= 36
+            }
+            ColumnType::UuidBytes => {
+                is == "binary" && self.most == 16
+                    || (is == "varbinary" || is.ends_with("blob")) && self.most >= 16
+            }
+            ColumnType::Date => is == "date",
+            ColumnType::Time(digits) => is == "time" && self.of_second() >= digits,
+            ColumnType::Datetime(digits) => is == "datetime" && self.of_second() >= digits,
+            ColumnType::Timestamptz(digits) | ColumnType::Timestamp(digits) => {
+                is == "timestamp" && self.of_second() >= digits
+            }
+        }
+    }
+
+    /// Whether it is an ENUM with all of these labels.
+    pub(super) fn has_labels(&self, kind: ColumnType, labels: &[String]) -> bool {
+        let own = labels_of(&self.full_kind).unwrap_or_default();
+        let is_varchar = self.kind == "varchar" && self.character_set == "utf8mb4";
+        let takes =
+            |label: &String| own.contains(label) || is_varchar && label.chars().count() as u64 <= self.most;
+        kind == ColumnType::Enum && labels.iter().all(takes)
+    }
+
+    /// Digits after the second: `datetime(3)`.
+    fn of_second(&self) -> u8 {
+        let size = self.full_kind.split_once('(').and_then(|(_, size)| size.strip_suffix(')'));
+        size.and_then(|size| size.parse().ok()).unwrap_or(0)
+    }
+
+    /// Its type, with what MODIFY would otherwise take from the table's default.
+    pub(super) fn definition(&self) -> String {
+        match self.collation.as_str() {
+            "" => self.full_kind.clone(),
+            collation => {
+                format!("{} CHARACTER SET {} COLLATE {collation}", self.full_kind, self.character_set)
+            }
+        }
+    }
+
+    /// The statement that gives it another type.
+    pub(super) fn modify(&self, table: &str, kind: &str, nullable: bool) -> String {
+        let null = if nullable { "NULL" } else { "NOT NULL" };
+        let more = if self.has_more { "Add its DEFAULT and COMMENT, which this would drop. " } else { "" };
+        format!("{more}Run: ALTER TABLE `{table}` MODIFY `{}` {kind} {null}", self.name)
+    }
+
+    pub(super) fn shown(&self) -> String {
+        match self.character_set.as_str() {
+            "" | "utf8mb4" => self.full_kind.clone(),
+            set => format!("{} CHARACTER SET {set}", self.full_kind),
+        }
+    }
+}
+
+/// MEDIUMTEXT and MEDIUMBLOB: larger than DynamoDB's items.
+const LONG_BYTES: u64 = (1 << 24) - 1;
+
+/// Bytes of the longest label.
+const MOST_OF_LABEL: u64 = 4 * 255;
+
+/// The labels of `enum('a','it''s')`.
+fn labels_of(full_kind: &str) -> Option<Vec<String>> {
+    let mut rest = full_kind.strip_prefix("enum(")?.strip_suffix(')')?.chars().peekable();
+    let mut labels = Vec::new();
+    while rest.next()? == '\'' {
+        let mut label = String::new();
+        loop {
+            match rest.next()? {
+                '\'' if rest.peek() == Some(&'\'') => label.extend(rest.next()),
+                '\'' => break,
+                '\\' => label.push(match rest.next()? {
+                    'n' => '\n',
+                    'r' => '\r',
+                    '0' => '\0',
+                    other => other,
+                }),
+                other => label.push(other),
+            }
+        }
+        labels.push(label);
+        if rest.next().is_none() {
+            return Some(labels);
+        }
+    }
+    None
+}
+
+/// The type that a column needs, as ALTER TABLE has it.
+pub(super) fn needed(kind: ColumnType, labels: &[String]) -> String {
+    match kind {
+        ColumnType::Enum => column_sql(Dialect::MySql, kind, labels)
+            .replace(" COLLATE utf8mb4_bin", "")
+            .replacen("ENUM", "enum", 1),
+        ColumnType::Text | ColumnType::Json => "longtext CHARACTER SET utf8mb4".to_owned(),
+        ColumnType::Varchar(most) => format!("varchar({most}) CHARACTER SET utf8mb4"),
+        ColumnType::Char(most) => format!("char({most}) CHARACTER SET utf8mb4"),
+        ColumnType::Uuid => "char(36) CHARACTER SET ascii".to_owned(),
+        // Null-ness is added where this is used.
+        ColumnType::Timestamptz(digits) => format!("timestamp({digits})"),
+        other => sql_type(Dialect::MySql, other).to_ascii_lowercase(),
+    }
+}

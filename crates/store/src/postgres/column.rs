@@ -1,0 +1,103 @@
+//! A column of a table, and whether it holds every value of a type exactly.
+
+use sqlx::{Row, postgres::PgRow};
+
+use super::{
+    super::mapping::{ColumnType, Dialect, Element, sql_type},
+    server::text,
+};
+
+/// A column as `pg_attribute` describes it.
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) collation: String,
+    pub(super) nullable: bool,
+    pub(super) fills_itself: bool,
+    /// What generates its value, so that it takes none; empty: nothing.
+    pub(super) generated_by: String,
+    /// Those of an enum.
+    pub(super) labels: Vec<String>,
+}
+
+impl Column {
+    pub(super) fn of(row: &PgRow) -> Self {
+        let flag = |at, none| row.try_get(at).unwrap_or(none);
+        Self {
+            name: text(row, 0),
+            kind: text(row, 1),
+            collation: text(row, 2),
+            nullable: flag(3, true),
+            fills_itself: flag(4, false),
+            generated_by: text(row, 5),
+            labels: row.try_get(6).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn has_labels(&self, kind: ColumnType, labels: &[String]) -> bool {
+        kind == ColumnType::Enum && labels.iter().all(|label| self.labels.contains(label))
+    }
+}
+
+/// Whether a column that PostgreSQL describes like this holds every value of the type exactly.
+pub(super) fn holds(is: &str, kind: ColumnType) -> bool {
+    let (name, rest) = is.split_once('(').unwrap_or((is, ""));
+    let (sizes, after) = rest.split_once(')').unwrap_or(("", ""));
+    let sizes: Vec<u32> = sizes.split(',').filter_map(|size| size.parse().ok()).collect();
+    let name = format!("{name}{after}");
+    match (kind, name.as_str(), sizes.as_slice()) {
+        (
+            ColumnType::Text
+            | ColumnType::Varchar(_)
+            | ColumnType::Json
+            | ColumnType::Char(_)
+            | ColumnType::Enum
+            | ColumnType::Jsonb
+            | ColumnType::Uuid,
+            "text" | "character varying",
+            [],
+        )
+        | (ColumnType::Jsonb, "jsonb" | "json", [])
+        | (ColumnType::Boolean, "boolean", [])
+        | (ColumnType::Blob | ColumnType::Varbinary(_) | ColumnType::UuidBytes, "bytea", [])
+        | (ColumnType::Real, "real" | "double precision", [])
+        | (ColumnType::Double, "double precision", [])
+        | (ColumnType::Uuid, "uuid", [])
+        | (ColumnType::Date, "date", [])
+        | (ColumnType::Time(_), "time without time zone", [])
+        | (ColumnType::Datetime(_), "timestamp without time zone", [])
+        | (ColumnType::Timestamptz(_), "timestamp with time zone", [])
+        | (ColumnType::Integer { .. } | ColumnType::Decimal { .. }, "numeric", []) => true,
+        (ColumnType::Bit(bits), "bit", [size]) => *size == u32::from(bits),
+        (ColumnType::Array(Element::Text), "character varying[]", []) => true,
+        (ColumnType::Array(element), name, []) => name == element.array(),
+        (ColumnType::Varchar(most) | ColumnType::Char(most), "character varying", [size])
+        | (ColumnType::Char(most), "character", [size]) => *size >= most,
+        (ColumnType::Uuid, "character varying" | "character", [size]) => *size >= 36,
+        (ColumnType::Time(digits), "time without time zone", [of_column])
+        | (ColumnType::Datetime(digits), "timestamp without time zone", [of_column])
+        | (ColumnType::Timestamptz(digits), "timestamp with time zone", [of_column]) => {
+            *of_column >= digits.into()
+        }
+        (ColumnType::Bigint, "bigint", []) => true,
+        (ColumnType::Integer { bits, unsigned }, name, []) => {
+            let of_column = match name {
+                "smallint" => 16,
+                "integer" => 32,
+                "bigint" => 64,
+                _ => 0,
+            };
+            of_column >= bits + u8::from(unsigned)
+        }
+        (ColumnType::Integer { bits: 64, .. }, "numeric", [all, 0]) => *all >= 20,
+        (ColumnType::Decimal { digits, scale }, "numeric", [all, after]) => {
+            *after >= scale && all.saturating_sub(*after) >= digits - scale
+        }
+        _ => false,
+    }
+}
+
+/// The type that a column needs, as ALTER TABLE has it.
+pub(super) fn needed(kind: ColumnType) -> String {
+    sql_type(Dialect::Postgres, kind).to_ascii_lowercase()
+}
