@@ -23,7 +23,7 @@ mod value;
 use std::collections::BTreeSet;
 
 pub use cell::Cell;
-pub use column::{Column, ColumnPath};
+pub use column::{Column, ColumnPath, Fill};
 pub use column_type::{ColumnType, Element};
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 pub(super) use ddl::{column_sql, quoted, sql_type};
@@ -90,8 +90,8 @@ pub enum MappingError {
     /// Values that do not fit have nowhere to go.
     #[error("on_misfit = \"overflow\" needs an overflow column: name one with overflow = \"...\"")]
     NoOverflow,
-    /// A format that the column's dates or times can't have, labels that it needs or can't have, or a type that this
-    /// server does not have.
+    /// A format that the column's dates or times can't have, labels that it needs or can't have, a default that does not
+    /// fit, or a type that this server does not have.
     #[error("column {0}: {1}")]
     Format(String, String),
 }
@@ -124,9 +124,10 @@ impl Mapping {
                 return Err(MappingError::Twice(name.to_owned()));
             }
         }
+        let takes = |column: &Column| column.constant().is_none();
         for (index, one) in mapping.columns.iter().enumerate() {
             for other in &mapping.columns[index + 1..] {
-                if one.path.overlaps(&other.path) {
+                if takes(one) && takes(other) && one.path.overlaps(&other.path) {
                     return Err(MappingError::Overlap(one.name.clone(), other.name.clone()));
                 }
             }

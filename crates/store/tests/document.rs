@@ -6,6 +6,8 @@ mod bytes;
 mod columns;
 #[path = "document/ddl.rs"]
 mod ddl;
+#[path = "document/filled.rs"]
+mod filled;
 #[path = "document/given.rs"]
 mod given;
 #[path = "document/native.rs"]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{ColumnType, Dialect, Spelling};
-use crate::document::DEPTH_MAX;
+use super::{Cell, ColumnType, Dialect, Spelling};
+use crate::document::{Attribute, DEPTH_MAX};
 
 /// One column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,17 @@ pub struct Column {
     pub spelling: Spelling,
     /// The labels of an `enum` column. Of no meaning for other types.
     pub labels: Vec<String>,
+    /// What it holds for documents without a value of their own.
+    pub fill: Option<Fill>,
+}
+
+/// A value that a column has without an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Stands for a missing attribute. One that is there and equal is kept in the overflow, too.
+    Default(Attribute),
+    /// Always: the column holds no attribute.
+    Constant(Attribute),
 }
 
 impl Column {
@@ -32,7 +43,7 @@ impl Column {
         }
         if self.kind != ColumnType::Enum {
             let what = || format!("a {} column has no labels: remove them", self.kind);
-            return if labels.is_empty() { Ok(()) } else { Err(what()) };
+            return if labels.is_empty() { self.check_fill(dialect) } else { Err(what()) };
         }
         if labels.is_empty() {
             return Err("an enum column needs its labels: labels = [\"one\", \"other\"]".to_owned());
@@ -47,7 +58,43 @@ impl Column {
                 return Err(format!("label {label:?} is there twice: remove one"));
             }
         }
-        Ok(())
+        self.check_fill(dialect)
+    }
+
+    fn check_fill(&self, dialect: Dialect) -> Result<(), String> {
+        let (name, value) = match &self.fill {
+            None => return Ok(()),
+            Some(_) if self.required => {
+                return Err("it is required, so it needs no default and no constant: remove one".to_owned());
+            }
+            Some(Fill::Default(value)) => ("default", value),
+            Some(Fill::Constant(value)) => ("constant", value),
+        };
+        match self.cell(value, dialect) {
+            Ok((_, true)) => Ok(()),
+            Ok((_, false)) => {
+                Err(format!("its {name} is written in another way than {} holds it", self.kind))
+            }
+            Err(reason) => Err(format!("its {name} does not fit: {reason}")),
+        }
+    }
+
+    /// The constant that it holds instead of an attribute.
+    pub(super) const fn constant(&self) -> Option<&Attribute> {
+        match &self.fill {
+            Some(Fill::Constant(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether a cell, which is the attribute's own, stands for a missing one.
+    pub(super) fn stands_for_missing(&self, cell: &Cell) -> bool {
+        self.fill.is_some() && self.attribute(cell).is_ok_and(|attribute| self.is_default(&attribute))
+    }
+
+    /// Whether this value stands for a missing attribute.
+    pub(super) fn is_default(&self, attribute: &Attribute) -> bool {
+        matches!(&self.fill, Some(Fill::Default(value)) if value == attribute)
     }
 }
 

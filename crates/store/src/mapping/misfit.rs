@@ -71,6 +71,15 @@ pub enum Reason {
         /// The column's type.
         column: ColumnType,
     },
+    /// The attribute is there, with the value that stands for a missing one.
+    #[error(
+        "its value is the column's default, which stands for a missing attribute. Name an overflow column, which keeps \
+         it, or remove the default"
+    )]
+    IsDefault,
+    /// The row has another value than the column's constant.
+    #[error("the row has another value than the column's constant: somebody else wrote it, correct it there")]
+    NotConstant,
     /// Not one of the labels of an `enum` column.
     #[error("its column has no such label: add it there and in the spec")]
     Label,

@@ -1,11 +1,12 @@
 //! Converts a document to a row and back.
 //!
 //! Of dates, times and UUIDs a column holds the value. If the document writes it in another way than the column's
-//! text would come back, the overflow keeps the attribute, too. It counts as long as it says the same as the column.
+//! text would come back, the overflow keeps the attribute, too. It counts as long as it says the same as the column. The
+//! same holds for an attribute whose value is the column's default, which stands for a missing one.
 
 use std::collections::BTreeMap;
 
-use super::{Cell, Column, ColumnType, Mapping, Misfit, OnMisfit, Reason};
+use super::{Cell, Column, ColumnType, Fill, Mapping, Misfit, OnMisfit, Reason};
 use crate::document::{Attribute, Document, DocumentError};
 
 type Attributes = BTreeMap<String, Attribute>;
@@ -15,16 +16,23 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
     let mut taken: Vec<&[String]> = Vec::with_capacity(mapping.columns.len());
     for column in &mapping.columns {
         let path = column.path.names();
-        let cell = match at(&document.0, path) {
-            None if column.required => return Err(misfit(column, Reason::Missing)),
-            None => Cell::Null,
-            Some(attribute) => match column.cell(attribute, mapping.dialect) {
-                Ok((cell, true)) => {
+        let filled = |value| column.cell(value, mapping.dialect).map(|(cell, _)| cell);
+        if let Some(constant) = column.constant() {
+            row.push(filled(constant).map_err(|reason| misfit(column, reason))?);
+            continue;
+        }
+        let cell = match (at(&document.0, path), &column.fill) {
+            (None, Some(Fill::Default(value))) => filled(value).map_err(|reason| misfit(column, reason))?,
+            (None, _) if column.required => return Err(misfit(column, Reason::Missing)),
+            (None, _) => Cell::Null,
+            (Some(attribute), _) => match column.cell(attribute, mapping.dialect) {
+                Ok((cell, true)) if !column.stands_for_missing(&cell) => {
                     taken.push(path);
                     cell
                 }
                 // The overflow keeps how it is written.
-                Ok((cell, false)) if mapping.overflow.is_some() => cell,
+                Ok((cell, _)) if mapping.overflow.is_some() => cell,
+                Ok((_, true)) => return Err(misfit(column, Reason::IsDefault)),
                 Ok((_, false)) => return Err(misfit(column, Reason::Spelling { column: column.kind })),
                 Err(_) if goes_to_overflow(mapping, column, attribute) => Cell::Null,
                 Err(reason) => return Err(misfit(column, reason)),
@@ -58,6 +66,12 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
         _ => Document::default(),
     };
     for (column, cell) in mapping.columns.iter().zip(row) {
+        if let Some(constant) = column.constant() {
+            if column.attribute(cell).as_ref() != Ok(constant) {
+                return Err(misfit(column, Reason::NotConstant));
+            }
+            continue;
+        }
         if *cell == Cell::Null {
             if column.required {
                 return Err(misfit(column, Reason::Missing));
@@ -66,9 +80,15 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
         }
         let attribute = column.attribute(cell).map_err(|reason| misfit(column, reason))?;
         let spelled = at(&document.0, column.path.names()).map(|kept| column.cell(kept, mapping.dialect));
-        if let Some(Ok((kept, false))) = spelled
-            && column.attribute(&kept).as_ref() == Ok(&attribute)
-        {
+        let is_default = column.is_default(&attribute);
+        let is_settled = match spelled {
+            None => is_default,
+            Some(Ok((kept, is_exact))) => {
+                (is_default || !is_exact) && column.attribute(&kept).as_ref() == Ok(&attribute)
+            }
+            Some(Err(_)) => false,
+        };
+        if is_settled {
             continue;
         }
         put(&mut document.0, column.path.names(), attribute).ok_or_else(|| misfit(column, Reason::Both))?;

@@ -58,6 +58,9 @@ fn mapping(mapping: &Mapping) -> Value {
         if let (Some(parts), false) = (parts.as_array_mut(), column.labels.is_empty()) {
             parts.push(json!(column.labels));
         }
+        if let (Some(parts), Some(fill)) = (parts.as_array_mut(), &column.fill) {
+            parts.push(json!(format!("{fill:?}")));
+        }
         parts
     };
     let on_misfit = match mapping.on_misfit() {

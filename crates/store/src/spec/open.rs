@@ -66,6 +66,7 @@ impl Spec {
                 required: false,
                 spelling: Default::default(),
                 labels: Vec::new(),
+                fill: None,
             };
             let columns = QUARANTINE.iter().map(column).collect();
             Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")

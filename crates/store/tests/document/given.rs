@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cutover_store::{
     document::{Attribute, Document, Number},
-    mapping::{Column, ColumnPath, ColumnType, Dialect, Element, Mapping, OnMisfit},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Element, Fill, Mapping, OnMisfit},
 };
 use proptest::{
     collection::{btree_map, btree_set, vec},
@@ -35,6 +35,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         required: false,
         spelling: Default::default(),
         labels: Vec::new(),
+        fill: None,
     }
 }
 
@@ -121,17 +122,22 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
     let length = prop_oneof![6 => Just(1_usize), 2 => Just(2), 1 => Just(3)];
     let path =
         length.prop_flat_map(|length| vec(names(), length)).prop_filter_map("no path", ColumnPath::new);
-    let column = (path, kind, proptest::bool::weighted(0.1));
+    let fill = proptest::option::weighted(0.2, (attributes(), any::<bool>()));
+    let column = (path, kind, proptest::bool::weighted(0.1), fill);
     let dialect = proptest::sample::select(vec![Dialect::Sqlite, Dialect::MySql, Dialect::Postgres]);
     let rules = (dialect, proptest::bool::weighted(0.8), any::<bool>());
     (vec(column, 0..5), rules).prop_filter_map("no mapping", |(columns, (dialect, overflow, lenient))| {
-        let named = columns.into_iter().enumerate().map(|(index, (path, kind, required))| Column {
+        let named = columns.into_iter().enumerate().map(|(index, (path, kind, required, fill))| Column {
             name: format!("c{index}"),
             path,
-            kind,
-            required,
+            kind: fill.as_ref().map_or(kind, |(value, _)| suiting(value, dialect)),
+            required: required && fill.is_none(),
             spelling: Default::default(),
-            labels: labels_of(kind),
+            labels: labels_of(fill.as_ref().map_or(kind, |(value, _)| suiting(value, dialect))),
+            fill: fill.map(|(value, is_default)| match is_default {
+                true => Fill::Default(value),
+                false => Fill::Constant(value),
+            }),
         });
         let on_misfit = if lenient { OnMisfit::Overflow } else { OnMisfit::Quarantine };
         Mapping::new(dialect, named.collect(), overflow.then(|| "rest".to_owned()), on_misfit).ok()
@@ -151,6 +157,7 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
                 path.push(name.clone());
                 attribute = inside;
             }
+            column.fill = None;
             column.kind = suiting(attribute, mapping.dialect());
             column.labels = labels_of(column.kind);
             column.path = ColumnPath::new(path).unwrap_or_else(|| column.path.clone());

@@ -51,6 +51,39 @@ fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
 }
 
 #[test]
+fn what_a_column_is_filled_with_is_checked() {
+    let column = |more: &str| with(&format!("[[target.columns]]\nname = \"a\"\n{more}"));
+    for (more, told) in [
+        (
+            "type = \"bigint\"\ndefault = \"x\"",
+            "line 8, column 1: columns: column a: its default does not fit",
+        ),
+        ("type = \"bigint\"\ndefault = [1]", "line 11, column 11: default: give a text in quotes, a number"),
+        (
+            "type = \"bigint\"\nconstant = 1\ndefault = 1",
+            "line 11, column 12: constant: a constant column takes no",
+        ),
+        (
+            "type = \"bigint\"\nconstant = 1\nfrom = \"b\"",
+            "line 11, column 12: constant: a constant column takes",
+        ),
+        ("type = \"double\"\ndefault = nan", "line 11, column 11: default: give a text"),
+        ("type = \"enum\"", "line 8, column 1: columns: column a: an enum column needs its labels"),
+        (
+            "type = \"text\"\nlabels = [\"b\"]",
+            "line 8, column 1: columns: column a: a text column has no labels",
+        ),
+    ] {
+        let error = column(more);
+        assert!(error.starts_with(told), "{error}");
+    }
+    let fine = ["type = \"double\"\ndefault = 0.1", "type = \"boolean\"\nconstant = false"];
+    for more in fine {
+        super::read(&format!("{SMALL}[[target.columns]]\nname = \"a\"\n{more}\n"));
+    }
+}
+
+#[test]
 fn a_store_that_can_not_be_names_its_place() {
     for (piece, other, message) in [
         ("sqlite:a.db", "mongodb://a", "line 3, column 7: url: no known store"),

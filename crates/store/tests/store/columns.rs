@@ -29,6 +29,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         required: false,
         spelling: Default::default(),
         labels: Vec::new(),
+        fill: None,
     }
 }
 

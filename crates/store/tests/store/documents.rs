@@ -12,6 +12,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         required: path == "body",
         spelling: Default::default(),
         labels: Vec::new(),
+        fill: None,
     };
     let columns = vec![
         column("body", "blob"),

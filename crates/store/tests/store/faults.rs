@@ -19,6 +19,7 @@ fn table(dialect: Dialect, name: &str) -> SqlTable {
         required: false,
         spelling: Default::default(),
         labels: Vec::new(),
+        fill: None,
     };
     let columns = vec![
         column("n", "bigint"),

@@ -38,6 +38,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         required: false,
         spelling: Default::default(),
         labels: Vec::new(),
+        fill: None,
     };
     let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
     SqlTable {

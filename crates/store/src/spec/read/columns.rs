@@ -10,7 +10,8 @@ use super::{
     file::{ColumnSection, StoreSection},
 };
 use crate::{
-    mapping::{Column, ColumnPath, Format, Mapping, MappingError, NameError, OnMisfit, Spelling},
+    document::{Attribute, Number},
+    mapping::{Column, ColumnPath, Fill, Format, Mapping, MappingError, NameError, OnMisfit, Spelling},
     spec::{SpecError, StoreUrl},
 };
 
@@ -58,7 +59,31 @@ fn column(text: &str, section: &ColumnSection, span: Range<usize>) -> Check<Colu
         required: section.required,
         spelling,
         labels: section.labels.clone().unwrap_or_default(),
+        fill: fill(text, section)?,
     })
+}
+
+/// What the column holds without an attribute.
+fn fill(text: &str, section: &ColumnSection) -> Check<Option<Fill>> {
+    let value = |value: &Spanned<toml::Value>, name: &'static str| match value.as_ref() {
+        toml::Value::String(it) => Ok(Attribute::S(it.clone())),
+        toml::Value::Integer(it) => Ok(Attribute::N((*it).into())),
+        toml::Value::Boolean(it) => Ok(Attribute::Bool(*it)),
+        other => {
+            let float = other.as_float().and_then(|it| it.to_string().parse::<Number>().ok());
+            let what = "give a text in quotes, a number, true or false";
+            float.map(Attribute::N).ok_or_else(|| SpecError::invalid(text, value.span(), name, what))
+        }
+    };
+    match (&section.default, &section.constant) {
+        (None, None) => Ok(None),
+        (Some(it), None) => value(it, "default").map(Fill::Default).map(Some),
+        (None, Some(it)) if section.from.is_none() => value(it, "constant").map(Fill::Constant).map(Some),
+        (_, Some(it)) => {
+            let what = "a constant column takes no attribute and has no default: remove that";
+            Err(SpecError::invalid(text, it.span(), "constant", what))
+        }
+    }
 }
 
 /// How the document writes dates and times.

@@ -51,6 +51,8 @@ pub(super) struct ColumnSection {
     pub(super) format: Option<Spanned<String>>,
     pub(super) zone: Option<Spanned<String>>,
     pub(super) labels: Option<Vec<String>>,
+    pub(super) default: Option<Spanned<toml::Value>>,
+    pub(super) constant: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Default, Deserialize)]
