@@ -102,6 +102,9 @@ impl MySqlStore {
     async fn checked(mut self) -> Result<Self, StoreError> {
         let table = &self.layout.table;
         schema::check(&self.calls, table).await?;
+        let text_ids = schema::text_ids(&self.calls, table).await?;
+        self.layout.text_ids = text_ids.iter().map(|column| format!("`{column}`")).collect();
+        let table = &self.layout.table;
         if let Some(name) = table.ledger() {
             let (ledger, id) = (&self.layout.ledger, self.ledger_id().await?);
             self.layout.ledger_id = Some(LedgerId::found(Dialect::MySql, ledger, &name, id)?);

@@ -12,6 +12,9 @@ mod dynamodb;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/faults.rs"]
 mod faults;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[path = "store/keys.rs"]
+mod keys;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/kinds.rs"]
 mod kinds;

@@ -9,7 +9,7 @@ use super::{
         sql::{Entry, Part},
     },
     Database, column_of,
-    layout::{Layout, RUN, hex, literal, place, value},
+    layout::{Layout, RUN, literal, place, value},
 };
 
 impl Layout {
@@ -186,8 +186,8 @@ impl Layout {
         let ranges = |tenant: &str, key: &str| {
             let ranges = of_tenants.iter().filter_map(|of| {
                 let (first, last) = (of.first()?, of.last()?);
-                let [of, first, last] =
-                    [&first.tenant, &first.key, &last.key].map(|text| hex(text.as_bytes()));
+                let of = self.of_id(tenant, first.tenant.as_bytes());
+                let [first, last] = [first, last].map(|id| self.of_id(key, id.key.as_bytes()));
                 Some(format!("{tenant} = {of} AND {key} BETWEEN {first} AND {last}"))
             });
             ranges.collect::<Vec<_>>().join(" OR ")

@@ -109,6 +109,12 @@ impl Column {
         }
     }
 
+    /// Whether it is text that is compared as its bytes are, with blanks at the end.
+    pub(super) fn is_binary_text(&self) -> bool {
+        let is_exact = matches!(self.collation.as_str(), "utf8mb4_0900_bin" | "utf8mb4_nopad_bin");
+        self.kind == "varchar" && is_exact
+    }
+
     /// Whether it is an ENUM with all of these labels.
     pub(super) fn has_labels(&self, kind: ColumnType, labels: &[String]) -> bool {
         let own = labels_of(&self.full_kind).unwrap_or_default();

@@ -33,6 +33,8 @@ pub(super) struct Layout {
     pub(super) ids: String,
     pub(super) tenant: String,
     pub(super) key: String,
+    /// Of both, as they are quoted, those that are text. Unknown until the table has been checked.
+    pub(super) text_ids: Vec<String>,
     version: String,
     pub(super) content: Vec<String>,
     /// How the content is asked for.
@@ -50,6 +52,7 @@ impl Layout {
             ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
             tenant: q(&table.fields.tenant),
             key: q(&table.fields.key),
+            text_ids: Vec::new(),
             version: q(&table.fields.version),
             content: table.content().into_iter().map(|(name, _)| q(name)).collect(),
             asked: table.content().into_iter().map(|(name, kind)| asked_as(&q(name), kind)).collect(),
@@ -87,10 +90,10 @@ impl Layout {
             return None;
         }
         let Self { ids, tenant, key, .. } = self;
-        let hex = |text: &str| hex(text.as_bytes());
         let ranges = of_tenants.into_iter().filter_map(|of| {
             let (first, last) = (of.first()?, of.last()?);
-            let (of, first, last) = (hex(&first.tenant), hex(&first.key), hex(&last.key));
+            let of = self.of_id(tenant, first.tenant.as_bytes());
+            let [first, last] = [first, last].map(|id| self.of_id(key, id.key.as_bytes()));
             Some(format!("{tenant} = {of} AND {key} BETWEEN {first} AND {last}"))
         });
         let ranges = ranges.collect::<Vec<_>>().join(" OR ");
@@ -167,12 +170,18 @@ impl Layout {
     /// `(tenant,key)`
     pub(super) fn id(&self, text: &mut Vec<u8>, id: &Id) {
         text.push(b'(');
-        literal(text, id.tenant.as_bytes());
+        text.extend_from_slice(self.of_id(&self.tenant, id.tenant.as_bytes()).as_bytes());
         if !self.table.fields.is_own_tenant() {
             text.push(b',');
-            literal(text, id.key.as_bytes());
+            text.extend_from_slice(self.of_id(&self.key, id.key.as_bytes()).as_bytes());
         }
         text.push(b')');
+    }
+
+    /// A value of tenant or key as SQL. Compared with bytes, a text would be converted, and its index not be used.
+    pub(super) fn of_id(&self, column: &str, bytes: &[u8]) -> String {
+        let is_text = self.text_ids.iter().any(|text| text == column);
+        if is_text { format!("_utf8mb4 {}", hex(bytes)) } else { hex(bytes) }
     }
 
     pub(super) fn scan(
@@ -213,9 +222,9 @@ impl Layout {
                 and(format_args!("{}", self.places(tenant, key, after, Some(end.place()?))));
             }
             Scope::Tenant(of) => {
-                and(format_args!("{tenant} = {}", hex(of.as_bytes())));
+                and(format_args!("{tenant} = {}", self.of_id(tenant, of.as_bytes())));
                 if let Some((_, at)) = after {
-                    and(format_args!("{key} > {}", hex(at)));
+                    and(format_args!("{key} > {}", self.of_id(key, at)));
                 }
             }
         }
@@ -230,8 +239,8 @@ impl Layout {
     /// Rows after one place and up to another, as ranges of the index: a comparison of pairs would not use it
     /// as a range.
     fn places(&self, tenant: &str, key: &str, after: Option<Place<'_>>, up_to: Option<Place<'_>>) -> String {
-        let hex = |(of, at): Place<'_>| (hex(of), hex(at));
-        let (from, to) = (after.map(hex), up_to.map(hex));
+        let of_place = |(of, at): Place<'_>| (self.of_id(tenant, of), self.of_id(key, at));
+        let (from, to) = (after.map(of_place), up_to.map(of_place));
         if tenant == key {
             let from = from.map_or("TRUE".to_owned(), |(of, _)| format!("{tenant} > {of}"));
             return to.map_or(from.clone(), |(of, _)| format!("{from} AND {tenant} <= {of}"));

@@ -74,10 +74,12 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
         fault_of_engine(name, row).into_iter().for_each(|fault| faults.add(fault));
     }
     let ids = table.ids().into_iter().zip([TENANT_MAX_BYTES, KEY_MAX_BYTES]);
-    // Ids must be compared byte by byte, including trailing blanks: most collations do neither, and MariaDB's
-    // `utf8mb4_bin` not the second.
+    // Ids must be compared byte by byte, including trailing blanks: most collations do neither, and `utf8mb4_bin` not
+    // the second.
     for (id, bytes) in ids {
-        let holds = |column: &Column| column.kind == "varbinary" && column.most >= bytes as u64;
+        let holds = |column: &Column| {
+            column.kind == "varbinary" && column.most >= bytes as u64 || column.is_binary_text()
+        };
         need(&mut faults, &columns, table, id, &holds, &format!("varbinary({bytes})"), Some(false));
     }
     let holds = |column: &Column| column.holds(ColumnType::Bigint);
@@ -134,6 +136,19 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
         }
     }
     faults.end(&format!("{name:?}"))
+}
+
+/// Those of the columns of tenant and key that are text.
+pub(super) async fn text_ids(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
+    let columns = format!(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() \
+         AND table_name = '{}' AND data_type = 'varchar'",
+        table.name
+    );
+    let texts: Vec<String> =
+        calls.rows(&Statement::text(columns)).await?.iter().map(|row| text(row, 0)).collect();
+    let ids = table.ids().into_iter().filter(|id| texts.iter().any(|text| text.eq_ignore_ascii_case(id)));
+    Ok(ids.map(str::to_owned).collect())
 }
 
 /// One of the columns that are written.

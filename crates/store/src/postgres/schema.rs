@@ -20,6 +20,7 @@ use cutover_core::outcome::ErrorClass;
 
 /// Text that is compared byte by byte, so its pages have the same order as in other stores.
 const ID: &str = "text COLLATE \"C\"";
+const COLLATION: &str = " COLLATE \"C\"";
 
 /// The schema in which the search path finds the table; if it finds none, the one in which it would be created. Asked
 /// once: the table and its ledger stay together, whatever path another user has.
@@ -224,8 +225,8 @@ fn need(
     let (is, holds) = match kind {
         None => {
             let is = format!("{}{}", column.kind, column.collation);
-            let holds = is == ID;
-            (is, holds)
+            let is_varchar = column.kind.starts_with("character varying") && column.collation == COLLATION;
+            (is.clone(), is == ID || is_varchar)
         }
         Some(kind) => {
             let labels = table.labels(name);
