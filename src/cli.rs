@@ -21,6 +21,7 @@ mod progress;
 mod render;
 mod routing;
 mod sidecar;
+mod spec;
 mod usage;
 mod wait;
 
@@ -121,6 +122,8 @@ enum Verb {
     #[command(flatten)]
     Passes(passes::Verb),
     #[command(flatten)]
+    Spec(spec::Verb),
+    #[command(flatten)]
     Guards(guards::Verb),
     #[command(flatten)]
     Policy(policy::Verb),
@@ -207,6 +210,7 @@ impl Cli {
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
+            Verb::Spec(verb) => verb.run(&global),
             Verb::Guards(verb) => verb.run(&global).await,
             Verb::Policy(verb) => verb.run(&global).await,
             Verb::Plan(verb) => verb.run(&global).await,

@@ -53,6 +53,8 @@ const GROUPS: [Group; 5] = [
             ("quarantine", "cutover quarantine list orders.toml"),
             ("quarantine list", "cutover quarantine list orders.toml"),
             ("quarantine retry", "cutover quarantine retry orders.toml"),
+            ("spec", "cutover spec lint orders.toml"),
+            ("spec lint", "cutover spec lint orders.toml"),
             ("jobs", "cutover jobs orders"),
             ("tune", "cutover tune orders/pass-0a1b2c3d --records-per-s 500"),
             ("cancel", "cutover cancel orders/pass-0a1b2c3d --reason 'wrong table'"),

@@ -20,6 +20,7 @@ mod progress;
 mod recorded;
 mod refused;
 mod serve;
+mod spec;
 mod unreachable;
 mod unversioned;
 mod usage;

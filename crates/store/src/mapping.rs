@@ -98,41 +98,57 @@ pub enum MappingError {
 
 impl Mapping {
     /// Checks the columns against each other.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake.
     pub fn new(
+        dialect: Dialect,
+        columns: Vec<Column>,
+        overflow: Option<String>,
+        on_misfit: OnMisfit,
+    ) -> Result<Self, MappingError> {
+        let checked = Self::checked(dialect, columns, overflow, on_misfit);
+        checked.map_err(|mut mistakes| mistakes.swap_remove(0).1)
+    }
+
+    /// As [`Self::new`], with all mistakes. Each has the index of its column, and the overflow column comes last.
+    pub(crate) fn checked(
         dialect: Dialect,
         mut columns: Vec<Column>,
         overflow: Option<String>,
         on_misfit: OnMisfit,
-    ) -> Result<Self, MappingError> {
-        if columns.is_empty() && overflow.is_none() {
-            return Err(MappingError::Empty);
-        }
+    ) -> Result<Self, Vec<(Option<usize>, MappingError)>> {
+        let mut mistakes = Vec::new();
         if overflow.is_none() && on_misfit == OnMisfit::Overflow {
-            return Err(MappingError::NoOverflow);
+            mistakes.push((None, MappingError::NoOverflow));
+        } else if columns.is_empty() && overflow.is_none() {
+            mistakes.push((None, MappingError::Empty));
         }
-        for column in &mut columns {
+        for (index, column) in columns.iter_mut().enumerate() {
             column.kind = column.kind.of(dialect);
             let format = column.spelling.check(column.kind);
-            let fine = format.and_then(|()| column.check(dialect));
-            fine.map_err(|what| MappingError::Format(column.name.clone(), what))?;
+            if let Err(what) = format.and_then(|()| column.check(dialect)) {
+                mistakes.push((Some(index), MappingError::Format(column.name.clone(), what)));
+            }
         }
         let mapping = Self { dialect, columns, overflow, on_misfit };
         let mut names = BTreeSet::new();
-        for name in mapping.names() {
-            fields::check_name(name)?;
-            if !names.insert(name.to_ascii_lowercase()) {
-                return Err(MappingError::Twice(name.to_owned()));
+        for (index, name) in mapping.names().enumerate() {
+            if let Err(error) = fields::check_name(name) {
+                mistakes.push((Some(index), error.into()));
+            } else if !names.insert(name.to_ascii_lowercase()) {
+                mistakes.push((Some(index), MappingError::Twice(name.to_owned())));
             }
         }
-        let takes = |column: &Column| column.constant().is_none();
-        for (index, one) in mapping.columns.iter().enumerate() {
-            for other in &mapping.columns[index + 1..] {
-                if takes(one) && takes(other) && one.path.overlaps(&other.path) {
-                    return Err(MappingError::Overlap(one.name.clone(), other.name.clone()));
-                }
+        let takes = |column: &&Column| column.constant().is_none();
+        for (index, other) in mapping.columns.iter().enumerate().filter(|(_, column)| takes(column)) {
+            let mut before = mapping.columns[..index].iter().filter(takes);
+            if let Some(one) = before.find(|one| one.path.overlaps(&other.path)) {
+                mistakes.push((Some(index), MappingError::Overlap(one.name.clone(), other.name.clone())));
             }
         }
-        Ok(mapping)
+        if mistakes.is_empty() { Ok(mapping) } else { Err(mistakes) }
     }
 
     /// For a table whose only content is its deletion mark: a ledger.

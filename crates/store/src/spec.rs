@@ -7,7 +7,6 @@ mod error;
 mod fingerprint;
 mod fit;
 mod limits;
-mod mistakes;
 mod nearest;
 mod open;
 mod read;
@@ -66,12 +65,22 @@ pub struct StoreSpec {
 impl FromStr for Spec {
     type Err = SpecError;
 
+    /// As [`Spec::read`], with the first mistake only.
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        read::spec(text)
+        Self::read(text).map_err(|mut mistakes| mistakes.swap_remove(0))
     }
 }
 
 impl Spec {
+    /// Reads a spec.
+    ///
+    /// # Errors
+    ///
+    /// All its mistakes, by line; at least one. A line that is not TOML has only that one.
+    pub fn read(text: &str) -> Result<Self, Vec<SpecError>> {
+        read::spec(text)
+    }
+
     /// Identifies what a spec copies: 32 hexadecimal digits, computed from the stores, their fields and
     /// mappings, and the number of segments; not from passwords, limits or formatting. A checkpoint of
     /// another fingerprint is refused.

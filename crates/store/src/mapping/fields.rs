@@ -81,14 +81,24 @@ impl Fields {
         mapped: bool,
         columns: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), NameError> {
-        let mut seen = BTreeSet::new();
+        self.table_mistakes(mapped, columns).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// What [`Self::check_table`] finds, all of it.
+    pub(crate) fn table_mistakes<'a>(
+        &'a self,
+        mapped: bool,
+        columns: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<NameError> {
+        let (mut seen, mut mistakes) = (BTreeSet::new(), Vec::new());
         for name in self.of_table(mapped).into_iter().chain(columns) {
-            check_name(name)?;
-            if !seen.insert(name.to_ascii_lowercase()) {
-                return Err(NameError::Clash(name.to_owned()));
+            if let Err(error) = check_name(name) {
+                mistakes.push(error);
+            } else if !seen.insert(name.to_ascii_lowercase()) {
+                mistakes.push(NameError::Clash(name.to_owned()));
             }
         }
-        Ok(())
+        mistakes
     }
 }
 

@@ -29,18 +29,23 @@ impl Fields {
 
     /// Checks that these names are valid in DynamoDB and different from each other.
     pub fn check_item(&self) -> Result<(), NameError> {
-        let names = self.of_item();
-        if let Some(name) = names.iter().find(|name| name.is_empty() || name.len() > 255) {
-            return Err(NameError::Item((*name).to_owned()));
+        self.item_mistakes().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// What [`Self::check_item`] finds, all of it.
+    pub(crate) fn item_mistakes(&self) -> Vec<NameError> {
+        let (mut seen, mut mistakes) = (BTreeSet::new(), Vec::new());
+        for name in self.of_item() {
+            if name.is_empty() || name.len() > 255 {
+                mistakes.push(NameError::Item(name.to_owned()));
+            } else if !seen.insert(name) {
+                mistakes.push(NameError::Clash(name.to_owned()));
+            }
         }
         if self.is_own_tenant() && self.tenant_type != self.key_type {
-            return Err(NameError::KeyTypes(self.key.clone()));
+            mistakes.push(NameError::KeyTypes(self.key.clone()));
         }
-        let mut seen = BTreeSet::new();
-        match names.into_iter().find(|name| !seen.insert(*name)) {
-            Some(name) => Err(NameError::Clash(name.to_owned())),
-            None => Ok(()),
-        }
+        mistakes
     }
 
     /// The key attributes of a record; tenant and key need not form a valid id. Fails if no item can have

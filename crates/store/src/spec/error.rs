@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use super::{UrlError, nearest::nearest};
+use super::nearest::nearest;
 
 /// A spec that can't be used. Messages show no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum SpecError {
 }
 
 /// A place in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// From 1.
     pub line: usize,
@@ -77,64 +77,79 @@ impl SpecError {
     /// Converts the parser's error to one line.
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let at = Position::of(text, error.span().map_or(0, |span| span.start));
-        let what = error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-        // serde: unknown field `x`, expected one of `a`, `b`
-        if what.starts_with("unknown field `") || what.starts_with("unknown variant `") {
-            let mut quoted = what.split('`').skip(1).step_by(2).map(str::to_owned);
-            let name = quoted.next().unwrap_or_default();
-            let known: Vec<String> = quoted.collect();
-            let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
-            return Self::Unknown { at, name, nearest, known };
-        }
-        Self::Toml { at, what: plain(text, at, what) }
+        let what = words(error);
+        let line = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default();
+        let line = line.split('#').next().unwrap_or_default();
+        let what = match line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+            Some((key, value)) if what.starts_with("string values must be quoted") => {
+                format!("{key}: a text needs quotes: {}", quoted(key, value))
+            }
+            _ => what,
+        };
+        Self::Toml { at, what }
     }
 
-    /// Where it is, from 1; 0: in no line.
-    pub(super) const fn line(&self) -> usize {
-        match self {
-            Self::Unknown { at, .. } | Self::Toml { at, .. } | Self::Invalid { at, .. } => at.line,
-            Self::NoPassword(_) => 0,
+    /// A value of the wrong type.
+    pub(super) fn of_value(text: &str, key: &str, span: Range<usize>, error: &toml::de::Error) -> Self {
+        let at = Position::of(text, error.span().map_or(span.start, |span| span.start));
+        let what = words(error);
+        // serde: unknown variant `x`, expected one of `a`, `b`
+        if what.starts_with("unknown variant `") {
+            let mut named = what.split('`').skip(1).step_by(2).map(str::to_owned);
+            let name = named.next().unwrap_or_default();
+            return Self::of_known(at, name, named.collect());
         }
+        let what = match &what {
+            _ if what.starts_with("invalid type: ") && what.ends_with("expected u64") => {
+                let unit = if key.ends_with("_ms") { "milliseconds as a number" } else { "a number" };
+                format!("{key}: give {unit} without quotes, like 1000")
+            }
+            _ if what.starts_with("invalid type: ") && what.ends_with("expected a boolean") => {
+                format!("{key}: write true or false, without quotes")
+            }
+            _ if what.starts_with("invalid type: ") && what.ends_with("expected a string") => {
+                format!(
+                    "{key}: give a text in quotes, like {}",
+                    quoted(key, text.get(span).unwrap_or_default())
+                )
+            }
+            _ => what,
+        };
+        Self::Toml { at, what }
     }
 
-    /// Whether something is not there at all.
-    pub(super) fn is_missing(&self) -> bool {
-        match self {
-            Self::Toml { what, .. } => what.starts_with("missing field"),
-            Self::Invalid { what, .. } => what.starts_with("it is missing"),
-            _ => false,
-        }
+    /// A key that is not one of those known.
+    pub(super) fn unknown<'a>(
+        text: &str,
+        span: Range<usize>,
+        name: &str,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let known = known.map(str::to_owned).collect();
+        Self::of_known(Position::of(text, span.start), name.to_owned(), known)
+    }
+
+    fn of_known(at: Position, name: String, known: Vec<String>) -> Self {
+        let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+        Self::Unknown { at, name, nearest, known }
     }
 
     pub(super) fn invalid(text: &str, span: Range<usize>, key: &'static str, what: impl ToString) -> Self {
         Self::Invalid { at: Position::of(text, span.start), key, what: what.to_string() }
     }
-
-    pub(super) fn of_url(text: &str, span: Range<usize>, error: UrlError) -> Self {
-        Self::invalid(text, span, "url", error)
-    }
 }
 
-/// The parser's words, or plain ones that name the key.
-fn plain(text: &str, at: Position, what: String) -> String {
-    let line = text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default();
-    let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
-        return what;
-    };
-    match what.as_str() {
-        _ if what.starts_with("string values must be quoted") => {
-            format!("{key}: a text needs quotes: {key} = \"{value}\"")
-        }
-        _ if what.starts_with("invalid type: ") && what.ends_with("expected u64") => {
-            match key.ends_with("_ms") {
-                true => format!("{key}: give milliseconds as a number without quotes, like 1000"),
-                false => format!("{key}: give a number without quotes, like 1000"),
-            }
-        }
-        _ if what.starts_with("invalid type: ") && what.ends_with("expected a string") => {
-            format!("{key}: give a text in quotes, like {key} = \"{value}\"")
-        }
-        _ => what,
+/// The parser's message in one line.
+fn words(error: &toml::de::Error) -> String {
+    error.message().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// How to write a text, with the value that was given if that can't contain a password.
+fn quoted(key: &str, value: &str) -> String {
+    match value {
+        _ if key == "url" => "url = \"sqlite:orders.db\"".to_owned(),
+        _ if value.contains(['\n', '"', '[', '{']) => format!("{key} = \"orders\""),
+        value => format!("{key} = \"{value}\""),
     }
 }
 

@@ -3,99 +3,219 @@
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
 use toml::Spanned;
 
 use super::{
-    Check,
-    file::{ColumnSection, StoreSection},
+    kind::Kind,
+    section::{Given, Section},
+    told::Told,
 };
 use crate::{
     document::{Attribute, Number},
-    mapping::{Column, ColumnPath, Fill, Format, Mapping, MappingError, NameError, OnMisfit, Spelling},
-    spec::{SpecError, StoreUrl},
+    mapping::{
+        Column, ColumnPath, ColumnType, Dialect, Fill, Format, Mapping, MappingError, OnMisfit, Spelling,
+    },
 };
 
-pub(super) fn mapping(text: &str, url: &StoreUrl, section: &StoreSection) -> Check<Option<Mapping>> {
-    let given = [
-        section.columns.as_ref().and_then(|columns| columns.first()).map(|column| column.span()),
-        section.overflow.as_ref().map(|overflow| overflow.span()),
-        section.on_misfit.as_ref().map(|on_misfit| on_misfit.span()),
-    ];
-    let Some(first) = given.into_iter().flatten().min_by_key(|span| span.start) else { return Ok(None) };
-    let Some(dialect) = url.dialect() else {
-        let what = "a DynamoDB table has attributes of its own: remove columns, overflow and on_misfit";
-        return Err(SpecError::invalid(text, first, "columns", what));
-    };
-    if section.value.is_some() {
-        let what = "value is the column of whole records: remove it, or the columns";
-        return Err(SpecError::invalid(text, first, "value", what));
+/// What a section says about content.
+pub(super) struct Content {
+    columns: Vec<(Column, Range<usize>)>,
+    /// Whether a column is missing from the list because it is wrong.
+    is_wrong: bool,
+    overflow: Given<String>,
+    on_misfit: Given<Policy>,
+    /// The first key that concerns columns.
+    at: Option<Range<usize>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Policy {
+    Quarantine,
+    Overflow,
+}
+
+impl Content {
+    pub(super) fn take(section: &mut Section<'_>, told: &mut Told<'_>) -> Self {
+        let spans = ["columns", "overflow", "on_misfit"].into_iter().filter_map(|key| section.span_of(key));
+        let at = spans.min_by_key(|span| span.start);
+        let (overflow, on_misfit) = (section.take("overflow", told), section.take("on_misfit", told));
+        let given = section.sections("columns", told);
+        let (mut columns, mut is_wrong) = (Vec::new(), given.is_wrong());
+        for section in given.is().map(Spanned::into_inner).unwrap_or_default() {
+            let at = section.at.clone();
+            let (column, is_fine) = column(section, told);
+            is_wrong |= !is_fine;
+            columns.extend(column.map(|column| (column, at)));
+        }
+        Self { columns, is_wrong, overflow, on_misfit, at }
     }
-    let sections = section.columns.as_deref().unwrap_or_default();
-    let columns = sections.iter().map(|section| column(text, section.as_ref(), section.span()));
-    let overflow = section.overflow.as_ref().map(|overflow| overflow.as_ref().clone());
-    let on_misfit =
-        section.on_misfit.as_ref().map_or(OnMisfit::default(), |policy| (*policy.as_ref()).into());
-    let mapping = Mapping::new(dialect, columns.collect::<Check<_>>()?, overflow, on_misfit);
-    mapping.map(Some).map_err(|error| {
-        let span = culprit(&error).and_then(|name| {
-            let column = sections.iter().rev().find(|section| section.as_ref().name == name);
-            column.map(|section| section.span())
-        });
-        SpecError::invalid(text, span.unwrap_or(first), "columns", error)
-    })
+
+    /// Whether there are columns for single attributes.
+    pub(super) const fn is_mapped(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// The names of all columns, and where they are.
+    pub(super) fn names(&self) -> Vec<(String, Range<usize>)> {
+        let overflow = self.overflow.get().map(|name| (name.as_ref().clone(), name.span()));
+        self.columns.iter().map(|(column, at)| (column.name.clone(), at.clone())).chain(overflow).collect()
+    }
 }
 
-fn column(text: &str, section: &ColumnSection, span: Range<usize>) -> Check<Column> {
-    let path = match &section.from {
-        Some(from) => Some(from.0.clone()),
-        None => ColumnPath::new(vec![section.name.clone()]),
+/// `None`: something is wrong. `value`: whether a column of whole records is named.
+pub(super) fn mapping(
+    kind: Kind,
+    content: Content,
+    value: bool,
+    told: &mut Told<'_>,
+) -> Option<Option<Mapping>> {
+    let names = content.names();
+    let Some(first) = content.at else { return Some(None) };
+    let dialect = match kind {
+        Kind::Sql(dialect) => dialect,
+        Kind::Items => {
+            let what = "a DynamoDB table has attributes of its own: remove columns, overflow and on_misfit";
+            told.invalid(first, "columns", what);
+            return None;
+        }
+        // All of them have the same rules for what is checked here.
+        Kind::Unknown => Dialect::MySql,
     };
-    let path = path.ok_or_else(|| SpecError::invalid(text, span, "name", "it is empty: name the column"))?;
-    let spelling = spelling(text, section)?;
-    Ok(Column {
-        name: section.name.clone(),
-        path,
-        kind: section.kind.0,
-        required: section.required,
-        spelling,
-        labels: section.labels.clone().unwrap_or_default(),
-        fill: fill(text, section)?,
-    })
+    if value {
+        told.invalid(
+            first.clone(),
+            "value",
+            "value is the column of whole records: remove it, or the columns",
+        );
+    }
+    // What is wrong can't be judged together with the rest.
+    let overflow_is_wrong = content.overflow.is_wrong();
+    let is_wrong = content.is_wrong || overflow_is_wrong || content.on_misfit.is_wrong() || value;
+    let overflow = if overflow_is_wrong { None } else { content.overflow.is().map(Spanned::into_inner) };
+    let on_misfit = match content.on_misfit.get().map(Spanned::as_ref) {
+        Some(Policy::Overflow) if !overflow_is_wrong => OnMisfit::Overflow,
+        _ => OnMisfit::Quarantine,
+    };
+    let columns: Vec<Column> = content.columns.into_iter().map(|(column, _)| column).collect();
+    if is_wrong && columns.is_empty() && overflow.is_none() {
+        return None;
+    }
+    match Mapping::checked(dialect, columns, overflow, on_misfit) {
+        Ok(mapping) => (!is_wrong).then_some(Some(mapping)),
+        Err(mistakes) => {
+            for (index, error) in mistakes {
+                // Which types there are depends on the server.
+                if kind == Kind::Unknown && matches!(error, MappingError::Format(..)) {
+                    continue;
+                }
+                let at = index.and_then(|index| names.get(index)).map(|(_, at)| at.clone());
+                told.invalid(at.unwrap_or_else(|| first.clone()), "columns", error);
+            }
+            None
+        }
+    }
 }
 
-/// What the column holds without an attribute.
-fn fill(text: &str, section: &ColumnSection) -> Check<Option<Fill>> {
-    let value = |value: &Spanned<toml::Value>, name: &'static str| match value.as_ref() {
-        toml::Value::String(it) => Ok(Attribute::S(it.clone())),
-        toml::Value::Integer(it) => Ok(Attribute::N((*it).into())),
-        toml::Value::Boolean(it) => Ok(Attribute::Bool(*it)),
+/// The column, if it has a name, and whether nothing is wrong with it.
+fn column(mut section: Section<'_>, told: &mut Told<'_>) -> (Option<Column>, bool) {
+    let at = section.at.clone();
+    let name: Given<String> = section.take("name", told);
+    let from: Given<From> = section.take("from", told);
+    let kind: Given<Type> = section.take("type", told);
+    let required: Given<bool> = section.take("required", told);
+    let (format, zone) = (section.take("format", told), section.take("zone", told));
+    let labels: Given<Vec<String>> = section.take("labels", told);
+    let (default, constant) = (section.take("default", told), section.take("constant", told));
+    let is_wrong = from.is_wrong() || required.is_wrong() || labels.is_wrong();
+    let mut is_fine = !(is_wrong || default.is_wrong() || constant.is_wrong() || section.has_more());
+    section.end(told);
+
+    let name = name.required("name", "name the column", &at, told);
+    let kind = kind.required("type", "add type = \"text\", or another one of docs/spec.md", &at, told);
+    let spelling = spelling(kind.as_ref().map(|kind| kind.as_ref().0), format, zone, told);
+    let fill = fill(default, constant, from.is_absent(), told);
+    is_fine &= kind.is_some() && spelling.is_some() && fill.is_some();
+    let path = match (&name, from.is()) {
+        (_, Some(from)) => Some(from.into_inner().0),
+        (Some(name), None) => {
+            let path = ColumnPath::new(vec![name.as_ref().clone()]);
+            if path.is_none() {
+                told.invalid(name.span(), "name", "it is empty: name the column");
+            }
+            path
+        }
+        (None, None) => None,
+    };
+    let (Some(name), Some(path)) = (name, path) else { return (None, false) };
+    // Of a column whose type is wrong only the name and the path can be checked.
+    let has_kind = kind.is_some() && !labels.is_wrong();
+    let column = Column {
+        name: name.into_inner(),
+        path,
+        // Stands in for a wrong type while the names are checked.
+        kind: kind.filter(|_| has_kind).map_or(ColumnType::Text, |kind| kind.into_inner().0),
+        required: required.is().is_some_and(Spanned::into_inner),
+        spelling: spelling.unwrap_or_default(),
+        labels: labels.is().filter(|_| has_kind).map(Spanned::into_inner).unwrap_or_default(),
+        fill: fill.flatten().filter(|_| has_kind),
+    };
+    (Some(column), is_fine)
+}
+
+/// What the column holds without an attribute; `None`: something is wrong.
+fn fill(
+    default: Given<toml::Value>,
+    constant: Given<toml::Value>,
+    has_no_path: bool,
+    told: &mut Told<'_>,
+) -> Option<Option<Fill>> {
+    let mut value = |given: Spanned<toml::Value>, key: &'static str| match given.as_ref() {
+        toml::Value::String(it) => Some(Attribute::S(it.clone())),
+        toml::Value::Integer(it) => Some(Attribute::N((*it).into())),
+        toml::Value::Boolean(it) => Some(Attribute::Bool(*it)),
         other => {
             let float = other.as_float().and_then(|it| it.to_string().parse::<Number>().ok());
-            let what = "give a text in quotes, a number, true or false";
-            float.map(Attribute::N).ok_or_else(|| SpecError::invalid(text, value.span(), name, what))
+            if float.is_none() {
+                told.invalid(given.span(), key, "give a text in quotes, a number, true or false");
+            }
+            float.map(Attribute::N)
         }
     };
-    match (&section.default, &section.constant) {
-        (None, None) => Ok(None),
+    match (default.is(), constant.is()) {
+        (None, None) => Some(None),
         (Some(it), None) => value(it, "default").map(Fill::Default).map(Some),
-        (None, Some(it)) if section.from.is_none() => value(it, "constant").map(Fill::Constant).map(Some),
+        (None, Some(it)) if has_no_path => value(it, "constant").map(Fill::Constant).map(Some),
         (_, Some(it)) => {
             let what = "a constant column takes no attribute and has no default: remove that";
-            Err(SpecError::invalid(text, it.span(), "constant", what))
+            told.invalid(it.span(), "constant", what);
+            None
         }
     }
 }
 
-/// How the document writes dates and times.
-fn spelling(text: &str, section: &ColumnSection) -> Check<Spelling> {
-    let ColumnSection { format, zone, kind, .. } = section;
-    if let Some(span) =
-        [format, zone].into_iter().flatten().map(Spanned::span).next().filter(|_| !kind.0.is_time())
-    {
-        let what = format!("a {} column has no dates or times: remove it", kind.0);
-        return Err(SpecError::invalid(text, span, "format", what));
+/// How the document writes dates and times; `None`: something is wrong.
+fn spelling(
+    kind: Option<ColumnType>,
+    format: Given<String>,
+    zone: Given<String>,
+    told: &mut Told<'_>,
+) -> Option<Spelling> {
+    let mut is_fine = !(format.is_wrong() || zone.is_wrong());
+    if let Some(kind) = kind.filter(|kind| !kind.is_time()) {
+        for (key, given) in [("format", &format), ("zone", &zone)] {
+            if let Some(given) = given.get() {
+                told.invalid(given.span(), key, format!("a {kind} column has no dates or times: remove it"));
+                is_fine = false;
+            }
+        }
+        return is_fine.then(Spelling::default);
     }
-    let format = match format.as_ref().map(|format| (format.as_ref().as_str(), format.span())) {
+    let format = match format.get().map(|format| (format.as_ref().as_str(), format.span())) {
         None | Some(("rfc3339", _)) => Format::Rfc3339,
         Some(("epoch_s", _)) => Format::EpochS,
         Some(("epoch_ms", _)) => Format::EpochMs,
@@ -103,24 +223,63 @@ fn spelling(text: &str, section: &ColumnSection) -> Check<Spelling> {
         Some((other, span)) => {
             let what =
                 format!("{other:?} is no format: use rfc3339, epoch_s, epoch_ms or a strftime pattern");
-            return Err(SpecError::invalid(text, span, "format", what));
+            told.invalid(span, "format", what);
+            is_fine = false;
+            Format::Rfc3339
         }
     };
-    let zone = match zone {
+    let zone = match zone.get() {
         None => TimeZone::UTC,
-        Some(zone) => TimeZone::get(zone.as_ref()).map_err(|_| {
+        Some(zone) => TimeZone::get(zone.as_ref()).unwrap_or_else(|_| {
             let what = format!("{:?} is no time zone: write it like Europe/Berlin", zone.as_ref());
-            SpecError::invalid(text, zone.span(), "zone", what)
-        })?,
+            told.invalid(zone.span(), "zone", what);
+            is_fine = false;
+            TimeZone::UTC
+        }),
     };
-    Ok(Spelling { format, zone })
+    is_fine.then_some(Spelling { format, zone })
 }
 
-/// The column that an error is about.
-fn culprit(error: &MappingError) -> Option<&str> {
-    match error {
-        MappingError::Name(NameError::Invalid(name)) | MappingError::Twice(name) => Some(name),
-        MappingError::Overlap(_, name) | MappingError::Format(name, _) => Some(name),
-        _ => None,
+/// A column's type as written.
+struct Type(ColumnType);
+
+impl<'de> Deserialize<'de> for Type {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
     }
+}
+
+/// `"a.b"`, or `["a.b", "c"]` if a name contains a dot.
+struct From(ColumnPath);
+
+impl<'de> Deserialize<'de> for From {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PathVisitor)
+    }
+}
+
+struct PathVisitor;
+
+impl<'de> Visitor<'de> for PathVisitor {
+    type Value = From;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the path of an attribute, like \"address.city\" or [\"address\", \"city\"]")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<From, E> {
+        ColumnPath::dotted(text).map(From).ok_or_else(no_path)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<From, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = from.next_element()? {
+            names.push(name);
+        }
+        ColumnPath::new(names).map(From).ok_or_else(no_path)
+    }
+}
+
+fn no_path<E: Error>() -> E {
+    E::custom("no path of an attribute: give 1 to 32 names, none of them empty")
 }
