@@ -1,6 +1,7 @@
 //! The batch side: backfill, verify, reverse, and what can be done to them while they run.
 
 mod dry_run;
+mod privileges;
 mod progress;
 mod quarantine;
 mod settled;
@@ -272,6 +273,7 @@ impl PassArgs {
             return dry_run::say(global, verb, &spec, &dry_run::Opened::SourceAlone(source), &plan).await;
         }
         let stores = self.stores(&spec).await?;
+        privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
             Self::warn(&stores).await?;
         }
@@ -300,6 +302,7 @@ impl PassArgs {
         let stores = self.stores(&spec).await?;
         let mut plan = Plan::of(&spec, kind, actor_or_user(None));
         more(&mut plan);
+        privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
             Self::warn(&stores).await?;
             let scanned = plan.writes().other();

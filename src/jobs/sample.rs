@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cutover_store::{Id, Record, Scope, Segment, Store, StoreError, spec::Spec};
+use cutover_store::{Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable, spec::Spec};
 
 use super::{Error, side::Side};
 
 /// Maximum records, so that a check takes seconds in a store of any size.
 const RECORDS_MAX: usize = 10_000;
-/// They are the first records of this many parts, which are far apart if the store reads in parallel.
+/// They are the first records of this many parts, which are far apart if the store reads in parallel. A part with few
+/// leaves room for more of the others.
 const PARTS: u32 = 16;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 256 << 10;
@@ -65,27 +66,63 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, 
     let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
     let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
     (looked.timed, looked.took) = (page.records.len() as u64, began.elapsed());
-    for part in Segment::split(PARTS) {
-        let (mut cursor, mut left) = (None, RECORDS_MAX / PARTS as usize);
-        while left > 0 {
-            let page = store.scan(&Scope::All, part, cursor.as_ref(), PAGE_BYTES).await;
-            let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
-            for it in page.unreadable.iter().take(left) {
-                looked.take(&it.tenant, &it.key, Err((side, it.error.clone())));
-            }
-            left -= page.unreadable.len().min(left);
-            for (id, record) in page.records.iter().take(left) {
-                looked.bytes += (id.bytes() + record.bytes()) as u64;
-                looked.take(&id.tenant, &id.key, fit(spec, id, record));
-            }
-            left -= page.records.len().min(left);
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
+    let mut parts: Vec<Part> = Segment::split(PARTS).map(Part::new).collect();
+    let mut left = RECORDS_MAX;
+    // Each has its share. What a part does not have is for the others: one of them may have all, as a single partition
+    // of DynamoDB.
+    while left > 0 && !parts.is_empty() {
+        let share = left.div_ceil(parts.len());
+        for part in &mut parts {
+            for _ in 0..share.min(left) {
+                let Some(found) = part.next(side, store).await? else { break };
+                left -= 1;
+                match found {
+                    Ok((id, record)) => {
+                        looked.bytes += (id.bytes() + record.bytes()) as u64;
+                        looked.take(&id.tenant, &id.key, fit(spec, &id, &record));
+                    }
+                    Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
+                }
             }
         }
+        parts.retain(|part| !part.is_read());
     }
     Ok(looked)
+}
+
+/// One of the parts, read page by page.
+struct Part {
+    segment: Segment,
+    /// Of the last page, the next one at the end.
+    waiting: Vec<Result<(Id, Record), Unreadable>>,
+    cursor: Option<Cursor>,
+    is_last: bool,
+}
+
+impl Part {
+    const fn new(segment: Segment) -> Self {
+        Self { segment, waiting: Vec::new(), cursor: None, is_last: false }
+    }
+
+    /// `None`: there is no more.
+    async fn next(
+        &mut self,
+        side: Side,
+        store: &dyn Store,
+    ) -> Result<Option<Result<(Id, Record), Unreadable>>, Error> {
+        while self.waiting.is_empty() && !self.is_last {
+            let page = store.scan(&Scope::All, self.segment, self.cursor.as_ref(), PAGE_BYTES).await;
+            let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
+            let all = page.unreadable.into_iter().map(Err).chain(page.records.into_iter().map(Ok));
+            self.waiting = all.rev().collect();
+            (self.is_last, self.cursor) = (page.next.is_none(), page.next);
+        }
+        Ok(self.waiting.pop())
+    }
+
+    const fn is_read(&self) -> bool {
+        self.is_last && self.waiting.is_empty()
+    }
 }
 
 fn fit(spec: &Spec, id: &Id, record: &Record) -> Result<(), (Side, StoreError)> {

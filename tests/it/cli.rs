@@ -16,6 +16,7 @@ mod history;
 mod inputs;
 mod passes;
 mod plan;
+mod privileges;
 mod progress;
 mod recorded;
 mod refused;

@@ -1,7 +1,8 @@
 # MariaDB, which speaks MySQL's protocol. Sourced by tests/servers.sh.
 
 # Exports CUTOVER_TEST_MYSQL, and CUTOVER_TEST_MYSQL_SWITCHED, a second server that one story makes
-# read-only: as a whole, so that no other story can use it.
+# read-only: as a whole, so that no other story can use it. CUTOVER_TEST_MYSQL_PRIMARY and _REPLICA are two that one story
+# connects.
 start_mysql() {
     # The core packages have the server without a service that starts automatically.
     if [[ ! -x /usr/sbin/mariadbd || ! -x /usr/bin/my_print_defaults ]]; then
@@ -20,7 +21,10 @@ start_mysql() {
         "GRANT ALL ON *.* TO cutover@'127.0.0.1' WITH GRANT OPTION" >"$directory/init.sql"
     chmod 644 "$directory/init.sql"
 
-    cp -a "$directory/data" "$directory/switched"
+    local other
+    for other in switched primary replica; do
+        cp -a "$directory/data" "$directory/$other"
+    done
 
     port=$(free_port)
     run_mariadb "$directory" data "$port" --innodb-buffer-pool-size=512M --innodb-log-file-size=512M
@@ -28,6 +32,13 @@ start_mysql() {
     port=$(free_port)
     run_mariadb "$directory" switched "$port" --innodb-buffer-pool-size=16M --innodb-log-file-size=16M
     export CUTOVER_TEST_MYSQL_SWITCHED="mysql://cutover:cutover@127.0.0.1:$port/cutover"
+    local small=(--innodb-buffer-pool-size=16M --innodb-log-file-size=16M)
+    port=$(free_port)
+    run_mariadb "$directory" primary "$port" "${small[@]}" --log-bin --server-id=1
+    export CUTOVER_TEST_MYSQL_PRIMARY="mysql://cutover:cutover@127.0.0.1:$port/cutover"
+    port=$(free_port)
+    run_mariadb "$directory" replica "$port" "${small[@]}" --server-id=2 --report-host=127.0.0.1
+    export CUTOVER_TEST_MYSQL_REPLICA="mysql://cutover:cutover@127.0.0.1:$port/cutover"
 }
 
 # run_mariadb DIRECTORY DATA PORT OPTION..

@@ -1,13 +1,16 @@
 # PostgreSQL. Sourced by tests/servers.sh.
 
 # Exports CUTOVER_TEST_POSTGRES, and CUTOVER_TEST_POSTGRES_STANDBY, a server in recovery that one story
-# promotes.
+# promotes. CUTOVER_TEST_PGBOUNCER_SESSION and _TRANSACTION lead to the first one through a pooler.
 start_postgres() {
     local bin directory port
     bin=$(postgres_programs)
     if [[ -z "$bin" ]]; then
         install_packages postgresql
         bin=$(postgres_programs)
+    fi
+    if [[ ! -x /usr/sbin/pgbouncer ]]; then
+        install_packages pgbouncer
     fi
     directory=$(server_directory postgres)
     stop_servers+=("rm -rf '$directory'")
@@ -28,6 +31,13 @@ start_postgres() {
     run_postgres "$bin" "$directory" data "$port" \
         -c shared_buffers=256MB -c max_wal_size=2GB -c max_connections=200
     export CUTOVER_TEST_POSTGRES="postgres://cutover:cutover@127.0.0.1:$port/postgres"
+    local server=$port
+    port=$(free_port)
+    run_pgbouncer "$directory" session "$port" "$server"
+    export CUTOVER_TEST_PGBOUNCER_SESSION="postgres://cutover:cutover@127.0.0.1:$port/postgres"
+    port=$(free_port)
+    run_pgbouncer "$directory" transaction "$port" "$server"
+    export CUTOVER_TEST_PGBOUNCER_TRANSACTION="postgres://cutover:cutover@127.0.0.1:$port/postgres"
     port=$(free_port)
     run_postgres "$bin" "$directory" standby "$port" -c shared_buffers=16MB
     export CUTOVER_TEST_POSTGRES_STANDBY="postgres://cutover:cutover@127.0.0.1:$port/postgres"
@@ -47,6 +57,24 @@ run_postgres() {
     stop_servers+=("stop_server INT $pid '$directory'")
     await_server PostgreSQL "$pid" "$directory/$data.log" \
         "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" -d postgres -U cutover
+}
+
+# run_pgbouncer DIRECTORY MODE PORT SERVER
+run_pgbouncer() {
+    local directory=$1 mode=$2 port=$3 server=$4 pid file
+    file="$directory/pgbouncer-$mode"
+    echo '"cutover" "cutover"' >"$file.users"
+    printf '%s\n' '[databases]' "postgres = host=127.0.0.1 port=$server" '[pgbouncer]' "pool_mode = $mode" \
+        'listen_addr = 127.0.0.1' "listen_port = $port" 'unix_socket_dir =' 'auth_type = scram-sha-256' \
+        "auth_file = $file.users" >"$file.ini"
+    chmod 644 "$file.users" "$file.ini"
+    (
+        cd /
+        unprivileged INT /usr/sbin/pgbouncer "$file.ini"
+    ) >"$file.log" 2>&1 &
+    pid=$!
+    stop_servers+=("stop_server INT $pid '$directory'")
+    await_server PgBouncer "$pid" "$file.log" bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
 }
 
 # The directory of the newest installed version's programs; nothing if there is none.

@@ -174,8 +174,13 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// What may happen to single records in this table, for people: triggers that run, constraints that may
-    /// refuse them, privileges that are missing.
+    /// refuse them.
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The privileges that the user lacks for writes to this table, for people. Nothing is written to find out.
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 

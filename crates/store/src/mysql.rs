@@ -10,6 +10,8 @@ mod find;
 mod identity;
 mod layout;
 mod ledger;
+mod limits;
+mod replicas;
 mod schema;
 mod server;
 mod warnings;
@@ -29,17 +31,12 @@ use super::{
     sql::{
         Calls, Database, Entry, Guarded, LedgerId, Over, ServerOptions, Statement, There, Wrote, check_new,
         column_of, estimate, get_versions, permanent, put_many, put_one, swallowed, version_after,
-        whole_seconds,
     },
 };
 use cutover_core::outcome::ErrorClass;
 use layout::{Layout, NOT_WRITTEN};
-
-/// Maximum rows of a statement. MariaDB plans lists of more than 1,000 in another, slower way.
-const ROWS_MAX: usize = 500;
-
-/// Maximum bytes of a statement, unless one record needs more. The server may allow less.
-const STATEMENT_BYTES_MAX: usize = 8 << 20;
+use limits::{ROWS_MAX, STATEMENT_BYTES_MAX, written_max};
+use replicas::{Listed, Replicas};
 
 /// One table of a MySQL or MariaDB server. If it is given by its name alone, a table of whole records,
 /// `(tenant, key, version, value)`.
@@ -51,16 +48,7 @@ pub struct MySqlStore {
     packet_bytes: usize,
     /// Maximum records that a statement writes.
     written_max: usize,
-}
-
-/// MySQL ends no write because of its duration. There a statement writes so few records that all their lock
-/// waits, two for each, end within the time that a statement may take.
-fn written_max(ends_writes: bool, options: &ServerOptions) -> usize {
-    if ends_writes {
-        return ROWS_MAX;
-    }
-    let waits = options.call_timeout.as_secs() / whole_seconds(options.lock_timeout).as_secs();
-    usize::try_from(waits / 2).unwrap_or(ROWS_MAX).clamp(1, ROWS_MAX)
+    replicas: Replicas,
 }
 
 impl MySqlStore {
@@ -92,7 +80,12 @@ impl MySqlStore {
             let is_new = check_new(Dialect::MySql, table, there, entries)?;
             id = is_new.then(|| LedgerId::made_once(Dialect::MySql, &store.layout.ledger));
         }
-        for sql in sql.into_iter().chain(id) {
+        for (name, sql) in store.layout.table.names().into_iter().zip(sql) {
+            if schema::is_free(&store.calls, &name).await? {
+                store.calls.create(sql).await?;
+            }
+        }
+        if let Some(sql) = id {
             store.calls.create(sql).await?;
         }
         store.checked().await
@@ -131,6 +124,7 @@ impl MySqlStore {
         // A statement contains records, which must not appear in a log.
         let connect = connect.disable_statement_logging().pipes_as_concat(false);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
+        let replicas = Replicas::new(connect.clone());
         // With a ledger a transaction has two statements that wait and write, and both together have this time. The
         // client waits for both.
         let parts = if table.has_ledger() { 2 } else { 1 };
@@ -144,7 +138,7 @@ impl MySqlStore {
         let packet_bytes = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(1 << 20);
         let packet_bytes = usize::try_from(packet_bytes).unwrap_or(1 << 20);
         let written_max = written_max(ends_writes, &options);
-        Ok(Self { calls, layout: Layout::new(table), packet_bytes, written_max })
+        Ok(Self { calls, layout: Layout::new(table), packet_bytes, written_max, replicas })
     }
 
     /// Waits for calls in flight and closes the connections.
@@ -316,7 +310,13 @@ impl Store for MySqlStore {
     }
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
-        warnings::warnings(&self.calls, &self.layout.table).await
+        let mut told = warnings::warnings(&self.calls, &self.layout.table).await?;
+        told.extend(self.replicas().await.unwrap_or_default().iter().filter_map(Listed::warning));
+        Ok(told)
+    }
+
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        warnings::missing_privileges(&self.calls, &self.layout.table).await
     }
 
     /// By InnoDB's statistics, which can be off by half.
@@ -325,18 +325,14 @@ impl Store for MySqlStore {
         Ok(estimate(&rows))
     }
 
-    /// The lag is that of the server itself, if it is a replica and the user may ask.
+    /// The lag is that of the server itself, if it is a replica, or of its furthest replica, if the user may ask.
     async fn pressure(&self) -> Result<Pressure, StoreError> {
         let began = Instant::now();
         self.rows("SELECT 1".to_owned()).await?;
         let latency = began.elapsed();
         let status = self.rows("SHOW REPLICA STATUS".to_owned()).await.unwrap_or_default();
-        let lag = status.iter().filter_map(|row| {
-            let behind = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
-            behind.iter().find_map(|column| row.try_get_unchecked::<Option<i64>, _>(*column).ok()).flatten()
-        });
-        let lag = lag.max().and_then(|seconds| u64::try_from(seconds).ok());
-        Ok(Pressure { latency, replica_lag: lag.map(std::time::Duration::from_secs) })
+        let own = replicas::furthest(&status).map(std::time::Duration::from_secs);
+        Ok(Pressure { latency, replica_lag: own.max(self.replicas.lag(self).await) })
     }
 }
 
@@ -374,23 +370,5 @@ impl Guarded for MySqlStore {
             return Ok(());
         };
         id.check(&ledger, self.ledger_id().await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn where_no_write_is_ended_a_statement_s_lock_waits_fit_into_its_time() {
-        let default = ServerOptions::default();
-        assert_eq!(written_max(true, &default), ROWS_MAX);
-        assert_eq!(written_max(false, &default), 7, "2 waits of 1 s for each, within 15 s");
-        let call_timeout = Duration::from_secs(1);
-        assert_eq!(written_max(false, &ServerOptions { call_timeout, ..default }), 1);
-        let call_timeout = Duration::from_secs(36_000);
-        assert_eq!(written_max(false, &ServerOptions { call_timeout, ..default }), ROWS_MAX);
     }
 }

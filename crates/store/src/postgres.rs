@@ -29,7 +29,8 @@ use super::{
     mapping::{Dialect, SqlTable, create_sql},
     sql::{
         Calls, Database, Guarded, LedgerId, Over, ROUNDS, ServerOptions, Statement, There, Wrote, check_new,
-        column_of, estimate, get_versions, in_order, permanent, put_many, put_one, swallowed, version_after,
+        column_of, estimate, get_versions, in_order, not_beside, permanent, put_many, put_one, swallowed,
+        version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -81,6 +82,9 @@ impl PostgresStore {
             if schema::exists(&store.calls, &store.schema, name).await? {
                 continue;
             }
+            if let Some(other) = warnings::other_case(&store.calls, name).await {
+                return Err(not_beside(name, &other));
+            }
             // If two processes created it at once, one would fail in the catalogue, so it waits. One text is
             // one transaction.
             let schema = ledger::quoted(&store.schema);
@@ -123,7 +127,9 @@ impl PostgresStore {
             permanent(ErrorClass::Other, "url", what)
         })?;
         // An error or a slow statement must not put records into a log.
-        let connect = connect.disable_statement_logging().application_name("cutover");
+        let name = connect.get_application_name().unwrap_or("cutover").to_owned();
+        // PgBouncer refuses the one parameter that is set in the session anyway.
+        let connect = connect.disable_statement_logging().application_name(&name).extra_float_digits(None);
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<Postgres>::open(connect, &server, options, options.call_timeout).await?;
         let schema = schema::schema_of(&calls, &table.name).await?;
@@ -274,6 +280,10 @@ impl Store for PostgresStore {
 
     async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         warnings::warnings(&self.calls, &self.schema, &self.layout.table).await
+    }
+
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        warnings::missing_privileges(&self.calls, &self.schema, &self.layout.table).await
     }
 
     /// By the planner's statistics, from the last time the table was vacuumed or analysed.

@@ -60,6 +60,8 @@ pub struct StoreSpec {
     pub mapping: Option<Mapping>,
     /// Where versions and tombstones are; in DynamoDB always in the item.
     pub versions: Versions,
+    /// Most connections of a process to the server; `None`: the default of `ServerOptions`.
+    pub connections: Option<u32>,
 }
 
 impl FromStr for Spec {

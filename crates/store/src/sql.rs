@@ -27,6 +27,8 @@ pub(super) use error::{class, driver_error, message, not_applied, permanent, thr
 pub(super) use faults::{
     Faults, cascading, check_new, check_no_ledger, no_ledger, of_both, referred, referring, versions_twice,
 };
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use faults::{in_this_database, not_beside};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;

@@ -3,6 +3,9 @@
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/columns.rs"]
 mod columns;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "spec"))]
+#[path = "store/connections.rs"]
+mod connections;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 #[path = "store/documents.rs"]
 mod documents;

@@ -158,3 +158,33 @@ async fn a_record_too_large_for_dynamodb_is_named_before_a_backfill() {
 async fn a_record_too_large_for_dynamodb_is_named_before_it_is_to_go_back() {
     is_too_large_for_an_item("reverse", "target").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_partition_is_looked_at_as_far_as_many() {
+    let Some(url) = given("CUTOVER_TEST_DYNAMODB") else { return };
+    let dir = TempDir::new().unwrap();
+    let name = format!("one_partition_{}", std::process::id());
+    let at_table = url.split_once('?').map_or(String::new(), |(_, parameters)| format!("?{parameters}"));
+    let text = format!(
+        "migration = \"orders\"\n[source]\nurl = \"dynamodb://{name}{at_table}\"\n\
+         [target]\nurl = \"sqlite:{}/target.db\"\ntable = \"orders\"\n\
+         columns = [{{ name = \"name\", type = \"varchar(5)\" }}]\n",
+        dir.path().display()
+    );
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    let source = text.parse::<Spec>().unwrap().source.open(Missing::Create, |_| None).await.unwrap();
+    let record = |n: u32| {
+        let value = if n == 2_500 { r#"{"name":{"S":"longer"}}"# } else { r#"{"name":{"S":"short"}}"# };
+        let id = Id::new("t", &format!("{n:04}")).unwrap();
+        (id, Record { version: Version(1), value: Some(value.as_bytes().to_vec()) })
+    };
+    source.put_many_if_newer(&(0..3_000).map(record).collect::<Vec<_>>()).await.unwrap();
+    let said =
+        at("http://127.0.0.1:1", &format!("backfill {} --create-tables --dry-run", path.display())).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    for part in ["checked 3000 records of the source: 1 do not fit", "the first \"t\"/\"2500\": name: 6 char"]
+    {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+}

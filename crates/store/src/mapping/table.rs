@@ -74,6 +74,12 @@ impl SqlTable {
         self.has_ledger().then(|| self.ledger_name())
     }
 
+    /// Its name and that of its ledger, if it has one.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn names(&self) -> Vec<String> {
+        std::iter::once(self.name.clone()).chain(self.ledger()).collect()
+    }
+
     /// Whether versions and tombstones are in a ledger.
     pub const fn has_ledger(&self) -> bool {
         matches!(self.versions, Versions::Ledger)

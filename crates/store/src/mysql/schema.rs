@@ -6,7 +6,10 @@ use super::{
     super::{
         KEY_MAX_BYTES, StoreError,
         mapping::{ColumnType, Dialect, SqlTable},
-        sql::{Calls, Faults, Statement, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
+        sql::{
+            Calls, Faults, Statement, cascading, check_no_ledger, in_this_database, no_ledger, not_beside,
+            of_both, versions_twice,
+        },
     },
     column::{Column, needed},
     server::text,
@@ -38,6 +41,28 @@ pub(super) async fn has_rows(calls: &Calls<MySql>, table: &str) -> Result<Option
     Ok(Some(!calls.rows(&Statement::text(format!("SELECT 1 FROM `{table}` LIMIT 1"))).await?.is_empty()))
 }
 
+/// A table whose name differs only in case.
+async fn other_case(calls: &Calls<MySql>, table: &str) -> Result<Option<String>, StoreError> {
+    let sql = format!(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() \
+         AND LOWER(table_name) = LOWER('{table}')"
+    );
+    let found = calls.rows(&Statement::text(sql)).await?;
+    Ok(found.iter().map(|row| text(row, 0)).find(|other| other != table))
+}
+
+/// Whether the table can be created. No privilege is needed for one that exists.
+///
+/// # Errors
+///
+/// There is one whose name differs only in case.
+pub(super) async fn is_free(calls: &Calls<MySql>, table: &str) -> Result<bool, StoreError> {
+    if has_rows(calls, table).await?.is_some() {
+        return Ok(false);
+    }
+    other_case(calls, table).await?.map_or(Ok(true), |other| Err(not_beside(table, &other)))
+}
+
 async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
@@ -62,7 +87,12 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
     );
     let engine = calls.rows(&Statement::text(engine)).await?;
     if columns.is_empty() {
-        return Err(StoreError::no_table(name, "in this database: create it, or name another one"));
+        // The catalogue does not show tables that the user may not read. The server says so.
+        calls.rows(&Statement::text(format!("SELECT 1 FROM `{name}` LIMIT 0"))).await.or_else(|error| {
+            let is_absent = matches!(&error, StoreError::Permanent { field, .. } if field == "table");
+            if is_absent { Ok(Vec::new()) } else { Err(error) }
+        })?;
+        return Err(StoreError::no_table(name, &in_this_database(other_case(calls, name).await?)));
     }
     let mut faults = Faults::default();
     if let Some(row) = engine.first() {

@@ -11,6 +11,9 @@ use super::{
     server::text,
 };
 
+/// Maps or lists within each other that MariaDB's `json_valid` takes in typed JSON, where each has two levels.
+const JSON_LEVELS: usize = 14;
+
 /// One line each.
 pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
     let name = &table.name;
@@ -73,15 +76,14 @@ pub(super) async fn warnings(calls: &Calls<MySql>, table: &SqlTable) -> Result<V
         let json = content.find(|(column, kind)| is_json(*kind) && is_json_check(&clause, column));
         told.push(match json {
             Some((column, _)) => format!(
-                "column {column} is JSON here, which has at most 32 levels: a record that is nested deeper, \
-                 about 15 levels of its own, goes to the quarantine. Make it longtext without CHECK"
+                "column {column} is JSON here, which has few levels: a record with more than {JSON_LEVELS} maps or lists \
+                 within each other goes to the quarantine. Make it longtext without CHECK"
             ),
             None => {
                 format!("{constraint}, CHECK ({clause}): a record that it refuses goes to the quarantine")
             }
         });
     }
-    told.extend(privileges(calls, table).await);
     Ok(told)
 }
 
@@ -109,11 +111,13 @@ pub(super) fn is_json_check(clause: &str, column: &str) -> bool {
 }
 
 /// The statements of a write are explained, not executed: that takes the same privileges.
-async fn privileges(calls: &Calls<MySql>, table: &SqlTable) -> Vec<String> {
+pub(super) async fn missing_privileges(
+    calls: &Calls<MySql>,
+    table: &SqlTable,
+) -> Result<Vec<String>, StoreError> {
     let columns: Vec<String> = table.columns().map(|name| format!("`{name}`")).collect();
     let same: Vec<String> = columns.iter().map(|column| format!("{column} = {column}")).collect();
     let (name, columns) = (&table.name, columns.join(", "));
-    let mut told = Vec::new();
     let of_ledger = table.ledger().into_iter().flat_map(|ledger| {
         [
             format!("EXPLAIN DELETE FROM `{name}` WHERE FALSE"),
@@ -121,18 +125,18 @@ async fn privileges(calls: &Calls<MySql>, table: &SqlTable) -> Vec<String> {
             format!("EXPLAIN UPDATE `{ledger}` SET version = version WHERE FALSE"),
         ]
     });
-    for sql in [
+    let of_table = [
         format!("EXPLAIN INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{name}` WHERE FALSE"),
         format!("EXPLAIN UPDATE `{name}` SET {} WHERE FALSE", same.join(", ")),
-    ]
-    .into_iter()
-    .chain(of_ledger)
-    {
-        if let Err(StoreError::Permanent { field, what, .. }) = calls.rows(&Statement::text(sql)).await
-            && field == "user"
-        {
-            told.push(format!("every write will fail: {what}"));
+    ];
+    let mut told = Vec::new();
+    for sql in of_table.into_iter().chain(of_ledger) {
+        match calls.rows(&Statement::text(sql)).await {
+            Err(StoreError::Permanent { field, what, .. }) if field == "user" => told.push(what),
+            // Whatever else is wrong with the statement says nothing about privileges.
+            Ok(_) | Err(StoreError::Permanent { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
-    told
+    Ok(told)
 }

@@ -7,8 +7,8 @@ use super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable},
         sql::{
-            Calls, Faults, Statement, cascading, check_no_ledger, no_ledger, of_both, permanent,
-            versions_twice,
+            Calls, Faults, Statement, cascading, check_no_ledger, in_this_database, no_ledger, of_both,
+            permanent, versions_twice,
         },
     },
     column::{Column, holds, needed},
@@ -115,12 +115,7 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
     );
     let kinds = calls.rows(&Statement::text(kinds)).await?;
     if columns.is_empty() {
-        let advice = match warnings::other_case(calls, name).await {
-            Some(other) => {
-                format!("in this database, but {other:?}: write it like that, or name another one")
-            }
-            None => "in this database: create it, or name another one".to_owned(),
-        };
+        let advice = in_this_database(warnings::other_case(calls, name).await);
         return Err(StoreError::no_table(name, &advice));
     }
     let mut faults = Faults::default();

@@ -19,7 +19,6 @@ pub(super) async fn warnings(
     table: &SqlTable,
 ) -> Result<Vec<String>, StoreError> {
     let of_table = regclass(schema, &table.name);
-    let columns: Vec<String> = table.columns().map(|name| format!("'{name}'")).collect();
     let sql = format!(
         "SELECT 'trigger', tgname::text, '' FROM pg_trigger WHERE tgrelid = {of_table} AND NOT tgisinternal \
          AND tgenabled <> 'D' AND (tgtype & {}) <> 0 \
@@ -28,20 +27,11 @@ pub(super) async fn warnings(
          UNION ALL SELECT 'partition', partrelid::regclass::text, '' FROM pg_partitioned_table \
          WHERE partrelid IN (SELECT relid FROM pg_partition_tree({of_table})) \
          AND partstrat IN ('l', 'r') AND partdefid = 0 \
-         UNION ALL SELECT 'policy', '', '' WHERE row_security_active({of_table}) \
-         UNION ALL SELECT 'privilege', p, string_agg(attname, ', ' ORDER BY attnum) \
-         FROM pg_attribute CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
-         WHERE attrelid = {of_table} AND attname IN ({}) AND NOT has_column_privilege(attrelid, attnum, p) \
-         GROUP BY p{}",
+         UNION ALL SELECT 'policy', '', '' WHERE row_security_active({of_table}){}",
         // Of INSERT and UPDATE, and of DELETE if there is one.
         if table.has_ledger() { 28 } else { 20 },
-        columns.join(", "),
         table.ledger().map(|ledger| regclass(schema, &ledger)).map_or_else(String::new, |of_ledger| format!(
-            " UNION ALL SELECT 'privilege', p, t::text FROM (VALUES ({of_table}, 'DELETE')) AS own (t, p) \
-             WHERE NOT has_table_privilege(t, p) \
-             UNION ALL SELECT 'ledger', p, '' FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
-             WHERE NOT has_table_privilege({of_ledger}, p) \
-             UNION ALL SELECT 'child', conrelid::regclass::text, '' FROM pg_constraint \
+            " UNION ALL SELECT 'child', conrelid::regclass::text, '' FROM pg_constraint \
              WHERE confrelid = {of_table} AND contype = 'f' \
              UNION ALL SELECT 'parent', conname::text, confrelid::regclass::text FROM pg_constraint \
              WHERE conrelid = {of_table} AND contype = 'f' \
@@ -66,27 +56,56 @@ pub(super) async fn warnings(
                          every pass, and a record that one refuses goes to the quarantine. Give a user with \
                          BYPASSRLS"
                 .to_owned(),
-            "ledger" => format!(
-                "every write will fail: the user lacks {name} on the ledger. Run: GRANT SELECT, INSERT, UPDATE ON \
-                 \"{}\" TO CURRENT_USER, as its owner and with the user's name",
-                table.ledger().unwrap_or_default()
-            ),
             "child" => referring(&name),
             "parent" => referred(&name, &more, "an action ON DELETE or ON UPDATE"),
-            "policy of ledger" => format!(
+            _ => format!(
                 "every version and deletion that a policy hides is missing: row-level security applies to this user on \
                  {}. Give a user with BYPASSRLS",
                 table.ledger_name()
             ),
-            _ => format!(
-                "the user lacks {name} on {more}. Run: GRANT SELECT, INSERT, UPDATE{} ON \"{}\" TO CURRENT_USER, \
-                 as the table's owner and with the user's name",
-                if table.has_ledger() { ", DELETE" } else { "" },
-                table.name
-            ),
         }
     };
     Ok(rows.iter().map(warning).collect())
+}
+
+/// A line for each kind of statement that the user may not run.
+pub(super) async fn missing_privileges(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+) -> Result<Vec<String>, StoreError> {
+    let of_table = regclass(schema, &table.name);
+    let columns: Vec<String> = table.columns().map(|name| format!("'{name}'")).collect();
+    let mut sql = format!(
+        "SELECT p, string_agg(attname, ', ' ORDER BY attnum) \
+         FROM pg_attribute CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
+         WHERE attrelid = {of_table} AND attname IN ({}) AND NOT has_column_privilege(attrelid, attnum, p) \
+         GROUP BY p",
+        columns.join(", ")
+    );
+    let ledger = table.ledger();
+    if let Some(ledger) = &ledger {
+        let of_ledger = regclass(schema, ledger);
+        sql = format!(
+            "{sql} UNION ALL SELECT 'DELETE', {of_table}::text WHERE NOT has_table_privilege({of_table}, 'DELETE') \
+             UNION ALL SELECT p, '' FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
+             WHERE NOT has_table_privilege({of_ledger}, p)"
+        );
+    }
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    let lacks = |row| {
+        let (privilege, on) = (text(row, 0), text(row, 1));
+        let (of, on, all) = match &ledger {
+            Some(ledger) if on.is_empty() => (ledger, ledger.clone(), "SELECT, INSERT, UPDATE"),
+            Some(_) => (&table.name, on, "SELECT, INSERT, UPDATE, DELETE"),
+            None => (&table.name, on, "SELECT, INSERT, UPDATE"),
+        };
+        format!(
+            "the user lacks {privilege} on {on}. Run: GRANT {all} ON \"{of}\" TO CURRENT_USER, as the table's owner and \
+             with the user's name"
+        )
+    };
+    Ok(rows.iter().map(lacks).collect())
 }
 
 /// Name and definition of each CHECK.

@@ -105,6 +105,12 @@ const QUARANTINE: [(&str, ColumnType); 8] = [
     ("quarantined_at_ms", ColumnType::Bigint),
 ];
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn server_options(spec: &StoreSpec) -> crate::ServerOptions {
+    let default = crate::ServerOptions::default();
+    crate::ServerOptions { connections: spec.connections.unwrap_or(default.connections), ..default }
+}
+
 #[allow(unused_variables, reason = "without the feature of any store there is nothing to open")]
 async fn open(
     spec: &StoreSpec,
@@ -125,8 +131,8 @@ async fn open(
         }
         #[cfg(feature = "mysql")]
         StoreUrl::Server { dialect: Dialect::MySql, .. } => {
-            use crate::{MySqlStore, ServerOptions};
-            let options = ServerOptions::default();
+            use crate::MySqlStore;
+            let options = server_options(spec);
             Ok(match missing {
                 Missing::Refuse => Arc::new(MySqlStore::open(url, sql_table(), options).await?),
                 Missing::Create => Arc::new(MySqlStore::create(url, sql_table(), options).await?),
@@ -134,8 +140,8 @@ async fn open(
         }
         #[cfg(feature = "postgres")]
         StoreUrl::Server { dialect: Dialect::Postgres, .. } => {
-            use crate::{PostgresStore, ServerOptions};
-            let options = ServerOptions::default();
+            use crate::PostgresStore;
+            let options = server_options(spec);
             Ok(match missing {
                 Missing::Refuse => Arc::new(PostgresStore::open(url, sql_table(), options).await?),
                 Missing::Create => Arc::new(PostgresStore::create(url, sql_table(), options).await?),

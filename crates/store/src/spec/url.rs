@@ -1,5 +1,7 @@
 //! Where a store is: `sqlite:PATH`, `mysql://..`, `postgres://..`, `dynamodb://TABLE`.
 
+mod server;
+
 use std::{fmt, path::PathBuf};
 
 use url::{Url, form_urlencoded};
@@ -19,7 +21,7 @@ pub enum StoreUrl {
     Server {
         /// Which of the two.
         dialect: Dialect,
-        /// Without password and table.
+        /// Without password and table. If a socket is given, it is a parameter, and the host means nothing.
         url: Url,
         /// As in the url, percent-encoded.
         password: Option<Secret>,
@@ -49,6 +51,9 @@ pub enum UrlError {
     /// A parameter after the `?` that the store does not have.
     #[error("unknown parameter {0:?}: {1}")]
     Parameter(String, String),
+    /// A parameter's value that can't be, and what to do.
+    #[error("{0}: {1}")]
+    Value(&'static str, String),
     /// Passwords belong elsewhere.
     #[error("a password after the ? would be seen in process lists and logs: use password_env")]
     Password,
@@ -57,25 +62,23 @@ pub enum UrlError {
     Endpoint,
 }
 
-/// Parameters that sqlx reads and that do not change how values are stored.
-const MYSQL: &[&str] = &["table", "ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
-const POSTGRES: &[&str] =
-    &["table", "sslmode", "sslrootcert", "sslcert", "sslkey", "host", "application_name"];
 const SQLITE: &[&str] = &["table"];
 const DYNAMODB: &[&str] = &["region", "endpoint"];
 
 impl StoreUrl {
     /// Parses the location, and the table if the url names it.
-    pub fn parse(text: &str) -> Result<(Self, Option<String>), UrlError> {
-        match text.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest)) {
-            Some((scheme, rest)) if scheme == "sqlite" => sqlite(rest),
-            Some((scheme, _)) => match scheme.as_str() {
-                "mysql" | "mariadb" => server(text, Dialect::MySql, MYSQL),
-                "postgres" | "postgresql" => server(text, Dialect::Postgres, POSTGRES),
-                "dynamodb" => dynamodb(text),
-                _ => Err(UrlError::Scheme),
-            },
-            None => Err(UrlError::Scheme),
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong; at least one.
+    pub fn parse(text: &str) -> Result<(Self, Option<String>), Vec<UrlError>> {
+        let scheme = text.split_once(':').map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        match scheme.as_ref().map(|(scheme, rest)| (scheme.as_str(), rest)) {
+            Some(("sqlite", rest)) => sqlite(rest),
+            Some(("mysql" | "mariadb", _)) => server::server(text, Dialect::MySql),
+            Some(("postgres" | "postgresql", _)) => server::server(text, Dialect::Postgres),
+            Some(("dynamodb", _)) => dynamodb(text),
+            _ => Err(vec![UrlError::Scheme]),
         }
     }
 
@@ -145,55 +148,37 @@ impl fmt::Display for StoreUrl {
     }
 }
 
-fn sqlite(rest: &str) -> Result<(StoreUrl, Option<String>), UrlError> {
+fn sqlite(rest: &str) -> Result<(StoreUrl, Option<String>), Vec<UrlError>> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = path.strip_prefix("//").unwrap_or(path);
+    let (given, mut wrong) = parameters(form_urlencoded::parse(query.as_bytes()), SQLITE);
     if path.is_empty() {
-        return Err(UrlError::Missing("file", "sqlite:orders.db"));
+        wrong.push(UrlError::Missing("file", "sqlite:orders.db"));
     }
-    let [table] = parameters(form_urlencoded::parse(query.as_bytes()), SQLITE, ["table"])?;
-    Ok((StoreUrl::Sqlite { path: path.into() }, table))
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    Ok((StoreUrl::Sqlite { path: path.into() }, last(&given, "table")))
 }
 
-fn server(text: &str, dialect: Dialect, known: &[&str]) -> Result<(StoreUrl, Option<String>), UrlError> {
-    let mut url = parsed(text)?;
-    let [table, host, socket] = parameters(url.query_pairs(), known, ["table", "host", "socket"])?;
-    const LIKE: &str = "mysql://user@host:3306/database";
-    if url.host_str().is_none_or(str::is_empty) && host.is_none() && socket.is_none() {
-        return Err(UrlError::Missing("host", LIKE));
-    }
-    if url.path().trim_matches('/').is_empty() {
-        return Err(UrlError::Missing("database", LIKE));
-    }
-    if table.is_some() {
-        let rest: Vec<_> = url.query_pairs().into_owned().filter(|(key, _)| key != "table").collect();
-        match rest.is_empty() {
-            true => url.set_query(None),
-            false => _ = url.query_pairs_mut().clear().extend_pairs(rest),
-        }
-    }
-    let password = url.password().map(|password| Secret::new(password.to_owned()));
-    if password.is_some() {
-        // It has a password, so it can be set to none.
-        url.set_password(None).unwrap_or_default();
-    }
-    Ok((StoreUrl::Server { dialect, url, password }, table))
-}
-
-fn dynamodb(text: &str) -> Result<(StoreUrl, Option<String>), UrlError> {
+fn dynamodb(text: &str) -> Result<(StoreUrl, Option<String>), Vec<UrlError>> {
     const LIKE: &str = "dynamodb://TABLE?region=eu-west-1";
-    let url = parsed(text)?;
-    let table = url.host_str().filter(|table| !table.is_empty());
-    let table = table.ok_or(UrlError::Missing("table", LIKE))?.to_owned();
-    if !url.path().trim_matches('/').is_empty() || url.port().is_some() || !url.username().is_empty() {
-        return Err(UrlError::Malformed("it names a table and nothing else".to_owned()));
+    let url = parsed(text).map_err(|error| vec![error])?;
+    let (given, mut wrong) = parameters(url.query_pairs(), DYNAMODB);
+    let table = url.host_str().unwrap_or_default().to_owned();
+    if table.is_empty() {
+        wrong.push(UrlError::Missing("table", LIKE));
     }
-    let [region, endpoint] = parameters(url.query_pairs(), DYNAMODB, ["region", "endpoint"])?;
+    if !url.path().trim_matches('/').is_empty() || url.port().is_some() || !url.username().is_empty() {
+        wrong.push(UrlError::Malformed("it names a table and nothing else".to_owned()));
+    }
+    let [region, endpoint] = ["region", "endpoint"].map(|name| last(&given, name));
     let is_http = |url: Url| matches!(url.scheme(), "http" | "https") && url.password().is_none();
-    if let Some(endpoint) = &endpoint
-        && !Url::parse(endpoint).is_ok_and(is_http)
-    {
-        return Err(UrlError::Endpoint);
+    if endpoint.as_ref().is_some_and(|endpoint| !Url::parse(endpoint).is_ok_and(is_http)) {
+        wrong.push(UrlError::Endpoint);
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
     }
     Ok((StoreUrl::DynamoDb { region, endpoint }, Some(table)))
 }
@@ -206,27 +191,29 @@ fn parsed(text: &str) -> Result<Url, UrlError> {
     Ok(url)
 }
 
-/// The values of the requested parameters, after checking that all are known.
-fn parameters<const N: usize>(
-    given: form_urlencoded::Parse<'_>,
-    known: &[&str],
-    wanted: [&str; N],
-) -> Result<[Option<String>; N], UrlError> {
-    let mut values = [const { None }; N];
-    for (name, value) in given {
+/// All parameters, and what is wrong with their names.
+fn parameters(given: form_urlencoded::Parse<'_>, all: &[&str]) -> (Vec<(String, String)>, Vec<UrlError>) {
+    let given: Vec<(String, String)> = given.into_owned().collect();
+    let wrong = known(given.iter().map(|(name, _)| name.as_str()), all);
+    (given, wrong)
+}
+
+fn last(given: &[(String, String)], name: &str) -> Option<String> {
+    given.iter().rfind(|(other, _)| other == name).map(|(_, value)| value.clone())
+}
+
+/// What is wrong with parameters of these names.
+fn known<'a>(given: impl Iterator<Item = &'a str>, all: &[&str]) -> Vec<UrlError> {
+    let wrong = |name: &str| {
         if name.to_ascii_lowercase().contains("pass") {
-            return Err(UrlError::Password);
+            return Some(UrlError::Password);
         }
-        if !known.contains(&name.as_ref()) {
-            let advice = match nearest(&name, known.iter().copied()) {
-                Some(nearest) => format!("did you mean {nearest:?}?"),
-                None => format!("use one of {}", known.join(", ")),
-            };
-            return Err(UrlError::Parameter(name.into_owned(), advice));
-        }
-        if let Some(index) = wanted.iter().position(|wanted| *wanted == name) {
-            values[index] = Some(value.into_owned());
-        }
-    }
-    Ok(values)
+        let advice = match nearest(name, all.iter().copied()) {
+            _ if all.contains(&name) => return None,
+            Some(nearest) => format!("did you mean {nearest:?}?"),
+            None => format!("use one of {}", all.join(", ")),
+        };
+        Some(UrlError::Parameter(name.to_owned(), advice))
+    };
+    given.filter_map(wrong).collect()
 }

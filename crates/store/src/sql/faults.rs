@@ -89,6 +89,25 @@ pub(in super::super) fn check_new(
     }
 }
 
+/// Where a table was looked for that is not there, and what to do. `other`: one whose name differs only in case.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) fn in_this_database(other: Option<String>) -> String {
+    match other {
+        Some(other) => format!("in this database, but {other:?}: write it like that, or name another one"),
+        None => "in this database: create it, or name another one".to_owned(),
+    }
+}
+
+/// A table is not created if there is one whose name differs only in case: most likely that one is meant.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) fn not_beside(table: &str, other: &str) -> StoreError {
+    let what = format!(
+        "there is no table {table:?}, but {other:?}, and names that differ only in case are different tables here: \
+         write it like that in the spec, or name another one"
+    );
+    permanent(ErrorClass::Other, "table", what)
+}
+
 /// The faults of a table and of its ledger, in one error.
 pub(in super::super) fn of_both(
     table: Result<(), StoreError>,

@@ -249,7 +249,8 @@ where
             )));
         }
         let moved = |one: &Facts, other: &Facts| one.get("backend") != other.get("backend");
-        if moved(said, &again) || moved(also, &within) {
+        // Two that are open at once can't be one, unless they are so only as far as the next statement.
+        if moved(said, &again) || moved(also, &within) || said.contains_key("backend") && !moved(said, also) {
             return Ok(Some(
                 "a pooler gives each statement another connection, so that limits of a session do not hold. \
                  Give the address of the server itself, or set the pooler to session mode"

@@ -36,7 +36,7 @@ fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
         ("overflow = 5", "line 8, column 12: overflow: give a text in quotes"),
         ("[limits]\nchunk_ms = -1", "line 9, column 12: "),
         ("[limits]\nchunk_ms = 2.5", "line 9, column 12: "),
-        ("[[target.columns]]\ntype = \"text\"", "line 8, column 1: missing field `name`"),
+        ("[[target.columns]]\ntype = \"text\"", "line 8, column 1: name: it is missing"),
         (
             "[[target.columns]]\nname = \"a\"\ntype = \"float\"",
             "line 10, column 8: \"float\" is no column type",
@@ -47,7 +47,7 @@ fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
         assert!(with(more).starts_with(begins), "{}", with(more));
         assert!(!with(more).contains('\n'), "{}", with(more));
     }
-    assert!(refusal("").contains("missing field `migration`"), "{}", refusal(""));
+    assert!(refusal("").contains("migration: it is missing"), "{}", refusal(""));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_store_that_can_not_be_names_its_place() {
             "[source]\npassword_env = \"P\"",
             "line 3, column 16: password_env: this store takes no",
         ),
-        ("[source]", "[source]\ntenant = \"value\"", "line 4, column 7: fields: \"value\" names two"),
+        ("[source]", "[source]\ntenant = \"value\"", "line 3, column 10: fields: \"value\" names two"),
         ("postgres://u@db/shop", "sqlite:a.db", "line 6, column 7: url: source and target are the same"),
         (
             "[target]",
@@ -139,12 +139,55 @@ fn a_store_that_can_not_be_names_its_place() {
         (
             "postgres://u@db/shop\"\ntable = \"orders\"",
             "dynamodb://Orders\"\ntenant = \"id\"\nkey = \"id\"\ntenant_type = \"B\"\nkey_type = \"N\"",
-            "line 6, column 7: fields: \"id\" is both tenant and key",
+            "line 8, column 7: fields: \"id\" is both tenant and key",
         ),
     ] {
         let refusal = instead(piece, other);
         assert!(refusal.starts_with(message), "{refusal}");
     }
+}
+
+#[test]
+fn parameters_of_a_url_are_checked_when_it_is_read() {
+    for (url, message) in [
+        (
+            "postgres://u@db/shop?sslmode=on",
+            "sslmode: use one of disable, allow, prefer, require, verify-ca, verify",
+        ),
+        (
+            "mysql://u@db/shop?ssl-mode=strict",
+            "ssl-mode: use one of disabled, preferred, required, verify_ca, ver",
+        ),
+        (
+            "postgres://u@db/shop?sslrootcert=ca.pem",
+            "sslrootcert: it is used only with sslmode=verify-full: add that",
+        ),
+        (
+            "mysql://u@db/shop?ssl-mode=REQUIRED&ssl-ca=ca.pem",
+            "ssl-ca: it is used only with ssl-mode=verify_identity",
+        ),
+        ("postgres://u@db/shop?sslcert=c.pem", "sslcert: it needs sslkey, too"),
+        ("mysql://u@db/shop?ssl-key=k.pem", "ssl-key: it needs ssl-cert, too"),
+        ("mysql://u@db/shop?socket=mysql.sock", "socket: give its whole path, which begins with /"),
+        ("postgres://u@/shop?host=/a,/b", "host: give one name, or the directory of a socket"),
+        ("postgres://u@db/shop?port=0", "port: give a number from 1 to 65535"),
+        ("postgres://u@/shop", "it names no host"),
+        ("mysql://u:p@/shop?sslmode=require", "unknown parameter \"sslmode\": did you mean \"ssl-mode\"?"),
+    ] {
+        let told = instead("postgres://u@db/shop", url);
+        assert!(told.starts_with("line 6, column 7: url: ") && told.contains(message), "{url}: {told}");
+    }
+    let text = SMALL.replacen("postgres://u@db/shop", "postgres://u@?sslmode=on&no=1&port=x", 1);
+    let told = cutover_store::spec::Spec::read(&text).expect_err("mistakes");
+    assert_eq!(told.len(), 5, "each: {told:#?}");
+    for (more, message) in [
+        ("connections = 1", "line 8, column 15: connections: 1 is out of range: give 2 to 1000"),
+        ("connections = \"8\"", "line 8, column 15: connections: give a number without quotes"),
+    ] {
+        assert!(with(more).starts_with(message), "{}", with(more));
+    }
+    let told = instead("[target]", "connections = 8\n[target]");
+    assert!(told.starts_with("line 5, column 15: connections: only a database server has"), "{told}");
 }
 
 #[test]

@@ -48,6 +48,35 @@ fn a_table_may_stand_in_the_url() {
     assert_eq!(spec.target.url.to_string(), "postgres://u@db/shop?sslmode=require");
 }
 
+#[test]
+fn a_socket_is_the_same_in_every_form() {
+    let url = |url: &str| {
+        let spec = read(&SMALL.replace("postgres://u@db/shop", url));
+        (spec.target.url.to_string(), spec.fingerprint())
+    };
+    let forms = [
+        "postgres://u@localhost/shop?host=/run/postgresql",
+        "postgres://u@/shop?host=/run/postgresql",
+        "postgres:///shop?host=/run/postgresql&user=u",
+        "postgres://u@%2Frun%2Fpostgresql/shop",
+        "postgresql://u@:5432/shop?host=%2Frun%2Fpostgresql",
+    ];
+    let (_, fingerprint) = url(forms[0]);
+    for form in forms {
+        let (shown, same) = url(form);
+        assert!(shown.starts_with("postgres") && shown.contains("://u@localhost"), "{form}: {shown}");
+        assert!(shown.ends_with("/shop?host=%2Frun%2Fpostgresql"), "{form}: {shown}");
+        assert_eq!(same, fingerprint, "{form}");
+    }
+    assert_ne!(url("postgres://u@:5433/shop?host=/run/postgresql").1, fingerprint, "another server's");
+    assert_eq!(url("postgres://u@/shop?host=db&port=5433").0, "postgres://u@db:5433/shop");
+    let more = "postgres://u@db/shop?application_name=orders&sslmode=verify-full&sslrootcert=ca.pem";
+    assert_eq!(url(more).0, more);
+    let spec = read(&format!("{SMALL}connections = 4\n"));
+    assert_eq!((spec.target.connections, spec.source.connections), (Some(4), None));
+    assert_eq!(spec.fingerprint(), read(SMALL).fingerprint(), "it does not change what is copied");
+}
+
 /// The keys that a table of the file knows, from the error for an unknown one.
 fn keys(text: String) -> Vec<String> {
     match text.parse::<Spec>() {
@@ -62,7 +91,10 @@ fn every_key_is_in_the_reference_and_every_key_there_is_known() {
     let sections = [
         ("## The file", keys(format!("no_such_key = 1\n{SMALL}"))),
         ("## A store", keys(format!("{SMALL}no_such_key = 1\n"))),
-        ("## A column", keys(format!("{SMALL}[[target.columns]]\nname = \"a\"\nno_such_key = 1\n"))),
+        (
+            "## A column",
+            keys(format!("{SMALL}[[target.columns]]\nname = \"a\"\ntype = \"text\"\nno_such_key = 1\n")),
+        ),
         ("## Limits", keys(format!("{SMALL}[limits]\nno_such_key = 1\n"))),
     ];
     for (heading, mut known) in sections {

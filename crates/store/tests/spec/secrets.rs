@@ -20,6 +20,14 @@ fn a_password_in_the_url_is_passed_on_and_not_shown() {
 }
 
 #[test]
+fn a_socket_takes_a_password() {
+    let socket = SMALL.replace("postgres://u@db/shop", "postgres:///shop?host=/run/postgresql&user=u");
+    let spec = read(&format!("{socket}password_env = \"TARGET\"\n"));
+    let secret = spec.target.connect_url(environment).expect("it is set");
+    assert!(secret.expose().starts_with("postgres://u:hun%2574er"), "{}", secret.expose());
+}
+
+#[test]
 fn a_password_of_the_environment_is_passed_on_whatever_is_in_it() {
     let spec = read(&format!("{SMALL}password_env = \"TARGET\"\n"));
     let secret = spec.target.connect_url(environment).expect("it is set");

@@ -203,14 +203,17 @@ async fn what_may_refuse_single_records_is_told_and_no_reason_not_to_open() {
         let name = named(&format!("warned_{}", case.name));
         let open = async |url: &str| {
             let table = refusing::table(Dialect::MySql, &name);
-            MySqlStore::open(url, table, options()).await.expect(case.name).warnings().await.expect("told")
+            MySqlStore::open(url, table, options()).await.expect(case.name)
         };
-        let warnings = open(&url).await;
+        let store = open(&url).await;
+        assert_eq!(store.missing_privileges().await, Ok(Vec::new()));
+        let warnings = store.warnings().await.expect("told");
         assert!(warnings.len() == 1 && warnings[0].contains(told), "{}: {warnings:?}", case.name);
         sql(&admin, format!("GRANT SELECT ON {name} TO {user}@'127.0.0.1'")).await;
-        let warnings = open(&format!("mysql://{user}:cutover@{address}")).await.join("\n");
-        let denied = ["INSERT command denied", "UPDATE command denied"].map(|it| warnings.contains(it));
-        assert_eq!(denied, [true; 2], "{warnings}");
+        let store = open(&format!("mysql://{user}:cutover@{address}")).await;
+        let missing = store.missing_privileges().await.expect("asked").join("\n");
+        let denied = ["INSERT command denied", "UPDATE command denied"].map(|it| missing.contains(it));
+        assert_eq!(denied, [true; 2], "{missing}");
         sql(&admin, case.drop).await;
     }
     sql(&admin, format!("DROP USER {user}@'127.0.0.1'")).await;
@@ -235,9 +238,10 @@ async fn what_may_refuse_single_records_is_told_and_no_reason_not_to_open() {
         let store = PostgresStore::open(&url, table, options()).await.expect(case.name);
         let warnings = store.warnings().await.expect("told");
         assert!(warnings.len() == 1 && warnings[0].contains(told), "{}: {warnings:?}", case.name);
+        assert_eq!(store.missing_privileges().await, Ok(Vec::new()));
         sql(&admin, format!("REVOKE INSERT, UPDATE ON {name} FROM {user}")).await;
-        let warnings = store.warnings().await.expect("told").join("\n");
-        assert!(warnings.contains("lacks INSERT on") && warnings.contains("lacks UPDATE on"), "{warnings}");
+        let missing = store.missing_privileges().await.expect("asked").join("\n");
+        assert!(missing.contains("lacks INSERT on") && missing.contains("lacks UPDATE on"), "{missing}");
         store.close().await;
         sql(&admin, case.drop).await;
     }

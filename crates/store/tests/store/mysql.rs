@@ -335,3 +335,44 @@ async fn what_the_server_says_is_told_apart() {
     assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied), "when it is over");
     sql(&admin, format!("DROP TABLE {table}")).await;
 }
+
+#[tokio::test]
+async fn the_lag_of_a_replica_is_that_of_its_server() {
+    let Some(url) = super::servers::url("MySQL", "CUTOVER_TEST_MYSQL_PRIMARY") else { return };
+    let Some(of_replica) = super::servers::url("MySQL", "CUTOVER_TEST_MYSQL_REPLICA") else { return };
+    let admin = MySqlPool::connect(&url).await.expect("connected");
+    let replica = MySqlPool::connect(&of_replica).await.expect("connected");
+    let position: String =
+        sqlx::query_scalar("SELECT @@GLOBAL.gtid_binlog_pos").fetch_one(&admin).await.expect("asked");
+    let port = url::Url::parse(&url).expect("a url").port().expect("a port");
+    sql(
+        &replica,
+        format!(
+            "SET GLOBAL gtid_slave_pos = '{position}'; CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, \
+             MASTER_USER = 'cutover', MASTER_PASSWORD = 'cutover', MASTER_USE_GTID = slave_pos, MASTER_DELAY = 600; \
+             START SLAVE"
+        ),
+    )
+    .await;
+    let listed = async || sqlx::raw_sql("SHOW SLAVE HOSTS").fetch_all(&admin).await.expect("listed").len();
+    let began = std::time::Instant::now();
+    while listed().await == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the replica does not connect");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let table = table("lag");
+    let store = MySqlStore::create(&url, &table, options()).await.expect("created");
+    assert_eq!(store.put_if_newer(&id("k"), &record(1)).await, Ok(Put::Applied));
+    // The replica waits before it applies that, so it falls behind by a second in each second.
+    let began = std::time::Instant::now();
+    let lag = loop {
+        let lag = store.pressure().await.expect("asked").replica_lag.unwrap_or_default();
+        if lag >= Duration::from_secs(2) || began.elapsed() > Duration::from_secs(30) {
+            break lag;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!((2..30).contains(&lag.as_secs()), "{lag:?}");
+    assert_eq!(store.warnings().await, Ok(Vec::new()), "it reports its address");
+    sql(&replica, "STOP SLAVE; RESET SLAVE ALL").await;
+}

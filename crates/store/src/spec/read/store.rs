@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::{
     columns::{self, Content},
     kind::Kind,
+    limits::in_range,
     section::{Given, Section},
     told::Told,
 };
@@ -46,14 +47,15 @@ pub(super) fn read(mut section: Section<'_>, told: &mut Told<'_>) -> Option<Stor
     };
     let content = Content::take(&mut section, told);
     let versions = section.take("versions", told);
+    let connections: Given<u64> = section.take("connections", told);
     section.end(told);
 
     let url = url.required("url", "add url = \"sqlite:orders.db\"", &at, told);
     let kind = url.as_ref().map_or(Kind::Unknown, |url| Kind::of(url.as_ref()));
     let parsed = url.and_then(|url| match StoreUrl::parse(url.as_ref()) {
         Ok(parsed) => Some(parsed),
-        Err(error) => {
-            told.invalid(url.span(), "url", error);
+        Err(errors) => {
+            errors.into_iter().for_each(|error| told.invalid(url.span(), "url", error));
             None
         }
     });
@@ -86,6 +88,7 @@ pub(super) fn read(mut section: Section<'_>, told: &mut Told<'_>) -> Option<Stor
         told.invalid(span, "fields", error);
     }
     let versions = self::versions(kind, &versions, told);
+    let connections = self::connections(kind, connections, told);
     Some(StoreSpec {
         url: url?,
         password_env: password_env.is().map(Spanned::into_inner),
@@ -93,6 +96,7 @@ pub(super) fn read(mut section: Section<'_>, told: &mut Told<'_>) -> Option<Stor
         fields,
         mapping: mapping?,
         versions,
+        connections,
     })
 }
 
@@ -193,6 +197,16 @@ fn versions(kind: Kind, given: &Given<Where>, told: &mut Told<'_>) -> Versions {
         }
         _ => Versions::Columns,
     }
+}
+
+/// Two are compared when a store is opened, so it needs that many.
+fn connections(kind: Kind, given: Given<u64>, told: &mut Told<'_>) -> Option<u32> {
+    let span = given.get()?.span();
+    if matches!(kind, Kind::Items | Kind::Sql(Dialect::Sqlite)) {
+        told.invalid(span, "connections", "only a database server has connections to limit: remove it");
+        return None;
+    }
+    u32::try_from(in_range("connections", given, 2, 2..=1_000, told)).ok()
 }
 
 fn check_password_env(url: &StoreUrl, name: &Spanned<String>, told: &mut Told<'_>) {

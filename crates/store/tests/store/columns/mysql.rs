@@ -122,3 +122,30 @@ async fn a_column_that_is_too_small_is_told_before_anything_is_written() {
     documents_come_back_byte_by_byte(&store).await;
     sql(&admin, &format!("DROP TABLE {name}")).await;
 }
+
+#[tokio::test]
+async fn a_json_overflow_takes_as_many_levels_as_the_warning_says() {
+    let Some(url) = url() else { return };
+    let (admin, name) = (MySqlPool::connect(&url).await.expect("connected"), table("columns_levels"));
+    let store = create(&url, orders(Dialect::MySql, &name, OnMisfit::Quarantine)).await;
+    sql(&admin, &format!("ALTER TABLE {name} MODIFY rest JSON NULL")).await;
+    // MySQL's own JSON takes 100 levels, but is another type.
+    let Ok(_) = MySqlStore::open(&url, orders(Dialect::MySql, &name, OnMisfit::Quarantine), options()).await
+    else {
+        sql(&admin, &format!("DROP TABLE {name}")).await;
+        return;
+    };
+    let warnings = store.warnings().await.expect("told");
+    assert!(warnings.len() == 1 && warnings[0].contains("with more than 14 maps or lists"), "{warnings:?}");
+    let nested = |open: &str, close: &str, levels| {
+        let value = format!("{}{{\"S\":\"x\"}}{}", open.repeat(levels), close.repeat(levels));
+        record(1, &format!("{{\"id\":{{\"N\":\"1\"}},\"deep\":{value}}}"))
+    };
+    for (kind, open, close) in [("maps", "{\"M\":{\"a\":", "}}"), ("lists", "{\"L\":[", "]}")] {
+        let fits = store.put_if_newer(&id(kind), &nested(open, close, 14)).await;
+        assert_eq!(fits, Ok(Put::Applied), "{kind}");
+        let put = store.put_if_newer(&id(&format!("{kind} more")), &nested(open, close, 15)).await;
+        refused(put, ErrorClass::Constraint);
+    }
+    sql(&admin, &format!("DROP TABLE {name}")).await;
+}
