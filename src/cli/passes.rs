@@ -115,6 +115,9 @@ pub(super) struct PassArgs {
     /// Make the tables of the target and of quarantine that are not there; those that are stay as they are
     #[arg(long)]
     create_tables: bool,
+    /// With --dry-run: check every record, not only 10,000 of them
+    #[arg(long, requires = "dry_run")]
+    full: bool,
 }
 
 impl Verb {
@@ -270,14 +273,15 @@ impl PassArgs {
             && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
         {
             let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
-            return dry_run::say(global, verb, &spec, &dry_run::Opened::SourceAlone(source), &plan).await;
+            let opened = dry_run::Opened::SourceAlone(source);
+            return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
         }
         let stores = self.stores(&spec).await?;
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
             Self::warn(&stores).await?;
         }
-        dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan).await
+        dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan, self.full).await
     }
 
     /// Says what has to come first, if the controller would refuse it now.

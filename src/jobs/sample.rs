@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cutover_store::{Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable, spec::Spec};
+use cutover_store::{
+    Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable,
+    spec::{Coverage, Spec, Unfilled},
+};
 
 use super::{Error, side::Side};
 
@@ -36,6 +39,8 @@ pub struct Looked {
     pub took: Duration,
     /// The first places, with reasons; each reason of a column or attribute once.
     pub places: Vec<Place>,
+    /// Columns that no record fills, with what was probably meant.
+    pub empty: Vec<String>,
 }
 
 /// A place where some of the misfits do not fit.
@@ -58,16 +63,19 @@ impl fmt::Display for Place {
 }
 
 /// Reads records of one side, `store`, and checks whether both stores would hold each and return it
-/// unchanged: the target for the way there, the source for the way back. Writes nothing.
-pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, Error> {
+/// unchanged: the target for the way there, the source for the way back. Writes nothing. `all`: every record, and not only
+/// [`RECORDS_MAX`].
+pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Result<Looked, Error> {
     let mut looked = Looked::default();
+    let mut coverage = [(Side::Source, &spec.source), (Side::Target, &spec.target)]
+        .map(|(side, store)| (side, store.mapping.as_ref(), Coverage::default()));
     // Not a part: a store that can't read parts alone would read all of them.
     let began = Instant::now();
     let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
     let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
     (looked.timed, looked.took) = (page.records.len() as u64, began.elapsed());
     let mut parts: Vec<Part> = Segment::split(PARTS).map(Part::new).collect();
-    let mut left = RECORDS_MAX;
+    let mut left = if all { usize::MAX } else { RECORDS_MAX };
     // Each has its share. What a part does not have is for the others: one of them may have all, as a single partition
     // of DynamoDB.
     while left > 0 && !parts.is_empty() {
@@ -79,6 +87,11 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, 
                 match found {
                     Ok((id, record)) => {
                         looked.bytes += (id.bytes() + record.bytes()) as u64;
+                        for (_, mapping, coverage) in &mut coverage {
+                            if let (Some(mapping), Some(value)) = (mapping, &record.value) {
+                                coverage.take(mapping, value);
+                            }
+                        }
                         looked.take(&id.tenant, &id.key, fit(spec, &id, &record));
                     }
                     Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
@@ -87,7 +100,18 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store) -> Result<Looked, 
         }
         parts.retain(|part| !part.is_read());
     }
+    for (side, mapping, coverage) in &coverage {
+        let unfilled = mapping.map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
+        let documents = coverage.documents();
+        looked.empty.extend(unfilled.iter().map(|it| empty(*side, it, documents)));
+    }
     Ok(looked)
+}
+
+fn empty(side: Side, unfilled: &Unfilled, documents: u64) -> String {
+    let Unfilled { column, path, nearest } = unfilled;
+    let meant = nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"));
+    format!("column {column} of the {}: {path:?} was found in 0 of {documents} records{meant}", side.name())
 }
 
 /// One of the parts, read page by page.

@@ -217,6 +217,11 @@ impl Store for DynamoDbStore {
         Ok(Some(table::identity(&described, &region.unwrap_or_default())))
     }
 
+    /// Whether items expire.
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(table::expires_by(&self.client, &self.table).await.into_iter().collect())
+    }
+
     /// DynamoDB's own count, updated about every six hours; it knows nothing about a new table.
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let described = self.retries().run(|| table::describe(&self.client, &self.table)).await?;

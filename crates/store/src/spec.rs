@@ -3,6 +3,7 @@
 //! docs/spec.md describes every key. The parser reads no file and no environment. It is given the text and,
 //! later, a function that looks up the variables that hold passwords.
 
+mod coverage;
 mod error;
 mod fingerprint;
 mod fit;
@@ -13,6 +14,7 @@ mod read;
 mod secret;
 mod url;
 
+pub use coverage::{Coverage, Unfilled};
 pub use error::{Position, SpecError};
 pub use limits::Limits;
 pub use open::{Missing, OpenError};

@@ -21,13 +21,14 @@ pub(super) enum Opened {
     SourceAlone(Arc<dyn Store>),
 }
 
-/// `verb`: what it would do to records. Fails if records that were looked at do not fit.
+/// `verb`: what it would do to records. `all`: look at every record. Fails if records that were looked at do not fit.
 pub(super) async fn say(
     global: &Global,
     verb: &str,
     spec: &Spec,
     opened: &Opened,
     plan: &Plan,
+    all: bool,
 ) -> anyhow::Result<ExitCode> {
     let (stores, source) = match opened {
         Opened::Both(stores) => (Some(stores), &stores.source),
@@ -46,7 +47,7 @@ pub(super) async fn say(
         None => [source.identity().await?.map(|identity| identity.place), None],
     };
     let unmapped = scanned.unmapped().await?;
-    let looked = sample::look(spec, side, &**scanned).await?;
+    let looked = sample::look(spec, side, &**scanned, all).await?;
     let source = source.estimate().await?;
     let cost = Cost::of(spec, plan, side, [source, target], &looked);
     if global.json {
@@ -69,6 +70,7 @@ pub(super) async fn say(
             },
             "checked": looked.checked,
             "misfits": looked.misfits,
+            "empty_columns": looked.empty,
             "estimate": estimate_json(&cost),
             "reasons": looked.places.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
@@ -105,6 +107,7 @@ pub(super) async fn say(
         };
         out::line(&format!("checked {checked} records of the {}: {verdict}", side.name()));
         looked.places.iter().for_each(|place| out::line(&format!("  {place}")));
+        looked.empty.iter().for_each(|column| out::line(&format!("  {column}")));
         let told: u64 = looked.places.iter().map(|place| place.records).sum();
         if misfits > told {
             out::line(&format!("  and {} elsewhere", misfits - told));

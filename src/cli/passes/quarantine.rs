@@ -106,7 +106,7 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
 }
 
 async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
-    let pass = PassArgs { spec: path.clone(), create_tables: false };
+    let pass = PassArgs { spec: path.clone(), create_tables: false, full: false };
     let spec = pass.read()?;
     let server = spec.server.as_deref().unwrap_or(&global.server);
     channel(server).await?;

@@ -188,3 +188,38 @@ async fn a_single_partition_is_looked_at_as_far_as_many() {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }
 }
+
+#[tokio::test]
+async fn columns_that_no_record_fills_are_told_with_what_was_meant() {
+    let dir = TempDir::new().unwrap();
+    let at_dir = dir.path().display();
+    let text = format!(
+        "migration = \"orders\"\n[source]\nurl = \"sqlite:{at_dir}/source.db\"\ntable = \"orders\"\n\
+         [target]\nurl = \"sqlite:{at_dir}/target.db\"\ntable = \"orders\"\noverflow = \"rest\"\ncolumns = [\n\
+         {{ name = \"city\", from = \"adress.city\", type = \"text\" }},\n\
+         {{ name = \"zip\", from = \"address.zip\", type = \"text\" }},\n\
+         {{ name = \"colour\", type = \"text\" }}]\n"
+    );
+    let path = dir.path().join("orders.toml");
+    std::fs::write(&path, &text).unwrap();
+    let source = text.parse::<Spec>().unwrap().source.open(Missing::Create, |_| None).await.unwrap();
+    let value = br#"{"address":{"M":{"city":{"S":"Ulm"},"zip":{"S":"89073"}}},"n":{"N":"1"}}"#;
+    let record = |n: u32| {
+        let id = Id::new("t", &format!("{n:05}")).unwrap();
+        (id, Record { version: Version(1), value: Some(value.to_vec()) })
+    };
+    source.put_many_if_newer(&(0..10_050).map(record).collect::<Vec<_>>()).await.unwrap();
+    let path = path.display();
+    let said = at("http://127.0.0.1:1", &format!("backfill {path} --dry-run")).await.done();
+    for part in [
+        "checked 10000 records of the source: all fit",
+        "column city of the target: \"adress.city\" was found in 0 of 10000 records; did you mean \"address.city\"?",
+        "column colour of the target: \"colour\" was found in 0 of 10000 records\n",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("column zip"), "{said}");
+    let said = at("http://127.0.0.1:1", &format!("backfill {path} --dry-run --full --json")).await.object();
+    assert_eq!((&said["checked"], said["empty_columns"].as_array().map(Vec::len)), (&10_050.into(), Some(2)));
+    at("http://127.0.0.1:1", &format!("backfill {path} --full")).await.misused(&["--dry-run"]);
+}

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     client::Waiters,
     types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription,
-        TableStatus,
+        TableStatus, TimeToLiveStatus,
     },
 };
 
@@ -64,6 +64,21 @@ pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescri
     answer.table.ok_or_else(|| StoreError::NotApplied {
         class: ErrorClass::Server,
         what: format!("DynamoDB does not describe {table:?}"),
+    })
+}
+
+/// A warning if the table removes items on its own. A user who may not ask gets none.
+pub(super) async fn expires_by(client: &Client, table: &str) -> Option<String> {
+    let answer = client.describe_time_to_live().table_name(table).send().await.ok()?;
+    let described = answer.time_to_live_description?;
+    let is_on =
+        matches!(described.time_to_live_status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
+    is_on.then(|| {
+        format!(
+            "TTL is on (attribute {}): DynamoDB removes expired items without a tombstone, and the other store keeps them. \
+             Turn it off until the migration is finished",
+            described.attribute_name.as_deref().unwrap_or("unknown")
+        )
     })
 }
 

@@ -334,3 +334,21 @@ async fn a_write_whose_answer_is_lost_is_not_called_unwritten() {
     let near = DynamoDbStore::open(&url, &table, patient()).await.expect("opened");
     a_lost_answer_is_not_called_unwritten(&far, &near, &proxy).await;
 }
+
+#[tokio::test]
+async fn a_table_that_removes_items_on_its_own_is_told() {
+    let Some(url) = server() else { return };
+    let name = table();
+    let store = DynamoDbStore::create(&url, &name, patient()).await.expect("created");
+    assert_eq!(store.warnings().await, Ok(Vec::new()));
+    let ttl = aws_sdk_dynamodb::types::TimeToLiveSpecification::builder()
+        .attribute_name("expires_at")
+        .enabled(true)
+        .build()
+        .expect("whole");
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let client = Client::new(&config(&url, Some(credentials)));
+    client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await.expect("set");
+    let warnings = store.warnings().await.expect("asked");
+    assert!(warnings.len() == 1 && warnings[0].contains("TTL is on (attribute expires_at)"), "{warnings:?}");
+}

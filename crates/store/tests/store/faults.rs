@@ -1,7 +1,10 @@
 //! Opening a table tells all its faults at once, each with what to do, and warns of what may refuse records.
 
+#[path = "faults/each.rs"]
+mod each;
+
 use cutover_store::{
-    MySqlStore, PostgresStore, SqliteOptions, SqliteStore, Store,
+    MySqlStore, PostgresStore, SqliteOptions, SqliteStore, Store, StoreError,
     mapping::{Column, ColumnPath, Dialect, Fields, Mapping, OnMisfit, SqlTable, Versions},
 };
 use sqlx::{Connection, MySqlPool, PgPool, SqliteConnection, sqlite::SqliteConnectOptions};
