@@ -1,7 +1,8 @@
 //! A table of a MySQL or MariaDB server.
 //!
-//! Statements are sent as text, with every value in hexadecimal: one round trip for a batch of any size,
-//! nothing to escape, and no prepared statements that the server would have to keep for each size.
+//! Statements are sent as text: one round trip for a batch of any size, and no prepared statements that the server would
+//! have to keep for each size. A value is in quotes, or in hexadecimal if it contains what some SQL mode would read
+//! otherwise.
 
 mod both;
 mod column;
@@ -11,6 +12,7 @@ mod identity;
 mod layout;
 mod ledger;
 mod limits;
+mod literal;
 mod replicas;
 mod schema;
 mod server;
@@ -172,7 +174,7 @@ impl MySqlStore {
         let (mut statements, mut text, mut rows) = (Vec::new(), head.as_bytes().to_vec(), 0);
         let finish = |mut text: Vec<u8>| {
             text.extend_from_slice(tail.as_bytes());
-            String::from_utf8(text).expect("names and digits are all that goes in")
+            String::from_utf8(text).expect("names and literals are all that goes in, and they are text")
         };
         let mut next = Vec::new();
         for given in items {

@@ -9,7 +9,8 @@ use super::{
         sql::{Entry, Part},
     },
     Database, column_of,
-    layout::{Layout, RUN, literal, place, value},
+    layout::{Layout, RUN, place},
+    literal::{literal, value},
 };
 
 impl Layout {

@@ -12,6 +12,7 @@ use super::{
         sql::LedgerId,
     },
     Database, column_of,
+    literal::{hex, value},
 };
 
 /// From this average number of ids per tenant on, one range is better than separate look-ups.
@@ -325,38 +326,4 @@ fn cell(row: &MySqlRow, at: usize, kind: ColumnType) -> Result<Cell, sqlx::Error
         },
         _ => Cell::text(bytes),
     })
-}
-
-/// The value as SQL. Text names its character set, so that a column with another one does not store other
-/// characters.
-pub(super) fn value(text: &mut Vec<u8>, cell: &Cell) {
-    match cell {
-        Cell::Null => text.extend_from_slice(b"NULL"),
-        Cell::Text(it) | Cell::Json(it) => {
-            text.extend_from_slice(b"_utf8mb4 ");
-            literal(text, it.as_bytes());
-        }
-        Cell::Int(it) => text.extend_from_slice(it.to_string().as_bytes()),
-        // Digits, a sign, a point, an exponent.
-        Cell::Decimal(it) => text.extend_from_slice(it.as_bytes()),
-        Cell::Bool(it) => text.extend_from_slice(if *it { b"1" } else { b"0" }),
-        Cell::Bytes(it) => literal(text, it),
-    }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let mut text = Vec::new();
-    literal(&mut text, bytes);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Bytes as a hexadecimal literal, in which nothing can be mistaken for SQL.
-pub(super) fn literal(text: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    text.reserve(bytes.len() * 2 + 3);
-    text.extend_from_slice(b"x'");
-    for byte in bytes {
-        text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-    text.push(b'\'');
 }
