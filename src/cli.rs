@@ -210,7 +210,7 @@ impl Cli {
             Verb::Migrations(verb) => verb.run(&global).await,
             Verb::Routing(verb) => verb.run(&global).await,
             Verb::Passes(verb) => verb.run(&global).await,
-            Verb::Spec(verb) => verb.run(&global),
+            Verb::Spec(verb) => verb.run(&global).await,
             Verb::Guards(verb) => verb.run(&global).await,
             Verb::Policy(verb) => verb.run(&global).await,
             Verb::Plan(verb) => verb.run(&global).await,

@@ -55,6 +55,10 @@ const GROUPS: [Group; 5] = [
             ("quarantine retry", "cutover quarantine retry orders.toml"),
             ("spec", "cutover spec lint orders.toml"),
             ("spec lint", "cutover spec lint orders.toml"),
+            (
+                "spec init",
+                "cutover spec init --source 'dynamodb://Orders?region=eu-west-1' --target mysql://cutover@db/shop > orders.toml",
+            ),
             ("jobs", "cutover jobs orders"),
             ("tune", "cutover tune orders/pass-0a1b2c3d --records-per-s 500"),
             ("cancel", "cutover cancel orders/pass-0a1b2c3d --reason 'wrong table'"),

@@ -339,7 +339,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Spec> {
 }
 
 /// Whether a store can't be opened because its table is not there. SQLite's file is made with its table.
-fn is_absent(error: &OpenError) -> bool {
+pub(super) fn is_absent(error: &OpenError) -> bool {
     matches!(error, OpenError::Store(told) if told.is_no_table()
         || matches!(told, StoreError::Permanent { field, .. } if field == "file"))
 }

@@ -1,4 +1,6 @@
-//! `spec`: checks a spec file. It asks no controller and opens no store.
+//! `spec`: drafts and checks spec files. It asks no controller.
+
+mod init;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,7 +10,7 @@ use super::{Global, out, passes};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Check a spec file
+    /// Draft or check a spec file
     #[command(subcommand)]
     Spec(Does),
 }
@@ -20,16 +22,27 @@ pub(super) enum Does {
         /// The file that names both stores: docs/spec.md
         spec: PathBuf,
     },
+    /// Print a draft of a spec, made from a sample of a DynamoDB table
+    ///
+    /// It finds the key, and types and columns for the attributes, and says how many records have each. What it can't
+    /// decide is marked with NOT DECIDED. The end has the statements that create the target's table, or what an existing
+    /// one lacks. Nothing is written.
+    Init(init::Init),
 }
 
 impl Verb {
-    pub(super) fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let Self::Spec(Does::Lint { spec: path }) = self;
-        let spec = passes::read(&path)?;
-        if global.json {
-            out::json(&json!({ "migration": spec.migration, "fingerprint": spec.fingerprint() }));
-        } else {
-            out::line(&format!("{} has no mistakes (migration {})", path.display(), spec.migration));
+    pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let Self::Spec(does) = self;
+        match does {
+            Does::Init(init) => init.run(global).await?,
+            Does::Lint { spec: path } => {
+                let spec = passes::read(&path)?;
+                if global.json {
+                    out::json(&json!({ "migration": spec.migration, "fingerprint": spec.fingerprint() }));
+                } else {
+                    out::line(&format!("{} has no mistakes (migration {})", path.display(), spec.migration));
+                }
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

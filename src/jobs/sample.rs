@@ -13,7 +13,7 @@ use cutover_store::{
 use super::{Error, side::Side};
 
 /// Maximum records, so that a check takes seconds in a store of any size.
-const RECORDS_MAX: usize = 10_000;
+pub const RECORDS_MAX: usize = 10_000;
 /// They are the first records of this many parts, which are far apart if the store reads in parallel. A part with few
 /// leaves room for more of the others.
 const PARTS: u32 = 16;
@@ -74,32 +74,19 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Resu
     let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
     let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
     (looked.timed, looked.took) = (page.records.len() as u64, began.elapsed());
-    let mut parts: Vec<Part> = Segment::split(PARTS).map(Part::new).collect();
-    let mut left = if all { usize::MAX } else { RECORDS_MAX };
-    // Each has its share. What a part does not have is for the others: one of them may have all, as a single partition
-    // of DynamoDB.
-    while left > 0 && !parts.is_empty() {
-        let share = left.div_ceil(parts.len());
-        for part in &mut parts {
-            for _ in 0..share.min(left) {
-                let Some(found) = part.next(side, store).await? else { break };
-                left -= 1;
-                match found {
-                    Ok((id, record)) => {
-                        looked.bytes += (id.bytes() + record.bytes()) as u64;
-                        for (_, mapping, coverage) in &mut coverage {
-                            if let (Some(mapping), Some(value)) = (mapping, &record.value) {
-                                coverage.take(mapping, value);
-                            }
-                        }
-                        looked.take(&id.tenant, &id.key, fit(spec, &id, &record));
-                    }
-                    Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
+    let take = |found: Found| match found {
+        Ok((id, record)) => {
+            looked.bytes += (id.bytes() + record.bytes()) as u64;
+            for (_, mapping, coverage) in &mut coverage {
+                if let (Some(mapping), Some(value)) = (mapping, &record.value) {
+                    coverage.take(mapping, value);
                 }
             }
+            looked.take(&id.tenant, &id.key, fit(spec, &id, &record));
         }
-        parts.retain(|part| !part.is_read());
-    }
+        Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
+    };
+    each(side, store, if all { usize::MAX } else { RECORDS_MAX }, take).await?;
     for (side, mapping, coverage) in &coverage {
         let unfilled = mapping.map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
         let documents = coverage.documents();
@@ -114,11 +101,39 @@ fn empty(side: Side, unfilled: &Unfilled, documents: u64) -> String {
     format!("column {column} of the {}: {path:?} was found in 0 of {documents} records{meant}", side.name())
 }
 
+/// Data of a store: a record, or what does not form one.
+pub type Found = Result<(Id, Record), Unreadable>;
+
+/// Takes up to `most` records of a store, from parts of it that are far apart.
+pub async fn each(
+    side: Side,
+    store: &dyn Store,
+    most: usize,
+    mut take: impl FnMut(Found),
+) -> Result<(), Error> {
+    let mut parts: Vec<Part> = Segment::split(PARTS).map(Part::new).collect();
+    let mut left = most;
+    // Each has its share. What a part does not have is for the others: one of them may have all, as a single partition
+    // of DynamoDB.
+    while left > 0 && !parts.is_empty() {
+        let share = left.div_ceil(parts.len());
+        for part in &mut parts {
+            for _ in 0..share.min(left) {
+                let Some(found) = part.next(side, store).await? else { break };
+                left -= 1;
+                take(found);
+            }
+        }
+        parts.retain(|part| !part.is_read());
+    }
+    Ok(())
+}
+
 /// One of the parts, read page by page.
 struct Part {
     segment: Segment,
     /// Of the last page, the next one at the end.
-    waiting: Vec<Result<(Id, Record), Unreadable>>,
+    waiting: Vec<Found>,
     cursor: Option<Cursor>,
     is_last: bool,
 }
@@ -129,11 +144,7 @@ impl Part {
     }
 
     /// `None`: there is no more.
-    async fn next(
-        &mut self,
-        side: Side,
-        store: &dyn Store,
-    ) -> Result<Option<Result<(Id, Record), Unreadable>>, Error> {
+    async fn next(&mut self, side: Side, store: &dyn Store) -> Result<Option<Found>, Error> {
         while self.waiting.is_empty() && !self.is_last {
             let page = store.scan(&Scope::All, self.segment, self.cursor.as_ref(), PAGE_BYTES).await;
             let page = page.map_err(|error| Error::Store { store: side.name(), error })?;

@@ -7,6 +7,7 @@ mod columns;
 mod data;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
+mod draft;
 #[cfg(all(feature = "dynamodb", feature = "postgres"))]
 mod dry_run;
 mod evict;

@@ -75,6 +75,16 @@ impl DynamoDbStore {
         Self::create_with(&options::load(url).await?, table, options).await
     }
 
+    /// The attributes of an existing table's key with their types, the partition key first. Nothing else of the table is
+    /// checked.
+    pub async fn keys(url: &str, table: &str) -> Result<Vec<(String, KeyType)>, StoreError> {
+        let options = DynamoDbOptions::default();
+        let (client, _) = clients(&options::load(url).await?, &options);
+        let described =
+            Retries::within(options.retry_timeout).run(|| table::describe(&client, table)).await?;
+        Ok(table::keys(&described))
+    }
+
     /// Like [`Self::open`], with a configuration that the service already has.
     pub async fn open_with(
         config: &SdkConfig,

@@ -4,6 +4,7 @@
 //! later, a function that looks up the variables that hold passwords.
 
 mod coverage;
+mod draft;
 mod error;
 mod fingerprint;
 mod fit;
@@ -15,6 +16,7 @@ mod secret;
 mod url;
 
 pub use coverage::{Coverage, Unfilled};
+pub use draft::{Draft, Sample, column_name};
 pub use error::{Position, SpecError};
 pub use limits::Limits;
 pub use open::{Missing, OpenError};

@@ -67,6 +67,21 @@ pub(super) async fn describe(client: &Client, table: &str) -> Result<TableDescri
     })
 }
 
+/// The attributes of the key, the partition key first.
+pub(super) fn keys(described: &TableDescription) -> Vec<(String, mapping::KeyType)> {
+    let mut parts: Vec<&KeySchemaElement> = described.key_schema().iter().collect();
+    parts.sort_by_key(|part| *part.key_type() != KeyType::Hash);
+    let kind = |name: &str| {
+        let defined = described.attribute_definitions().iter().find(|it| it.attribute_name() == name);
+        match defined.map(AttributeDefinition::attribute_type) {
+            Some(ScalarAttributeType::N) => mapping::KeyType::N,
+            Some(ScalarAttributeType::B) => mapping::KeyType::B,
+            _ => mapping::KeyType::S,
+        }
+    };
+    parts.into_iter().map(|part| (part.attribute_name().to_owned(), kind(part.attribute_name()))).collect()
+}
+
 /// A warning if the table removes items on its own. A user who may not ask gets none.
 pub(super) async fn expires_by(client: &Client, table: &str) -> Option<String> {
     let answer = client.describe_time_to_live().table_name(table).send().await.ok()?;

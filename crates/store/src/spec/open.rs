@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::{
     Store, StoreError,
-    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, Mapping, OnMisfit, Versions},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, KeyType, Mapping, OnMisfit, Versions},
 };
 
 /// Why a store of a spec could not be opened.
@@ -104,6 +104,23 @@ const QUARANTINE: [(&str, ColumnType); 8] = [
     ("pass", ColumnType::Text),
     ("quarantined_at_ms", ColumnType::Bigint),
 ];
+
+impl StoreUrl {
+    /// The attributes of a DynamoDB table's key with their types, the partition key first. None for SQL.
+    #[allow(unused_variables, reason = "without DynamoDB there is nothing to ask")]
+    pub async fn key_attributes(&self, table: &str) -> Result<Vec<(String, KeyType)>, OpenError> {
+        match self {
+            #[cfg(feature = "dynamodb")]
+            Self::DynamoDb { .. } => {
+                let url = self.to_string();
+                Ok(crate::DynamoDbStore::keys(&url, table).boxed().await?)
+            }
+            #[cfg(not(feature = "dynamodb"))]
+            Self::DynamoDb { .. } => Err(OpenError::NotBuilt("dynamodb")),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn server_options(spec: &StoreSpec) -> crate::ServerOptions {

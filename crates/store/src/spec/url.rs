@@ -97,7 +97,7 @@ impl StoreUrl {
     }
 
     /// The url for a driver, with its own password or this one.
-    pub(super) fn connect_url(&self, password: Option<&Secret>) -> Secret {
+    pub fn connect_url(&self, password: Option<&Secret>) -> Secret {
         let Self::Server { url, password: own, .. } = self else { return Secret::new(self.to_string()) };
         let mut url = url.clone();
         // Setting a password does not encode percent signs.
