@@ -89,8 +89,8 @@ async fn a_table_that_does_not_fit_is_told_before_anything_is_written() {
                 value bytea, PRIMARY KEY (tenant, key)";
     let cases = [
         (
-            good.replace("key text COLLATE \"C\"", "key varchar(20) COLLATE \"C\""),
-            "key is character varying(20)",
+            good.replace("key text COLLATE \"C\"", "key varchar(20)"),
+            "column key is character varying(20) COLLATE \"default\"",
         ),
         (good.replacen("text COLLATE \"C\"", "text", 1), "column tenant is text COLLATE \"default\""),
         (good.replace("bigint", "int"), "column cutover_version is integer"),
