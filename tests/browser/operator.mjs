@@ -10,7 +10,7 @@ export function acts(page, world) {
   const confirm = async (verb, reason) => {
     const name = dialog().getByLabel('Your name');
     if (await name.isVisible()) await name.fill('ada');
-    await dialog().getByLabel('Reason').fill(reason);
+    await dialog().getByLabel('Reason', { exact: true }).fill(reason);
     await dialog().getByRole('button', { name: verb, exact: true }).click();
   };
 

@@ -2,6 +2,7 @@
 // without an SDK.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import { Browser, assertAccessible, assertFits, screenshot } from './browser.mjs';
 import { acts } from './operator.mjs';
@@ -57,6 +58,10 @@ test('a plan is shown step by step, its wait is skipped with a reason, and it is
   await plan.getByText(/of its bake time/).first().waitFor();
   await world.settled('orders', { RUNG_DUAL: ALL });
   await look('steer-plan');
+  const overview = await browser.page();
+  await overview.goto(`${world.url}/console/`);
+  await overview.getByText(/^1 of 3, next in (59|60) min|^1 of 3, next in 1 h/).waitFor();
+  await overview.close();
   await button('Skip this wait').click();
   await dialog().getByText('Waives the bake time and the evidence').waitFor();
   assert.equal((await world.status('orders')).plan.taken.length, 1, 'a dry run skips nothing');
@@ -106,6 +111,11 @@ test('a running pass shows its progress, pace and what holds it up, and is pause
   await passes.getByText('at most 20 records/s').first().waitFor();
   await passes.getByText(/Slow because: at its limit of /).waitFor();
   await look('steer-pass');
+  const overview = await browser.page();
+  await overview.goto(`${world.url}/console/`);
+  await overview.getByText(/^full \d+ %/).waitFor();
+  overview.assertFine();
+  await overview.close();
 
   await passes.getByRole('button', { name: 'Pause', exact: true }).click();
   await dialog().getByText('Workers finish the page in hand').waitFor();
@@ -129,6 +139,35 @@ test('a running pass shows its progress, pace and what holds it up, and is pause
   await page.getByText(/^The pass runs, at most 5000/).or(passes.getByText('clean', { exact: true })).first().waitFor();
   const history = await world.cli('history', 'orders', '--json');
   for (const reason of ['the lunch peak', 'the peak is over', 'nobody is here']) assert.ok(history.includes(reason), reason);
+  page.assertFine();
+});
+
+test('a pass that is not clean shows why, and no value of a record', async () => {
+  const side = (name, rest) => `[${name}]\nurl = "sqlite:${world.dir}/${name}.db"\n${rest}\n`;
+  fs.writeFileSync(world.file('customers.toml'), `migration = "customers"\n${side('source', 'table = "records"')}${side('target', 'table = "customers"\ncolumns = [{ name = "name", type = "text" }]')}`);
+  await world.cli('create', 'customers', '--source', 'customers in DynamoDB', '--target', 'customers in MariaDB');
+  await world.cli('backfill', 'customers.toml', '--create-tables').catch(() => 'not clean, but the table is there');
+  const socket = world.file('sidecar.sock');
+  const sidecar = world.spawn(['sidecar', '--socket', socket, '--service', 'crm', '--spec', 'customers.toml', '--server', `http://${world.addresses.grpc}`], 'ignore');
+  const put = (raw) => new Promise((resolve, reject) => {
+    const body = JSON.stringify({ tenant: 'acme', key: 'customer-1', raw: Buffer.from(raw).toString('base64') });
+    const request = http.request({ socketPath: socket, path: '/api/v1/Put', method: 'POST' }, (answer) => { answer.resume(); resolve(answer.statusCode === 200); });
+    request.on('error', reject);
+    request.end(body);
+  });
+  await world.eventually('a record is written that the target can\'t store', () => put('a secret that is no document'));
+  sidecar.kill('SIGTERM');
+  await assert.rejects(world.cli('backfill', 'customers.toml'), 'it is not clean');
+  await open('m/customers');
+  const passes = page.getByRole('region', { name: 'Passes' });
+  await passes.getByText('not clean').first().waitFor();
+  await passes.getByText(/\d quarantined/).first().waitFor();
+  await passes.getByText(/reasons?$/).first().click();
+  await passes.getByText(/^quarantined "acme"\/"customer-1": .*no typed JSON/).waitFor();
+  assert.equal(await page.getByText('secret').count(), 0, 'values stay in the process that meets them');
+  await look('steer-quarantine');
+  await world.eventually('the sidecar has gone', () => sidecar.exitCode === 0);
+  await open('m/orders');
   page.assertFine();
 });
 
@@ -171,10 +210,10 @@ test('what a rollback would do is shown anew when something changes meanwhile', 
   await open('m/orders');
   await button('Roll back').click();
   await dialog().getByText(/^25 % of the tenants: target-first → mirrored → dual\.$/).waitFor();
-  await dialog().getByLabel('Reason').fill('half written');
+  await dialog().getByLabel('Reason', { exact: true }).fill('half written');
   await world.cli('ramp', 'orders', '--target-first', '10', '--wait');
   await dialog().getByText(/^10 % of the tenants: target-first → mirrored → dual\.$/).waitFor();
-  assert.equal(await dialog().getByLabel('Reason').inputValue(), 'half written');
+  assert.equal(await dialog().getByLabel('Reason', { exact: true }).inputValue(), 'half written');
   await page.keyboard.press('Escape');
   await dialog().waitFor({ state: 'hidden' });
   page.assertFine();

@@ -91,7 +91,7 @@ test('a refused step lists every unmet gate with its command, and cannot be conf
   await dialog().getByText('full pass').first().waitFor();
   await dialog().getByText('cutover backfill SPEC').first().waitFor();
   await dialog().getByText('25 % of the tenants, mirrored -> target-first').first().waitFor();
-  await dialog().getByLabel('Reason').fill('in a hurry');
+  await dialog().getByLabel('Reason', { exact: true }).fill('in a hurry');
   assert.ok(await dialog().getByRole('button', { name: 'Change the shares', exact: true }).isDisabled());
   await assertAccessible(page, 'a refusal');
   await screenshot(page, 'story-refused');
@@ -189,7 +189,7 @@ test('a name is what people are called, and an unknown range is the first', asyn
   await page.locator('.ranges [aria-current=true]').getByText('10 min').waitFor();
   await button('Acknowledge').click();
   await dialog().getByLabel('Your name').fill('José Núñez');
-  await dialog().getByLabel('Reason').fill('the target was restarted');
+  await dialog().getByLabel('Reason', { exact: true }).fill('the target was restarted');
   await dialog().getByRole('button', { name: 'Acknowledge', exact: true }).click();
   await page.getByText('Acting as José Núñez').waitFor();
   page.assertFine();
@@ -228,7 +228,7 @@ test('finishing and abandoning are refused with every condition, and confirmed b
   await open('m/orders');
   await button('Finish').click();
   await dialog().getByText('Refused').waitFor();
-  await dialog().getByLabel('Reason').fill('in a hurry');
+  await dialog().getByLabel('Reason', { exact: true }).fill('in a hurry');
   await dialog().getByLabel('Type orders to confirm').fill('orders');
   assert.ok(await dialog().getByRole('button', { name: 'Finish it for good' }).isDisabled());
   await assertAccessible(page, 'a refused finish');
@@ -243,7 +243,7 @@ test('finishing and abandoning are refused with every condition, and confirmed b
   await open('m/invoices');
   await button('Abandon').click();
   await dialog().getByText('abandoned: everybody stays at source-only').waitFor();
-  await dialog().getByLabel('Reason').fill('PostgreSQL is not coming');
+  await dialog().getByLabel('Reason', { exact: true }).fill('PostgreSQL is not coming');
   const abandon = dialog().getByRole('button', { name: 'Abandon it for good' });
   assert.ok(await abandon.isDisabled(), 'the key is missing');
   await dialog().getByLabel('Type invoices to confirm').fill('invoices');
