@@ -247,7 +247,7 @@ fn idle(status: &v1::Status, migration: &v1::Migration) -> Gist {
     let what = format!("{key} is idle: {}, settled{pinned}", shares(&status.shares));
     let mut next = next_step(key, &migration.rollout.unwrap_or_default());
     if migration.pins > 0 && next.starts_with("cutover finish") {
-        next = format!("cutover pins {key}: pinned tenants have to be at target-only too. Then {next}");
+        next = format!("{next}, once each pinned tenant is at target-only: cutover pins {key} shows them");
     }
     let required = migration.policy.as_ref().map_or(&[][..], |policy| &policy.required_services);
     if migration.rollout.unwrap_or_default() == v1::Rollout::default() && !required.is_empty() {
