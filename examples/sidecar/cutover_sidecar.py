@@ -84,6 +84,7 @@ class Sidecar:
         if status == 200:
             return body
         message = f"{method}: {body['message']}"
-        if body.get("reason") == "UNKNOWN_OUTCOME":
+        reason = body.get("reason") or ("NOT_APPLIED" if status < 500 else "UNKNOWN_OUTCOME")
+        if reason == "UNKNOWN_OUTCOME":
             raise UnknownOutcome(message)
         raise NotApplied(message, retry=status in (409, 429, 503))

@@ -5,13 +5,15 @@ import http from "node:http";
 const socketPath = process.argv[2];
 const agent = new http.Agent({ keepAlive: true });
 
-/** One call. An error's `reason` says what became of a write; without one, nobody knows. */
+/** One call. An error's `reason` says what became of a write: NOT_APPLIED or UNKNOWN_OUTCOME. */
 function call(method, request) {
   return new Promise((resolve, reject) => {
     const headers = { "content-type": "application/json" };
     const sent = http.request({ socketPath, agent, method: "POST", path: `/api/v1/${method}`, headers, timeout: 30_000 });
     sent.on("timeout", () => sent.destroy(new Error("no answer in 30 s")));
-    sent.on("error", (error) => reject(Object.assign(error, { reason: "UNKNOWN_OUTCOME" })));
+    // Without a connection nothing was sent.
+    const reasonOf = ({ code }) => (["ENOENT", "ECONNREFUSED"].includes(code) ? "NOT_APPLIED" : "UNKNOWN_OUTCOME");
+    sent.on("error", (error) => reject(Object.assign(error, { reason: reasonOf(error) })));
     sent.on("response", (answer) => {
       const parts = [];
       answer.on("data", (part) => parts.push(part));
@@ -19,7 +21,8 @@ function call(method, request) {
       answer.on("end", () => {
         const body = JSON.parse(Buffer.concat(parts));
         if (answer.statusCode === 200) return resolve(body);
-        reject(Object.assign(new Error(body.message), { reason: body.reason, status: answer.statusCode }));
+        const reason = body.reason ?? (answer.statusCode < 500 ? "NOT_APPLIED" : "UNKNOWN_OUTCOME");
+        reject(Object.assign(new Error(body.message), { reason, status: answer.statusCode }));
       });
     });
     sent.end(JSON.stringify(request));
