@@ -36,6 +36,7 @@ const CONNECTIONS: usize = 4;
 const CONCURRENCY: usize = 16;
 const TENANT: &str = "acme";
 const RECORD: &str = "order-1";
+const RECORD_BYTES: &[u8] = br#"{"items":{"N":"3"},"note":{"S":"at the back door"}}"#;
 /// Longest time until a child takes calls.
 const START: Duration = Duration::from_secs(20);
 
@@ -54,6 +55,7 @@ struct Numbers {
     get_in_process_us: f64,
     get_grpc_us: f64,
     get_json_us: f64,
+    bare_get_us: f64,
     grpc_adds_us: f64,
     json_adds_us: f64,
     gets: usize,
@@ -98,8 +100,8 @@ impl Sidecar {
         for process in [sidecar, bare, controller] {
             process.stop().await?;
         }
-        let [in_process, grpc, json] =
-            [&gets.in_process, &gets.grpc, &gets.json].map(|of| percentile(of, 50));
+        let [in_process, grpc, json, bare_get] =
+            [&gets.in_process, &gets.grpc, &gets.json, &gets.bare].map(|of| percentile(of, 50));
         let (cpu_us, bare_us, ratio) = (median(&ours), median(&theirs), median(&ratios));
         let per_s = |cpu_us: f64| super::figures::ratio(1e6, cpu_us);
         let numbers = Numbers {
@@ -107,6 +109,7 @@ impl Sidecar {
             get_in_process_us: round(in_process, 1),
             get_grpc_us: round(grpc, 1),
             get_json_us: round(json, 1),
+            bare_get_us: round(bare_get, 1),
             grpc_adds_us: round(grpc - in_process, 1),
             json_adds_us: round(json - in_process, 1),
             gets: gets.in_process.len(),
@@ -121,8 +124,8 @@ impl Sidecar {
         rate.ratio = Some(ratio);
         let rows = vec![
             Row::cost("a get in process, p50", "us", in_process, None),
-            Row::cost("a get by gRPC adds", "us", grpc - in_process, None),
-            Row::cost("a get as JSON adds", "us", json - in_process, None),
+            Row::cost("a get by gRPC adds", "us", grpc - in_process, Some(bare_get)),
+            Row::cost("a get as JSON adds", "us", json - in_process, Some(bare_get)),
             rate,
         ];
         let title =
@@ -151,9 +154,7 @@ async fn prepare(dir: &Path, url: &str) -> anyhow::Result<Spec> {
     let mut admin = AdminServiceClient::connect(url.to_owned()).await?;
     admin.create_migration(v1::CreateMigrationRequest { key: KEY.to_owned(), ..Default::default() }).await?;
     let (client, records) = in_process(&spec, url).await?;
-    records
-        .put_bytes(TENANT, RECORD, br#"{"items":{"N":"3"},"note":{"S":"at the back door"}}"#.to_vec())
-        .await?;
+    records.put_bytes(TENANT, RECORD, RECORD_BYTES.to_vec()).await?;
     client.close().await;
     Ok(spec)
 }
@@ -202,13 +203,15 @@ struct Gets {
     in_process: Vec<f64>,
     grpc: Vec<f64>,
     json: Vec<f64>,
+    bare: Vec<f64>,
 }
 
-/// The three in turn, one at a time, so that all meet the same machine.
+/// The four in turn, one at a time, so that all meet the same machine.
 async fn gets(spec: &Spec, dir: &Path, url: &str, seconds: f64) -> anyhow::Result<Gets> {
     let (client, records) = in_process(spec, url).await?;
     let path = socket(dir, SIDECAR);
     let mut grpc = connect(&path).await?;
+    let mut bare = connect(&socket(dir, BARE)).await?;
     let (mut json, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(UnixStream::connect(&path).await?)).await?;
     tokio::spawn(connection);
@@ -227,6 +230,12 @@ async fn gets(spec: &Spec, dir: &Path, url: &str, seconds: f64) -> anyhow::Resul
         let found = grpc.get(asked).await?.into_inner().found;
         gets.grpc.push(micros(began));
         ensure!(found, "the record is missing by gRPC");
+
+        let asked = request.clone();
+        let began = Instant::now();
+        let found = bare.get(asked).await?.into_inner().found;
+        gets.bare.push(micros(began));
+        ensure!(found, "the echo has no record");
 
         let began = Instant::now();
         let body = get_json(&mut json).await?;

@@ -47,6 +47,7 @@ struct Numbers {
     viewers: u32,
     streams: u32,
     overview_bytes: usize,
+    nobody_core_percent: f64,
     first_viewer_core_percent: f64,
     viewer_core_percent: f64,
     status_bytes: usize,
@@ -75,6 +76,7 @@ impl Web {
             viewers: self.viewers,
             streams: self.streams,
             overview_bytes: seen.bytes,
+            nobody_core_percent: round(seen.nobody_percent, 2),
             first_viewer_core_percent: round(seen.first_percent, 2),
             viewer_core_percent: round(seen.each_percent, 2),
             status_bytes: seen.status.bytes,
@@ -93,10 +95,21 @@ impl Web {
             Row::cost("a decision by OFREP, the server's CPU", "us", asked.cpu_us, Some(asked.bare_cpu_us));
         decision.ratio = Some(ratio(1.0, asked.cost));
         let rows = vec![
-            Row::cost("the only viewer, of one core", "%", seen.first_percent, None),
-            Row::cost(format!("each of {} viewers, of one core", self.viewers), "%", seen.each_percent, None),
-            Row::cost("the only viewer of one migration, of one core", "%", seen.status.first_percent, None),
-            Row::cost("each of several viewers of it, of one core", "%", seen.status.each_percent, None),
+            Row::cost("nobody watches, of one core", "%", seen.nobody_percent, None),
+            Row::cost("the only viewer adds, of one core", "%", seen.first_percent, None),
+            Row::cost(
+                format!("each of {} viewers adds, of one core", self.viewers),
+                "%",
+                seen.each_percent,
+                None,
+            ),
+            Row::cost(
+                "the only viewer of one migration adds, of one core",
+                "%",
+                seen.status.first_percent,
+                None,
+            ),
+            Row::cost("each of several viewers of it adds, of one core", "%", seen.status.each_percent, None),
             Row::cost("from a change to a viewer, p50", "ms", seen.update_p50_ms, None),
             Row::cost("from a change to a viewer, longest", "ms", seen.update_max_ms, None),
             decision,

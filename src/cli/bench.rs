@@ -18,15 +18,16 @@ pub(super) async fn run(bench: Bench, global: &Global) -> anyhow::Result<ExitCod
 
 /// Ours beside bare. A ratio of 1 is as good as bare, of 0.5 twice the cost.
 fn table(figures: &Figures) -> Vec<String> {
+    let width = figures.rows.iter().map(|row| row.what.len()).max().unwrap_or_default();
     let mut lines = vec![
         figures.title.clone(),
-        format!("{:<36} {:>12} {:>12} {:>6}  unit", "", "cutover", "bare", "ratio"),
+        format!("{:<width$} {:>10} {:>10} {:>6}  unit", "", "cutover", "bare", "ratio"),
     ];
     lines.extend(figures.rows.iter().map(|row| {
         let or_none = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
         let (bare, ratio) = (row.bare.map(number), row.ratio.map(|ratio| format!("{ratio:.2}")));
         let (what, ours, unit) = (&row.what, number(row.ours), row.unit);
-        format!("{what:<36} {ours:>12} {:>12} {:>6}  {unit}", or_none(bare), or_none(ratio))
+        format!("{what:<width$} {ours:>10} {:>10} {:>6}  {unit}", or_none(bare), or_none(ratio))
     }));
     lines
 }

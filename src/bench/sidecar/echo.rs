@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
-use super::BARE;
+use super::{BARE, RECORD_BYTES};
 use crate::bench::child::Asks;
 
 /// Serves until the bench is over.
@@ -31,7 +31,7 @@ struct Echo;
 type Answer<T> = Result<Response<T>, Status>;
 
 fn absent<T>() -> Answer<T> {
-    Err(Status::unimplemented("the echo only decides"))
+    Err(Status::unimplemented("the echo only decides and gets"))
 }
 
 #[tonic::async_trait]
@@ -48,7 +48,7 @@ impl SidecarService for Echo {
     }
 
     async fn get(&self, _: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
-        absent()
+        Ok(Response::new(v1::GetResponse { found: true, raw: Some(RECORD_BYTES.to_vec()), json: None }))
     }
 
     async fn put(&self, _: Request<v1::PutRequest>) -> Answer<v1::PutResponse> {

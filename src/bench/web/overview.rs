@@ -38,6 +38,8 @@ const ARRIVE: Duration = Duration::from_secs(20);
 pub(super) struct Seen {
     /// Of the first message, with its JSON.
     pub(super) bytes: usize,
+    /// Of a core, without any viewer. The others are differences, and can be below 0 by chance.
+    pub(super) nobody_percent: f64,
     pub(super) first_percent: f64,
     pub(super) each_percent: f64,
     pub(super) update_p50_ms: f64,
@@ -95,8 +97,9 @@ pub(super) async fn measure(web: &Web) -> anyhow::Result<Seen> {
     server.stop().await?;
     Ok(Seen {
         bytes,
-        first_percent: (one - nobody).max(0.0),
-        each_percent: (all - nobody).max(0.0) / f64::from(web.viewers),
+        nobody_percent: nobody,
+        first_percent: one - nobody,
+        each_percent: (all - nobody) / f64::from(web.viewers),
         update_p50_ms: median(&took),
         update_max_ms: percentile(&took, 100),
         status,
@@ -113,7 +116,7 @@ async fn statuses(server: &mut Process, web: &Web, before: f64) -> anyhow::Resul
     }
     let all = percent(server, web.seconds).await?;
     let (bytes, count) = (newest.borrow().bytes, viewers.len() as f64);
-    let (first_percent, each_percent) = ((one - before).max(0.0), (all - before).max(0.0) / count);
+    let (first_percent, each_percent) = (one - before, (all - before) / count);
     Ok(SeenStatus { bytes, first_percent, each_percent })
 }
 
