@@ -30,6 +30,7 @@ use tonic::{Status, service::Routes};
 
 use failure::Failure;
 use methods::{Kind, Method, Methods};
+pub use ofrep::one as evaluate_one;
 pub use safety::{Hosts, protect};
 
 use crate::service::Decider;
@@ -56,7 +57,7 @@ pub fn failed(status: Status) -> Response {
     Failure::from(status).into_response()
 }
 
-/// `/api/v1` and flagd's evaluation, over the gRPC services, and OpenFeature's `/ofrep/v1`.
+/// `/api/v1` and flagd's evaluation, over the gRPC services, and OpenFeature's `/ofrep/v1` but [`evaluate_one`].
 pub fn router(services: Routes, decider: Arc<Decider>) -> Result<Router, DescriptorError> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
     let connect = connect::router(services.clone(), &pool);

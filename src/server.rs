@@ -295,8 +295,9 @@ where
     let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
         let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
-        let api = api::router(routes.clone(), Arc::new(decider))?;
-        let app = web::routes(&config, api, http::router(metrics, ready), &gate, &limits);
+        let decider = Arc::new(decider);
+        let (api, decisions) = (api::router(routes.clone(), decider.clone())?, api::evaluate_one(decider));
+        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &gate, &limits);
         tasks.spawn("HTTP", async move {
             let stop = async { _ = http_stops.await };
             listen::serve(listener, app, limits, stop).await;

@@ -12,14 +12,14 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{JSON, NO_STORE};
 use crate::{
     etag,
-    service::{Attribute, Decider, Flag, FlagError, FlagErrorCode},
+    service::{Decider, Flag, FlagError, FlagErrorCode},
 };
 
 /// Maximum bytes of a request: a context is small.
@@ -27,31 +27,63 @@ const REQUEST_MAX_BYTES: usize = 64 << 10;
 /// Longest part of a key that an error repeats.
 const SHOWN_MAX: usize = 80;
 
-/// OFREP's routes.
+/// OFREP's routes but [`one`].
 pub(super) fn router(decider: Arc<Decider>) -> Router {
     Router::new()
-        .route("/ofrep/v1/evaluate/flags/{key}", post(evaluate))
         .route("/ofrep/v1/evaluate/flags", post(evaluate_all))
         .route("/ofrep/v1/configuration", get(configuration))
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .with_state(decider)
 }
 
-#[derive(Deserialize)]
-struct Request {
-    context: Option<Map<String, Value>>,
+/// The evaluation of one flag, which services ask for all the time. It is too small to compress.
+pub fn one(decider: Arc<Decider>) -> Router {
+    Router::new()
+        .route("/ofrep/v1/evaluate/flags/{key}", post(evaluate))
+        .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
+        .with_state(decider)
 }
 
-async fn evaluate(State(decider): State<Arc<Decider>>, Path(key): Path<String>, body: Bytes) -> Response {
+#[derive(Deserialize)]
+struct Request {
+    context: Option<Context>,
+}
+
+/// Attributes other than the tenant are not looked at.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    targeting_key: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Found {
+        key: &'a str,
+        value: &'static str,
+        variant: &'static str,
+        reason: &'static str,
+        #[serde(serialize_with = "attributes")]
+        metadata: &'a Flag,
+    },
+    #[serde(rename_all = "camelCase")]
+    Failed { key: String, error_code: &'static str, error_details: &'a str },
+}
+
+async fn evaluate(
+    State(decider): State<Arc<Decider>>,
+    Path(key): Path<String>,
+    body: Bytes,
+) -> Result<Response, StatusCode> {
     let evaluated = match tenant(&body) {
         Ok(tenant) => decider.flag(&key, &tenant).await,
         Err(error) => Err(error),
     };
-    let (status, answer) = match evaluated {
-        Ok(flag) => (StatusCode::OK, found(&key, &flag)),
-        Err(error) => (status(error.code), failed(&key, &error)),
-    };
-    (status, [NO_STORE, JSON], answer.to_string()).into_response()
+    let code = evaluated.as_ref().map_or_else(|error| status(error.code), |_| StatusCode::OK);
+    let answer = serde_json::to_string(&Answer::of(&key, &evaluated));
+    let answer = answer.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok((code, [NO_STORE, JSON], answer).into_response())
 }
 
 async fn evaluate_all(State(decider): State<Arc<Decider>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -62,11 +94,9 @@ async fn evaluate_all(State(decider): State<Arc<Decider>>, headers: HeaderMap, b
             return (status(code), [NO_STORE, JSON], answer.to_string()).into_response();
         }
     };
-    let flags = decider.flags(&tenant).await.into_iter().map(|(key, flag)| match flag {
-        Ok(flag) => found(&key, &flag),
-        Err(error) => failed(&key, &error),
-    });
-    let answer = json!({ "flags": flags.collect::<Vec<_>>() }).to_string();
+    let flags = decider.flags(&tenant).await;
+    let flags: Vec<_> = flags.iter().map(|(key, flag)| Answer::of(key, flag)).collect();
+    let answer = json!({ "flags": flags }).to_string();
     let hash: String = Sha256::digest(&answer)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     etag::tagged(&headers, format!("\"{hash}\""), ([NO_STORE], ([JSON], answer)))
 }
@@ -89,32 +119,34 @@ fn tenant(body: &[u8]) -> Result<String, FlagError> {
         let details = format!("{error}: send {{\"context\": {{\"targetingKey\": TENANT}}}}");
         FlagError::new(FlagErrorCode::ParseError, details)
     })?;
-    match request.context.unwrap_or_default().remove("targetingKey") {
+    match request.context.unwrap_or_default().targeting_key {
         Some(Value::String(tenant)) if !tenant.is_empty() => Ok(tenant),
         None | Some(Value::Null | Value::String(_)) => Err(FlagError::tenant_missing()),
         Some(_) => Err(FlagError::tenant_not_text()),
     }
 }
 
-fn found(key: &str, flag: &Flag) -> Value {
-    let value = |attribute| match attribute {
-        Attribute::Text(text) => Value::from(text),
-        Attribute::Number(number) => Value::from(number),
-        Attribute::Truth(truth) => Value::from(truth),
-    };
-    let metadata = flag.metadata().into_iter().map(|(name, attribute)| (name.to_owned(), value(attribute)));
-    json!({
-        "key": key,
-        "value": flag.value(),
-        "variant": flag.variant(),
-        "reason": flag.reason(),
-        "metadata": metadata.collect::<Map<_, _>>(),
-    })
+impl<'a> Answer<'a> {
+    fn of(key: &'a str, flag: &'a Result<Flag, FlagError>) -> Self {
+        match flag {
+            Ok(flag) => Self::Found {
+                key,
+                value: flag.value(),
+                variant: flag.variant(),
+                reason: flag.reason(),
+                metadata: flag,
+            },
+            Err(error) => Self::Failed {
+                key: key.chars().take(SHOWN_MAX).collect(),
+                error_code: error.code.name(),
+                error_details: &error.details,
+            },
+        }
+    }
 }
 
-fn failed(key: &str, error: &FlagError) -> Value {
-    let key: String = key.chars().take(SHOWN_MAX).collect();
-    json!({ "key": key, "errorCode": error.code.name(), "errorDetails": error.details })
+fn attributes<S: Serializer>(flag: &Flag, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(flag.metadata())
 }
 
 const fn status(code: FlagErrorCode) -> StatusCode {

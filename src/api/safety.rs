@@ -14,16 +14,20 @@ use axum::{
 use super::failure::Failure;
 
 /// Set on every answer that does not have its own.
-const HEADERS: [(HeaderName, &str); 7] = [
+const HEADERS: [(HeaderName, &str); 2] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// The same for what a browser may show as a page: everything but decisions, which would weigh twice as much.
+const PAGE_HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
     ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
 
@@ -42,11 +46,12 @@ pub fn protect(router: Router, hosts: Hosts) -> Router {
 }
 
 async fn check(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let of_page: &[_] = if request.uri().path().starts_with("/ofrep/") { &[] } else { &PAGE_HEADERS };
     let mut response = match hosts.check(&request) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
-    for (name, value) in HEADERS {
+    for (name, value) in HEADERS.iter().chain(of_page) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response

@@ -14,15 +14,24 @@ use crate::{
     listen::{Limits, Routes},
 };
 
-/// `api` and the console, kept from other sites' pages, beside `health`, which a full server answers, too.
-pub(super) fn routes(config: &Config, api: Router, health: Router, gate: &Gate, limits: &Limits) -> Routes {
+/// `api`, the console and `decisions`, kept from other sites' pages, beside `health`, which a full server answers, too.
+/// Decisions are not compressed.
+pub(super) fn routes(
+    config: &Config,
+    api: Router,
+    decisions: Router,
+    health: Router,
+    gate: &Gate,
+    limits: &Limits,
+) -> Routes {
     let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
     // A stream is written message by message, which compression would hold back.
     let is_whole = DefaultPredicate::new().and(NotForContentType::const_new("application/connect+"));
     let compression = CompressionLayer::new().compress_when(is_whole);
-    let pages = api::protect(api.merge(http::console::router()), hosts).merge(health.clone());
+    let pages = api.merge(http::console::router()).layer(compression.clone()).merge(decisions);
+    let pages = api::protect(pages, hosts).merge(health.clone().layer(compression));
     Routes {
-        open: gate.before(pages, api::failed).layer(compression),
+        open: gate.before(pages, api::failed),
         full: gate.before(http::full(health, limits), api::failed),
     }
 }

@@ -13,7 +13,8 @@ use super::{DECISION_FINISHED, DECISION_VALID, DecideError, Decider};
 pub struct Flag(Decision);
 
 /// A value in a flag's metadata.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[serde(untagged)]
 pub enum Attribute {
     /// A name.
     Text(&'static str),
