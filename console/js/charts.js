@@ -14,6 +14,8 @@ const FOUND = [
 ];
 const CLASS = { hit: 'hit', miss: 'miss', not_found: 'not-found', backfill: 'backfill' };
 const MARKS_TOLD = 3;
+/** The scale of reads ends at this many times their maximum. */
+const TOP = 3;
 /** Reports are this late, at most. */
 const LATE_MS = 5000;
 
@@ -47,14 +49,17 @@ function Drawn({ data, range, keyName }) {
   }, [all]);
   const slow = useMemo(() => [all.t, all.source_p50, all.source_p99, all.target_p50, all.target_p99], [all]);
   const bad = useMemo(() => [all.t, all.source_bad, all.target_bad], [all]);
+  // A backfill copies far more than anybody reads: the scale ends where reads can still be seen.
+  const [most, reads] = [stacked[1], stacked[2]].map((each) => each.reduce((max, it) => Math.max(max, it ?? 0), 0));
+  const top = reads > 0 && most > TOP * reads ? TOP * reads : null;
   const value = (name) => all[name][shown];
   const ms = (name) => latency((value(name) ?? 0) * 1000);
   const percent = (number) => (number == null ? 'no calls' : `${number === 0 ? 0 : number < 0.1 ? number.toPrecision(1) : Math.round(number * 10) / 10} %`);
   return html`
     <figure class="chart"><figcaption><ul class="legend">${FOUND.map(([name, text, means]) => html`<li key=${name} title=${means}><span class="swatch ${CLASS[name]}" />${text} <strong>${rate(value(name) ?? 0)}</strong></li>`)}</ul><span class="small muted">${when}</span></figcaption>
       <${Plot} label=${`Reads and copied records per second, stacked. ${capital(when)}: ${FOUND.map(([name, text]) => `${text} ${rate(value(name) ?? 0)}`).join(', ')}`}
-        series=${[...FOUND].reverse().map(([name]) => ({ color: `--${CLASS[name]}`, fill: true }))} values=${stacked} span=${span} marks=${marks} height=${tall ? 360 : 200} axis=${(it) => (Number.isInteger(it) ? count(it) : it < 1 ? Number(it.toPrecision(2)) : '')} hover=${setAt} />
-      <p class="small muted">Reads and copied records, stacked from below: hit, miss, not found, backfill.</p>
+        series=${[...FOUND].reverse().map(([name]) => ({ color: `--${CLASS[name]}`, fill: true }))} values=${stacked} span=${span} marks=${marks} top=${top} height=${tall ? 360 : 200} axis=${(it) => (Number.isInteger(it) ? count(it) : it < 1 ? Number(it.toPrecision(2)) : '')} hover=${setAt} />
+      <p class="small muted">Reads and copied records, stacked from below: hit, miss, not found, backfill.${top && ` The backfill goes beyond the scale, to ${rate(most)}.`}</p>
       <${Marks} marks=${marks} keyName=${keyName} span=${span} /></figure>
     <div class="side">
       <figure class="chart"><figcaption><ul class="legend"><li><span class="swatch source" />source p50 <strong>${ms('source_p50')}</strong> p99 <strong>${ms('source_p99')}</strong></li><li><span class="swatch target" />target p50 <strong>${ms('target_p50')}</strong> p99 <strong>${ms('target_p99')}</strong></li></ul></figcaption>
@@ -72,8 +77,16 @@ function lastWith(all) {
   return Math.max(0, all.t.length - 1);
 }
 
-/** A ramp's summary begins with all shares, and its last part is what this revision did. A trip's begins with itself. */
-const inShort = ({ kind, summary }) => summary.split('; ').at(kind === 'trip' ? 0 : -1).replaceAll('->', '→');
+/**
+ * A ramp's summary begins with all shares, and its last part is what this revision did. That of a trip or rollback begins
+ * with itself. Tenants of their own come after everybody else.
+ */
+function inShort({ kind, summary }) {
+  const parts = summary.split('; ');
+  const whole = parts.filter((part) => !part.startsWith('tenant '));
+  const said = kind === 'trip' || kind === 'rollback' ? whole.slice(0, kind === 'trip' ? 1 : 2) : whole.slice(-1);
+  return (said.length ? said.join(': ') : summary).replaceAll('->', '→');
+}
 
 function Marks({ marks, keyName, span }) {
   const inside = marks.filter((mark) => mark.at_ms >= span[0] * 1000).sort((a, b) => b.at_ms - a.at_ms);

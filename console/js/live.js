@@ -8,7 +8,7 @@ const REFUSED = ['NOT_FOUND', 'INVALID_ARGUMENT'];
 
 /**
  * The newest message of a stream. `away`: the stream is broken and is being opened again. `missing`: the controller
- * answers, but refuses this request. `read` is the same as a single read, to tell the two apart.
+ * answers, but refuses this request; it is not asked again. `read` is the same as a single read, to tell the two apart.
  */
 export function useStream(method, params, read) {
   const [state, setState] = useState(NOTHING);
@@ -26,7 +26,11 @@ export function useStream(method, params, read) {
         get(read, params).then(
           // It answers, although it opens no stream: too many people look.
           (data) => over || setState({ data, at: Date.now(), away: false, missing: null }),
-          (error) => over || !REFUSED.includes(error.code) || setState((old) => ({ ...old, missing: error.message })),
+          (error) => {
+            if (over || !REFUSED.includes(error.code)) return;
+            stop?.();
+            setState((old) => ({ ...old, away: false, missing: error.message }));
+          },
         );
       },
     );

@@ -51,7 +51,7 @@ function OfMigration({ route, say }) {
 function Top({ stream, isInside }) {
   const now = useNow();
   const [who, setWho] = useState(actor());
-  const { away, at } = stream;
+  const { away, at, missing } = stream;
   useEffect(() => {
     const changed = () => setWho(actor());
     addEventListener('actor', changed);
@@ -61,8 +61,8 @@ function Top({ stream, isInside }) {
       ${isInside && html`<nav aria-label="Breadcrumb"><a href=${to(null)}>All migrations</a></nav>`}
       <span class="grow"></span>
       ${who && html`<span class="small muted">Acting as ${who} <button type="button" class="quiet small" onClick=${() => setActor('')}>Change</button></span>`}
-      <span class="live ${away ? 'away' : ''}">${away ? 'Controller away' : !at ? 'Connecting' : now - at < FRESH_MS ? 'Live' : `${span(now - at)} old`}</span></header>
-    <div role="status">${away && at > 0 && html`<p class="banner"><strong>The controller does not answer.</strong> What you see is from ${shortTime(at)}, ${span(now - at)} ago. Services go on by their last routing. This page resumes by itself.</p>`}</div>`;
+      <span class="live ${away ? 'away' : ''}">${missing ? '' : away ? 'Controller away' : !at ? 'Connecting' : now - at < FRESH_MS ? 'Live' : `${span(now - at)} old`}</span></header>
+    <div role="status">${away && !missing && at > 0 && html`<p class="banner"><strong>The controller does not answer.</strong> What you see is from ${shortTime(at)}, ${span(now - at)} ago. Services go on by their last routing. This page resumes by itself.</p>`}</div>`;
 }
 
 render(html`<${Whole} />`, document.getElementById('app'));

@@ -38,7 +38,7 @@ export function Command({ children }) {
     <button type="button" onClick=${click} onBlur=${() => setCopied('')} aria-label=${`Copy ${children}`}>${copied || 'Copy'}</button></span>`;
 }
 
-const COMMAND = /(cutover [a-z][a-z-]*(?: (?!then\b|once\b|too\b|or\b|and\b|shows\b|lists\b|begins\b|lifts\b|if\b)[^\s;,()]+)*)/;
+const COMMAND = /(cutover [a-z][a-z-]*(?: (?!then\b|once\b|too\b|or\b|and\b|shows\b|lists\b|begins\b|lifts\b|if\b)[^\s;,()]*[^\s;,():])*)/;
 
 /** Text in which the commands can be copied. */
 export const Said = ({ text }) =>

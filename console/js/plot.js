@@ -52,13 +52,13 @@ const marksOf = (marks) => (plot) => {
 
 /**
  * `series`: `{ name, color, fill?, dash?, width? }` in drawing order. `values`: one column for each, after the times.
- * `span`: first and last time, in seconds. `hover` gets the index at the cursor, or null.
+ * `span`: first and last time, in seconds. `top`: where the scale ends; null: at the maximum. `hover` gets the index at the cursor, or null.
  */
-export function Plot({ series, values, span, marks, height, axis, log, label, hover }) {
+export function Plot({ series, values, span, marks, top, height, axis, log, label, hover }) {
   const box = useRef(null);
   const plot = useRef(null);
   const now = useRef({});
-  now.current = { marks, span, hover };
+  now.current = { marks, span, hover, top };
   const [theme, setTheme] = useState(0);
 
   useEffect(() => {
@@ -79,7 +79,7 @@ export function Plot({ series, values, span, marks, height, axis, log, label, ho
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
         x: { time: true, range: () => now.current.span },
-        y: log ? { distr: 3, range: (_, min, max) => (min > 0 ? [10 ** Math.floor(Math.log10(min)), 10 ** Math.ceil(Math.log10(max * 1.01))] : [0.1, 10]) } : { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
+        y: log ? { distr: 3, range: (_, min, max) => (min > 0 ? [10 ** Math.floor(Math.log10(min)), 10 ** Math.ceil(Math.log10(max * 1.01))] : [0.1, 10]) } : { range: (_, __, max) => [0, max > 0 ? (now.current.top ?? max) * 1.08 : 1] },
       },
       axes: [
         { ...text, values: times, size: 26, gap: 4, space: 70 },

@@ -6,7 +6,7 @@ export const RUNGS = ['source-only', 'dual', 'mirrored', 'hold', 'target-first',
 export const DOES = {
   'source-only': 'reads and writes the source',
   dual: 'reads the source; writes the source, then the target',
-  mirrored: 'the same, and a write succeeds only if the target has it too',
+  mirrored: 'reads the source; writes the source, then the target, and succeeds only if both do',
   hold: 'waits briefly for the next revision',
   'target-first': 'reads the target, else the source; writes both',
   'target-only': 'reads and writes the target',

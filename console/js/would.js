@@ -2,7 +2,7 @@
 import { html } from './lib.js';
 import { Said, Waits } from './parts.js';
 import { RollbackWould } from './rollback.js';
-import { subject } from './words.js';
+import { rung, subject } from './words.js';
 
 function headline(error, isDry) {
   if (error.code === 'ABORTED') return 'Somebody else changed it in the meantime. Close this, look again, and repeat it.';
@@ -27,9 +27,11 @@ export function Would({ action, dry, status }) {
   if (dry.busy) return html`<p class="muted">Asking the controller what would happen.</p>`;
   if (dry.error) return html`<${Refusals} error=${dry.error} isDry />`;
   const [changes, { waiting = [] }] = [wouldDo(action, dry.answer), dry.answer];
-  if (!changes.length) return html`<p>There is nothing to do.</p>`;
+  const held = rung(status.migration.ceiling);
+  const rolledBack = action.kind === 'ramp' && held && html`<p class="note waiting">A rollback holds everybody at ${held} or below until it is acknowledged. Higher shares take effect after that.</p>`;
+  if (!changes.length) return html`${rolledBack}<p>There is nothing to do.</p>`;
   if (action.kind === 'rollback') return html`<${RollbackWould} action=${action} answer=${dry.answer} status=${status} />`;
-  return html`<h2>What happens</h2>
+  return html`${rolledBack}<h2>What happens</h2>
     <ul class="what">${changes.map((line) => html`<li key=${line}>${line}</li>`)}${(action.says ?? []).map((line) => html`<li key=${line}>${line}</li>`)}</ul>
     ${waiting.length > 0 && html`<h2>What the rest waits for</h2><${Waits} waiting=${waiting} />`}`;
 }

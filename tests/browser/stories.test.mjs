@@ -42,6 +42,7 @@ test('an address that names no migration says so', async () => {
     await open(`m/${key}`);
     await page.getByRole('link', { name: 'Show all migrations' }).waitFor();
     assert.equal(await page.locator('h1').textContent(), key);
+    assert.equal(await page.locator('.top .live').textContent(), '', 'the controller answers');
   }
   await open('');
   await page.getByText('orders is idle').waitFor();
@@ -144,6 +145,11 @@ test('a rollback says what happens, and is watched until everybody follows', asy
   await dialog().getByText('until all are at dual or lower').waitFor();
   await dialog().getByText('Nothing is lost').waitFor();
   await dialog().getByText('3 instances at once').waitFor();
+  await page.setViewportSize({ width: 360, height: 740 });
+  const verb = await dialog().getByRole('button', { name: 'Roll back orders' }).boundingBox();
+  assert.ok(verb.y >= 0 && verb.y + verb.height <= 740, `the button is seen: ${JSON.stringify(verb)}`);
+  await screenshot(page, 'story-rollback-asked-360');
+  await page.setViewportSize({ width: 1280, height: 800 });
   await screenshot(page, 'story-rollback-asked');
   await confirm('Roll back orders', 'callers see errors, INC-17');
   await dialog().getByText('All 3 instances follow').waitFor();
@@ -152,6 +158,7 @@ test('a rollback says what happens, and is watched until everybody follows', asy
   await screenshot(page, 'story-rollback-followed');
   await dialog().getByRole('button', { name: 'Close' }).click();
   await page.getByText('INC-17').first().waitFor();
+  await page.locator('.marks').getByText(/rolled back to .*25 % of the tenants/).first().waitFor();
   page.assertFine();
 });
 
