@@ -23,6 +23,8 @@ pub struct Column {
     pub labels: Vec<String>,
     /// What it holds for documents without a value of their own.
     pub fill: Option<Fill>,
+    /// What every value of the attribute begins with. The column has what follows: `42` of `ORG#42`.
+    pub prefix: Option<String>,
 }
 
 /// A value that a column has without an attribute.
@@ -43,7 +45,7 @@ impl Column {
         }
         if self.kind != ColumnType::Enum {
             let what = || format!("a {} column has no labels: remove them", self.kind);
-            return if labels.is_empty() { self.check_fill(dialect) } else { Err(what()) };
+            return if labels.is_empty() { self.check_values(dialect) } else { Err(what()) };
         }
         if labels.is_empty() {
             return Err("an enum column needs its labels: labels = [\"one\", \"other\"]".to_owned());
@@ -58,10 +60,30 @@ impl Column {
                 return Err(format!("label {label:?} is there twice: remove one"));
             }
         }
-        self.check_fill(dialect)
+        self.check_values(dialect)
     }
 
-    fn check_fill(&self, dialect: Dialect) -> Result<(), String> {
+    fn check_values(&self, dialect: Dialect) -> Result<(), String> {
+        let is_text_or_whole = matches!(
+            self.kind,
+            ColumnType::Text
+                | ColumnType::Varchar(_)
+                | ColumnType::Char(_)
+                | ColumnType::Bigint
+                | ColumnType::Integer { .. }
+                | ColumnType::Uuid
+                | ColumnType::UuidBytes
+        );
+        match &self.prefix {
+            Some(prefix) if prefix.is_empty() => return Err("its prefix is empty: remove it".to_owned()),
+            Some(_) if !is_text_or_whole => {
+                return Err(format!(
+                    "a {} column has no prefix: only texts, integers and UUIDs have",
+                    self.kind
+                ));
+            }
+            _ => {}
+        }
         let (name, value) = match &self.fill {
             None => return Ok(()),
             Some(_) if self.required => {

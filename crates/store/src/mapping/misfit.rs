@@ -71,6 +71,12 @@ pub enum Reason {
         /// The column's type.
         column: ColumnType,
     },
+    /// Not the column's prefix and a value after it.
+    #[error("a text without the column's prefix, or with something else than {column} after it")]
+    Prefix {
+        /// The column's type.
+        column: ColumnType,
+    },
     /// The attribute is there, with the value that stands for a missing one.
     #[error(
         "its value is the column's default, which stands for a missing attribute. Name an overflow column, which keeps \

@@ -8,6 +8,33 @@ use crate::document::{Attribute, Number};
 impl Column {
     /// The cell that holds this attribute. False: the column holds the value, but not how it is written here.
     pub(super) fn cell(&self, attribute: &Attribute, dialect: Dialect) -> Result<(Cell, bool), Reason> {
+        let Some(prefix) = &self.prefix else { return self.bare_cell(attribute, dialect) };
+        let column = self.kind;
+        let Attribute::S(text) = attribute else {
+            return Err(Reason::Type { found: attribute.kind(), column });
+        };
+        let bare = text.strip_prefix(prefix.as_str()).ok_or(Reason::Prefix { column })?;
+        let bare = match column {
+            ColumnType::Bigint | ColumnType::Integer { .. } => {
+                Attribute::N(bare.parse().map_err(|_| Reason::Prefix { column })?)
+            }
+            _ => Attribute::S(bare.to_owned()),
+        };
+        let (cell, _) = self.bare_cell(&bare, dialect)?;
+        let is_exact = self.attribute(&cell).as_ref() == Ok(attribute);
+        Ok((cell, is_exact))
+    }
+
+    /// The attribute that a cell holds; the cell must not be [`Cell::Null`].
+    pub(super) fn attribute(&self, cell: &Cell) -> Result<Attribute, Reason> {
+        Ok(match (&self.prefix, self.bare_attribute(cell)?) {
+            (Some(prefix), Attribute::S(text)) => Attribute::S(format!("{prefix}{text}")),
+            (Some(prefix), Attribute::N(number)) => Attribute::S(format!("{prefix}{number}")),
+            (_, attribute) => attribute,
+        })
+    }
+
+    fn bare_cell(&self, attribute: &Attribute, dialect: Dialect) -> Result<(Cell, bool), Reason> {
         let (column, wrong) =
             (self.kind, |other: &Attribute| Reason::Type { found: other.kind(), column: self.kind });
         let cell = match (column, attribute) {
@@ -32,12 +59,11 @@ impl Column {
             _ if column.is_time() => Cell::Text(self.spelling.cell(column, attribute, dialect)?),
             _ => return column.cell(attribute, dialect).map(|cell| (cell, true)),
         };
-        let is_exact = self.attribute(&cell).as_ref() == Ok(attribute);
+        let is_exact = self.bare_attribute(&cell).as_ref() == Ok(attribute);
         Ok((cell, is_exact))
     }
 
-    /// The attribute that a cell holds; the cell must not be [`Cell::Null`].
-    pub(super) fn attribute(&self, cell: &Cell) -> Result<Attribute, Reason> {
+    fn bare_attribute(&self, cell: &Cell) -> Result<Attribute, Reason> {
         let column = self.kind;
         let unreadable = || Reason::Cell { found: cell.kind(), column };
         let uuid = |uuid: Option<Uuid>| {

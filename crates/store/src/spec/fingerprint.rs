@@ -61,6 +61,9 @@ fn mapping(mapping: &Mapping) -> Value {
         if let (Some(parts), Some(fill)) = (parts.as_array_mut(), &column.fill) {
             parts.push(json!(format!("{fill:?}")));
         }
+        if let (Some(parts), Some(prefix)) = (parts.as_array_mut(), &column.prefix) {
+            parts.push(json!({ "prefix": prefix }));
+        }
         parts
     };
     let on_misfit = match mapping.on_misfit() {

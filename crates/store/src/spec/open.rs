@@ -67,6 +67,7 @@ impl Spec {
                 spelling: Default::default(),
                 labels: Vec::new(),
                 fill: None,
+                prefix: None,
             };
             let columns = QUARANTINE.iter().map(column).collect();
             Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")

@@ -1,4 +1,4 @@
-//! Columns with a default, which stands for a missing attribute, or with a constant.
+//! Columns with a default, which stands for a missing attribute, with a constant, or with a prefix that they leave out.
 
 use cutover_store::{
     document::{Attribute, Document},
@@ -94,4 +94,46 @@ fn what_a_column_could_not_hold_is_no_default() {
     }
     let required = Column { required: true, ..filled("bigint", Fill::Default(n("0"))) };
     assert!(fault(required).contains("it is required"));
+}
+
+#[test]
+fn a_column_has_what_follows_the_prefix_of_its_attribute() {
+    let prefixed = |kind: &str| Column { prefix: Some("ORG#".to_owned()), ..column("a", kind) };
+    let uuid = "936da01f-9abd-4d9d-80c7-02af85c822a8";
+    for (kind, attribute, cell) in [
+        ("bigint", "ORG#42".to_owned(), Cell::Int(42)),
+        ("bigint", "ORG#-9223372036854775808".to_owned(), Cell::Int(i64::MIN)),
+        ("varchar(2)", "ORG#a#".to_owned(), Cell::Text("a#".to_owned())),
+        ("text", "ORG#".to_owned(), Cell::Text(String::new())),
+        ("text", "ORG#ORG#".to_owned(), Cell::Text("ORG#".to_owned())),
+        ("uuid", format!("ORG#{uuid}"), Cell::Text(uuid.to_owned())),
+    ] {
+        let mapping = of(vec![prefixed(kind)], false).expect("a mapping");
+        let given = document([("a", text(&attribute))]);
+        assert_eq!(mapping.to_row(&given), Ok(vec![cell]), "{attribute}");
+        assert_eq!(mapping.from_row(&mapping.to_row(&given).expect("a row")), Ok(given));
+    }
+    // The column has the number, and the overflow how it is written.
+    for other in ["ORG#042", "ORG#4.20e1", "ORG#+42"] {
+        let mapping = of(vec![prefixed("bigint")], true).expect("a mapping");
+        let given = document([("a", text(other))]);
+        let row = mapping.to_row(&given).expect("a row");
+        assert_eq!(row[0], Cell::Int(42), "{other}");
+        assert_eq!(mapping.from_row(&row), Ok(given.clone()));
+        let without = of(vec![prefixed("bigint")], false).expect("a mapping");
+        assert!(without.to_row(&given).is_err(), "{other}");
+    }
+    for (kind, attribute) in [
+        ("bigint", text("USER#42")),
+        ("bigint", text("ORG#x")),
+        ("bigint", text("ORG#")),
+        ("text", text("org#1")),
+        ("text", n("42")),
+    ] {
+        let mapping = of(vec![prefixed(kind)], false).expect("a mapping");
+        assert!(mapping.to_row(&document([("a", attribute.clone())])).is_err(), "{attribute:?}");
+    }
+    let fault = |column| of(vec![column], true).expect_err("no mapping").to_string();
+    assert!(fault(prefixed("double")).contains("a double column has no prefix"));
+    assert!(fault(Column { prefix: Some(String::new()), ..column("a", "text") }).contains("is empty"));
 }

@@ -36,6 +36,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         spelling: Default::default(),
         labels: Vec::new(),
         fill: None,
+        prefix: None,
     }
 }
 
@@ -133,6 +134,7 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
             kind: fill.as_ref().map_or(kind, |(value, _)| suiting(value, dialect)),
             required: required && fill.is_none(),
             spelling: Default::default(),
+            prefix: None,
             labels: labels_of(fill.as_ref().map_or(kind, |(value, _)| suiting(value, dialect))),
             fill: fill.map(|(value, is_default)| match is_default {
                 true => Fill::Default(value),
@@ -158,8 +160,13 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
                 attribute = inside;
             }
             column.fill = None;
+            column.prefix = None;
             column.kind = suiting(attribute, mapping.dialect());
             column.labels = labels_of(column.kind);
+            // Often the beginning of the text.
+            if let (Attribute::S(text), ColumnType::Text) = (attribute, column.kind) {
+                column.prefix = text.chars().next().map(String::from);
+            }
             column.path = ColumnPath::new(path).unwrap_or_else(|| column.path.clone());
         }
         let overflow = mapping.overflow().map(str::to_owned);

@@ -30,6 +30,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         spelling: Default::default(),
         labels: Vec::new(),
         fill: None,
+        prefix: None,
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         spelling: Default::default(),
         labels: Vec::new(),
         fill: None,
+        prefix: None,
     };
     let columns = vec![
         column("body", "blob"),

@@ -23,6 +23,7 @@ fn table(dialect: Dialect, name: &str) -> SqlTable {
         spelling: Default::default(),
         labels: Vec::new(),
         fill: None,
+        prefix: None,
     };
     let columns = vec![
         column("n", "bigint"),

@@ -39,6 +39,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         spelling: Default::default(),
         labels: Vec::new(),
         fill: None,
+        prefix: None,
     };
     let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
     SqlTable {

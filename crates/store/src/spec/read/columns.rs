@@ -130,8 +130,9 @@ fn column(mut section: Section<'_>, told: &mut Told<'_>) -> (Option<Column>, boo
     let required: Given<bool> = section.take("required", told);
     let (format, zone) = (section.take("format", told), section.take("zone", told));
     let labels: Given<Vec<String>> = section.take("labels", told);
+    let prefix: Given<String> = section.take("prefix", told);
     let (default, constant) = (section.take("default", told), section.take("constant", told));
-    let is_wrong = from.is_wrong() || required.is_wrong() || labels.is_wrong();
+    let is_wrong = from.is_wrong() || required.is_wrong() || labels.is_wrong() || prefix.is_wrong();
     let mut is_fine = !(is_wrong || default.is_wrong() || constant.is_wrong() || section.has_more());
     section.end(told);
 
@@ -163,6 +164,7 @@ fn column(mut section: Section<'_>, told: &mut Told<'_>) -> (Option<Column>, boo
         spelling: spelling.unwrap_or_default(),
         labels: labels.is().filter(|_| has_kind).map(Spanned::into_inner).unwrap_or_default(),
         fill: fill.flatten().filter(|_| has_kind),
+        prefix: prefix.is().filter(|_| has_kind).map(Spanned::into_inner),
     };
     (Some(column), is_fine)
 }
