@@ -216,6 +216,7 @@ impl Store for MySqlStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
+        schema::check_ids(&self.calls, &self.layout.table, [id].into_iter()).await?;
         if self.layout.table.has_ledger() {
             return self.put_if(id, record, expected).await;
         }
@@ -349,6 +350,7 @@ impl Guarded for MySqlStore {
     }
 
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
+        schema::check_ids(&self.calls, &self.layout.table, records.iter().map(|(id, _)| *id)).await?;
         if self.layout.table.has_ledger() {
             return self.put_with(records, over).await;
         }

@@ -193,6 +193,7 @@ impl Store for PostgresStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
+        schema::check_ids(&self.calls, &self.schema, &self.layout.table, [id].into_iter()).await?;
         let given = self.layout.rows(&[(id, record)])?;
         let write = async |sql: &SqlStr, given: &PgArguments| match &self.layout.ledger {
             Some(ledger) => self.put_if(ledger, id, record, expected).await,
@@ -313,6 +314,8 @@ impl Guarded for PostgresStore {
     }
 
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
+        let ids = records.iter().map(|(id, _)| *id);
+        schema::check_ids(&self.calls, &self.schema, &self.layout.table, ids).await?;
         let mut wrote = Wrote { all: true, doubt: None };
         let mut rest = records;
         while !rest.is_empty() {

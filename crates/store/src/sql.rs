@@ -8,6 +8,8 @@ mod calls;
 mod entry;
 mod error;
 mod faults;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod id_length;
 mod ledger_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod merge;
@@ -29,6 +31,8 @@ pub(super) use faults::{
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use faults::{in_this_database, not_beside};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use id_length::{Length, check_lengths, ending_blank};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;

@@ -4,11 +4,11 @@ use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
     super::{
-        KEY_MAX_BYTES, StoreError,
+        Id, KEY_MAX_BYTES, StoreError,
         mapping::{ColumnType, Dialect, SqlTable},
         sql::{
-            Calls, Faults, Statement, cascading, check_no_ledger, in_this_database, no_ledger, not_beside,
-            of_both, versions_twice,
+            Calls, Faults, Length, Statement, cascading, check_lengths, check_no_ledger, ending_blank,
+            in_this_database, no_ledger, not_beside, of_both, versions_twice,
         },
     },
     column::{Column, needed},
@@ -170,15 +170,35 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
 
 /// Those of the columns of tenant and key that are text.
 pub(super) async fn text_ids(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
+    let texts = lengths(calls, table).await?;
+    let is_text = |id: &&str| texts.iter().any(|(text, _)| text.eq_ignore_ascii_case(id));
+    Ok(table.ids().into_iter().filter(is_text).map(str::to_owned).collect())
+}
+
+/// The table's columns of text, with their lengths as they are now.
+async fn lengths(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<Length>, StoreError> {
     let columns = format!(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() \
-         AND table_name = '{}' AND data_type = 'varchar'",
+        "SELECT column_name, CAST(character_maximum_length AS CHAR) FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND table_name = '{}' AND data_type IN ('varchar', 'char')",
         table.name
     );
-    let texts: Vec<String> =
-        calls.rows(&Statement::text(columns)).await?.iter().map(|row| text(row, 0)).collect();
-    let ids = table.ids().into_iter().filter(|id| texts.iter().any(|text| text.eq_ignore_ascii_case(id)));
-    Ok(ids.map(str::to_owned).collect())
+    let rows = calls.rows(&Statement::text(columns)).await?;
+    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).parse().unwrap_or(usize::MAX))).collect())
+}
+
+/// Refuses ids of which the table or its ledger would cut the blanks at the end.
+pub(super) async fn check_ids(
+    calls: &Calls<MySql>,
+    table: &SqlTable,
+    ids: impl Iterator<Item = &Id>,
+) -> Result<(), StoreError> {
+    let ids = ending_blank(ids);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    check_lengths(table, &lengths(calls, table).await?, &ids)?;
+    let Some(ledger) = table.entries(Dialect::MySql) else { return Ok(()) };
+    check_lengths(&ledger, &lengths(calls, &ledger).await?, &ids)
 }
 
 /// One of the columns that are written.

@@ -4,11 +4,11 @@ use sqlx::{Postgres, Row, postgres::PgRow};
 
 use super::{
     super::{
-        StoreError,
+        Id, StoreError,
         mapping::{ColumnType, Dialect, SqlTable},
         sql::{
-            Calls, Faults, Statement, cascading, check_no_ledger, in_this_database, no_ledger, of_both,
-            permanent, versions_twice,
+            Calls, Faults, Length, Statement, cascading, check_lengths, check_no_ledger, ending_blank,
+            in_this_database, no_ledger, of_both, permanent, versions_twice,
         },
     },
     column::{Column, holds, needed},
@@ -85,6 +85,35 @@ pub(super) async fn enums(
         regclass(schema, &table.name)
     );
     Ok(calls.rows(&Statement::text(sql)).await?.iter().map(|row| (text(row, 0), text(row, 1))).collect())
+}
+
+/// The columns of tenant and key that have a length, with that as it is now.
+async fn lengths(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<Vec<Length>, StoreError> {
+    let ids: Vec<String> = table.ids().iter().map(|id| format!("'{id}'")).collect();
+    let sql = format!(
+        "SELECT attname::text, (atttypmod - 4)::text FROM pg_attribute WHERE attrelid = {} AND atttypmod >= 4 \
+         AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND attname IN ({})",
+        regclass(schema, &table.name),
+        ids.join(", ")
+    );
+    let rows = calls.rows(&Statement::text(sql)).await?;
+    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).parse().unwrap_or(usize::MAX))).collect())
+}
+
+/// Refuses ids of which the table or its ledger would cut the blanks at the end.
+pub(super) async fn check_ids(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+    ids: impl Iterator<Item = &Id>,
+) -> Result<(), StoreError> {
+    let ids = ending_blank(ids);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    check_lengths(table, &lengths(calls, schema, table).await?, &ids)?;
+    let Some(ledger) = table.entries(Dialect::Postgres) else { return Ok(()) };
+    check_lengths(&ledger, &lengths(calls, schema, &ledger).await?, &ids)
 }
 
 async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<(), StoreError> {
@@ -220,7 +249,9 @@ fn need(
     let (is, holds) = match kind {
         None => {
             let is = format!("{}{}", column.kind, column.collation);
-            let is_varchar = column.kind.starts_with("character varying") && column.collation == COLLATION;
+            let is_varchar = column.kind.starts_with("character varying")
+                && !column.kind.ends_with(']')
+                && column.collation == COLLATION;
             (is.clone(), is == ID || is_varchar)
         }
         Some(kind) => {
