@@ -116,7 +116,9 @@ pub(super) async fn missing_privileges(
     table: &SqlTable,
 ) -> Result<Vec<String>, StoreError> {
     let columns: Vec<String> = table.columns().map(|name| format!("`{name}`")).collect();
-    let same: Vec<String> = columns.iter().map(|column| format!("{column} = {column}")).collect();
+    // Only with a ledger does a statement set the key, to what it is.
+    let ids = table.ids().len() - usize::from(table.has_ledger());
+    let same: Vec<String> = columns[ids..].iter().map(|column| format!("{column} = {column}")).collect();
     let (name, columns) = (&table.name, columns.join(", "));
     let of_ledger = table.ledger().into_iter().flat_map(|ledger| {
         [

@@ -76,12 +76,15 @@ pub(super) async fn missing_privileges(
 ) -> Result<Vec<String>, StoreError> {
     let of_table = regclass(schema, &table.name);
     let columns: Vec<String> = table.columns().map(|name| format!("'{name}'")).collect();
+    // No statement gives a row another id.
+    let ids: Vec<String> = table.ids().iter().map(|name| format!("'{name}'")).collect();
     let mut sql = format!(
         "SELECT p, string_agg(attname, ', ' ORDER BY attnum) \
          FROM pg_attribute CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p \
          WHERE attrelid = {of_table} AND attname IN ({}) AND NOT has_column_privilege(attrelid, attnum, p) \
-         GROUP BY p",
-        columns.join(", ")
+         AND NOT (p = 'UPDATE' AND attname IN ({})) GROUP BY p",
+        columns.join(", "),
+        ids.join(", ")
     );
     let ledger = table.ledger();
     if let Some(ledger) = &ledger {
