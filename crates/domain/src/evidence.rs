@@ -60,9 +60,14 @@ pub struct Job {
     /// Unix time when it began, for people. 0: an earlier version did not record it.
     #[serde(default)]
     pub began_at_ms: u64,
-    /// A reverse pass was under way at some time while this one was.
-    #[serde(default)]
+    /// A reverse pass was under way at some time while this one was. True if an earlier version began it, which did not
+    /// record it.
+    #[serde(default = "unknown_beside_reverse")]
     pub beside_reverse: bool,
+}
+
+const fn unknown_beside_reverse() -> bool {
+    true
 }
 
 /// Counts of a pass, in records.

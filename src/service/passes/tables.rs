@@ -109,6 +109,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pass_that_an_earlier_version_began_may_have_been_beside_a_reverse_pass() {
+        let job = job(PassKind::Full);
+        let mut stored = serde_json::to_value(&job).expect("it is stored like this");
+        assert_eq!(serde_json::from_value::<Job>(stored.clone()).expect("read"), job);
+        stored.as_object_mut().expect("an object").remove("beside_reverse").expect("there");
+        let read: Job = serde_json::from_value(stored).expect("read");
+        assert_eq!(read, Job { beside_reverse: true, ..job });
+    }
+
     fn table(region: &str) -> Option<TableIdentity> {
         let place = format!("arn:aws:dynamodb:{region}:1:table/Orders");
         Some(TableIdentity { id: region.to_owned(), place, ledger: String::new() })
