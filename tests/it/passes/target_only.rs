@@ -3,7 +3,13 @@
 use cutover_store::{SqliteOptions, SqliteStore, mapping::SqlTable, mapping::Versions};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::*;
+use cutover::jobs::{
+    quarantine::Row,
+    retry::{Retried, retry},
+};
+use cutover_store::StoreError;
+
+use super::{hooked::Hooked, *};
 
 /// Pins a tenant, and waits until it is there.
 async fn pin(controller: &Controller, tenant: &str, rung: v1::Rung) {
@@ -109,5 +115,31 @@ async fn a_reverse_pass_names_what_the_source_lacks_although_its_ledger_is_newer
     let evidence = reverse().await;
     assert!(evidence.clean && counts(&evidence).stale == 1, "{evidence:?}");
     assert_eq!(explained(&controller, "up").await.floor(), v1::Rung::SourceOnly);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_in_quarantine_stays_there_while_the_target_keeps_another() {
+    let (_dir, controller) = started().await;
+    let world = World::new();
+    world.source.insert(of("up", "kept"), record(1));
+    let narrow = Hooked {
+        refuses: |records| {
+            let what = "it does not fit".to_owned();
+            let class = cutover_core::outcome::ErrorClass::Constraint;
+            (!records.is_empty()).then(|| StoreError::Permanent { class, field: "name".to_owned(), what })
+        },
+        ..Hooked::new(&world.target)
+    };
+    let stores = Stores { target: Arc::new(narrow), ..world.stores() };
+    let evidence = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap();
+    assert_eq!(counts(&evidence).quarantined, 1);
+    pin(&controller, "up", v1::Rung::TargetOnly).await;
+    world.target.insert(of("up", "kept"), record(5));
+    let mut retried = Vec::new();
+    let told = |_: &Row, one: &Retried| retried.push(one.clone());
+    let pass = plan(v1::PassKind::Full);
+    retry(&controller.url, &world.stores(), &pass, told, std::future::pending()).await.unwrap();
+    assert!(matches!(&retried[..], [Retried::Left(_)]), "{retried:?}");
     controller.stop().await;
 }
