@@ -18,6 +18,7 @@ use std::{
 };
 
 use axum::Router;
+use futures::FutureExt as _;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -130,23 +131,26 @@ pub async fn serve<L: Listener>(listener: L, routes: Routes, limits: Limits, sto
             accepted = accept(&listener) => accepted,
             () = &mut stop => break,
         };
-        let (app, place, is_spare) = tokio::select! {
-            biased;
-            Some(place) = places.take(address) => (open.clone(), place, false),
-            // It waits in the socket's queue, rather than being closed: it may be urgent.
-            place = spare.take(address) => {
-                if warned.is_none_or(|at: Instant| at.elapsed() > WARN_EVERY) {
-                    warned = Some(Instant::now());
-                    let Limits { connections, per_address, .. } = limits;
-                    tracing::warn!(connections, per_address, ?address, "connections are refused: a limit is reached");
-                }
-                match place {
-                    Some(place) => (full.clone(), place, true),
-                    None => continue,
-                }
+        let place = if places.are_taken_by(address) {
+            // The others must not wait behind it: there are places for them.
+            spare.take(address).now_or_never().flatten().map(|place| (place, true))
+        } else {
+            tokio::select! {
+                biased;
+                Some(place) = places.take(address) => Some((place, false)),
+                // It waits in the socket's queue, rather than being closed: it may be urgent.
+                place = spare.take(address) => place.map(|place| (place, true)),
+                () = &mut stop => break,
             }
-            () = &mut stop => break,
         };
+        let is_refused = !matches!(place, Some((_, false)));
+        if is_refused && warned.is_none_or(|at: Instant| at.elapsed() > WARN_EVERY) {
+            warned = Some(Instant::now());
+            let Limits { connections, per_address, .. } = limits;
+            tracing::warn!(connections, per_address, ?address, "connections are refused: a limit is reached");
+        }
+        let Some((place, is_spare)) = place else { continue };
+        let app = if is_spare { full.clone() } else { open.clone() };
         if let Err(error) = L::bound(&connection, limits.unsent) {
             tracing::debug!(%error, "a connection ended before it was served");
             continue;

@@ -32,16 +32,20 @@ impl Places {
         Self { free: Arc::new(Semaphore::new(places)), per_address, taken: Taken::default() }
     }
 
+    /// Whether the address has as many as one address may have.
+    pub(super) fn are_taken_by(&self, address: Option<IpAddr>) -> bool {
+        let count = address.map(one_client).and_then(|address| lock(&self.taken).get(&address).copied());
+        count.unwrap_or_default() >= self.per_address
+    }
+
     /// Waits for a place. `None`: the address has as many as one address may have. Of several calls at the same time
     /// for one address, one more than that may get a place.
     pub(super) async fn take(&self, address: Option<IpAddr>) -> Option<Place> {
-        let address = address.map(one_client);
-        let count = address.map_or(0, |address| lock(&self.taken).get(&address).copied().unwrap_or(0));
-        if count >= self.per_address {
+        if self.are_taken_by(address) {
             return None;
         }
         let permit = self.free.clone().acquire_owned().await.ok()?;
-        let counted = address.map(|address| {
+        let counted = address.map(one_client).map(|address| {
             *lock(&self.taken).entry(address).or_default() += 1;
             (address, self.taken.clone())
         });

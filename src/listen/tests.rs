@@ -6,6 +6,7 @@ use axum::{body::Body, http::StatusCode, response::IntoResponse as _, routing::g
 use futures::{StreamExt as _, stream};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpSocket,
     sync::{Semaphore, oneshot},
     task::JoinHandle,
 };
@@ -199,4 +200,29 @@ async fn it_stops_when_what_is_in_flight_has_been_answered() {
     assert!(rest(stream).await.ends_with("half whole"));
     assert!(rest(idle).await.ends_with("hello"));
     timeout(DEADLINE, server.served).await.expect("it ends").expect("without a panic");
+}
+
+#[tokio::test]
+async fn addresses_that_have_their_part_do_not_keep_others_waiting() {
+    let server = server(Limits { connections: 100, per_address: Some(1), ..PATIENT }).await;
+    let from = async |address: &str| {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(format!("{address}:0").parse().expect("an address")).expect("an address of loopback");
+        socket.connect(server.at).await.expect("a connection")
+    };
+    // Each has its place, its spare ones, and one more.
+    let mut held = Vec::new();
+    for address in ["127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"] {
+        for _ in 0..=SPARE_PER_ADDRESS + 1 {
+            held.push(from(address).await);
+        }
+    }
+    let begun = Instant::now();
+    let mut other = from("127.0.1.5").await;
+    other.write_all(HELLO.as_bytes()).await.expect("a request is taken");
+    let mut text = [0; 12];
+    timeout(DEADLINE, other.read_exact(&mut text)).await.expect("in time").expect("an answer");
+    assert_eq!(&text, b"HTTP/1.1 200");
+    assert!(begun.elapsed() < SPARE_FOR, "no spare place had to become free: {:?}", begun.elapsed());
+    drop(held);
 }
