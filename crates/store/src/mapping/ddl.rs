@@ -125,8 +125,10 @@ pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
             "BLOB".to_owned()
         }
         (Dialect::Sqlite, _) => "TEXT".to_owned(),
-        // Not JSON: MariaDB's allows 32 levels, and MySQL's rewrites the text.
-        (Dialect::MySql, ColumnType::Text | ColumnType::Json) => format!("LONGTEXT {MYSQL_TEXT}"),
+        // Not JSON: MariaDB's allows 32 levels, and MySQL's rewrites the text, and some numbers in it.
+        (Dialect::MySql, ColumnType::Text | ColumnType::Json | ColumnType::Jsonb) => {
+            format!("LONGTEXT {MYSQL_TEXT}")
+        }
         (Dialect::MySql, ColumnType::Varchar(most)) => format!("VARCHAR({most}) {MYSQL_TEXT}"),
         (Dialect::MySql, ColumnType::Char(most)) => format!("CHAR({most}) {MYSQL_TEXT}"),
         (Dialect::MySql, ColumnType::Integer { .. }) => kind.to_string().to_ascii_uppercase(),
@@ -134,8 +136,6 @@ pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
         (Dialect::MySql, ColumnType::Double) => "DOUBLE".to_owned(),
         (Dialect::MySql, ColumnType::Blob) => "LONGBLOB".to_owned(),
         (Dialect::MySql, ColumnType::Varbinary(most)) => format!("VARBINARY({most})"),
-        // MariaDB's is a text with 32 levels, MySQL's has a form of its own.
-        (Dialect::MySql, ColumnType::Jsonb) => "JSON".to_owned(),
         (Dialect::MySql, ColumnType::Enum) => "ENUM".to_owned(),
         // Only MariaDB has UUID.
         (Dialect::MySql, ColumnType::Uuid) => "CHAR(36) CHARACTER SET ascii".to_owned(),

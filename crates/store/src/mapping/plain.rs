@@ -1,7 +1,7 @@
 //! Attributes as plain JSON, as `jsonb` columns and applications have it: `{"price": 9.9}`.
 //!
-//! Numbers keep all their digits. Binary and sets have no plain form. A NUL in a text and numbers that a server's JSON
-//! would round depend on the server.
+//! Numbers keep all their digits. Binary and sets have no plain form. PostgreSQL takes no
+//! NUL in a text.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{ColumnType, Dialect, Reason};
-use crate::document::{Attribute, DEPTH_MAX, Number};
+use crate::document::{Attribute, DEPTH_MAX};
 
 /// The one text of an attribute.
 pub(super) fn encode(attribute: &Attribute, dialect: Dialect) -> Result<String, Reason> {
@@ -30,7 +30,7 @@ fn write(text: &mut String, attribute: &Attribute, dialect: Dialect) -> Result<(
     match attribute {
         Attribute::Null => text.push_str("null"),
         Attribute::Bool(it) => text.push_str(if *it { "true" } else { "false" }),
-        Attribute::N(number) => text.push_str(exact(number, dialect)?),
+        Attribute::N(number) => text.push_str(number.as_str()),
         Attribute::S(it) => quote(text, it, dialect)?,
         Attribute::L(elements) => {
             text.push('[');
@@ -53,20 +53,6 @@ fn write(text: &mut String, attribute: &Attribute, dialect: Dialect) -> Result<(
         other => return Err(Reason::Type { found: other.kind(), column: ColumnType::Jsonb }),
     }
     Ok(())
-}
-
-/// MySQL's JSON has integers of 64 bits and doubles.
-fn exact(number: &Number, dialect: Dialect) -> Result<&str, Reason> {
-    let text = number.as_str();
-    let is_whole = || text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
-    let is_double =
-        || text.parse::<f64>().is_ok_and(|float| float.to_string().parse().as_ref() == Ok(number));
-    if dialect != Dialect::MySql || is_whole() || is_double() {
-        return Ok(text);
-    }
-    let (_, whole, fraction) = number.parts();
-    let column = ColumnType::Jsonb;
-    Err(Reason::Digits { whole: whole.len(), fraction: fraction.len(), column })
 }
 
 fn quote(text: &mut String, it: &str, dialect: Dialect) -> Result<(), Reason> {

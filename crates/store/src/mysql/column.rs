@@ -86,7 +86,8 @@ impl Column {
             ColumnType::Double => signed && self.full_kind == "double",
             ColumnType::Boolean => is == "tinyint" || is == "bit" && self.digits == 1,
             ColumnType::Bit(bits) => is == "bit" && self.digits >= bits.into(),
-            ColumnType::Jsonb => is == "json" || is_text && self.most >= LONG_BYTES,
+            // MySQL's own JSON rounds some numbers: 0.9999999999999999 comes back as 1. MariaDB's is a text.
+            ColumnType::Jsonb => is_text && self.most >= LONG_BYTES,
             ColumnType::Enum => is_text && self.most >= MOST_OF_LABEL,
             ColumnType::Array(_) => false,
             ColumnType::Blob => is.ends_with("blob") && self.most >= LONG_BYTES,
