@@ -9,6 +9,7 @@ mod hold;
 mod open;
 mod restore;
 mod row;
+mod tokens;
 mod windows;
 
 use std::{
