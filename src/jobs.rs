@@ -30,7 +30,7 @@ pub mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{Access, ConnectError};
+use cutover_client::ConnectError;
 use cutover_proto::v1;
 use cutover_store::{
     Id, Store, StoreError, Version,
@@ -135,8 +135,6 @@ pub struct Plan {
     pub limits: Limits,
     /// Who runs it.
     pub actor: String,
-    /// What to show the controller.
-    pub access: Access,
     /// The store that is scanned, if it may hold records that its own columns, as the spec has them, would not take
     /// back. `None`: it can't, its server sees to that.
     pub way_back: Option<Arc<StoreSpec>>,
@@ -198,7 +196,6 @@ impl Plan {
                 ..Limits::default()
             },
             actor,
-            access: Access::default(),
             // A file takes what its declared types would not, and services and other programs write to it. Whole
             // records come back as they are.
             way_back: (kind == v1::PassKind::Full && is_file(&spec.source) && spec.source.mapping.is_some())

@@ -1,7 +1,5 @@
 //! The composition root: the only file that names every layer of the controller.
 
-mod access;
-mod error;
 mod files;
 mod gate;
 mod tasks;
@@ -23,23 +21,20 @@ use tonic::{
     },
 };
 
-use access::Access;
-pub use access::create_admin;
-pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::Gate;
 use tasks::Tasks;
 
 use crate::{
     api,
-    config::{Config, Serve},
+    config::{self, Config, Serve},
     grpc::{self, Services},
     http, listen,
     service::{
-        Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, Operate, Passes, Plans,
-        Registry, Tokens, Vitals, Windows, compaction, windows,
+        Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate,
+        Passes, Plans, Registry, Vitals, Windows, compaction, windows,
     },
-    store::{self, Store},
+    store::{self, OpenError, Store},
     telemetry::{now_ms, prometheus, statsd},
 };
 
@@ -55,6 +50,63 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// For the JSON API, health and metrics.
     pub http: TcpListener,
+}
+
+/// Why the controller does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Notifications can't be sent.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    /// A port is not available.
+    #[error("can't listen on {address}: {error}; is another controller running? Choose another --{flag}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// A background task ended, which must not happen.
+    #[error("background task {task} failed: {why}. Start the controller again, and report this")]
+    Task {
+        /// The task.
+        task: &'static str,
+        /// Its last message.
+        why: String,
+    },
+    /// Migrations of a restored store can't be held.
+    #[error("the store was restored, and its migrations can't be held: {0}")]
+    Restored(String),
+    /// The store is older than what an instance holds: the history that this process began with is no more.
+    #[error("{0}: start the controller again, then look at cutover confirm")]
+    PutBack(String),
+    /// The same, for the JSON API.
+    #[error("the JSON API: {0}")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
+    /// gRPC ended.
+    #[error("gRPC ended: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    /// The compiled-in descriptors are damaged.
+    #[error("gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Error {
+    /// Whether the command line is wrong.
+    pub const fn is_misuse(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Open(OpenError::Url(_)))
+    }
 }
 
 impl Listeners {
@@ -99,10 +151,14 @@ pub async fn run(
     let config = Config { grpc, http, ..config };
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
-    let exposure = access::check_exposure(&config, !store.tokens().await?.is_empty())?;
     let (grpc, http) = (grpc.to_string(), http.to_string());
     tracing::info!(grpc, http, store = config.store, "serving");
-    exposure.iter().for_each(|warning| tracing::warn!("{warning}"));
+    for (flag, at) in [("grpc", config.grpc), ("http", config.http)] {
+        if !at.ip().is_loopback() {
+            let why = "whoever can reach it can move tenants, there is no authentication";
+            tracing::warn!("--{flag} {at} is not a loopback address: {why}. Restrict it by network");
+        }
+    }
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // Whoever connects while it starts anew waits in the socket's queue.
@@ -158,7 +214,6 @@ where
     let plans = Arc::new(plans);
     let endpoints = config.endpoints.clone();
     let notify = Arc::new(Notify::new(store.clone(), registry.clone(), endpoints, &kept.cursors).await?);
-    let tokens = Arc::new(Tokens::load(store.clone(), registry.under_way().clone()).await?);
     let (stop, stopped) = watch::channel(false);
 
     let mut tasks = Tasks::default();
@@ -195,10 +250,6 @@ where
         async move { windows.keep().await }
     });
     tasks.spawn("notifications", notify.clone().tell());
-    tasks.spawn("tokens", {
-        let tokens = tokens.clone();
-        async move { tokens.keep().await }
-    });
     tasks.spawn("steps", {
         let operate = operate.clone();
         async move { operate.take_steps().await }
@@ -236,18 +287,17 @@ where
         ingest,
         notify,
         windows: windows.clone(),
-        tokens: tokens.clone(),
         stop: stopped,
     })
     .await?;
-    let (gate, access) = (Gate::default(), Access::new(tokens.clone()));
+    let gate = Gate::default();
     let (http_stop, http_stops) = tokio::sync::oneshot::channel::<()>();
     let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
         let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
         let decider = Arc::new(decider);
         let (api, decisions) = (api::router(routes.clone(), decider.clone())?, api::evaluate_one(decider));
-        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &gate, &access, &limits);
+        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &gate, &limits);
         tasks.spawn("HTTP", async move {
             let stop = async { _ = http_stops.await };
             listen::serve(listener, app, limits, stop).await;
@@ -256,11 +306,10 @@ where
     } else {
         drop(http_served);
     }
-    let services = access.before(routes.into_axum_router(), Status::into_http);
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .add_routes(gate.before(services, Status::into_http).into())
+        .add_routes(gate.before(routes.into_axum_router(), Status::into_http).into())
         .serve_with_incoming_shutdown(connections, async {
             let _ = end.await;
         });
@@ -305,7 +354,6 @@ where
             ("recent telemetry", windows.save().await),
             ("the progress of passes", passes.keep_now().await),
             ("how long waits have lasted", registry.save_time().await),
-            ("when tokens were last used", tokens.save_uses().await),
         ];
         for (what, kept) in kept {
             if let Err(error) = kept {

@@ -1,7 +1,6 @@
 //! What the controller does, behind its APIs: [`Registry`] publishes, [`Operate`] commits changes and takes the next
 //! steps of requests, [`Instances`] records who has acknowledged what, [`Passes`] who copies what, [`Plans`] ramps,
-//! [`Guards`] rolls back, [`Notify`] sends notifications, [`Windows`] stores what was reported, and [`Tokens`] says who
-//! may call.
+//! [`Guards`] rolls back, [`Notify`] sends notifications, and [`Windows`] stores what was reported.
 
 pub mod compaction;
 mod decide;
@@ -20,7 +19,6 @@ mod plans;
 mod registry;
 mod restored;
 mod steady;
-mod tokens;
 mod vitals;
 mod whole;
 pub mod windows;
@@ -41,12 +39,10 @@ pub use overview::{Looks, MigrationGlance, MigrationRow, MigrationStatus, Overvi
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Callers, Delta, Entry, Kept, PublishedState, Registry};
-pub use tokens::{Authenticated, Denied, NewToken, TokenError, Tokens};
 pub use vitals::Vitals;
-pub use whole::UnderWay;
 pub use windows::Windows;
 
 pub use crate::store::{
-    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TableIdentity, TokenEvent, TokenRecord,
-    Tuning, WindowQuery, Witness,
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TableIdentity, Tuning, WindowQuery,
+    Witness,
 };

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use cutover_client::{Access, AuthorizedChannel};
 use cutover_proto::v1::{
-    access_service_client::AccessServiceClient, admin_service_client::AdminServiceClient,
-    job_service_client::JobServiceClient, routing_service_client::RoutingServiceClient,
+    admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
+    routing_service_client::RoutingServiceClient,
 };
-use cutover_store::spec::Spec;
-use tonic::{Code, Status, transport::Endpoint};
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
 use tonic_types::StatusExt as _;
 
 use super::{
@@ -41,48 +42,28 @@ pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
 }
 
 impl Global {
-    /// What to show the controller: `CUTOVER_TOKEN`, unless a flag names a file.
-    pub(super) fn access(&self) -> Access {
-        match &self.token_file {
-            Some(path) => Access::default().with_token_file(path),
-            None => Access::from_env(),
-        }
-    }
-
-    /// The same for the controller of a spec file, if it names one.
-    pub(super) fn of_spec(&self, spec: &Spec) -> Self {
-        let server = spec.server.clone().unwrap_or_else(|| self.server.clone());
-        Self { server, ..self.clone() }
-    }
-
-    /// A way to the controller.
-    pub(super) async fn channel(&self) -> anyhow::Result<AuthorizedChannel> {
-        channel(&self.server, &self.access()).await
-    }
-
-    /// For tokens.
-    pub(super) async fn tokens(&self) -> anyhow::Result<AccessServiceClient<AuthorizedChannel>> {
-        Ok(AccessServiceClient::new(self.channel().await?))
+    async fn channel(&self) -> anyhow::Result<Channel> {
+        channel(&self.server).await
     }
 
     /// For what operators do.
-    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<AuthorizedChannel>> {
+    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<Channel>> {
         Ok(AdminServiceClient::new(self.channel().await?))
     }
 
     /// For passes.
-    pub(super) async fn jobs(&self) -> anyhow::Result<JobServiceClient<AuthorizedChannel>> {
+    pub(super) async fn jobs(&self) -> anyhow::Result<JobServiceClient<Channel>> {
         Ok(JobServiceClient::new(self.channel().await?))
     }
 
     /// For decisions.
-    pub(super) async fn routing(&self) -> anyhow::Result<RoutingServiceClient<AuthorizedChannel>> {
+    pub(super) async fn routing(&self) -> anyhow::Result<RoutingServiceClient<Channel>> {
         Ok(RoutingServiceClient::new(self.channel().await?))
     }
 }
 
 /// A way to the controller at this address.
-async fn channel(server: &str, access: &Access) -> anyhow::Result<AuthorizedChannel> {
+pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
     let wrong =
         || Failure::usage(format!("--server {server:?} is not a URL: give one like http://127.0.0.1:7070"));
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
@@ -94,13 +75,12 @@ async fn channel(server: &str, access: &Access) -> anyhow::Result<AuthorizedChan
         .connect_timeout(Duration::from_secs(3))
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(SILENCE);
-    let channel = endpoint.connect().await.map_err(|_| {
+    endpoint.connect().await.map_err(|_| {
         let message = format!(
             "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
         );
-        Failure::unreachable(message)
-    })?;
-    Ok(access.authorize(channel))
+        Failure::unreachable(message).into()
+    })
 }
 
 /// Waits for an answer, and turns a refusal into words.
@@ -172,9 +152,7 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
         | Code::NotFound
         | Code::AlreadyExists
         | Code::Aborted
-        | Code::ResourceExhausted
-        | Code::Unauthenticated
-        | Code::PermissionDenied => Failure::refused(message, Vec::new()).into(),
+        | Code::ResourceExhausted => Failure::refused(message, Vec::new()).into(),
         _ => anyhow!(message),
     }
 }

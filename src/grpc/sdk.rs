@@ -24,9 +24,9 @@ use tonic::{
     server::NamedService,
 };
 
-use super::{caller::principal, convert, status};
+use super::{convert, status};
 use crate::{
-    domain::{Key, Principal, Tenant, Violation, guard::OUTCOMES},
+    domain::{Key, Tenant, Violation, guard::OUTCOMES},
     service::{
         Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, PublishedState, Registry,
         Who, check_name, shown, windows,
@@ -51,7 +51,6 @@ pub(super) type Watching = ReceiverStream<Result<v1::WatchResponse, Status>>;
 pub(super) async fn watch(
     membership: &Membership,
     stop: &watch::Receiver<bool>,
-    who: Principal,
     request: v1::WatchRequest,
 ) -> Result<Watching, Status> {
     let v1::WatchRequest {
@@ -114,7 +113,7 @@ pub(super) async fn watch(
     let _ = reader.try_send(Ok(first));
     let (registry, stop) = (membership.registry.clone(), stop.clone());
     tokio::spawn(async move {
-        feed(registry, who, held, reader, stop).await;
+        feed(registry, held, reader, stop).await;
         drop(connected);
     });
     Ok(ReceiverStream::new(stream))
@@ -125,15 +124,8 @@ type Reader = mpsc::Sender<Result<v1::WatchResponse, Status>>;
 /// The reader is gone.
 struct Gone;
 
-/// Feeds a reader that holds `sent` (0: nothing) until it is gone or the controller stops. It gets the migrations that
-/// its token is for.
-async fn feed(
-    registry: Arc<Registry>,
-    who: Principal,
-    mut sent: u64,
-    reader: Reader,
-    mut stop: watch::Receiver<bool>,
-) {
+/// Feeds a reader that holds `sent` (0: nothing) until it is gone or the controller stops.
+async fn feed(registry: Arc<Registry>, mut sent: u64, reader: Reader, mut stop: watch::Receiver<bool>) {
     let mut revisions = registry.subscribe();
     // The first tick is immediate: a reader that holds the newest state learns at once that it does.
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -141,7 +133,7 @@ async fn feed(
         revisions.mark_unchanged();
         let state = Arc::clone(&registry.state());
         if state.revision != sent || sent == 0 {
-            if send_state(&state, &who, sent, &reader).await.is_err() {
+            if send_state(&state, sent, &reader).await.is_err() {
                 return;
             }
             sent = state.revision;
@@ -175,23 +167,19 @@ async fn send(reader: &Reader, kind: Kind) -> Result<(), Gone> {
     reader.send(Ok(v1::WatchResponse { kind: Some(kind) })).await.map_err(|_| Gone)
 }
 
-async fn send_state(state: &PublishedState, who: &Principal, sent: u64, reader: &Reader) -> Result<(), Gone> {
-    for message in messages(state, who, sent) {
+async fn send_state(state: &PublishedState, sent: u64, reader: &Reader) -> Result<(), Gone> {
+    for message in messages(state, sent) {
         send(reader, message).await?;
     }
     Ok(())
 }
 
 /// What brings a reader that holds `sent` to a state, as messages created while they are sent.
-fn messages<'a>(
-    state: &'a PublishedState,
-    who: &'a Principal,
-    sent: u64,
-) -> Box<dyn Iterator<Item = Kind> + Send + 'a> {
+fn messages(state: &PublishedState, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + '_> {
     match Some(sent).filter(|sent| *sent > 0).and_then(|sent| state.since(sent)) {
-        Some(deltas) => Box::new(delta(state, who, deltas).map(Kind::Delta)),
+        Some(deltas) => Box::new(delta(state, deltas).map(Kind::Delta)),
         None => {
-            let tables = state.routing.tables().filter(|(key, _)| who.covers(key));
+            let tables = state.routing.tables();
             let parts = tables
                 .flat_map(|(key, table)| wire::parts(key, table, table.overrides(), std::iter::empty()));
             Box::new(wire::updates(state.revision, parts, Vec::new()).map(Kind::Snapshot))
@@ -202,12 +190,11 @@ fn messages<'a>(
 /// Merges many revisions' changes: for each tenant and each migration the last one counts.
 fn delta<'a>(
     state: &'a PublishedState,
-    who: &Principal,
     deltas: impl Iterator<Item = &'a Arc<Delta>>,
 ) -> impl Iterator<Item = v1::Update> {
     let mut changed: BTreeMap<&Key, BTreeMap<&Tenant, Option<Route>>> = BTreeMap::new();
     let mut removed: Vec<String> = Vec::new();
-    for delta in deltas.filter(|delta| who.covers(delta.key.as_str())) {
+    for delta in deltas {
         if delta.removed {
             changed.remove(&delta.key);
             removed.push(delta.key.to_string());
@@ -240,7 +227,6 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
-        let who = principal(&request)?;
         let mut report = request.into_inner();
         let Membership { registry, instances, ingest, .. } = &self.membership;
         let (newest_revision, fences, is_ours) = {
@@ -268,15 +254,15 @@ impl TelemetryService for Telemetry {
         };
         // Kept for the steps that wait for it; if it is news, it wakes `Operate::take_steps`. Revisions of another
         // history mean nothing here: the instance has to open a new watch.
-        let instance =
+        let who =
             is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
-        let Some(instance) = instance else {
+        let Some(who) = who else {
             ingest.refuse(RefusedReport::Unregistered);
             let id = shown(&report.instance_id);
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         };
-        report.instance_id = instance.label();
-        let (Accepted { sequence, .. }, flush) = self.count(&who, &mut report, newest_revision);
+        report.instance_id = who.label();
+        let (Accepted { sequence, .. }, flush) = self.count(&mut report, newest_revision);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
     }
 
@@ -284,7 +270,6 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::RecordOutcomesRequest>,
     ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
-        let who = principal(&request)?;
         let v1::RecordOutcomesRequest { reporter, sequence, cells } = request.into_inner();
         let ingest = &self.membership.ingest;
         check_name("reporter", &reporter).map_err(status::invalid)?;
@@ -310,7 +295,7 @@ impl TelemetryService for Telemetry {
         })?;
         let mut report = v1::ReportRequest { instance_id, sequence, cells, ..Default::default() };
         let newest = self.membership.registry.state().revision;
-        let (Accepted { sequence, is_new, left_out }, _) = self.count(&who, &mut report, newest);
+        let (Accepted { sequence, is_new, left_out }, _) = self.count(&mut report, newest);
         let left_out = left_out.into_iter().map(|at| at as u32).collect();
         Ok(Response::new(v1::RecordOutcomesResponse { sequence, repeated: !is_new, left_out }))
     }
@@ -327,11 +312,11 @@ impl TelemetryService for Telemetry {
 }
 
 impl Telemetry {
-    /// Counts a report once, and lets guards judge it. Cells that are not counted are removed, also those of migrations
-    /// that the caller's token is not for. True: the next report is wanted soon.
-    fn count(&self, who: &Principal, report: &mut v1::ReportRequest, newest: u64) -> (Accepted, bool) {
+    /// Counts a report once, and lets guards judge it. Cells that are not counted are removed. True: the next report
+    /// is wanted soon.
+    fn count(&self, report: &mut v1::ReportRequest, newest: u64) -> (Accepted, bool) {
         let Membership { registry, guards, ingest, .. } = &self.membership;
-        let known = |key: &str| windows::known(registry, key).filter(|_| who.covers(key));
+        let known = |key: &str| windows::known(registry, key);
         let accepted = ingest.accept_known(report, newest, known, now_ms());
         if !accepted.is_new && report.sequence < accepted.sequence {
             tracing::warn!(

@@ -128,7 +128,6 @@ pub(super) fn decide(error: DecideError) -> Status {
     match error {
         DecideError::Routing(error) => routing(error),
         DecideError::Store(error) => store(error),
-        DecideError::OutOfScope(_) => Status::permission_denied(message),
         DecideError::OnHold(_) | DecideError::Restored(_) | DecideError::Stopping => {
             Status::unavailable(message)
         }
@@ -143,7 +142,6 @@ pub(super) fn flag(error: FlagError) -> Status {
         FlagErrorCode::ParseError => tonic::Code::DataLoss,
         FlagErrorCode::TargetingKeyMissing | FlagErrorCode::InvalidContext => tonic::Code::FailedPrecondition,
         FlagErrorCode::ProviderNotReady => tonic::Code::Unavailable,
-        FlagErrorCode::Forbidden => tonic::Code::PermissionDenied,
         FlagErrorCode::General => tonic::Code::Internal,
     };
     Status::new(code, error.details)

@@ -2,7 +2,6 @@
 //! before or after executing a call.
 
 mod fault;
-mod tokens;
 mod windows;
 
 use std::{
@@ -15,7 +14,7 @@ use async_trait::async_trait;
 use super::compaction::Oldest;
 use super::{
     Commit, Compacted, CursorRecord, Dropped, Error, Expired, HeardRecord, HistoryQuery, InstanceRecord,
-    PassRecord, Store, StoredState, TokenEvent, TokenRecord, Upkeep,
+    PassRecord, Store, StoredState, Upkeep,
 };
 use crate::domain::{Counts, Event, Key, Migration};
 use fault::Faults;
@@ -46,9 +45,6 @@ struct Kept {
     put_back: bool,
     /// By migration, scale and beginning.
     windows: BTreeMap<(Key, usize, u64), Counts>,
-    tokens: BTreeMap<String, TokenRecord>,
-    /// By number, in order.
-    token_events: Vec<(u64, TokenEvent)>,
 }
 
 impl MemoryStore {

@@ -9,7 +9,6 @@ mod hold;
 mod open;
 mod restore;
 mod row;
-mod tokens;
 mod windows;
 
 use std::{

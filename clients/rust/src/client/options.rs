@@ -6,7 +6,6 @@ use cutover_proto::v1;
 use tonic::transport::Endpoint;
 
 use super::ConnectError;
-use crate::Access;
 
 /// Maximum bytes of a service name or an instance id.
 const NAME_MAX_BYTES: usize = 128;
@@ -57,8 +56,6 @@ pub struct Options {
     pub tenant_fingerprint: String,
     /// Longest interval between reports. `None`: set by the controller.
     pub report_interval: Option<Duration>,
-    /// What to show the controller: a token. Default: nothing.
-    pub access: Access,
 }
 
 impl Default for Options {
@@ -73,7 +70,6 @@ impl Default for Options {
             kind: Kind::default(),
             tenant_fingerprint: String::new(),
             report_interval: None,
-            access: Access::default(),
         }
     }
 }

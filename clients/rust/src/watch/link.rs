@@ -10,9 +10,10 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tonic::transport::Channel;
 
 use super::Current;
-use crate::{AuthorizedChannel, persisted::Persisted, routing::Snapshot, stamp::Stamper};
+use crate::{persisted::Persisted, routing::Snapshot, stamp::Stamper};
 
 /// Where the snapshot in use came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) enum Start {
 /// A registration on a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    pub(crate) channel: AuthorizedChannel,
+    pub(crate) channel: Channel,
     pub(crate) report_ms: u32,
     /// The admission that the controller assigned.
     pub(crate) admission: u64,

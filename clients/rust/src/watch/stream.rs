@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{Current, Link, Session, Source, backoff, kept::held_tables};
 use crate::{
-    Access, AuthorizedChannel, clock, host,
+    clock, host,
     routing::Mutation,
     wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
 };
@@ -72,7 +72,6 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub(crate) endpoint: Endpoint,
-    pub(crate) access: Access,
     pub(crate) identity: Arc<Identity>,
     pub(crate) current: Arc<Current>,
     pub(crate) link: Arc<Link>,
@@ -131,7 +130,7 @@ impl Watcher {
 
     /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let channel = self.access.authorize(host::connect(&self.endpoint).await?);
+        let channel = host::connect(&self.endpoint).await?;
         let held = self.link.held();
         let unheard = (!self.given_up).then(|| self.unheard.max(self.current.lease_age()));
         // A million overrides take a while.
@@ -189,7 +188,7 @@ impl Watcher {
     fn registered(
         &mut self,
         registered: &v1::Registered,
-        channel: AuthorizedChannel,
+        channel: tonic::transport::Channel,
         asked: clock::Instant,
     ) -> Result<Receiving, Ended> {
         if registered.writer_slot >= WRITER_SLOTS {
