@@ -63,7 +63,7 @@ async fn a_column_of_another_type_is_told() {
         ("sent TIMESTAMP(6) NULL", "sent DATETIME(6)", "has to be timestamp(6)"),
         ("clock TIME(6)", "clock TIME(2)", "has to be time(3)"),
         ("flags BIT(12)", "flags BIT(9)", "column flags is bit(9) and has to be bit(10)"),
-        ("plain LONGTEXT", "plain TEXT", "column plain is text and has to be json"),
+        ("plain LONGTEXT", "plain TEXT", "column plain is text and has to be longtext"),
         (
             "'it''s', ",
             "",
