@@ -52,7 +52,8 @@ impl Column {
         let (is, signed) = (self.kind.as_str(), !self.full_kind.contains("unsigned"));
         let is_text = is.ends_with("text") && self.character_set == "utf8mb4";
         match kind {
-            ColumnType::Text | ColumnType::Json => is_text && self.most >= LONG_BYTES,
+            // MySQL's own JSON rounds some numbers: 0.9999999999999999 comes back as 1. MariaDB's is a text.
+            ColumnType::Text | ColumnType::Json | ColumnType::Jsonb => is_text && self.most >= LONG_BYTES,
             ColumnType::Varchar(most) | ColumnType::Char(most) => {
                 let of_text = is_text && self.most >= u64::from(most) * 4;
                 let has_name = is == "varchar" || is == "char" && matches!(kind, ColumnType::Char(_));
@@ -86,8 +87,6 @@ impl Column {
             ColumnType::Double => signed && self.full_kind == "double",
             ColumnType::Boolean => is == "tinyint" || is == "bit" && self.digits == 1,
             ColumnType::Bit(bits) => is == "bit" && self.digits >= bits.into(),
-            // MySQL's own JSON rounds some numbers: 0.9999999999999999 comes back as 1. MariaDB's is a text.
-            ColumnType::Jsonb => is_text && self.most >= LONG_BYTES,
             ColumnType::Enum => is_text && self.most >= MOST_OF_LABEL,
             ColumnType::Array(_) => false,
             ColumnType::Blob => is.ends_with("blob") && self.most >= LONG_BYTES,
