@@ -103,11 +103,9 @@ impl Stores {
         let mut newer = Vec::new();
         let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            if pass.is_of_target_only(plan, &id, &pair, difference).await? {
-                done.counts.target_only += 1;
+            if !pass.differs(plan, done, &id, &pair, difference).await? {
                 continue;
             }
-            done.differs(plan, &id, &pair, difference);
             match pair {
                 (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
                 (None, Some(ref target)) if plan.remove_extra && target.version == Version::ZERO => {

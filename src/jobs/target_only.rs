@@ -5,15 +5,33 @@ use cutover_store::{Id, Version};
 use super::{
     Error, Plan,
     compare::{Difference, Pair},
+    page::Done,
     quarantine::JoinedPass,
     side::Side,
 };
 
 impl JoinedPass {
+    /// Counts and reports a difference that persisted. False: it is as it should be, and is counted apart.
+    pub(super) async fn differs(
+        &self,
+        plan: &Plan,
+        done: &mut Done,
+        id: &Id,
+        pair: &Pair,
+        difference: Difference,
+    ) -> Result<bool, Error> {
+        if self.is_of_target_only(plan, id, pair, difference).await? {
+            done.counts.target_only += 1;
+            return Ok(false);
+        }
+        done.differs(plan, id, pair, difference);
+        Ok(true)
+    }
+
     /// Whether a difference is as it should be: the SDK wrote the target's record, and its tenant has been at
     /// target-only. A snapshot from before the pass may show a floor that was lowered since, so it proves nothing.
     /// `beside_reverse` of the job covers what is lowered later.
-    pub(super) async fn is_of_target_only(
+    async fn is_of_target_only(
         &self,
         plan: &Plan,
         id: &Id,

@@ -89,15 +89,10 @@ impl Stores {
         };
         let suspects = behind.into_iter().map(|id| (id, Suspect::new(None))).collect();
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            if difference != Difference::Ahead && difference != lacks {
-                continue;
+            let is_kept_out = difference == Difference::Ahead || difference == lacks;
+            if is_kept_out && pass.differs(plan, done, &id, &pair, difference).await? {
+                done.remains(&pair, difference);
             }
-            if pass.is_of_target_only(plan, &id, &pair, difference).await? {
-                done.counts.target_only += 1;
-                continue;
-            }
-            done.differs(plan, &id, &pair, difference);
-            done.remains(&pair, difference);
         }
         Ok(())
     }
@@ -117,15 +112,10 @@ impl Stores {
         let mut done = Done::default();
         done.counts.checked = records_of(page);
         for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
-            if difference != Difference::Extra {
-                continue;
+            let is_extra = difference == Difference::Extra;
+            if is_extra && pass.differs(plan, &mut done, &id, &pair, difference).await? {
+                done.remains(&pair, difference);
             }
-            if pass.is_of_target_only(plan, &id, &pair, difference).await? {
-                done.counts.target_only += 1;
-                continue;
-            }
-            done.differs(plan, &id, &pair, difference);
-            done.remains(&pair, difference);
         }
         for it in &page.unreadable {
             if !self.is_met_from_source(plan, Side::Target, it).await? {
