@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use cutover_core::routing::Mutation;
 use cutover_store::{Cursor, Id, Record, Scope, Unreadable};
 use futures::future;
 
@@ -112,6 +113,7 @@ impl Stores {
                 unmet.remove(&named(it));
                 done.unreadable(Side::Target, &it.tenant, &it.key, &it.error);
             }
+            let mut equal = Vec::new();
             for (id, target) in there.records {
                 let source = unmet.remove(&id);
                 let differ = Difference::of(source, Some(&target)).is_some();
@@ -122,7 +124,12 @@ impl Stores {
                 if differ {
                     suspects_bytes += id.bytes() + target.bytes();
                     suspects.push((id, Suspect::new(Some(target))));
+                } else {
+                    equal.push((id, target));
                 }
+            }
+            if plan.source_wins && !Mutation::RepairReadsTargetFirst.is_left_out() {
+                suspects.extend(self.outdated(plan, &mut done, equal).await?);
             }
             if suspects.len() >= SUSPECTS_MAX || suspects_bytes >= SUSPECTS_MAX_BYTES {
                 suspects_bytes = 0;

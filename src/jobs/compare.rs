@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cutover_core::outcome::ErrorClass;
+use cutover_core::{outcome::ErrorClass, routing::Mutation};
 use cutover_proto::v1;
 use cutover_store::{Id, Record, Store, StoreError, Unreadable, Version};
 use futures::future::{self, BoxFuture};
@@ -69,19 +69,24 @@ impl Stores {
         // A comparison of both stores meets records that both have from the source's side.
         let both = plan.kind != v1::PassKind::Sweep;
         if both && scanned == Side::Target {
-            page = self.not_in_source(plan, page).await?;
+            page = self.met_from_target(plan, page).await?;
         }
         let (ids, here): (Vec<Id>, Vec<Read>) =
             page.into_iter().map(|(id, record)| (id.clone(), Ok(Some(record.clone())))).unzip();
         let (source, target) = match scanned {
-            Side::Source => (here, self.read(plan, Side::Target, &ids).await?),
+            Side::Source => {
+                let target = self.read(plan, Side::Target, &ids).await?;
+                let is_outdated = plan.source_wins && !Mutation::RepairReadsTargetFirst.is_left_out();
+                (if is_outdated { self.read(plan, Side::Source, &ids).await? } else { here }, target)
+            }
             Side::Target => (self.read(plan, Side::Source, &ids).await?, here),
         };
         let mut done = Done::default();
         let ids = ids.into_iter().map(|id| (id, ()));
-        let met = |source: &Option<Record>| !both || scanned == Side::Source || source.is_none();
         let mut pairs = done.readable(both && scanned == Side::Target, ids, source, target);
-        pairs.retain(|(_, (), (source, _))| met(source));
+        pairs.retain(|(_, (), (source, target))| {
+            !both || (scanned == Side::Target) == is_met_from_target(source.as_ref(), target.as_ref())
+        });
         done.counts.compared += pairs.len() as u64;
         let suspects = pairs
             .into_iter()
@@ -165,9 +170,25 @@ impl Stores {
         Ok(persisting)
     }
 
-    /// The target's records that the source's half of a comparison does not meet, and those for which this is
-    /// unknown.
-    async fn not_in_source<'a>(
+    /// Those of `pairs`, which looked equal, that differ from what the source has now that the target was read.
+    pub(super) async fn outdated(
+        &self,
+        plan: &Plan,
+        done: &mut Done,
+        equal: Vec<(Id, Record)>,
+    ) -> Result<Vec<(Id, Suspect)>, Error> {
+        let (ids, target): (Vec<Id>, Vec<Read>) =
+            equal.into_iter().map(|(id, record)| (id, Ok(Some(record)))).unzip();
+        let source = self.read(plan, Side::Source, &ids).await?;
+        let pairs = done.readable(false, ids.into_iter().map(|id| (id, ())), source, target);
+        let differ = pairs
+            .into_iter()
+            .filter(|(_, (), (source, target))| Difference::of(source.as_ref(), target.as_ref()).is_some());
+        Ok(differ.map(|(id, (), (_, target))| (id, Suspect::new(target))).collect())
+    }
+
+    /// The target's records that its own half of a comparison has to judge, and those for which this is unknown.
+    async fn met_from_target<'a>(
         &self,
         plan: &Plan,
         page: Vec<&'a (Id, Record)>,
@@ -175,7 +196,10 @@ impl Stores {
         let ids: Vec<Id> = page.iter().map(|(id, _)| id.clone()).collect();
         let there = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
         let asked = page.into_iter().zip(there);
-        Ok(asked.filter(|(_, there)| !matches!(there, Ok(Some(_)))).map(|(record, _)| record).collect())
+        let is_met = |record: &Record, there: &Answer<Version>| {
+            there.as_ref().map_or(true, |version| *version < Some(record.version))
+        };
+        Ok(asked.filter(|((_, record), there)| is_met(record, there)).map(|(record, _)| record).collect())
     }
 
     /// Whether the source's half of a comparison meets what can't be read in the target.
@@ -330,6 +354,12 @@ fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: D
         Difference::Different => &mut differences.different,
     };
     *count += 1;
+}
+
+/// Whether the target's half of a comparison of both stores judges a pair. It has to judge what the target has newer,
+/// too: the source may have got its record only after its own half had passed that place.
+fn is_met_from_target(source: Option<&Record>, target: Option<&Record>) -> bool {
+    source.map(|it| it.version) < target.map(|it| it.version)
 }
 
 /// The same records in every pass, so that a difference is found again.

@@ -112,6 +112,60 @@ async fn a_write_that_comes_in_between_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_has_what_the_source_had_is_not_equal() {
+    let (_dir, controller) = started().await;
+    for (on_target, verb) in [(2, Verb::Get), (0, Verb::Scan)] {
+        // What a repair has put there, from a call that was given up. An SDK's write came before that, and took what
+        // was there for newer.
+        let world = World::new();
+        world.source.insert(id(1), record(10));
+        world.target.insert(id(1), record(10));
+        let (target, gate) = (Faulty::new(world.target.clone()), Gate::new());
+        target.next(verb, Fault::Wait(gate.clone()));
+        let stores = Stores { target: Arc::new(target), ..world.stores() };
+        let write = async {
+            gate.reached().await;
+            world.source.insert(id(1), record(50));
+            gate.open();
+        };
+        let plan = Plan { on_target, segments: on_target + 1, ..source_wins() };
+        let (evidence, ()) = tokio::join!(run(&controller, &stores, &plan), write);
+        let evidence = evidence.unwrap();
+        assert!(evidence.clean && found(&evidence).stale == 1, "{on_target}: {evidence:?}");
+        assert_eq!(get(&world.target, 1).await, Some(record(50)), "{on_target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_source_got_behind_its_scan_is_compared_where_the_target_is_scanned() {
+    let (_dir, controller) = started().await;
+    for plan in [plan(v1::PassKind::Verify), source_wins()] {
+        let world = World::new();
+        world.target.insert(id(1), content(99, b"ahead"));
+        let (target, gate) = (Faulty::new(world.target.clone()), Gate::new());
+        target.next(Verb::Scan, Fault::Wait(gate.clone()));
+        let stores = Stores { target: Arc::new(target), ..world.stores() };
+        let plan = Plan { segments: 2, on_target: 1, ..plan };
+        let write = async {
+            gate.reached().await;
+            let listed = v1::ListJobsRequest { migration: KEY.to_owned() };
+            let mut jobs = controller.jobs().await;
+            while jobs.list_jobs(listed.clone()).await.unwrap().into_inner().jobs[0].segments_done < 1 {
+                tokio::task::yield_now().await;
+            }
+            world.source.insert(id(1), record(50));
+            gate.open();
+        };
+        let (evidence, ()) = tokio::join!(run(&controller, &stores, &plan), write);
+        let evidence = evidence.unwrap();
+        assert_eq!(found(&evidence), v1::Differences { ahead: 1, ..Default::default() }, "{evidence:?}");
+        assert_eq!(evidence.clean, plan.source_wins);
+        let left = if plan.source_wins { record(50) } else { content(99, b"ahead") };
+        assert_eq!(get(&world.target, 1).await, Some(left));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_refused_while_the_target_is_read_and_stops_where_a_tenant_moves_on() {
     let (_dir, controller) = started().await;
     let everybody = Some(1_000_000);

@@ -84,7 +84,14 @@ impl Protocol {
     }
 
     /// It has read the target, and now reads the source.
-    fn compare(&self, after: &mut State, job: Job) {
+    fn compare(&self, after: &mut State, mut job: Job) {
+        if job.expected.take().is_some() {
+            let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
+            match after.stores.target {
+                Some(target) if target != job.record => job.record = target,
+                _ => return self.end_pass(after, job.pass, flags),
+            }
+        }
         let (source, target) = (after.stores.source, job.record);
         let record = match source {
             Some(source) if source.version > target.version => Some((source, None)),
@@ -164,8 +171,12 @@ impl Protocol {
         }
         let looks_again = job.expected.is_some() && !self.has(Omission::NotLookedAgain);
         if job.pass == ModelPass::SourceWins && (looks_again || !matches!(answer, Answer::Put(_))) {
-            let record = after.stores.target?;
-            after.jobs.push(Job { record, half: true, expected: None, ..job });
+            let half = match self.has(Omission::SourceReadBefore) && !matches!(answer, Answer::Put(_)) {
+                // It still has what it read in the source, and compares that with the target.
+                true => Job { half: true, ..job },
+                false => Job { record: after.stores.target?, half: true, expected: None, ..job },
+            };
+            after.jobs.push(half);
             return Some(after);
         }
         match answer {

@@ -23,6 +23,8 @@ pub(crate) enum Omission {
     SourceWinsUnconditionally,
     /// After it has overwritten the target's record, it does not look at both again.
     NotLookedAgain,
+    /// A repair takes both records for equal because of what it read in the source before it read the target.
+    SourceReadBefore,
     /// A reverse pass runs beside it.
     ReverseBesideSourceWins,
     /// It goes on although its right to act has ended.

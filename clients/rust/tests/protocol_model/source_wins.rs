@@ -64,6 +64,12 @@ fn a_write_that_took_itself_for_superseded_is_not_looked_for() {
 }
 
 #[test]
+fn a_write_of_its_own_lands_late_and_makes_the_target_what_the_source_had() {
+    let budget = Budget { late: 1, ..FOREIGN.budget };
+    missed(Omission::SourceReadBefore, Scenario { budget, ..FOREIGN });
+}
+
+#[test]
 fn its_right_to_act_has_ended() {
     let budget = Budget { reads: 1, puts: 1, passes: 3, ..NONE };
     let scenario =

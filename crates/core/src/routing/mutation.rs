@@ -114,6 +114,8 @@ rules! {
     RepairIfUnchanged,
     /// It reads both records again afterwards.
     RepairLooksAgain,
+    /// It takes records for equal only if it read the target before the source.
+    RepairReadsTargetFirst,
     /// It writes nothing after its right to act has ended.
     RepairInTime,
     /// What passes showed before it does not count any more.

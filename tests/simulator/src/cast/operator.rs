@@ -79,8 +79,8 @@ struct Desk {
     rests_until: Time,
     /// They take a sweep for enough, wherever they are.
     sweeps: bool,
-    /// They go on once the target is repaired.
-    repairs: bool,
+    /// What they wait for in their script.
+    awaits: Then,
     /// They begin passes once everybody is where they are to begin.
     patient: bool,
 }
@@ -107,7 +107,7 @@ impl Operator {
             cue: 0,
             rests_until: 0,
             sweeps: false,
-            repairs: false,
+            awaits: Then::Next,
             patient: false,
         };
         desk.run().await;

@@ -165,11 +165,16 @@ impl Desk {
         self.pin_at(EMPTY_TENANT, rung, &["full-pass"]).await;
     }
 
-    /// Whoever works on it may not hear of that.
-    pub(super) async fn cancel_repair(&mut self) {
+    /// Repairs that have not ended.
+    pub(super) async fn repairs_under_way(&mut self) -> Vec<v1::Job> {
         let listed = self.jobs.list_jobs(v1::ListJobsRequest { migration: KEY.to_owned() }).await;
         let jobs = listed.map(|listed| listed.into_inner().jobs).unwrap_or_default();
-        for job in jobs.into_iter().filter(|job| job.kind() == v1::PassKind::Verify) {
+        jobs.into_iter().filter(|job| job.kind() == v1::PassKind::Verify).collect()
+    }
+
+    /// Whoever works on it may not hear of that.
+    pub(super) async fn cancel_repair(&mut self) {
+        for job in self.repairs_under_way().await {
             let request = v1::FinishJobRequest {
                 id: job.id,
                 actor: "operator:simulated".to_owned(),

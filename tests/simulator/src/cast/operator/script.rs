@@ -54,6 +54,10 @@ pub enum Then {
     Next,
     /// Once the target has nothing any more that somebody else wrote.
     Repaired,
+    /// Once a repair is under way: nothing that a pass showed before counts any more.
+    Begun,
+    /// Once the services have written over what somebody else wrote to the target.
+    Overwritten,
     /// Up to so many milliseconds later.
     Pause(u64),
 }
@@ -64,14 +68,19 @@ impl Desk {
         if world::now() < self.rests_until || !has_arrived && world::now() < self.bored_at {
             return;
         }
-        if self.repairs && foreign::is_left() {
+        let awaits = self.awaits;
+        match awaits {
             // Somebody else does not know of it.
-            return match self.random.random_range(0..4) {
-                0 => play::want_pass(v1::PassKind::Full),
-                _ => play::want_repair(),
-            };
+            Then::Repaired if foreign::is_left() => {
+                return match self.random.random_range(0..4) {
+                    0 => play::want_pass(v1::PassKind::Full),
+                    _ => play::want_repair(),
+                };
+            }
+            Then::Begun if self.repairs_under_way().await.is_empty() => return play::want_repair(),
+            Then::Overwritten if foreign::is_left() => return,
+            _ => {}
         }
-        self.repairs = false;
         (self.sweeps, self.patient) = (self.random.random(), self.random.random());
         loop {
             let Cue(ask, then) = self.operator.script[self.cue % self.operator.script.len()];
@@ -80,9 +89,10 @@ impl Desk {
                 self.play(ask).await;
             }
             let patience = self.operator.patience;
+            self.awaits = then;
             match then {
                 Then::Next => continue,
-                Then::Repaired => self.repairs = true,
+                Then::Repaired | Then::Begun | Then::Overwritten => {}
                 Then::Pause(ms) => self.rests_until = world::now() + self.random.random_range(0..=ms * MS),
                 Then::Arrive => {
                     self.bored_at = world::now() + self.random.random_range(patience / 2..=patience)

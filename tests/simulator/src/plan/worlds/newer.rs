@@ -44,8 +44,10 @@ pub(in crate::plan) fn repairs(plan: Plan, random: &mut SmallRng) -> Plan {
         TO_MIRRORED,
         Cue(Ask::ForeignWrite { ahead: false }, Then::Next),
         Cue(Ask::ForeignWrite { ahead: false }, Then::Next),
-        Cue(Ask::Repair, Then::Pause(4_000)),
-        Cue(Ask::CancelRepair, Then::Next),
+        Cue(Ask::Repair, Then::Begun),
+        Cue(Ask::Nothing, Then::Pause(4_000)),
+        // What is left could be anything: no pass that copies sees other content of the same version.
+        Cue(Ask::CancelRepair, Then::Overwritten),
         TO_TARGET_ONLY,
         Cue(Ask::Nothing, Then::Pause(30_000)),
         TO_MIRRORED,
