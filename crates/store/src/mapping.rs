@@ -14,16 +14,18 @@ mod fields;
 mod item;
 mod key_type;
 mod misfit;
+mod path;
 mod plain;
 mod row;
 mod table;
+mod template;
 mod time;
 mod value;
 
 use std::collections::BTreeSet;
 
 pub use cell::Cell;
-pub use column::{Column, ColumnPath, Fill};
+pub use column::{Column, Fill};
 pub use column_type::{ColumnType, Element};
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 pub(super) use ddl::{column_sql, quoted, sql_type};
@@ -33,11 +35,13 @@ pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
 pub use key_type::KeyType;
 pub use misfit::{Misfit, Reason};
+pub use path::ColumnPath;
 #[cfg(feature = "spec")]
 pub(crate) use table::NO_LEDGER;
 #[cfg(feature = "sqlite")]
 pub(super) use table::foreign_cell;
 pub use table::{SqlTable, Versions};
+pub use template::Template;
 pub use time::{Format, Spelling};
 
 use super::document::Document;
@@ -141,10 +145,8 @@ impl Mapping {
                 mistakes.push((Some(index), MappingError::Twice(name.to_owned())));
             }
         }
-        let takes = |column: &&Column| column.constant().is_none();
-        for (index, other) in mapping.columns.iter().enumerate().filter(|(_, column)| takes(column)) {
-            let mut before = mapping.columns[..index].iter().filter(takes);
-            if let Some(one) = before.find(|one| one.path.overlaps(&other.path)) {
+        for (index, other) in mapping.columns.iter().enumerate() {
+            if let Some(one) = mapping.columns[..index].iter().find(|one| one.overlaps(other)) {
                 mistakes.push((Some(index), MappingError::Overlap(one.name.clone(), other.name.clone())));
             }
         }

@@ -4,6 +4,8 @@
 mod bytes;
 #[path = "document/columns.rs"]
 mod columns;
+#[path = "document/computed.rs"]
+mod computed;
 #[path = "document/ddl.rs"]
 mod ddl;
 #[path = "document/filled.rs"]

@@ -1,9 +1,7 @@
-//! A column, and where its value is in a document.
+//! A column, and what it takes of a document.
 
-use std::fmt;
-
-use super::{Cell, ColumnType, Dialect, Spelling};
-use crate::document::{Attribute, DEPTH_MAX};
+use super::{Cell, ColumnPath, ColumnType, Dialect, Spelling, Template};
+use crate::document::Attribute;
 
 /// One column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +23,8 @@ pub struct Column {
     pub fill: Option<Fill>,
     /// What every value of the attribute begins with. The column has what follows: `42` of `ORG#42`.
     pub prefix: Option<String>,
+    /// Composes it of several attributes. `path` has no meaning then.
+    pub computed: Option<Template>,
 }
 
 /// A value that a column has without an attribute.
@@ -84,6 +84,19 @@ impl Column {
             }
             _ => {}
         }
+        if self.computed.is_some() {
+            if !matches!(self.kind, ColumnType::Text | ColumnType::Varchar(_) | ColumnType::Char(_)) {
+                return Err(format!(
+                    "it is computed, so it can't be {}: use text, varchar or char",
+                    self.kind
+                ));
+            }
+            if self.prefix.is_some() || self.fill.is_some() {
+                let what =
+                    "a computed column has no prefix, default or constant: write a prefix into the template";
+                return Err(what.to_owned());
+            }
+        }
         let (name, value) = match &self.fill {
             None => return Ok(()),
             Some(_) if self.required => {
@@ -99,6 +112,21 @@ impl Column {
             }
             Err(reason) => Err(format!("its {name} does not fit: {reason}")),
         }
+    }
+
+    /// The attributes that it takes.
+    pub(crate) fn paths(&self) -> Vec<&ColumnPath> {
+        match &self.computed {
+            _ if self.constant().is_some() => Vec::new(),
+            Some(template) => template.paths().collect(),
+            None => vec![&self.path],
+        }
+    }
+
+    /// Whether both take an attribute, or one takes a part of what the other does.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let others = other.paths();
+        self.paths().into_iter().any(|path| others.iter().any(|other| path.overlaps(other)))
     }
 
     /// The constant that it holds instead of an attribute.
@@ -117,38 +145,5 @@ impl Column {
     /// Whether this value stands for a missing attribute.
     pub(super) fn is_default(&self, attribute: &Attribute) -> bool {
         matches!(&self.fill, Some(Fill::Default(value)) if value == attribute)
-    }
-}
-
-/// A name, followed by further names that lead into maps. At least one, at most [`DEPTH_MAX`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ColumnPath(Vec<String>);
-
-impl ColumnPath {
-    /// `None`: no name, too many names, or an empty one.
-    pub fn new(names: Vec<String>) -> Option<Self> {
-        let fine = (1..=DEPTH_MAX).contains(&names.len()) && names.iter().all(|name| !name.is_empty());
-        fine.then_some(Self(names))
-    }
-
-    /// `address.city`: names separated by dots.
-    pub fn dotted(text: &str) -> Option<Self> {
-        Self::new(text.split('.').map(str::to_owned).collect())
-    }
-
-    /// Its names, from the outside in.
-    pub fn names(&self) -> &[String] {
-        &self.0
-    }
-
-    /// Whether one path is the other's, or leads into it.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(one, other)| one == other)
-    }
-}
-
-impl fmt::Display for ColumnPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("."))
     }
 }

@@ -77,6 +77,31 @@ pub enum Reason {
         /// The column's type.
         column: ColumnType,
     },
+    /// Other attributes of a computed column are there.
+    #[error(
+        "it is missing, and the template of its column needs it. With on_misfit = \"overflow\" the overflow column keeps \
+         the others"
+    )]
+    Part,
+    /// Not what a computed column's template says.
+    #[error(
+        "{found} where its template has {}",
+        if *.is_number { "a number: {name:N}" } else { "text; {name:N} is a number" }
+    )]
+    PartType {
+        /// The type in the document.
+        found: &'static str,
+        /// Whether the template has a number there.
+        is_number: bool,
+    },
+    /// The way back would split the text elsewhere.
+    #[error("its value contains {0:?}, which separates it in the template, or ends or begins like that")]
+    Separator(String),
+    /// The row has a text that a computed column's template could not give.
+    #[error(
+        "the row has a text that is not composed as the template says: somebody else wrote it, correct it there"
+    )]
+    NotComputed,
     /// The attribute is there, with the value that stands for a missing one.
     #[error(
         "its value is the column's default, which stands for a missing attribute. Name an overflow column, which keeps \

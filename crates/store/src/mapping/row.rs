@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cell, Column, ColumnType, Fill, Mapping, Misfit, OnMisfit, Reason};
+use super::{Cell, Column, ColumnPath, ColumnType, Fill, Mapping, Misfit, OnMisfit, Reason, Template};
 use crate::document::{Attribute, Document, DocumentError};
 
 type Attributes = BTreeMap<String, Attribute>;
@@ -19,6 +19,14 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
         let filled = |value| column.cell(value, mapping.dialect).map(|(cell, _)| cell);
         if let Some(constant) = column.constant() {
             row.push(filled(constant).map_err(|reason| misfit(column, reason))?);
+            continue;
+        }
+        if let Some(template) = &column.computed {
+            let cell = computed(mapping, column, template, document)?;
+            if cell != Cell::Null {
+                taken.extend(template.paths().map(ColumnPath::names));
+            }
+            row.push(cell);
             continue;
         }
         let cell = match (at(&document.0, path), &column.fill) {
@@ -79,6 +87,14 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
             continue;
         }
         let attribute = column.attribute(cell).map_err(|reason| misfit(column, reason))?;
+        if let Some(template) = &column.computed {
+            let Attribute::S(text) = attribute else { unreachable!("a computed column is a text") };
+            let parts = template.attributes(&text).ok_or_else(|| misfit(column, Reason::NotComputed))?;
+            for (path, part) in template.paths().zip(parts) {
+                put(&mut document.0, path.names(), part).ok_or_else(|| misfit(column, Reason::Both))?;
+            }
+            continue;
+        }
         let spelled = at(&document.0, column.path.names()).map(|kept| column.cell(kept, mapping.dialect));
         let is_default = column.is_default(&attribute);
         let is_settled = match spelled {
@@ -94,6 +110,30 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
         put(&mut document.0, column.path.names(), attribute).ok_or_else(|| misfit(column, Reason::Both))?;
     }
     Ok(document)
+}
+
+/// The cell of a computed column; NULL if it takes nothing.
+fn computed(
+    mapping: &Mapping,
+    column: &Column,
+    template: &Template,
+    document: &Document,
+) -> Result<Cell, Misfit> {
+    let parts: Vec<_> = template.paths().map(|path| at(&document.0, path.names())).collect();
+    if parts.iter().all(Option::is_none) {
+        return if column.required { Err(misfit(column, Reason::Missing)) } else { Ok(Cell::Null) };
+    }
+    let text = template.text(&parts).map_err(|it| Misfit { column: Some(column.name.clone()), ..it });
+    let cell = text.and_then(|text| {
+        let cell = column.cell(&Attribute::S(text), mapping.dialect);
+        cell.map(|(cell, _)| cell).map_err(|reason| misfit(column, reason))
+    });
+    let is_null = parts.into_iter().flatten().all(|part| *part == Attribute::Null);
+    let may_go = |is_null| mapping.on_misfit == OnMisfit::Overflow || is_null;
+    match cell {
+        Err(_) if may_go(is_null) && mapping.overflow.is_some() && !column.required => Ok(Cell::Null),
+        cell => cell,
+    }
 }
 
 /// A null has no cell of its own: SQL's NULL means absent.
@@ -170,7 +210,10 @@ fn misfit(column: &Column, reason: Reason) -> Misfit {
             let error = column.path.names().iter().rev().fold(error, |error, name| error.under(name));
             of_document(Some(&column.name), error)
         }
-        reason => Misfit { path: column.path.to_string(), column: Some(column.name.clone()), reason },
+        reason => {
+            let paths: Vec<String> = column.paths().into_iter().map(ToString::to_string).collect();
+            Misfit { path: paths.join(", "), column: Some(column.name.clone()), reason }
+        }
     }
 }
 

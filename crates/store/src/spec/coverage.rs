@@ -40,7 +40,8 @@ impl Coverage {
         self.documents += 1;
         self.found.resize(mapping.columns().len(), 0);
         for (found, column) in self.found.iter_mut().zip(mapping.columns()) {
-            *found += u64::from(has(&document, column.path.names()));
+            let paths = column.paths();
+            *found += u64::from(paths.iter().all(|path| has(&document, path.names())));
         }
         for (name, attribute) in &document.0 {
             self.remember(name.clone(), attribute, LEVELS_MAX);

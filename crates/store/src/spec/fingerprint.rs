@@ -64,6 +64,9 @@ fn mapping(mapping: &Mapping) -> Value {
         if let (Some(parts), Some(prefix)) = (parts.as_array_mut(), &column.prefix) {
             parts.push(json!({ "prefix": prefix }));
         }
+        if let (Some(parts), Some(template)) = (parts.as_array_mut(), &column.computed) {
+            parts.push(json!({ "computed": template.to_string() }));
+        }
         parts
     };
     let on_misfit = match mapping.on_misfit() {

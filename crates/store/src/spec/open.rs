@@ -68,6 +68,7 @@ impl Spec {
                 labels: Vec::new(),
                 fill: None,
                 prefix: None,
+                computed: None,
             };
             let columns = QUARANTINE.iter().map(column).collect();
             Mapping::new(dialect, columns, None, OnMisfit::Quarantine).expect("names that differ")

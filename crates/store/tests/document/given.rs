@@ -37,6 +37,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         labels: Vec::new(),
         fill: None,
         prefix: None,
+        computed: None,
     }
 }
 
@@ -135,6 +136,7 @@ pub(crate) fn mappings() -> impl Strategy<Value = Mapping> {
             required: required && fill.is_none(),
             spelling: Default::default(),
             prefix: None,
+            computed: None,
             labels: labels_of(fill.as_ref().map_or(kind, |(value, _)| suiting(value, dialect))),
             fill: fill.map(|(value, is_default)| match is_default {
                 true => Fill::Default(value),
@@ -161,6 +163,7 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
             }
             column.fill = None;
             column.prefix = None;
+            column.computed = None;
             column.kind = suiting(attribute, mapping.dialect());
             column.labels = labels_of(column.kind);
             // Often the beginning of the text.
@@ -169,10 +172,26 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
             }
             column.path = ColumnPath::new(path).unwrap_or_else(|| column.path.clone());
         }
+        // Often the first two in one column.
+        if let [one, other, ..] = columns.as_mut_slice()
+            && let Ok(template) =
+                format!("{{{}{}}}a{{{}{}}}", one.path, part(one), other.path, part(other)).parse()
+            && suit[4]
+        {
+            (one.kind, one.computed, one.prefix, one.required) =
+                (ColumnType::Text, Some(template), None, false);
+            one.labels.clear();
+            columns.remove(1);
+        }
         let overflow = mapping.overflow().map(str::to_owned);
         let suiting = Mapping::new(mapping.dialect(), columns, overflow, mapping.on_misfit());
         (suiting.unwrap_or(mapping), document)
     })
+}
+
+/// How a template says what this column takes.
+fn part(column: &Column) -> &'static str {
+    if matches!(column.kind, ColumnType::Bigint | ColumnType::Bit(_)) { ":N" } else { "" }
 }
 
 /// Those of an enum.

@@ -73,11 +73,27 @@ fn what_a_column_is_filled_with_is_checked() {
             "type = \"text\"\nlabels = [\"b\"]",
             "line 8, column 1: columns: column a: a text column has no labels",
         ),
+        (
+            "type = \"text\"\ncomputed = \"{b}{c}\"",
+            "line 11, column 12: computed: nothing separates {b} from {c}",
+        ),
+        (
+            "type = \"int\"\ncomputed = \"{b}\"",
+            "line 8, column 1: columns: column a: it is computed, so it can't be int",
+        ),
+        (
+            "type = \"text\"\ncomputed = \"{b}\"\nfrom = \"b\"",
+            "line 11, column 12: computed: a computed column names its attributes",
+        ),
     ] {
         let error = column(more);
         assert!(error.starts_with(told), "{error}");
     }
-    let fine = ["type = \"double\"\ndefault = 0.1", "type = \"boolean\"\nconstant = false"];
+    let fine = [
+        "type = \"double\"\ndefault = 0.1",
+        "type = \"boolean\"\nconstant = false",
+        "type = \"text\"\ncomputed = \"{a}#{b:N}\"",
+    ];
     for more in fine {
         super::read(&format!("{SMALL}[[target.columns]]\nname = \"a\"\n{more}\n"));
     }

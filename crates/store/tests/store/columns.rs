@@ -31,6 +31,7 @@ pub(crate) fn column(path: &str, kind: &str) -> Column {
         labels: Vec::new(),
         fill: None,
         prefix: None,
+        computed: None,
     }
 }
 

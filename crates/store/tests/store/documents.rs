@@ -14,6 +14,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         labels: Vec::new(),
         fill: None,
         prefix: None,
+        computed: None,
     };
     let columns = vec![
         column("body", "blob"),

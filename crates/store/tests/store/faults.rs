@@ -24,6 +24,7 @@ fn table(dialect: Dialect, name: &str) -> SqlTable {
         labels: Vec::new(),
         fill: None,
         prefix: None,
+        computed: None,
     };
     let columns = vec![
         column("n", "bigint"),

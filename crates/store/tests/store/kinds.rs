@@ -45,6 +45,10 @@ pub(crate) fn kinds(dialect: Dialect, name: &str) -> SqlTable {
         column("bits", "bit(64)"),
         Column { labels, ..column("state", "enum") },
         column("plain", "jsonb"),
+        Column {
+            computed: Some("{org}#{nr:N}.txt".parse().expect("a template")),
+            ..column("ref", "varchar(20)")
+        },
     ];
     if dialect == Dialect::Postgres {
         let arrays = ["text", "smallint", "int", "bigint", "real", "double", "boolean", "uuid"];
@@ -84,6 +88,8 @@ fn documents() -> Vec<Record> {
         "day=9999-12-31;clock=23:59:59.999;made=#253402207199999;sent=2038-01-19T03:14:07.000000Z",
         "day=2024-02-29;made=#1795849500001;zoned=28.11.2026 07:05:00;sent=1970-01-01T00:00:01.000000Z",
         "sent=2026-11-28T08:05:00.123456+01:00;made=#0.5e1;clock=07:05:00",
+        "org=acme;nr=#-42",
+        "org=\u{e4} '\\ ;nr=#0.5",
     ]
     .into_iter()
     .zip(1..)
@@ -182,6 +188,9 @@ pub(crate) async fn a_value_that_would_change_is_refused(store: &dyn Store) {
         (r#"{"made":{"N":"0.0001"}}"#, "made", "more digits after the second"),
         (r#"{"flags":{"N":"1024"}}"#, "flags", "bit(10) would change"),
         (r#"{"state":{"S":"Paid"}}"#, "state", "has no such label"),
+        (r#"{"org":{"S":"a#b"},"nr":{"N":"1"}}"#, "ref", "attribute org: its value contains \"#\""),
+        (r#"{"org":{"S":"0123456789abcdef"},"nr":{"N":"1"}}"#, "ref", "22 characters where varchar(20)"),
+        (r#"{"nr":{"N":"1"}}"#, "ref", "attribute org: it is missing"),
         (r#"{"plain":{"L":[{"B":"eA=="}]}}"#, "plain", "where jsonb is mapped"),
     ];
     for (json, field, what) in misfits {

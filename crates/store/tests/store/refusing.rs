@@ -40,6 +40,7 @@ pub(crate) fn table(dialect: Dialect, name: &str) -> SqlTable {
         labels: Vec::new(),
         fill: None,
         prefix: None,
+        computed: None,
     };
     let mapping = Mapping::new(dialect, vec![column], Some("rest".to_owned()), OnMisfit::Quarantine);
     SqlTable {

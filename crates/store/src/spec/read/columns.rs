@@ -18,6 +18,7 @@ use crate::{
     document::{Attribute, Number},
     mapping::{
         Column, ColumnPath, ColumnType, Dialect, Fill, Format, Mapping, MappingError, OnMisfit, Spelling,
+        Template,
     },
 };
 
@@ -132,14 +133,21 @@ fn column(mut section: Section<'_>, told: &mut Told<'_>) -> (Option<Column>, boo
     let labels: Given<Vec<String>> = section.take("labels", told);
     let prefix: Given<String> = section.take("prefix", told);
     let (default, constant) = (section.take("default", told), section.take("constant", told));
+    let computed: Given<Computed> = section.take("computed", told);
     let is_wrong = from.is_wrong() || required.is_wrong() || labels.is_wrong() || prefix.is_wrong();
-    let mut is_fine = !(is_wrong || default.is_wrong() || constant.is_wrong() || section.has_more());
+    let is_wrong = is_wrong || default.is_wrong() || constant.is_wrong() || computed.is_wrong();
+    let mut is_fine = !(is_wrong || section.has_more());
     section.end(told);
 
     let name = name.required("name", "name the column", &at, told);
     let kind = kind.required("type", "add type = \"text\", or another one of docs/spec.md", &at, told);
     let spelling = spelling(kind.as_ref().map(|kind| kind.as_ref().0), format, zone, told);
     let fill = fill(default, constant, from.is_absent(), told);
+    if let (Some(computed), false) = (computed.get(), from.is_absent()) {
+        let what = "a computed column names its attributes in the template: remove from";
+        told.invalid(computed.span(), "computed", what);
+        is_fine = false;
+    }
     is_fine &= kind.is_some() && spelling.is_some() && fill.is_some();
     let path = match (&name, from.is()) {
         (_, Some(from)) => Some(from.into_inner().0),
@@ -165,6 +173,7 @@ fn column(mut section: Section<'_>, told: &mut Told<'_>) -> (Option<Column>, boo
         labels: labels.is().filter(|_| has_kind).map(Spanned::into_inner).unwrap_or_default(),
         fill: fill.flatten().filter(|_| has_kind),
         prefix: prefix.is().filter(|_| has_kind).map(Spanned::into_inner),
+        computed: computed.is().filter(|_| has_kind).map(|computed| computed.into_inner().0),
     };
     (Some(column), is_fine)
 }
@@ -248,6 +257,16 @@ struct Type(ColumnType);
 impl<'de> Deserialize<'de> for Type {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// The template of a computed column.
+struct Computed(Template);
+
+impl<'de> Deserialize<'de> for Computed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let template = String::deserialize(deserializer)?.parse().map(Self);
+        template.map_err(|what: String| D::Error::custom(format!("computed: {what}")))
     }
 }
 
