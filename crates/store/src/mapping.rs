@@ -35,7 +35,7 @@ pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
 pub use key_type::KeyType;
 pub use misfit::{Misfit, Reason};
-pub use path::ColumnPath;
+pub use path::{ColumnPath, Step};
 #[cfg(feature = "spec")]
 pub(crate) use table::NO_LEDGER;
 #[cfg(feature = "sqlite")]

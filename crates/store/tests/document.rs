@@ -12,6 +12,8 @@ mod ddl;
 mod filled;
 #[path = "document/given.rs"]
 mod given;
+#[path = "document/lists.rs"]
+mod lists;
 #[path = "document/native.rs"]
 mod native;
 #[path = "document/numbers.rs"]

@@ -68,7 +68,7 @@ impl DocumentError {
     }
 
     /// The same error, seen from the list.
-    pub(super) fn at(mut self, index: usize) -> Self {
+    pub(crate) fn at(mut self, index: usize) -> Self {
         let point = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("[{index}]{point}{}", self.path);
         self

@@ -123,6 +123,12 @@ impl Column {
         }
     }
 
+    /// The same in a message.
+    pub(crate) fn shown_paths(&self) -> String {
+        let paths: Vec<String> = self.paths().into_iter().map(ToString::to_string).collect();
+        paths.join(", ")
+    }
+
     /// Whether both take an attribute, or one takes a part of what the other does.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let others = other.paths();

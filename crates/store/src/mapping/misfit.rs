@@ -150,6 +150,9 @@ pub enum Reason {
     /// A column and the overflow hold the same attribute, or one where the other needs a map.
     #[error("both its column and the overflow hold it: somebody else wrote the row, clear one")]
     Both,
+    /// The columns have an element of a list, but not those before it.
+    #[error("the elements before it are missing: somebody else wrote the row, correct it there")]
+    Gap,
     /// The number of cells differs from the number of columns.
     #[error("the row has {0} cells, the mapping {1} columns: the table was changed")]
     Width(usize, usize),

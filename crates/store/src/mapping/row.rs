@@ -4,18 +4,15 @@
 //! text would come back, the overflow keeps the attribute, too. It counts as long as it says the same as the column. The
 //! same holds for an attribute whose value is the column's default, which stands for a missing one.
 
-use std::collections::BTreeMap;
-
-use super::{Cell, Column, ColumnPath, ColumnType, Fill, Mapping, Misfit, OnMisfit, Reason, Template};
+use super::{
+    Cell, Column, ColumnPath, ColumnType, Fill, Mapping, Misfit, OnMisfit, Reason, Step, Template, path,
+};
 use crate::document::{Attribute, Document, DocumentError};
-
-type Attributes = BTreeMap<String, Attribute>;
 
 pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>, Misfit> {
     let mut row = Vec::with_capacity(mapping.columns.len() + 1);
-    let mut taken: Vec<&[String]> = Vec::with_capacity(mapping.columns.len());
+    let mut taken: Vec<&[Step]> = Vec::with_capacity(mapping.columns.len());
     for column in &mapping.columns {
-        let path = column.path.names();
         let filled = |value| column.cell(value, mapping.dialect).map(|(cell, _)| cell);
         if let Some(constant) = column.constant() {
             row.push(filled(constant).map_err(|reason| misfit(column, reason))?);
@@ -24,18 +21,18 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
         if let Some(template) = &column.computed {
             let cell = computed(mapping, column, template, document)?;
             if cell != Cell::Null {
-                taken.extend(template.paths().map(ColumnPath::names));
+                taken.extend(template.paths().map(ColumnPath::steps));
             }
             row.push(cell);
             continue;
         }
-        let cell = match (at(&document.0, path), &column.fill) {
+        let cell = match (column.path.find(&document.0), &column.fill) {
             (None, Some(Fill::Default(value))) => filled(value).map_err(|reason| misfit(column, reason))?,
             (None, _) if column.required => return Err(misfit(column, Reason::Missing)),
             (None, _) => Cell::Null,
             (Some(attribute), _) => match column.cell(attribute, mapping.dialect) {
                 Ok((cell, true)) if !column.stands_for_missing(&cell) => {
-                    taken.push(path);
+                    taken.push(column.path.steps());
                     cell
                 }
                 // The overflow keeps how it is written.
@@ -48,7 +45,7 @@ pub(super) fn to_row(mapping: &Mapping, document: &Document) -> Result<Vec<Cell>
         };
         row.push(cell);
     }
-    let rest = Document(left(&document.0, &taken));
+    let rest = Document(path::left(&document.0, &taken));
     match (&mapping.overflow, rest.0.keys().next()) {
         (Some(_), None) => row.push(Cell::Null),
         (None, None) => {}
@@ -73,6 +70,7 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
         (Some(name), Some(cell)) => rest(name, cell)?,
         _ => Document::default(),
     };
+    let mut read: Vec<(&ColumnPath, &Column, Attribute)> = Vec::with_capacity(width);
     for (column, cell) in mapping.columns.iter().zip(row) {
         if let Some(constant) = column.constant() {
             if column.attribute(cell).as_ref() != Ok(constant) {
@@ -90,12 +88,10 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
         if let Some(template) = &column.computed {
             let Attribute::S(text) = attribute else { unreachable!("a computed column is a text") };
             let parts = template.attributes(&text).ok_or_else(|| misfit(column, Reason::NotComputed))?;
-            for (path, part) in template.paths().zip(parts) {
-                put(&mut document.0, path.names(), part).ok_or_else(|| misfit(column, Reason::Both))?;
-            }
+            read.extend(template.paths().zip(parts).map(|(path, part)| (path, column, part)));
             continue;
         }
-        let spelled = at(&document.0, column.path.names()).map(|kept| column.cell(kept, mapping.dialect));
+        let spelled = column.path.find(&document.0).map(|kept| column.cell(kept, mapping.dialect));
         let is_default = column.is_default(&attribute);
         let is_settled = match spelled {
             None => is_default,
@@ -104,10 +100,14 @@ pub(super) fn from_row(mapping: &Mapping, row: &[Cell]) -> Result<Document, Misf
             }
             Some(Err(_)) => false,
         };
-        if is_settled {
-            continue;
+        if !is_settled {
+            read.push((&column.path, column, attribute));
         }
-        put(&mut document.0, column.path.names(), attribute).ok_or_else(|| misfit(column, Reason::Both))?;
+    }
+    // Elements of a list in their order.
+    read.sort_by_key(|(path, ..)| *path);
+    for (path, column, attribute) in read {
+        path.put(&mut document.0, attribute).map_err(|reason| misfit(column, reason))?;
     }
     Ok(document)
 }
@@ -119,7 +119,7 @@ fn computed(
     template: &Template,
     document: &Document,
 ) -> Result<Cell, Misfit> {
-    let parts: Vec<_> = template.paths().map(|path| at(&document.0, path.names())).collect();
+    let parts: Vec<_> = template.paths().map(|path| path.find(&document.0)).collect();
     if parts.iter().all(Option::is_none) {
         return if column.required { Err(misfit(column, Reason::Missing)) } else { Ok(Cell::Null) };
     }
@@ -156,64 +156,17 @@ fn rest(name: &str, cell: &Cell) -> Result<Document, Misfit> {
     Document::decode(bytes).map_err(|error| of_document(Some(name), error))
 }
 
-/// The attribute at a path, if maps lead to it.
-fn at<'a>(attributes: &'a Attributes, path: &[String]) -> Option<&'a Attribute> {
-    let (first, further) = path.split_first()?;
-    match (attributes.get(first)?, further) {
-        (attribute, []) => Some(attribute),
-        (Attribute::M(inner), further) => at(inner, further),
-        _ => None,
-    }
-}
-
-/// What remains without the paths that were taken. A map of which everything was taken is omitted: reading
-/// back what was taken recreates it.
-fn left(attributes: &Attributes, taken: &[&[String]]) -> Attributes {
-    let mut rest = Attributes::new();
-    for (name, attribute) in attributes {
-        let inside: Vec<&[String]> =
-            taken.iter().filter_map(|path| path.strip_prefix(std::slice::from_ref(name))).collect();
-        if inside.is_empty() {
-            rest.insert(name.clone(), attribute.clone());
-        } else if let Attribute::M(inner) = attribute
-            && inside.iter().all(|path| !path.is_empty())
-        {
-            let inner = left(inner, &inside);
-            if !inner.is_empty() {
-                rest.insert(name.clone(), Attribute::M(inner));
-            }
-        }
-    }
-    rest
-}
-
-/// `None`: something is already there, or in the way.
-fn put(attributes: &mut Attributes, path: &[String], attribute: Attribute) -> Option<()> {
-    let (first, further) = path.split_first()?;
-    if further.is_empty() {
-        if attributes.contains_key(first) {
-            return None;
-        }
-        attributes.insert(first.clone(), attribute);
-        return Some(());
-    }
-    match attributes.entry(first.clone()).or_insert_with(|| Attribute::M(Attributes::new())) {
-        Attribute::M(inner) => put(inner, further, attribute),
-        _ => None,
-    }
-}
-
 fn misfit(column: &Column, reason: Reason) -> Misfit {
     match reason {
         // An error inside a json column knows the rest of the path.
         Reason::Document(error) => {
-            let error = column.path.names().iter().rev().fold(error, |error, name| error.under(name));
+            let error = column.path.steps().iter().rev().fold(error, |error, step| match step {
+                Step::Name(name) => error.under(name),
+                Step::At(place) => error.at(*place),
+            });
             of_document(Some(&column.name), error)
         }
-        reason => {
-            let paths: Vec<String> = column.paths().into_iter().map(ToString::to_string).collect();
-            Misfit { path: paths.join(", "), column: Some(column.name.clone()), reason }
-        }
+        reason => Misfit { path: column.shown_paths(), column: Some(column.name.clone()), reason },
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
 
 /// Attributes that are remembered for suggestions; a record may have as many as it likes.
 const PATHS_MAX: usize = 2_000;
-/// Maps within maps that suggestions lead into.
+/// Elements of a list that are remembered.
+const PLACES_MAX: usize = 3;
+/// Maps and lists within each other that suggestions lead into.
 const LEVELS_MAX: usize = 4;
 
 /// What a sample of records had.
@@ -41,7 +43,7 @@ impl Coverage {
         self.found.resize(mapping.columns().len(), 0);
         for (found, column) in self.found.iter_mut().zip(mapping.columns()) {
             let paths = column.paths();
-            *found += u64::from(paths.iter().all(|path| has(&document, path.names())));
+            *found += u64::from(paths.iter().all(|path| path.find(&document.0).is_some()));
         }
         for (name, attribute) in &document.0 {
             self.remember(name.clone(), attribute, LEVELS_MAX);
@@ -57,7 +59,7 @@ impl Coverage {
     pub fn unfilled(&self, mapping: &Mapping) -> Vec<Unfilled> {
         let empty = mapping.columns().iter().zip(&self.found).filter(|(_, found)| **found == 0);
         let unfilled = |column: &crate::mapping::Column| {
-            let path = column.path.to_string();
+            let path = column.shown_paths();
             let nearest = nearest(&path, self.paths.iter().map(String::as_str)).map(str::to_owned);
             Unfilled { column: column.name.clone(), path, nearest }
         };
@@ -70,20 +72,44 @@ impl Coverage {
                 self.remember(format!("{path}.{name}"), attribute, levels - 1);
             }
         }
+        if let (Attribute::L(inner), 1..) = (attribute, levels) {
+            for (place, attribute) in inner.iter().take(PLACES_MAX).enumerate() {
+                self.remember(format!("{path}[{place}]"), attribute, levels - 1);
+            }
+        }
         if self.paths.len() < PATHS_MAX {
             self.paths.insert(path);
         }
     }
 }
 
-fn has(document: &Document, path: &[String]) -> bool {
-    let mut names = path.iter();
-    let mut at = names.next().and_then(|name| document.0.get(name));
-    for name in names {
-        at = match at {
-            Some(Attribute::M(inner)) => inner.get(name),
-            _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Spec;
+
+    #[test]
+    fn what_columns_take_is_found_in_lists_and_by_templates_and_a_constant_takes_nothing() {
+        let column = |name: &str, more: &str| {
+            format!("[[target.columns]]\nname = {name:?}\ntype = \"text\"\n{more}\n")
         };
+        let text = [
+            "migration = \"m\"\n[source]\nurl = \"sqlite:a.db\"\ntable = \"a\"\n".to_owned(),
+            "[target]\nurl = \"sqlite:b.db\"\ntable = \"b\"\noverflow = \"rest\"\n".to_owned(),
+            column("a", "from = \"items[1].sku\""),
+            column("b", "from = \"items[0].sky\""),
+            column("c", "computed = \"{org}#{id}\""),
+            column("d", "computed = \"{org2}#{id2}\""),
+            column("e", "constant = \"x\""),
+        ];
+        let spec: Spec = text.concat().parse().expect("a spec");
+        let (mapping, mut coverage) = (spec.target.mapping.expect("columns"), Coverage::default());
+        let item = r#"{"M":{"sku":{"S":"a"}}}"#;
+        let record = format!(r#"{{"items":{{"L":[{item},{item}]}},"org":{{"S":"o"}},"id":{{"S":"1"}}}}"#);
+        coverage.take(&mapping, record.as_bytes());
+        let unfilled = coverage.unfilled(&mapping);
+        let shown: Vec<_> =
+            unfilled.iter().map(|it| (it.column.as_str(), it.path.as_str(), it.nearest.as_deref())).collect();
+        assert_eq!(shown, [("b", "items[0].sky", Some("items[0].sku")), ("d", "org2, id2", None)]);
     }
-    at.is_some()
 }

@@ -87,7 +87,7 @@ impl Draft<'_> {
             let name = names.take(&column_name(&it.path));
             let from = match it.path.as_slice() {
                 [only] if *only == name => String::new(),
-                path if path.iter().any(|part| part.contains('.')) => {
+                path if path.iter().any(|part| part.contains(['.', '[', ']'])) => {
                     format!(
                         "from = [{}], ",
                         path.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(", ")

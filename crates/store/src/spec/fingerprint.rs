@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Spec, StoreSpec};
-use crate::mapping::{Column, KeyType, Mapping, OnMisfit, Spelling, Versions};
+use crate::mapping::{Column, ColumnPath, KeyType, Mapping, OnMisfit, Spelling, Step, Versions};
 
 /// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
 /// refused, not misread.
@@ -45,12 +45,20 @@ fn store(store: &StoreSpec) -> Value {
     Value::Array(all)
 }
 
+fn steps(path: &ColumnPath) -> Vec<Value> {
+    let step = |step: &Step| match step {
+        Step::Name(name) => json!(name),
+        Step::At(place) => json!(place),
+    };
+    path.steps().iter().map(step).collect()
+}
+
 fn mapping(mapping: &Mapping) -> Value {
     let mut columns: Vec<&Column> = mapping.columns().iter().collect();
     // Their order in the file has no meaning.
     columns.sort_by(|one, other| one.name.cmp(&other.name));
     let column = |column: &&Column| {
-        let mut parts = json!([column.name, column.path.names(), column.kind.to_string(), column.required]);
+        let mut parts = json!([column.name, steps(&column.path), column.kind.to_string(), column.required]);
         if let (Some(parts), true) = (parts.as_array_mut(), column.spelling != Spelling::default()) {
             let Spelling { format, zone } = &column.spelling;
             parts.push(json!([format!("{format:?}"), zone.iana_name()]));

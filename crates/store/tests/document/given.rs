@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cutover_store::{
     document::{Attribute, Document, Number},
-    mapping::{Column, ColumnPath, ColumnType, Dialect, Element, Fill, Mapping, OnMisfit},
+    mapping::{Column, ColumnPath, ColumnType, Dialect, Element, Fill, Mapping, OnMisfit, Step},
 };
 use proptest::{
     collection::{btree_map, btree_set, vec},
@@ -29,7 +29,7 @@ pub(crate) fn document<const N: usize>(entries: [(&str, Attribute); N]) -> Docum
 
 pub(crate) fn column(path: &str, kind: &str) -> Column {
     Column {
-        name: path.replace('.', "_"),
+        name: path.replace(['.', '['], "_").replace(']', ""),
         path: ColumnPath::dotted(path).expect("a path"),
         kind: kind.parse().expect("a type"),
         required: false,
@@ -154,11 +154,20 @@ pub(crate) fn pairs() -> impl Strategy<Value = (Mapping, Document)> {
         let mut columns = mapping.columns().to_vec();
         let of_document = document.0.iter().zip(&suit).filter(|(_, suit)| **suit);
         for (column, ((name, attribute), _)) in columns.iter_mut().zip(of_document) {
-            let (mut path, mut attribute) = (vec![name.clone()], attribute);
-            while let Attribute::M(inner) = attribute
-                && let Some((name, inside)) = inner.first_key_value()
-            {
-                path.push(name.clone());
+            let (mut path, mut attribute) = (vec![Step::Name(name.clone())], attribute);
+            loop {
+                let (step, inside) = match attribute {
+                    Attribute::M(inner) => match inner.first_key_value() {
+                        Some((name, inside)) => (Step::Name(name.clone()), inside),
+                        None => break,
+                    },
+                    // An array takes the others.
+                    Attribute::L(inner) if inner.len() > 1 => {
+                        (Step::At(inner.len() / 2), &inner[inner.len() / 2])
+                    }
+                    _ => break,
+                };
+                path.push(step);
                 attribute = inside;
             }
             column.fill = None;

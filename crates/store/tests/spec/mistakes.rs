@@ -43,6 +43,9 @@ fn what_is_no_toml_or_of_the_wrong_type_names_its_place() {
         ),
         ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = \"a..b\"", "line 11, column 8: no path"),
         ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = []", "line 11, column 8: no path"),
+        ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = [0]", "line 11, column 8: no path"),
+        ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = \"a[x]\"", "line 11, column 8: no path"),
+        ("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = [\"a\", true]", "line 11, column "),
     ] {
         assert!(with(more).starts_with(begins), "{}", with(more));
         assert!(!with(more).contains('\n'), "{}", with(more));
@@ -289,4 +292,17 @@ fn a_ledger_is_refused_where_there_is_none() {
     assert_ne!(ledger(&two.source), ledger(&two.target));
     let told = with("versions = \"legder\"");
     assert!(told.contains("did you mean \"ledger\"?"), "{told}");
+}
+
+#[test]
+fn a_path_leads_into_lists_in_two_spellings() {
+    let path = |from: &str| {
+        let column = format!("[[target.columns]]\nname = \"a\"\ntype = \"text\"\nfrom = {from}\n");
+        let spec = super::read(&format!("{SMALL}{column}"));
+        (spec.fingerprint(), spec.target.mapping.expect("columns").columns()[0].path.to_string())
+    };
+    let (one, other) = (path("\"items[0].sku\""), path("[\"items\", 0, \"sku\"]"));
+    assert_eq!((one.1.as_str(), &one), ("items[0].sku", &other));
+    // A name that has brackets itself.
+    assert_ne!(path("[\"items[0]\", \"sku\"]").0, one.0);
 }

@@ -23,7 +23,7 @@ use super::servers::scanned;
 /// A column of this type for the attribute at this path.
 pub(crate) fn column(path: &str, kind: &str) -> Column {
     Column {
-        name: path.replace('.', "_"),
+        name: path.replace(['.', '['], "_").replace(']', ""),
         path: ColumnPath::dotted(path).expect("a path"),
         kind: kind.parse().expect("a type"),
         required: false,

@@ -45,6 +45,8 @@ pub(crate) fn kinds(dialect: Dialect, name: &str) -> SqlTable {
         column("bits", "bit(64)"),
         Column { labels, ..column("state", "enum") },
         column("plain", "jsonb"),
+        column("items[0].sku", "varchar(9)"),
+        column("items[1].sku", "varchar(9)"),
         Column {
             computed: Some("{org}#{nr:N}.txt".parse().expect("a template")),
             ..column("ref", "varchar(20)")
@@ -113,6 +115,8 @@ fn native(dialect: Dialect) -> Vec<Record> {
         vec![("state", s("")), ("plain", null.clone())],
         vec![("plain", s("a\"\\\u{7}\n\u{1f680}"))],
         vec![("plain", Attribute::L(vec![]))],
+        vec![("items", Attribute::L(vec![map(&[("sku", s("a"))]), map(&[("sku", s("b")), ("n", n("2"))])]))],
+        vec![("items", Attribute::L(vec![null.clone(), map(&[("sku", s("b"))]), null.clone()]))],
         vec![("plain", map(&[("\u{e4}", map(&[("", Attribute::L(vec![null.clone(), yes.clone()]))]))]))],
     ];
     let floats = [

@@ -18,7 +18,7 @@ use crate::{
     document::{Attribute, Number},
     mapping::{
         Column, ColumnPath, ColumnType, Dialect, Fill, Format, Mapping, MappingError, OnMisfit, Spelling,
-        Template,
+        Step, Template,
     },
 };
 
@@ -270,13 +270,20 @@ impl<'de> Deserialize<'de> for Computed {
     }
 }
 
-/// `"a.b"`, or `["a.b", "c"]` if a name contains a dot.
+/// `"a[0].b"`, or `["a.b", 0, "c"]` if a name contains a dot or a bracket.
 struct From(ColumnPath);
 
 impl<'de> Deserialize<'de> for From {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(PathVisitor)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "give names in quotes, and numbers for elements of lists")]
+enum Part {
+    Name(String),
+    At(usize),
 }
 
 struct PathVisitor;
@@ -293,14 +300,20 @@ impl<'de> Visitor<'de> for PathVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<From, A::Error> {
-        let mut names = Vec::new();
-        while let Some(name) = from.next_element()? {
-            names.push(name);
+        let mut steps = Vec::new();
+        while let Some(part) = from.next_element()? {
+            steps.push(match part {
+                Part::Name(name) => Step::Name(name),
+                Part::At(place) => Step::At(place),
+            });
         }
-        ColumnPath::new(names).map(From).ok_or_else(no_path)
+        ColumnPath::new(steps).map(From).ok_or_else(no_path)
     }
 }
 
 fn no_path<E: Error>() -> E {
-    E::custom("no path of an attribute: give 1 to 32 names, none of them empty")
+    E::custom(
+        "no path of an attribute: write it like address.city or items[0].sku, and names with dots or brackets in a list: \
+         [\"a.b\", 0]",
+    )
 }

@@ -21,7 +21,7 @@ const GOOD: &str = "tiny TINYINT, utiny TINYINT UNSIGNED, small MEDIUMINT, usmal
                     BIGINT, ubig BIGINT UNSIGNED, single DOUBLE, `both` DOUBLE, code VARCHAR(9), guid VARCHAR(36), \
                     raw VARBINARY(16), day DATE, clock TIME(6), made DATETIME(6), zoned TIMESTAMP NULL, sent \
                     TIMESTAMP(6) NULL, flags BIT(12), bits BIT(64), state ENUM('other', '', 'paid', 'it''s', 'PAID', '2') \
-                    COLLATE utf8mb4_bin, ref VARCHAR(20) COLLATE utf8mb4_bin, plain LONGTEXT, rest LONGTEXT";
+                    COLLATE utf8mb4_bin, ref VARCHAR(20) COLLATE utf8mb4_bin, items_0_sku VARCHAR(9), items_1_sku VARCHAR(9), plain LONGTEXT, rest LONGTEXT";
 
 async fn is_there(admin: &MySqlPool, kind: &str) -> bool {
     sqlx::query(sqlx::AssertSqlSafe(format!("SELECT CAST(NULL AS {kind})"))).execute(admin).await.is_ok()

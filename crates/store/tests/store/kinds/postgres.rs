@@ -20,7 +20,7 @@ const IDS: &str = "tenant TEXT COLLATE \"C\" NOT NULL, key TEXT COLLATE \"C\" NO
 const GOOD: &str = "tiny INT, utiny SMALLINT, small BIGINT, usmall INT, whole NUMERIC, uwhole BIGINT, ubig NUMERIC, \
                     single FLOAT8, \"both\" FLOAT8, code VARCHAR(9), guid CHAR(36), raw BYTEA, day DATE, clock TIME, \
                     made TIMESTAMP, zoned TIMESTAMP(0), sent TIMESTAMPTZ, flags BIT(10), bits BIT(64), state NAME_state, \
-                    ref VARCHAR(20), plain JSON, texts VARCHAR[], smallints INT2[], ints INT[], bigints INT8[], reals \
+                    ref VARCHAR(20), items_0_sku VARCHAR(9), items_1_sku VARCHAR(9), plain JSON, texts VARCHAR[], smallints INT2[], ints INT[], bigints INT8[], reals \
                     FLOAT4[], doubles FLOAT8[], booleans BOOL[], uuids UUID[], rest TEXT";
 
 const LABELS: &str = "'other', '', 'paid', 'PAID', 'it''s', '2'";

@@ -27,7 +27,7 @@ async fn columns_declared_as_elsewhere_hold_the_same() {
              cutover_deleted INTEGER NOT NULL DEFAULT 0, tiny TINYINT, utiny INT, small SMALLINT, usmall INT, whole \
              INT, uwhole INT, ubig {ubig}, single FLOAT, both DOUBLE, code CHAR(4), guid TEXT, raw BLOB, day DATE, \
              clock TIME, made DATETIME, zoned TIMESTAMP, sent DATETIME, flags INT, bits TEXT, state VARCHAR(9), \
-             ref VARCHAR(20), plain TEXT, rest TEXT, PRIMARY KEY (tenant, key))"
+             ref VARCHAR(20), items_0_sku VARCHAR(9), items_1_sku VARCHAR(9), plain TEXT, rest TEXT, PRIMARY KEY (tenant, key))"
         )
     };
     sqlx::raw_sql(AssertSqlSafe(create("INT"))).execute(&mut connection).await.expect("created");
