@@ -19,6 +19,7 @@ pub mod page;
 mod patience;
 pub mod pressure;
 pub mod quarantine;
+mod reads;
 pub mod retry;
 pub mod sample;
 pub mod segment;

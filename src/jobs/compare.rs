@@ -1,19 +1,14 @@
 //! How the records of two stores differ, and which differences are more than a moment between two writes.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use cutover_core::{outcome::ErrorClass, routing::Mutation};
 use cutover_proto::v1;
-use cutover_store::{Id, Record, Store, StoreError, Unreadable, Version};
-use futures::future::{self, BoxFuture};
+use cutover_store::{Id, Record, StoreError, Unreadable, Version};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Error, Plan, Stores, attributes,
-    page::Done,
-    place,
-    quarantine::{JoinedPass, is_misfit},
-    side::Side,
+    Error, Plan, Stores, attributes, page::Done, place, quarantine::JoinedPass, reads::Read, side::Side,
 };
 
 /// Interval between re-reads of a difference, and how many of them it has to persist through.
@@ -37,10 +32,6 @@ pub(super) enum Difference {
     Different,
 }
 
-/// A question to a store about many ids, and its answer for each.
-type Question<T> = for<'a> fn(&'a dyn Store, &'a [Id]) -> BoxFuture<'a, Result<Vec<Option<T>>, StoreError>>;
-type Answer<T> = Result<Option<T>, StoreError>;
-type Read = Answer<Record>;
 pub(super) type Pair = (Option<Record>, Option<Record>);
 
 /// A possible difference: the target's record, and in how many looks it did not change.
@@ -68,24 +59,26 @@ impl Stores {
         let mut page: Vec<&(Id, Record)> = page.iter().filter(|(id, _)| wanted(id)).collect();
         // A comparison of both stores meets records that both have from the source's side.
         let both = plan.kind != v1::PassKind::Sweep;
-        if both && scanned == Side::Target {
-            page = self.met_from_target(plan, page).await?;
+        let half = both.then_some(scanned);
+        let mut behind = Vec::new();
+        if half == Some(Side::Target) {
+            (page, behind) = self.met_from_target(plan, page).await?;
         }
         let (ids, here): (Vec<Id>, Vec<Read>) =
             page.into_iter().map(|(id, record)| (id.clone(), Ok(Some(record.clone())))).unzip();
         let (source, target) = match scanned {
             Side::Source => {
                 let target = self.read(plan, Side::Target, &ids).await?;
-                let is_outdated = plan.source_wins && !Mutation::RepairReadsTargetFirst.is_left_out();
-                (if is_outdated { self.read(plan, Side::Source, &ids).await? } else { here }, target)
+                (self.read_again(plan, &ids, here, &target).await?, target)
             }
             Side::Target => (self.read(plan, Side::Source, &ids).await?, here),
         };
         let mut done = Done::default();
         let ids = ids.into_iter().map(|id| (id, ()));
-        let mut pairs = done.readable(both && scanned == Side::Target, ids, source, target);
+        let mut pairs = done.readable(half, ids, source, target);
         pairs.retain(|(_, (), (source, target))| {
-            !both || (scanned == Side::Target) == is_met_from_target(source.as_ref(), target.as_ref())
+            let from_target = is_met_from_target(source.as_ref(), target.as_ref());
+            half.is_none_or(|half| from_target == (half == Side::Target))
         });
         done.counts.compared += pairs.len() as u64;
         let suspects = pairs
@@ -94,6 +87,13 @@ impl Stores {
             .map(|(id, (), (_, target))| (id, Suspect::new(target)))
             .collect();
         self.settle(plan, pass, &mut done, suspects).await?;
+        if plan.source_wins && !Mutation::RepairBothWays.is_left_out() {
+            // A put of this repair has made the target older than the source, which an SDK has written since. If its
+            // worker ended then, the source's half has passed this place. Otherwise that half may count it first.
+            let (behind, before) = (self.persisting(plan, &mut done, behind).await?, done.counts.copied);
+            self.repair(plan, pass, &mut done, behind).await?;
+            done.counts.found.get_or_insert_default().stale += done.counts.copied - before;
+        }
         Ok(done)
     }
 
@@ -105,12 +105,26 @@ impl Stores {
         done: &mut Done,
         suspects: Vec<(Id, Suspect)>,
     ) -> Result<(), Error> {
+        let mut counted = Vec::new();
+        for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
+            if pass.differs(plan, done, &id, &pair, difference).await? {
+                counted.push((id, pair, difference));
+            }
+        }
+        self.repair(plan, pass, done, counted).await
+    }
+
+    /// Repairs those differences that the plan covers, and counts the others as left.
+    async fn repair(
+        &self,
+        plan: &Plan,
+        pass: &JoinedPass,
+        done: &mut Done,
+        persisting: Vec<(Id, Pair, Difference)>,
+    ) -> Result<(), Error> {
         let mut newer = Vec::new();
         let repairs = plan.repair || plan.kind == v1::PassKind::Sweep;
-        for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            if !pass.differs(plan, done, &id, &pair, difference).await? {
-                continue;
-            }
+        for (id, pair, difference) in persisting {
             match pair {
                 (Some(source), _) if repairs && difference.is_repaired(&source) => newer.push((id, source)),
                 (None, Some(ref target)) if plan.remove_extra && target.version == Version::ZERO => {
@@ -157,7 +171,7 @@ impl Stores {
             let target = self.read(plan, Side::Target, &ids).await?;
             let source = self.read(plan, Side::Source, &ids).await?;
             let before = std::mem::take(&mut suspects).into_iter();
-            for (id, was, (source, target)) in done.readable(false, before, source, target) {
+            for (id, was, (source, target)) in done.readable(None, before, source, target) {
                 let Some(difference) = Difference::of(source.as_ref(), target.as_ref()) else { continue };
                 let times = if was.target == target { was.times + 1 } else { 1 };
                 if times >= AGAIN_TIMES {
@@ -180,83 +194,62 @@ impl Stores {
         let (ids, target): (Vec<Id>, Vec<Read>) =
             equal.into_iter().map(|(id, record)| (id, Ok(Some(record)))).unzip();
         let source = self.read(plan, Side::Source, &ids).await?;
-        let pairs = done.readable(false, ids.into_iter().map(|id| (id, ())), source, target);
+        let pairs = done.readable(None, ids.into_iter().map(|id| (id, ())), source, target);
         let differ = pairs
             .into_iter()
             .filter(|(_, (), (source, target))| Difference::of(source.as_ref(), target.as_ref()).is_some());
         Ok(differ.map(|(id, (), (_, target))| (id, Suspect::new(target))).collect())
     }
 
-    /// The target's records that its own half of a comparison has to judge, and those for which this is unknown.
+    /// The target's records that its own half of a comparison has to judge, and those for which this is unknown; and
+    /// those that the source has newer.
     async fn met_from_target<'a>(
         &self,
         plan: &Plan,
         page: Vec<&'a (Id, Record)>,
-    ) -> Result<Vec<&'a (Id, Record)>, Error> {
+    ) -> Result<(Vec<&'a (Id, Record)>, Vec<(Id, Suspect)>), Error> {
         let ids: Vec<Id> = page.iter().map(|(id, _)| id.clone()).collect();
         let there = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
-        let asked = page.into_iter().zip(there);
-        let is_met = |record: &Record, there: &Answer<Version>| {
-            there.as_ref().map_or(true, |version| *version < Some(record.version))
-        };
-        Ok(asked.filter(|((_, record), there)| is_met(record, there)).map(|(record, _)| record).collect())
+        let (mut met, mut behind) = (Vec::new(), Vec::new());
+        for (place @ (id, record), there) in page.into_iter().zip(there) {
+            match there.map(|there| there.cmp(&Some(record.version))) {
+                Err(_) | Ok(Ordering::Less) => met.push(place),
+                Ok(Ordering::Greater) => behind.push((id.clone(), Suspect::new(Some(record.clone())))),
+                Ok(Ordering::Equal) => {}
+            }
+        }
+        Ok((met, behind))
     }
 
-    /// Whether the source's half of a comparison meets what can't be read in the target.
-    pub(super) async fn is_met_from_source(
+    /// What the source has, once more where it was read too early: before the target, which is newer or, in a repair,
+    /// may have got what the source had.
+    async fn read_again(
         &self,
         plan: &Plan,
-        scanned: Side,
-        it: &Unreadable,
-    ) -> Result<bool, Error> {
-        if plan.kind == v1::PassKind::Sweep || scanned == Side::Source {
-            return Ok(false);
+        ids: &[Id],
+        mut source: Vec<Read>,
+        target: &[Read],
+    ) -> Result<Vec<Read>, Error> {
+        let all = plan.source_wins && !Mutation::RepairReadsTargetFirst.is_left_out();
+        let is_early = |source: &Read, target: &Read| match (source, target) {
+            (Ok(source), Ok(target)) => all || is_met_from_target(source.as_ref(), target.as_ref()),
+            _ => false,
+        };
+        let pairs = source.iter().zip(target).enumerate();
+        let early: Vec<usize> =
+            pairs.filter(|(_, (source, target))| is_early(source, target)).map(|(at, _)| at).collect();
+        let of: Vec<Id> = early.iter().map(|at| ids[*at].clone()).collect();
+        for (at, again) in early.into_iter().zip(self.read(plan, Side::Source, &of).await?) {
+            source[at] = again;
         }
+        Ok(source)
+    }
+
+    /// Whether a pass that copies meets what can't be read in the target.
+    pub(super) async fn is_met_from_source(&self, plan: &Plan, it: &Unreadable) -> Result<bool, Error> {
         // What has no valid id is in no other store.
         let Ok(id) = Id::new(&it.tenant, &it.key) else { return Ok(false) };
         Ok(self.read(plan, Side::Source, &[id]).await?.pop() != Some(Ok(None)))
-    }
-
-    /// Each record, or why it alone can't be read.
-    pub(super) async fn read(&self, plan: &Plan, side: Side, ids: &[Id]) -> Result<Vec<Read>, Error> {
-        self.ask(plan, side, ids, |store, ids| store.get_many(ids)).await
-    }
-
-    /// In as many concurrent statements as the plan has.
-    pub(super) async fn ask<T>(
-        &self,
-        plan: &Plan,
-        side: Side,
-        ids: &[Id],
-        question: Question<T>,
-    ) -> Result<Vec<Answer<T>>, Error> {
-        let parts = plan.parts(ids).map(|part| self.ask_part(side, part, question));
-        Ok(future::try_join_all(parts).await?.into_iter().flatten().collect())
-    }
-
-    async fn ask_part<T>(
-        &self,
-        side: Side,
-        ids: &[Id],
-        question: Question<T>,
-    ) -> Result<Vec<Answer<T>>, Error> {
-        let mut read = Vec::with_capacity(ids.len());
-        // Halves of a batch that could not be read, in order, down to the record at fault.
-        let mut left = vec![ids];
-        while let Some(part) = left.pop() {
-            match question(self.side(side), part).await {
-                Ok(records) => read.extend(records.into_iter().map(Ok)),
-                Err(error) if !is_misfit(&error) => {
-                    return Err(Error::Store { store: side.name(), error });
-                }
-                Err(error) if part.len() <= 1 => read.push(Err(error)),
-                Err(_) => {
-                    let (one, other) = part.split_at(part.len() / 2);
-                    left.extend([other, one]);
-                }
-            }
-        }
-        Ok(read)
     }
 }
 
@@ -285,11 +278,11 @@ impl Done {
         add(self.counts.remaining.get_or_insert_default(), target.as_ref(), difference);
     }
 
-    /// Both records of each pair; reports pairs of which one can't be read. `met`: what is in the source is
-    /// met from there.
+    /// Both records of each pair; reports pairs of which one can't be read. `half`: of a comparison that scans both
+    /// stores; the other half reports what is there.
     fn readable<T>(
         &mut self,
-        met: bool,
+        half: Option<Side>,
         given: impl Iterator<Item = (Id, T)>,
         source: Vec<Read>,
         target: Vec<Read>,
@@ -298,8 +291,8 @@ impl Done {
         for ((id, more), pair) in given.zip(source.into_iter().zip(target)) {
             match pair {
                 (Ok(source), Ok(target)) => readable.push((id, more, (source, target))),
-                // It is there. Any other class means that there is no such place.
-                (Err(error), _) if met && error.class() == ErrorClass::Serialization => {}
+                (Err(error), _) if half == Some(Side::Target) && is_there(&error) => {}
+                (_, Err(error)) if half == Some(Side::Source) && is_there(&error) => {}
                 (Err(error), _) => self.unreadable(Side::Source, &id.tenant, &id.key, &error),
                 (_, Err(error)) => self.unreadable(Side::Target, &id.tenant, &id.key, &error),
             }
@@ -354,6 +347,11 @@ fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: D
         Difference::Different => &mut differences.different,
     };
     *count += 1;
+}
+
+/// Whether a record that can't be read is there. Any other class means that there is no such place.
+fn is_there(error: &StoreError) -> bool {
+    error.class() == ErrorClass::Serialization
 }
 
 /// Whether the target's half of a comparison of both stores judges a pair. It has to judge what the target has newer,

@@ -86,9 +86,7 @@ impl Stores {
                     done.witness = witness_of(&page.records);
                 }
                 for it in &page.unreadable {
-                    if !self.is_met_from_source(plan, scanned, it).await? {
-                        done.unreadable(scanned, &it.tenant, &it.key, &it.error);
-                    }
+                    done.unreadable(scanned, &it.tenant, &it.key, &it.error);
                 }
                 done.scanned(page);
                 done

@@ -13,7 +13,7 @@ use cutover_client::{
     watch::{BeginError, Operation},
 };
 use cutover_clock::now_ms;
-use cutover_core::outcome::ErrorClass;
+use cutover_core::{outcome::ErrorClass, routing::Mutation};
 use cutover_proto::v1::PassKind;
 use cutover_store::{
     EPOCH_UNIX_MS, Id, KEY_MAX_BYTES, Put, Record, StoreError, Version,
@@ -84,6 +84,21 @@ impl JoinedPass {
                 }
             }
         }
+    }
+}
+
+impl JoinedPass {
+    /// Works on as long as the operation may act. A worker that stood still for so long that nobody waits for it any
+    /// more must not write what it read before.
+    pub(super) async fn in_time<F: Future>(
+        &self,
+        operation: &Operation,
+        work: F,
+    ) -> Result<F::Output, Error> {
+        if Mutation::WorkersInTime.is_left_out() {
+            return Ok(work.await);
+        }
+        operation.while_it_may_act(self.client.current(), work).await.ok_or(Error::Overtaken)
     }
 }
 

@@ -98,7 +98,9 @@ impl Stores {
             }
             Err(error) => return Err(Error::Store { store: from.name(), error }),
         };
-        let mut done = self.copy(plan, pass, row.toward, &[(id.clone(), record)]).await?;
+        let records = [(id.clone(), record)];
+        let copy = self.copy(plan, pass, row.toward, &records);
+        let mut done = pass.in_time(&operation, copy).await??;
         let behind = std::mem::take(&mut done.behind);
         self.report_kept_out(plan, pass, row.toward, &mut done, behind).await?;
         if operation.overtaken(pass.client.current(), &plan.migration, &id.tenant) {

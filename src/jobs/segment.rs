@@ -109,7 +109,7 @@ impl WorkerContext {
             let Held { operation, after, page } = held;
             let part = Part { side, segment, after: after.as_ref(), page: &page };
             let more = page.next.clone().map(|next| self.read_ahead(side, segment, Some(next), &pace));
-            let write = self.write(&part, &pace);
+            let write = self.write(&operation, &part, &pace);
             let Some(mut done) = self.alive(write, &mut checkpoint, &pace).await? else { return Ok(()) };
             if operation.overtaken(self.pass.client.current(), &self.plan.migration, TENANT) {
                 return Err(Error::Overtaken);
@@ -221,7 +221,7 @@ impl WorkerContext {
         }
     }
 
-    async fn write(&self, part: &Part<'_>, pace: &Mutex<Pace>) -> Result<Done, Error> {
+    async fn write(&self, operation: &Operation, part: &Part<'_>, pace: &Mutex<Pace>) -> Result<Done, Error> {
         let began = Instant::now();
         let store = match self.plan.kind {
             v1::PassKind::Full | v1::PassKind::Reverse => self.plan.writes().name(),
@@ -230,9 +230,10 @@ impl WorkerContext {
         lock(pace).writing = Some((store, began));
         let noted = |store, error: &StoreError| lock(pace).failed(store, error);
         let attempt = || self.stores.page(&self.plan, &self.pass, part);
-        let done = patiently(self.plan.limits.patience, noted, attempt).await;
+        let attempts = patiently(self.plan.limits.patience, noted, attempt);
+        let done = self.pass.in_time(operation, attempts).await;
         lock(pace).writing = None;
-        let done = done?;
+        let done = done??;
         let took = began.elapsed().saturating_sub(done.waited);
         let (records, bytes) = (records_of(part.page), bytes_of(&part.page.records));
         let mut pace = lock(pace);

@@ -46,18 +46,18 @@ impl Stores {
             };
             // The look counts only if the operation still had the right to act when it was over.
             let is_overtaken = operation.overtaken(current, &plan.migration, &id.tenant);
-            if is_overtaken && !Mutation::RepairInTime.is_left_out() {
+            if is_overtaken && !Mutation::WorkersInTime.is_left_out() {
                 return Err(Error::Overtaken);
             }
             // Below every stamp, so it hides no write of an SDK.
             let record = source.unwrap_or(Record { version: Version(1), value: None });
             let put = match (difference, target) {
                 // With a ledger, the version of a row that another program deleted still keeps older ones out.
-                (_, None) => self.target.put_if_unchanged(id, &record, None).await,
-                (Difference::Stale, _) => self.target.put_if_newer(id, &record).await,
-                (_, Some(target)) => self.target.put_if_unchanged(id, &record, Some(target.version)).await,
+                (_, None) => self.target.put_if_unchanged(id, &record, None),
+                (Difference::Stale, _) => self.target.put_if_newer(id, &record),
+                (_, Some(target)) => self.target.put_if_unchanged(id, &record, Some(target.version)),
             };
-            match put {
+            match pass.in_time(&operation, put).await? {
                 // Looked at again in either case. An SDK whose write was older than what the target had
                 // believed that it was superseded, and did not write it there.
                 Ok(Put::Applied | Put::Present) if Mutation::RepairLooksAgain.is_left_out() => {

@@ -4,6 +4,7 @@
 //! records may be out of date in the target, and may still be there although the source's record is gone.
 
 use cutover_core::{outcome::ErrorClass, routing::Mutation};
+use cutover_proto::v1;
 use cutover_store::{Id, Page, Put, Record, StoreError, Version};
 use futures::future;
 
@@ -88,8 +89,10 @@ impl Stores {
             Side::Source => Difference::Extra,
         };
         let suspects = behind.into_iter().map(|id| (id, Suspect::new(None))).collect();
+        // The half that scans the target meets what is newer there.
+        let is_newer_met = plan.kind == v1::PassKind::Full && plan.on_target > 0;
         for (id, pair, difference) in self.persisting(plan, done, suspects).await? {
-            let is_kept_out = difference == Difference::Ahead || difference == lacks;
+            let is_kept_out = difference == Difference::Ahead && !is_newer_met || difference == lacks;
             if is_kept_out && pass.differs(plan, done, &id, &pair, difference).await? {
                 done.remains(&pair, difference);
             }
@@ -97,28 +100,30 @@ impl Stores {
         Ok(())
     }
 
-    /// For a page of the target: reports records that only the target has.
+    /// For a page of the target: reports records that the target alone has, or newer. The source may have got its record
+    /// only after the copy had passed that place.
     pub(super) async fn report_extra(
         &self,
         plan: &Plan,
         pass: &JoinedPass,
         page: &Page,
     ) -> Result<Done, Error> {
-        let live = page.records.iter().filter(|(_, record)| !record.is_tombstone());
-        let ids: Vec<Id> = live.map(|(id, _)| id.clone()).collect();
+        let ids: Vec<Id> = page.records.iter().map(|(id, _)| id.clone()).collect();
         let versions = self.ask(plan, Side::Source, &ids, |store, ids| store.get_versions(ids)).await?;
-        let absent = ids.into_iter().zip(versions).filter(|(_, there)| *there == Ok(None));
-        let suspects = absent.map(|(id, _)| (id, Suspect::new(None))).collect();
+        let asked = page.records.iter().zip(versions);
+        let newer = asked
+            .filter(|((_, record), there)| there.as_ref().is_ok_and(|there| *there < Some(record.version)));
+        let suspects = newer.map(|((id, _), _)| (id.clone(), Suspect::new(None))).collect();
         let mut done = Done::default();
         done.counts.checked = records_of(page);
         for (id, pair, difference) in self.persisting(plan, &mut done, suspects).await? {
-            let is_extra = difference == Difference::Extra;
-            if is_extra && pass.differs(plan, &mut done, &id, &pair, difference).await? {
+            let is_newer = matches!(difference, Difference::Extra | Difference::Ahead);
+            if is_newer && pass.differs(plan, &mut done, &id, &pair, difference).await? {
                 done.remains(&pair, difference);
             }
         }
         for it in &page.unreadable {
-            if !self.is_met_from_source(plan, Side::Target, it).await? {
+            if !self.is_met_from_source(plan, it).await? {
                 done.unreadable(Side::Target, &it.tenant, &it.key, &it.error);
             }
         }

@@ -191,11 +191,11 @@ impl Evidence {
         self.job.kind == PassKind::Sweep && !self.job.drains() && self.shows(whom, since)
     }
 
-    /// Whether it is a verification that found what a pass that copies does not see: other content at the same
-    /// version, or a record of the target that can't be read.
+    /// Whether it compared content, and found what a pass that copies does not see: other content at the same version,
+    /// or a record of the target that can't be read.
     pub fn finds_what_copying_misses(&self) -> bool {
         let found = self.counts.remaining.different > 0 || self.counts.failed > 0;
-        self.job.kind == PassKind::Verify && found
+        matches!(self.job.kind, PassKind::Verify | PassKind::Sweep | PassKind::Sample) && found
     }
 
     /// The highest share of all records that may differ, with 95 % confidence, by a sample that ran to its end.

@@ -139,7 +139,7 @@ async fn a_target_that_has_what_the_source_had_is_not_equal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_source_got_behind_its_scan_is_compared_where_the_target_is_scanned() {
     let (_dir, controller) = started().await;
-    for plan in [plan(v1::PassKind::Verify), source_wins()] {
+    for plan in [plan(v1::PassKind::Verify), source_wins(), plan(v1::PassKind::Full)] {
         let world = World::new();
         world.target.insert(id(1), content(99, b"ahead"));
         let (target, gate) = (Faulty::new(world.target.clone()), Gate::new());
@@ -163,6 +163,37 @@ async fn what_the_source_got_behind_its_scan_is_compared_where_the_target_is_sca
         let left = if plan.source_wins { record(50) } else { content(99, b"ahead") };
         assert_eq!(get(&world.target, 1).await, Some(left));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_goes_on_after_its_worker_ended_repairs_what_that_left() {
+    let (_dir, controller) = started().await;
+    let world = World::new();
+    world.source.insert(id(1), record(10));
+    world.target.insert(id(1), content(99, b"ahead"));
+    let (target, gate) = (Faulty::new(world.target.clone()), Gate::new());
+    target.next(Verb::Put, Fault::Wait(gate.clone()));
+    let stores = Stores { target: Arc::new(target), ..world.stores() };
+    let plan = Plan { segments: 2, on_target: 1, ..source_wins() };
+    // The half that scans the source has ended. The worker ends between its put and its second look, and an SDK has
+    // written meanwhile: what it found in the target was newer.
+    let ended = async {
+        gate.reached().await;
+        let listed = v1::ListJobsRequest { migration: KEY.to_owned() };
+        let mut jobs = controller.jobs().await;
+        while jobs.list_jobs(listed.clone()).await.unwrap().into_inner().jobs[0].segments_done < 1 {
+            tokio::task::yield_now().await;
+        }
+        world.source.insert(id(1), record(50));
+    };
+    tokio::select! {
+        evidence = run(&controller, &stores, &plan) => panic!("it ended: {evidence:?}"),
+        () = ended => {}
+    }
+    world.target.insert(id(1), record(10));
+    let evidence = run(&controller, &world.stores(), &plan).await.unwrap();
+    assert!(evidence.clean, "{evidence:?}");
+    assert_eq!(get(&world.target, 1).await, Some(record(50)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,8 +94,10 @@ pub struct Trap {
     pub pid: Pid,
     /// To this store.
     pub store: usize,
-    /// That writes, or else that reads one record.
+    /// That writes, or else that reads.
     pub is_write: bool,
+    /// So many of these calls go by before.
+    pub skips: u64,
     /// The call is not sent before this.
     pub held_back: Time,
     /// What happens when it is made.
@@ -131,7 +133,10 @@ pub fn set_trap(trap: Trap) {
 /// A call is made. Gives how long it is held back.
 fn spring_trap(store: usize, is_write: bool) -> Time {
     let is_it = |trap: &mut Trap| {
-        Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write
+        let matches = Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write;
+        let is_due = trap.skips == 0;
+        trap.skips = trap.skips.saturating_sub(u64::from(matches));
+        matches && is_due
     };
     let Some(Trap { pid, held_back, spring, .. }) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else {
         return 0;
@@ -319,8 +324,8 @@ impl Store for DataStore {
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        let ids = ids.to_vec();
-        self.call(Vec::new(), move |store| at_once(store.get_many(&ids))).await
+        let (ids, held_back) = (ids.to_vec(), spring_trap(self.index, false));
+        self.call_after(held_back, Vec::new(), move |store| at_once(store.get_many(&ids))).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -349,8 +354,10 @@ impl Store for DataStore {
         let (scope, cursor) = (scope.clone(), cursor.cloned());
         // Small pages: what is written between two of them matters.
         let limit_bytes = limit_bytes.min(64);
-        self.call(Vec::new(), move |store| at_once(store.scan(&scope, segment, cursor.as_ref(), limit_bytes)))
-            .await
+        let held_back = spring_trap(self.index, false);
+        let scan =
+            move |store: &MemoryStore| at_once(store.scan(&scope, segment, cursor.as_ref(), limit_bytes));
+        self.call_after(held_back, Vec::new(), scan).await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

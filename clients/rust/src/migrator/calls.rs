@@ -1,11 +1,6 @@
 //! The store calls of one operation: limited in time, and counted together when it has ended.
 
-use std::{
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use smallvec::SmallVec;
 
@@ -13,7 +8,7 @@ use super::{Inner, rules::Condition};
 use crate::{
     report::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
     store::{Id, Put, Record, StoreError},
-    watch::Standing,
+    watch::{Standing, while_it_may_act},
 };
 
 /// Makes the calls of one operation and collects their outcomes. When dropped, it counts them all at once, so
@@ -121,8 +116,7 @@ impl Inner {
         }
         let _in_flight = self.recorder.in_flight(&self.migration, store, operation);
         let began = Instant::now();
-        let call = pin!(call);
-        let leased = Leased { call, may_act: || self.current.may_act(standing) };
+        let leased = while_it_may_act(&self.current, standing, call);
         let result = match tokio::time::timeout(self.call_timeout, leased).await {
             Ok(Some(result)) => result,
             Ok(None) => return (None, Err(timed_out(operation, LEASE_ENDED.to_owned()))),
@@ -137,24 +131,6 @@ impl Inner {
 }
 
 const LEASE_ENDED: &str = "the controller was not heard for too long, so no further call is made";
-
-/// A store call that makes no further progress once the right to act has expired: a process that was frozen
-/// in the middle must not send anything when it resumes. Its output is then `None`.
-struct Leased<'a, F, M> {
-    call: Pin<&'a mut F>,
-    may_act: M,
-}
-
-impl<F: Future, M: Fn() -> bool + Unpin> Future for Leased<'_, F, M> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !(self.may_act)() {
-            return Poll::Ready(None);
-        }
-        self.call.as_mut().poll(cx).map(Some)
-    }
-}
 
 fn timed_out(operation: Operation, what: String) -> StoreError {
     let class = ErrorClass::Timeout;

@@ -130,7 +130,7 @@ impl Protocol {
         let mut after = state.clone();
         let job = after.jobs.remove(at);
         let flags = (job.for_target_first, job.for_target_only, job.for_mirrored);
-        if !job.leased && !self.has(Omission::RepairsPastLease) {
+        if !job.leased && !self.has(Omission::WorkersPastLease) {
             // Its page is processed again, by another worker.
             return (fate == Fate::Answered).then_some(after);
         }

@@ -27,8 +27,8 @@ pub(crate) enum Omission {
     SourceReadBefore,
     /// A reverse pass runs beside it.
     ReverseBesideSourceWins,
-    /// It goes on although its right to act has ended.
-    RepairsPastLease,
+    /// A worker of a pass goes on although its right to act has ended.
+    WorkersPastLease,
     /// What passes showed before a repair still opens gates, although it may have left an older record.
     RepairKeepsEvidence,
     /// It is begun although reads come from the target.

@@ -302,6 +302,12 @@ fn calls_made_past_the_lease_before_a_sweep() {
 }
 
 #[test]
+fn a_copy_past_the_lease_of_its_worker() {
+    let budget = Budget { reads: 1, puts: 1, passes: 2, failures: 1, ..NONE };
+    missed(Omission::WorkersPastLease, Scenario { fenced: true, early_passes: true, budget, ..LAZY });
+}
+
+#[test]
 fn counted_out_without_waiting_for_what_may_still_land() {
     let budget = Budget { reads: 1, puts: 2, passes: 1, failures: 1, late: 1, ..NONE };
     loses(Omission::NoResidualWait, Scenario { fenced: true, budget, ..LAZY });

@@ -223,8 +223,7 @@ impl Model for Protocol {
             actions.extend([Action::Land(at), Action::Expire(at)]);
         }
         for at in 0..state.jobs.len() {
-            let is_repair = state.jobs[at].pass == ModelPass::SourceWins;
-            if self.scenario.fenced && is_repair && state.jobs[at].leased {
+            if self.scenario.fenced && state.jobs[at].leased {
                 actions.push(Action::WorkerEnds(at));
             }
             actions.push(Action::GoOn(at, Fate::Answered));

@@ -74,7 +74,7 @@ fn its_right_to_act_has_ended() {
     let budget = Budget { reads: 1, puts: 1, passes: 3, ..NONE };
     let scenario =
         Scenario { clients: 1, fenced: true, steps: &[TargetFirst, TargetOnly], budget, ..FOREIGN };
-    missed(Omission::RepairsPastLease, scenario);
+    missed(Omission::WorkersPastLease, scenario);
 }
 
 #[test]

@@ -116,8 +116,10 @@ rules! {
     RepairLooksAgain,
     /// It takes records for equal only if it read the target before the source.
     RepairReadsTargetFirst,
-    /// It writes nothing after its right to act has ended.
-    RepairInTime,
+    /// Where it scans the target, it also repairs what the source has newer.
+    RepairBothWays,
+    /// A worker of any pass writes nothing after its right to act has ended.
+    WorkersInTime,
     /// What passes showed before it does not count any more.
     RepairVoidsEvidence,
     /// It is refused where the target may have what the source lacks.

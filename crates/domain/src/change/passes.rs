@@ -326,12 +326,14 @@ impl Draft {
     }
 }
 
-/// Drops what no gate asks for before what one may ask for, and never the newest.
+/// Drops what no gate asks for before what one may ask for, that before what speaks against a gate, and never the newest.
 fn keep_newest(evidence: &mut Vec<Evidence>) {
     while evidence.len() > PASSES_MAX {
         let earlier = &evidence[..evidence.len() - 1];
         let says_nothing = |pass: &Evidence| !pass.may_open_gates() && !pass.finds_what_copying_misses();
-        let at = earlier.iter().position(says_nothing).unwrap_or(0);
+        let agrees = |pass: &Evidence| !pass.finds_what_copying_misses();
+        let at = earlier.iter().position(says_nothing).or_else(|| earlier.iter().position(agrees));
+        let at = at.unwrap_or(0);
         evidence.remove(at);
     }
 }

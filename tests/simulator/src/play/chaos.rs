@@ -107,7 +107,14 @@ fn happen(fault: Fault, victim: Option<usize>) {
                     }
                 }),
             };
-            data::set_trap(data::Trap { pid, store, is_write, held_back, spring: Box::new(spring) });
+            data::set_trap(data::Trap {
+                pid,
+                store,
+                is_write,
+                skips: 0,
+                held_back,
+                spring: Box::new(spring),
+            });
         }),
         Fault::StartAlone => if_some(a_service().filter(|_| with(|stage| stage.plan.persist)), |index| {
             let (delay, alone) = (self::span(10 * MS, 40 * S), self::span(4 * S, 30 * S));

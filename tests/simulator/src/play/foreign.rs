@@ -68,7 +68,9 @@ pub(super) fn disturb_repair(pid: Pid) {
     };
     // A late read does no harm: the right to act is checked after it. Nor does a late write: it depends on the version.
     let held_back = if is_write && kills { 0 } else { span };
-    data::set_trap(data::Trap { pid, store: 1, is_write, held_back, spring: Box::new(spring) });
+    // Before the first look at the target, or between a put and the look after it.
+    let skips = if is_write { 0 } else { world::between(0, 7) };
+    data::set_trap(data::Trap { pid, store: 1, is_write, skips, held_back, spring: Box::new(spring) });
 }
 
 /// A repair begins, or has ended.

@@ -124,7 +124,14 @@ impl Hazard {
                 world::tell(|| format!("s{victim} will stop in a call to store {store}"));
                 let spring = move || chaos::freeze_for(pid, &format!("s{victim}"), span);
                 let held_back = if held_back { span } else { 0 };
-                data::set_trap(data::Trap { pid, store, is_write, held_back, spring: Box::new(spring) });
+                data::set_trap(data::Trap {
+                    pid,
+                    store,
+                    is_write,
+                    skips: 0,
+                    held_back,
+                    spring: Box::new(spring),
+                });
             }
             Self::KillController { down } => {
                 if world::look(controller, |_| ()).is_some() {
