@@ -14,6 +14,8 @@
 //!   under the new decision, at most [`READS_MAX`] times.
 //! - **Values.** [`Migrator::get`], [`Migrator::put`] and [`Migrator::mutate`] convert your own types to documents
 //!   ([`crate::store::document::typed`]). Their `_bytes` twins leave the content alone.
+//! - **Several records.** [`Migrator::get_many`] reads records as [`Migrator::get`] does, in few store calls.
+//!   [`Migrator::query`] tells which store has a tenant's records, for queries of your own.
 //! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
 //!
 //! **What is counted**, under the revision of the decision, and all at once when the operation has ended:
@@ -21,7 +23,7 @@
 //! - Each store call with its latency and error, and whether its answer was returned to the caller.
 //! - Of reads that involved the target, exactly one of `hit` (it has the record), `miss` (only the source had
 //!   it; then `migrated` counts the copy) and `not_found` (no record, or a deleted one). In addition
-//!   `repaired`, if a confirmed read found that the target was behind.
+//!   `repaired`, if a confirmed read found that the target was behind. `get_many` counts each record.
 //! - Of writes to both stores, `both_ok`, `only_target_failed` or `only_source_failed`, by their puts. The
 //!   source goes first, so both never fail.
 //! - `indeterminate` and `not_applied` are outcomes of writes. `unavailable` is any operation that was held
@@ -30,6 +32,8 @@
 mod calls;
 mod error;
 mod finish;
+mod many;
+mod querying;
 mod reading;
 pub mod rules;
 mod shadow;
@@ -255,14 +259,14 @@ impl Inner {
         self.current.decide(&self.migration, tenant).map_or(0, |decision| decision.revision)
     }
 
-    fn overtaken(&self, operation: &watch::Operation, id: &Id) -> bool {
-        operation.overtaken(&self.current, &self.migration, &id.tenant)
+    fn overtaken(&self, operation: &watch::Operation, tenant: &str) -> bool {
+        operation.overtaken(&self.current, &self.migration, tenant)
     }
 
-    fn store(&self, role: StoreRole) -> &dyn Store {
+    const fn store(&self, role: StoreRole) -> &Arc<dyn Store> {
         match role {
-            StoreRole::Source => &*self.source,
-            StoreRole::Target => &*self.target,
+            StoreRole::Source => &self.source,
+            StoreRole::Target => &self.target,
         }
     }
 }

@@ -26,6 +26,8 @@ mod operations;
 mod properties;
 #[path = "protocol_model/protocol.rs"]
 mod protocol;
+#[path = "protocol_model/queries.rs"]
+mod queries;
 #[path = "protocol_model/replaced.rs"]
 mod replaced;
 #[path = "protocol_model/reversed.rs"]

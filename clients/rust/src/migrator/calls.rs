@@ -15,22 +15,40 @@ use crate::{
 /// that no report has half of an operation, under one short lock.
 pub(super) struct Calls {
     pub(super) inner: Arc<Inner>,
-    pub(super) id: Id,
+    pub(super) tenant: String,
     revision: u64,
     standing: Standing,
     outcomes: SmallVec<[Outcome; 6]>,
 }
 
 impl Calls {
-    /// The calls of an operation decided under `revision`.
-    pub(super) const fn new(inner: Arc<Inner>, id: Id, revision: u64, standing: Standing) -> Self {
-        Self { inner, id, revision, standing, outcomes: SmallVec::new_const() }
+    /// The calls of an operation on this tenant, decided under `revision`.
+    pub(super) fn new(inner: Arc<Inner>, tenant: &str, revision: u64, standing: Standing) -> Self {
+        Self { inner, tenant: tenant.to_owned(), revision, standing, outcomes: SmallVec::new_const() }
     }
 
-    pub(super) async fn get(&mut self, store: StoreRole) -> Result<Option<Record>, StoreError> {
-        let inner = &self.inner;
-        let (ended, result) =
-            inner.call(store, Operation::Read, &self.standing, inner.store(store).get(&self.id)).await;
+    pub(super) async fn get(&mut self, store: StoreRole, id: &Id) -> Result<Option<Record>, StoreError> {
+        let from = self.inner.store(store).clone();
+        self.read(store, from.get(id)).await
+    }
+
+    /// [`Self::get`] of different records, as one call.
+    pub(super) async fn get_many(
+        &mut self,
+        store: StoreRole,
+        ids: &[Id],
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        let from = self.inner.store(store).clone();
+        self.read(store, from.get_many(ids)).await
+    }
+
+    /// Makes any call that reads.
+    pub(super) async fn read<T>(
+        &mut self,
+        store: StoreRole,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let (ended, result) = self.inner.call(store, Operation::Read, &self.standing, call).await;
         self.outcomes.extend(ended);
         result
     }
@@ -38,13 +56,14 @@ impl Calls {
     pub(super) async fn put(
         &mut self,
         store: StoreRole,
+        id: &Id,
         record: &Record,
         condition: Condition,
     ) -> Result<Put, StoreError> {
         let to = self.inner.store(store);
         let put = match condition {
-            Condition::Newer => to.put_if_newer(&self.id, record),
-            Condition::Unchanged { expected, .. } => to.put_if_unchanged(&self.id, record, expected),
+            Condition::Newer => to.put_if_newer(id, record),
+            Condition::Unchanged { expected, .. } => to.put_if_unchanged(id, record, expected),
         };
         let (ended, result) = self.inner.call(store, Operation::Write, &self.standing, put).await;
         self.outcomes.extend(ended);
@@ -90,7 +109,7 @@ impl Calls {
     }
 
     fn origin(&self) -> Origin<'_> {
-        Origin { migration: &self.inner.migration, revision: self.revision, tenant: Some(&self.id.tenant) }
+        Origin { migration: &self.inner.migration, revision: self.revision, tenant: Some(&self.tenant) }
     }
 }
 

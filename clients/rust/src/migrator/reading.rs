@@ -26,6 +26,7 @@ struct Reading {
     /// Declared before the operation, so that calls are counted before their revision is acknowledged.
     calls: Calls,
     operation: Operation,
+    id: Id,
     source: Option<Record>,
     target: Option<Record>,
     error: Option<StoreError>,
@@ -35,8 +36,8 @@ pub(super) async fn read(inner: &Arc<Inner>, operation: Operation, id: Id) -> An
     let decision = operation.decision;
     let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
     let mut step = first.expect("an admitted operation is not on hold");
-    let calls = Calls::new(inner.clone(), id, decision.revision, operation.standing());
-    let mut reading = Reading { calls, operation, source: None, target: None, error: None };
+    let calls = Calls::new(inner.clone(), &id.tenant, decision.revision, operation.standing());
+    let mut reading = Reading { calls, operation, id, source: None, target: None, error: None };
     loop {
         match step {
             // Nothing has been written so far: until then the read may be dropped at any time.
@@ -62,7 +63,7 @@ impl Reading {
     }
 
     async fn get(&mut self, store: StoreRole) -> Answer {
-        match self.calls.get(store).await {
+        match self.calls.get(store, &self.id).await {
             Ok(record) => {
                 let seen = record.as_ref().map(Seen::from);
                 match store {
@@ -77,7 +78,7 @@ impl Reading {
 
     async fn copy(&mut self) -> Answer {
         let record = self.source.as_ref().expect("the rules copy only what the source has answered");
-        match self.calls.put(StoreRole::Target, record, Condition::Newer).await {
+        match self.calls.put(StoreRole::Target, &self.id, record, Condition::Newer).await {
             Ok(put) => Answer::Put(put),
             Err(error) => self.failed(error),
         }
@@ -92,7 +93,7 @@ impl Reading {
     /// Counts the read and ends its operation.
     fn conclude(mut self, end: ReadEnd) -> Answered {
         let (inner, calls) = (self.calls.inner.clone(), &mut self.calls);
-        let overtaken = inner.overtaken(&self.operation, &calls.id);
+        let overtaken = inner.overtaken(&self.operation, &self.id.tenant);
         calls.paired(calls.read_failed(StoreRole::Source), calls.read_failed(StoreRole::Target));
         if let ReadEnd::Return(_, found) = end {
             // A copy counts even if the answer is no longer of use.
@@ -115,7 +116,7 @@ impl Reading {
                 }
                 let rung = self.operation.decision.rung;
                 if rung == Rung::Dual {
-                    shadow::sample(&inner, &self.operation, &calls.id, self.source.as_ref());
+                    shadow::sample(&inner, &self.operation, &self.id, self.source.as_ref());
                 }
                 let value = match from {
                     Some(StoreRole::Source) => self.source.and_then(|record| record.value),

@@ -17,9 +17,11 @@
 //! docs/protocol.md explains why. In short: every rung that writes both stores writes the source first. So
 //! for each record the source is never behind the target, and going back needs no copy.
 
+mod query;
 mod read;
 mod write;
 
+pub use query::query_store;
 pub use read::{Found, Read, ReadCall, ReadEnd};
 pub use write::{Condition, Pair, Write, WriteCall, WriteEnd, WriteOutcome};
 

@@ -26,10 +26,10 @@ pub(super) fn sample(inner: &Arc<Inner>, operation: &Operation, id: &Id, source:
     let (inner, id, source) = (inner.clone(), id.clone(), source.cloned());
     let (revision, standing) = (operation.decision.revision, operation.standing());
     tokio::spawn(async move {
-        let mut calls = Calls::new(inner, id, revision, standing);
+        let mut calls = Calls::new(inner, &id.tenant, revision, standing);
         // A store's failure is counted with its calls; there is nothing to compare then.
-        if let Ok(compared) = compare(&mut calls, source).await
-            && calls.inner.revision(&calls.id.tenant) == revision
+        if let Ok(compared) = compare(&mut calls, &id, source).await
+            && calls.inner.revision(&id.tenant) == revision
         {
             calls.count(Event::Compared);
             match compared {
@@ -59,8 +59,8 @@ impl Compared {
     }
 }
 
-async fn compare(calls: &mut Calls, source: Option<Record>) -> Result<Compared, StoreError> {
-    let target = calls.get(StoreRole::Target).await;
+async fn compare(calls: &mut Calls, id: &Id, source: Option<Record>) -> Result<Compared, StoreError> {
+    let target = calls.get(StoreRole::Target, id).await;
     // The source has answered, or there would be no comparison.
     calls.paired(Some(false), Some(target.is_err()));
     let Some(target) = target? else { return Ok(Compared::to_nothing(source.as_ref())) };
@@ -68,10 +68,10 @@ async fn compare(calls: &mut Calls, source: Option<Record>) -> Result<Compared, 
         return Ok(Compared::Same);
     }
     tokio::time::sleep(Duration::from_millis(PERSISTS_MS)).await;
-    let Some(target) = calls.get(StoreRole::Target).await? else {
+    let Some(target) = calls.get(StoreRole::Target, id).await? else {
         return Ok(Compared::to_nothing(source.as_ref()));
     };
-    let again = calls.get(StoreRole::Source).await;
+    let again = calls.get(StoreRole::Source, id).await;
     calls.paired(Some(again.is_err()), Some(false));
     Ok(persistent(source.as_ref(), &target, again?.as_ref()))
 }

@@ -32,6 +32,7 @@ pub(super) struct Writing {
     /// Declared before the operation, so that calls are counted before their revision is acknowledged.
     calls: Calls,
     operation: Operation,
+    id: Id,
     mutation: Option<MutateFn>,
     /// The record to write.
     record: Record,
@@ -56,8 +57,8 @@ impl Writing {
             Intent::Mutate(mutation) => (None, Some(mutation)),
         };
         let record = Record { version: Version::ZERO, value };
-        let calls = Calls::new(inner, id, operation.decision.revision, operation.standing());
-        Self { calls, operation, mutation, record, source: None, target: None, error: None, puts: 0 }
+        let calls = Calls::new(inner, &id.tenant, operation.decision.revision, operation.standing());
+        Self { calls, operation, id, mutation, record, source: None, target: None, error: None, puts: 0 }
     }
 
     /// Runs the write to its end; must not be dropped before.
@@ -84,7 +85,7 @@ impl Writing {
     }
 
     async fn get(&mut self, store: StoreRole) -> Answer {
-        match self.calls.get(store).await {
+        match self.calls.get(store, &self.id).await {
             Ok(record) => {
                 let seen = record.as_ref().map(Seen::from);
                 match store {
@@ -122,7 +123,7 @@ impl Writing {
     }
 
     async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {
-        match self.calls.put(store, &self.record, condition).await {
+        match self.calls.put(store, &self.id, &self.record, condition).await {
             Ok(put) => Answer::Put(put),
             Err(error) => self.failed(error),
         }
@@ -136,7 +137,7 @@ impl Writing {
 
     /// Counts the write and ends its operation.
     fn conclude(mut self, end: Result<WriteEnd, Unput>) -> Result<Option<Version>, WriteError> {
-        let overtaken = self.calls.inner.overtaken(&self.operation, &self.calls.id);
+        let overtaken = self.calls.inner.overtaken(&self.operation, &self.id.tenant);
         let mut count = |event| self.calls.count(event);
         let end = match end {
             Ok(end) => end,

@@ -75,6 +75,10 @@ pub(crate) enum Omission {
     FallbackWithoutCopy,
     /// The hold is left before everybody has quiesced.
     HoldLeftEarly,
+    /// A query at target-first asks the source.
+    QueriesSourceAtTargetFirst,
+    /// A query at mirrored asks the target.
+    QueriesTargetAtMirrored,
     /// Reads in mirrored are not confirmed.
     NotConfirmed,
     /// Writes to both stores begin with the target.

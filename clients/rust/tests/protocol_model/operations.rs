@@ -3,7 +3,7 @@
 use cutover_client::{
     migrator::rules::{
         Answer, Condition, OperationStep, Pair, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd,
-        WriteOutcome,
+        WriteOutcome, query_store,
     },
     report::StoreRole::{self, Source, Target},
     routing::{Level, Rung, coexist},
@@ -22,6 +22,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Read,
+    Query,
     Put,
     Delete,
     Mutate,
@@ -44,6 +45,17 @@ impl Protocol {
                 let OperationStep::Call(state, call) =
                     Read::begin(revision.rung, revision.no_fallback, level)?
                 else {
+                    return None;
+                };
+                Work::Read { state, call }
+            }
+            Kind::Query => {
+                // One call to one store: a read where only that store is live.
+                let alone = match self.query_store(revision.rung)? {
+                    Source => Rung::SourceOnly,
+                    Target => Rung::TargetOnly,
+                };
+                let OperationStep::Call(state, call) = Read::begin(alone, false, Level::Acknowledged)? else {
                     return None;
                 };
                 Work::Read { state, call }
@@ -159,6 +171,14 @@ impl Protocol {
         }
         self.unanswered(after, &write);
         Some(())
+    }
+
+    fn query_store(&self, rung: Rung) -> Option<StoreRole> {
+        match rung {
+            Rung::TargetFirst if self.has(Omission::QueriesSourceAtTargetFirst) => Some(Source),
+            Rung::Mirrored if self.has(Omission::QueriesTargetAtMirrored) => Some(Target),
+            rung => query_store(rung),
+        }
     }
 
     fn read_step(&self, read: Read, rung: Rung, call: ReadCall, answer: Answer) -> ReadStep {

@@ -99,6 +99,7 @@ impl Protocol {
             let budget = &state.budget;
             let may = [
                 (budget.reads, Kind::Read),
+                (budget.queries, Kind::Query),
                 (budget.puts, Kind::Put),
                 (budget.deletes, Kind::Delete),
                 (budget.mutates, Kind::Mutate),
@@ -248,6 +249,7 @@ impl Model for Protocol {
                 let mut after = self.begin(state, client, kind)?;
                 let left = match kind {
                     Kind::Read => &mut after.budget.reads,
+                    Kind::Query => &mut after.budget.queries,
                     Kind::Put => &mut after.budget.puts,
                     Kind::Delete => &mut after.budget.deletes,
                     Kind::Mutate => &mut after.budget.mutates,

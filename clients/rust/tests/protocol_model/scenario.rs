@@ -62,6 +62,7 @@ pub(crate) const DEAD: Held = Some(Record { version: Version(2), content: DELETE
 
 pub(crate) const NONE: Budget = Budget {
     reads: 0,
+    queries: 0,
     puts: 0,
     deletes: 0,
     mutates: 0,

@@ -222,6 +222,8 @@ pub(crate) struct Revision {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     pub(crate) reads: u8,
+    /// Reads of the store that has every acknowledged write. At level acknowledged only.
+    pub(crate) queries: u8,
     pub(crate) puts: u8,
     pub(crate) deletes: u8,
     /// Read, change, write if unchanged.

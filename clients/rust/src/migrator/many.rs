@@ -1,0 +1,281 @@
+//! Reads of several records as one operation.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Inner, Migrator, READS_MAX, ReadError, Unavailable,
+    calls::Calls,
+    finish::Finish,
+    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd, Seen},
+    shadow,
+};
+use crate::{
+    report::{Event, StoreRole},
+    routing::Rung,
+    store::{Id, Record, StoreError, document::Document},
+    watch::Operation,
+};
+
+/// How many records one operation reads: what DynamoDB reads at once.
+const TOGETHER_MAX: usize = 100;
+
+type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
+
+/// The answers in the order of the ids, or `None` if the read was overtaken and has to be repeated.
+type Answered = Option<Result<Vec<Option<Vec<u8>>>, ReadError>>;
+
+/// One of the records.
+struct One {
+    id: Id,
+    step: ReadStep,
+    source: Option<Record>,
+    target: Option<Record>,
+    asked_source: bool,
+    error: Option<StoreError>,
+}
+
+/// The state of one read of several records.
+struct Reading {
+    /// Declared before the operation, so that calls are counted before their revision is acknowledged.
+    calls: Calls,
+    operation: Operation,
+    all: Vec<One>,
+}
+
+impl Migrator {
+    /// Returns several records of a tenant, in the order of `keys`; `None` for each that does not exist or was deleted.
+    /// Each record is read by the rules of [`Self::get`], up to 100 of them in one call to a store. They are not of one
+    /// moment: a write may end between two of them.
+    ///
+    /// If one record can't be read, the whole call fails.
+    ///
+    /// ```
+    /// # use cutover_client::{routing::Rung, testing::{FakeController, MemoryStore}};
+    /// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = FakeController::at("orders", Rung::Dual).client();
+    /// # let orders = client.migrator("orders", MemoryStore::new(), MemoryStore::new());
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Order {
+    ///     items: u32,
+    /// }
+    ///
+    /// orders.put("acme", "order-1", &Order { items: 3 }).await?;
+    /// let found = orders.get_many::<Order>("acme", &["order-1", "order-2"]).await?;
+    /// let items: Vec<_> = found.iter().map(|order| order.as_ref().map(|order| order.items)).collect();
+    /// assert_eq!(items, [Some(3), None]);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(story()).unwrap();
+    /// ```
+    pub async fn get_many<T: DeserializeOwned>(
+        &self,
+        tenant: &str,
+        keys: &[impl AsRef<str> + Sync],
+    ) -> Result<Vec<Option<T>>, ReadError> {
+        let value = |bytes: Vec<u8>| Document::decode(&bytes)?.to_value();
+        let found = self.get_many_bytes(tenant, keys).await?;
+        let values = found.into_iter().map(|bytes| bytes.map(value).transpose());
+        values.collect::<Result<_, _>>().map_err(ReadError::Value)
+    }
+
+    /// [`Self::get_many`] of raw bytes.
+    pub async fn get_many_bytes(
+        &self,
+        tenant: &str,
+        keys: &[impl AsRef<str> + Sync],
+    ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        // Stores take different records, in any order; a key may be asked for twice.
+        let mut found = BTreeMap::new();
+        for key in keys {
+            found.insert(Id::new(tenant, key.as_ref())?, None);
+        }
+        let ids: Vec<_> = found.keys().cloned().collect();
+        for ids in ids.chunks(TOGETHER_MAX) {
+            let values = self.read_together(tenant, ids).await?;
+            for (id, value) in ids.iter().zip(values) {
+                found.insert(id.clone(), value);
+            }
+        }
+        let value = |key: &str| {
+            let id = Id { tenant: tenant.to_owned(), key: key.to_owned() };
+            found.get(&id).cloned().flatten()
+        };
+        Ok(keys.iter().map(|key| value(key.as_ref())).collect())
+    }
+
+    async fn read_together(&self, tenant: &str, ids: &[Id]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        for _ in 0..READS_MAX {
+            let operation = self.inner.admit(tenant).await?;
+            if let Some(answer) = read(&self.inner, operation, tenant, ids).await {
+                return answer;
+            }
+        }
+        self.inner.unavailable(tenant, self.inner.revision(tenant));
+        Err(Unavailable::Overtaken(READS_MAX).into())
+    }
+}
+
+async fn read(inner: &Arc<Inner>, operation: Operation, tenant: &str, ids: &[Id]) -> Answered {
+    let decision = operation.decision;
+    let first = Read::begin(decision.rung, decision.no_fallback, operation.policy.level);
+    let step = first.expect("an admitted operation is not on hold");
+    let one =
+        |id: &Id| One { id: id.clone(), step, source: None, target: None, asked_source: false, error: None };
+    let all = ids.iter().map(one).collect();
+    let calls = Calls::new(inner.clone(), tenant, decision.revision, operation.standing());
+    let mut reading = Reading { calls, operation, all };
+    // Nothing is written before the first copy: until then the read may be dropped at any time.
+    while !reading.all.iter().any(One::copies) {
+        if !reading.gets().await {
+            return reading.conclude();
+        }
+    }
+    Finish::new(reading.run()).await
+}
+
+impl Reading {
+    /// Runs the rest of the read, copies included.
+    async fn run(mut self) -> Answered {
+        loop {
+            let copied = self.copies().await;
+            if !self.gets().await && !copied {
+                return self.conclude();
+            }
+        }
+    }
+
+    /// Makes the next calls that only read, one to each store. Returns whether there were any.
+    async fn gets(&mut self) -> bool {
+        let mut any = false;
+        for store in [StoreRole::Source, StoreRole::Target] {
+            let asks =
+                |one: &&mut One| matches!(one.step, OperationStep::Call(_, ReadCall::Get(of)) if of == store);
+            let mut ones: Vec<_> = self.all.iter_mut().filter(asks).collect();
+            if ones.is_empty() {
+                continue;
+            }
+            any = true;
+            let ids: Vec<_> = ones.iter().map(|one| one.id.clone()).collect();
+            match self.calls.get_many(store, &ids).await {
+                Ok(records) => {
+                    for (one, record) in ones.iter_mut().zip(records) {
+                        one.got(store, record);
+                    }
+                }
+                Err(error) => ones.iter_mut().for_each(|one| one.failed(error.clone())),
+            }
+        }
+        any
+    }
+
+    /// Makes the copies that are due. Returns whether there were any.
+    async fn copies(&mut self) -> bool {
+        let mut any = false;
+        for one in self.all.iter_mut().filter(|one| one.copies()) {
+            any = true;
+            let record = one.source.as_ref().expect("the rules copy only what the source has answered");
+            match self.calls.put(StoreRole::Target, &one.id, record, Condition::Newer).await {
+                Ok(put) => one.answer(Answer::Put(put)),
+                Err(error) => one.failed(error),
+            }
+        }
+        any
+    }
+
+    /// Counts the read and ends its operation.
+    fn conclude(mut self) -> Answered {
+        let (inner, calls) = (self.calls.inner.clone(), &mut self.calls);
+        let overtaken = inner.overtaken(&self.operation, &calls.tenant);
+        calls.paired(calls.read_failed(StoreRole::Source), calls.read_failed(StoreRole::Target));
+        let rung = self.operation.decision.rung;
+        let mut failed = None;
+        let mut answered = None;
+        let mut values = Vec::with_capacity(self.all.len());
+        for one in self.all {
+            let end = one.end();
+            let (from, found) = match end {
+                ReadEnd::Return(from, found) => (from, found),
+                ReadEnd::Failed(store) => {
+                    let error = one.error.expect("the rules fail a read only when a store has failed");
+                    failed.get_or_insert(ReadError::Failed { store, error });
+                    continue;
+                }
+            };
+            // A copy counts even if the answer is no longer of use.
+            match found {
+                Found::Miss => calls.count(Event::Migrated),
+                Found::Repaired => calls.count(Event::Repaired),
+                Found::Hit | Found::NotFound | Found::Unasked => {}
+            }
+            if overtaken {
+                continue;
+            }
+            match found {
+                Found::Hit | Found::Repaired => calls.count(Event::Hit),
+                Found::Miss => calls.count(Event::Miss),
+                Found::NotFound => calls.count(Event::NotFound),
+                Found::Unasked => {}
+            }
+            if rung == Rung::Dual {
+                shadow::sample(&inner, &self.operation, &one.id, one.source.as_ref());
+            }
+            let record = match from {
+                Some(StoreRole::Source) => one.source,
+                Some(StoreRole::Target) => one.target,
+                None => None,
+            };
+            let value = record.and_then(|record| record.value);
+            if let Some(store) = end.answered(rung, one.asked_source) {
+                let (_, is_found) = answered.get_or_insert((store, true));
+                *is_found &= value.is_some();
+            }
+            values.push(value);
+        }
+        if overtaken {
+            return None;
+        }
+        if let Some(error) = failed {
+            return Some(Err(error));
+        }
+        // One call, so it counts once: as found if every record was.
+        if let Some((store, is_found)) = answered {
+            calls.answered(store, is_found);
+        }
+        Some(Ok(values))
+    }
+}
+
+impl One {
+    const fn copies(&self) -> bool {
+        matches!(self.step, OperationStep::Call(_, ReadCall::Copy))
+    }
+
+    fn got(&mut self, store: StoreRole, record: Option<Record>) {
+        let seen = record.as_ref().map(Seen::from);
+        match store {
+            StoreRole::Source => (self.source, self.asked_source) = (record, true),
+            StoreRole::Target => self.target = record,
+        }
+        self.answer(Answer::Got(seen));
+    }
+
+    fn failed(&mut self, error: StoreError) {
+        self.answer(Answer::from(&error));
+        self.error = Some(error);
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if let OperationStep::Call(read, _) = self.step {
+            self.step = read.step(answer);
+        }
+    }
+
+    fn end(&self) -> ReadEnd {
+        match self.step {
+            OperationStep::End(end) => end,
+            OperationStep::Call(..) => unreachable!("a read is concluded when no call is left"),
+        }
+    }
+}
