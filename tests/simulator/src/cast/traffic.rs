@@ -31,6 +31,9 @@ pub struct Records {
 /// A key of each tenant that is hardly ever used. It is there at the beginning.
 pub const COLD: &str = "cold";
 
+/// A key of each tenant that is used often.
+const OFTEN: &str = "k0";
+
 impl Records {
     /// Those that are there from the beginning, by tenant and key.
     pub fn all(self) -> impl Iterator<Item = (String, String)> {
@@ -87,11 +90,21 @@ impl Party<'_> {
         let kind = random.random_range(0..100);
         if kind < 45 {
             let began = oracle::now();
-            let Ok(found) = migrator.get_bytes(&tenant, &key).await else { return };
+            let mut keys = vec![key.as_str()];
+            let read = if kind < 15 {
+                // Another one that is written often.
+                keys.push(OFTEN);
+                migrator.get_many_bytes(&tenant, &keys).await
+            } else {
+                migrator.get_bytes(&tenant, &key).await.map(|found| vec![found])
+            };
+            let Ok(found) = read else { return };
             let left_behind = left_behind || (self.left_behind)();
             if (self.vouches)() && !(left_behind && watched.may_be_stale()) {
                 watched.counts(true, left_behind);
-                oracle::read(&record, found.as_deref().map(value), began, self.by, false);
+                for (key, found) in keys.into_iter().zip(found) {
+                    oracle::read(&name(&tenant, key), found.as_deref().map(value), began, self.by, false);
+                }
             }
             return;
         }
