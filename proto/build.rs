@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "cutover/v1/migration.proto",
     "cutover/v1/routing.proto",
     "cutover/v1/telemetry.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 7] = [
     "cutover/v1/admin.proto",
     "cutover/v1/job.proto",
     "cutover/v1/sidecar.proto",
+    "cutover/v1/access.proto",
 ];
 
 /// OpenFeature's flagd providers ask by these.

@@ -16,7 +16,7 @@ mod safety;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, RawQuery, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -33,7 +33,7 @@ use methods::{Kind, Method, Methods};
 pub use ofrep::one as evaluate_one;
 pub use safety::{Hosts, protect};
 
-use crate::service::Decider;
+use crate::{domain::Principal, service::Decider};
 
 /// Maximum bytes of a request.
 pub const REQUEST_MAX_BYTES: usize = 4 << 20;
@@ -68,7 +68,9 @@ pub fn router(services: Routes, decider: Arc<Decider>) -> Result<Router, Descrip
 /// `/api/v1` with the calls of a sidecar, over its gRPC service.
 pub fn sidecar(services: Routes) -> Result<Router, DescriptorError> {
     let pool = DescriptorPool::decode(DESCRIPTORS)?;
-    Ok(calls(services, Methods::of(&pool, methods::is_of_sidecar)))
+    // Whoever reaches its socket may make every call.
+    let calls = calls(services, Methods::of(&pool, methods::is_of_sidecar));
+    Ok(calls.layer(Extension(Principal::anybody())))
 }
 
 fn calls(services: Routes, methods: Methods) -> Router {
@@ -88,6 +90,7 @@ async fn list(State(api): State<Arc<Api>>) -> Response {
 /// A call without effect, or an event stream; the fields of the request are in the query.
 async fn read(
     State(api): State<Arc<Api>>,
+    Extension(who): Extension<Principal>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -101,14 +104,15 @@ async fn read(
     }
     let request = json::from_query(&method.input(), query.as_deref().unwrap_or_default())?;
     if method.kind == Kind::Stream {
-        return events::stream(&api, method, request).await;
+        return events::stream(&api, who, method, request).await;
     }
-    api.call(method, request).await
+    api.call(who, method, request).await
 }
 
 /// Any call that answers once; the request is the body.
 async fn write(
     State(api): State<Arc<Api>>,
+    Extension(who): Extension<Principal>,
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Failure> {
@@ -117,7 +121,7 @@ async fn write(
         return Err(Failure::verb(&format!("{name} is an event stream"), "GET"));
     }
     let body = body.map_err(|rejection| body_failure(&rejection))?;
-    api.call(method, json::from_body(&method.input(), &body)?).await
+    api.call(who, method, json::from_body(&method.input(), &body)?).await
 }
 
 async fn other_verb(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Failure {
@@ -143,10 +147,11 @@ impl Api {
 
     async fn call(
         &self,
+        who: Principal,
         method: &Method,
         request: prost_reflect::DynamicMessage,
     ) -> Result<Response, Failure> {
-        let answer = call::unary(self.services.clone(), method, request).await?;
+        let answer = call::unary(self.services.clone(), who, method, request).await?;
         Ok(json_answer(&json::of(&answer)))
     }
 }

@@ -22,10 +22,11 @@ mod render;
 mod routing;
 mod sidecar;
 mod spec;
+mod token;
 mod usage;
 mod wait;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 use cutover_proto::v1;
@@ -56,6 +57,9 @@ pub struct Cli {
 /// What every verb takes.
 #[derive(Clone, Debug, Args)]
 struct Global {
+    /// File with the token to show the controller; or set CUTOVER_TOKEN to the token itself
+    #[arg(long, global = true, display_order = 900, value_name = "FILE", env = "CUTOVER_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// The controller
     #[arg(
         long,
@@ -135,6 +139,9 @@ enum Verb {
     Look(look::Verb),
     /// What was reported of a migration, over time
     Progress(progress::Progress),
+    /// Who may call: make, list, rotate and revoke tokens
+    #[command(subcommand)]
+    Token(token::Verb),
     #[command(flatten)]
     Completions(completions::Verb),
 }
@@ -196,10 +203,15 @@ impl Cli {
             #[cfg(feature = "sqlite")]
             Verb::Demo(demo) => demo.run().await,
             #[cfg(feature = "sqlite")]
-            Verb::DemoWorker(worker) => worker.run(&global.server).await.map(|()| ExitCode::SUCCESS),
+            Verb::DemoWorker(worker) => {
+                worker.run(&global.server, global.access()).await.map(|()| ExitCode::SUCCESS)
+            }
             #[cfg(feature = "sqlite")]
             Verb::DemoService(service) => match passes::read(&service.spec) {
-                Ok(spec) => service.run(&spec, &global.server).await.map(|()| ExitCode::SUCCESS),
+                Ok(spec) => {
+                    let global = global.of_spec(&spec);
+                    service.run(&spec, &global.server, global.access()).await.map(|()| ExitCode::SUCCESS)
+                }
                 Err(error) => Err(error),
             },
             #[cfg(feature = "sqlite")]
@@ -217,6 +229,7 @@ impl Cli {
             Verb::Backup(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
             Verb::Progress(progress) => progress.run(&global).await,
+            Verb::Token(verb) => verb.run(&global).await,
             Verb::Completions(verb) => verb.run(),
         };
         done.map_err(|error| connect::located(error, &global))

@@ -12,8 +12,9 @@ use crate::notify::{Endpoint, EndpointError};
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
-    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, statsd, keep-history-days,
-    /// keep-history-events, and the tables webhook, webhook-secret-file, slack
+    /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, insecure,
+    /// require-tokens, statsd,
+    /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where to store the state: sqlite:PATH [default: sqlite:cutover.db]
@@ -32,6 +33,13 @@ pub struct Serve {
     /// Maximum HTTP connections from one address: more for a proxy, less for strangers [default: nine tenths of all]
     #[arg(long, value_name = "N", env = "CUTOVER_HTTP_CONNECTIONS_PER_ADDRESS")]
     pub http_connections_per_address: Option<u32>,
+    /// Listen on addresses other than loopback although there are no tokens, or no TLS: whoever reaches them can move
+    /// tenants, or read tokens on the way
+    #[arg(long, env = "CUTOVER_INSECURE")]
+    pub insecure: bool,
+    /// Do not start on a store without tokens: an old backup, or a wrong path, would let everybody in
+    #[arg(long, env = "CUTOVER_REQUIRE_TOKENS")]
+    pub require_tokens: bool,
     /// Send metrics to this statsd server [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
@@ -82,6 +90,10 @@ struct File {
     http_host: Vec<String>,
     #[serde(rename = "http-connections-per-address")]
     http_connections_per_address: Option<u32>,
+    #[serde(default)]
+    insecure: bool,
+    #[serde(default, rename = "require-tokens")]
+    require_tokens: bool,
     statsd: Option<String>,
     #[serde(rename = "keep-history-days")]
     keep_history_days: Option<u32>,
@@ -108,6 +120,10 @@ pub struct Config {
     pub http_hosts: Vec<String>,
     /// How many HTTP connections one address can have. `None`: nine tenths of all.
     pub http_connections_per_address: Option<u32>,
+    /// It may listen on other addresses than loopback without tokens or TLS.
+    pub insecure: bool,
+    /// It does not start without tokens.
+    pub require_tokens: bool,
     /// Address of a statsd server. `None`: off.
     pub statsd: Option<String>,
     /// History older than this many days is dropped.
@@ -224,6 +240,8 @@ impl Config {
         if let Some(text) = http_hosts.iter().find(|text| !is_name(text)) {
             return Err(Error::HttpHost(text.clone()));
         }
+        let insecure = serve.insecure || file.insecure;
+        let require_tokens = serve.require_tokens || file.require_tokens;
         let store = serve.store.or(file.store).unwrap_or_else(|| "sqlite:cutover.db".to_owned());
         let statsd = serve.statsd.or(file.statsd);
         if let Some(text) = statsd.as_ref().filter(|text| !is_host_and_port(text)) {
@@ -248,6 +266,8 @@ impl Config {
             http,
             http_hosts,
             http_connections_per_address,
+            insecure,
+            require_tokens,
             statsd,
             keep_history_days,
             keep_history_events,

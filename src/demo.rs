@@ -12,13 +12,13 @@ pub mod worker;
 use std::{cell::RefCell, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
+use cutover_client::{Access, AuthorizedChannel};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use cutover_store::{Id, Record, Version};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
 };
-use tonic::transport::Channel;
 
 use crate::{
     config::duration,
@@ -128,10 +128,7 @@ impl Demo {
             open_browser(&cast.console());
         }
         let url = cast.url().to_owned();
-        let connect = async || {
-            let admin = AdminServiceClient::connect(url.clone()).await;
-            admin.map_err(|_| anyhow!("the controller does not answer"))
-        };
+        let connect = async || cast::admin(&url).await;
         let failure = |status: &tonic::Status| anyhow!("{}", status.message());
         let watched =
             async {
@@ -208,7 +205,7 @@ impl Stage {
 }
 
 struct Story<'a> {
-    admin: AdminServiceClient<Channel>,
+    admin: AdminServiceClient<AuthorizedChannel>,
     /// Each scene's share of the time. A late scene uses up its own share, not the next one's.
     slot: Duration,
     next: Instant,
@@ -287,6 +284,7 @@ impl Story<'_> {
             tuning: v1::Tuning::default(),
             limits: Limits::default(),
             actor: "operator:demo".to_owned(),
+            access: Access::default(),
             way_back: None,
         };
         let evidence = jobs::worker::run(cast.url(), &stores, &plan, |_| {}, std::future::pending()).await?;

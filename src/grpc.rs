@@ -1,6 +1,7 @@
 //! The gRPC API: one file for each service, and `sdk` for what SDKs call. Each call parses, asks a service, and
 //! converts the answer.
 
+mod access;
 mod admin;
 mod caller;
 mod convert;
@@ -18,8 +19,9 @@ use cutover_proto::{
     DESCRIPTORS,
     flagd::{v1::service_server::ServiceServer as FlagdV1, v2::service_server::ServiceServer as FlagdV2},
     v1::{
-        admin_service_server::AdminServiceServer, job_service_server::JobServiceServer,
-        routing_service_server::RoutingServiceServer, telemetry_service_server::TelemetryServiceServer,
+        access_service_server::AccessServiceServer, admin_service_server::AdminServiceServer,
+        job_service_server::JobServiceServer, routing_service_server::RoutingServiceServer,
+        telemetry_service_server::TelemetryServiceServer,
     },
 };
 use tokio::sync::watch;
@@ -27,7 +29,8 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     service::{
-        Decider, Guards, Instances, Membership, Notify, Operate, Overview, Passes, Plans, Registry, Windows,
+        Decider, Guards, Instances, Membership, Notify, Operate, Overview, Passes, Plans, Registry, Tokens,
+        Windows,
     },
     telemetry::Ingest,
 };
@@ -58,14 +61,27 @@ pub struct Services {
     pub notify: Arc<Notify>,
     /// Stores what was reported.
     pub windows: Arc<Windows>,
+    /// Who may call.
+    pub tokens: Arc<Tokens>,
     /// True once the controller stops: streams end then.
     pub stop: watch::Receiver<bool>,
 }
 
 /// All services, with health and reflection.
 pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::server::Error> {
-    let Services { registry, instances, operate, passes, guards, plans, ingest, notify, windows, stop } =
-        services;
+    let Services {
+        registry,
+        instances,
+        operate,
+        passes,
+        guards,
+        plans,
+        ingest,
+        notify,
+        windows,
+        tokens,
+        stop,
+    } = services;
     let membership = Membership {
         registry: registry.clone(),
         operate: operate.clone(),
@@ -95,6 +111,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     health.set_serving::<RoutingServiceServer<routing::Routing>>().await;
     health.set_serving::<TelemetryServiceServer<sdk::Telemetry>>().await;
     health.set_serving::<JobServiceServer<job::Jobs>>().await;
+    health.set_serving::<AccessServiceServer<access::Access>>().await;
     health.set_serving::<FlagdV1<flagd::Evaluation>>().await;
     health.set_serving::<FlagdV2<flagd::Evaluation>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -107,6 +124,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         .add_service(RoutingServiceServer::new(routing).max_decoding_message_size(REQUEST_MAX_BYTES))
         .add_service(sdk::Counting { inner: telemetry, ingest })
         .add_service(JobServiceServer::new(job::Jobs { passes }).max_decoding_message_size(REQUEST_MAX_BYTES))
+        .add_service(AccessServiceServer::new(access::Access { tokens }))
         .add_service(FlagdV1::new(flags.clone()).max_decoding_message_size(FLAG_REQUEST_MAX_BYTES))
         .add_service(FlagdV2::new(flags).max_decoding_message_size(FLAG_REQUEST_MAX_BYTES))
         .add_service(health_service)

@@ -31,7 +31,7 @@ pub mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::ConnectError;
+use cutover_client::{Access, ConnectError};
 use cutover_proto::v1;
 use cutover_store::{
     Id, Store, StoreError, Version,
@@ -136,6 +136,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Who runs it.
     pub actor: String,
+    /// What to show the controller.
+    pub access: Access,
     /// The store that is scanned, if it may hold records that its own columns, as the spec has them, would not take
     /// back. `None`: it can't, its server sees to that.
     pub way_back: Option<Arc<StoreSpec>>,
@@ -197,6 +199,7 @@ impl Plan {
                 ..Limits::default()
             },
             actor,
+            access: Access::default(),
             // A file takes what its declared types would not, and services and other programs write to it. Whole
             // records come back as they are.
             way_back: (kind == v1::PassKind::Full && is_file(&spec.source) && spec.source.mapping.is_some())

@@ -1,5 +1,7 @@
 //! The composition root: the only file that names every layer of the controller.
 
+mod access;
+mod error;
 mod files;
 mod gate;
 mod tasks;
@@ -21,20 +23,23 @@ use tonic::{
     },
 };
 
+use access::Access;
+pub use access::create_admin;
+pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::Gate;
 use tasks::Tasks;
 
 use crate::{
     api,
-    config::{self, Config, Serve},
+    config::{Config, Serve},
     grpc::{self, Services},
     http, listen,
     service::{
-        Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, NotifyError, Operate,
-        Passes, Plans, Registry, Vitals, Windows, compaction, windows,
+        Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, Operate, Passes, Plans,
+        Registry, Tokens, Vitals, Windows, compaction, windows,
     },
-    store::{self, OpenError, Store},
+    store::{self, Store},
     telemetry::{now_ms, prometheus, statsd},
 };
 
@@ -50,63 +55,6 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// For the JSON API, health and metrics.
     pub http: TcpListener,
-}
-
-/// Why the controller does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration is invalid.
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    /// The store can't be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The store can't be read.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// Notifications can't be sent.
-    #[error(transparent)]
-    Notify(#[from] NotifyError),
-    /// A port is not available.
-    #[error("can't listen on {address}: {error}; is another controller running? Choose another --{flag}")]
-    Listen {
-        /// The address.
-        address: std::net::SocketAddr,
-        /// The flag that sets it.
-        flag: &'static str,
-        /// The system's error.
-        error: std::io::Error,
-    },
-    /// A background task ended, which must not happen.
-    #[error("background task {task} failed: {why}. Start the controller again, and report this")]
-    Task {
-        /// The task.
-        task: &'static str,
-        /// Its last message.
-        why: String,
-    },
-    /// Migrations of a restored store can't be held.
-    #[error("the store was restored, and its migrations can't be held: {0}")]
-    Restored(String),
-    /// The store is older than what an instance holds: the history that this process began with is no more.
-    #[error("{0}: start the controller again, then look at cutover confirm")]
-    PutBack(String),
-    /// The same, for the JSON API.
-    #[error("the JSON API: {0}")]
-    Descriptors(#[from] prost_reflect::DescriptorError),
-    /// gRPC ended.
-    #[error("gRPC ended: {0}")]
-    Grpc(#[from] tonic::transport::Error),
-    /// The compiled-in descriptors are damaged.
-    #[error("gRPC reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
-impl Error {
-    /// Whether the command line is wrong.
-    pub const fn is_misuse(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Open(OpenError::Url(_)))
-    }
 }
 
 impl Listeners {
@@ -151,14 +99,13 @@ pub async fn run(
     let config = Config { grpc, http, ..config };
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
+    let has_tokens = !store.tokens().await?.is_empty();
+    let exposure = access::check_exposure(&config, has_tokens)?;
+    // A file that is put back by hand while this runs must not open it.
+    let config = Config { require_tokens: config.require_tokens || has_tokens, ..config };
     let (grpc, http) = (grpc.to_string(), http.to_string());
     tracing::info!(grpc, http, store = config.store, "serving");
-    for (flag, at) in [("grpc", config.grpc), ("http", config.http)] {
-        if !at.ip().is_loopback() {
-            let why = "whoever can reach it can move tenants, there is no authentication";
-            tracing::warn!("--{flag} {at} is not a loopback address: {why}. Restrict it by network");
-        }
-    }
+    exposure.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // Whoever connects while it starts anew waits in the socket's queue.
@@ -189,11 +136,14 @@ where
     let registry = Arc::new(registry);
     let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
     let ingest = Arc::new(windows::ingest(kept.heard, registered.iter().map(String::as_str)));
+    let tokens = Arc::new(Tokens::load(store.clone(), registry.under_way().clone()).await?);
+    access::check_closed(&config, !tokens.is_open())?;
     let (instances, registrations) = Instances::new(store.clone(), &registry, kept.instances);
     let is_unconfirmed = |entry: &Arc<Entry>| entry.migration.document.restored.is_some();
     if kept.restored.is_some() || registry.state().entries().any(is_unconfirmed) {
         instances.restored();
     }
+    instances.know_tokens(tokens.clone());
     let instances = Arc::new(instances);
     let operate = Arc::new(Operate::new(store.clone(), registry.clone(), instances.clone()));
     if let Some(why) = &kept.restored {
@@ -250,6 +200,10 @@ where
         async move { windows.keep().await }
     });
     tasks.spawn("notifications", notify.clone().tell());
+    tasks.spawn("tokens", {
+        let tokens = tokens.clone();
+        async move { tokens.keep().await }
+    });
     tasks.spawn("steps", {
         let operate = operate.clone();
         async move { operate.take_steps().await }
@@ -265,8 +219,11 @@ where
         tasks.spawn("statsd", statsd::run(address.clone(), ingest.clone(), gauges.clone()));
     }
     let metrics = {
-        let (ingest, notify) = (ingest.clone(), notify.clone());
-        move || prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries())
+        let (ingest, notify, tokens) = (ingest.clone(), notify.clone(), tokens.clone());
+        move || {
+            let refused = tokens.refusals().counts();
+            prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused)
+        }
     };
     let (pinged, down) = (store.clone(), tasks.down());
     let ready: http::Ready = Arc::new(move || {
@@ -287,17 +244,18 @@ where
         ingest,
         notify,
         windows: windows.clone(),
+        tokens: tokens.clone(),
         stop: stopped,
     })
     .await?;
-    let gate = Gate::default();
+    let (gate, access) = (Gate::default(), Access::new(tokens.clone()));
     let (http_stop, http_stops) = tokio::sync::oneshot::channel::<()>();
     let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
         let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
         let decider = Arc::new(decider);
         let (api, decisions) = (api::router(routes.clone(), decider.clone())?, api::evaluate_one(decider));
-        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &gate, &limits);
+        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &gate, &access, &limits);
         tasks.spawn("HTTP", async move {
             let stop = async { _ = http_stops.await };
             listen::serve(listener, app, limits, stop).await;
@@ -306,10 +264,11 @@ where
     } else {
         drop(http_served);
     }
+    let services = access.before(routes.into_axum_router(), Status::into_http);
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .add_routes(gate.before(routes.into_axum_router(), Status::into_http).into())
+        .add_routes(gate.before(services, Status::into_http).into())
         .serve_with_incoming_shutdown(connections, async {
             let _ = end.await;
         });
@@ -354,6 +313,7 @@ where
             ("recent telemetry", windows.save().await),
             ("the progress of passes", passes.keep_now().await),
             ("how long waits have lasted", registry.save_time().await),
+            ("when tokens were last used", tokens.save_uses().await),
         ];
         for (what, kept) in kept {
             if let Err(error) = kept {

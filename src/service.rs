@@ -1,6 +1,7 @@
 //! What the controller does, behind its APIs: [`Registry`] publishes, [`Operate`] commits changes and takes the next
 //! steps of requests, [`Instances`] records who has acknowledged what, [`Passes`] who copies what, [`Plans`] ramps,
-//! [`Guards`] rolls back, [`Notify`] sends notifications, and [`Windows`] stores what was reported.
+//! [`Guards`] rolls back, [`Notify`] sends notifications, [`Windows`] stores what was reported, and [`Tokens`] says who
+//! may call.
 
 pub mod compaction;
 mod decide;
@@ -17,8 +18,11 @@ mod overview;
 mod passes;
 mod plans;
 mod registry;
+mod request;
 mod restored;
+mod seal;
 mod steady;
+mod tokens;
 mod vitals;
 mod whole;
 pub mod windows;
@@ -39,10 +43,13 @@ pub use overview::{Looks, MigrationGlance, MigrationRow, MigrationStatus, Overvi
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Callers, Delta, Entry, Kept, PublishedState, Registry};
+pub use seal::Seals;
+pub use tokens::{Denied, NewToken, Refusals, RefusedWatch, Standing, TokenError, Tokens};
 pub use vitals::Vitals;
+pub use whole::UnderWay;
 pub use windows::Windows;
 
 pub use crate::store::{
-    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TableIdentity, Tuning, WindowQuery,
-    Witness,
+    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TableIdentity, TokenEvent, TokenRecord,
+    Tuning, WindowQuery, Witness,
 };

@@ -18,7 +18,7 @@ mod value;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::ArgGroup;
-use cutover_client::{ConnectError, Options, migrator};
+use cutover_client::{Access, ConnectError, Options, migrator};
 use cutover_proto::v1::sidecar_service_server::SidecarServiceServer;
 use cutover_store::spec::Spec;
 use tokio::sync::watch;
@@ -149,6 +149,7 @@ impl Sidecar {
         self,
         specs: Vec<Spec>,
         server: &str,
+        access: Access,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
         let mut shutdown = std::pin::pin!(shutdown);
@@ -170,6 +171,7 @@ impl Sidecar {
             persist_for: self.persist_for,
             drain,
             tenant_fingerprint: self.tenant_fingerprint,
+            access,
             ..Options::default()
         };
         let operations = Arc::new(Operations::new(self.operations_max, residuals, self.finish_within));

@@ -1,5 +1,5 @@
-//! Where the controller's state is stored: one trait, one suite for every backend; and [`WindowStore`] for
-//! what was reported.
+//! Where the controller's state is stored: one trait, one suite for every backend; [`WindowStore`] for what was
+//! reported, and [`TokenStore`] for who may call.
 //!
 //! A commit is one transaction. It claims the next revision, checks that the migration is at the revision
 //! that was read, writes its document and rows, and appends the event. The events are both the change feed
@@ -11,6 +11,7 @@ mod instance;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tokens;
 mod windows;
 
 use std::{fmt, path::Path, sync::Arc};
@@ -22,6 +23,7 @@ use crate::domain::{Event, Finding, Key, Migration, PassCounts};
 
 pub use compaction::{Compacted, Dropped, Expired};
 pub use instance::{ALL_FREE_SLOTS, InstanceRecord, label, resting_slot};
+pub use tokens::{PreviousToken, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore};
 pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 
 /// Everything at one revision.
@@ -47,6 +49,8 @@ pub struct StoredState {
     pub restored: Option<String>,
     /// That was found out from an instance that holds more than the store had: somebody put its files back.
     pub put_back: bool,
+    /// Known to this store and its copies alone.
+    pub seal_key: String,
 }
 
 /// A change to be committed.
@@ -273,7 +277,7 @@ pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
 
 /// A store of the controller's state.
 #[async_trait]
-pub trait Store: WindowStore + fmt::Debug + Send + Sync {
+pub trait Store: WindowStore + TokenStore + fmt::Debug + Send + Sync {
     /// Everything, at one revision.
     async fn snapshot(&self) -> Result<StoredState, Error>;
 

@@ -11,8 +11,8 @@ use std::{
 };
 
 use console::style;
+use cutover_client::AuthorizedChannel;
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
-use tonic::transport::Channel;
 
 use page::Page;
 pub use page::wrap;
@@ -232,7 +232,7 @@ pub async fn quit() {
 pub async fn follow(
     view: &RefCell<View>,
     key: &str,
-    connect: impl AsyncFn() -> anyhow::Result<AdminServiceClient<Channel>>,
+    connect: impl AsyncFn() -> anyhow::Result<AdminServiceClient<AuthorizedChannel>>,
     failure: impl Fn(&tonic::Status) -> anyhow::Error,
     changed: impl Fn(&mut View) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
 // The controller's JSON API: docs/api.md. Reads by GET, changes by POST, live data as server-sent events.
+import { authorization, refuseToken } from './token.js';
 
 // The stream is taken for dead if nothing arrives for this long; the controller sends every second.
 const SILENCE_MS = 5000;
@@ -25,12 +26,14 @@ export class Refused extends Error {
 async function ask(method, url, init) {
   let response;
   try {
-    response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
+    const headers = { ...init?.headers, ...authorization() };
+    response = await fetch(url, { ...init, headers, signal: AbortSignal.timeout(ANSWER_MS) });
   } catch {
     throw new Refused('UNAVAILABLE', 'The controller does not answer.', []);
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
+    if (response.status === 401) refuseToken(body.message);
     throw new Refused(body.code ?? String(response.status), body.message ?? `${method} failed: HTTP ${response.status}`, body.refusals ?? []);
   }
   return body;
@@ -47,15 +50,38 @@ export const post = (method, body) =>
 export const requestId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
+/** The messages of server-sent events. EventSource can't show a token. */
+async function* messages(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const events = (text + value).split('\n\n');
+    text = events.pop();
+    for (const event of events) {
+      const lines = event.split('\n');
+      if (lines.includes('event: error')) return;
+      const data = lines.filter((line) => line.startsWith('data:')).map((line) => line.slice(5));
+      if (data.length > 0) yield data.join('\n');
+    }
+  }
+}
+
 /**
  * Follows a stream, through restarts of the controller, until the returned function is called. `hear` gets each
  * message; `lose` is called when the stream breaks.
  */
 export function follow(method, params, hear, lose) {
-  let source, timer, over = false;
-  const again = () => {
-    source?.close();
+  let opened, timer, over = false;
+  const close = () => {
     clearTimeout(timer);
+    const last = opened;
+    opened = null;
+    last?.abort();
+  };
+  const again = () => {
+    close();
     if (over) return;
     timer = setTimeout(open, RETRY_MS);
     lose();
@@ -64,19 +90,26 @@ export function follow(method, params, hear, lose) {
     clearTimeout(timer);
     timer = setTimeout(again, SILENCE_MS);
   };
-  function open() {
-    source = new EventSource(address(method, params));
+  async function open() {
+    const mine = new AbortController();
+    opened = mine;
     watchdog();
-    source.onmessage = (event) => {
-      watchdog();
-      hear(JSON.parse(event.data));
-    };
-    source.onerror = again;
+    try {
+      const headers = { accept: 'text/event-stream', ...authorization() };
+      const response = await fetch(address(method, params), { headers, signal: mine.signal });
+      if (response.ok) {
+        for await (const data of messages(response.body)) {
+          if (opened !== mine) return;
+          watchdog();
+          hear(JSON.parse(data));
+        }
+      }
+    } catch { /* The connection broke, or was closed here. */ }
+    if (opened === mine) again();
   }
   open();
   return () => {
     over = true;
-    clearTimeout(timer);
-    source?.close();
+    close();
   };
 }

@@ -9,6 +9,7 @@ const SHOWN = 12;
 function standing(instance) {
   const left = instance.waited_for_ms ? `, waited for ${span(instance.waited_for_ms)} more` : '';
   if (instance.counted_out) return ['over', 'counted out', 4];
+  if (instance.refused) return ['alarm', `refused for its token${left}`, 0];
   if (instance.lost && !instance.parked) return ['alarm', `lost${left}`, 0];
   if (instance.duplicate) return ['alarm', 'duplicate id', 1];
   if (instance.parked) return ['waiting', `gone, left a snapshot file${left}`, 3];
@@ -29,7 +30,7 @@ export function Barrier({ status, act }) {
       <tbody>${shown.map(([instance, [tone, text]]) => html`<tr key=${instance.instance_id + instance.incarnation}>
         <td>${instance.instance_id}<br /><span class="small muted">${instance.service}${instance.sdk && `, ${instance.sdk}`}</span></td>
         <td><${Tone} of=${tone}>${text}<//>
-          ${instance.lost && !instance.parked && html` <button type="button" class="small" aria-label=${`Evict ${instance.instance_id}`} onClick=${() => act(evict(instance))}>Evict</button>`}</td>
+          ${instance.lost && !instance.parked && !instance.refused && html` <button type="button" class="small" aria-label=${`Evict ${instance.instance_id}`} onClick=${() => act(evict(instance))}>Evict</button>`}</td>
         <td class="number" data-name="received">r${instance.received_revision}</td>
         <td class="number" data-name="quiesced">r${instance.applied_revision}</td>
         <td class="number" data-name="heard">${span(instance.silent_ms)} ago</td></tr>`)}</tbody></table></div>`}

@@ -2,6 +2,7 @@
 import { html, useEffect, useId, useRef, useState } from './lib.js';
 import { post, requestId } from './api.js';
 import { actor, isActor, setActor } from './actor.js';
+import { token } from './token.js';
 import { RUNG_NAMES, rampBody } from './actions.js';
 import { Refusals, Would, wouldDo } from './would.js';
 import { RollbackFollowed } from './rollback.js';
@@ -14,8 +15,9 @@ const AGAIN_MS = 2000;
 export function ActionDialog({ action, status, away, close, done }) {
   const dialog = useRef(null);
   const id = useId();
-  const [who, setWho] = useState(actor());
-  const [asked] = useState(actor() !== '');
+  // With a token, the controller knows who acts.
+  const [who, setWho] = useState(actor() || (token() && 'console'));
+  const [asked] = useState(who !== '');
   const [why, setWhy] = useState('');
   const [values, setValues] = useState(action.values ?? {});
   const [typed, setTyped] = useState('');
@@ -64,7 +66,7 @@ export function ActionDialog({ action, status, away, close, done }) {
   const submit = async (event) => {
     event.preventDefault();
     if (!ready) return;
-    setActor(who);
+    if (!token()) setActor(who);
     setSent({ busy: true });
     const by = { actor: `operator:${who.trim()}`, reason: why.trim() };
     const once = isPlain ? {} : { request_id: request.current };

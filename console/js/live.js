@@ -4,7 +4,7 @@ import { follow, get } from './api.js';
 
 const NOTHING = { data: null, at: 0, away: false, missing: null };
 /** Codes of a request that the controller will not answer later either. */
-const REFUSED = ['NOT_FOUND', 'INVALID_ARGUMENT'];
+const REFUSED = ['NOT_FOUND', 'INVALID_ARGUMENT', 'PERMISSION_DENIED'];
 
 /**
  * The newest message of a stream. `away`: the stream is broken and is being opened again. `missing`: the controller

@@ -5,6 +5,8 @@ import { useNow } from './live.js';
 import { Overview, useOverview } from './overview.js';
 import { Migration, useMigration } from './migration.js';
 import { actor, setActor } from './actor.js';
+import { Login } from './login.js';
+import { setToken, token } from './token.js';
 import { shortTime, span } from './words.js';
 
 const TOAST_MS = 8000;
@@ -21,7 +23,29 @@ function Whole() {
     : html`<${Frame} />`;
 }
 
+/** What the controller says of a token that it does not accept; a number that changes with each token. */
+function useToken() {
+  const [state, setState] = useState({ refused: null, number: 0 });
+  useEffect(() => {
+    const refused = (event) => setState((old) => (old.refused === null ? { ...old, refused: event.detail ?? '' } : old));
+    const changed = () => setState((old) => ({ refused: null, number: old.number + 1 }));
+    addEventListener('unauthenticated', refused);
+    addEventListener('token', changed);
+    return () => {
+      removeEventListener('unauthenticated', refused);
+      removeEventListener('token', changed);
+    };
+  }, []);
+  return state;
+}
+
 function Frame() {
+  const { refused, number } = useToken();
+  if (refused === null) return html`<${Views} key=${number} />`;
+  return html`<header class="top"><span class="brand"><img src="icon.svg" alt="" />Cutover</span></header><${Login} why=${refused} />`;
+}
+
+function Views() {
   const route = useRoute();
   const [toast, setToast] = useState('');
   useEffect(() => {
@@ -60,7 +84,8 @@ function Top({ stream, isInside }) {
   return html`<header class="top"><a class="brand" href=${to(null)}><img src="icon.svg" alt="" />Cutover</a>
       ${isInside && html`<nav aria-label="Breadcrumb"><a href=${to(null)}>All migrations</a></nav>`}
       <span class="grow"></span>
-      ${who && html`<span class="small muted">Acting as ${who} <button type="button" class="quiet small" onClick=${() => setActor('')}>Change</button></span>`}
+      ${token() && html`<span class="small muted">With a token <button type="button" class="quiet small" onClick=${() => setToken('')}>Forget it</button></span>`}
+      ${who && !token() && html`<span class="small muted">Acting as ${who} <button type="button" class="quiet small" onClick=${() => setActor('')}>Change</button></span>`}
       <span class="live ${away ? 'away' : ''}">${missing ? '' : away ? 'Controller away' : !at ? 'Connecting' : now - at < FRESH_MS ? 'Live' : `${span(now - at)} old`}</span></header>
     <div role="status">${away && !missing && at > 0 && html`<p class="banner"><strong>The controller does not answer.</strong> What you see is from ${shortTime(at)}, ${span(now - at)} ago. Services go on by their last routing. This page resumes by itself.</p>`}</div>`;
 }

@@ -10,19 +10,21 @@ use tonic::{
 };
 
 use super::methods::Method;
+use crate::domain::Principal;
 
 /// A call that answers once. A stream of requests is one request.
 pub(super) async fn unary(
     services: Routes,
+    who: Principal,
     method: &Method,
     request: DynamicMessage,
 ) -> Result<DynamicMessage, Status> {
     let mut grpc = ready(services).await;
     let (path, codec) = (method.path.clone(), Dynamic::answer_of(method));
     let answer = if method.descriptor.is_client_streaming() {
-        grpc.client_streaming(Request::new(tokio_stream::once(request)), path, codec).await
+        grpc.client_streaming(made_by(who, tokio_stream::once(request)), path, codec).await
     } else {
-        grpc.unary(Request::new(request), path, codec).await
+        grpc.unary(made_by(who, request), path, codec).await
     };
     Ok(answer?.into_inner())
 }
@@ -30,12 +32,20 @@ pub(super) async fn unary(
 /// A call that answers with a stream.
 pub(super) async fn stream(
     services: Routes,
+    who: Principal,
     method: &Method,
     request: DynamicMessage,
 ) -> Result<Streaming<DynamicMessage>, Status> {
     let mut grpc = ready(services).await;
     let codec = Dynamic::answer_of(method);
-    Ok(grpc.server_streaming(Request::new(request), method.path.clone(), codec).await?.into_inner())
+    Ok(grpc.server_streaming(made_by(who, request), method.path.clone(), codec).await?.into_inner())
+}
+
+/// The services trust it: whoever makes this call was authenticated before.
+fn made_by<M>(who: Principal, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(who);
+    request
 }
 
 async fn ready(services: Routes) -> Grpc<Routes> {

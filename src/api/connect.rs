@@ -5,7 +5,7 @@
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, StatusCode, Uri, header},
@@ -23,6 +23,7 @@ use super::{
     JSON, NO_STORE, call, failure,
     methods::{Kind, Method},
 };
+use crate::domain::Principal;
 
 const SERVICES: [&str; 2] = ["flagd.evaluation.v1.Service", "flagd.evaluation.v2.Service"];
 /// Maximum bytes of a request: a context is small.
@@ -61,6 +62,7 @@ pub(super) fn router(services: Routes, pool: &DescriptorPool) -> Router {
 
 async fn answer(
     State(connect): State<Arc<Connect>>,
+    Extension(who): Extension<Principal>,
     uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -83,7 +85,7 @@ async fn answer(
             return (StatusCode::UNSUPPORTED_MEDIA_TYPE, accepted).into_response();
         }
     };
-    match (is_stream, connect.call(method, encoding, &headers, body).await) {
+    match (is_stream, connect.call(who, method, encoding, &headers, body).await) {
         (false, Ok(Answer::One(message))) => {
             ([(header::CONTENT_TYPE, encoding.name())], [NO_STORE], encoding.write(&message)).into_response()
         }
@@ -106,6 +108,7 @@ enum Answer {
 impl Connect {
     async fn call(
         &self,
+        who: Principal,
         method: &Method,
         encoding: Encoding,
         headers: &HeaderMap,
@@ -138,8 +141,10 @@ impl Connect {
         let services = self.services.clone();
         let answer = async {
             match is_stream {
-                true => Ok(Answer::Many(Box::new(call::stream(services, method, request).await?), deadline)),
-                false => Ok(Answer::One(call::unary(services, method, request).await?)),
+                true => {
+                    Ok(Answer::Many(Box::new(call::stream(services, who, method, request).await?), deadline))
+                }
+                false => Ok(Answer::One(call::unary(services, who, method, request).await?)),
             }
         };
         match deadline {

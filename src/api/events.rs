@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Streaming;
 
 use super::{Api, NO_STORE, STREAMS_MAX, call, failure::Failure, json, methods::Method};
+use crate::domain::Principal;
 
 /// Interval of comments in a stream without events, so that both ends notice when the other has gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -36,12 +37,17 @@ pub(super) fn check_asked_for(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 /// One event for each message, and a last one if the stream fails.
-pub(super) async fn stream(api: &Api, method: &Method, request: DynamicMessage) -> Result<Response, Failure> {
+pub(super) async fn stream(
+    api: &Api,
+    who: Principal,
+    method: &Method,
+    request: DynamicMessage,
+) -> Result<Response, Failure> {
     let permit = api.streams.clone().try_acquire_owned().map_err(|_| {
         let message = format!("{STREAMS_MAX} event streams are open: close one, then try again");
         Failure::from(tonic::Status::resource_exhausted(message))
     })?;
-    let messages = call::stream(api.services.clone(), method, request).await?;
+    let messages = call::stream(api.services.clone(), who, method, request).await?;
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
     Ok(([NO_STORE], Sse::new(events(messages, permit)).keep_alive(keep_alive)).into_response())
 }

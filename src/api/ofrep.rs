@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode},
@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{JSON, NO_STORE};
 use crate::{
+    domain::Principal,
     etag,
     service::{Decider, Flag, FlagError, FlagErrorCode},
 };
@@ -73,11 +74,12 @@ enum Answer<'a> {
 
 async fn evaluate(
     State(decider): State<Arc<Decider>>,
+    Extension(who): Extension<Principal>,
     Path(key): Path<String>,
     body: Bytes,
 ) -> Result<Response, StatusCode> {
     let evaluated = match tenant(&body) {
-        Ok(tenant) => decider.flag(&key, &tenant).await,
+        Ok(tenant) => decider.flag(&who, &key, &tenant).await,
         Err(error) => Err(error),
     };
     let code = evaluated.as_ref().map_or_else(|error| status(error.code), |_| StatusCode::OK);
@@ -86,7 +88,12 @@ async fn evaluate(
     Ok((code, [NO_STORE, JSON], answer).into_response())
 }
 
-async fn evaluate_all(State(decider): State<Arc<Decider>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn evaluate_all(
+    State(decider): State<Arc<Decider>>,
+    Extension(who): Extension<Principal>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let tenant = match tenant(&body) {
         Ok(tenant) => tenant,
         Err(FlagError { code, details }) => {
@@ -94,7 +101,7 @@ async fn evaluate_all(State(decider): State<Arc<Decider>>, headers: HeaderMap, b
             return (status(code), [NO_STORE, JSON], answer.to_string()).into_response();
         }
     };
-    let flags = decider.flags(&tenant).await;
+    let flags = decider.flags(&who, &tenant).await;
     let flags: Vec<_> = flags.iter().map(|(key, flag)| Answer::of(key, flag)).collect();
     let answer = json!({ "flags": flags }).to_string();
     let hash: String = Sha256::digest(&answer)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -156,6 +163,7 @@ const fn status(code: FlagErrorCode) -> StatusCode {
         | FlagErrorCode::InvalidContext
         | FlagErrorCode::TypeMismatch => StatusCode::BAD_REQUEST,
         FlagErrorCode::FlagNotFound => StatusCode::NOT_FOUND,
+        FlagErrorCode::Forbidden => StatusCode::FORBIDDEN,
         FlagErrorCode::ProviderNotReady => StatusCode::SERVICE_UNAVAILABLE,
         FlagErrorCode::General => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -93,5 +93,5 @@ fn update(revision: u64, pinned: Option<&String>) -> v1::Update {
     let route = Route { rung: Rung::SourceOnly, reason: Reason::Pin, no_fallback: false };
     let pinned = pinned.map(|tenant| (tenant.as_str(), route));
     let tables = wire::parts(KEY, &table, pinned, std::iter::empty()).collect();
-    v1::Update { revision, tables, removed: Vec::new(), last: true }
+    v1::Update { revision, tables, removed: Vec::new(), last: true, seal: String::new() }
 }

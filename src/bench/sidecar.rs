@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use cutover_client::{Client, Options, migrator::Migrator};
+use cutover_client::{Access, Client, Options, migrator::Migrator};
 use cutover_proto::v1::{
     self, admin_service_client::AdminServiceClient, sidecar_service_client::SidecarServiceClient,
 };
@@ -173,7 +173,7 @@ pub(super) async fn serve(dir: PathBuf, server: &str) -> anyhow::Result<()> {
     let spec = std::fs::read_to_string(&path)?.parse()?;
     let asks = Asks::ready("");
     Ok(Instance::at(dir.join(SIDECAR), "bench", vec![path])
-        .run(vec![spec], server, asks.only_usage())
+        .run(vec![spec], server, Access::default(), asks.only_usage())
         .await?)
 }
 

@@ -56,6 +56,9 @@ pub(super) enum Verb {
         /// A clean reverse pass since the backup has brought the others back that the backup has there
         #[arg(long)]
         reversed: bool,
+        /// Every process whose calls were refused for its token has ended, so none can name its routes
+        #[arg(long)]
+        refused_ended: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -76,7 +79,7 @@ impl Verb {
                     );
                 }
             }
-            Self::Confirm { key, target_only, tenants, except, reversed, change } => {
+            Self::Confirm { key, target_only, tenants, except, reversed, refused_ended, change } => {
                 let mutation = Some(change.to_wire());
                 let request = v1::ConfirmRestoreRequest {
                     mutation,
@@ -85,6 +88,7 @@ impl Verb {
                     tenants,
                     except,
                     reversed,
+                    refused_ended,
                 };
                 let answered = answer(global.admin().await?.confirm_restore(request)).await?;
                 render::changed(global, &answered, &render::Waits::All);

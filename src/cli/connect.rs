@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use cutover_client::{Access, AuthorizedChannel};
 use cutover_proto::v1::{
-    admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
-    routing_service_client::RoutingServiceClient,
+    access_service_client::AccessServiceClient, admin_service_client::AdminServiceClient,
+    job_service_client::JobServiceClient, routing_service_client::RoutingServiceClient,
 };
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
+use cutover_store::spec::Spec;
+use tonic::{Code, Status, transport::Endpoint};
 use tonic_types::StatusExt as _;
 
 use super::{
@@ -42,28 +41,48 @@ pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
 }
 
 impl Global {
-    async fn channel(&self) -> anyhow::Result<Channel> {
-        channel(&self.server).await
+    /// What to show the controller: `CUTOVER_TOKEN`, unless a flag names a file.
+    pub(super) fn access(&self) -> Access {
+        match &self.token_file {
+            Some(path) => Access::default().with_token_file(path),
+            None => Access::from_env(),
+        }
+    }
+
+    /// The same for the controller of a spec file, if it names one.
+    pub(super) fn of_spec(&self, spec: &Spec) -> Self {
+        let server = spec.server.clone().unwrap_or_else(|| self.server.clone());
+        Self { server, ..self.clone() }
+    }
+
+    /// A way to the controller.
+    pub(super) async fn channel(&self) -> anyhow::Result<AuthorizedChannel> {
+        channel(&self.server, &self.access()).await
+    }
+
+    /// For tokens.
+    pub(super) async fn tokens(&self) -> anyhow::Result<AccessServiceClient<AuthorizedChannel>> {
+        Ok(AccessServiceClient::new(self.channel().await?))
     }
 
     /// For what operators do.
-    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<Channel>> {
+    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<AuthorizedChannel>> {
         Ok(AdminServiceClient::new(self.channel().await?))
     }
 
     /// For passes.
-    pub(super) async fn jobs(&self) -> anyhow::Result<JobServiceClient<Channel>> {
+    pub(super) async fn jobs(&self) -> anyhow::Result<JobServiceClient<AuthorizedChannel>> {
         Ok(JobServiceClient::new(self.channel().await?))
     }
 
     /// For decisions.
-    pub(super) async fn routing(&self) -> anyhow::Result<RoutingServiceClient<Channel>> {
+    pub(super) async fn routing(&self) -> anyhow::Result<RoutingServiceClient<AuthorizedChannel>> {
         Ok(RoutingServiceClient::new(self.channel().await?))
     }
 }
 
 /// A way to the controller at this address.
-pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
+async fn channel(server: &str, access: &Access) -> anyhow::Result<AuthorizedChannel> {
     let wrong =
         || Failure::usage(format!("--server {server:?} is not a URL: give one like http://127.0.0.1:7070"));
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
@@ -75,12 +94,13 @@ pub(super) async fn channel(server: &str) -> anyhow::Result<Channel> {
         .connect_timeout(Duration::from_secs(3))
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(SILENCE);
-    endpoint.connect().await.map_err(|_| {
+    let channel = endpoint.connect().await.map_err(|_| {
         let message = format!(
             "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
         );
-        Failure::unreachable(message).into()
-    })
+        Failure::unreachable(message)
+    })?;
+    Ok(access.authorize(channel))
 }
 
 /// Waits for an answer, and turns a refusal into words.
@@ -152,7 +172,9 @@ pub(super) fn failure(status: &Status) -> anyhow::Error {
         | Code::NotFound
         | Code::AlreadyExists
         | Code::Aborted
-        | Code::ResourceExhausted => Failure::refused(message, Vec::new()).into(),
+        | Code::ResourceExhausted
+        | Code::Unauthenticated
+        | Code::PermissionDenied => Failure::refused(message, Vec::new()).into(),
         _ => anyhow!(message),
     }
 }

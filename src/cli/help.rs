@@ -10,7 +10,7 @@ struct Group {
     verbs: &'static [(&'static str, &'static str)],
 }
 
-const GROUPS: [Group; 5] = [
+const GROUPS: [Group; 6] = [
     Group {
         name: "Routing",
         verbs: &[
@@ -77,6 +77,17 @@ const GROUPS: [Group; 5] = [
             ("pins", "cutover pins orders"),
             ("instances", "cutover instances orders"),
             ("evict", "cutover evict --lost --older-than 10m --reason 'node replaced'"),
+        ],
+    },
+    Group {
+        name: "Access",
+        verbs: &[
+            ("token", "cutover token create ada --role operator --expires 90d > ada.token"),
+            ("token create", "cutover token create ada --role operator --expires 90d > ada.token"),
+            ("token list", "cutover token list"),
+            ("token rotate", "cutover token rotate ada --keep-old 1h > ada.token"),
+            ("token revoke", "cutover token revoke ada --reason 'left the team'"),
+            ("token history", "cutover token history"),
         ],
     },
     Group {

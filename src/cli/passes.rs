@@ -21,7 +21,7 @@ use cutover_store::{
 
 use super::{
     Global, actor_or_user,
-    connect::{answer, channel, failure},
+    connect::{answer, failure},
     exit::{Failure, Reason},
     out,
     render::{advice, evidence_json, evidence_line, expected, finding_lines, migration_of},
@@ -287,8 +287,7 @@ impl PassArgs {
     /// Says what has to come first, if the controller would refuse it now.
     async fn check(&self, global: &Global, kind: v1::PassKind) -> anyhow::Result<()> {
         let spec = self.read()?;
-        let server = spec.server.clone().unwrap_or_else(|| global.server.clone());
-        let mut jobs = Global { server, ..global.clone() }.jobs().await?;
+        let mut jobs = global.of_spec(&spec).jobs().await?;
         let plan = Plan::of(&spec, kind, actor_or_user(None));
         answer(jobs.create_job(v1::CreateJobRequest { dry_run: true, ..plan.request() })).await.map(drop)
     }
@@ -300,11 +299,12 @@ impl PassArgs {
         more: impl FnOnce(&mut Plan),
     ) -> anyhow::Result<(v1::Evidence, Useless)> {
         let spec = self.read()?;
-        let server = spec.server.as_deref().unwrap_or(&global.server);
+        let global = &global.of_spec(&spec);
         // Before stores are opened, and tables made.
-        channel(server).await?;
+        global.channel().await?;
         let stores = self.stores(&spec).await?;
         let mut plan = Plan::of(&spec, kind, actor_or_user(None));
+        plan.access = global.access();
         more(&mut plan);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
@@ -316,7 +316,7 @@ impl PassArgs {
         // An estimate is for the bar alone.
         let expected = stores.expected(kind).await;
         let progress = Progress::new(kind, expected, global.json);
-        let done = worker::run(server, &stores, &plan, progress.told(), out::stop_signal()).await;
+        let done = worker::run(&global.server, &stores, &plan, progress.told(), out::stop_signal()).await;
         let useless = progress.end();
         Ok((done.map_err(failed)?, useless))
     }

@@ -241,7 +241,8 @@ pub(super) fn instance_json(instance: &v1::Instance) -> Value {
         "lost": instance.lost, "settled": instance.settled, "silent_ms": instance.silent_ms,
         "received_revision": instance.received_revision, "applied_revision": instance.applied_revision,
         "duplicate": instance.duplicate, "parked": instance.parked, "counted_out": instance.counted_out,
-        "waited_for_ms": instance.waited_for_ms, "name": name(instance),
+        "waited_for_ms": instance.waited_for_ms, "name": name(instance), "token": instance.token,
+        "refused": instance.refused,
     })
 }
 

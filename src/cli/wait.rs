@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cutover_client::AuthorizedChannel;
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 
 use super::{
     Global,
@@ -144,7 +144,7 @@ async fn while_away<T>(
     global: &Global,
     mut answered: bool,
     timeout: Duration,
-    mut ask: impl AsyncFnMut(AdminServiceClient<Channel>) -> anyhow::Result<T>,
+    mut ask: impl AsyncFnMut(AdminServiceClient<AuthorizedChannel>) -> anyhow::Result<T>,
 ) -> anyhow::Result<Option<T>> {
     let mut is_away = false;
     let answer = async {

@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use cutover_client::{Access, AuthorizedChannel};
 use cutover_proto::v1::admin_service_client::AdminServiceClient;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tokio::process::{Child, Command};
-use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 
 /// The controller and the workers, as child processes.
 pub(super) struct Cast {
@@ -49,8 +50,8 @@ impl Cast {
         format!("http://127.0.0.1:{}/console/#/m/{}", self.http_port, super::KEY)
     }
 
-    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<Channel>> {
-        AdminServiceClient::connect(self.url.clone()).await.context("the demo's controller does not answer")
+    pub(super) async fn admin(&self) -> anyhow::Result<AdminServiceClient<AuthorizedChannel>> {
+        admin(&self.url).await
     }
 
     pub(super) async fn start_controller(&mut self) -> anyhow::Result<()> {
@@ -120,4 +121,11 @@ fn command() -> anyhow::Result<Command> {
     command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).env("RUST_LOG", "warn");
     Ok(command)
+}
+
+/// A way to the demo's own controller, which has no tokens.
+pub(super) async fn admin(url: &str) -> anyhow::Result<AdminServiceClient<AuthorizedChannel>> {
+    let channel = Endpoint::from_shared(url.to_owned())?.connect().await;
+    let channel = channel.context("the demo's controller does not answer")?;
+    Ok(AdminServiceClient::new(Access::default().authorize(channel)))
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::Write as _, path::PathBuf, sync::Arc, time::
 
 use anyhow::Context as _;
 use cutover_client::{
-    Client, Options,
+    Access, Client, Options,
     migrator::{Migrator, WriteError},
 };
 use cutover_store::{
@@ -63,21 +63,21 @@ impl Service {
     ///
     /// If a store can't be used, the controller can't be reached, or a read returned something else
     /// than the last acknowledged write.
-    pub async fn run(self, spec: &Spec, server: &str) -> anyhow::Result<()> {
+    pub async fn run(self, spec: &Spec, server: &str, access: Access) -> anyhow::Result<()> {
         match self.seed {
             Some(orders) => seed(spec, orders).await,
-            None => self.serve(spec, spec.server.as_deref().unwrap_or(server)).await,
+            None => self.serve(spec, server, access).await,
         }
     }
 
-    async fn serve(&self, spec: &Spec, server: &str) -> anyhow::Result<()> {
+    async fn serve(&self, spec: &Spec, server: &str, access: Access) -> anyhow::Result<()> {
         let source = open(&spec.source, Missing::Refuse).await.context("the source (--seed N creates it)")?;
         let target = open(&spec.target, Missing::Refuse).await;
         let target = target.with_context(|| {
             let spec = self.spec.display();
             format!("the target (cutover backfill {spec} --create-tables --dry-run creates it)")
         })?;
-        let client = Client::connect(server, SERVICE, Options::default()).await?;
+        let client = Client::connect(server, SERVICE, Options { access, ..Options::default() }).await?;
         let orders = client.migrator(&spec.migration, source, target);
         say(&format!("serving {} as {SERVICE}", spec.migration))?;
         let total = self.traffic(&orders).await;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use cutover_client::{Client, Options, migrator::WriteError};
+use cutover_client::{Access, Client, Options, migrator::WriteError};
 use cutover_core::routing::bucket;
 use cutover_store::{
     Faulty,
@@ -65,13 +65,13 @@ pub(super) fn write_of(value: &[u8]) -> Option<u64> {
 
 impl Worker {
     /// Works until SIGTERM.
-    pub async fn run(self, server: &str) -> anyhow::Result<()> {
+    pub async fn run(self, server: &str, access: Access) -> anyhow::Result<()> {
         let (source, target) = super::stores::open(&self.dir).await?;
         let target = Arc::new(Faulty::new(target));
         tokio::spawn(fault::follow(self.dir.clone(), target.clone()));
         let name = format!("worker-{}", self.number);
         let mut log = File::options().create(true).append(true).open(self.dir.join(format!("{name}.log")))?;
-        let options = Options { instance_id: Some(name), ..Options::default() };
+        let options = Options { instance_id: Some(name), access, ..Options::default() };
         let client = Client::connect(server, "demo", options).await?;
         let records = client.migrator(KEY, source, target);
         let mut stop = signal(SignalKind::terminate())?;

@@ -106,6 +106,7 @@ impl AdminService for Admin {
                 override_gates,
             },
         ) = Caller::of(request);
+        caller.check_overrides("SetRollout", &override_gates)?;
         let shares = Shares { dual_ppm, mirrored_ppm, target_first_ppm, target_only_ppm };
         let ask = convert::ask(wait, &override_gates)?;
         self.change(caller, mutation, &key, Change::SetRollout { shares, ask }).await
@@ -114,6 +115,7 @@ impl AdminService for Admin {
     async fn set_pin(&self, request: Request<v1::SetPinRequest>) -> Answer<v1::MutationResponse> {
         let (caller, v1::SetPinRequest { mutation, key, tenant, rung, wait, override_gates }) =
             Caller::of(request);
+        caller.check_overrides("SetPin", &override_gates)?;
         let pins = vec![(Tenant::parse(&tenant).map_err(status::invalid)?, convert::pin_rung(rung)?)];
         let ask = convert::ask(wait, &override_gates)?;
         self.change(caller, mutation, &key, Change::SetPins { pins, ask }).await
@@ -167,6 +169,7 @@ impl AdminService for Admin {
 
     async fn finish(&self, request: Request<v1::FinishRequest>) -> Answer<v1::MutationResponse> {
         let (caller, v1::FinishRequest { mutation, key, confirm, override_gates }) = Caller::of(request);
+        caller.check_overrides("Finish", &override_gates)?;
         let overrides = convert::gates(&override_gates)?;
         self.change(caller, mutation, &key, Change::Finish { confirm, overrides }).await
     }
@@ -282,14 +285,22 @@ impl AdminService for Admin {
         request: Request<v1::ConfirmRestoreRequest>,
     ) -> Answer<v1::MutationResponse> {
         let (caller, message) = Caller::of(request);
-        let v1::ConfirmRestoreRequest { mutation, key, target_only_ppm, tenants, except, reversed } = message;
+        let v1::ConfirmRestoreRequest {
+            mutation,
+            key,
+            target_only_ppm,
+            tenants,
+            except,
+            reversed,
+            refused_ended,
+        } = message;
         let parsed =
             |names: &[String]| names.iter().map(|name| Tenant::parse(name)).collect::<Result<_, _>>();
         let tenants = parsed(&tenants).map_err(status::invalid)?;
         let except = parsed(&except).map_err(status::invalid)?;
         let (key, mutation) = (Key::parse(&key).map_err(status::invalid)?, caller.mutation(mutation)?);
         let confirmation = Confirmation { target_only_ppm, tenants, except, reversed };
-        let outcome = self.operate.confirm_restore(&key, confirmation, &mutation).await;
+        let outcome = self.operate.confirm_restore(&key, confirmation, refused_ended, &mutation).await;
         Ok(Response::new(changed(outcome.map_err(status::change)?, mutation.dry_run)))
     }
 

@@ -1,10 +1,14 @@
-//! Who makes a call. Every call that changes something names its actor here, and nowhere else.
+//! Who makes a call. Every call that changes something names its actor here, and nowhere else: the token's name, or
+//! what the request says if the controller has no tokens.
 
 use cutover_proto::v1;
 use tonic::{Request, Status};
 
 use super::status;
-use crate::{domain::Violation, service::operate::RequestMeta};
+use crate::{
+    domain::{Need, Principal, Violation},
+    service::operate::RequestMeta,
+};
 
 /// The actor of a call that declares none.
 const UNKNOWN: &str = "operator:unknown";
@@ -13,18 +17,29 @@ const NAME_MAX_BYTES: usize = 128;
 /// Maximum bytes of a reason.
 const REASON_MAX_BYTES: usize = 1024;
 
-/// Whoever makes a call. Nothing authenticates callers: the actor is what the request declares.
+/// Whoever makes a call. Absent: nobody looked at its token, so it may change nothing.
 #[derive(Debug)]
-pub(super) struct Caller(());
+pub(super) struct Caller(Option<Principal>);
+
+/// Whoever makes a call that changes nothing.
+pub(super) fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
+    request.extensions().get::<Principal>().cloned().ok_or_else(unauthenticated)
+}
+
+/// A way to the services that passes no check is a fault of this program.
+fn unauthenticated() -> Status {
+    Status::internal("the call was not authenticated: please report this")
+}
 
 impl Caller {
     /// The caller of a request, and its message.
     pub(super) fn of<T>(request: Request<T>) -> (Self, T) {
-        (Self(()), request.into_inner())
+        (Self(request.extensions().get::<Principal>().cloned()), request.into_inner())
     }
 
     /// What the caller asks for, checked.
     pub(super) fn mutation(&self, wire: Option<v1::Mutation>) -> Result<RequestMeta, Status> {
+        let principal = self.0.as_ref().ok_or_else(unauthenticated)?;
         let v1::Mutation { actor, reason, expected_revision, request_id, dry_run } = wire.unwrap_or_default();
         let texts = [
             ("actor", &actor, NAME_MAX_BYTES),
@@ -37,12 +52,42 @@ impl Caller {
                 return Err(status::invalid(Violation::new(field, message)));
             }
         }
-        let actor = if actor.is_empty() { UNKNOWN.to_owned() } else { actor };
+        let actor = match principal.name() {
+            Some(name) => format!("token:{name}"),
+            None if actor.trim().to_ascii_lowercase().starts_with("token:") => {
+                let message = "must not begin with token:, which stands for a name that was proven";
+                return Err(status::invalid(Violation::new("actor", message)));
+            }
+            None if actor.is_empty() => UNKNOWN.to_owned(),
+            None => actor,
+        };
         let expected_revision = Some(expected_revision).filter(|revision| *revision > 0);
         Ok(RequestMeta { actor, reason, expected_revision, request_id, dry_run })
     }
 
-    /// The same for a request that has only an actor and a reason.
+    /// The caller itself.
+    pub(super) fn principal(&self) -> Result<&Principal, Status> {
+        self.0.as_ref().ok_or_else(unauthenticated)
+    }
+
+    /// Refuses a call that its path alone does not show to need this.
+    pub(super) fn check(&self, call: &str, need: Need) -> Result<(), Status> {
+        let principal = self.principal()?;
+        match principal.may(need) {
+            true => Ok(()),
+            false => Err(Status::permission_denied(principal.refusal(call, need))),
+        }
+    }
+
+    /// Refuses gates to override, unless the caller may do so. `call`: what it is called.
+    pub(super) fn check_overrides(&self, call: &str, gates: &[String]) -> Result<(), Status> {
+        match gates {
+            [] => Ok(()),
+            _ => self.check(&format!("{call} with gates to override"), Need::Approve),
+        }
+    }
+
+    /// [`Self::mutation`] for a request that has only an actor and a reason.
     pub(super) fn acting(&self, actor: String, reason: String) -> Result<RequestMeta, Status> {
         self.mutation(Some(v1::Mutation { actor, reason, ..v1::Mutation::default() }))
     }

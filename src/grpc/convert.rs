@@ -168,7 +168,7 @@ pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
 
 /// An instance; `step` is the newest step of the requested migration.
 pub(super) fn instance(seen: InstanceView, step: u64) -> v1::Instance {
-    let InstanceView { name, record, received, applied, silent, lost, duplicate, waited_for } = seen;
+    let InstanceView { name, record, received, applied, silent, lost, refused, duplicate, waited_for } = seen;
     let kind = if record.worker { v1::InstanceKind::Worker } else { v1::InstanceKind::Service };
     v1::Instance {
         instance_id: record.instance_id,
@@ -187,6 +187,8 @@ pub(super) fn instance(seen: InstanceView, step: u64) -> v1::Instance {
         duplicate,
         parked: record.parked,
         counted_out: record.counted_out,
+        token: record.credential.map_or_else(String::new, |credential| credential.token),
+        refused,
         waited_for_ms: waited_for.map_or(0, |waited_for| waited_for.as_millis() as u64),
     }
 }

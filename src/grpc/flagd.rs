@@ -18,9 +18,12 @@ use tokio::{
 };
 use tonic::{Request, Response, Status};
 
-use super::status;
-use crate::service::{
-    Attribute, DecideError, Decider, Delta, Flag, FlagError, FlagErrorCode, PublishedState, Registry,
+use super::{caller::principal, status};
+use crate::{
+    domain::Principal,
+    service::{
+        Attribute, DecideError, Decider, Delta, Flag, FlagError, FlagErrorCode, PublishedState, Registry,
+    },
 };
 
 /// Maximum event streams at the same time.
@@ -50,8 +53,9 @@ macro_rules! serve {
                 &self,
                 request: Request<v2::ResolveAllRequest>,
             ) -> Answer<v2::ResolveAllResponse> {
+                let who = principal(&request)?;
                 let tenant = tenant(request.into_inner().context)?;
-                let flags = self.decider.flags(&tenant).await.into_iter();
+                let flags = self.decider.flags(&who, &tenant).await.into_iter();
                 let flags = flags.filter_map(|(key, flag)| Some((key, any(&flag.ok()?)))).collect();
                 Ok(Response::new(v2::ResolveAllResponse { flags, metadata: None }))
             }
@@ -60,8 +64,9 @@ macro_rules! serve {
                 &self,
                 request: Request<v2::ResolveStringRequest>,
             ) -> Answer<v2::ResolveStringResponse> {
+                let who = principal(&request)?;
                 let v2::ResolveStringRequest { flag_key, context } = request.into_inner();
-                let flag = self.flag(&flag_key, context).await?;
+                let flag = self.flag(&who, &flag_key, context).await?;
                 Ok(Response::new(v2::ResolveStringResponse {
                     value: Some(flag.value().to_owned()),
                     reason: flag.reason().to_owned(),
@@ -74,8 +79,9 @@ macro_rules! serve {
                 &self,
                 request: Request<v2::ResolveObjectRequest>,
             ) -> Answer<v2::ResolveObjectResponse> {
+                let who = principal(&request)?;
                 let v2::ResolveObjectRequest { flag_key, context } = request.into_inner();
-                let flag = self.flag(&flag_key, context).await?;
+                let flag = self.flag(&who, &flag_key, context).await?;
                 Ok(Response::new(v2::ResolveObjectResponse {
                     value: Some(metadata(&flag)),
                     reason: flag.reason().to_owned(),
@@ -88,27 +94,30 @@ macro_rules! serve {
                 &self,
                 request: Request<v2::ResolveBooleanRequest>,
             ) -> Answer<v2::ResolveBooleanResponse> {
-                Err(self.mismatch(&request.into_inner().flag_key, "boolean"))
+                let who = principal(&request)?;
+                Err(self.mismatch(&who, &request.into_inner().flag_key, "boolean"))
             }
 
             async fn resolve_int(
                 &self,
                 request: Request<v2::ResolveIntRequest>,
             ) -> Answer<v2::ResolveIntResponse> {
-                Err(self.mismatch(&request.into_inner().flag_key, "integer"))
+                let who = principal(&request)?;
+                Err(self.mismatch(&who, &request.into_inner().flag_key, "integer"))
             }
 
             async fn resolve_float(
                 &self,
                 request: Request<v2::ResolveFloatRequest>,
             ) -> Answer<v2::ResolveFloatResponse> {
-                Err(self.mismatch(&request.into_inner().flag_key, "number"))
+                let who = principal(&request)?;
+                Err(self.mismatch(&who, &request.into_inner().flag_key, "number"))
             }
 
             type EventStreamStream = Events;
 
-            async fn event_stream(&self, _: Request<v2::EventStreamRequest>) -> Answer<Events> {
-                self.events().map(Response::new)
+            async fn event_stream(&self, request: Request<v2::EventStreamRequest>) -> Answer<Events> {
+                self.events(principal(&request)?).map(Response::new)
             }
         }
     )+};
@@ -121,13 +130,14 @@ impl Evaluation {
         Self { decider, streams: Arc::new(Semaphore::new(STREAMS_MAX)), stop }
     }
 
-    async fn flag(&self, key: &str, context: Option<Struct>) -> Result<Flag, Status> {
-        self.decider.flag(key, &tenant(context)?).await.map_err(status::flag)
+    async fn flag(&self, who: &Principal, key: &str, context: Option<Struct>) -> Result<Flag, Status> {
+        self.decider.flag(who, key, &tenant(context)?).await.map_err(status::flag)
     }
 
     /// Why there is no value of this type.
-    fn mismatch(&self, key: &str, wanted: &str) -> Status {
+    fn mismatch(&self, who: &Principal, key: &str, wanted: &str) -> Status {
         status::flag(match self.decider.registry.state().entry_of(key) {
+            _ if !who.covers(key) => DecideError::OutOfScope(who.out_of_scope(key)).into(),
             None => DecideError::from(Error::UnknownMigration(key.to_owned())).into(),
             Some(_) => FlagError::new(
                 FlagErrorCode::TypeMismatch,
@@ -136,7 +146,7 @@ impl Evaluation {
         })
     }
 
-    fn events(&self) -> Result<Events, Status> {
+    fn events(&self, who: Principal) -> Result<Events, Status> {
         let permit = self.streams.clone().try_acquire_owned().map_err(|_| {
             let message = format!("{STREAMS_MAX} event streams are open: close one, then try again");
             Status::resource_exhausted(message)
@@ -144,6 +154,7 @@ impl Evaluation {
         let registry = self.decider.registry.clone();
         let revisions = registry.subscribe();
         let watcher = Watcher {
+            who,
             registry,
             revisions,
             stop: self.stop.clone(),
@@ -166,6 +177,8 @@ impl Evaluation {
 
 /// One event stream. It keeps no backlog: what changed is looked up when the reader takes the next message.
 struct Watcher {
+    /// Only its migrations are announced.
+    who: Principal,
     registry: Arc<Registry>,
     revisions: watch::Receiver<u64>,
     stop: watch::Receiver<bool>,
@@ -196,7 +209,7 @@ impl Watcher {
                 _ = self.stop.wait_for(|stop| *stop) => return None,
             }
             let state = self.registry.state();
-            let changed = changed(&state, told);
+            let changed = changed(&state, &self.who, told);
             told = state.revision;
             self.told = Some(told);
             if !changed.fields.is_empty() {
@@ -210,12 +223,12 @@ impl Watcher {
 }
 
 /// The migrations that changed after a revision; all of them, if that is too long ago.
-fn changed(state: &PublishedState, since: u64) -> Struct {
+fn changed(state: &PublishedState, who: &Principal, since: u64) -> Struct {
     let keys: BTreeSet<String> = match state.since(since) {
         Some(deltas) => deltas.map(|delta: &Arc<Delta>| delta.key.to_string()).collect(),
         None => state.entries().map(|entry| entry.migration.key().to_string()).collect(),
     };
-    let fields = keys.into_iter().map(|key| {
+    let fields = keys.into_iter().filter(|key| who.covers(key)).map(|key| {
         let kind = if state.entry_of(&key).is_some() { "update" } else { "delete" };
         let change = [("type", kind.into()), ("source", "cutover".into()), ("flagKey", key.clone().into())];
         (

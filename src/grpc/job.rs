@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{caller::Caller, convert::pass as convert, status};
 use crate::{
-    domain::{Cover, Key, NewPass, PassKind, RESIDUAL_MS, SEGMENTS_MAX, Tenant, Violation},
+    domain::{Cover, Key, Need, NewPass, PassKind, RESIDUAL_MS, SEGMENTS_MAX, Tenant, Violation},
     service::{Checkpoint, Claimed, PassEnd, Passes, SegmentRecord, Tables, operate::RequestMeta},
 };
 
@@ -31,6 +31,9 @@ pub(super) struct Jobs {
 impl JobService for Jobs {
     async fn create_job(&self, request: Request<v1::CreateJobRequest>) -> Result<Response<v1::Job>, Status> {
         let (caller, request) = Caller::of(request);
+        if request.remove_extra || request.source_wins {
+            caller.check("CreateJob with a repair that overwrites or deletes", Need::Operate)?;
+        }
         let key = Key::parse(&request.migration).map_err(status::invalid)?;
         let pass = new_pass(&key, &request).map_err(status::invalid)?;
         let tuning = convert::tuning_from_wire(&request.tuning.unwrap_or_default());

@@ -5,7 +5,7 @@ use cutover_proto::v1::{self, routing_service_server::RoutingService};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::{sdk, status};
+use super::{caller::principal, sdk, status};
 use crate::{
     domain::Violation,
     service::{DECISION_FINISHED, DECISION_VALID, Decider, Membership},
@@ -28,8 +28,9 @@ impl RoutingService for Routing {
         &self,
         request: Request<v1::DecideRequest>,
     ) -> Result<Response<v1::DecideResponse>, Status> {
+        let who = principal(&request)?;
         let v1::DecideRequest { migration, tenant } = request.into_inner();
-        let mut decisions = self.decider.decide(&migration, &[tenant]).await.map_err(status::decide)?;
+        let mut decisions = self.decider.decide(&who, &migration, &[tenant]).await.map_err(status::decide)?;
         let decision = decisions.pop().ok_or_else(|| Status::internal("no decision for a tenant"))?;
         Ok(Response::new(answer(decision)))
     }
@@ -38,12 +39,13 @@ impl RoutingService for Routing {
         &self,
         request: Request<v1::DecideBatchRequest>,
     ) -> Result<Response<v1::DecideBatchResponse>, Status> {
+        let who = principal(&request)?;
         let v1::DecideBatchRequest { migration, tenants } = request.into_inner();
         if tenants.len() > BATCH_MAX {
             let message = format!("{} tenants: give at most {BATCH_MAX}", tenants.len());
             return Err(status::invalid(Violation::new("tenants", message)));
         }
-        let decisions = self.decider.decide(&migration, &tenants).await.map_err(status::decide)?;
+        let decisions = self.decider.decide(&who, &migration, &tenants).await.map_err(status::decide)?;
         let decisions = decisions.into_iter().map(answer).collect();
         Ok(Response::new(v1::DecideBatchResponse { decisions }))
     }
@@ -51,7 +53,8 @@ impl RoutingService for Routing {
     type WatchStream = sdk::Watching;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        sdk::watch(&self.membership, &self.stop, request.into_inner()).await.map(Response::new)
+        let who = principal(&request)?;
+        sdk::watch(&self.membership, &self.stop, who, request.into_inner()).await.map(Response::new)
     }
 }
 

@@ -5,34 +5,27 @@
 //! heartbeats. The task of a stream keeps no backlog. It waits until its reader took a message, and only then looks at
 //! the newest state. A slow reader skips ahead; one that is too far behind gets a snapshot.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod counting;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cutover_core::{routing::Route, wire};
 use cutover_proto::v1::{self, telemetry_service_server::TelemetryService, watch_response::Kind};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Request, Response, Status,
-    body::Body,
-    codegen::{BoxFuture, Service, http},
-    server::NamedService,
-};
+use tonic::{Request, Response, Status};
 
-use super::{convert, status};
+use super::{caller::principal, convert, status};
 use crate::{
-    domain::{Key, Tenant, Violation, guard::OUTCOMES},
+    domain::{Key, Principal, Tenant, Violation, guard::OUTCOMES},
     service::{
         Acknowledging, Asking, Delta, InstanceRecord, Known, LEASE, Membership, PublishedState, Registry,
         Who, check_name, shown, windows,
     },
-    telemetry::{Accepted, Ingest, RefusedReport, now_ms},
+    telemetry::{Accepted, RefusedReport, now_ms},
 };
+
+pub(super) use counting::Counting;
 
 /// Maximum cells of a caller without an SDK in one request.
 const CELLS_MAX: usize = 1000;
@@ -51,6 +44,7 @@ pub(super) type Watching = ReceiverStream<Result<v1::WatchResponse, Status>>;
 pub(super) async fn watch(
     membership: &Membership,
     stop: &watch::Receiver<bool>,
+    who: Principal,
     request: v1::WatchRequest,
 ) -> Result<Watching, Status> {
     let v1::WatchRequest {
@@ -70,6 +64,7 @@ pub(super) async fn watch(
         held_revision,
         succeeds,
         writer_slot,
+        held_seal,
     } = request;
     let worker = kind == i32::from(v1::InstanceKind::Worker);
     let record = InstanceRecord {
@@ -81,12 +76,17 @@ pub(super) async fn watch(
         incarnation,
         drain_ms,
         file_valid_ms,
+        credential: who.credential(),
         ..InstanceRecord::default()
     };
-    let ours = membership.registry.state().history_id.clone();
+    let (registry, ours) = (&membership.registry, membership.registry.state().history_id.clone());
     let is_ours = history_id == *ours;
-    let known = Known { revision: last_revision.max(held_revision), is_ours };
+    let known = last_revision.max(held_revision);
+    let is_genuine = registry.seals().is_genuine(&held_seal, &ours, known);
+    let known = Known { revision: known, is_ours, is_genuine };
     let held = if is_ours { last_revision } else { 0 };
+    // Changes to a state of other migrations would leave out what it lacks, and keep what it should not have.
+    let is_base = registry.seals().is_of_scope(&held_seal, &ours, held, &who.scope());
     let holds = holds_snapshot || last_revision > 0;
     let routes = convert::held_routes(&record.instance_id, &tables);
     let process =
@@ -112,8 +112,9 @@ pub(super) async fn watch(
     // The channel is new and has room for one.
     let _ = reader.try_send(Ok(first));
     let (registry, stop) = (membership.registry.clone(), stop.clone());
+    let sent = if is_base { held } else { 0 };
     tokio::spawn(async move {
-        feed(registry, held, reader, stop).await;
+        feed(registry, who, sent, reader, stop).await;
         drop(connected);
     });
     Ok(ReceiverStream::new(stream))
@@ -124,8 +125,15 @@ type Reader = mpsc::Sender<Result<v1::WatchResponse, Status>>;
 /// The reader is gone.
 struct Gone;
 
-/// Feeds a reader that holds `sent` (0: nothing) until it is gone or the controller stops.
-async fn feed(registry: Arc<Registry>, mut sent: u64, reader: Reader, mut stop: watch::Receiver<bool>) {
+/// Feeds a reader that holds `sent` (0: nothing) until it is gone or the controller stops. It gets the migrations that
+/// its token is for.
+async fn feed(
+    registry: Arc<Registry>,
+    who: Principal,
+    mut sent: u64,
+    reader: Reader,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut revisions = registry.subscribe();
     // The first tick is immediate: a reader that holds the newest state learns at once that it does.
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -133,7 +141,8 @@ async fn feed(registry: Arc<Registry>, mut sent: u64, reader: Reader, mut stop: 
         revisions.mark_unchanged();
         let state = Arc::clone(&registry.state());
         if state.revision != sent || sent == 0 {
-            if send_state(&state, sent, &reader).await.is_err() {
+            let seal = registry.seals().seal(&state.history_id, state.revision, &who.scope());
+            if send_state(&state, &who, sent, seal, &reader).await.is_err() {
                 return;
             }
             sent = state.revision;
@@ -167,19 +176,34 @@ async fn send(reader: &Reader, kind: Kind) -> Result<(), Gone> {
     reader.send(Ok(v1::WatchResponse { kind: Some(kind) })).await.map_err(|_| Gone)
 }
 
-async fn send_state(state: &PublishedState, sent: u64, reader: &Reader) -> Result<(), Gone> {
-    for message in messages(state, sent) {
+async fn send_state(
+    state: &PublishedState,
+    who: &Principal,
+    sent: u64,
+    mut seal: String,
+    reader: &Reader,
+) -> Result<(), Gone> {
+    for mut message in messages(state, who, sent) {
+        if let Kind::Snapshot(update) | Kind::Delta(update) = &mut message
+            && update.last
+        {
+            update.seal = std::mem::take(&mut seal);
+        }
         send(reader, message).await?;
     }
     Ok(())
 }
 
 /// What brings a reader that holds `sent` to a state, as messages created while they are sent.
-fn messages(state: &PublishedState, sent: u64) -> Box<dyn Iterator<Item = Kind> + Send + '_> {
+fn messages<'a>(
+    state: &'a PublishedState,
+    who: &'a Principal,
+    sent: u64,
+) -> Box<dyn Iterator<Item = Kind> + Send + 'a> {
     match Some(sent).filter(|sent| *sent > 0).and_then(|sent| state.since(sent)) {
-        Some(deltas) => Box::new(delta(state, deltas).map(Kind::Delta)),
+        Some(deltas) => Box::new(delta(state, who, deltas).map(Kind::Delta)),
         None => {
-            let tables = state.routing.tables();
+            let tables = state.routing.tables().filter(|(key, _)| who.covers(key));
             let parts = tables
                 .flat_map(|(key, table)| wire::parts(key, table, table.overrides(), std::iter::empty()));
             Box::new(wire::updates(state.revision, parts, Vec::new()).map(Kind::Snapshot))
@@ -190,11 +214,12 @@ fn messages(state: &PublishedState, sent: u64) -> Box<dyn Iterator<Item = Kind> 
 /// Merges many revisions' changes: for each tenant and each migration the last one counts.
 fn delta<'a>(
     state: &'a PublishedState,
+    who: &Principal,
     deltas: impl Iterator<Item = &'a Arc<Delta>>,
 ) -> impl Iterator<Item = v1::Update> {
     let mut changed: BTreeMap<&Key, BTreeMap<&Tenant, Option<Route>>> = BTreeMap::new();
     let mut removed: Vec<String> = Vec::new();
-    for delta in deltas {
+    for delta in deltas.filter(|delta| who.covers(delta.key.as_str())) {
         if delta.removed {
             changed.remove(&delta.key);
             removed.push(delta.key.to_string());
@@ -227,6 +252,7 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
+        let who = principal(&request)?;
         let mut report = request.into_inner();
         let Membership { registry, instances, ingest, .. } = &self.membership;
         let (newest_revision, fences, is_ours) = {
@@ -246,6 +272,13 @@ impl TelemetryService for Telemetry {
             );
             return Err(status::invalid(Violation::new("received_revision", message)));
         }
+        if !instances.speaks(&report.instance_id, report.incarnation, who.credential().as_ref()) {
+            ingest.refuse(RefusedReport::Unregistered);
+            let id = shown(&report.instance_id);
+            return Err(Status::permission_denied(format!(
+                "instance {id:?} registered with another token, and only that one speaks for it"
+            )));
+        }
         let said = Acknowledging {
             received: received_revision,
             applied: applied_revision,
@@ -254,15 +287,15 @@ impl TelemetryService for Telemetry {
         };
         // Kept for the steps that wait for it; if it is news, it wakes `Operate::take_steps`. Revisions of another
         // history mean nothing here: the instance has to open a new watch.
-        let who =
+        let instance =
             is_ours.then(|| instances.acknowledge(&report.instance_id, report.incarnation, &said)).flatten();
-        let Some(who) = who else {
+        let Some(instance) = instance else {
             ingest.refuse(RefusedReport::Unregistered);
             let id = shown(&report.instance_id);
             return Err(Status::not_found(format!("instance {id:?} is not registered: watch anew")));
         };
-        report.instance_id = who.label();
-        let (Accepted { sequence, .. }, flush) = self.count(&mut report, newest_revision);
+        report.instance_id = instance.label();
+        let (Accepted { sequence, .. }, flush) = self.count(&who, &mut report, newest_revision);
         Ok(Response::new(v1::ReportResponse { sequence, newest_revision, flush }))
     }
 
@@ -270,6 +303,7 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::RecordOutcomesRequest>,
     ) -> Result<Response<v1::RecordOutcomesResponse>, Status> {
+        let who = principal(&request)?;
         let v1::RecordOutcomesRequest { reporter, sequence, cells } = request.into_inner();
         let ingest = &self.membership.ingest;
         check_name("reporter", &reporter).map_err(status::invalid)?;
@@ -295,7 +329,7 @@ impl TelemetryService for Telemetry {
         })?;
         let mut report = v1::ReportRequest { instance_id, sequence, cells, ..Default::default() };
         let newest = self.membership.registry.state().revision;
-        let (Accepted { sequence, is_new, left_out }, _) = self.count(&mut report, newest);
+        let (Accepted { sequence, is_new, left_out }, _) = self.count(&who, &mut report, newest);
         let left_out = left_out.into_iter().map(|at| at as u32).collect();
         Ok(Response::new(v1::RecordOutcomesResponse { sequence, repeated: !is_new, left_out }))
     }
@@ -304,19 +338,20 @@ impl TelemetryService for Telemetry {
         &self,
         request: Request<v1::GoodbyeRequest>,
     ) -> Result<Response<v1::GoodbyeResponse>, Status> {
+        let by = principal(&request)?.credential();
         let v1::GoodbyeRequest { instance_id, incarnation, file_valid_ms } = request.into_inner();
-        let gone = self.membership.goodbye(&instance_id, incarnation, file_valid_ms).await;
+        let gone = self.membership.goodbye(&instance_id, incarnation, file_valid_ms, by.as_ref()).await;
         gone.map_err(status::store)?;
         Ok(Response::new(v1::GoodbyeResponse {}))
     }
 }
 
 impl Telemetry {
-    /// Counts a report once, and lets guards judge it. Cells that are not counted are removed. True: the next report
-    /// is wanted soon.
-    fn count(&self, report: &mut v1::ReportRequest, newest: u64) -> (Accepted, bool) {
+    /// Counts a report once, and lets guards judge it. Cells that are not counted are removed, also those of migrations
+    /// that the caller's token is not for. True: the next report is wanted soon.
+    fn count(&self, who: &Principal, report: &mut v1::ReportRequest, newest: u64) -> (Accepted, bool) {
         let Membership { registry, guards, ingest, .. } = &self.membership;
-        let known = |key: &str| windows::known(registry, key);
+        let known = |key: &str| windows::known(registry, key).filter(|_| who.covers(key));
         let accepted = ingest.accept_known(report, newest, known, now_ms());
         if !accepted.is_new && report.sequence < accepted.sequence {
             tracing::warn!(
@@ -330,46 +365,5 @@ impl Telemetry {
         accepted.left_out.iter().rev().for_each(|at| drop(report.cells.swap_remove(*at)));
         let flush = accepted.is_new && guards.observe(report);
         (accepted, flush)
-    }
-}
-
-/// Counts reports that are rejected before they are decoded: too large, or not a message.
-#[derive(Clone, Debug)]
-pub(super) struct Counting<S> {
-    pub(super) inner: S,
-    pub(super) ingest: Arc<Ingest>,
-}
-
-impl<S: NamedService> NamedService for Counting<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<http::Request<Body>> for Counting<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Self::Response, Self::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let is_report = request.uri().path().ends_with("/Report");
-        let (answer, ingest) = (self.inner.call(request), self.ingest.clone());
-        Box::pin(async move {
-            let answer = answer.await?;
-            // An answer that is only a status has it in its head; our own rejections have other codes.
-            let refused = Status::from_header_map(answer.headers()).is_some_and(|status| {
-                matches!(status.code(), tonic::Code::OutOfRange | tonic::Code::Internal)
-            });
-            if is_report && refused {
-                ingest.refuse(RefusedReport::Unreadable);
-            }
-            Ok(answer)
-        })
     }
 }

@@ -119,6 +119,7 @@ pub(super) fn join(error: JoinError) -> Status {
     match error {
         JoinError::Register(error) => register(error),
         JoinError::Operate(error) => change(error),
+        JoinError::Unproven { .. } => Status::failed_precondition(error.to_string()),
         JoinError::PutBack => Status::unavailable(error.to_string()),
     }
 }
@@ -128,6 +129,7 @@ pub(super) fn decide(error: DecideError) -> Status {
     match error {
         DecideError::Routing(error) => routing(error),
         DecideError::Store(error) => store(error),
+        DecideError::OutOfScope(_) => Status::permission_denied(message),
         DecideError::OnHold(_) | DecideError::Restored(_) | DecideError::Stopping => {
             Status::unavailable(message)
         }
@@ -142,6 +144,7 @@ pub(super) fn flag(error: FlagError) -> Status {
         FlagErrorCode::ParseError => tonic::Code::DataLoss,
         FlagErrorCode::TargetingKeyMissing | FlagErrorCode::InvalidContext => tonic::Code::FailedPrecondition,
         FlagErrorCode::ProviderNotReady => tonic::Code::Unavailable,
+        FlagErrorCode::Forbidden => tonic::Code::PermissionDenied,
         FlagErrorCode::General => tonic::Code::Internal,
     };
     Status::new(code, error.details)
@@ -150,6 +153,7 @@ pub(super) fn flag(error: FlagError) -> Status {
 fn register(error: RegisterError) -> Status {
     match error {
         RegisterError::Invalid(violation) => invalid(violation),
+        RegisterError::Bound { .. } => Status::permission_denied(error.to_string()),
         RegisterError::Gone => Status::failed_precondition(error.to_string()),
         RegisterError::Full => Status::resource_exhausted(error.to_string()),
         RegisterError::Resting(_) | RegisterError::Restored(_) => Status::unavailable(error.to_string()),

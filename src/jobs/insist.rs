@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use cutover_client::AuthorizedChannel;
 use cutover_proto::v1::job_service_client::JobServiceClient;
 use tokio::time::Instant;
-use tonic::{Code, Response, Status, transport::Channel};
+use tonic::{Code, Response, Status};
 
 use super::Error;
 
@@ -17,8 +18,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Retries while the controller is away, or does not answer.
 pub(super) async fn insist<T, F>(
-    jobs: &JobServiceClient<Channel>,
-    ask: impl Fn(JobServiceClient<Channel>) -> F,
+    jobs: &JobServiceClient<AuthorizedChannel>,
+    ask: impl Fn(JobServiceClient<AuthorizedChannel>) -> F,
 ) -> Result<T, Error>
 where
     F: Future<Output = Result<Response<T>, Status>>,
@@ -52,11 +53,13 @@ fn is_away(status: &Status) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cutover_client::Access;
+
     use super::{super::worker::connect, *};
 
     #[tokio::test(start_paused = true)]
     async fn a_controller_that_says_nothing_ends_a_worker_after_a_minute_with_a_reason() {
-        let jobs = connect("http://127.0.0.1:1").expect("an address");
+        let jobs = connect("http://127.0.0.1:1", &Access::default()).expect("an address");
         let began = Instant::now();
         let silent = insist(&jobs, |_| std::future::pending::<Result<Response<()>, Status>>());
         let error = silent.await.expect_err("it never answers").to_string();

@@ -38,7 +38,7 @@ pub async fn retry(
 ) -> Result<(), Error> {
     let stores = stores.bounded(plan.limits.call);
     // An instance: a copy that was read before a step and lands after it would leave the target stale.
-    worker::registered(server, "cutover-retry", plan.residual, stop, async |client, _| {
+    worker::registered(server, "cutover-retry", plan, stop, async |client, _| {
         stores.retry(plan, client, told).await
     })
     .await

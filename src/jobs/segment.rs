@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
-use cutover_client::watch::{BeginError, Operation};
+use cutover_client::{
+    AuthorizedChannel,
+    watch::{BeginError, Operation},
+};
 use cutover_core::outcome::Event;
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use cutover_store::{Cursor, Page, Scope, Segment, StoreError};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
-use tonic::transport::Channel;
 
 use super::{
     Error, Plan, Stores, identity,
@@ -34,7 +36,7 @@ const TENANT: &str = "cutover-worker";
 /// What all segments of a worker share.
 #[derive(Clone)]
 pub(super) struct WorkerContext {
-    pub(super) jobs: JobServiceClient<Channel>,
+    pub(super) jobs: JobServiceClient<AuthorizedChannel>,
     pub(super) stores: Stores,
     pub(super) plan: Arc<Plan>,
     pub(super) pressure: Arc<pressure::Watch>,

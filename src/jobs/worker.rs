@@ -3,13 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{Client, Options, client::Kind, host};
+use cutover_client::{Access, AuthorizedChannel, Client, Options, client::Kind, host};
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use tokio::{task::JoinSet, time::Instant};
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status, transport::Endpoint};
 
 use super::{
     Error, Plan, Stores, identity,
@@ -37,22 +34,23 @@ pub async fn run(
     let name = format!("cutover-{}", plan.kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase());
     let work =
         async |client: &Arc<Client>, instance_id| work(server, client, instance_id, stores, plan, told).await;
-    registered(server, &name, plan.residual, stop, work).await
+    registered(server, &name, plan, stop, work).await
 }
 
 /// Does some work as an instance of the controller, whose id it is given. Ends early when `stop` completes.
-/// `residual`: how late its writes may land.
+/// `plan` says how late its writes may land, and what to show the controller.
 pub(super) async fn registered<T>(
     server: &str,
     name: &str,
-    residual: Duration,
+    plan: &Plan,
     stop: impl Future<Output = ()>,
     work: impl AsyncFnOnce(&Arc<Client>, String) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let instance_id = format!("{name}-{}-{:08x}", std::process::id(), rand::random::<u32>());
     let options = Options::default();
-    let drain = options.drain.max(residual);
-    let options = Options { kind: Kind::Worker, instance_id: Some(instance_id.clone()), drain, ..options };
+    let (drain, access) = (options.drain.max(plan.residual), plan.access.clone());
+    let instance = Some(instance_id.clone());
+    let options = Options { kind: Kind::Worker, instance_id: instance, drain, access, ..options };
     let client = Arc::new(Client::connect(server, name, options).await?);
     let worked = tokio::select! {
         worked = work(&client, instance_id) => worked,
@@ -70,7 +68,7 @@ async fn work(
     plan: &Plan,
     told: impl Fn(&v1::Job) + Send + 'static,
 ) -> Result<v1::Evidence, Error> {
-    let jobs = connect(server)?;
+    let jobs = connect(server, &plan.access)?;
     let stores = &stores.bounded(plan.limits.call);
     let request = plan.request();
     let job = insist(&jobs, |mut jobs| {
@@ -199,7 +197,7 @@ impl WorkerContext {
 }
 
 async fn tell(
-    jobs: JobServiceClient<Channel>,
+    jobs: JobServiceClient<AuthorizedChannel>,
     mut job: v1::Job,
     told: impl Fn(&v1::Job),
 ) -> std::convert::Infallible {
@@ -222,7 +220,7 @@ async fn tell(
 }
 
 /// A connection to the controller that reconnects after a restart.
-pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
+pub fn connect(server: &str, access: &Access) -> Result<JobServiceClient<AuthorizedChannel>, Error> {
     let endpoint = Endpoint::from_shared(server.to_owned());
     let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is not a URL")))?;
     let endpoint = endpoint
@@ -230,5 +228,5 @@ pub fn connect(server: &str) -> Result<JobServiceClient<Channel>, Error> {
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(SILENCE)
         .keep_alive_while_idle(true);
-    Ok(JobServiceClient::new(host::connect_lazy(&endpoint)))
+    Ok(JobServiceClient::new(access.authorize(host::connect_lazy(&endpoint))))
 }

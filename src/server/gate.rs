@@ -30,7 +30,7 @@ impl Gate {
 }
 
 /// Makes an answer in the protocol of a router.
-type Refused = fn(Status) -> Response;
+pub(super) type Refused = fn(Status) -> Response;
 
 async fn pass(State((gate, refused)): State<(Gate, Refused)>, request: Request, next: Next) -> Response {
     let mut shut = gate.0.subscribe();

@@ -6,7 +6,7 @@ use tower_http::compression::{
     predicate::{DefaultPredicate, NotForContentType},
 };
 
-use super::gate::Gate;
+use super::{access::Access, gate::Gate};
 use crate::{
     api::{self, Hosts},
     config::Config,
@@ -14,14 +14,15 @@ use crate::{
     listen::{Limits, Routes},
 };
 
-/// `api`, the console and `decisions`, kept from other sites' pages, beside `health`, which a full server answers, too.
-/// Decisions are not compressed.
+/// `api`, the console and `decisions`, kept from other sites' pages, beside `health`, which a full server answers, too. Both need
+/// tokens. Decisions are not compressed.
 pub(super) fn routes(
     config: &Config,
     api: Router,
     decisions: Router,
     health: Router,
     gate: &Gate,
+    access: &Access,
     limits: &Limits,
 ) -> Routes {
     let hosts = Hosts::new(config.http.ip(), config.http_hosts.clone());
@@ -31,7 +32,7 @@ pub(super) fn routes(
     let pages = api.merge(http::console::router()).layer(compression.clone()).merge(decisions);
     let pages = api::protect(pages, hosts).merge(health.clone().layer(compression));
     Routes {
-        open: gate.before(pages, api::failed),
-        full: gate.before(http::full(health, limits), api::failed),
+        open: gate.before(access.before(pages, api::failed), api::failed),
+        full: gate.before(access.before(http::full(health, limits), api::failed), api::failed),
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cutover_core::routing::{self, Decision, Rung};
 
 use super::{Entry, Instances, Registry};
-use crate::store;
+use crate::{domain::Principal, store};
 
 /// Decides for callers. Each request is recorded before it is decided, so that every step waits for answers
 /// that may still be valid.
@@ -29,6 +29,9 @@ pub enum DecideError {
     /// Nobody is routed before an operator confirms.
     #[error("the controller's store was restored; nobody is routed before: cutover confirm {0}")]
     Restored(String),
+    /// The caller's token is not for this migration.
+    #[error("{0}")]
+    OutOfScope(String),
     /// The controller ends.
     #[error("the controller is shutting down: ask again")]
     Stopping,
@@ -40,9 +43,14 @@ pub enum DecideError {
 impl Decider {
     /// Decides for tenants of one migration, all at one revision. While one of them is on hold it waits, at
     /// most the migration's `hold_timeout_ms` at a time.
-    pub async fn decide(&self, migration: &str, tenants: &[String]) -> Result<Vec<Decision>, DecideError> {
+    pub async fn decide(
+        &self,
+        who: &Principal,
+        migration: &str,
+        tenants: &[String],
+    ) -> Result<Vec<Decision>, DecideError> {
         loop {
-            let decisions = self.decide_now(migration, tenants).await?;
+            let decisions = self.decide_now(who, migration, tenants).await?;
             match decisions.iter().position(|decision| decision.rung == Rung::Hold) {
                 Some(at) => self.hold_over(migration, &tenants[at]).await?,
                 None => return Ok(decisions),
@@ -53,9 +61,13 @@ impl Decider {
     /// The same without waiting: a tenant may be on hold.
     pub(super) async fn decide_now(
         &self,
+        who: &Principal,
         migration: &str,
         tenants: &[String],
     ) -> Result<Vec<Decision>, DecideError> {
+        if !who.covers(migration) {
+            return Err(DecideError::OutOfScope(who.out_of_scope(migration)));
+        }
         let mut state = Arc::clone(&self.registry.state());
         if let Some(entry) = state.entry_of(migration).cloned() {
             self.note_asked(&entry).await?;
@@ -65,9 +77,11 @@ impl Decider {
         Ok(tenants.iter().map(decide).collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// The keys of all migrations.
-    pub fn migrations(&self) -> Vec<String> {
-        self.registry.state().entries().map(|entry| entry.migration.key().to_string()).collect()
+    /// The keys of all migrations that the caller may ask for.
+    pub(super) fn migrations(&self, who: &Principal) -> Vec<String> {
+        let state = self.registry.state();
+        let keys = state.entries().map(|entry| entry.migration.key().as_str());
+        keys.filter(|key| who.covers(key)).map(str::to_owned).collect()
     }
 
     /// Call this before reading the state by which the decision is made: a caller may keep using what was right at

@@ -7,6 +7,7 @@ use cutover_core::routing::{self, Decision, Reason, Rung};
 use futures::future::join_all;
 
 use super::{DECISION_FINISHED, DECISION_VALID, DecideError, Decider};
+use crate::domain::Principal;
 
 /// A migration's value for one tenant.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,8 @@ pub enum FlagErrorCode {
     TypeMismatch,
     /// Nobody can be routed right now.
     ProviderNotReady,
+    /// The caller's token is not for this migration. OpenFeature has no code for it.
+    Forbidden,
     /// Anything else.
     General,
 }
@@ -93,7 +96,7 @@ impl FlagErrorCode {
             Self::FlagNotFound => "FLAG_NOT_FOUND",
             Self::TypeMismatch => "TYPE_MISMATCH",
             Self::ProviderNotReady => "PROVIDER_NOT_READY",
-            Self::General => "GENERAL",
+            Self::Forbidden | Self::General => "GENERAL",
         }
     }
 }
@@ -123,6 +126,7 @@ impl From<DecideError> for FlagError {
             DecideError::Routing(routing::Error::UnknownMigration(_)) => FlagErrorCode::FlagNotFound,
             DecideError::Routing(routing::Error::Tenant(_)) => FlagErrorCode::InvalidContext,
             DecideError::Routing(routing::Error::Unreadable { .. }) => FlagErrorCode::General,
+            DecideError::OutOfScope(_) => FlagErrorCode::Forbidden,
             DecideError::OnHold(_)
             | DecideError::Restored(_)
             | DecideError::Stopping
@@ -134,19 +138,19 @@ impl From<DecideError> for FlagError {
 
 impl Decider {
     /// A migration's value for a tenant. While the tenant is on hold it waits, as [`Decider::decide`] does.
-    pub async fn flag(&self, key: &str, tenant: &str) -> Result<Flag, FlagError> {
-        let decisions = self.decide(key, &[tenant.to_owned()]).await?;
+    pub async fn flag(&self, who: &Principal, key: &str, tenant: &str) -> Result<Flag, FlagError> {
+        let decisions = self.decide(who, key, &[tenant.to_owned()]).await?;
         let decision = decisions.into_iter().next();
         decision.map(Flag).ok_or_else(|| FlagError::new(FlagErrorCode::General, "no decision for a tenant"))
     }
 
-    /// The values of all migrations for a tenant, by key, without waiting for a hold to end. Each is a remote
-    /// decision; a failure is that of its flag alone.
-    pub async fn flags(&self, tenant: &str) -> Vec<(String, Result<Flag, FlagError>)> {
-        let mut keys = self.migrations();
+    /// A tenant's values of all migrations that the caller may ask for, by key, without waiting for a hold to end. Each
+    /// is a remote decision; a failure is that of its flag alone.
+    pub async fn flags(&self, who: &Principal, tenant: &str) -> Vec<(String, Result<Flag, FlagError>)> {
+        let mut keys = self.migrations(who);
         keys.sort();
         let tenants = [tenant.to_owned()];
-        let decided = join_all(keys.iter().map(|key| self.decide_now(key, &tenants))).await;
+        let decided = join_all(keys.iter().map(|key| self.decide_now(who, key, &tenants))).await;
         let flags = decided.into_iter().map(|decided| match decided?.first() {
             Some(decision) if decision.rung != Rung::Hold => Ok(Flag(*decision)),
             _ => Err(FlagError::new(

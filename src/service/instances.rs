@@ -4,6 +4,7 @@
 //! Acknowledgements are not: after a restart nobody has acknowledged anything until it reports again, within
 //! a second. See docs/protocol.md, "The right to act expires".
 
+mod credentials;
 mod leaving;
 mod live;
 mod member;
@@ -105,6 +106,7 @@ impl Instances {
         check(&asking.record)?;
         let (who, readmitted, duplicate, put) = {
             let mut live = self.live();
+            let asking = live.checked(asking)?;
             match live.register(asking, newest, Instant::now()) {
                 Registering::Gone => return Err(RegisterError::Gone),
                 Registering::NoSlot(why) => return Err(why.into()),
@@ -224,6 +226,7 @@ impl Instances {
                 applied: heard.applied,
                 silent,
                 lost,
+                refused: live.is_refused(heard, now),
                 duplicate: live.is_duplicate(who),
                 waited_for: lost
                     .then(|| heard.waited_for(silent, heard.record.fence_heard > 0, now))

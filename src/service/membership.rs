@@ -7,7 +7,7 @@ use super::{
     operate::{self, RequestMeta},
 };
 use crate::{
-    domain::{Change, Refusal},
+    domain::{Change, Credential, Refusal},
     store,
     telemetry::{Ingest, now_ms},
 };
@@ -19,6 +19,8 @@ pub struct Known {
     pub revision: u64,
     /// Whether that is a revision of this store's history.
     pub is_ours: bool,
+    /// Whether this controller, or one on a copy of its store, has sent it.
+    pub is_genuine: bool,
 }
 
 /// Why a process can't join.
@@ -30,6 +32,17 @@ pub enum JoinError {
     /// Another history can't be begun.
     #[error(transparent)]
     Operate(#[from] operate::Error),
+    /// It claims a revision that this store never had, and can't prove that it was sent.
+    #[error(
+        "it claims to hold revision {claimed} of this history, which is at {newest}, and can't prove that. If the \
+         controller's store was put back from a copy: stop the controller, and restore a backup (cutover restore)"
+    )]
+    Unproven {
+        /// What it claims.
+        claimed: u64,
+        /// What there is.
+        newest: u64,
+    },
     /// It holds a revision that this store never had.
     #[error("the store was put back: the controller starts anew; connect again")]
     PutBack,
@@ -58,6 +71,10 @@ impl Membership {
     pub async fn join(&self, asking: Asking, known: Known) -> Result<Registration, JoinError> {
         let newest = self.registry.state().revision;
         if known.is_ours && known.revision > newest {
+            // A token lets a service in, and does not let it hold every migration by a number that it made up.
+            if asking.record.credential.is_some() && !known.is_genuine {
+                return Err(JoinError::Unproven { claimed: known.revision, newest });
+            }
             self.operate.begin_history(&asking.record.instance_id, known.revision, newest).await?;
             return Err(JoinError::PutBack);
         }
@@ -67,13 +84,18 @@ impl Membership {
         Ok(registration)
     }
 
-    /// Records that a process is about to end. Does nothing for an unknown one.
+    /// Records that a process is about to end. Does nothing for an unknown one, nor for one that the holder of this
+    /// token does not speak for.
     pub async fn goodbye(
         &self,
         instance_id: &str,
         incarnation: u64,
         file_valid_ms: u32,
+        by: Option<&Credential>,
     ) -> Result<(), store::Error> {
+        if !self.instances.speaks(instance_id, incarnation, by) {
+            return Ok(());
+        }
         let (instances, id) = (self.instances.clone(), instance_id.to_owned());
         let gone = self
             .registry

@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use cutover_clock::Instant;
 use tokio::sync::{Mutex, Notify};
 
+pub use super::request::RequestMeta;
 use super::{
     Instances, Registry,
     looked::{Basis, Looked},
@@ -22,21 +23,6 @@ const ATTEMPTS_MAX: u32 = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 /// Maximum interval between looks for steps: leases end without any event.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Who requests a change, and how.
-#[derive(Clone, Debug, Default)]
-pub struct RequestMeta {
-    /// `operator:<name>`, `plan`, `guard:<name>` or `controller`.
-    pub actor: String,
-    /// Why; may be empty.
-    pub reason: String,
-    /// The migration's revision that the change is based on. `None`: any.
-    pub expected_revision: Option<u64>,
-    /// A retry with the same id returns the first answer. Empty: none.
-    pub request_id: String,
-    /// Only say what would change.
-    pub dry_run: bool,
-}
 
 /// The result of a change.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::{
     once::Once,
+    seal::Seals,
     steady::{self, Steady},
     whole::UnderWay,
 };
@@ -107,9 +108,15 @@ pub struct Registry {
     tail: Mutex<()>,
     steady: Arc<Steady>,
     under_way: UnderWay,
+    seals: Seals,
 }
 
 impl Registry {
+    /// Proves which states were sent.
+    pub const fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
     /// What continues without its caller.
     pub const fn under_way(&self) -> &UnderWay {
         &self.under_way
@@ -150,6 +157,7 @@ impl Registry {
             tail: Mutex::default(),
             steady,
             under_way: UnderWay::default(),
+            seals: Seals::new(stored.seal_key),
         };
         let kept = Kept {
             instances,

@@ -91,11 +91,25 @@ impl Operate {
         &self,
         key: &Key,
         confirmation: Confirmation,
+        refused_ended: bool,
         mutation: &operate::RequestMeta,
     ) -> Result<operate::ChangeOutcome, operate::Error> {
         let change = Change::ConfirmRestore(confirmation.clone());
         if let Some(answer) = self.first_answer(key, &change, mutation).await? {
             return Ok(answer);
+        }
+        if let Some(refused) = self.instances.refused_lately().filter(|_| !refused_ended) {
+            let action = format!(
+                "give its service a token that this store knows (cutover token list), or end it, and confirm again {} s \
+                 later; or, once every process that is refused has certainly ended: --refused-ended",
+                refused.for_s
+            );
+            return Err(Refusal::from(Unmet::of_change(
+                Gate::Restored,
+                format!("{refused}. It can't say what it routes by"),
+                action,
+            ))
+            .into());
         }
         // Instances that registered after the backup are unknown until they connect.
         let listened = self.instances.listened();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Key;
+use crate::domain::{Credential, Key};
 
 /// The durable part of an instance, so that a barrier knows whom to ask after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct InstanceRecord {
     /// It has received this revision, which made the right to act expire. 0: none known.
     #[serde(default)]
     pub fence_heard: u64,
+    /// The token by which it registered. `None`: the controller had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
 }
 
 /// Prefix of the ids of [`InstanceRecord::callers`]. No instance id contains this character.

@@ -2,6 +2,7 @@
 //! before or after executing a call.
 
 mod fault;
+mod tokens;
 mod windows;
 
 use std::{
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use super::compaction::Oldest;
 use super::{
     Commit, Compacted, CursorRecord, Dropped, Error, Expired, HeardRecord, HistoryQuery, InstanceRecord,
-    PassRecord, Store, StoredState, Upkeep,
+    PassRecord, Store, StoredState, TokenEvent, TokenRecord, Upkeep,
 };
 use crate::domain::{Counts, Event, Key, Migration};
 use fault::Faults;
@@ -45,6 +46,9 @@ struct Kept {
     put_back: bool,
     /// By migration, scale and beginning.
     windows: BTreeMap<(Key, usize, u64), Counts>,
+    tokens: BTreeMap<String, TokenRecord>,
+    /// By number, in order.
+    token_events: Vec<(u64, TokenEvent)>,
 }
 
 impl MemoryStore {
@@ -167,6 +171,7 @@ impl Kept {
             steady_ms: self.steady_ms,
             restored: self.restored.clone(),
             put_back: self.put_back,
+            seal_key: "of every store in memory".to_owned(),
         }
     }
 

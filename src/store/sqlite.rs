@@ -9,6 +9,7 @@ mod hold;
 mod open;
 mod restore;
 mod row;
+mod tokens;
 mod windows;
 
 use std::{
@@ -45,10 +46,11 @@ impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
         let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
         let state = async {
-            let counter: (i64, String, i64, Option<String>, bool) =
-                sqlx::query_as("SELECT revision, history_id, steady_ms, restored, put_back FROM counter")
-                    .fetch_one(&mut *tx)
-                    .await?;
+            let counter: (i64, String, i64, Option<String>, bool, String) = sqlx::query_as(
+                "SELECT revision, history_id, steady_ms, restored, put_back, seal_key FROM counter",
+            )
+            .fetch_one(&mut *tx)
+            .await?;
             let documents = sqlx::query("SELECT key, revision, document FROM migrations ORDER BY key")
                 .fetch_all(&mut *tx)
                 .await?;
@@ -62,7 +64,7 @@ impl Store for SqliteStore {
         };
         let (counter, documents, rows, instances, passes, cursors, heard) =
             state.await.map_err(|error| self.failed(&error))?;
-        let (revision, history_id, steady_ms, restored, put_back) = counter;
+        let (revision, history_id, steady_ms, restored, put_back, seal_key) = counter;
         drop(tx);
 
         let mut tenants: HashMap<Key, OrdMap<Tenant, TenantRow>> = HashMap::new();
@@ -118,6 +120,7 @@ impl Store for SqliteStore {
             steady_ms,
             restored,
             put_back,
+            seal_key,
         })
     }
 

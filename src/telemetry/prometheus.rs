@@ -20,10 +20,15 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// This many fine buckets, two octaves, form one here.
 const COARSE: usize = 16;
 
-/// Everything as one scrape.
-pub fn text(view: View, gauges: Vec<Gauges>, deliveries: Vec<Deliveries>) -> String {
+/// Everything as one scrape. `refused_calls`: by reason.
+pub fn text(
+    view: View,
+    gauges: Vec<Gauges>,
+    deliveries: Vec<Deliveries>,
+    refused_calls: Vec<(&'static str, u64)>,
+) -> String {
     let mut registry = Registry::with_prefix("cutover");
-    registry.register_collector(Box::new(Scrape { view, gauges, deliveries }));
+    registry.register_collector(Box::new(Scrape { view, gauges, deliveries, refused_calls }));
     let mut text = String::new();
     match encode(&mut text, &registry) {
         Ok(()) => text,
@@ -39,6 +44,7 @@ struct Scrape {
     view: View,
     gauges: Vec<Gauges>,
     deliveries: Vec<Deliveries>,
+    refused_calls: Vec<(&'static str, u64)>,
 }
 
 impl Collector for Scrape {
@@ -65,6 +71,11 @@ impl Collector for Scrape {
         let help = "Reports that were not counted";
         let mut family = encoder.encode_descriptor("refused_reports", help, None, MetricType::Counter)?;
         for (reason, count) in &self.view.refused_reports {
+            ConstCounter::new(*count).encode(family.encode_family(&[("reason", *reason)])?)?;
+        }
+        let help = "Calls that were refused for their token";
+        let mut family = encoder.encode_descriptor("refused_calls", help, None, MetricType::Counter)?;
+        for (reason, count) in &self.refused_calls {
             ConstCounter::new(*count).encode(family.encode_family(&[("reason", *reason)])?)?;
         }
         Ok(())

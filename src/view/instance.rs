@@ -20,6 +20,7 @@ pub fn standing(instance: &v1::Instance) -> String {
     match instance {
         v1::Instance { counted_out: true, .. } => "counted out".to_owned(),
         v1::Instance { parked: true, .. } => left("gone, left a snapshot file"),
+        v1::Instance { refused: true, .. } => left("REFUSED for its token"),
         v1::Instance { lost: true, .. } => left("LOST"),
         v1::Instance { duplicate: true, .. } => "DUPLICATE ID".to_owned(),
         v1::Instance { settled: true, .. } => "settled".to_owned(),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cutover::{
-    domain::{Change, Deletion},
+    domain::{Change, Deletion, Principal},
     service::{Decider, Instances, Registry},
     store::{InstanceRecord, Store, memory::MemoryStore},
 };
@@ -32,7 +32,7 @@ async fn load(store: &Arc<dyn Store>) -> Decider {
 }
 
 async fn asked(decider: &Decider) {
-    decider.decide("orders", &["tenant-1".to_owned()]).await.unwrap();
+    decider.decide(&Principal::anybody(), "orders", &["tenant-1".to_owned()]).await.unwrap();
 }
 
 /// Found by a review: the answer was made from the new one, and the caller was noted at the old one.

@@ -48,7 +48,7 @@ pub struct Said {
 /// The binary, with none of the caller's environment.
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    for name in ["SERVER", "CONFIG", "STORE", "GRPC", "HTTP", "STATSD"] {
+    for name in ["SERVER", "CONFIG", "STORE", "GRPC", "HTTP", "STATSD", "TOKEN", "TOKEN_FILE"] {
         command.env_remove(format!("CUTOVER_{name}"));
     }
     command.env_remove("RUST_LOG").env("USER", "ada").kill_on_drop(true);
@@ -60,10 +60,25 @@ pub async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Said {
     run_with(args, "").await
 }
 
-/// The same with something on standard input.
+/// The same with something in the environment.
+pub async fn run_with_env(
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    environment: &[(&str, &str)],
+) -> Said {
+    let mut command = binary();
+    command.args(args).envs(environment.iter().copied());
+    said(command, "").await
+}
+
+/// [`run`] with something on standard input.
 async fn run_with(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Said {
     let mut command = binary();
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args);
+    said(command, input).await
+}
+
+async fn said(mut command: Command, input: &str) -> Said {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A verb that reads no input may have ended by now.

@@ -84,6 +84,7 @@ impl World {
             received: 1,
             applied: 1,
             lost: false,
+            refused: false,
             worker: false,
             waited_for: None,
         };

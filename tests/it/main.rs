@@ -3,6 +3,8 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(feature = "sqlite")]
+mod access;
+#[cfg(feature = "sqlite")]
 mod api;
 #[cfg(feature = "sqlite")]
 mod bench;

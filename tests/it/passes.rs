@@ -57,6 +57,7 @@ fn plan(kind: v1::PassKind) -> Plan {
         tuning: v1::Tuning::default(),
         limits: Limits { chunk_bytes: 16 << 10, ..Limits::default() },
         actor: "operator:ada".to_owned(),
+        access: cutover_client::Access::default(),
     }
 }
 

@@ -106,6 +106,7 @@ impl Client {
         let (closing, closes) = watch::channel(None);
         let watcher = Watcher {
             endpoint,
+            access: options.access.clone(),
             identity: identity.clone(),
             current: current.clone(),
             link: link.clone(),

@@ -51,6 +51,7 @@
 //!
 //! Errors grow: match those that you handle, and treat any other error of a write as an unknown outcome.
 
+mod access;
 pub mod client;
 pub mod host;
 pub mod migrator;
@@ -60,6 +61,7 @@ mod stamp;
 pub mod testing;
 pub mod watch;
 
+pub use access::{Access, AuthorizedChannel};
 pub use client::{Client, ConnectError, Options, Status};
 pub use cutover_clock as clock;
 pub use cutover_core::{guard, routing, wire};

@@ -92,6 +92,8 @@ pub struct Persisted {
     pub snapshot: Snapshot,
     /// Identity of the controller's history that the revisions belong to.
     pub history_id: String,
+    /// The controller's proof that it sent this state. Empty: none.
+    pub seal: String,
     /// Writer slot of the process that wrote it. Nobody else gets the slot while the controller waits for
     /// that process.
     pub writer_slot: u16,
@@ -106,6 +108,8 @@ pub struct Persisted {
 pub struct Saving {
     /// Identity of the controller's history that the revisions belong to.
     pub history_id: String,
+    /// The controller's proof that it sent this state. Empty: none.
+    pub seal: String,
     /// What is saved is this history's state. If not, the file also has tables of an earlier history, and a
     /// process that starts from it must ask for a snapshot.
     pub is_base: bool,
@@ -136,6 +140,8 @@ struct Head {
     valid_ms: u64,
     #[prost(uint32, tag = "7")]
     writer_slot: u32,
+    #[prost(string, tag = "8")]
+    seal: String,
 }
 
 impl Saving {
@@ -158,6 +164,7 @@ impl Head {
             boot_id,
             valid_ms: millis(saving.valid),
             writer_slot: saving.writer_slot.into(),
+            seal: saving.seal.clone(),
         }
     }
 
@@ -216,7 +223,8 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     while !records.is_empty() {
         tables.push(v1::TablePart::decode_length_delimited(&mut records).map_err(undecodable)?);
     }
-    let state = Assembled { kind: UpdateKind::Snapshot, revision: head.revision, tables, removed: vec![] };
+    let (removed, seal) = (Vec::new(), head.seal.clone());
+    let state = Assembled { kind: UpdateKind::Snapshot, revision: head.revision, tables, removed, seal };
     let snapshot =
         wire::apply(&Snapshot::default(), &state).map_err(|misfit| damaged(&misfit.to_string()))?;
     // Read before the file's age: time that passes in between makes it older.
@@ -229,8 +237,9 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     if head.writer_slot >= WRITER_SLOTS {
         return Err(damaged("a writer slot is below 4096"));
     }
-    let (writer_slot, history_id) = (head.writer_slot as u16, head.history_id);
-    Ok(Some(Persisted { snapshot, history_id, writer_slot, heard: now.saturating_sub(age), valid }))
+    let Head { history_id, seal, .. } = head;
+    let (writer_slot, heard) = (head.writer_slot as u16, now.saturating_sub(age));
+    Ok(Some(Persisted { snapshot, history_id, seal, writer_slot, heard, valid }))
 }
 
 /// In the same directory, so that renaming stays within one file system; one per process.

@@ -33,6 +33,7 @@ fn saving(history_id: &str) -> Saving {
     let history_id = history_id.to_owned();
     Saving {
         history_id,
+        seal: "sealed".to_owned(),
         is_base: true,
         writer_slot: 9,
         heard: Instant::now(),

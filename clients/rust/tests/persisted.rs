@@ -31,6 +31,7 @@ fn saving(history_id: &str) -> Saving {
     let history_id = history_id.to_owned();
     Saving {
         history_id,
+        seal: "sealed".to_owned(),
         is_base: true,
         writer_slot: 9,
         heard: Instant::now(),
@@ -50,6 +51,7 @@ fn what_was_saved_is_what_is_loaded() {
     let (directory, path) = saved(100_000);
     let loaded = persisted::load(&path).expect("readable").expect("there");
     assert_eq!((loaded.snapshot.revision(), loaded.history_id.as_str()), (42, "history-1"));
+    assert_eq!(loaded.seal, "sealed");
     assert!(loaded.heard.elapsed().as_secs() < 60 && loaded.writer_slot == 9);
     assert_eq!(loaded.valid, Duration::from_secs(3_600));
     let before = snapshot(100_000);

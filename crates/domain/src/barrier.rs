@@ -37,6 +37,7 @@ fn awaited_message(behind: &[&Member], revision: u64, wait: Wait) -> String {
 /// The first of these members, and how many more there are.
 pub(super) fn names(members: &[&Member]) -> String {
     let name = |member: &&Member| match (member.lost, member.worker) {
+        _ if member.refused => format!("{} (REFUSED for its token)", member.name),
         (true, true) => format!("{} (LOST, a worker of a pass)", member.name),
         (true, false) => format!("{} (LOST)", member.name),
         (false, _) => member.name.clone(),
@@ -56,6 +57,9 @@ fn are_callers(behind: &[&Member]) -> bool {
 pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
     let for_good: Vec<&Member> =
         behind.iter().copied().filter(|member| member.lost && member.waited_for.is_none()).collect();
+    if let Some(refused) = for_good.iter().find(|member| member.refused) {
+        return (false, renew(refused));
+    }
     if !for_good.is_empty() {
         return (false, evict(&for_good));
     }
@@ -78,6 +82,15 @@ pub(super) fn what_to_do(behind: &[&Member]) -> (bool, String) {
         _ => UNTIL_ENDED.to_owned(),
     };
     (true, action)
+}
+
+/// What to do about a member that may run, but whose calls are refused.
+fn renew(refused: &Member) -> String {
+    let Member { name, service, .. } = refused;
+    format!(
+        "give {service} a valid token (cutover token list), and it is back; or, once the process of {name} has \
+         certainly ended: cutover evict {name} --force --reason .."
+    )
 }
 
 /// What to do about members that are waited for until they are back or evicted. A worker that ended never comes
@@ -141,7 +154,16 @@ mod tests {
 
     fn lost(name: &str, worker: bool) -> Member {
         let (name, service) = (name.to_owned(), "any".to_owned());
-        Member { name, service, received: 1, applied: 1, lost: true, worker, waited_for: None }
+        Member {
+            name,
+            service,
+            received: 1,
+            applied: 1,
+            lost: true,
+            refused: false,
+            worker,
+            waited_for: None,
+        }
     }
 
     #[test]
@@ -163,6 +185,15 @@ mod tests {
             both.starts_with("bring back api-1; once they and cutover-full-1 have certainly ended"),
             "{both}"
         );
+    }
+
+    #[test]
+    fn a_refused_process_may_run_so_it_gets_a_token_before_anybody_evicts_it() {
+        let refused = Member { refused: true, ..lost("api-1", false) };
+        let told = barrier(&[&lost("api-2", false), &refused], 7, Wait::Quiesced);
+        assert!(told.message.ends_with("at: api-2 (LOST), api-1 (REFUSED for its token)"), "{told:?}");
+        assert!(!told.by_itself && told.action.starts_with("give any a valid token"), "{told:?}");
+        assert!(told.action.ends_with("cutover evict api-1 --force --reason .."), "{told:?}");
     }
 
     #[test]

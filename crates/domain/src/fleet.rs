@@ -26,6 +26,8 @@ pub struct Member {
     pub applied: u64,
     /// Silent for longer than its lease, or ended with a snapshot file left behind.
     pub lost: bool,
+    /// Its calls are refused for its token, so it may run although it is lost.
+    pub refused: bool,
     /// It works on a pass.
     pub worker: bool,
     /// Steps wait for it no longer than this. `None`: until it acknowledges, or is evicted.
@@ -136,7 +138,7 @@ mod tests {
     fn member(name: &str, service: &str, revisions: (u64, u64), lost: bool) -> Member {
         let (received, applied) = revisions;
         let (name, service) = (name.to_owned(), service.to_owned());
-        Member { name, service, received, applied, lost, worker: false, waited_for: None }
+        Member { name, service, received, applied, lost, refused: false, worker: false, waited_for: None }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! (what a step or a change needs), [`change`] (what may be asked), `tables` (the routing table of where everybody
 //! is). Separate from these is [`guard`]: when to roll back.
 
+mod access;
 mod advance;
 mod attribution;
 mod barrier;
@@ -32,6 +33,7 @@ mod tables;
 mod trip;
 mod window;
 
+pub use access::{Credential, Need, Principal, Role, check_token_name};
 pub use attribution::Attribution;
 pub use barrier::barrier;
 pub use change::{

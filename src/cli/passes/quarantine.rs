@@ -13,7 +13,7 @@ use cutover_store::spec::Missing;
 use serde_json::json;
 
 use super::{
-    super::{Global, actor_or_user, connect::channel, out, render},
+    super::{Global, actor_or_user, out, render},
     PassArgs, failed, read,
 };
 use crate::jobs::{
@@ -108,10 +108,11 @@ async fn list(global: &Global, path: PathBuf, limit: Option<u64>) -> anyhow::Res
 async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
     let pass = PassArgs { spec: path.clone(), create_tables: false, full: false };
     let spec = pass.read()?;
-    let server = spec.server.as_deref().unwrap_or(&global.server);
-    channel(server).await?;
+    let global = &global.of_spec(&spec);
+    global.channel().await?;
     let stores = pass.stores(&spec).await?;
-    let plan = Plan::of(&spec, v1::PassKind::Full, actor_or_user(None));
+    let mut plan = Plan::of(&spec, v1::PassKind::Full, actor_or_user(None));
+    plan.access = global.access();
     let (mut moved, mut present, mut gone, mut left) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut told_at = Instant::now();
     let told = |row: &Row, retried: &Retried| {
@@ -133,7 +134,7 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
             out::error(&format!("{} tried so far, {left} left", moved + present + gone + left));
         }
     };
-    retry::retry(server, &stores, &plan, told, out::stop_signal()).await.map_err(failed)?;
+    retry::retry(&global.server, &stores, &plan, told, out::stop_signal()).await.map_err(failed)?;
     let tried = moved + present + gone + left;
     if global.json {
         let counts = json!({

@@ -7,8 +7,7 @@ use super::super::{Global, connect::failure, exit::Failure, out, render};
 
 /// Waits until everybody has acknowledged mirrored.
 pub(super) async fn wait(global: &Global, spec: &Spec) -> anyhow::Result<()> {
-    let server = spec.server.clone().unwrap_or_else(|| global.server.clone());
-    let global = Global { server, ..global.clone() };
+    let global = global.of_spec(spec);
     let request = v1::GetStatusRequest { key: spec.migration.clone() };
     let mut statuses =
         global.admin().await?.watch_status(request).await.map_err(|status| failure(&status))?;

@@ -32,6 +32,12 @@ pub(super) async fn evict(
             return Err(status::invalid(Violation::new("instance_id", message)));
         }
     };
+    if !force && let Some(refused) = membership.instances.refused_lately() {
+        return Err(Status::failed_precondition(format!(
+            "{refused}.\nIt may be one that is taken for dead, and evicting a live instance loses writes. Give it a valid \
+             token (cutover token list); or, for a process that has certainly ended: cutover evict ID --force --reason .."
+        )));
+    }
     let named = named(membership, &instance_id);
     let living = named.iter().filter(|seen| is_heard(seen)).count();
     if !lost && !force && living > 0 && living < named.len() {
@@ -73,6 +79,15 @@ fn is_heard(seen: &InstanceView) -> bool {
 
 /// Why nobody was evicted.
 fn nobody(named: &[InstanceView], instance_id: &str) -> Status {
+    if let Some(InstanceView { record, silent, .. }) = named.iter().find(|seen| seen.refused) {
+        let token = record.credential.as_ref().map_or("", |credential| credential.token.as_str());
+        return Status::failed_precondition(format!(
+            "{instance_id} is not heard because its calls are refused: token {token} was revoked or rotated, or has \
+             expired, or it shows another one. Its process may run; evicting a live one loses writes.\nGive it a valid token; or, if its process \
+             has certainly ended ({} silent): cutover evict {instance_id} --force --reason ..",
+            span(silent.as_millis() as u64),
+        ));
+    }
     match named.iter().find(|seen| is_heard(seen)) {
         Some(seen) => Status::failed_precondition(format!(
             "{instance_id} is not lost: it was heard {} ago. Evicting a live instance loses writes.\nStop its process; \

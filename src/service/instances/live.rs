@@ -2,13 +2,13 @@
 
 mod leaving;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cutover_clock::Instant;
 use cutover_core::routing::Mutation;
 
 use super::{
-    super::lease::Listening,
+    super::{Tokens, lease::Listening},
     member::{Admitted, Heard, Who},
     slots::{NoSlot, Slots},
 };
@@ -41,6 +41,7 @@ pub struct Asking {
 }
 
 /// The result of a registration.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(super) enum Registering {
     /// The process has ended for good.
     Gone,
@@ -103,6 +104,8 @@ pub(super) struct Live {
     slots: Slots,
     gone: BTreeMap<Who, Instant>,
     pub(super) listening: Listening,
+    /// Which tokens are valid. `None`: there are none.
+    pub(super) tokens: Option<Arc<Tokens>>,
 }
 
 impl Live {
@@ -113,7 +116,13 @@ impl Live {
         let slots = Slots::new(&known, &resting, now);
         let members =
             known.into_iter().map(|record| (Who::of(&record), Heard::loaded(record, now, steady_ms)));
-        Self { members: members.collect(), slots, gone: BTreeMap::new(), listening: Listening::new(now) }
+        Self {
+            members: members.collect(),
+            slots,
+            gone: BTreeMap::new(),
+            listening: Listening::new(now),
+            tokens: None,
+        }
     }
 
     /// The store was restored: processes that it does not know have slots.
@@ -198,8 +207,13 @@ impl Live {
 
     /// Whether another process with this id is connected.
     pub(super) fn is_duplicate(&self, who: &Who) -> bool {
-        self.named(&who.instance_id)
-            .any(|(other, heard)| other != who && heard.streams > 0 && !heard.record.parked)
+        self.connected_as(who).next().is_some()
+    }
+
+    /// Other processes with this id that are connected.
+    pub(super) fn connected_as(&self, who: &Who) -> impl Iterator<Item = &Heard> {
+        let others = self.named(&who.instance_id).filter(move |(other, _)| *other != who);
+        others.map(|(_, heard)| heard).filter(|heard| heard.streams > 0 && !heard.record.parked)
     }
 
     /// The process that reports under this id. 0 is the incarnation of one that registered without any: it must not
@@ -233,7 +247,7 @@ impl Live {
             return None;
         }
         let heard = self.members.get_mut(who)?;
-        heard.at = now;
+        (heard.at, heard.contested) = (now, false);
         let news = received > heard.received || applied > heard.applied;
         // A reconnected instance may receive older revisions first; what it acknowledged remains true.
         heard.received = heard.received.max(received);
@@ -319,6 +333,7 @@ impl Live {
             received: heard.received,
             applied: heard.applied,
             lost,
+            refused: self.is_refused(heard, now),
             worker: heard.record.worker,
             waited_for: lost.then(|| heard.waited_for(silent, is_fenced, now)).flatten(),
         }

@@ -74,6 +74,8 @@ pub(super) struct Heard {
     pub(super) routes: Vec<(String, HeldRoutes)>,
     /// Processes that have ended, and whose file it has taken over.
     pub(super) succeeds: Vec<Who>,
+    /// A call for it was refused since it was last heard, because it came with another token.
+    pub(super) contested: bool,
 }
 
 impl Heard {
@@ -94,6 +96,7 @@ impl Heard {
             change: 0,
             routes: Vec::new(),
             succeeds: Vec::new(),
+            contested: false,
         }
     }
 
@@ -113,6 +116,7 @@ impl Heard {
             change: 0,
             routes: Vec::new(),
             succeeds: Vec::new(),
+            contested: false,
         }
     }
 
@@ -124,7 +128,7 @@ impl Heard {
     }
 
     pub(super) const fn heard_last(&mut self, at: Instant) {
-        (self.at, self.before) = (at, Duration::ZERO);
+        (self.at, self.before, self.contested) = (at, Duration::ZERO, false);
     }
 
     /// Its predecessors, once it has rewritten their file: what it acknowledges is in there. Before that, whoever

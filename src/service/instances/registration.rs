@@ -51,6 +51,17 @@ pub enum RegisterError {
         seconds(*.0)
     )]
     Restored(Duration),
+    /// Another token speaks for it.
+    #[error(
+        "instance {instance} registered with token {token}, and only that token speaks for it while it is valid. Give \
+         this process that token or another instance id, or end that token: cutover token revoke {token}"
+    )]
+    Bound {
+        /// Its id.
+        instance: String,
+        /// That token.
+        token: String,
+    },
     /// The process has ended.
     #[error("this process has said goodbye: start another one")]
     Gone,

@@ -19,6 +19,8 @@ pub struct InstanceView {
     pub silent: Duration,
     /// Silent for longer than its lease.
     pub lost: bool,
+    /// It is lost, and its token has ended, or it shows another one: it may run, and be refused.
+    pub refused: bool,
     /// Another process with the same id is connected.
     pub duplicate: bool,
     /// Longest time that it is still waited for, by the migrations that wait least.

@@ -1,5 +1,6 @@
 //! Stories of who is waited for, with a clock that is passed in.
 
+mod credentials;
 mod durable;
 mod files;
 mod lost;

@@ -141,6 +141,7 @@ impl Entry {
             received: batch.first - 1,
             applied: batch.first - 1,
             lost: false,
+            refused: false,
             worker: false,
             waited_for: Some(DECISION_EXPIRED.saturating_sub(batch.age())),
         })

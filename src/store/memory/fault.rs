@@ -29,6 +29,8 @@ pub enum Call {
     Windows,
     /// Ping.
     Ping,
+    /// Read tokens.
+    Tokens,
 }
 
 /// How a call fails.

@@ -149,6 +149,7 @@ fn migrator() -> Migrator {
     let steady = include_str!("../../../migrations/sqlite/0004_steady_clock_and_restore.sql");
     let compaction = include_str!("../../../migrations/sqlite/0005_compaction.sql");
     let put_back = include_str!("../../../migrations/sqlite/0006_put_back.sql");
+    let tokens = include_str!("../../../migrations/sqlite/0007_tokens.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -165,6 +166,7 @@ fn migrator() -> Migrator {
         migration(4, "steady clock and restore", steady),
         migration(5, "compaction", compaction),
         migration(6, "put back", put_back),
+        migration(7, "tokens", tokens),
     ])
 }
 

@@ -184,7 +184,16 @@ async fn a_configuration_with_a_typo() {
 async fn logs_are_json_on_request_name_both_addresses_and_warn_of_public_ones() {
     let dir = TempDir::new().unwrap();
     let mut command = binary();
-    command.args(["serve", "--grpc", "0.0.0.0:0", "--http", "0.0.0.0:0", "--log-format", "json"]);
+    command.args([
+        "serve",
+        "--grpc",
+        "0.0.0.0:0",
+        "--http",
+        "0.0.0.0:0",
+        "--log-format",
+        "json",
+        "--insecure",
+    ]);
     command.args(["--store", &sqlite(&dir.path().join("cutover.db"))]).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -208,10 +217,36 @@ async fn logs_are_json_on_request_name_both_addresses_and_warn_of_public_ones() 
 }
 
 #[tokio::test]
+async fn others_than_this_machines_users_are_let_in_only_on_request() {
+    let dir = TempDir::new().unwrap();
+    let store = sqlite(&dir.path().join("cutover.db"));
+    for flags in
+        [["--grpc", "0.0.0.0:0", "--http", "127.0.0.1:0"], ["--grpc", "127.0.0.1:0", "--http", "[::]:0"]]
+    {
+        let refused = serve(&[&flags[..], &["--store", &store]].concat()).await;
+        let create = format!("cutover token create NAME --role admin --store {store}");
+        refused.misused(&["is not a loopback address", "there is no token", &create, "--insecure"]);
+    }
+    let token = run(["token", "create", "root", "--role", "admin", "--store", &store]).await;
+    assert_eq!(token.code, 0, "{token:?}");
+    let refused = serve(&["--grpc", "0.0.0.0:0", "--http", "127.0.0.1:0", "--store", &store]).await;
+    refused.misused(&["calls are not encrypted", "TLS", "--insecure"]);
+}
+
+#[tokio::test]
 async fn a_quiet_controller_logs_warnings_only() {
     let dir = TempDir::new().unwrap();
     let mut command = binary();
-    command.args(["serve", "--grpc", "0.0.0.0:0", "--http", "127.0.0.1:0", "--log-level", "warn"]);
+    command.args([
+        "serve",
+        "--grpc",
+        "0.0.0.0:0",
+        "--http",
+        "127.0.0.1:0",
+        "--log-level",
+        "warn",
+        "--insecure",
+    ]);
     command.args(["--store", &sqlite(&dir.path().join("cutover.db"))]).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use cutover::{
     domain::{Counts, Event, Key, Migration},
     store::{
-        Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep,
-        WindowQuery, WindowStore,
+        Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, TokenChange,
+        TokenEvent, TokenRecord, TokenStore, Upkeep, WindowQuery, WindowStore,
         memory::{Call, Fault, MemoryStore},
     },
 };
@@ -121,7 +121,10 @@ impl ControlStore {
 }
 
 fn fail_by_weather(store: &MemoryStore) {
-    store.fail_by(|_: Call| {
+    store.fail_by(|call: Call| {
+        if call == Call::Tokens {
+            return None; // There are none; a start reads them right after everything else.
+        }
         let weather = WEATHER.get();
         match world::chance(weather.refused_ppm) {
             true => Some(Fault::Before),
@@ -181,6 +184,27 @@ impl Store for ControlStore {
 
     async fn ping(&self) -> Result<(), Error> {
         self.far(|store| async move { store.ping().await }).await
+    }
+}
+
+#[async_trait]
+impl TokenStore for ControlStore {
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        self.far(|store| async move { store.tokens().await }).await
+    }
+
+    async fn change_token(&self, change: &TokenChange) -> Result<(), Error> {
+        let change = change.clone();
+        self.far(move |store| async move { store.change_token(&change).await }).await
+    }
+
+    async fn note_used(&self, used: &[(String, u64)]) -> Result<(), Error> {
+        let used = used.to_vec();
+        self.far(move |store| async move { store.note_used(&used).await }).await
+    }
+
+    async fn token_events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, Error> {
+        self.far(move |store| async move { store.token_events(before, limit).await }).await
     }
 }
 

@@ -128,7 +128,9 @@ async fn play(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sidecar(SidecarProcess { server, sidecar }) => {
             let spec = |path| anyhow::Ok(std::fs::read_to_string(path)?.parse()?);
             let specs = sidecar.spec.iter().map(spec).collect::<Result<_, _>>()?;
-            sidecar.run(specs, &server, cutover::server::stop_signal()).await?;
+            sidecar
+                .run(specs, &server, cutover_client::Access::default(), cutover::server::stop_signal())
+                .await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Pass(pass) => pass.run().await.map(|()| ExitCode::SUCCESS),

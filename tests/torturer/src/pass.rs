@@ -73,6 +73,7 @@ impl PassProcess {
             tuning: v1::Tuning::default(),
             limits: Limits::default(),
             actor: "operator:torture".to_owned(),
+            access: cutover_client::Access::default(),
         };
         jobs::worker::run(&self.server, &stores, &plan, |_| {}, std::future::pending()).await?;
         Ok(())

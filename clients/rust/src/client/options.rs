@@ -6,6 +6,7 @@ use cutover_proto::v1;
 use tonic::transport::Endpoint;
 
 use super::ConnectError;
+use crate::Access;
 
 /// Maximum bytes of a service name or an instance id.
 const NAME_MAX_BYTES: usize = 128;
@@ -56,6 +57,8 @@ pub struct Options {
     pub tenant_fingerprint: String,
     /// Longest interval between reports. `None`: set by the controller.
     pub report_interval: Option<Duration>,
+    /// What to show the controller: a token. Default: nothing.
+    pub access: Access,
 }
 
 impl Default for Options {
@@ -70,6 +73,7 @@ impl Default for Options {
             kind: Kind::default(),
             tenant_fingerprint: String::new(),
             report_interval: None,
+            access: Access::default(),
         }
     }
 }

@@ -84,6 +84,7 @@ impl Saver {
         }
         let saving = Saving {
             history_id: held.history_id.clone(),
+            seal: held.seal.clone(),
             is_base: held.kept.is_empty(),
             writer_slot,
             heard: Instant::now().saturating_sub(self.current.lease_age()),

@@ -10,10 +10,9 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tonic::transport::Channel;
 
 use super::Current;
-use crate::{persisted::Persisted, routing::Snapshot, stamp::Stamper};
+use crate::{AuthorizedChannel, persisted::Persisted, routing::Snapshot, stamp::Stamper};
 
 /// Where the snapshot in use came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub(crate) enum Start {
 /// A registration on a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    pub(crate) channel: Channel,
+    pub(crate) channel: AuthorizedChannel,
     pub(crate) report_ms: u32,
     /// The admission that the controller assigned.
     pub(crate) admission: u64,
@@ -73,10 +72,12 @@ pub(super) struct State {
 }
 
 /// The newest state, whether or not operations may begin under it now.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) snapshot: Snapshot,
     pub(crate) history_id: String,
+    /// The controller's proof that it sent this state. Empty: none.
+    pub(crate) seal: String,
     pub(crate) source: Source,
     /// Migrations whose tables are of an earlier history: this one's controller does not know where tenants
     /// stand. No delta goes on top of these.
@@ -111,9 +112,9 @@ impl Link {
             self.set_slot(persisted.writer_slot);
             self.stamper.rest(rest);
             current.replace(persisted.snapshot.clone());
-            let Persisted { snapshot, history_id, .. } = persisted;
+            let Persisted { snapshot, history_id, seal, .. } = persisted;
             let kept = HashSet::new();
-            state.held = Some(Arc::new(Held { snapshot, history_id, source: Source::Persisted, kept }));
+            state.held = Some(Arc::new(Held { snapshot, history_id, seal, source: Source::Persisted, kept }));
         }
     }
 

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{Current, Link, Session, Source, backoff, kept::held_tables};
 use crate::{
-    clock, host,
+    Access, AuthorizedChannel, clock, host,
     routing::Mutation,
     wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
 };
@@ -72,6 +72,7 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub(crate) endpoint: Endpoint,
+    pub(crate) access: Access,
     pub(crate) identity: Arc<Identity>,
     pub(crate) current: Arc<Current>,
     pub(crate) link: Arc<Link>,
@@ -130,7 +131,7 @@ impl Watcher {
 
     /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let channel = host::connect(&self.endpoint).await?;
+        let channel = self.access.authorize(host::connect(&self.endpoint).await?);
         let held = self.link.held();
         let unheard = (!self.given_up).then(|| self.unheard.max(self.current.lease_age()));
         // A million overrides take a while.
@@ -160,6 +161,7 @@ impl Watcher {
             held: tables,
             succeeds: self.identity.succeeds.clone(),
             writer_slot: held.as_ref().map(|_| self.link.writer_slot().into()),
+            held_seal: held.as_ref().map_or_else(String::new, |held| held.seal.clone()),
         };
         let mut client =
             RoutingServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_MAX_BYTES);
@@ -188,7 +190,7 @@ impl Watcher {
     fn registered(
         &mut self,
         registered: &v1::Registered,
-        channel: tonic::transport::Channel,
+        channel: AuthorizedChannel,
         asked: clock::Instant,
     ) -> Result<Receiving, Ended> {
         if registered.writer_slot >= WRITER_SLOTS {

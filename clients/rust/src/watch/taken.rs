@@ -56,6 +56,7 @@ impl Watcher {
             }
             _ => {}
         }
+        let seal = state.seal.clone();
         let base = same.map_or_else(Snapshot::default, |held| held.snapshot.clone());
         // A million overrides take a while.
         let applied = host::blocking(move || wire::apply(&base, &state)).await;
@@ -70,7 +71,8 @@ impl Watcher {
                 "the controller's store was restored: routing goes on as before until cutover confirm"
             );
         }
-        self.link.install(&self.current, snapshot, kept, &receiving.history_id);
+        let (history_id, source) = (receiving.history_id.clone(), Source::Controller);
+        self.link.install(&self.current, Held { snapshot, history_id, seal, source, kept });
         self.wants_snapshot = false;
         self.is_current();
         receiving.suspended = false;
@@ -85,7 +87,7 @@ impl Watcher {
         let Some(held) = self.link.held().filter(is_current) else { return };
         self.is_current();
         if receiving.suspended {
-            self.link.install(&self.current, held.snapshot.clone(), held.kept.clone(), &held.history_id);
+            self.link.install(&self.current, Held { source: Source::Controller, ..Held::clone(&held) });
             receiving.suspended = false;
         }
     }
@@ -98,17 +100,16 @@ impl Watcher {
 
 impl Link {
     /// Routes by the controller's state from now on.
-    fn install(&self, current: &Current, snapshot: Snapshot, kept: HashSet<Arc<str>>, history_id: &str) {
+    fn install(&self, current: &Current, new: Held) {
         let mut state = self.state();
-        let same_history = state.held.as_ref().is_none_or(|held| held.history_id == history_id);
+        let same_history = state.held.as_ref().is_none_or(|held| held.history_id == new.history_id);
         current.is_the_controllers();
         if same_history {
-            current.replace(snapshot.clone());
+            current.replace(new.snapshot.clone());
         } else {
-            current.replace_history(snapshot.clone());
+            current.replace_history(new.snapshot.clone());
         }
-        let history_id = history_id.to_owned();
-        state.held = Some(Arc::new(Held { snapshot, history_id, source: Source::Controller, kept }));
+        state.held = Some(Arc::new(new));
         self.start.send_replace(Start::Ready);
     }
 

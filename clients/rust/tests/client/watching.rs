@@ -89,7 +89,13 @@ async fn a_delta_that_does_not_fit_makes_the_client_ask_for_a_snapshot() {
     let mut fake = Fake::start().await;
     let (client, stream) = started(&mut fake, Rung::Dual, Options::default()).await;
     let part = v1::TablePart { migration: "unheard-of".to_owned(), ..Default::default() };
-    stream.send(Kind::Delta(v1::Update { revision: 2, tables: vec![part], last: true, removed: vec![] }));
+    stream.send(Kind::Delta(v1::Update {
+        revision: 2,
+        tables: vec![part],
+        last: true,
+        removed: vec![],
+        seal: String::new(),
+    }));
     let stream = fake.watch().await;
     assert_eq!(stream.request.last_revision, 0, "everything, please");
     assert_eq!(rung(&client, "acme"), Rung::Dual, "goes on meanwhile");

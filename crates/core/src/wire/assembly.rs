@@ -31,6 +31,8 @@ pub struct Assembled {
     /// Deleted migrations. They are removed before `tables` are read, so one that was deleted and created
     /// again is in both.
     pub removed: Vec<String>,
+    /// Proves to the controller that it sent this state. Empty: it sent none.
+    pub seal: String,
 }
 
 /// An update that does not fit the current state. Drop it and ask for a snapshot.
@@ -71,15 +73,16 @@ pub struct Assembly {
 impl Assembly {
     /// Adds a part; returns the state with its last part.
     pub fn add(&mut self, kind: UpdateKind, update: v1::Update) -> Result<Option<Assembled>, Misfit> {
-        let v1::Update { revision, mut tables, mut removed, last } = update;
+        let v1::Update { revision, mut tables, mut removed, last, seal } = update;
         let state = match self.begun.take() {
-            None => Assembled { kind, revision, tables, removed },
+            None => Assembled { kind, revision, tables, removed, seal },
             Some(begun) if (begun.kind, begun.revision) != (kind, revision) => {
                 return Err(Misfit::Mixed { expected: begun.revision, got: revision });
             }
             Some(mut begun) => {
                 begun.tables.append(&mut tables);
                 begun.removed.append(&mut removed);
+                begun.seal = seal;
                 begun
             }
         };

@@ -114,7 +114,7 @@ impl Live {
         let is_meant = |who: &Who, heard: &Heard| match dead {
             Dead::Named { name, force } => {
                 let is_over = heard.record.parked || heard.is_lost(self.silent(heard, now));
-                has_name(who, name) && (*force || is_over)
+                has_name(who, name) && (*force || is_over && !self.is_refused(heard, now))
             }
             Dead::Lost { instance_id, older_than, service } => {
                 let silent = self.silent(heard, now);
@@ -123,7 +123,8 @@ impl Live {
                     name => has_name(who, name),
                 };
                 let of_service = service.is_empty() || heard.record.service == *service;
-                heard.is_lost(silent) && is_named && silent >= *older_than && of_service
+                let is_lost = heard.is_lost(silent) && !self.is_refused(heard, now);
+                is_lost && is_named && silent >= *older_than && of_service
             }
         };
         let meant = self.members.iter().filter(|(who, heard)| is_meant(who, heard));
@@ -188,8 +189,10 @@ impl Live {
             return Some(Ending::Remove);
         }
         // Only one process may use an id at a time: if another is connected, a silent one has ended.
-        let is_replaced =
-            !heard.record.parked && heard.streams == 0 && heard.is_lost(silent) && self.is_duplicate(who);
+        let is_replaced = !heard.record.parked
+            && heard.streams == 0
+            && heard.is_lost(silent)
+            && self.is_replaced(who, heard, now);
         is_replaced.then_some(if heard.record.file_valid_ms > 0 { Ending::Park } else { Ending::Remove })
     }
 }

@@ -19,6 +19,8 @@ pub async fn run(store: ControlStore, pid: Pid) {
         http: nowhere,
         http_hosts: Vec::new(),
         http_connections_per_address: None,
+        insecure: false,
+        require_tokens: false,
         statsd: None,
         keep_history_days: 400,
         keep_history_events: 20,

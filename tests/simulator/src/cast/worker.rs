@@ -51,6 +51,7 @@ pub async fn run(pid: Pid, name: String, task: Task, on_target: u32, stores: [Da
         tuning: v1::Tuning::default(),
         limits: Limits { patience: Duration::from_secs(30), ..Limits::default() },
         actor: "operator:simulated".to_owned(),
+        access: cutover_client::Access::default(),
     };
     let kind = kind.as_str_name().trim_start_matches("PASS_KIND_").to_lowercase();
     let kind = if source_wins { "repair".to_owned() } else { kind };

@@ -1,0 +1,210 @@
+//! Who may make which call: in front of every call of gRPC and HTTP (docs/guides/security.md).
+
+mod body;
+mod table;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use hyper::body::Body as _;
+use tonic::{Code, Status};
+
+use super::{Error, gate::Refused};
+use crate::{
+    config::Config,
+    domain::{Need, Principal, Role},
+    service::{Denied, NewToken, Tokens, UnderWay, operate::RequestMeta},
+    store,
+    telemetry::now_ms,
+};
+use body::bounded;
+
+/// Admits calls by their tokens.
+#[derive(Clone, Debug)]
+pub(super) struct Access(Arc<Tokens>);
+
+impl Access {
+    pub(super) const fn new(tokens: Arc<Tokens>) -> Self {
+        Self(tokens)
+    }
+
+    /// Lets calls of `router` pass that their tokens allow. `refused` makes the answer to the others.
+    pub(super) fn before(&self, router: Router, refused: Refused) -> Router {
+        router.layer(from_fn_with_state((self.clone(), refused), pass))
+    }
+
+    /// Who makes a call. Counts it if it is refused.
+    fn admit(&self, path: &str, need: Need, headers: &HeaderMap) -> Result<Principal, Status> {
+        // Only processes that route make these calls.
+        let routes = |why: &str| matches!(table::call(path), "Watch" | "Report").then(|| why.to_owned());
+        let admitted = match bearer(headers) {
+            Ok(token) => self.0.admit(token, now_ms()),
+            Err(status) => {
+                self.0.refusals().note(Some(&Denied::Unknown), routes(status.message()).as_deref());
+                return Err(status);
+            }
+        };
+        let caller = admitted.map_err(|denied| {
+            let told = denied.to_string();
+            self.0.refusals().note(Some(&denied), routes(&told).as_deref());
+            Status::unauthenticated(told)
+        })?;
+        if caller.may(need) {
+            return Ok(caller);
+        }
+        let told = caller.refusal(table::call(path), need);
+        self.0.refusals().note(None, routes(&told).as_deref());
+        Err(Status::permission_denied(told))
+    }
+
+    /// Ends a body once its caller's token does.
+    fn bounded(&self, body: Body, caller: &Principal, is_grpc: bool) -> Body {
+        let (tokens, of) = (self.0.clone(), caller.clone());
+        let is_over = Box::new(move || !tokens.accepts(&of, now_ms()));
+        let (tokens, of) = (self.0.clone(), caller.clone());
+        bounded(body, is_over, async move { tokens.until_refused(of, now_ms).await }, is_grpc)
+    }
+}
+
+async fn pass(
+    State((access, refused)): State<(Access, Refused)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let need = table::need(path);
+    if need == Need::Nothing {
+        request.extensions_mut().insert(Principal::anybody());
+        return next.run(request).await;
+    }
+    let caller = match access.admit(path, need, request.headers()) {
+        Ok(caller) => caller,
+        Err(status) => {
+            let is_unknown = status.code() == Code::Unauthenticated;
+            let mut response = refused(status);
+            if is_unknown {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            return response;
+        }
+    };
+    // A change says what it did, also to somebody whose own token it has ended.
+    let is_bounded = table::is_stream(path) || matches!(need, Need::Read | Need::Route);
+    request.extensions_mut().insert(caller.clone());
+    if caller.hash().is_none() {
+        return next.run(request).await;
+    }
+    // The head is here; the message may come hours later, when the token has ended.
+    let request = request.map(|body| match body.is_end_stream() {
+        true => body,
+        false => access.bounded(body, &caller, false),
+    });
+    let response = next.run(request).await;
+    if !is_bounded || response.body().is_end_stream() {
+        return response;
+    }
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    response.map(|body| access.bounded(body, &caller, is_grpc))
+}
+
+/// The token of a call.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    let token = text.and_then(|text| text.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    token.map(|(_, token)| Some(token.trim())).ok_or_else(|| {
+        Status::unauthenticated(
+            "the header authorization is malformed: send it once, as: authorization: Bearer TOKEN",
+        )
+    })
+}
+
+/// The command that makes the first token.
+fn first_token(config: &Config) -> String {
+    format!("cutover token create NAME --role admin --store {}", config.store)
+}
+
+/// Refuses a store without tokens where the operator expects some: it may be an old backup, or another file.
+pub(super) fn check_closed(config: &Config, has_tokens: bool) -> Result<(), Error> {
+    match config.require_tokens && !has_tokens {
+        true => Err(Error::NoTokens { store: config.store.clone(), command: first_token(config) }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses addresses that others than this machine's users reach, unless the operator wants them. Returns warnings.
+pub(super) fn check_exposure(config: &Config, has_tokens: bool) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    for (flag, address) in [("grpc", config.grpc), ("http", config.http)] {
+        if address.ip().to_canonical().is_loopback() {
+            continue;
+        }
+        let (lacks, advice) = match has_tokens {
+            false => (
+                "there is no token: whoever reaches it could move tenants",
+                format!("Make one first: {}", first_token(config)),
+            ),
+            true => (
+                "calls are not encrypted: whoever is on the way could read their tokens",
+                "Put a proxy with TLS in front".to_owned(),
+            ),
+        };
+        if !config.insecure {
+            return Err(Error::Exposed { flag, address, lacks, advice });
+        }
+        warnings.push(format!("--{flag} {address} is not a loopback address, and {lacks}"));
+    }
+    Ok(warnings)
+}
+
+/// `cutover token create NAME --role admin --store URL`: makes an admin's token while no controller runs on the store.
+/// Whoever can write the store's file needs no token for it.
+pub async fn create_admin(
+    url: &str,
+    name: &str,
+    actor: &str,
+    reason: &str,
+) -> Result<secrecy::SecretString, Error> {
+    let _hold = store::hold_store(url, "cutover token create")?;
+    let tokens = Arc::new(Tokens::load(store::open_store(url).await?, UnderWay::default()).await?);
+    let new = NewToken {
+        name: name.to_owned(),
+        roles: vec![Role::Admin],
+        migrations: Vec::new(),
+        expires_ms: None,
+    };
+    let by = RequestMeta { actor: actor.to_owned(), reason: reason.to_owned(), ..RequestMeta::default() };
+    Ok(tokens.create(new, None, &by, now_ms()).await?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_taken_from_one_well_formed_header() {
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            bearer(&headers).map(|token| token.map(str::to_owned)).map_err(|status| status.code())
+        };
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&["Bearer abc"]), Ok(Some("abc".to_owned())));
+        assert_eq!(of(&["bearer  abc "]), Ok(Some("abc".to_owned())));
+        for wrong in [&["abc"][..], &["Basic abc"], &["Bearer a", "Bearer b"], &[""]] {
+            assert_eq!(of(wrong), Err(Code::Unauthenticated), "{wrong:?}");
+        }
+    }
+}

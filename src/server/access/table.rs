@@ -1,0 +1,215 @@
+//! What each call needs. A test compares this with the proto, so that no call is without a line.
+
+use crate::domain::Need::{self, Administer, Approve, Nothing, Operate, Read, Route, Work};
+
+/// Every method of every service, by what it needs.
+const METHODS: &[(&str, Need, &[&str])] = &[
+    (
+        "cutover.v1.AdminService",
+        Read,
+        &[
+            "GetMigration",
+            "ListMigrations",
+            "ListPins",
+            "GetPlan",
+            "GetStatus",
+            "WatchStatus",
+            "GetOverview",
+            "WatchOverview",
+            "GetSeries",
+            "GetProgress",
+            "ListHistory",
+            "ListInstances",
+            "Explain",
+        ],
+    ),
+    (
+        "cutover.v1.AdminService",
+        Operate,
+        &[
+            "CreateMigration",
+            "UpdateMigration",
+            "DeleteMigration",
+            "SetRollout",
+            "SetPin",
+            "ClearPin",
+            "ImportPins",
+            "Rollback",
+            "Acknowledge",
+            "Pause",
+            "Resume",
+            "Finish",
+            "Abandon",
+            "StartPlan",
+            "StopPlan",
+            "EvictInstance",
+        ],
+    ),
+    ("cutover.v1.AdminService", Approve, &["ApprovePlan", "SkipPlanStep"]),
+    ("cutover.v1.AdminService", Administer, &["Backup", "ConfirmRestore"]),
+    ("cutover.v1.RoutingService", Route, &["Decide", "DecideBatch", "Watch"]),
+    ("cutover.v1.TelemetryService", Route, &["Report", "RecordOutcomes", "Goodbye"]),
+    ("cutover.v1.JobService", Read, &["ListJobs"]),
+    ("cutover.v1.JobService", Work, &["CreateJob", "ClaimSegment", "Checkpoint", "FinishJob"]),
+    ("cutover.v1.JobService", Operate, &["TuneJob"]),
+    (
+        "cutover.v1.AccessService",
+        Administer,
+        &["CreateToken", "ListTokens", "RotateToken", "RevokeToken", "ListTokenEvents"],
+    ),
+    ("flagd.evaluation.v1.Service", Route, FLAGD),
+    ("flagd.evaluation.v2.Service", Route, FLAGD),
+    ("grpc.health.v1.Health", Nothing, &["Check", "Watch"]),
+    ("grpc.reflection.v1.ServerReflection", Read, &["ServerReflectionInfo"]),
+];
+
+const FLAGD: &[&str] = &[
+    "ResolveAll",
+    "ResolveBoolean",
+    "ResolveString",
+    "ResolveFloat",
+    "ResolveInt",
+    "ResolveObject",
+    "EventStream",
+];
+
+/// What a call with this path needs, by gRPC or HTTP. Whatever is not known needs the most.
+pub(super) fn need(path: &str) -> Need {
+    match path {
+        // Probes, and the files of the console, which hold no data.
+        "/healthz" | "/readyz" | "/" | "/console" => return Nothing,
+        "/metrics" | "/api/v1" => return Read,
+        "/ofrep/v1/configuration" | "/ofrep/v1/evaluate/flags" | "/api/v1/outcomes" => return Route,
+        _ => {}
+    }
+    if path.starts_with("/console/") {
+        return Nothing;
+    }
+    if path.starts_with("/ofrep/v1/evaluate/flags/") {
+        return Route;
+    }
+    let of = |is_service: &dyn Fn(&str) -> bool, method: &str| {
+        METHODS.iter().find(|(name, _, methods)| is_service(name) && methods.contains(&method)).map(|it| it.1)
+    };
+    let found = match path.strip_prefix("/api/v1/") {
+        // The names of methods are unique in the package.
+        Some(method) => of(&|service| service.starts_with("cutover.v1."), method),
+        None => path
+            .strip_prefix('/')
+            .and_then(|path| path.split_once('/'))
+            .and_then(|(service, method)| of(&|name| name == service, method)),
+    };
+    found.unwrap_or(Administer)
+}
+
+/// Calls that answer with a stream.
+const STREAMS: &[&str] =
+    &["Watch", "WatchStatus", "WatchOverview", "Backup", "EventStream", "ServerReflectionInfo"];
+
+/// Whether the answer goes on for as long as the caller likes.
+pub(super) fn is_stream(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|method| STREAMS.contains(&method))
+}
+
+/// What a call is called in an error.
+pub(super) fn call(path: &str) -> &str {
+    let name = path.trim_matches('/').rsplit('/').next().unwrap_or_default();
+    let name = if path.starts_with("/ofrep/") || name.is_empty() { path } else { name };
+    &name[..name.floor_char_boundary(80)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+
+    /// A sidecar's service is not the controller's.
+    const ELSEWHERE: &str = "cutover.v1.SidecarService";
+
+    fn pool() -> DescriptorPool {
+        let mut pool = DescriptorPool::decode(cutover_proto::DESCRIPTORS).expect("compiled in");
+        for more in [tonic_health::pb::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET] {
+            pool.decode_file_descriptor_set(more).expect("compiled in");
+        }
+        pool
+    }
+
+    #[test]
+    fn every_method_of_the_proto_has_one_need_and_no_other_has() {
+        let pool = pool();
+        let services = pool.services().filter(|service| service.full_name() != ELSEWHERE);
+        let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
+        let known: BTreeSet<String> = methods
+            .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()))
+            .collect();
+        let mut listed = BTreeSet::new();
+        for (service, _, methods) in METHODS {
+            for method in *methods {
+                assert!(listed.insert(format!("{service}/{method}")), "{service}/{method} has two lines");
+            }
+        }
+        assert_eq!(listed, known, "left: what METHODS has; right: what the proto has");
+    }
+
+    #[test]
+    fn streams_are_those_of_the_proto() {
+        let pool = pool();
+        for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            assert_eq!(is_stream(&path), method.is_server_streaming(), "{path}");
+        }
+    }
+
+    #[test]
+    fn whatever_changes_something_needs_more_than_to_read() {
+        let pool = DescriptorPool::decode(cutover_proto::DESCRIPTORS).expect("compiled in");
+        for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let changes = ["mutation", "actor", "head"];
+            if changes.iter().any(|field| method.input().get_field_by_name(field).is_some()) {
+                assert!(!matches!(need(&path), Nothing | Read | Route), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_needs_an_admin() {
+        for path in [
+            "/cutover.v1.AdminService/Invented",
+            "/invented.Service/GetStatus",
+            "/api/v1/Invented",
+            "/api/v2/GetStatus",
+            "/metrics/",
+            "/healthz/x",
+            "/consolex",
+            "/ofrep/v2/evaluate/flags/orders",
+            "",
+        ] {
+            assert_eq!(need(path), Administer, "{path}");
+        }
+    }
+
+    #[test]
+    fn http_needs_what_grpc_needs() {
+        for (path, needs) in [
+            ("/healthz", Nothing),
+            ("/console/js/main.js", Nothing),
+            ("/metrics", Read),
+            ("/api/v1/GetStatus", Read),
+            ("/api/v1/WatchOverview", Read),
+            ("/api/v1/SetRollout", Operate),
+            ("/api/v1/ApprovePlan", Approve),
+            ("/api/v1/Decide", Route),
+            ("/api/v1/RecordOutcomes", Route),
+            ("/api/v1/outcomes", Route),
+            ("/ofrep/v1/evaluate/flags/orders", Route),
+            ("/flagd.evaluation.v1.Service/ResolveString", Route),
+            ("/cutover.v1.AdminService/SetRollout", Operate),
+        ] {
+            assert_eq!(need(path), needs, "{path}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Why the controller does not run.
+
+use crate::{
+    config,
+    service::{NotifyError, TokenError},
+    store::{self, OpenError},
+};
+
+/// Why the controller does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// No token was made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The store has no tokens, and should have.
+    #[error(
+        "{store} has no tokens, so everybody who reaches the controller could move tenants, and --require-tokens forbids \
+         that. Is it the right store, or an old backup? Otherwise make an admin's token in it: {command}"
+    )]
+    NoTokens {
+        /// Its URL.
+        store: String,
+        /// What makes one.
+        command: String,
+    },
+    /// Others than this machine's users could reach it.
+    #[error(
+        "--{flag} {address} is not a loopback address, and {lacks}. {advice}. Or listen on loopback, as without --{flag}. \
+         If the network lets only those in who may do everything, add --insecure"
+    )]
+    Exposed {
+        /// The flag that sets the address.
+        flag: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What is missing.
+        lacks: &'static str,
+        /// What to do.
+        advice: String,
+    },
+    /// Notifications can't be sent.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    /// A port is not available.
+    #[error("can't listen on {address}: {error}; is another controller running? Choose another --{flag}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// A background task ended, which must not happen.
+    #[error("background task {task} failed: {why}. Start the controller again, and report this")]
+    Task {
+        /// The task.
+        task: &'static str,
+        /// Its last message.
+        why: String,
+    },
+    /// Migrations of a restored store can't be held.
+    #[error("the store was restored, and its migrations can't be held: {0}")]
+    Restored(String),
+    /// The store is older than what an instance holds: the history that this process began with is no more.
+    #[error("{0}: start the controller again, then look at cutover confirm")]
+    PutBack(String),
+    /// The same, for the JSON API.
+    #[error("the JSON API: {0}")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
+    /// gRPC ended.
+    #[error("gRPC ended: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    /// The compiled-in descriptors are damaged.
+    #[error("gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Error {
+    /// Whether the command line is wrong.
+    pub const fn is_misuse(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_) | Self::Open(OpenError::Url(_)) | Self::Exposed { .. } | Self::NoTokens { .. }
+        )
+    }
+}
