@@ -319,8 +319,9 @@ impl TelemetryService for Telemetry {
             let message = "give the revision of the decision, so that guards judge the right stage by it";
             return Err(status::invalid(Violation::new(&format!("cells[{at}].revision"), message)));
         }
-        // No instance has such a name.
-        let instance_id = format!("{OUTCOMES}{reporter}");
+        // No instance has such a name. Another token's reporter of this name has its own sequence.
+        let of = who.credential().map(|by| format!("{}/", by.token)).unwrap_or_default();
+        let instance_id = format!("{OUTCOMES}{of}{reporter}");
         ingest.admit_reporter(&instance_id, now_ms()).map_err(|max| {
             Status::resource_exhausted(format!(
                 "reporter {reporter:?} is new, and {max} others have reported within the last 10 minutes.\n\

@@ -30,9 +30,11 @@ pub(super) fn routes(
     let is_whole = DefaultPredicate::new().and(NotForContentType::const_new("application/connect+"));
     let compression = CompressionLayer::new().compress_when(is_whole);
     let pages = api.merge(http::console::router()).layer(compression.clone()).merge(decisions);
-    let pages = api::protect(pages, hosts).merge(health.clone().layer(compression));
+    // Other sites' requests are refused first: tokens say nothing about them, and remember nothing of them.
+    let pages = api::protect(access.before(pages, api::failed), hosts);
+    let pages = pages.merge(access.before(health.clone().layer(compression), api::failed));
     Routes {
-        open: gate.before(access.before(pages, api::failed), api::failed),
+        open: gate.before(pages, api::failed),
         full: gate.before(access.before(http::full(health, limits), api::failed), api::failed),
     }
 }

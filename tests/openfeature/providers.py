@@ -16,7 +16,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEvent
 
 port, url = sys.argv[1:]
-flagd = FlagdProvider(host="127.0.0.1", port=int(port), resolver_type=ResolverType.RPC, deadline_ms=5000)
+flagd = FlagdProvider(host="127.0.0.1", port=int(port), resolver_type=ResolverType.RPC, deadline_ms=30000)
 api.set_provider(OFREPProvider(url), domain="ofrep")
 api.set_provider(flagd, domain="flagd")
 acme = EvaluationContext(targeting_key="acme")

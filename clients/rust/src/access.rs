@@ -69,22 +69,20 @@ impl Access {
         InterceptedService::new(channel, self.clone())
     }
 
-    /// The value of the header. `None`: there is no token.
-    fn header(&self) -> Result<Option<MetadataValue<Ascii>>, Status> {
+    /// The value of the header. `None`: there is no token. An error says why there can't be one.
+    fn header(&self) -> Result<Option<MetadataValue<Ascii>>, String> {
         let text = match &self.token {
             None => return Ok(None),
             Some(Token::Text(text)) => text.clone(),
             Some(Token::File(path)) => {
-                let read = std::fs::read_to_string(path).map_err(|error| {
-                    let path = path.display();
-                    Status::unauthenticated(format!("can't read the token file {path}: {error}"))
-                });
+                let read = std::fs::read_to_string(path)
+                    .map_err(|error| format!("can't read the token file {}: {error}", path.display()));
                 SecretString::from(read?)
             }
         };
         let header = SecretString::from(format!("Bearer {}", text.expose_secret().trim()));
         let value = MetadataValue::try_from(header.expose_secret());
-        let mut value = value.map_err(|_| Status::unauthenticated(self.malformed()))?;
+        let mut value = value.map_err(|_| self.malformed())?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -102,8 +100,11 @@ impl Access {
 
 impl Interceptor for Access {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(header) = self.header()? {
-            request.metadata_mut().insert("authorization", header);
+        match self.header() {
+            Ok(Some(header)) => _ = request.metadata_mut().insert("authorization", header),
+            Ok(None) => {}
+            // The controller has to see and refuse the call. Otherwise it takes a silent process for dead.
+            Err(error) => tracing::warn!("calling the controller without a token: {error}"),
         }
         Ok(request)
     }
@@ -122,22 +123,23 @@ impl fmt::Debug for Token {
 mod tests {
     use super::*;
 
-    fn shown(access: &Access) -> Result<Option<String>, Status> {
+    fn shown(access: &Access) -> Option<String> {
         let mut access = access.clone();
-        let request = access.call(Request::new(()))?;
+        let request = access.call(Request::new(())).expect("every call goes out");
         let debug = format!("{access:?} {request:?}");
         assert!(!debug.contains("secret-text"), "{debug}");
-        let value = request.metadata().get("authorization");
-        Ok(value.map(|value| value.to_str().expect("text").to_owned()))
+        request.metadata().get("authorization").map(|value| value.to_str().expect("text").to_owned())
     }
 
     #[test]
     fn a_token_is_shown_to_the_controller_and_to_nobody_else() {
-        assert_eq!(shown(&Access::default()).expect("nothing"), None);
-        let text = shown(&Access::default().with_token("secret-text\n")).expect("a token");
+        assert_eq!(shown(&Access::default()), None);
+        let text = shown(&Access::default().with_token("secret-text\n"));
         assert_eq!(text.as_deref(), Some("Bearer secret-text"));
-        let wrong = shown(&Access::default().with_token("secret-text\u{1}")).expect_err("it is malformed");
-        assert!(!format!("{wrong:?}").contains("secret-text"), "{wrong:?}");
+        let wrong = Access::default().with_token("secret-text\u{1}");
+        assert_eq!(shown(&wrong), None);
+        let why = wrong.header().expect_err("it is malformed");
+        assert!(!why.contains("secret-text"), "{why}");
     }
 
     #[test]
@@ -145,11 +147,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("token");
         let access = Access::default().with_token_file(&path);
-        let missing = shown(&access).expect_err("it is missing");
-        assert!(missing.message().starts_with("can't read the token file"), "{missing:?}");
+        let missing = access.header().expect_err("it is missing");
+        assert!(missing.starts_with("can't read the token file"), "{missing}");
+        assert_eq!(shown(&access), None, "the controller sees the call, and refuses it");
         for text in ["secret-text-1", "secret-text-2"] {
             std::fs::write(&path, text).expect("it is written");
-            assert_eq!(shown(&access).expect("a token"), Some(format!("Bearer {text}")));
+            assert_eq!(shown(&access), Some(format!("Bearer {text}")));
         }
     }
 }

@@ -39,6 +39,14 @@ pub(super) async fn evict(
         )));
     }
     let named = named(membership, &instance_id);
+    let has_several = |seen: &&InstanceView| is_heard(seen) && seen.name != instance_id;
+    if force && let Some(heard) = named.iter().find(has_several) {
+        let names = named.iter().map(|seen| seen.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Status::failed_precondition(format!(
+            "several processes have the id {instance_id}: {names}. {} is connected, and evicting it loses writes.\nName the one that has ended: cutover evict ID#INCARNATION --force --reason ..",
+            heard.name
+        )));
+    }
     let living = named.iter().filter(|seen| is_heard(seen)).count();
     if !lost && !force && living > 0 && living < named.len() {
         return Err(Status::failed_precondition(format!(
@@ -79,12 +87,18 @@ fn is_heard(seen: &InstanceView) -> bool {
 
 /// Why nobody was evicted.
 fn nobody(named: &[InstanceView], instance_id: &str) -> Status {
-    if let Some(InstanceView { record, silent, .. }) = named.iter().find(|seen| seen.refused) {
-        let token = record.credential.as_ref().map_or("", |credential| credential.token.as_str());
+    if let Some(InstanceView { name, record, silent, .. }) = named.iter().find(|seen| seen.refused) {
+        let why = match &record.credential {
+            Some(of) => {
+                format!("token {} was revoked or rotated, or has expired, or it shows another one", of.token)
+            }
+            None => "it registered before calls needed a token, and has shown none since".to_owned(),
+        };
+        // Another process may have the same id, and be alive.
         return Status::failed_precondition(format!(
-            "{instance_id} is not heard because its calls are refused: token {token} was revoked or rotated, or has \
-             expired, or it shows another one. Its process may run; evicting a live one loses writes.\nGive it a valid token; or, if its process \
-             has certainly ended ({} silent): cutover evict {instance_id} --force --reason ..",
+            "{name} is not heard because its calls are refused: {why}. Its process may run; evicting a live one \
+             loses writes.\nGive it a valid token; or, if its process has certainly ended ({} silent): \
+             cutover evict {name} --force --reason ..",
             span(silent.as_millis() as u64),
         ));
     }

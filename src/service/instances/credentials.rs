@@ -89,10 +89,15 @@ impl Live {
 
     /// Whether it is lost, and its calls would be refused. Of one that said goodbye nobody expects any.
     pub(super) fn is_refused(&self, heard: &Heard, now: Instant) -> bool {
-        let has_ended = |of: &Credential| self.standing(of) != Standing::Valid;
+        // It registered while calls needed no token, and has shown none since.
+        let needs_one = || self.tokens.as_ref().is_some_and(|tokens| !tokens.is_open());
+        let would_be_refused = || match &heard.record.credential {
+            Some(of) => self.standing(of) != Standing::Valid,
+            None => needs_one(),
+        };
         !heard.record.parked
             && heard.is_lost(self.silent(heard, now))
-            && (heard.contested || heard.record.credential.as_ref().is_some_and(has_ended))
+            && (heard.contested || would_be_refused())
     }
 
     /// Whether another process with its id is connected, by the same token, so that it has ended. One that may run and be
