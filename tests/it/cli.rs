@@ -15,8 +15,6 @@ mod exits;
 mod glance;
 mod history;
 mod inputs;
-#[cfg(all(feature = "mysql", feature = "postgres"))]
-mod keys;
 mod passes;
 mod plan;
 mod privileges;

@@ -11,7 +11,6 @@ use sqlx::{Connection, Either, Executor};
 
 use super::{
     super::{Page, Segment, StoreError, error::Doubt, mapping::SqlTable, scan::Gathered},
-    Keys,
     merge::{Merge, Merged, Part},
     permanent,
     pool::Pool,
@@ -136,12 +135,11 @@ where
         rows: usize,
         segment: Segment,
         limit_bytes: usize,
-        (table, keys): (&SqlTable, &Keys),
+        table: &SqlTable,
         decode: impl Fn(DB::Row) -> Result<Part, StoreError> + Send + Sync,
     ) -> Result<Page, StoreError> {
         let mut gathered = Gathered::default();
-        let merge_of = || Merge::new(table, keys.are_in_byte_order(), rows);
-        let mut merge = merge_of();
+        let mut merge = Merge::new(table, rows);
         let mut full = false;
         let take = |gathered: &mut Gathered, merged: Merged| {
             if gathered.is_full(limit_bytes) {
@@ -157,7 +155,7 @@ where
         self.send(false, &[statement], |answer| {
             let row = match answer {
                 None => {
-                    (gathered, merge) = (Gathered::default(), merge_of());
+                    (gathered, merge) = (Gathered::default(), Merge::new(table, rows));
                     return Ok(true);
                 }
                 Some(Either::Left(_)) => return Ok(true),
