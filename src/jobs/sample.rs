@@ -7,7 +7,7 @@ use std::{
 
 use cutover_store::{
     Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable,
-    spec::{Coverage, Spec, StoreSpec, Unfilled},
+    spec::{Coverage, Spec, Unfilled},
 };
 
 use super::{Error, side::Side};
@@ -67,16 +67,8 @@ impl fmt::Display for Place {
 /// [`RECORDS_MAX`].
 pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Result<Looked, Error> {
     let mut looked = Looked::default();
-    let of_side = |(side, store): (Side, &'_ StoreSpec)| {
-        let tables = store.tables().map(move |(prefix, table)| {
-            let name = if prefix.is_empty() { String::new() } else { format!(" ({})", table.table) };
-            let place = format!("{}{name}", side.name());
-            (place, prefix.to_owned(), table.mapping.clone(), Coverage::default())
-        });
-        tables.collect::<Vec<_>>()
-    };
-    let sides = [(Side::Source, &spec.source), (Side::Target, &spec.target)];
-    let mut coverage: Vec<_> = sides.into_iter().flat_map(of_side).collect();
+    let mut coverage = [(Side::Source, &spec.source), (Side::Target, &spec.target)]
+        .map(|(side, store)| (side, store.mapping.as_ref(), Coverage::default()));
     // Not a part: a store that can't read parts alone would read all of them.
     let began = Instant::now();
     let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
@@ -85,10 +77,8 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Resu
     let take = |found: Found| match found {
         Ok((id, record)) => {
             looked.bytes += (id.bytes() + record.bytes()) as u64;
-            for (_, prefix, mapping, coverage) in &mut coverage {
-                if let (Some(mapping), Some(value), true) =
-                    (mapping, &record.value, id.key.starts_with(prefix.as_str()))
-                {
+            for (_, mapping, coverage) in &mut coverage {
+                if let (Some(mapping), Some(value)) = (mapping, &record.value) {
                     coverage.take(mapping, value);
                 }
             }
@@ -97,18 +87,18 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Resu
         Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
     };
     each(side, store, if all { usize::MAX } else { RECORDS_MAX }, take).await?;
-    for (place, _, mapping, coverage) in &coverage {
-        let unfilled = mapping.as_ref().map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
+    for (side, mapping, coverage) in &coverage {
+        let unfilled = mapping.map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
         let documents = coverage.documents();
-        looked.empty.extend(unfilled.iter().map(|it| empty(place, it, documents)));
+        looked.empty.extend(unfilled.iter().map(|it| empty(*side, it, documents)));
     }
     Ok(looked)
 }
 
-fn empty(place: &str, unfilled: &Unfilled, documents: u64) -> String {
+fn empty(side: Side, unfilled: &Unfilled, documents: u64) -> String {
     let Unfilled { column, path, nearest } = unfilled;
     let meant = nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"));
-    format!("column {column} of the {place}: {path:?} was found in 0 of {documents} records{meant}")
+    format!("column {column} of the {}: {path:?} was found in 0 of {documents} records{meant}", side.name())
 }
 
 /// Data of a store: a record, or what does not form one.

@@ -10,8 +10,6 @@ mod ledger;
 mod limits;
 mod misfits;
 mod no_room;
-#[cfg(feature = "sqlite")]
-mod record_types;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod refused;
 mod retried;
