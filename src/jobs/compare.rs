@@ -81,13 +81,9 @@ impl Stores {
             half.is_none_or(|half| from_target == (half == Side::Target))
         });
         done.counts.compared += pairs.len() as u64;
-        let suspects = pairs
-            .into_iter()
-            .filter(|(_, (), (source, target))| Difference::of(source.as_ref(), target.as_ref()).is_some())
-            .map(|(id, (), (_, target))| (id, Suspect::new(target)))
-            .collect();
+        let suspects = suspects(pairs);
         self.settle(plan, pass, &mut done, suspects).await?;
-        if plan.source_wins && !Mutation::RepairBothWays.is_left_out() {
+        if !behind.is_empty() && !Mutation::RepairBothWays.is_left_out() {
             // A put of this repair has made the target older than the source, which an SDK has written since. If its
             // worker ended then, the source's half has passed this place. Otherwise that half may count it first.
             let (behind, before) = (self.persisting(plan, &mut done, behind).await?, done.counts.copied);
@@ -184,7 +180,7 @@ impl Stores {
         Ok(persisting)
     }
 
-    /// Those of `pairs`, which looked equal, that differ from what the source has now that the target was read.
+    /// Those of `equal` that differ from what the source has now that the target was read.
     pub(super) async fn outdated(
         &self,
         plan: &Plan,
@@ -194,15 +190,11 @@ impl Stores {
         let (ids, target): (Vec<Id>, Vec<Read>) =
             equal.into_iter().map(|(id, record)| (id, Ok(Some(record)))).unzip();
         let source = self.read(plan, Side::Source, &ids).await?;
-        let pairs = done.readable(None, ids.into_iter().map(|id| (id, ())), source, target);
-        let differ = pairs
-            .into_iter()
-            .filter(|(_, (), (source, target))| Difference::of(source.as_ref(), target.as_ref()).is_some());
-        Ok(differ.map(|(id, (), (_, target))| (id, Suspect::new(target))).collect())
+        Ok(suspects(done.readable(None, ids.into_iter().map(|id| (id, ())), source, target)))
     }
 
     /// The target's records that its own half of a comparison has to judge, and those for which this is unknown; and
-    /// those that the source has newer.
+    /// in a repair those that the source has newer.
     async fn met_from_target<'a>(
         &self,
         plan: &Plan,
@@ -214,8 +206,10 @@ impl Stores {
         for (place @ (id, record), there) in page.into_iter().zip(there) {
             match there.map(|there| there.cmp(&Some(record.version))) {
                 Err(_) | Ok(Ordering::Less) => met.push(place),
-                Ok(Ordering::Greater) => behind.push((id.clone(), Suspect::new(Some(record.clone())))),
-                Ok(Ordering::Equal) => {}
+                Ok(Ordering::Greater) if plan.source_wins => {
+                    behind.push((id.clone(), Suspect::new(Some(record.clone()))));
+                }
+                Ok(Ordering::Greater | Ordering::Equal) => {}
             }
         }
         Ok((met, behind))
@@ -347,6 +341,13 @@ fn add(differences: &mut v1::Differences, target: Option<&Record>, difference: D
         Difference::Different => &mut differences.different,
     };
     *count += 1;
+}
+
+/// Pairs that differ, at the first look.
+fn suspects(pairs: Vec<(Id, (), Pair)>) -> Vec<(Id, Suspect)> {
+    let differ = |(source, target): &Pair| Difference::of(source.as_ref(), target.as_ref()).is_some();
+    let suspects = pairs.into_iter().filter(|(_, (), pair)| differ(pair));
+    suspects.map(|(id, (), (_, target))| (id, Suspect::new(target))).collect()
 }
 
 /// Whether a record that can't be read is there. Any other class means that there is no such place.

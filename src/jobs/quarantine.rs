@@ -85,9 +85,7 @@ impl JoinedPass {
             }
         }
     }
-}
 
-impl JoinedPass {
     /// Works on as long as the operation may act. A worker that stood still for so long that nobody waits for it any
     /// more must not write what it read before.
     pub(super) async fn in_time<F: Future>(

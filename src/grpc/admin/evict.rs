@@ -43,7 +43,8 @@ pub(super) async fn evict(
     if force && let Some(heard) = named.iter().find(has_several) {
         let names = named.iter().map(|seen| seen.name.as_str()).collect::<Vec<_>>().join(", ");
         return Err(Status::failed_precondition(format!(
-            "several processes have the id {instance_id}: {names}. {} is connected, and evicting it loses writes.\nName the one that has ended: cutover evict ID#INCARNATION --force --reason ..",
+            "several processes have the id {instance_id}: {names}. {} is connected, and evicting it loses writes.\n\
+             Name the one that has ended: cutover evict ID#INCARNATION --force --reason ..",
             heard.name
         )));
     }

@@ -89,11 +89,10 @@ impl Live {
 
     /// Whether it is lost, and its calls would be refused. Of one that said goodbye nobody expects any.
     pub(super) fn is_refused(&self, heard: &Heard, now: Instant) -> bool {
-        // It registered while calls needed no token, and has shown none since.
-        let needs_one = || self.tokens.as_ref().is_some_and(|tokens| !tokens.is_open());
         let would_be_refused = || match &heard.record.credential {
             Some(of) => self.standing(of) != Standing::Valid,
-            None => needs_one(),
+            // It registered while calls needed no token, and has shown none since.
+            None => self.tokens.as_ref().is_some_and(|tokens| !tokens.is_open()),
         };
         !heard.record.parked
             && heard.is_lost(self.silent(heard, now))

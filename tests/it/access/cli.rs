@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    cli::{run, run_with_env},
+    cli::{Said, run, run_with_env},
     support::process::Process,
 };
 use tempfile::TempDir;
@@ -22,20 +22,23 @@ fn anywhere(dir: &Path, text: &str) -> Vec<String> {
     found
 }
 
+/// Runs a command against a controller, with the token in this file. Empty: with none.
+async fn say_to(server: &str, args: &[&str], token: &str) -> Said {
+    let mut all = args.to_vec();
+    all.extend(["--server", server]);
+    if !token.is_empty() {
+        all.extend(["--token-file", token]);
+    }
+    run(all).await
+}
+
 #[tokio::test]
 async fn from_the_first_token_to_the_last() {
     let (dir, tokens) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let controller = Process::start(dir.path()).await;
-    let server = controller.url.clone();
     let file = |name: &str| tokens.path().join(name).display().to_string();
-    let say = async |args: &[&str], token: &str| {
-        let mut all = args.to_vec();
-        all.extend(["--server", &server]);
-        if !token.is_empty() {
-            all.extend(["--token-file", token]);
-        }
-        run(all).await
-    };
+    let server = controller.url.clone();
+    let say = async |args: &[&str], token: &str| say_to(&server, args, token).await;
     let none = say(&["token", "list"], "").await;
     assert!(none.code == 0 && none.out.starts_with("no tokens: everybody"), "{none:?}");
     let call = say(&["token", "create", "root", "--role", "admin"], "").await;
@@ -45,14 +48,7 @@ async fn from_the_first_token_to_the_last() {
     let root = run(["token", "create", "root", "--role", "admin", "--store", &store]).await;
     let controller = Process::start(dir.path()).await;
     let server = controller.url.clone();
-    let say = async |args: &[&str], token: &str| {
-        let mut all = args.to_vec();
-        all.extend(["--server", &server]);
-        if !token.is_empty() {
-            all.extend(["--token-file", token]);
-        }
-        run(all).await
-    };
+    let say = async |args: &[&str], token: &str| say_to(&server, args, token).await;
     let root_text = root.out.trim().to_owned();
     assert!(
         root.code == 0 && root_text.starts_with("cutover_") && !root.err.contains(&root_text),

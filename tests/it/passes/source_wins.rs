@@ -45,6 +45,15 @@ fn about_to_be_overwritten() -> (World, Stores, Gate) {
     (world, stores, gate)
 }
 
+/// Returns once a segment of the only pass is done.
+async fn a_segment_is_done(controller: &Controller) {
+    let listed = v1::ListJobsRequest { migration: KEY.to_owned() };
+    let mut jobs = controller.jobs().await;
+    while jobs.list_jobs(listed.clone()).await.unwrap().into_inner().jobs[0].segments_done < 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Everybody at this share of these rungs, whatever the gates say.
 pub(super) async fn ramp(controller: &Controller, rungs: v1::SetRolloutRequest) {
     let mutation = v1::Mutation { reason: "test".to_owned(), ..Default::default() };
@@ -148,11 +157,7 @@ async fn what_the_source_got_behind_its_scan_is_compared_where_the_target_is_sca
         let plan = Plan { segments: 2, on_target: 1, ..plan };
         let write = async {
             gate.reached().await;
-            let listed = v1::ListJobsRequest { migration: KEY.to_owned() };
-            let mut jobs = controller.jobs().await;
-            while jobs.list_jobs(listed.clone()).await.unwrap().into_inner().jobs[0].segments_done < 1 {
-                tokio::task::yield_now().await;
-            }
+            a_segment_is_done(&controller).await;
             world.source.insert(id(1), record(50));
             gate.open();
         };
@@ -179,11 +184,7 @@ async fn a_repair_that_goes_on_after_its_worker_ended_repairs_what_that_left() {
     // written meanwhile: what it found in the target was newer.
     let ended = async {
         gate.reached().await;
-        let listed = v1::ListJobsRequest { migration: KEY.to_owned() };
-        let mut jobs = controller.jobs().await;
-        while jobs.list_jobs(listed.clone()).await.unwrap().into_inner().jobs[0].segments_done < 1 {
-            tokio::task::yield_now().await;
-        }
+        a_segment_is_done(&controller).await;
         world.source.insert(id(1), record(50));
     };
     tokio::select! {

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use smallvec::SmallVec;
 
-use super::{Inner, rules::Condition};
+use super::{
+    Inner,
+    rules::{Condition, Found},
+};
 use crate::{
     report::{ErrorClass, Event, Operation, Origin, Outcome, StoreRole},
     store::{Id, Put, Record, StoreError},
@@ -95,6 +98,25 @@ impl Calls {
             }
             _ => None,
         })
+    }
+
+    /// Counts what a read has copied, even if its answer is no longer of use.
+    pub(super) fn copied(&mut self, found: Found) {
+        match found {
+            Found::Miss => self.count(Event::Migrated),
+            Found::Repaired => self.count(Event::Repaired),
+            Found::Hit | Found::NotFound | Found::Unasked => {}
+        }
+    }
+
+    /// Counts what a read returns.
+    pub(super) fn found(&mut self, found: Found) {
+        match found {
+            Found::Hit | Found::Repaired => self.count(Event::Hit),
+            Found::Miss => self.count(Event::Miss),
+            Found::NotFound => self.count(Event::NotFound),
+            Found::Unasked => {}
+        }
     }
 
     /// Counts a read of both stores, if it was one: whether it failed in the source, and in the target.

@@ -8,11 +8,11 @@ use super::{
     Inner, Migrator, READS_MAX, ReadError, Unavailable,
     calls::Calls,
     finish::Finish,
-    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd, Seen},
+    rules::{Answer, Condition, OperationStep, Read, ReadCall, ReadEnd, Seen},
     shadow,
 };
 use crate::{
-    report::{Event, StoreRole},
+    report::StoreRole,
     routing::Rung,
     store::{Id, Record, StoreError, document::Document},
     watch::Operation,
@@ -203,21 +203,11 @@ impl Reading {
                     continue;
                 }
             };
-            // A copy counts even if the answer is no longer of use.
-            match found {
-                Found::Miss => calls.count(Event::Migrated),
-                Found::Repaired => calls.count(Event::Repaired),
-                Found::Hit | Found::NotFound | Found::Unasked => {}
-            }
+            calls.copied(found);
             if overtaken {
                 continue;
             }
-            match found {
-                Found::Hit | Found::Repaired => calls.count(Event::Hit),
-                Found::Miss => calls.count(Event::Miss),
-                Found::NotFound => calls.count(Event::NotFound),
-                Found::Unasked => {}
-            }
+            calls.found(found);
             if rung == Rung::Dual {
                 shadow::sample(&inner, &self.operation, &one.id, one.source.as_ref());
             }

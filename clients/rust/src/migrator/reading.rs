@@ -6,11 +6,11 @@ use super::{
     Inner, ReadError,
     calls::Calls,
     finish::Finish,
-    rules::{Answer, Condition, Found, OperationStep, Read, ReadCall, ReadEnd, Seen},
+    rules::{Answer, Condition, OperationStep, Read, ReadCall, ReadEnd, Seen},
     shadow,
 };
 use crate::{
-    report::{Event, StoreRole},
+    report::StoreRole,
     routing::Rung,
     store::{Id, Record, StoreError},
     watch::Operation,
@@ -96,24 +96,14 @@ impl Reading {
         let overtaken = inner.overtaken(&self.operation, &self.id.tenant);
         calls.paired(calls.read_failed(StoreRole::Source), calls.read_failed(StoreRole::Target));
         if let ReadEnd::Return(_, found) = end {
-            // A copy counts even if the answer is no longer of use.
-            match found {
-                Found::Miss => calls.count(Event::Migrated),
-                Found::Repaired => calls.count(Event::Repaired),
-                Found::Hit | Found::NotFound | Found::Unasked => {}
-            }
+            calls.copied(found);
         }
         if overtaken {
             return None;
         }
         Some(match end {
             ReadEnd::Return(from, found) => {
-                match found {
-                    Found::Hit | Found::Repaired => calls.count(Event::Hit),
-                    Found::Miss => calls.count(Event::Miss),
-                    Found::NotFound => calls.count(Event::NotFound),
-                    Found::Unasked => {}
-                }
+                calls.found(found);
                 let rung = self.operation.decision.rung;
                 if rung == Rung::Dual {
                     shadow::sample(&inner, &self.operation, &self.id, self.source.as_ref());
