@@ -20,6 +20,9 @@ use crate::{
 /// constantly.
 const PAUSE_FACTOR: u32 = 4;
 
+/// Longest pause after a write. A process that stood still while it wrote took the whole time for the disk's.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Minimum interval between writes that only refresh the file's age.
 const REFRESH_MIN: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,7 @@ impl Saver {
             received.mark_unchanged();
             let began = Instant::now();
             self.save().await;
-            sleep(began.elapsed() * PAUSE_FACTOR).await;
+            sleep(pause(began.elapsed())).await;
         }
     }
 
@@ -109,5 +112,22 @@ impl Saver {
 
     fn file(&self) -> MutexGuard<'_, Option<Arc<FileLock>>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long not to write after a write that took so long.
+fn pause(took: Duration) -> Duration {
+    took.saturating_mul(PAUSE_FACTOR).min(PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_stood_still_while_it_saved_saves_again_soon() {
+        assert_eq!(pause(Duration::from_millis(100)), Duration::from_millis(400));
+        assert_eq!(pause(Duration::from_secs(37)), PAUSE_MAX);
+        assert_eq!(pause(Duration::MAX), PAUSE_MAX);
     }
 }
