@@ -144,6 +144,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The same for these stores, as they are. Tables whose keys are not compared byte by byte have an order of their
+    /// own: a comparison can't go through both side by side, but looks each store's records up in the other one.
+    pub fn for_stores(self, stores: &Stores) -> Self {
+        let is_beside = self.kind == v1::PassKind::Verify && self.on_target == 0;
+        if !is_beside || [&stores.source, &stores.target].iter().all(|store| store.scans_in_byte_order()) {
+            return self;
+        }
+        Self { on_target: 1, segments: 2, statements: (self.parallel / 2).max(1), ..self }
+    }
+
     /// The plan of a spec, for a pass of this kind that repairs nothing.
     pub fn of(spec: &Spec, kind: v1::PassKind, actor: String) -> Self {
         let limits = &spec.limits;

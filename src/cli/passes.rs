@@ -277,6 +277,7 @@ impl PassArgs {
             return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
         }
         let stores = self.stores(&spec).await?;
+        let plan = plan.for_stores(&stores);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
             Self::warn(&stores).await?;
@@ -303,7 +304,7 @@ impl PassArgs {
         // Before stores are opened, and tables made.
         global.channel().await?;
         let stores = self.stores(&spec).await?;
-        let mut plan = Plan::of(&spec, kind, actor_or_user(None));
+        let mut plan = Plan::of(&spec, kind, actor_or_user(None)).for_stores(&stores);
         plan.access = global.access();
         more(&mut plan);
         privileges::check(&stores, &plan, global.json).await?;

@@ -92,6 +92,10 @@ impl Store for Bounded {
         self.read(self.inner.scan(scope, segment, cursor, limit_bytes)).await
     }
 
+    fn scans_in_byte_order(&self) -> bool {
+        self.inner.scans_in_byte_order()
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         self.read(self.inner.identity()).await
     }

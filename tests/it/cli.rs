@@ -15,6 +15,8 @@ mod exits;
 mod glance;
 mod history;
 mod inputs;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod keys;
 mod passes;
 mod plan;
 mod privileges;

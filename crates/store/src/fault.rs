@@ -216,6 +216,10 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         self.run(Verb::Scan, [].into_iter(), self.inner.scan(scope, segment, cursor, limit_bytes)).await
     }
 
+    fn scans_in_byte_order(&self) -> bool {
+        self.inner.scans_in_byte_order()
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         self.inner.identity().await
     }

@@ -161,6 +161,12 @@ pub trait Store: Send + Sync + 'static {
         limit_bytes: usize,
     ) -> Result<Page, StoreError>;
 
+    /// Whether scans are in order of tenant and key, byte by byte, and [`Scope::UpTo`] is possible: a place then means
+    /// the same in every such store.
+    fn scans_in_byte_order(&self) -> bool {
+        false
+    }
+
     /// The table's identity, asked anew. `None`: the store has none, so a pass can't notice that its workers
     /// have different tables.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {

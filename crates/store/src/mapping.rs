@@ -28,7 +28,7 @@ pub use cell::Cell;
 pub use column::{Column, Fill};
 pub use column_type::{ColumnType, Element};
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
-pub(super) use ddl::{column_sql, quoted, sql_type};
+pub(super) use ddl::{column_sql, create_ledger_sql, quoted, sql_type};
 pub use ddl::{create_sql, create_table_sql};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;

@@ -129,6 +129,10 @@ impl Store for MemoryStore {
         Ok(page)
     }
 
+    fn scans_in_byte_order(&self) -> bool {
+        true
+    }
+
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         let records = self.records();
         let bytes: usize = records.iter().map(|(id, record)| id.bytes() + record.bytes()).sum();

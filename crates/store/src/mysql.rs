@@ -8,7 +8,9 @@ mod both;
 mod column;
 mod error;
 mod find;
+mod id_columns;
 mod identity;
+mod keys;
 mod layout;
 mod ledger;
 mod limits;
@@ -29,7 +31,7 @@ use sqlx::{
 use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
     Version,
-    mapping::{Dialect, SqlTable, create_sql},
+    mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
         Calls, Database, Entry, Guarded, LedgerId, Over, ServerOptions, Statement, There, Wrote, check_new,
         column_of, estimate, get_versions, permanent, put_many, put_one, swallowed, version_after,
@@ -74,13 +76,18 @@ impl MySqlStore {
         let sql = create_sql(Dialect::MySql, &table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let store = Self::connect(url, table, options).await?;
-        let mut id = None;
-        if let Some(ledger) = store.layout.table.ledger() {
-            let table = &store.layout.table;
+        let (mut id, table) = (None, &store.layout.table);
+        // Of a table that is there already, which may have keys of other types than one that is created.
+        let (keys, _) = id_columns::keys(&store.calls, table).await?;
+        let of_ledger = create_ledger_sql(Dialect::MySql, table, keys.definitions());
+        let of_ledger =
+            of_ledger.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        let sql = sql.into_iter().take(1).chain(of_ledger);
+        if let Some(ledger) = table.ledger() {
             let there = schema::has_rows(&store.calls, &table.name).await?;
             let entries = schema::has_rows(&store.calls, &ledger).await?;
-            let is_new = check_new(Dialect::MySql, table, there, entries)?;
-            id = is_new.then(|| LedgerId::made_once(Dialect::MySql, &store.layout.ledger));
+            let is_new = check_new(Dialect::MySql, table, &keys, there, entries)?;
+            id = is_new.then(|| LedgerId::made_once(Dialect::MySql, &store.layout.ledger, &keys));
         }
         for (name, sql) in store.layout.table.names().into_iter().zip(sql) {
             if schema::is_free(&store.calls, &name).await? {
@@ -95,22 +102,12 @@ impl MySqlStore {
 
     /// Checks the table and its ledger, and learns which ledger it is.
     async fn checked(mut self) -> Result<Self, StoreError> {
-        let table = &self.layout.table;
-        schema::check(&self.calls, table).await?;
-        let text_ids = schema::text_ids(&self.calls, table).await?;
-        self.layout.text_ids = text_ids.iter().map(|column| format!("`{column}`")).collect();
-        let table = &self.layout.table;
-        if let Some(name) = table.ledger() {
-            let (ledger, id) = (&self.layout.ledger, self.ledger_id().await?);
-            self.layout.ledger_id = Some(LedgerId::found(Dialect::MySql, ledger, &name, id)?);
+        (self.layout.keys, self.layout.places) = id_columns::keys(&self.calls, &self.layout.table).await?;
+        schema::check(&self.calls, &self.layout.table, &self.layout.keys).await?;
+        if let Some(name) = self.layout.table.ledger() {
+            self.layout.ledger_id = Some(self.found_id(&name).await?);
         }
         Ok(self)
-    }
-
-    /// The id that the ledger has now.
-    async fn ledger_id(&self) -> Result<Option<i64>, StoreError> {
-        let rows = self.rows(LedgerId::asked(Dialect::MySql, &self.layout.ledger)).await?;
-        Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
     }
 
     async fn connect(url: &str, table: SqlTable, options: ServerOptions) -> Result<Self, StoreError> {
@@ -216,7 +213,7 @@ impl Store for MySqlStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        schema::check_ids(&self.calls, &self.layout.table, [id].into_iter()).await?;
+        self.check_ids([id].into_iter()).await?;
         if self.layout.table.has_ledger() {
             return self.put_if(id, record, expected).await;
         }
@@ -245,6 +242,9 @@ impl Store for MySqlStore {
         }
         let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
         if expected.is_none() && current.is_none() {
+            if doubt.is_none() {
+                self.check_equal([id].into_iter()).await?;
+            }
             return Err(doubt.unwrap_or_else(swallowed));
         }
         Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt)
@@ -285,19 +285,33 @@ impl Store for MySqlStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
+        let keys = &self.layout.keys;
+        match scope {
+            Scope::Tenant(tenant) if !keys.takes_tenant(tenant) => return Ok(Page::default()),
+            Scope::UpTo(_) if !keys.are_in_byte_order() => return Err(keys.not_in_byte_order()),
+            _ => {}
+        }
+        // Bytes need not be text.
+        if let Some(cursor) = cursor.filter(|_| !keys.are_in_byte_order()) {
+            keys.place(cursor)?;
+        }
         let after = cursor.map(Cursor::place).transpose()?;
         let rows = self.calls.page_rows(limit_bytes);
         let sql = self.layout.scan(scope, segment, after, rows)?;
         let decode = |row: MySqlRow| self.layout.part(&row);
-        let table = &self.layout.table;
-        self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, table, decode).await
+        let of = (&self.layout.table, keys);
+        self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, of, decode).await
+    }
+
+    fn scans_in_byte_order(&self) -> bool {
+        self.layout.keys.are_in_byte_order()
     }
 
     /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let identity = identity::identity(&self.calls, &self.layout.table.name).await?;
         let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
-        let id = LedgerId::found(Dialect::MySql, &self.layout.ledger, &ledger, self.ledger_id().await?)?;
+        let id = self.found_id(&ledger).await?;
         Ok(Some(identity.with_ledger(&ledger, &id.to_string())))
     }
 
@@ -350,7 +364,7 @@ impl Guarded for MySqlStore {
     }
 
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
-        schema::check_ids(&self.calls, &self.layout.table, records.iter().map(|(id, _)| *id)).await?;
+        self.check_ids(records.iter().map(|(id, _)| *id)).await?;
         if self.layout.table.has_ledger() {
             return self.put_with(records, over).await;
         }
@@ -365,6 +379,9 @@ impl Guarded for MySqlStore {
                 wrote.all &= id == 0 || is_one && id != NOT_WRITTEN;
                 wrote.doubt = wrote.doubt.or(doubt);
             }
+        }
+        if !wrote.all && wrote.doubt.is_none() {
+            self.check_equal(records.iter().map(|(id, _)| *id)).await?;
         }
         Ok(wrote)
     }

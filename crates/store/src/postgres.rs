@@ -4,7 +4,9 @@
 
 mod column;
 mod error;
+mod id_columns;
 mod identity;
+mod keys;
 mod layout;
 mod ledger;
 mod schema;
@@ -26,11 +28,11 @@ use super::{
     Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
     Version,
     error::Doubt,
-    mapping::{Dialect, SqlTable, create_sql},
+    mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
-        Calls, Database, Guarded, LedgerId, Over, ROUNDS, ServerOptions, Statement, There, Wrote, check_new,
-        column_of, estimate, get_versions, in_order, not_beside, permanent, put_many, put_one, swallowed,
-        version_after,
+        Calls, Database, Guarded, Keys, LedgerId, Over, ROUNDS, ServerOptions, Statement, There, Wrote,
+        check_new, column_of, estimate, get_versions, in_order, not_beside, permanent, put_many, put_one,
+        swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -73,11 +75,17 @@ impl PostgresStore {
         let sql = create_sql(Dialect::Postgres, table);
         let sql = sql.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
         let (ledger, mut is_new) = (table.ledger(), false);
+        // Of a table that is there already, which may have keys of other types than one that is created.
+        let keys = id_columns::keys(&store.calls, &store.schema, table).await?;
         if let Some(ledger) = &ledger {
             let there = schema::has_rows(&store.calls, &store.schema, &table.name).await?;
             let entries = schema::has_rows(&store.calls, &store.schema, ledger).await?;
-            is_new = check_new(Dialect::Postgres, table, there, entries)?;
+            is_new = check_new(Dialect::Postgres, table, &keys, there, entries)?;
         }
+        let of_ledger = create_ledger_sql(Dialect::Postgres, table, keys.definitions());
+        let of_ledger =
+            of_ledger.map_err(|error| permanent(ErrorClass::Other, "table", error.to_string()))?;
+        let sql = sql.into_iter().take(1).chain(of_ledger);
         for (name, sql) in [table.name.as_str()].into_iter().chain(ledger.as_deref()).zip(sql) {
             if schema::exists(&store.calls, &store.schema, name).await? {
                 continue;
@@ -94,29 +102,34 @@ impl PostgresStore {
             store.calls.create(sql).await?;
         }
         if is_new && let Some(ledger) = &store.layout.ledger {
-            store.calls.create(LedgerId::made_once(Dialect::Postgres, ledger.as_sql())).await?;
+            store.calls.create(LedgerId::made_once(Dialect::Postgres, ledger.as_sql(), &keys)).await?;
         }
         store.checked().await
     }
 
     /// Checks the table and its ledger, and learns which ledger it is.
-    async fn checked(self) -> Result<Self, StoreError> {
-        schema::check(&self.calls, &self.schema, &self.layout.table).await?;
+    async fn checked(mut self) -> Result<Self, StoreError> {
+        self.layout.keys = id_columns::keys(&self.calls, &self.schema, &self.layout.table).await?;
+        schema::check(&self.calls, &self.schema, &self.layout.table, &self.layout.keys).await?;
         let enums = schema::enums(&self.calls, &self.schema, &self.layout.table).await?;
         let id = match (&self.layout.ledger, self.layout.table.ledger()) {
-            (Some(ledger), Some(name)) => {
-                let found = self.ledger_id(ledger).await?;
-                Some(LedgerId::found(Dialect::Postgres, ledger.as_sql(), &name, found)?)
-            }
+            (Some(ledger), Some(name)) => Some(self.found_id(ledger, &name).await?),
             _ => None,
         };
-        Ok(Self { layout: Layout::new(self.layout.table, &self.schema, id, &enums), ..self })
+        let Layout { table, keys, .. } = self.layout;
+        Ok(Self { layout: Layout::new(table, &self.schema, keys, id, &enums), ..self })
+    }
+
+    /// The id that the ledger has now; an error if it has none.
+    async fn found_id(&self, ledger: &Ledger, name: &str) -> Result<LedgerId, StoreError> {
+        let found = self.ledger_id(ledger).await?;
+        LedgerId::found(Dialect::Postgres, ledger.as_sql(), &self.layout.keys, name, found)
     }
 
     /// The id that the ledger has now.
     async fn ledger_id(&self, ledger: &Ledger) -> Result<Option<i64>, StoreError> {
-        let asked = Statement::text(LedgerId::asked(Dialect::Postgres, ledger.as_sql()));
-        let rows = self.calls.rows(&asked).await?;
+        let asked = LedgerId::asked(Dialect::Postgres, ledger.as_sql(), &self.layout.keys);
+        let rows = self.calls.rows(&Statement::text(asked)).await?;
         Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
     }
 
@@ -133,7 +146,7 @@ impl PostgresStore {
         let server = format!("{}:{}", connect.get_host(), connect.get_port());
         let calls = Calls::<Postgres>::open(connect, &server, options, options.call_timeout).await?;
         let schema = schema::schema_of(&calls, &table.name).await?;
-        Ok(Self { calls, layout: Layout::new(table, &schema, None, &[]), schema })
+        Ok(Self { calls, layout: Layout::new(table, &schema, Keys::default(), None, &[]), schema })
     }
 
     /// Waits for calls in flight and closes the connections.
@@ -179,6 +192,9 @@ impl Given {
 #[async_trait]
 impl Store for PostgresStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        if !self.layout.keys.takes(id) {
+            return Ok(None);
+        }
         let rows = self.rows(&self.layout.get, Given::default().id(id)?.0).await?;
         rows.first().map(|row| self.layout.found(row)?.record).transpose()
     }
@@ -193,7 +209,7 @@ impl Store for PostgresStore {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        schema::check_ids(&self.calls, &self.schema, &self.layout.table, [id].into_iter()).await?;
+        self.check_ids([id].into_iter()).await?;
         let given = self.layout.rows(&[(id, record)])?;
         let write = async |sql: &SqlStr, given: &PgArguments| match &self.layout.ledger {
             Some(ledger) => self.put_if(ledger, id, record, expected).await,
@@ -214,12 +230,16 @@ impl Store for PostgresStore {
             if current != expected {
                 return Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt);
             }
+            if doubt.is_none() {
+                self.check_equal([id].into_iter()).await?;
+            }
         }
         Err(doubt.unwrap_or_else(swallowed))
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        let rows = self.rows(&self.layout.get_many, Given::default().ids(ids.iter())?.0).await?;
+        let taken = ids.iter().filter(|id| self.layout.keys.takes(id));
+        let rows = self.rows(&self.layout.get_many, Given::default().ids(taken)?.0).await?;
         let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.found(row)?.read()).collect();
         Ok(in_order(&ids.iter().collect::<Vec<_>>(), found?))
     }
@@ -241,13 +261,18 @@ impl Store for PostgresStore {
         cursor: Option<&Cursor>,
         limit_bytes: usize,
     ) -> Result<Page, StoreError> {
-        let (tenant, key) = cursor.map(Cursor::texts).transpose()?.unwrap_or_default();
+        let keys = &self.layout.keys;
+        let (least_tenant, least_key) = (keys.tenant.kind.least(), keys.key.kind.least());
+        let least = (least_tenant.as_str(), least_key.as_str());
+        let (tenant, key) = cursor.map(|cursor| keys.place(cursor)).transpose()?.unwrap_or(least);
         let rows = self.calls.page_rows(limit_bytes);
         let limit = i64::try_from(rows).unwrap_or(i64::MAX);
         let from = |tenant: &str| Given::default().and(tenant)?.and(key)?.and(limit);
         let (scan, given) = match scope {
             Scope::All => (&self.layout.scan_all, from(tenant)?),
+            Scope::Tenant(tenant) if !keys.takes_tenant(tenant) => return Ok(Page::default()),
             Scope::Tenant(tenant) => (&self.layout.scan_tenant, from(tenant)?),
+            Scope::UpTo(_) if !keys.are_in_byte_order() => return Err(keys.not_in_byte_order()),
             Scope::UpTo(end) => {
                 let (last_tenant, last_key) = end.texts()?;
                 (&self.layout.scan_up_to, from(tenant)?.and(last_tenant)?.and(last_key)?)
@@ -255,7 +280,11 @@ impl Store for PostgresStore {
         };
         let statement = Statement::prepared(scan.page(cursor.is_none()), given.0);
         let decode = |row: PgRow| self.layout.part(&row);
-        self.calls.page(&statement, rows, segment, limit_bytes, &self.layout.table, decode).await
+        self.calls.page(&statement, rows, segment, limit_bytes, (&self.layout.table, keys), decode).await
+    }
+
+    fn scans_in_byte_order(&self) -> bool {
+        self.layout.keys.are_in_byte_order()
     }
 
     /// By the database system, which physical replicas share, and by database and table.
@@ -264,7 +293,7 @@ impl Store for PostgresStore {
         let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
             return Ok(Some(identity));
         };
-        let id = LedgerId::found(Dialect::Postgres, ledger.as_sql(), &name, self.ledger_id(ledger).await?)?;
+        let id = self.found_id(ledger, &name).await?;
         Ok(Some(identity.with_ledger(&name, &id.to_string())))
     }
 
@@ -308,14 +337,14 @@ impl Store for PostgresStore {
 #[async_trait]
 impl Guarded for PostgresStore {
     async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
-        let rows = self.rows(&self.layout.versions, Given::default().ids(ids.iter().copied())?.0).await?;
+        let taken = ids.iter().copied().filter(|id| self.layout.keys.takes(id));
+        let rows = self.rows(&self.layout.versions, Given::default().ids(taken)?.0).await?;
         let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.there(row)).collect();
         Ok(in_order(ids, found?).into_iter().map(Option::flatten).collect())
     }
 
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
-        let ids = records.iter().map(|(id, _)| *id);
-        schema::check_ids(&self.calls, &self.schema, &self.layout.table, ids).await?;
+        self.check_ids(records.iter().map(|(id, _)| *id)).await?;
         let mut wrote = Wrote { all: true, doubt: None };
         let mut rest = records;
         while !rest.is_empty() {
@@ -332,6 +361,9 @@ impl Guarded for PostgresStore {
             wrote.all &= written == part.len() as u64;
             wrote.doubt = wrote.doubt.or(doubt);
             rest = others;
+        }
+        if !wrote.all && wrote.doubt.is_none() {
+            self.check_equal(records.iter().map(|(id, _)| *id)).await?;
         }
         Ok(wrote)
     }

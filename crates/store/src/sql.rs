@@ -10,6 +10,7 @@ mod error;
 mod faults;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod id_length;
+mod keys;
 mod ledger_id;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod merge;
@@ -30,9 +31,14 @@ pub(super) use faults::{
     Faults, cascading, check_new, check_no_ledger, no_ledger, of_both, referred, referring, versions_twice,
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use faults::{in_this_database, not_beside};
+pub(super) use faults::{in_this_database, loose_with_ledger, not_beside};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use id_length::{Length, check_lengths, ending_blank};
+pub(super) use keys::Keys;
+#[cfg(feature = "postgres")]
+pub(super) use keys::uuid_text;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use keys::{KeyColumn, KeyKind};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;

@@ -30,7 +30,7 @@ use super::{
     Version,
     mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
-    sql::{LedgerId, ROUNDS, check_new, column_of, permanent, swallowed},
+    sql::{Keys, LedgerId, ROUNDS, check_new, column_of, permanent, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
@@ -111,8 +111,8 @@ impl SqliteStore {
         if let Some(ledger) = table.ledger() {
             let there = schema::has_rows(&mut connection, &table.name).await.map_err(failed)?;
             let entries = schema::has_rows(&mut connection, &ledger).await.map_err(failed)?;
-            id = check_new(Dialect::Sqlite, &table, there, entries)?
-                .then(|| LedgerId::made_once(Dialect::Sqlite, &ledger));
+            id = check_new(Dialect::Sqlite, &table, &Keys::default(), there, entries)?
+                .then(|| LedgerId::made_once(Dialect::Sqlite, &ledger, &Keys::default()));
         }
         for sql in sql.into_iter().chain(id) {
             sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.map_err(failed)?;
@@ -272,6 +272,10 @@ impl Store for SqliteStore {
         gathered.end(false)
     }
 
+    fn scans_in_byte_order(&self) -> bool {
+        true
+    }
+
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let identity = file::identity(&self.path, &self.layout.table.name)?;
@@ -310,9 +314,9 @@ impl Store for SqliteStore {
 impl SqliteStore {
     /// The id that the ledger has now.
     async fn ledger_id(&self, ledger: &str) -> Result<LedgerId, StoreError> {
-        let asked = AssertSqlSafe(LedgerId::asked(Dialect::Sqlite, ledger));
+        let asked = AssertSqlSafe(LedgerId::asked(Dialect::Sqlite, ledger, &Keys::default()));
         let found = sqlx::query_scalar(asked).fetch_optional(&self.readers).await.map_err(read_error)?;
-        LedgerId::found(Dialect::Sqlite, ledger, ledger, found)
+        LedgerId::found(Dialect::Sqlite, ledger, &Keys::default(), ledger, found)
     }
 
     async fn get_on(&self, connection: &mut SqliteConnection, id: &Id) -> Result<Option<Record>, StoreError> {

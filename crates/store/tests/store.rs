@@ -51,6 +51,9 @@ mod servers;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 #[path = "store/silence.rs"]
 mod silence;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+#[path = "store/typed_keys.rs"]
+mod typed_keys;
 #[path = "store/unreadable.rs"]
 mod unreadable;
 

@@ -13,15 +13,29 @@ pub fn create_table_sql(
     fields: &Fields,
     mapping: Option<&Mapping>,
 ) -> Result<String, NameError> {
+    create_table(dialect, table, fields, mapping, ["", ""])
+}
+
+/// With the types of tenant and key, if these are not empty.
+fn create_table(
+    dialect: Dialect,
+    table: &str,
+    fields: &Fields,
+    mapping: Option<&Mapping>,
+    [of_tenant, of_key]: [&str; 2],
+) -> Result<String, NameError> {
     check_name(table)?;
     let names = || mapping.into_iter().flat_map(Mapping::names);
     fields.check_table(mapping.is_some(), names())?;
     let q = |name: &str| quoted(dialect, name);
-    let id = |name: &str, most: u32| format!("{} {} NOT NULL", q(name), id_type(dialect, most));
-    let mut lines = vec![id(&fields.tenant, 256)];
+    let id = |name: &str, given: &str, most: u32| {
+        let kind = if given.is_empty() { id_type(dialect, most) } else { given.to_owned() };
+        format!("{} {kind} NOT NULL", q(name))
+    };
+    let mut lines = vec![id(&fields.tenant, of_tenant, 256)];
     let mut primary = q(&fields.tenant);
     if !fields.is_own_tenant() {
-        lines.push(id(&fields.key, 1024));
+        lines.push(id(&fields.key, of_key, 1024));
         primary = format!("{primary}, {}", q(&fields.key));
     }
     lines.push(format!(
@@ -42,6 +56,18 @@ pub fn create_table_sql(
         }
     }
     Ok(create(dialect, table, lines, &primary))
+}
+
+/// The statement that creates a table's ledger, if it has one, whose tenant and key have these types; empty: the usual
+/// ones.
+#[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+pub(crate) fn create_ledger_sql(
+    dialect: Dialect,
+    table: &SqlTable,
+    kinds: [&str; 2],
+) -> Result<Option<String>, NameError> {
+    let Some(entries) = table.entries(dialect) else { return Ok(None) };
+    create_table(dialect, &entries.name, &entries.fields, entries.mapping.as_ref(), kinds).map(Some)
 }
 
 /// The statements that create a table, and its ledger if it has one. With a ledger the table has no columns of

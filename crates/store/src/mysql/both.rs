@@ -9,8 +9,9 @@ use super::{
         sql::{Entry, Part},
     },
     Database, column_of,
+    keys::Place,
     layout::{Layout, RUN, place},
-    literal::{literal, value},
+    literal::value,
 };
 
 impl Layout {
@@ -31,7 +32,7 @@ impl Layout {
         id: &Id,
         record: &Record,
     ) -> Result<(), StoreError> {
-        entry_id(text, id);
+        self.entry_id(text, id);
         text.pop();
         let deleted = u8::from(record.is_tombstone());
         text.extend_from_slice(format!(",{},{deleted})", column_of(record.version)?).as_bytes());
@@ -73,7 +74,7 @@ impl Layout {
         let (version, expected) = (column_of(record.version)?, column_of(expected)?);
         let deleted = u8::from(record.is_tombstone());
         let mut it = Vec::new();
-        entry_id(&mut it, id);
+        self.entry_id(&mut it, id);
         let it = String::from_utf8_lossy(&it);
         let ledger = &self.ledger;
         Ok(format!(
@@ -134,9 +135,25 @@ impl Layout {
         format!("EXISTS (SELECT 1 FROM {} WHERE ({}) = {id})", self.name, self.ids)
     }
 
-    /// Entries first, then rows, whose third and last columns are NULL.
+    /// Tenant and key of the ledger.
+    pub(super) fn of_ledger(&self) -> [Place; 2] {
+        let [tenant, key] = &self.places;
+        [tenant.in_ledger("tenant"), key.in_ledger("key")]
+    }
+
+    fn entry_id(&self, text: &mut Vec<u8>, id: &Id) {
+        let [tenant, key] = self.of_ledger();
+        let it = format!("({},{})", tenant.value(id.tenant.as_bytes()), key.value(id.key.as_bytes()));
+        text.extend_from_slice(it.as_bytes());
+    }
+
+    /// Entries first, then rows, whose third and last columns are NULL. If only the server knows their order, each entry
+    /// comes right before its row.
     fn both(&self, with_content: bool, of_entries: &str, of_rows: &str) -> String {
-        let Self { name, ledger, tenant, key, asked, .. } = self;
+        let Self { name, ledger, asked, .. } = self;
+        let [tenant, key] = &self.places;
+        let (of_tenant, of_key) = (tenant.in_ledger("tenant").asked(), key.in_ledger("key").asked());
+        let (tenant, key) = (tenant.asked(), key.asked());
         let (mut none, mut all) = (String::new(), String::new());
         if with_content {
             none = ", NULL".repeat(asked.len());
@@ -145,7 +162,7 @@ impl Layout {
                 + &asked[marks..].iter().map(|name| format!(", {name}")).collect::<String>();
         }
         format!(
-            "(SELECT tenant, `key`, version{none}, deleted FROM {ledger} FORCE INDEX (PRIMARY) WHERE {of_entries}) \
+            "(SELECT {of_tenant}, {of_key}, version{none}, deleted FROM {ledger} FORCE INDEX (PRIMARY) WHERE {of_entries}) \
              UNION ALL (SELECT {tenant}, {key}, NULL{all}, NULL FROM {name} FORCE INDEX (PRIMARY) WHERE {of_rows})"
         )
     }
@@ -153,11 +170,16 @@ impl Layout {
     /// A page of a scan: up to so many entries and so many rows, each in order. One statement, so that both are
     /// read in one snapshot.
     pub(super) fn both_page(&self, of_entries: &str, of_rows: &str, rows: usize) -> String {
-        self.both(
+        let both = self.both(
             true,
             &format!("{of_entries} ORDER BY tenant, `key` LIMIT {rows}"),
             &format!("{of_rows} ORDER BY {} LIMIT {rows}", self.ids),
-        )
+        );
+        match self.keys.are_in_byte_order() {
+            true => both,
+            // NULL comes last.
+            false => format!("{both} ORDER BY 1, 2, 3 DESC"),
+        }
     }
 
     pub(super) fn both_in(&self, with_content: bool, ids: &[&Id]) -> String {
@@ -168,7 +190,7 @@ impl Layout {
                     text.push(b',');
                 }
             }
-            entry_id(&mut of_entries, id);
+            self.entry_id(&mut of_entries, id);
             self.id(&mut of_rows, id);
         }
         self.both(
@@ -181,22 +203,22 @@ impl Layout {
     /// As [`Self::between`], with up to `most` entries and as many rows.
     pub(super) fn both_between(&self, with_content: bool, ids: &[&Id], most: usize) -> Option<String> {
         let of_tenants: Vec<_> = ids.chunk_by(|one, other| one.tenant == other.tenant).collect();
-        if ids.len() < of_tenants.len().max(1) * RUN {
+        if !self.keys.are_in_byte_order() || ids.len() < of_tenants.len().max(1) * RUN {
             return None;
         }
-        let ranges = |tenant: &str, key: &str| {
+        let ranges = |[tenant, key]: &[Place; 2]| {
             let ranges = of_tenants.iter().filter_map(|of| {
                 let (first, last) = (of.first()?, of.last()?);
-                let of = self.of_id(tenant, first.tenant.as_bytes());
-                let [first, last] = [first, last].map(|id| self.of_id(key, id.key.as_bytes()));
-                Some(format!("{tenant} = {of} AND {key} BETWEEN {first} AND {last}"))
+                let of = tenant.value(first.tenant.as_bytes());
+                let [first, last] = [first, last].map(|id| key.value(id.key.as_bytes()));
+                Some(format!("{} = {of} AND {} BETWEEN {first} AND {last}", tenant.name, key.name))
             });
             ranges.collect::<Vec<_>>().join(" OR ")
         };
         Some(self.both(
             with_content,
-            &format!("{} ORDER BY tenant, `key` LIMIT {most}", ranges("tenant", "`key`")),
-            &format!("{} ORDER BY {} LIMIT {most}", ranges(&self.tenant, &self.key), self.ids),
+            &format!("{} ORDER BY tenant, `key` LIMIT {most}", ranges(&self.of_ledger())),
+            &format!("{} ORDER BY {} LIMIT {most}", ranges(&self.places), self.ids),
         ))
     }
 
@@ -220,17 +242,12 @@ impl Layout {
         }
         let (tenant, key) = place(row)?;
         let (tenant, key) = (tenant.to_vec(), key.to_vec());
+        let texts = (str::from_utf8(&tenant).unwrap_or_default(), str::from_utf8(&key).unwrap_or_default());
+        let is_reserved = texts != ("", "") && self.keys.is_reserved(texts.0, texts.1);
         Ok(match self.is_entry(row)? {
             true => Part::Entry { tenant, key, entry: self.entry(row) },
+            false if is_reserved => Part::Record(self.keys.reserved_row(tenant, key)),
             false => Part::Row { tenant, key, cells: self.cells_of(row)? },
         })
     }
-}
-
-fn entry_id(text: &mut Vec<u8>, id: &Id) {
-    text.push(b'(');
-    literal(text, id.tenant.as_bytes());
-    text.push(b',');
-    literal(text, id.key.as_bytes());
-    text.push(b')');
 }

@@ -3,7 +3,10 @@
 use sqlx::{Row, mysql::MySqlRow};
 
 use super::{
-    super::mapping::{ColumnType, Dialect, column_sql, sql_type},
+    super::{
+        mapping::{ColumnType, Dialect, column_sql, sql_type},
+        sql::{KeyColumn, KeyKind},
+    },
     server::text,
 };
 
@@ -109,10 +112,32 @@ impl Column {
         }
     }
 
-    /// Whether it is text that is compared as its bytes are, with blanks at the end.
-    pub(super) fn is_binary_text(&self) -> bool {
+    /// What it holds as tenant or key, of up to so many bytes; `None`: it can't be one. A collation that is not of bytes
+    /// makes texts equal that differ in case, in accents, or in blanks at the end.
+    pub(super) fn key(&self, most_bytes: u64) -> Option<KeyColumn> {
+        let unsigned = self.full_kind.contains("unsigned");
+        let integer = |bits| KeyKind::Integer { bits, unsigned };
         let is_exact = matches!(self.collation.as_str(), "utf8mb4_0900_bin" | "utf8mb4_nopad_bin");
-        self.kind == "varchar" && is_exact
+        let ascii = self.character_set == "ascii";
+        let kind = match self.kind.as_str() {
+            // It would come back with zeros in front.
+            _ if self.full_kind.contains("zerofill") => return None,
+            "varbinary" if self.most >= most_bytes => KeyKind::Bytes,
+            "varchar" if is_exact => KeyKind::Bytes,
+            "varchar" | "char" if ascii || self.character_set == "utf8mb4" => KeyKind::Loose,
+            "binary" if self.most == 16 => KeyKind::Uuid,
+            "tinyint" => integer(8),
+            "smallint" => integer(16),
+            "mediumint" => integer(24),
+            "int" => integer(32),
+            "bigint" => integer(64),
+            _ => return None,
+        };
+        Some(KeyColumn { kind, definition: self.definition(), cuts_blanks: self.kind == "char", ascii })
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.kind.ends_with("char")
     }
 
     /// Whether it is an ENUM with all of these labels.

@@ -21,6 +21,8 @@ impl MySqlStore {
     ) -> Result<Vec<Option<T>>, StoreError> {
         let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
         let places: HashMap<_, usize> = ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
+        // A row is found by its very id, whatever else the server takes for it.
+        let ids: Vec<&Id> = ids.iter().copied().filter(|id| self.layout.keys.takes(id)).collect();
         let mut take = |rows: &[MySqlRow]| {
             for row in rows {
                 if let Some(at) = places.get(&layout::place(row)?) {
@@ -31,7 +33,7 @@ impl MySqlStore {
         };
         let between = |ids: &[&Id], most| self.layout.between(columns, ids, most);
         let left = self
-            .find_between(ids, between, |rows, most| {
+            .find_between(&ids, between, |rows, most| {
                 take(rows)?;
                 rows.last().filter(|_| rows.len() == most).map(layout::place).transpose()
             })

@@ -8,11 +8,12 @@ use super::{
     super::{
         Id, Record, Scope, Segment, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
-        scan::{Found, Place},
-        sql::LedgerId,
+        scan::{Found, Place as At},
+        sql::{KeyKind, Keys, LedgerId},
     },
     Database, column_of,
-    literal::{hex, value},
+    keys::Place,
+    literal::value,
 };
 
 /// From this average number of ids per tenant on, one range is better than separate look-ups.
@@ -34,8 +35,10 @@ pub(super) struct Layout {
     pub(super) ids: String,
     pub(super) tenant: String,
     pub(super) key: String,
-    /// Of both, as they are quoted, those that are text. Unknown until the table has been checked.
-    pub(super) text_ids: Vec<String>,
+    /// Unknown until the table has been checked.
+    pub(super) keys: Keys,
+    /// Of tenant and key: the same, in statements.
+    pub(super) places: [Place; 2],
     version: String,
     pub(super) content: Vec<String>,
     /// How the content is asked for.
@@ -53,7 +56,9 @@ impl Layout {
             ids: table.ids().into_iter().map(q).collect::<Vec<_>>().join(", "),
             tenant: q(&table.fields.tenant),
             key: q(&table.fields.key),
-            text_ids: Vec::new(),
+            keys: Keys::default(),
+            places: [&table.fields.tenant, &table.fields.key]
+                .map(|name| Place::new(name, KeyKind::default(), false)),
             version: q(&table.fields.version),
             content: table.content().into_iter().map(|(name, _)| q(name)).collect(),
             asked: table.content().into_iter().map(|(name, kind)| asked_as(&q(name), kind)).collect(),
@@ -69,8 +74,8 @@ impl Layout {
 
     /// The columns that every query begins with.
     pub(super) fn place_and_version(&self) -> String {
-        let Self { tenant, key, version, .. } = self;
-        format!("{tenant}, {key}, {version}")
+        let [tenant, key] = &self.places;
+        format!("{}, {}, {}", tenant.asked(), key.asked(), self.version)
     }
 
     // A long list can make the planner read the whole table instead, so the index is forced.
@@ -87,15 +92,15 @@ impl Layout {
     /// rows, in the same order. `None`: it would be no less work than [`Self::find_in`].
     pub(super) fn between(&self, columns: &str, ids: &[&Id], rows: usize) -> Option<String> {
         let of_tenants: Vec<_> = ids.chunk_by(|one, other| one.tenant == other.tenant).collect();
-        if ids.len() < of_tenants.len().max(1) * RUN {
+        if !self.keys.are_in_byte_order() || ids.len() < of_tenants.len().max(1) * RUN {
             return None;
         }
-        let Self { ids, tenant, key, .. } = self;
+        let (ids, [tenant, key]) = (&self.ids, &self.places);
         let ranges = of_tenants.into_iter().filter_map(|of| {
             let (first, last) = (of.first()?, of.last()?);
-            let of = self.of_id(tenant, first.tenant.as_bytes());
-            let [first, last] = [first, last].map(|id| self.of_id(key, id.key.as_bytes()));
-            Some(format!("{tenant} = {of} AND {key} BETWEEN {first} AND {last}"))
+            let of = tenant.value(first.tenant.as_bytes());
+            let [first, last] = [first, last].map(|id| key.value(id.key.as_bytes()));
+            Some(format!("{} = {of} AND {} BETWEEN {first} AND {last}", tenant.name, key.name))
         });
         let ranges = ranges.collect::<Vec<_>>().join(" OR ");
         Some(format!("{}{ranges} ORDER BY {ids} LIMIT {rows}", self.select(columns)))
@@ -129,7 +134,8 @@ impl Layout {
     pub(super) fn if_newer(&self) -> String {
         let version = &self.version;
         // A negative version is the application's own, with an unknown meaning.
-        let newer = format!("VALUES({version}) > {version} AND {version} >= 0");
+        let same: String = self.places.iter().map(Place::and_exactly_given).collect();
+        let newer = format!("VALUES({version}) > {version} AND {version} >= 0{same}");
         let mut sql = " ON DUPLICATE KEY UPDATE ".to_owned();
         for column in &self.content {
             sql += &format!("{column} = IF({newer}, VALUES({column}), {column}), ");
@@ -161,6 +167,9 @@ impl Layout {
     pub(super) fn is(&self, text: &mut Vec<u8>, id: &Id) {
         text.extend_from_slice(format!("({}) = ", self.ids).as_bytes());
         self.id(text, id);
+        let [tenant, key] = &self.places;
+        text.extend_from_slice(tenant.and_exactly(id.tenant.as_bytes()).as_bytes());
+        text.extend_from_slice(key.and_exactly(id.key.as_bytes()).as_bytes());
     }
 
     /// To be followed by the version.
@@ -170,32 +179,36 @@ impl Layout {
 
     /// `(tenant,key)`
     pub(super) fn id(&self, text: &mut Vec<u8>, id: &Id) {
+        let [tenant, key] = &self.places;
         text.push(b'(');
-        text.extend_from_slice(self.of_id(&self.tenant, id.tenant.as_bytes()).as_bytes());
+        text.extend_from_slice(tenant.value(id.tenant.as_bytes()).as_bytes());
         if !self.table.fields.is_own_tenant() {
             text.push(b',');
-            text.extend_from_slice(self.of_id(&self.key, id.key.as_bytes()).as_bytes());
+            text.extend_from_slice(key.value(id.key.as_bytes()).as_bytes());
         }
         text.push(b')');
     }
 
-    /// A value of tenant or key as SQL. Compared with bytes, a text would be converted, and its index not be used.
-    pub(super) fn of_id(&self, column: &str, bytes: &[u8]) -> String {
-        let is_text = self.text_ids.iter().any(|text| text == column);
-        if is_text { format!("_utf8mb4 {}", hex(bytes)) } else { hex(bytes) }
+    /// Tenant and key of what the server takes for this id.
+    pub(super) fn equal(&self, id: &Id) -> String {
+        let [tenant, key] = &self.places;
+        let mut it = Vec::new();
+        self.id(&mut it, id);
+        let asked = self.select(&format!("{}, {}", tenant.asked(), key.asked()));
+        format!("{asked}({}) = {} LIMIT 1", self.ids, String::from_utf8_lossy(&it))
     }
 
     pub(super) fn scan(
         &self,
         scope: &Scope,
         segment: Segment,
-        after: Option<Place<'_>>,
+        after: Option<At<'_>>,
         rows: usize,
     ) -> Result<String, StoreError> {
-        let Self { name, ids, tenant, key, .. } = self;
-        let of_rows = self.wanted(tenant, key, scope, segment, after)?;
+        let Self { name, ids, .. } = self;
+        let of_rows = self.wanted(&self.places, scope, segment, after)?;
         if !self.ledger.is_empty() {
-            let of_entries = self.wanted("tenant", "`key`", scope, segment, after)?;
+            let of_entries = self.wanted(&self.of_ledger(), scope, segment, after)?;
             return Ok(self.both_page(&of_entries, &of_rows, rows));
         }
         let all = self.all();
@@ -207,60 +220,36 @@ impl Layout {
     /// What a scan asks for, given the columns of tenant and key.
     fn wanted(
         &self,
-        tenant: &str,
-        key: &str,
+        [tenant, key]: &[Place; 2],
         scope: &Scope,
         segment: Segment,
-        after: Option<Place<'_>>,
+        after: Option<At<'_>>,
     ) -> Result<String, StoreError> {
         let mut sql = "TRUE".to_owned();
         let mut and = |condition: std::fmt::Arguments<'_>| {
             sql.write_fmt(format_args!(" AND ({condition})")).expect("a String takes all");
         };
         match scope {
-            Scope::All => and(format_args!("{}", self.places(tenant, key, after, None))),
+            Scope::All => and(format_args!("{}", places(tenant, key, after, None))),
             Scope::UpTo(end) => {
-                and(format_args!("{}", self.places(tenant, key, after, Some(end.place()?))));
+                and(format_args!("{}", places(tenant, key, after, Some(end.place()?))));
             }
             Scope::Tenant(of) => {
-                and(format_args!("{tenant} = {}", self.of_id(tenant, of.as_bytes())));
+                let exactly = tenant.and_exactly(of.as_bytes());
+                and(format_args!("{} = {}{exactly}", tenant.name, tenant.value(of.as_bytes())));
                 if let Some((_, at)) = after {
-                    and(format_args!("{key} > {}", self.of_id(key, at)));
+                    and(format_args!("{} > {}", key.name, key.value(at)));
                 }
             }
         }
-        if segment.of > 1 {
+        // Other keys have other bytes than their texts: rows of other segments are left out when they are here.
+        if segment.of > 1 && self.keys.are_in_byte_order() {
             // As in `Segment::contains`.
             let Segment { index, of } = segment;
+            let (tenant, key) = (&tenant.name, &key.name);
             and(format_args!("(CRC32(CONCAT({tenant}, x'00', {key})) * {of}) >> 32 = {index}"));
         }
         Ok(sql)
-    }
-
-    /// Rows after one place and up to another, as ranges of the index: a comparison of pairs would not use it
-    /// as a range.
-    fn places(&self, tenant: &str, key: &str, after: Option<Place<'_>>, up_to: Option<Place<'_>>) -> String {
-        let of_place = |(of, at): Place<'_>| (self.of_id(tenant, of), self.of_id(key, at));
-        let (from, to) = (after.map(of_place), up_to.map(of_place));
-        if tenant == key {
-            let from = from.map_or("TRUE".to_owned(), |(of, _)| format!("{tenant} > {of}"));
-            return to.map_or(from.clone(), |(of, _)| format!("{from} AND {tenant} <= {of}"));
-        }
-        if after.zip(up_to).is_some_and(|(from, to)| from > to) {
-            return "FALSE".to_owned();
-        }
-        match (from, to) {
-            (None, None) => "TRUE".to_owned(),
-            (Some((of, at)), None) => format!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"),
-            (None, Some((to, end))) => format!("{tenant} < {to} OR {tenant} = {to} AND {key} <= {end}"),
-            (Some((of, at)), Some((to, end))) if of == to => {
-                format!("{tenant} = {of} AND {key} > {at} AND {key} <= {end}")
-            }
-            (Some((of, at)), Some((to, end))) => format!(
-                "{tenant} = {of} AND {key} > {at} OR {tenant} > {of} AND {tenant} < {to} \
-                 OR {tenant} = {to} AND {key} <= {end}"
-            ),
-        }
     }
 
     pub(super) fn estimate(&self) -> String {
@@ -297,9 +286,37 @@ impl Layout {
     }
 }
 
+/// Rows after one place and up to another, as ranges of the index: a comparison of pairs would not use it
+/// as a range.
+fn places(tenant: &Place, key: &Place, after: Option<At<'_>>, up_to: Option<At<'_>>) -> String {
+    let of_place = |(of, at): At<'_>| (tenant.value(of), key.value(at));
+    let (from, to) = (after.map(of_place), up_to.map(of_place));
+    let (tenant, key) = (&tenant.name, &key.name);
+    if tenant == key {
+        let from = from.map_or("TRUE".to_owned(), |(of, _)| format!("{tenant} > {of}"));
+        return to.map_or(from.clone(), |(of, _)| format!("{from} AND {tenant} <= {of}"));
+    }
+    if after.zip(up_to).is_some_and(|(from, to)| from > to) {
+        return "FALSE".to_owned();
+    }
+    match (from, to) {
+        (None, None) => "TRUE".to_owned(),
+        (Some((of, at)), None) => format!("{tenant} > {of} OR {tenant} = {of} AND {key} > {at}"),
+        (None, Some((to, end))) => format!("{tenant} < {to} OR {tenant} = {to} AND {key} <= {end}"),
+        (Some((of, at)), Some((to, end))) if of == to => {
+            format!("{tenant} = {of} AND {key} > {at} AND {key} <= {end}")
+        }
+        (Some((of, at)), Some((to, end))) => format!(
+            "{tenant} = {of} AND {key} > {at} OR {tenant} > {of} AND {tenant} < {to} \
+             OR {tenant} = {to} AND {key} <= {end}"
+        ),
+    }
+}
+
 /// Tenant and key of a row that begins with tenant, key and version.
-pub(super) fn place(row: &MySqlRow) -> Result<Place<'_>, StoreError> {
-    let read = || Ok((row.try_get(0)?, row.try_get(1)?));
+pub(super) fn place(row: &MySqlRow) -> Result<At<'_>, StoreError> {
+    // All of a text query's answer is text, and a UUID was asked for as one.
+    let read = || Ok((row.try_get_unchecked(0)?, row.try_get_unchecked(1)?));
     read().map_err(|error| MySql::error(error, false))
 }
 

@@ -11,7 +11,7 @@ use super::{
         error::Doubt,
         mapping::Dialect,
         scan::Place,
-        sql::{Entry, Over, ROUNDS, swallowed},
+        sql::{Entry, LedgerId, Over, ROUNDS, swallowed},
     },
     MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout,
 };
@@ -47,6 +47,18 @@ impl Kind {
 }
 
 impl MySqlStore {
+    /// The id that the ledger has now; an error if it has none.
+    pub(super) async fn found_id(&self, name: &str) -> Result<LedgerId, StoreError> {
+        let (ledger, id) = (&self.layout.ledger, self.ledger_id().await?);
+        LedgerId::found(Dialect::MySql, ledger, &self.layout.keys, name, id)
+    }
+
+    /// The id that the ledger has now.
+    pub(super) async fn ledger_id(&self) -> Result<Option<i64>, StoreError> {
+        let rows = self.rows(LedgerId::asked(Dialect::MySql, &self.layout.ledger, &self.layout.keys)).await?;
+        Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
+    }
+
     /// [`super::Guarded::write`] of a table with a ledger.
     pub(super) async fn put_with(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
         let mut wrote = Wrote { all: true, doubt: None };
@@ -109,7 +121,8 @@ impl MySqlStore {
     /// `LAST_INSERT_ID(1)` is called where a condition does not hold; the first one is that this is the ledger that was
     /// opened. A transaction that somebody left open would be committed by the next one's beginning.
     fn begin(&self) -> String {
-        let is_it = self.layout.ledger_id.map(|id| id.is_it(Dialect::MySql, &self.layout.ledger));
+        let is_it =
+            self.layout.ledger_id.map(|id| id.is_it(Dialect::MySql, &self.layout.ledger, &self.layout.keys));
         let is_it = is_it.unwrap_or_else(|| "FALSE".to_owned());
         format!("ROLLBACK; START TRANSACTION; DO LAST_INSERT_ID(NOT ({is_it})); ")
     }
@@ -203,6 +216,7 @@ impl MySqlStore {
         let mut all: Vec<Option<T>> = ids.iter().map(|_| None).collect();
         let places: std::collections::HashMap<Place<'_>, usize> =
             ids.iter().enumerate().map(|(at, id)| (id.place(), at)).collect();
+        let ids: Vec<&Id> = ids.iter().copied().filter(|id| self.layout.keys.takes(id)).collect();
         // Of the places up to this one everything was answered.
         let mut take = |rows: &[MySqlRow], end: Option<Place<'_>>| {
             let mut found: std::collections::BTreeMap<usize, (Option<Entry>, Option<&MySqlRow>)> =
@@ -224,7 +238,7 @@ impl MySqlStore {
         };
         let between = |ids: &[&Id], most| self.layout.both_between(with_content, ids, most);
         let left = self
-            .find_between(ids, between, |rows, most| {
+            .find_between(&ids, between, |rows, most| {
                 let mut end: Option<Place<'_>> = None;
                 for entries in [true, false] {
                     let mut half = Vec::new();

@@ -4,30 +4,30 @@ use sqlx::{MySql, mysql::MySqlRow};
 
 use super::{
     super::{
-        Id, KEY_MAX_BYTES, StoreError,
+        StoreError,
         mapping::{ColumnType, Dialect, SqlTable},
         sql::{
-            Calls, Faults, Length, Statement, cascading, check_lengths, check_no_ledger, ending_blank,
-            in_this_database, no_ledger, not_beside, of_both, versions_twice,
+            Calls, Faults, KeyKind, Keys, Statement, cascading, check_no_ledger, in_this_database,
+            loose_with_ledger, no_ledger, not_beside, of_both, versions_twice,
         },
     },
     column::{Column, needed},
+    id_columns::{columns, ids_of, of_table},
     server::text,
     warnings,
 };
-use cutover_core::routing::TENANT_MAX_BYTES;
 
 /// Reports everything that is wrong with the table and its ledger, whose names were checked.
-pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
-    let checked = check_one(calls, table).await;
+pub(super) async fn check(calls: &Calls<MySql>, table: &SqlTable, keys: &Keys) -> Result<(), StoreError> {
+    let checked = check_one(calls, table, None).await;
     let Some(ledger) = table.entries(Dialect::MySql) else {
         let ledger = table.ledger_name();
         return of_both(checked, check_no_ledger(&ledger, has_rows(calls, &ledger).await?));
     };
     if checked.is_ok() && has_rows(calls, &ledger.name).await?.is_none() {
-        return Err(no_ledger(Dialect::MySql, table, &ledger.name));
+        return Err(no_ledger(Dialect::MySql, table, keys, &ledger.name));
     }
-    of_both(checked, check_one(calls, &ledger).await)
+    of_both(checked, check_one(calls, &ledger, Some(keys)).await)
 }
 
 /// Whether the table has a row; `None`: there is no such table.
@@ -63,17 +63,11 @@ pub(super) async fn is_free(calls: &Calls<MySql>, table: &str) -> Result<bool, S
     other_case(calls, table).await?.map_or(Ok(true), |other| Err(not_beside(table, &other)))
 }
 
-async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreError> {
+/// `of`: the keys of the table whose ledger this is.
+async fn check_one(calls: &Calls<MySql>, table: &SqlTable, of: Option<&Keys>) -> Result<(), StoreError> {
     let name = &table.name;
-    let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
-    let columns = format!(
-        "SELECT column_name, data_type, CAST(character_maximum_length AS CHAR), is_nullable, column_type, \
-         column_default IS NOT NULL OR extra LIKE '%auto_increment%', CAST(numeric_precision AS CHAR), \
-         CAST(numeric_scale AS CHAR), character_set_name, generation_expression, \
-         collation_name, column_comment <> '' OR NULLIF(column_default, 'NULL') IS NOT NULL \
-         FROM information_schema.columns {of_table}"
-    );
-    let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
+    let of_table = of_table(name);
+    let columns = columns(calls, name).await?;
     let keys = format!(
         "SELECT index_name, GROUP_CONCAT(CONCAT(column_name, IF(sub_part IS NULL, '', '(..)')) \
          ORDER BY seq_in_index) FROM information_schema.statistics {of_table} AND non_unique = 0 \
@@ -103,14 +97,21 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
         }
         fault_of_engine(name, row).into_iter().for_each(|fault| faults.add(fault));
     }
-    let ids = table.ids().into_iter().zip([TENANT_MAX_BYTES, KEY_MAX_BYTES]);
-    // Ids must be compared byte by byte, including trailing blanks: most collations do neither, and `utf8mb4_bin` not
-    // the second.
-    for (id, bytes) in ids {
+    for ((id, bytes), definition) in ids_of(table).into_iter().zip(of.map_or([""; 2], Keys::definitions)) {
         let holds = |column: &Column| {
-            column.kind == "varbinary" && column.most >= bytes as u64 || column.is_binary_text()
+            column.key(bytes).is_some_and(|key| match definition {
+                "" => of.is_none() || key.kind == KeyKind::Bytes,
+                _ => key.definition == definition,
+            })
         };
-        need(&mut faults, &columns, table, id, &holds, &format!("varbinary({bytes})"), Some(false));
+        let usual = format!("varbinary({bytes})");
+        let needed = if definition.is_empty() { &usual } else { definition };
+        need(&mut faults, &columns, table, id, &holds, needed, Some(false));
+        let found = columns.iter().find(|column| column.name.eq_ignore_ascii_case(id));
+        let key = found.and_then(|column| column.key(bytes));
+        if let Some(key) = key.filter(|key| table.has_ledger() && key.kind == KeyKind::Loose) {
+            faults.add(loose_with_ledger(id, &key.definition));
+        }
     }
     let holds = |column: &Column| column.holds(ColumnType::Bigint);
     if !table.has_ledger() {
@@ -161,44 +162,11 @@ async fn check_one(calls: &Calls<MySql>, table: &SqlTable) -> Result<(), StoreEr
         }
     }
     for (constraint, clause) in warnings::checks(calls, name).await {
-        if let Some(fault) = fault_of_check(calls, table, &constraint, &clause).await {
+        if let Some(fault) = fault_of_check(calls, table, &columns, &constraint, &clause).await {
             faults.add(fault);
         }
     }
     faults.end(&format!("{name:?}"))
-}
-
-/// Those of the columns of tenant and key that are text.
-pub(super) async fn text_ids(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<String>, StoreError> {
-    let texts = lengths(calls, table).await?;
-    let is_text = |id: &&str| texts.iter().any(|(text, _)| text.eq_ignore_ascii_case(id));
-    Ok(table.ids().into_iter().filter(is_text).map(str::to_owned).collect())
-}
-
-/// The table's columns of text, with their lengths as they are now.
-async fn lengths(calls: &Calls<MySql>, table: &SqlTable) -> Result<Vec<Length>, StoreError> {
-    let columns = format!(
-        "SELECT column_name, CAST(character_maximum_length AS CHAR) FROM information_schema.columns \
-         WHERE table_schema = DATABASE() AND table_name = '{}' AND data_type IN ('varchar', 'char')",
-        table.name
-    );
-    let rows = calls.rows(&Statement::text(columns)).await?;
-    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).parse().unwrap_or(usize::MAX))).collect())
-}
-
-/// Refuses ids of which the table or its ledger would cut the blanks at the end.
-pub(super) async fn check_ids(
-    calls: &Calls<MySql>,
-    table: &SqlTable,
-    ids: impl Iterator<Item = &Id>,
-) -> Result<(), StoreError> {
-    let ids = ending_blank(ids);
-    if ids.is_empty() {
-        return Ok(());
-    }
-    check_lengths(table, &lengths(calls, table).await?, &ids)?;
-    let Some(ledger) = table.entries(Dialect::MySql) else { return Ok(()) };
-    check_lengths(&ledger, &lengths(calls, &ledger).await?, &ids)
 }
 
 /// One of the columns that are written.
@@ -243,6 +211,7 @@ fn need(
 async fn fault_of_check(
     calls: &Calls<MySql>,
     table: &SqlTable,
+    columns: &[Column],
     constraint: &str,
     clause: &str,
 ) -> Option<String> {
@@ -261,7 +230,15 @@ async fn fault_of_check(
     }
     // The clause of a tombstone's row. One that needs other columns, or that the server does not print as SQL,
     // says nothing.
-    let ids = table.ids().into_iter().map(|id| format!("x'74' AS `{id}`"));
+    let ids = ids_of(table).into_iter().map(|(id, bytes)| {
+        let found = columns.iter().find(|column| column.name.eq_ignore_ascii_case(id));
+        let value = match found.and_then(|column| column.key(bytes)).unwrap_or_default().kind {
+            KeyKind::Integer { .. } => "1",
+            KeyKind::Uuid => "x'ffffffffffff4fff8fffffffffffffff'",
+            _ => "x'74'",
+        };
+        format!("{value} AS `{id}`")
+    });
     let content = table.content().into_iter().map(|(column, _)| {
         let value = if table.is_nullable(column) { "NULL" } else { "TRUE" };
         format!("{value} AS `{column}`")

@@ -41,7 +41,7 @@ impl Database for MySql {
         let call_ms = options.call_timeout.as_millis().max(1);
         format!(
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-             SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+             SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO', \
              innodb_lock_wait_timeout = {lock_s}, lock_wait_timeout = {lock_s}, \
              wait_timeout = {idle_s}, net_read_timeout = {idle_s} \
              /*M! , max_statement_time = {call_ms} / 1000 */ \

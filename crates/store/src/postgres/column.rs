@@ -3,15 +3,23 @@
 use sqlx::{Row, postgres::PgRow};
 
 use super::{
-    super::mapping::{ColumnType, Dialect, Element, sql_type},
+    super::{
+        mapping::{ColumnType, Dialect, Element, sql_type},
+        sql::{KeyColumn, KeyKind},
+    },
     server::text,
 };
+
+/// Byte by byte, so pages have the same order as in other stores.
+const BYTES: &str = " COLLATE \"C\"";
 
 /// A column as `pg_attribute` describes it.
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) collation: String,
+    /// Different texts may be equal in the collation.
+    pub(super) loose: bool,
     pub(super) nullable: bool,
     pub(super) fills_itself: bool,
     /// What generates its value, so that it takes none; empty: nothing.
@@ -31,7 +39,28 @@ impl Column {
             fills_itself: flag(4, false),
             generated_by: text(row, 5),
             labels: row.try_get(6).unwrap_or_default(),
+            loose: flag(7, false),
         }
+    }
+
+    /// What it holds as tenant or key; `None`: it can't be one.
+    pub(super) fn key(&self) -> Option<KeyColumn> {
+        let is_text = self.kind == "text" || self.kind.starts_with("character");
+        let integer = |bits| KeyKind::Integer { bits, unsigned: false };
+        let kind = match self.kind.as_str() {
+            "smallint" => integer(16),
+            "integer" => integer(32),
+            "bigint" => integer(64),
+            "uuid" => KeyKind::Uuid,
+            _ if !is_text || self.kind.ends_with(']') => return None,
+            _ if self.loose => KeyKind::Loose,
+            _ if self.collation == BYTES => KeyKind::Bytes,
+            _ => KeyKind::Sorted,
+        };
+        let definition = format!("{}{}", self.kind, self.collation);
+        // Not VARCHAR.
+        let cuts_blanks = self.kind.starts_with("character(");
+        Some(KeyColumn { kind, definition, cuts_blanks, ascii: false })
     }
 
     pub(super) fn has_labels(&self, kind: ColumnType, labels: &[String]) -> bool {

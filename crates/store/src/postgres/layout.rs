@@ -7,10 +7,11 @@ use super::{
         Id, Record, StoreError, Version, foreign,
         mapping::{Cell, ColumnType, SqlTable},
         scan::Found,
-        sql::{Entry, LedgerId, Part, There},
+        sql::{Entry, KeyColumn, KeyKind, Keys, LedgerId, Part, There},
     },
     Database, Given, column_of,
-    ledger::{Ledger, qualified, regclass},
+    keys::{casts_of, id_text},
+    ledger::{Arguments, Ledger, qualified, regclass},
 };
 
 /// Lag of the furthest replica, in seconds; NULL if there is none, or none that the user may see.
@@ -21,6 +22,7 @@ pub(super) const REPLICA_LAG: SqlStr =
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: SqlTable,
+    pub(super) keys: Keys,
     kinds: Vec<ColumnType>,
     pub(super) get: SqlStr,
     pub(super) get_many: SqlStr,
@@ -35,6 +37,8 @@ pub(super) struct Layout {
     pub(super) scan_tenant: Scan,
     /// Tenant and key of the last place are the last arguments.
     pub(super) scan_up_to: Scan,
+    /// Tenant and key of what the server takes for the id that is given.
+    pub(super) equal: SqlStr,
     pub(super) estimate: SqlStr,
 }
 
@@ -57,11 +61,12 @@ impl Scan {
 }
 
 impl Layout {
-    /// The table's names were checked. `ledger_id`, and `enums`, the types of columns that are one: unknown until they
-    /// were asked for.
+    /// The table's names were checked. `keys`, `ledger_id`, and `enums`, the types of columns that are one: unknown until
+    /// they were asked for.
     pub(super) fn new(
         table: SqlTable,
         schema: &str,
+        keys: Keys,
         ledger_id: Option<LedgerId>,
         enums: &[(String, String)],
     ) -> Self {
@@ -84,13 +89,25 @@ impl Layout {
         let asked = content.iter().zip(&kinds);
         let asked: Vec<_> = asked.map(|(name, kind)| format!("t.{name}{}", asked_as(*kind))).collect();
         let select = format!("SELECT t.{tenant}, t.{key}, t.{version}, {} FROM {name} AS t", list(&asked));
-        let wanted = format!(
-            "JOIN unnest($1::text[], $2::text[]) AS g (tenant, key) ON t.{tenant} = g.tenant AND t.{key} = g.key"
-        );
+        let [[tenant_as, tenants_as], [key_as, keys_as]] = [casts_of(&keys.tenant), casts_of(&keys.key)];
+        let ids_given = format!("$1::text[]{tenants_as}, $2::text[]{keys_as}");
+        let one_given = format!("(SELECT $1::text{tenant_as} AS tenant, $2::text{key_as} AS key) AS g");
+        // Equal for the server, and really.
+        let exactly = |of: &str| {
+            let is = |name: &str, given: &str, column: &KeyColumn| match column.kind {
+                KeyKind::Loose => {
+                    format!(" AND t.{name}::text COLLATE \"C\" = {of}.{given}::text COLLATE \"C\"")
+                }
+                _ => String::new(),
+            };
+            is(&tenant, "tenant", &keys.tenant) + &is(&key, "key", &keys.key)
+        };
+        let of_given = format!("t.{tenant} = g.tenant AND t.{key} = g.key{}", exactly("g"));
+        let wanted = format!("JOIN unnest({ids_given}) AS g (tenant, key) ON {of_given}");
         let arrays = kinds.iter().enumerate().map(|(at, kind)| format!(", ${}::{}", at + 4, given_as(*kind)));
         let cells: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
         let mut rows = format!(
-            "unnest($1::text[], $2::text[], $3::bigint[]{}) AS g (tenant, key, version, {})",
+            "unnest({ids_given}, $3::bigint[]{}) AS g (tenant, key, version, {})",
             arrays.collect::<String>(),
             list(&cells)
         );
@@ -106,10 +123,25 @@ impl Layout {
         );
         let excluded = content.iter().map(|name| format!("{name} = excluded.{name}"));
         let set = content.iter().zip(&cells).map(|(name, cell)| format!("{name} = g.{cell}"));
-        let is_it = format!("t.{tenant} = $1 AND t.{key} = $2");
+        let is_it = format!("t.{tenant} = $1{tenant_as} AND t.{key} = $2{key_as}");
+        let own_ids = [(&tenant, &keys.tenant), (&key, &keys.key)];
+        let is_same: String = own_ids
+            .iter()
+            .filter(|(_, column)| column.kind == KeyKind::Loose)
+            .map(|(name, _)| {
+                format!(" AND excluded.{name}::text COLLATE \"C\" = t.{name}::text COLLATE \"C\"")
+            })
+            .collect();
+        let exactly_one: String = own_ids
+            .iter()
+            .zip(1..)
+            .filter(|((_, column), _)| column.kind == KeyKind::Loose)
+            .map(|((name, _), at)| format!(" AND t.{name}::text COLLATE \"C\" = ${at}"))
+            .collect();
         let ledger = table.ledger();
+        let given = Arguments { ids: &ids_given, one: &one_given, rows: &rows, cells: &cells };
         let ledger =
-            ledger.map(|ledger| Ledger::new(&table, [schema, &ledger], ledger_id, &asked, &rows, &cells));
+            ledger.map(|ledger| Ledger::new(&table, [schema, &ledger], &keys, ledger_id, &asked, &given));
         let own_tenant = table.fields.is_own_tenant();
         let (of_t, at_t) = (format!("t.{tenant}"), format!("t.{key}"));
         let of_table = |wanted: &Wanted<'_>, than: &str| {
@@ -128,7 +160,7 @@ impl Layout {
         };
         let [get, get_many, versions] = match &ledger {
             None => [
-                format!("{select} WHERE {is_it}"),
+                format!("{select} WHERE {is_it}{exactly_one}"),
                 format!("{select} {wanted}"),
                 format!("SELECT t.{tenant}, t.{key}, t.{version} FROM {name} AS t {wanted}"),
             ],
@@ -140,21 +172,31 @@ impl Layout {
             versions: sql(versions),
             put_many: sql(format!(
                 "{insert} UPDATE SET {version} = excluded.{version}, {} \
-                 WHERE excluded.{version} > t.{version} AND t.{version} >= 0",
+                 WHERE excluded.{version} > t.{version} AND t.{version} >= 0{is_same}",
                 list(&excluded.collect::<Vec<_>>())
             )),
             insert: sql(format!("{insert} NOTHING")),
             update: sql(format!(
                 "UPDATE {name} AS t SET {version} = g.version, {} FROM {rows} \
-                 WHERE t.{tenant} = g.tenant AND t.{key} = g.key AND t.{version} = ${}",
+                 WHERE {of_given} AND t.{version} = ${}",
                 list(&set.collect::<Vec<_>>()),
                 kinds.len() + 4
             )),
-            scan_all: scan(&|of, at, than| format!("({of}, {at}) {than} ($1, $2)")),
+            scan_all: scan(&|of, at, than| format!("({of}, {at}) {than} ($1{tenant_as}, $2{key_as})")),
             scan_up_to: scan(&|of, at, than| {
-                format!("({of}, {at}) {than} ($1, $2) AND ({of}, {at}) <= ($4, $5)")
+                format!(
+                    "({of}, {at}) {than} ($1{tenant_as}, $2{key_as}) \
+                     AND ({of}, {at}) <= ($4{tenant_as}, $5{key_as})"
+                )
             }),
-            scan_tenant: scan(&|of, at, than| format!("{of} = $1 AND {at} {than} $2")),
+            scan_tenant: scan(&|of, at, than| {
+                let exactly = match keys.tenant.kind {
+                    KeyKind::Loose => format!(" AND {of}::text COLLATE \"C\" = $1"),
+                    _ => String::new(),
+                };
+                format!("{of} = $1{tenant_as}{exactly} AND {at} {than} $2{key_as}")
+            }),
+            equal: sql(format!("SELECT t.{tenant}, t.{key} FROM {name} AS t WHERE {is_it} LIMIT 1")),
             estimate: sql(format!(
                 "SELECT nullif(reltuples, -1)::bigint, pg_table_size(oid) FROM pg_class \
                  WHERE oid = {}",
@@ -162,6 +204,7 @@ impl Layout {
             )),
             ledger,
             kinds,
+            keys,
             table,
         }
     }
@@ -180,13 +223,18 @@ impl Layout {
 
     /// From a row of [`Self::versions`].
     pub(super) fn there(&self, row: &PgRow) -> Result<(Id, Option<There>), StoreError> {
-        let (id, version) = (id(row)?, self.version(row)?);
+        let (id, version) = (self.id(row)?, self.version(row)?);
         if self.ledger.is_none() {
             return Ok((id, Some(There::in_columns(version))));
         }
         let read = || Ok((row.try_get(3)?, row.try_get::<Option<bool>, _>(4)?));
         let (has_row, deleted) = read().map_err(|error| Postgres::error(error, false))?;
         Ok((id, There::of(deleted.map(|deleted| Entry { version, deleted }), has_row)))
+    }
+
+    /// From a row that begins with tenant and key, which need not form a valid id.
+    pub(super) fn id(&self, row: &PgRow) -> Result<Id, StoreError> {
+        Ok(Id { tenant: id_text(row, 0, &self.keys.tenant)?, key: id_text(row, 1, &self.keys.key)? })
     }
 
     fn version(&self, row: &PgRow) -> Result<Version, StoreError> {
@@ -199,10 +247,14 @@ impl Layout {
         if self.ledger.is_none() {
             return Ok(Part::Record(self.found(row)?));
         }
-        let Id { tenant, key } = id(row)?;
+        let Id { tenant, key } = self.id(row)?;
+        let is_reserved = self.keys.is_reserved(&tenant, &key);
         let (tenant, key) = (tenant.into_bytes(), key.into_bytes());
         let version: Option<i64> = row.try_get(2).map_err(|error| Postgres::error(error, false))?;
         Ok(match version {
+            None if is_reserved && !(tenant.is_empty() && key.is_empty()) => {
+                Part::Record(self.keys.reserved_row(tenant, key))
+            }
             None => Part::Row { tenant, key, cells: self.cells(row)? },
             Some(_) => {
                 let deleted =
@@ -221,7 +273,7 @@ impl Layout {
 
     /// From a row with all columns.
     pub(super) fn found(&self, row: &PgRow) -> Result<Found, StoreError> {
-        let Id { tenant, key } = id(row)?;
+        let Id { tenant, key } = self.id(row)?;
         let cells = self.cells(row)?;
         let record = match self.version(row) {
             Ok(version) => self.table.value(version, cells).map(|value| Record { version, value }),
@@ -229,12 +281,6 @@ impl Layout {
         };
         Ok(Found { tenant: tenant.into_bytes(), key: key.into_bytes(), record })
     }
-}
-
-/// From a row that begins with tenant and key. Both are text here, though they need not form a valid id.
-fn id(row: &PgRow) -> Result<Id, StoreError> {
-    let read = || Ok(Id { tenant: row.try_get(0)?, key: row.try_get(1)? });
-    read().map_err(|error| Postgres::error(error, false))
 }
 
 /// What no Rust type holds as exactly is read as text.

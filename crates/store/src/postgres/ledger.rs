@@ -8,7 +8,7 @@ use super::{
         Id, Record, StoreError, Version,
         error::Doubt,
         mapping::{Dialect, SqlTable},
-        sql::{LedgerId, Over, swallowed},
+        sql::{Keys, LedgerId, Over, swallowed},
     },
     Given, PostgresStore, Row, Statement, column_of,
 };
@@ -35,6 +35,9 @@ pub(super) struct Ledger {
     /// The same for rows of a scan, and as many NULLs for entries.
     of_row: String,
     of_entry: String,
+    /// Arguments of reads.
+    given_ids: String,
+    given_one: String,
     name: String,
     put: SqlStr,
     /// As [`Over::Same`].
@@ -53,16 +56,28 @@ pub(super) struct Ledger {
     replace_entry: SqlStr,
 }
 
+/// The arguments of a statement with the names that the statements of a ledger have for them.
+pub(super) struct Arguments<'a> {
+    /// Lists of tenants and keys.
+    pub(super) ids: &'a str,
+    /// One of each, as a table `g`.
+    pub(super) one: &'a str,
+    /// Whole rows as a table `g`, and the names of their cells.
+    pub(super) rows: &'a str,
+    pub(super) cells: &'a [String],
+}
+
 impl Ledger {
-    /// `asked`: the content as it is read from a table `t`. `rows`: the arguments as a table `g` with these cells.
+    /// `asked`: the content as it is read from a table `t`.
     pub(super) fn new(
         table: &SqlTable,
         [schema, ledger]: [&str; 2],
+        keys: &Keys,
         id: Option<LedgerId>,
         asked: &[String],
-        rows: &str,
-        cells: &[String],
+        arguments: &Arguments<'_>,
     ) -> Self {
+        let Arguments { ids: ids_given, one, rows, cells } = arguments;
         let q = |name: &str| format!("\"{name}\"");
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         let (name, ledger) = (qualified(schema, &table.name), qualified(schema, ledger));
@@ -77,7 +92,7 @@ impl Ledger {
         let is_it = |of: &str| format!("t.{tenant} = {of}.tenant AND t.{key} = {of}.key");
         let given_ids = if table.fields.is_own_tenant() { "g.key" } else { "g.tenant, g.key" };
         // Nothing is written to another ledger than the one that was opened.
-        let is_ours = id.map_or("false".to_owned(), |id| id.is_it(Dialect::Postgres, &ledger));
+        let is_ours = id.map_or("false".to_owned(), |id| id.is_it(Dialect::Postgres, &ledger, keys));
         let set: Vec<String> = own.iter().map(|name| format!("{name} = excluded.{name}")).collect();
         let upsert = format!("UPDATE SET {}", set.join(", "));
         let write = |on: &str, condition: &str, conflict: &str| {
@@ -95,7 +110,7 @@ impl Ledger {
             format!(", CASE WHEN {condition} THEN ('{UNDONE}' || clock_timestamp())::bigint END")
         };
         let all_rows = unless("(SELECT count(*) FROM e) <> (SELECT count(*) FROM r)");
-        let given = "unnest($1::text[], $2::text[], $3::bigint[]) AS g (tenant, key, version)";
+        let given = format!("unnest({ids_given}, $3::bigint[]) AS g (tenant, key, version)");
         let entry = |condition: &str, on: &str| {
             format!(
                 "INSERT INTO {ledger} AS l (tenant, key, version, deleted) SELECT g.tenant, g.key, g.version, true \
@@ -147,6 +162,8 @@ impl Ledger {
                 "l.tenant, l.key, l.version, {}, l.deleted",
                 vec!["NULL"; cells.len()].join(", ")
             ),
+            given_ids: (*ids_given).to_owned(),
+            given_one: (*one).to_owned(),
             put: sql(format!("{}{all_rows}", write(newer, "true", &upsert))),
             put_same: sql(format!("{}{all_rows}", write(same, "true", &upsert))),
             put_first: sql(write("l.version = 0", "true", "NOTHING")),
@@ -184,16 +201,16 @@ impl Ledger {
 
     /// [`super::Layout`]'s statements `get`, `get_many` and `versions`.
     pub(super) fn reads(&self) -> [String; 3] {
-        let Self { both, version, has_row, content, .. } = self;
+        let Self { both, version, has_row, content, given_ids, given_one, .. } = self;
         let read = |given: &str| {
             format!(
                 "SELECT g.tenant, g.key, {version}, {content} FROM {given} {both} AND ({has_row} OR l.deleted)"
             )
         };
-        let many = "unnest($1::text[], $2::text[]) AS g (tenant, key)";
+        let many = format!("unnest({given_ids}) AS g (tenant, key)");
         [
-            read("(SELECT $1::text AS tenant, $2::text AS key) AS g"),
-            read(many),
+            read(given_one),
+            read(&many),
             format!(
                 "SELECT g.tenant, g.key, coalesce(l.version, 0), {has_row}, l.deleted FROM {many} {both}"
             ),

@@ -4,23 +4,23 @@ use sqlx::{Postgres, Row, postgres::PgRow};
 
 use super::{
     super::{
-        Id, StoreError,
+        StoreError,
         mapping::{ColumnType, Dialect, SqlTable},
         sql::{
-            Calls, Faults, Length, Statement, cascading, check_lengths, check_no_ledger, ending_blank,
-            in_this_database, no_ledger, of_both, permanent, versions_twice,
+            Calls, Faults, KeyKind, Keys, Statement, cascading, check_no_ledger, in_this_database,
+            loose_with_ledger, no_ledger, of_both, permanent, versions_twice,
         },
     },
     column::{Column, holds, needed},
+    id_columns::columns,
     ledger::{qualified, regclass},
     server::text,
     warnings,
 };
 use cutover_core::outcome::ErrorClass;
 
-/// Text that is compared byte by byte, so its pages have the same order as in other stores.
+/// What a key that can't be one has to be.
 const ID: &str = "text COLLATE \"C\"";
-const COLLATION: &str = " COLLATE \"C\"";
 
 /// The schema in which the search path finds the table; if it finds none, the one in which it would be created. Asked
 /// once: the table and its ledger stay together, whatever path another user has.
@@ -58,16 +58,21 @@ pub(super) async fn has_rows(
 }
 
 /// Reports everything that is wrong with the table and its ledger, whose names were checked.
-pub(super) async fn check(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<(), StoreError> {
-    let checked = check_one(calls, schema, table).await;
+pub(super) async fn check(
+    calls: &Calls<Postgres>,
+    schema: &str,
+    table: &SqlTable,
+    keys: &Keys,
+) -> Result<(), StoreError> {
+    let checked = check_one(calls, schema, table, None).await;
     let Some(ledger) = table.entries(Dialect::Postgres) else {
         let ledger = table.ledger_name();
         return of_both(checked, check_no_ledger(&ledger, has_rows(calls, schema, &ledger).await?));
     };
     if checked.is_ok() && !exists(calls, schema, &ledger.name).await? {
-        return Err(no_ledger(Dialect::Postgres, table, &ledger.name));
+        return Err(no_ledger(Dialect::Postgres, table, keys, &ledger.name));
     }
-    of_both(checked, check_one(calls, schema, &ledger).await)
+    of_both(checked, check_one(calls, schema, &ledger, Some(keys)).await)
 }
 
 /// The `enum` columns that have a type of their own, and that.
@@ -87,53 +92,22 @@ pub(super) async fn enums(
     Ok(calls.rows(&Statement::text(sql)).await?.iter().map(|row| (text(row, 0), text(row, 1))).collect())
 }
 
-/// The columns of tenant and key that have a length, with that as it is now.
-async fn lengths(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<Vec<Length>, StoreError> {
-    let ids: Vec<String> = table.ids().iter().map(|id| format!("'{id}'")).collect();
-    let sql = format!(
-        "SELECT attname::text, (atttypmod - 4)::text FROM pg_attribute WHERE attrelid = {} AND atttypmod >= 4 \
-         AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND attname IN ({})",
-        regclass(schema, &table.name),
-        ids.join(", ")
-    );
-    let rows = calls.rows(&Statement::text(sql)).await?;
-    Ok(rows.iter().map(|row| (text(row, 0), text(row, 1).parse().unwrap_or(usize::MAX))).collect())
-}
-
-/// Refuses ids of which the table or its ledger would cut the blanks at the end.
-pub(super) async fn check_ids(
+/// `of`: the keys of the table whose ledger this is.
+async fn check_one(
     calls: &Calls<Postgres>,
     schema: &str,
     table: &SqlTable,
-    ids: impl Iterator<Item = &Id>,
+    of: Option<&Keys>,
 ) -> Result<(), StoreError> {
-    let ids = ending_blank(ids);
-    if ids.is_empty() {
-        return Ok(());
-    }
-    check_lengths(table, &lengths(calls, schema, table).await?, &ids)?;
-    let Some(ledger) = table.entries(Dialect::Postgres) else { return Ok(()) };
-    check_lengths(&ledger, &lengths(calls, schema, &ledger).await?, &ids)
-}
-
-async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> Result<(), StoreError> {
     let name = &table.name;
     let of_table = regclass(schema, name);
-    let columns = format!(
-        "SELECT attname::text, format_type(atttypid, atttypmod), \
-         CASE WHEN attcollation = 0 THEN '' ELSE (SELECT ' COLLATE \"' || \
-         CASE WHEN collname = 'POSIX' THEN 'C' ELSE collname END || '\"' \
-         FROM pg_collation WHERE oid = attcollation) END, \
-         NOT attnotnull, atthasdef OR attidentity <> '', \
-         CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END, \
-         ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = atttypid) \
-         FROM pg_attribute WHERE attrelid = {of_table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
-    );
-    let columns: Vec<Column> = calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect();
+    let columns = columns(calls, &of_table).await?;
     let keys = format!(
         "SELECT (SELECT string_agg(attname, ',' ORDER BY at) FROM unnest(indkey) WITH ORDINALITY AS k (n, at) \
          JOIN pg_attribute ON attrelid = indrelid AND attnum = n), indimmediate, \
-         EXISTS (SELECT FROM pg_collation WHERE oid = ANY (indcollation) AND NOT collisdeterministic) \
+         EXISTS (SELECT FROM pg_collation WHERE oid = ANY (indcollation) AND NOT collisdeterministic), \
+         NOT EXISTS (SELECT FROM unnest(indkey, indcollation) AS k (n, sorted) JOIN pg_attribute \
+         ON attrelid = indrelid AND attnum = n WHERE attcollation <> sorted) \
          FROM pg_index WHERE indrelid = {of_table} AND indisunique AND indisvalid \
          AND indpred IS NULL AND indexprs IS NULL"
     );
@@ -152,12 +126,15 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
     if kinds.iter().any(|row| !matches!(text(row, 0).as_str(), "r" | "p")) {
         return faults.end(&format!("{name:?}"));
     }
-    table.ids().into_iter().for_each(|id| need(&mut faults, &columns, table, id, None, Some(false)));
+    for (id, definition) in table.ids().into_iter().zip(of.map_or([""; 2], Keys::definitions)) {
+        need(&mut faults, &columns, table, id, Wanted::Id(definition, of.is_some()), Some(false));
+    }
     if !table.has_ledger() {
-        need(&mut faults, &columns, table, &table.fields.version, Some(ColumnType::Bigint), Some(false));
+        let version = Wanted::Content(ColumnType::Bigint);
+        need(&mut faults, &columns, table, &table.fields.version, version, Some(false));
     }
     for (column, kind) in table.own_content() {
-        need(&mut faults, &columns, table, column, Some(kind), table.needs_null(column));
+        need(&mut faults, &columns, table, column, Wanted::Content(kind), table.needs_null(column));
     }
     let unfilled = columns.iter().filter(|column| !column.nullable && !column.fills_itself);
     for Column { name: column, .. } in unfilled.filter(|column| !table.has(&column.name)) {
@@ -167,7 +144,12 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
         ));
     }
     let ids = table.ids();
-    if !keys.iter().any(|row| text(row, 0) == ids.join(",")) {
+    // Where different texts are equal, an index with another collation would not keep them apart, and a page that ends
+    // between two of them would lose one.
+    let of_columns = |row: &PgRow| row.try_get(3).unwrap_or(false);
+    let is_loose_id = |id: &&str| columns.iter().any(|column| column.name == **id && column.loose);
+    let must_be_of_columns = ids.iter().any(is_loose_id);
+    if !keys.iter().any(|row| text(row, 0) == ids.join(",") && (!must_be_of_columns || of_columns(row))) {
         faults.add(format!(
             "it has no primary key or unique index on ({ids}). Run: CREATE UNIQUE INDEX ON \"{name}\" ({ids})",
             ids = ids.join(", ")
@@ -178,7 +160,7 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
     let of_ids =
         |key: &str| key.split(',').count() == ids.len() && key.split(',').all(|it| ids.contains(&it));
     // It also uses one in which other ids are equal, and would change another record.
-    let is_loose = |row: &&PgRow| row.try_get(2).unwrap_or(false);
+    let is_loose = |row: &&PgRow| row.try_get(2).unwrap_or(false) && !of_columns(row);
     if let Some(loose) = keys.iter().filter(is_loose).map(|row| text(row, 0)).find(|key| of_ids(key)) {
         faults.add(format!(
             "a unique index on ({loose}) has a nondeterministic collation, in which different ids are equal: drop it"
@@ -188,6 +170,9 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
         faults.add(format!(
             "its key on ({late}) is DEFERRABLE and has to be NOT DEFERRABLE: create it again without"
         ));
+    }
+    if let Some(column) = columns.iter().find(|column| table.has_ledger() && is_loose_id(&&*column.name)) {
+        faults.add(loose_with_ledger(&column.name, &format!("{}{}", column.kind, column.collation)));
     }
     if table.has_ledger() {
         let fields = [&table.fields.version, &table.fields.deleted];
@@ -217,17 +202,29 @@ async fn check_one(calls: &Calls<Postgres>, schema: &str, table: &SqlTable) -> R
     faults.end(&format!("{name:?}"))
 }
 
-/// One of the columns that are written; `kind` is `None` for tenant and key.
+/// What a column has to hold.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// Tenant or key. In a ledger it has this type; empty: byte by byte.
+    Id(&'a str, bool),
+    Content(ColumnType),
+}
+
+/// One of the columns that are written.
 fn need(
     faults: &mut Faults,
     columns: &[Column],
     table: &SqlTable,
     name: &str,
-    kind: Option<ColumnType>,
+    wanted: Wanted<'_>,
     nullable: Option<bool>,
 ) {
     let of = &table.name;
-    let needed = kind.map_or_else(|| ID.to_owned(), needed);
+    let (kind, needed) = match wanted {
+        Wanted::Content(kind) => (Some(kind), needed(kind)),
+        Wanted::Id("", _) => (None, ID.to_owned()),
+        Wanted::Id(definition, _) => (None, definition.to_owned()),
+    };
     let Some(column) = columns.iter().find(|column| column.name == name) else {
         let other = columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
         let null = match kind {
@@ -246,15 +243,15 @@ fn need(
         return;
     };
     let alter = |what: &str| format!("Run: ALTER TABLE \"{of}\" ALTER \"{name}\" {what}");
-    let (is, holds) = match kind {
-        None => {
-            let is = format!("{}{}", column.kind, column.collation);
-            let is_varchar = column.kind.starts_with("character varying")
-                && !column.kind.ends_with(']')
-                && column.collation == COLLATION;
-            (is.clone(), is == ID || is_varchar)
+    let (is, holds) = match wanted {
+        Wanted::Id(definition, is_of_ledger) => {
+            let fits = column.key().is_some_and(|key| match definition {
+                "" => !is_of_ledger || key.kind == KeyKind::Bytes,
+                _ => key.definition == definition,
+            });
+            (format!("{}{}", column.kind, column.collation), fits)
         }
-        Some(kind) => {
+        Wanted::Content(kind) => {
             let labels = table.labels(name);
             (column.kind.clone(), holds(&column.kind, kind) || column.has_labels(kind, labels))
         }
@@ -323,9 +320,14 @@ async fn refuses_tombstones(
     columns: &[Column],
     clause: &str,
 ) -> bool {
-    let value = |Column { name, kind, .. }: &Column| {
+    let value = |column: &Column| {
+        let Column { name, kind, .. } = column;
         let value = if table.ids().contains(&name.as_str()) {
-            "'t'"
+            match column.key().unwrap_or_default().kind {
+                KeyKind::Integer { .. } => "'1'",
+                KeyKind::Uuid => "'ffffffff-ffff-4fff-8fff-ffffffffffff'",
+                _ => "'t'",
+            }
         } else if *name == table.fields.version {
             "1"
         } else if table.has(name) && !table.is_nullable(name) {

@@ -11,6 +11,7 @@ use sqlx::{Connection, Either, Executor};
 
 use super::{
     super::{Page, Segment, StoreError, error::Doubt, mapping::SqlTable, scan::Gathered},
+    Keys,
     merge::{Merge, Merged, Part},
     permanent,
     pool::Pool,
@@ -135,11 +136,12 @@ where
         rows: usize,
         segment: Segment,
         limit_bytes: usize,
-        table: &SqlTable,
+        (table, keys): (&SqlTable, &Keys),
         decode: impl Fn(DB::Row) -> Result<Part, StoreError> + Send + Sync,
     ) -> Result<Page, StoreError> {
         let mut gathered = Gathered::default();
-        let mut merge = Merge::new(table, rows);
+        let merge_of = || Merge::new(table, keys.are_in_byte_order(), rows);
+        let mut merge = merge_of();
         let mut full = false;
         let take = |gathered: &mut Gathered, merged: Merged| {
             if gathered.is_full(limit_bytes) {
@@ -155,7 +157,7 @@ where
         self.send(false, &[statement], |answer| {
             let row = match answer {
                 None => {
-                    (gathered, merge) = (Gathered::default(), Merge::new(table, rows));
+                    (gathered, merge) = (Gathered::default(), merge_of());
                     return Ok(true);
                 }
                 Some(Either::Left(_)) => return Ok(true),

@@ -1,8 +1,8 @@
 //! What is wrong with a table: all of it at once, each fault with what to do.
 
 use super::{
-    super::mapping::{Dialect, SqlTable, create_sql, quoted},
-    LedgerId, StoreError, permanent,
+    super::mapping::{Dialect, SqlTable, create_ledger_sql, quoted},
+    Keys, LedgerId, StoreError, permanent,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -39,6 +39,15 @@ pub(in super::super) fn versions_twice(column: &str) -> String {
     )
 }
 
+/// The fault of a table with a ledger in whose key different texts may be equal.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(in super::super) fn loose_with_ledger(column: &str, definition: &str) -> String {
+    format!(
+        "column {column} is {definition}, in which different ids may be equal, and a ledger has one entry for each. \
+         Give it a collation that compares all texts byte by byte, or remove versions = \"ledger\" from the spec"
+    )
+}
+
 /// Whether a table whose versions are expected in columns has none in a ledger. `holds`: what is in a table of the
 /// ledger's name, as [`check_new`] has it.
 pub(in super::super) fn check_no_ledger(ledger: &str, holds: Option<bool>) -> Result<(), StoreError> {
@@ -53,15 +62,21 @@ pub(in super::super) fn check_no_ledger(ledger: &str, holds: Option<bool>) -> Re
 }
 
 /// The error that there is no ledger, with the statement that makes one.
-pub(in super::super) fn no_ledger(dialect: Dialect, table: &SqlTable, ledger: &str) -> StoreError {
-    let sql = create_sql(dialect, table).ok().and_then(|mut sql| sql.pop()).unwrap_or_default();
+pub(in super::super) fn no_ledger(
+    dialect: Dialect,
+    table: &SqlTable,
+    keys: &Keys,
+    ledger: &str,
+) -> StoreError {
+    let sql = create_ledger_sql(dialect, table, keys.definitions());
+    let sql = sql.ok().flatten().unwrap_or_default();
     StoreError::no_table(
         ledger,
         &format!(
             "beside {:?}. If it had one, restore both from the same backup: without it every record is at version 0, and \
              deleted ones come back. If it never had one, create it:\n{sql};\n{};",
             table.name,
-            LedgerId::made(dialect, &quoted(dialect, ledger))
+            LedgerId::made(dialect, &quoted(dialect, ledger), keys)
         ),
     )
 }
@@ -71,12 +86,13 @@ pub(in super::super) fn no_ledger(dialect: Dialect, table: &SqlTable, ledger: &s
 pub(in super::super) fn check_new(
     dialect: Dialect,
     table: &SqlTable,
+    keys: &Keys,
     holds: Option<bool>,
     ledger_holds: Option<bool>,
 ) -> Result<bool, StoreError> {
     let Some(ledger) = table.ledger() else { return Ok(false) };
     match (holds, ledger_holds) {
-        (Some(true), None) => Err(no_ledger(dialect, table, &ledger)),
+        (Some(true), None) => Err(no_ledger(dialect, table, keys, &ledger)),
         (None, Some(true)) => {
             let what = format!(
                 "there is no table {:?}, but its ledger has entries. Restore the table, or, to start over, run: DROP \

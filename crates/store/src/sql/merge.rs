@@ -13,7 +13,7 @@ use cutover_core::outcome::ErrorClass;
 /// What one row of an answer is.
 #[derive(Debug)]
 pub(in super::super) enum Part {
-    /// A record, from a table with its versions in columns.
+    /// A record, from a table with its versions in columns; or a row whose id no record may have.
     Record(Found),
     /// An entry of a ledger. It comes before the row of the same id.
     Entry { tenant: Vec<u8>, key: Vec<u8>, entry: Result<Entry, StoreError> },
@@ -34,10 +34,14 @@ pub(in super::super) enum Merged {
 
 /// Joins an entry and a row of the same id. Each half of the answer has at most `most` parts, in order; after the
 /// last one of either, the other half says nothing any more.
+///
+/// If the order is that of bytes, entries may come long before their rows. If only the server knows the order, both
+/// halves come as one, in its order, and an entry right before its row.
 #[derive(Debug)]
 pub(in super::super) struct Merge<'a> {
     table: &'a SqlTable,
     most: usize,
+    in_byte_order: bool,
     /// Those that no row has come for yet.
     waiting: VecDeque<(Id, Result<Entry, StoreError>)>,
     entries: usize,
@@ -49,9 +53,9 @@ pub(in super::super) struct Merge<'a> {
 type Id = (Vec<u8>, Vec<u8>);
 
 impl<'a> Merge<'a> {
-    pub(in super::super) const fn new(table: &'a SqlTable, most: usize) -> Self {
+    pub(in super::super) const fn new(table: &'a SqlTable, in_byte_order: bool, most: usize) -> Self {
         let waiting = VecDeque::new();
-        Self { table, most, waiting, entries: 0, rows: 0, last_entry: None, last_row: None }
+        Self { table, most, in_byte_order, waiting, entries: 0, rows: 0, last_entry: None, last_row: None }
     }
 
     /// Whether there may be more than what was seen.
@@ -73,8 +77,23 @@ impl<'a> Merge<'a> {
             }
             Part::Entry { tenant, key, entry } => {
                 let id = Some((tenant, key));
-                if self.last_entry >= id || self.last_row >= id {
-                    return Err(out_of_order());
+                if self.in_byte_order {
+                    if self.last_entry >= id || self.last_row >= id {
+                        return Err(out_of_order());
+                    }
+                } else {
+                    if self.last_entry == id || self.last_row == id {
+                        return Err(out_of_order());
+                    }
+                    if let Some(entry) = self.waiting.pop_front()
+                        && !take(alone(entry))
+                    {
+                        return Ok(false);
+                    }
+                    // Its row may be one of those that were cut off.
+                    if self.rows >= self.most {
+                        return Ok(false);
+                    }
                 }
                 self.entries += 1;
                 self.last_entry.clone_from(&id);
@@ -83,16 +102,24 @@ impl<'a> Merge<'a> {
             }
             Part::Row { tenant, key, cells } => {
                 let id = (tenant, key);
-                if self.last_row.as_ref() >= Some(&id) {
+                let is_late = match self.in_byte_order {
+                    true => self.last_row.as_ref() >= Some(&id),
+                    false => self.last_row.as_ref() == Some(&id),
+                };
+                if is_late {
                     return Err(out_of_order());
                 }
-                while let Some(entry) = self.waiting.pop_front_if(|(of, _)| *of < id) {
+                let in_byte_order = self.in_byte_order;
+                let is_before = |of: &Id| if in_byte_order { *of < id } else { *of != id };
+                while let Some(entry) = self.waiting.pop_front_if(|(of, _)| is_before(of)) {
                     if !take(alone(entry)) {
                         return Ok(false);
                     }
                 }
                 let entry = self.waiting.pop_front_if(|(of, _)| *of == id);
-                if entry.is_none() && self.entries >= self.most && self.last_entry.as_ref() < Some(&id) {
+                // Its entry may be one of those that were cut off.
+                let is_after_entries = !in_byte_order || self.last_entry.as_ref() < Some(&id);
+                if entry.is_none() && self.entries >= self.most && is_after_entries {
                     return Ok(false);
                 }
                 self.rows += 1;
@@ -128,4 +155,80 @@ fn alone(((tenant, key), entry): (Id, Result<Entry, StoreError>)) -> Merged {
 fn out_of_order() -> StoreError {
     let what = "the server answered a scan out of order: report this defect".to_owned();
     not_applied(ErrorClass::Server, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::mapping::Versions, *};
+    use crate::Version;
+
+    fn of(id: &str) -> Id {
+        (b"t".to_vec(), id.as_bytes().to_vec())
+    }
+
+    fn entry(id: &str, version: u64, deleted: bool) -> Part {
+        let (tenant, key) = of(id);
+        Part::Entry { tenant, key, entry: Ok(Entry { version: Version(version), deleted }) }
+    }
+
+    fn row(id: &str) -> Part {
+        let (tenant, key) = of(id);
+        Part::Row { tenant, key, cells: vec![Cell::Bytes(vec![1])] }
+    }
+
+    /// Key and version of what a page has of these parts, and whether there may be more.
+    fn page(most: usize, parts: Vec<Part>) -> (Vec<(String, Option<u64>)>, bool) {
+        let table = SqlTable { versions: Versions::Ledger, ..SqlTable::from("t") };
+        let mut merge = Merge::new(&table, false, most);
+        let mut found = Vec::new();
+        let mut take = |merged| {
+            let (key, version) = match merged {
+                Merged::Found(Found { key, record, .. }) => (key, Some(record.expect("a record").version.0)),
+                Merged::Nothing { key, .. } => (key, None),
+            };
+            found.push((String::from_utf8(key).expect("text"), version));
+            true
+        };
+        let mut is_cut = false;
+        for part in parts {
+            if !merge.next(part, &mut take).expect("in order") {
+                is_cut = true;
+                break;
+            }
+        }
+        if !is_cut {
+            merge.rest().for_each(|merged| {
+                take(merged);
+            });
+        }
+        let is_cut = is_cut || merge.is_cut();
+        (found, is_cut)
+    }
+
+    #[test]
+    fn an_order_of_the_server_s_is_followed() {
+        let all = || {
+            vec![
+                entry("9", 1, false),
+                row("9"),
+                entry("10", 2, true),
+                row("100"),
+                entry("7", 3, false),
+                entry("8", 4, true),
+            ]
+        };
+        let found =
+            |of: &[(&str, Option<u64>)]| of.iter().map(|(id, version)| (id.to_string(), *version)).collect();
+        let expected: Vec<_> =
+            found(&[("9", Some(1)), ("10", Some(2)), ("100", Some(0)), ("7", None), ("8", Some(4))]);
+        assert_eq!(page(9, all()), (expected.clone(), false));
+        // After the last of either kind, nothing is complete.
+        let rows: Vec<_> = all().into_iter().collect();
+        assert_eq!(page(2, rows), (expected[..2].to_vec(), true));
+        let rows_cut = vec![row("9"), entry("10", 2, true), row("100"), entry("7", 3, false)];
+        let (some, is_cut) = page(2, rows_cut);
+        assert_eq!((some.len(), is_cut), (3, true), "the entry's row may have been cut off: {some:?}");
+        let last_of_both = vec![entry("9", 1, false), entry("10", 2, false), row("10")];
+        assert_eq!(page(2, last_of_both).0, found(&[("9", None), ("10", Some(2))]));
+    }
 }

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row, SqlSafeStr, SqlStr, SqliteConnection};
 use super::{
     super::{
         mapping::{Dialect, SqlTable},
-        sql::{Entry, LedgerId, There, swallowed},
+        sql::{Entry, Keys, LedgerId, There, swallowed},
     },
     Id, Record, SqliteStore, StoreError, Version, column_of,
     error::{read_error, write_error},
@@ -71,7 +71,7 @@ impl Ledger {
                 "SELECT ?1, ?2, coalesce(l.version, 0), coalesce(l.deleted, 0), t.{tenant} IS NOT NULL, ({}) FROM (SELECT 1) \
                  LEFT JOIN {name} AS t ON t.{tenant} = ?1 AND t.{key} = ?2 \
                  LEFT JOIN {ledger} AS l ON l.tenant = ?1 AND l.key = ?2",
-                LedgerId::asked(Dialect::Sqlite, &ledger)
+                LedgerId::asked(Dialect::Sqlite, &ledger, &Keys::default())
             )),
             row_of: sql(format!("SELECT 1 FROM {name} WHERE {tenant} = ?1 AND {key} = ?2")),
             name: of_ledger,

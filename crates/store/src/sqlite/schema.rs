@@ -8,7 +8,7 @@ use super::{
     super::{
         StoreError,
         mapping::{ColumnType, Dialect, SqlTable, sql_type},
-        sql::{Faults, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
+        sql::{Faults, Keys, cascading, check_no_ledger, no_ledger, of_both, versions_twice},
     },
     shown, warnings,
 };
@@ -69,7 +69,7 @@ pub(super) async fn check(
         return Ok(of_both(checked, check_no_ledger(&ledger, has_rows(connection, &ledger).await?)));
     };
     if checked.is_ok() && has_rows(connection, &ledger.name).await?.is_none() {
-        return Ok(Err(no_ledger(Dialect::Sqlite, table, &ledger.name)));
+        return Ok(Err(no_ledger(Dialect::Sqlite, table, &Keys::default(), &ledger.name)));
     }
     Ok(of_both(checked, check_one(connection, path, &ledger).await?))
 }

@@ -84,6 +84,10 @@ impl<S: Store> Store for Documents<S> {
         Ok(Page { records, ..page })
     }
 
+    fn scans_in_byte_order(&self) -> bool {
+        self.0.scans_in_byte_order()
+    }
+
     async fn estimate(&self) -> Result<Estimate, StoreError> {
         self.0.estimate().await
     }

@@ -55,15 +55,6 @@ async fn texts_that_mysql_compares_byte_by_byte_are_keys() {
         let name = table(&format!("text_keys_{n}"));
         sql(&admin, format!("DROP TABLE cutover_ledger_{name}, {name}")).await;
     }
-    // Case, accents, or blanks at the end do not count there.
-    let name = table("loose_keys");
-    for loose in ["utf8mb4_general_ci", "utf8mb4_bin"] {
-        let create = format!("CREATE TABLE {name} ({}, {ids})", content(Versions::Columns, "LONGBLOB"));
-        sql(&admin, create.replace(&collation, loose)).await;
-        let error = MySqlStore::open(&url, &*name, options()).await.expect_err(loose).to_string();
-        assert!(error.contains("column tenant is varchar(256) and has to be varbinary(256)"), "{error}");
-        sql(&admin, format!("DROP TABLE {name}")).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ const OF_MYSQL: [Fault; 14] = [
     ("paid BOOLEAN", "paid BOOLEAN CHECK (paid IS NOT NULL)", "refuses deleted records"),
     (", PRIMARY", ", UNIQUE u (city), PRIMARY", "u is a second unique index"),
     ("KEY (tenant, `key`)", "KEY (`key`, tenant)", "its primary key is not (tenant,key)"),
-    ("VARBINARY(1024)", "VARCHAR(512)", "column key is varchar(512) and has to be varbinary(1024)"),
+    ("VARBINARY(1024)", "DATE", "column key is date and has to be varbinary(1024)"),
     (
         "price DECIMAL(8,2)",
         "price DECIMAL(8,2) UNSIGNED",
@@ -45,7 +45,7 @@ const OF_POSTGRES: [Fault; 14] = [
     ("city varchar", "\"City\" varchar", "it has no column city, but City: write it like that"),
     (", PRIMARY KEY (tenant, key)", "", "it has no primary key or unique index on (tenant, key)"),
     ("PRIMARY KEY (tenant, key)", "UNIQUE (tenant, key) DEFERRABLE", "its key on (tenant,key) is DEFERRABLE"),
-    ("key text COLLATE \"C\"", "key text", "column key is text COLLATE \"default\" and has to be"),
+    ("key text COLLATE \"C\"", "key bytea", "column key is bytea and has to be text COLLATE \"C\""),
     ("price numeric(8,2)", "price int", "column price is integer and has to be numeric(8,2)"),
     ("city varchar(20)", "city varchar(20) NOT NULL", "column city has to allow NULL"),
     (", rest text", "", "it has no column rest"),

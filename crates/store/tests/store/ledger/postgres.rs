@@ -97,7 +97,7 @@ async fn the_faults_of_both_tables_are_told_at_once() {
     let Some((url, admin)) = server().await else { return };
     let name = table("ledger_faults");
     let tables = format!(
-        "CREATE TABLE {name} (org text NOT NULL, id text COLLATE \"C\" NOT NULL, n bigint NOT NULL, rest text, \
+        "CREATE TABLE {name} (org date NOT NULL, id text COLLATE \"C\" NOT NULL, n bigint NOT NULL, rest text, \
          PRIMARY KEY (org, id)); CREATE UNLOGGED TABLE cutover_ledger_{name} (tenant text COLLATE \"C\" NOT NULL, \
          key text COLLATE \"C\" NOT NULL, version int NOT NULL, PRIMARY KEY (key, tenant))"
     );
@@ -105,7 +105,7 @@ async fn the_faults_of_both_tables_are_told_at_once() {
     let opened = PostgresStore::open(&url, stories::orders(Dialect::Postgres, &name), options()).await;
     let error = opened.expect_err("faults").to_string();
     for fault in [
-        "column org is text COLLATE \"default\"",
+        "column org is date and has to be text COLLATE \"C\"",
         "UNLOGGED",
         "column version is integer and has to be bigint",
         "no primary key or unique index on (tenant, key)",

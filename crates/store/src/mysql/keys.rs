@@ -1,0 +1,67 @@
+//! Tenant and key in statements.
+
+use super::{super::sql::KeyKind, literal::hex};
+
+/// A column of tenant or key, as statements have it.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Its name in quotes.
+    pub(super) name: String,
+    kind: KeyKind,
+    is_text: bool,
+}
+
+impl Place {
+    pub(super) fn new(name: &str, kind: KeyKind, is_text: bool) -> Self {
+        Self { name: format!("`{name}`"), kind, is_text }
+    }
+
+    /// A column that holds the same in the ledger. There, texts that are compared byte by byte are bytes.
+    pub(super) fn in_ledger(&self, name: &str) -> Self {
+        Self { is_text: self.is_text && self.kind != KeyKind::Bytes, ..self.named(name) }
+    }
+
+    fn named(&self, name: &str) -> Self {
+        Self { name: format!("`{name}`"), ..self.clone() }
+    }
+
+    /// How its text is asked for.
+    pub(super) fn asked(&self) -> String {
+        let Self { name, kind, .. } = self;
+        match kind {
+            KeyKind::Uuid => [9, 14, 19, 24]
+                .iter()
+                .fold(format!("LOWER(HEX({name}))"), |text, at| format!("INSERT({text}, {at}, 0, '-')")),
+            _ => name.clone(),
+        }
+    }
+
+    /// A value as SQL, whose spelling was checked. Compared with bytes, a text would be converted, and its index not be
+    /// used.
+    pub(super) fn value(&self, of: &[u8]) -> String {
+        let digits = |is: fn(&u8) -> bool| of.iter().copied().filter(is).map(char::from).collect::<String>();
+        match self.kind {
+            KeyKind::Integer { .. } => digits(|byte| byte.is_ascii_digit() || *byte == b'-'),
+            KeyKind::Uuid => format!("x'{}'", digits(u8::is_ascii_hexdigit)),
+            _ if self.is_text => format!("_utf8mb4 {}", hex(of)),
+            _ => hex(of),
+        }
+    }
+
+    /// A condition that a row has this value, and not one that the server only takes for it; empty: it takes none.
+    pub(super) fn and_exactly(&self, of: &[u8]) -> String {
+        if self.kind != KeyKind::Loose {
+            return String::new();
+        }
+        format!(" AND CAST(CONVERT({} USING utf8mb4) AS BINARY) = {}", self.name, hex(of))
+    }
+
+    /// The same for the value that an insert gives, as a further operand of AND.
+    pub(super) fn and_exactly_given(&self) -> String {
+        let Self { name, .. } = self;
+        if self.kind != KeyKind::Loose {
+            return String::new();
+        }
+        format!(" AND CAST({name} AS BINARY) = CAST(VALUES({name}) AS BINARY)")
+    }
+}

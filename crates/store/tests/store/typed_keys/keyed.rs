@@ -1,0 +1,123 @@
+//! A store with typed keys that accepts ids of any text.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Mutex,
+};
+
+use async_trait::async_trait;
+use cutover_store::{
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+};
+use uuid::Uuid;
+
+/// What stands for a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// The text itself.
+    Text,
+    /// A number of so many bits, of any length and sign.
+    Number(u8),
+    Uuid,
+}
+
+pub(super) struct Keyed {
+    store: Box<dyn Store>,
+    kinds: [Kind; 2],
+    /// What each value stands for.
+    texts: Mutex<HashMap<String, String>>,
+}
+
+impl Keyed {
+    pub(super) fn new(store: Box<dyn Store>, kinds: [Kind; 2]) -> Self {
+        Self { store, kinds, texts: Mutex::default() }
+    }
+
+    fn value(&self, kind: Kind, text: &str) -> String {
+        let mut hash = DefaultHasher::new();
+        text.hash(&mut hash);
+        let hash = hash.finish();
+        let value = match kind {
+            Kind::Text => return text.to_owned(),
+            Kind::Number(64) => (hash.cast_signed() >> (hash % 24)).to_string(),
+            Kind::Number(_) => ((hash as u32).cast_signed()).to_string(),
+            Kind::Uuid => Uuid::from_u64_pair(hash, hash.rotate_left(7)).to_string(),
+        };
+        let known = self.texts.lock().expect("no panic").insert(value.clone(), text.to_owned());
+        assert!(known.is_none_or(|known| known == text), "two texts have one value");
+        value
+    }
+
+    fn to(&self, id: &Id) -> Id {
+        let [tenant, key] = self.kinds;
+        Id::new(&self.value(tenant, &id.tenant), &self.value(key, &id.key)).expect("valid")
+    }
+
+    fn back(&self, id: Id) -> Id {
+        let texts = self.texts.lock().expect("no panic");
+        let back = |kind, text: String| match kind {
+            Kind::Text => text,
+            _ => texts.get(&text).expect("one that was given").clone(),
+        };
+        let [tenant, key] = self.kinds;
+        Id { tenant: back(tenant, id.tenant), key: back(key, id.key) }
+    }
+}
+
+#[async_trait]
+impl Store for Keyed {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        self.store.get(&self.to(id)).await
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        self.store.put_if_newer(&self.to(id), record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.store.put_if_unchanged(&self.to(id), record, expected).await
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.store.get_many(&ids.iter().map(|id| self.to(id)).collect::<Vec<_>>()).await
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.store.get_versions(&ids.iter().map(|id| self.to(id)).collect::<Vec<_>>()).await
+    }
+
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        let records = records.iter().map(|(id, record)| (self.to(id), record.clone()));
+        self.store.put_many_if_newer(&records.collect::<Vec<_>>()).await
+    }
+
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let scope = match scope {
+            Scope::All | Scope::UpTo(_) => scope.clone(),
+            Scope::Tenant(tenant) => Scope::Tenant(self.value(self.kinds[0], tenant)),
+        };
+        let page = self.store.scan(&scope, segment, cursor, limit_bytes).await?;
+        let records = page.records.into_iter().map(|(id, record)| (self.back(id), record)).collect();
+        Ok(Page { records, ..page })
+    }
+
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        self.store.estimate().await
+    }
+
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        self.store.pressure().await
+    }
+}
