@@ -34,9 +34,10 @@ use std::{sync::Arc, time::Duration};
 use cutover_client::{Access, ConnectError};
 use cutover_proto::v1;
 use cutover_store::{
-    Id, Store, StoreError, Version,
+    Id, ScanOrder, Store, StoreError, Version,
     spec::{Spec, StoreSpec, StoreUrl},
 };
+use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use attributes::Values;
@@ -115,7 +116,7 @@ pub struct Plan {
     pub values: Option<Values>,
     /// Share of records that a [`v1::PassKind::Sample`] compares.
     pub sample_ppm: u32,
-    /// Of stores, mapping and options: workers with another fingerprint do not join.
+    /// Of stores, mapping, key order, segments and options: workers with another fingerprint do not join.
     pub fingerprint: String,
     /// Segments, over all workers. At least 1.
     pub segments: u32,
@@ -146,12 +147,23 @@ pub struct Plan {
 impl Plan {
     /// The same for these stores, as they are. Tables whose keys are not compared byte by byte have an order of their
     /// own: a comparison can't go through both side by side, but looks each store's records up in the other one.
-    pub fn for_stores(self, stores: &Stores) -> Self {
+    ///
+    /// A checkpoint means something only in the same order and the same segments, so both are part of the fingerprint.
+    #[must_use]
+    pub fn for_stores(mut self, stores: &Stores) -> Self {
+        let orders = [&stores.source, &stores.target].map(|store| store.scan_order());
         let is_beside = self.kind == v1::PassKind::Verify && self.on_target == 0;
-        if !is_beside || [&stores.source, &stores.target].iter().all(|store| store.scans_in_byte_order()) {
-            return self;
+        if is_beside && orders.iter().any(|order| *order != ScanOrder::Bytes) {
+            self = Self { on_target: 1, segments: 2, statements: (self.parallel / 2).max(1), ..self };
         }
-        Self { on_target: 1, segments: 2, statements: (self.parallel / 2).max(1), ..self }
+        let orders = orders.map(|order| match order {
+            ScanOrder::Bytes => None,
+            ScanOrder::Own(order) => Some(order),
+        });
+        let shape = serde_json::json!([orders, self.segments, self.on_target]).to_string();
+        let shape = u64::from_be_bytes(*Sha256::digest(shape).first_chunk().expect("it has 32 bytes"));
+        self.fingerprint.push_str(&format!("+{shape:016x}"));
+        self
     }
 
     /// The plan of a spec, for a pass of this kind that repairs nothing.

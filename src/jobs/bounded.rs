@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use cutover_core::outcome::ErrorClass;
 use cutover_store::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
 };
 use tokio::time::timeout;
 
@@ -92,8 +92,12 @@ impl Store for Bounded {
         self.read(self.inner.scan(scope, segment, cursor, limit_bytes)).await
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        self.inner.scans_in_byte_order()
+    fn scan_order(&self) -> ScanOrder {
+        self.inner.scan_order()
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.inner.check_id(id)
     }
 
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {

@@ -48,7 +48,7 @@ pub struct Looked {
 pub struct Place {
     side: Side,
     field: String,
-    /// The reason without its numbers: distinguishes faults of one field.
+    /// The reason without its numbers and the record's id: distinguishes faults of one field.
     kind: String,
     /// Number of misfits there.
     pub records: u64,
@@ -63,9 +63,16 @@ impl fmt::Display for Place {
 }
 
 /// Reads records of one side, `store`, and checks whether both stores would hold each and return it
-/// unchanged: the target for the way there, the source for the way back. Writes nothing. `all`: every record, and not only
+/// unchanged: the target for the way there, the source for the way back. Writes nothing. `other`: the store of the other
+/// side; `None`: it is not there yet, and is created for whatever ids there are. `all`: every record, and not only
 /// [`RECORDS_MAX`].
-pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Result<Looked, Error> {
+pub async fn look(
+    spec: &Spec,
+    side: Side,
+    store: &dyn Store,
+    other: Option<&dyn Store>,
+    all: bool,
+) -> Result<Looked, Error> {
     let mut looked = Looked::default();
     let mut coverage = [(Side::Source, &spec.source), (Side::Target, &spec.target)]
         .map(|(side, store)| (side, store.mapping.as_ref(), Coverage::default()));
@@ -82,7 +89,9 @@ pub async fn look(spec: &Spec, side: Side, store: &dyn Store, all: bool) -> Resu
                     coverage.take(mapping, value);
                 }
             }
-            looked.take(&id.tenant, &id.key, fit(spec, &id, &record));
+            let goes = other.map_or(Ok(()), |other| other.check_id(&id));
+            let fits = fit(spec, &id, &record);
+            looked.take(&id.tenant, &id.key, fits.and(goes.map_err(|error| (side.other(), error))));
         }
         Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
     };
@@ -171,7 +180,9 @@ impl Looked {
         let Err((side, error)) = fit else { return };
         self.misfits += 1;
         let StoreError::Permanent { field, what, .. } = &error else { return };
-        let kind: String = what.chars().filter(|it| !it.is_ascii_digit()).collect();
+        // An id that does not fit is part of the reason.
+        let kind = [tenant, key].iter().fold(what.clone(), |what, id| what.replace(&format!("{id:?}"), ""));
+        let kind: String = kind.chars().filter(|it| !it.is_ascii_digit()).collect();
         let is_same = |place: &&mut Place| place.side == side && place.field == *field && place.kind == kind;
         if let Some(place) = self.places.iter_mut().find(is_same) {
             place.records += 1;

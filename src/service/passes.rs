@@ -6,6 +6,7 @@
 
 mod claim;
 mod committed;
+mod joining;
 mod keeping;
 mod tables;
 mod witnesses;
@@ -118,12 +119,12 @@ impl Passes {
         tuning: Tuning,
         mutation: &RequestMeta,
     ) -> Result<(Progress, bool), operate::Error> {
-        if let Some(joined) = self.joinable(key, pass) {
+        if let Some(joined) = self.joinable(key, pass)? {
             return Ok((self.progress(joined), true));
         }
         let begun = self.operate.change(key, &Change::BeginJob(pass.clone()), mutation).await;
         if let Err(operate::Error::Refused(Refusal::Unmet(_))) = &begun
-            && let Some(joined) = self.joinable(key, pass)
+            && let Some(joined) = self.joinable(key, pass)?
         {
             return Ok((self.progress(joined), true));
         }
@@ -328,19 +329,6 @@ impl Passes {
         let message = format!("{} is being worked on by {names}", job.id);
         let action = format!("stop them (Ctrl-C), or cutover cancel {} --force", job.id);
         Err(Refusal::from(Unmet::of_change(Gate::Stage, message, action)).into())
-    }
-
-    fn joinable(&self, key: &Key, pass: &NewPass) -> Option<Job> {
-        let state = self.registry.state();
-        let jobs = &state.entry(key)?.migration.document.jobs;
-        let same = |job: &&Job| {
-            job.kind == pass.kind
-                && job.segments > 0
-                && !job.fingerprint.is_empty()
-                && job.fingerprint == pass.fingerprint
-                && job.cover == pass.cover
-        };
-        jobs.iter().find(same).cloned()
     }
 
     fn job(&self, id: &str) -> Result<Job, operate::Error> {

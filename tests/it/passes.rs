@@ -10,6 +10,7 @@ mod ledger;
 mod limits;
 mod misfits;
 mod no_room;
+mod order;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod refused;
 mod retried;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
 };
 
 /// The kinds of calls that can fail.
@@ -216,8 +216,12 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
         self.run(Verb::Scan, [].into_iter(), self.inner.scan(scope, segment, cursor, limit_bytes)).await
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        self.inner.scans_in_byte_order()
+    fn scan_order(&self) -> ScanOrder {
+        self.inner.scan_order()
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.inner.check_id(id)
     }
 
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {

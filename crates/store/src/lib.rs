@@ -54,7 +54,7 @@ pub use memory::MemoryStore;
 pub use mysql::MySqlStore;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
-pub use scan::{Cursor, Page, Scope, Segment, Unreadable};
+pub use scan::{Cursor, Page, ScanOrder, Scope, Segment, Unreadable};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use sql::ServerOptions;
 #[cfg(feature = "sqlite")]
@@ -161,10 +161,15 @@ pub trait Store: Send + Sync + 'static {
         limit_bytes: usize,
     ) -> Result<Page, StoreError>;
 
-    /// Whether scans are in order of tenant and key, byte by byte, and [`Scope::UpTo`] is possible: a place then means
-    /// the same in every such store.
-    fn scans_in_byte_order(&self) -> bool {
-        false
+    /// The order of scans, as it was when the store was opened. [`Self::identity`] fails if it has changed since.
+    fn scan_order(&self) -> ScanOrder {
+        ScanOrder::Own(String::new())
+    }
+
+    /// Fails if no record with this id can be written, because of the types that the columns of tenant and key had when
+    /// the store was opened. Nothing is asked or written.
+    fn check_id(&self, _id: &Id) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// The table's identity, asked anew. `None`: the store has none, so a pass can't notice that its workers

@@ -9,7 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store, StoreError,
+    Version,
 };
 
 /// Records in memory, in order of tenant and key. It never fails; see [`super::Faulty`] for that.
@@ -129,8 +130,8 @@ impl Store for MemoryStore {
         Ok(page)
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        true
+    fn scan_order(&self) -> ScanOrder {
+        ScanOrder::Bytes
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -8,6 +8,7 @@ mod both;
 mod column;
 mod error;
 mod find;
+mod guarded;
 mod id_columns;
 mod identity;
 mod keys;
@@ -29,12 +30,12 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
     mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
-        Calls, Database, Entry, Guarded, LedgerId, Over, ServerOptions, Statement, There, Wrote, check_new,
-        column_of, estimate, get_versions, permanent, put_many, put_one, swallowed, version_after,
+        Calls, Database, Entry, LedgerId, ServerOptions, Statement, check_equal, check_new, column_of,
+        estimate, get_versions, permanent, put_many, put_one, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -243,7 +244,7 @@ impl Store for MySqlStore {
         let current = version_after(self, id, &doubt).await?.and_then(|there| there.reads_as);
         if expected.is_none() && current.is_none() {
             if doubt.is_none() {
-                self.check_equal([id].into_iter()).await?;
+                check_equal(self, &self.layout.keys, &[id]).await?;
             }
             return Err(doubt.unwrap_or_else(swallowed));
         }
@@ -303,13 +304,18 @@ impl Store for MySqlStore {
         self.calls.page(&Statement::text(sql), rows, segment, limit_bytes, of, decode).await
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        self.layout.keys.are_in_byte_order()
+    fn scan_order(&self) -> ScanOrder {
+        self.layout.keys.scan_order()
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.layout.keys.check_new(id)
     }
 
     /// By the cluster if the server is in one, else by the server; and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let identity = identity::identity(&self.calls, &self.layout.table.name).await?;
+        self.layout.keys.check_order(&id_columns::keys(&self.calls, &self.layout.table).await?.0)?;
         let Some(ledger) = self.layout.table.ledger() else { return Ok(Some(identity)) };
         let id = self.found_id(&ledger).await?;
         Ok(Some(identity.with_ledger(&ledger, &id.to_string())))
@@ -350,46 +356,5 @@ impl Store for MySqlStore {
         let status = self.rows("SHOW REPLICA STATUS".to_owned()).await.unwrap_or_default();
         let own = replicas::furthest(&status).map(std::time::Duration::from_secs);
         Ok(Pressure { latency, replica_lag: own.max(self.replicas.lag(self).await) })
-    }
-}
-
-#[async_trait]
-impl Guarded for MySqlStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
-        if self.layout.table.has_ledger() {
-            return self.find_both(false, ids, |entry, row| Ok(There::of(entry, row.is_some()))).await;
-        }
-        let there = |row: &MySqlRow| self.layout.version(row).map(There::in_columns);
-        self.find(&self.layout.place_and_version(), ids, there).await
-    }
-
-    async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
-        self.check_ids(records.iter().map(|(id, _)| *id)).await?;
-        if self.layout.table.has_ledger() {
-            return self.put_with(records, over).await;
-        }
-        let values = |text: &mut Vec<u8>, given: &(&Id, &Record)| self.layout.values(text, given.0, given.1);
-        let mut wrote = Wrote { all: true, doubt: None };
-        let is_one = records.len() == 1;
-        for records in records.chunks(self.written_max) {
-            for sql in self.statements(&self.layout.insert(), &self.layout.if_newer(), records, values)? {
-                let (done, doubt) = self.calls.write(&Statement::text(sql)).await?;
-                // Of several rows, an AUTO_INCREMENT may hide one that was not written.
-                let id = done.last_insert_id();
-                wrote.all &= id == 0 || is_one && id != NOT_WRITTEN;
-                wrote.doubt = wrote.doubt.or(doubt);
-            }
-        }
-        if !wrote.all && wrote.doubt.is_none() {
-            self.check_equal(records.iter().map(|(id, _)| *id)).await?;
-        }
-        Ok(wrote)
-    }
-
-    async fn check_ledger(&self) -> Result<(), StoreError> {
-        let (Some(id), Some(ledger)) = (self.layout.ledger_id, self.layout.table.ledger()) else {
-            return Ok(());
-        };
-        id.check(&ledger, self.ledger_id().await?)
     }
 }

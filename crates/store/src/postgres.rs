@@ -4,6 +4,7 @@
 
 mod column;
 mod error;
+mod guarded;
 mod id_columns;
 mod identity;
 mod keys;
@@ -25,14 +26,13 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
     error::Doubt,
     mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
-        Calls, Database, Guarded, Keys, LedgerId, Over, ROUNDS, ServerOptions, Statement, There, Wrote,
-        check_new, column_of, estimate, get_versions, in_order, not_beside, permanent, put_many, put_one,
-        swallowed, version_after,
+        Calls, Database, Keys, LedgerId, ROUNDS, ServerOptions, Statement, check_equal, check_new, column_of,
+        estimate, get_versions, in_order, not_beside, permanent, put_many, put_one, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -231,7 +231,7 @@ impl Store for PostgresStore {
                 return Put::unless_this(record.version, current.unwrap_or_default()).or_doubt(doubt);
             }
             if doubt.is_none() {
-                self.check_equal([id].into_iter()).await?;
+                check_equal(self, &self.layout.keys, &[id]).await?;
             }
         }
         Err(doubt.unwrap_or_else(swallowed))
@@ -283,13 +283,19 @@ impl Store for PostgresStore {
         self.calls.page(&statement, rows, segment, limit_bytes, (&self.layout.table, keys), decode).await
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        self.layout.keys.are_in_byte_order()
+    fn scan_order(&self) -> ScanOrder {
+        self.layout.keys.scan_order()
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.layout.keys.check_new(id)
     }
 
     /// By the database system, which physical replicas share, and by database and table.
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let identity = identity::identity(&self.calls, &self.schema, &self.layout.table).await?;
+        let keys = id_columns::keys(&self.calls, &self.schema, &self.layout.table).await?;
+        self.layout.keys.check_order(&keys)?;
         let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
             return Ok(Some(identity));
         };
@@ -331,47 +337,5 @@ impl Store for PostgresStore {
         let seconds: Option<f64> = rows.first().and_then(|row| row.try_get(0).ok()).flatten();
         let replica_lag = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Ok(Pressure { latency, replica_lag })
-    }
-}
-
-#[async_trait]
-impl Guarded for PostgresStore {
-    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
-        let taken = ids.iter().copied().filter(|id| self.layout.keys.takes(id));
-        let rows = self.rows(&self.layout.versions, Given::default().ids(taken)?.0).await?;
-        let found: Result<Vec<_>, _> = rows.iter().map(|row| self.layout.there(row)).collect();
-        Ok(in_order(ids, found?).into_iter().map(Option::flatten).collect())
-    }
-
-    async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
-        self.check_ids(records.iter().map(|(id, _)| *id)).await?;
-        let mut wrote = Wrote { all: true, doubt: None };
-        let mut rest = records;
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fit = rest.iter().take_while(|(id, record)| {
-                bytes += id.bytes() + record.bytes();
-                bytes <= STATEMENT_BYTES_MAX
-            });
-            let (part, others) = rest.split_at(fit.count().max(1));
-            let (written, doubt) = match &self.layout.ledger {
-                Some(ledger) => self.put_with(ledger, part, over).await?,
-                None => self.written(&self.layout.put_many, self.layout.rows(part)?.0).await?,
-            };
-            wrote.all &= written == part.len() as u64;
-            wrote.doubt = wrote.doubt.or(doubt);
-            rest = others;
-        }
-        if !wrote.all && wrote.doubt.is_none() {
-            self.check_equal(records.iter().map(|(id, _)| *id)).await?;
-        }
-        Ok(wrote)
-    }
-
-    async fn check_ledger(&self) -> Result<(), StoreError> {
-        let (Some(ledger), Some(name)) = (&self.layout.ledger, self.layout.table.ledger()) else {
-            return Ok(());
-        };
-        ledger.check(&name, self.ledger_id(ledger).await?)
     }
 }

@@ -26,6 +26,16 @@ pub enum Scope {
     UpTo(Cursor),
 }
 
+/// The order in which a store scans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScanOrder {
+    /// By tenant and key, byte by byte. [`Scope::UpTo`] is possible, and a place means the same in every such store.
+    Bytes,
+    /// An order of the store's own. A cursor means the same as long as this description, of types and collations, is
+    /// the same. Empty: always.
+    Own(String),
+}
+
 /// Where to continue a scan. Opaque and specific to one store. It may be saved and used by another process,
 /// for the same scope and segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -20,7 +20,9 @@ mod pool;
 mod server;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use batch::{Guarded, Over, Wrote, get_versions, in_order, put_many, put_one, version_after};
+pub(super) use batch::{
+    Guarded, Over, Wrote, check_equal, get_versions, in_order, put_many, put_one, version_after,
+};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use calls::Calls;
 pub(super) use entry::{Entry, There};

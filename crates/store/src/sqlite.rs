@@ -26,8 +26,8 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError,
-    Version,
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Version,
     mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
     sql::{Keys, LedgerId, ROUNDS, check_new, column_of, permanent, swallowed},
@@ -272,8 +272,8 @@ impl Store for SqliteStore {
         gathered.end(false)
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        true
+    fn scan_order(&self) -> ScanOrder {
+        ScanOrder::Bytes
     }
 
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.

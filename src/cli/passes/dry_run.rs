@@ -42,12 +42,13 @@ pub(super) async fn say(
         (v1::PassKind::Reverse, Some(stores)) => (Side::Target, &stores.target),
         _ => (Side::Source, source),
     };
+    let other = stores.map(|stores| stores.side(side.other()));
     let tables = match stores {
         Some(stores) => stores.tables().await?,
         None => [source.identity().await?.map(|identity| identity.place), None],
     };
     let unmapped = scanned.unmapped().await?;
-    let looked = sample::look(spec, side, &**scanned, all).await?;
+    let looked = sample::look(spec, side, &**scanned, other, all).await?;
     let source = source.estimate().await?;
     let cost = Cost::of(spec, plan, side, [source, target], &looked);
     if global.json {

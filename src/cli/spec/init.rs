@@ -76,7 +76,7 @@ impl Init {
         let (text, undecided) = draft(&seen);
         let spec = read(&text, &target)?;
         // With the draft's own columns, as a dry run of it would.
-        let looked = sample::look(&spec, Side::Source, &*store, false).await?;
+        let looked = sample::look(&spec, Side::Source, &*store, None, false).await?;
         let of_target = of_target(&spec).await?;
         if global.json {
             out::json(&json!({

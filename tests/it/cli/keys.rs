@@ -87,6 +87,19 @@ async fn moves_what_fits_and_names_the_rest(case: Case) {
     std::fs::write(&path, &text).unwrap();
     let (path, spec) = (path.display().to_string(), text.parse::<Spec>().unwrap());
 
+    // Types and lengths are known before anything moves; which ids are equal only the server knows.
+    let (fine, wrong) = (case.fine.len(), case.misfits.iter().filter(|(_, why)| why.contains("the column")));
+    let wrong: Vec<_> = wrong.collect();
+    let dry = at(url, &format!("backfill {path} --dry-run --full --create-tables --json")).await;
+    let dry = serde_json::from_str::<serde_json::Value>(dry.out.lines().last().unwrap()).unwrap();
+    assert_eq!(dry["misfits"], json!(wrong.len()), "{dry}");
+    assert_eq!(dry["checked"], json!(fine + case.misfits.len()), "{dry}");
+    // Each reason once, with the first record that it is true of.
+    let without_numbers = |text: &str| text.replace(|it: char| it.is_ascii_digit(), "");
+    let reasons = without_numbers(&dry["reasons"].to_string());
+    assert!(wrong.iter().all(|(_, why)| reasons.contains(&without_numbers(why))), "{dry}");
+    assert!(dry["reasons"].as_array().unwrap().len() < wrong.len().max(1), "{dry}");
+
     ramp(url, "--mirrored").await;
     let said = at(url, &format!("backfill {path} --create-tables")).await;
     let told = format!("{}{}", said.out, said.err);
@@ -152,6 +165,7 @@ fn numbers() -> Vec<Id> {
 fn no_numbers() -> Vec<(Id, &'static str)> {
     vec![
         (id("1", "007"), "the column would give it back as 7, which is another id"),
+        (id("1", "+8"), "the column would give it back as 8, which is another id"),
         (id("1", "seven"), "the column takes whole numbers"),
         (id("one", "1"), "the column takes whole numbers"),
     ]

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use cutover_core::outcome::ErrorClass;
 use cutover_store::{
-    Copied, Cursor, Estimate, Id, Identity, MemoryStore, Page, Pressure, Put, Record, Scope, Segment, Store,
-    StoreError, Unreadable, Version,
+    Copied, Cursor, Estimate, Id, Identity, MemoryStore, Page, Pressure, Put, Record, ScanOrder, Scope,
+    Segment, Store, StoreError, Unreadable, Version,
 };
 
 pub struct Hooked {
@@ -26,6 +26,8 @@ pub struct Hooked {
     pub arrives_bytes: usize,
     /// The identity that it reports.
     pub table: Option<&'static str>,
+    /// Its order, if that is not the one of bytes.
+    pub order: Option<&'static str>,
     /// Called before the n-th read of many records, from 1.
     pub before_read: fn(&MemoryStore, usize),
 }
@@ -41,6 +43,7 @@ impl Hooked {
             unreadable: |_| None,
             arrives_bytes: 0,
             table: None,
+            order: None,
             before_read: |_, _| {},
         }
     }
@@ -99,6 +102,10 @@ impl Store for Hooked {
             page.unreadable.push(Unreadable { tenant: id.tenant, key: id.key, error });
         }
         Ok(page)
+    }
+
+    fn scan_order(&self) -> ScanOrder {
+        self.order.map_or_else(|| self.inner.scan_order(), |order| ScanOrder::Own(order.to_owned()))
     }
 
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {

@@ -133,7 +133,14 @@ impl Column {
             "bigint" => integer(64),
             _ => return None,
         };
-        Some(KeyColumn { kind, definition: self.definition(), cuts_blanks: self.kind == "char", ascii })
+        Some(KeyColumn {
+            kind,
+            definition: self.definition(),
+            collation: self.collation.clone(),
+            most_chars: self.is_text().then(|| usize::try_from(self.most).unwrap_or(usize::MAX)),
+            cuts_blanks: self.kind == "char",
+            ascii,
+        })
     }
 
     pub(super) fn is_text(&self) -> bool {

@@ -11,7 +11,6 @@ use super::{
     MySqlStore,
     column::Column,
     keys::Place,
-    layout::place,
     server::text,
 };
 use cutover_core::routing::TENANT_MAX_BYTES;
@@ -95,22 +94,5 @@ impl MySqlStore {
     ) -> Result<(), StoreError> {
         self.layout.keys.check(ids.clone())?;
         check_ids(&self.calls, &self.layout.table, ids).await
-    }
-
-    /// Refuses an id that the server takes for another one that is there.
-    pub(super) async fn check_equal(&self, ids: impl Iterator<Item = &Id> + Send) -> Result<(), StoreError> {
-        if !self.layout.keys.are_loose() {
-            return Ok(());
-        }
-        for id in ids {
-            let rows = self.rows(self.layout.equal(id)).await?;
-            if let Some((tenant, key)) = rows.first().map(place).transpose()?
-                && (tenant, key) != id.place()
-            {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                return Err(self.layout.keys.equal(id, &Id { tenant: text(tenant), key: text(key) }));
-            }
-        }
-        Ok(())
     }
 }

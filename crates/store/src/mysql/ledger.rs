@@ -11,9 +11,9 @@ use super::{
         error::Doubt,
         mapping::Dialect,
         scan::Place,
-        sql::{Entry, LedgerId, Over, ROUNDS, swallowed},
+        sql::{Entry, LedgerId, Over, ROUNDS, Wrote, swallowed},
     },
-    MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, Wrote, layout,
+    MySqlStore, ROWS_MAX, STATEMENT_BYTES_MAX, Statement, layout,
 };
 
 /// Fails with error 1690 if a condition did not hold; the message repeats the expression.
@@ -59,7 +59,7 @@ impl MySqlStore {
         Ok(rows.first().and_then(|row| row.try_get_unchecked(0).ok()))
     }
 
-    /// [`super::Guarded::write`] of a table with a ledger.
+    /// [`super::super::sql::Guarded::write`] of a table with a ledger.
     pub(super) async fn put_with(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError> {
         let mut wrote = Wrote { all: true, doubt: None };
         for kind in [Kind::First, Kind::Newer, Kind::Tombstones] {

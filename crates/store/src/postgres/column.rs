@@ -26,6 +26,10 @@ pub(super) struct Column {
     pub(super) generated_by: String,
     /// Those of an enum.
     pub(super) labels: Vec<String>,
+    /// What the server has for the collation now. Empty: it has none.
+    collation_version: String,
+    /// Maximum characters.
+    most_chars: Option<i32>,
 }
 
 impl Column {
@@ -40,6 +44,8 @@ impl Column {
             generated_by: text(row, 5),
             labels: row.try_get(6).unwrap_or_default(),
             loose: flag(7, false),
+            collation_version: text(row, 8),
+            most_chars: row.try_get(9).unwrap_or_default(),
         }
     }
 
@@ -54,13 +60,29 @@ impl Column {
             "uuid" => KeyKind::Uuid,
             _ if !is_text || self.kind.ends_with(']') => return None,
             _ if self.loose => KeyKind::Loose,
-            _ if self.collation == BYTES => KeyKind::Bytes,
+            // It ignores blanks at the end of what it is compared with, so not any text is a place in it.
+            _ if self.collation == BYTES && !self.cuts_blanks() => KeyKind::Bytes,
             _ => KeyKind::Sorted,
         };
-        let definition = format!("{}{}", self.kind, self.collation);
-        // Not VARCHAR.
-        let cuts_blanks = self.kind.starts_with("character(");
-        Some(KeyColumn { kind, definition, cuts_blanks, ascii: false })
+        let collation = self.collation.trim_start_matches(" COLLATE ");
+        Some(KeyColumn {
+            kind,
+            definition: format!("{}{}", self.kind, self.collation),
+            collation: format!("{collation} {}", self.collation_version).trim_end().to_owned(),
+            most_chars: self.most_chars.and_then(|most| usize::try_from(most).ok()),
+            cuts_blanks: self.cuts_blanks(),
+            ascii: false,
+        })
+    }
+
+    /// CHAR, not VARCHAR.
+    fn cuts_blanks(&self) -> bool {
+        self.kind.starts_with("character(")
+    }
+
+    /// Whether different texts may be equal in it as tenant or key.
+    pub(super) fn is_loose(&self) -> bool {
+        self.loose || self.cuts_blanks()
     }
 
     pub(super) fn has_labels(&self, kind: ColumnType, labels: &[String]) -> bool {

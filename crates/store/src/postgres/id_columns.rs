@@ -8,7 +8,7 @@ use super::{
         mapping::{Dialect, Fields, SqlTable},
         sql::{Calls, Keys, Length, Statement, check_lengths, ending_blank},
     },
-    Given, PostgresStore,
+    PostgresStore,
     column::Column,
     ledger::regclass,
     server::text,
@@ -33,17 +33,20 @@ pub(super) async fn keys(
     })
 }
 
-/// All columns of a table.
+/// All columns of a table. The collations 950 and 951 are "C" and "POSIX"; anybody may give others these names.
 pub(super) async fn columns(calls: &Calls<Postgres>, of_table: &str) -> Result<Vec<Column>, StoreError> {
     let columns = format!(
         "SELECT attname::text, format_type(atttypid, atttypmod), \
-         CASE WHEN attcollation = 0 THEN '' ELSE (SELECT ' COLLATE \"' || \
-         CASE WHEN collname = 'POSIX' THEN 'C' ELSE collname END || '\"' \
-         FROM pg_collation WHERE oid = attcollation) END, \
+         CASE WHEN attcollation = 0 THEN '' WHEN attcollation IN (950, 951) THEN ' COLLATE \"C\"' \
+         ELSE ' COLLATE ' || (SELECT CASE WHEN nspname = 'pg_catalog' THEN '' ELSE quote_ident(nspname) || '.' END \
+         || '\"' || replace(collname, '\"', '\"\"') || '\"' \
+         FROM pg_collation AS c JOIN pg_namespace AS n ON n.oid = collnamespace WHERE c.oid = attcollation) END, \
          NOT attnotnull, atthasdef OR attidentity <> '', \
          CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END, \
          ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = atttypid), \
-         EXISTS (SELECT FROM pg_collation WHERE oid = attcollation AND NOT collisdeterministic) \
+         EXISTS (SELECT FROM pg_collation WHERE oid = attcollation AND NOT collisdeterministic), \
+         (SELECT coalesce(pg_collation_actual_version(oid), '') FROM pg_collation WHERE oid = attcollation), \
+         CASE WHEN atttypmod >= 4 AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN atttypmod - 4 END \
          FROM pg_attribute WHERE attrelid = {of_table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     );
     Ok(calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect())
@@ -86,21 +89,5 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         self.layout.keys.check(ids.clone())?;
         check_ids(&self.calls, &self.schema, &self.layout.table, ids).await
-    }
-
-    /// Refuses an id that the server takes for another one that is there.
-    pub(super) async fn check_equal(&self, ids: impl Iterator<Item = &Id> + Send) -> Result<(), StoreError> {
-        if !self.layout.keys.are_loose() {
-            return Ok(());
-        }
-        for id in ids {
-            let there = self.rows(&self.layout.equal, Given::default().id(id)?.0).await?;
-            if let Some(there) = there.first().map(|row| self.layout.id(row)).transpose()?
-                && there != *id
-            {
-                return Err(self.layout.keys.equal(id, &there));
-            }
-        }
-        Ok(())
     }
 }

@@ -249,7 +249,7 @@ fn tombstones(records: &[(&Id, &Record)]) -> Result<Given, StoreError> {
 }
 
 impl PostgresStore {
-    /// [`super::Guarded::write`]; returns how many were written.
+    /// [`super::super::sql::Guarded::write`]; returns how many were written.
     pub(super) async fn put_with(
         &self,
         ledger: &Ledger,

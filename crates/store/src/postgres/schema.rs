@@ -144,14 +144,13 @@ async fn check_one(
         ));
     }
     let ids = table.ids();
-    // Where different texts are equal, an index with another collation would not keep them apart, and a page that ends
-    // between two of them would lose one.
+    // An index in another collation has another order than a scan, so every page would sort the table. Where different
+    // texts are equal it would not keep them apart either, and a page that ends between two of them would lose one.
     let of_columns = |row: &PgRow| row.try_get(3).unwrap_or(false);
-    let is_loose_id = |id: &&str| columns.iter().any(|column| column.name == **id && column.loose);
-    let must_be_of_columns = ids.iter().any(is_loose_id);
-    if !keys.iter().any(|row| text(row, 0) == ids.join(",") && (!must_be_of_columns || of_columns(row))) {
+    if !keys.iter().any(|row| text(row, 0) == ids.join(",") && of_columns(row)) {
         faults.add(format!(
-            "it has no primary key or unique index on ({ids}). Run: CREATE UNIQUE INDEX ON \"{name}\" ({ids})",
+            "it has no primary key or unique index on ({ids}) in the collations of these columns. Run: CREATE UNIQUE \
+             INDEX ON \"{name}\" ({ids})",
             ids = ids.join(", ")
         ));
     }
@@ -171,7 +170,8 @@ async fn check_one(
             "its key on ({late}) is DEFERRABLE and has to be NOT DEFERRABLE: create it again without"
         ));
     }
-    if let Some(column) = columns.iter().find(|column| table.has_ledger() && is_loose_id(&&*column.name)) {
+    let is_loose_id = |column: &&Column| column.is_loose() && ids.contains(&&*column.name);
+    if let Some(column) = columns.iter().find(is_loose_id).filter(|_| table.has_ledger()) {
         faults.add(loose_with_ledger(&column.name, &format!("{}{}", column.kind, column.collation)));
     }
     if table.has_ledger() {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::{
     super::{Copied, Id, Put, Record, StoreError, Version, error::Doubt},
-    ROUNDS, There, swallowed,
+    Keys, ROUNDS, There, swallowed,
 };
 
 /// The two statements of a batch, in a database's own syntax.
@@ -25,6 +25,9 @@ pub(in super::super) trait Guarded: Sync {
     /// Writes each record over what is older, or also over the same. The ids are distinct and ascending, so that
     /// batches lock in the same order.
     async fn write(&self, records: &[(&Id, &Record)], over: Over) -> Result<Wrote, StoreError>;
+
+    /// The id that the server finds for this one; another one if it takes the two for equal.
+    async fn found_as(&self, id: &Id) -> Result<Option<Id>, StoreError>;
 
     /// Fails if the ledger is not the one that was opened. A write with another one writes nothing.
     async fn check_ledger(&self) -> Result<(), StoreError>;
@@ -71,6 +74,25 @@ pub(in super::super) async fn version_after(
         Ok(mut versions) => Ok(versions.pop().flatten()),
         Err(error) => Err(doubt.clone().unwrap_or(error)),
     }
+}
+
+/// Refuses an id that the server takes for another one that is there. Such an id itself is not found, so only those are
+/// asked for one by one.
+pub(in super::super) async fn check_equal(
+    store: &impl Guarded,
+    keys: &Keys,
+    ids: &[&Id],
+) -> Result<(), StoreError> {
+    if !keys.are_loose() {
+        return Ok(());
+    }
+    let versions = store.versions(ids).await?;
+    for (id, _) in ids.iter().zip(versions).filter(|(_, there)| there.is_none()) {
+        if let Some(other) = store.found_as(id).await?.filter(|other| other != *id) {
+            return Err(keys.equal(id, &other));
+        }
+    }
+    Ok(())
 }
 
 /// [`super::super::Store::put_if_newer`], in one round trip if it is written.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Cursor, Id, StoreError,
+        Cursor, Id, ScanOrder, StoreError,
         mapping::Dialect,
         scan::{Found, unreadable},
     },
@@ -35,6 +35,10 @@ pub(in super::super) struct KeyColumn {
     pub(in super::super) kind: KeyKind,
     /// Its type as DDL has it. Empty: the type that Cutover gives such a column.
     pub(in super::super) definition: String,
+    /// What orders its texts, with its version. Empty: it holds no texts.
+    pub(in super::super) collation: String,
+    /// Maximum characters of a text. `None`: as many as an id may have.
+    pub(in super::super) most_chars: Option<usize>,
     /// Cuts blanks at the end: CHAR.
     pub(in super::super) cuts_blanks: bool,
     /// Holds ASCII only.
@@ -108,6 +112,24 @@ impl KeyColumn {
             _ => None,
         }
     }
+
+    /// The same for a record that has yet to come: the server refuses a text that is too long.
+    fn fault_of_new(&self, text: &str) -> Option<String> {
+        let length = text.chars().count();
+        let most = self.most_chars.filter(|most| length > *most);
+        let too_long = most.map(|most| format!("it has {length} characters and the column takes {most}"));
+        self.fault(text).or(too_long)
+    }
+
+    /// What orders its values.
+    fn order(&self) -> &str {
+        match self.kind {
+            KeyKind::Bytes => "bytes",
+            KeyKind::Sorted | KeyKind::Loose => &self.collation,
+            KeyKind::Integer { .. } => "number",
+            KeyKind::Uuid => "uuid",
+        }
+    }
 }
 
 impl Keys {
@@ -120,23 +142,33 @@ impl Keys {
     }
 
     /// Refuses ids that the columns can't hold as they are spelled. Two spellings of one value would be one row.
-    pub(in super::super) fn check<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<(), StoreError> {
-        for id in ids {
-            for ((text, column), name) in
-                [&id.tenant, &id.key].into_iter().zip(self.columns()).zip(&self.names)
-            {
-                if let Some(fault) = column.fault(text) {
-                    let what = format!("{text:?} is no id for column {name}, {}: {fault}", column.definition);
-                    return Err(permanent(ErrorClass::Constraint, name, what));
-                }
+    pub(in super::super) fn check<'a>(
+        &self,
+        mut ids: impl Iterator<Item = &'a Id>,
+    ) -> Result<(), StoreError> {
+        ids.try_for_each(|id| self.check_one(id, KeyColumn::fault))
+    }
+
+    /// Refuses an id that no record of this table can get.
+    pub(in super::super) fn check_new(&self, id: &Id) -> Result<(), StoreError> {
+        self.check_one(id, KeyColumn::fault_of_new)
+    }
+
+    fn check_one(
+        &self,
+        id: &Id,
+        fault: impl Fn(&KeyColumn, &str) -> Option<String>,
+    ) -> Result<(), StoreError> {
+        for ((text, column), name) in [&id.tenant, &id.key].into_iter().zip(self.columns()).zip(&self.names) {
+            if let Some(fault) = fault(column, text) {
+                let what = format!("{text:?} is no id for column {name}, {}: {fault}", column.definition);
+                return Err(permanent(ErrorClass::Constraint, name, what));
             }
-            if self.is_reserved(&id.tenant, &id.key) {
-                let what = format!(
-                    "{:?}/{:?} is the ledger's own id: give the record another one",
-                    id.tenant, id.key
-                );
-                return Err(permanent(ErrorClass::Constraint, &self.names[1], what));
-            }
+        }
+        if self.is_reserved(&id.tenant, &id.key) {
+            let what =
+                format!("{:?}/{:?} is the ledger's own id: give the record another one", id.tenant, id.key);
+            return Err(permanent(ErrorClass::Constraint, &self.names[1], what));
         }
         Ok(())
     }
@@ -202,6 +234,30 @@ impl Keys {
     /// Whether the server's order of ids is that of their bytes, and any text is a place in it.
     pub(in super::super) fn are_in_byte_order(&self) -> bool {
         self.kinds() == [KeyKind::Bytes; 2]
+    }
+
+    pub(in super::super) fn scan_order(&self) -> ScanOrder {
+        match self.are_in_byte_order() {
+            true => ScanOrder::Bytes,
+            false => ScanOrder::Own(self.columns().map(KeyColumn::order).join(", ")),
+        }
+    }
+
+    /// Refuses columns whose order is not the one that these had when the table was opened.
+    pub(in super::super) fn check_order(&self, now: &Self) -> Result<(), StoreError> {
+        if self.scan_order() == now.scan_order() {
+            return Ok(());
+        }
+        let of = |keys: &Self| keys.columns().map(KeyColumn::order).join(", ");
+        let what = format!(
+            "the columns {} and {} are ordered by {} now, and were by {} when the table was opened, so a scan may have \
+             left records out: run this again",
+            self.names[0],
+            self.names[1],
+            of(now),
+            of(self)
+        );
+        Err(permanent(ErrorClass::Other, "table", what))
     }
 
     /// Whether different ids may be equal for the server.

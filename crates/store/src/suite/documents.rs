@@ -1,7 +1,8 @@
 //! The suite's values as documents, so that a store of documents can run it.
 
 use crate::{
-    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Copied, Cursor, Estimate, Id, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store, StoreError,
+    Version,
     document::{Attribute, Document},
 };
 use async_trait::async_trait;
@@ -84,8 +85,12 @@ impl<S: Store> Store for Documents<S> {
         Ok(Page { records, ..page })
     }
 
-    fn scans_in_byte_order(&self) -> bool {
-        self.0.scans_in_byte_order()
+    fn scan_order(&self) -> ScanOrder {
+        self.0.scan_order()
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.0.check_id(id)
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -4,11 +4,14 @@
 mod keyed;
 #[path = "typed_keys/loose.rs"]
 mod loose;
+#[path = "typed_keys/order.rs"]
+mod order;
 
 use std::collections::BTreeSet;
 
 use cutover_store::{
-    Id, MySqlStore, PostgresStore, Put, Record, Scope, Segment, Store, StoreError, Version,
+    Cursor, Id, MySqlStore, PostgresStore, Put, Record, ScanOrder, Scope, Segment, Store, StoreError,
+    Version,
     mapping::{SqlTable, Versions},
 };
 use sqlx::{AssertSqlSafe, MySqlPool, PgPool};
@@ -107,7 +110,7 @@ async fn pass_the_suite(server: &Server, types: &[([&str; 2], [Kind; 2])]) {
             for name in &names {
                 server.create(name, versions, *types).await;
                 let store = server.opened(name, versions).await;
-                assert!(!store.scans_in_byte_order(), "{types:?}");
+                assert!(store.scan_order() != ScanOrder::Bytes, "{types:?}");
                 stores.push(Keyed::new(store, *kinds));
             }
             suite::run(|| stores.pop().expect("one for each story")).await;

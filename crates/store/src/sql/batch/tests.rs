@@ -1,23 +1,39 @@
 use std::sync::Mutex;
 
-use super::*;
+use super::{
+    super::{KeyColumn, KeyKind},
+    *,
+};
 use cutover_core::outcome::ErrorClass;
 
 /// Answers writes and look-ups in turn.
 struct Told {
     writes: Mutex<Vec<Result<Wrote, StoreError>>>,
     looks: Mutex<Vec<Result<Option<Version>, StoreError>>>,
+    /// Ids that the server was asked for in its own sense.
+    asked: Mutex<Vec<Id>>,
+}
+
+impl Told {
+    fn new(writes: Vec<Result<Wrote, StoreError>>, looks: Vec<Result<Option<Version>, StoreError>>) -> Self {
+        Self { writes: Mutex::new(writes), looks: Mutex::new(looks), asked: Mutex::default() }
+    }
 }
 
 #[async_trait]
 impl Guarded for Told {
-    async fn versions(&self, _ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
-        let version = self.looks.lock().expect("no panic").remove(0)?;
-        Ok(vec![version.map(There::in_columns)])
+    async fn versions(&self, ids: &[&Id]) -> Result<Vec<Option<There>>, StoreError> {
+        let looks = self.looks.lock().expect("no panic").drain(..ids.len()).collect::<Vec<_>>();
+        looks.into_iter().map(|version| Ok(version?.map(There::in_columns))).collect()
     }
 
     async fn write(&self, _records: &[(&Id, &Record)], _over: Over) -> Result<Wrote, StoreError> {
         self.writes.lock().expect("no panic").remove(0)
+    }
+
+    async fn found_as(&self, id: &Id) -> Result<Option<Id>, StoreError> {
+        self.asked.lock().expect("no panic").push(id.clone());
+        Ok(Some(Id { key: id.key.to_lowercase(), ..id.clone() }))
     }
 
     async fn check_ledger(&self) -> Result<(), StoreError> {
@@ -39,7 +55,7 @@ async fn put(
     writes: Vec<Result<Wrote, StoreError>>,
     looks: Vec<Result<Option<Version>, StoreError>>,
 ) -> Result<Put, StoreError> {
-    let store = Told { writes: Mutex::new(writes), looks: Mutex::new(looks) };
+    let store = Told::new(writes, looks);
     let record = Record { version: Version(5), value: None };
     put_one(&store, &Id::new("t", "k").expect("valid"), &record).await
 }
@@ -62,4 +78,23 @@ async fn in_doubt_only_our_own_version_is_an_answer() {
     assert_eq!(put(vec![wrote(false, true)], vec![Err(error(false))]).await, Err(error(true)));
     let later = vec![wrote(false, true), Err(error(false))];
     assert_eq!(put(later, vec![Ok(Some(Version(4)))]).await, Err(error(true)), "in a later round");
+}
+
+#[tokio::test]
+async fn only_ids_that_are_not_found_are_asked_for_as_equal_to_another() {
+    let ids = ["there", "new", "KEY", "after"].map(|key| Id::new("t", key).expect("valid"));
+    let ids: Vec<&Id> = ids.iter().collect();
+    let keys = |kind| {
+        let key = KeyColumn { kind, ..KeyColumn::default() };
+        Keys { key, ..Keys::default() }
+    };
+    let looks = || vec![Ok(Some(Version(1))), Ok(None), Ok(None), Ok(None)];
+    let store = Told::new(vec![], looks());
+    let told = check_equal(&store, &keys(KeyKind::Loose), &ids).await.expect_err("equal").to_string();
+    assert!(told.contains("\"t\"/\"KEY\" is equal to \"t\"/\"key\", which is there"), "{told}");
+    let asked = store.asked.lock().expect("no panic").clone();
+    assert_eq!(asked.iter().map(|id| &*id.key).collect::<Vec<_>>(), ["new", "KEY"]);
+    // Where no two ids are equal, nothing is asked at all.
+    let store = Told::new(vec![], vec![]);
+    assert_eq!(check_equal(&store, &keys(KeyKind::Sorted), &ids).await, Ok(()));
 }

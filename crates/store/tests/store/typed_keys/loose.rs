@@ -137,6 +137,11 @@ async fn a_char_column_cuts_no_ids() {
         server.create(&name, Versions::Columns, kinds).await;
         let store = server.opened(&name, Versions::Columns).await;
         assert_eq!(store.put_if_newer(&id("t", "k"), &record(1)).await, Ok(Put::Applied));
+        // "k\u{1}" is before "k " in the order of bytes, and here after it.
+        assert!(store.scan_order() != ScanOrder::Bytes, "{:?}", store.scan_order());
+        let up_to = Scope::UpTo(Cursor::after_record(&id("t", "k ")));
+        let told = store.scan(&up_to, Segment::ALL, None, 1 << 20).await.expect_err("no place").to_string();
+        assert!(told.contains("not scanned in byte order"), "{told}");
         let blank = id("t", "k ");
         let told = store.put_if_newer(&blank, &record(9)).await.expect_err("it would be cut").to_string();
         assert!(told.contains("\"k \" is no id for column key"), "{told}");
@@ -144,5 +149,12 @@ async fn a_char_column_cuts_no_ids() {
         assert_eq!(store.get_many(&ids).await, Ok(vec![None, Some(record(1))]));
         assert_eq!(scanned(&*store, &Scope::All, Segment::ALL, 9).await, [(id("t", "k"), record(1))]);
         server.drop(&name).await;
+        // Its entries would be in another order, or blanks at the end mean another one.
+        for kinds in [kinds, [kinds[1], kinds[0]]] {
+            server.create(&name, Versions::Ledger, kinds).await;
+            let told = server.open(&name, Versions::Ledger).await.err().expect("it can't").to_string();
+            assert!(told.contains("in which different ids may be equal"), "{told}");
+            server.drop(&name).await;
+        }
     }
 }
