@@ -224,8 +224,10 @@ impl Plan {
             access: Access::default(),
             // A file takes what its declared types would not, and services and other programs write to it. Whole
             // records come back as they are.
-            way_back: (kind == v1::PassKind::Full && is_file(&spec.source) && spec.source.mapping.is_some())
-                .then(|| Arc::new(spec.source.clone())),
+            way_back: (kind == v1::PassKind::Full
+                && is_file(&spec.source)
+                && spec.source.tables().any(|(_, table)| table.mapping.is_some()))
+            .then(|| Arc::new(spec.source.clone())),
         }
     }
 }

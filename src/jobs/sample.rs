@@ -7,7 +7,7 @@ use std::{
 
 use cutover_store::{
     Cursor, Id, Record, Scope, Segment, Store, StoreError, Unreadable,
-    spec::{Coverage, Spec, Unfilled},
+    spec::{Coverage, Spec, StoreSpec, Unfilled},
 };
 
 use super::{Error, side::Side};
@@ -74,8 +74,16 @@ pub async fn look(
     all: bool,
 ) -> Result<Looked, Error> {
     let mut looked = Looked::default();
-    let mut coverage = [(Side::Source, &spec.source), (Side::Target, &spec.target)]
-        .map(|(side, store)| (side, store.mapping.as_ref(), Coverage::default()));
+    let of_side = |(side, store): (Side, &'_ StoreSpec)| {
+        let tables = store.tables().map(move |(prefix, table)| {
+            let name = if prefix.is_empty() { String::new() } else { format!(" ({})", table.table) };
+            let place = format!("{}{name}", side.name());
+            (place, prefix.to_owned(), table.mapping.clone(), Coverage::default())
+        });
+        tables.collect::<Vec<_>>()
+    };
+    let sides = [(Side::Source, &spec.source), (Side::Target, &spec.target)];
+    let mut coverage: Vec<_> = sides.into_iter().flat_map(of_side).collect();
     // Not a part: a store that can't read parts alone would read all of them.
     let began = Instant::now();
     let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
@@ -84,8 +92,10 @@ pub async fn look(
     let take = |found: Found| match found {
         Ok((id, record)) => {
             looked.bytes += (id.bytes() + record.bytes()) as u64;
-            for (_, mapping, coverage) in &mut coverage {
-                if let (Some(mapping), Some(value)) = (mapping, &record.value) {
+            for (_, prefix, mapping, coverage) in &mut coverage {
+                if let (Some(mapping), Some(value), true) =
+                    (mapping, &record.value, id.key.starts_with(prefix.as_str()))
+                {
                     coverage.take(mapping, value);
                 }
             }
@@ -96,18 +106,18 @@ pub async fn look(
         Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
     };
     each(side, store, if all { usize::MAX } else { RECORDS_MAX }, take).await?;
-    for (side, mapping, coverage) in &coverage {
-        let unfilled = mapping.map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
+    for (place, _, mapping, coverage) in &coverage {
+        let unfilled = mapping.as_ref().map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
         let documents = coverage.documents();
-        looked.empty.extend(unfilled.iter().map(|it| empty(*side, it, documents)));
+        looked.empty.extend(unfilled.iter().map(|it| empty(place, it, documents)));
     }
     Ok(looked)
 }
 
-fn empty(side: Side, unfilled: &Unfilled, documents: u64) -> String {
+fn empty(place: &str, unfilled: &Unfilled, documents: u64) -> String {
     let Unfilled { column, path, nearest } = unfilled;
     let meant = nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"));
-    format!("column {column} of the {}: {path:?} was found in 0 of {documents} records{meant}", side.name())
+    format!("column {column} of the {place}: {path:?} was found in 0 of {documents} records{meant}")
 }
 
 /// Data of a store: a record, or what does not form one.

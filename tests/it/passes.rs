@@ -11,6 +11,8 @@ mod limits;
 mod misfits;
 mod no_room;
 mod order;
+#[cfg(feature = "sqlite")]
+mod record_types;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod refused;
 mod retried;

@@ -15,6 +15,8 @@
 //! To support another database, implement [`Store`] and pass the suite.
 
 mod bulk;
+#[cfg(feature = "spec")]
+mod by_prefix;
 pub mod document;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;

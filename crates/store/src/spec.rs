@@ -56,7 +56,7 @@ pub struct StoreSpec {
     pub url: StoreUrl,
     /// The environment variable with the password; `None`: it is in the url, or there is none.
     pub password_env: Option<String>,
-    /// The table's name.
+    /// The table's name. With record types, all of their tables' names.
     pub table: String,
     /// The names of a record's fields there.
     pub fields: Fields,
@@ -66,6 +66,17 @@ pub struct StoreSpec {
     pub versions: Versions,
     /// Most connections of a process to the server; `None`: the default of `ServerOptions`.
     pub connections: Option<u32>,
+    /// Record types with a table each, by prefix. Then `fields`, `mapping` and `versions` have no meaning: each type has its own.
+    pub types: Vec<TypeSpec>,
+}
+
+/// A record type with a table of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeSpec {
+    /// What the keys of its records begin with. No prefix begins with another.
+    pub key_prefix: String,
+    /// Its table, in the same database. Has no types itself.
+    pub store: StoreSpec,
 }
 
 impl FromStr for Spec {
@@ -96,6 +107,12 @@ impl Spec {
 }
 
 impl StoreSpec {
+    /// Its tables, each with what the keys of its records begin with.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, &Self)> {
+        let only = self.types.is_empty().then_some(("", self));
+        only.into_iter().chain(self.types.iter().map(|it| (it.key_prefix.as_str(), &it.store)))
+    }
+
     /// The url with the password, for a driver. `lookup` returns an environment variable's value. Fails if
     /// `password_env` names a variable that is not set.
     pub fn connect_url(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<Secret, SpecError> {

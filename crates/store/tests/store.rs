@@ -33,6 +33,9 @@ mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "dynamodb"))]
 #[path = "store/proxy.rs"]
 mod proxy;
+#[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres", feature = "spec"))]
+#[path = "store/record_types.rs"]
+mod record_types;
 #[cfg(all(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 #[path = "store/refusals.rs"]
 mod refusals;

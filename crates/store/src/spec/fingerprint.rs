@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Spec, StoreSpec};
+use super::{Spec, StoreSpec, TypeSpec};
 use crate::mapping::{Column, ColumnPath, KeyType, Mapping, OnMisfit, Spelling, Step, Versions};
 
 /// Increased when the hashed input changes, or which records belong to a segment: old checkpoints are then
@@ -41,6 +41,10 @@ fn store(store: &StoreSpec) -> Value {
     all.push(json!(store.mapping.as_ref().map(mapping)));
     if store.versions == Versions::Ledger {
         all.push(json!("ledger"));
+    }
+    if !store.types.is_empty() {
+        let of_type = |it: &TypeSpec| json!([it.key_prefix, self::store(&it.store)]);
+        all.push(store.types.iter().map(of_type).collect());
     }
     Value::Array(all)
 }

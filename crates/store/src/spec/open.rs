@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::{
     Store, StoreError,
+    by_prefix::{ByPrefix, Type},
     mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, KeyType, Mapping, OnMisfit, Versions},
 };
 
@@ -43,6 +44,14 @@ impl StoreSpec {
         lookup: impl Fn(&str) -> Option<String> + Send,
     ) -> Result<Arc<dyn Store>, OpenError> {
         let connect = self.connect_url(lookup)?;
+        if !self.types.is_empty() {
+            let mut types = Vec::with_capacity(self.types.len());
+            for it in &self.types {
+                let store = open(&it.store, &connect, missing).boxed().await?;
+                types.push(Type { prefix: it.key_prefix.clone(), store });
+            }
+            return Ok(Arc::new(ByPrefix::new(types)?));
+        }
         // Drivers nest their futures so deeply that rustc could give up on a program around them.
         open(self, &connect, missing).boxed().await
     }
@@ -86,6 +95,7 @@ impl Spec {
             mapping,
             fields,
             versions: Versions::Columns,
+            types: Vec::new(),
             ..beside.clone()
         };
         match quarantine.open(missing, lookup).await {

@@ -47,7 +47,7 @@ fn file(mut file: Section<'_>, told: &mut Told<'_>) -> Option<Spec> {
         None => (at, None),
     };
     if let (Some(source), Some(target)) = (&source, &target)
-        && source.table == target.table
+        && source.tables().any(|(_, one)| target.tables().any(|(_, other)| one.table == other.table))
         && source.url.identity() == target.url.identity()
     {
         told.invalid(
@@ -94,7 +94,12 @@ fn quarantine_table(given: Given<String>, stores: [&Option<StoreSpec>; 2], told:
     let Some(name) = given.is() else { return "cutover_quarantine".to_owned() };
     if let Err(error) = check_name(name.as_ref()) {
         told.invalid(name.span(), "quarantine_table", error);
-    } else if stores.into_iter().flatten().any(|store| store.table == *name.as_ref()) {
+    } else if stores
+        .into_iter()
+        .flatten()
+        .flat_map(StoreSpec::tables)
+        .any(|(_, it)| it.table == *name.as_ref())
+    {
         told.invalid(name.span(), "quarantine_table", "it is the table of a store: give it one of its own");
     }
     name.into_inner()

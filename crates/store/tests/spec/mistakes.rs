@@ -306,3 +306,51 @@ fn a_path_leads_into_lists_in_two_spellings() {
     // A name that has brackets itself.
     assert_ne!(path("[\"items[0]\", \"sku\"]").0, one.0);
 }
+
+#[test]
+fn record_types_are_told_apart_by_their_keys() {
+    let typed = |types: &str| {
+        SMALL.replacen("postgres://u@db/shop\"\ntable = \"orders\"", "postgres://u@db/shop\"", 1) + types
+    };
+    let of =
+        |prefix: &str, table: &str| format!("[[target.types]]\nkey_prefix = {prefix:?}\ntable = {table:?}\n");
+    let (orders, users) = (of("ORDER#", "orders"), of("USER#", "users"));
+    let spec = super::read(&typed(&format!("{orders}{users}")));
+    assert_eq!(spec.target.types.len(), 2);
+    let swapped = super::read(&typed(&format!("{users}{orders}")));
+    assert_eq!(spec.fingerprint(), swapped.fingerprint(), "their order means nothing");
+    let other = super::read(&typed(&format!("{}{users}", of("ORDERS#", "orders"))));
+    assert_ne!(spec.fingerprint(), other.fingerprint());
+    for (types, told) in [
+        (
+            format!("{orders}{}", of("ORDER#1", "users")),
+            "line 11, column 14: key_prefix: a key can begin with \"ORDER#\"",
+        ),
+        (
+            format!("{orders}{}", of("ORDER#", "users")),
+            "line 11, column 14: key_prefix: a key can begin with",
+        ),
+        (format!("{orders}{}", of("", "users")), "line 11, column 14: key_prefix: it is empty"),
+        (
+            format!("{orders}{}", of("USER#", "Orders")),
+            "line 10, column 1: table: two record types have the table",
+        ),
+        (
+            format!("{orders}[[target.types]]\ntable = \"users\"\n"),
+            "line 10, column 1: key_prefix: it is missing",
+        ),
+        ("types = []\n".to_owned(), "line 7, column 9: types: 0 record types: give 1 to 16"),
+        (format!("table = \"orders\"\n{orders}"), "line 7, column 1: unknown \"table\""),
+        (format!("{orders}nmae = \"x\"\n"), "line 10, column 1: unknown \"nmae\""),
+    ] {
+        let error = refusal(&typed(&types));
+        assert!(error.starts_with(told), "{error}");
+    }
+    let same = typed(&orders).replacen("postgres://u@db/shop", "sqlite:a.db", 1);
+    assert!(refusal(&same).contains("source and target are the same table"), "{}", refusal(&same));
+    let quarantine = format!(
+        "quarantine_table = \"orders\"\n{}",
+        typed(&orders).replacen("table = \"orders\"\n[target]", "table = \"old\"\n[target]", 1)
+    );
+    assert!(refusal(&quarantine).contains("it is the table of a store"), "{}", refusal(&quarantine));
+}

@@ -45,7 +45,11 @@ impl Content {
         let spans = ["columns", "overflow", "on_misfit"].into_iter().filter_map(|key| section.span_of(key));
         let at = spans.min_by_key(|span| span.start);
         let (overflow, on_misfit) = (section.take("overflow", told), section.take("on_misfit", told));
-        let given = section.sections("columns", told);
+        let given = section.sections(
+            "columns",
+            "it is a list: write { name = \"city\", type = \"text\" } for each",
+            told,
+        );
         let (mut columns, mut is_wrong) = (Vec::new(), given.is_wrong());
         for section in given.is().map(Spanned::into_inner).unwrap_or_default() {
             let at = section.at.clone();

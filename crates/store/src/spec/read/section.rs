@@ -96,10 +96,14 @@ impl<'t> Section<'t> {
     }
 
     /// Takes out a list of tables.
-    pub(super) fn sections(&mut self, key: &'static str, told: &mut Told<'_>) -> Given<Vec<Self>> {
+    pub(super) fn sections(
+        &mut self,
+        key: &'static str,
+        advice: &'static str,
+        told: &mut Told<'_>,
+    ) -> Given<Vec<Self>> {
         let Some(value) = self.raw(key) else { return Given::Absent };
-        let (span, advice) =
-            (value.span(), "it is a list: write { name = \"city\", type = \"text\" } for each");
+        let span = value.span();
         let DeValue::Array(items) = value.into_inner() else {
             told.invalid(span, key, advice);
             return Given::Wrong;

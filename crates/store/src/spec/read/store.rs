@@ -1,5 +1,7 @@
 //! The sections `[source]` and `[target]`.
 
+mod record_types;
+
 use std::ops::Range;
 
 use toml::Spanned;
@@ -36,19 +38,20 @@ impl Section<'_> {
     }
 }
 
+/// What all tables of a store have in common.
+struct Server {
+    kind: Kind,
+    url: Option<StoreUrl>,
+    password_env: Option<String>,
+    connections: Option<u32>,
+}
+
 pub(super) fn read(mut section: Section<'_>, told: &mut Told<'_>) -> Option<StoreSpec> {
     let (at, at_url) = (section.at.clone(), section.url_span());
     let url: Given<String> = section.take("url", told);
-    let password_env = section.take("password_env", told);
-    let table = section.take("table", told);
-    let names = Names {
-        all: ["tenant", "key", "version", "deleted", "value"].map(|key| (key, section.take(key, told))),
-        types: ["tenant_type", "key_type"].map(|key| (key, section.take(key, told))),
-    };
-    let content = Content::take(&mut section, told);
-    let versions = section.take("versions", told);
+    let password_env: Given<String> = section.take("password_env", told);
     let connections: Given<u64> = section.take("connections", told);
-    section.end(told);
+    let types = section.sections("types", "it is a list: write [[target.types]] for each", told);
 
     let url = url.required("url", "add url = \"sqlite:orders.db\"", &at, told);
     let kind = url.as_ref().map_or(Kind::Unknown, |url| Kind::of(url.as_ref()));
@@ -60,11 +63,44 @@ pub(super) fn read(mut section: Section<'_>, told: &mut Told<'_>) -> Option<Stor
         }
     });
     let in_url = parsed.as_ref().map(|(_, table)| table.clone());
-    let table = self::table(kind, in_url, table, &at_url, told);
     let url = parsed.map(|(url, _)| url);
     if let (Some(url), Some(name)) = (&url, password_env.get()) {
         check_password_env(url, name, told);
     }
+    let connections = self::connections(kind, connections, told);
+    let password_env = password_env.is().map(Spanned::into_inner);
+    let server = Server { kind, url, password_env, connections };
+    match types {
+        Given::Absent => {
+            let store = self::table_of(&mut section, &server, in_url, &at_url, told);
+            section.end(told);
+            store
+        }
+        Given::Wrong => None,
+        Given::Is(given) => {
+            section.end(told);
+            record_types::read(given, &server, in_url.flatten().is_some(), &at_url, told)
+        }
+    }
+}
+
+/// What a section says about a table. `in_url`: the table's name there; `None` if the url is wrong.
+fn table_of(
+    section: &mut Section<'_>,
+    server: &Server,
+    in_url: Option<Option<String>>,
+    at_url: &Range<usize>,
+    told: &mut Told<'_>,
+) -> Option<StoreSpec> {
+    let kind = server.kind;
+    let table = section.take("table", told);
+    let names = Names {
+        all: ["tenant", "key", "version", "deleted", "value"].map(|key| (key, section.take(key, told))),
+        types: ["tenant_type", "key_type"].map(|key| (key, section.take(key, told))),
+    };
+    let content = Content::take(section, told);
+    let versions = section.take("versions", told);
+    let table = self::table(kind, in_url, table, at_url, told);
     let key_types = names.key_types(kind, told);
     let columns = content.names();
     let is_mapped = content.is_mapped();
@@ -88,15 +124,15 @@ pub(super) fn read(mut section: Section<'_>, told: &mut Told<'_>) -> Option<Stor
         told.invalid(span, "fields", error);
     }
     let versions = self::versions(kind, &versions, told);
-    let connections = self::connections(kind, connections, told);
     Some(StoreSpec {
-        url: url?,
-        password_env: password_env.is().map(Spanned::into_inner),
+        url: server.url.clone()?,
+        password_env: server.password_env.clone(),
         table: table?,
         fields,
         mapping: mapping?,
         versions,
-        connections,
+        connections: server.connections,
+        types: Vec::new(),
     })
 }
 

@@ -1,0 +1,336 @@
+//! One store over several tables of a database: each record type has its own, and the beginning of a record's key says which
+//! type it is. docs/adr/0075-the-key-says-the-type.md has why.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
+    StoreError, Unreadable, Version, scan::unreadable,
+};
+use cutover_core::outcome::ErrorClass;
+
+/// Maximum bytes of each part of an identity; the controller takes up to 1,024.
+const IDENTITY_MAX_BYTES: usize = 900;
+
+/// A record type: its keys begin with this, and its records are in this store.
+pub(crate) struct Type {
+    pub(crate) prefix: String,
+    pub(crate) store: Arc<dyn Store>,
+}
+
+/// At least one type. No prefix begins with another, so a key belongs to at most one.
+pub(crate) struct ByPrefix {
+    types: Vec<Type>,
+}
+
+impl ByPrefix {
+    /// Refuses stores that do not scan in order of tenant and key, byte by byte: a page of one would end at a place that
+    /// is another one in the next, and a prefix would not be the same for the server.
+    pub(crate) fn new(types: Vec<Type>) -> Result<Self, StoreError> {
+        let refusal = |it: &Type| {
+            let ScanOrder::Own(order) = it.store.scan_order() else { return None };
+            Some(format!(
+                "the table of record type {:?} orders its keys by {order}, and with record types each column of tenant and \
+                 key has to be compared byte by byte: docs/spec.md has the types that are",
+                it.prefix
+            ))
+        };
+        match types.iter().filter_map(refusal).collect::<Vec<_>>() {
+            refusals if refusals.is_empty() => Ok(Self { types }),
+            refusals => Err(StoreError::Permanent {
+                class: ErrorClass::Other,
+                field: "types".to_owned(),
+                what: refusals.join("\n"),
+            }),
+        }
+    }
+
+    /// The place in [`Self::types`] of the type that a key belongs to.
+    fn of(&self, key: &str) -> Option<usize> {
+        self.types.iter().position(|it| key.starts_with(&it.prefix))
+    }
+
+    fn to_write(&self, id: &Id) -> Result<&dyn Store, StoreError> {
+        let Some(at) = self.of(&id.key) else {
+            return Err(no_type(self.types.iter().map(|it| it.prefix.as_str())));
+        };
+        Ok(&*self.types[at].store)
+    }
+
+    /// The stores of these ids, each with the places of its ids in the list. Those of no type are in no store.
+    fn by_store<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Vec<(&dyn Store, Vec<usize>)> {
+        let mut places: Vec<Vec<usize>> = self.types.iter().map(|_| Vec::new()).collect();
+        for (place, id) in ids.enumerate() {
+            if let Some(at) = self.of(&id.key) {
+                places[at].push(place);
+            }
+        }
+        let all = self.types.iter().map(|it| &*it.store).zip(places);
+        all.filter(|(_, places)| !places.is_empty()).collect()
+    }
+
+    /// Makes unreadable what a table has of other types: it would be found at two places, or at one where nobody looks.
+    fn keep_own(&self, at: usize, page: &mut Page) {
+        let prefix = &self.types[at].prefix;
+        let (own, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut page.records).into_iter().partition(|(id, _)| id.key.starts_with(prefix));
+        page.records = own;
+        page.unreadable.extend(others.into_iter().map(|(Id { tenant, key }, _)| {
+            let what = format!(
+                "it does not begin with {prefix:?}, as the keys of this table do: somebody else wrote it, move it to the \
+                 table of its type"
+            );
+            Unreadable { tenant, key, error: unreadable("key", what) }
+        }));
+    }
+
+    /// One table after the other. A cursor begins with the number of the table.
+    async fn scan_tenant(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let (at, inner) = match cursor.map(|cursor| cursor.0.split_first()) {
+            None => (0, None),
+            Some(Some((at, inner))) => {
+                (usize::from(*at), (!inner.is_empty()).then(|| Cursor(inner.to_vec())))
+            }
+            Some(None) => (usize::MAX, None),
+        };
+        let Some(it) = self.types.get(at) else {
+            return Err(unreadable(
+                "cursor",
+                "it is not one of this store: cancel the pass and start it anew".to_owned(),
+            ));
+        };
+        let mut page = it.store.scan(scope, segment, inner.as_ref(), limit_bytes).await?;
+        self.keep_own(at, &mut page);
+        let after = |at: usize, inner: Vec<u8>| {
+            let at = u8::try_from(at).expect("a spec has 16 types at most");
+            Cursor([vec![at], inner].concat())
+        };
+        page.next = match page.next {
+            Some(next) => Some(after(at, next.0)),
+            None if at + 1 < self.types.len() => Some(after(at + 1, Vec::new())),
+            None => None,
+        };
+        Ok(page)
+    }
+
+    /// All tables side by side, in order. A page ends where the first of the tables' pages ends; what the others have after
+    /// that belongs to the next page.
+    async fn scan_beside(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let share = (limit_bytes / self.types.len()).max(1);
+        let scans = self.types.iter().map(|it| it.store.scan(scope, segment, cursor, share));
+        let mut pages = try_join_all(scans).await?;
+        let mut end: Option<Cursor> = None;
+        for next in pages.iter().filter_map(|page| page.next.as_ref()) {
+            let is_first = match &end {
+                Some(end) => next.place()? < end.place()?,
+                None => true,
+            };
+            if is_first {
+                end = Some(next.clone());
+            }
+        }
+        let mut all = Page::default();
+        for (at, mut page) in pages.drain(..).enumerate() {
+            if let Some(end) = end.as_ref().filter(|end| page.next.as_ref() != Some(end)) {
+                if page.unreadable.is_empty() {
+                    let end = end.place()?;
+                    page.records.retain(|(id, _)| id.place() <= end);
+                } else {
+                    // Nobody knows where exactly those are.
+                    page = self.up_to(at, end, segment, cursor, share).await?;
+                }
+            }
+            self.keep_own(at, &mut page);
+            all.records.append(&mut page.records);
+            all.unreadable.append(&mut page.unreadable);
+        }
+        all.records.sort_by(|(one, _), (other, _)| one.place().cmp(&other.place()));
+        all.next = end;
+        Ok(all)
+    }
+
+    async fn up_to(
+        &self,
+        at: usize,
+        end: &Cursor,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let (scope, mut cursor, mut all) = (Scope::UpTo(end.clone()), cursor.cloned(), Page::default());
+        loop {
+            let mut page = self.types[at].store.scan(&scope, segment, cursor.as_ref(), limit_bytes).await?;
+            all.records.append(&mut page.records);
+            all.unreadable.append(&mut page.unreadable);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// What each table says, with its prefix.
+    fn told(&self, each: Vec<Vec<String>>) -> Vec<String> {
+        let each = self.types.iter().zip(each);
+        each.flat_map(|(it, told)| told.into_iter().map(|told| format!("{}: {told}", it.prefix))).collect()
+    }
+}
+
+/// At most as long as an identity may be, and different for different texts.
+fn short(text: &str) -> String {
+    if text.len() <= IDENTITY_MAX_BYTES {
+        return text.to_owned();
+    }
+    let hash = Sha256::digest(text);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} .. {hash}", &text[..text.floor_char_boundary(IDENTITY_MAX_BYTES - 68)])
+}
+
+/// The error for a record whose key begins with none of these.
+pub(crate) fn no_type<'a>(prefixes: impl Iterator<Item = &'a str>) -> StoreError {
+    let prefixes: Vec<String> = prefixes.map(|prefix| format!("{prefix:?}")).collect();
+    let what = format!(
+        "no record type takes it: it begins with none of {}. Add its type to the spec",
+        prefixes.join(", ")
+    );
+    StoreError::Permanent { class: ErrorClass::Constraint, field: "key".to_owned(), what }
+}
+
+#[async_trait]
+impl Store for ByPrefix {
+    async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
+        match self.of(&id.key) {
+            Some(at) => self.types[at].store.get(id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
+        self.to_write(id)?.put_if_newer(id, record).await
+    }
+
+    async fn put_if_unchanged(
+        &self,
+        id: &Id,
+        record: &Record,
+        expected: Option<Version>,
+    ) -> Result<Put, StoreError> {
+        self.to_write(id)?.put_if_unchanged(id, record, expected).await
+    }
+
+    async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut all: Vec<Option<Record>> = ids.iter().map(|_| None).collect();
+        for (store, places) in self.by_store(ids.iter()) {
+            let asked: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
+            for (place, found) in places.into_iter().zip(store.get_many(&asked).await?) {
+                all[place] = found;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
+        let mut all: Vec<Option<Version>> = ids.iter().map(|_| None).collect();
+        for (store, places) in self.by_store(ids.iter()) {
+            let asked: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
+            for (place, found) in places.into_iter().zip(store.get_versions(&asked).await?) {
+                all[place] = found;
+            }
+        }
+        Ok(all)
+    }
+
+    /// One table after the other: after an error nothing is in flight to the others.
+    async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
+        records.iter().try_for_each(|(id, _)| self.to_write(id).map(drop))?;
+        let mut all = vec![Copied::Written; records.len()];
+        for (store, places) in self.by_store(records.iter().map(|(id, _)| id)) {
+            let given: Vec<(Id, Record)> = places.iter().map(|place| records[*place].clone()).collect();
+            for (place, copied) in places.into_iter().zip(store.put_many_if_newer(&given).await?) {
+                all[place] = copied;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn scan(
+        &self,
+        scope: &Scope,
+        segment: Segment,
+        cursor: Option<&Cursor>,
+        limit_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        match scope {
+            Scope::Tenant(_) => self.scan_tenant(scope, segment, cursor, limit_bytes).await,
+            Scope::All | Scope::UpTo(_) => self.scan_beside(scope, segment, cursor, limit_bytes).await,
+        }
+    }
+
+    fn scan_order(&self) -> ScanOrder {
+        ScanOrder::Bytes
+    }
+
+    fn check_id(&self, id: &Id) -> Result<(), StoreError> {
+        self.to_write(id)?.check_id(id)
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        let each = try_join_all(self.types.iter().map(|it| it.store.identity())).await?;
+        let Some(each) = each.into_iter().collect::<Option<Vec<Identity>>>() else { return Ok(None) };
+        let joined =
+            |part: fn(&Identity) -> &str| short(&each.iter().map(part).collect::<Vec<_>>().join(" and "));
+        let has_ledger = each.iter().any(|it| !it.ledger.is_empty());
+        Ok(Some(Identity {
+            id: joined(|it| &it.id),
+            place: joined(|it| &it.place),
+            ledger: if has_ledger { joined(|it| &it.ledger) } else { String::new() },
+        }))
+    }
+
+    async fn unmapped(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.told(try_join_all(self.types.iter().map(|it| it.store.unmapped())).await?))
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.told(try_join_all(self.types.iter().map(|it| it.store.warnings())).await?))
+    }
+
+    async fn missing_privileges(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.told(try_join_all(self.types.iter().map(|it| it.store.missing_privileges())).await?))
+    }
+
+    async fn estimate(&self) -> Result<Estimate, StoreError> {
+        let each = try_join_all(self.types.iter().map(|it| it.store.estimate())).await?;
+        Ok(Estimate {
+            records: each.iter().map(|it| it.records).sum(),
+            bytes: each.iter().map(|it| it.bytes).sum(),
+        })
+    }
+
+    /// All tables are on one server.
+    async fn pressure(&self) -> Result<Pressure, StoreError> {
+        match self.types.first() {
+            Some(it) => it.store.pressure().await,
+            None => Ok(Pressure::default()),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "suite"))]
+mod tests;

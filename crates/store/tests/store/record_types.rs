@@ -1,0 +1,189 @@
+//! Record types with a table each, opened from a spec, on every SQL database.
+
+use cutover_core::outcome::ErrorClass;
+use cutover_store::{
+    Copied, Id, Put, Record, Scope, Segment, Store, Version,
+    spec::{Missing, Spec},
+    suite,
+};
+use sqlx::{MySqlPool, PgPool};
+use std::sync::Arc;
+
+use super::{
+    columns::{record, refused},
+    servers::{sql, table, url},
+};
+
+fn spec(url: &str, types: &str) -> Spec {
+    let source = "migration = \"m\"\n[source]\nurl = \"sqlite:none.db\"\ntable = \"none\"\n";
+    format!("{source}[target]\nurl = {url:?}\n{types}").parse().expect("a spec")
+}
+
+async fn opened(url: &str, types: &str) -> Arc<dyn Store> {
+    spec(url, types).target.open(Missing::Create, |_| None).await.expect("opened")
+}
+
+/// Orders have columns, users a ledger and other names.
+fn types(orders: &str, users: &str) -> String {
+    format!(
+        "[[target.types]]\nkey_prefix = \"ORDER#\"\ntable = {orders:?}\noverflow = \"rest\"\n\
+         columns = [{{ name = \"total\", type = \"bigint\" }}]\n\
+         [[target.types]]\nkey_prefix = \"USER#\"\ntable = {users:?}\ntenant = \"org\"\nkey = \"login\"\n\
+         versions = \"ledger\"\ncolumns = [{{ name = \"name\", type = \"varchar(9)\", required = true }}]\n"
+    )
+}
+
+fn id(tenant: &str, key: &str) -> Id {
+    Id::new(tenant, key).expect("valid")
+}
+
+async fn each_type_is_in_its_table(store: &dyn Store) {
+    let order = |version| record(version, r#"{"total":{"N":"7"},"note":{"S":"x"}}"#);
+    let user = |version| record(version, r#"{"name":{"S":"Ada"}}"#);
+    let mut all = Vec::new();
+    for tenant in ["a", "b", "c"] {
+        for n in 0..5 {
+            all.push((id(tenant, &format!("ORDER#{n}")), order(n + 1)));
+            all.push((id(tenant, &format!("USER#{n}")), user(n + 1)));
+        }
+    }
+    assert_eq!(store.put_many_if_newer(&all).await, Ok(vec![Copied::Written; all.len()]));
+    assert_eq!(store.put_many_if_newer(&all).await, Ok(vec![Copied::Present; all.len()]));
+    let ids: Vec<Id> = all.iter().map(|(id, _)| id.clone()).collect();
+    let found = store.get_many(&ids).await.expect("found");
+    assert!(all.iter().zip(&found).all(|((_, record), found)| found.as_ref() == Some(record)));
+
+    // Its key says what it is, so it does not fit as another type, and stays as it was.
+    let at = id("a", "ORDER#0");
+    let put = store.put_if_newer(&at, &Record { version: Version(99), ..user(1) }).await;
+    assert_eq!(put, Ok(Put::Applied), "the overflow of orders takes any attribute");
+    let put = store.put_if_newer(&id("a", "USER#0"), &order(99)).await;
+    refused(put, ErrorClass::Constraint);
+    assert_eq!(store.get(&id("a", "USER#0")).await, Ok(Some(user(1))));
+    let (field, told) =
+        refused(store.put_if_newer(&id("a", "INVOICE#1"), &order(1)).await, ErrorClass::Constraint);
+    assert!(field == "key" && told.contains("no record type takes it"), "{told}");
+    assert_eq!(store.get(&id("a", "INVOICE#1")).await, Ok(None));
+
+    let gone = Record { version: Version(100), value: None };
+    for at in [at, id("c", "USER#4")] {
+        assert_eq!(store.put_if_newer(&at, &gone).await, Ok(Put::Applied));
+        all.retain(|(id, _)| *id != at);
+        all.push((at, gone.clone()));
+    }
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = store.scan(&Scope::All, Segment::ALL, cursor.as_ref(), 120).await.expect("scanned");
+        assert_eq!(page.unreadable, []);
+        found.extend(page.records);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, all, "in order, each once");
+    let identity = store.identity().await.expect("asked").expect("it can tell");
+    assert!(identity.id.len() <= 1024 && identity.ledger.contains(" and "), "{identity:?}");
+}
+
+/// After a row of the wrong type came into the table of orders.
+async fn a_row_in_the_wrong_table_can_not_be_read(store: &dyn Store) {
+    let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
+    let [row] = page.unreadable.as_slice() else { panic!("{:?}", page.unreadable) };
+    assert_eq!((row.tenant.as_str(), row.key.as_str()), ("a", "USER#1"));
+    assert!(row.error.to_string().contains("does not begin with \"ORDER#\""), "{}", row.error);
+    assert_eq!(page.records.iter().filter(|(at, _)| *at == id("a", "USER#1")).count(), 1, "the true one");
+}
+
+/// As many tables as the keys of the suite have beginnings.
+async fn tables_are_scanned_as_one(url: &str, story: &str) {
+    let types = (0..9).map(|n| {
+        format!(
+            "[[target.types]]\nkey_prefix = \"key-{n}\"\ntable = \"{}\"\n",
+            table(&format!("{story}_{n}"))
+        )
+    });
+    let store = opened(url, &types.collect::<String>()).await;
+    suite::scans_in_order(&*store).await;
+    let identity = store.identity().await.expect("asked").expect("it can tell");
+    assert!(identity.id.len() <= 1024 && identity.place.len() <= 1024, "{identity:?}");
+}
+
+/// Tables of which one is not compared byte by byte.
+async fn another_order_is_refused(url: &str, admin: impl AsyncFn(String), types: [&str; 2], told: &str) {
+    let (orders, users) = (table("ordered"), table("unordered"));
+    for (name, [tenant, key]) in [(&orders, ["TEXT_C", "TEXT_C"]), (&users, types)] {
+        admin(format!("DROP TABLE IF EXISTS {name}")).await;
+        admin(format!(
+            "CREATE TABLE {name} (tenant {tenant} NOT NULL, key_ {key} NOT NULL, cutover_version BIGINT NOT NULL, \
+             value BLOB_, PRIMARY KEY (tenant, key_))"
+        ))
+        .await;
+    }
+    let of = |prefix: &str, table: &str| {
+        format!("[[target.types]]\nkey_prefix = {prefix:?}\ntable = {table:?}\nkey = \"key_\"\n")
+    };
+    let spec = spec(url, &(of("ORDER#", &orders) + &of("USER#", &users)));
+    let error = spec.target.open(Missing::Refuse, |_| None).await.err().expect("refused").to_string();
+    assert!(
+        error.contains("the table of record type \"USER#\" orders its keys by") && error.contains(told),
+        "{error}"
+    );
+    assert!(!error.contains("ORDER#"), "{error}");
+    for name in [orders, users] {
+        admin(format!("DROP TABLE {name}")).await;
+    }
+}
+
+const WRONG: &str = "(tenant, KEY, cutover_version) VALUES ('a', 'USER#1', 5)";
+
+#[tokio::test]
+async fn types_in_mysql() {
+    let Some(url) = url("MySQL", "CUTOVER_TEST_MYSQL") else { return };
+    let (orders, users) = (table("typed_orders"), table("typed_users"));
+    let store = opened(&url, &types(&orders, &users)).await;
+    each_type_is_in_its_table(&*store).await;
+    let admin = MySqlPool::connect(&url).await.expect("connected");
+    sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "`key`"))).await;
+    a_row_in_the_wrong_table_can_not_be_read(&*store).await;
+    tables_are_scanned_as_one(&url, "typed_my").await;
+    let make = async |text: String| {
+        sql(
+            &admin,
+            text.replace("TEXT_C", "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+                .replace("BLOB_", "LONGBLOB"),
+        )
+        .await;
+    };
+    let no_case = "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci";
+    another_order_is_refused(&url, &make, ["TEXT_C", no_case], "bytes, utf8mb4_general_ci").await;
+    another_order_is_refused(&url, &make, ["BIGINT", "TEXT_C"], "number, bytes").await;
+}
+
+#[tokio::test]
+async fn types_in_postgresql() {
+    let Some(url) = url("PostgreSQL", "CUTOVER_TEST_POSTGRES") else { return };
+    let (orders, users) = (table("typed_orders"), table("typed_users"));
+    let store = opened(&url, &types(&orders, &users)).await;
+    each_type_is_in_its_table(&*store).await;
+    let admin = PgPool::connect(&url).await.expect("connected");
+    sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "key"))).await;
+    a_row_in_the_wrong_table_can_not_be_read(&*store).await;
+    tables_are_scanned_as_one(&url, "typed_pg").await;
+    let make = async |text: String| {
+        sql(&admin, text.replace("TEXT_C", "TEXT COLLATE \"C\"").replace("BLOB_", "BYTEA")).await;
+    };
+    another_order_is_refused(&url, &make, ["UUID", "TEXT_C"], "uuid, bytes").await;
+    another_order_is_refused(&url, &make, ["TEXT_C", "TEXT COLLATE \"en-x-icu\""], "en-x-icu").await;
+    another_order_is_refused(&url, &make, ["TEXT_C", "CHAR(60) COLLATE \"C\""], "\"C\"").await;
+}
+
+#[tokio::test]
+async fn types_in_sqlite() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("sqlite:{}", dir.path().join("store.db").display());
+    let store = opened(&url, &types("orders", "users")).await;
+    each_type_is_in_its_table(&*store).await;
+    tables_are_scanned_as_one(&url, "typed").await;
+}
