@@ -98,10 +98,21 @@ pub struct Trap {
     pub is_write: bool,
     /// So many of these calls go by before.
     pub skips: u64,
-    /// The call is not sent before this.
-    pub held_back: Time,
-    /// What happens when it is made.
-    pub spring: Box<dyn FnOnce()>,
+    /// What becomes of the call.
+    pub delay: Delay,
+    /// What happens when it is made. Gets the record that it writes.
+    pub spring: Box<dyn FnOnce(Option<Id>)>,
+}
+
+/// How a call that is waited for is late.
+#[derive(Clone, Copy, Debug)]
+pub enum Delay {
+    /// Not at all.
+    None,
+    /// It is sent so much later.
+    HeldBack(Time),
+    /// It is done so much later. Its caller hears at once that nothing is known.
+    Unanswered(Time),
 }
 
 thread_local! {
@@ -130,23 +141,25 @@ pub fn set_trap(trap: Trap) {
     TRAP.set(Some(trap));
 }
 
-/// A call is made. Gives how long it is held back.
-fn spring_trap(store: usize, is_write: bool) -> Time {
+/// A call is made.
+fn spring_trap(store: usize, written: &[Id]) -> Delay {
+    let is_write = !written.is_empty();
     let is_it = |trap: &mut Trap| {
         let matches = Some(trap.pid) == world::running() && trap.store == store && trap.is_write == is_write;
         let is_due = trap.skips == 0;
         trap.skips = trap.skips.saturating_sub(u64::from(matches));
         matches && is_due
     };
-    let Some(Trap { pid, held_back, spring, .. }) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else {
-        return 0;
+    let Some(Trap { pid, delay, spring, .. }) = TRAP.with_borrow_mut(|trap| trap.take_if(is_it)) else {
+        return Delay::None;
     };
-    world::after(0, spring);
-    if held_back > 0 {
+    let first = written.first().cloned();
+    world::after(0, move || spring(first));
+    if let Delay::HeldBack(held_back) = delay {
         let until = world::now() + held_back;
         world::after(0, move || _ = world::look(pid, |process| process.sends_at = until));
     }
-    held_back
+    delay
 }
 
 /// The way of one process to a store.
@@ -235,13 +248,13 @@ impl DataStore {
         written: Vec<Id>,
         act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let held_back = if written.is_empty() { 0 } else { spring_trap(self.index, true) };
-        self.call_after(held_back, written, act).await
+        let delay = if written.is_empty() { Delay::None } else { spring_trap(self.index, &written) };
+        self.call_after(delay, written, act).await
     }
 
     async fn call_after<T: Send + 'static>(
         &self,
-        held_back: Time,
+        delay: Delay,
         written: Vec<Id>,
         act: impl FnOnce(&MemoryStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -260,11 +273,15 @@ impl DataStore {
             done
         };
         let (class, what) = (ErrorClass::Connection, "the connection broke".to_owned());
-        if held_back > 0 {
-            // Whoever stopped meanwhile does not meet today's weather.
-            return ask_after(held_back, there, back, move || act(&records)).await;
-        }
-        match self.fate(is_write) {
+        // Such a call does not meet today's weather.
+        let fate = match delay {
+            Delay::HeldBack(held_back) => {
+                return ask_after(held_back, there, back, move || act(&records)).await;
+            }
+            Delay::Unanswered(late) => Fate::Unknown { heard: None, done: late },
+            Delay::None => self.fate(is_write),
+        };
+        match fate {
             Fate::Answered => ask(there, back, move || act(&records)).await,
             Fate::Refused => ask(there, back, move || Err(StoreError::NotApplied { class, what })).await,
             Fate::Unknown { heard, done } => {
@@ -289,8 +306,8 @@ fn at_once<T>(call: impl Future<Output = T>) -> T {
 impl Store for DataStore {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
         let id = id.clone();
-        let held_back = spring_trap(self.index, false);
-        self.call_after(held_back, Vec::new(), move |store| at_once(store.get(&id))).await
+        let delay = spring_trap(self.index, &[]);
+        self.call_after(delay, Vec::new(), move |store| at_once(store.get(&id))).await
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
@@ -324,8 +341,8 @@ impl Store for DataStore {
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        let (ids, held_back) = (ids.to_vec(), spring_trap(self.index, false));
-        self.call_after(held_back, Vec::new(), move |store| at_once(store.get_many(&ids))).await
+        let (ids, delay) = (ids.to_vec(), spring_trap(self.index, &[]));
+        self.call_after(delay, Vec::new(), move |store| at_once(store.get_many(&ids))).await
     }
 
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
@@ -354,10 +371,10 @@ impl Store for DataStore {
         let (scope, cursor) = (scope.clone(), cursor.cloned());
         // Small pages: what is written between two of them matters.
         let limit_bytes = limit_bytes.min(64);
-        let held_back = spring_trap(self.index, false);
+        let delay = spring_trap(self.index, &[]);
         let scan =
             move |store: &MemoryStore| at_once(store.scan(&scope, segment, cursor.as_ref(), limit_bytes));
-        self.call_after(held_back, Vec::new(), scan).await
+        self.call_after(delay, Vec::new(), scan).await
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

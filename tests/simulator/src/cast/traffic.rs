@@ -1,6 +1,6 @@
 //! Reads and writes of records, each told to the oracle.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use cutover_client::{
     migrator::{Edit, Migrator, WriteError},
@@ -34,6 +34,16 @@ pub const COLD: &str = "cold";
 /// A key of each tenant that is used often.
 const OFTEN: &str = "k0";
 
+thread_local! {
+    /// What everybody uses, and until when.
+    static USED: RefCell<Option<(Id, world::Time)>> = const { RefCell::new(None) };
+}
+
+/// From now on everybody uses this record, for so long.
+pub fn use_only(id: Id, span: world::Time) {
+    USED.set(Some((id, world::now() + span)));
+}
+
 impl Records {
     /// Those that are there from the beginning, by tenant and key.
     pub fn all(self) -> impl Iterator<Item = (String, String)> {
@@ -48,7 +58,9 @@ impl Records {
             at if self.fresh > 0 && at <= self.fresh_share => format!("n{}", world::now() / self.fresh),
             _ => format!("k{}", random.random_range(0..self.keys)),
         };
-        (format!("t{}", random.random_range(0..self.tenants)), key)
+        let drawn = (format!("t{}", random.random_range(0..self.tenants)), key);
+        let used = USED.with_borrow(|used| used.clone().filter(|(_, until)| world::now() < *until));
+        used.map_or(drawn, |(id, _)| (id.tenant.to_string(), id.key.to_string()))
     }
 }
 

@@ -5,7 +5,9 @@ use rand::RngExt as _;
 
 use super::{kill, people, restore, start_caller, start_controller, start_service, with};
 use crate::{
-    control, data, net,
+    control,
+    data::{self, Delay},
+    net,
     plan::Fault,
     world::{self, MS, Pid, S, Time},
 };
@@ -96,10 +98,10 @@ fn happen(fault: Fault, victim: Option<usize>) {
             let span = span(10 * MS, with(|stage| stage.plan.freeze_most));
             // The machine stops after the process has looked at its clock, and before it sends.
             let may_hold_back = freezes && span < drain - S && world::chance(PPM / 2);
-            let held_back = if may_hold_back { span } else { 0 };
+            let delay = if may_hold_back { Delay::HeldBack(span) } else { Delay::None };
             let (store, is_write) = (world::between(0, 1) as usize, world::chance(PPM * 3 / 4));
             world::tell(|| format!("s{index} will stop in a call to store {store}, frozen: {freezes}"));
-            let spring = move || match freezes {
+            let spring = move |_| match freezes {
                 true => freeze_for(pid, &format!("s{index}"), span),
                 false => world::after(world::between(0, 20 * MS), move || {
                     if world::look(pid, |_| ()).is_some() {
@@ -107,14 +109,7 @@ fn happen(fault: Fault, victim: Option<usize>) {
                     }
                 }),
             };
-            data::set_trap(data::Trap {
-                pid,
-                store,
-                is_write,
-                skips: 0,
-                held_back,
-                spring: Box::new(spring),
-            });
+            data::set_trap(data::Trap { pid, store, is_write, skips: 0, delay, spring: Box::new(spring) });
         }),
         Fault::StartAlone => if_some(a_service().filter(|_| with(|stage| stage.plan.persist)), |index| {
             let (delay, alone) = (self::span(10 * MS, 40 * S), self::span(4 * S, 30 * S));

@@ -9,8 +9,9 @@ use cutover_client::{
 use super::{chaos, kill, with};
 use crate::{
     cast::traffic,
-    data, invariants,
-    world::{self, MS, Pid, S},
+    data::{self, Delay, Trap},
+    invariants,
+    world::{self, MS, Pid, S, Time},
 };
 
 /// No service writes these.
@@ -19,9 +20,12 @@ const VALUES_FROM: u64 = 1 << 40;
 /// Overwrites a record of the target, with its version or a newer one, if everybody reads the source.
 pub fn write(ahead: bool) {
     let records = with(|stage| stage.plan.records);
-    // What is ahead waits for a repair. Services write over the rest, but for the record that they seldom write.
+    // What is ahead waits for a repair. Services write over the rest, but for the record that they seldom write:
+    // nobody soon writes over a mistake of the repair there.
+    let only_cold = ahead && world::chance(500_000);
     let is_unread = |(tenant, key): &(String, String)| {
-        invariants::is_at(tenant, Rung::Mirrored) && (ahead || key != traffic::COLD)
+        let fits = if only_cold { key == traffic::COLD } else { ahead || key != traffic::COLD };
+        fits && invariants::is_at(tenant, Rung::Mirrored)
     };
     let all: Vec<_> = records.all().filter(is_unread).collect();
     if all.is_empty() {
@@ -32,9 +36,9 @@ pub fn write(ahead: bool) {
     let target = with(|stage| stage.stores[1].clone());
     let seen = target.peek(&id).map_or(Version(1), |record| record.version);
     let version = match world::between(0, 3) {
-        0 => seen,
+        0 if !only_cold => seen,
         // For a while services take their writes for superseded.
-        2.. if ahead => Version(seen.0 + (world::between(1_000, 60_000) << 22)),
+        at if only_cold || ahead && at >= 2 => Version(seen.0 + (world::between(1_000, 60_000) << 22)),
         _ => Version(seen.0 + 1),
     };
     let value = VALUES_FROM + world::between(0, VALUES_FROM);
@@ -52,25 +56,50 @@ pub fn is_left() -> bool {
     })
 }
 
-/// The worker of a repair stops: before a read or a write that is then late, or right after a write.
+/// The worker of a repair stops: before a read or a write that is then late, or after a write that lands late.
 pub(super) fn disturb_repair(pid: Pid) {
-    if with(|stage| world::now() >= stage.plan.calm_from) || !world::chance(700_000) {
+    if with(|stage| world::now() >= stage.plan.calm_from) || !world::chance(800_000) {
         return;
     }
-    let (is_write, kills) = (world::chance(500_000), world::chance(500_000));
-    let span = if is_write { chaos::span(S, 10 * S) } else { chaos::span(15 * S, 40 * S) };
-    let spring = move || match is_write && kills {
-        true => world::after(world::between(0, 20 * MS), move || {
-            world::tell(|| format!("w{pid} is killed"));
-            kill(pid, false);
+    // Services have written the record before it lands.
+    let late = chaos::span(400 * MS, 2 * S);
+    match world::between(0, 5) {
+        // Before the first look at the target, or between a put and the look after it.
+        0 | 1 => stand_still(pid, false, world::between(0, 7), chaos::span(15 * S, 40 * S)),
+        2 => stand_still(pid, true, 0, chaos::span(S, 10 * S)),
+        // A worker that begins where it ended has to find what its put did.
+        3 => on_write(pid, late, move || {
+            world::after(world::between(0, 20 * MS), move || {
+                world::tell(|| format!("w{pid} is killed"));
+                kill(pid, false);
+            });
         }),
-        false => chaos::freeze_for(pid, &format!("w{pid}"), span),
+        // It looks again once the put that it gave up has landed.
+        _ => on_write(pid, late, move || stand_still(pid, false, 0, late + chaos::span(100 * MS, 500 * MS))),
+    }
+}
+
+/// It stops before a call to the target. A late read does no harm: the right to act is checked after it. Nor does a
+/// late write: it depends on the version.
+fn stand_still(pid: Pid, is_write: bool, skips: u64, span: Time) {
+    let spring = move |_| chaos::freeze_for(pid, &format!("w{pid}"), span);
+    let delay = Delay::HeldBack(span);
+    data::set_trap(Trap { pid, store: 1, is_write, skips, delay, spring: Box::new(spring) });
+}
+
+/// It gives its next write to the target up, which lands so late. Services write that record meanwhile.
+fn on_write(pid: Pid, late: Time, spring: impl FnOnce() + 'static) {
+    let spring = move |written: Option<Id>| {
+        if let Some(id) = written {
+            let name = traffic::name(&id.tenant, &id.key);
+            world::tell(|| format!("w{pid} gives up its write of {name}, which lands in {} ms", late / MS));
+            // A write that ends after it has landed would mend what is wrong.
+            traffic::use_only(id, late / 2);
+        }
+        spring();
     };
-    // A late read does no harm: the right to act is checked after it. Nor does a late write: it depends on the version.
-    let held_back = if is_write && kills { 0 } else { span };
-    // Before the first look at the target, or between a put and the look after it.
-    let skips = if is_write { 0 } else { world::between(0, 7) };
-    data::set_trap(data::Trap { pid, store: 1, is_write, skips, held_back, spring: Box::new(spring) });
+    let delay = Delay::Unanswered(late);
+    data::set_trap(Trap { pid, store: 1, is_write: true, skips: 0, delay, spring: Box::new(spring) });
 }
 
 /// A repair begins, or has ended.

@@ -4,7 +4,8 @@ use cutover_client::routing::{PPM, Rung};
 
 use super::{chaos, kill, people, stand_in, with};
 use crate::{
-    data, net,
+    data::{self, Delay},
+    net,
     world::{self, MS, Pid, S, Time},
 };
 
@@ -122,14 +123,14 @@ impl Hazard {
             Self::FreezeInCall { store, is_write, span, held_back } => {
                 let (store, span) = (store.unwrap_or_else(|| draw((0, 1)) as usize), draw(span));
                 world::tell(|| format!("s{victim} will stop in a call to store {store}"));
-                let spring = move || chaos::freeze_for(pid, &format!("s{victim}"), span);
-                let held_back = if held_back { span } else { 0 };
+                let spring = move |_| chaos::freeze_for(pid, &format!("s{victim}"), span);
+                let delay = if held_back { Delay::HeldBack(span) } else { Delay::None };
                 data::set_trap(data::Trap {
                     pid,
                     store,
                     is_write,
                     skips: 0,
-                    held_back,
+                    delay,
                     spring: Box::new(spring),
                 });
             }

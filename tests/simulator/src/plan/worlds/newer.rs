@@ -69,6 +69,8 @@ pub(in crate::plan) fn repairs(plan: Plan, random: &mut SmallRng) -> Plan {
         lanes: 1,
         think_ms: random.random_range(200..=500),
         records: Records { keys: 4, ..plan.records },
+        // Side by side, or each store by itself.
+        on_target: random.random_range(0..=1),
         policy: v1::Policy {
             fence_after_ms: if is_canceled || random.random() { 3_000 } else { 0 },
             ..plan.policy.clone()
