@@ -60,6 +60,32 @@ struct Global {
     /// File with the token to show the controller; or set CUTOVER_TOKEN to the token itself
     #[arg(long, global = true, display_order = 900, value_name = "FILE", env = "CUTOVER_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// File with the CAs to trust for https, in PEM, instead of the system's
+    #[arg(long, global = true, display_order = 900, value_name = "FILE", env = "CUTOVER_CA")]
+    ca: Option<PathBuf>,
+    /// File with the client certificate to show, in PEM, with --client-key
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        value_name = "FILE",
+        env = "CUTOVER_CLIENT_CERT",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+    /// File with the private key of --client-cert, in PEM
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        value_name = "FILE",
+        env = "CUTOVER_CLIENT_KEY",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
+    /// Trust the network: show a token also without TLS; `serve` listens beyond loopback also without tokens or TLS
+    #[arg(long, global = true, display_order = 900, env = "CUTOVER_INSECURE")]
+    insecure: bool,
     /// The controller
     #[arg(
         long,
@@ -199,18 +225,21 @@ impl Cli {
     async fn done(self) -> anyhow::Result<ExitCode> {
         let Self { global, verb } = self;
         let done = match verb {
-            Verb::Serve(serve) => server::serve(serve).await.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+            Verb::Serve(serve) => {
+                let serve = Serve { insecure: global.insecure, ..serve };
+                server::serve(serve).await.map(|()| ExitCode::SUCCESS).map_err(Into::into)
+            }
             #[cfg(feature = "sqlite")]
             Verb::Demo(demo) => demo.run().await,
             #[cfg(feature = "sqlite")]
             Verb::DemoWorker(worker) => {
-                worker.run(&global.server, global.access()).await.map(|()| ExitCode::SUCCESS)
+                worker.run(&global.server, global.access()?).await.map(|()| ExitCode::SUCCESS)
             }
             #[cfg(feature = "sqlite")]
             Verb::DemoService(service) => match passes::read(&service.spec) {
                 Ok(spec) => {
                     let global = global.of_spec(&spec);
-                    service.run(&spec, &global.server, global.access()).await.map(|()| ExitCode::SUCCESS)
+                    service.run(&spec, &global.server, global.access()?).await.map(|()| ExitCode::SUCCESS)
                 }
                 Err(error) => Err(error),
             },

@@ -2,18 +2,20 @@
 
 pub mod duration;
 mod endpoints;
+mod tls;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
 use crate::notify::{Endpoint, EndpointError};
+pub use tls::{TlsFiles, TlsFlags};
 
 /// Flags of `cutover serve`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Serve {
     /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, insecure,
-    /// require-tokens, statsd,
+    /// require-tokens, tls-cert, tls-key, tls-client-ca, statsd,
     /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
@@ -34,12 +36,15 @@ pub struct Serve {
     #[arg(long, value_name = "N", env = "CUTOVER_HTTP_CONNECTIONS_PER_ADDRESS")]
     pub http_connections_per_address: Option<u32>,
     /// Listen on addresses other than loopback although there are no tokens, or no TLS: whoever reaches them can move
-    /// tenants, or read tokens on the way
-    #[arg(long, env = "CUTOVER_INSECURE")]
+    /// tenants, or read tokens on the way. The flag is one of all commands.
+    #[arg(skip)]
     pub insecure: bool,
     /// Do not start on a store without tokens: an old backup, or a wrong path, would let everybody in
     #[arg(long, env = "CUTOVER_REQUIRE_TOKENS")]
     pub require_tokens: bool,
+    /// Files for TLS.
+    #[command(flatten)]
+    pub tls: TlsFlags,
     /// Send metrics to this statsd server [default: off]
     #[arg(long, value_name = "HOST:PORT", env = "CUTOVER_STATSD")]
     pub statsd: Option<String>,
@@ -94,6 +99,12 @@ struct File {
     insecure: bool,
     #[serde(default, rename = "require-tokens")]
     require_tokens: bool,
+    #[serde(rename = "tls-cert")]
+    tls_cert: Option<PathBuf>,
+    #[serde(rename = "tls-key")]
+    tls_key: Option<PathBuf>,
+    #[serde(rename = "tls-client-ca")]
+    tls_client_ca: Option<PathBuf>,
     statsd: Option<String>,
     #[serde(rename = "keep-history-days")]
     keep_history_days: Option<u32>,
@@ -124,6 +135,8 @@ pub struct Config {
     pub insecure: bool,
     /// It does not start without tokens.
     pub require_tokens: bool,
+    /// Files for TLS. `None`: connections are not encrypted.
+    pub tls: Option<TlsFiles>,
     /// Address of a statsd server. `None`: off.
     pub statsd: Option<String>,
     /// History older than this many days is dropped.
@@ -169,6 +182,9 @@ pub enum Error {
     /// Malformed address of statsd.
     #[error("malformed address in --statsd: {0:?}. Give HOST:PORT, like 127.0.0.1:8125")]
     Statsd(String),
+    /// Files for TLS are missing.
+    #[error("{0}: TLS needs a certificate and its private key, --tls-cert FILE and --tls-key FILE")]
+    HalfTls(&'static str),
     /// A limit is too low. Of a short history: a retried request would not find its first answer.
     #[error("{flag} must be at least {least}; got {given}")]
     TooLow {
@@ -242,6 +258,9 @@ impl Config {
         }
         let insecure = serve.insecure || file.insecure;
         let require_tokens = serve.require_tokens || file.require_tokens;
+        let named =
+            TlsFlags { tls_cert: file.tls_cert, tls_key: file.tls_key, tls_client_ca: file.tls_client_ca };
+        let tls = serve.tls.or(named).files()?;
         let store = serve.store.or(file.store).unwrap_or_else(|| "sqlite:cutover.db".to_owned());
         let statsd = serve.statsd.or(file.statsd);
         if let Some(text) = statsd.as_ref().filter(|text| !is_host_and_port(text)) {
@@ -268,6 +287,7 @@ impl Config {
             http_connections_per_address,
             insecure,
             require_tokens,
+            tls,
             statsd,
             keep_history_days,
             keep_history_events,

@@ -1,9 +1,11 @@
 //! Takes connections and serves HTTP on them. Bounds what those who open them can hold: connections, the time for a
 //! request, and the time without taking what is sent to them (docs/api.md, "Limits").
 
+mod incoming;
 mod places;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{
     future::Future,
@@ -19,7 +21,11 @@ use std::{
 
 use axum::Router;
 use futures::FutureExt as _;
-use hyper::service::{Service as _, service_fn};
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -29,12 +35,15 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
+pub use incoming::incoming;
 use places::Places;
+pub use tls::{Certified, Connection, Tls};
 
 /// Further connections at the same time that get an answer, each for one request.
 const SPARE: usize = 64;
@@ -83,6 +92,9 @@ pub trait Listener: Send {
     /// The next connection, and the address that it counts for.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Option<IpAddr>)>> + Send;
 
+    /// The first byte that the client sends, which stays unread. `None`: it has closed the connection.
+    fn first_byte(connection: &Self::Connection) -> impl Future<Output = io::Result<Option<u8>>> + Send;
+
     /// A client that has gone without a word is noticed by the kernel, one that does not read by the write that stalls.
     fn bound(connection: &Self::Connection, unsent: Duration) -> io::Result<()>;
 }
@@ -93,6 +105,12 @@ impl Listener for TcpListener {
     async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
         let (connection, from) = self.accept().await?;
         Ok((connection, Some(from.ip())))
+    }
+
+    async fn first_byte(connection: &TcpStream) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        let count = connection.peek(&mut first).await?;
+        Ok((count > 0).then_some(first[0]))
     }
 
     fn bound(connection: &TcpStream, unsent: Duration) -> io::Result<()> {
@@ -112,19 +130,32 @@ impl Listener for UnixListener {
         Ok((self.accept().await?.0, None))
     }
 
+    /// There is no TLS on unix sockets.
+    async fn first_byte(_: &UnixStream) -> io::Result<Option<u8>> {
+        Ok(None)
+    }
+
     fn bound(connection: &UnixStream, _: Duration) -> io::Result<()> {
         SockRef::from(connection).set_send_buffer_size(UNSENT_MAX_BYTES)
     }
 }
 
 /// Serves until `stop` completes and the requests in flight have been answered.
-pub async fn serve<L: Listener>(listener: L, routes: Routes, limits: Limits, stop: impl Future<Output = ()>) {
+pub async fn serve<L: Listener>(
+    listener: L,
+    tls: Option<Tls>,
+    routes: Routes,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let body = RequestBodyDeadlineLayer::new(limits.body);
     let (open, full) = (routes.open.layer(body.clone()), routes.full.layer(body));
     let places = Places::new(limits.connections, limits.per_address);
     let spare = Places::new(SPARE, limits.per_address.map(|_| SPARE_PER_ADDRESS));
     let mut warned = None;
     let graceful = GracefulShutdown::new();
+    // Dropped when it stops: handshakes end then.
+    let (running, closing) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
         let (connection, address) = tokio::select! {
@@ -155,21 +186,31 @@ pub async fn serve<L: Listener>(listener: L, routes: Routes, limits: Limits, sto
             tracing::debug!(%error, "a connection ended before it was served");
             continue;
         }
-        let mut io = TimeoutStream::new(connection);
-        io.set_write_timeout(Some(limits.unsent));
-        let has_begun = Arc::new(AtomicBool::new(false));
-        let begun = has_begun.clone();
-        let app = TowerToHyperService::new(app);
-        let app = service_fn(move |request| {
-            begun.store(true, Ordering::Relaxed);
-            app.call(request)
-        });
         let http = protocols(&limits, is_spare);
-        let served = http.serve_connection(TokioIo::new(Box::pin(io)), app).into_owned();
-        let served = graceful.watch(served);
+        let (tls, watcher, mut closing) = (tls.clone(), graceful.watcher(), closing.clone());
         tokio::spawn(async move {
-            let mut served = pin!(served);
             let first = if is_spare { SPARE_FOR } else { limits.head };
+            let connection = tokio::select! {
+                biased;
+                done = timeout(first, encrypted::<L>(tls, connection, address)) => done.ok().flatten(),
+                _ = closing.changed() => None,
+            };
+            let Some(connection) = connection else { return };
+            let is_certified = connection.is_certified();
+            let mut io = TimeoutStream::new(connection);
+            io.set_write_timeout(Some(limits.unsent));
+            let has_begun = Arc::new(AtomicBool::new(false));
+            let begun = has_begun.clone();
+            let app = TowerToHyperService::new(app);
+            let app = service_fn(move |mut request: Request<Incoming>| {
+                begun.store(true, Ordering::Relaxed);
+                if is_certified {
+                    request.extensions_mut().insert(Certified);
+                }
+                app.call(request)
+            });
+            let served = http.serve_connection(TokioIo::new(Box::pin(io)), app).into_owned();
+            let mut served = pin!(watcher.watch(served));
             let ended = match timeout(first, served.as_mut()).await {
                 Ok(ended) => ended,
                 // HTTP/2 has no limit of its own for the first bytes.
@@ -182,8 +223,20 @@ pub async fn serve<L: Listener>(listener: L, routes: Routes, limits: Limits, sto
             drop(place);
         });
     }
-    drop(listener);
+    drop((listener, running));
     graceful.shutdown().await;
+}
+
+/// The connection after its handshake, if there is to be one. `None`: it failed.
+async fn encrypted<L: Listener>(
+    tls: Option<Tls>,
+    connection: L::Connection,
+    address: Option<IpAddr>,
+) -> Option<Connection<L::Connection>> {
+    match tls {
+        None => Some(Connection::Plain(connection)),
+        Some(tls) => tls.handshake::<L>(connection, address).await,
+    }
 }
 
 /// What a connection speaks.

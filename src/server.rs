@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod gate;
 mod tasks;
+mod tls;
 mod web;
 
 use std::{future::Future, os::fd::AsFd, path::Path, sync::Arc, time::Duration};
@@ -12,15 +13,12 @@ use std::{future::Future, os::fd::AsFd, path::Path, sync::Arc, time::Duration};
 use futures::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
 };
 use tonic::{
     Status,
-    transport::{
-        Server,
-        server::{Connected, TcpIncoming},
-    },
+    transport::{Server, server::Connected},
 };
 
 use access::Access;
@@ -29,6 +27,8 @@ pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::Gate;
 use tasks::Tasks;
+use tls::Certificates;
+pub use tls::TlsError;
 
 use crate::{
     api,
@@ -97,6 +97,7 @@ pub async fn run(
     // Where the ports really are, if any free one was asked for.
     let (grpc, http) = (bound(&listeners.grpc, config.grpc), bound(&listeners.http, config.http));
     let config = Config { grpc, http, ..config };
+    let certificates = config.tls.clone().map(Certificates::load).transpose()?;
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
     let has_tokens = !store.tokens().await?.is_empty();
@@ -104,14 +105,17 @@ pub async fn run(
     // A file that is put back by hand while this runs must not open it.
     let config = Config { require_tokens: config.require_tokens || has_tokens, ..config };
     let (grpc, http) = (grpc.to_string(), http.to_string());
-    tracing::info!(grpc, http, store = config.store, "serving");
+    let tls = config.tls.is_some();
+    tracing::info!(grpc, http, tls, store = config.store, "serving");
     exposure.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         // Whoever connects while it starts anew waits in the socket's queue.
         let Listeners { grpc, http } = listeners.again(&config)?;
-        let grpc = TcpIncoming::from(grpc).with_nodelay(Some(true));
-        match run_on(config.clone(), store.clone(), grpc, Some(http), shutdown.as_mut()).await {
+        let grpc =
+            listen::incoming(grpc, certificates.as_ref().map(|certificates| certificates.grpc.clone()));
+        let http = Http { listener: http, certificates: certificates.clone() };
+        match run_with(config.clone(), store.clone(), grpc, Some(http), shutdown.as_mut()).await {
             // What memory holds is of a history that is no more: all of it is read again.
             Err(Error::PutBack(why)) => tracing::warn!("{why}; starting anew"),
             ended => return ended,
@@ -119,13 +123,37 @@ pub async fn run(
     }
 }
 
-/// [`run`] with an open store, and with connections from anywhere. Without `http` there is no health
-/// endpoint.
+impl Connected for listen::Connection<TcpStream> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+/// The HTTP port.
+struct Http {
+    listener: TcpListener,
+    certificates: Option<Arc<Certificates>>,
+}
+
+/// [`run`] with an open store, with connections from anywhere, and without HTTP and TLS.
 pub async fn run_on<C, E>(
     config: Config,
     store: Arc<dyn Store>,
     connections: impl Stream<Item = Result<C, E>>,
-    http: Option<TcpListener>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<tonic::codegen::StdError>,
+{
+    run_with(config, store, connections, None, shutdown).await
+}
+
+async fn run_with<C, E>(
+    config: Config,
+    store: Arc<dyn Store>,
+    connections: impl Stream<Item = Result<C, E>>,
+    http: Option<Http>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Error>
 where
@@ -209,6 +237,17 @@ where
         async move { operate.take_steps().await }
     });
 
+    let (http, certificates) = http.map_or((None, None), |http| (Some(http.listener), http.certificates));
+    if let Some(certificates) = &certificates {
+        tasks.spawn("certificate", certificates.clone().keep());
+        let (mut refused, tokens) = (certificates.grpc.last_refused(), tokens.clone());
+        tasks.spawn("refused connections", async move {
+            while refused.changed().await.is_ok() {
+                let why = refused.borrow_and_update().clone();
+                why.iter().for_each(|why| tokens.refusals().note_process(why));
+            }
+        });
+    }
     let vitals = Arc::new(Vitals::new(registry.clone(), instances.clone(), passes.clone()));
     tasks.spawn("acknowledgements", {
         let vitals = vitals.clone();
@@ -220,9 +259,11 @@ where
     }
     let metrics = {
         let (ingest, notify, tokens) = (ingest.clone(), notify.clone(), tokens.clone());
+        let certificates = certificates.clone();
         move || {
             let refused = tokens.refusals().counts();
-            prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused)
+            let tls = certificates.as_ref().map(|certificates| certificates.view());
+            prometheus::text(ingest.view(now_ms()), gauges(), notify.deliveries(), refused, tls)
         }
     };
     let (pinged, down) = (store.clone(), tasks.down());
@@ -255,10 +296,12 @@ where
         let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
         let decider = Arc::new(decider);
         let (api, decisions) = (api::router(routes.clone(), decider.clone())?, api::evaluate_one(decider));
-        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &gate, &access, &limits);
+        let checks = web::Checks { gate: &gate, access: &access, certificates: certificates.as_ref() };
+        let app = web::routes(&config, api, decisions, http::router(metrics, ready), &checks, &limits);
+        let tls = certificates.map(|certificates| certificates.http.clone());
         tasks.spawn("HTTP", async move {
             let stop = async { _ = http_stops.await };
-            listen::serve(listener, app, limits, stop).await;
+            listen::serve(listener, tls, app, limits, stop).await;
             drop(http_served);
         });
     } else {

@@ -18,6 +18,17 @@ pub use ingest::{Accepted, Ingest, RefusedReport, Taken};
 pub use reading::SLOTS;
 pub use tally::{Known, MigrationView, StoreRate, StoreView, View};
 
+/// How TLS is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsView {
+    /// The files can't be used, and an older certificate is.
+    pub is_stale: bool,
+    /// When the certificate in use expires, in seconds since 1970. `None`: unknown.
+    pub expires_s: Option<u64>,
+    /// Connections that were refused before their first request, by port and reason.
+    pub refused: Vec<(&'static str, &'static str, u64)>,
+}
+
 /// Results of the messages to one endpoint since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deliveries {

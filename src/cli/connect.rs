@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use cutover_client::{Access, AuthorizedChannel};
+use cutover_client::{Access, Address, AuthorizedChannel, TlsError};
 use cutover_proto::v1::{
     access_service_client::AccessServiceClient, admin_service_client::AdminServiceClient,
     job_service_client::JobServiceClient, routing_service_client::RoutingServiceClient,
 };
 use cutover_store::spec::Spec;
-use tonic::{Code, Status, transport::Endpoint};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::{
@@ -41,12 +41,20 @@ pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
 }
 
 impl Global {
-    /// What to show the controller: `CUTOVER_TOKEN`, unless a flag names a file.
-    pub(super) fn access(&self) -> Access {
-        match &self.token_file {
-            Some(path) => Access::default().with_token_file(path),
-            None => Access::from_env(),
+    /// What to show the controller, and which to trust: what the environment says, unless a flag says otherwise.
+    pub(super) fn access(&self) -> anyhow::Result<Access> {
+        let mut access = Access::from_env();
+        if let Some(path) = &self.token_file {
+            access = access.with_token_file(path);
         }
+        if let Some(path) = &self.ca {
+            access = access.with_ca_file(path);
+        }
+        if let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) {
+            access = access.with_client_certificate(cert, key);
+        }
+        access.check().map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(if self.insecure { access.insecure() } else { access })
     }
 
     /// The same for the controller of a spec file, if it names one.
@@ -57,7 +65,7 @@ impl Global {
 
     /// A way to the controller.
     pub(super) async fn channel(&self) -> anyhow::Result<AuthorizedChannel> {
-        channel(&self.server, &self.access()).await
+        channel(&self.server, &self.access()?).await
     }
 
     /// For tokens.
@@ -83,24 +91,20 @@ impl Global {
 
 /// A way to the controller at this address.
 async fn channel(server: &str, access: &Access) -> anyhow::Result<AuthorizedChannel> {
-    let wrong =
-        || Failure::usage(format!("--server {server:?} is not a URL: give one like http://127.0.0.1:7070"));
-    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
-    let uri = endpoint.uri();
-    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
-        return Err(wrong().into());
-    }
-    let endpoint = endpoint
-        .connect_timeout(Duration::from_secs(3))
-        .http2_keep_alive_interval(Duration::from_secs(2))
-        .keep_alive_timeout(SILENCE);
-    let channel = endpoint.connect().await.map_err(|_| {
-        let message = format!(
-            "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
-        );
+    let address = Address::new(server, access, Duration::from_secs(3))
+        .map_err(|error| Failure::usage(format!("--server {server:?}: {error}")))?;
+    let address = address.with(|endpoint| {
+        endpoint.http2_keep_alive_interval(Duration::from_secs(2)).keep_alive_timeout(SILENCE)
+    });
+    Ok(address.connect().await.map_err(|error| {
+        let message = match TlsError::within(&error) {
+            Some(why) => format!("can't connect to the controller at {server}: {why}"),
+            None => format!(
+                "can't reach the controller at {server}. Start it (cutover serve), or set --server or CUTOVER_SERVER"
+            ),
+        };
         Failure::unreachable(message)
-    })?;
-    Ok(access.authorize(channel))
+    })?)
 }
 
 /// Waits for an answer, and turns a refusal into words.

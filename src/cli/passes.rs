@@ -305,7 +305,7 @@ impl PassArgs {
         global.channel().await?;
         let stores = self.stores(&spec).await?;
         let mut plan = Plan::of(&spec, kind, actor_or_user(None)).for_stores(&stores);
-        plan.access = global.access();
+        plan.access = global.access()?;
         more(&mut plan);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {

@@ -7,14 +7,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cutover_client::{Access, AuthorizedChannel};
+use cutover_client::{Access, Address, AuthorizedChannel};
 use cutover_proto::v1::admin_service_client::AdminServiceClient;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tokio::process::{Child, Command};
-use tonic::transport::Endpoint;
 
 /// The controller and the workers, as child processes.
 pub(super) struct Cast {
@@ -120,12 +119,15 @@ fn command() -> anyhow::Result<Command> {
     // Ctrl-C goes to the demo, which then ends them cleanly.
     command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).env("RUST_LOG", "warn");
+    // It all stays on this machine.
+    for name in ["CERT", "KEY", "CLIENT_CA"] {
+        command.env_remove(format!("CUTOVER_TLS_{name}"));
+    }
     Ok(command)
 }
 
 /// A way to the demo's own controller, which has no tokens.
 pub(super) async fn admin(url: &str) -> anyhow::Result<AdminServiceClient<AuthorizedChannel>> {
-    let channel = Endpoint::from_shared(url.to_owned())?.connect().await;
-    let channel = channel.context("the demo's controller does not answer")?;
-    Ok(AdminServiceClient::new(Access::default().authorize(channel)))
+    let channel = Address::new(url, &Access::default(), Duration::from_secs(3))?.connect().await;
+    Ok(AdminServiceClient::new(channel.context("the demo's controller does not answer")?))
 }

@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cutover_client::{Access, AuthorizedChannel, Client, Options, client::Kind, host};
+use cutover_client::{Access, Address, AuthorizedChannel, Client, Options, client::Kind};
 use cutover_proto::v1::{self, job_service_client::JobServiceClient};
 use tokio::{task::JoinSet, time::Instant};
-use tonic::{Code, Status, transport::Endpoint};
+use tonic::{Code, Status};
 
 use super::{
     Error, Plan, Stores, identity,
@@ -221,12 +221,13 @@ async fn tell(
 
 /// A connection to the controller that reconnects after a restart.
 pub fn connect(server: &str, access: &Access) -> Result<JobServiceClient<AuthorizedChannel>, Error> {
-    let endpoint = Endpoint::from_shared(server.to_owned());
-    let endpoint = endpoint.map_err(|_| Status::invalid_argument(format!("{server:?} is not a URL")))?;
-    let endpoint = endpoint
-        .connect_timeout(Duration::from_secs(3))
-        .http2_keep_alive_interval(Duration::from_secs(2))
-        .keep_alive_timeout(SILENCE)
-        .keep_alive_while_idle(true);
-    Ok(JobServiceClient::new(access.authorize(host::connect_lazy(&endpoint))))
+    let address = Address::new(server, access, Duration::from_secs(3));
+    let address = address.map_err(|error| Status::invalid_argument(format!("{server:?}: {error}")))?;
+    let address = address.with(|endpoint| {
+        endpoint
+            .http2_keep_alive_interval(Duration::from_secs(2))
+            .keep_alive_timeout(SILENCE)
+            .keep_alive_while_idle(true)
+    });
+    Ok(JobServiceClient::new(address.connect_lazy()))
 }

@@ -52,7 +52,7 @@ async fn server(limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel();
-    let served = serve(listener, Routes { open, full }, limits, async { _ = stopped.await });
+    let served = serve(listener, None, Routes { open, full }, limits, async { _ = stopped.await });
     Server { at, streams, stop, served: tokio::spawn(served) }
 }
 

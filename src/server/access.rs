@@ -149,29 +149,34 @@ pub(super) fn check_closed(config: &Config, has_tokens: bool) -> Result<(), Erro
     }
 }
 
-/// Refuses addresses that others than this machine's users reach, unless the operator wants them. Returns warnings.
+/// Refuses addresses that others than this machine's users reach, unless TLS protects what is sent, and tokens or client
+/// certificates say who may call; or unless the operator wants them all the same. Returns warnings.
 pub(super) fn check_exposure(config: &Config, has_tokens: bool) -> Result<Vec<String>, Error> {
-    let mut warnings = Vec::new();
-    for (flag, address) in [("grpc", config.grpc), ("http", config.http)] {
-        if address.ip().to_canonical().is_loopback() {
-            continue;
-        }
-        let (lacks, advice) = match has_tokens {
-            false => (
-                "there is no token: whoever reaches it could move tenants",
-                format!("Make one first: {}", first_token(config)),
-            ),
-            true => (
-                "calls are not encrypted: whoever is on the way could read their tokens",
-                "Put a proxy with TLS in front".to_owned(),
-            ),
-        };
-        if !config.insecure {
-            return Err(Error::Exposed { flag, address, lacks, advice });
-        }
-        warnings.push(format!("--{flag} {address} is not a loopback address, and {lacks}"));
+    let knows_clients = has_tokens || config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let (lacks, advice) = match (knows_clients, &config.tls) {
+        (true, Some(_)) => return Ok(Vec::new()),
+        (false, None) => (
+            "there is no token: whoever reaches it could move tenants",
+            format!("Make one first: {}", first_token(config)),
+        ),
+        (false, Some(_)) => (
+            "there is no token, and clients need no certificate: whoever reaches it could move tenants",
+            format!("Make a token first: {}. Or require certificates: --tls-client-ca FILE", first_token(config)),
+        ),
+        (true, None) => (
+            "calls are not encrypted: whoever is on the way could read their tokens",
+            "Give it a certificate: --tls-cert FILE --tls-key FILE. Or put a proxy with TLS in front, and add --insecure"
+                .to_owned(),
+        ),
+    };
+    let addresses = [("grpc", config.grpc), ("http", config.http)];
+    let exposed = addresses.into_iter().filter(|(_, address)| !address.ip().to_canonical().is_loopback());
+    match exposed.clone().next() {
+        Some((flag, address)) if !config.insecure => Err(Error::Exposed { flag, address, lacks, advice }),
+        _ => Ok(exposed
+            .map(|(flag, address)| format!("--{flag} {address} is not a loopback address, and {lacks}"))
+            .collect()),
     }
-    Ok(warnings)
 }
 
 /// `cutover token create NAME --role admin --store URL`: makes an admin's token while no controller runs on the store.

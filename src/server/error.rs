@@ -1,5 +1,6 @@
 //! Why the controller does not run.
 
+use super::TlsError;
 use crate::{
     config,
     service::{NotifyError, TokenError},
@@ -47,6 +48,9 @@ pub enum Error {
         /// What to do.
         advice: String,
     },
+    /// The files for TLS can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Notifications can't be sent.
     #[error(transparent)]
     Notify(#[from] NotifyError),
@@ -90,7 +94,11 @@ impl Error {
     pub const fn is_misuse(&self) -> bool {
         matches!(
             self,
-            Self::Config(_) | Self::Open(OpenError::Url(_)) | Self::Exposed { .. } | Self::NoTokens { .. }
+            Self::Config(_)
+                | Self::Open(OpenError::Url(_))
+                | Self::Exposed { .. }
+                | Self::NoTokens { .. }
+                | Self::Tls(_)
         )
     }
 }

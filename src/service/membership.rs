@@ -73,7 +73,10 @@ impl Membership {
         if known.is_ours && known.revision > newest {
             // A token lets a service in, and does not let it hold every migration by a number that it made up.
             if asking.record.credential.is_some() && !known.is_genuine {
-                return Err(JoinError::Unproven { claimed: known.revision, newest });
+                let refused = JoinError::Unproven { claimed: known.revision, newest };
+                // It lives, and may write by what it holds.
+                self.instances.note_unproven(&refused.to_string());
+                return Err(refused);
             }
             self.operate.begin_history(&asking.record.instance_id, known.revision, newest).await?;
             return Err(JoinError::PutBack);

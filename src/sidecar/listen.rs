@@ -104,6 +104,10 @@ impl listen::Listener for Unix {
         listen::Listener::accept(&self.listener).await
     }
 
+    async fn first_byte(connection: &UnixStream) -> io::Result<Option<u8>> {
+        UnixListener::first_byte(connection).await
+    }
+
     fn bound(connection: &UnixStream, unsent: Duration) -> io::Result<()> {
         UnixListener::bound(connection, unsent)
     }

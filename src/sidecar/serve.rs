@@ -131,8 +131,8 @@ pub(super) async fn serve(
     let stop = async move { _ = stopped.wait_for(|stopped| *stopped).await };
     let serving = async {
         match listener {
-            Listener::Unix(listener) => listen::serve(listener, routes, limits, stop).await,
-            Listener::Tcp(listener, _) => listen::serve(listener, routes, limits, stop).await,
+            Listener::Unix(listener) => listen::serve(listener, None, routes, limits, stop).await,
+            Listener::Tcp(listener, _) => listen::serve(listener, None, routes, limits, stop).await,
         }
     };
     let grace = async {

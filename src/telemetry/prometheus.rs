@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Deliveries, Gauges, PassGauges, PlanGauges, StoreView, View};
+use super::{Deliveries, Gauges, PassGauges, PlanGauges, StoreView, TlsView, View};
 use crate::domain::PassKind;
 
 /// Content type of [`text`].
@@ -20,15 +20,16 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// This many fine buckets, two octaves, form one here.
 const COARSE: usize = 16;
 
-/// Everything as one scrape. `refused_calls`: by reason.
+/// Everything as one scrape. `refused_calls`: by reason. `tls`: `None` without TLS.
 pub fn text(
     view: View,
     gauges: Vec<Gauges>,
     deliveries: Vec<Deliveries>,
     refused_calls: Vec<(&'static str, u64)>,
+    tls: Option<TlsView>,
 ) -> String {
     let mut registry = Registry::with_prefix("cutover");
-    registry.register_collector(Box::new(Scrape { view, gauges, deliveries, refused_calls }));
+    registry.register_collector(Box::new(Scrape { view, gauges, deliveries, refused_calls, tls }));
     let mut text = String::new();
     match encode(&mut text, &registry) {
         Ok(()) => text,
@@ -45,6 +46,7 @@ struct Scrape {
     gauges: Vec<Gauges>,
     deliveries: Vec<Deliveries>,
     refused_calls: Vec<(&'static str, u64)>,
+    tls: Option<TlsView>,
 }
 
 impl Collector for Scrape {
@@ -78,8 +80,31 @@ impl Collector for Scrape {
         for (reason, count) in &self.refused_calls {
             ConstCounter::new(*count).encode(family.encode_family(&[("reason", *reason)])?)?;
         }
-        Ok(())
+        self.tls.as_ref().map_or(Ok(()), |tls| certificate(tls, &mut encoder))
     }
+}
+
+fn certificate(tls: &TlsView, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "1 while the files for TLS can't be used and an older certificate is";
+    let stale = encoder.encode_descriptor("tls_certificate_stale", help, None, MetricType::Gauge)?;
+    ConstGauge::new(u64::from(tls.is_stale)).encode(stale)?;
+    if let Some(expires_s) = tls.expires_s {
+        let help = "When the certificate in use expires, in seconds since 1970";
+        let name = "tls_certificate_expires_timestamp_seconds";
+        ConstGauge::new(expires_s).encode(encoder.encode_descriptor(
+            name,
+            help,
+            None,
+            MetricType::Gauge,
+        )?)?;
+    }
+    let help = "Connections that were refused before their first request";
+    let mut family = encoder.encode_descriptor("refused_connections", help, None, MetricType::Counter)?;
+    for (port, reason, count) in &tls.refused {
+        let labels = [("port", *port), ("reason", *reason)];
+        ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 impl Scrape {

@@ -50,7 +50,23 @@ pub struct Said {
 /// The binary, with none of the caller's environment.
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    for name in ["SERVER", "CONFIG", "STORE", "GRPC", "HTTP", "STATSD", "TOKEN", "TOKEN_FILE"] {
+    for name in [
+        "SERVER",
+        "CONFIG",
+        "STORE",
+        "GRPC",
+        "HTTP",
+        "STATSD",
+        "TOKEN",
+        "TOKEN_FILE",
+        "INSECURE",
+        "CA",
+        "CLIENT_CERT",
+        "CLIENT_KEY",
+        "TLS_CERT",
+        "TLS_KEY",
+        "TLS_CLIENT_CA",
+    ] {
         command.env_remove(format!("CUTOVER_{name}"));
     }
     command.env_remove("RUST_LOG").env("USER", "ada").kill_on_drop(true);

@@ -43,4 +43,6 @@ mod structure;
 mod support;
 mod telemetry;
 #[cfg(feature = "sqlite")]
+mod tls;
+#[cfg(feature = "sqlite")]
 mod windows;

@@ -18,7 +18,10 @@ use cutover::{
 use cutover_proto::v1;
 use tempfile::TempDir;
 
-use crate::support::server::{Controller, given};
+use crate::{
+    support::server::{Controller, given},
+    tls::Encrypted,
+};
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -73,8 +76,11 @@ async fn scraped(controller: &Controller, metric: &str, holds: impl Fn(u64) -> b
 async fn all_metrics_are_documented_and_alerts_refer_only_to_them() {
     let dir = TempDir::new().unwrap();
     let controller = running(dir.path()).await;
-    let families = families(&controller.scrape().await);
+    let mut families = families(&controller.scrape().await);
     controller.stop().await;
+    let encrypted = Encrypted::start().await;
+    families.extend(self::families(&encrypted.scrape().await));
+    encrypted.controller.stop().await;
 
     // | `cutover_name{label}` | kind | ...
     let docs = read("docs/metrics.md");
@@ -197,7 +203,7 @@ fn plans_and_passes_are_gauges_in_both_formats() {
         Gauges { migration: "users".to_owned(), tripped: true, ..Default::default() },
     ];
     let (ingest, now_ms) = (Ingest::default(), 1_764_201_600_000);
-    let text = prometheus::text(ingest.view(now_ms), gauges.clone(), Vec::new(), Vec::new());
+    let text = prometheus::text(ingest.view(now_ms), gauges.clone(), Vec::new(), Vec::new(), None);
     for line in [
         r#"cutover_lost_instances{migration="orders"} 2"#,
         r#"cutover_acknowledgement_lag_seconds{migration="orders"} 90"#,

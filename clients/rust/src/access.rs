@@ -1,6 +1,10 @@
 //! How a controller lets this process in.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{
@@ -10,24 +14,44 @@ use tonic::{
     transport::Channel,
 };
 
+use crate::tls::TlsFiles;
+
 /// The environment variable with a token.
 const TOKEN: &str = "CUTOVER_TOKEN";
 /// The environment variable with the name of a file that has one.
 const TOKEN_FILE: &str = "CUTOVER_TOKEN_FILE";
+/// The environment variables with the names of files for TLS.
+const CA: &str = "CUTOVER_CA";
+const CLIENT_CERT: &str = "CUTOVER_CLIENT_CERT";
+const CLIENT_KEY: &str = "CUTOVER_CLIENT_KEY";
+/// The environment variable that allows a token without TLS: `true` or `1`.
+const INSECURE: &str = "CUTOVER_INSECURE";
 
-/// What to show a controller. The default shows nothing, which is enough for one without tokens.
+/// What to show a controller, and which controllers to trust. The default shows nothing, which is enough for one without
+/// tokens, and trusts the system's CAs.
 ///
 /// ```
 /// use cutover_client::{Access, Options};
 ///
-/// // A file is read again for each call, so a rotated token needs no restart.
-/// let access = Access::default().with_token_file("/run/secrets/cutover-token");
+/// // A token file is read again for each call, and files for TLS for each connection: new ones need no restart.
+/// let access = Access::default()
+///     .with_token_file("/run/secrets/cutover-token")
+///     .with_ca_file("/etc/cutover/ca.pem");
 /// let options = Options { access, ..Options::default() };
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     token: Option<Token>,
+    tls: TlsFiles,
+    insecure: bool,
+    /// Why the last call had no token, which has been logged. Clones share it.
+    warned: Arc<Mutex<Option<String>>>,
 }
+
+/// Why there is no token to show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AccessError(String);
 
 #[derive(Clone)]
 enum Token {
@@ -42,25 +66,67 @@ impl Access {
     /// With this token.
     #[must_use]
     pub fn with_token(self, text: impl Into<String>) -> Self {
-        Self { token: Some(Token::Text(SecretString::from(text.into()))) }
+        Self { token: Some(Token::Text(SecretString::from(text.into()))), ..self }
     }
 
     /// With the token in this file, which is read for each call.
     #[must_use]
     pub fn with_token_file(self, path: impl Into<PathBuf>) -> Self {
-        Self { token: Some(Token::File(path.into())) }
+        Self { token: Some(Token::File(path.into())), ..self }
     }
 
-    /// With the token that the environment has: in `CUTOVER_TOKEN`, or in the file that `CUTOVER_TOKEN_FILE` names.
-    /// Empty: none.
+    /// Trusts controllers whose certificate a CA in this file has signed, in PEM, instead of those of the system's CAs.
+    #[must_use]
+    pub fn with_ca_file(self, path: impl Into<PathBuf>) -> Self {
+        Self { tls: TlsFiles { ca: Some(path.into()), ..self.tls }, ..self }
+    }
+
+    /// With a client certificate and its private key, in PEM.
+    #[must_use]
+    pub fn with_client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { tls: TlsFiles { cert: Some(cert.into()), key: Some(key.into()), ..self.tls }, ..self }
+    }
+
+    /// Shows the token without TLS to controllers on other machines, too: for networks where a mesh or a tunnel encrypts the
+    /// way.
+    #[must_use]
+    pub fn insecure(self) -> Self {
+        Self { insecure: true, ..self }
+    }
+
+    /// What the environment has: a token in `CUTOVER_TOKEN`, or in the file that `CUTOVER_TOKEN_FILE` names; files for TLS in
+    /// `CUTOVER_CA`, `CUTOVER_CLIENT_CERT` and `CUTOVER_CLIENT_KEY`; and `CUTOVER_INSECURE`. Empty: none.
     #[must_use]
     pub fn from_env() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        match (set(TOKEN), set(TOKEN_FILE)) {
-            (Some(text), _) => Self::default().with_token(text),
-            (None, Some(path)) => Self::default().with_token_file(path),
-            (None, None) => Self::default(),
+        let file = |name: &str| set(name).map(PathBuf::from);
+        Self {
+            token: set(TOKEN)
+                .map(|text| Token::Text(text.into()))
+                .or_else(|| file(TOKEN_FILE).map(Token::File)),
+            tls: TlsFiles { ca: file(CA), cert: file(CLIENT_CERT), key: file(CLIENT_KEY) },
+            warned: Arc::default(),
+            insecure: set(INSECURE).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
         }
+    }
+
+    /// Fails if there is to be a token, and it can't be read now. Calls would go out without it: the controller has to see
+    /// that a process lives. Whoever can wait for a person should not begin.
+    pub fn check(&self) -> Result<(), AccessError> {
+        self.header().map(drop).map_err(AccessError)
+    }
+
+    /// Whether calls show a token, if it can be read.
+    pub(crate) const fn shows_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub(crate) const fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    pub(crate) const fn tls(&self) -> &TlsFiles {
+        &self.tls
     }
 
     /// A channel that shows the token with every call.
@@ -100,12 +166,23 @@ impl Access {
 
 impl Interceptor for Access {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        match self.header() {
-            Ok(Some(header)) => _ = request.metadata_mut().insert("authorization", header),
-            Ok(None) => {}
+        let failed = match self.header() {
+            Ok(header) => {
+                if let Some(header) = header {
+                    request.metadata_mut().insert("authorization", header);
+                }
+                None
+            }
             // The controller has to see and refuse the call. Otherwise it takes a silent process for dead.
-            Err(error) => tracing::warn!("calling the controller without a token: {error}"),
+            Err(error) => Some(error),
+        };
+        // Once for each cause: there are many calls.
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if *warned != failed {
+            failed.iter().for_each(|error| tracing::warn!("calling the controller without a token: {error}"));
+            *warned = failed;
         }
+        drop(warned);
         Ok(request)
     }
 }
@@ -149,10 +226,14 @@ mod tests {
         let access = Access::default().with_token_file(&path);
         let missing = access.header().expect_err("it is missing");
         assert!(missing.starts_with("can't read the token file"), "{missing}");
+        assert_eq!(access.check(), Err(AccessError(missing.clone())));
         assert_eq!(shown(&access), None, "the controller sees the call, and refuses it");
+        let warned = || access.warned.lock().expect("no panic").clone();
+        assert_eq!(warned(), Some(missing), "clones share what has been logged");
         for text in ["secret-text-1", "secret-text-2"] {
             std::fs::write(&path, text).expect("it is written");
             assert_eq!(shown(&access), Some(format!("Bearer {text}")));
+            assert_eq!(warned(), None, "the next failure is logged again");
         }
     }
 }

@@ -17,7 +17,6 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
-use tonic::transport::Endpoint;
 use tracing::warn;
 
 pub use crate::report::Outcome;
@@ -27,7 +26,7 @@ pub use spec::SpecFileError;
 pub use status::{ConnectError, Status};
 
 use crate::{
-    host,
+    Address, host,
     migrator::{self, Migrator, StampError},
     persisted::{self, FileLock, PersistedError},
     report::{Closing, Origin, Recorder, Reporter},
@@ -36,7 +35,7 @@ use crate::{
     watch::{BeginError, Current, Identity, Link, Operation, Start, Watcher, describe},
 };
 use local_guard::LocalGuard;
-use options::{check_name, endpoint};
+use options::{address, check_name};
 use saver::Saver;
 use tasks::{Running, Tasks};
 
@@ -57,7 +56,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the controller at `server` (`http://host:port`) as an instance of `service`.
+    /// Connects to the controller at `server` (`http://host:port` or `https://host:port`) as an instance of `service`.
     ///
     /// Returns within `start_timeout`, with the controller's state, with the persisted state, or with an
     /// error that says what to do. Must be called within a tokio runtime.
@@ -73,7 +72,7 @@ impl Client {
     /// # }
     /// ```
     pub async fn connect(server: &str, service: &str, options: Options) -> Result<Self, ConnectError> {
-        let endpoint = endpoint(server, options.start_timeout)?;
+        let address = address(server, &options)?;
         check_name("service", service)?;
         let instance_id = options.instance_id_for(service);
         check_name("instance id", &instance_id)?;
@@ -90,13 +89,13 @@ impl Client {
             file_valid_ms: options.file_valid_ms(),
             succeeds: lock.as_ref().map_or_else(Vec::new, |lock| lock.predecessors().to_vec()),
         });
-        let client = Self::start(endpoint, identity, lock, &options);
+        let client = Self::start(address, identity, lock, &options);
         client.until_started(server, &options).await?;
         Ok(client)
     }
 
     fn start(
-        endpoint: Endpoint,
+        address: Address,
         identity: Arc<Identity>,
         lock: Option<Arc<FileLock>>,
         options: &Options,
@@ -105,8 +104,7 @@ impl Client {
         let link = Arc::new(Link::new(options.persist.is_some()));
         let (closing, closes) = watch::channel(None);
         let watcher = Watcher {
-            endpoint,
-            access: options.access.clone(),
+            address,
             identity: identity.clone(),
             current: current.clone(),
             link: link.clone(),

@@ -4,6 +4,8 @@
 //! A simulation replaces both on its own thread with [`Simulated::install`]. It replaces everything else,
 //! clocks and randomness included, below the standard library: see docs/simulation.md.
 
+mod connector;
+
 use std::{
     cell::RefCell,
     io,
@@ -21,6 +23,8 @@ use tonic::{
     codegen::{Service, http::Uri},
     transport::{Channel, Endpoint, Error},
 };
+
+pub(crate) use connector::Connector;
 
 /// A connection: anything that carries bytes both ways.
 pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -58,18 +62,18 @@ impl Simulated {
 }
 
 /// Connects to an endpoint.
-pub async fn connect(endpoint: &Endpoint) -> Result<Channel, Error> {
+pub(crate) async fn connect(endpoint: &Endpoint, connector: Connector) -> Result<Channel, Error> {
     match Simulated::here() {
-        None => endpoint.connect().await,
-        Some(simulated) => endpoint.connect_with_connector(Connector(simulated.dial)).await,
+        None => endpoint.connect_with_connector(connector).await,
+        Some(simulated) => endpoint.connect_with_connector(SimulatedConnector(simulated.dial)).await,
     }
 }
 
 /// A channel that connects on first use, and again whenever the connection is lost.
-pub fn connect_lazy(endpoint: &Endpoint) -> Channel {
+pub(crate) fn connect_lazy(endpoint: &Endpoint, connector: Connector) -> Channel {
     match Simulated::here() {
-        None => endpoint.connect_lazy(),
-        Some(simulated) => endpoint.connect_with_connector_lazy(Connector(simulated.dial)),
+        None => endpoint.connect_with_connector_lazy(connector),
+        Some(simulated) => endpoint.connect_with_connector_lazy(SimulatedConnector(simulated.dial)),
     }
 }
 
@@ -85,9 +89,9 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 }
 
 #[derive(Clone)]
-struct Connector(Arc<Dial>);
+struct SimulatedConnector(Arc<Dial>);
 
-impl Service<Uri> for Connector {
+impl Service<Uri> for SimulatedConnector {
     type Response = TokioIo<Box<dyn Bytes>>;
     type Error = io::Error;
     type Future = BoxFuture<'static, io::Result<Self::Response>>;
@@ -104,7 +108,10 @@ impl Service<Uri> for Connector {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{Access, Address};
 
     #[tokio::test]
     async fn a_simulated_thread_dials_by_itself_and_runs_blocking_work_itself() {
@@ -116,7 +123,9 @@ mod tests {
         let pause: Arc<Pause> = Arc::new(|| Box::pin(std::future::ready(())));
         Simulated { dial, pause }.install();
         assert_eq!(blocking(ran_on).await.expect("it does not panic"), thread);
-        let refused = connect(&Endpoint::from_static("http://controller:7070")).await;
+        let server = "http://controller:7070";
+        let address = Address::new(server, &Access::default(), Duration::from_secs(1)).expect("an address");
+        let refused = address.connect().await;
         let refused = refused.expect_err("nobody is there");
         assert!(crate::watch::describe(&refused).contains("dialled http://controller:7070"), "{refused:?}");
     }

@@ -52,6 +52,7 @@
 //! Errors grow: match those that you handle, and treat any other error of a write as an unknown outcome.
 
 mod access;
+mod address;
 pub mod client;
 pub mod host;
 pub mod migrator;
@@ -59,15 +60,18 @@ pub mod persisted;
 pub mod report;
 mod stamp;
 pub mod testing;
+mod tls;
 pub mod watch;
 
-pub use access::{Access, AuthorizedChannel};
+pub use access::{Access, AccessError, AuthorizedChannel};
+pub use address::{Address, AddressError};
 pub use client::{Client, ConnectError, Options, Status};
 pub use cutover_clock as clock;
 pub use cutover_core::{guard, routing, wire};
 pub use cutover_store as store;
 #[cfg(feature = "spec")]
 pub use cutover_store::spec;
+pub use tls::TlsError;
 
 /// The Rust code of the guides, which the documentation tests compile and run.
 #[cfg(doctest)]

@@ -112,7 +112,7 @@ async fn retry(global: &Global, path: PathBuf) -> anyhow::Result<ExitCode> {
     global.channel().await?;
     let stores = pass.stores(&spec).await?;
     let mut plan = Plan::of(&spec, v1::PassKind::Full, actor_or_user(None));
-    plan.access = global.access();
+    plan.access = global.access()?;
     let (mut moved, mut present, mut gone, mut left) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut told_at = Instant::now();
     let told = |row: &Row, retried: &Retried| {

@@ -46,6 +46,12 @@ impl Instances {
         true
     }
 
+    /// A process was refused because it can't prove what it claims to hold.
+    pub fn note_unproven(&self, why: &str) {
+        let tokens = self.live().tokens.clone();
+        tokens.iter().for_each(|tokens| tokens.refusals().note_unproven(why));
+    }
+
     /// Somebody was refused within the last 30 s who may route.
     pub fn refused_lately(&self) -> Option<RefusedWatch> {
         let tokens = self.live().tokens.clone();

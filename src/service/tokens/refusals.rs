@@ -17,7 +17,7 @@ use super::Denied;
 const LATELY: Duration = Duration::from_secs(30);
 
 /// Why calls were refused, as metrics have it.
-const REASONS: [&str; 4] = ["missing", "unknown", "expired", "role"];
+const REASONS: [&str; 5] = ["missing", "unknown", "expired", "role", "unproven"];
 
 /// Calls that were refused since the controller's start.
 #[derive(Debug, Default)]
@@ -56,9 +56,20 @@ impl Refusals {
         };
         self.counts[reason].fetch_add(1, Ordering::Relaxed);
         if let Some(why) = watch {
-            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            *watched = Some((Instant::now(), why.to_owned()));
+            self.note_process(why);
         }
+    }
+
+    /// Counts a registration that was refused because the process can't prove what it claims to hold.
+    pub fn note_unproven(&self, why: &str) {
+        self.counts[4].fetch_add(1, Ordering::Relaxed);
+        self.note_process(why);
+    }
+
+    /// A process may have been refused that routes, with what it was told. It is not counted.
+    pub fn note_process(&self, why: &str) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        *watched = Some((Instant::now(), why.to_owned()));
     }
 
     /// How many, by reason.

@@ -134,5 +134,8 @@ async fn a_token_is_no_argument() {
     let said = run(["list", "--token", "cutover_0123"]).await;
     assert_eq!(said.code, 64, "other users see arguments: {said:?}");
     let missing = run(["list", "--server", "http://127.0.0.1:1", "--token-file", "/nowhere/token"]).await;
-    assert!(missing.code != 0, "{missing:?}");
+    assert!(
+        missing.code == 64 && missing.err.contains("can't read the token file /nowhere/token"),
+        "{missing:?}"
+    );
 }

@@ -73,6 +73,12 @@ async fn a_number_that_a_service_made_up_begins_no_new_history_and_a_state_that_
         assert!(refused.message().contains("can't prove that"), "{refused:?}");
     }
     assert_eq!(copy.snapshot().await.unwrap().history_id, "first", "nobody was put on hold");
+    // Who was refused lives, and may write by what it holds.
+    let mut admin = AdminServiceClient::new(channel(&put_back.url, &root).await);
+    let (reason, lost) = ("a test".to_owned(), true);
+    let lost = v1::EvictInstanceRequest { reason, lost, ..Default::default() };
+    let refused = admin.evict_instance(lost).await.unwrap_err();
+    assert!(refused.message().contains("ago: it claims to hold revision"), "{refused:?}");
     let genuine = watch(&put_back, &shop, claims(2, &snapshot.seal)).await.unwrap_err();
     assert!(genuine.message().contains("starts anew"), "{genuine:?}");
     assert!(matches!(put_back.ended().await, Error::PutBack(_)));

@@ -65,9 +65,7 @@ async fn something_else_answers_or_says_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_with_a_typo() {
-    for url in
-        ["127.0.0.1:7070", "htp://127.0.0.1:7070", "", "not a url", "http://", "https://127.0.0.1:7070"]
-    {
+    for url in ["127.0.0.1:7070", "htp://127.0.0.1:7070", "", "not a url", "http://", "https://"] {
         run(["list", "--server", url]).await.misused(&["--server", "http://127.0.0.1:7070"]);
     }
     let away = "http://no-such-host.invalid:7070";

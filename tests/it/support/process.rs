@@ -20,6 +20,8 @@ use tokio::{
 
 pub struct Process {
     pub url: String,
+    /// What it logged before it served.
+    pub before: String,
     http: String,
     child: Child,
     log: Arc<Mutex<String>>,
@@ -35,7 +37,8 @@ impl Process {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(["serve", "--store", &format!("sqlite:{}", dir.join("cutover.db").display())])
-            .args(["--grpc", "127.0.0.1:0", "--http", &free])
+            .args(if flags.contains(&"--grpc") { &[][..] } else { &["--grpc", "127.0.0.1:0"] })
+            .args(["--http", &free])
             .args(flags)
             .envs(environment.iter().copied())
             .env_remove("RUST_LOG")
@@ -44,9 +47,11 @@ impl Process {
             .spawn()
             .unwrap();
         let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut before = String::new();
         let serving = async {
             loop {
                 let line = told.next_line().await.unwrap().expect("it serves");
+                before.push_str(&line);
                 if let Some(rest) = line.split("grpc=\"").nth(1) {
                     return format!("http://{}", rest.split('"').next().unwrap());
                 }
@@ -60,7 +65,7 @@ impl Process {
                 kept.lock().unwrap().push_str(&line);
             }
         });
-        Self { url, http: free, child, log }
+        Self { url, before, http: free, child, log }
     }
 
     /// Whether this is in its log after its start.

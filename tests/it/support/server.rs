@@ -58,7 +58,7 @@ impl Controller {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let connections = TcpIncoming::from(listener);
-        let running = tokio::spawn(server::run_on(config, store, connections, None, async {
+        let running = tokio::spawn(server::run_on(config, store, connections, async {
             let _ = stopped.await;
         }));
         Self { url, http, stop, running }

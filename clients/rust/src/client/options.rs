@@ -3,10 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use cutover_proto::v1;
-use tonic::transport::Endpoint;
 
 use super::ConnectError;
-use crate::Access;
+use crate::{Access, Address};
 
 /// Maximum bytes of a service name or an instance id.
 const NAME_MAX_BYTES: usize = 128;
@@ -57,7 +56,7 @@ pub struct Options {
     pub tenant_fingerprint: String,
     /// Longest interval between reports. `None`: set by the controller.
     pub report_interval: Option<Duration>,
-    /// What to show the controller: a token. Default: nothing.
+    /// What to show the controller, and which to trust: a token, files for TLS. Default: nothing, and the system's CAs.
     pub access: Access,
 }
 
@@ -106,23 +105,13 @@ pub(super) fn check_name(what: &'static str, value: &str) -> Result<(), ConnectE
     Err(ConnectError::Name { what, value: value.to_owned() })
 }
 
-/// The endpoint to connect to. Each attempt uses a new connection, so a dead one is never reused.
-pub(super) fn endpoint(server: &str, start_timeout: Duration) -> Result<Endpoint, ConnectError> {
-    let bad = |what: &str| ConnectError::Server { server: server.to_owned(), what: what.to_owned() };
-    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| bad("not a URL"))?;
-    match endpoint.uri().scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(bad("TLS is not supported yet")),
-        Some(_) => return Err(bad("its scheme is not http")),
-        None => return Err(bad("it has no scheme")),
-    }
-    if endpoint.uri().host().is_none_or(str::is_empty) {
-        return Err(bad("it has no host"));
-    }
-    Ok(endpoint
-        .connect_timeout(start_timeout.clamp(Duration::from_millis(100), Duration::from_secs(2)))
-        .tcp_nodelay(true)
-        // A large snapshot should not need a round trip for every 64 KiB.
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(2 << 20))
+/// The controller's address. Each attempt uses a new connection, so a dead one is never reused.
+pub(super) fn address(server: &str, options: &Options) -> Result<Address, ConnectError> {
+    let connect_timeout = options.start_timeout.clamp(Duration::from_millis(100), Duration::from_secs(2));
+    let address = Address::new(server, &options.access, connect_timeout)
+        .map_err(|error| ConnectError::Server { server: server.to_owned(), what: error.to_string() })?;
+    // A large snapshot should not need a round trip for every 64 KiB.
+    Ok(address.with(|endpoint| {
+        endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(2 << 20)
+    }))
 }

@@ -13,7 +13,7 @@ use crate::{
 #[non_exhaustive]
 pub enum ConnectError {
     /// The server's URL can't be used.
-    #[error("server {server:?}: {what}; give e.g. http://127.0.0.1:7070")]
+    #[error("server {server:?}: {what}")]
     Server {
         /// The URL that was given.
         server: String,

@@ -5,12 +5,12 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient, watch_response::Kind};
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Code, Status, Streaming, transport::Endpoint};
+use tonic::{Code, Status, Streaming};
 use tracing::{info, warn};
 
 use super::{Current, Link, Session, Source, backoff, kept::held_tables};
 use crate::{
-    Access, AuthorizedChannel, clock, host,
+    Address, AuthorizedChannel, clock, host,
     routing::Mutation,
     wire::{Assembly, MESSAGE_MAX_BYTES, Misfit},
 };
@@ -71,8 +71,7 @@ pub(super) enum Ended {
 /// The task that keeps [`Current`] up to date.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) access: Access,
+    pub(crate) address: Address,
     pub(crate) identity: Arc<Identity>,
     pub(crate) current: Arc<Current>,
     pub(crate) link: Arc<Link>,
@@ -131,7 +130,7 @@ impl Watcher {
 
     /// One connection, from beginning to end.
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let channel = self.access.authorize(host::connect(&self.endpoint).await?);
+        let channel = self.address.connect().await?;
         let held = self.link.held();
         let unheard = (!self.given_up).then(|| self.unheard.max(self.current.lease_age()));
         // A million overrides take a while.

@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cutover_client::{
+    Access, Address, AuthorizedChannel,
     clock::Instant,
-    host,
     migrator::{self, Migrator, Parts, Stamper},
     report::Recorder,
     routing::{Band, PPM, Policy, Reason, Route, Rung, Snapshot, Table},
@@ -20,7 +20,6 @@ use cutover_proto::{
 };
 use prost_types::{Struct, Value, value::Kind};
 use rand::{SeedableRng as _, rngs::SmallRng};
-use tonic::transport::{Channel, Endpoint};
 
 use super::{
     CONTROLLER, KEY,
@@ -61,10 +60,10 @@ struct Known {
 impl Caller {
     /// Works until it is killed.
     pub async fn run(self) {
-        let endpoint = Endpoint::from_static(CONTROLLER)
-            .connect_timeout(Duration::from_secs(1))
-            .timeout(Duration::from_secs(3));
-        let channel = host::connect_lazy(&endpoint);
+        let address = Address::new(CONTROLLER, &Access::default(), Duration::from_secs(1))
+            .expect("a fixed address")
+            .with(|endpoint| endpoint.timeout(Duration::from_secs(3)));
+        let channel = address.connect_lazy();
         // Every other one. OFREP and flagd's evaluation are the same code behind their messages.
         let mut asking = match self.slot % 2 {
             0 => Asking::Decide(RoutingServiceClient::new(channel)),
@@ -134,8 +133,8 @@ impl Caller {
 
 /// How it asks.
 enum Asking {
-    Decide(RoutingServiceClient<Channel>),
-    Flag(ServiceClient<Channel>),
+    Decide(RoutingServiceClient<AuthorizedChannel>),
+    Flag(ServiceClient<AuthorizedChannel>),
 }
 
 impl Asking {

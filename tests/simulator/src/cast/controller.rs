@@ -21,13 +21,14 @@ pub async fn run(store: ControlStore, pid: Pid) {
         http_connections_per_address: None,
         insecure: false,
         require_tokens: false,
+        tls: None,
         statsd: None,
         keep_history_days: 400,
         keep_history_events: 20,
         endpoints: Vec::new(),
     };
     let connections = net::listen("controller", pid);
-    let ended = server::run_on(config, Arc::new(store), connections, None, std::future::pending()).await;
+    let ended = server::run_on(config, Arc::new(store), connections, std::future::pending()).await;
     world::tell(|| format!("the controller ended: {ended:?}"));
     crate::play::ended(pid);
 }

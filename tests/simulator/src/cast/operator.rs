@@ -5,15 +5,12 @@ mod script;
 
 use std::time::Duration;
 
-use cutover_client::host;
+use cutover_client::{Access, Address, AuthorizedChannel};
 use cutover_proto::v1::{
     self, admin_service_client::AdminServiceClient, job_service_client::JobServiceClient,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
-use tonic::{
-    Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Response, Status};
 
 pub use script::{Ask, Cue, Then};
 
@@ -59,13 +56,13 @@ pub struct Operator {
 /// A tenant without records: nothing has to be copied before it moves.
 pub const EMPTY_TENANT: &str = "empty";
 
-type Admin = AdminServiceClient<Channel>;
+type Admin = AdminServiceClient<AuthorizedChannel>;
 
 /// An operator at work.
 struct Desk {
     operator: Operator,
     admin: Admin,
-    jobs: JobServiceClient<Channel>,
+    jobs: JobServiceClient<AuthorizedChannel>,
     random: SmallRng,
     /// They are on the way up.
     climbs: bool,
@@ -88,11 +85,11 @@ struct Desk {
 impl Operator {
     /// Works until the end.
     pub async fn run(self) {
-        let endpoint = Endpoint::from_static(CONTROLLER)
-            .connect_timeout(Duration::from_secs(1))
+        let address = Address::new(CONTROLLER, &Access::default(), Duration::from_secs(1))
+            .expect("a fixed address")
             // Of somebody who waits: what was asked of a controller that stands still is done when it goes on.
-            .timeout(Duration::from_secs(60));
-        let channel = host::connect_lazy(&endpoint);
+            .with(|endpoint| endpoint.timeout(Duration::from_secs(60)));
+        let channel = address.connect_lazy();
         let (admin, jobs) = (AdminServiceClient::new(channel.clone()), JobServiceClient::new(channel));
         let random = SmallRng::seed_from_u64(self.seed);
         let asked = v1::Rung::SourceOnly;
