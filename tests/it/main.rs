@@ -18,6 +18,8 @@ mod crash;
 #[cfg(feature = "sqlite")]
 mod demo;
 #[cfg(feature = "sqlite")]
+mod deploy;
+#[cfg(feature = "sqlite")]
 mod docs;
 mod guard;
 mod hold;

@@ -1,0 +1,3 @@
+//! What deploy/ offers agrees with what the programs do.
+
+mod iam;
