@@ -12,16 +12,20 @@ use cutover::{
     domain::{PassKind, plan::PlanStatus},
     telemetry::{
         Gauges, Ingest, PassGauges, PlanGauges, prometheus,
-        statsd::{Line, Lines, Value},
+        statsd::{self, Line, Lines},
     },
 };
 use cutover_proto::v1;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     support::server::{Controller, given},
     tls::Encrypted,
 };
+
+/// A time that only an alert compares with the present; the dashboard shows the steps.
+const PLAN_STEP_TIME: &str = "cutover_plan_step_timestamp_seconds";
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -35,6 +39,26 @@ fn read(path: impl AsRef<Path>) -> String {
 fn families(scrape: &str) -> BTreeMap<String, String> {
     let types = scrape.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types.filter_map(|line| line.split_once(' ')).map(|(name, kind)| (name.into(), kind.into())).collect()
+}
+
+/// The names that queries use.
+fn exported(families: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let names = |(name, kind): (&String, &String)| match kind.as_str() {
+        "counter" => vec![format!("{name}_total")],
+        "histogram" => ["bucket", "sum", "count"].map(|part| format!("{name}_{part}")).to_vec(),
+        _ => vec![name.clone()],
+    };
+    families.iter().flat_map(names).collect()
+}
+
+/// The queries of the dashboard: of its panels, and of its variables.
+fn queries(dashboard: &Value) -> Vec<String> {
+    let list = |of: &Value| of.as_array().cloned().unwrap_or_default();
+    let panels = list(&dashboard["panels"]).into_iter().flat_map(|panel| list(&panel["targets"]));
+    let variables =
+        list(&dashboard["templating"]["list"]).into_iter().map(|variable| variable["query"]["query"].clone());
+    let all = panels.map(|target| target["expr"].clone()).chain(variables);
+    all.filter_map(|query| query.as_str().map(str::to_owned)).collect()
 }
 
 /// The names in a text that begin with the prefix of all metrics.
@@ -95,14 +119,7 @@ async fn all_metrics_are_documented_and_alerts_refer_only_to_them() {
         .collect();
     assert_eq!(documented, families, "docs/metrics.md on the left");
 
-    let exported: BTreeSet<String> = families
-        .iter()
-        .flat_map(|(name, kind)| match kind.as_str() {
-            "counter" => vec![format!("{name}_total")],
-            "histogram" => ["bucket", "sum", "count"].map(|part| format!("{name}_{part}")).to_vec(),
-            _ => vec![name.clone()],
-        })
-        .collect();
+    let exported = exported(&families);
     let rules = read("deploy/prometheus/cutover.rules.yaml");
     let expressions: Vec<&str> =
         rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
@@ -111,6 +128,13 @@ async fn all_metrics_are_documented_and_alerts_refer_only_to_them() {
     assert!(asked.len() > 8, "{asked:?}");
     let unknown: Vec<&String> = asked.difference(&exported).collect();
     assert!(unknown.is_empty(), "alerts on what is not exported: {unknown:?}");
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana/cutover.json")).unwrap();
+    let queries = queries(&dashboard);
+    let shown: BTreeSet<String> = queries.iter().flat_map(|query| named(query)).collect();
+    let unknown: Vec<&String> = shown.difference(&exported).collect();
+    assert!(unknown.is_empty(), "the dashboard shows what is not exported: {unknown:?}");
+    let hidden: Vec<&String> = asked.difference(&shown).filter(|name| *name != PLAN_STEP_TIME).collect();
+    assert!(hidden.is_empty(), "alerts on what the dashboard does not show: {hidden:?}");
     let tested = named(&read("deploy/prometheus/cutover.test.yaml"));
     let untested: Vec<&String> = asked.difference(&tested).collect();
     assert!(untested.is_empty(), "no test of the rules has {untested:?}");
@@ -130,6 +154,22 @@ fn promtool_accepts_the_rules_and_their_tests() {
     let alerts = read("deploy/prometheus/cutover.rules.yaml").matches("- alert: ").count();
     assert!(checked.contains(&format!("{alerts} rules found")), "{checked}");
     run(&["test", "rules", "deploy/prometheus/cutover.test.yaml"]);
+
+    // As rules, the queries of the dashboard's panels are parsed as well.
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana/cutover.json")).unwrap();
+    let is_query = |text: &String| !text.starts_with("label_values(");
+    let texts: Vec<String> = queries(&dashboard).into_iter().filter(is_query).collect();
+    let rules: Vec<Value> = texts
+        .iter()
+        .map(|text| text.replace("$__rate_interval", "1m").replace("$migration", ".*"))
+        .enumerate()
+        .map(|(at, text)| json!({ "record": format!("panel:{at}"), "expr": text }))
+        .collect();
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("panels.yaml");
+    std::fs::write(&file, json!({ "groups": [{ "name": "panels", "rules": rules }] }).to_string()).unwrap();
+    let checked = run(&["check", "rules", file.to_str().unwrap()]);
+    assert!(checked.contains(&format!("{} rules found", texts.len())) && texts.len() > 20, "{checked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +269,7 @@ fn plans_and_passes_are_gauges_in_both_formats() {
         ("orders.plan_steps_taken", 3),
         ("orders.pass_quarantined_records.verify", 7),
     ] {
-        let line = Line { name: name.to_owned(), value: Value::Gauge(value) };
+        let line = Line { name: name.to_owned(), value: statsd::Value::Gauge(value) };
         assert!(lines.contains(&line), "{line:?} is not in {lines:?}");
     }
 }
