@@ -16,6 +16,7 @@ mod report;
 pub mod roles;
 mod rollback;
 mod sidecar;
+mod start;
 mod watcher;
 mod web;
 
@@ -46,6 +47,8 @@ pub enum Bench {
     Web(web::Web),
     /// Gets through a sidecar beside gets in process, and decisions of a sidecar on one core
     Sidecar(sidecar::Sidecar),
+    /// From the process of a controller to its answer that it can serve
+    Start(start::Start),
 }
 
 impl Bench {
@@ -62,6 +65,7 @@ impl Bench {
                 Self::Report(report) => report.run().await,
                 Self::Web(web) => web.run().await,
                 Self::Sidecar(sidecar) => sidecar.run().await,
+                Self::Start(start) => start.run().await,
             }
         };
         tokio::select! {

@@ -110,6 +110,7 @@ const GROUPS: [Group; 6] = [
             ("bench backfill", "cutover bench backfill"),
             ("bench web", "cutover bench web"),
             ("bench sidecar", "cutover bench sidecar"),
+            ("bench start", "cutover bench start"),
             ("backup", "cutover backup cutover-backup.db"),
             ("restore", "cutover restore cutover-backup.db --store sqlite:cutover.db"),
             ("confirm", "cutover confirm orders --target-only 25 --reason 'history until 14:05'"),

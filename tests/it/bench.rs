@@ -132,6 +132,16 @@ fn a_rollback_is_measured_from_the_onset_of_the_targets_errors() {
 }
 
 #[test]
+fn a_start_is_measured_on_a_new_store_and_on_the_same_one() {
+    let figures = figures("start --starts 3");
+    assert_eq!((&figures["bench"], &figures["starts"]), (&"start".into(), &3.into()));
+    for store in ["new", "same"] {
+        let p50 = measured(&figures, &format!("{store}_store_p50_ms"));
+        assert!(p50 <= measured(&figures, &format!("{store}_store_max_ms")), "{figures}");
+    }
+}
+
+#[test]
 fn people_read_a_table_with_the_bare_baseline_and_the_ratio() {
     let tmp = tempfile::tempdir().unwrap();
     let ran = bench(tmp.path(), "decide --overrides 100");
