@@ -1,0 +1,62 @@
+{{- define "cutover.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cutover.selector" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "cutover.labels" -}}
+{{ include "cutover.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "cutover.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "cutover.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cutover.claim" -}}
+{{- default (printf "%s-state" (include "cutover.fullname" .)) .Values.persistence.existingClaim -}}
+{{- end -}}
+
+{{- define "cutover.image" -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+
+{{- define "cutover.store" -}}
+sqlite:/var/lib/cutover/cutover.db
+{{- end -}}
+
+{{/* Refuses values that would lose data or not start. */}}
+{{- define "cutover.check" -}}
+{{- if gt (int .Values.replicas) 1 -}}
+{{- fail (printf "replicas is %d, but at most 1 controller can run: it keeps its state in one SQLite file, and a second one is refused" (int .Values.replicas)) -}}
+{{- end -}}
+{{- if not .Values.insecure -}}
+{{- fail "the controller has no TLS yet, and does not listen on a pod's addresses without it: put a mesh or a proxy with TLS in front and set insecure=true" -}}
+{{- end -}}
+{{- range .Values.webhookSecrets.names -}}
+{{- if not (hasKey $.Values.config.webhooks .) -}}
+{{- fail (printf "webhookSecrets.names has %q, but config.webhooks has no webhook of this name" .) -}}
+{{- end -}}
+{{- if not $.Values.webhookSecrets.existingSecret -}}
+{{- fail (printf "webhookSecrets.names has %q: set webhookSecrets.existingSecret, the secret that holds it" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
