@@ -13,7 +13,7 @@ mod status;
 
 use std::sync::Arc;
 
-pub use convert::plan;
+pub use convert::{history, plan};
 
 use cutover_proto::{
     DESCRIPTORS,

@@ -50,6 +50,6 @@ pub use whole::UnderWay;
 pub use windows::Windows;
 
 pub use crate::store::{
-    Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord, TableIdentity, TokenEvent, TokenRecord,
-    Tuning, WindowQuery, Witness,
+    ChainState, ChainedEvent, Error as StoreError, HistoryQuery, InstanceRecord, SegmentRecord,
+    TableIdentity, TokenEvent, TokenRecord, Tuning, WindowQuery, Witness,
 };

@@ -6,6 +6,7 @@
 //! and the audit trail; replaying them yields the live state.
 //! Old events are dropped: see [`Store::compact`].
 
+mod chain;
 mod compaction;
 mod instance;
 pub mod memory;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Event, Finding, Key, Migration, PassCounts};
 
+pub use chain::{ChainPage, ChainState, ChainedEvent};
 pub use compaction::{Compacted, Dropped, Expired};
 pub use instance::{ALL_FREE_SLOTS, InstanceRecord, label, resting_slot};
 pub use tokens::{PreviousToken, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore};
@@ -290,6 +292,9 @@ pub trait Store: WindowStore + TokenStore + fmt::Debug + Send + Sync {
 
     /// Past events, newest first, without their rows.
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error>;
+
+    /// Past events after a revision, oldest first, from the first that is kept, with what proves them.
+    async fn chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error>;
 
     /// Drops the beginning of the history, in one bounded step: events that have expired and that every
     /// notification endpoint has received. A store without this keeps everything.

@@ -1,8 +1,15 @@
-//! `cutover history`: what happened, filtered as in the API and the console.
+//! `cutover history`: what happened, filtered as in the API and the console; and proof that nobody changed it.
+
+mod checkpoint;
+mod line;
+mod verify;
+
+use std::path::{Path, PathBuf};
 
 use cutover_proto::v1;
 
-use super::{Global, connect::answer, out, render};
+use self::{checkpoint::Checkpoint, verify::Verified};
+use super::{Global, connect::answer, exit::Failure, out, render};
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -33,15 +40,85 @@ pub(super) struct Args {
     /// All of it, oldest first, as JSON lines
     #[arg(long, conflicts_with = "limit")]
     export: bool,
+    #[command(flatten)]
+    proof: ProofArgs,
+}
+
+/// What is to be proven, and with which keys.
+#[derive(Debug, clap::Args)]
+struct ProofArgs {
+    /// Prove that no event was changed, removed or moved: of the controller, or of a file that --export wrote
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        conflicts_with_all = ["key", "limit", "find", "by", "change", "before", "export", "signing_key"]
+    )]
+    verify: Option<Option<PathBuf>>,
+    /// Verify the controller's history, and write a signed checkpoint of its newest event to this file; with --verify:
+    /// the checkpoint that the history has to contain
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["key", "limit", "find", "by", "change", "before", "export"]
+    )]
+    checkpoint: Option<PathBuf>,
+    /// Private key that signs the checkpoint: Ed25519, PKCS#8 PEM
+    #[arg(id = "signing_key", long = "key", value_name = "FILE", requires = "checkpoint")]
+    signing_key: Option<PathBuf>,
+    /// Public key of who signed the checkpoint: Ed25519, PEM
+    #[arg(long, value_name = "FILE", requires_all = ["verify", "checkpoint"])]
+    public_key: Option<PathBuf>,
+}
+
+impl ProofArgs {
+    async fn run(self, global: &Global) -> anyhow::Result<()> {
+        let Self { verify, checkpoint, signing_key, public_key } = self;
+        let Some(file) = verify else {
+            let missing = || Failure::usage("--checkpoint needs --key FILE, the private key that signs it");
+            let (path, key) = checkpoint.zip(signing_key).ok_or_else(missing)?;
+            return sign(global, &path, &key).await;
+        };
+        let checkpoint = match (checkpoint, public_key) {
+            (Some(path), Some(key)) => Some(Checkpoint::read(&path, &key)?),
+            (Some(_), None) => {
+                let missing = "--verify --checkpoint needs --public-key FILE, the key of who signed it";
+                return Err(Failure::usage(missing).into());
+            }
+            (None, _) => None,
+        };
+        let verified = match file {
+            Some(path) => Verified::file(&path, checkpoint)?,
+            None => Verified::controller(global, checkpoint).await?,
+        };
+        verified.show(global.json);
+        Ok(())
+    }
+}
+
+/// Nobody should sign a history that does not fit.
+async fn sign(global: &Global, path: &Path, key: &Path) -> anyhow::Result<()> {
+    let key = checkpoint::private_key(key)?;
+    let verified = Verified::controller(global, None).await?;
+    verified.newest()?.write(path, &key)?;
+    verified.show(global.json);
+    if !global.json {
+        out::line(&format!("signed in {}", path.display()));
+    }
+    Ok(())
 }
 
 pub(super) async fn run(global: &Global, asked: Args) -> anyhow::Result<()> {
-    let Args { key, limit, find, by, change, before, export } = asked;
+    let Args { key, limit, find, by, change, before, export, proof } = asked;
+    if proof.verify.is_some() || proof.checkpoint.is_some() {
+        return proof.run(global).await;
+    }
     let is_filtered = [&find, &by, &change].iter().any(|filter| !filter.is_empty()) || before > 0;
     let key = key.unwrap_or_default();
     let mut admin = global.admin().await?;
     let mut asked = v1::ListHistoryRequest { key, find, by, change, before, ..Default::default() };
-    (asked.oldest_first, asked.page_size) = (export, if export { 1000 } else { limit });
+    (asked.oldest_first, asked.proofs) = (export, export);
+    asked.page_size = if export { 1000 } else { limit };
     let mut shown = 0;
     // Page after page: a history of any length goes through, and one answer searches a bounded part.
     loop {
@@ -50,7 +127,9 @@ pub(super) async fn run(global: &Global, asked: Args) -> anyhow::Result<()> {
             tell_dropped(&page);
         }
         for event in &page.events {
-            if global.json || export {
+            if export {
+                out::json(&line::written(event)?);
+            } else if global.json {
                 out::json(&render::event_json(event));
             } else {
                 render::event_lines(event).iter().for_each(|line| out::line(line));

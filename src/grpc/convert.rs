@@ -1,6 +1,7 @@
 //! Converts domain types to messages, and requests to domain types.
 
 pub(super) mod guard;
+pub mod history;
 pub(super) mod overview;
 pub(super) mod pass;
 pub mod plan;
@@ -15,8 +16,8 @@ use tonic::Status;
 use super::status;
 use crate::{
     domain::{
-        Ask, Attribution, Document, Event, Gate, HeldRoutes, Migration, Policy, Rollout, State, Tenant,
-        TenantRow, Unmet, Violation,
+        Ask, Attribution, Document, Gate, HeldRoutes, Migration, Policy, Rollout, State, Tenant, TenantRow,
+        Unmet, Violation,
     },
     service::{Followed, InstanceView},
 };
@@ -148,22 +149,6 @@ pub(super) fn waiting(unmet: Vec<Unmet>) -> Vec<v1::Waiting> {
         by_itself,
     };
     unmet.into_iter().map(one).collect()
-}
-
-pub(super) fn history_event(event: Event) -> v1::HistoryEvent {
-    let trips = event.document.iter().flat_map(|document| document.trips.last());
-    let trip = trips.filter(|trip| trip.revision == event.revision).map(guard::trip).next();
-    v1::HistoryEvent {
-        trip,
-        revision: event.revision,
-        migration: event.key.to_string(),
-        at_ms: event.at_ms,
-        actor: event.actor,
-        reason: event.reason,
-        change: event.change,
-        summary: event.summary.join("; "),
-        request_id: event.request_id,
-    }
 }
 
 /// An instance; `step` is the newest step of the requested migration.

@@ -14,7 +14,7 @@ use super::{
 pub use crate::telemetry::now_ms;
 use crate::{
     domain::{Applied, Change, Context, Document, Event, Key, Refusal, Unmet, apply, change},
-    store::{self, Commit, Dropped, HistoryQuery, Store},
+    store::{self, ChainPage, Commit, Dropped, HistoryQuery, Store},
 };
 
 /// Lost races in a row before a change gives up.
@@ -221,15 +221,9 @@ impl Operate {
         self.store.history(query).await
     }
 
-    /// Past changes after a revision, oldest first, from the first that is kept.
-    pub async fn history_after(&self, mut after: u64, limit: u32) -> Result<Vec<Event>, store::Error> {
-        loop {
-            match self.store.changes(after, limit).await {
-                // More may be dropped meanwhile.
-                Err(store::Error::Dropped(through)) if through > after => after = through,
-                events => return events,
-            }
-        }
+    /// Past changes after a revision, oldest first, from the first that is kept, with what proves them.
+    pub async fn chain(&self, after: u64, limit: u32) -> Result<ChainPage, store::Error> {
+        self.store.chain(after, limit).await
     }
 
     /// What of the history is not kept any more.

@@ -1,6 +1,7 @@
 //! A store in memory, for tests and simulations. It keeps the contract of [`Store`] and fails on demand,
 //! before or after executing a call.
 
+mod chain;
 mod fault;
 mod tokens;
 mod windows;
@@ -14,10 +15,10 @@ use async_trait::async_trait;
 
 use super::compaction::Oldest;
 use super::{
-    Commit, Compacted, CursorRecord, Dropped, Error, Expired, HeardRecord, HistoryQuery, InstanceRecord,
-    PassRecord, Store, StoredState, TokenEvent, TokenRecord, Upkeep,
+    ChainPage, Commit, Compacted, CursorRecord, Dropped, Error, Expired, HeardRecord, HistoryQuery,
+    InstanceRecord, PassRecord, Store, StoredState, TokenEvent, TokenRecord, Upkeep,
 };
-use crate::domain::{Counts, Event, Key, Migration};
+use crate::domain::{Counts, Event, Hash, Key, Migration};
 use fault::Faults;
 pub use fault::{Call, Fault};
 
@@ -35,7 +36,10 @@ struct Kept {
     migrations: BTreeMap<Key, Migration>,
     /// In order, from the first that was not dropped.
     events: Vec<Event>,
+    /// For each of them, the history in which it was committed.
+    histories: Vec<String>,
     dropped: Dropped,
+    dropped_hash: Hash,
     /// By label.
     instances: BTreeMap<String, InstanceRecord>,
     passes: BTreeMap<String, PassRecord>,
@@ -129,6 +133,10 @@ impl Store for MemoryStore {
         self.faults.around(Call::History, || Ok(self.kept().dropped)).await
     }
 
+    async fn chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
+        self.faults.around(Call::History, || Ok(self.kept().chain(after, limit))).await
+    }
+
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
         let keep = || {
             self.kept().keep(upkeep);
@@ -153,7 +161,9 @@ impl Kept {
             all_but_newest.map(|event| Oldest { revision: event.revision, at_ms: event.at_ms, bytes: 0 });
         let compacted = expired.of(oldest, &self.cursors.values().cloned().collect::<Vec<_>>());
         if compacted.events > 0 {
+            self.dropped_hash = self.hash_of(compacted.through);
             self.events.drain(..compacted.events as usize);
+            self.histories.drain(..compacted.events as usize);
             self.dropped = Dropped { through: compacted.through, at_ms: expired.now_ms };
         }
         compacted
@@ -198,6 +208,7 @@ impl Kept {
             }
         }
         self.events.push(event.clone());
+        self.histories.push(self.history_id.clone());
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 //! One connection writes, a few read. The file is in WAL mode and synchronous: a commit that has returned
 //! survives a crash of the process or of the machine.
 
+mod chain;
+mod commit;
 mod compaction;
 mod failure;
 mod hold;
@@ -21,8 +23,13 @@ use async_trait::async_trait;
 use imbl::OrdMap;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
 
-use self::row::{event, int, json, number, parse, text};
-use super::{Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep};
+use self::{
+    commit::{Encoded, Unwritten, encoded, write},
+    row::{event, int, json, number, parse, text},
+};
+use super::{
+    ChainPage, Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep,
+};
 use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
 
 pub(in crate::store) use self::hold::hold;
@@ -170,6 +177,10 @@ impl Store for SqliteStore {
         self.what_was_dropped().await
     }
 
+    async fn chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
+        self.read_chain(after, limit).await
+    }
+
     async fn keep(&self, upkeep: &Upkeep) -> Result<(), Error> {
         let instances = upkeep.put_instances.iter().map(|record| (record.label(), record));
         let passes = upkeep.put_passes.iter().map(|record| (&record.id, record));
@@ -238,122 +249,6 @@ async fn begin_history(
         .execute(connection)
         .await
         .map(|_| ())
-}
-
-/// Why a write was not made.
-enum Unwritten {
-    Conflict,
-    Failed(sqlx::Error),
-}
-
-impl From<sqlx::Error> for Unwritten {
-    fn from(error: sqlx::Error) -> Self {
-        // Another event has this revision or request id.
-        let unique = error.as_database_error().is_some_and(|error| error.is_unique_violation());
-        if unique { Self::Conflict } else { Self::Failed(error) }
-    }
-}
-
-/// The parts of an event that are stored as JSON.
-struct Encoded {
-    summary: String,
-    document: Option<String>,
-    rows: String,
-}
-
-impl Encoded {
-    fn of(event: &Event) -> Result<Self, Error> {
-        Ok(Self {
-            summary: encoded(&event.summary)?,
-            document: event.document.as_ref().map(encoded).transpose()?,
-            rows: encoded(&event.rows)?,
-        })
-    }
-}
-
-fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::Unavailable(format!("can't be written as JSON: {error}")))
-}
-
-async fn write(connection: &mut SqliteConnection, commit: &Commit, json: &Encoded) -> Result<(), Unwritten> {
-    let event = &commit.event;
-    let Some(before) = event.revision.checked_sub(1) else { return Err(Unwritten::Conflict) };
-    let (key, revision) = (event.key.as_str(), int(event.revision));
-
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let claimed = sqlx::query("UPDATE counter SET revision = ?1 WHERE revision = ?2")
-        .bind(revision)
-        .bind(int(before))
-        .execute(&mut *tx)
-        .await?;
-    if claimed.rows_affected() != 1 {
-        return Err(Unwritten::Conflict);
-    }
-
-    let written = match (commit.expected, &json.document) {
-        (None, Some(document)) => {
-            sqlx::query("INSERT INTO migrations VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-                .bind(key)
-                .bind(revision)
-                .bind(document)
-        }
-        (Some(expected), Some(document)) => {
-            sqlx::query("UPDATE migrations SET revision = ?2, document = ?3 WHERE key = ?1 AND revision = ?4")
-                .bind(key)
-                .bind(revision)
-                .bind(document)
-                .bind(int(expected))
-        }
-        (Some(expected), None) => sqlx::query("DELETE FROM migrations WHERE key = ?1 AND revision = ?2")
-            .bind(key)
-            .bind(int(expected)),
-        (None, None) => return Err(Unwritten::Conflict),
-    };
-    if written.execute(&mut *tx).await?.rows_affected() != 1 {
-        return Err(Unwritten::Conflict);
-    }
-
-    if json.document.is_none() {
-        sqlx::query("DELETE FROM tenants WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM windows WHERE migration = ?1").bind(key).execute(&mut *tx).await?;
-    } else if !event.rows.is_empty() {
-        // SQLite extracts the rows from the event's JSON itself: one statement for any number.
-        if event.rows.iter().any(|(_, row)| row.is_none()) {
-            sqlx::query(
-                "DELETE FROM tenants WHERE migration = ?1 AND tenant IN
-                 (SELECT value ->> 0 FROM json_each(?2) WHERE value ->> 1 IS NULL)",
-            )
-            .bind(key)
-            .bind(&json.rows)
-            .execute(&mut *tx)
-            .await?;
-        }
-        sqlx::query(
-            "INSERT INTO tenants SELECT ?1, value ->> 0, value -> 1 FROM json_each(?2)
-             WHERE value ->> 1 IS NOT NULL ON CONFLICT DO UPDATE SET row = excluded.row",
-        )
-        .bind(key)
-        .bind(&json.rows)
-        .execute(&mut *tx)
-        .await?;
-    }
-
-    sqlx::query("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
-        .bind(revision)
-        .bind(key)
-        .bind(int(event.at_ms))
-        .bind(&event.actor)
-        .bind(&event.reason)
-        .bind(&event.request_id)
-        .bind(&event.change)
-        .bind(&json.summary)
-        .bind(&json.document)
-        .bind(&json.rows)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 impl SqliteStore {

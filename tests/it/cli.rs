@@ -21,6 +21,8 @@ mod passes;
 mod plan;
 mod privileges;
 mod progress;
+#[cfg(feature = "sqlite")]
+mod proof;
 mod recorded;
 mod refused;
 mod serve;

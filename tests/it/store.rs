@@ -1,5 +1,6 @@
 //! The promises of every store. A backend runs the suite by naming a [`Place`].
 
+mod chain;
 mod compaction;
 mod memory;
 #[cfg(feature = "sqlite")]
@@ -36,7 +37,7 @@ macro_rules! suite {
             a_snapshot_is_of_one_revision, counts_are_added_to_what_is_kept,
             who_was_heard_is_kept_with_the_counts, windows_are_bounded_and_go_with_their_migration,
             old_events_are_dropped_and_the_rest_is_as_before, what_an_endpoint_was_not_told_is_kept,
-            a_clock_that_was_wrong_leaves_no_hole);
+            a_clock_that_was_wrong_leaves_no_hole, events_are_chained_through_drops_and_new_histories);
     };
     ($fresh:expr; $($story:ident),*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +46,7 @@ macro_rules! suite {
         }
     )*};
 }
+pub use chain::events_are_chained_through_drops_and_new_histories;
 pub use compaction::{
     a_clock_that_was_wrong_leaves_no_hole, old_events_are_dropped_and_the_rest_is_as_before,
     what_an_endpoint_was_not_told_is_kept,

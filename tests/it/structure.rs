@@ -28,7 +28,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "lib", may: &[], never: &[] },
     Layer {
         name: "cli",
-        // The domain and grpc::plan for plan files, which are read without a controller.
+        // The domain and grpc::plan for plan files, which are read without a controller; grpc::history for exported
+        // histories, which are verified without one.
         may: &[
             "server",
             "jobs",
@@ -42,6 +43,7 @@ const LAYERS: &[Layer] = &[
             "refusal",
             "domain",
             "grpc::plan",
+            "grpc::history",
         ],
         never: &["sqlx"],
     },

@@ -10,6 +10,7 @@ mod access;
 mod advance;
 mod attribution;
 mod barrier;
+mod chain;
 pub mod change;
 mod conditions;
 mod event;
@@ -36,6 +37,7 @@ mod window;
 pub use access::{Credential, Need, Principal, Role, check_token_name};
 pub use attribution::Attribution;
 pub use barrier::barrier;
+pub use chain::{Chain, ChainBreak, Hash, HistoryEntry};
 pub use change::{
     Applied, Ask, Change, Confirmation, Context, Deletion, HeldRoutes, NewPass, RESIDUAL_MS, Refusal,
     SEGMENTS_MAX, apply,

@@ -4,14 +4,16 @@ use cutover_proto::v1;
 use tonic::Status;
 
 use crate::{
-    domain::{Event, Key, Refusal},
+    domain::{Event, Key, Refusal, Violation},
     grpc::{convert, status},
-    service::{HistoryQuery, Operate},
+    service::{ChainedEvent, HistoryQuery, Operate},
 };
 
 /// Events that are read at a time while searching, and for one answer. Each has the whole migration in it.
 const CHUNK: u32 = 500;
 const SEARCHED_MAX: u32 = 5_000;
+/// Bytes of documents in one answer, beside the last one: clients take a message of a few megabytes.
+const DOCUMENTS_BYTES: usize = 1 << 20;
 
 /// Which events are wanted. Empty texts: any.
 struct Filter {
@@ -45,6 +47,28 @@ impl Filter {
     }
 }
 
+/// An event as it was read.
+enum Found {
+    Plain(Event),
+    Chained(ChainedEvent),
+}
+
+impl Found {
+    fn event(&self) -> &Event {
+        match self {
+            Self::Plain(event) => event,
+            Self::Chained(chained) => &chained.event,
+        }
+    }
+
+    fn into_wire(self, proofs: bool) -> v1::HistoryEvent {
+        match self {
+            Self::Chained(chained) if proofs => convert::history::proven(chained),
+            Self::Plain(event) | Self::Chained(ChainedEvent { event, .. }) => convert::history::event(event),
+        }
+    }
+}
+
 /// One page, newest first unless it is asked for otherwise. `known`: whether there is such a migration; a
 /// deleted one has a history, a misspelled one has none.
 pub(super) async fn page(
@@ -53,7 +77,10 @@ pub(super) async fn page(
     known: impl Fn(&Key) -> bool,
 ) -> Result<v1::ListHistoryResponse, Status> {
     let filter = Filter::of(&request);
-    let v1::ListHistoryRequest { key, before, page_size, oldest_first, after, .. } = request;
+    let v1::ListHistoryRequest { key, before, page_size, oldest_first, after, proofs, .. } = request;
+    if proofs && !oldest_first {
+        return Err(status::invalid(Violation::new("proofs", "needs oldest_first: a chain has a direction")));
+    }
     let key = Some(key).filter(|key| !key.is_empty());
     let key = key.map(|key| Key::parse(&key)).transpose().map_err(status::invalid)?;
     if let Some(key) = key.as_ref().filter(|key| !known(key)) {
@@ -65,27 +92,32 @@ pub(super) async fn page(
     let limit = if page_size == 0 { 100 } else { page_size.min(1000) };
     // Where the next page begins; 0: there is none.
     let (mut events, mut next, mut searched) = (Vec::new(), if oldest_first { after } else { before }, 0);
+    let (mut chain, mut document_bytes) = (None, 0);
     loop {
         let room = limit - events.len() as u32;
         let chunk = if filter.is_any() { room } else { CHUNK };
-        let read = if oldest_first {
-            operate.history_after(next, chunk).await
+        let read: Vec<Found> = if oldest_first {
+            let page = operate.chain(next, chunk).await.map_err(status::store)?;
+            chain = Some(page.state);
+            page.events.into_iter().map(Found::Chained).collect()
         } else {
             let before = Some(next).filter(|before| *before > 0);
-            operate
-                .history(&HistoryQuery { key: key.clone(), before, limit: chunk, ..Default::default() })
-                .await
+            let query = HistoryQuery { key: key.clone(), before, limit: chunk, ..Default::default() };
+            let read = operate.history(&query).await.map_err(status::store)?;
+            read.into_iter().map(Found::Plain).collect()
         };
-        let read = read.map_err(status::store)?;
         let (is_last, mut left) = (read.len() < chunk as usize, room);
         searched += chunk;
-        for event in read {
+        for found in read {
             if left == 0 {
                 break;
             }
+            let event = found.event();
             next = event.revision;
-            if key.as_ref().is_none_or(|key| event.key == *key) && filter.matches(&event) {
-                left -= 1;
+            if key.as_ref().is_none_or(|key| event.key == *key) && filter.matches(event) {
+                let event = found.into_wire(proofs);
+                document_bytes += event.proof.as_ref().map_or(0, |proof| proof.document.len());
+                left = if document_bytes > DOCUMENTS_BYTES { 0 } else { left - 1 };
                 events.push(event);
             }
         }
@@ -99,9 +131,10 @@ pub(super) async fn page(
     // Read last: what is missing above is told in any case.
     let dropped = operate.dropped().await.map_err(status::store)?;
     Ok(v1::ListHistoryResponse {
-        events: events.into_iter().map(convert::history_event).collect(),
+        events,
         next,
         dropped_through: dropped.through,
         dropped_at_ms: dropped.at_ms,
+        chain: chain.filter(|_| proofs).map(convert::history::chain),
     })
 }

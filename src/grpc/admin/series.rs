@@ -86,7 +86,7 @@ async fn marks(admin: &Admin, key: &Key, since_ms: u64, until_ms: u64) -> Result
 
 fn mark(event: Event) -> v1::Mark {
     let v1::HistoryEvent { revision, at_ms, actor, reason, change, summary, trip, .. } =
-        convert::history_event(event);
+        convert::history::event(event);
     // By what a verdict did, not by what it asked for: where a rollback would lose writes, it only pauses.
     let kind = match trip.map(|trip| trip.outcome()) {
         Some(v1::TripOutcome::RolledBack) => "trip".to_owned(),

@@ -39,13 +39,17 @@ impl SqliteStore {
         let mut writer = self.writer.acquire().await.map_err(|error| self.failed(&error))?;
         let result = async {
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            // The first event that stays follows from the last one that does not.
+            sqlx::query(
+                "UPDATE counter SET dropped_through = ?1, dropped_at_ms = ?2,
+                 dropped_hash = (SELECT hash FROM events WHERE revision = ?1) WHERE dropped_through < ?1",
+            )
+            .bind(int(compacted.through))
+            .bind(int(expired.now_ms))
+            .execute(&mut *tx)
+            .await?;
             sqlx::query("DELETE FROM events WHERE revision <= ?1")
                 .bind(int(compacted.through))
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query("UPDATE counter SET dropped_through = max(dropped_through, ?1), dropped_at_ms = ?2")
-                .bind(int(compacted.through))
-                .bind(int(expired.now_ms))
                 .execute(&mut *tx)
                 .await?;
             tx.commit().await?;

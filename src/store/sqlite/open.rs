@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{SqliteStore, failure::Failure};
+use super::{SqliteStore, chain::hash_older, failure::Failure};
 use crate::store::OpenError;
 
 /// "Cuto" in the file's header: distinguishes our files from those of other programs.
@@ -120,6 +120,7 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
     // `run` would do the same, but its generics hide from the compiler that the future is Send.
     let migrated = migrator().run_direct(None, &mut *tx, false).await;
     migrated.map_err(|error| migration_failed(error, path))?;
+    hash_older(&mut tx).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
 
     // The counter and the newest event can differ only if the file is damaged.
@@ -150,6 +151,7 @@ fn migrator() -> Migrator {
     let compaction = include_str!("../../../migrations/sqlite/0005_compaction.sql");
     let put_back = include_str!("../../../migrations/sqlite/0006_put_back.sql");
     let tokens = include_str!("../../../migrations/sqlite/0007_tokens.sql");
+    let chain = include_str!("../../../migrations/sqlite/0008_chain.sql");
     let migration = |version, name: &'static str, sql: &'static str| {
         Migration::new(
             version,
@@ -167,6 +169,7 @@ fn migrator() -> Migrator {
         migration(5, "compaction", compaction),
         migration(6, "put back", put_back),
         migration(7, "tokens", tokens),
+        migration(8, "chain", chain),
     ])
 }
 

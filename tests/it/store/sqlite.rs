@@ -3,15 +3,18 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use cutover::store::{
-    Error, OpenError, Store, open_store,
-    sqlite::{SqliteOptions, SqliteStore},
+use cutover::{
+    domain::Hash,
+    store::{
+        Error, Expired, OpenError, Store, open_store,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
 };
 use cutover_core::routing::Rung;
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use super::{Place, suite};
+use super::{Place, chain::followed, suite};
 use crate::support::{commit, create, describe, key, make, pin};
 
 /// A file in a directory of its own.
@@ -234,4 +237,61 @@ async fn a_full_disk_loses_nothing_and_passes() {
     let state = store.snapshot().await.unwrap();
     assert_eq!(state.revision, 2);
     make(&store, &orders, &pin((0..5000).map(|n| format!("tenant-{n}")), Rung::Mirrored)).await;
+}
+
+/// Takes the hashes away, as if the file were from before them.
+async fn without_hashes(file: &File) {
+    let mut raw = file.raw().await;
+    for statement in [
+        "ALTER TABLE events DROP COLUMN hash",
+        "ALTER TABLE events DROP COLUMN history_id",
+        "ALTER TABLE counter DROP COLUMN dropped_hash",
+        "ALTER TABLE counter DROP COLUMN hashed_through",
+        "ALTER TABLE counter DROP COLUMN hashed_at_ms",
+        "DELETE FROM _sqlx_migrations WHERE version = 8",
+    ] {
+        raw.execute(statement).await.unwrap();
+    }
+    raw.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn events_from_before_hashes_get_theirs_once() {
+    let file = File::fresh();
+    let store = file.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    for n in 2..=450 {
+        make(&*store, &key("orders"), &describe(n.to_string())).await;
+    }
+    let before = followed(&*store, 1_000).await;
+    drop(store);
+    without_hashes(&file).await;
+
+    let store = file.open().await;
+    let (chain, histories, state) = followed(&*store, 1_000).await;
+    assert_eq!((chain, histories.len()), (before.0, 450), "the same content, and the same history");
+    assert_eq!(state.hashed_through, 450);
+    assert!(state.hashed_at_ms > 1_700_000_000_000, "{state:?}");
+    make(&*store, &key("orders"), &describe("later")).await;
+    drop(store);
+    let store = file.open().await;
+    let (chain, _, again) = followed(&*store, 1_000).await;
+    assert_eq!(chain.revision, 451);
+    assert_eq!((again.hashed_through, again.hashed_at_ms), (450, state.hashed_at_ms), "once");
+}
+
+#[tokio::test]
+async fn events_that_were_dropped_before_hashes_are_no_gap() {
+    let file = File::fresh();
+    let store = file.open().await;
+    make(&*store, &key("orders"), &create()).await;
+    for n in 2..=9 {
+        make(&*store, &key("orders"), &describe(n.to_string())).await;
+    }
+    let expired = Expired { through: 4, below: u64::MAX, limit: 100, now_ms: 1, before_ms: 0 };
+    store.compact(&expired).await.unwrap();
+    drop(store);
+    without_hashes(&file).await;
+    let (chain, histories, state) = followed(&*file.open().await, 1_000).await;
+    assert_eq!((chain.revision, histories.len(), state.dropped_hash), (9, 5, Hash::NONE));
 }

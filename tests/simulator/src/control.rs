@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use cutover::{
     domain::{Counts, Event, Key, Migration},
     store::{
-        Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, TokenChange,
-        TokenEvent, TokenRecord, TokenStore, Upkeep, WindowQuery, WindowStore,
+        ChainPage, Commit, Compacted, Counted, Dropped, Error, Expired, HistoryQuery, Store, StoredState,
+        TokenChange, TokenEvent, TokenRecord, TokenStore, Upkeep, WindowQuery, WindowStore,
         memory::{Call, Fault, MemoryStore},
     },
 };
@@ -176,6 +176,10 @@ impl Store for ControlStore {
     async fn compact(&self, expired: &Expired) -> Result<Compacted, Error> {
         let expired = expired.clone();
         self.far(move |store| async move { store.compact(&expired).await }).await
+    }
+
+    async fn chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
+        self.far(move |store| async move { store.chain(after, limit).await }).await
     }
 
     async fn dropped(&self) -> Result<Dropped, Error> {
