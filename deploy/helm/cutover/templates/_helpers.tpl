@@ -39,6 +39,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 
+{{- define "cutover.scheme" -}}
+{{- ternary "https" "http" (ne .Values.tls.existingSecret "") -}}
+{{- end -}}
+
 {{- define "cutover.store" -}}
 sqlite:/var/lib/cutover/cutover.db
 {{- end -}}
@@ -48,8 +52,16 @@ sqlite:/var/lib/cutover/cutover.db
 {{- if gt (int .Values.replicas) 1 -}}
 {{- fail (printf "replicas is %d, but at most 1 controller can run: it keeps its state in one SQLite file, and a second one is refused" (int .Values.replicas)) -}}
 {{- end -}}
+{{- if and .Values.tls.requireClients (not .Values.tls.existingSecret) -}}
+{{- fail "tls.requireClients needs the secret with the controller's certificate: set tls.existingSecret" -}}
+{{- end -}}
 {{- if not .Values.insecure -}}
-{{- fail "the controller has no TLS yet, and does not listen on a pod's addresses without it: put a mesh or a proxy with TLS in front and set insecure=true" -}}
+{{- if not .Values.tls.existingSecret -}}
+{{- fail "the controller does not listen on a pod's addresses without TLS: set tls.existingSecret, or put a mesh or a proxy with TLS in front and set insecure=true" -}}
+{{- end -}}
+{{- if not (or .Values.requireTokens .Values.tls.requireClients) -}}
+{{- fail "TLS alone keeps nobody out: set requireTokens=true or tls.requireClients=true, or insecure=true if everybody who reaches the ports may do everything" -}}
+{{- end -}}
 {{- end -}}
 {{- range .Values.webhookSecrets.names -}}
 {{- if not (hasKey $.Values.config.webhooks .) -}}
