@@ -61,9 +61,11 @@ pub(super) fn disturb_repair(pid: Pid) {
     if with(|stage| world::now() >= stage.plan.calm_from) || !world::chance(800_000) {
         return;
     }
+    // Where operators cancel the repair, nothing else disturbs it.
+    let is_canceled = with(|stage| stage.plan.faults.is_empty());
     // Services have written the record before it lands.
     let late = chaos::span(400 * MS, 2 * S);
-    match world::between(0, 5) {
+    match world::between(0, if is_canceled { 1 } else { 5 }) {
         // Before the first look at the target, or between a put and the look after it.
         0 | 1 => stand_still(pid, false, world::between(0, 7), chaos::span(15 * S, 40 * S)),
         2 => stand_still(pid, true, 0, chaos::span(S, 10 * S)),
