@@ -291,10 +291,18 @@ impl Layout {
 fn places(tenant: &Place, key: &Place, after: Option<At<'_>>, up_to: Option<At<'_>>) -> String {
     let of_place = |(of, at): At<'_>| (tenant.value(of), key.value(at));
     let (from, to) = (after.map(of_place), up_to.map(of_place));
+    let is_one_column = tenant.name == key.name;
     let (tenant, key) = (&tenant.name, &key.name);
-    if tenant == key {
-        let from = from.map_or("TRUE".to_owned(), |(of, _)| format!("{tenant} > {of}"));
-        return to.map_or(from.clone(), |(of, _)| format!("{from} AND {tenant} <= {of}"));
+    if is_one_column {
+        // The end of a page may be a place of another table, with a key that is not its tenant.
+        let from = after
+            .zip(from)
+            .map(|((of, at), (value, _))| format!("{tenant} {} {value}", if at < of { ">=" } else { ">" }));
+        let to = up_to
+            .zip(to)
+            .map(|((to, end), (value, _))| format!("{tenant} {} {value}", if end < to { "<" } else { "<=" }));
+        let both = [from, to].into_iter().flatten().collect::<Vec<_>>().join(" AND ");
+        return if both.is_empty() { "TRUE".to_owned() } else { both };
     }
     if after.zip(up_to).is_some_and(|(from, to)| from > to) {
         return "FALSE".to_owned();

@@ -2,7 +2,7 @@
 
 use cutover_core::outcome::ErrorClass;
 use cutover_store::{
-    Copied, Id, Put, Record, Scope, Segment, Store, Version,
+    Copied, Cursor, Id, Put, Record, Scope, Segment, Store, Version,
     spec::{Missing, Spec},
     suite,
 };
@@ -87,6 +87,50 @@ async fn each_type_is_in_its_table(store: &dyn Store) {
     assert!(identity.id.len() <= 1024 && identity.ledger.contains(" and "), "{identity:?}");
 }
 
+/// The user of a tenant has the tenant's name as its key. Pages end between the orders of a tenant, before and after it.
+async fn a_type_may_have_one_column_for_tenant_and_key(url: &str, story: &str) {
+    for versions in ["columns", "ledger"] {
+        let [orders, users] = ["orders", "users"].map(|of| table(&format!("{story}_{of}_{versions}")));
+        let types = format!(
+            "[[target.types]]\nkey_prefix = \"ORDER#\"\ntable = {orders:?}\n\
+             [[target.types]]\nkey_prefix = \"USER#\"\ntable = {users:?}\ntenant = \"id\"\nkey = \"id\"\n\
+             versions = {versions:?}\ncolumns = [{{ name = \"name\", type = \"varchar(9)\" }}]\n"
+        );
+        let store = opened(url, &types).await;
+        let mut all = Vec::new();
+        for n in 0..4 {
+            let tenant = format!("USER#{n}");
+            all.extend(
+                (0..4).map(|order| {
+                    (id(&tenant, &format!("ORDER#{order}")), record(1, r#"{"name":{"S":"x"}}"#))
+                }),
+            );
+            all.push((id(&tenant, &tenant), record(1, r#"{"name":{"S":"Ada"}}"#)));
+        }
+        assert_eq!(store.put_many_if_newer(&all).await, Ok(vec![Copied::Written; all.len()]));
+        for limit_bytes in [1, 60, 120, 200, 1 << 20] {
+            let (mut found, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = store
+                    .scan(&Scope::All, Segment::ALL, cursor.as_ref(), limit_bytes)
+                    .await
+                    .expect("scanned");
+                found.extend(page.records);
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, all, "versions = {versions}, pages of {limit_bytes} bytes");
+        }
+        for (at, _) in &all {
+            let end = Cursor::after_record(at);
+            let page = store.scan(&Scope::UpTo(end), Segment::ALL, None, 1 << 20).await.expect("scanned");
+            assert_eq!(page.records.last().map(|(id, _)| id), Some(at));
+        }
+    }
+}
+
 /// After a row of the wrong type came into the table of orders.
 async fn a_row_in_the_wrong_table_can_not_be_read(store: &dyn Store) {
     let page = store.scan(&Scope::All, Segment::ALL, None, usize::MAX).await.expect("scanned");
@@ -148,6 +192,7 @@ async fn types_in_mysql() {
     sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "`key`"))).await;
     a_row_in_the_wrong_table_can_not_be_read(&*store).await;
     tables_are_scanned_as_one(&url, "typed_my").await;
+    a_type_may_have_one_column_for_tenant_and_key(&url, "own_my").await;
     let make = async |text: String| {
         sql(
             &admin,
@@ -171,6 +216,7 @@ async fn types_in_postgresql() {
     sql(&admin, format!("INSERT INTO {orders} {}", WRONG.replace("KEY", "key"))).await;
     a_row_in_the_wrong_table_can_not_be_read(&*store).await;
     tables_are_scanned_as_one(&url, "typed_pg").await;
+    a_type_may_have_one_column_for_tenant_and_key(&url, "own_pg").await;
     let make = async |text: String| {
         sql(&admin, text.replace("TEXT_C", "TEXT COLLATE \"C\"").replace("BLOB_", "BYTEA")).await;
     };
@@ -186,4 +232,5 @@ async fn types_in_sqlite() {
     let store = opened(&url, &types("orders", "users")).await;
     each_type_is_in_its_table(&*store).await;
     tables_are_scanned_as_one(&url, "typed").await;
+    a_type_may_have_one_column_for_tenant_and_key(&url, "own").await;
 }
