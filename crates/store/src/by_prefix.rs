@@ -22,6 +22,9 @@ pub(crate) struct Type {
     pub(crate) store: Arc<dyn Store>,
 }
 
+/// A store, and the places of its ids in a list.
+type OfStore<'s> = (&'s dyn Store, Vec<usize>);
+
 /// At least one type. No prefix begins with another, so a key belongs to at most one.
 pub(crate) struct ByPrefix {
     types: Vec<Type>,
@@ -49,28 +52,25 @@ impl ByPrefix {
         }
     }
 
-    /// The place in [`Self::types`] of the type that a key belongs to.
-    fn of(&self, key: &str) -> Option<usize> {
-        self.types.iter().position(|it| key.starts_with(&it.prefix))
+    /// The place in [`Self::types`] of the type that a key belongs to. A key of no type is an error for reads as well: a
+    /// process with a newer spec may have written it.
+    fn of(&self, key: &str) -> Result<usize, StoreError> {
+        let at = self.types.iter().position(|it| key.starts_with(&it.prefix));
+        at.ok_or_else(|| no_type(self.types.iter().map(|it| it.prefix.as_str())))
     }
 
-    fn to_write(&self, id: &Id) -> Result<&dyn Store, StoreError> {
-        let Some(at) = self.of(&id.key) else {
-            return Err(no_type(self.types.iter().map(|it| it.prefix.as_str())));
-        };
-        Ok(&*self.types[at].store)
+    fn store_of(&self, id: &Id) -> Result<&dyn Store, StoreError> {
+        Ok(&*self.types[self.of(&id.key)?].store)
     }
 
-    /// The stores of these ids, each with the places of its ids in the list. Those of no type are in no store.
-    fn by_store<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Vec<(&dyn Store, Vec<usize>)> {
+    /// The stores of these ids.
+    fn by_store<'a>(&self, ids: impl Iterator<Item = &'a Id>) -> Result<Vec<OfStore<'_>>, StoreError> {
         let mut places: Vec<Vec<usize>> = self.types.iter().map(|_| Vec::new()).collect();
         for (place, id) in ids.enumerate() {
-            if let Some(at) = self.of(&id.key) {
-                places[at].push(place);
-            }
+            places[self.of(&id.key)?].push(place);
         }
         let all = self.types.iter().map(|it| &*it.store).zip(places);
-        all.filter(|(_, places)| !places.is_empty()).collect()
+        Ok(all.filter(|(_, places)| !places.is_empty()).collect())
     }
 
     /// Makes unreadable what a table has of other types: it would be found at two places, or at one where nobody looks.
@@ -215,14 +215,11 @@ pub(crate) fn no_type<'a>(prefixes: impl Iterator<Item = &'a str>) -> StoreError
 #[async_trait]
 impl Store for ByPrefix {
     async fn get(&self, id: &Id) -> Result<Option<Record>, StoreError> {
-        match self.of(&id.key) {
-            Some(at) => self.types[at].store.get(id).await,
-            None => Ok(None),
-        }
+        self.store_of(id)?.get(id).await
     }
 
     async fn put_if_newer(&self, id: &Id, record: &Record) -> Result<Put, StoreError> {
-        self.to_write(id)?.put_if_newer(id, record).await
+        self.store_of(id)?.put_if_newer(id, record).await
     }
 
     async fn put_if_unchanged(
@@ -231,12 +228,12 @@ impl Store for ByPrefix {
         record: &Record,
         expected: Option<Version>,
     ) -> Result<Put, StoreError> {
-        self.to_write(id)?.put_if_unchanged(id, record, expected).await
+        self.store_of(id)?.put_if_unchanged(id, record, expected).await
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
         let mut all: Vec<Option<Record>> = ids.iter().map(|_| None).collect();
-        for (store, places) in self.by_store(ids.iter()) {
+        for (store, places) in self.by_store(ids.iter())? {
             let asked: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
             for (place, found) in places.into_iter().zip(store.get_many(&asked).await?) {
                 all[place] = found;
@@ -247,7 +244,7 @@ impl Store for ByPrefix {
 
     async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
         let mut all: Vec<Option<Version>> = ids.iter().map(|_| None).collect();
-        for (store, places) in self.by_store(ids.iter()) {
+        for (store, places) in self.by_store(ids.iter())? {
             let asked: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
             for (place, found) in places.into_iter().zip(store.get_versions(&asked).await?) {
                 all[place] = found;
@@ -258,9 +255,8 @@ impl Store for ByPrefix {
 
     /// One table after the other: after an error nothing is in flight to the others.
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
-        records.iter().try_for_each(|(id, _)| self.to_write(id).map(drop))?;
         let mut all = vec![Copied::Written; records.len()];
-        for (store, places) in self.by_store(records.iter().map(|(id, _)| id)) {
+        for (store, places) in self.by_store(records.iter().map(|(id, _)| id))? {
             let given: Vec<(Id, Record)> = places.iter().map(|place| records[*place].clone()).collect();
             for (place, copied) in places.into_iter().zip(store.put_many_if_newer(&given).await?) {
                 all[place] = copied;
@@ -287,7 +283,7 @@ impl Store for ByPrefix {
     }
 
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {
-        self.to_write(id)?.check_id(id)
+        self.store_of(id)?.check_id(id)
     }
 
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
