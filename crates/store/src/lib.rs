@@ -65,6 +65,10 @@ pub use version::{EPOCH_UNIX_MS, Version, now_ms_since_2025};
 
 use cutover_core::routing::{self, TenantError};
 
+/// Maximum connections of a process to one database server, if nobody says another number.
+#[cfg(any(feature = "spec", feature = "mysql", feature = "postgres"))]
+pub(crate) const CONNECTIONS: u32 = 16;
+
 /// Maximum bytes of a key.
 pub const KEY_MAX_BYTES: usize = 1024;
 

@@ -4,7 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{AssertSqlSafe, Execute, SqlSafeStr, SqlStr, error::BoxDynError};
 
-use super::{super::StoreError, class, driver_error, not_applied};
+use super::{
+    super::{CONNECTIONS, StoreError},
+    class, driver_error, not_applied,
+};
 
 /// What a server reports about itself, by lower-case name.
 pub(in super::super) type Facts = HashMap<String, String>;
@@ -33,7 +36,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            connections: 16,
+            connections: CONNECTIONS,
             connect_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(1),
             call_timeout: Duration::from_secs(15),

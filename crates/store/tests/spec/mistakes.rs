@@ -321,6 +321,13 @@ fn record_types_are_told_apart_by_their_keys() {
     assert_eq!(spec.fingerprint(), swapped.fingerprint(), "their order means nothing");
     let other = super::read(&typed(&format!("{}{users}", of("ORDERS#", "orders"))));
     assert_ne!(spec.fingerprint(), other.fingerprint());
+    let each = |text: &str| -> Vec<Option<u32>> {
+        super::read(text).target.types.iter().map(|it| it.store.connections).collect()
+    };
+    assert_eq!(each(&typed(&format!("{orders}{users}"))), [Some(8); 2], "16 by default");
+    assert_eq!(each(&typed(&format!("connections = 21\n{orders}{users}"))), [Some(10); 2]);
+    let nine: String = (0..9).map(|n| of(&format!("{n}#"), &format!("table_{n}"))).collect();
+    assert_eq!(each(&typed(&nine)), [Some(2); 9], "a store compares two");
     for (types, told) in [
         (
             format!("{orders}{}", of("ORDER#1", "users")),

@@ -13,11 +13,12 @@ use super::{
     Server, table_of,
 };
 use crate::{
-    mapping::{Fields, Versions},
+    CONNECTIONS,
+    mapping::{Dialect, Fields, Versions},
     spec::{StoreSpec, TypeSpec},
 };
 
-/// Each has connections of its own.
+/// Each has its share of the connections.
 const TYPES_MAX: usize = 16;
 
 /// `url_has_table`: the url names a table.
@@ -45,11 +46,16 @@ pub(super) fn read(
     let mut types: Vec<TypeSpec> = Vec::new();
     let mut prefixes: Vec<String> = Vec::new();
     let most = sections.len();
+    let is_server = !matches!(server.kind, Kind::Sql(Dialect::Sqlite));
+    let connections = is_server.then(|| {
+        let most = u32::try_from(most).expect("at most TYPES_MAX");
+        (server.connections.unwrap_or(CONNECTIONS) / most).max(2)
+    });
     for mut section in sections {
         let at = section.at.clone();
         let prefix: Given<String> = section.take("key_prefix", told);
         let of_type = Server {
-            connections: server.connections.map(|all| (all / u32::try_from(most).unwrap_or(all)).max(2)),
+            connections,
             url: server.url.clone(),
             password_env: server.password_env.clone(),
             ..*server
