@@ -312,7 +312,7 @@ impl PassArgs {
             Self::warn(&stores).await?;
             let scanned = plan.writes().other();
             let unmapped = stores.side(scanned).unmapped().await?;
-            dry_run::left_behind(scanned, &unmapped).iter().for_each(|line| out::error(line));
+            dry_run::left_behind(&spec, scanned, &unmapped).iter().for_each(|line| out::error(line));
         }
         // An estimate is for the bar alone.
         let expected = stores.expected(kind).await;

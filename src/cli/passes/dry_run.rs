@@ -100,7 +100,7 @@ pub(super) async fn say(
         let of_scanned = about(of_scanned);
         out::line(&format!("would {verb} about {of_scanned} records in {segments}{has}; nothing was copied"));
         estimate_lines(&cost).iter().for_each(|line| out::line(line));
-        left_behind(side, &unmapped).iter().for_each(|line| out::line(line));
+        left_behind(spec, side, &unmapped).iter().for_each(|line| out::line(line));
         let (checked, misfits) = (looked.checked, looked.misfits);
         let verdict = match misfits {
             0 => "all fit and come back as they are".to_owned(),
@@ -118,12 +118,20 @@ pub(super) async fn say(
 }
 
 /// Says which columns a pass does not copy.
-pub(super) fn left_behind(side: Side, unmapped: &[String]) -> Option<String> {
+pub(super) fn left_behind(spec: &Spec, side: Side, unmapped: &[String]) -> Option<String> {
+    let store = match side {
+        Side::Source => &spec.source,
+        Side::Target => &spec.target,
+    };
+    let side = side.name();
+    let section = match store.types.is_empty() {
+        true => format!("[[{side}.columns]]"),
+        false => format!("[[{side}.types.columns]] of the record type with the key prefix before the column"),
+    };
     (!unmapped.is_empty()).then(|| {
-        let side = side.name();
         format!(
-            "warning: these columns of the {side} are not mapped, so they are NOT copied: {}. Map them under \
-             [[{side}.columns]], unless they are to be left behind",
+            "warning: these columns of the {side} are not mapped, so they are NOT copied: {}. Map them under {section}, \
+             unless they are to be left behind",
             unmapped.join(", ")
         )
     })
