@@ -118,6 +118,9 @@ impl WorkerContext {
             }
             self.count(&operation, &done);
             drop(operation);
+            // A cursor that was read in another order may be past records that come later in the pass's.
+            let stores = async { self.identities().await.map(drop) };
+            let Some(()) = self.alive(stores, &mut checkpoint, &pace).await? else { return Ok(()) };
             add(checkpoint.counts.get_or_insert_default(), &done.counts);
             checkpoint.findings = done.findings.0;
             checkpoint.witness = done.witness;

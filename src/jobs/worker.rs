@@ -158,6 +158,12 @@ impl Plan {
 }
 
 impl WorkerContext {
+    /// The stores' identities, a few seconds old at most. Fails if the order of a store has changed.
+    pub(super) async fn identities(&self) -> Result<identity::Identities, Error> {
+        let ask = || self.stores.identities_for(&self.known);
+        patiently(self.plan.limits.patience, |_, _| {}, ask).await
+    }
+
     /// Claims and works on segments until none is left. False: the job was ended meanwhile.
     async fn lane(&self) -> Result<bool, Error> {
         let (id, instance_id) = (self.pass.id.clone(), self.instance_id.clone());
@@ -165,9 +171,7 @@ impl WorkerContext {
         loop {
             // Before anything is read, and again at each claim: a url without a region leads elsewhere in
             // another environment, and a table may be recreated.
-            let ask = || self.stores.identities_for(&self.known);
-            let told = patiently(self.plan.limits.patience, |_, _| {}, ask).await?;
-            let identity::Identities { source, target } = told;
+            let identity::Identities { source, target } = self.identities().await?;
             (claim.source, claim.target) = (identity::to_wire(source), identity::to_wire(target));
             let claimed = insist(&self.jobs, |mut jobs| {
                 let claim = claim.clone();

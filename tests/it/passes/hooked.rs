@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -28,6 +28,8 @@ pub struct Hooked {
     pub table: Option<&'static str>,
     /// Its order, if that is not the one of bytes.
     pub order: Option<&'static str>,
+    /// Whether it has another order now than when it was opened.
+    pub is_reordered: AtomicBool,
     /// Called before the n-th read of many records, from 1.
     pub before_read: fn(&MemoryStore, usize),
 }
@@ -44,6 +46,7 @@ impl Hooked {
             arrives_bytes: 0,
             table: None,
             order: None,
+            is_reordered: AtomicBool::new(false),
             before_read: |_, _| {},
         }
     }
@@ -109,6 +112,10 @@ impl Store for Hooked {
     }
 
     async fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        if self.is_reordered.load(Ordering::SeqCst) {
+            let (field, what) = ("table".to_owned(), "another order".to_owned());
+            return Err(StoreError::Permanent { class: ErrorClass::Other, field, what });
+        }
         Ok(self.table.map(|table| Identity {
             id: table.to_owned(),
             place: format!("table {table}"),

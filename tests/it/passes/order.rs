@@ -63,6 +63,36 @@ async fn a_pass_is_not_continued_in_another_order() {
     }
 }
 
+/// A collation that is changed while a worker is in the middle of its only segment, and changed back before the next one joins.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_checkpoint_is_made_in_another_order() {
+    let (_dir, controller) = started().await;
+    let world = filled();
+    let source = ordered(&world.source, None);
+    let stores = Stores { source: source.clone(), ..world.stores() };
+    let plan = Plan { parallel: 1, ..slow(v1::PassKind::Verify) };
+    let scanned = |job: &v1::Job| job.counts.map_or(0, |counts| counts.scanned);
+    let reordered = source.clone();
+    let told = move |job: &v1::Job| {
+        if scanned(job) > 0 {
+            reordered.is_reordered.store(true, SeqCst);
+        }
+    };
+    let ended = worker::run(&controller.url, &stores, &plan, told, std::future::pending()).await;
+    let Err(jobs::Error::Store { store: "source", error }) = &ended else { panic!("{ended:?}") };
+    assert!(error.to_string().contains("another order"), "{error}");
+    let of = v1::ListJobsRequest { migration: KEY.to_owned() };
+    let jobs = controller.jobs().await.list_jobs(of).await.unwrap().into_inner().jobs;
+    let [job] = jobs.as_slice() else { panic!("{jobs:?}") };
+    assert!((1..RECORDS).contains(&scanned(job)), "it stopped before the end: {job:?}");
+
+    let kept = scanned(job);
+    let again = worker::run(&controller.url, &stores, &plan, |_| {}, std::future::pending()).await;
+    assert!(matches!(again, Err(jobs::Error::Store { .. })), "{again:?}");
+    let jobs = controller.jobs().await.list_jobs(v1::ListJobsRequest { migration: KEY.to_owned() }).await;
+    assert_eq!(jobs.unwrap().into_inner().jobs.iter().map(scanned).sum::<u64>(), kept, "the cursor stays");
+}
+
 #[test]
 fn orders_and_segments_are_in_the_fingerprint_of_every_kind_of_pass() {
     let world = World::new();

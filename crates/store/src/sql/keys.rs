@@ -251,7 +251,7 @@ impl Keys {
         let of = |keys: &Self| keys.columns().map(KeyColumn::order).join(", ");
         let what = format!(
             "the columns {} and {} are ordered by {} now, and were by {} when the table was opened, so a scan may have \
-             left records out: run this again",
+             left records out: cancel the pass with cutover cancel, then run it again",
             self.names[0],
             self.names[1],
             of(now),
