@@ -321,8 +321,13 @@ pub enum Error {
         pass: String,
     },
     /// Both urls lead to one table.
-    #[error("the source and the target are the same table, {0}: correct the spec")]
-    SameTable(String),
+    #[error("the source ({of_source}) and the target ({of_target}) share a table: correct the spec")]
+    SameTable {
+        /// The source's tables.
+        of_source: String,
+        /// The target's.
+        of_target: String,
+    },
     /// The controller had taken this worker for dead, so its work since then is not trusted.
     #[error("the controller had removed this worker (evicted, or cut off for too long): run it again")]
     Overtaken,

@@ -22,7 +22,7 @@ pub(super) struct Identities {
 pub(super) type Known = Mutex<Option<(Instant, Identities)>>;
 
 impl Stores {
-    /// Asks both stores. Refuses one table as both.
+    /// Asks both stores. Refuses a table that belongs to both.
     pub(super) async fn identities(&self) -> Result<Identities, Error> {
         let ask = async |store: &Arc<dyn Store>, side: Side| {
             store.identity().await.map_err(|error| Error::Store { store: side.name(), error })
@@ -30,9 +30,10 @@ impl Stores {
         let source = ask(&self.source, Side::Source).await?;
         let target = ask(&self.target, Side::Target).await?;
         if let (Some(source), Some(target)) = (&source, &target)
-            && source.id == target.id
+            && source.shares_table(target)
         {
-            return Err(Error::SameTable(source.place.clone()));
+            let (of_source, of_target) = (source.place.clone(), target.place.clone());
+            return Err(Error::SameTable { of_source, of_target });
         }
         Ok(Identities { source, target })
     }
@@ -77,5 +78,5 @@ impl Stores {
 }
 
 pub(super) fn to_wire(identity: Option<Identity>) -> Option<v1::StoreIdentity> {
-    identity.map(|Identity { id, place, ledger }| v1::StoreIdentity { id, place, ledger })
+    identity.map(|Identity { id, place, ledger, .. }| v1::StoreIdentity { id, place, ledger })
 }

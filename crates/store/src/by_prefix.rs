@@ -295,6 +295,7 @@ impl Store for ByPrefix {
         Ok(Some(Identity {
             id: joined(|it| &it.id),
             place: joined(|it| &it.place),
+            tables: each.iter().flat_map(|it| it.tables.clone()).collect(),
             ledger: if has_ledger { joined(|it| &it.ledger) } else { String::new() },
         }))
     }

@@ -6,8 +6,10 @@ use std::fmt;
 /// so; docs/adr/0028 lists what each database is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Two stores are the same table exactly if these are equal. Opaque.
+    /// Two stores are the same tables, with the same ledgers, exactly if these are equal. Opaque.
     pub id: String,
+    /// The ids of its tables, without their ledgers. Stores that have one in common share a table.
+    pub tables: Vec<String>,
     /// For people: where the table is, and some of what the id consists of.
     pub place: String,
     /// Which ledger the table has: one that was lost and made anew is another. Part of `id`. Empty: it has none.
@@ -15,6 +17,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of a table without a ledger.
+    pub fn of_table(id: String, place: String) -> Self {
+        Self { tables: vec![id.clone()], id, place, ledger: String::new() }
+    }
+
+    /// Whether both have a table in common.
+    pub fn shares_table(&self, other: &Self) -> bool {
+        self.tables.iter().any(|table| other.tables.contains(table))
+    }
+
     /// Of a table with its versions beside it. `id`: which ledger it is.
     #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     pub(crate) fn with_ledger(self, ledger: &str, id: &str) -> Self {
@@ -22,6 +34,7 @@ impl Identity {
             id: format!("{} ledger {id}", self.id),
             place: format!("{} with {ledger} {id}", self.place),
             ledger: id.to_owned(),
+            ..self
         }
     }
 }

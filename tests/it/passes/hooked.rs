@@ -116,11 +116,7 @@ impl Store for Hooked {
             let (field, what) = ("table".to_owned(), "another order".to_owned());
             return Err(StoreError::Permanent { class: ErrorClass::Other, field, what });
         }
-        Ok(self.table.map(|table| Identity {
-            id: table.to_owned(),
-            place: format!("table {table}"),
-            ledger: String::new(),
-        }))
+        Ok(self.table.map(|table| Identity::of_table(table.to_owned(), format!("table {table}"))))
     }
 
     async fn estimate(&self) -> Result<Estimate, StoreError> {

@@ -55,3 +55,25 @@ async fn all_types_move_and_are_compared_and_a_record_of_none_is_quarantined() {
     let evidence = run(&controller, &stores, &plan).await.unwrap();
     assert_eq!(found(&evidence), v1::Differences { stale: 1, ..Default::default() });
 }
+
+/// By another path, the spec can't tell that it is the source's file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_one_of_the_targets_tables_is_refused() {
+    let (dir, controller) = started().await;
+    let target = typed(&dir).await;
+    let (file, other) = (dir.path().join("typed.db"), dir.path().join("other.db"));
+    std::os::unix::fs::symlink(&file, &other).unwrap();
+    let spec: Spec = format!(
+        "migration = \"orders\"\n[source]\nurl = \"sqlite:{}\"\ntable = \"orders_3\"\n\
+         [target]\nurl = \"sqlite:{}\"\ntable = \"none\"\n",
+        other.display(),
+        file.display()
+    )
+    .parse()
+    .unwrap();
+    let source = spec.source.open(Missing::Refuse, |_| None).await.unwrap();
+    let stores = Stores { source, target, ..World::new().stores() };
+    let refused = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap_err();
+    assert!(matches!(refused, jobs::Error::SameTable { .. }), "{refused}");
+    assert!(refused.to_string().contains("share a table"), "{refused}");
+}

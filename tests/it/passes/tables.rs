@@ -61,5 +61,8 @@ async fn one_table_as_source_and_target_is_refused() {
     let (source, target) = (table(&world.source, HERE), table(&world.target, HERE));
     let stores = Stores { source, target, ..world.stores() };
     let refused = run(&controller, &stores, &plan(v1::PassKind::Full)).await.unwrap_err();
-    assert!(matches!(&refused, jobs::Error::SameTable(place) if place.contains(HERE)), "{refused}");
+    assert!(
+        matches!(&refused, jobs::Error::SameTable { of_target, .. } if of_target.contains(HERE)),
+        "{refused}"
+    );
 }

@@ -102,11 +102,7 @@ pub(super) fn identity(described: &TableDescription, region: &str) -> Identity {
     let arn = described.table_arn().unwrap_or_default();
     let made = described.creation_date_time().map(ToString::to_string).unwrap_or_default();
     let table_id = described.table_id().unwrap_or(&made);
-    Identity {
-        id: format!("{arn} {table_id}"),
-        place: format!("{arn} (made {made}, asked for in {region})"),
-        ledger: String::new(),
-    }
+    Identity::of_table(format!("{arn} {table_id}"), format!("{arn} (made {made}, asked for in {region})"))
 }
 
 /// Its partition key, if the table is ready and has the key that the options name.

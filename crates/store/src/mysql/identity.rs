@@ -38,9 +38,8 @@ pub(super) async fn identity(calls: &Calls<MySql>, table: &str) -> Result<Identi
         Some(name) => format!("{name} {}", value(name)),
         None => format!("server {host}:{port}"),
     };
-    Ok(Identity {
-        id: format!("{server} {database}.{table}"),
-        place: format!("{database}.{table} on {host}:{port} ({server})"),
-        ledger: String::new(),
-    })
+    Ok(Identity::of_table(
+        format!("{server} {database}.{table}"),
+        format!("{database}.{table} on {host}:{port} ({server})"),
+    ))
 }

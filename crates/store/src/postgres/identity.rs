@@ -36,9 +36,8 @@ pub(super) async fn identity(
         Err(StoreError::Permanent { .. }) => format!("server {at}"),
         Err(error) => return Err(error),
     };
-    Ok(Identity {
-        id: format!("{system} {database_oid} {table_oid}"),
-        place: format!("{database}.{}.{} on {at} ({system}, table {table_oid})", schema, table.name),
-        ledger: String::new(),
-    })
+    Ok(Identity::of_table(
+        format!("{system} {database_oid} {table_oid}"),
+        format!("{database}.{}.{} on {at} ({system}, table {table_oid})", schema, table.name),
+    ))
 }

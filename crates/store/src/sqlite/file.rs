@@ -17,11 +17,7 @@ pub(super) fn identity(path: &Path, table: &str) -> Result<Identity, StoreError>
     let file = std::fs::metadata(path).map_err(failed)?;
     let place = std::fs::canonicalize(path).map_err(failed)?;
     let (file, place) = (of_file(&file, &place), place.display());
-    Ok(Identity {
-        id: format!("{file} {table}"),
-        place: format!("table {table} of {place} ({file})"),
-        ledger: String::new(),
-    })
+    Ok(Identity::of_table(format!("{file} {table}"), format!("table {table} of {place} ({file})")))
 }
 
 /// Not by its path: containers see the same file at different paths, and two processes with the same relative
