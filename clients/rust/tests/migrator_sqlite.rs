@@ -19,6 +19,10 @@ async fn open(dir: &Path, file: &str) -> Arc<dyn Store> {
 }
 
 async fn instance(dir: &Path, slot: u16, rung: Rung) -> Migrator {
+    over(open(dir, "source.db").await, open(dir, "target.db").await, slot, rung)
+}
+
+fn over(source: Arc<dyn Store>, target: Arc<dyn Store>, slot: u16, rung: Rung) -> Migrator {
     let current = Arc::new(Current::default());
     let mut snapshot = Snapshot::default();
     let bands = [Band { upto_ppm: PPM, route: Route { rung, ..Route::DEFAULT } }];
@@ -30,8 +34,8 @@ async fn instance(dir: &Path, slot: u16, rung: Rung) -> Migrator {
         recorder: Arc::new(Recorder::new()),
         migration: "orders".to_owned(),
         stamper: Arc::new(Stamper::new(slot).expect("a slot")),
-        source: open(dir, "source.db").await,
-        target: open(dir, "target.db").await,
+        source,
+        target,
         options: Options::default(),
     })
 }
@@ -65,5 +69,46 @@ async fn additions_of_two_instances_all_count_at_every_rung() {
         }
         let sum = instance(dir.path(), 3, rung).await.get_bytes("acme", "sum").await.expect("readable");
         assert_eq!(number(sum.as_deref()), expected, "{rung:?}");
+    }
+}
+
+/// The target has record types, none of which takes this key. Dual acknowledges what the source has.
+#[cfg(feature = "spec")]
+#[tokio::test]
+async fn a_key_that_the_target_does_not_take_is_not_written_to_the_source() {
+    use cutover_client::{
+        migrator::{Cause, WriteError},
+        report::StoreRole,
+        store::{
+            Id,
+            spec::{Missing, Spec},
+        },
+    };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let spec = format!(
+        "migration = \"orders\"\n[source]\nurl = \"sqlite:none.db\"\ntable = \"none\"\n[target]\n\
+         url = \"sqlite:{}\"\n[[target.types]]\nkey_prefix = \"ORDER#\"\ntable = \"orders\"\n",
+        dir.path().join("typed.db").display()
+    );
+    let spec: Spec = spec.parse().expect("a spec");
+    let source = open(dir.path(), "source.db").await;
+    let target = spec.target.open(Missing::Create, |_| None).await.expect("opened");
+    let [typed, other] = ["ORDER#1", "INVOICE#1"].map(|key| Id::new("acme", key).expect("valid"));
+    for rung in [Rung::Mirrored, Rung::TargetFirst, Rung::Dual] {
+        let migrator = over(source.clone(), target.clone(), 1, rung);
+        migrator.put_bytes("acme", &typed.key, b"x".to_vec()).await.expect("acknowledged");
+        let put = migrator.put_bytes("acme", &other.key, b"x".to_vec()).await.map(drop);
+        let mutated = migrator.mutate_bytes("acme", &other.key, |_| Edit::Put(b"x".to_vec())).await.map(drop);
+        for written in [put, mutated] {
+            match (rung, written) {
+                (Rung::Dual, written) => written.expect("acknowledged"),
+                (_, Err(WriteError::NotApplied(Cause::Store { store: StoreRole::Target, error }))) => {
+                    assert!(error.to_string().contains("no record type takes it"), "{error}");
+                }
+                (_, written) => panic!("{rung:?}: {written:?}"),
+            }
+        }
+        let there = source.get(&other).await.expect("readable");
+        assert_eq!(there.is_some(), rung == Rung::Dual, "{rung:?}");
     }
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     report::{Event, StoreRole},
+    routing::Rung,
     store::{Id, Record, StoreError, Version, document::DocumentError, now_ms_since_2025},
     watch::Operation,
 };
@@ -116,6 +117,12 @@ impl Writing {
                 Ok(Edit::Keep) => return Err(Unput::Keep),
                 Err(error) => return Err(Unput::Value(error)),
             };
+        }
+        // Acknowledged only once the target has it, so a write that the target can't take is refused before the source has it.
+        if matches!(self.operation.decision.rung, Rung::Mirrored | Rung::TargetFirst) {
+            let store = StoreRole::Target;
+            let checked = self.calls.inner.store(store).check_id(&self.id);
+            checked.map_err(|error| Unput::Refused(Cause::Store { store, error }))?;
         }
         let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
