@@ -37,7 +37,11 @@ impl Draft {
         // Only its caller knows what an unsegmented pass does; two with segments would disturb each other.
         let other = self.document.jobs.iter().find(|job| job.kind == *kind && job.segments > 0);
         if let Some(other) = other.filter(|_| *segments > 0) {
-            let message = format!("{} {} is under way, with other stores or options", kind.name(), other.id);
+            let message = format!(
+                "{} {} is under way, with other stores or options, another order of keys or another version of cutover",
+                kind.name(),
+                other.id
+            );
             let action = format!("let it end, or cutover cancel {}", other.id);
             return Err(Unmet::of_change(Gate::Stage, message, action).into());
         }
