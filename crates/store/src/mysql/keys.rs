@@ -48,9 +48,15 @@ impl Place {
         }
     }
 
+    /// Whether the server may take other values for one of this column. Somebody may give any text another collation
+    /// while the store is open.
+    fn may_be_loose(&self) -> bool {
+        self.kind == KeyKind::Loose || self.kind == KeyKind::Bytes && self.is_text
+    }
+
     /// A condition that a row has this value, and not one that the server only takes for it; empty: it takes none.
     pub(super) fn and_exactly(&self, of: &[u8]) -> String {
-        if self.kind != KeyKind::Loose {
+        if !self.may_be_loose() {
             return String::new();
         }
         format!(" AND CAST(CONVERT({} USING utf8mb4) AS BINARY) = {}", self.name, hex(of))
@@ -59,7 +65,7 @@ impl Place {
     /// The same for the value that an insert gives, as a further operand of AND.
     pub(super) fn and_exactly_given(&self) -> String {
         let Self { name, .. } = self;
-        if self.kind != KeyKind::Loose {
+        if !self.may_be_loose() {
             return String::new();
         }
         format!(" AND CAST({name} AS BINARY) = CAST(VALUES({name}) AS BINARY)")

@@ -51,7 +51,9 @@ impl Column {
 
     /// What it holds as tenant or key; `None`: it can't be one.
     pub(super) fn key(&self) -> Option<KeyColumn> {
-        let is_text = self.kind == "text" || self.kind.starts_with("character");
+        // Anybody may call a type "character_class".
+        let is_text = matches!(self.kind.as_str(), "text" | "character varying")
+            || ["character varying(", "character("].iter().any(|text| self.kind.starts_with(text));
         let integer = |bits| KeyKind::Integer { bits, unsigned: false };
         let kind = match self.kind.as_str() {
             "smallint" => integer(16),

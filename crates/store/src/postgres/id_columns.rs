@@ -33,7 +33,17 @@ pub(super) async fn keys(
     })
 }
 
-/// All columns of a table. The collations 950 and 951 are "C" and "POSIX"; anybody may give others these names.
+/// What is behind the collation "default": the database's locale, and the version of the library that sorts by it. Servers
+/// before 15 do not say which version a database has, but all collations of a library have the library's. Each version of
+/// PostgreSQL has other columns for the locale of an ICU database.
+const DEFAULT_COLLATION: &str = "(SELECT concat_ws(' ', datcollate, to_jsonb(d)->>'daticulocale', to_jsonb(d)->>'datlocale', \
+     (SELECT pg_collation_actual_version(oid) FROM pg_collation \
+     WHERE collprovider::text = coalesce(to_jsonb(d)->>'datlocprovider', 'c') \
+     AND coalesce(collcollate, '') !~ '^(C|POSIX)([.]|$)' ORDER BY oid LIMIT 1)) \
+     FROM pg_database AS d WHERE datname = current_database())";
+
+/// All columns of a table. 950 and 951 are the collations "C" and "POSIX", 100 is "default". Anybody may give
+/// others these names.
 pub(super) async fn columns(calls: &Calls<Postgres>, of_table: &str) -> Result<Vec<Column>, StoreError> {
     let columns = format!(
         "SELECT attname::text, format_type(atttypid, atttypmod), \
@@ -45,7 +55,8 @@ pub(super) async fn columns(calls: &Calls<Postgres>, of_table: &str) -> Result<V
          CASE WHEN attgenerated <> '' THEN 'EXPRESSION' WHEN attidentity = 'a' THEN 'IDENTITY' ELSE '' END, \
          ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = atttypid), \
          EXISTS (SELECT FROM pg_collation WHERE oid = attcollation AND NOT collisdeterministic), \
-         (SELECT coalesce(pg_collation_actual_version(oid), '') FROM pg_collation WHERE oid = attcollation), \
+         CASE WHEN attcollation = 100 THEN {DEFAULT_COLLATION} \
+         ELSE (SELECT coalesce(pg_collation_actual_version(oid), '') FROM pg_collation WHERE oid = attcollation) END, \
          CASE WHEN atttypmod >= 4 AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN atttypmod - 4 END \
          FROM pg_attribute WHERE attrelid = {of_table} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
     );

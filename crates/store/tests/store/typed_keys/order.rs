@@ -101,3 +101,38 @@ async fn an_order_that_changed_is_noticed() {
         server.drop(&name).await;
     }
 }
+
+/// A service goes on with a store that it opened before somebody made different keys equal.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_become_equal_below_an_open_store_are_not_mixed_up() {
+    let Some(server) = Server::mysql().await else { return };
+    let name = table("made_equal");
+    let text = |collation| format!("VARCHAR(60) CHARACTER SET utf8mb4 COLLATE {collation}");
+    server.create(&name, Versions::Columns, ["VARBINARY(256)", &text("utf8mb4_nopad_bin")]).await;
+    let store = server.opened(&name, Versions::Columns).await;
+    let (small, capital) = (id("t", "key"), id("t", "KEY"));
+    assert_eq!(store.put_if_newer(&small, &record(5)).await, Ok(Put::Applied));
+    server.sql(format!("ALTER TABLE {name} MODIFY `key` {} NOT NULL", text("utf8mb4_general_ci"))).await;
+    let put = store.put_if_newer(&capital, &record(9)).await;
+    assert!(!matches!(put, Ok(Put::Applied)), "{put:?}");
+    let many = store.put_many_if_newer(&[(capital.clone(), record(9))]).await;
+    assert!(many.is_err(), "{many:?}");
+    let put = store.put_if_unchanged(&capital, &record(9), Some(record(5).version)).await;
+    assert!(!matches!(put, Ok(Put::Applied)), "{put:?}");
+    assert_eq!(store.get(&small).await, Ok(Some(record(5))));
+    assert_eq!(store.get(&capital).await, Ok(None));
+    assert_eq!(store.put_if_newer(&small, &record(6)).await, Ok(Put::Applied), "its own");
+    server.drop(&name).await;
+}
+
+/// Most columns name no collation.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_postgresql_s_default_collation_has_the_locale() {
+    let Some(server) = Server::postgres().await else { return };
+    let name = table("default_order");
+    server.create(&name, Versions::Columns, ["TEXT", "VARCHAR(60)"]).await;
+    let store = server.opened(&name, Versions::Columns).await;
+    let ScanOrder::Own(order) = store.scan_order() else { panic!("{:?}", store.scan_order()) };
+    assert!(order.contains("\"default\" C.UTF-8"), "{order}");
+    server.drop(&name).await;
+}
