@@ -24,7 +24,7 @@ const TOKEN_FILE: &str = "CUTOVER_TOKEN_FILE";
 const CA: &str = "CUTOVER_CA";
 const CLIENT_CERT: &str = "CUTOVER_CLIENT_CERT";
 const CLIENT_KEY: &str = "CUTOVER_CLIENT_KEY";
-/// The environment variable that allows a token without TLS: `true` or `1`.
+/// The environment variable that allows a token without TLS: `true`, `1`, `yes` or `on`.
 const INSECURE: &str = "CUTOVER_INSECURE";
 
 /// What to show a controller, and which controllers to trust. The default shows nothing, which is enough for one without
@@ -106,7 +106,7 @@ impl Access {
                 .or_else(|| file(TOKEN_FILE).map(Token::File)),
             tls: TlsFiles { ca: file(CA), cert: file(CLIENT_CERT), key: file(CLIENT_KEY) },
             warned: Arc::default(),
-            insecure: set(INSECURE).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+            insecure: set(INSECURE).is_some_and(|value| is_yes(&value)),
         }
     }
 
@@ -146,6 +146,9 @@ impl Access {
                 SecretString::from(read?)
             }
         };
+        if text.expose_secret().trim().is_empty() {
+            return Err(format!("{} is empty", self.place()));
+        }
         let header = SecretString::from(format!("Bearer {}", text.expose_secret().trim()));
         let value = MetadataValue::try_from(header.expose_secret());
         let mut value = value.map_err(|_| self.malformed())?;
@@ -153,15 +156,24 @@ impl Access {
         Ok(Some(value))
     }
 
-    fn malformed(&self) -> String {
-        let place = match &self.token {
+    fn place(&self) -> String {
+        match &self.token {
             Some(Token::File(path)) => format!("the token file {}", path.display()),
             _ => "the token".to_owned(),
-        };
+        }
+    }
+
+    fn malformed(&self) -> String {
         format!(
-            "{place} has characters that no token has: put the text there that cutover token create printed"
+            "{} has characters that no token has: put the text there that cutover token create printed",
+            self.place()
         )
     }
+}
+
+/// As commands read it.
+fn is_yes(value: &str) -> bool {
+    ["true", "t", "1", "yes", "y", "on"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 impl Interceptor for Access {
@@ -230,6 +242,9 @@ mod tests {
         assert_eq!(shown(&access), None, "the controller sees the call, and refuses it");
         let warned = || access.warned.lock().expect("no panic").clone();
         assert_eq!(warned(), Some(missing), "clones share what has been logged");
+        std::fs::write(&path, "\n").expect("it is written");
+        assert!(access.header().is_err_and(|why| why.ends_with("token is empty")));
+        assert_eq!(shown(&access), None);
         for text in ["secret-text-1", "secret-text-2"] {
             std::fs::write(&path, text).expect("it is written");
             assert_eq!(shown(&access), Some(format!("Bearer {text}")));

@@ -49,6 +49,16 @@ pub enum AddressError {
         /// The host of the address.
         host: String,
     },
+    /// There are files for TLS, and no TLS.
+    #[error(
+        "there is a CA or a client certificate, but http:// uses neither: anybody could answer as {host}. Use https:// (cutover \
+         serve --tls-cert). If a mesh or tunnel encrypts the way, allow it: --insecure, CUTOVER_INSECURE=true or \
+         Access::insecure"
+    )]
+    FilesUnused {
+        /// The host of the address.
+        host: String,
+    },
     /// The files for TLS can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -68,8 +78,13 @@ impl Address {
         let host = uri.host().filter(|host| !host.is_empty());
         let host = host.ok_or(AddressError::Malformed("it has no host"))?.to_owned();
         let host = host.trim_matches(['[', ']']).to_owned();
-        if !is_tls && access.shows_token() && !access.is_insecure() && !is_loopback(&host) {
-            return Err(AddressError::TokenUnencrypted { host });
+        if !is_tls && !access.is_insecure() && !is_loopback(&host) {
+            if access.shows_token() {
+                return Err(AddressError::TokenUnencrypted { host });
+            }
+            if access.tls().is_any() {
+                return Err(AddressError::FilesUnused { host });
+            }
         }
         if is_tls {
             // They are read again for each connection; what is wrong with them now is said now.
@@ -154,6 +169,17 @@ mod tests {
     fn a_token_file_is_a_token_even_before_it_is_there() {
         let access = Access::default().with_token_file("/nowhere/token");
         assert!(new("http://controller:7070", &access).is_err());
+    }
+
+    #[test]
+    fn files_for_tls_go_unused_to_this_machine_only() {
+        let any = Access::default();
+        for access in [any.clone().with_ca_file("/ca"), any.with_client_certificate("/cert", "/key")] {
+            let refused = new("http://controller:7070", &access).expect_err("it would trust anybody");
+            assert!(refused.contains("https://") && refused.contains("--insecure"), "{refused}");
+            assert!(new("http://127.0.0.1:7070", &access).is_ok());
+            assert!(new("http://controller:7070", &access.insecure()).is_ok());
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio_rustls::rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
+    AlertDescription, CertificateError, ClientConfig, ConfigBuilder, Error, RootCertStore, WantsVerifier,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
@@ -64,6 +64,11 @@ pub enum TlsError {
          and --tls-key"
     )]
     NotTls(String),
+    /// What answers there does not speak gRPC.
+    #[error(
+        "{0} does not speak gRPC on that port: connect to the controller's gRPC port, which is 7070 by default"
+    )]
+    NotGrpc(String),
     /// The controller's certificate is not accepted.
     #[error("the certificate of {host} is not accepted: {why}")]
     Certificate {
@@ -102,11 +107,7 @@ pub enum TlsError {
 impl TlsFiles {
     /// Reads the files.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config
-            .map_err(|error| TlsError::Failed { host: "a controller".to_owned(), why: error.to_string() })?;
-        let config = config.with_root_certificates(self.roots()?);
+        let config = builder()?.with_root_certificates(self.roots()?);
         let mut config = match (&self.cert, &self.key) {
             (None, None) => config.with_no_client_auth(),
             (Some(cert), Some(key)) => {
@@ -128,6 +129,17 @@ impl TlsFiles {
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
+    }
+
+    /// Refuses every server, and shows no certificate.
+    pub(crate) fn trusting_nobody() -> Result<Arc<ClientConfig>, TlsError> {
+        let mut config = builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    pub(crate) const fn is_any(&self) -> bool {
+        self.ca.is_some() || self.cert.is_some() || self.key.is_some()
     }
 
     fn roots(&self) -> Result<RootCertStore, TlsError> {
@@ -161,7 +173,10 @@ impl TlsError {
         let host = host.to_owned();
         let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) else {
             let why = match error.kind() {
-                io::ErrorKind::UnexpectedEof => "it closed the connection. Is it a port with TLS?".to_owned(),
+                io::ErrorKind::UnexpectedEof => {
+                    "it closed the connection. Either its port has no TLS, or too many handshakes from this address are under way"
+                        .to_owned()
+                }
                 _ => error.to_string(),
             };
             return Self::Failed { host, why };
@@ -170,6 +185,7 @@ impl TlsError {
         match error {
             Error::InvalidMessage(_) => Self::NotTls(host),
             Error::InvalidCertificate(error) => Self::Certificate { why: why(error), host },
+            Error::AlertReceived(Alert::NoApplicationProtocol) => Self::NotGrpc(host),
             Error::AlertReceived(Alert::CertificateRequired) => Self::NeedsCertificate(host),
             Error::AlertReceived(
                 alert @ (Alert::BadCertificate
@@ -184,6 +200,12 @@ impl TlsError {
             error => Self::Failed { host, why: error.to_string() },
         }
     }
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    config.map_err(|error| TlsError::Failed { host: "a controller".to_owned(), why: error.to_string() })
 }
 
 fn why(error: &CertificateError) -> String {

@@ -68,6 +68,28 @@ async fn a_token_does_not_leave_this_machine_unencrypted() {
     assert!(!refused.err.contains("0123"), "{refused:?}");
     let allowed = run_with_env(server.iter().chain(&["--insecure"]), &token).await;
     assert!(allowed.code == 69 && allowed.err.contains("can't reach"), "{allowed:?}");
-    let allowed = run_with_env(server, &[token[0], ("CUTOVER_INSECURE", "true")]).await;
-    assert_eq!(allowed.code, 69, "{allowed:?}");
+    for yes in ["true", "1", "yes"] {
+        let allowed = run_with_env(server, &[token[0], ("CUTOVER_INSECURE", yes)]).await;
+        assert_eq!(allowed.code, 69, "{allowed:?}");
+    }
+    for no in ["false", "0", ""] {
+        let refused = run_with_env(server, &[token[0], ("CUTOVER_INSECURE", no)]).await;
+        assert!(refused.code == 64 && refused.err.contains("unencrypted"), "{no:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_ca_is_not_left_unused() {
+    let server = ["list", "--server", "http://cutover.invalid:7070"];
+    let refused = run_with_env(server, &[("CUTOVER_CA", "/nowhere/ca.pem")]).await;
+    assert!(refused.code == 64 && refused.err.contains("anybody could answer as"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_none() {
+    let server = ["list", "--server", "http://cutover.invalid:7070"];
+    let names =
+        ["CUTOVER_CA", "CUTOVER_CLIENT_CERT", "CUTOVER_TOKEN_FILE", "CUTOVER_TOKEN", "CUTOVER_INSECURE"];
+    let said = run_with_env(server, &names.map(|name| (name, ""))).await;
+    assert!(said.code == 69 && said.err.contains("can't reach"), "{said:?}");
 }

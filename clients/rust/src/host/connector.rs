@@ -11,7 +11,7 @@ use std::{
 use futures::future::BoxFuture;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     task::spawn_blocking,
     time::timeout,
@@ -21,7 +21,7 @@ use tonic::codegen::{Service, http::Uri};
 
 use crate::tls::{TlsError, TlsFiles};
 
-/// How long to wait for the server's first bytes. A controller sends some at once, or says that it refuses the client's
+/// Longest wait for the server's first bytes. A controller sends some at once, or says that it refuses the client's
 /// certificate; not every server does.
 const FIRST: Duration = Duration::from_millis(300);
 /// Enough for the first message of HTTP/2.
@@ -31,6 +31,8 @@ const FIRST_BYTES: usize = 1_024;
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     http: HttpConnector,
+    /// How long to wait for the server's first bytes.
+    first: Duration,
     /// The name in the server's certificate, and the files. `None`: without TLS.
     tls: Option<(String, TlsFiles)>,
 }
@@ -50,7 +52,7 @@ impl Connector {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.set_connect_timeout(Some(connect_timeout));
-        Self { http, tls }
+        Self { http, first: FIRST.min(connect_timeout / 4), tls }
     }
 }
 
@@ -64,12 +66,12 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (dialled, tls) = (self.http.call(uri), self.tls.clone());
+        let (dialled, first, tls) = (self.http.call(uri), self.first, self.tls.clone());
         Box::pin(async move {
             let stream = dialled.await?.into_inner();
             let stream = match tls {
                 None => Stream::Plain(stream),
-                Some((host, files)) => encrypted(stream, &host, files).await?,
+                Some((host, files)) => encrypted(stream, &host, files, first).await?,
             };
             Ok(TokioIo::new(stream))
         })
@@ -81,19 +83,41 @@ async fn encrypted(
     stream: TcpStream,
     host: &str,
     files: TlsFiles,
+    first_within: Duration,
 ) -> Result<Stream, Box<dyn Error + Send + Sync>> {
-    let config = spawn_blocking(move || files.config()).await??;
     let name = ServerName::try_from(host.to_owned())?;
+    let config = match spawn_blocking(move || files.config()).await? {
+        Ok(config) => config,
+        Err(error) => {
+            show_failure(stream, name, first_within).await;
+            return Err(error.into());
+        }
+    };
     let failed = |error: io::Error| TlsError::of(&error, host);
     let mut stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
     // With TLS 1.3 the handshake is over before the server has seen this client's certificate.
     let mut first = Vec::with_capacity(FIRST_BYTES);
-    match timeout(FIRST, stream.read_buf(&mut first)).await {
+    match timeout(first_within, stream.read_buf(&mut first)).await {
         Ok(Ok(0)) => return Err(failed(io::ErrorKind::UnexpectedEof.into()).into()),
         Ok(Err(error)) => return Err(failed(error).into()),
         Ok(Ok(_)) | Err(_) => {}
     }
     Ok(Stream::Encrypted { stream: Box::new(stream), first })
+}
+
+/// Begins a handshake that this side refuses. The controller has to see that the process lives: otherwise it takes a silent
+/// process for dead.
+async fn show_failure(stream: TcpStream, name: ServerName<'static>, within: Duration) {
+    let Ok(config) = TlsFiles::trusting_nobody() else { return };
+    let Err((_, mut stream)) = TlsConnector::from(config).connect(name, stream).into_fallible().await else {
+        return;
+    };
+    // A connection that is closed with unread data is reset, and the controller may lose the alert.
+    let unread = async {
+        let _ = stream.shutdown().await;
+        while stream.read(&mut [0; FIRST_BYTES]).await.is_ok_and(|count| count > 0) {}
+    };
+    let _ = timeout(within, unread).await;
 }
 
 impl AsyncRead for Stream {
