@@ -26,9 +26,15 @@ mod token;
 mod usage;
 mod wait;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Arg, Args, FromArgMatches as _, Parser, Subcommand, builder::BoolishValueParser, error::ErrorKind,
+};
 use cutover_proto::v1;
 
 use exit::Failure;
@@ -84,7 +90,13 @@ struct Global {
     )]
     client_key: Option<PathBuf>,
     /// Trust the network: show a token also without TLS; `serve` listens beyond loopback also without tokens or TLS
-    #[arg(long, global = true, display_order = 900, env = "CUTOVER_INSECURE")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "CUTOVER_INSECURE",
+        value_parser = BoolishValueParser::new()
+    )]
     insecure: bool,
     /// The controller
     #[arg(
@@ -177,7 +189,8 @@ impl Cli {
     /// line is wrong and stderr says how.
     pub fn read() -> Result<Self, ExitCode> {
         let args: Vec<OsString> = std::env::args_os().collect();
-        let read = help::command().try_get_matches_from(&args).and_then(|read| Self::from_arg_matches(&read));
+        let command = help::command().mut_args(without_empty);
+        let read = command.try_get_matches_from(&args).and_then(|read| Self::from_arg_matches(&read));
         read.map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A reader that has gone is content.
@@ -263,6 +276,12 @@ impl Cli {
         };
         done.map_err(|error| connect::located(error, &global))
     }
+}
+
+/// An empty variable is none: what deploys a process may leave it like that.
+fn without_empty(arg: Arg) -> Arg {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    if arg.get_env().is_some_and(is_empty) { arg.env(None::<&'static str>) } else { arg }
 }
 
 impl ChangeArgs {

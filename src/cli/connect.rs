@@ -1,6 +1,6 @@
 //! The way to the controller, and its errors in words that say what to do.
 
-use std::time::Duration;
+use std::{path::Path, sync::OnceLock, time::Duration};
 
 use anyhow::anyhow;
 use cutover_client::{Access, Address, AuthorizedChannel, TlsError};
@@ -40,12 +40,23 @@ pub(super) fn located(error: anyhow::Error, global: &Global) -> anyhow::Error {
     if nowhere { error.context(global.server.clone()) } else { error }
 }
 
+/// The text of a token file that can be read once only, like a pipe. `None`: it is read for each call.
+fn kept(path: &Path) -> Option<String> {
+    // Several parts of a command ask.
+    static KEPT: OnceLock<Option<String>> = OnceLock::new();
+    let is_kept = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    is_kept.then(|| KEPT.get_or_init(|| std::fs::read_to_string(path).ok()).clone()).flatten()
+}
+
 impl Global {
     /// What to show the controller, and which to trust: what the environment says, unless a flag says otherwise.
     pub(super) fn access(&self) -> anyhow::Result<Access> {
         let mut access = Access::from_env();
         if let Some(path) = &self.token_file {
-            access = access.with_token_file(path);
+            access = match kept(path) {
+                Some(text) => access.with_token(text),
+                None => access.with_token_file(path),
+            };
         }
         if let Some(path) = &self.ca {
             access = access.with_ca_file(path);

@@ -119,9 +119,11 @@ fn command() -> anyhow::Result<Command> {
     // Ctrl-C goes to the demo, which then ends them cleanly.
     command.process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).env("RUST_LOG", "warn");
-    // It all stays on this machine.
-    for name in ["CERT", "KEY", "CLIENT_CA"] {
-        command.env_remove(format!("CUTOVER_TLS_{name}"));
+    // It all stays on this machine, and its controller has no tokens.
+    for name in
+        ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "CA", "CLIENT_CERT", "CLIENT_KEY", "TOKEN", "TOKEN_FILE"]
+    {
+        command.env_remove(format!("CUTOVER_{name}"));
     }
     Ok(command)
 }

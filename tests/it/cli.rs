@@ -91,7 +91,7 @@ pub async fn run_with_env(
 }
 
 /// [`run`] with something on standard input.
-async fn run_with(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Said {
+pub async fn run_with(args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Said {
     let mut command = binary();
     command.args(args);
     said(command, input).await

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    cli::{Said, run, run_with_env},
+    cli::{Said, run, run_with, run_with_env},
     support::process::Process,
 };
 use tempfile::TempDir;
@@ -126,6 +126,12 @@ async fn an_admins_token_is_made_in_the_store_while_no_controller_runs() {
     let environment = [("CUTOVER_TOKEN", root.out.trim())];
     let listed = run_with_env(["token", "list", "--json", "--server", &server], &environment).await;
     assert!(listed.code == 0 && listed.out.contains("\"name\":\"root\""), "{listed:?}");
+    // A pipe can be read once.
+    let by_pipe = ["list", "--server", &server, "--token-file", "/dev/stdin"];
+    let listed = run_with(by_pipe, &root.out).await;
+    assert_eq!(listed.code, 0, "{listed:?}");
+    let empty = run_with(by_pipe, "").await;
+    assert!(empty.code == 64 && empty.err.contains("is empty"), "{empty:?}");
     controller.end(nix::sys::signal::Signal::SIGTERM).await;
 }
 
