@@ -43,7 +43,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 pub use incoming::incoming;
 use places::Places;
-pub use tls::{Certified, Connection, Tls};
+pub use tls::{Certified, Connection, RefusedConnection, Tls};
 
 /// Further connections at the same time that get an answer, each for one request.
 const SPARE: usize = 64;
@@ -192,7 +192,7 @@ pub async fn serve<L: Listener>(
             let first = if is_spare { SPARE_FOR } else { limits.head };
             let connection = tokio::select! {
                 biased;
-                done = timeout(first, encrypted::<L>(tls, connection, address)) => done.ok().flatten(),
+                connection = encrypted::<L>(tls, connection, address, first) => connection,
                 _ = closing.changed() => None,
             };
             let Some(connection) = connection else { return };
@@ -232,10 +232,11 @@ async fn encrypted<L: Listener>(
     tls: Option<Tls>,
     connection: L::Connection,
     address: Option<IpAddr>,
+    limit: Duration,
 ) -> Option<Connection<L::Connection>> {
     match tls {
         None => Some(Connection::Plain(connection)),
-        Some(tls) => tls.handshake::<L>(connection, address).await,
+        Some(tls) => tls.handshake::<L>(connection, address, limit).await,
     }
 }
 

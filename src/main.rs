@@ -1,6 +1,6 @@
 //! The `cutover` binary: parse, log, dispatch.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use cutover::cli::Cli;
 use tracing_subscriber::EnvFilter;
@@ -26,7 +26,12 @@ fn main() -> ExitCode {
         log.with_ansi(console::colors_enabled_stderr()).init();
     }
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(cli.run()),
+        Ok(runtime) => {
+            let code = runtime.block_on(cli.run());
+            // Not for ever: a file that is read on a file system that hangs.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            code
+        }
         Err(error) => {
             tracing::error!(%error, "can't start");
             ExitCode::FAILURE

@@ -34,10 +34,11 @@ use crate::{
     api,
     config::{Config, Serve},
     grpc::{self, Services},
-    http, listen,
+    http,
+    listen::{self, RefusedConnection},
     service::{
         Decider, Entry, Guards, HistoryLimits, InstanceRecord, Instances, Notify, Operate, Passes, Plans,
-        Registry, Tokens, Vitals, Windows, compaction, windows,
+        RefusedBy, Registry, Tokens, Vitals, Windows, compaction, windows,
     },
     store::{self, Store},
     telemetry::{now_ms, prometheus, statsd},
@@ -97,7 +98,8 @@ pub async fn run(
     // Where the ports really are, if any free one was asked for.
     let (grpc, http) = (bound(&listeners.grpc, config.grpc), bound(&listeners.http, config.http));
     let config = Config { grpc, http, ..config };
-    let certificates = config.tls.clone().map(Certificates::load).transpose()?;
+    let certificates = config.tls.clone().map(|files| Certificates::load(files, access::is_process));
+    let certificates = certificates.transpose()?;
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
     let has_tokens = !store.tokens().await?.is_empty();
@@ -243,8 +245,9 @@ where
         let (mut refused, tokens) = (certificates.grpc.last_refused(), tokens.clone());
         tasks.spawn("refused connections", async move {
             while refused.changed().await.is_ok() {
-                let why = refused.borrow_and_update().clone();
-                why.iter().for_each(|why| tokens.refusals().note_process(why));
+                if let Some(RefusedConnection { address, why }) = refused.borrow_and_update().clone() {
+                    tokens.refusals().note_process(RefusedBy::Connection { address }, &why);
+                }
             }
         });
     }

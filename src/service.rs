@@ -44,7 +44,7 @@ pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Callers, Delta, Entry, Kept, PublishedState, Registry};
 pub use seal::Seals;
-pub use tokens::{Denied, NewToken, Refusals, RefusedWatch, Standing, TokenError, Tokens};
+pub use tokens::{Denied, NewToken, Refusals, RefusedBy, RefusedWatch, Standing, TokenError, Tokens};
 pub use vitals::Vitals;
 pub use whole::UnderWay;
 pub use windows::Windows;

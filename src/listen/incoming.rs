@@ -1,6 +1,6 @@
 //! Connections as a stream, for a server that serves them itself.
 
-use std::io;
+use std::{io, time::Duration};
 
 use futures::{Stream, stream};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     accept,
-    tls::{Connection, HANDSHAKES, Tls},
+    tls::{Connection, HANDSHAKES_WITH_SPARE, Tls},
 };
 
 struct Incoming {
@@ -42,14 +42,14 @@ impl Incoming {
                     }
                 }
                 // Further ones wait in the socket's queue.
-                (connection, address) = accept(&self.listener), if self.handshakes.len() < HANDSHAKES => {
+                (connection, address) = accept(&self.listener), if self.handshakes.len() < HANDSHAKES_WITH_SPARE => {
                     if let Err(error) = connection.set_nodelay(true) {
                         tracing::debug!(%error, "a connection ended before it was served");
                         continue;
                     }
                     let Some(tls) = self.tls.clone() else { return Connection::Plain(connection) };
                     self.handshakes.spawn(async move {
-                        tls.handshake::<TcpListener>(connection, address).await
+                        tls.handshake::<TcpListener>(connection, address, Duration::MAX).await
                     });
                 }
             }

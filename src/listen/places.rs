@@ -23,8 +23,12 @@ type Taken = Arc<Mutex<HashMap<IpAddr, usize>>>;
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    counted: Option<(IpAddr, Taken)>,
+    _counted: Option<Counted>,
 }
+
+/// Counts for an address, until it is dropped.
+#[derive(Debug)]
+struct Counted(IpAddr, Taken);
 
 impl Places {
     pub(super) fn new(places: usize, per_address: Option<usize>) -> Self {
@@ -38,24 +42,31 @@ impl Places {
         count.unwrap_or_default() >= self.per_address
     }
 
-    /// Waits for a place. `None`: the address has as many as one address may have. Of several calls at the same time
-    /// for one address, one more than that may get a place.
+    /// Waits for a place. `None`: the address has as many as one address may have, or waits for them.
     pub(super) async fn take(&self, address: Option<IpAddr>) -> Option<Place> {
-        if self.are_taken_by(address) {
+        let counted = match address {
+            Some(address) => Some(self.count(one_client(address))?),
+            None => None,
+        };
+        let permit = self.free.clone().acquire_owned().await.ok()?;
+        Some(Place { _permit: permit, _counted: counted })
+    }
+
+    /// Counted before it waits: several may wait at the same time.
+    fn count(&self, address: IpAddr) -> Option<Counted> {
+        let mut taken = lock(&self.taken);
+        let count = taken.get(&address).copied().unwrap_or_default();
+        if count >= self.per_address {
             return None;
         }
-        let permit = self.free.clone().acquire_owned().await.ok()?;
-        let counted = address.map(one_client).map(|address| {
-            *lock(&self.taken).entry(address).or_default() += 1;
-            (address, self.taken.clone())
-        });
-        Some(Place { _permit: permit, counted })
+        taken.insert(address, count + 1);
+        Some(Counted(address, self.taken.clone()))
     }
 }
 
-impl Drop for Place {
+impl Drop for Counted {
     fn drop(&mut self) {
-        let Some((address, taken)) = &self.counted else { return };
+        let Self(address, taken) = self;
         let mut taken = lock(taken);
         match taken.get_mut(address) {
             Some(count) if *count > 1 => *count -= 1,
@@ -101,6 +112,22 @@ mod tests {
         drop(held);
         assert!(lock(&places.taken).is_empty(), "it remembers nobody who has gone");
         assert!(matches!(take(&places, "10.0.0.1"), Some(Some(_))));
+    }
+
+    #[test]
+    fn those_who_wait_count() {
+        let places = Places::new(1, Some(2));
+        let address = Some(IpAddr::from([10, 0, 0, 1]));
+        let held = take(&places, "10.0.0.9").flatten();
+        let mut waiting = [Box::pin(places.take(address)), Box::pin(places.take(address))];
+        for place in &mut waiting {
+            assert!(place.now_or_never().is_none());
+        }
+        assert!(matches!(take(&places, "10.0.0.1"), Some(None)), "two of its own wait");
+        drop(waiting);
+        assert!(take(&places, "10.0.0.1").is_none(), "it waits: the others have gone");
+        drop(held);
+        assert!(lock(&places.taken).is_empty());
     }
 
     #[test]

@@ -3,10 +3,23 @@
 mod connection;
 mod refused;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use futures::FutureExt as _;
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
@@ -16,19 +29,25 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::watch,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Listener, places::Places};
+use super::{
+    Listener, SPARE, SPARE_FOR, SPARE_PER_ADDRESS,
+    places::{Place, Places},
+};
 
 pub use connection::{Certified, Connection};
+pub use refused::RefusedConnection;
 use refused::{Refusals, Refused};
 
-/// Longest time for a handshake.
+/// Longest time for a handshake, and before that for a place.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Maximum handshakes at the same time.
-pub(super) const HANDSHAKES: usize = 1_024;
+const HANDSHAKES: usize = 1_024;
+/// The same, with those that have little time because the others are taken.
+pub(super) const HANDSHAKES_WITH_SPARE: usize = HANDSHAKES + SPARE;
 /// How many of these one address can have.
 const HANDSHAKES_PER_ADDRESS: usize = HANDSHAKES / 2;
 /// How long a client that was refused may take to read why.
@@ -44,19 +63,25 @@ pub struct Tls(Arc<Shared>);
 struct Shared {
     config: ArcSwap<ServerConfig>,
     handshakes: Places,
+    /// For handshakes while the places above are taken.
+    spare: Places,
     /// Answers requests that come without TLS.
     plain: Router,
+    /// Whether only a process that may route makes calls with this path.
+    is_process: fn(&str) -> bool,
     refusals: Refusals,
 }
 
 impl Tls {
-    /// `plain` answers requests that come without TLS: it should say so.
-    pub fn new(config: Arc<ServerConfig>, plain: Router) -> Self {
-        let handshakes = Places::new(HANDSHAKES, Some(HANDSHAKES_PER_ADDRESS));
+    /// `plain` answers requests that come without TLS: it should say so. `is_process` knows the paths of calls that only
+    /// processes make that may route.
+    pub fn new(config: Arc<ServerConfig>, plain: Router, is_process: fn(&str) -> bool) -> Self {
         Self(Arc::new(Shared {
             config: ArcSwap::new(config),
-            handshakes,
+            handshakes: Places::new(HANDSHAKES, Some(HANDSHAKES_PER_ADDRESS)),
+            spare: Places::new(SPARE, Some(SPARE_PER_ADDRESS)),
             plain,
+            is_process,
             refusals: Refusals::default(),
         }))
     }
@@ -77,67 +102,94 @@ impl Tls {
     }
 
     /// The last refusal of somebody who may be a client of this server that is set up wrongly.
-    pub fn last_refused(&self) -> watch::Receiver<Option<String>> {
+    pub fn last_refused(&self) -> watch::Receiver<Option<RefusedConnection>> {
         self.0.refusals.last()
     }
 
-    /// Does the handshake of a connection. `None`: it failed, which is counted, and logged at most once a minute for each
-    /// reason.
+    /// Does the handshake of a connection, within `limit` if that is less than other handshakes have. `None`: it failed,
+    /// which is counted, and logged at most once a minute for each reason.
     pub(super) async fn handshake<L: Listener>(
         &self,
         connection: L::Connection,
         address: Option<IpAddr>,
+        limit: Duration,
     ) -> Option<Connection<L::Connection>> {
-        let done = timeout(HANDSHAKE, self.unbounded::<L>(connection, address)).await;
-        match done.unwrap_or_else(|_| Err((Refused::Timeout, "it takes too long".to_owned()))) {
-            Ok(connection) => connection,
-            Err((reason, why)) => {
-                self.0.refusals.note(reason, address, &why);
-                None
-            }
-        }
+        let (reason, why) = match self.place(address, limit).await {
+            Ok((_place, limit)) => match self.placed::<L>(connection, limit).await {
+                Ok(connection) => return connection,
+                Err(refused) => refused,
+            },
+            Err(why) => (Refused::Busy, why),
+        };
+        self.0.refusals.note(reason, address, &why);
+        None
     }
 
-    /// `None`: the client went without a word, like a probe that only connects.
-    async fn unbounded<L: Listener>(
+    /// A place for a handshake, and how long that may take. Others than those who have taken all places need not wait for
+    /// them. An error says why there is none.
+    async fn place(&self, address: Option<IpAddr>, limit: Duration) -> Result<(Place, Duration), String> {
+        let Shared { handshakes, spare, .. } = &*self.0;
+        let busy = || format!("its address has more than {HANDSHAKES_PER_ADDRESS} handshakes under way");
+        if handshakes.are_taken_by(address) {
+            let place = spare.take(address).now_or_never().flatten();
+            return place.map(|place| (place, limit.min(SPARE_FOR))).ok_or_else(busy);
+        }
+        let place = async {
+            tokio::select! {
+                biased;
+                Some(place) = handshakes.take(address) => Ok((place, limit.min(HANDSHAKE))),
+                Some(place) = spare.take(address) => Ok((place, limit.min(SPARE_FOR))),
+                else => Err(busy()),
+            }
+        };
+        let waited = timeout(limit.min(HANDSHAKE), place).await;
+        waited.unwrap_or_else(|_| Err(format!("{HANDSHAKES} handshakes are under way")))
+    }
+
+    /// The handshake of a connection that has a place for it. `None`: the client went without a word, like a probe that
+    /// only connects.
+    async fn placed<L: Listener>(
         &self,
         connection: L::Connection,
-        address: Option<IpAddr>,
+        limit: Duration,
     ) -> Result<Option<Connection<L::Connection>>, (Refused, String)> {
-        let Some(_place) = self.0.handshakes.take(address).await else {
-            return Err((
-                Refused::Busy,
-                format!("the address has {HANDSHAKES_PER_ADDRESS} others under way"),
-            ));
-        };
-        match L::first_byte(&connection).await {
+        let slow = |_| (Refused::Timeout, "its handshake takes too long".to_owned());
+        let begun = Instant::now();
+        match timeout(limit, L::first_byte(&connection)).await.map_err(slow)? {
             Ok(Some(HANDSHAKE_BYTE)) => {}
             Ok(Some(_)) => {
-                self.answer_plain(connection).await;
-                return Err((Refused::Plain, "the client does not use TLS".to_owned()));
+                let is_process = self.answer_plain(connection).await;
+                return Err((Refused::Plain { is_process }, "the client does not use TLS".to_owned()));
             }
             Ok(None) => return Ok(None),
             Err(error) => return Err((Refused::Other, error.to_string())),
         }
-        let acceptor = TlsAcceptor::from(self.0.config.load_full());
-        match acceptor.accept(connection).into_fallible().await {
+        let left = limit.saturating_sub(begun.elapsed());
+        let accept = TlsAcceptor::from(self.0.config.load_full()).accept(connection);
+        match timeout(left, accept.into_fallible()).await.map_err(slow)? {
             Ok(stream) => Ok(Some(Connection::Encrypted(Box::new(stream)))),
             Err((error, connection)) => {
-                let reason = Refused::of(&error);
-                // A timeout must not replace the reason.
+                // Outside of the time for the handshake, which would replace the reason.
                 let _ = timeout(LINGER, linger(connection)).await;
-                Err((reason, error.to_string()))
+                Err(Refused::of(&error))
             }
         }
     }
 
-    /// Answers over HTTP/1.1 or HTTP/2, as the client begins.
-    async fn answer_plain(&self, connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    /// Answers over HTTP/1.1 or HTTP/2, as the client begins. Whether it is a process that may route.
+    async fn answer_plain(&self, connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> bool {
         let mut http = Builder::new(TokioExecutor::new());
         http.http1().keep_alive(false);
         let app = TowerToHyperService::new(self.0.plain.clone());
+        let (is_known, is_process) = (self.0.is_process, Arc::new(AtomicBool::new(false)));
+        let noted = is_process.clone();
+        let app = service_fn(move |request: Request<Incoming>| {
+            noted.fetch_or(is_known(request.uri().path()), Ordering::Relaxed);
+            app.call(request)
+        });
         let served = http.serve_connection(TokioIo::new(connection), app);
         let _ = timeout(LINGER, served).await;
+        is_process.load(Ordering::Relaxed)
     }
 }
 

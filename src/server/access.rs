@@ -46,11 +46,7 @@ impl Access {
         if self.0.is_open() {
             return Ok(Principal::anybody());
         }
-        // Only processes that route make these calls, and not through the JSON API.
-        let is_process = need == Need::Route
-            && !path.starts_with("/api/")
-            && matches!(table::call(path), "Watch" | "Report");
-        let routes = |why: &str| is_process.then(|| why.to_owned());
+        let routes = |why: &str| is_process(path).then(|| why.to_owned());
         let admitted = match bearer(headers) {
             Ok(token) => self.0.admit(token, now_ms()),
             Err(status) => {
@@ -78,6 +74,13 @@ impl Access {
         let (tokens, of) = (self.0.clone(), caller.clone());
         bounded(body, is_over, async move { tokens.until_refused(of, now_ms).await }, is_grpc)
     }
+}
+
+/// Whether only processes make this call that may route: not through the JSON API.
+pub(super) fn is_process(path: &str) -> bool {
+    table::need(path) == Need::Route
+        && !path.starts_with("/api/")
+        && matches!(table::call(path), "Watch" | "Report")
 }
 
 async fn pass(

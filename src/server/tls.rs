@@ -6,7 +6,7 @@ mod files;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,11 +19,14 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 use tonic::Status;
 
 pub use error::TlsError;
-use files::Contents;
+use files::{Configs, Contents, Pair};
 
 use super::gate::Refused;
 use crate::{
@@ -34,11 +37,12 @@ use crate::{
 
 /// Interval between looks at the files.
 const LOOK: Duration = Duration::from_secs(1);
+/// A look that takes longer hangs, as on a network's file system.
+const HANGS: Duration = Duration::from_secs(10);
 /// Paths of HTTP that need no client certificate: probes have none.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The certificate of a controller, and the listeners that use it.
-#[derive(Debug)]
 pub(super) struct Certificates {
     files: TlsFiles,
     pub(super) grpc: Tls,
@@ -47,28 +51,27 @@ pub(super) struct Certificates {
     is_stale: AtomicBool,
 }
 
-#[derive(Debug)]
 struct Files {
-    /// The contents in use, as a hash.
-    digest: [u8; 32],
+    used: Arc<Contents>,
     expires_s: Option<u64>,
     /// What was wrong at the last look, and whether a warning says so.
     wrong: Option<(String, bool)>,
 }
 
 impl Certificates {
-    /// Reads the files.
-    pub(super) fn load(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
+    /// Reads the files. `is_process` knows the paths of calls that only processes make that may route.
+    pub(super) fn load(files: TlsFiles, is_process: fn(&str) -> bool) -> Result<Arc<Self>, TlsError> {
         let contents = Contents::read(&files)?;
         let configs = contents.configs(&files)?;
-        if let Some(expired) = contents.expired(&files, now_ms()) {
-            tracing::warn!("{expired}");
+        if let Err(error) = contents.pair.check_time(&files, now_ms()) {
+            tracing::warn!("{error}");
         }
         files::warn_of_readers(&files);
-        let state = Files { digest: contents.digest(), expires_s: contents.expires_s(), wrong: None };
+        let expires_s = contents.pair.expires_s();
+        let state = Files { used: Arc::new(contents), expires_s, wrong: None };
         Ok(Arc::new(Self {
-            grpc: Tls::new(configs.grpc, plain()),
-            http: Tls::new(configs.http, plain()),
+            grpc: Tls::new(configs.grpc, plain(), is_process),
+            http: Tls::new(configs.http, plain(), is_process),
             files,
             state: Mutex::new(state),
             is_stale: AtomicBool::new(false),
@@ -80,52 +83,97 @@ impl Certificates {
         loop {
             sleep(LOOK).await;
             let this = self.clone();
-            // A file system may hang. A look that panics changes nothing.
-            let _ = spawn_blocking(move || this.look()).await;
+            let mut look = spawn_blocking(move || this.look());
+            let looked = match timeout(HANGS, &mut look).await {
+                Ok(looked) => looked,
+                Err(_) => {
+                    let why = format!("reading its files takes longer than {} s", HANGS.as_secs());
+                    self.warn_once(why, true);
+                    look.await
+                }
+            };
+            if let Err(error) = looked {
+                self.warn_once(format!("reading its files failed: {error}"), true);
+            }
         }
     }
 
     /// Reads the files, and uses them if they are new and in order.
     fn look(&self) {
-        let found = Contents::read(&self.files);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = found.and_then(|found| {
-            if found.digest() == state.digest {
-                return Ok(None);
+        let used = self.state().used.clone();
+        let (found, wrong) = self.renewed(&used);
+        if let Some((contents, configs)) = found {
+            self.grpc.replace(configs.grpc);
+            self.http.replace(configs.http);
+            if contents.pair.is(&used.pair) {
+                tracing::info!("new connections need a client certificate of the new CAs");
+            } else {
+                files::warn_of_readers(&self.files);
+                let cert = self.files.cert.display();
+                tracing::info!(%cert, "new connections use the new certificate");
             }
-            found.expired(&self.files, now_ms()).map_or(Ok(()), Err)?;
-            let configs = found.configs(&self.files)?;
-            Ok(Some((found, configs)))
-        });
-        match found {
-            Ok(new) => {
-                if let Some((contents, configs)) = new {
-                    self.grpc.replace(configs.grpc);
-                    self.http.replace(configs.http);
-                    (state.digest, state.expires_s) = (contents.digest(), contents.expires_s());
-                    files::warn_of_readers(&self.files);
-                    let cert = self.files.cert.display();
-                    tracing::info!(%cert, "new connections use the new certificate");
-                }
-                state.wrong = None;
+            let expires_s = contents.pair.expires_s();
+            let mut state = self.state();
+            (state.used, state.expires_s) = (Arc::new(contents), expires_s);
+        }
+        match wrong {
+            None => {
+                self.state().wrong = None;
                 self.is_stale.store(false, Ordering::Relaxed);
             }
-            Err(error) => {
-                let why = error.to_string();
-                // Files are replaced one after the other: at the first look the others may not be there yet.
-                let is_warned = match &state.wrong {
-                    Some((known, is_warned)) if *known == why => {
-                        if !is_warned {
-                            tracing::warn!("the old certificate stays in use: {why}");
-                        }
-                        self.is_stale.store(true, Ordering::Relaxed);
-                        true
-                    }
-                    _ => false,
-                };
-                state.wrong = Some((why, is_warned));
-            }
+            // Files are replaced one after the other: at the first look the others may not be there yet.
+            Some(error) => self.warn_once(error.to_string(), false),
         }
+    }
+
+    /// What is to be used from now on if the files have changed, and what is wrong with them. CAs are used without a new
+    /// certificate that can't be: one that was removed must let nobody in.
+    fn renewed(&self, used: &Contents) -> (Option<(Contents, Configs)>, Option<TlsError>) {
+        let (pair, wrong) = match self.new_pair(used) {
+            Ok(pair) => (pair, None),
+            Err(error) => (used.pair.clone(), Some(error)),
+        };
+        let found = match Contents::read_client_ca(&self.files) {
+            Ok(client_ca) => Contents { pair, client_ca },
+            Err(error) => return (None, Some(error)),
+        };
+        if found.is(used) {
+            return (None, wrong);
+        }
+        match found.configs(&self.files) {
+            Ok(configs) => (Some((found, configs)), wrong),
+            Err(error) => (None, Some(error)),
+        }
+    }
+
+    /// The certificate and its key in the files, if they can be used.
+    fn new_pair(&self, used: &Contents) -> Result<Arc<Pair>, TlsError> {
+        let pair = Arc::new(Pair::read(&self.files)?);
+        if pair.is(&used.pair) {
+            return Ok(pair);
+        }
+        pair.check_time(&self.files, now_ms())?;
+        Contents { pair: pair.clone(), client_ca: used.client_ca.clone() }.configs(&self.files)?;
+        Ok(pair)
+    }
+
+    /// Warns of what is wrong, once for each cause: at once, or when it is seen for the second time.
+    fn warn_once(&self, why: String, at_once: bool) {
+        let mut state = self.state();
+        let known = state.wrong.take().filter(|(known, _)| *known == why);
+        let is_due = known.is_some() || at_once;
+        let is_warned = known.is_some_and(|(_, is_warned)| is_warned);
+        if is_due {
+            self.is_stale.store(true, Ordering::Relaxed);
+        }
+        if is_due && !is_warned {
+            tracing::warn!("the old certificate or the old client CAs stay in use: {why}");
+        }
+        state.wrong = Some((why, is_due));
+    }
+
+    fn state(&self) -> MutexGuard<'_, Files> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For metrics.
@@ -136,7 +184,7 @@ impl Certificates {
         });
         TlsView {
             is_stale: self.is_stale.load(Ordering::Relaxed),
-            expires_s: self.state.lock().unwrap_or_else(PoisonError::into_inner).expires_s,
+            expires_s: self.state().expires_s,
             refused: refused.collect(),
         }
     }

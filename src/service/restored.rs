@@ -100,8 +100,9 @@ impl Operate {
         }
         if let Some(refused) = self.instances.refused_lately().filter(|_| !refused_ended) {
             let action = format!(
-                "give its service a token that this store knows (cutover token list), or end it, and confirm again {} s \
-                 later; or, once every process that is refused has certainly ended: --refused-ended",
+                "{}. Or end it. Confirm again {} s later; or, once every process that is refused has certainly ended: \
+                 --refused-ended",
+                refused.advice(),
                 refused.for_s
             );
             return Err(Refusal::from(Unmet::of_change(

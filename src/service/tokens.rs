@@ -28,7 +28,7 @@ use crate::{
 };
 pub use error::{Denied, TokenError};
 use known::{Accepted, Known, hash_of};
-pub use refusals::{Refusals, RefusedWatch};
+pub use refusals::{Refusals, RefusedBy, RefusedWatch};
 
 /// Maximum tokens.
 const TOKENS_MAX: usize = 10_000;

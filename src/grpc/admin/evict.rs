@@ -34,8 +34,9 @@ pub(super) async fn evict(
     };
     if !force && let Some(refused) = membership.instances.refused_lately() {
         return Err(Status::failed_precondition(format!(
-            "{refused}.\nIt may be one that is taken for dead, and evicting a live instance loses writes. Give it a valid \
-             token (cutover token list); or, for a process that has certainly ended: cutover evict ID --force --reason .."
+            "{refused}.\nIt may be one that is taken for dead, and evicting a live instance loses writes.\nTo let it in: {}.\nOr, for a \
+             process that has certainly ended: cutover evict ID --force --reason ..",
+            refused.advice()
         )));
     }
     let named = named(membership, &instance_id);

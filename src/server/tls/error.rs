@@ -46,6 +46,16 @@ pub enum TlsError {
         /// When.
         at: String,
     },
+    /// The certificate is not valid yet.
+    #[error(
+        "the certificate in --tls-cert {path} is not valid before {at}: clients refuse it. Check this machine's clock"
+    )]
+    NotYet {
+        /// The certificate's file.
+        path: PathBuf,
+        /// When.
+        at: String,
+    },
     /// Certificate or key have a form that can't be used.
     #[error("--tls-cert {cert} and --tls-key {key} can't be used: {error}")]
     Unusable {

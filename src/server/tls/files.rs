@@ -16,16 +16,20 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use secrecy::{ExposeSecret as _, SecretSlice};
-use sha2::{Digest as _, Sha256};
 
 use super::TlsError;
 use crate::config::TlsFiles;
 
 /// What the files contain.
 pub(super) struct Contents {
+    pub(super) pair: Arc<Pair>,
+    pub(super) client_ca: Option<Vec<u8>>,
+}
+
+/// A certificate with its key.
+pub(super) struct Pair {
     cert: Vec<u8>,
     key: SecretSlice<u8>,
-    client_ca: Option<Vec<u8>>,
 }
 
 /// How the two ports do TLS.
@@ -36,31 +40,23 @@ pub(super) struct Configs {
 
 impl Contents {
     pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let read = |flag, path: &Path| {
-            fs::read(path).map_err(|error| TlsError::Unreadable { flag, path: path.to_owned(), error })
-        };
-        Ok(Self {
-            cert: read("--tls-cert", &files.cert)?,
-            key: read("--tls-key", &files.key)?.into(),
-            client_ca: files.client_ca.as_deref().map(|path| read("--tls-client-ca", path)).transpose()?,
-        })
+        Ok(Self { pair: Arc::new(Pair::read(files)?), client_ca: Self::read_client_ca(files)? })
     }
 
-    /// Equal for equal contents only.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        let client_ca = self.client_ca.as_deref().unwrap_or_default();
-        let mut hash = Sha256::new();
-        for part in [&self.cert[..], self.key.expose_secret(), client_ca] {
-            hash.update(Sha256::digest(part));
-        }
-        hash.finalize().into()
+    pub(super) fn read_client_ca(files: &TlsFiles) -> Result<Option<Vec<u8>>, TlsError> {
+        files.client_ca.as_deref().map(|path| read("--tls-client-ca", path)).transpose()
+    }
+
+    /// Whether they are the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.pair.is(&other.pair) && self.client_ca == other.client_ca
     }
 
     pub(super) fn configs(&self, files: &TlsFiles) -> Result<Configs, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let chain = certificates(&self.cert, "--tls-cert", &files.cert)?;
+        let chain = certificates(&self.pair.cert, "--tls-cert", &files.cert)?;
         // The parser's error may quote the file.
-        let key = PrivateKeyDer::from_pem_slice(self.key.expose_secret())
+        let key = PrivateKeyDer::from_pem_slice(self.pair.key.expose_secret())
             .map_err(|_| TlsError::NoKey(files.key.clone()))?;
         let roots = match (&self.client_ca, &files.client_ca) {
             (Some(text), Some(path)) => Some(roots(text, path)?),
@@ -100,32 +96,63 @@ impl Contents {
         };
         Ok(Configs { grpc: config("h2", false)?, http: config("http/1.1", true)? })
     }
+}
+
+impl Pair {
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Ok(Self { cert: read("--tls-cert", &files.cert)?, key: read("--tls-key", &files.key)?.into() })
+    }
+
+    /// Whether they are the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.cert == other.cert && self.key.expose_secret() == other.key.expose_secret()
+    }
 
     /// When the certificate ends, in seconds since 1970. `None`: unknown.
     pub(super) fn expires_s(&self) -> Option<u64> {
+        match self.fault_at(u64::MAX)? {
+            CertificateError::ExpiredContext { not_after, .. } => Some(not_after.as_secs()),
+            _ => None,
+        }
+    }
+
+    /// Fails if the certificate is not valid at a time.
+    pub(super) fn check_time(&self, files: &TlsFiles, now_ms: u64) -> Result<(), TlsError> {
+        let at = |time: UnixTime| {
+            let at = UNIX_EPOCH + Duration::from_secs(time.as_secs());
+            humantime::format_rfc3339_seconds(at).to_string()
+        };
+        let path = || files.cert.clone();
+        match self.fault_at(now_ms / 1_000) {
+            Some(CertificateError::ExpiredContext { not_after, .. }) => {
+                Err(TlsError::Expired { path: path(), at: at(not_after) })
+            }
+            Some(CertificateError::NotValidYetContext { not_before, .. }) => {
+                Err(TlsError::NotYet { path: path(), at: at(not_before) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What clients would say against the certificate at a time. rustls has no call that reads when a certificate is valid,
+    /// but an error of its has it.
+    fn fault_at(&self, seconds: u64) -> Option<CertificateError> {
         let leaf = CertificateDer::from_pem_slice(&self.cert).ok()?;
         let mut roots = RootCertStore::empty();
         roots.add(leaf.clone()).ok()?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-        // rustls has no call that reads it, but says when a certificate ended that it takes for expired.
-        let far = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let name = ServerName::try_from("localhost").ok()?;
-        match verifier.verify_server_cert(&leaf, &[], &name, &[], far) {
-            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
-                Some(not_after.as_secs())
-            }
+        match verifier.verify_server_cert(&leaf, &[], &name, &[], at) {
+            Err(Error::InvalidCertificate(fault)) => Some(fault),
             _ => None,
         }
     }
+}
 
-    /// The error that it has expired, if it has.
-    pub(super) fn expired(&self, files: &TlsFiles, now_ms: u64) -> Option<TlsError> {
-        let at = Duration::from_secs(self.expires_s()?);
-        let is_expired = at.as_millis() < now_ms.into();
-        let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + at).to_string();
-        is_expired.then(|| TlsError::Expired { path: files.cert.clone(), at })
-    }
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| TlsError::Unreadable { flag, path: path.to_owned(), error })
 }
 
 /// Who presents a certificate must have one of these CAs. `may_lack`: who has none is let in.

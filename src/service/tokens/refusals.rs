@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -23,7 +24,19 @@ const REASONS: [&str; 5] = ["missing", "unknown", "expired", "role", "unproven"]
 #[derive(Debug, Default)]
 pub struct Refusals {
     counts: [AtomicU64; REASONS.len()],
-    watched: Mutex<Option<(Instant, String)>>,
+    watched: Mutex<Option<(Instant, RefusedBy, String)>>,
+}
+
+/// What refused a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedBy {
+    /// The check of a call.
+    Call,
+    /// The port, before any call.
+    Connection {
+        /// Whose connection it was.
+        address: Option<IpAddr>,
+    },
 }
 
 /// A process that was refused when it wanted to watch or report: it may route, and can't say by what.
@@ -31,6 +44,8 @@ pub struct Refusals {
 pub struct RefusedWatch {
     /// How long ago.
     pub ago: Duration,
+    /// What refused it.
+    pub by: RefusedBy,
     /// How it was refused.
     pub why: String,
     /// For how many seconds none may be refused.
@@ -39,8 +54,34 @@ pub struct RefusedWatch {
 
 impl fmt::Display for RefusedWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ago, why, .. } = self;
-        write!(f, "a process was refused {} s ago: {why}", ago.as_secs())
+        let Self { ago, by, why, .. } = self;
+        let ago = ago.as_secs();
+        match by {
+            RefusedBy::Call => write!(f, "a process was refused {ago} s ago: {why}"),
+            RefusedBy::Connection { address: Some(address) } => {
+                write!(f, "a connection from {address} was refused {ago} s ago: {why}")
+            }
+            RefusedBy::Connection { address: None } => {
+                write!(f, "a connection was refused {ago} s ago: {why}")
+            }
+        }
+    }
+}
+
+impl RefusedWatch {
+    /// What lets the process in again, as a clause.
+    pub fn advice(&self) -> String {
+        match self.by {
+            RefusedBy::Call => "give it a valid token (cutover token list)".to_owned(),
+            RefusedBy::Connection { address } => {
+                let address = address.map_or_else(|| "that address".to_owned(), |it| it.to_string());
+                format!(
+                    "let it connect with https://, trust the controller's CA (CUTOVER_CA), and show a valid certificate if \
+                     clients need one (CUTOVER_CLIENT_CERT). If no process of yours runs on {address}, it is a check or a \
+                     scan: keep it off the gRPC port"
+                )
+            }
+        }
     }
 }
 
@@ -56,20 +97,20 @@ impl Refusals {
         };
         self.counts[reason].fetch_add(1, Ordering::Relaxed);
         if let Some(why) = watch {
-            self.note_process(why);
+            self.note_process(RefusedBy::Call, why);
         }
     }
 
     /// Counts a registration that was refused because the process can't prove what it claims to hold.
     pub fn note_unproven(&self, why: &str) {
         self.counts[4].fetch_add(1, Ordering::Relaxed);
-        self.note_process(why);
+        self.note_process(RefusedBy::Call, why);
     }
 
     /// A process may have been refused that routes, with what it was told. It is not counted.
-    pub fn note_process(&self, why: &str) {
+    pub fn note_process(&self, by: RefusedBy, why: &str) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        *watched = Some((Instant::now(), why.to_owned()));
+        *watched = Some((Instant::now(), by, why.to_owned()));
     }
 
     /// How many, by reason.
@@ -80,8 +121,8 @@ impl Refusals {
     /// Who was refused within the last 30 s.
     pub fn watched_lately(&self) -> Option<RefusedWatch> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, why) = watched.as_ref()?;
+        let (at, by, why) = watched.as_ref()?;
         let ago = at.elapsed();
-        (ago < LATELY).then(|| RefusedWatch { ago, why: why.clone(), for_s: LATELY.as_secs() })
+        (ago < LATELY).then(|| RefusedWatch { ago, by: *by, why: why.clone(), for_s: LATELY.as_secs() })
     }
 }

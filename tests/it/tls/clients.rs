@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use cutover_client::{Access, routing::Stage};
+use cutover_client::{Access, AuthorizedChannel, TlsError, routing::Stage};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
 
-use super::{Encrypted, handshake, sdk};
+use super::{Encrypted, handshake, http, sdk};
 use crate::support::server::Controller;
 
 fn orders() -> v1::CreateMigrationRequest {
@@ -144,6 +145,22 @@ async fn http_to_a_port_with_tls_and_https_to_one_without_say_what_to_change() {
     encrypted.controller.stop().await;
 }
 
+/// The refusal to evict, which comes once the controller has closed the refused connection.
+async fn refusal(admin: &mut AdminServiceClient<AuthorizedChannel>) -> String {
+    let begun = Instant::now();
+    loop {
+        match admin.evict_instance(lost()).await {
+            Err(refused) => return refused.message().to_owned(),
+            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(20), "it is refused"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn lost() -> v1::EvictInstanceRequest {
+    v1::EvictInstanceRequest { reason: "a test".to_owned(), lost: true, ..Default::default() }
+}
+
 /// A process whose certificate is not accepted is silent and may run: it must not be taken for dead.
 #[tokio::test]
 async fn nobody_is_evicted_while_a_process_is_refused_for_its_certificate() {
@@ -151,10 +168,89 @@ async fn nobody_is_evicted_while_a_process_is_refused_for_its_certificate() {
     let access = encrypted.access_with_certificate();
     let address = cutover_client::Address::new(&encrypted.url(), &access, Duration::from_secs(3)).unwrap();
     let mut admin = AdminServiceClient::new(address.connect().await.unwrap());
-    let lost = v1::EvictInstanceRequest { reason: "a test".to_owned(), lost: true, ..Default::default() };
-    assert!(admin.evict_instance(lost.clone()).await.is_ok(), "there is nobody to evict");
+    assert!(admin.evict_instance(lost()).await.is_ok(), "there is nobody to evict");
     encrypted.sdk(encrypted.access()).await.unwrap_err();
-    let refused = admin.evict_instance(lost).await.unwrap_err();
-    assert!(refused.message().contains("a process was refused"), "{refused:?}");
+    let refused = refusal(&mut admin).await;
+    assert!(refused.contains("a connection from 127.0.0.1 was refused"), "{refused}");
+    assert!(refused.contains("CUTOVER_CLIENT_CERT") && !refused.contains("token"), "{refused}");
+    encrypted.controller.stop().await;
+}
+
+/// It runs, and can't connect again: the controller has to see it.
+#[tokio::test]
+async fn a_process_whose_own_files_break_is_seen() {
+    let encrypted = Encrypted::start_with(true).await;
+    let ca = encrypted.certificates.path("trusted.pem");
+    let ops = encrypted.certificates.signed(&encrypted.ca, "ops", &["ada"]);
+    let access = encrypted.access().with_client_certificate(&ops.cert, &ops.key);
+    let address = cutover_client::Address::new(&encrypted.url(), &access, Duration::from_secs(3)).unwrap();
+    let mut admin = AdminServiceClient::new(address.connect().await.unwrap());
+    assert!(admin.evict_instance(lost()).await.is_ok(), "there is nobody to evict");
+    for round in 1..=3 {
+        std::fs::copy(&encrypted.ca.file, &ca).unwrap();
+        let pair = encrypted.certificates.signed(&encrypted.ca, "client", &["orders-api"]);
+        let access = Access::default().with_ca_file(&ca).with_client_certificate(&pair.cert, &pair.key);
+        let address =
+            cutover_client::Address::new(&encrypted.url(), &access, Duration::from_secs(3)).unwrap();
+        let mut process = AdminServiceClient::new(address.connect_lazy());
+        match round {
+            1 => std::fs::write(&ca, "").unwrap(),
+            2 => {
+                std::fs::copy(&ops.key, &pair.key).unwrap();
+            }
+            _ => std::fs::remove_file(&pair.cert).unwrap(),
+        }
+        let failed = process.list_migrations(v1::ListMigrationsRequest::default()).await.unwrap_err();
+        let why = TlsError::within(&failed).unwrap().to_string();
+        let part = ["has no valid certificate", "they are not of one pair", "can't read"][round - 1];
+        assert!(why.contains(part), "{why}");
+        let refused = refusal(&mut admin).await;
+        assert!(refused.contains("can't use its own files"), "{refused}");
+        let counted =
+            format!("cutover_refused_connections_total{{port=\"grpc\",reason=\"rejected\"}} {round}\n");
+        let begun = Instant::now();
+        while !http::get(encrypted.controller.http, &encrypted.ca.file, Some(&ops), "/metrics")
+            .await
+            .contains(&counted)
+        {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{counted}");
+        }
+    }
+    encrypted.controller.stop().await;
+}
+
+#[tokio::test]
+async fn who_comes_without_tls_blocks_evictions_only_if_it_watches() {
+    let encrypted = Encrypted::start().await;
+    let address =
+        cutover_client::Address::new(&encrypted.url(), &encrypted.access(), Duration::from_secs(3)).unwrap();
+    let mut admin = AdminServiceClient::new(address.connect().await.unwrap());
+    for text in ["x", "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+        let mut probe =
+            tokio::net::TcpStream::connect(("127.0.0.1", encrypted.controller.port())).await.unwrap();
+        probe.write_all(text.as_bytes()).await.unwrap();
+        let _ = probe.read_to_end(&mut Vec::new()).await;
+    }
+    let counted = "cutover_refused_connections_total{port=\"grpc\",reason=\"plain\"} 2\n";
+    let begun = Instant::now();
+    while !encrypted.scrape().await.contains(counted) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{counted}");
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(admin.evict_instance(lost()).await.is_ok(), "neither is a process");
+    sdk(&encrypted.controller.url, Access::default()).await.unwrap_err();
+    let refused = refusal(&mut admin).await;
+    for part in ["a connection from 127.0.0.1 was refused", "does not use TLS", "https://", "it is a check"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    encrypted.controller.stop().await;
+}
+
+#[tokio::test]
+async fn https_to_the_http_port_names_the_grpc_port() {
+    let encrypted = Encrypted::start().await;
+    let url = format!("https://localhost:{}", encrypted.controller.http.port());
+    let refused = sdk(&url, encrypted.access()).await.unwrap_err().to_string();
+    assert!(refused.contains("does not speak gRPC on that port") && refused.contains("7070"), "{refused}");
     encrypted.controller.stop().await;
 }

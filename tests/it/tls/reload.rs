@@ -1,13 +1,19 @@
 //! New certificates without a restart.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use nix::sys::signal::Signal;
 
-use super::{Encrypted, presented};
+use super::{Certificates, Encrypted, presented};
+use crate::support::process::Process;
 
 /// Longer than two looks at the files, on a slow machine.
 const SOON: Duration = Duration::from_secs(20);
+
+fn make_pipe(at: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(at).status().unwrap().success());
+}
 
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let comes = async {
@@ -48,6 +54,9 @@ async fn files_that_can_not_be_used_leave_the_old_certificate_in_use() {
     let expired = encrypted.certificates.signed_with(&encrypted.ca, "expired", &["localhost"], |params| {
         params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     });
+    let early = encrypted.certificates.signed_with(&encrypted.ca, "early", &["localhost"], |params| {
+        params.not_before = rcgen::date_time_ymd(2100, 1, 1);
+    });
     let is_stale = async || encrypted.scrape().await.contains("cutover_tls_certificate_stale 1\n");
     assert!(!is_stale().await);
     let (cert, key) = (&encrypted.pair.cert, &encrypted.pair.key);
@@ -60,6 +69,11 @@ async fn files_that_can_not_be_used_leave_the_old_certificate_in_use() {
             "a pair that has expired",
             Some(fs::read(&expired.cert).unwrap()),
             Some(fs::read(&expired.key).unwrap()),
+        ),
+        (
+            "a pair that is not valid yet",
+            Some(fs::read(&early.cert).unwrap()),
+            Some(fs::read(&early.key).unwrap()),
         ),
     ];
     for (what, bad_cert, bad_key) in bad {
@@ -80,10 +94,40 @@ async fn files_that_can_not_be_used_leave_the_old_certificate_in_use() {
 }
 
 #[tokio::test]
+async fn a_controller_whose_files_hang_ends() {
+    let (dir, certificates) = (tempfile::tempdir().unwrap(), Certificates::new());
+    let pair = certificates.signed(&certificates.ca("ca"), "server", &["localhost"]);
+    let [cert, key] = [&pair.cert, &pair.key].map(|path| path.display().to_string());
+    let process = Process::start_with(dir.path(), &["--tls-cert", &cert, "--tls-key", &key], &[]).await;
+    let pipe = certificates.path("pipe");
+    make_pipe(&pipe);
+    fs::rename(&pipe, &pair.key).unwrap();
+    // Several looks.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let ended = tokio::time::timeout(SOON, process.end(Signal::SIGTERM)).await;
+    ended.expect("it does not wait for the file");
+}
+
+#[tokio::test]
 async fn clients_are_judged_by_the_new_ca() {
+    judged_by_the_new_ca(false).await;
+}
+
+/// A CA that is removed lets nobody in, whatever is wrong with the server's own certificate.
+#[tokio::test]
+async fn clients_are_judged_by_the_new_ca_although_the_certificate_can_not_be_used() {
+    judged_by_the_new_ca(true).await;
+}
+
+async fn judged_by_the_new_ca(is_pair_broken: bool) {
     let encrypted = Encrypted::start_with(true).await;
     let access = encrypted.access_with_certificate();
     encrypted.sdk(access.clone()).await.unwrap().close().await;
+    if is_pair_broken {
+        encrypted.certificates.signed_with(&encrypted.ca, "server", &["localhost"], |params| {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        });
+    }
     let other = encrypted.certificates.ca("other");
     let server_ca = encrypted.certificates.path("trusted.pem");
     fs::copy(&encrypted.ca.file, &server_ca).unwrap();
