@@ -50,6 +50,7 @@ pub struct Client {
     persist: Option<Saver>,
     close_timeout: Duration,
     /// How long the last store calls may take after the right to act has expired.
+    #[cfg_attr(not(feature = "spec"), allow(dead_code, reason = "only a spec says what it has to be"))]
     drain: Duration,
     closing: watch::Sender<Option<Closing>>,
     tasks: Tasks,
