@@ -53,7 +53,7 @@ pub struct GuardSettings {
 }
 
 /// A change of one guard's setting.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GuardEdit {
     /// The guard.
     pub guard: Guard,
@@ -64,8 +64,7 @@ pub struct GuardEdit {
 }
 
 /// What a guard does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuardMode {
     /// A trip rolls back.
     Enforce,
