@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
+use futures::future::{BoxFuture, try_join_all};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -24,6 +24,9 @@ pub(crate) struct Type {
 
 /// A store, and the places of its ids in a list.
 type OfStore<'s> = (&'s dyn Store, Vec<usize>);
+
+/// A call for several records.
+type Call<T, R> = for<'a> fn(&'a dyn Store, &'a [T]) -> BoxFuture<'a, Result<Vec<R>, StoreError>>;
 
 /// At least one type. No prefix begins with another, so a key belongs to at most one.
 pub(crate) struct ByPrefix {
@@ -71,6 +74,25 @@ impl ByPrefix {
         }
         let all = self.types.iter().map(|it| &*it.store).zip(places);
         Ok(all.filter(|(_, places)| !places.is_empty()).collect())
+    }
+
+    /// Gives each store its part of `all`, and returns the answers in the order of `all`. One table after the other: after
+    /// an error nothing is in flight to the others.
+    async fn each<T: Clone + Sync, R: Clone>(
+        &self,
+        all: &[T],
+        id: fn(&T) -> &Id,
+        unanswered: R,
+        call: Call<T, R>,
+    ) -> Result<Vec<R>, StoreError> {
+        let mut answers = vec![unanswered; all.len()];
+        for (store, places) in self.by_store(all.iter().map(id))? {
+            let part: Vec<T> = places.iter().map(|place| all[*place].clone()).collect();
+            for (place, answer) in places.into_iter().zip(call(store, &part).await?) {
+                answers[place] = answer;
+            }
+        }
+        Ok(answers)
     }
 
     /// Makes unreadable what a table has of other types: it would be found at two places, or at one where nobody looks.
@@ -232,37 +254,16 @@ impl Store for ByPrefix {
     }
 
     async fn get_many(&self, ids: &[Id]) -> Result<Vec<Option<Record>>, StoreError> {
-        let mut all: Vec<Option<Record>> = ids.iter().map(|_| None).collect();
-        for (store, places) in self.by_store(ids.iter())? {
-            let asked: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
-            for (place, found) in places.into_iter().zip(store.get_many(&asked).await?) {
-                all[place] = found;
-            }
-        }
-        Ok(all)
+        self.each(ids, |id| id, None, |store, ids| store.get_many(ids)).await
     }
 
     async fn get_versions(&self, ids: &[Id]) -> Result<Vec<Option<Version>>, StoreError> {
-        let mut all: Vec<Option<Version>> = ids.iter().map(|_| None).collect();
-        for (store, places) in self.by_store(ids.iter())? {
-            let asked: Vec<Id> = places.iter().map(|place| ids[*place].clone()).collect();
-            for (place, found) in places.into_iter().zip(store.get_versions(&asked).await?) {
-                all[place] = found;
-            }
-        }
-        Ok(all)
+        self.each(ids, |id| id, None, |store, ids| store.get_versions(ids)).await
     }
 
-    /// One table after the other: after an error nothing is in flight to the others.
     async fn put_many_if_newer(&self, records: &[(Id, Record)]) -> Result<Vec<Copied>, StoreError> {
-        let mut all = vec![Copied::Written; records.len()];
-        for (store, places) in self.by_store(records.iter().map(|(id, _)| id))? {
-            let given: Vec<(Id, Record)> = places.iter().map(|place| records[*place].clone()).collect();
-            for (place, copied) in places.into_iter().zip(store.put_many_if_newer(&given).await?) {
-                all[place] = copied;
-            }
-        }
-        Ok(all)
+        let put: Call<(Id, Record), Copied> = |store, records| store.put_many_if_newer(records);
+        self.each(records, |(id, _)| id, Copied::Written, put).await
     }
 
     async fn scan(
