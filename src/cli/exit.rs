@@ -57,7 +57,9 @@ impl Exit {
             Self::Failed => "it failed, or a pass was not clean",
             Self::RolledBack => "the migration was rolled back while the command waited",
             Self::Timeout => "the time was up while the command waited; the controller continues",
-            Self::Held => "the migration is paused, or its plan is held",
+            Self::Held => {
+                "the migration is paused, its plan is held, or a second person has to approve the request"
+            }
             Self::Usage => "the command line is wrong; nothing was changed",
             Self::Refused => {
                 "the controller refused the request, or an input file is missing or has mistakes"

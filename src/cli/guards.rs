@@ -74,8 +74,8 @@ impl Verb {
                 guards: vec![rule],
                 ..Default::default()
             };
-            render::changed(global, &answer(admin.update_migration(request)).await?, &Waits::None);
-            return Ok(ExitCode::SUCCESS);
+            let answered = answer(admin.update_migration(request)).await?;
+            return Ok(render::changed(global, &answered, &Waits::None));
         }
         let migration = answer(admin.get_migration(v1::GetMigrationRequest { key: guards.key })).await?;
         let local = migration.policy.as_ref().is_some_and(|policy| policy.local_guard);

@@ -161,7 +161,8 @@ impl Verb {
             Self::Delete { key, confirm, change } => {
                 let mutation = Some(change.to_wire());
                 let request = v1::DeleteMigrationRequest { mutation, key, confirm };
-                render::changed(global, &answer(admin.delete_migration(request)).await?, &Waits::None);
+                let answered = answer(admin.delete_migration(request)).await?;
+                return Ok(render::changed(global, &answered, &Waits::None));
             }
             Self::Abandon { key, change } => {
                 let request = v1::AbandonRequest { mutation: Some(change.to_wire()), key };
@@ -170,7 +171,8 @@ impl Verb {
             Self::Finish { key, confirm, overrides, change } => {
                 let mutation = Some(change.to_wire());
                 let request = v1::FinishRequest { mutation, key, confirm, override_gates: overrides };
-                render::changed(global, &answer(admin.finish(request)).await?, &Waits::None);
+                let answered = answer(admin.finish(request)).await?;
+                return Ok(render::changed(global, &answered, &Waits::None));
             }
         }
         Ok(ExitCode::SUCCESS)

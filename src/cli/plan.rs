@@ -115,13 +115,13 @@ impl Verb {
                 answer(global.admin().await?.stop_plan(request)).await?
             }
         };
-        render::changed(global, &answered, &render::Waits::All);
-        if let Some(key) = follow {
+        let exit = render::changed(global, &answered, &render::Waits::All);
+        if let Some(key) = follow.filter(|_| !render::is_asked(&answered)) {
             out::line(&format!(
                 "cutover plan show {key} says what it waits for; cutover status {key} -w follows it"
             ));
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(exit)
     }
 }
 

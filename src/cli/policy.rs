@@ -12,6 +12,15 @@ use super::{ChangeArgs, Global, connect::answer, duration, out, percent, render,
 pub(super) enum Verb {
     /// Show what holds for a migration as a whole, or change it
     Policy(Policy),
+    /// Approve what somebody else asked for under the two-person rule; status shows what waits
+    Approve {
+        /// The migration
+        key: String,
+        /// The revision that asked for it
+        revision: u64,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +70,10 @@ struct Edit {
     /// The same of writes
     #[arg(long, value_name = "PERCENT", value_parser = percent::ppm)]
     local_writes: Option<u32>,
+    /// Must somebody else approve overrides, changes of policy and guards, and steps of a plan? Needs tokens;
+    /// docs/plans.md
+    #[arg(long, value_parser = ["on", "off"])]
+    two_persons: Option<String>,
 }
 
 impl Edit {
@@ -83,12 +96,21 @@ impl Edit {
         policy.local_guard = self.local_guard.map_or(policy.local_guard, |is| is == "on");
         policy.local_guard_read_ppm = self.local_reads.or(policy.local_guard_read_ppm);
         policy.local_guard_write_ppm = self.local_writes.or(policy.local_guard_write_ppm);
+        policy.two_persons = self.two_persons.map_or(policy.two_persons, |is| is == "on");
     }
 }
 
 impl Verb {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let Self::Policy(Policy { key, edit, change }) = self;
+        let Policy { key, edit, change } = match self {
+            Self::Policy(policy) => policy,
+            Self::Approve { key, revision, change } => {
+                let mutation = Some(change.to_wire());
+                let request = v1::ApproveRequestRequest { mutation, key, revision };
+                let answered = answer(global.admin().await?.approve_request(request)).await?;
+                return Ok(render::changed(global, &answered, &Waits::All));
+            }
+        };
         if edit != Edit::default() {
             return self::edit(global, key, &change, |policy| edit.apply(policy)).await;
         }
@@ -126,8 +148,7 @@ pub(super) async fn edit(
         policy: Some(policy),
         ..Default::default()
     };
-    render::changed(global, &answer(admin.update_migration(request)).await?, &Waits::None);
-    Ok(ExitCode::SUCCESS)
+    Ok(render::changed(global, &answer(admin.update_migration(request)).await?, &Waits::None))
 }
 
 fn page(policy: &v1::Policy) -> Vec<String> {
@@ -157,6 +178,7 @@ fn page(policy: &v1::Policy) -> Vec<String> {
             percent::text(policy.local_guard_read_ppm()),
             percent::text(policy.local_guard_write_ppm())
         ),
+        format!("two persons        {}", if policy.two_persons { "on" } else { "off" }),
     ]
 }
 
@@ -167,7 +189,7 @@ fn policy_json(key: &str, policy: &v1::Policy) -> Value {
         "finish_soak_ms": policy.finish_soak_ms(), "hold_timeout_ms": policy.hold_timeout_ms,
         "fence_after_ms": policy.fence_after_ms, "shadow_ppm": policy.shadow_ppm(),
         "local_guard": policy.local_guard, "local_guard_read_ppm": policy.local_guard_read_ppm(),
-        "local_guard_write_ppm": policy.local_guard_write_ppm(),
+        "local_guard_write_ppm": policy.local_guard_write_ppm(), "two_persons": policy.two_persons,
     })
 }
 

@@ -8,12 +8,12 @@ mod status;
 mod table;
 mod trip;
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use cutover_proto::v1;
 use serde_json::{Value, json};
 
-use super::{Global, out, percent};
+use super::{Global, exit::Exit, out, percent};
 pub(super) use crate::gist::rung;
 use crate::{
     gist,
@@ -28,6 +28,9 @@ pub(super) use progress::{progress_json, progress_table};
 pub(super) use status::{status_json, status_page};
 pub(super) use table::table;
 pub(super) use trip::{operation, trip_json};
+
+/// The gate of what waits for a second person.
+const SECOND_PERSON: &str = "second-person";
 
 fn state(migration: &v1::Migration) -> &'static str {
     match migration.state() {
@@ -71,6 +74,14 @@ pub(super) fn migration_json(migration: &v1::Migration) -> Value {
         "created_at_ms": migration.created_at_ms,
         "paused_by": migration.paused_by.as_ref().map(attribution_json),
         "state_since": migration.state_since.as_ref().map(attribution_json),
+        "requests": migration.requests.iter().map(request_json).collect::<Vec<_>>(),
+    })
+}
+
+fn request_json(request: &v1::PendingRequest) -> Value {
+    json!({
+        "revision": request.revision, "by": request.by, "reason": request.reason, "at_ms": request.at_ms,
+        "expires_ms": request.expires_ms, "changes": request.changes,
     })
 }
 
@@ -151,15 +162,16 @@ pub(super) enum Waits {
     None,
 }
 
-/// What a change did.
-pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Waits) {
+/// What a change did. A change that somebody else has to approve was not made: [`Exit::Held`].
+pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Waits) -> ExitCode {
+    let exit = if is_asked(answer) { Exit::Held } else { Exit::Done };
     if global.json {
         out::json(&json!({
             "migration": answer.migration.as_ref().map(migration_json), "changes": answer.changes,
             "waiting": answer.waiting.iter().map(waiting_json).collect::<Vec<_>>(),
             "ways": answer.ways, "consequences": answer.consequences, "dry_run": answer.dry_run, "repeated": answer.repeated,
         }));
-        return;
+        return exit.into();
     }
     let dry = if answer.dry_run { "dry run: " } else { "" };
     answer.changes.iter().for_each(|change| out::line(&format!("{dry}{change}")));
@@ -189,12 +201,19 @@ pub(super) fn changed(global: &Global, answer: &v1::MutationResponse, waits: &Wa
         });
     }
     let is_its = |waiting: &&v1::Waiting| match waits {
+        _ if waiting.gate == SECOND_PERSON => true,
         Waits::All => true,
         Waits::Of(tenant) => waiting.whom == format!("tenant {tenant}"),
         Waits::None => false,
     };
     let its: Vec<v1::Waiting> = answer.waiting.iter().filter(is_its).cloned().collect();
     gist::together(&its).iter().for_each(|waiting| out::line(&format!("waiting: {}", waiting_line(waiting))));
+    exit.into()
+}
+
+/// Whether the change waits for a second person.
+pub(super) fn is_asked(answer: &v1::MutationResponse) -> bool {
+    answer.waiting.iter().any(|waiting| waiting.gate == SECOND_PERSON)
 }
 
 pub(super) fn explain_json(explained: &v1::ExplainResponse) -> Value {

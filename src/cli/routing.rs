@@ -197,7 +197,7 @@ impl Verb {
             // Said while it waits.
             waits = Waits::None;
         }
-        render::changed(global, &answered, &waits);
+        let exit = render::changed(global, &answered, &waits);
         if is_rollback
             && !global.json
             && answered.changes.iter().any(|change| change.contains("mirrored -> source-only"))
@@ -207,8 +207,10 @@ impl Verb {
             ));
         }
         match ask {
-            Some(ask) if ask.wait && !answered.dry_run => follow(global, key, ask.timeout).await,
-            _ => Ok(ExitCode::SUCCESS),
+            Some(ask) if ask.wait && !answered.dry_run && !render::is_asked(&answered) => {
+                follow(global, key, ask.timeout).await
+            }
+            _ => Ok(exit),
         }
     }
 }

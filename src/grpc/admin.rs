@@ -86,9 +86,7 @@ impl AdminService for Admin {
         let (caller, v1::DeleteMigrationRequest { mutation, key, confirm }) = Caller::of(request);
         let calls = self.overview.calls(&key);
         let answer = self.change(caller, mutation, &key, Change::Delete(Deletion { confirm, calls })).await?;
-        if !answer.get_ref().dry_run {
-            self.windows.forget(&key).await;
-        }
+        self.forget_deleted(&key).await;
         Ok(answer)
     }
 
@@ -200,6 +198,16 @@ impl AdminService for Admin {
     ) -> Answer<v1::MutationResponse> {
         let (caller, v1::SkipPlanStepRequest { mutation, key, step }) = Caller::of(request);
         self.change(caller, mutation, &key, Change::SkipPlanStep { step: plan::number(step) }).await
+    }
+
+    async fn approve_request(
+        &self,
+        request: Request<v1::ApproveRequestRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let (caller, v1::ApproveRequestRequest { mutation, key, revision }) = Caller::of(request);
+        let answer = self.change(caller, mutation, &key, Change::ApproveRequest { revision }).await?;
+        self.forget_deleted(&key).await;
+        Ok(answer)
     }
 
     async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {
@@ -327,6 +335,13 @@ impl Admin {
         let key = Key::parse(key).map_err(status::invalid)?;
         let outcome = self.operate.change(&key, &change, &mutation).await.map_err(status::change)?;
         Ok(Response::new(changed(outcome, mutation.dry_run)))
+    }
+
+    /// What was reported of a migration goes with it.
+    async fn forget_deleted(&self, key: &str) {
+        if Key::parse(key).is_ok_and(|key| self.registry.state().entry(&key).is_none()) {
+            self.windows.forget(key).await;
+        }
     }
 
     fn status(&self, key: &str) -> Result<v1::Status, Status> {

@@ -16,8 +16,8 @@ use tonic::Status;
 use super::status;
 use crate::{
     domain::{
-        Ask, Attribution, Document, Gate, HeldRoutes, Migration, Policy, Rollout, State, Tenant, TenantRow,
-        Unmet, Violation,
+        Ask, Attribution, Document, Gate, HeldRoutes, Migration, PendingRequest, Policy, REQUEST_VALID_MS,
+        Rollout, State, Tenant, TenantRow, Unmet, Violation,
     },
     service::{Followed, InstanceView},
 };
@@ -59,6 +59,7 @@ pub(super) fn policy_from_wire(wire: &v1::Policy) -> Result<Policy, Status> {
             ms => small("policy.hold_timeout_ms", ms)?,
         },
         shadow_ppm: wire.shadow_ppm.unwrap_or(defaults.shadow_ppm),
+        two_persons: wire.two_persons,
         local_guard: wire.local_guard,
         local_guard_read_ppm: wire.local_guard_read_ppm.unwrap_or(defaults.local_guard_read_ppm),
         local_guard_write_ppm: wire.local_guard_write_ppm.unwrap_or(defaults.local_guard_write_ppm),
@@ -77,6 +78,7 @@ fn policy(policy: &Policy) -> v1::Policy {
         local_guard: policy.local_guard,
         local_guard_read_ppm: Some(policy.local_guard_read_ppm),
         local_guard_write_ppm: Some(policy.local_guard_write_ppm),
+        two_persons: policy.two_persons,
     }
 }
 
@@ -120,6 +122,18 @@ pub(super) fn migration(revision: u64, document: &Document) -> v1::Migration {
         trips: document.trips.iter().map(guard::trip).collect(),
         paused_by: document.paused_by.as_ref().map(attribution),
         state_since: document.state_since.as_ref().map(attribution),
+        requests: document.requests.iter().map(request).collect(),
+    }
+}
+
+fn request(request: &PendingRequest) -> v1::PendingRequest {
+    v1::PendingRequest {
+        revision: request.revision,
+        by: request.by.clone(),
+        reason: request.reason.clone(),
+        at_ms: request.at_ms,
+        expires_ms: request.at_ms + REQUEST_VALID_MS,
+        changes: request.summary.clone(),
     }
 }
 

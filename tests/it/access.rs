@@ -7,6 +7,7 @@ mod late;
 mod lives;
 mod restored;
 mod scope;
+mod two_persons;
 mod who;
 
 use std::{path::Path, sync::Arc};

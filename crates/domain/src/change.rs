@@ -1,4 +1,4 @@
-//! A change from top to bottom: what it does, and every reason to refuse it. [`apply`] is the table of legal
+//! A change from top to bottom: what it does, and every reason to refuse it. `apply_now` is the table of legal
 //! changes; requests for shares and rollbacks are here in full.
 
 mod abandon;
@@ -14,6 +14,7 @@ mod plan;
 mod request;
 mod restored;
 mod rollback;
+mod second;
 mod trip;
 
 use cutover_core::routing::Rung;
@@ -49,10 +50,18 @@ pub fn apply(
         return lifecycle::create(key, salt, [source, target, description], policy, context);
     }
     let migration = migration.ok_or_else(|| Refusal::NotFound(key.clone()))?;
+    match second::asked(migration, change, context) {
+        Some(asked) => asked,
+        None => apply_now(migration, change, context),
+    }
+}
+
+/// Applies a change that needs no second person, or has one.
+fn apply_now(migration: &Migration, change: &Change, context: &Context<'_>) -> Result<Applied, Refusal> {
     let mut draft = Draft::of(migration);
     draft.refuse_if_abandoned(change)?;
     match change {
-        Change::Create { .. } => unreachable!("handled above"),
+        Change::Create { .. } | Change::ApproveRequest { .. } => unreachable!("handled by `apply`"),
         Change::Update { description, policy, guards } => {
             draft.update(description.as_deref(), policy.as_ref(), guards, context)?;
         }
@@ -256,7 +265,10 @@ pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unme
         return vec![unmet];
     }
     let conditions = Conditions { document: &migration.document, fleet, steady_ms };
-    advance::look(migration, &conditions, migration.revision).unmet
+    let mut unmet = advance::look(migration, &conditions, migration.revision).unmet;
+    let requests = migration.document.requests.iter().filter(|request| request.is_valid(steady_ms));
+    unmet.extend(requests.map(|request| request.unmet(migration.key())));
+    unmet
 }
 
 /// Whether [`Change::Step`] would do anything. Copies neither the document nor the rows.

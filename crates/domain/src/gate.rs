@@ -32,10 +32,12 @@ pub enum Gate {
     Stage,
     /// The store was restored, and nobody has confirmed where tenants have been since the backup.
     Restored,
+    /// Somebody else has to agree: the two-person rule.
+    SecondPerson,
 }
 
 impl Gate {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Barrier,
         Self::Services,
         Self::FullPass,
@@ -47,6 +49,7 @@ impl Gate {
         Self::Finished,
         Self::Stage,
         Self::Restored,
+        Self::SecondPerson,
     ];
 
     /// The name used everywhere.
@@ -63,6 +66,7 @@ impl Gate {
             Self::Finished => "finished",
             Self::Stage => "stage",
             Self::Restored => "restored",
+            Self::SecondPerson => "second-person",
         }
     }
 

@@ -2,77 +2,14 @@
 
 use std::sync::Arc;
 
-use cutover_core::routing::{self, Level, PPM, Rung, bucket};
+use cutover_core::routing::{PPM, Rung, bucket};
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attribution, Bands, Evidence, GuardSettings, Job, Key, Ledgers, Override, Passes, Placement, Rollout,
-    Tenant, Trip, TripOutcome, guard::JudgedStage, plan::PlanState,
+    Attribution, Bands, Evidence, GuardSettings, Job, Key, Ledgers, Override, Passes, PendingRequest,
+    Placement, Policy, Rollout, Tenant, Trip, TripOutcome, guard::JudgedStage, plan::PlanState,
 };
-
-/// What the migration promises and requires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// What reads promise.
-    pub level: Level,
-    /// Services that must have an instance which is not lost before a tenant leaves source-only.
-    pub required_services: Vec<String>,
-    /// Minimum time at target-first before target-only.
-    pub soak_ms: u64,
-    /// Minimum time at target-only before finishing.
-    pub finish_soak_ms: u64,
-    /// SDKs without contact for this long refuse operations. 0: never.
-    pub fence_after_ms: u32,
-    /// Longest time that an operation waits on `hold`.
-    pub hold_timeout_ms: u32,
-    /// Share of reads at dual that are compared with the target.
-    pub shadow_ppm: u32,
-    /// SDKs that can't reach the controller may go back from target-first to mirrored on their own. While
-    /// this is on, nobody goes to target-only.
-    #[serde(default)]
-    pub local_guard: bool,
-    /// Error rate of target reads that such an SDK tolerates.
-    #[serde(default = "local_guard_read_ppm")]
-    pub local_guard_read_ppm: u32,
-    /// The same for writes.
-    #[serde(default = "local_guard_write_ppm")]
-    pub local_guard_write_ppm: u32,
-}
-
-fn local_guard_read_ppm() -> u32 {
-    routing::Policy::default().local_guard_read_ppm
-}
-
-fn local_guard_write_ppm() -> u32 {
-    routing::Policy::default().local_guard_write_ppm
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        let routing::Policy {
-            level,
-            hold_timeout_ms,
-            fence_after_ms,
-            shadow_ppm,
-            local_guard,
-            local_guard_read_ppm,
-            local_guard_write_ppm,
-        } = routing::Policy::default();
-        Self {
-            level,
-            required_services: Vec::new(),
-            soak_ms: 0,
-            finish_soak_ms: 30 * 24 * 3600 * 1000,
-            fence_after_ms,
-            hold_timeout_ms,
-            shadow_ppm,
-            local_guard,
-            local_guard_read_ppm,
-            local_guard_write_ppm,
-        }
-    }
-}
 
 /// The state of a migration in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +125,9 @@ pub struct Document {
     /// Its plan. `None`: it never had one.
     #[serde(default)]
     pub plan: Option<PlanState>,
+    /// What waits for a second person, oldest first; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<PendingRequest>,
 }
 
 /// A tenant that does not follow its bucket, or not yet again.

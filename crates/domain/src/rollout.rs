@@ -20,7 +20,7 @@ pub(super) fn percent(ppm: u32) -> f64 {
 }
 
 /// Requested shares, in the ladder's order; `None` leaves a share unchanged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shares {
     /// At least at dual.
     pub dual_ppm: Option<u32>,

@@ -53,7 +53,7 @@ pub struct GuardSettings {
 }
 
 /// A change of one guard's setting.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuardEdit {
     /// The guard.
     pub guard: Guard,
@@ -64,7 +64,8 @@ pub struct GuardEdit {
 }
 
 /// What a guard does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GuardMode {
     /// A trip rolls back.
     Enforce,

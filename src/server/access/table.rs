@@ -45,7 +45,7 @@ const METHODS: &[(&str, Need, &[&str])] = &[
             "EvictInstance",
         ],
     ),
-    ("cutover.v1.AdminService", Approve, &["ApprovePlan", "SkipPlanStep"]),
+    ("cutover.v1.AdminService", Approve, &["ApprovePlan", "SkipPlanStep", "ApproveRequest"]),
     ("cutover.v1.AdminService", Administer, &["Backup", "ConfirmRestore"]),
     ("cutover.v1.RoutingService", Route, &["Decide", "DecideBatch", "Watch"]),
     ("cutover.v1.TelemetryService", Route, &["Report", "RecordOutcomes", "Goodbye"]),

@@ -7,7 +7,7 @@ use cutover_core::{
     text::span,
 };
 
-use super::{Applied, Context, Draft, Refusal};
+use super::{Applied, Context, Draft, Refusal, second::check_proven};
 use crate::{
     Bands, Document, Gate, GuardEdit, GuardSettings, Key, Ledgers, Policy, Rollout, Violation, percent,
 };
@@ -35,6 +35,9 @@ pub(super) fn create(
     violations.extend(check_text("salt", salt));
     if !violations.is_empty() {
         return Err(Refusal::Invalid(violations));
+    }
+    if policy.two_persons {
+        check_proven(context.actor, key)?;
     }
     let [source, target, description] = texts.map(Clone::clone);
     let document = Document {
@@ -73,6 +76,7 @@ pub(super) fn create(
         guards: GuardSettings::default(),
         trips: Vec::new(),
         plan: None,
+        requests: Vec::new(),
     };
     let summary = vec![format!("created migration {key}, everybody at source-only")];
     Ok(Applied::at_once(Some(document), summary))
@@ -201,6 +205,7 @@ fn differences(before: &Policy, policy: &Policy) -> Vec<String> {
             ("local guard", if policy.local_guard { "on" } else { "off" }.to_owned()),
             ("local guard for reads", format!("{} %", percent(policy.local_guard_read_ppm))),
             ("local guard for writes", format!("{} %", percent(policy.local_guard_write_ppm))),
+            ("two persons", if policy.two_persons { "on" } else { "off" }.to_owned()),
         ]
     };
     let both = texts(before).into_iter().zip(texts(policy));

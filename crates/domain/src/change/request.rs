@@ -89,6 +89,11 @@ pub enum Change {
         /// Only if it is this step, counted from 0. `None`: whichever is the last.
         step: Option<usize>,
     },
+    /// Approves what somebody else asked for under the two-person rule.
+    ApproveRequest {
+        /// The revision that asked for it.
+        revision: u64,
+    },
     /// The plan's own move. Does nothing if the move was already made, or is not allowed.
     MovePlan(PlanMove),
     /// Begins a pass.
@@ -326,6 +331,7 @@ impl Change {
             Self::StopPlan => "plan-stop",
             Self::ApprovePlan { .. } => "plan-approve",
             Self::SkipPlanStep { .. } => "plan-skip",
+            Self::ApproveRequest { .. } => "approve",
             Self::MovePlan(PlanMove::Take(_)) => "plan-step",
             Self::MovePlan(PlanMove::Settle(_)) => "plan-settled",
             Self::MovePlan(PlanMove::Show(_)) => "plan-shown",

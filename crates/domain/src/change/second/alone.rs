@@ -1,0 +1,75 @@
+//! What one person may not do at all under the two-person rule: nobody else could tell what they approve.
+
+use cutover_core::routing::Rung;
+
+use super::{PROVEN, check_other, check_proven};
+use crate::{
+    Document, Gate, Migration, Tenant, Unmet,
+    change::{Change, Context, Refusal},
+    plan::{PlanState, PlanStatus},
+};
+
+impl Document {
+    /// The first step of its plan that still needs approval, counted from 0; also of a plan that ended before it.
+    pub(super) fn unapproved_step(&self) -> Option<usize> {
+        let state = self.plan.as_ref().filter(|state| state.status != PlanStatus::Done)?;
+        let first = state.taken.len().max(state.approved);
+        (first..state.plan.steps().len()).find(|at| state.plan.steps()[*at].approval)
+    }
+
+    /// Refuses what one person may not do at all under the rule.
+    pub(super) fn check_persons(
+        &self,
+        migration: &Migration,
+        change: &Change,
+        context: &Context<'_>,
+    ) -> Result<(), Refusal> {
+        if let Change::Update { policy: Some(policy), .. } = change
+            && policy.two_persons
+            && !self.policy.two_persons
+        {
+            return check_proven(context.actor, &self.key);
+        }
+        if !self.policy.two_persons {
+            return Ok(());
+        }
+        match change {
+            Change::ApprovePlan { .. } | Change::SkipPlanStep { .. } => {
+                check_proven(context.actor, &self.key)?;
+                self.plan.as_ref().map_or(Ok(()), |state| self.check_applied(state, context.actor))
+            }
+            Change::SetRollout { shares, .. } => {
+                let goal = self.goal.with(shares).map_err(Refusal::Invalid)?;
+                let mut raised = goal.shares().into_iter().zip(self.goal.shares());
+                self.check_raise(raised.any(|((_, new), (_, old))| new > old))
+            }
+            Change::SetPins { pins, .. } => {
+                let is_raised = |(tenant, rung): &(Tenant, Rung)| *rung > migration.wanted(tenant).rung;
+                self.check_raise(pins.iter().any(is_raised))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whoever applied a plan does not approve its steps.
+    fn check_applied(&self, state: &PlanState, actor: &str) -> Result<(), Refusal> {
+        if state.applied_by.starts_with(PROVEN) {
+            return check_other(&state.applied_by, actor, "applied the plan");
+        }
+        let message = format!("{} applied the plan, and nobody proved that name", state.applied_by);
+        let action = format!("cutover plan stop {0}, then apply the plan again", self.key);
+        Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
+    }
+
+    /// Nobody goes past a step that waits for approval by going up by hand.
+    fn check_raise(&self, is_raised: bool) -> Result<(), Refusal> {
+        let Some(step) = self.unapproved_step().filter(|_| is_raised) else { return Ok(()) };
+        let message = format!("step {} of the plan is not approved: nobody goes up by hand before", step + 1);
+        let action = format!(
+            "cutover plan approve {0} --step {1}, or cutover plan apply {0} FILE, which a second person approves",
+            self.key,
+            step + 1
+        );
+        Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
+    }
+}

@@ -1,0 +1,106 @@
+//! Which changes need two persons, and what the second one has to know of them.
+
+use cutover_core::text::span;
+
+use crate::{
+    Document, GuardEdit, GuardMode, Tenant,
+    change::{Ask, Change, Deletion},
+    guard::Limit,
+    pending::Reserved,
+    percent,
+    plan::{Part, Proof, Step},
+};
+
+impl Reserved {
+    /// `None`: one person may do it.
+    pub(super) fn of(document: &Document, change: &Change) -> Option<Self> {
+        if !document.policy.two_persons {
+            return None;
+        }
+        match change.clone() {
+            Change::Update { description, policy, guards } => {
+                let is_same = policy.as_ref().is_none_or(|policy| *policy == document.policy);
+                let before = Box::new(document.policy.clone());
+                (!is_same || !guards.is_empty()).then_some(Self::Update {
+                    description,
+                    policy,
+                    guards,
+                    before,
+                })
+            }
+            Change::SetRollout { shares, ask: Ask { wait, overrides } } if !overrides.is_empty() => {
+                Some(Self::Rollout { shares, wait, overrides })
+            }
+            Change::SetPins { pins, ask: Ask { wait, overrides } } if !overrides.is_empty() => {
+                Some(Self::Pins { pins, wait, overrides })
+            }
+            Change::ApplyPlan(plan) if document.unapproved_step().is_some() => Some(Self::Plan(plan)),
+            Change::Finish { confirm, overrides } if !overrides.is_empty() => {
+                Some(Self::Finish { confirm, overrides })
+            }
+            // The next migration with this key would not have the rule.
+            Change::Delete(Deletion { confirm, .. })
+                if document.finished_at_ms.is_none() && document.abandoned_at_ms.is_none() =>
+            {
+                Some(Self::Delete { confirm })
+            }
+            _ => None,
+        }
+    }
+
+    /// What the summary of the change leaves out, and who approves has to know.
+    pub(super) fn details(&self) -> Vec<String> {
+        match self {
+            Self::Update { guards, .. } => guards.iter().map(guard).collect(),
+            Self::Plan(plan) => {
+                let steps = plan.steps().iter().enumerate().map(|(at, it)| step(at, it));
+                let windows = &plan.rules().windows.open;
+                let when = match windows.len() {
+                    0 => "steps are taken at any time".to_owned(),
+                    many => format!("steps are taken in {many} change windows"),
+                };
+                steps.chain([when]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn change(&self) -> Change {
+        match self.clone() {
+            Self::Update { description, policy, guards, .. } => {
+                Change::Update { description, policy, guards }
+            }
+            Self::Rollout { shares, wait, overrides } => {
+                Change::SetRollout { shares, ask: Ask { wait, overrides } }
+            }
+            Self::Pins { pins, wait, overrides } => Change::SetPins { pins, ask: Ask { wait, overrides } },
+            Self::Plan(plan) => Change::ApplyPlan(plan),
+            Self::Finish { confirm, overrides } => Change::Finish { confirm, overrides },
+            Self::Delete { confirm } => Change::Delete(Deletion { confirm, calls: String::new() }),
+        }
+    }
+}
+
+fn guard(edit: &GuardEdit) -> String {
+    let mode = edit.mode.map_or("", |mode| match mode {
+        GuardMode::Enforce => ": enforce",
+        GuardMode::Observe => ": observe",
+        GuardMode::Off => ": off",
+    });
+    let limit = edit.limit.map(|limit| match limit {
+        Limit::Rate(rate) => format!(", limit {rate}"),
+        Limit::Relative { rho, delta } => format!(", limit rho {rho}, delta {delta}"),
+        Limit::Ratchet { factor, slack } => format!(", limit factor {factor}, slack {slack}"),
+    });
+    format!("guard {}{mode}{}", edit.guard, limit.unwrap_or_default())
+}
+
+fn step(at: usize, step: &Step) -> String {
+    let whom = match &step.part {
+        Part::Share(ppm) => format!("{} %", percent(*ppm)),
+        Part::Tenants(tenants) => tenants.iter().map(Tenant::as_str).collect::<Vec<_>>().join(", "),
+    };
+    let evidence = if step.evidence == Proof::None { ", no evidence" } else { "" };
+    let approval = if step.approval { ", needs approval" } else { "" };
+    format!("step {}: {} {whom}, bake {}{evidence}{approval}", at + 1, step.rung, span(step.bake_ms))
+}

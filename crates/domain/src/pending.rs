@@ -1,0 +1,73 @@
+//! What waits for a second person, as a document stores it.
+
+use cutover_core::routing::Rung;
+use serde::{Deserialize, Serialize};
+
+use super::{Gate, GuardEdit, Key, Policy, Shares, Tenant, Unmet, plan::Plan};
+
+/// How long a request waits, by the steady clock.
+pub const REQUEST_VALID_MS: u64 = 24 * 3600 * 1000;
+
+/// A change that waits for a second person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingRequest {
+    /// The revision that asked for it; identifies it.
+    pub revision: u64,
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When: Unix time, for people.
+    pub at_ms: u64,
+    /// The same by the steady clock.
+    pub steady_ms: u64,
+    /// What it would have done then, for people.
+    pub summary: Vec<String>,
+    /// What is asked for.
+    pub(super) change: Reserved,
+}
+
+impl PendingRequest {
+    /// Whether it can still be approved.
+    pub fn is_valid(&self, steady_ms: u64) -> bool {
+        steady_ms.saturating_sub(self.steady_ms) < REQUEST_VALID_MS
+    }
+
+    /// What it waits for.
+    pub(super) fn unmet(&self, key: &Key) -> Unmet {
+        let message = format!("{} asks for what needs a second person: {}", self.by, self.summary.join("; "));
+        let action = format!("somebody else: cutover approve {key} {}", self.revision);
+        Unmet::of_change(Gate::SecondPerson, message, action)
+    }
+}
+
+/// A change that needs two persons.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Reserved {
+    Update {
+        description: Option<String>,
+        policy: Option<Policy>,
+        guards: Vec<GuardEdit>,
+        /// A policy is asked for as a whole: it must not take back what was changed since.
+        before: Box<Policy>,
+    },
+    Rollout {
+        shares: Shares,
+        wait: bool,
+        overrides: Vec<Gate>,
+    },
+    Pins {
+        pins: Vec<(Tenant, Rung)>,
+        wait: bool,
+        overrides: Vec<Gate>,
+    },
+    Plan(Box<Plan>),
+    Finish {
+        confirm: String,
+        overrides: Vec<Gate>,
+    },
+    Delete {
+        confirm: String,
+    },
+}
