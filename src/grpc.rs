@@ -104,7 +104,17 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
     let routing = routing::Routing { decider, membership: membership.clone(), stop: stop.clone() };
     let telemetry = sdk::Telemetry { membership: membership.clone() };
     let (overviews, statuses) = Default::default();
-    let admin = admin::Admin { registry, membership, overview, overviews, statuses, operate, windows, stop };
+    let admin = admin::Admin {
+        registry,
+        membership,
+        overview,
+        overviews,
+        statuses,
+        operate,
+        windows,
+        tokens: tokens.clone(),
+        stop,
+    };
     let telemetry = TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AdminServiceServer<admin::Admin>>().await;

@@ -21,6 +21,15 @@ pub(super) enum Verb {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// Withdraw what somebody asked for under the two-person rule
+    Withdraw {
+        /// The migration
+        key: String,
+        /// The revision that asked for it
+        revision: u64,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,6 +118,12 @@ impl Verb {
                 let request = v1::ApproveRequestRequest { mutation, key, revision };
                 let answered = answer(global.admin().await?.approve_request(request)).await?;
                 return Ok(render::changed(global, &answered, &Waits::All));
+            }
+            Self::Withdraw { key, revision, change } => {
+                let mutation = Some(change.to_wire());
+                let request = v1::WithdrawRequestRequest { mutation, key, revision };
+                let answered = answer(global.admin().await?.withdraw_request(request)).await?;
+                return Ok(render::changed(global, &answered, &Waits::None));
             }
         };
         if edit != Edit::default() {

@@ -19,7 +19,7 @@ use super::{caller::Caller, convert, plan, status};
 use crate::{
     domain::{Change, Confirmation, Deletion, Key, Policy, Shares, Tenant, change},
     service::{
-        Entry, Looks, Membership, Operate, Overview, Registry, WindowQuery, Windows,
+        Entry, Looks, Membership, Operate, Overview, Registry, Tokens, WindowQuery, Windows,
         operate::{ChangeOutcome, now_ms},
     },
 };
@@ -36,6 +36,7 @@ pub(super) struct Admin {
     pub(super) statuses: Arc<Shared<v1::Status>>,
     pub(super) operate: Arc<Operate>,
     pub(super) windows: Arc<Windows>,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -205,9 +206,24 @@ impl AdminService for Admin {
         request: Request<v1::ApproveRequestRequest>,
     ) -> Answer<v1::MutationResponse> {
         let (caller, v1::ApproveRequestRequest { mutation, key, revision }) = Caller::of(request);
-        let answer = self.change(caller, mutation, &key, Change::ApproveRequest { revision }).await?;
+        if let Ok(entry) = self.entry(&key) {
+            let document = &entry.migration.document;
+            let asked = document.requests.iter().find(|asked| asked.revision == revision);
+            let checked = asked.map_or(Ok(()), |asked| self.tokens.check_asker(asked, &key, now_ms()));
+            checked.map_err(status::refusal)?;
+        }
+        let calls = self.overview.calls(&key);
+        let answer = self.change(caller, mutation, &key, Change::ApproveRequest { revision, calls }).await?;
         self.forget_deleted(&key).await;
         Ok(answer)
+    }
+
+    async fn withdraw_request(
+        &self,
+        request: Request<v1::WithdrawRequestRequest>,
+    ) -> Answer<v1::MutationResponse> {
+        let (caller, v1::WithdrawRequestRequest { mutation, key, revision }) = Caller::of(request);
+        self.change(caller, mutation, &key, Change::WithdrawRequest { revision }).await
     }
 
     async fn get_plan(&self, request: Request<v1::GetPlanRequest>) -> Answer<v1::PlanView> {

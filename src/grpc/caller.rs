@@ -6,7 +6,7 @@ use tonic::{Request, Status};
 
 use super::status;
 use crate::{
-    domain::{Need, Principal, Violation},
+    domain::{Need, PROVEN, Principal, Violation},
     service::operate::RequestMeta,
 };
 
@@ -53,9 +53,10 @@ impl Caller {
             }
         }
         let actor = match principal.name() {
-            Some(name) => format!("token:{name}"),
-            None if actor.trim().to_ascii_lowercase().starts_with("token:") => {
-                let message = "must not begin with token:, which stands for a name that was proven";
+            Some(name) => format!("{PROVEN}{name}"),
+            None if actor.trim().to_ascii_lowercase().starts_with(PROVEN) => {
+                let message =
+                    format!("must not begin with {PROVEN}, which stands for a name that was proven");
                 return Err(status::invalid(Violation::new("actor", message)));
             }
             None if actor.is_empty() => UNKNOWN.to_owned(),

@@ -27,7 +27,15 @@ pub(super) fn ask(wait: bool, overrides: &[String]) -> Result<Ask, Status> {
 }
 
 pub(super) fn gates(names: &[String]) -> Result<Vec<Gate>, Status> {
-    names.iter().map(|name| name.parse().map_err(status::invalid)).collect()
+    let mut gates = Vec::new();
+    for name in names {
+        let gate = name.parse().map_err(status::invalid)?;
+        // Each has a line in what a second person reads.
+        if !gates.contains(&gate) {
+            gates.push(gate);
+        }
+    }
+    Ok(gates)
 }
 
 /// A rung to pin to; `hold` and a missing one are refused.

@@ -255,7 +255,7 @@ impl Operate {
             fleet: &fleet,
         };
         let migration = entry.map(|entry| &entry.migration);
-        let Applied { mut document, rows, summary, waiting, ways, consequences } =
+        let Applied { mut document, rows, summary, waiting, ways, consequences, .. } =
             apply(migration, key, change, &context)?;
         if let (Some(document), None) = (&mut document, migration) {
             document.key_free_since = Some(state.fences.deleted);
@@ -300,11 +300,13 @@ impl Operate {
         if event.key != *key || event.change != change.name() {
             return Err(Error::RequestIdReused(mutation.request_id.clone()));
         }
+        let asked = event.document.as_ref().and_then(|document| document.asked_in(event.revision));
         Ok(Some(ChangeOutcome {
             revision: event.revision,
             document: event.document,
             changes: event.summary,
-            waiting: Vec::new(),
+            // Or a retry would look as if the change had been made.
+            waiting: asked.into_iter().collect(),
             ways: Vec::new(),
             consequences: Vec::new(),
             repeated: true,

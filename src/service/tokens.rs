@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::{once::Once, whole::UnderWay};
 use crate::{
-    domain::{Credential, Key, Principal, Role},
+    domain::{Credential, Gate, Key, PROVEN, PendingRequest, Principal, Refusal, Role, Unmet},
     store::{Error as StoreError, Store, TokenEvent, TokenRecord},
 };
 pub use error::{Denied, TokenError};
@@ -139,6 +139,23 @@ impl Tokens {
         let named = known.get(&credential.token);
         let is_there = named.is_some_and(|it| it.record.expires_ms.is_none_or(|until_ms| until_ms > now_ms));
         if is_there { Standing::Rotated } else { Standing::Ended }
+    }
+
+    /// Refuses what somebody asked for whose token has ended since, also if another one has its name now.
+    pub fn check_asker(&self, asked: &PendingRequest, key: &str, now_ms: u64) -> Result<(), Refusal> {
+        let known = self.known.load();
+        let record =
+            asked.by.strip_prefix(PROVEN).and_then(|name| known.get(name)).map(|token| &token.record);
+        let is_valid = record.is_some_and(|record| {
+            record.created_ms <= asked.at_ms && record.expires_ms.is_none_or(|until_ms| until_ms > now_ms)
+        });
+        if is_valid {
+            return Ok(());
+        }
+        let message = format!("{} was revoked or has expired since it asked for this", asked.by);
+        let action =
+            format!("let somebody else ask; cutover withdraw {key} {} removes this one", asked.revision);
+        Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
     }
 
     /// The calls that were refused.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Key, Violation};
 
+/// What an actor begins with whose name a token has proven. No request can claim it for itself.
+pub const PROVEN: &str = "token:";
+
 /// What the holder of a token is. A token may have several roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -61,7 +61,9 @@ fn apply_now(migration: &Migration, change: &Change, context: &Context<'_>) -> R
     let mut draft = Draft::of(migration);
     draft.refuse_if_abandoned(change)?;
     match change {
-        Change::Create { .. } | Change::ApproveRequest { .. } => unreachable!("handled by `apply`"),
+        Change::Create { .. } | Change::ApproveRequest { .. } | Change::WithdrawRequest { .. } => {
+            unreachable!("handled by `apply`")
+        }
         Change::Update { description, policy, guards } => {
             draft.update(description.as_deref(), policy.as_ref(), guards, context)?;
         }
@@ -240,6 +242,7 @@ impl Draft {
         if is_lower || self.document.state() != before.state() {
             self.document.state_since = Some(context.attribution());
         }
+        let asked_lines = self.summary.len();
         let untold = look.moves.len().saturating_sub(MOVES_TOLD_MAX);
         self.summary.extend(look.moves.into_iter().take(MOVES_TOLD_MAX));
         if untold > 0 {
@@ -254,7 +257,7 @@ impl Draft {
         let consequences = consequences.unwrap_or_default();
         let waiting = look.unmet.into_iter().chain(kept).collect();
         let (document, summary, ways) = (Some(self.document), self.summary, look.ways);
-        Applied { document, rows, summary, waiting, ways, consequences }
+        Applied { document, rows, summary, asked_lines, waiting, ways, consequences }
     }
 }
 
@@ -266,7 +269,8 @@ pub fn waiting(migration: &Migration, fleet: &Fleet, steady_ms: u64) -> Vec<Unme
     }
     let conditions = Conditions { document: &migration.document, fleet, steady_ms };
     let mut unmet = advance::look(migration, &conditions, migration.revision).unmet;
-    let requests = migration.document.requests.iter().filter(|request| request.is_valid(steady_ms));
+    let document = &migration.document;
+    let requests = document.requests.iter().filter(|request| request.is_open(document, steady_ms));
     unmet.extend(requests.map(|request| request.unmet(migration.key())));
     unmet
 }

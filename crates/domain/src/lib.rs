@@ -36,7 +36,7 @@ mod tables;
 mod trip;
 mod window;
 
-pub use access::{Credential, Need, Principal, Role, check_token_name};
+pub use access::{Credential, Need, PROVEN, Principal, Role, check_token_name};
 pub use attribution::Attribution;
 pub use barrier::barrier;
 pub use chain::{Chain, ChainBreak, Hash, HistoryEntry};

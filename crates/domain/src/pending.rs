@@ -3,7 +3,7 @@
 use cutover_core::routing::Rung;
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, GuardEdit, Key, Policy, Shares, Tenant, Unmet, plan::Plan};
+use super::{Gate, GuardEdit, GuardSettings, Key, Policy, Shares, Tenant, Unmet, plan::Plan};
 
 /// How long a request waits, by the steady clock.
 pub const REQUEST_VALID_MS: u64 = 24 * 3600 * 1000;
@@ -23,8 +23,13 @@ pub struct PendingRequest {
     pub steady_ms: u64,
     /// What it would have done then, for people.
     pub summary: Vec<String>,
+    /// How many of these lines still have to hold when it is approved. Those after them are steps, which depend on
+    /// the instances of that moment, and explanations.
+    pub(super) asked_lines: usize,
     /// What is asked for.
     pub(super) change: Reserved,
+    /// What it was about.
+    pub(super) basis: Basis,
 }
 
 impl PendingRequest {
@@ -45,29 +50,26 @@ impl PendingRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Reserved {
-    Update {
-        description: Option<String>,
-        policy: Option<Policy>,
-        guards: Vec<GuardEdit>,
-        /// A policy is asked for as a whole: it must not take back what was changed since.
-        before: Box<Policy>,
-    },
-    Rollout {
-        shares: Shares,
-        wait: bool,
-        overrides: Vec<Gate>,
-    },
-    Pins {
-        pins: Vec<(Tenant, Rung)>,
-        wait: bool,
-        overrides: Vec<Gate>,
-    },
+    Update { description: Option<String>, policy: Option<Policy>, guards: Vec<GuardEdit> },
+    Rollout { shares: Shares, wait: bool, overrides: Vec<Gate> },
+    Pins { pins: Vec<(Tenant, Rung)>, wait: bool, overrides: Vec<Gate> },
     Plan(Box<Plan>),
-    Finish {
-        confirm: String,
-        overrides: Vec<Gate>,
-    },
-    Delete {
-        confirm: String,
+    Finish { confirm: String, overrides: Vec<Gate> },
+    Delete { confirm: String },
+}
+
+/// What a request was about when it was asked for. Once that has changed, nobody can approve it: whoever asked may not
+/// want it any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Basis {
+    /// The settings that it changes: it must not take back what was changed since.
+    Settings { policy: Option<Box<Policy>>, guards: Option<Box<GuardSettings>> },
+    /// Where everybody is asked to be.
+    Rollout {
+        /// The revision of the last acknowledgement or resume.
+        judged_since: u64,
+        /// When the plan was applied.
+        plan_at_ms: Option<u64>,
     },
 }

@@ -43,6 +43,7 @@ const METHODS: &[(&str, Need, &[&str])] = &[
             "StartPlan",
             "StopPlan",
             "EvictInstance",
+            "WithdrawRequest",
         ],
     ),
     ("cutover.v1.AdminService", Approve, &["ApprovePlan", "SkipPlanStep", "ApproveRequest"]),

@@ -1,5 +1,7 @@
 //! The two-person rule: what one person asks for, another one approves.
 
+mod outlived;
+
 use cutover_client::AuthorizedChannel;
 use cutover_proto::v1::{self, Role, admin_service_client::AdminServiceClient};
 use tempfile::TempDir;
@@ -242,6 +244,7 @@ async fn nobody_approves_the_plan_that_they_applied_or_goes_around_it() {
         ..Default::default()
     };
     refused(office.bob.set_pin(pin.clone()).await, "step 1 of the plan is not approved");
+    // To where they are, or down: that is nothing up. But it can't be lifted once the shares lead further.
     office.bob.set_pin(v1::SetPinRequest { rung: v1::Rung::SourceOnly.into(), ..pin }).await.unwrap();
     // Nor after it was stopped, which anybody may do.
     let stop = v1::StopPlanRequest { mutation: mutation(), key: KEY.to_owned() };

@@ -14,6 +14,8 @@ use crate::{
 
 /// Maximum bytes of a text that only people read.
 const TEXT_MAX_BYTES: usize = 1024;
+/// Maximum guards of one request, with repetitions.
+const EDITS_MAX: usize = 100;
 /// Longest allowed wait on `hold`.
 const HOLD_MAX_MS: u32 = 60_000;
 /// A tenth less than the lease, because clocks run at slightly different rates.
@@ -93,6 +95,9 @@ impl Draft {
         let mut violations =
             description.and_then(|text| check_text("description", text)).into_iter().collect::<Vec<_>>();
         violations.extend(policy.map(check_policy).unwrap_or_default());
+        if guards.len() > EDITS_MAX {
+            violations.push(Violation::new("guards", format!("name at most {EDITS_MAX} at once")));
+        }
         let edited = guards.iter().fold(self.document.guards.clone(), GuardSettings::edited);
         violations.extend(edited.config().violations());
         if !violations.is_empty() {

@@ -93,6 +93,13 @@ pub enum Change {
     ApproveRequest {
         /// The revision that asked for it.
         revision: u64,
+        /// Which calls services have made lately, for people: as in [`Deletion`].
+        calls: String,
+    },
+    /// Withdraws what somebody asked for under the two-person rule.
+    WithdrawRequest {
+        /// The revision that asked for it.
+        revision: u64,
     },
     /// The plan's own move. Does nothing if the move was already made, or is not allowed.
     MovePlan(PlanMove),
@@ -285,6 +292,8 @@ pub struct Applied {
     pub rows: Vec<(Tenant, Option<TenantRow>)>,
     /// What it does, one line each. Empty: nothing, so there is nothing to commit.
     pub summary: Vec<String>,
+    /// How many of these lines say what was asked for. Those after them are the steps that could be taken at once.
+    pub asked_lines: usize,
     /// What the rest of the request waits for.
     pub waiting: Vec<Unmet>,
     /// The whole way of everybody who is not at their goal, one line for each group.
@@ -299,6 +308,7 @@ impl Applied {
         Self {
             document,
             rows: Vec::new(),
+            asked_lines: summary.len(),
             summary,
             waiting: Vec::new(),
             ways: Vec::new(),
@@ -332,6 +342,7 @@ impl Change {
             Self::ApprovePlan { .. } => "plan-approve",
             Self::SkipPlanStep { .. } => "plan-skip",
             Self::ApproveRequest { .. } => "approve",
+            Self::WithdrawRequest { .. } => "withdraw",
             Self::MovePlan(PlanMove::Take(_)) => "plan-step",
             Self::MovePlan(PlanMove::Settle(_)) => "plan-settled",
             Self::MovePlan(PlanMove::Show(_)) => "plan-shown",

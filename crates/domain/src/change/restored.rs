@@ -104,6 +104,8 @@ impl Draft {
             self.document.abandoned_at_ms = None;
             self.document.put_back = put_back;
             self.document.jobs.clear();
+            // Some of them may have been approved since the backup, and revisions are used again.
+            self.document.requests.clear();
             self.say(format!("nobody moves until this is confirmed: {why}"));
         }
     }

@@ -1,17 +1,21 @@
 //! The two-person rule: what one person may not do alone waits as a request until another one approves it.
 
 mod alone;
+mod basis;
 mod reserved;
 
 use super::{Applied, Change, Context, Refusal, apply_now};
-use crate::{Gate, Key, Migration, PendingRequest, Unmet, pending::Reserved};
+use crate::{
+    Document, Gate, Key, Migration, PROVEN, PendingRequest, Unmet,
+    pending::{Basis, Reserved},
+};
 
-/// Who has a name that was proven: the holder of a token.
-const PROVEN: &str = "token:";
 /// Maximum requests of a migration that wait.
 const REQUESTS_MAX: usize = 16;
-/// Lines that a request keeps of what it would do.
-const LINES_MAX: usize = 10;
+/// Maximum requests of one person: nobody keeps the others from asking.
+const OWN_MAX: usize = 4;
+/// Steps that a request shows of what it would do at once.
+const STEPS_MAX: usize = 10;
 
 /// What the rule makes of a change. `None`: one person may make it.
 pub(super) fn asked(
@@ -20,8 +24,12 @@ pub(super) fn asked(
     context: &Context<'_>,
 ) -> Option<Result<Applied, Refusal>> {
     let document = &*migration.document;
-    if let Change::ApproveRequest { revision } = change {
-        return Some(approve(migration, *revision, context));
+    match change {
+        Change::ApproveRequest { revision, calls } => {
+            return Some(approve(migration, *revision, calls, context));
+        }
+        Change::WithdrawRequest { revision } => return Some(withdraw(document, *revision)),
+        _ => {}
     }
     if let Err(refusal) = document.check_persons(migration, change, context) {
         return Some(Err(refusal));
@@ -40,29 +48,28 @@ fn ask(
     let mut document = (*migration.document).clone();
     check_proven(context.actor, &document.key)?;
     // Whatever is wrong with it is said to who asks, not to who approves.
-    let trial = apply_now(migration, change, context)?;
-    if trial.summary.is_empty() {
-        return Ok(trial);
+    let Applied { mut summary, asked_lines, .. } = apply_now(migration, change, context)?;
+    if summary.is_empty() {
+        return Ok(Applied::at_once(Some(document), summary));
     }
-    document.requests.retain(|request| request.is_valid(context.steady_ms));
+    document.requests.retain(|request| request.is_open(&migration.document, context.steady_ms));
     let is_same = |request: &&PendingRequest| request.change == reserved && request.by == context.actor;
     if let Some(earlier) = document.requests.iter().find(is_same) {
         let waiting = vec![earlier.unmet(&document.key)];
         return Ok(Applied { waiting, ..Applied::at_once(Some((*migration.document).clone()), Vec::new()) });
     }
-    if document.requests.len() >= REQUESTS_MAX {
-        let message = format!("{REQUESTS_MAX} requests wait for a second person already");
-        let action =
-            format!("approve one (cutover status {}), or wait: each expires after a day", document.key);
-        return Err(Unmet::of_change(Gate::SecondPerson, message, action).into());
-    }
+    document.check_room(context.actor)?;
+    summary.truncate(asked_lines + STEPS_MAX);
+    summary.extend(reserved.details());
     let request = PendingRequest {
         revision: context.revision,
         by: context.actor.to_owned(),
         reason: context.reason.to_owned(),
         at_ms: context.now_ms,
         steady_ms: context.steady_ms,
-        summary: trial.summary.into_iter().take(LINES_MAX).chain(reserved.details()).collect(),
+        summary,
+        asked_lines,
+        basis: Basis::of(&document, &reserved),
         change: reserved,
     };
     let mut summary = vec!["asked; a second person has to approve it".to_owned()];
@@ -73,35 +80,90 @@ fn ask(
 }
 
 /// Makes a change that somebody else asked for, in that person's name, as things are now.
-fn approve(migration: &Migration, revision: u64, context: &Context<'_>) -> Result<Applied, Refusal> {
-    let key = migration.key();
-    let found = migration.document.requests.iter().find(|request| request.revision == revision);
-    let Some(request) = found.filter(|request| request.is_valid(context.steady_ms)).cloned() else {
-        let message = format!("no request of revision {revision} waits for a second person");
-        let action = format!("cutover status {key} shows those that do; each expires after a day");
-        return Err(Unmet::of_change(Gate::SecondPerson, message, action).into());
+fn approve(
+    migration: &Migration,
+    revision: u64,
+    calls: &str,
+    context: &Context<'_>,
+) -> Result<Applied, Refusal> {
+    let (key, document) = (migration.key(), &*migration.document);
+    let found = document.requests.iter().find(|request| request.revision == revision);
+    let Some(request) = found.filter(|request| request.is_valid(context.steady_ms)) else {
+        return Err(no_request(key, revision));
     };
     check_proven(context.actor, key)?;
     check_other(&request.by, context.actor, "asked for it")?;
-    if let Reserved::Update { policy: Some(_), before, .. } = &request.change
-        && **before != migration.document.policy
-    {
-        let message = "the policy was changed since this was asked for";
-        let action = format!("let {} ask again: cutover policy {key}", request.by);
-        return Err(Unmet::of_change(Gate::SecondPerson, message, action).into());
+    if let Some(change) = request.outlived(document) {
+        return Err(ask_again(request, key, &format!("{change} since this was asked for")));
     }
     let mut without = migration.clone();
-    let mut document = (*without.document).clone();
-    document.requests.retain(|other| other.revision != revision);
-    without.document = document.into();
+    without.document = document.without_request(revision).into();
     let by = Context { actor: &request.by, reason: &request.reason, ..*context };
-    let mut applied = apply_now(&without, &request.change.change(), &by)?;
-    let asked = format!("approved what {} asked for in revision {revision}", request.by);
-    if applied.summary.is_empty() {
-        applied.summary.push("nothing is left to do".to_owned());
+    let change = request.change.change(calls);
+    // What it was made to pass may have come since.
+    without.document.check_persons(&without, &change, &by)?;
+    let mut applied = apply_now(&without, &change, &by)?;
+    if applied.summary[..applied.asked_lines] != request.summary[..request.asked_lines] {
+        let now = match &applied.summary[..applied.asked_lines] {
+            [] => "nothing".to_owned(),
+            lines => lines.join("; "),
+        };
+        return Err(ask_again(request, key, &format!("it would do something else than it says: {now}")));
     }
-    applied.summary.insert(0, asked);
+    applied.summary.insert(0, format!("approved what {} asked for in revision {revision}", request.by));
+    applied.asked_lines += 1;
     Ok(applied)
+}
+
+/// Anybody who may ask may withdraw: it moves nobody.
+fn withdraw(document: &Document, revision: u64) -> Result<Applied, Refusal> {
+    let Some(request) = document.requests.iter().find(|request| request.revision == revision) else {
+        return Err(no_request(&document.key, revision));
+    };
+    let summary = vec![format!("withdrew what {} asked for in revision {revision}", request.by)];
+    Ok(Applied::at_once(Some(document.without_request(revision)), summary))
+}
+
+impl Document {
+    /// What a request waits for, if this revision asked for it.
+    pub fn asked_in(&self, revision: u64) -> Option<Unmet> {
+        let request = self.requests.iter().find(|request| request.revision == revision)?;
+        Some(request.unmet(&self.key))
+    }
+
+    fn without_request(&self, revision: u64) -> Self {
+        let mut document = self.clone();
+        document.requests.retain(|request| request.revision != revision);
+        document
+    }
+
+    fn check_room(&self, actor: &str) -> Result<(), Refusal> {
+        let own = self.requests.iter().filter(|request| request.by == actor).count();
+        let message = match self.requests.len() {
+            _ if own >= OWN_MAX => {
+                format!("{actor} has {own} requests that wait for a second person already")
+            }
+            all if all >= REQUESTS_MAX => format!("{all} requests wait for a second person already"),
+            _ => return Ok(()),
+        };
+        let action = format!(
+            "cutover status {0} shows them: cutover approve {0} REVISION, or cutover withdraw {0} REVISION",
+            self.key
+        );
+        Err(Unmet::of_change(Gate::SecondPerson, message, action).into())
+    }
+}
+
+fn no_request(key: &Key, revision: u64) -> Refusal {
+    let message = format!("no request of revision {revision} waits for a second person");
+    let action = format!("cutover status {key} shows those that do; each expires after a day");
+    Unmet::of_change(Gate::SecondPerson, message, action).into()
+}
+
+fn ask_again(request: &PendingRequest, key: &Key, message: &str) -> Refusal {
+    let PendingRequest { by, revision, .. } = request;
+    let action = format!("let {by} ask again; cutover withdraw {key} {revision} removes this one");
+    Unmet::of_change(Gate::SecondPerson, message, action).into()
 }
 
 /// The rule is about names, so somebody has to have proven them.
@@ -124,87 +186,4 @@ fn check_other(first: &str, actor: &str, did: &str) -> Result<(), Refusal> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use imbl::OrdMap;
-
-    use super::*;
-    use crate::{Fleet, Policy, REQUEST_VALID_MS, apply};
-
-    /// A migration with the rule, and a clock.
-    struct World {
-        migration: Migration,
-        steady_ms: u64,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let change = Change::Create {
-                salt: String::new(),
-                source: String::new(),
-                target: String::new(),
-                description: String::new(),
-                policy: Policy { two_persons: true, ..Policy::default() },
-                confirm: String::new(),
-            };
-            let fleet = Fleet::default();
-            let context = Context { actor: "token:ada", ..context(&fleet, 1, 0) };
-            let created = apply(None, &key(), &change, &context).unwrap();
-            Self { migration: Migration::new(1, created.document.unwrap(), OrdMap::new()), steady_ms: 0 }
-        }
-
-        fn change(&mut self, actor: &str, change: &Change) -> Result<Vec<String>, Refusal> {
-            let revision = self.migration.revision + 1;
-            let fleet = Fleet::default();
-            let context = Context { actor, ..context(&fleet, revision, self.steady_ms) };
-            let applied = apply(Some(&self.migration), &key(), change, &context)?;
-            self.migration = Migration::new(revision, applied.document.unwrap(), OrdMap::new());
-            Ok(applied.summary)
-        }
-
-        fn soak(&self, soak_ms: u64) -> Change {
-            let policy = Policy { soak_ms, ..self.migration.document.policy.clone() };
-            Change::Update { description: None, policy: Some(policy), guards: Vec::new() }
-        }
-    }
-
-    fn key() -> Key {
-        Key::parse("orders").unwrap()
-    }
-
-    fn context(fleet: &Fleet, revision: u64, steady_ms: u64) -> Context<'_> {
-        Context { revision, now_ms: 1, steady_ms, actor: "", reason: "a test", fleet }
-    }
-
-    #[test]
-    fn a_request_expires_and_makes_room() {
-        let mut world = World::new();
-        for soak_ms in 1..=16 {
-            world.change("token:ada", &world.soak(soak_ms)).unwrap();
-        }
-        let refused = world.change("token:ada", &world.soak(17)).unwrap_err().to_string();
-        assert!(refused.contains("16 requests wait"), "{refused}");
-        world.steady_ms = REQUEST_VALID_MS - 1;
-        let newest = Change::ApproveRequest { revision: 17 };
-        let without = world.migration.clone();
-        world.change("token:bob", &newest).unwrap();
-        assert_eq!(world.migration.document.policy.soak_ms, 16);
-        world.migration = without;
-        world.steady_ms += 1;
-        let refused = world.change("token:bob", &newest).unwrap_err().to_string();
-        assert!(refused.contains("no request of revision 17"), "{refused}");
-        world.change("token:ada", &world.soak(17)).unwrap();
-        assert_eq!(world.migration.document.requests.len(), 1);
-    }
-
-    #[test]
-    fn names_that_nobody_proved_are_nobody() {
-        let mut world = World::new();
-        for actor in ["operator:ada", "controller", "plan", "Token:ada", ""] {
-            assert!(world.change(actor, &world.soak(1)).is_err(), "{actor}");
-        }
-        world.change("token:ada", &world.soak(1)).unwrap();
-        for actor in ["operator:bob", "controller", "plan", "Token:bob", "token:ada"] {
-            assert!(world.change(actor, &Change::ApproveRequest { revision: 2 }).is_err(), "{actor}");
-        }
-    }
-}
+mod tests;

@@ -2,9 +2,9 @@
 
 use cutover_core::routing::Rung;
 
-use super::{PROVEN, check_other, check_proven};
+use super::{check_other, check_proven};
 use crate::{
-    Document, Gate, Migration, Tenant, Unmet,
+    Document, Gate, Migration, PROVEN, Tenant, TenantRow, Unmet,
     change::{Change, Context, Refusal},
     plan::{PlanState, PlanStatus},
 };
@@ -46,6 +46,12 @@ impl Document {
             Change::SetPins { pins, .. } => {
                 let is_raised = |(tenant, rung): &(Tenant, Rung)| *rung > migration.wanted(tenant).rung;
                 self.check_raise(pins.iter().any(is_raised))
+            }
+            Change::ClearPin { tenant, .. } => {
+                let row = migration.tenants.get(tenant).map(|row| TenantRow { pin: None, ..*row });
+                let (bucket, floor) = (migration.bucket(tenant), migration.placement(tenant).floor);
+                let unpinned = self.caps(row.as_ref()).wanted(bucket, floor);
+                self.check_raise(unpinned.rung > migration.wanted(tenant).rung)
             }
             _ => Ok(()),
         }

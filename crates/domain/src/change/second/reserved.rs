@@ -20,13 +20,7 @@ impl Reserved {
         match change.clone() {
             Change::Update { description, policy, guards } => {
                 let is_same = policy.as_ref().is_none_or(|policy| *policy == document.policy);
-                let before = Box::new(document.policy.clone());
-                (!is_same || !guards.is_empty()).then_some(Self::Update {
-                    description,
-                    policy,
-                    guards,
-                    before,
-                })
+                (!is_same || !guards.is_empty()).then_some(Self::Update { description, policy, guards })
             }
             Change::SetRollout { shares, ask: Ask { wait, overrides } } if !overrides.is_empty() => {
                 Some(Self::Rollout { shares, wait, overrides })
@@ -38,12 +32,8 @@ impl Reserved {
             Change::Finish { confirm, overrides } if !overrides.is_empty() => {
                 Some(Self::Finish { confirm, overrides })
             }
-            // The next migration with this key would not have the rule.
-            Change::Delete(Deletion { confirm, .. })
-                if document.finished_at_ms.is_none() && document.abandoned_at_ms.is_none() =>
-            {
-                Some(Self::Delete { confirm })
-            }
+            // The next migration with this key would not have the rule, and one person can abandon this one.
+            Change::Delete(Deletion { confirm, .. }) => Some(Self::Delete { confirm }),
             _ => None,
         }
     }
@@ -65,18 +55,17 @@ impl Reserved {
         }
     }
 
-    pub(super) fn change(&self) -> Change {
+    /// `calls`: as in [`Deletion`], those of now.
+    pub(super) fn change(&self, calls: &str) -> Change {
         match self.clone() {
-            Self::Update { description, policy, guards, .. } => {
-                Change::Update { description, policy, guards }
-            }
+            Self::Update { description, policy, guards } => Change::Update { description, policy, guards },
             Self::Rollout { shares, wait, overrides } => {
                 Change::SetRollout { shares, ask: Ask { wait, overrides } }
             }
             Self::Pins { pins, wait, overrides } => Change::SetPins { pins, ask: Ask { wait, overrides } },
             Self::Plan(plan) => Change::ApplyPlan(plan),
             Self::Finish { confirm, overrides } => Change::Finish { confirm, overrides },
-            Self::Delete { confirm } => Change::Delete(Deletion { confirm, calls: String::new() }),
+            Self::Delete { confirm } => Change::Delete(Deletion { confirm, calls: calls.to_owned() }),
         }
     }
 }
