@@ -25,6 +25,8 @@ const GROUPS: [Group; 6] = [
             ("resume", "cutover resume orders"),
             ("guards", "cutover guards orders --set error_absolute --operation write --rate 0.001"),
             ("policy", "cutover policy orders --soak 2h"),
+            ("approve", "cutover approve orders 42 --reason 'reviewed INC-7'"),
+            ("withdraw", "cutover withdraw orders 42 --reason 'not needed any more'"),
             ("finish", "cutover finish orders --confirm orders"),
             ("abandon", "cutover abandon orders --reason 'the target is too slow'"),
             ("delete", "cutover delete orders"),
