@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use crate::notify::{Endpoint, EndpointError};
+use crate::{
+    notify::{Endpoint, EndpointError},
+    oidc,
+};
 pub use tls::{TlsFiles, TlsFlags};
 
 /// Flags of `cutover serve`.
@@ -16,7 +19,7 @@ pub use tls::{TlsFiles, TlsFlags};
 pub struct Serve {
     /// TOML file with any of: store, grpc, http, http-host, http-connections-per-address, insecure,
     /// require-tokens, tls-cert, tls-key, tls-client-ca, statsd,
-    /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack
+    /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack, oidc
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
     /// Where to store the state: sqlite:PATH [default: sqlite:cutover.db]
@@ -116,6 +119,7 @@ struct File {
     webhook_secret_file: BTreeMap<String, String>,
     #[serde(default)]
     slack: BTreeMap<String, String>,
+    oidc: Option<oidc::File>,
 }
 
 /// The configuration of a controller.
@@ -145,6 +149,8 @@ pub struct Config {
     pub keep_history_events: u64,
     /// Notification endpoints. Empty: none.
     pub endpoints: Vec<Endpoint>,
+    /// The identity provider of people. `None`: only tokens let somebody in.
+    pub oidc: Option<oidc::Settings>,
 }
 
 /// What is wrong with the configuration.
@@ -195,6 +201,9 @@ pub enum Error {
         /// What was given.
         given: u64,
     },
+    /// The table for the identity provider can't be used.
+    #[error(transparent)]
+    Oidc(#[from] oidc::SettingsError),
     /// gRPC and HTTP have the same port.
     #[error("gRPC and HTTP can't share {0}: give --grpc and --http different ports")]
     Shared(SocketAddr),
@@ -247,6 +256,7 @@ impl Config {
             slack: file.slack,
         };
         let endpoints = endpoints::load(&serve, named)?;
+        let oidc = file.oidc.map(oidc::File::check).transpose()?;
         let grpc = address("--grpc", serve.grpc.or(file.grpc), "127.0.0.1:7070")?;
         let http = address("--http", serve.http.or(file.http), "127.0.0.1:7071")?;
         if grpc == http && grpc.port() != 0 {
@@ -292,6 +302,7 @@ impl Config {
             keep_history_days,
             keep_history_events,
             endpoints,
+            oidc,
         })
     }
 }

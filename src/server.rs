@@ -4,6 +4,7 @@ mod access;
 mod error;
 mod files;
 mod gate;
+mod oidc;
 mod tasks;
 mod tls;
 mod web;
@@ -100,6 +101,7 @@ pub async fn run(
     let config = Config { grpc, http, ..config };
     let certificates = config.tls.clone().map(|files| Certificates::load(files, access::is_process));
     let certificates = certificates.transpose()?;
+    config.oidc.as_ref().map_or(Ok(()), oidc::check)?;
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
     let has_tokens = !store.tokens().await?.is_empty();
@@ -166,7 +168,8 @@ where
     let registry = Arc::new(registry);
     let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
     let ingest = Arc::new(windows::ingest(kept.heard, registered.iter().map(String::as_str)));
-    let tokens = Arc::new(Tokens::load(store.clone(), registry.under_way().clone()).await?);
+    let tokens = Tokens::load(store.clone(), registry.under_way().clone()).await?;
+    let tokens = Arc::new(tokens.with_provider(config.oidc.clone()));
     access::check_closed(&config, !tokens.is_open())?;
     let (instances, registrations) = Instances::new(store.clone(), &registry, kept.instances);
     let is_unconfirmed = |entry: &Arc<Entry>| entry.migration.document.restored.is_some();
@@ -234,6 +237,9 @@ where
         let tokens = tokens.clone();
         async move { tokens.keep().await }
     });
+    if let Some(keys) = oidc::KeyReader::new(&tokens)? {
+        tasks.spawn("identity provider", keys.keep());
+    }
     tasks.spawn("steps", {
         let operate = operate.clone();
         async move { operate.take_steps().await }

@@ -37,14 +37,16 @@ pub use instances::{
 };
 pub use lease::{DECISION_FINISHED, DECISION_VALID, LEASE};
 pub use membership::{JoinError, Known, Membership};
-pub use notify::{Notify, NotifyError, SenderError};
+pub use notify::{Notify, NotifyError};
 pub use operate::Operate;
 pub use overview::{Looks, MigrationGlance, MigrationRow, MigrationStatus, Overview};
 pub use passes::{Checkpoint, Claim, Claimed, PassEnd, Passes, Progress, Tables};
 pub use plans::Plans;
 pub use registry::{Callers, Delta, Entry, Kept, PublishedState, Registry};
 pub use seal::Seals;
-pub use tokens::{Denied, NewToken, Refusals, RefusedBy, RefusedWatch, Standing, TokenError, Tokens};
+pub use tokens::{
+    Denied, NewToken, Provider, Refusals, RefusedBy, RefusedWatch, Standing, TokenError, Tokens,
+};
 pub use vitals::Vitals;
 pub use whole::UnderWay;
 pub use windows::Windows;

@@ -1,12 +1,12 @@
-//! Who makes a call. Every call that changes something names its actor here, and nowhere else: the token's name, or
-//! what the request says if the controller has no tokens.
+//! Who makes a call. Every call that changes something names its actor here, and nowhere else: the name of the token or
+//! the person, or what the request says if the controller has no tokens.
 
 use cutover_proto::v1;
 use tonic::{Request, Status};
 
 use super::status;
 use crate::{
-    domain::{Need, PROVEN, Principal, Violation},
+    domain::{BY_OIDC, BY_TOKEN, Need, Principal, Violation, is_proven},
     service::operate::RequestMeta,
 };
 
@@ -52,11 +52,12 @@ impl Caller {
                 return Err(status::invalid(Violation::new(field, message)));
             }
         }
-        let actor = match principal.name() {
-            Some(name) => format!("{PROVEN}{name}"),
-            None if actor.trim().to_ascii_lowercase().starts_with(PROVEN) => {
-                let message =
-                    format!("must not begin with {PROVEN}, which stands for a name that was proven");
+        let actor = match principal.actor() {
+            Some(actor) => actor,
+            None if is_proven(&actor.trim().to_ascii_lowercase()) => {
+                let message = format!(
+                    "must not begin with {BY_TOKEN} or {BY_OIDC}, which stand for a name that was proven"
+                );
                 return Err(status::invalid(Violation::new("actor", message)));
             }
             None if actor.is_empty() => UNKNOWN.to_owned(),

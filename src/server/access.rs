@@ -144,12 +144,16 @@ fn first_token(config: &Config) -> String {
     format!("cutover token create NAME --role admin --store {}", config.store)
 }
 
-/// Refuses a store without tokens where the operator expects some: it may be an old backup, or another file.
+/// Refuses a store without tokens where the operator expects some: it may be an old backup, or another file. An identity
+/// provider alone is not enough: nobody could get in while it is away.
 pub(super) fn check_closed(config: &Config, has_tokens: bool) -> Result<(), Error> {
-    match config.require_tokens && !has_tokens {
-        true => Err(Error::NoTokens { store: config.store.clone(), command: first_token(config) }),
-        false => Ok(()),
-    }
+    let wants = match &config.oidc {
+        _ if has_tokens => return Ok(()),
+        Some(_) => "[oidc] needs an admin's token beside it, for services and for when the provider is away",
+        None if config.require_tokens => "--require-tokens forbids that",
+        None => return Ok(()),
+    };
+    Err(Error::NoTokens { store: config.store.clone(), wants, command: first_token(config) })
 }
 
 /// Refuses addresses that others than this machine's users reach, unless TLS protects what is sent, and tokens or client

@@ -3,6 +3,7 @@
 use super::TlsError;
 use crate::{
     config,
+    https::HttpsError,
     service::{NotifyError, TokenError},
     store::{self, OpenError},
 };
@@ -24,12 +25,14 @@ pub enum Error {
     Token(#[from] TokenError),
     /// The store has no tokens, and should have.
     #[error(
-        "{store} has no tokens, so everybody who reaches the controller could move tenants, and --require-tokens forbids \
-         that. Is it the right store, or an old backup? Otherwise make an admin's token in it: {command}"
+        "{store} has no tokens, so everybody who reaches the controller could move tenants, and {wants}. Is it the right \
+         store, or an old backup? Otherwise make an admin's token in it: {command}"
     )]
     NoTokens {
         /// Its URL.
         store: String,
+        /// What asks for one.
+        wants: &'static str,
         /// What makes one.
         command: String,
     },
@@ -51,6 +54,17 @@ pub enum Error {
     /// The files for TLS can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys of the identity provider can't be fetched.
+    #[error("[oidc] keys: {0}")]
+    Https(#[from] HttpsError),
+    /// The keys of the identity provider can't be used.
+    #[error("[oidc] keys = {path:?} can't be used: {why}")]
+    OidcKeys {
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
     /// Notifications can't be sent.
     #[error(transparent)]
     Notify(#[from] NotifyError),
@@ -98,6 +112,7 @@ impl Error {
                 | Self::Open(OpenError::Url(_))
                 | Self::Exposed { .. }
                 | Self::NoTokens { .. }
+                | Self::OidcKeys { .. }
                 | Self::Tls(_)
         )
     }

@@ -13,12 +13,12 @@ use std::{
 };
 
 use cutover_clock::Instant;
-pub use sender::SenderError;
 
 use self::sender::Sender;
 use super::{Registry, once::Once};
 use crate::{
     domain::Event,
+    https::HttpsError,
     notify::{
         Answer, Attempt, AttemptOutcome, Backlog, Endpoint, KINDS, Message, Next, after, idempotency_key,
         is_told,
@@ -75,7 +75,7 @@ struct EndpointState {
 pub enum NotifyError {
     /// Messages can't be sent.
     #[error(transparent)]
-    Sender(#[from] SenderError),
+    Https(#[from] HttpsError),
     /// Cursors can't be stored.
     #[error(transparent)]
     Store(#[from] Error),

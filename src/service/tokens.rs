@@ -1,4 +1,5 @@
-//! Who may call (docs/guides/security.md): admits calls by their tokens. `change` makes, rotates and revokes them.
+//! Who may call (docs/guides/security.md): admits calls by their tokens. `change` makes, rotates and revokes them;
+//! `provider` believes those of an identity provider.
 //!
 //! A controller that starts without tokens lets everybody do everything, and makes none: the first is made in its store
 //! while it does not run. One that starts with tokens needs one for every call, and never becomes open again: the last
@@ -7,6 +8,7 @@
 mod change;
 mod error;
 mod known;
+mod provider;
 mod refusals;
 
 use std::{
@@ -23,11 +25,15 @@ use tokio::sync::{Mutex, watch};
 
 use super::{once::Once, whole::UnderWay};
 use crate::{
-    domain::{Credential, Gate, Key, PROVEN, PendingRequest, Principal, Refusal, Role, Unmet},
+    domain::{
+        BY_OIDC, BY_TOKEN, Credential, Gate, Key, PendingRequest, Principal, Refusal, Role, Unmet, Vouched,
+    },
+    oidc,
     store::{Error as StoreError, Store, TokenEvent, TokenRecord},
 };
 pub use error::{Denied, TokenError};
 use known::{Accepted, Known, hash_of};
+pub use provider::Provider;
 pub use refusals::{Refusals, RefusedBy, RefusedWatch};
 
 /// Maximum tokens.
@@ -75,6 +81,7 @@ pub struct Tokens {
     /// What is known may not be what is stored.
     is_stale: AtomicBool,
     refusals: Refusals,
+    provider: Option<Arc<Provider>>,
 }
 
 impl Tokens {
@@ -92,6 +99,7 @@ impl Tokens {
             is_closed,
             is_stale: AtomicBool::default(),
             refusals: Refusals::default(),
+            provider: None,
         })
     }
 
@@ -106,7 +114,11 @@ impl Tokens {
             return Ok(Principal::anybody());
         }
         let known = self.known.load();
-        let hash = hash_of(token.ok_or(Denied::Missing)?);
+        let text = token.ok_or(Denied::Missing)?;
+        if let Some(provider) = self.provider.as_ref().filter(|_| oidc::is_jwt(text)) {
+            return Ok(provider.admit(text, now_ms)?);
+        }
+        let hash = hash_of(text);
         let Accepted { token, principal, until_ms } = known.accepted(&hash).ok_or(Denied::Unknown)?;
         if let Some(until_ms) = until_ms.filter(|until_ms| *until_ms <= now_ms) {
             let name = token.record.name.clone();
@@ -122,11 +134,18 @@ impl Tokens {
 
     /// Whether a call that was admitted would be admitted now.
     pub fn accepts(&self, caller: &Principal, now_ms: u64) -> bool {
+        if let Some(vouched) = caller.vouched() {
+            return self.vouches(vouched, now_ms);
+        }
         let known = self.known.load();
         match caller.hash() {
             None => self.is_open(),
             Some(hash) => known.accepted(hash).is_some_and(|accepted| accepted.is_valid(now_ms)),
         }
+    }
+
+    fn vouches(&self, vouched: &Vouched, now_ms: u64) -> bool {
+        self.provider.as_ref().is_some_and(|provider| provider.vouches(vouched, now_ms))
     }
 
     /// What the token of a process is worth now.
@@ -141,11 +160,15 @@ impl Tokens {
         if is_there { Standing::Rotated } else { Standing::Ended }
     }
 
-    /// Refuses what somebody asked for whose token has ended since, also if another one has its name now.
+    /// Refuses what somebody asked for whose token has ended since, also if another one has its name now. What somebody
+    /// with a login asked for stands for as long as the provider is believed: nobody tells when a person has left it.
     pub fn check_asker(&self, asked: &PendingRequest, key: &str, now_ms: u64) -> Result<(), Refusal> {
+        if asked.by.starts_with(BY_OIDC) && self.provider.is_some() {
+            return Ok(());
+        }
         let known = self.known.load();
         let record =
-            asked.by.strip_prefix(PROVEN).and_then(|name| known.get(name)).map(|token| &token.record);
+            asked.by.strip_prefix(BY_TOKEN).and_then(|name| known.get(name)).map(|token| &token.record);
         let is_valid = record.is_some_and(|record| {
             record.created_ms <= asked.at_ms && record.expires_ms.is_none_or(|until_ms| until_ms > now_ms)
         });
@@ -170,10 +193,12 @@ impl Tokens {
             changed.mark_unchanged();
             let until_ms = {
                 let known = self.known.load();
-                match caller.hash() {
-                    None if self.is_open() => None,
-                    None => return,
-                    Some(hash) => match known.accepted(hash) {
+                match (caller.vouched(), caller.hash()) {
+                    (Some(vouched), _) if self.vouches(vouched, now_ms()) => Some(vouched.until_ms),
+                    (Some(_), _) => return,
+                    (None, None) if self.is_open() => None,
+                    (None, None) => return,
+                    (None, Some(hash)) => match known.accepted(hash) {
                         None => return,
                         Some(accepted) => accepted.until_ms,
                     },

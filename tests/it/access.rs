@@ -5,6 +5,7 @@ mod cli;
 mod every;
 mod late;
 mod lives;
+mod oidc;
 mod restored;
 mod scope;
 mod two_persons;

@@ -49,10 +49,22 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "server",
-        may: &["api", "config", "grpc", "http", "listen", "service", "telemetry", "store", "domain"],
+        may: &[
+            "api",
+            "config",
+            "grpc",
+            "http",
+            "https",
+            "listen",
+            "oidc",
+            "service",
+            "telemetry",
+            "store",
+            "domain",
+        ],
         never: &[],
     },
-    Layer { name: "config", may: &["notify"], never: &["tonic", "axum", "sqlx"] },
+    Layer { name: "config", may: &["notify", "oidc"], never: &["tonic", "axum", "sqlx"] },
     // Passes and the demo are clients: they use the controller over the wire.
     Layer { name: "jobs", may: &["config"], never: &[] },
     Layer { name: "demo", may: &["server", "config", "jobs", "view"], never: &[] },
@@ -96,11 +108,15 @@ const LAYERS: &[Layer] = &[
     Layer { name: "etag", may: &[], never: &["tokio", "tonic", "sqlx"] },
     Layer {
         name: "service",
-        may: &["store", "notify", "telemetry", "domain"],
+        may: &["store", "notify", "oidc", "https", "telemetry", "domain"],
         never: &["crate::store::sqlite", "axum", "sqlx"],
     },
     // The contents of notifications, from events. The sender passes the time in.
     Layer { name: "notify", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
+    // Whom an identity provider vouches for, from its keys, which the server passes in with the time.
+    Layer { name: "oidc", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
+    // The client for what is outside: webhooks, and an identity provider's keys.
+    Layer { name: "https", may: &[], never: &["tonic", "axum", "sqlx"] },
     Layer { name: "telemetry", may: &["domain"], never: &["tonic", "axum", "sqlx"] },
     Layer {
         name: "store",

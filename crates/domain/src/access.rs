@@ -7,7 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::{Key, Violation};
 
 /// What an actor begins with whose name a token has proven. No request can claim it for itself.
-pub const PROVEN: &str = "token:";
+pub const BY_TOKEN: &str = "token:";
+/// The same of somebody whose name an identity provider has proven.
+pub const BY_OIDC: &str = "oidc:";
+
+/// Whether somebody has proven the actor's name.
+pub fn is_proven(actor: &str) -> bool {
+    [BY_TOKEN, BY_OIDC].iter().any(|kind| actor.starts_with(kind))
+}
 
 /// What the holder of a token is. A token may have several roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,6 +128,17 @@ struct Holder {
     migrations: BTreeSet<Key>,
     /// SHA-256 of the text that was shown.
     hash: String,
+    /// `None`: the text is a token of this controller.
+    vouched: Option<Vouched>,
+}
+
+/// How an identity provider vouches for somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Until then.
+    pub until_ms: u64,
+    /// By the signature of this key.
+    pub key: String,
 }
 
 /// The token by which a process registered.
@@ -148,12 +166,37 @@ impl Principal {
     ) -> Self {
         let (roles, migrations) = (roles.into_iter().collect(), migrations.into_iter().collect());
         let (name, hash) = (name.to_owned(), hash.to_owned());
-        Self(Some(Arc::new(Holder { name, roles, migrations, hash })))
+        Self(Some(Arc::new(Holder { name, roles, migrations, hash, vouched: None })))
     }
 
-    /// The token's name. `None`: nobody was authenticated.
+    /// Somebody whom an identity provider vouches for. Such a person takes no part in routing, whatever the roles: a
+    /// process outlives a login.
+    pub fn person(name: &str, roles: impl IntoIterator<Item = Role>, vouched: Vouched, hash: &str) -> Self {
+        let (name, roles, hash) = (name.to_owned(), roles.into_iter().collect(), hash.to_owned());
+        Self(Some(Arc::new(Holder {
+            name,
+            roles,
+            migrations: BTreeSet::new(),
+            hash,
+            vouched: Some(vouched),
+        })))
+    }
+
+    /// The name of the token or the person. `None`: nobody was authenticated.
     pub fn name(&self) -> Option<&str> {
         self.0.as_deref().map(|holder| holder.name.as_str())
+    }
+
+    /// What the history calls whoever this is. `None`: nobody was authenticated.
+    pub fn actor(&self) -> Option<String> {
+        let holder = self.0.as_deref()?;
+        let kind = if holder.vouched.is_some() { BY_OIDC } else { BY_TOKEN };
+        Some(format!("{kind}{}", holder.name))
+    }
+
+    /// How an identity provider vouches for this person. `None`: it does not.
+    pub fn vouched(&self) -> Option<&Vouched> {
+        self.0.as_deref()?.vouched.as_ref()
     }
 
     /// The token. `None`: nobody was authenticated.
@@ -179,8 +222,10 @@ impl Principal {
 
     /// Whether a call with this need is allowed.
     pub fn may(&self, need: Need) -> bool {
-        let holder = self.0.as_deref();
-        holder.is_none_or(|holder| holder.roles.iter().any(|role| role.meets(need)))
+        self.0.as_deref().is_none_or(|holder| {
+            let is_for_people = holder.vouched.is_none() || need != Need::Route;
+            is_for_people && holder.roles.iter().any(|role| role.meets(need))
+        })
     }
 
     /// Whether calls about this migration are allowed.
@@ -192,12 +237,24 @@ impl Principal {
 
     /// What to tell somebody who may not make `call`.
     pub fn refusal(&self, call: &str, need: Need) -> String {
-        let Holder { name, roles, .. } = match self.0.as_deref() {
+        let Holder { name, roles, vouched, .. } = match self.0.as_deref() {
             Some(holder) => holder,
             None => return format!("{call} is not allowed without a token"),
         };
         let roles = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ");
         let role = need.role().map_or("none", Role::name);
+        if vouched.is_some() {
+            return match need {
+                Need::Route => format!(
+                    "{name} may not call {call}: services and passes need a token, which outlives a login. An admin makes \
+                     one: cutover token create NAME --role sdk (for passes: --role worker)"
+                ),
+                _ => format!(
+                    "{name} ({roles}) may not call {call}: that needs the role {role}. Ask for a group that has it \
+                     ([oidc.roles] in the controller's configuration)"
+                ),
+            };
+        }
         format!(
             "token {name} ({roles}) may not call {call}: that needs the role {role}. Use another token, or ask an \
              admin for one: cutover token create NAME --role {role}"
@@ -261,5 +318,18 @@ mod tests {
         assert!(some.covers("orders") && !some.covers("orders2") && !some.covers(""));
         assert!(Principal::holder("ada", [Role::Viewer], [], "").covers("users"));
         assert!(Principal::anybody().covers("users") && Principal::anybody().may(Need::Administer));
+    }
+
+    #[test]
+    fn a_person_takes_no_part_in_routing_and_is_told_apart_from_a_token() {
+        let vouched = Vouched { until_ms: 1, key: String::new() };
+        let ada = Principal::person("ada@example.com", [Role::Admin], vouched, "");
+        assert!(ada.may(Need::Operate) && ada.may(Need::Administer) && !ada.may(Need::Route));
+        assert!(ada.refusal("Watch", Need::Route).contains("token create"));
+        assert_eq!(ada.actor().as_deref(), Some("oidc:ada@example.com"));
+        let token = Principal::holder("ada@example.com", [Role::Admin], [], "");
+        assert_eq!(token.actor().as_deref(), Some("token:ada@example.com"));
+        assert_eq!(Principal::anybody().actor(), None);
+        assert!(is_proven("oidc:ada@example.com") && is_proven("token:ada") && !is_proven("operator:ada"));
     }
 }

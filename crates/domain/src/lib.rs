@@ -36,7 +36,9 @@ mod tables;
 mod trip;
 mod window;
 
-pub use access::{Credential, Need, PROVEN, Principal, Role, check_token_name};
+pub use access::{
+    BY_OIDC, BY_TOKEN, Credential, Need, Principal, Role, Vouched, check_token_name, is_proven,
+};
 pub use attribution::Attribution;
 pub use barrier::barrier;
 pub use chain::{Chain, ChainBreak, Hash, HistoryEntry};

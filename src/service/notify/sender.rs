@@ -1,62 +1,28 @@
-//! One request and its result. TLS is rustls with the system's certificates.
+//! One request and its result.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use http_body_util::Full;
 use hyper::{Request, body::Bytes, header};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-use crate::notify::{Endpoint, HEADER, retry_after};
+use crate::{
+    https::{HttpsClient, HttpsError, client, why},
+    notify::{Endpoint, HEADER, retry_after},
+};
 
 /// An endpoint that takes longer to answer, connecting included, counts as silent.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Why messages can't be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum SenderError {
-    /// No certificate could be checked.
-    #[error(
-        "an endpoint has https, but this system has no certificates{0}: install ca-certificates or set SSL_CERT_FILE"
-    )]
-    NoCertificates(String),
-    /// TLS can't be set up.
-    #[error("TLS can't be set up for https endpoints: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
 /// Sends requests.
 #[derive(Debug)]
 pub(super) struct Sender {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpsClient,
 }
 
 impl Sender {
     /// Reads the system's certificates if they are needed.
-    pub(super) fn new(needs_tls: bool) -> Result<Self, SenderError> {
-        let mut roots = RootCertStore::empty();
-        if needs_tls {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-            if roots.is_empty() {
-                let why = found.errors.first().map(|error| format!(" ({error})").replace('\n', " "));
-                return Err(SenderError::NoCertificates(why.unwrap_or_default()));
-            }
-        }
-        // The provider is named explicitly: another crate of the process may have installed another one.
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector.build()) })
+    pub(super) fn new(needs_tls: bool) -> Result<Self, HttpsError> {
+        Ok(Self { client: client(needs_tls)? })
     }
 
     /// One attempt at `unix_s`: the status of the answer and how long the endpoint asks to be left alone, or
@@ -87,14 +53,4 @@ impl Sender {
             Err(_) => Err(format!("nothing in {} s", ANSWER.as_secs())),
         }
     }
-}
-
-/// Everything that is known about the error; no part contains the URL.
-fn why(error: &hyper_util::client::legacy::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    if why.contains("invalid peer certificate") {
-        return format!("its certificate is not trusted ({why}): SSL_CERT_FILE names the file of its CA");
-    }
-    if why.is_empty() { error.to_string() } else { why }
 }

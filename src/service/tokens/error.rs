@@ -1,7 +1,7 @@
 //! Why a call is refused before it is made, and why tokens are not changed.
 
 use super::TOKENS_MAX;
-use crate::{domain::Violation, store::Error as StoreError};
+use crate::{domain::Violation, oidc::Rejected, store::Error as StoreError};
 
 /// Why a call is refused before it is made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum Denied {
          one: cutover token create NAME --role ROLE"
     )]
     Unknown,
+    /// What its identity provider says is not enough.
+    #[error(transparent)]
+    Oidc(#[from] Rejected),
     /// Its token has expired.
     #[error(
         "token {name} expired {ago} ago. Ask an admin to renew it: cutover token rotate {name} --expires 90d"

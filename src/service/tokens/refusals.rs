@@ -18,7 +18,7 @@ use super::Denied;
 const LATELY: Duration = Duration::from_secs(30);
 
 /// Why calls were refused, as metrics have it.
-const REASONS: [&str; 5] = ["missing", "unknown", "expired", "role", "unproven"];
+const REASONS: [&str; 6] = ["missing", "unknown", "expired", "role", "unproven", "oidc"];
 
 /// Calls that were refused since the controller's start.
 #[derive(Debug, Default)]
@@ -94,6 +94,7 @@ impl Refusals {
             Some(Denied::Unknown) => 1,
             Some(Denied::Expired { .. }) => 2,
             None => 3,
+            Some(Denied::Oidc(_)) => 5,
         };
         self.counts[reason].fetch_add(1, Ordering::Relaxed);
         if let Some(why) = watch {

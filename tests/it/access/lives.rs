@@ -62,7 +62,7 @@ async fn a_controller_without_tokens_makes_none_and_refuses_names_that_look_prov
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("--role admin --store URL"), "{refused:?}");
     let mut admin = controller.admin().await;
-    for actor in ["token:ada", " Token:ada", "TOKEN:"] {
+    for actor in ["token:ada", " Token:ada", "TOKEN:", "oidc:ada"] {
         let mutation = Some(v1::Mutation { actor: actor.to_owned(), ..Default::default() });
         let pause = v1::PauseRequest { mutation, key: "orders".to_owned() };
         assert_eq!(admin.pause(pause).await.unwrap_err().code(), Code::InvalidArgument, "{actor}");

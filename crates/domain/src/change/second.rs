@@ -6,7 +6,7 @@ mod reserved;
 
 use super::{Applied, Change, Context, Refusal, apply_now};
 use crate::{
-    Document, Gate, Key, Migration, PROVEN, PendingRequest, Unmet,
+    Document, Gate, Key, Migration, PendingRequest, Unmet, is_proven,
     pending::{Basis, Reserved},
 };
 
@@ -168,7 +168,7 @@ fn ask_again(request: &PendingRequest, key: &Key, message: &str) -> Refusal {
 
 /// The rule is about names, so somebody has to have proven them.
 pub(super) fn check_proven(actor: &str, key: &Key) -> Result<(), Refusal> {
-    if actor.starts_with(PROVEN) {
+    if is_proven(actor) {
         return Ok(());
     }
     let message = "the two-person rule needs names that are proven, and this controller has no tokens";

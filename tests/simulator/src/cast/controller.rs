@@ -26,6 +26,7 @@ pub async fn run(store: ControlStore, pid: Pid) {
         keep_history_days: 400,
         keep_history_events: 20,
         endpoints: Vec::new(),
+        oidc: None,
     };
     let connections = net::listen("controller", pid);
     let ended = server::run_on(config, Arc::new(store), connections, std::future::pending()).await;

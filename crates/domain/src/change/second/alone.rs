@@ -4,8 +4,9 @@ use cutover_core::routing::Rung;
 
 use super::{check_other, check_proven};
 use crate::{
-    Document, Gate, Migration, PROVEN, Tenant, TenantRow, Unmet,
+    Document, Gate, Migration, Tenant, TenantRow, Unmet,
     change::{Change, Context, Refusal},
+    is_proven,
     plan::{PlanState, PlanStatus},
 };
 
@@ -59,7 +60,7 @@ impl Document {
 
     /// Whoever applied a plan does not approve its steps.
     fn check_applied(&self, state: &PlanState, actor: &str) -> Result<(), Refusal> {
-        if state.applied_by.starts_with(PROVEN) {
+        if is_proven(&state.applied_by) {
             return check_other(&state.applied_by, actor, "applied the plan");
         }
         let message = format!("{} applied the plan, and nobody proved that name", state.applied_by);
