@@ -235,6 +235,14 @@ impl Cli {
         matches!(&self.verb, Verb::Serve(serve) if serve.log_format == Some(LogFormat::Json))
     }
 
+    /// Where traces are sent. `None`: nowhere. An empty variable is none.
+    pub fn otlp_endpoint(&self) -> Option<&str> {
+        match &self.verb {
+            Verb::Serve(serve) => serve.otlp_endpoint.as_deref().filter(|address| !address.is_empty()),
+            _ => None,
+        }
+    }
+
     async fn done(self) -> anyhow::Result<ExitCode> {
         let Self { global, verb } = self;
         let done = match verb {

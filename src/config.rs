@@ -66,6 +66,9 @@ pub struct Serve {
     /// Post events to this Slack webhook as text; may be repeated
     #[arg(long, value_name = "NAME=URL")]
     pub slack: Vec<String>,
+    /// Send traces to this OpenTelemetry collector's gRPC port, like http://127.0.0.1:4317 [default: off]
+    #[arg(long, value_name = "URL", env = "CUTOVER_OTLP_ENDPOINT", value_parser = crate::traces::address)]
+    pub otlp_endpoint: Option<String>,
     /// What a log line is [default: text]
     #[arg(long, value_name = "FORMAT", env = "CUTOVER_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,

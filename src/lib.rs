@@ -23,6 +23,7 @@ pub mod sidecar;
 pub mod simulation;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod view;
 
 pub use cutover_domain as domain;

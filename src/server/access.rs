@@ -23,6 +23,7 @@ use crate::{
     service::{Denied, NewToken, Tokens, UnderWay, operate::RequestMeta},
     store,
     telemetry::now_ms,
+    traces::{Calls, traced},
 };
 use body::bounded;
 
@@ -37,7 +38,8 @@ impl Access {
 
     /// Lets calls of `router` pass that their tokens allow. `refused` makes the answer to the others.
     pub(super) fn before(&self, router: Router, refused: Refused) -> Router {
-        router.layer(from_fn_with_state((self.clone(), refused), pass))
+        let admitted = router.layer(from_fn_with_state((self.clone(), refused), pass));
+        traced(admitted, Calls { is_traced, name: table::call })
     }
 
     /// Who makes a call. Counts it if it is refused.
@@ -81,6 +83,11 @@ pub(super) fn is_process(path: &str) -> bool {
     table::need(path) == Need::Route
         && !path.starts_with("/api/")
         && matches!(table::call(path), "Watch" | "Report")
+}
+
+/// Not what asks for a part of a page, nor what each process sends all the time.
+fn is_traced(path: &str) -> bool {
+    table::need(path) != Need::Nothing && !is_process(path) && path != "/metrics"
 }
 
 async fn pass(

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cutover_clock::Instant;
 use tokio::sync::{Mutex, Notify};
+use tracing::Instrument as _;
 
 pub use super::request::RequestMeta;
 use super::{
@@ -99,6 +100,7 @@ impl Operate {
     }
 
     /// Loads, applies and commits; retries if another commit was first.
+    #[tracing::instrument(name = "change", skip_all, fields(migration.key = %key, change = change.name(), actor = mutation.actor))]
     pub async fn change(
         &self,
         key: &Key,
@@ -147,7 +149,8 @@ impl Operate {
     async fn commit(&self, commit: Commit) -> Result<(), store::Error> {
         let (store, registry) = (self.store.clone(), self.registry.clone());
         let under_way = registry.under_way().hold();
-        let both = tokio::spawn(async move {
+        let of = commit.event.revision;
+        let both = async move {
             let _under_way = under_way;
             let mut committed = store.commit(&commit).await;
             if let Err(store::Error::Unknown(_)) = &committed {
@@ -160,7 +163,8 @@ impl Operate {
                 tracing::warn!(%error, revision = commit.event.revision, "committed, but not published yet");
             }
             committed
-        });
+        };
+        let both = tokio::spawn(both.instrument(tracing::info_span!("commit", revision = of)));
         both.await.unwrap_or_else(|error| Err(store::Error::Unknown(format!("the commit {error}"))))
     }
 

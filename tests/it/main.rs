@@ -46,5 +46,6 @@ mod support;
 mod telemetry;
 #[cfg(feature = "sqlite")]
 mod tls;
+mod traces;
 #[cfg(feature = "sqlite")]
 mod windows;

@@ -24,7 +24,7 @@ struct Layer {
 }
 
 const LAYERS: &[Layer] = &[
-    Layer { name: "main", may: &["cli"], never: &[] },
+    Layer { name: "main", may: &["cli", "traces"], never: &[] },
     Layer { name: "lib", may: &[], never: &[] },
     Layer {
         name: "cli",
@@ -59,12 +59,13 @@ const LAYERS: &[Layer] = &[
             "oidc",
             "service",
             "telemetry",
+            "traces",
             "store",
             "domain",
         ],
         never: &[],
     },
-    Layer { name: "config", may: &["notify", "oidc"], never: &["tonic", "axum", "sqlx"] },
+    Layer { name: "config", may: &["notify", "oidc", "traces"], never: &["tonic", "axum", "sqlx"] },
     // Passes and the demo are clients: they use the controller over the wire.
     Layer { name: "jobs", may: &["config"], never: &[] },
     Layer { name: "demo", may: &["server", "config", "jobs", "view"], never: &[] },
@@ -115,6 +116,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "notify", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
     // Whom an identity provider vouches for, from its keys, which the server passes in with the time.
     Layer { name: "oidc", may: &["domain"], never: &["tokio", "tonic", "axum", "sqlx", "cutover_proto"] },
+    // Spans of calls and changes, to a collector.
+    Layer { name: "traces", may: &[], never: &["tokio", "sqlx", "cutover_proto"] },
     // The client for what is outside: webhooks, and an identity provider's keys.
     Layer { name: "https", may: &[], never: &["tonic", "axum", "sqlx"] },
     Layer { name: "telemetry", may: &["domain"], never: &["tonic", "axum", "sqlx"] },

@@ -6,13 +6,14 @@ use aws_lc_rs::{rand::SystemRandom, signature::Ed25519KeyPair};
 use axum::{Router, routing::get};
 use cutover::{config::Serve, telemetry::now_ms};
 use cutover_proto::v1::{self, admin_service_client::AdminServiceClient};
+use http_body_util::BodyExt as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::json;
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use super::{channel, create, first, watching};
-use crate::support::server::Controller;
+use crate::{api::client, support::server::Controller};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -122,8 +123,13 @@ async fn a_person_acts_by_the_name_that_the_provider_gives() {
         assert_eq!(refused.code(), Code::Unauthenticated);
         assert!(refused.message().contains(told), "{refused:?}");
     }
-    let metrics = controller.scrape().await;
-    let counted = metrics.lines().find_map(|line| line.strip_prefix("cutover_refused_calls_total{reason=\"oidc\"} "));
+    let bearer = format!("Bearer {root}");
+    let headers = [("authorization", bearer.as_str())];
+    let scraped = client::send(controller.http, "GET", "/metrics", &headers, "").await;
+    let metrics = scraped.into_body().collect().await.unwrap().to_bytes();
+    let metrics = String::from_utf8_lossy(&metrics);
+    let counted =
+        metrics.lines().find_map(|line| line.strip_prefix("cutover_refused_calls_total{reason=\"oidc\"} "));
     // More than these two, if the keys were not read yet at first.
     assert!(counted.unwrap().parse::<u64>().unwrap() >= 2, "{metrics}");
     controller.stop().await;
