@@ -22,8 +22,9 @@ pub struct Serve {
     /// keep-history-days, keep-history-events, and the tables webhook, webhook-secret-file, slack, oidc
     #[arg(long, value_name = "FILE", env = "CUTOVER_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where to store the state: sqlite:PATH [default: sqlite:cutover.db]
-    #[arg(long, value_name = "URL", env = "CUTOVER_STORE")]
+    /// Where to store the state: sqlite:PATH, or postgres://USER@HOST/DATABASE for several controllers
+    /// [default: sqlite:cutover.db]
+    #[arg(long, value_name = "URL", env = "CUTOVER_STORE", hide_env_values = true)]
     pub store: Option<String>,
     /// Address for gRPC [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDR", env = "CUTOVER_GRPC")]

@@ -9,11 +9,13 @@ mod flagd;
 mod job;
 mod routing;
 mod sdk;
+mod standby;
 mod status;
 
 use std::sync::Arc;
 
 pub use convert::{history, plan};
+pub use standby::standby;
 
 use cutover_proto::{
     DESCRIPTORS,

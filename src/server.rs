@@ -4,17 +4,19 @@ mod access;
 mod error;
 mod files;
 mod gate;
+mod listeners;
 mod oidc;
+mod standby;
 mod tasks;
 mod tls;
 mod web;
 
-use std::{future::Future, os::fd::AsFd, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use futures::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
 };
 use tonic::{
@@ -26,7 +28,9 @@ use access::Access;
 pub use access::create_admin;
 pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
-use gate::Gate;
+use gate::{DEPOSED, Gate, PUT_BACK};
+pub use listeners::Listeners;
+use standby::Leading;
 use tasks::Tasks;
 use tls::Certificates;
 pub use tls::TlsError;
@@ -49,38 +53,6 @@ use crate::{
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How long streams and calls may take to end when the controller stops.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// Bound sockets, so that a caller can choose port 0 and learn the actual port.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For gRPC.
-    pub grpc: TcpListener,
-    /// For the JSON API, health and metrics.
-    pub http: TcpListener,
-}
-
-impl Listeners {
-    /// Binds the configured addresses.
-    pub async fn bind(config: &Config) -> Result<Self, Error> {
-        let bind = async |address, flag| {
-            TcpListener::bind(address).await.map_err(|error| Error::Listen { address, flag, error })
-        };
-        Ok(Self { grpc: bind(config.grpc, "grpc").await?, http: bind(config.http, "http").await? })
-    }
-
-    /// The same sockets once more. They stay bound while either is open.
-    fn again(&self, config: &Config) -> Result<Self, Error> {
-        let again = |listener: &TcpListener, address, flag| {
-            let socket = listener.as_fd().try_clone_to_owned().map(std::net::TcpListener::from);
-            let listen = |error| Error::Listen { address, flag, error };
-            socket.and_then(TcpListener::from_std).map_err(listen)
-        };
-        Ok(Self {
-            grpc: again(&self.grpc, config.grpc, "grpc")?,
-            http: again(&self.http, config.http, "http")?,
-        })
-    }
-}
 
 /// `cutover serve`: runs until SIGINT or SIGTERM.
 pub async fn serve(serve: Serve) -> Result<(), Error> {
@@ -105,32 +77,41 @@ pub async fn run(
     let _hold = store::hold_store(&config.store, &format!("gRPC {grpc}"))?;
     let store = store::open_store(&config.store).await?;
     let has_tokens = !store.tokens().await?.is_empty();
-    let exposure = access::check_exposure(&config, has_tokens)?;
+    let mut exposure = access::check_exposure(&config, has_tokens)?;
     // A file that is put back by hand while this runs must not open it.
     let config = Config { require_tokens: config.require_tokens || has_tokens, ..config };
     let (grpc, http) = (grpc.to_string(), http.to_string());
-    let tls = config.tls.is_some();
-    tracing::info!(grpc, http, tls, store = config.store, "serving");
-    exposure.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let mut shutdown = std::pin::pin!(shutdown);
+    let (tls, place) = (config.tls.is_some(), store::shown_store(&config.store).into_owned());
+    let (mut shutdown, lease, mut config) = (std::pin::pin!(shutdown), store.lease(), config);
     loop {
+        if let Some(lease) = &lease {
+            let waiting = listeners.again(&config)?;
+            if !standby::lead(&config, lease, waiting, certificates.as_ref(), shutdown.as_mut()).await? {
+                return Ok(());
+            }
+        }
+        tracing::info!(grpc, http, tls, store = place, "serving");
+        std::mem::take(&mut exposure).iter().for_each(|warning| tracing::warn!("{warning}"));
         // Whoever connects while it starts anew waits in the socket's queue.
-        let Listeners { grpc, http } = listeners.again(&config)?;
-        let grpc =
-            listen::incoming(grpc, certificates.as_ref().map(|certificates| certificates.grpc.clone()));
-        let http = Http { listener: http, certificates: certificates.clone() };
-        match run_with(config.clone(), store.clone(), grpc, Some(http), shutdown.as_mut()).await {
-            // What memory holds is of a history that is no more: all of it is read again.
+        let sockets = listeners.again(&config)?;
+        let connections = listen::incoming(
+            sockets.grpc,
+            certificates.as_ref().map(|certificates| certificates.grpc.clone()),
+        );
+        let port = Http { listener: sockets.http, certificates: certificates.clone() };
+        let ran = run_with(config.clone(), store.clone(), connections, Some(port), shutdown.as_mut()).await;
+        if let Some(lease) = &lease {
+            lease.vacate().await;
+        }
+        match ran {
+            // What memory holds may be of a history that is no more: all of it is read again.
             Err(Error::PutBack(why)) => tracing::warn!("{why}; starting anew"),
+            Err(error) if lease.is_some() && error.is_passing() => tracing::warn!("{error}; on standby"),
             ended => return ended,
         }
+        // Another one may have made tokens meanwhile.
+        config.require_tokens |= store.tokens().await.is_ok_and(|tokens| !tokens.is_empty());
     }
-}
-
-impl Connected for listen::Connection<TcpStream> {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }
 
 /// The HTTP port.
@@ -164,6 +145,8 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<tonic::codegen::StdError>,
 {
+    // Renewed while the store is read, and until everything has ended.
+    let mut leading = Leading::keep(store.lease());
     let (registry, kept) = Registry::load(store.clone()).await?;
     let registry = Arc::new(registry);
     let registered = kept.instances.iter().map(InstanceRecord::label).collect::<Vec<_>>();
@@ -298,7 +281,7 @@ where
         stop: stopped,
     })
     .await?;
-    let (gate, access) = (Gate::default(), Access::new(tokens.clone()));
+    let (gate, access) = (Gate::new(store.lease()), Access::new(tokens.clone()));
     let (http_stop, http_stops) = tokio::sync::oneshot::channel::<()>();
     let (http_served, http_ended) = tokio::sync::oneshot::channel::<()>();
     if let Some(listener) = http {
@@ -327,21 +310,30 @@ where
     tokio::pin!(server);
     let failed = tokio::select! {
         served = &mut server => return Ok(served?),
-        why = operate.put_back() => {
+        anew = async {
+            tokio::select! {
+                why = operate.put_back() => Error::PutBack(why),
+                why = leading.ended() => Error::Deposed(why),
+            }
+        } => {
+            let (told, grace) = match anew {
+                Error::Deposed(_) => (DEPOSED, standby::ENDING),
+                _ => (PUT_BACK, GRACE),
+            };
             // Nothing is done any more from what memory holds.
             let _ = (stop.send(true), ended.send(()), http_stop.send(()));
-            gate.shut().await;
+            gate.shut(told).await;
             // Work goes on without its caller, and waits for tasks. Tasks leave work, too.
             let over = async {
                 registry.under_way().ended().await;
                 tasks.stop().await;
                 registry.under_way().ended().await;
             };
-            if tokio::time::timeout(GRACE, over).await.is_err() {
-                let why = format!("they did not end within {} s", GRACE.as_secs());
+            if tokio::time::timeout(grace, over).await.is_err() {
+                let why = format!("they did not end within {} s", grace.as_secs());
                 return Err(Error::Task { task: "changes under way", why });
             }
-            return Err(Error::PutBack(why));
+            return Err(anew);
         }
         failed = tasks.ended() => {
             tracing::error!(error = %failed, "stopping");

@@ -9,7 +9,13 @@
 mod chain;
 mod compaction;
 mod instance;
+mod lease;
 pub mod memory;
+mod open;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod tokens;
@@ -25,6 +31,8 @@ use crate::domain::{Event, Finding, Key, Migration, PassCounts};
 pub use chain::{ChainPage, ChainState, ChainedEvent};
 pub use compaction::{Compacted, Dropped, Expired};
 pub use instance::{ALL_FREE_SLOTS, InstanceRecord, label, resting_slot};
+pub use lease::{Leader, Lease, SILENT, Seat, SeatStore, TRUSTED, Term};
+pub use open::{Hold, hold_store, open_store, restore_store, shown_store};
 pub use tokens::{PreviousToken, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore};
 pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 
@@ -228,55 +236,6 @@ pub enum OpenError {
     Unavailable(String),
 }
 
-/// Opens the store that a URL names: `sqlite:PATH`.
-pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(OpenError::Url(format!("{url:?} names no store: give sqlite:PATH")));
-    };
-    match scheme {
-        #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(sqlite::SqliteStore::open(rest).await?)),
-        known if ["sqlite", "postgres", "mysql", "dynamodb"].contains(&known) => {
-            let has = if cfg!(feature = "sqlite") { "sqlite:PATH" } else { "none at all" };
-            Err(OpenError::Url(format!("this build has no {known} store: it has {has}")))
-        }
-        _ => Err(OpenError::Url(format!("{scheme:?} is no store: give sqlite:PATH"))),
-    }
-}
-
-/// A controller's claim to a store. It ends when dropped, or with its process.
-#[derive(Debug)]
-pub struct Hold {
-    _lock: Option<std::fs::File>,
-}
-
-/// Claims a store for this controller, before anything is read or written. A second controller is refused if
-/// the store has no other way to separate two. `holder`: who this is, for the controller that is refused.
-pub fn hold_store(url: &str, holder: &str) -> Result<Hold, OpenError> {
-    match url.split_once(':') {
-        #[cfg(feature = "sqlite")]
-        Some(("sqlite", path)) => {
-            let path = sqlite::check_place(path.as_ref())?;
-            Ok(Hold { _lock: Some(sqlite::hold(&path, holder)?) })
-        }
-        // Opening it reports what is wrong.
-        _ => Ok(Hold { _lock: None }),
-    }
-}
-
-/// Creates a store from a backup file, with a new history. No controller may run on it, and nothing may exist
-/// at its place.
-pub async fn restore_store(url: &str, file: &Path) -> Result<(), OpenError> {
-    let _hold = hold_store(url, "cutover restore")?;
-    match url.split_once(':') {
-        #[cfg(feature = "sqlite")]
-        Some(("sqlite", path)) => sqlite::restore(path.as_ref(), file).await,
-        _ => open_store(url).await.and_then(|_| {
-            Err(OpenError::Url(format!("{url:?} is restored by its own tools: give sqlite:PATH")))
-        }),
-    }
-}
-
 /// A store of the controller's state.
 #[async_trait]
 pub trait Store: WindowStore + TokenStore + fmt::Debug + Send + Sync {
@@ -319,4 +278,10 @@ pub trait Store: WindowStore + TokenStore + fmt::Debug + Send + Sync {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), Error>;
+
+    /// The lease of a store that several controllers share: nothing is written by one that does not hold it. `None`: one
+    /// controller has the store alone.
+    fn lease(&self) -> Option<Arc<Lease>> {
+        None
+    }
 }

@@ -16,7 +16,7 @@ use axum::{
 use hyper::body::Body as _;
 use tonic::{Code, Status};
 
-use super::{Error, gate::Refused};
+use super::{Error, gate::Refused, standby::taken};
 use crate::{
     config::Config,
     domain::{Need, Principal, Role},
@@ -148,7 +148,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
 
 /// The command that makes the first token.
 fn first_token(config: &Config) -> String {
-    format!("cutover token create NAME --role admin --store {}", config.store)
+    format!("cutover token create NAME --role admin --store {}", store::shown_store(&config.store))
 }
 
 /// Refuses a store without tokens where the operator expects some: it may be an old backup, or another file. An identity
@@ -160,7 +160,7 @@ pub(super) fn check_closed(config: &Config, has_tokens: bool) -> Result<(), Erro
         None if config.require_tokens => "--require-tokens forbids that",
         None => return Ok(()),
     };
-    Err(Error::NoTokens { store: config.store.clone(), wants, command: first_token(config) })
+    Err(Error::NoTokens { store: store::shown_store(&config.store).into_owned(), wants, command: first_token(config) })
 }
 
 /// Refuses addresses that others than this machine's users reach, unless TLS protects what is sent, and tokens or client
@@ -201,8 +201,14 @@ pub async fn create_admin(
     actor: &str,
     reason: &str,
 ) -> Result<secrecy::SecretString, Error> {
-    let _hold = store::hold_store(url, "cutover token create")?;
-    let tokens = Arc::new(Tokens::load(store::open_store(url).await?, UnderWay::default()).await?);
+    const ME: &str = "cutover token create";
+    let _hold = store::hold_store(url, ME)?;
+    let store = store::open_store(url).await?;
+    let lease = store.lease();
+    if let Some(lease) = &lease {
+        lease.lead_or_refuse(ME).await.map_err(|leader| taken(&leader, &store::shown_store(url)))?;
+    }
+    let tokens = Arc::new(Tokens::load(store, UnderWay::default()).await?);
     let new = NewToken {
         name: name.to_owned(),
         roles: vec![Role::Admin],
@@ -210,7 +216,11 @@ pub async fn create_admin(
         expires_ms: None,
     };
     let by = RequestMeta { actor: actor.to_owned(), reason: reason.to_owned(), ..RequestMeta::default() };
-    Ok(tokens.create(new, None, &by, now_ms()).await?.0)
+    let created = tokens.create(new, None, &by, now_ms()).await;
+    if let Some(lease) = &lease {
+        lease.vacate().await;
+    }
+    Ok(created?.0)
 }
 
 #[cfg(test)]

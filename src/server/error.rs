@@ -92,6 +92,19 @@ pub enum Error {
     /// The store is older than what an instance holds: the history that this process began with is no more.
     #[error("{0}: start the controller again, then look at cutover confirm")]
     PutBack(String),
+    /// Another controller may lead.
+    #[error("this controller does not lead any more: {0}")]
+    Deposed(String),
+    /// Another controller leads on the store.
+    #[error(
+        "{store} is in use by another controller: {who}. Use that one (--server), or stop all controllers there"
+    )]
+    Led {
+        /// Its URL, without a password.
+        store: String,
+        /// Who leads.
+        who: String,
+    },
     /// The same, for the JSON API.
     #[error("the JSON API: {0}")]
     Descriptors(#[from] prost_reflect::DescriptorError),
@@ -104,6 +117,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a controller that shares its store goes back to standby, instead of ending.
+    pub(super) const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Deposed(_) | Self::Store(store::Error::Unavailable(_) | store::Error::Unknown(_))
+        )
+    }
+
     /// Whether the command line is wrong.
     pub const fn is_misuse(&self) -> bool {
         matches!(

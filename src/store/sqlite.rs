@@ -10,27 +10,24 @@ mod failure;
 mod hold;
 mod open;
 mod restore;
-mod row;
 mod tokens;
 mod windows;
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use imbl::OrdMap;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
 
-use self::{
-    commit::{Encoded, Unwritten, encoded, write},
-    row::{event, int, json, number, parse, text},
-};
+use self::commit::{Unwritten, write};
 use super::{
     ChainPage, Commit, Compacted, Dropped, Error, Expired, HistoryQuery, Store, StoredState, Upkeep,
+    sql::{
+        entry::{EVENT, Encoded, encoded},
+        row::{event, int, number},
+        state::{COUNTER, CURSORS, HEARD, INSTANCES, MIGRATIONS, PASSES, TENANTS, Tables},
+    },
 };
-use crate::domain::{Document, Event, Key, Migration, Tenant, TenantRow};
+use crate::domain::{Event, Key};
 
 pub(in crate::store) use self::hold::hold;
 pub use self::open::SqliteOptions;
@@ -46,89 +43,22 @@ pub struct SqliteStore {
     readers: SqlitePool,
 }
 
-const EVENT: &str = "revision, key, at_ms, actor, reason, request_id, change, summary, document";
-
 #[async_trait]
 impl Store for SqliteStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
         let mut tx = self.readers.begin().await.map_err(|error| self.failed(&error))?;
         let state = async {
-            let counter: (i64, String, i64, Option<String>, bool, String) = sqlx::query_as(
-                "SELECT revision, history_id, steady_ms, restored, put_back, seal_key FROM counter",
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            let documents = sqlx::query("SELECT key, revision, document FROM migrations ORDER BY key")
-                .fetch_all(&mut *tx)
-                .await?;
-            let rows = sqlx::query("SELECT migration, tenant, row FROM tenants").fetch_all(&mut *tx).await?;
-            let instances =
-                sqlx::query("SELECT record FROM instances ORDER BY id").fetch_all(&mut *tx).await?;
-            let passes = sqlx::query("SELECT record FROM passes ORDER BY id").fetch_all(&mut *tx).await?;
-            let cursors = sqlx::query("SELECT record FROM cursors ORDER BY id").fetch_all(&mut *tx).await?;
-            let heard = sqlx::query("SELECT record FROM heard ORDER BY id").fetch_all(&mut *tx).await?;
-            sqlx::Result::Ok((counter, documents, rows, instances, passes, cursors, heard))
+            sqlx::Result::Ok(Tables {
+                counter: sqlx::query(COUNTER).fetch_one(&mut *tx).await?,
+                migrations: sqlx::query(MIGRATIONS).fetch_all(&mut *tx).await?,
+                tenants: sqlx::query(TENANTS).fetch_all(&mut *tx).await?,
+                instances: sqlx::query(INSTANCES).fetch_all(&mut *tx).await?,
+                passes: sqlx::query(PASSES).fetch_all(&mut *tx).await?,
+                cursors: sqlx::query(CURSORS).fetch_all(&mut *tx).await?,
+                heard: sqlx::query(HEARD).fetch_all(&mut *tx).await?,
+            })
         };
-        let (counter, documents, rows, instances, passes, cursors, heard) =
-            state.await.map_err(|error| self.failed(&error))?;
-        let (revision, history_id, steady_ms, restored, put_back, seal_key) = counter;
-        drop(tx);
-
-        let mut tenants: HashMap<Key, OrdMap<Tenant, TenantRow>> = HashMap::new();
-        for row in &rows {
-            let name: String = text(row, "migration")?;
-            let key = parse(&name, "a tenant's migration", Key::parse)?;
-            let tenant: String = text(row, "tenant")?;
-            let tenant = parse(&tenant, "a tenant", Tenant::parse)?;
-            let placed: TenantRow = json(row, "row", || format!("the row of tenant {tenant} of {key}"))?;
-            tenants.entry(key).or_default().insert(tenant, placed);
-        }
-        let mut migrations = Vec::with_capacity(documents.len());
-        for row in &documents {
-            let key: String = text(row, "key")?;
-            let document: Document = json(row, "document", || format!("the document of migration {key}"))?;
-            if document.key.as_str() != key {
-                return Err(Error::Corrupt(format!(
-                    "migration {key} holds the document of {}",
-                    document.key
-                )));
-            }
-            let rows = tenants.remove(&document.key).unwrap_or_default();
-            migrations.push(Migration::new(number(row, "revision")?, document, rows));
-        }
-        if let Some(key) = tenants.keys().next() {
-            return Err(Error::Corrupt(format!("it has tenants of migration {key}, but not the migration")));
-        }
-        let instances = instances
-            .iter()
-            .map(|row| json(row, "record", || "an instance's record".to_owned()))
-            .collect::<Result<_, Error>>()?;
-        let passes = passes
-            .iter()
-            .map(|row| json(row, "record", || "a pass's record".to_owned()))
-            .collect::<Result<_, Error>>()?;
-        let cursors = cursors
-            .iter()
-            .map(|row| json(row, "record", || "an endpoint's cursor".to_owned()))
-            .collect::<Result<_, Error>>()?;
-        let heard = heard
-            .iter()
-            .map(|row| json(row, "record", || "an instance's last report".to_owned()))
-            .collect::<Result<_, Error>>()?;
-        let (revision, steady_ms) = (revision.cast_unsigned(), steady_ms.cast_unsigned());
-        Ok(StoredState {
-            revision,
-            history_id,
-            migrations,
-            instances,
-            passes,
-            cursors,
-            heard,
-            steady_ms,
-            restored,
-            put_back,
-            seal_key,
-        })
+        state.await.map_err(|error| self.failed(&error))?.state()
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {

@@ -40,6 +40,13 @@ pub fn text(
     }
 }
 
+/// The scrape of a controller on standby: it counts nothing.
+pub fn standby_text() -> String {
+    format!("# HELP cutover_leading {LEADING}.\n# TYPE cutover_leading gauge\ncutover_leading 0\n# EOF\n")
+}
+
+const LEADING: &str = "1 if this controller leads, 0 if it is on standby";
+
 #[derive(Debug)]
 struct Scrape {
     view: View,
@@ -51,6 +58,8 @@ struct Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let leading = encoder.encode_descriptor("leading", LEADING, None, MetricType::Gauge)?;
+        ConstGauge::new(1_u64).encode(leading)?;
         self.events(&mut encoder)?;
         self.calls(&mut encoder)?;
         self.migrations(&mut encoder)?;

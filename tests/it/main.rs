@@ -35,6 +35,8 @@ mod operate;
 mod passes;
 mod plan;
 mod put_back;
+#[cfg(feature = "postgres")]
+mod replicas;
 #[cfg(feature = "sqlite")]
 mod reports;
 mod rollback;

@@ -1,16 +1,17 @@
 //! Hashes of events: read as a chain, and given to events that are older than hashes.
 
-use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    SqliteStore,
-    row::{event, int, text},
-};
+use super::SqliteStore;
 use crate::{
     domain::{Hash, HistoryEntry},
     store::{
-        Dropped, Error,
-        chain::{ChainPage, ChainState, ChainedEvent},
+        ChainPage, Error,
+        sql::{
+            chain::{self, CHAINED},
+            entry::EVENT,
+            row::int,
+        },
     },
 };
 
@@ -29,53 +30,21 @@ impl SqliteStore {
             )
             .fetch_one(&mut *tx)
             .await?;
-            let rows = sqlx::query(
-                "SELECT revision, key, at_ms, actor, reason, request_id, change, summary, document, rows,
-                 history_id, hash FROM events WHERE revision > ?1 ORDER BY revision LIMIT ?2",
-            )
-            .bind(int(after))
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await?;
+            let events = format!(
+                "SELECT {EVENT}, {CHAINED} FROM events WHERE revision > ?1 ORDER BY revision LIMIT ?2"
+            );
+            let rows =
+                sqlx::query(AssertSqlSafe(events)).bind(int(after)).bind(limit).fetch_all(&mut *tx).await?;
             let before: Option<Vec<u8>> = sqlx::query_scalar(
                 "SELECT hash FROM events WHERE revision <= ?1 ORDER BY revision DESC LIMIT 1",
             )
             .bind(int(after))
             .fetch_optional(&mut *tx)
             .await?;
-            let number = |column: &str| counter.try_get(column).map(i64::cast_unsigned);
-            let state = ChainState {
-                revision: number("revision")?,
-                history_id: counter.try_get("history_id")?,
-                dropped: Dropped { through: number("dropped_through")?, at_ms: number("dropped_at_ms")? },
-                dropped_hash: Hash::stored(counter.try_get("dropped_hash")?),
-                hashed_through: number("hashed_through")?,
-                hashed_at_ms: number("hashed_at_ms")?,
-            };
-            let before = before.map_or(state.dropped_hash, |hash| Hash::stored(&hash));
-            sqlx::Result::Ok((state, rows, before))
+            sqlx::Result::Ok((counter, rows, before))
         };
-        let (state, rows, mut before) = page.await.map_err(|error| self.failed(&error))?;
-        let mut events = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let hash: &[u8] = row.try_get("hash").map_err(|error| self.failed(&error))?;
-            let hash = Hash::stored(hash);
-            let (rows, document): (&str, Option<String>) = (
-                row.try_get("rows").map_err(|error| self.failed(&error))?,
-                row.try_get("document").map_err(|error| self.failed(&error))?,
-            );
-            events.push(ChainedEvent {
-                event: event(row, false)?,
-                history_id: text(row, "history_id")?,
-                summary: text(row, "summary")?,
-                document,
-                rows: Hash::of(rows.as_bytes()),
-                before,
-                hash,
-            });
-            before = hash;
-        }
-        Ok(ChainPage { events, state })
+        let (counter, rows, before) = page.await.map_err(|error| self.failed(&error))?;
+        chain::page(&counter, &rows, before.as_deref())
     }
 }
 

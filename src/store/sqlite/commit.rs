@@ -2,10 +2,12 @@
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::row::int;
 use crate::{
-    domain::{Event, Hash, HistoryEntry},
-    store::{Commit, Error},
+    domain::Hash,
+    store::{
+        Commit,
+        sql::{entry::Encoded, row::int},
+    },
 };
 
 /// Why a write was not made.
@@ -20,44 +22,6 @@ impl From<sqlx::Error> for Unwritten {
         let unique = error.as_database_error().is_some_and(|error| error.is_unique_violation());
         if unique { Self::Conflict } else { Self::Failed(error) }
     }
-}
-
-/// The parts of an event that are stored as JSON.
-pub(super) struct Encoded {
-    summary: String,
-    document: Option<String>,
-    rows: String,
-}
-
-impl Encoded {
-    pub(super) fn of(event: &Event) -> Result<Self, Error> {
-        Ok(Self {
-            summary: encoded(&event.summary)?,
-            document: event.document.as_ref().map(encoded).transpose()?,
-            rows: encoded(&event.rows)?,
-        })
-    }
-
-    fn entry<'a>(&'a self, event: &'a Event, history_id: &'a str) -> HistoryEntry<'a> {
-        HistoryEntry {
-            history_id,
-            revision: event.revision,
-            key: event.key.as_str(),
-            at_ms: event.at_ms,
-            actor: &event.actor,
-            reason: &event.reason,
-            request_id: &event.request_id,
-            change: &event.change,
-            summary: &self.summary,
-            document: self.document.as_ref().map(|document| Hash::of(document.as_bytes())),
-            rows: Hash::of(self.rows.as_bytes()),
-        }
-    }
-}
-
-pub(super) fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::Unavailable(format!("can't be written as JSON: {error}")))
 }
 
 pub(super) async fn write(

@@ -2,24 +2,19 @@
 
 use sqlx::Connection;
 
-use super::{
-    SqliteStore,
-    row::{int, json},
-};
+use super::SqliteStore;
 use crate::store::{
     CursorRecord, Error,
     compaction::{Compacted, Dropped, Expired, Oldest},
+    sql::{row::int, state::records},
 };
 
 impl SqliteStore {
     pub(super) async fn drop_expired(&self, expired: &Expired) -> Result<Compacted, Error> {
         // Read before the write lock is taken: no cursor goes back, and no older event comes.
         let cursors = sqlx::query("SELECT record FROM cursors").fetch_all(&self.readers).await;
-        let cursors: Vec<CursorRecord> = cursors
-            .map_err(|error| self.failed(&error))?
-            .iter()
-            .map(|row| json(row, "record", || "an endpoint's cursor".to_owned()))
-            .collect::<Result<_, Error>>()?;
+        let cursors = cursors.map_err(|error| self.failed(&error))?;
+        let cursors: Vec<CursorRecord> = records(&cursors, "an endpoint's cursor")?;
         let oldest: Vec<(i64, i64, i64)> = sqlx::query_as(
             "SELECT revision, at_ms, octet_length(rows) + coalesce(octet_length(document), 0) FROM events
              WHERE revision < (SELECT revision FROM counter) ORDER BY revision LIMIT ?1",

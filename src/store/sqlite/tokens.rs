@@ -3,11 +3,14 @@
 use async_trait::async_trait;
 use sqlx::Connection as _;
 
-use super::{
-    SqliteStore, Unwritten, encoded,
-    row::{int, json, number},
+use super::{SqliteStore, Unwritten};
+use crate::store::{
+    Error, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore,
+    sql::{
+        entry::encoded,
+        row::{int, json, number},
+    },
 };
-use crate::store::{Error, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore};
 
 #[async_trait]
 impl TokenStore for SqliteStore {

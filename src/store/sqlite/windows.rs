@@ -1,21 +1,20 @@
 //! Windows: read, added to and written back, many in one statement.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{
-    SqliteStore, Unwritten, encoded,
-    row::{int, json, number, text},
-};
+use super::{SqliteStore, Unwritten};
 use crate::{
     domain::{Counts, Scale, WindowId},
-    store::{Counted, Error, WindowQuery, WindowStore},
+    store::{
+        Counted, Error, WindowQuery, WindowStore,
+        sql::{
+            entry::encoded,
+            row::{int, json, number},
+            windows::{BATCH, merged, name, stored_id, with_revisions},
+        },
+    },
 };
-
-/// Windows in one statement.
-const BATCH: usize = 500;
 
 #[async_trait]
 impl WindowStore for SqliteStore {
@@ -73,22 +72,12 @@ impl WindowStore for SqliteStore {
     }
 }
 
-const fn name(scale: Scale) -> &'static str {
-    match scale {
-        Scale::Revision => "revision",
-        Scale::Second => "second",
-        Scale::Minute => "minute",
-        Scale::HalfHour => "half-hour",
-    }
-}
-
 /// Adds to the stored counts; the inner error is about stored data that can't be read.
 async fn add(
     connection: &mut SqliteConnection,
     windows: &[(WindowId, Counts)],
 ) -> Result<Result<(), Error>, sqlx::Error> {
-    let id = |id: &WindowId| (id.key.to_string(), name(id.scale).to_owned(), int(id.at));
-    let ids: Vec<_> = windows.iter().map(|(of, _)| id(of)).collect();
+    let ids: Vec<_> = windows.iter().map(|(id, _)| stored_id(id)).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     let kept = sqlx::query(
         "SELECT migration, scale, at, counts FROM windows WHERE (migration, scale, at) IN
@@ -97,19 +86,10 @@ async fn add(
     .bind(ids)
     .fetch_all(&mut *connection)
     .await?;
-    let kept = kept.iter().map(|row| {
-        let (key, scale) = (text(row, "migration")?, text(row, "scale")?);
-        let what = || format!("a window of {key}");
-        let counts: Counts = json(row, "counts", what)?;
-        Ok(((key, scale, int(number(row, "at")?)), counts))
-    });
-    let mut kept: HashMap<_, Counts> = match kept.collect::<Result<_, Error>>() {
+    let kept = match merged(&kept, windows) {
         Ok(kept) => kept,
         Err(error) => return Ok(Err(error)),
     };
-    for (of, more) in windows {
-        kept.entry(id(of)).or_default().merge(more);
-    }
     let rows: Vec<_> = kept.iter().map(|((key, scale, at), counts)| (key, scale, at, counts)).collect();
     let rows = match encoded(&rows) {
         Ok(rows) => rows,
@@ -136,9 +116,7 @@ async fn expire(connection: &mut SqliteConnection, counted: &Counted) -> Result<
             .execute(&mut *connection)
             .await?;
     }
-    let of_revisions = counted.windows.iter().filter(|(id, _)| id.scale == Scale::Revision);
-    let keys: std::collections::BTreeSet<_> = of_revisions.map(|(id, _)| id.key.as_str()).collect();
-    for key in keys {
+    for key in with_revisions(counted) {
         sqlx::query(
             "DELETE FROM windows WHERE migration = ?1 AND scale = 'revision' AND at <
              (SELECT at FROM windows WHERE migration = ?1 AND scale = 'revision'

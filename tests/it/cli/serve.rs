@@ -89,7 +89,7 @@ async fn a_store_that_is_damaged_foreign_or_nowhere() {
         ("", "names no store"),
         ("sqlite:", "give sqlite:PATH"),
         ("sqlite::memory:", "survive a restart"),
-        ("postgres://db/cutover", "no postgres store"),
+        ("mysql://db/cutover", "no mysql store"),
     ] {
         on_store(url).await.fails(&[part, "sqlite:PATH"]);
     }

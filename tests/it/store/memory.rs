@@ -20,7 +20,7 @@ impl Place for Memory {
     }
 }
 
-super::suite!(Memory(MemoryStore::default()));
+super::suite!(Some(Memory(MemoryStore::default())));
 
 #[tokio::test]
 async fn a_fault_before_leaves_nothing_and_one_after_leaves_everything() {

@@ -1,0 +1,47 @@
+//! The sockets of a controller.
+
+use std::os::fd::AsFd;
+
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::server::Connected;
+
+use super::Error;
+use crate::{config::Config, listen};
+
+/// Bound sockets, so that a caller can choose port 0 and learn the actual port.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For gRPC.
+    pub grpc: TcpListener,
+    /// For the JSON API, health and metrics.
+    pub http: TcpListener,
+}
+
+impl Listeners {
+    /// Binds the configured addresses.
+    pub async fn bind(config: &Config) -> Result<Self, Error> {
+        let bind = async |address, flag| {
+            TcpListener::bind(address).await.map_err(|error| Error::Listen { address, flag, error })
+        };
+        Ok(Self { grpc: bind(config.grpc, "grpc").await?, http: bind(config.http, "http").await? })
+    }
+
+    /// The same sockets once more. They stay bound while either is open.
+    pub(super) fn again(&self, config: &Config) -> Result<Self, Error> {
+        let again = |listener: &TcpListener, address, flag| {
+            let socket = listener.as_fd().try_clone_to_owned().map(std::net::TcpListener::from);
+            let listen = |error| Error::Listen { address, flag, error };
+            socket.and_then(TcpListener::from_std).map_err(listen)
+        };
+        Ok(Self {
+            grpc: again(&self.grpc, config.grpc, "grpc")?,
+            http: again(&self.http, config.http, "http")?,
+        })
+    }
+}
+
+impl Connected for listen::Connection<TcpStream> {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}

@@ -1,0 +1,159 @@
+//! A controller that waits for its turn to lead. It answers probes, and refuses every call with the leader's name.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use tonic::{Status, transport::Server};
+
+use super::{Error, Listeners, files, gate::Refused, tls::Certificates};
+use crate::{
+    api,
+    config::Config,
+    grpc, http,
+    listen::{self, Routes},
+    store::{Leader, Lease},
+    telemetry::prometheus,
+};
+
+/// How long connections may take to notice that the standby has ended.
+const CLOSING: Duration = Duration::from_millis(50);
+
+/// Renews a lease as long as this exists.
+#[derive(Debug, Default)]
+pub(super) struct Leading(JoinSet<String>);
+
+impl Leading {
+    /// `None`: the store is this controller's alone.
+    pub(super) fn keep(lease: Option<Arc<Lease>>) -> Self {
+        let mut keeping = JoinSet::new();
+        if let Some(lease) = lease {
+            // By itself: nothing that this controller does may delay it.
+            keeping.spawn(async move { lease.keep().await });
+        }
+        Self(keeping)
+    }
+
+    /// Waits until the lease is lost, and returns why.
+    pub(super) async fn ended(&mut self) -> String {
+        match self.0.join_next().await {
+            Some(ended) => ended.unwrap_or_else(|error| error.to_string()),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What others call this controller.
+pub(super) fn name(config: &Config) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match host.trim() {
+        "" => format!("gRPC {}", config.grpc),
+        host => format!("{host}, gRPC {}", config.grpc),
+    }
+}
+
+/// Waits until this controller leads. False: it is to stop instead.
+pub(super) async fn lead(
+    config: &Config,
+    lease: &Lease,
+    listeners: Listeners,
+    certificates: Option<&Arc<Certificates>>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<bool, Error> {
+    let why = Arc::new(ArcSwap::from_pointee("this controller is starting: try again".to_owned()));
+    let shown = why.clone();
+    let me = name(config);
+    let leads = lease.lead(&me, move |leader| {
+        let words = words(leader);
+        tracing::info!(grpc = %config.grpc, http = %config.http, "{words}");
+        shown.store(Arc::new(words));
+    });
+
+    let health = grpc::standby().await.into_axum_router();
+    let services = refusing(health, &why, |path| path.starts_with("/grpc.health.v1."), Status::into_http);
+    let probes = http::router(prometheus::standby_text, {
+        let why = why.clone();
+        Arc::new(move || {
+            let why = why.load().to_string();
+            Box::pin(async move { Err(why) })
+        })
+    });
+    let probes = refusing(probes, &why, |path| PROBES.contains(&path), api::failed);
+    let probes = match certificates {
+        None => probes,
+        Some(certificates) => certificates.before(probes, api::failed),
+    };
+    let limits = http::limits(files::raise_limit(), config.http_connections_per_address);
+    let (end_grpc, grpc_ends) = oneshot::channel::<()>();
+    let (end_http, http_ends) = oneshot::channel::<()>();
+    let connections =
+        listen::incoming(listeners.grpc, certificates.map(|certificates| certificates.grpc.clone()));
+    let grpc =
+        Server::builder().add_routes(services.into()).serve_with_incoming_shutdown(connections, async {
+            _ = grpc_ends.await;
+        });
+    let tls = certificates.map(|certificates| certificates.http.clone());
+    let routes = Routes { open: probes.clone(), full: probes };
+    let http = listen::serve(listeners.http, tls, routes, limits, async { _ = http_ends.await });
+    let both = async { tokio::join!(grpc, http).0 };
+    tokio::pin!(both);
+    let leads = tokio::select! {
+        served = &mut both => return Err(served.err().map_or_else(
+            || Error::Task { task: "standby", why: "it ended".to_owned() },
+            Error::from,
+        )),
+        () = leads => true,
+        () = shutdown => false,
+    };
+    _ = (end_grpc.send(()), end_http.send(()));
+    // Whoever is connected connects again, and is served.
+    _ = timeout(CLOSING, both).await;
+    Ok(leads)
+}
+
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Answers what `passes`, and refuses everything else.
+fn refusing(
+    router: Router,
+    why: &Arc<ArcSwap<String>>,
+    passes: fn(&str) -> bool,
+    refused: Refused,
+) -> Router {
+    let refuse = move |State(why): State<Arc<ArcSwap<String>>>, request: Request, next: Next| async move {
+        match passes(request.uri().path()) {
+            true => next.run(request).await,
+            false => refused(Status::unavailable(why.load().to_string())),
+        }
+    };
+    router.layer(from_fn_with_state(why.clone(), refuse))
+}
+
+fn words(leader: &Leader) -> String {
+    match leader {
+        Leader::Known(name) => format!(
+            "this controller is on standby: {name} leads. Ask that one, or try again: it takes over if that one ends"
+        ),
+        Leader::Nobody => "this controller is on standby, and nobody leads yet: try again".to_owned(),
+        Leader::Unknown(why) => format!("this controller is on standby, and can't see who leads: {why}"),
+    }
+}
+
+/// Why a store can't be used while another controller leads.
+pub(super) fn taken(leader: &Leader, store: &str) -> Error {
+    let who = match leader {
+        Leader::Known(name) => format!("{name} leads there"),
+        Leader::Nobody => "others try to lead there".to_owned(),
+        Leader::Unknown(why) => why.clone(),
+    };
+    Error::Led { store: store.to_owned(), who }
+}
+
+/// How long a controller that lost its lease may take to end what it does: longer than the store takes to answer or to
+/// fail.
+pub(super) const ENDING: Duration = Duration::from_secs(20);

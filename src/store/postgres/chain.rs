@@ -1,0 +1,47 @@
+//! Hashes of events, read as a chain.
+
+use sqlx::{AssertSqlSafe, Connection as _};
+
+use super::PostgresStore;
+use crate::store::{
+    ChainPage, Error,
+    sql::{
+        chain::{self, CHAINED},
+        entry::EVENT,
+        row::int,
+    },
+};
+
+impl PostgresStore {
+    pub(super) async fn read_chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
+        let page = self.read(async {
+            let mut reader = self.pool.acquire().await?;
+            let mut tx = reader.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            // No event is older than hashes here.
+            let counter = sqlx::query(
+                "SELECT revision, history_id, dropped_through, dropped_at_ms, dropped_hash,
+                 0::bigint AS hashed_through, 0::bigint AS hashed_at_ms FROM counter",
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            let events = format!(
+                "SELECT {EVENT}, {CHAINED} FROM events WHERE revision > $1 ORDER BY revision LIMIT $2"
+            );
+            let rows = sqlx::query(AssertSqlSafe(events))
+                .bind(int(after))
+                .bind(i64::from(limit))
+                .fetch_all(&mut *tx)
+                .await?;
+            let before: Option<Vec<u8>> = sqlx::query_scalar(
+                "SELECT hash FROM events WHERE revision <= $1 ORDER BY revision DESC LIMIT 1",
+            )
+            .bind(int(after))
+            .fetch_optional(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok((counter, rows, before))
+        });
+        let (counter, rows, before) = page.await?;
+        chain::page(&counter, &rows, before.as_deref())
+    }
+}

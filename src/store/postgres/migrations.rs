@@ -1,0 +1,69 @@
+//! The schema's versions. One process at a time brings it up to date, in one transaction; it never goes back.
+
+use sqlx::{
+    PgConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+};
+
+use super::failure::Failure;
+use crate::store::OpenError;
+
+/// Of the advisory lock: "Cuto". The schema is the second part.
+const LOCK: i32 = 0x4375_746f;
+
+/// Creates the schema or brings it up to date.
+pub(super) async fn migrate(tx: &mut PgConnection, schema: &str, place: &str) -> Result<(), OpenError> {
+    let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(place);
+    // Whoever starts at the same time waits, and finds it done.
+    sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))")
+        .bind(LOCK)
+        .bind(schema)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    let (tables, is_ours): (i64, bool) = sqlx::query_as(
+        "SELECT count(*), coalesce(bool_or(relname = 'leader'), false) FROM pg_class
+         JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1 AND relkind IN ('r', 'p', 'v')",
+    )
+    .bind(schema)
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(failed)?;
+    if tables > 0 && !is_ours {
+        return Err(OpenError::Foreign(format!(
+            "the schema {schema} of {place} has tables of another program: give another one, with ?schema=NAME"
+        )));
+    }
+    if tables == 0 {
+        let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+        sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut *tx).await.map_err(failed)?;
+    }
+    // `run` would do the same, but its generics hide from the compiler that the future is Send.
+    let mut migrator = migrator();
+    migrator.set_locking(false);
+    migrator.run_direct(None, tx, false).await.map_err(|error| migration_failed(error, place))
+}
+
+fn migrator() -> Migrator {
+    let initial = include_str!("../../../migrations/postgres/0001_initial.sql");
+    let migration = |version, name: &'static str, sql: &'static str| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(vec![migration(1, "initial", initial)])
+}
+
+fn migration_failed(error: MigrateError, place: &str) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => OpenError::Newer(
+            format!("{place} was written by a newer cutover (schema {version}): run that one, or a newer"),
+        ),
+        MigrateError::VersionMismatch(version) | MigrateError::Dirty(version) => OpenError::Corrupt(format!(
+            "the tables of {place} are not those of schema {version}: restore them from a backup"
+        )),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            Failure::of(&error).into_open_error(place)
+        }
+        other => OpenError::Unavailable(format!("{place}: {other}")),
+    }
+}

@@ -1,0 +1,113 @@
+//! Tokens, and what was done to them.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::{PostgresStore, transaction::Unwritten};
+use crate::store::{
+    Error, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore,
+    sql::{
+        entry::encoded,
+        row::{int, json, number},
+    },
+};
+
+#[async_trait]
+impl TokenStore for PostgresStore {
+    async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
+        let rows = sqlx::query("SELECT record, used_ms FROM tokens ORDER BY id").fetch_all(&self.pool);
+        let record = |row| {
+            let record: TokenRecord = json(row, "record", || "a token's record".to_owned())?;
+            Ok(TokenRecord { used_ms: number(row, "used_ms")?, ..record })
+        };
+        self.read(rows).await?.iter().map(record).collect()
+    }
+
+    async fn change_token(&self, change: &TokenChange) -> Result<(), Error> {
+        let record = change.record.as_ref().map(encoded).transpose()?;
+        let event = encoded(&change.event)?;
+        let mut writer = self.writer().await?;
+        let result = async {
+            let mut tx = self.begin(&mut writer).await?;
+            self.within(0, write(&mut tx, change, record.as_deref(), &event)).await?;
+            self.end(tx).await
+        };
+        let result = result.await;
+        self.finish(writer, result)
+    }
+
+    async fn note_used(&self, used: &[(String, u64)]) -> Result<(), Error> {
+        let (names, at): (Vec<_>, Vec<_>) = used.iter().map(|(name, at_ms)| (&**name, int(*at_ms))).unzip();
+        let mut writer = self.writer().await?;
+        let result = async {
+            let mut tx = self.begin(&mut writer).await?;
+            self.within(used.len(), async {
+                sqlx::query(
+                    "UPDATE tokens SET used_ms = greatest(used_ms, used.at_ms) FROM
+                     (SELECT name, max(at_ms) AS at_ms FROM unnest($1::text[], $2::bigint[])
+                      AS given (name, at_ms) GROUP BY name) AS used WHERE tokens.id = used.name",
+                )
+                .bind(names)
+                .bind(at)
+                .execute(&mut *tx)
+                .await?;
+                Ok(())
+            })
+            .await?;
+            self.end(tx).await
+        };
+        let result = result.await;
+        self.finish(writer, result)
+    }
+
+    async fn token_events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, Error> {
+        let rows = sqlx::query("SELECT id, record FROM token_events WHERE id < $1 ORDER BY id DESC LIMIT $2")
+            .bind(int(before))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool);
+        let event = |row| Ok((number(row, "id")?, json(row, "record", || "a token's event".to_owned())?));
+        self.read(rows).await?.iter().map(event).collect()
+    }
+}
+
+async fn write(
+    tx: &mut PgConnection,
+    TokenChange { expected, record: token, event: TokenEvent { token: name, .. } }: &TokenChange,
+    record: Option<&str>,
+    event: &str,
+) -> Result<(), Unwritten> {
+    // One change at a time: events have numbers without gaps, and in order.
+    sqlx::query("SELECT revision FROM counter FOR UPDATE").execute(&mut *tx).await?;
+    let hash = token.as_ref().map(|token| &*token.hash);
+    let written = match (expected, record) {
+        (None, Some(record)) => {
+            sqlx::query("INSERT INTO tokens (id, hash, record) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                .bind(name)
+                .bind(hash)
+                .bind(record)
+        }
+        (Some(expected), Some(record)) => {
+            sqlx::query("UPDATE tokens SET hash = $2, record = $3 WHERE id = $1 AND hash = $4")
+                .bind(name)
+                .bind(hash)
+                .bind(record)
+                .bind(expected)
+        }
+        (Some(expected), None) => {
+            sqlx::query("DELETE FROM tokens WHERE id = $1 AND hash = $2").bind(name).bind(expected)
+        }
+        (None, None) => return Err(Unwritten::Conflict),
+    };
+    if written.execute(&mut *tx).await?.rows_affected() != 1 {
+        return Err(Unwritten::Conflict);
+    }
+    sqlx::query("INSERT INTO token_events SELECT coalesce(max(id), 0) + 1, $1 FROM token_events")
+        .bind(event)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("DELETE FROM token_events WHERE id <= (SELECT max(id) FROM token_events) - $1")
+        .bind(i64::from(TOKEN_EVENTS_MAX))
+        .execute(tx)
+        .await?;
+    Ok(())
+}

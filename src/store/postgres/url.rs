@@ -1,0 +1,104 @@
+//! URLs of a store: the server's, and the schema.
+
+use std::borrow::Cow;
+
+use form_urlencoded::Serializer;
+
+use crate::store::OpenError;
+
+/// The schema, unless the URL names another one.
+const SCHEMA: &str = "cutover";
+/// Longest name that PostgreSQL does not cut off.
+const SCHEMA_MAX_BYTES: usize = 63;
+
+/// The URL without `schema`, and the schema.
+pub(super) fn split(url: &str) -> Result<(String, String), OpenError> {
+    let (server, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut schema = SCHEMA.to_owned();
+    let mut rest = Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "schema" => schema = value.into_owned(),
+            _ => _ = rest.append_pair(&name, &value),
+        }
+    }
+    let is_name = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !schema.starts_with("pg_")
+        && schema.len() <= SCHEMA_MAX_BYTES;
+    if !is_name {
+        return Err(OpenError::Url(format!(
+            "malformed schema {schema:?}: use lower-case letters, digits and _, like schema=cutover"
+        )));
+    }
+    let rest = rest.finish();
+    Ok((if rest.is_empty() { server.to_owned() } else { format!("{server}?{rest}") }, schema))
+}
+
+/// The URL without its password.
+pub(in crate::store) fn shown(url: &str) -> Cow<'_, str> {
+    let (server, query) = url.split_once('?').unwrap_or((url, ""));
+    let of_query = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "password");
+    let query = Serializer::new(String::new()).extend_pairs(of_query).finish();
+    let server = match user(server).and_then(|(from, user)| Some((from, user.split_once(':')?))) {
+        Some((from, (name, password))) => {
+            let (before, after) = (&server[..from], &server[from + name.len() + 1 + password.len()..]);
+            Cow::Owned(format!("{before}{name}{after}"))
+        }
+        None => Cow::Borrowed(server),
+    };
+    if query.is_empty() { server } else { Cow::Owned(format!("{server}?{query}")) }
+}
+
+/// The password in the URL, as it is written there.
+pub(in crate::store) fn password_of(url: &str) -> Option<&str> {
+    let (server, query) = url.split_once('?').unwrap_or((url, ""));
+    let of_server = user(server).and_then(|(_, user)| user.split_once(':')).map(|(_, password)| password);
+    let of_query = || query.split('&').find_map(|pair| pair.strip_prefix("password="));
+    of_server.or_else(of_query).filter(|password| !password.is_empty())
+}
+
+/// The part before the host, and where it begins.
+fn user(server: &str) -> Option<(usize, &str)> {
+    let from = server.find("://")? + 3;
+    let rest = &server[from..];
+    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
+    Some((from, &authority[..authority.rfind('@')?]))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_split_off_and_checked() {
+        let of = |url| split(url).unwrap();
+        assert_eq!(of("postgres://a/b"), ("postgres://a/b".to_owned(), "cutover".to_owned()));
+        let (server, schema) = of("postgres://a/b?schema=moves&sslmode=verify-full");
+        assert_eq!((&*server, &*schema), ("postgres://a/b?sslmode=verify-full", "moves"));
+        for schema in ["", "Moves", "a b", "a\"b", "pg_moves", "1a", &"a".repeat(64)] {
+            let refused = split(&format!("postgres://a/b?schema={schema}")).unwrap_err();
+            assert!(refused.to_string().contains("malformed schema"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (url, says, password) in [
+            ("postgres://host/db", "postgres://host/db", None),
+            ("postgres://ada@host/db", "postgres://ada@host/db", None),
+            ("postgres://ada:s3cret@host:1/db", "postgres://ada@host:1/db", Some("s3cret")),
+            (
+                "postgres://ada:s3:c@r%40et@host/db?schema=a",
+                "postgres://ada@host/db?schema=a",
+                Some("s3:c@r%40et"),
+            ),
+            ("postgres://host/db?password=s3cret&user=ada", "postgres://host/db?user=ada", Some("s3cret")),
+            ("postgres://ada:@host/db", "postgres://ada@host/db", None),
+        ] {
+            assert_eq!(shown(url), says, "{url}");
+            assert_eq!(password_of(url), password, "{url}");
+        }
+    }
+}

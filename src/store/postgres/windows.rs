@@ -1,0 +1,129 @@
+//! Windows: read, added to and written back, many in one statement.
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use super::{PostgresStore, put_records, transaction::Unwritten};
+use crate::{
+    domain::{Counts, Scale, WindowId},
+    store::{
+        Counted, Error, WindowQuery, WindowStore,
+        sql::{
+            entry::encoded,
+            row::{int, json, number},
+            windows::{BATCH, merged, name, stored_id, with_revisions},
+        },
+    },
+};
+
+#[async_trait]
+impl WindowStore for PostgresStore {
+    async fn count(&self, counted: &Counted) -> Result<(), Error> {
+        let heard = counted.heard.iter().map(|record| Ok((record.instance_id.clone(), encoded(record)?)));
+        let heard = heard.collect::<Result<Vec<_>, Error>>()?;
+        let mut writer = self.writer().await?;
+        let result = async {
+            let mut tx = self.begin(&mut writer).await?;
+            // One at a time: what is stored is read, and written back with more.
+            self.within(0, async {
+                sqlx::query("SELECT revision FROM counter FOR UPDATE").execute(&mut *tx).await?;
+                Ok(())
+            })
+            .await?;
+            for windows in counted.windows.chunks(BATCH) {
+                self.within(BATCH, add(&mut tx, windows)).await?;
+            }
+            self.within(0, async {
+                sqlx::query("DELETE FROM heard WHERE id = ANY($1)")
+                    .bind(&counted.forgotten)
+                    .execute(&mut *tx)
+                    .await?;
+                put_records(&mut tx, "heard", &heard).await?;
+                expire(&mut tx, counted).await
+            })
+            .await?;
+            self.end(tx).await
+        };
+        let result = result.await;
+        self.finish(writer, result)
+    }
+
+    async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
+        let rows = sqlx::query(
+            "SELECT at, counts FROM windows
+             WHERE migration = $1 AND scale = $2 AND at >= $3 AND at < $4 ORDER BY at",
+        )
+        .bind(query.key.as_str())
+        .bind(name(query.scale))
+        .bind(int(query.from))
+        .bind(int(query.before))
+        .fetch_all(&self.pool);
+        let window =
+            |row| Ok((number(row, "at")?, json(row, "counts", || format!("a window of {}", query.key))?));
+        self.read(rows).await?.iter().map(window).collect()
+    }
+}
+
+/// Adds to the stored counts.
+async fn add(tx: &mut PgConnection, windows: &[(WindowId, Counts)]) -> Result<(), Unwritten> {
+    let (mut keys, mut scales, mut at) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, _) in windows {
+        let (key, scale, begins) = stored_id(id);
+        keys.push(key);
+        scales.push(scale);
+        at.push(begins);
+    }
+    let stored = sqlx::query(
+        "SELECT migration, scale, at, counts FROM windows WHERE (migration, scale, at) IN
+         (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]))",
+    )
+    .bind(keys)
+    .bind(scales)
+    .bind(at)
+    .fetch_all(&mut *tx)
+    .await?;
+    let merged = merged(&stored, windows).map_err(Unwritten::Damaged)?;
+    let (mut keys, mut scales, mut at, mut counts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for ((key, scale, begins), count) in merged {
+        counts.push(encoded(&count).map_err(Unwritten::Damaged)?);
+        keys.push(key);
+        scales.push(scale);
+        at.push(begins);
+    }
+    // A migration that was deleted meanwhile gets none.
+    sqlx::query(
+        "INSERT INTO windows SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
+         AS put (migration, scale, at, counts) WHERE migration IN (SELECT key FROM migrations)
+         ON CONFLICT (migration, scale, at) DO UPDATE SET counts = excluded.counts",
+    )
+    .bind(keys)
+    .bind(scales)
+    .bind(at)
+    .bind(counts)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes windows that have expired, and those of too many revisions.
+async fn expire(tx: &mut PgConnection, counted: &Counted) -> Result<(), Unwritten> {
+    for scale in Scale::OF_TIME {
+        sqlx::query("DELETE FROM windows WHERE scale = $1 AND at < $2")
+            .bind(name(scale))
+            .bind(int(scale.expired_before(counted.now_s)))
+            .execute(&mut *tx)
+            .await?;
+    }
+    for key in with_revisions(counted) {
+        sqlx::query(
+            "DELETE FROM windows WHERE migration = $1 AND scale = 'revision' AND at <
+             (SELECT at FROM windows WHERE migration = $1 AND scale = 'revision'
+              ORDER BY at DESC LIMIT 1 OFFSET $2)",
+        )
+        .bind(key)
+        .bind(Scale::REVISIONS_MAX as i64 - 1)
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}

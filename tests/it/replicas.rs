@@ -1,0 +1,276 @@
+//! Two controllers over one PostgreSQL: the leader is killed, frozen, and cut off from its database.
+
+mod replica;
+
+use std::time::Duration;
+
+use cutover_proto::v1::{self, routing_service_client::RoutingServiceClient};
+use nix::sys::signal::Signal;
+use rand::RngExt as _;
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::Code;
+
+use crate::{
+    store::{chain::followed, postgres::Schema, proxy::Proxy},
+    support::{plain, replay, server::given, tenant},
+};
+use replica::{Replica, Writer, create, leader};
+
+/// The goal for commits after a leader has gone.
+const TAKEOVER: Duration = Duration::from_secs(5);
+/// For machines that do much else beside.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Every acknowledged pin is there, no event is missing, and nothing is there by half.
+async fn is_whole(schema: &Schema, acknowledged: &[String]) {
+    let store = schema.follower().await;
+    let state = store.snapshot().await.unwrap();
+    let [migration] = &state.migrations[..] else { panic!("one migration") };
+    for pinned in acknowledged {
+        assert!(migration.tenants.contains_key(&tenant(pinned)), "{pinned} is lost");
+    }
+    let events = store.changes(0, u32::MAX).await.unwrap();
+    assert!(events.iter().map(|event| event.revision).eq(1..=state.revision), "no gaps");
+    assert_eq!(replay(&events), plain(&state.migrations));
+    assert_eq!(followed(&*store, 500).await.0.revision, state.revision);
+    // A request that was repeated after its answer was lost was made once.
+    let mut ids: Vec<_> = events.iter().map(|event| &event.request_id).filter(|id| !id.is_empty()).collect();
+    let made = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), made);
+}
+
+fn name_of(replica: &Replica) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    format!("{}, gRPC {}", host.trim(), replica.grpc)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_says_who_leads_and_takes_over_at_once_from_one_that_is_stopped() {
+    let Some(schema) = Schema::fresh() else { return };
+    let mut replicas = vec![Replica::start(&schema.url).await];
+    assert_eq!(leader(&replicas).await, 0);
+    create(&replicas[0]).await;
+    replicas.push(Replica::start(&schema.url).await);
+    let standby = &replicas[1];
+    let words = async {
+        loop {
+            match standby.probe("/readyz").await {
+                Some((503, words)) if words.contains("leads") => return words,
+                _ => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let words = timeout(Duration::from_secs(20), words).await.expect("it is on standby");
+    assert!(words.contains(&replicas[0].grpc.to_string()), "it names the leader: {words}");
+    assert_eq!(standby.probe("/healthz").await.unwrap().0, 200);
+    assert_eq!(standby.probe("/api/v1/migrations").await.unwrap().0, 503);
+    let (_, metrics) = standby.probe("/metrics").await.unwrap();
+    assert!(metrics.contains("cutover_leading 0\n"), "{metrics}");
+    let refused = standby.admin().list_migrations(v1::ListMigrationsRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.message().contains(&replicas[0].grpc.to_string()), "{refused}");
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", standby.grpc)).unwrap();
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.connect_lazy());
+    for service in ["", "cutover.v1.RoutingService"] {
+        let request = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
+        let status = health.check(request).await.unwrap().into_inner().status();
+        assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::NotServing);
+    }
+
+    // The first token is made while nobody leads.
+    let told = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"))
+        .args(["token", "create", "ada", "--role", "admin", "--store"])
+        .arg(schema.url.replace(":cutover@", "@"))
+        .env("PGPASSWORD", "cutover")
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains(&format!("{} leads there", name_of(&replicas[0]))), "{told}");
+
+    let began = Instant::now();
+    replicas[0].signal(Signal::SIGTERM);
+    assert_eq!(leader(&replicas[1..]).await, 0);
+    assert!(began.elapsed() < TAKEOVER + PATIENCE, "{:?}", began.elapsed());
+    eprintln!("takes over {:?} after SIGTERM", began.elapsed());
+    let listed = replicas[1].admin().list_migrations(v1::ListMigrationsRequest {}).await.unwrap();
+    assert_eq!(listed.into_inner().migrations.len(), 1);
+    for replica in &replicas {
+        assert!(!replica.log().contains(":cutover@"), "no password: {}", replica.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_is_lost_when_leaders_are_killed() {
+    let Some(schema) = Schema::fresh() else { return };
+    let rounds = std::env::var("CUTOVER_TEST_ROUNDS").ok().map_or(4, |rounds| rounds.parse().unwrap());
+    let mut replicas = vec![Replica::start(&schema.url).await, Replica::start(&schema.url).await];
+    let leads = leader(&replicas).await;
+    create(&replicas[leads]).await;
+    let writer = Writer::start(&replicas).await;
+    let mut takeovers = Vec::new();
+    for _ in 0..rounds {
+        let leads = leader(&replicas).await;
+        writer.more(rand::rng().random_range(1..30)).await;
+        sleep(Duration::from_micros(rand::rng().random_range(0..20_000))).await;
+        replicas[leads].killed().await;
+        let killed = Instant::now();
+        // One may have been acknowledged just before.
+        writer.more(1).await;
+        takeovers.push(writer.more(1).await.duration_since(killed));
+        replicas[leads].again();
+    }
+    is_whole(&schema, &writer.stop().await).await;
+    takeovers.sort_unstable();
+    let longest = takeovers[takeovers.len() - 1];
+    eprintln!(
+        "{rounds} kills: commits again after {:?} (median), {longest:?} (longest)",
+        takeovers[takeovers.len() / 2]
+    );
+    assert!(longest < TAKEOVER + PATIENCE, "{takeovers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_frozen_commits_nothing_and_grants_nothing() {
+    let Some(schema) = Schema::fresh() else { return };
+    let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
+    let leads = leader(&replicas).await;
+    let (old, new) = (&replicas[leads], &replicas[1 - leads]);
+    create(old).await;
+    let mut routing = RoutingServiceClient::connect(format!("http://{}", old.grpc)).await.unwrap();
+    let watch = v1::WatchRequest {
+        instance_id: "a".to_owned(),
+        service: "orders-api".to_owned(),
+        incarnation: 1,
+        ..Default::default()
+    };
+    let mut stream = routing.watch(watch.clone()).await.unwrap().into_inner();
+    stream.message().await.unwrap().expect("registered");
+
+    old.signal(Signal::SIGSTOP);
+    // It gets all of these before it runs again.
+    let pin = v1::SetPinRequest {
+        key: "orders".to_owned(),
+        tenant: "late".to_owned(),
+        rung: v1::Rung::Dual.into(),
+        wait: true,
+        ..Default::default()
+    };
+    let mut admin = old.admin();
+    let late = tokio::spawn(async move { admin.set_pin(pin).await });
+    let renewed = tokio::spawn({
+        let watch = v1::WatchRequest { last_revision: 1, ..watch };
+        async move { routing.watch(watch).await.map(drop) }
+    });
+    let took_over = async {
+        while !new.leads().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TAKEOVER + PATIENCE, took_over).await.expect("the other one takes over");
+    let writer = Writer::start(std::slice::from_ref(new)).await;
+    writer.more(3).await;
+
+    old.signal(Signal::SIGCONT);
+    let ended = async { while matches!(stream.message().await, Ok(Some(_))) {} };
+    timeout(Duration::from_secs(5), ended).await.expect("its streams end");
+    let refused = late.await.unwrap().expect_err("it may not commit");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    renewed.await.unwrap().expect_err("it may not register");
+    let is_on_standby = async {
+        while !matches!(old.probe("/readyz").await, Some((503, words)) if words.contains("standby")) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), is_on_standby).await.expect("it waits for its turn");
+    assert!(new.leads().await);
+    writer.more(3).await;
+    is_whole(&schema, &writer.stop().await).await;
+    let state = schema.follower().await.snapshot().await.unwrap();
+    assert!(!state.migrations[0].tenants.contains_key(&tenant("late")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_from_its_database_stops_before_another_one_starts() {
+    let Some(schema) = Schema::fresh() else { return };
+    let (proxy, url) = Proxy::before(&schema.url).await;
+    let replicas = [Replica::start(&url).await];
+    assert_eq!(leader(&replicas).await, 0);
+    create(&replicas[0]).await;
+    let replicas = [replicas.into_iter().next().unwrap(), Replica::start(&schema.url).await];
+    let writer = Writer::start(&replicas).await;
+    writer.more(5).await;
+    for hangs in [false, true] {
+        let began = Instant::now();
+        if hangs {
+            proxy.hang()
+        } else {
+            proxy.cut()
+        }
+        while !replicas[1].leads().await {
+            assert!(began.elapsed() < TAKEOVER + PATIENCE, "the other one takes over");
+            sleep(Duration::from_millis(10)).await;
+        }
+        // An answer that needs no store.
+        let mut admin = replicas[0].admin();
+        let answer =
+            timeout(Duration::from_secs(1), admin.list_migrations(v1::ListMigrationsRequest {})).await;
+        assert!(!matches!(answer, Ok(Ok(_))), "two answer");
+        writer.more(5).await;
+        eprintln!("cut off ({hangs}): commits again after {:?}", began.elapsed());
+        proxy.heal();
+        // Back to the one behind the proxy.
+        replicas[1].signal(Signal::SIGSTOP);
+        assert_eq!(leader(&replicas[..1]).await, 0);
+        replicas[1].signal(Signal::SIGCONT);
+        writer.more(5).await;
+    }
+    is_whole(&schema, &writer.stop().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_is_lost_when_the_database_ends_all_connections() {
+    let Some(mut schema) = Schema::fresh() else { return };
+    let server = given("CUTOVER_TEST_POSTGRES").unwrap();
+    let mut admin = PgConnection::connect(&server).await.unwrap();
+    schema.url = format!("{}&application_name=cutover_restarts", schema.url);
+    let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
+    let leads = leader(&replicas).await;
+    create(&replicas[leads]).await;
+    let writer = Writer::start(&replicas).await;
+    for _ in 0..20 {
+        writer.more(rand::rng().random_range(1..10)).await;
+        sleep(Duration::from_micros(rand::rng().random_range(0..10_000))).await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cutover_restarts'",
+        )
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    }
+    writer.more(5).await;
+    is_whole(&schema, &writer.stop().await).await;
+}
+
+#[tokio::test]
+async fn a_password_on_the_command_line_is_refused() {
+    let url = "postgres://ada:s3cret@127.0.0.1:1/db";
+    for flags in
+        [&["serve", "--store", url][..], &["token", "create", "ada", "--role", "admin", "--store", url]]
+    {
+        let said =
+            tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover")).args(flags).output().await.unwrap();
+        let words = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(64), "{words}");
+        assert!(words.contains("PGPASSWORD") && !words.contains("s3cret"), "{words}");
+    }
+    let help = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"))
+        .args(["serve", "--help"])
+        .env("CUTOVER_STORE", url)
+        .output();
+    let help = String::from_utf8(help.await.unwrap().stdout).unwrap();
+    assert!(help.contains("CUTOVER_STORE") && !help.contains("s3cret"), "{help}");
+}
