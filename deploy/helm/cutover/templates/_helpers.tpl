@@ -44,13 +44,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "cutover.store" -}}
-sqlite:/var/lib/cutover/cutover.db
+{{- .Values.store.url | default "sqlite:/var/lib/cutover/cutover.db" -}}
 {{- end -}}
 
 {{/* Refuses values that would lose data or not start. */}}
 {{- define "cutover.check" -}}
-{{- if gt (int .Values.replicas) 1 -}}
-{{- fail (printf "replicas is %d, but at most 1 controller can run: it keeps its state in one SQLite file, and a second one is refused" (int .Values.replicas)) -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.store.url) -}}
+{{- fail (printf "replicas is %d, but at most 1 controller can run: it keeps its state in one SQLite file, and a second one is refused. Several need store.url" (int .Values.replicas)) -}}
+{{- end -}}
+{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.store.url -}}
+{{- fail "store.url has a password: put it into a secret, and name that in store.passwordSecret" -}}
+{{- end -}}
+{{- if and .Values.store.url .Values.firstToken -}}
+{{- fail "firstToken writes to the controller's volume, and with store.url there is none: make the first token from your machine, with cutover token create --store" -}}
 {{- end -}}
 {{- if and .Values.tls.requireClients (not .Values.tls.existingSecret) -}}
 {{- fail "tls.requireClients needs the secret with the controller's certificate: set tls.existingSecret" -}}
