@@ -83,10 +83,12 @@ pub async fn run(
     let (grpc, http) = (grpc.to_string(), http.to_string());
     let (tls, place) = (config.tls.is_some(), store::shown_store(&config.store).into_owned());
     let (mut shutdown, lease, mut config) = (std::pin::pin!(shutdown), store.lease(), config);
+    let mut pause = Duration::ZERO;
     loop {
         if let Some(lease) = &lease {
             let waiting = listeners.again(&config)?;
-            if !standby::lead(&config, lease, waiting, certificates.as_ref(), shutdown.as_mut()).await? {
+            let (pause, tls) = (std::mem::take(&mut pause), certificates.as_ref());
+            if !standby::lead(&config, lease, pause, waiting, tls, shutdown.as_mut()).await? {
                 return Ok(());
             }
         }
@@ -106,7 +108,13 @@ pub async fn run(
         match ran {
             // What memory holds may be of a history that is no more: all of it is read again.
             Err(Error::PutBack(why)) => tracing::warn!("{why}; starting anew"),
-            Err(error) if lease.is_some() && error.is_passing() => tracing::warn!("{error}; on standby"),
+            Err(error) if lease.is_some() && error.is_passing() => {
+                // One that can't read the store lets another one try.
+                if !matches!(error, Error::Deposed(_)) {
+                    pause = store::SILENT;
+                }
+                tracing::warn!("{error}; on standby");
+            }
             ended => return ended,
         }
         // Another one may have made tokens meanwhile.

@@ -31,9 +31,13 @@ CREATE TABLE leader (
     id     BOOLEAN PRIMARY KEY DEFAULT true CHECK (id),
     epoch  BIGINT NOT NULL UNIQUE, -- Grows with each change of leader.
     beat   BIGINT NOT NULL,        -- Grows while the leader lives.
-    holder TEXT NOT NULL           -- For people, with a part that is unique. Empty: nobody leads.
+    holder TEXT NOT NULL,          -- For people, with a part that is unique. Empty: nobody leads.
+    -- What the newest program that has led reads and writes. An older one does not take the seat.
+    format   BIGINT NOT NULL,
+    -- PostgreSQL's system identifier and timeline when the seat was taken. Another one: commits may be missing.
+    database TEXT NOT NULL
 );
-INSERT INTO leader (epoch, beat, holder) VALUES (0, 0, '');
+INSERT INTO leader (epoch, beat, holder, format, database) VALUES (0, 0, '', 1, '');
 
 CREATE TABLE migrations (
     key      TEXT COLLATE "C" PRIMARY KEY,

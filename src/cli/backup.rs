@@ -33,7 +33,13 @@ pub(super) enum Verb {
         /// The file that cutover backup wrote
         file: PathBuf,
         /// The store; nothing may be there
-        #[arg(long, value_name = "URL", env = "CUTOVER_STORE", default_value = "sqlite:cutover.db")]
+        #[arg(
+            long,
+            value_name = "URL",
+            env = "CUTOVER_STORE",
+            hide_env_values = true,
+            default_value = "sqlite:cutover.db"
+        )]
         store: String,
     },
     /// After a restore: say who was at target-only, and continue

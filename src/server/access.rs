@@ -160,7 +160,11 @@ pub(super) fn check_closed(config: &Config, has_tokens: bool) -> Result<(), Erro
         None if config.require_tokens => "--require-tokens forbids that",
         None => return Ok(()),
     };
-    Err(Error::NoTokens { store: store::shown_store(&config.store).into_owned(), wants, command: first_token(config) })
+    Err(Error::NoTokens {
+        store: store::shown_store(&config.store).into_owned(),
+        wants,
+        command: first_token(config),
+    })
 }
 
 /// Refuses addresses that others than this machine's users reach, unless TLS protects what is sent, and tokens or client

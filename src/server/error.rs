@@ -121,7 +121,9 @@ impl Error {
     pub(super) const fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::Deposed(_) | Self::Store(store::Error::Unavailable(_) | store::Error::Unknown(_))
+            Self::Deposed(_)
+                | Self::Store(store::Error::Unavailable(_) | store::Error::Unknown(_))
+                | Self::Notify(NotifyError::Store(store::Error::Unavailable(_) | store::Error::Unknown(_)))
         )
     }
 

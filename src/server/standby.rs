@@ -8,7 +8,11 @@ use axum::{
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
 };
-use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{
+    sync::oneshot,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tonic::{Status, transport::Server};
 
 use super::{Error, Listeners, files, gate::Refused, tls::Certificates};
@@ -57,10 +61,11 @@ pub(super) fn name(config: &Config) -> String {
     }
 }
 
-/// Waits until this controller leads. False: it is to stop instead.
+/// Waits until this controller leads, first for `pause`. False: it is to stop instead.
 pub(super) async fn lead(
     config: &Config,
     lease: &Lease,
+    pause: Duration,
     listeners: Listeners,
     certificates: Option<&Arc<Certificates>>,
     shutdown: impl Future<Output = ()> + Send,
@@ -68,11 +73,15 @@ pub(super) async fn lead(
     let why = Arc::new(ArcSwap::from_pointee("this controller is starting: try again".to_owned()));
     let shown = why.clone();
     let me = name(config);
-    let leads = lease.lead(&me, move |leader| {
-        let words = words(leader);
-        tracing::info!(grpc = %config.grpc, http = %config.http, "{words}");
-        shown.store(Arc::new(words));
-    });
+    let leads = async {
+        sleep(pause).await;
+        let saw = |leader: &Leader| {
+            let words = words(leader);
+            tracing::info!(grpc = %config.grpc, http = %config.http, "{words}");
+            shown.store(Arc::new(words));
+        };
+        lease.lead(&me, saw).await;
+    };
 
     let health = grpc::standby().await.into_axum_router();
     let services = refusing(health, &why, |path| path.starts_with("/grpc.health.v1."), Status::into_http);
@@ -140,7 +149,7 @@ fn words(leader: &Leader) -> String {
             "this controller is on standby: {name} leads. Ask that one, or try again: it takes over if that one ends"
         ),
         Leader::Nobody => "this controller is on standby, and nobody leads yet: try again".to_owned(),
-        Leader::Unknown(why) => format!("this controller is on standby, and can't see who leads: {why}"),
+        Leader::Unknown(why) => format!("this controller is on standby, and can't lead now: {why}"),
     }
 }
 

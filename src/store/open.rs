@@ -26,8 +26,8 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
         "sqlite" => Ok(Arc::new(SqliteStore::open(rest).await?)),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
-            if let Some(password) = postgres::password_of(url)
-                && std::env::args().any(|arg| arg.contains(url) && arg.contains(password))
+            if postgres::password_of(url).is_some()
+                && std::env::args_os().any(|arg| arg.to_string_lossy().contains(url))
             {
                 return Err(OpenError::Url(
                     "everybody on this machine can read a password on the command line (ps). Leave it out of --store, \

@@ -16,10 +16,13 @@ mod transaction;
 mod url;
 mod windows;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, QueryBuilder};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, QueryBuilder};
 
 pub(in crate::store) use self::url::{password_of, shown};
 use self::{
@@ -41,6 +44,9 @@ use crate::domain::Event;
 pub struct PostgresStore {
     pool: PgPool,
     lease: Arc<Lease>,
+    /// The newest revision that was in it, as this process knows.
+    known: AtomicU64,
+    schema: String,
     /// The URL without its password.
     place: String,
 }
@@ -48,9 +54,9 @@ pub struct PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn snapshot(&self) -> Result<StoredState, Error> {
+        let known = self.known.load(SeqCst);
+        let mut tx = self.reading().await?;
         let tables = self.read(async {
-            let mut reader = self.pool.acquire().await?;
-            let mut tx = reader.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             let tables = Tables {
                 counter: sqlx::query(COUNTER).fetch_one(&mut *tx).await?,
                 migrations: sqlx::query(MIGRATIONS).fetch_all(&mut *tx).await?,
@@ -63,14 +69,22 @@ impl Store for PostgresStore {
             tx.commit().await?;
             Ok(tables)
         });
-        tables.await?.state()
+        let state = tables.await?.state()?;
+        self.check_newest(known, state.revision).await?;
+        Ok(state)
     }
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Vec<Event>, Error> {
         let query =
             format!("SELECT {EVENT}, rows FROM events WHERE revision > $1 ORDER BY revision LIMIT $2");
         let rows = sqlx::query(AssertSqlSafe(query)).bind(int(since)).bind(i64::from(limit));
-        let rows = self.read(rows.fetch_all(&self.pool)).await?;
+        let known = self.known.load(SeqCst);
+        let mut tx = self.reading().await?;
+        let rows = self.read(rows.fetch_all(&mut *tx)).await?;
+        let newest = sqlx::query("SELECT revision FROM counter").fetch_one(&mut *tx);
+        let newest = number(&self.read(newest).await?, "revision")?;
+        drop(tx);
+        self.check_newest(known, newest).await?;
         // Without gaps, the newest always among them: a gap is what was dropped.
         if let Some(first) = rows.first() {
             let first = number(first, "revision")?;
@@ -90,7 +104,9 @@ impl Store for PostgresStore {
             self.end(tx).await
         };
         let result = result.await;
-        self.finish(writer, result)
+        self.finish(writer, result)?;
+        self.known.fetch_max(commit.event.revision, SeqCst);
+        Ok(())
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, Error> {
@@ -103,7 +119,8 @@ impl Store for PostgresStore {
             text.push(" AND request_id <> '' AND request_id = ").push_bind(request_id);
         }
         text.push(" ORDER BY revision DESC LIMIT ").push_bind(i64::from(query.limit));
-        let rows = self.read(text.build().fetch_all(&self.pool)).await?;
+        let mut tx = self.reading().await?;
+        let rows = self.read(text.build().fetch_all(&mut *tx)).await?;
         rows.iter().map(|row| event(row, false)).collect()
     }
 
@@ -184,19 +201,23 @@ async fn keep(tx: &mut PgConnection, upkeep: &Upkeep, kept: &[Kept<'_>]) -> Resu
             .await?;
     }
     if let Some(why) = &upkeep.begin_history {
-        // Another identity: what this one's revisions mean is not known elsewhere.
-        sqlx::query(
-            "UPDATE counter SET history_id = replace(gen_random_uuid()::text, '-', ''), restored = $1,
-             put_back = true",
-        )
-        .bind(why)
-        .execute(&mut *tx)
-        .await?;
+        begin_history(tx, why).await?;
     }
     if upkeep.forget_restored {
         sqlx::query("UPDATE counter SET restored = NULL, put_back = false").execute(&mut *tx).await?;
     }
     Ok(())
+}
+
+/// Gives the store another identity: what this one's revisions mean is not known elsewhere.
+async fn begin_history(tx: &mut PgConnection, why: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE counter SET history_id = replace(gen_random_uuid()::text, '-', ''), restored = $1, put_back = true",
+    )
+    .bind(why)
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Writes records of a table with the columns `id` and `record`. The last one with an id counts.

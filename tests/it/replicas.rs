@@ -255,6 +255,27 @@ async fn no_change_is_lost_when_the_database_ends_all_connections() {
     is_whole(&schema, &writer.stop().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_is_held_after_a_failover_that_may_have_lost_commits() {
+    let Some(schema) = Schema::fresh() else { return };
+    let replicas = [Replica::start(&schema.url).await, Replica::start(&schema.url).await];
+    let leads = leader(&replicas).await;
+    create(&replicas[leads]).await;
+    let store = schema.follower().await;
+    schema.sql("UPDATE leader SET database = '7/00000001'").await;
+    let held = async {
+        loop {
+            if let Some(restored) = &store.snapshot().await.unwrap().migrations[0].document.restored {
+                return format!("{restored:?}");
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let why = timeout(Duration::from_secs(20), held).await.expect("it is held before anybody is served");
+    assert!(why.contains("7/00000001"), "{why}");
+    assert!(replicas[leader(&replicas).await].log().contains("cutover confirm"));
+}
+
 #[tokio::test]
 async fn a_password_on_the_command_line_is_refused() {
     let url = "postgres://ada:s3cret@127.0.0.1:1/db";
@@ -267,10 +288,12 @@ async fn a_password_on_the_command_line_is_refused() {
         assert_eq!(said.status.code(), Some(64), "{words}");
         assert!(words.contains("PGPASSWORD") && !words.contains("s3cret"), "{words}");
     }
-    let help = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"))
-        .args(["serve", "--help"])
-        .env("CUTOVER_STORE", url)
-        .output();
-    let help = String::from_utf8(help.await.unwrap().stdout).unwrap();
-    assert!(help.contains("CUTOVER_STORE") && !help.contains("s3cret"), "{help}");
+    for verb in ["serve", "restore"] {
+        let help = tokio::process::Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args([verb, "--help"])
+            .env("CUTOVER_STORE", url)
+            .output();
+        let help = String::from_utf8(help.await.unwrap().stdout).unwrap();
+        assert!(help.contains("CUTOVER_STORE") && !help.contains("s3cret"), "{help}");
+    }
 }

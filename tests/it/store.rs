@@ -2,6 +2,8 @@
 
 pub mod chain;
 mod compaction;
+#[cfg(feature = "postgres")]
+mod failover;
 mod lease;
 mod memory;
 #[cfg(feature = "postgres")]

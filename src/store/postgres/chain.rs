@@ -1,6 +1,6 @@
 //! Hashes of events, read as a chain.
 
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::AssertSqlSafe;
 
 use super::PostgresStore;
 use crate::store::{
@@ -14,9 +14,8 @@ use crate::store::{
 
 impl PostgresStore {
     pub(super) async fn read_chain(&self, after: u64, limit: u32) -> Result<ChainPage, Error> {
+        let mut tx = self.reading().await?;
         let page = self.read(async {
-            let mut reader = self.pool.acquire().await?;
-            let mut tx = reader.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             // No event is older than hashes here.
             let counter = sqlx::query(
                 "SELECT revision, history_id, dropped_through, dropped_at_ms, dropped_hash,

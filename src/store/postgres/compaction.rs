@@ -10,15 +10,17 @@ use crate::store::{
 impl PostgresStore {
     pub(super) async fn drop_expired(&self, expired: &Expired) -> Result<Compacted, Error> {
         // Read before the transaction: no cursor goes back, and no older event comes.
-        let cursors = sqlx::query("SELECT record FROM cursors").fetch_all(&self.pool);
+        let mut tx = self.reading().await?;
+        let cursors = sqlx::query("SELECT record FROM cursors").fetch_all(&mut *tx);
         let cursors: Vec<CursorRecord> = records(&self.read(cursors).await?, "an endpoint's cursor")?;
         let oldest = sqlx::query_as(
             "SELECT revision, at_ms, (octet_length(rows) + coalesce(octet_length(document), 0))::bigint
              FROM events WHERE revision < (SELECT revision FROM counter) ORDER BY revision LIMIT $1",
         )
         .bind(i64::from(expired.limit))
-        .fetch_all(&self.pool);
+        .fetch_all(&mut *tx);
         let oldest: Vec<(i64, i64, i64)> = self.read(oldest).await?;
+        drop(tx);
         let oldest = oldest.into_iter().map(|(revision, at_ms, bytes)| {
             let [revision, at_ms, bytes] = [revision, at_ms, bytes].map(i64::cast_unsigned);
             Oldest { revision, at_ms, bytes }
@@ -55,8 +57,9 @@ impl PostgresStore {
     }
 
     pub(super) async fn what_was_dropped(&self) -> Result<Dropped, Error> {
+        let mut tx = self.reading().await?;
         let dropped =
-            sqlx::query_as("SELECT dropped_through, dropped_at_ms FROM counter").fetch_one(&self.pool);
+            sqlx::query_as("SELECT dropped_through, dropped_at_ms FROM counter").fetch_one(&mut *tx);
         let (through, at_ms): (i64, i64) = self.read(dropped).await?;
         Ok(Dropped { through: through.cast_unsigned(), at_ms: at_ms.cast_unsigned() })
     }

@@ -26,6 +26,7 @@ impl Failure {
                 sqlx::Error::PoolTimedOut => {
                     Self::Other("no connection in time: is the server up?".to_owned())
                 }
+                sqlx::Error::Configuration(why) => Self::Other(why.to_string()),
                 _ => Self::Other(error.to_string()),
             };
         };
@@ -36,10 +37,12 @@ impl Failure {
             "42501" => Self::Access(format!(
                 "{said}: the user needs CREATE on the database at the first start, and then owns the schema"
             )),
-            "25006" => Self::Other(format!("{said}: give the address of the primary")),
+            "25006" => Self::Other(format!("{said}: give the address of the primary, or allow writes again")),
             "53100" | "58030" => Self::Other(format!("{said}: see to the server's disk, free space")),
             "53300" => Self::Other(format!("{said}: raise max_connections; a controller takes up to 8")),
-            "42P01" | "42703" | "XX001" | "XX002" => Self::Corrupt(said.to_owned()),
+            "42P01" => Self::Corrupt(format!("{said}, unless a pooler is in between")),
+            "08P01" => Self::Other(format!("{said}: connect to PostgreSQL directly, not through a pooler")),
+            "42703" | "XX001" | "XX002" => Self::Corrupt(said.to_owned()),
             _ => Self::Other(said.to_owned()),
         }
     }

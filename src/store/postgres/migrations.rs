@@ -5,14 +5,19 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-use super::failure::Failure;
-use crate::store::OpenError;
+use super::{failure::Failure, transaction::is_seated};
+use crate::store::{OpenError, Term};
 
 /// Of the advisory lock: "Cuto". The schema is the second part.
 const LOCK: i32 = 0x4375_746f;
 
-/// Creates the schema or brings it up to date.
-pub(super) async fn migrate(tx: &mut PgConnection, schema: &str, place: &str) -> Result<(), OpenError> {
+/// Creates the schema or brings it up to date. False: it needs the leader's seat for that, and does nothing without.
+pub(super) async fn migrate(
+    tx: &mut PgConnection,
+    schema: &str,
+    place: &str,
+    term: Option<&Term>,
+) -> Result<bool, OpenError> {
     let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(place);
     // Whoever starts at the same time waits, and finds it done.
     sqlx::query("SELECT pg_advisory_xact_lock($1, hashtext($2))")
@@ -37,11 +42,28 @@ pub(super) async fn migrate(tx: &mut PgConnection, schema: &str, place: &str) ->
     if tables == 0 {
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
         sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut *tx).await.map_err(failed)?;
+    } else if is_older(tx).await.map_err(failed)? {
+        // It stays this one's until the end: nobody takes it meanwhile.
+        let is_ours = match term {
+            Some(term) => is_seated(tx, term, schema, "FOR UPDATE").await.map_err(failed)?,
+            None => false,
+        };
+        if !is_ours {
+            return Ok(false);
+        }
     }
     // `run` would do the same, but its generics hide from the compiler that the future is Send.
     let mut migrator = migrator();
     migrator.set_locking(false);
-    migrator.run_direct(None, tx, false).await.map_err(|error| migration_failed(error, place))
+    migrator.run_direct(None, tx, false).await.map_err(|error| migration_failed(error, place))?;
+    Ok(true)
+}
+
+async fn is_older(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let newest = migrator().iter().map(|migration| migration.version).max();
+    let stored: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(tx).await?;
+    Ok(stored < newest)
 }
 
 fn migrator() -> Migrator {

@@ -15,7 +15,8 @@ use crate::store::{
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn tokens(&self) -> Result<Vec<TokenRecord>, Error> {
-        let rows = sqlx::query("SELECT record, used_ms FROM tokens ORDER BY id").fetch_all(&self.pool);
+        let mut tx = self.reading().await?;
+        let rows = sqlx::query("SELECT record, used_ms FROM tokens ORDER BY id").fetch_all(&mut *tx);
         let record = |row| {
             let record: TokenRecord = json(row, "record", || "a token's record".to_owned())?;
             Ok(TokenRecord { used_ms: number(row, "used_ms")?, ..record })
@@ -61,10 +62,11 @@ impl TokenStore for PostgresStore {
     }
 
     async fn token_events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, Error> {
+        let mut tx = self.reading().await?;
         let rows = sqlx::query("SELECT id, record FROM token_events WHERE id < $1 ORDER BY id DESC LIMIT $2")
             .bind(int(before))
             .bind(i64::from(limit))
-            .fetch_all(&self.pool);
+            .fetch_all(&mut *tx);
         let event = |row| Ok((number(row, "id")?, json(row, "record", || "a token's event".to_owned())?));
         self.read(rows).await?.iter().map(event).collect()
     }

@@ -1,12 +1,12 @@
 //! Transactions of the leader, and what their errors prove.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use sqlx::{Connection as _, PgConnection, PgTransaction, Postgres, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgTransaction, Postgres, pool::PoolConnection};
 use tokio::time::timeout;
 
 use super::{PostgresStore, failure::Failure};
-use crate::store::{Error, Term, sql::row::int};
+use crate::store::{Error, Store as _, Term, Upkeep, sql::row::int};
 
 /// Longest wait for the server to begin or to commit: the network may be gone.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -52,7 +52,7 @@ impl PostgresStore {
         writer: &'c mut PoolConnection<Postgres>,
     ) -> Result<PgTransaction<'c>, Unwritten> {
         let Some(term) = self.lease.term() else { return Err(Unwritten::Deposed) };
-        let tx = timeout(ANSWER, seated(writer, &term)).await.unwrap_or(Err(Unwritten::Silent));
+        let tx = timeout(ANSWER, seated(writer, &term, &self.schema)).await.unwrap_or(Err(Unwritten::Silent));
         if matches!(tx, Err(Unwritten::Deposed)) {
             self.lease.depose(&term);
         }
@@ -95,12 +95,46 @@ impl PostgresStore {
         writer.close_on_drop();
         Err(match unwritten {
             Unwritten::Conflict => Error::Conflict,
-            Unwritten::Deposed => Error::Unavailable("another controller leads now: ask that one".to_owned()),
+            Unwritten::Deposed => deposed(),
             Unwritten::Damaged(error) => error,
             Unwritten::Failed(error) => self.failed(&error),
             Unwritten::Silent => self.silent(),
             Unwritten::Unknown(why) => Error::Unknown(format!("{}: {why}", self.place)),
         })
+    }
+
+    /// Begins a transaction that reads. If this controller leads, it is refused unless the database knows its term.
+    pub(super) async fn reading(&self) -> Result<PgTransaction<'static>, Error> {
+        let term = self.lease.term();
+        let begun = async {
+            let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            match &term {
+                Some(term) if !is_seated(&mut tx, term, &self.schema, "").await? => Ok(None),
+                _ => Ok(Some(tx)),
+            }
+        };
+        let begun = self.read(begun).await?;
+        if let (None, Some(term)) = (&begun, &term) {
+            self.lease.depose(term);
+        }
+        begun.ok_or_else(deposed)
+    }
+
+    /// Refuses a database that lacks commits which this process has seen in it, although it is the same one: it begins
+    /// another history, and ends the term. The next one holds everybody.
+    pub(super) async fn check_newest(&self, known: u64, newest: u64) -> Result<(), Error> {
+        let Some(term) = self.lease.term().filter(|_| newest < known) else {
+            self.known.fetch_max(newest, SeqCst);
+            return Ok(());
+        };
+        let why = format!(
+            "this controller has seen revision {known}, and the store is at {newest}: was it restored?"
+        );
+        tracing::error!(known, newest, "the database has lost commits");
+        self.keep(&Upkeep { begin_history: Some(why.clone()), ..Upkeep::default() }).await?;
+        self.known.store(newest, SeqCst);
+        self.lease.depose(&term);
+        Err(Error::Unavailable(why))
     }
 
     /// Reads.
@@ -120,16 +154,34 @@ impl PostgresStore {
     }
 }
 
+fn deposed() -> Error {
+    Error::Unavailable("another controller leads now: ask that one".to_owned())
+}
+
 async fn seated<'c>(
     writer: &'c mut PoolConnection<Postgres>,
     term: &Term,
+    schema: &str,
 ) -> Result<PgTransaction<'c>, Unwritten> {
     let mut tx = writer.begin().await?;
-    let connection: &mut PgConnection = &mut tx;
-    let seat = sqlx::query("SELECT epoch FROM leader WHERE epoch = $1 AND holder = $2 FOR KEY SHARE")
-        .bind(int(term.epoch))
-        .bind(&term.holder)
-        .fetch_optional(connection)
-        .await?;
-    seat.map(|_| tx).ok_or(Unwritten::Deposed)
+    match is_seated(&mut tx, term, schema, "FOR KEY SHARE").await? {
+        true => Ok(tx),
+        false => Err(Unwritten::Deposed),
+    }
+}
+
+/// Whether the database that this connection leads to knows the term: not if another controller leads, nor if this is
+/// a copy from before, or a standby that was promoted since.
+pub(super) async fn is_seated(
+    tx: &mut PgConnection,
+    term: &Term,
+    schema: &str,
+    lock: &'static str,
+) -> Result<bool, sqlx::Error> {
+    let seat = format!(
+        "SELECT epoch FROM leader WHERE epoch = $1 AND holder = $2 AND current_schema() = $3
+         AND database = current_setting('cutover.database', true) {lock}"
+    );
+    let seat = sqlx::query(AssertSqlSafe(seat)).bind(int(term.epoch)).bind(&term.holder).bind(schema);
+    Ok(seat.fetch_optional(tx).await?.is_some())
 }

@@ -1,6 +1,6 @@
 //! URLs of a store: the server's, and the schema.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use form_urlencoded::Serializer;
 
@@ -35,35 +35,40 @@ pub(super) fn split(url: &str) -> Result<(String, String), OpenError> {
     Ok((if rest.is_empty() { server.to_owned() } else { format!("{server}?{rest}") }, schema))
 }
 
-/// The URL without its password.
+/// The URL without its password. Hides too much rather than too little.
 pub(in crate::store) fn shown(url: &str) -> Cow<'_, str> {
-    let (server, query) = url.split_once('?').unwrap_or((url, ""));
+    let url = match in_user(url) {
+        Some(hidden) => {
+            // What follows may be the end of another one.
+            let is_in_query = url[hidden.clone()].contains(IN_QUERY);
+            let rest = &url[hidden.end..];
+            let rest = if is_in_query { rest.find('&').map_or("", |end| &rest[end..]) } else { rest };
+            Cow::Owned(format!("{}{rest}", &url[..hidden.start]))
+        }
+        None => Cow::Borrowed(url),
+    };
+    let Some((server, query)) = url.split_once('?') else { return url };
     let of_query = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "password");
     let query = Serializer::new(String::new()).extend_pairs(of_query).finish();
-    let server = match user(server).and_then(|(from, user)| Some((from, user.split_once(':')?))) {
-        Some((from, (name, password))) => {
-            let (before, after) = (&server[..from], &server[from + name.len() + 1 + password.len()..]);
-            Cow::Owned(format!("{before}{name}{after}"))
-        }
-        None => Cow::Borrowed(server),
-    };
-    if query.is_empty() { server } else { Cow::Owned(format!("{server}?{query}")) }
+    Cow::Owned(if query.is_empty() { server.to_owned() } else { format!("{server}?{query}") })
 }
 
 /// The password in the URL, as it is written there.
 pub(in crate::store) fn password_of(url: &str) -> Option<&str> {
-    let (server, query) = url.split_once('?').unwrap_or((url, ""));
-    let of_server = user(server).and_then(|(_, user)| user.split_once(':')).map(|(_, password)| password);
-    let of_query = || query.split('&').find_map(|pair| pair.strip_prefix("password="));
-    of_server.or_else(of_query).filter(|password| !password.is_empty())
+    let of_user = in_user(url).map(|hidden| &url[hidden][1..]);
+    let of_query = || url.split_once(IN_QUERY).map(|(_, rest)| rest.split('&').next().unwrap_or(rest));
+    of_user.or_else(of_query).filter(|password| !password.is_empty())
 }
 
-/// The part before the host, and where it begins.
-fn user(server: &str) -> Option<(usize, &str)> {
-    let from = server.find("://")? + 3;
-    let rest = &server[from..];
-    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
-    Some((from, &authority[..authority.rfind('@')?]))
+const IN_QUERY: &str = "password=";
+
+/// From the first `:` after the scheme to the last `@`: a password may have every character, encoded or not.
+fn in_user(url: &str) -> Option<Range<usize>> {
+    let scheme = url.find(':')? + 1;
+    let from = scheme + url[scheme..].len() - url[scheme..].trim_start_matches('/').len();
+    let colon = from + url[from..].find(':')?;
+    let at = url.rfind('@')?;
+    (colon < at).then_some(colon..at)
 }
 
 #[cfg(test)]
@@ -96,6 +101,16 @@ mod tests {
             ),
             ("postgres://host/db?password=s3cret&user=ada", "postgres://host/db?user=ada", Some("s3cret")),
             ("postgres://ada:@host/db", "postgres://ada@host/db", None),
+            ("postgres://ada@host:5432/db", "postgres://ada@host:5432/db", None),
+            ("postgres://ada:pa/s?s@host/db", "postgres://ada@host/db", Some("pa/s?s")),
+            ("postgres://ada:12/x@y@host/db", "postgres://ada@host/db", Some("12/x@y")),
+            ("postgres:ada:s3cret@host/db", "postgres:ada@host/db", Some("s3cret")),
+            ("postgres://host/db?password=s3@cret&user=ada", "postgres://host/db?user=ada", Some("s3@cret")),
+            (
+                "postgres://a:b@host/db?password=s3@cret&user=c",
+                "postgres://a&user=c",
+                Some("b@host/db?password=s3"),
+            ),
         ] {
             assert_eq!(shown(url), says, "{url}");
             assert_eq!(password_of(url), password, "{url}");

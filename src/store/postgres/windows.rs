@@ -49,6 +49,7 @@ impl WindowStore for PostgresStore {
     }
 
     async fn windows(&self, query: &WindowQuery) -> Result<Vec<(u64, Counts)>, Error> {
+        let mut tx = self.reading().await?;
         let rows = sqlx::query(
             "SELECT at, counts FROM windows
              WHERE migration = $1 AND scale = $2 AND at >= $3 AND at < $4 ORDER BY at",
@@ -57,7 +58,7 @@ impl WindowStore for PostgresStore {
         .bind(name(query.scale))
         .bind(int(query.from))
         .bind(int(query.before))
-        .fetch_all(&self.pool);
+        .fetch_all(&mut *tx);
         let window =
             |row| Ok((number(row, "at")?, json(row, "counts", || format!("a window of {}", query.key))?));
         self.read(rows).await?.iter().map(window).collect()

@@ -52,7 +52,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.store.url) -}}
 {{- fail (printf "replicas is %d, but at most 1 controller can run: it keeps its state in one SQLite file, and a second one is refused. Several need store.url" (int .Values.replicas)) -}}
 {{- end -}}
-{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.store.url -}}
+{{- if regexMatch "^[a-z]+:/*[^:@]*:.*@" .Values.store.url -}}
 {{- fail "store.url has a password: put it into a secret, and name that in store.passwordSecret" -}}
 {{- end -}}
 {{- if and .Values.store.url .Values.firstToken -}}
