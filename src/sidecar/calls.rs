@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use cutover_client::{clock::Instant, migrator::WriteError, report::Operation, store::Version};
+use cutover_client::{
+    clock::Instant,
+    migrator::{PutIf, WriteError},
+    report::Operation,
+    store::Version,
+};
 use cutover_proto::v1::{self, OperationOutcome as Ended, sidecar_service_server::SidecarService};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -61,6 +68,35 @@ impl SidecarService for Calls {
         };
         let version = self.write(migration, tenant, key, Some(bytes)).await?;
         Ok(Response::new(v1::PutResponse { version: version.0 }))
+    }
+
+    async fn put_if(&self, request: Request<v1::PutIfRequest>) -> Answer<v1::PutIfResponse> {
+        let v1::PutIfRequest { migration, tenant, key, expected_json, expected_raw, json, raw } =
+            request.into_inner();
+        let permit = self.operations.admit()?;
+        let migrator = self.instance.started()?.migrator(&migration)?;
+        let mut answer = v1::PutIfResponse::default();
+        let found = match (json, raw, expected_json, expected_raw) {
+            (Some(json), None, expected, None) => {
+                let new = value::parse(&json)?;
+                let expected = expected.map(|json| value::parse(&json)).transpose()?;
+                let write = async move { migrator.put_if(&tenant, &key, expected.as_ref(), &new).await };
+                let done = finished(permit, write).await?;
+                applied(&mut answer, done).map(|found| answer.json = Some(Value::Object(found).to_string()))
+            }
+            (None, Some(raw), None, expected) => {
+                let write =
+                    async move { migrator.put_if_bytes(&tenant, &key, expected.as_deref(), raw).await };
+                let done = finished(permit, write).await?;
+                applied(&mut answer, done).map(|found| answer.raw = Some(found))
+            }
+            _ => {
+                let message = "give the record and what is expected both as json, or both as raw";
+                return Err(failure::invalid(message));
+            }
+        };
+        answer.found = found.is_some();
+        Ok(Response::new(answer))
     }
 
     async fn delete(&self, request: Request<v1::DeleteRequest>) -> Answer<v1::DeleteResponse> {
@@ -209,7 +245,6 @@ fn stamp(started: &Started, above: Version) -> Result<Version, Status> {
 }
 
 impl Calls {
-    /// Writes on a task of its own: it continues, and counts as in flight, when its caller has gone.
     async fn write(
         &self,
         migration: String,
@@ -219,16 +254,37 @@ impl Calls {
     ) -> Result<Version, Status> {
         let permit = self.operations.admit()?;
         let migrator = self.instance.started()?.migrator(&migration)?;
-        let write = tokio::spawn(async move {
-            let _permit = permit;
+        let write = async move {
             match value {
                 Some(value) => migrator.put_bytes(&tenant, &key, value).await,
                 None => migrator.delete(&tenant, &key).await,
             }
-        });
-        let written: Result<Version, WriteError> = write
-            .await
-            .map_err(|_| failure::unknown("the write was not finished: read before writing again"))?;
-        written.map_err(|error| failure::write(&error))
+        };
+        finished(permit, write).await
+    }
+}
+
+/// Writes on a task of its own: it continues, and counts as in flight, when its caller has gone.
+async fn finished<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    write: impl Future<Output = Result<T, WriteError>> + Send + 'static,
+) -> Result<T, Status> {
+    let write = tokio::spawn(async move {
+        let _permit = permit;
+        write.await
+    });
+    let written =
+        write.await.map_err(|_| failure::unknown("the write was not finished: read before writing again"))?;
+    written.map_err(|error| failure::write(&error))
+}
+
+/// Puts the version into the answer, if the record was written. Gives what was found instead.
+fn applied<T>(answer: &mut v1::PutIfResponse, done: PutIf<T>) -> Option<T> {
+    match done {
+        PutIf::Applied(version) => {
+            (answer.applied, answer.version) = (true, version.0);
+            None
+        }
+        PutIf::Mismatch(found) => found,
     }
 }

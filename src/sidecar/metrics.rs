@@ -21,7 +21,7 @@ use tonic::{Code, Status, body::Body, codegen::Service, server::NamedService};
 use super::{instance::Instance, operations::Operations};
 
 /// Calls of a sidecar. Others are `other`, so that nobody can make up labels.
-const METHODS: [&str; 8] = ["Decide", "Get", "Put", "Delete", "Begin", "Stamp", "End", "GetSidecar"];
+const METHODS: [&str; 9] = ["Decide", "Get", "Put", "PutIf", "Delete", "Begin", "Stamp", "End", "GetSidecar"];
 
 type Labels = [(&'static str, &'static str); 2];
 
@@ -53,9 +53,9 @@ impl Counts {
         let ended = |outcome| self.ended.get(&[("outcome", name_of(outcome))]).map_or(0, |count| count.get());
         tracing::info!(
             gets = of("Get", true),
-            writes = of("Put", true) + of("Delete", true),
+            writes = of("Put", true) + of("PutIf", true) + of("Delete", true),
             failed_gets = of("Get", false),
-            failed_writes = of("Put", false) + of("Delete", false),
+            failed_writes = of("Put", false) + of("PutIf", false) + of("Delete", false),
             done = ended(OperationOutcome::Done),
             not_applied = ended(OperationOutcome::NotApplied),
             indeterminate = ended(OperationOutcome::Indeterminate),

@@ -17,11 +17,17 @@ pub(super) fn to_json(bytes: &[u8]) -> Result<String, Status> {
     Ok(Value::Object(value).to_string())
 }
 
-/// The bytes of a record that is given as a JSON object.
-pub(super) fn from_json(json: &str) -> Result<Vec<u8>, Status> {
-    let value: Map<String, Value> = serde_json::from_str(json)
+/// A record that is given as a JSON object.
+pub(super) fn parse(json: &str) -> Result<Map<String, Value>, Status> {
+    let value = serde_json::from_str(json)
         .map_err(|error| failure::invalid(format!("json: {error}; give a JSON object")))?;
     exact(json)?;
+    Ok(value)
+}
+
+/// The bytes of a record that is given as a JSON object.
+pub(super) fn from_json(json: &str) -> Result<Vec<u8>, Status> {
+    let value = parse(json)?;
     let bytes = Document::from_value(&value).and_then(|document| document.encode());
     bytes.map_err(|error| failure::invalid(format!("json: {error}")))
 }

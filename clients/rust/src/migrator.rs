@@ -14,6 +14,7 @@
 //!   under the new decision, at most [`READS_MAX`] times.
 //! - **Values.** [`Migrator::get`], [`Migrator::put`] and [`Migrator::mutate`] convert your own types to documents
 //!   ([`crate::store::document::typed`]). Their `_bytes` twins leave the content alone.
+//! - **Compare first.** [`Migrator::put_if`] writes if the content is what its caller expects.
 //! - **Several records.** [`Migrator::get_many`] reads records as [`Migrator::get`] does, in few store calls.
 //!   [`Migrator::query`] tells which store has a tenant's records, for queries of your own.
 //! - **Hold.** Before it begins, an operation waits for at most the policy's `hold_timeout_ms`.
@@ -33,6 +34,7 @@ mod calls;
 mod error;
 mod finish;
 mod many;
+mod put_if;
 mod querying;
 mod reading;
 pub mod rules;
@@ -46,13 +48,14 @@ use tokio::sync::Semaphore;
 
 pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
 pub use error::{Cause, ReadError, Unavailable, WriteError};
+pub use put_if::PutIf;
 
 use crate::{
     report::{Event, Origin, Outcome, Recorder, StoreRole},
     store::{Id, Store, Version},
     watch::{self, BeginError, Current, HoldError},
 };
-use writing::{Intent, Writing};
+use writing::{Intent, MutateFn, Writing, Written};
 
 /// How many times a read is made before it gives up because routing overtakes it.
 pub const READS_MAX: u32 = 4;
@@ -206,7 +209,19 @@ impl Migrator {
         key: &str,
         mut change: impl FnMut(Option<&[u8]>) -> Edit + Send + 'static,
     ) -> Result<Option<Version>, WriteError> {
-        self.write(tenant, key, Intent::Mutate(Box::new(move |old| Ok(change(old))))).await
+        self.mutate_by(tenant, key, Box::new(move |old| Ok(change(old)))).await
+    }
+
+    async fn mutate_by(
+        &self,
+        tenant: &str,
+        key: &str,
+        change: MutateFn,
+    ) -> Result<Option<Version>, WriteError> {
+        Ok(match self.write(tenant, key, Intent::Mutate(change)).await? {
+            Written::Applied(version) => Some(version),
+            Written::Kept(_) => None,
+        })
     }
 
     async fn overwrite(
@@ -215,11 +230,13 @@ impl Migrator {
         key: &str,
         value: Option<Vec<u8>>,
     ) -> Result<Version, WriteError> {
-        let version = self.write(tenant, key, Intent::Overwrite(value)).await?;
-        Ok(version.expect("only a mutation can end without a version: it alone can keep a record"))
+        match self.write(tenant, key, Intent::Overwrite(value)).await? {
+            Written::Applied(version) => Ok(version),
+            Written::Kept(_) => unreachable!("only a mutation can keep a record"),
+        }
     }
 
-    async fn write(&self, tenant: &str, key: &str, intent: Intent) -> Result<Option<Version>, WriteError> {
+    async fn write(&self, tenant: &str, key: &str, intent: Intent) -> Result<Written, WriteError> {
         let id = Id::new(tenant, key)?;
         let operation = self.inner.admit(tenant).await?;
         let writing = Writing::new(self.inner.clone(), operation, id, intent);

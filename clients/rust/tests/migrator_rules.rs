@@ -326,8 +326,50 @@ fn a_mutation_writes_only_over_what_it_has_read() {
 }
 
 #[test]
+fn a_mutation_that_keeps_the_record_ends_as_a_read_does() {
+    let kept = OperationStep::End(WriteEnd { outcome: WriteOutcome::Kept, failed: None, pair: None });
+    let keep = |rung, level, answers: &[Answer]| {
+        let mut step = Write::begin(rung, false, true).expect("not on hold");
+        for answer in answers {
+            let OperationStep::Call(state, WriteCall::Get(_)) = step else { panic!("{step:?}") };
+            step = state.step(*answer);
+        }
+        let OperationStep::Call(state, WriteCall::Put { condition: Condition::Unchanged { base, .. }, .. }) =
+            step
+        else {
+            panic!("{step:?}")
+        };
+        state.keep(base, level)
+    };
+    for level in [Level::Acknowledged, Level::Linearizable] {
+        for rung in [Rung::SourceOnly, Rung::Dual, Rung::TargetOnly] {
+            assert_eq!(keep(rung, level, &[has(3)]), kept, "{rung:?}");
+        }
+        assert_eq!(keep(Rung::Mirrored, level, &[NOTHING]), kept);
+        assert_eq!(keep(Rung::TargetFirst, level, &[has(5), has(3)]), kept);
+        assert_eq!(keep(Rung::TargetFirst, level, &[has(5), NOTHING]), kept);
+    }
+    assert_eq!(keep(Rung::Mirrored, Level::Acknowledged, &[has(3)]), kept);
+    for confirmed in [
+        keep(Rung::Mirrored, Level::Linearizable, &[has(3)]),
+        keep(Rung::TargetFirst, Level::Acknowledged, &[has(3), has(5)]),
+        keep(Rung::TargetFirst, Level::Acknowledged, &[NOTHING, dead(5)]),
+    ] {
+        let OperationStep::Call(state, WriteCall::Copy) = confirmed else { panic!("{confirmed:?}") };
+        for put in [Did(Applied), Did(Present), stale(9)] {
+            assert_eq!(state.step(put), kept);
+        }
+        for failure in [NotApplied, Indeterminate] {
+            let end = WriteEnd { outcome: WriteOutcome::NotApplied, failed: Some(Target), pair: None };
+            assert_eq!(state.step(failure), OperationStep::End(end));
+        }
+    }
+}
+
+#[test]
 fn an_overtaken_write_is_never_acknowledged() {
     assert_eq!(WriteOutcome::Acknowledged.overtaken(), WriteOutcome::Indeterminate);
     assert_eq!(WriteOutcome::Indeterminate.overtaken(), WriteOutcome::Indeterminate);
     assert_eq!(WriteOutcome::NotApplied.overtaken(), WriteOutcome::NotApplied);
+    assert_eq!(WriteOutcome::Kept.overtaken(), WriteOutcome::NotApplied);
 }

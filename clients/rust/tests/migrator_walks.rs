@@ -3,7 +3,7 @@
 use cutover_client::{
     migrator::rules::{
         Answer::{self, Got, Indeterminate, NotApplied, Put as Did},
-        OperationStep, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd, WriteOutcome,
+        Condition, OperationStep, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd, WriteOutcome,
     },
     report::StoreRole::{Source, Target},
     routing::{Level, Rung},
@@ -66,6 +66,9 @@ fn walk_writes(
         OperationStep::End(end) => check(history, Some(end)),
         OperationStep::Call(..) if depth == 0 => check(history, None),
         OperationStep::Call(state, call) => {
+            if let WriteCall::Put { condition: Condition::Unchanged { base, .. }, .. } = call {
+                walk_writes(state.keep(base, Level::Linearizable), history, depth - 1, check);
+            }
             for answer in answers(!matches!(call, WriteCall::Get(_))) {
                 history.push((call, answer));
                 walk_writes(state.step(answer), history, depth - 1, check);
@@ -137,6 +140,10 @@ fn whatever_is_answered_a_write_keeps_its_promises() {
                             assert_eq!(first, Some(at - 1), "the source comes first: {history:?}");
                             Target
                         }
+                        WriteCall::Copy => {
+                            assert!(first.is_none(), "it keeps the record: {history:?}");
+                            Target
+                        }
                     };
                     assert!(rung != Rung::SourceOnly || store == Source);
                     assert!(rung != Rung::TargetOnly || store == Target);
@@ -150,7 +157,8 @@ fn whatever_is_answered_a_write_keeps_its_promises() {
                     assert!(history.first().is_none_or(|(call, _)| *call == WriteCall::Get(Target)));
                 }
                 let Some(WriteEnd { outcome, failed: culprit, .. }) = end else { return };
-                let writes = history.iter().filter(|(call, _)| !matches!(call, WriteCall::Get(_)));
+                let is_its_own = |call: &WriteCall| !matches!(call, WriteCall::Get(_) | WriteCall::Copy);
+                let writes = history.iter().filter(|(call, _)| is_its_own(call));
                 let doubtful = writes.filter(|(_, answer)| *answer == Indeterminate).count();
                 match outcome {
                     WriteOutcome::Acknowledged => {
@@ -160,8 +168,10 @@ fn whatever_is_answered_a_write_keeps_its_promises() {
                     }
                     WriteOutcome::NotApplied => assert!(first.is_none() && doubtful == 0, "{history:?}"),
                     WriteOutcome::Indeterminate => assert!(first.is_some() || doubtful > 0, "{history:?}"),
+                    WriteOutcome::Kept => assert!(compare && first.is_none() && doubtful == 0, "{history:?}"),
                 }
-                assert!(outcome == WriteOutcome::Acknowledged || culprit.is_some());
+                let is_failure = matches!(outcome, WriteOutcome::NotApplied | WriteOutcome::Indeterminate);
+                assert!(!is_failure || culprit.is_some());
             });
         }
     }

@@ -26,6 +26,8 @@ mod operations;
 mod properties;
 #[path = "protocol_model/protocol.rs"]
 mod protocol;
+#[path = "protocol_model/put_if.rs"]
+mod put_if;
 #[path = "protocol_model/queries.rs"]
 mod queries;
 #[path = "protocol_model/replaced.rs"]

@@ -55,6 +55,10 @@ impl SidecarService for Echo {
         absent()
     }
 
+    async fn put_if(&self, _: Request<v1::PutIfRequest>) -> Answer<v1::PutIfResponse> {
+        absent()
+    }
+
     async fn delete(&self, _: Request<v1::DeleteRequest>) -> Answer<v1::DeleteResponse> {
         absent()
     }

@@ -79,6 +79,44 @@ async fn a_record_goes_through_both_stores_by_either_protocol() {
 }
 
 #[tokio::test]
+async fn a_record_is_written_if_it_is_as_expected() {
+    let place = Place::new(1_000).await;
+    let sidecar = place.sidecar(&[]).await;
+    place.ask(1_000_000, 1_000_000).await;
+    place.until_mirrored().await;
+    let seat = |expected: Option<&str>, json: &str| {
+        let mut request = json!({ "tenant": "acme", "key": "seat-1", "json": json });
+        if let Some(expected) = expected {
+            request["expected_json"] = json!(expected);
+        }
+        request
+    };
+    let (ada, bob) = (r#"{"guest":"Ada"}"#, r#"{"guest":"Bob"}"#);
+    let taken = sidecar.ok("PutIf", &seat(None, ada)).await;
+    assert_eq!(taken["applied"], true, "{taken}");
+    let refused = sidecar.ok("PutIf", &seat(None, bob)).await;
+    let parts = [&refused["applied"], &refused["found"], &refused["json"]];
+    assert_eq!(parts, [&json!(false), &json!(true), &json!(ada)]);
+    assert_eq!(sidecar.ok("PutIf", &seat(Some(bob), ada)).await["json"], json!(ada));
+    assert_eq!(sidecar.ok("PutIf", &seat(Some(ada), bob)).await["applied"], true);
+
+    let mut grpc = sidecar.grpc().await;
+    let raw = |expected: Option<&[u8]>| v1::PutIfRequest {
+        tenant: "acme".to_owned(),
+        key: "seat-1".to_owned(),
+        expected_raw: expected.map(<[u8]>::to_vec),
+        raw: Some(br#"{"guest":{"S":"Cyd"}}"#.to_vec()),
+        ..Default::default()
+    };
+    let found = grpc.put_if(raw(None)).await.unwrap().into_inner().raw;
+    assert_eq!(found.as_deref(), Some(&br#"{"guest":{"S":"Bob"}}"#[..]));
+    assert!(grpc.put_if(raw(found.as_deref())).await.unwrap().into_inner().applied);
+    assert_eq!(sidecar.ok("Get", &at("seat-1")).await["json"], r#"{"guest":"Cyd"}"#);
+    sidecar.stop().await;
+    place.controller.stop().await;
+}
+
+#[tokio::test]
 async fn mistakes_are_named_and_change_nothing() {
     let place = Place::new(1_000).await;
     let sidecar = place.sidecar(&[]).await;
@@ -91,6 +129,13 @@ async fn mistakes_are_named_and_change_nothing() {
             400,
             "more digits",
         ),
+        (
+            "PutIf",
+            json!({ "tenant": "acme", "key": "a", "json": "{}", "expected_raw": "AA==" }),
+            400,
+            "both as json",
+        ),
+        ("PutIf", at("a"), 400, "both as json"),
         ("Put", json!({ "tenant": "", "key": "a", "json": "{}" }), 400, "tenant"),
         ("Put", json!({ "migration": "carts", "tenant": "acme", "key": "a", "json": "{}" }), 404, "no spec"),
         ("Decide", json!({ "migration": "carts", "tenant": "acme" }), 404, "no migration"),
@@ -115,7 +160,8 @@ async fn mistakes_are_named_and_change_nothing() {
     let methods = list["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap());
     let methods: Vec<_> = methods.collect();
     assert_eq!(status, 200);
-    assert_eq!(methods, ["Begin", "Decide", "Delete", "End", "Get", "GetSidecar", "Put", "Stamp"]);
+    let all = ["Begin", "Decide", "Delete", "End", "Get", "GetSidecar", "Put", "PutIf", "Stamp"];
+    assert_eq!(methods, all);
     sidecar.stop().await;
     place.controller.stop().await;
 }

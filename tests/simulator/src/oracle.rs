@@ -30,6 +30,8 @@ pub struct Write {
     pub value: Value,
     /// What it found there, and nothing may have come in between. `None`: it did not look.
     pub found: Option<Value>,
+    /// What it replaced by `put_if`.
+    pub expected: Option<Value>,
     /// Who wrote it.
     pub by: String,
     began: u64,
@@ -96,7 +98,8 @@ pub fn begin(seeded: &[String], is_linearizable: bool) {
     for record in seeded {
         let history = oracle.histories.entry(record.clone()).or_default();
         let (by, answer) = ("the beginning".to_owned(), Answer::Acknowledged);
-        history.writes.push(Write { value: Some(0), found: None, by, began: 0, ended: 1, answer });
+        let (found, expected) = (None, None);
+        history.writes.push(Write { value: Some(0), found, expected, by, began: 0, ended: 1, answer });
     }
     ORACLE.set(oracle);
 }
@@ -129,7 +132,8 @@ pub fn write_begins(record: &str, value: Value, by: &str) -> usize {
     ORACLE.with_borrow_mut(|oracle| {
         let history = oracle.histories.entry(record.to_owned()).or_default();
         let (ended, answer) = (u64::MAX, Answer::Indeterminate);
-        history.writes.push(Write { value, found: None, by: by.to_owned(), began, ended, answer });
+        let (found, expected, by) = (None, None, by.to_owned());
+        history.writes.push(Write { value, found, expected, by, began, ended, answer });
         history.writes.len() - 1
     })
 }
@@ -139,6 +143,14 @@ pub fn write_finds(record: &str, number: usize, found: Value) {
     ORACLE.with_borrow_mut(|oracle| {
         let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
         write.into_iter().for_each(|write| write.found = Some(found));
+    });
+}
+
+/// A `put_if` was applied.
+pub fn write_expected(record: &str, number: usize, expected: Value) {
+    ORACLE.with_borrow_mut(|oracle| {
+        let write = oracle.histories.get_mut(record).and_then(|history| history.writes.get_mut(number));
+        write.into_iter().for_each(|write| write.expected = Some(expected));
     });
 }
 
@@ -209,6 +221,7 @@ pub fn verdict() -> (Vec<Fault>, Counts) {
             let reads = history.reads.iter().cloned().chain(history.writes.iter().filter_map(Write::as_read));
             let before = faults.len();
             faults.extend(reads.filter_map(|read| unexplained(record, &history.writes, &read)));
+            faults.extend(lost_update(record, &history.writes));
             if oracle.is_linearizable && faults.len() == before {
                 match history.check_order() {
                     Verdict::Linearizable => {}
@@ -259,6 +272,20 @@ impl History {
     }
 }
 
+/// Two acknowledged `put_if` of one value: the second one has not seen the first. Values are written once, so each may
+/// be replaced once; "nothing" may be there again after a delete.
+fn lost_update(record: &str, writes: &[Write]) -> Option<Fault> {
+    let mut replaced = BTreeMap::new();
+    let applied = writes.iter().filter(|write| write.answer == Answer::Acknowledged);
+    for (write, value) in applied.filter_map(|write| Some((write, write.expected??))) {
+        if let Some(first) = replaced.insert(value, &write.by) {
+            let what = format!("{first} and {} both replaced value {value}", write.by);
+            return Some(Fault { kind: "lost update", record: record.to_owned(), what });
+        }
+    }
+    None
+}
+
 fn unexplained(record: &str, writes: &[Write], read: &Read) -> Option<Fault> {
     let before = |write: &&Write| write.answer == Answer::Acknowledged && write.ended < read.began;
     let explains = |write: &&Write| {
@@ -291,7 +318,7 @@ mod tests {
     use super::*;
 
     fn write(value: Option<u64>, began: u64, ended: u64, answer: Answer) -> Write {
-        Write { value, found: None, by: "w".to_owned(), began, ended, answer }
+        Write { value, found: None, expected: None, by: "w".to_owned(), began, ended, answer }
     }
 
     fn kind(writes: &[Write], found: Option<u64>, began: u64) -> Option<&'static str> {
@@ -308,6 +335,18 @@ mod tests {
         assert_eq!(kind(&writes, Some(0), 30), Some("stale"));
         assert_eq!(kind(&writes, Some(7), 30), Some("stale"), "nobody wrote that");
         assert_eq!(kind(&[], None, 30), None);
+    }
+
+    #[test]
+    fn a_value_is_replaced_once() {
+        let replaces = |value, answer| Write { expected: Some(value), ..write(Some(9), 0, 1, answer) };
+        let once = replaces(Some(1), Answer::Acknowledged);
+        let kind = |writes: &[Write]| lost_update("a/b", writes).map(|fault| fault.kind);
+        assert_eq!(kind(&[once.clone(), replaces(Some(2), Answer::Acknowledged)]), None);
+        assert_eq!(kind(&[once.clone(), replaces(Some(1), Answer::Indeterminate)]), None);
+        let nothing = replaces(None, Answer::Acknowledged);
+        assert_eq!(kind(&[nothing.clone(), nothing]), None, "it may have been deleted again");
+        assert_eq!(kind(&[once.clone(), once]), Some("lost update"));
     }
 
     #[test]

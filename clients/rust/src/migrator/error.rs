@@ -90,6 +90,11 @@ pub enum Cause {
     /// Other writers wrote the same record at every attempt.
     #[error("others wrote the same record {0} times meanwhile: retry later")]
     Contended(u32),
+    /// `put_if` at target-first, where another instance may be at target-only already.
+    #[error(
+        "put_if is refused at target-first, because another instance may write at target-only already: retry at another stage, or let nobody go there: cutover guards KEY --local on"
+    )]
+    BesideTargetOnly,
     /// No version could be stamped.
     #[error(transparent)]
     Stamp(#[from] super::StampError),

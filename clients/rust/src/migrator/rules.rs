@@ -14,7 +14,7 @@
 //! | target-only | T | T | T applied |
 //! | hold | nothing begins | nothing begins | |
 //!
-//! docs/protocol.md explains why. In short: every rung that writes both stores writes the source first. So
+//! A mutation that writes nothing ends as a read does. docs/protocol.md explains why. In short: every rung that writes both stores writes the source first. So
 //! for each record the source is never behind the target, and going back needs no copy.
 
 mod query;
@@ -23,7 +23,7 @@ mod write;
 
 pub use query::query_store;
 pub use read::{Found, Read, ReadCall, ReadEnd};
-pub use write::{Condition, Pair, Write, WriteCall, WriteEnd, WriteOutcome};
+pub use write::{Condition, Pair, Write, WriteCall, WriteEnd, WriteOutcome, compares_alone};
 
 use crate::store::{Put, Record, StoreError, Version};
 

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Edit, Intent, Migrator, ReadError, WriteError};
+use super::{Edit, Migrator, ReadError, WriteError};
 use crate::store::{
     Version,
     document::{Document, DocumentError},
@@ -80,7 +80,7 @@ impl Migrator {
     /// The comparison is made in the store that orders the writers: the source, or at target-only the target.
     /// So mutations and puts lose no update, at any rung and across every step, with one exception. While
     /// target-first and target-only are both live, a mutation at target-first is ordered like a put: it can
-    /// replace a write at target-only that it has not seen.
+    /// replace a write at target-only that it has not seen. [`Self::put_if`] is refused instead.
     ///
     /// A mutation starts from the newest record in that store. This may be an earlier write that returned
     /// "indeterminate"; it has taken effect then.
@@ -115,7 +115,7 @@ impl Migrator {
         mut change: impl FnMut(Option<T>) -> Edit<T> + Send + 'static,
     ) -> Result<Option<Version>, WriteError> {
         let change = move |old: Option<&[u8]>| apply(old, &mut change);
-        self.write(tenant, key, Intent::Mutate(Box::new(change))).await
+        self.mutate_by(tenant, key, Box::new(change)).await
     }
 }
 

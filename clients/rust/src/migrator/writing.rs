@@ -28,6 +28,14 @@ pub(super) enum Intent {
     Mutate(MutateFn),
 }
 
+/// What a write without an error did.
+pub(super) enum Written {
+    /// It wrote the record, with this version.
+    Applied(Version),
+    /// A mutation kept the record, which has this content.
+    Kept(Option<Vec<u8>>),
+}
+
 /// One write, from its decision to its end.
 pub(super) struct Writing {
     /// Declared before the operation, so that calls are counted before their revision is acknowledged.
@@ -40,13 +48,21 @@ pub(super) struct Writing {
     /// The record that a mutation read from the source.
     source: Option<Record>,
     target: Option<Record>,
+    /// The store whose record a mutation has looked at last.
+    base: Option<StoreRole>,
     error: Option<StoreError>,
     puts: u32,
 }
 
+/// What the first put is.
+enum Prepared {
+    Put,
+    /// None: the mutation keeps the record.
+    Keep,
+}
+
 /// Why the first put was not made.
 enum Unput {
-    Keep,
     Refused(Cause),
     Value(DocumentError),
 }
@@ -59,12 +75,13 @@ impl Writing {
         };
         let record = Record { version: Version::ZERO, value };
         let calls = Calls::new(inner, &id.tenant, operation.decision.revision, operation.standing());
-        Self { calls, operation, id, mutation, record, source: None, target: None, error: None, puts: 0 }
+        let (source, target, base, error) = (None, None, None, None);
+        Self { calls, operation, id, mutation, record, source, target, base, error, puts: 0 }
     }
 
     /// Runs the write to its end; must not be dropped before.
-    pub(super) async fn run(mut self) -> Result<Option<Version>, WriteError> {
-        let decision = self.operation.decision;
+    pub(super) async fn run(mut self) -> Result<Written, WriteError> {
+        let (decision, level) = (self.operation.decision, self.operation.policy.level);
         let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
         let mut step = first.expect("an admitted operation is not on hold");
         let end = loop {
@@ -73,12 +90,14 @@ impl Writing {
                 OperationStep::Call(write, WriteCall::Put { store, above, condition }) => {
                     match self.prepare(above, condition) {
                         Err(unput) => break Err(unput),
-                        Ok(()) => write.step(self.put(store, condition).await),
+                        Ok(Prepared::Keep) => write.keep(self.base, level),
+                        Ok(Prepared::Put) => write.step(self.put(store, condition).await),
                     }
                 }
                 OperationStep::Call(write, WriteCall::Mirror) => {
                     write.step(self.put(write.second(), Condition::Newer).await)
                 }
+                OperationStep::Call(write, WriteCall::Copy) => write.step(self.copy().await),
                 OperationStep::End(end) => break Ok(end),
             };
         };
@@ -100,21 +119,22 @@ impl Writing {
     }
 
     /// Prepares the record for the first put: its version and, for a mutation, its value.
-    fn prepare(&mut self, above: Version, condition: Condition) -> Result<(), Unput> {
+    fn prepare(&mut self, above: Version, condition: Condition) -> Result<Prepared, Unput> {
         self.puts += 1;
         if self.puts > PUTS_MAX {
             return Err(Unput::Refused(Cause::Contended(PUTS_MAX)));
         }
         if let (Some(change), Condition::Unchanged { base, .. }) = (&mut self.mutation, condition) {
-            let base = match base {
+            self.base = base;
+            let found = match base {
                 Some(StoreRole::Source) => self.source.as_ref(),
                 Some(StoreRole::Target) => self.target.as_ref(),
                 None => None,
             };
-            self.record.value = match change(base.and_then(|record| record.value.as_deref())) {
+            self.record.value = match change(found.and_then(|record| record.value.as_deref())) {
                 Ok(Edit::Put(value)) => Some(value),
                 Ok(Edit::Delete) => None,
-                Ok(Edit::Keep) => return Err(Unput::Keep),
+                Ok(Edit::Keep) => return Ok(Prepared::Keep),
                 Err(error) => return Err(Unput::Value(error)),
             };
         }
@@ -126,11 +146,19 @@ impl Writing {
         }
         let stamp = self.calls.inner.stamper.stamp(now_ms_since_2025(), above);
         self.record.version = stamp.map_err(|error| Unput::Refused(error.into()))?;
-        Ok(())
+        Ok(Prepared::Put)
     }
 
     async fn put(&mut self, store: StoreRole, condition: Condition) -> Answer {
         match self.calls.put(store, &self.id, &self.record, condition).await {
+            Ok(put) => Answer::Put(put),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    async fn copy(&mut self) -> Answer {
+        let record = self.source.as_ref().expect("the rules copy only what the source has answered");
+        match self.calls.put(StoreRole::Target, &self.id, record, Condition::Newer).await {
             Ok(put) => Answer::Put(put),
             Err(error) => self.failed(error),
         }
@@ -143,18 +171,13 @@ impl Writing {
     }
 
     /// Counts the write and ends its operation.
-    fn conclude(mut self, end: Result<WriteEnd, Unput>) -> Result<Option<Version>, WriteError> {
+    fn conclude(mut self, end: Result<WriteEnd, Unput>) -> Result<Written, WriteError> {
         let overtaken = self.calls.inner.overtaken(&self.operation, &self.id.tenant);
         let mut count = |event| self.calls.count(event);
         let end = match end {
             Ok(end) => end,
-            Err(Unput::Keep) if !overtaken => return Ok(None),
             // The application's mistake, not a store's: not counted.
             Err(Unput::Value(error)) => return Err(WriteError::Value(error)),
-            Err(Unput::Keep) => {
-                count(Event::NotApplied);
-                return Err(WriteError::NotApplied(Cause::Overtaken));
-            }
             Err(Unput::Refused(cause)) => {
                 count(Event::NotApplied);
                 return Err(WriteError::NotApplied(cause));
@@ -172,7 +195,15 @@ impl Writing {
             _ => Cause::Overtaken,
         };
         match outcome {
-            WriteOutcome::Acknowledged => Ok(Some(self.record.version)),
+            WriteOutcome::Acknowledged => Ok(Written::Applied(self.record.version)),
+            WriteOutcome::Kept => {
+                let found = match self.base {
+                    Some(StoreRole::Source) => self.source,
+                    Some(StoreRole::Target) => self.target,
+                    None => None,
+                };
+                Ok(Written::Kept(found.and_then(|record| record.value)))
+            }
             WriteOutcome::NotApplied => {
                 count(Event::NotApplied);
                 Err(WriteError::NotApplied(cause))

@@ -159,6 +159,7 @@ impl<C: Iterator<Item = u8>> Simulation<C> {
                         record.version = self.stamp(above);
                         self.put(running.rung, store, record, condition)
                     }
+                    WriteCall::Copy => unreachable!("only a mutation that writes nothing copies"),
                     WriteCall::Mirror => self.put(running.rung, Target, record, Condition::Newer),
                 };
                 match state.step(answer) {

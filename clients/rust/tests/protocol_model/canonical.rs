@@ -150,7 +150,7 @@ impl State {
             if let Work::Write { write, .. } = &mut doing.work {
                 content(&mut write.number);
                 content(&mut write.record.content);
-                write.base.iter_mut().for_each(&mut content);
+                write.base.iter_mut().chain(&mut write.expected).for_each(&mut content);
             }
             doing.source.iter_mut().chain(&mut doing.target).for_each(|record| content(&mut record.content));
         }
@@ -175,7 +175,9 @@ impl Client {
             let what = match &doing.work {
                 Work::Read { state, call } => hash(&(state, call)),
                 Work::Write { state, call, write } => {
-                    hash(&(state, call, write.record.version, write.record.content == DELETED, write.sent))
+                    let expects = write.expected.map(|content| content == DELETED);
+                    let deletes = write.record.content == DELETED;
+                    hash(&(state, call, write.record.version, deletes, write.sent, expects))
                 }
             };
             let version = |held: Held| held.map(|record| record.version);

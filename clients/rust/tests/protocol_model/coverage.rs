@@ -74,10 +74,23 @@ listed! {
         Succeeded,
         DeadlineEnded,
         SidecarKilled,
+        Mismatch,
+        MismatchConfirmed,
     }
 }
 
 impl Branch {
+    /// Those that no ladder comes by, but another scenario does.
+    pub(crate) const ELSEWHERE: &[Self] = &[
+        Self::SourceWon,
+        Self::LeftBehind,
+        Self::PresentAtFirst,
+        Self::DeadlineEnded,
+        Self::SidecarKilled,
+        Self::Mismatch,
+        Self::MismatchConfirmed,
+    ];
+
     pub(crate) const fn reached(rung: Rung) -> Self {
         match rung {
             Rung::SourceOnly => Self::SourceOnly,

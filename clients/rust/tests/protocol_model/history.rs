@@ -2,7 +2,10 @@
 
 use cutover_client::{migrator::rules::Seen, store::Version};
 
-use crate::state::{Client, Work};
+use crate::{
+    protocol::Protocol,
+    state::{Client, Doing, Promise, State, Work, Writing},
+};
 
 /// At level acknowledged only `acknowledged` is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -131,8 +134,12 @@ impl History {
 }
 
 impl Client {
+    /// A `put_if` reads too, and says what it found if it writes nothing.
     fn reads(&self) -> bool {
-        matches!(self.doing.as_ref().map(|doing| &doing.work), Some(Work::Read { .. }))
+        self.doing.as_ref().is_some_and(|doing| match &doing.work {
+            Work::Read { .. } => true,
+            Work::Write { write, .. } => write.expected.is_some(),
+        })
     }
 
     /// The effect of its write, if it may have taken effect. Even a write that is not put yet may have:
@@ -142,5 +149,36 @@ impl Client {
             Work::Write { write, .. } if write.sent || !write.compare => Some(write.effect()),
             _ => None,
         }
+    }
+}
+
+impl Protocol {
+    /// The operation's caller learns this content.
+    pub(crate) fn returned(&self, after: &mut State, client: usize, doing: Doing, content: u8) {
+        if !self.ordered() {
+            return;
+        }
+        after.clients[client].doing = Some(doing);
+        after.history.returned(&after.clients, client, content);
+        after.clients[client].doing = None;
+        if after.history.orders.is_empty() {
+            after.broken.get_or_insert(Promise::Linearizable);
+        }
+    }
+
+    /// It may take effect later or, if it was never sent, it never will.
+    pub(crate) fn unanswered(&self, after: &mut State, writing: &Writing) {
+        if !self.ordered() {
+        } else if writing.sent {
+            after.history.undecided.push(writing.effect());
+        } else {
+            after.history.never(writing.number);
+        }
+    }
+}
+
+impl Writing {
+    pub(crate) fn effect(&self) -> Effect {
+        Effect { number: self.number, content: self.record.content, base: self.base }
     }
 }

@@ -79,6 +79,12 @@ pub(crate) enum Omission {
     QueriesSourceAtTargetFirst,
     /// A query at mirrored asks the target.
     QueriesTargetAtMirrored,
+    /// Two `put_if` of one expectation write whatever is there by then.
+    PutIfNewer,
+    /// `put_if` at target-first although somebody may be at target-only.
+    PutIfBesideTargetOnly,
+    /// A `put_if` that found something else says so without confirming it.
+    MismatchNotConfirmed,
     /// Reads in mirrored are not confirmed.
     NotConfirmed,
     /// Writes to both stores begin with the target.

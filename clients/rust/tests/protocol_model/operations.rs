@@ -12,9 +12,9 @@ use cutover_client::{
 
 use crate::{
     coverage::Branch,
-    history::Effect,
     mutation::Omission,
     protocol::Protocol,
+    put_if::based,
     state::{DELETED, Doing, Ladder, Late, Promise, Record, State, When, Work, Writing},
     stores::Fate,
 };
@@ -26,10 +26,12 @@ pub(crate) enum Kind {
     Put,
     Delete,
     Mutate,
+    /// With the content that its caller expects.
+    PutIf(u8),
 }
 
 type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
-type WriteStep = OperationStep<Write, WriteCall, WriteEnd>;
+pub(crate) type WriteStep = OperationStep<Write, WriteCall, WriteEnd>;
 
 impl Protocol {
     /// An idle client begins an operation under the revision that it has received.
@@ -60,13 +62,17 @@ impl Protocol {
                 };
                 Work::Read { state, call }
             }
-            Kind::Put | Kind::Delete | Kind::Mutate => {
-                let compare = kind == Kind::Mutate;
+            Kind::Put | Kind::Delete | Kind::Mutate | Kind::PutIf(_) => {
+                let expected = if let Kind::PutIf(content) = kind { Some(content) } else { None };
+                if expected.is_some() && !self.may_put_if(revision) {
+                    return None;
+                }
+                let compare = kind == Kind::Mutate || expected.is_some();
                 // Numbered only if the order of all operations is checked.
-                let number = if self.linearizable() { after.free_number() } else { 0 };
+                let number = if self.ordered() { after.free_number() } else { 0 };
                 let content = if kind == Kind::Delete { DELETED } else { number.max(1) };
                 let record = Record { version: Version::ZERO, content };
-                let write = Writing { number, record, compare, base: None, sent: false };
+                let write = Writing { number, record, compare, expected, base: None, sent: false };
                 let step = Write::begin(revision.rung, revision.no_fallback, compare)?;
                 let OperationStep::Call(state, call) = self.unobserved(step, revision.rung, compare) else {
                     return None;
@@ -94,13 +100,7 @@ impl Protocol {
             Work::Read { state: read, call } => {
                 let answer = match call {
                     ReadCall::Get(store) => get(&after, &mut doing, store, fate),
-                    ReadCall::Copy => {
-                        let record = doing.source.expect("the rules copy only what was read");
-                        let drained = state.ladder.is_drained(doing.begun);
-                        let when = self.copied_when();
-                        let put = Late { store: Target, record, when, target_only: false, drained };
-                        self.put(&mut after, put, fate)
-                    }
+                    ReadCall::Copy => self.copy(&mut after, &doing, fate),
                 };
                 self.note_read_answer(rung, call, answer);
                 let step = self.read_step(read, rung, call, answer);
@@ -115,6 +115,10 @@ impl Protocol {
             Work::Write { state: write, call, write: mut writing } => {
                 let answer = match call {
                     WriteCall::Get(store) => get(&after, &mut doing, store, fate),
+                    WriteCall::Copy => {
+                        self.coverage.note(Branch::MismatchConfirmed);
+                        self.copy(&mut after, &doing, fate)
+                    }
                     WriteCall::Put { .. } | WriteCall::Mirror => {
                         let put = self.write_put(&after.ladder, &mut writing, &doing, call, stamp);
                         let answer = self.put(&mut after, put, fate);
@@ -125,7 +129,7 @@ impl Protocol {
                     }
                 };
                 let step = self.write_step(write, &writing, rung, call, answer);
-                match step {
+                match self.compared(step, &doing, &mut writing) {
                     OperationStep::Call(state, call) => {
                         if !writing.compare {
                             // Only the rules need to know what it has observed.
@@ -170,7 +174,18 @@ impl Protocol {
             write.sent = true;
         }
         self.unanswered(after, &write);
+        if write.expected.is_some() {
+            after.history.unread(client);
+        }
         Some(())
+    }
+
+    /// Copies what the source has answered to the target.
+    fn copy(&self, after: &mut State, doing: &Doing, fate: Fate) -> Answer {
+        let record = doing.source.expect("the rules copy only what was read");
+        let drained = after.ladder.is_drained(doing.begun);
+        let put = Late { store: Target, record, when: self.copied_when(), target_only: false, drained };
+        self.put(after, put, fate)
     }
 
     fn query_store(&self, rung: Rung) -> Option<StoreRole> {
@@ -252,17 +267,15 @@ impl Protocol {
             WriteCall::Put { store, condition, .. } => {
                 writing.record.version = stamp;
                 if let Condition::Unchanged { base, .. } = condition {
-                    let base = match base {
-                        Some(Source) => doing.source,
-                        Some(Target) => doing.target,
-                        None => None,
-                    };
-                    writing.base = Some(base.map_or(DELETED, |record| record.content));
+                    writing.base = Some(based(doing, base));
                 }
-                (store, When::Rules(condition))
+                let newer = writing.expected.is_some() && self.has(Omission::PutIfNewer);
+                (store, When::Rules(if newer { Condition::Newer } else { condition }))
             }
             WriteCall::Mirror if self.has(Omission::UnconditionalMirror) => (Target, When::Always),
-            WriteCall::Mirror | WriteCall::Get(_) => (Target, When::Rules(Condition::Newer)),
+            WriteCall::Mirror | WriteCall::Copy | WriteCall::Get(_) => {
+                (Target, When::Rules(Condition::Newer))
+            }
         };
         let store = if swapped { Self::other(store) } else { store };
         let drained = ladder.is_drained(doing.begun);
@@ -303,13 +316,8 @@ impl Protocol {
             after.broken.get_or_insert(Promise::ReadsOnward);
         }
         after.history.read = after.history.read.max(version);
-        after.clients[client].doing = Some(doing);
         let content = record.map_or(DELETED, |record| record.content);
-        after.history.returned(&after.clients, client, content);
-        after.clients[client].doing = None;
-        if after.history.orders.is_empty() {
-            after.broken.get_or_insert(Promise::Linearizable);
-        }
+        self.returned(after, client, doing, content);
     }
 
     fn end_write(&self, after: &mut State, client: usize, doing: &Doing, writing: &Writing, end: WriteEnd) {
@@ -326,6 +334,7 @@ impl Protocol {
             (_, WriteOutcome::Acknowledged, _) => Branch::AcknowledgedByBoth,
             (_, WriteOutcome::Indeterminate, _) => Branch::Indeterminate,
             (_, WriteOutcome::NotApplied, _) => Branch::NotApplied,
+            (_, WriteOutcome::Kept, _) => Branch::Mismatch,
         });
         match outcome {
             WriteOutcome::Acknowledged => {
@@ -338,7 +347,7 @@ impl Protocol {
                     let tombstone = writing.record.content == DELETED;
                     after.history.acknowledged = Some(Seen { version, tombstone });
                 }
-                if self.linearizable() {
+                if self.ordered() {
                     after.history.acknowledge(&after.clients, writing.effect());
                     if after.history.orders.is_empty() {
                         after.broken.get_or_insert(Promise::Linearizable);
@@ -350,23 +359,14 @@ impl Protocol {
                 self.unanswered(after, &never);
             }
             WriteOutcome::Indeterminate => self.unanswered(after, writing),
+            WriteOutcome::Kept => {
+                let found = writing.base.expect("a put_if keeps what it has compared");
+                self.returned(after, client, doing.clone(), found);
+            }
         }
-    }
-
-    /// It may take effect later or, if it was never sent, it never will.
-    pub(crate) fn unanswered(&self, after: &mut State, writing: &Writing) {
-        if !self.linearizable() {
-        } else if writing.sent {
-            after.history.undecided.push(writing.effect());
-        } else {
-            after.history.never(writing.number);
+        if writing.expected.is_some() {
+            after.history.unread(client);
         }
-    }
-}
-
-impl Writing {
-    pub(crate) fn effect(&self) -> Effect {
-        Effect { number: self.number, content: self.record.content, base: self.base }
     }
 }
 

@@ -76,6 +76,11 @@ impl Protocol {
         self.scenario.level == Level::Linearizable
     }
 
+    /// Whether one order has to explain all answers: those to reads, too, at level linearizable.
+    pub(crate) fn ordered(&self) -> bool {
+        self.linearizable() || self.scenario.ordered
+    }
+
     fn client_actions(&self, state: &State, at: usize, client: &Client, actions: &mut Vec<Action>) {
         self.lease_actions(state, at, client, actions);
         let hears = client.life.is_on_stream() && client.leased && !client.evicted;
@@ -107,13 +112,17 @@ impl Protocol {
             if state.ladder.revision(client.heard).rung != Rung::Hold {
                 let left = may.into_iter().filter(|(left, _)| *left > 0);
                 actions.extend(left.map(|(_, kind)| Action::Begin(at, kind)));
+                if budget.put_ifs > 0 {
+                    let expected = state.stores.contents().into_iter();
+                    actions.extend(expected.map(|content| Action::Begin(at, Kind::PutIf(content))));
+                }
             }
             return;
         };
         let (puts, above) = match &doing.work {
             Work::Read { call, .. } => (*call == ReadCall::Copy, None),
             Work::Write { call: WriteCall::Get(_), .. } => (false, None),
-            Work::Write { call: WriteCall::Mirror, .. } => (true, None),
+            Work::Write { call: WriteCall::Mirror | WriteCall::Copy, .. } => (true, None),
             Work::Write { call: WriteCall::Put { above, store, condition }, .. } => {
                 (true, Some((*above, *store, *condition)))
             }
@@ -178,7 +187,7 @@ impl Model for Protocol {
             client.life = if at < callers { Life::Caller } else { Life::Sidecar };
         }
         let truth = if self.scenario.foreign { stores.source } else { stores.truth() };
-        let orders = if self.linearizable() {
+        let orders = if self.ordered() {
             vec![Order::of(truth.map_or(DELETED, |record| record.content))]
         } else {
             Vec::new()
@@ -253,6 +262,7 @@ impl Model for Protocol {
                     Kind::Put => &mut after.budget.puts,
                     Kind::Delete => &mut after.budget.deletes,
                     Kind::Mutate => &mut after.budget.mutates,
+                    Kind::PutIf(_) => &mut after.budget.put_ifs,
                 };
                 *left -= 1;
                 after

@@ -43,6 +43,8 @@ pub(crate) struct Scenario {
     pub(crate) foreign: bool,
     /// A stamp may be one that an earlier holder of the writer slot has stamped.
     pub(crate) repeats: bool,
+    /// One order explains the answers to all writes, at level acknowledged too. Reads may be behind it there.
+    pub(crate) ordered: bool,
     /// Passes may begin when they are no evidence for anything.
     pub(crate) early_passes: bool,
     pub(crate) budget: Budget,
@@ -66,6 +68,7 @@ pub(crate) const NONE: Budget = Budget {
     puts: 0,
     deletes: 0,
     mutates: 0,
+    put_ifs: 0,
     passes: 0,
     failures: 0,
     lost: 0,
@@ -97,6 +100,7 @@ pub(crate) const PLAIN: Scenario = Scenario {
     around_by_hold: false,
     foreign: false,
     repeats: false,
+    ordered: false,
     early_passes: false,
     budget: NONE,
     expected: &[],

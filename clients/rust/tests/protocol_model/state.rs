@@ -137,6 +137,8 @@ pub(crate) struct Writing {
     pub(crate) number: u8,
     pub(crate) record: Record,
     pub(crate) compare: bool,
+    /// The content that a `put_if` expects.
+    pub(crate) expected: Option<u8>,
     /// The content that a mutation was made of, once it is put.
     pub(crate) base: Option<u8>,
     /// It may be in a store.
@@ -228,6 +230,8 @@ pub(crate) struct Budget {
     pub(crate) deletes: u8,
     /// Read, change, write if unchanged.
     pub(crate) mutates: u8,
+    /// Write if the content is what the caller expected.
+    pub(crate) put_ifs: u8,
     /// Passes over the record, of any kind.
     pub(crate) passes: u8,
     /// Calls that fail and do nothing.
@@ -256,6 +260,14 @@ impl Record {
 }
 
 impl Stores {
+    /// The contents that somebody may expect, each once.
+    pub(crate) fn contents(&self) -> Vec<u8> {
+        let content = |held: Held| held.map_or(DELETED, |record| record.content);
+        let mut all = vec![content(self.source), content(self.target)];
+        all.dedup();
+        all
+    }
+
     pub(crate) fn newest(&self) -> Held {
         // Of equal ones the source's is the last, so it is the one taken.
         [self.target, self.source].into_iter().flatten().max_by_key(|record| record.version)

@@ -90,6 +90,8 @@ rules! {
     SourceFirst,
     /// A write at target-first observes the target's version before it is stamped.
     Observe,
+    /// `put_if` is refused at target-first where somebody may be at target-only.
+    ComparesAlone,
     /// A write is not stamped again after the source has applied it.
     StampedOnce,
     /// A first put whose version is there already is stamped again.

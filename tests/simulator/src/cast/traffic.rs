@@ -3,7 +3,7 @@
 use std::{cell::RefCell, time::Duration};
 
 use cutover_client::{
-    migrator::{Edit, Migrator, WriteError},
+    migrator::{Edit, Migrator, PutIf, WriteError},
     store::{Id, Version},
     watch::Current,
 };
@@ -98,8 +98,11 @@ impl Party<'_> {
     pub async fn operate(&self, random: &mut SmallRng, (tenant, key): (String, String)) {
         let (migrator, record) = (self.migrator, name(&tenant, &key));
         let left_behind = (self.left_behind)();
-        let watched = Watched::new(&tenant, self.by, self.current);
         let kind = random.random_range(0..100);
+        if (85..90).contains(&kind) {
+            return self.put_if(&tenant, &key).await;
+        }
+        let watched = Watched::new(&tenant, self.by, self.current);
         if kind < 45 {
             let began = oracle::now();
             let mut keys = vec![key.as_str()];
@@ -120,7 +123,7 @@ impl Party<'_> {
             }
             return;
         }
-        let new = (!(85..95).contains(&kind)).then(oracle::fresh_value);
+        let new = (!(90..95).contains(&kind)).then(oracle::fresh_value);
         let number = oracle::write_begins(&record, new, self.by);
         let written = match (kind, new) {
             (45..85, Some(new)) => migrator.put_bytes(&tenant, &key, bytes(new)).await.map(Some),
@@ -143,6 +146,41 @@ impl Party<'_> {
             invariants::acknowledged(&id, *version);
         }
         ended(&record, number, written, (self.vouches)());
+    }
+
+    /// Reads a record, and replaces it if it is still what was read.
+    async fn put_if(&self, tenant: &str, key: &str) {
+        let (migrator, record) = (self.migrator, name(tenant, key));
+        let Ok(read) = migrator.get_bytes(tenant, key).await else { return };
+        let (expected, new) = (read.as_deref().map(value), oracle::fresh_value());
+        let left_behind = (self.left_behind)();
+        let watched = Watched::new(tenant, self.by, self.current);
+        let began = oracle::now();
+        let number = oracle::write_begins(&record, Some(new), self.by);
+        let answer = migrator.put_if_bytes(tenant, key, read.as_deref(), bytes(new)).await;
+        let (vouched, left_behind) = ((self.vouches)(), left_behind || (self.left_behind)());
+        let written = match answer {
+            Ok(PutIf::Applied(version)) => {
+                oracle::write_expected(&record, number, expected);
+                if !watched.is_at_target_only() {
+                    oracle::write_finds(&record, number, expected);
+                }
+                Ok(Some(version))
+            }
+            Ok(PutIf::Mismatch(found)) => {
+                oracle::write_ended(&record, number, Answer::NotApplied, "something else is there");
+                if vouched && !(left_behind && watched.may_be_stale()) {
+                    oracle::read(&record, found.as_deref().map(value), began, self.by, false);
+                }
+                return;
+            }
+            Err(error) => Err(error),
+        };
+        if let (Ok(Some(version)), true, Ok(id)) = (&written, vouched, Id::new(tenant, key)) {
+            watched.counts(false, left_behind);
+            invariants::acknowledged(&id, *version);
+        }
+        ended(&record, number, written, vouched);
     }
 }
 

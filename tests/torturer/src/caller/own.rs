@@ -156,11 +156,15 @@ impl Own {
                 OperationStep::Call(write, WriteCall::Mirror) => {
                     write.step(self.put(begun, StoreRole::Target, id, &record).await)
                 }
+                OperationStep::Call(_, WriteCall::Copy) => {
+                    unreachable!("only a mutation that writes nothing copies")
+                }
                 OperationStep::End(end) => {
                     return match end.outcome {
                         WriteOutcome::Acknowledged => Outcome::Done,
                         WriteOutcome::NotApplied => Outcome::NotApplied,
                         WriteOutcome::Indeterminate => Outcome::Indeterminate,
+                        WriteOutcome::Kept => unreachable!("only a mutation keeps a record"),
                     };
                 }
             };

@@ -3,7 +3,7 @@
 use super::{Answer, OperationStep, Seen};
 use crate::{
     report::StoreRole,
-    routing::{Mutation, Rung},
+    routing::{Level, Mutation, Rung},
     store::{Put, Version},
 };
 
@@ -30,6 +30,8 @@ enum At {
     First,
     /// The target, after the source has applied it.
     Second,
+    /// The target, with what a mutation that writes nothing has found in the source.
+    Copying,
 }
 
 /// One call of a write.
@@ -48,6 +50,8 @@ pub enum WriteCall {
     },
     /// Put the same record, with its version, into the target if newer.
     Mirror,
+    /// Put the source's record, as last read, into the target if newer; all of it, version and tombstone included.
+    Copy,
 }
 
 /// The condition of the first put.
@@ -73,6 +77,8 @@ pub enum WriteOutcome {
     NotApplied,
     /// It may have taken effect, or may still do so.
     Indeterminate,
+    /// A mutation has nothing to write. What it found is what a read would have returned.
+    Kept,
 }
 
 /// How a write to both stores went, for the counts.
@@ -99,13 +105,25 @@ pub struct WriteEnd {
 
 type WriteStep = OperationStep<Write, WriteCall, WriteEnd>;
 
+/// Whether one store orders all writers of a tenant that can be live now, so that a comparison there decides. At
+/// target-first another instance may be at target-only already, and compare in the other store; but not while the local
+/// guard is on, unless the tenant comes from target-only (`no_fallback`).
+pub fn compares_alone(rung: Rung, no_fallback: bool, local_guard: bool) -> bool {
+    match rung {
+        Rung::TargetFirst if Mutation::ComparesAlone.is_left_out() => true,
+        Rung::TargetFirst => local_guard && !no_fallback,
+        Rung::SourceOnly | Rung::Dual | Rung::Mirrored | Rung::TargetOnly => true,
+        Rung::Hold => false,
+    }
+}
+
 impl WriteOutcome {
     /// The outcome of an operation that routing has overtaken. It writes nothing further, but what it has
     /// written may be where nobody reads any more.
     #[must_use]
     pub const fn overtaken(self) -> Self {
         match self {
-            Self::NotApplied => Self::NotApplied,
+            Self::NotApplied | Self::Kept => Self::NotApplied,
             Self::Acknowledged | Self::Indeterminate => Self::Indeterminate,
         }
     }
@@ -121,6 +139,21 @@ impl Write {
         let at = At::First;
         let looks = compare;
         Some(Self { rung, no_fallback, compare, looks, at, target: None, above: Version::ZERO }.start())
+    }
+
+    /// The step in place of the first put, if a mutation of `base` writes nothing. It has read then, and its caller
+    /// learns what it found. So it confirms that as [`super::Read`] does: nobody finds an older record afterwards.
+    pub fn keep(self, base: Option<StoreRole>, level: Level) -> WriteStep {
+        let confirms = match self.rung {
+            Rung::Mirrored => level == Level::Linearizable,
+            // The target lacks it, or has an older one.
+            Rung::TargetFirst => true,
+            Rung::SourceOnly | Rung::Dual | Rung::Hold | Rung::TargetOnly => false,
+        };
+        if confirms && base == Some(StoreRole::Source) {
+            return OperationStep::Call(Self { at: At::Copying, ..self }, WriteCall::Copy);
+        }
+        self.end(WriteOutcome::Kept, None, None)
     }
 
     /// The step after an answer.
@@ -162,6 +195,10 @@ impl Write {
                 };
                 self.end(outcome, Some(self.first()), self.both().then_some(Pair::OnlySourceFailed))
             }
+
+            // Stale: a write that overlaps with this one has put something newer there.
+            (At::Copying, Did(_)) => self.end(WriteOutcome::Kept, None, None),
+            (At::Copying, _) => self.end(WriteOutcome::NotApplied, Some(StoreRole::Target), None),
 
             // Stale: something newer superseded it. If it were stamped again, readers would see this write,
             // the other one, and this one again.
