@@ -47,7 +47,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 pub use crate::stamp::{AHEAD_MS, StampError, Stamper, stamp};
-pub use error::{Cause, ReadError, Unavailable, WriteError};
+pub use error::{Cause, ReadError, RefusedUntil, Unavailable, WriteError};
 pub use put_if::PutIf;
 
 use crate::{

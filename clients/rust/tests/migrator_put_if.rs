@@ -4,7 +4,7 @@
 mod world;
 
 use cutover_client::{
-    migrator::{Cause, PutIf, WriteError},
+    migrator::{Cause, Edit, PutIf, RefusedUntil, WriteError},
     report::{Event, StoreRole},
     routing::{Level, Policy, Route, Rung},
     store::{Fault, Gate, Record, Verb, Version},
@@ -13,6 +13,10 @@ use world::{KEY, TENANT, World, answer_lost, down, held, id, seed};
 
 const COMPARES: [Rung; 5] =
     [Rung::SourceOnly, Rung::Dual, Rung::Mirrored, Rung::TargetFirst, Rung::TargetOnly];
+
+fn linearizable(rung: Rung) -> World {
+    World::with(rung, Policy { shadow_ppm: 0, level: Level::Linearizable, ..Policy::default() })
+}
 
 /// While the local guard is on, nobody is at target-only beside target-first.
 fn guarded(rung: Rung) -> World {
@@ -61,10 +65,19 @@ async fn at_target_first_it_is_refused_if_somebody_may_be_at_target_only() {
     let unguarded = World::at(Rung::TargetFirst);
     let back = guarded(Rung::TargetFirst);
     back.route(Route { rung: Rung::TargetFirst, no_fallback: true, ..Route::DEFAULT });
-    for world in [unguarded, back] {
+    for (world, until, advice) in [
+        (unguarded, RefusedUntil::LocalGuard, "cutover guards KEY --local on"),
+        (back, RefusedUntil::ReversePass, "cutover reverse SPEC"),
+        (
+            linearizable(Rung::TargetFirst),
+            RefusedUntil::AnotherStage,
+            "level linearizable has no local guard",
+        ),
+    ] {
         let error = put_if(&world, None, "one").await.expect_err("refused");
-        assert_eq!(error, WriteError::NotApplied(Cause::BesideTargetOnly));
-        assert!(error.to_string().contains("cutover guards KEY --local on"), "{error}");
+        assert_eq!(error, WriteError::NotApplied(Cause::BesideTargetOnly(until)));
+        assert!(error.to_string().contains(advice), "{error}");
+        assert_eq!(world.count(Event::NotApplied), 1, "reports count it");
         assert!(world.source.take_calls().is_empty() && world.target.take_calls().is_empty());
         assert!(world.quiesced());
         world.go_to(Rung::Mirrored);
@@ -115,8 +128,8 @@ async fn a_write_in_between_makes_it_a_mismatch() {
 /// Otherwise the caller learns of a write that a later read does not find.
 #[tokio::test]
 async fn what_only_the_source_has_is_copied_before_it_is_told() {
-    let linearizable = Policy { shadow_ppm: 0, level: Level::Linearizable, ..Policy::default() };
-    for world in [guarded(Rung::TargetFirst), World::with(Rung::Mirrored, linearizable)] {
+    let mirrored = [World::at(Rung::Mirrored), linearizable(Rung::Mirrored)];
+    for world in mirrored.into_iter().chain([guarded(Rung::TargetFirst)]) {
         world.target.inner().insert(id(), Record { version: Version(1), value: Some("old".into()) });
         seed(&world.source, Some("newer"));
         world.target.next(Verb::Put, down());
@@ -144,6 +157,32 @@ async fn after_an_unknown_outcome_a_second_call_finds_what_the_first_wrote() {
         "{error}"
     );
     assert!(matches!(put_if(&world, Some("b"), "c").await, Ok(PutIf::Applied(_))));
+}
+
+/// Its caller has reported success by then, and target-first reads the target.
+#[tokio::test]
+async fn what_a_retry_at_mirrored_finds_stays_at_target_first() {
+    for by_put_if in [true, false] {
+        let world = World::at(Rung::Mirrored);
+        world.put("old").await;
+        world.target.next(Verb::Put, down());
+        let error = put_if(&world, Some("old"), "new").await.expect_err("the target lacks it");
+        assert!(
+            matches!(error, WriteError::Indeterminate(Cause::Store { store: StoreRole::Target, .. })),
+            "{error}"
+        );
+        if by_put_if {
+            assert_eq!(put_if(&world, Some("old"), "new").await, found("new"));
+        } else {
+            let kept = world.migrator.mutate_bytes(TENANT, KEY, |old| {
+                assert_eq!(old, Some(&b"new"[..]));
+                Edit::Keep
+            });
+            assert_eq!(kept.await, Ok(None));
+        }
+        world.go_to(Rung::TargetFirst);
+        assert_eq!(world.get().await, Some("new".into()));
+    }
 }
 
 #[tokio::test]
@@ -179,6 +218,13 @@ struct Order {
     items: u32,
 }
 
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct MarkedOrder {
+    items: u32,
+    #[serde(skip_deserializing)]
+    is_new: bool,
+}
+
 #[tokio::test]
 async fn values_are_compared_by_what_their_type_knows_and_the_rest_stays() {
     let world = World::at(Rung::Dual);
@@ -190,6 +236,12 @@ async fn values_are_compared_by_what_their_type_knows_and_the_rest_stays() {
     let applied = orders.put_if(TENANT, KEY, Some(&Order { items: 3 }), &Order { items: 4 }).await;
     assert!(matches!(applied, Ok(PutIf::Applied(_))), "{applied:?}");
     assert_eq!(world.get().await, Some(stored(4).into()));
+    let marked = MarkedOrder { items: 4, is_new: true };
+    let applied = orders.put_if(TENANT, KEY, Some(&marked), &marked).await;
+    assert!(
+        matches!(applied, Ok(PutIf::Applied(_))),
+        "what a type does not read is not compared: {applied:?}"
+    );
     world.put("no document").await;
     let error = orders.put_if(TENANT, KEY, None, &Order { items: 9 }).await.expect_err("unreadable");
     assert!(matches!(error, WriteError::Value(_)), "{error}");

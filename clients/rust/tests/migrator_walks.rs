@@ -67,7 +67,7 @@ fn walk_writes(
         OperationStep::Call(..) if depth == 0 => check(history, None),
         OperationStep::Call(state, call) => {
             if let WriteCall::Put { condition: Condition::Unchanged { base, .. }, .. } = call {
-                walk_writes(state.keep(base, Level::Linearizable), history, depth - 1, check);
+                walk_writes(state.keep(base), history, depth - 1, check);
             }
             for answer in answers(!matches!(call, WriteCall::Get(_))) {
                 history.push((call, answer));

@@ -92,12 +92,29 @@ pub enum Cause {
     Contended(u32),
     /// `put_if` at target-first, where another instance may be at target-only already.
     #[error(
-        "put_if is refused at target-first, because another instance may write at target-only already: retry at another stage, or let nobody go there: cutover guards KEY --local on"
+        "put_if is refused at target-first, because another instance may write at target-only already: {0}"
     )]
-    BesideTargetOnly,
+    BesideTargetOnly(RefusedUntil),
     /// No version could be stamped.
     #[error(transparent)]
     Stamp(#[from] super::StampError),
+}
+
+/// What has to happen before `put_if` is possible again at target-first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusedUntil {
+    /// The policy `local_guard` is off.
+    #[error("retry at another stage, or turn the local guard on: cutover guards KEY --local on")]
+    LocalGuard,
+    /// The tenant comes from target-only: the source may lack records.
+    #[error(
+        "retry once a reverse pass is done and the local guard is on, or at another stage: cutover reverse SPEC"
+    )]
+    ReversePass,
+    /// Level linearizable has no local guard.
+    #[error("retry at another stage, because level linearizable has no local guard")]
+    AnotherStage,
 }
 
 impl From<BeginError> for Unavailable {

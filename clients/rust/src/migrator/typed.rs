@@ -78,9 +78,13 @@ impl Migrator {
     /// or enums ([`Document::split`] has the details).
     ///
     /// The comparison is made in the store that orders the writers: the source, or at target-only the target.
-    /// So mutations and puts lose no update, at any rung and across every step, with one exception. While
-    /// target-first and target-only are both live, a mutation at target-first is ordered like a put: it can
-    /// replace a write at target-only that it has not seen. [`Self::put_if`] is refused instead.
+    /// So mutations and puts lose no update, at any rung and across every step, except while target-first and
+    /// target-only are both live. A mutation at target-first is then ordered like a put: it can replace a write at
+    /// target-only that it has not seen ([`Self::put_if`] is refused there instead). And a mutation at target-only can
+    /// replace a write at target-first that is under way.
+    ///
+    /// A mutation that keeps the record confirms what it found: at mirrored and target-first the target has it then,
+    /// or the mutation fails. So whoever recognizes an earlier attempt of its own may report success.
     ///
     /// A mutation starts from the newest record in that store. This may be an earlier write that returned
     /// "indeterminate"; it has taken effect then.

@@ -81,7 +81,7 @@ impl Writing {
 
     /// Runs the write to its end; must not be dropped before.
     pub(super) async fn run(mut self) -> Result<Written, WriteError> {
-        let (decision, level) = (self.operation.decision, self.operation.policy.level);
+        let decision = self.operation.decision;
         let first = Write::begin(decision.rung, decision.no_fallback, self.mutation.is_some());
         let mut step = first.expect("an admitted operation is not on hold");
         let end = loop {
@@ -90,7 +90,7 @@ impl Writing {
                 OperationStep::Call(write, WriteCall::Put { store, above, condition }) => {
                     match self.prepare(above, condition) {
                         Err(unput) => break Err(unput),
-                        Ok(Prepared::Keep) => write.keep(self.base, level),
+                        Ok(Prepared::Keep) => write.keep(self.base),
                         Ok(Prepared::Put) => write.step(self.put(store, condition).await),
                     }
                 }
@@ -102,6 +102,11 @@ impl Writing {
             };
         };
         self.conclude(end)
+    }
+
+    /// Refuses the write before it calls a store.
+    pub(super) fn refuse(self, cause: Cause) -> Result<Written, WriteError> {
+        self.conclude(Err(Unput::Refused(cause)))
     }
 
     async fn get(&mut self, store: StoreRole) -> Answer {

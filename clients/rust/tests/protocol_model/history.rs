@@ -4,7 +4,7 @@ use cutover_client::{migrator::rules::Seen, store::Version};
 
 use crate::{
     protocol::Protocol,
-    state::{Client, Doing, Promise, State, Work, Writing},
+    state::{Client, Doing, Held, Promise, Record, State, Work, Writing},
 };
 
 /// At level acknowledged only `acknowledged` is kept.
@@ -69,6 +69,25 @@ impl History {
             order.reads[client] = OPEN;
             order
         }));
+    }
+
+    /// This record has been acknowledged: later answers are not older.
+    pub(crate) fn raise(&mut self, record: Record) {
+        if self.acknowledged.is_none_or(|highest| record.version > highest.version) {
+            self.acknowledged = Some(record.seen());
+        }
+    }
+
+    /// Which promise an answer with this record breaks, after this one had been acknowledged.
+    pub(crate) fn lost(&self, acknowledged: Option<Seen>, record: Held) -> Option<Promise> {
+        let acknowledged = acknowledged?;
+        let is_lost = match record {
+            Some(record) => record.version < acknowledged.version,
+            // Without a tombstone it is unknown which delete it was.
+            None => self.deleted < Some(acknowledged.version),
+        };
+        let promise = if acknowledged.tombstone { Promise::DeletedStays } else { Promise::AcknowledgedStays };
+        is_lost.then_some(promise)
     }
 
     /// A read ended without an answer.

@@ -2,7 +2,7 @@
 
 use cutover_client::{
     migrator::rules::{
-        Answer, Condition, OperationStep, Pair, Read, ReadCall, ReadEnd, Seen, Write, WriteCall, WriteEnd,
+        Answer, Condition, OperationStep, Pair, Read, ReadCall, ReadEnd, Write, WriteCall, WriteEnd,
         WriteOutcome, query_store,
     },
     report::StoreRole::{self, Source, Target},
@@ -14,7 +14,7 @@ use crate::{
     coverage::Branch,
     mutation::Omission,
     protocol::Protocol,
-    put_if::based,
+    put_if::{NEVER, based},
     state::{DELETED, Doing, Ladder, Late, Promise, Record, State, When, Work, Writing},
     stores::Fate,
 };
@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Mutate,
     /// With the content that its caller expects.
     PutIf(u8),
+    /// A mutation that keeps the record: as a `put_if` of what is never there, but no rung refuses it.
+    Keep,
 }
 
 type ReadStep = OperationStep<Read, ReadCall, ReadEnd>;
@@ -62,11 +64,13 @@ impl Protocol {
                 };
                 Work::Read { state, call }
             }
-            Kind::Put | Kind::Delete | Kind::Mutate | Kind::PutIf(_) => {
-                let expected = if let Kind::PutIf(content) = kind { Some(content) } else { None };
-                if expected.is_some() && !self.may_put_if(revision) {
-                    return None;
-                }
+            Kind::Put | Kind::Delete | Kind::Mutate | Kind::PutIf(_) | Kind::Keep => {
+                let expected = match kind {
+                    Kind::PutIf(_) if !self.may_put_if(revision) => return None,
+                    Kind::PutIf(content) => Some(content),
+                    Kind::Keep => Some(NEVER),
+                    _ => None,
+                };
                 let compare = kind == Kind::Mutate || expected.is_some();
                 // Numbered only if the order of all operations is checked.
                 let number = if self.ordered() { after.free_number() } else { 0 };
@@ -129,7 +133,7 @@ impl Protocol {
                     }
                 };
                 let step = self.write_step(write, &writing, rung, call, answer);
-                match self.compared(step, &doing, &mut writing) {
+                match self.compared(step, &mut doing, &mut writing) {
                     OperationStep::Call(state, call) => {
                         if !writing.compare {
                             // Only the rules need to know what it has observed.
@@ -169,9 +173,13 @@ impl Protocol {
         let mut write = write.clone();
         if let Some(stamp) = late {
             after.budget.late = after.budget.late.checked_sub(1)?;
-            let put = self.write_put(&after.ladder, &mut write, &doing, *call, stamp);
+            let put = if *call == WriteCall::Copy {
+                self.copying(&after.ladder, &doing)
+            } else {
+                write.sent = true;
+                self.write_put(&after.ladder, &mut write, &doing, *call, stamp)
+            };
             after.late.push(put);
-            write.sent = true;
         }
         self.unanswered(after, &write);
         if write.expected.is_some() {
@@ -182,10 +190,14 @@ impl Protocol {
 
     /// Copies what the source has answered to the target.
     fn copy(&self, after: &mut State, doing: &Doing, fate: Fate) -> Answer {
-        let record = doing.source.expect("the rules copy only what was read");
-        let drained = after.ladder.is_drained(doing.begun);
-        let put = Late { store: Target, record, when: self.copied_when(), target_only: false, drained };
+        let put = self.copying(&after.ladder, doing);
         self.put(after, put, fate)
+    }
+
+    fn copying(&self, ladder: &Ladder, doing: &Doing) -> Late {
+        let record = doing.source.expect("the rules copy only what was read");
+        let drained = ladder.is_drained(doing.begun);
+        Late { store: Target, record, when: self.copied_when(), target_only: false, drained }
     }
 
     fn query_store(&self, rung: Rung) -> Option<StoreRole> {
@@ -273,9 +285,8 @@ impl Protocol {
                 (store, When::Rules(if newer { Condition::Newer } else { condition }))
             }
             WriteCall::Mirror if self.has(Omission::UnconditionalMirror) => (Target, When::Always),
-            WriteCall::Mirror | WriteCall::Copy | WriteCall::Get(_) => {
-                (Target, When::Rules(Condition::Newer))
-            }
+            WriteCall::Mirror => (Target, When::Rules(Condition::Newer)),
+            WriteCall::Copy | WriteCall::Get(_) => unreachable!("it is no put of the write's own"),
         };
         let store = if swapped { Self::other(store) } else { store };
         let drained = ladder.is_drained(doing.begun);
@@ -298,18 +309,10 @@ impl Protocol {
             Some(Target) => doing.target,
             None => None,
         };
-        let lost = match (doing.acknowledged, record) {
-            (Some(acknowledged), Some(record)) => record.version < acknowledged.version,
-            // Without a tombstone it is unknown which delete it was.
-            (Some(acknowledged), None) => after.history.deleted < Some(acknowledged.version),
-            (None, _) => false,
-        };
-        if lost {
-            let dead = doing.acknowledged.is_some_and(|acknowledged| acknowledged.tombstone);
-            after.broken = Some(if dead { Promise::DeletedStays } else { Promise::AcknowledgedStays });
-        }
+        after.broken = after.history.lost(doing.acknowledged, record).or(after.broken);
         if !self.linearizable() {
-            return;
+            // Reads may be behind the order.
+            return after.history.unread(client);
         }
         let version = record.map_or(Version::ZERO, |record| record.version);
         if version < doing.read {
@@ -342,11 +345,7 @@ impl Protocol {
                 if doing.acknowledged.is_some_and(|acknowledged| version <= acknowledged.version) {
                     after.broken = Some(Promise::InRealTime);
                 }
-                let highest = after.history.acknowledged.map_or(Version::ZERO, |seen| seen.version);
-                if version > highest {
-                    let tombstone = writing.record.content == DELETED;
-                    after.history.acknowledged = Some(Seen { version, tombstone });
-                }
+                after.history.raise(writing.record);
                 if self.ordered() {
                     after.history.acknowledge(&after.clients, writing.effect());
                     if after.history.orders.is_empty() {
@@ -361,6 +360,10 @@ impl Protocol {
             WriteOutcome::Indeterminate => self.unanswered(after, writing),
             WriteOutcome::Kept => {
                 let found = writing.base.expect("a put_if keeps what it has compared");
+                // Only what it has compared is left. Its caller may know it for its own: from now on it stays.
+                let record = doing.source.or(doing.target);
+                after.broken = after.history.lost(doing.acknowledged, record).or(after.broken);
+                record.into_iter().for_each(|record| after.history.raise(record));
                 self.returned(after, client, doing.clone(), found);
             }
         }

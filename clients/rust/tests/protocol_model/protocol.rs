@@ -108,6 +108,7 @@ impl Protocol {
                 (budget.puts, Kind::Put),
                 (budget.deletes, Kind::Delete),
                 (budget.mutates, Kind::Mutate),
+                (budget.keeps, Kind::Keep),
             ];
             if state.ladder.revision(client.heard).rung != Rung::Hold {
                 let left = may.into_iter().filter(|(left, _)| *left > 0);
@@ -263,6 +264,7 @@ impl Model for Protocol {
                     Kind::Delete => &mut after.budget.deletes,
                     Kind::Mutate => &mut after.budget.mutates,
                     Kind::PutIf(_) => &mut after.budget.put_ifs,
+                    Kind::Keep => &mut after.budget.keeps,
                 };
                 *left -= 1;
                 after

@@ -69,6 +69,7 @@ pub(crate) const NONE: Budget = Budget {
     deletes: 0,
     mutates: 0,
     put_ifs: 0,
+    keeps: 0,
     passes: 0,
     failures: 0,
     lost: 0,

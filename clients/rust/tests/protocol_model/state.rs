@@ -232,6 +232,8 @@ pub(crate) struct Budget {
     pub(crate) mutates: u8,
     /// Write if the content is what the caller expected.
     pub(crate) put_ifs: u8,
+    /// Mutations that keep the record, whatever it is.
+    pub(crate) keeps: u8,
     /// Passes over the record, of any kind.
     pub(crate) passes: u8,
     /// Calls that fail and do nothing.

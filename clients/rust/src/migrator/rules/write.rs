@@ -3,7 +3,7 @@
 use super::{Answer, OperationStep, Seen};
 use crate::{
     report::StoreRole,
-    routing::{Level, Mutation, Rung},
+    routing::{Mutation, Rung},
     store::{Put, Version},
 };
 
@@ -142,14 +142,12 @@ impl Write {
     }
 
     /// The step in place of the first put, if a mutation of `base` writes nothing. It has read then, and its caller
-    /// learns what it found. So it confirms that as [`super::Read`] does: nobody finds an older record afterwards.
-    pub fn keep(self, base: Option<StoreRole>, level: Level) -> WriteStep {
-        let confirms = match self.rung {
-            Rung::Mirrored => level == Level::Linearizable,
-            // The target lacks it, or has an older one.
-            Rung::TargetFirst => true,
-            Rung::SourceOnly | Rung::Dual | Rung::Hold | Rung::TargetOnly => false,
-        };
+    /// learns what it found, and may conclude that an earlier attempt of its own took effect. So it confirms that at
+    /// either level, as [`super::Read`] does at level linearizable: nobody finds an older record afterwards, and neither
+    /// does the next rung, which reads the target.
+    pub fn keep(self, base: Option<StoreRole>) -> WriteStep {
+        // The target may lack it, or have an older one.
+        let confirms = matches!(self.rung, Rung::Mirrored | Rung::TargetFirst);
         if confirms && base == Some(StoreRole::Source) {
             return OperationStep::Call(Self { at: At::Copying, ..self }, WriteCall::Copy);
         }
