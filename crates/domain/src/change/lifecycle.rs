@@ -10,6 +10,7 @@ use cutover_core::{
 use super::{Applied, Context, Draft, Refusal, second::check_proven};
 use crate::{
     Bands, Document, Gate, GuardEdit, GuardSettings, Key, Ledgers, Policy, Rollout, Violation, percent,
+    plan::PlanState,
 };
 
 /// Maximum bytes of a text that only people read.
@@ -118,6 +119,9 @@ impl Draft {
             }
             let before = std::mem::replace(&mut self.document.policy, policy.clone());
             self.say(format!("policy changed: {}", differences(&before, policy).join(", ")));
+            if policy.two_persons && !before.two_persons {
+                self.take_back_approvals();
+            }
         }
         if let Some(text) = description.filter(|text| *text != self.document.description) {
             text.clone_into(&mut self.document.description);
@@ -129,6 +133,14 @@ impl Draft {
             self.say(format!("guards changed: {}", names.join(", ")));
         }
         Ok(())
+    }
+
+    /// Whoever approved steps may have applied the plan.
+    fn take_back_approvals(&mut self) {
+        let ahead = |state: &&mut PlanState| state.approved > state.taken.len();
+        let Some(state) = self.document.plan.as_mut().filter(ahead) else { return };
+        state.approved = state.taken.len();
+        self.say("steps of the plan that were approved in advance have to be approved again");
     }
 
     pub(super) fn pause(&mut self, context: &Context<'_>) -> Result<(), Refusal> {

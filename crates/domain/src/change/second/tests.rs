@@ -1,5 +1,6 @@
 //! Requests that wait for a second person, without a controller.
 
+use cutover_core::routing::Rung;
 use imbl::OrdMap;
 
 use super::*;
@@ -7,6 +8,7 @@ use crate::{
     Fleet, GuardEdit, GuardMode, Policy, REQUEST_VALID_MS, Shares, apply,
     change::{Ask, Deletion, waiting},
     guard::{Guard, GuardKind, Operation},
+    plan::{Part, Plan, Proof, Rules, Step},
 };
 
 /// Four of them may ask for as much as there is room for.
@@ -208,4 +210,29 @@ fn names_that_nobody_proved_are_nobody() {
     for actor in ["operator:bob", "controller", "plan", "Token:bob", "token:ada"] {
         assert!(world.change(actor, &approval(2)).is_err(), "{actor}");
     }
+}
+
+#[test]
+fn approvals_from_before_the_rule_do_not_count() {
+    let mut world = World::new();
+    let policy = |two_persons| {
+        let policy = Policy { two_persons, ..Policy::default() };
+        Change::Update { description: None, policy: Some(policy), guards: Vec::new() }
+    };
+    world.change("token:ada", &policy(false)).unwrap();
+    world.change("token:bob", &approval(2)).unwrap();
+    let step = Step {
+        rung: Rung::Dual,
+        part: Part::Share(1_000_000),
+        bake_ms: 0,
+        evidence: Proof::None,
+        approval: true,
+    };
+    let plan = Plan::of(vec![step], Rules::default()).unwrap();
+    world.change("token:ada", &Change::ApplyPlan(Box::new(plan))).unwrap();
+    world.change("token:ada", &Change::ApprovePlan { step: Some(0) }).unwrap();
+    world.change("token:ada", &policy(true)).unwrap();
+    assert_eq!(world.migration.document.unapproved_step(), Some(0));
+    assert!(world.change("token:ada", &Change::ApprovePlan { step: Some(0) }).is_err());
+    world.change("token:bob", &Change::ApprovePlan { step: Some(0) }).unwrap();
 }
