@@ -5,6 +5,7 @@ mod backup;
 mod bench;
 mod completions;
 mod connect;
+mod doctor;
 mod exit;
 mod guards;
 mod help;
@@ -177,6 +178,10 @@ enum Verb {
     Look(look::Verb),
     /// What was reported of a migration, over time
     Progress(progress::Progress),
+    /// Check the controller, certificates, tokens, spec files and their stores, and say what to do
+    ///
+    /// It writes nothing. A failed check exits with 1; warnings do not.
+    Doctor(doctor::Doctor),
     /// Who may call: make, list, rotate and revoke tokens
     #[command(subcommand)]
     Token(token::Verb),
@@ -279,6 +284,7 @@ impl Cli {
             Verb::Backup(verb) => verb.run(&global).await,
             Verb::Look(verb) => verb.run(&global).await,
             Verb::Progress(progress) => progress.run(&global).await,
+            Verb::Doctor(doctor) => doctor.run(&global).await,
             Verb::Token(verb) => verb.run(&global).await,
             Verb::Completions(verb) => verb.run(),
         };

@@ -65,6 +65,8 @@ pub struct Services {
     pub windows: Arc<Windows>,
     /// Who may call.
     pub tokens: Arc<Tokens>,
+    /// When the controller's certificate ends, in seconds since 1970, if that is known. `None`: it has none.
+    pub certificate_expires_s: Option<watch::Receiver<Option<u64>>>,
     /// True once the controller stops: streams end then.
     pub stop: watch::Receiver<bool>,
 }
@@ -82,6 +84,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         notify,
         windows,
         tokens,
+        certificate_expires_s,
         stop,
     } = services;
     let membership = Membership {
@@ -115,6 +118,7 @@ pub async fn routes(services: Services) -> Result<Routes, tonic_reflection::serv
         operate,
         windows,
         tokens: tokens.clone(),
+        certificate_expires_s,
         stop,
     };
     let telemetry = TelemetryServiceServer::new(telemetry).max_decoding_message_size(REQUEST_MAX_BYTES);

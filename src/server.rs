@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod gate;
 mod listeners;
+mod offline;
 mod oidc;
 mod standby;
 mod tasks;
@@ -30,10 +31,11 @@ pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::{DEPOSED, Gate, PUT_BACK};
 pub use listeners::Listeners;
+pub use offline::{inspect, restore, shown_store};
 use standby::Leading;
 use tasks::Tasks;
 use tls::Certificates;
-pub use tls::TlsError;
+pub use tls::{TlsError, certificate_ends_s};
 
 use crate::{
     api,
@@ -286,6 +288,7 @@ where
         notify,
         windows: windows.clone(),
         tokens: tokens.clone(),
+        certificate_expires_s: certificates.as_ref().map(|certificates| certificates.expires_s()),
         stop: stopped,
     })
     .await?;
@@ -379,11 +382,6 @@ where
     tasks.stop().await;
     // Commits are durable; clients still connected to a stream will reconnect.
     failed.map_or_else(|| Ok(served.unwrap_or(Ok(()))?), Err)
-}
-
-/// `cutover restore`: creates a store from a backup.
-pub async fn restore(store: &str, file: &Path) -> Result<(), Error> {
-    Ok(store::restore_store(store, file).await?)
 }
 
 /// Returns at SIGINT or SIGTERM.

@@ -32,7 +32,7 @@ pub use chain::{ChainPage, ChainState, ChainedEvent};
 pub use compaction::{Compacted, Dropped, Expired};
 pub use instance::{ALL_FREE_SLOTS, InstanceRecord, label, resting_slot};
 pub use lease::{Leader, Lease, SILENT, Seat, SeatStore, TRUSTED, Term};
-pub use open::{Hold, hold_store, open_store, restore_store, shown_store};
+pub use open::{Hold, hold_store, inspect_store, open_store, restore_store, shown_store};
 pub use tokens::{PreviousToken, TOKEN_EVENTS_MAX, TokenChange, TokenEvent, TokenRecord, TokenStore};
 pub use windows::{Counted, HeardRecord, WindowQuery, WindowStore};
 
@@ -234,6 +234,21 @@ pub enum OpenError {
     /// Temporarily unavailable.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// What was found in a store without opening it for writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Inspected {
+    /// The version of its tables.
+    pub schema: i64,
+    /// The version that this program makes.
+    pub known: i64,
+    /// Newest committed revision.
+    pub revision: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// What its disk has left.
+    pub free_bytes: u64,
 }
 
 /// A store of the controller's state.

@@ -78,6 +78,7 @@ const GROUPS: [Group; 6] = [
             ("progress", "cutover progress orders --since 24h"),
             ("pins", "cutover pins orders"),
             ("instances", "cutover instances orders"),
+            ("doctor", "cutover doctor orders.toml"),
             ("evict", "cutover evict --lost --older-than 10m --reason 'node replaced'"),
         ],
     },

@@ -255,8 +255,13 @@ async fn history(global: &Global, limit: u32) -> anyhow::Result<()> {
 }
 
 fn roles(token: &v1::Token) -> Vec<&'static str> {
+    role_names(&token.roles)
+}
+
+/// Roles as the command line takes them.
+pub(super) fn role_names(roles: &[i32]) -> Vec<&'static str> {
     let name = |role: i32| Role::ALL.into_iter().find(|known| i32::from(to_wire(*known)) == role);
-    token.roles.iter().map(|role| name(*role).map_or("unknown", Role::name)).collect()
+    roles.iter().map(|role| name(*role).map_or("unknown", Role::name)).collect()
 }
 
 fn token_json(token: &v1::Token) -> Value {

@@ -126,7 +126,7 @@ fn token(record: TokenRecord) -> v1::Token {
     }
 }
 
-const fn role_to_wire(role: Role) -> v1::Role {
+pub(super) const fn role_to_wire(role: Role) -> v1::Role {
     match role {
         Role::Sdk => v1::Role::Sdk,
         Role::Viewer => v1::Role::Viewer,

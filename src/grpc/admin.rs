@@ -1,6 +1,7 @@
 //! `AdminService`: each call parses, asks, and converts.
 
 mod backup;
+mod controller;
 mod evict;
 mod history;
 mod pins;
@@ -37,6 +38,7 @@ pub(super) struct Admin {
     pub(super) operate: Arc<Operate>,
     pub(super) windows: Arc<Windows>,
     pub(super) tokens: Arc<Tokens>,
+    pub(super) certificate_expires_s: Option<tokio::sync::watch::Receiver<Option<u64>>>,
     pub(super) stop: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -44,6 +46,10 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl AdminService for Admin {
+    async fn get_controller(&self, request: Request<v1::GetControllerRequest>) -> Answer<v1::Controller> {
+        controller::controller(self, &Caller::of(request).0).await.map(Response::new)
+    }
+
     async fn create_migration(
         &self,
         request: Request<v1::CreateMigrationRequest>,

@@ -20,12 +20,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use tokio::{
+    sync::watch,
     task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tonic::Status;
 
 pub use error::TlsError;
+pub use files::certificate_ends_s;
 use files::{Configs, Contents, Pair};
 
 use super::gate::Refused;
@@ -47,13 +49,13 @@ pub(super) struct Certificates {
     files: TlsFiles,
     pub(super) grpc: Tls,
     pub(super) http: Tls,
+    expires_s: watch::Sender<Option<u64>>,
     state: Mutex<Files>,
     is_stale: AtomicBool,
 }
 
 struct Files {
     used: Arc<Contents>,
-    expires_s: Option<u64>,
     /// What was wrong at the last look, and whether a warning says so.
     wrong: Option<(String, bool)>,
 }
@@ -68,11 +70,12 @@ impl Certificates {
         }
         files::warn_of_readers(&files);
         let expires_s = contents.pair.expires_s();
-        let state = Files { used: Arc::new(contents), expires_s, wrong: None };
+        let state = Files { used: Arc::new(contents), wrong: None };
         Ok(Arc::new(Self {
             grpc: Tls::new(configs.grpc, plain(), is_process),
             http: Tls::new(configs.http, plain(), is_process),
             files,
+            expires_s: watch::Sender::new(expires_s),
             state: Mutex::new(state),
             is_stale: AtomicBool::new(false),
         }))
@@ -112,9 +115,8 @@ impl Certificates {
                 let cert = self.files.cert.display();
                 tracing::info!(%cert, "new connections use the new certificate");
             }
-            let expires_s = contents.pair.expires_s();
-            let mut state = self.state();
-            (state.used, state.expires_s) = (Arc::new(contents), expires_s);
+            self.expires_s.send_replace(contents.pair.expires_s());
+            self.state().used = Arc::new(contents);
         }
         match wrong {
             None => {
@@ -176,6 +178,11 @@ impl Certificates {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When the certificate in use ends, in seconds since 1970. `None`: unknown.
+    pub(super) fn expires_s(&self) -> watch::Receiver<Option<u64>> {
+        self.expires_s.subscribe()
+    }
+
     /// For metrics.
     pub(super) fn view(&self) -> TlsView {
         let refused = [("grpc", &self.grpc), ("http", &self.http)];
@@ -184,7 +191,7 @@ impl Certificates {
         });
         TlsView {
             is_stale: self.is_stale.load(Ordering::Relaxed),
-            expires_s: self.state().expires_s,
+            expires_s: *self.expires_s.borrow(),
             refused: refused.collect(),
         }
     }

@@ -220,6 +220,11 @@ impl Operate {
         ready
     }
 
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<(), store::Error> {
+        self.store.ping().await
+    }
+
     /// Past changes, newest first.
     pub async fn history(&self, query: &HistoryQuery) -> Result<Vec<Event>, store::Error> {
         self.store.history(query).await

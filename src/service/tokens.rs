@@ -222,6 +222,11 @@ impl Tokens {
         self.known.load().records()
     }
 
+    /// The token of this name.
+    pub fn record(&self, name: &str) -> Option<TokenRecord> {
+        self.known.load().get(name).map(|token| token.record.clone())
+    }
+
     /// What was done to tokens, newest first.
     pub async fn events(&self, before: u64, limit: u32) -> Result<Vec<(u64, TokenEvent)>, StoreError> {
         let before = if before == 0 { u64::MAX } else { before };

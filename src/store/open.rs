@@ -6,7 +6,7 @@ use std::{borrow::Cow, path::Path, sync::Arc};
 use super::postgres::{self, PostgresStore};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteStore};
-use super::{OpenError, Store};
+use super::{Inspected, OpenError, Store};
 
 /// What this build can open.
 const GIVE: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres")) {
@@ -44,6 +44,18 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
             _ = rest;
             Err(OpenError::Url(format!("{scheme:?} is no store: give {GIVE}")))
         }
+    }
+}
+
+/// Looks at the file that a URL names, also while a controller uses it. Writes nothing.
+pub async fn inspect_store(url: &str) -> Result<Inspected, OpenError> {
+    match url.split_once(':') {
+        #[cfg(feature = "sqlite")]
+        Some(("sqlite", path)) => sqlite::inspect(path.as_ref()).await,
+        _ => Err(OpenError::Url(format!(
+            "{} is no file: give sqlite:PATH. A database server has its own tools (docs/guides/replicas.md)",
+            shown_store(url)
+        ))),
     }
 }
 

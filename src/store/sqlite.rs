@@ -8,6 +8,7 @@ mod commit;
 mod compaction;
 mod failure;
 mod hold;
+mod inspect;
 mod open;
 mod restore;
 mod tokens;
@@ -30,6 +31,7 @@ use super::{
 use crate::domain::{Event, Key};
 
 pub(in crate::store) use self::hold::hold;
+pub(in crate::store) use self::inspect::inspect;
 pub use self::open::SqliteOptions;
 pub(in crate::store) use self::open::check_place;
 pub(in crate::store) use self::restore::restore;

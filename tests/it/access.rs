@@ -2,6 +2,7 @@
 
 mod bound;
 mod cli;
+mod doctor;
 mod every;
 mod late;
 mod lives;

@@ -5,6 +5,7 @@ mod backup;
 mod canceled;
 mod columns;
 mod data;
+mod doctor;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
 mod draft;

@@ -8,6 +8,7 @@ const METHODS: &[(&str, Need, &[&str])] = &[
         "cutover.v1.AdminService",
         Read,
         &[
+            "GetController",
             "GetMigration",
             "ListMigrations",
             "ListPins",

@@ -110,10 +110,7 @@ impl Pair {
 
     /// When the certificate ends, in seconds since 1970. `None`: unknown.
     pub(super) fn expires_s(&self) -> Option<u64> {
-        match self.fault_at(u64::MAX)? {
-            CertificateError::ExpiredContext { not_after, .. } => Some(not_after.as_secs()),
-            _ => None,
-        }
+        ends_s(&CertificateDer::from_pem_slice(&self.cert).ok()?)
     }
 
     /// Fails if the certificate is not valid at a time.
@@ -137,17 +134,33 @@ impl Pair {
     /// What clients would say against the certificate at a time. rustls has no call that reads when a certificate is valid,
     /// but an error of its has it.
     fn fault_at(&self, seconds: u64) -> Option<CertificateError> {
-        let leaf = CertificateDer::from_pem_slice(&self.cert).ok()?;
-        let mut roots = RootCertStore::empty();
-        roots.add(leaf.clone()).ok()?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-        let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let name = ServerName::try_from("localhost").ok()?;
-        match verifier.verify_server_cert(&leaf, &[], &name, &[], at) {
-            Err(Error::InvalidCertificate(fault)) => Some(fault),
-            _ => None,
-        }
+        fault_at(&CertificateDer::from_pem_slice(&self.cert).ok()?, seconds)
+    }
+}
+
+/// When the first of a file's certificates to end does so, in seconds since 1970. `None`: unknown.
+pub fn certificate_ends_s(pem: &[u8]) -> Option<u64> {
+    let ends = CertificateDer::pem_slice_iter(pem).filter_map(|found| ends_s(&found.ok()?));
+    ends.min()
+}
+
+fn ends_s(certificate: &CertificateDer<'_>) -> Option<u64> {
+    match fault_at(certificate, u64::MAX)? {
+        CertificateError::ExpiredContext { not_after, .. } => Some(not_after.as_secs()),
+        _ => None,
+    }
+}
+
+fn fault_at(leaf: &CertificateDer<'_>, seconds: u64) -> Option<CertificateError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(leaf.clone()).ok()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let name = ServerName::try_from("localhost").ok()?;
+    match verifier.verify_server_cert(leaf, &[], &name, &[], at) {
+        Err(Error::InvalidCertificate(fault)) => Some(fault),
+        _ => None,
     }
 }
 

@@ -90,21 +90,7 @@ pub(in crate::store) fn check_place(path: &Path) -> Result<std::path::PathBuf, O
 
 async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(path);
-    // Nothing is written before it is certain that the file is ours, not even the journal's mode.
-    let owner: i64 = scalar(connection, "PRAGMA application_id").await.map_err(failed)?;
-    if owner != APPLICATION_ID {
-        let tables: i64 = scalar(connection, "SELECT count(*) FROM sqlite_master").await.map_err(failed)?;
-        if owner != 0 || tables > 0 {
-            return Err(OpenError::Foreign(format!(
-                "{} is a database of another program: give another path",
-                path.display()
-            )));
-        }
-    }
-    let whole: String = scalar(connection, "PRAGMA quick_check(1)").await.map_err(failed)?;
-    if whole != "ok" {
-        return Err(Failure::Corrupt(whole.replace('\n', " ")).into_open_error(path));
-    }
+    let is_ours = check_whole(connection, path).await?;
     let mode: String = scalar(connection, "PRAGMA journal_mode = WAL").await.map_err(failed)?;
     if mode != "wal" {
         return Err(OpenError::Place(format!(
@@ -114,7 +100,7 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
     }
     // In one transaction: if two processes start at once, the second finds it done.
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    if owner != APPLICATION_ID {
+    if !is_ours {
         sqlx::query("PRAGMA application_id = 0x4375746f").execute(&mut *tx).await.map_err(failed)?;
     }
     // `run` would do the same, but its generics hide from the compiler that the future is Send.
@@ -136,14 +122,35 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path) -> Result<(), O
     Ok(())
 }
 
-async fn scalar<T>(connection: &mut SqliteConnection, query: &'static str) -> sqlx::Result<T>
+/// Fails unless the file is intact, and ours or empty. Returns whether it is ours. Writes nothing, not even the journal's
+/// mode.
+pub(super) async fn check_whole(connection: &mut SqliteConnection, path: &Path) -> Result<bool, OpenError> {
+    let failed = |error: sqlx::Error| Failure::of(&error).into_open_error(path);
+    let owner: i64 = scalar(connection, "PRAGMA application_id").await.map_err(failed)?;
+    if owner != APPLICATION_ID {
+        let tables: i64 = scalar(connection, "SELECT count(*) FROM sqlite_master").await.map_err(failed)?;
+        if owner != 0 || tables > 0 {
+            return Err(OpenError::Foreign(format!(
+                "{} is a database of another program: give another path",
+                path.display()
+            )));
+        }
+    }
+    let whole: String = scalar(connection, "PRAGMA quick_check(1)").await.map_err(failed)?;
+    match whole.as_str() {
+        "ok" => Ok(owner == APPLICATION_ID),
+        wrong => Err(Failure::Corrupt(wrong.replace('\n', " ")).into_open_error(path)),
+    }
+}
+
+pub(super) async fn scalar<T>(connection: &mut SqliteConnection, query: &'static str) -> sqlx::Result<T>
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
 {
     sqlx::query_scalar(query).fetch_one(connection).await
 }
 
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     let initial = include_str!("../../../migrations/sqlite/0001_initial.sql");
     let notifications = include_str!("../../../migrations/sqlite/0002_notifications.sql");
     let windows = include_str!("../../../migrations/sqlite/0003_windows.sql");
