@@ -6,6 +6,7 @@ mod progress;
 mod quarantine;
 mod settled;
 mod verify;
+mod warned;
 
 use std::{
     path::{Path, PathBuf},
@@ -255,15 +256,6 @@ impl PassArgs {
         })
     }
 
-    /// Says what may happen to single records, before anything moves.
-    async fn warn(stores: &Stores) -> anyhow::Result<()> {
-        for (name, store) in [("source", &stores.source), ("target", &stores.target)] {
-            let warnings = store.warnings().await.with_context(|| format!("the {name}"))?;
-            warnings.iter().for_each(|it| out::error(&format!("warning: the {name}: {}", out::one_line(it))));
-        }
-        Ok(())
-    }
-
     async fn dry_run(&self, global: &Global, verb: &str, kind: v1::PassKind) -> anyhow::Result<ExitCode> {
         let (spec, lookup) = (self.read()?, |name: &str| std::env::var(name).ok());
         let plan = Plan::of(&spec, kind, actor_or_user(None));
@@ -273,6 +265,9 @@ impl PassArgs {
             && spec.target.open(Missing::Refuse, lookup).await.is_err_and(|error| is_absent(&error))
         {
             let source = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
+            if !global.json {
+                warned::of("source", &*source).await?;
+            }
             let opened = dry_run::Opened::SourceAlone(source);
             return dry_run::say(global, verb, &spec, &opened, &plan, self.full).await;
         }
@@ -280,7 +275,7 @@ impl PassArgs {
         let plan = plan.for_stores(&stores);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
-            Self::warn(&stores).await?;
+            warned::of_both(&stores).await?;
         }
         dry_run::say(global, verb, &spec, &dry_run::Opened::Both(stores), &plan, self.full).await
     }
@@ -309,7 +304,7 @@ impl PassArgs {
         more(&mut plan);
         privileges::check(&stores, &plan, global.json).await?;
         if !global.json {
-            Self::warn(&stores).await?;
+            warned::of_both(&stores).await?;
             let scanned = plan.writes().other();
             let unmapped = stores.side(scanned).unmapped().await?;
             dry_run::left_behind(&spec, scanned, &unmapped).iter().for_each(|line| out::error(line));

@@ -22,11 +22,12 @@ pub(super) enum Does {
         /// The file that names both stores: docs/spec.md
         spec: PathBuf,
     },
-    /// Print a draft of a spec, made from a sample of a DynamoDB table
+    /// Print a draft of a spec, made from both tables and a sample of the source's records
     ///
-    /// It finds the key, and types and columns for the attributes, and says how many records have each. What it can't
-    /// decide is marked with NOT DECIDED. The end has the statements that create the target's table, or what an existing
-    /// one lacks. Nothing is written.
+    /// It reads keys, columns and foreign keys of SQL tables, and finds types and columns for the attributes of DynamoDB's
+    /// items. Columns of a target that is there are matched by name. It says how many records have each. What it can't
+    /// decide is marked with NOT DECIDED. The end has what the source's table lacks, and the statements that create the
+    /// target's table, or what an existing one lacks. Nothing is written.
     Init(init::Init),
 }
 

@@ -1,6 +1,7 @@
 //! Takes real records through the mappings before anything moves.
 
 use std::{
+    collections::HashSet,
     fmt,
     time::{Duration, Instant},
 };
@@ -14,9 +15,13 @@ use super::{Error, side::Side};
 
 /// Maximum records, so that a check takes seconds in a store of any size.
 pub const RECORDS_MAX: usize = 10_000;
-/// They are the first records of this many parts, which are far apart if the store reads in parallel. A part with few
-/// leaves room for more of the others.
+/// They are the first records of this many parts, which are far apart. A part with few leaves room for more of the
+/// others.
 const PARTS: u32 = 16;
+/// Maximum ids that are compared with each other.
+const IDS_MAX: usize = 1_000_000;
+/// Those that are compared in one statement.
+const COMPARED_MAX: usize = 10_000;
 /// Bytes of a page.
 const PAGE_BYTES: usize = 256 << 10;
 /// Bytes of the page that is timed.
@@ -89,6 +94,8 @@ pub async fn look(
     let page = store.scan(&Scope::All, Segment::ALL, None, TIMED_BYTES).await;
     let page = page.map_err(|error| Error::Store { store: side.name(), error })?;
     (looked.timed, looked.took) = (page.records.len() as u64, began.elapsed());
+    let other_is_loose = other.is_some_and(|other| other.loose_ids().is_some());
+    let mut ids = Vec::new();
     let take = |found: Found| match found {
         Ok((id, record)) => {
             looked.bytes += (id.bytes() + record.bytes()) as u64;
@@ -101,11 +108,17 @@ pub async fn look(
             }
             let goes = other.map_or(Ok(()), |other| other.check_id(&id));
             let fits = fit(spec, &id, &record);
+            if other_is_loose && goes.is_ok() && ids.len() < IDS_MAX {
+                ids.push(id.clone());
+            }
             looked.take(&id.tenant, &id.key, fits.and(goes.map_err(|error| (side.other(), error))));
         }
         Err(it) => looked.take(&it.tenant, &it.key, Err((side, it.error))),
     };
     each(side, store, if all { usize::MAX } else { RECORDS_MAX }, take).await?;
+    if let Some(other) = other {
+        looked.compare(side.other(), other, ids).await?;
+    }
     for (place, _, mapping, coverage) in &coverage {
         let unfilled = mapping.as_ref().map(|mapping| coverage.unfilled(mapping)).unwrap_or_default();
         let documents = coverage.documents();
@@ -130,7 +143,19 @@ pub async fn each(
     most: usize,
     mut take: impl FnMut(Found),
 ) -> Result<(), Error> {
-    let mut parts: Vec<Part> = Segment::split(PARTS).map(Part::new).collect();
+    let failed = |error| Error::Store { store: side.name(), error };
+    let places = if most == usize::MAX { 0 } else { PARTS as usize - 1 };
+    let spread = store.spread(places).await.map_err(failed)?;
+    let is_spread = spread.is_some();
+    let mut parts: Vec<Part> = match spread {
+        Some(places) => {
+            let places = std::iter::once(None).chain(places.into_iter().map(Some));
+            places.map(|place| Part::new(Segment::ALL, place)).collect()
+        }
+        None => Segment::split(PARTS).map(|segment| Part::new(segment, None)).collect(),
+    };
+    // A part that begins at a place goes on until another one has begun or read there.
+    let mut seen = (is_spread && parts.len() > 1).then(HashSet::new);
     let mut left = most;
     // Each has its share. What a part does not have is for the others: one of them may have all, as a single partition
     // of DynamoDB.
@@ -139,6 +164,11 @@ pub async fn each(
         for part in &mut parts {
             for _ in 0..share.min(left) {
                 let Some(found) = part.next(side, store).await? else { break };
+                let is_new = seen.as_mut().is_none_or(|seen| seen.insert(place_of(&found)));
+                if !is_new {
+                    part.end();
+                    break;
+                }
                 left -= 1;
                 take(found);
             }
@@ -146,6 +176,14 @@ pub async fn each(
         parts.retain(|part| !part.is_read());
     }
     Ok(())
+}
+
+/// Tenant and key.
+fn place_of(found: &Found) -> (String, String) {
+    match found {
+        Ok((id, _)) => (id.tenant.clone(), id.key.clone()),
+        Err(it) => (it.tenant.clone(), it.key.clone()),
+    }
 }
 
 /// One of the parts, read page by page.
@@ -158,8 +196,13 @@ struct Part {
 }
 
 impl Part {
-    const fn new(segment: Segment) -> Self {
-        Self { segment, waiting: Vec::new(), cursor: None, is_last: false }
+    const fn new(segment: Segment, cursor: Option<Cursor>) -> Self {
+        Self { segment, waiting: Vec::new(), cursor, is_last: false }
+    }
+
+    fn end(&mut self) {
+        self.waiting.clear();
+        self.is_last = true;
     }
 
     /// `None`: there is no more.
@@ -185,6 +228,29 @@ fn fit(spec: &Spec, id: &Id, record: &Record) -> Result<(), (Side, StoreError)> 
 }
 
 impl Looked {
+    /// Finds records of which the other table can hold only one. `side`: that table's.
+    async fn compare(&mut self, side: Side, other: &dyn Store, mut ids: Vec<Id>) -> Result<(), Error> {
+        let Some(columns) = other.loose_ids() else { return Ok(()) };
+        // Those that are alike are compared in one statement.
+        ids.sort_by_cached_key(|id| [&id.tenant, &id.key].map(|text| text.trim_end().to_lowercase()));
+        let (mut records, mut first) = (0, None);
+        for ids in ids.chunks(COMPARED_MAX) {
+            let equal = other.equal_ids(ids).await;
+            for group in equal.map_err(|error| Error::Store { store: side.name(), error })? {
+                records += group.count as u64 - 1;
+                first.get_or_insert_with(|| (ids[group.first].clone(), ids[group.last].clone()));
+            }
+        }
+        let Some((one, another)) = first else { return Ok(()) };
+        self.misfits += records;
+        let first = format!(
+            "{:?}/{:?}: it is equal to {:?}/{:?} in the collation of {columns}, so only one of the two can be there",
+            another.tenant, another.key, one.tenant, one.key
+        );
+        self.places.push(Place { side, field: columns, kind: "equal ids".to_owned(), records, first });
+        Ok(())
+    }
+
     fn take(&mut self, tenant: &str, key: &str, fit: Result<(), (Side, StoreError)>) {
         self.checked += 1;
         let Err((side, error)) = fit else { return };

@@ -9,6 +9,8 @@ mod doctor;
 #[cfg(all(feature = "dynamodb", feature = "mysql"))]
 mod documents;
 mod draft;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod draft_sql;
 #[cfg(all(feature = "dynamodb", feature = "postgres"))]
 mod dry_run;
 mod evict;

@@ -283,6 +283,12 @@ impl Store for ByPrefix {
         ScanOrder::Bytes
     }
 
+    /// The types' tables are in the order of their bytes.
+    #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
+    async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
+        crate::sql::spread(self, [crate::sql::KeyKind::Bytes; 2], false, count).await.map(Some)
+    }
+
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {
         self.store_of(id)?.check_id(id)
     }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
 };
 
 /// The kinds of calls that can fail.
@@ -218,6 +218,18 @@ impl<S: Store + ?Sized> Store for Faulty<S> {
 
     fn scan_order(&self) -> ScanOrder {
         self.inner.scan_order()
+    }
+
+    async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
+        self.inner.spread(count).await
+    }
+
+    fn loose_ids(&self) -> Option<String> {
+        self.inner.loose_ids()
+    }
+
+    async fn equal_ids(&self, ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
+        self.inner.equal_ids(ids).await
     }
 
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {

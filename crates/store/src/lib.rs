@@ -21,6 +21,8 @@
 mod bulk;
 #[cfg(feature = "spec")]
 mod by_prefix;
+#[cfg(feature = "spec")]
+mod described;
 pub mod document;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
@@ -49,6 +51,8 @@ mod version;
 use async_trait::async_trait;
 
 pub use bulk::{Copied, Estimate, Pressure};
+#[cfg(feature = "spec")]
+pub use described::{Described, DescribedColumn};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{DynamoDbOptions, DynamoDbStore};
 pub use error::StoreError;
@@ -121,6 +125,17 @@ pub enum Put {
     Stale(Version),
 }
 
+/// Different ids that a table takes for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EqualIds {
+    /// Where the first of them is in the list that was given.
+    pub first: usize,
+    /// Where the last one is.
+    pub last: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
 /// A data store. All reads are consistent: they see every write that was answered before.
 ///
 /// A call may be dropped before it ends; a write may still take effect then. An adapter may retry the same
@@ -180,6 +195,22 @@ pub trait Store: Send + Sync + 'static {
     /// the store was opened. Nothing is asked or written.
     fn check_id(&self, _id: &Id) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Up to `count` places that are far apart, to begin samples at. `None`: the segments of this store are far apart, and
+    /// it reads each without the others.
+    async fn spread(&self, _count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
+        Ok(None)
+    }
+
+    /// The columns of tenant and key in which different ids may be equal, for people. `None`: there are none.
+    fn loose_ids(&self) -> Option<String> {
+        None
+    }
+
+    /// Those of these ids that the table takes for one another: it can hold one of each group.
+    async fn equal_ids(&self, _ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// The table's identity, asked anew. `None`: the store has none, so a pass can't notice that its workers

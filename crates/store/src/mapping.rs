@@ -27,13 +27,15 @@ use std::collections::BTreeSet;
 pub use cell::Cell;
 pub use column::{Column, Fill};
 pub use column_type::{ColumnType, Element};
+#[cfg(feature = "spec")]
+pub use ddl::create_typed_sql;
 #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
 pub(super) use ddl::{column_sql, create_ledger_sql, quoted, sql_type};
 pub use ddl::{create_sql, create_table_sql};
 #[cfg(feature = "spec")]
 pub(crate) use fields::check_name;
 pub use fields::{Fields, NameError};
-pub use key_type::KeyType;
+pub use key_type::{KeyHolds, KeyType};
 pub use misfit::{Misfit, Reason};
 pub use path::{ColumnPath, Step};
 #[cfg(feature = "spec")]

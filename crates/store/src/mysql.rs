@@ -6,6 +6,9 @@
 
 mod both;
 mod column;
+#[cfg(feature = "spec")]
+mod describe;
+mod equal;
 mod error;
 mod find;
 mod guarded;
@@ -30,12 +33,12 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
     mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
         Calls, Database, Entry, LedgerId, ServerOptions, Statement, check_equal, check_new, column_of,
-        estimate, get_versions, permanent, put_many, put_one, swallowed, version_after,
+        estimate, get_versions, permanent, put_many, put_one, spread, swallowed, version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -104,7 +107,9 @@ impl MySqlStore {
     /// Checks the table and its ledger, and learns which ledger it is.
     async fn checked(mut self) -> Result<Self, StoreError> {
         (self.layout.keys, self.layout.places) = id_columns::keys(&self.calls, &self.layout.table).await?;
-        schema::check(&self.calls, &self.layout.table, &self.layout.keys).await?;
+        if !self.layout.table.is_bare() {
+            schema::check(&self.calls, &self.layout.table, &self.layout.keys).await?;
+        }
         if let Some(name) = self.layout.table.ledger() {
             self.layout.ledger_id = Some(self.found_id(&name).await?);
         }
@@ -306,6 +311,20 @@ impl Store for MySqlStore {
 
     fn scan_order(&self) -> ScanOrder {
         self.layout.keys.scan_order()
+    }
+
+    async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
+        let keys = &self.layout.keys;
+        let kinds = [keys.tenant.kind, keys.key.kind];
+        spread(self, kinds, self.layout.table.fields.is_own_tenant(), count).await.map(Some)
+    }
+
+    fn loose_ids(&self) -> Option<String> {
+        self.layout.keys.loose()
+    }
+
+    async fn equal_ids(&self, ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
+        if self.layout.keys.are_loose() { self.equal(ids).await } else { Ok(Vec::new()) }
     }
 
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {

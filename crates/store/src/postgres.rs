@@ -3,6 +3,9 @@
 //! A batch is a statement over arrays, so one prepared statement serves every size.
 
 mod column;
+#[cfg(feature = "spec")]
+mod describe;
+mod equal;
 mod error;
 mod guarded;
 mod id_columns;
@@ -26,13 +29,14 @@ use sqlx::{
 };
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Version,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Version,
     error::Doubt,
     mapping::{Dialect, SqlTable, create_ledger_sql, create_sql},
     sql::{
         Calls, Database, Keys, LedgerId, ROUNDS, ServerOptions, Statement, check_equal, check_new, column_of,
-        estimate, get_versions, in_order, not_beside, permanent, put_many, put_one, swallowed, version_after,
+        estimate, get_versions, in_order, not_beside, permanent, put_many, put_one, spread, swallowed,
+        version_after,
     },
 };
 use cutover_core::outcome::ErrorClass;
@@ -110,7 +114,9 @@ impl PostgresStore {
     /// Checks the table and its ledger, and learns which ledger it is.
     async fn checked(mut self) -> Result<Self, StoreError> {
         self.layout.keys = id_columns::keys(&self.calls, &self.schema, &self.layout.table).await?;
-        schema::check(&self.calls, &self.schema, &self.layout.table, &self.layout.keys).await?;
+        if !self.layout.table.is_bare() {
+            schema::check(&self.calls, &self.schema, &self.layout.table, &self.layout.keys).await?;
+        }
         let enums = schema::enums(&self.calls, &self.schema, &self.layout.table).await?;
         let id = match (&self.layout.ledger, self.layout.table.ledger()) {
             (Some(ledger), Some(name)) => Some(self.found_id(ledger, &name).await?),
@@ -285,6 +291,20 @@ impl Store for PostgresStore {
 
     fn scan_order(&self) -> ScanOrder {
         self.layout.keys.scan_order()
+    }
+
+    async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
+        let keys = &self.layout.keys;
+        let kinds = [keys.tenant.kind, keys.key.kind];
+        spread(self, kinds, self.layout.table.fields.is_own_tenant(), count).await.map(Some)
+    }
+
+    fn loose_ids(&self) -> Option<String> {
+        self.layout.keys.loose()
+    }
+
+    async fn equal_ids(&self, ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
+        if self.layout.keys.are_loose() { self.equal(ids).await } else { Ok(Vec::new()) }
     }
 
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {

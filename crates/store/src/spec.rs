@@ -16,7 +16,7 @@ mod secret;
 mod url;
 
 pub use coverage::{Coverage, Unfilled};
-pub use draft::{Draft, Sample, column_name};
+pub use draft::{Draft, DraftSide, Sample, TableHas, column_name};
 pub use error::{Position, SpecError};
 pub use limits::Limits;
 pub use open::{Missing, OpenError};

@@ -18,6 +18,7 @@ mod merge;
 mod pool;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
+mod spread;
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use batch::{
@@ -36,11 +37,11 @@ pub(super) use faults::{
 pub(super) use faults::{in_this_database, loose_with_ledger, not_beside};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use id_length::{Length, check_lengths, ending_blank};
-pub(super) use keys::Keys;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) use keys::KeyColumn;
 #[cfg(feature = "postgres")]
 pub(super) use keys::uuid_text;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) use keys::{KeyColumn, KeyKind};
+pub(super) use keys::{KeyKind, Keys};
 pub(super) use ledger_id::LedgerId;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use merge::Part;
@@ -48,6 +49,7 @@ pub(super) use merge::Part;
 pub use server::ServerOptions;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(super) use server::{Database, Facts, Statement, whole_seconds};
+pub(super) use spread::spread;
 
 use super::{StoreError, Version};
 use cutover_core::outcome::ErrorClass;

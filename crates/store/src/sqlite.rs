@@ -4,10 +4,13 @@
 //! process queues its writes itself instead of polling the file's lock. A statement that does not get that
 //! lock within `busy_timeout` fails as throttled, having changed nothing.
 
+#[cfg(feature = "spec")]
+mod describe;
 mod error;
 mod file;
 mod layout;
 mod ledger;
+mod options;
 mod reads;
 mod schema;
 mod warnings;
@@ -30,32 +33,13 @@ use super::{
     StoreError, Version,
     mapping::{Dialect, SqlTable, create_sql},
     scan::Gathered,
-    sql::{Keys, LedgerId, ROUNDS, check_new, column_of, permanent, swallowed},
+    sql::{KeyKind, Keys, LedgerId, ROUNDS, check_new, column_of, permanent, spread, swallowed},
 };
 use cutover_core::outcome::ErrorClass;
 use error::{read_error, set_up_error, write_error};
 use layout::Layout;
 use ledger::When;
-
-/// How a file is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SqliteOptions {
-    /// Longest wait for this process's other writes, and as long again for another process's. Keep it below
-    /// half the migrator's call timeout; otherwise a busy file makes writes indeterminate that were never
-    /// made.
-    pub busy_timeout: Duration,
-    /// Number of connections that read. At least 1.
-    pub readers: u32,
-    /// A write that was answered survives a power failure, not only the end of the process. Costs one fsync
-    /// per write.
-    pub durable: bool,
-}
-
-impl Default for SqliteOptions {
-    fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(2), readers: 4, durable: true }
-    }
-}
+pub use options::SqliteOptions;
 
 /// One table of a SQLite file. If it is given by its name alone, a table of whole records, `(tenant, key,
 /// version, value)`.
@@ -149,7 +133,9 @@ impl SqliteStore {
             path: path.to_owned(),
         };
         let mut connection = store.readers.acquire().await.map_err(failed)?;
-        schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
+        if !store.layout.table.is_bare() {
+            schema::check(&mut connection, path, &store.layout.table).await.map_err(failed)??;
+        }
         drop(connection);
         if let Some(ledger) = store.layout.table.ledger() {
             let id = store.ledger_id(&ledger).await?;
@@ -274,6 +260,11 @@ impl Store for SqliteStore {
 
     fn scan_order(&self) -> ScanOrder {
         ScanOrder::Bytes
+    }
+
+    async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
+        let is_own = self.layout.table.fields.is_own_tenant();
+        spread(self, [KeyKind::Bytes; 2], is_own, count).await.map(Some)
     }
 
     /// By the file, whatever its path: its inode, and its creation time if the file system keeps one.

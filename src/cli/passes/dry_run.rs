@@ -47,6 +47,12 @@ pub(super) async fn say(
         Some(stores) => stores.tables().await?,
         None => [source.identity().await?.map(|identity| identity.place), None],
     };
+    let warnings = match stores {
+        Some(stores) => {
+            json!({ "source": source.warnings().await?, "target": stores.target.warnings().await? })
+        }
+        None => json!({ "source": source.warnings().await? }),
+    };
     let unmapped = scanned.unmapped().await?;
     let looked = sample::look(spec, side, &**scanned, other, all).await?;
     let source = source.estimate().await?;
@@ -62,13 +68,7 @@ pub(super) async fn say(
             "segments": plan.segments,
             "fingerprint": plan.fingerprint,
             "unmapped": unmapped,
-            "warnings": match stores {
-                Some(stores) => json!({
-                    "source": stores.source.warnings().await?,
-                    "target": stores.target.warnings().await?,
-                }),
-                None => json!(null),
-            },
+            "warnings": warnings,
             "checked": looked.checked,
             "misfits": looked.misfits,
             "empty_columns": looked.empty,

@@ -1,36 +1,46 @@
-//! `spec init`: a first draft of a spec, from a sample of a DynamoDB table.
+//! `spec init`: a first draft of a spec, from both tables as they are and a sample of the source.
+
+mod tables;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use cutover_store::{
-    StoreError,
-    mapping::create_sql,
-    spec::{Draft, Missing, OpenError, Sample, Spec, StoreUrl, column_name},
+    Described, Store, StoreError,
+    mapping::{KeyType, Versions},
+    spec::{Draft, DraftSide, Missing, OpenError, Sample, Spec, StoreUrl, TableHas, column_name},
 };
 use serde_json::json;
 
 use super::super::{
     Global,
     exit::{Failure, Reason},
-    out, passes,
+    out,
 };
 use crate::jobs::{
     sample::{self, Looked, RECORDS_MAX},
     side::Side,
 };
 
-/// Where the draft expects the target's password, if its url has one.
-const PASSWORD_ENV: &str = "CUTOVER_TARGET_PASSWORD";
+/// Where the draft expects the passwords, if the urls have some.
+const PASSWORD_ENV: [&str; 2] = ["CUTOVER_SOURCE_PASSWORD", "CUTOVER_TARGET_PASSWORD"];
+/// Times that other types are tried for columns whose values do not have the first one.
+const ROUNDS: usize = 8;
 
 /// What `spec init` takes.
 #[derive(Debug, clap::Args)]
 pub(in super::super) struct Init {
-    /// The DynamoDB table that has the records: dynamodb://TABLE?region=eu-west-1
+    /// The table that has the records: dynamodb://TABLE?region=eu-west-1, or as in a spec with ?table=NAME. A password in
+    /// it is not printed
     #[arg(long, value_name = "URL")]
     source: String,
     /// Where they go, as in a spec: docs/spec.md. A password in it is not printed
     #[arg(long, value_name = "URL")]
     target: String,
-    /// The table there; default: the source's name in lower case
+    /// The table there; default: the source's name, in SQL in lower case
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     /// The migration's key; default: the table's name in lower case
@@ -38,46 +48,76 @@ pub(in super::super) struct Init {
     migration: Option<String>,
 }
 
+/// One of the two stores.
+struct Place {
+    url: StoreUrl,
+    table: String,
+    keys: Vec<(String, KeyType)>,
+    columns: Option<Described>,
+}
+
+impl Place {
+    fn side(&self, password_env: &'static str) -> DraftSide<'_> {
+        let has = match (&self.columns, self.keys.as_slice()) {
+            (Some(columns), _) => TableHas::Columns(columns),
+            (None, []) => TableHas::Nothing,
+            (None, keys) => TableHas::Items(keys),
+        };
+        let password_env = self.url.has_password().then_some(password_env);
+        DraftSide { url: &self.url, table: &self.table, password_env, has }
+    }
+}
+
 impl Init {
     pub(super) async fn run(self, global: &Global) -> anyhow::Result<()> {
-        let (source, from) = located("--source", &self.source)?;
-        let (target, named) = located("--target", &self.target)?;
-        let (StoreUrl::DynamoDb { .. }, Some(from)) = (&source, from) else {
-            let why = "--source: a draft is made from a DynamoDB table only. For a SQL table write the spec by hand: \
-                       docs/spec.md";
-            return Err(Failure::usage(why).into());
+        let (source, target) = self.places().await?;
+        let default = || column_name(&[source.table.to_ascii_lowercase()]).to_ascii_lowercase();
+        let migration = self.migration.clone().unwrap_or_else(default);
+        let mut passed = BTreeMap::new();
+        let draft = |sample: &Sample, passed: &BTreeMap<String, usize>| {
+            let [of_source, of_target] = PASSWORD_ENV;
+            let (source, target) = (source.side(of_source), target.side(of_target));
+            Draft { migration: &migration, source, target, sample, passed }.text()
         };
-        let default = column_name(&[from.to_ascii_lowercase()]);
-        let table = self.table.or(named).unwrap_or(default);
-        let migration = self.migration.unwrap_or_else(|| table.to_ascii_lowercase());
-        let keys = source.key_attributes(&from).await.context("the source")?;
-        let draft = |sample: &Sample| {
-            let draft = Draft {
-                migration: &migration,
-                source: &self.source,
-                keys: &keys,
-                target: &target,
-                table: &table,
-                password_env: target.has_password().then_some(PASSWORD_ENV),
-                sample,
+        let (text, _) = draft(&Sample::default(), &passed);
+        let mut spec = read(&text, [&source.url, &target.url])?;
+        let mut store = opened(&spec, &source).await?;
+        // A column has a type that its values need not have: then another one is tried.
+        let mut rounds = 0;
+        let (seen, unreadable) = loop {
+            let (mut seen, mut unreadable, mut failing) = (Sample::default(), 0_u64, BTreeSet::new());
+            let mut fail = |error: StoreError| {
+                if let StoreError::Permanent { field, .. } = error {
+                    failing.insert(field);
+                }
             };
-            draft.text()
+            let take = |found: sample::Found| match found {
+                Ok((id, record)) => {
+                    record.value.iter().for_each(|value| seen.take(value));
+                    spec.source.fit(&id, &record).unwrap_or_else(&mut fail);
+                }
+                Err(it) => {
+                    unreadable += 1;
+                    fail(it.error);
+                }
+            };
+            sample::each(Side::Source, &*store, RECORDS_MAX, take).await?;
+            rounds += 1;
+            if rounds > ROUNDS || !pass(&source, &failing, &mut passed) {
+                break (seen, unreadable);
+            }
+            spec = read(&draft(&seen, &passed).0, [&source.url, &target.url])?;
+            store = opened(&spec, &source).await?;
         };
-        // The key is enough to read records.
-        let spec = read(&draft(&Sample::default()).0, &target)?;
-        let lookup = |name: &str| std::env::var(name).ok();
-        let store = spec.source.open(Missing::Refuse, lookup).await.context("the source")?;
-        let (mut seen, mut unreadable) = (Sample::default(), 0_u64);
-        let take = |found: sample::Found| match found {
-            Ok((_, record)) => record.value.iter().for_each(|value| seen.take(value)),
-            Err(_) => unreadable += 1,
-        };
-        sample::each(Side::Source, &*store, RECORDS_MAX, take).await?;
-        let (text, undecided) = draft(&seen);
-        let spec = read(&text, &target)?;
+        let (text, undecided) = draft(&seen, &passed);
         // With the draft's own columns, as a dry run of it would.
+        let spec = read(&text, [&source.url, &target.url])?;
         let looked = sample::look(&spec, Side::Source, &*store, None, false).await?;
-        let of_target = of_target(&spec).await?;
+        let mut of_tables = Vec::new();
+        if source.columns.is_some() {
+            of_tables.extend(tables::of_source(&spec).await?);
+        }
+        of_tables.extend(tables::of_target(&spec, source.columns.as_ref(), target.columns.is_some()).await?);
         if global.json {
             out::json(&json!({
                 "spec": text, "sampled": looked.checked, "undecided": undecided, "misfits": looked.misfits,
@@ -89,8 +129,36 @@ impl Init {
         out::line("");
         out::line(text.trim_end());
         out::line("");
-        of_target.iter().for_each(|line| out::line(format!("# {line}").trim_end()));
+        of_tables.iter().for_each(|line| out::line(format!("# {line}").trim_end()));
         Ok(())
+    }
+
+    /// Both stores, and what their tables have.
+    async fn places(&self) -> anyhow::Result<(Place, Place)> {
+        let (source, from) = located("--source", &self.source)?;
+        let (target, to) = located("--target", &self.target)?;
+        let Some(from) = from else {
+            return Err(Failure::usage("--source: name the table: add ?table=NAME").into());
+        };
+        let keys = source.key_attributes(&from).await.context("the source")?;
+        let columns = source.describe(&from).await.context("the source")?;
+        if keys.is_empty() && columns.is_none() {
+            let what = format!("--source: there is no table {from:?} in {source}");
+            return Err(Failure::refused(what, Vec::new()).into());
+        }
+        let default = match target.dialect() {
+            Some(_) => column_name(&[from.to_ascii_lowercase()]),
+            None => from.clone(),
+        };
+        let table = self.table.clone().or(to).unwrap_or(default);
+        // A draft can be made without the target.
+        let there = Place {
+            keys: target.key_attributes(&table).await.unwrap_or_default(),
+            columns: target.describe(&table).await.unwrap_or_default(),
+            url: target,
+            table,
+        };
+        Ok((Place { url: source, table: from, keys, columns }, there))
     }
 }
 
@@ -101,18 +169,42 @@ fn located(flag: &str, url: &str) -> anyhow::Result<(StoreUrl, Option<String>)> 
     })
 }
 
-/// The draft, with the target's password if its url has one.
-fn read(text: &str, target: &StoreUrl) -> anyhow::Result<Spec> {
-    let with_password = text.replacen(&format!("password_env = \"{PASSWORD_ENV}\"\n"), "", 1).replacen(
-        &target.to_string(),
-        target.connect_url(None).expose(),
-        usize::from(target.has_password()),
-    );
-    Spec::read(&with_password).map_err(|mistakes| {
-        // Names on the command line are all that nobody has checked.
+/// The draft, with the passwords that the urls have.
+fn read(text: &str, urls: [&StoreUrl; 2]) -> anyhow::Result<Spec> {
+    let mut with_passwords = text.to_owned();
+    for (url, name) in urls.into_iter().zip(PASSWORD_ENV).filter(|(url, _)| url.has_password()) {
+        let (shown, secret) = (format!("{:?}", url.to_string()), url.connect_url(None));
+        let lines = format!("url = {shown}\npassword_env = \"{name}\"\n");
+        with_passwords = with_passwords.replacen(&lines, &format!("url = {:?}\n", secret.expose()), 1);
+    }
+    Spec::read(&with_passwords).map_err(|mistakes| {
+        // Names on the command line and of tables are all that nobody has checked.
         let reasons = mistakes.iter().map(|mistake| Reason::mistake(mistake.to_string())).collect();
         Failure::refused("no spec can be drafted with these names", reasons).into()
     })
+}
+
+/// Opens the source as it is: a table without versions is read as if all its rows had none.
+async fn opened(spec: &Spec, source: &Place) -> anyhow::Result<Arc<dyn Store>> {
+    let mut from = spec.source.clone();
+    if source.columns.is_some() {
+        from.versions = Versions::Absent;
+    }
+    from.open(Missing::Refuse, |_| None).await.context("the source")
+}
+
+/// Tries the next type for each column that does not hold its values. False: there is none.
+fn pass(source: &Place, failing: &BTreeSet<String>, passed: &mut BTreeMap<String, usize>) -> bool {
+    let Some(described) = &source.columns else { return false };
+    let mut changed = false;
+    for column in failing.iter().filter_map(|field| described.column(field)) {
+        let at = passed.entry(column.name.clone()).or_default();
+        if *at + 1 < column.kinds.len() {
+            *at += 1;
+            changed = true;
+        }
+    }
+    changed
 }
 
 fn head(looked: &Looked, undecided: usize) -> Vec<String> {
@@ -133,29 +225,7 @@ fn head(looked: &Looked, undecided: usize) -> Vec<String> {
     lines
 }
 
-/// What is known about the target's table: the statements that would create it, or what it lacks.
-async fn of_target(spec: &Spec) -> anyhow::Result<Vec<String>> {
-    let lookup = |name: &str| std::env::var(name).ok();
-    let error = match spec.target.open(Missing::Refuse, lookup).await {
-        Ok(_) => return Ok(vec!["The target has this table, and it fits.".to_owned()]),
-        Err(error) => error,
-    };
-    let created = match (spec.target.url.dialect(), spec.target.sql_table()) {
-        (Some(dialect), Some(table)) => create_sql(dialect, &table)?,
-        _ => Vec::new(),
-    };
-    Ok(match &error {
-        told if passes::is_absent(told) => {
-            let mut lines = vec!["The target has no such table yet. --create-tables runs:".to_owned()];
-            lines.extend(created.iter().flat_map(|sql| sql.lines()).map(|line| format!("    {line}")));
-            lines
-        }
-        OpenError::Store(told @ StoreError::Permanent { field, .. }) if field == "table" => {
-            let mut lines = vec!["The target's table can't be used as it is:".to_owned()];
-            lines.extend(told.to_string().lines().map(|line| format!("    {line}")));
-            lines
-        }
-        // A draft can be made without the target.
-        other => vec![format!("The target could not be asked: {}", out::one_line(&other.to_string()))],
-    })
+/// An error in one line of a draft.
+fn one_line(error: &OpenError) -> String {
+    out::one_line(&error.to_string())
 }

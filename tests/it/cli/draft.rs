@@ -83,8 +83,10 @@ async fn a_draft_moves_a_real_table() {
 
 #[tokio::test]
 async fn what_can_not_be_drafted_from_is_said() {
+    let said = run(["spec", "init", "--source", "sqlite:a.db", "--target", "sqlite:b.db"]).await;
+    said.misused(&["--source: name the table: add ?table=NAME"]);
     let said = run(["spec", "init", "--source", "sqlite:a.db?table=t", "--target", "sqlite:b.db"]).await;
-    said.misused(&["--source: a draft is made from a DynamoDB table only"]);
+    assert!(said.code == 65 && said.err.contains("there is no table \"t\" in sqlite:a.db"), "{said:?}");
     let said = run(["spec", "init", "--source", "dynamodb://T?regoin=x", "--target", "sqlite:b.db"]).await;
     said.misused(&["--source: unknown parameter", "region"]);
 }

@@ -17,7 +17,7 @@ pub enum ColumnType {
     Bigint,
     /// An integer of another size.
     Integer {
-        /// 8, 16, 32 or, if it is unsigned, 64.
+        /// 8, 16, 24, 32 or, if it is unsigned, 64.
         bits: u8,
         /// Only MySQL and MariaDB have unsigned columns. Elsewhere it is a column of the next size.
         unsigned: bool,
@@ -84,7 +84,7 @@ pub enum Element {
 
 impl Element {
     /// All of them, with the name that the spec and PostgreSQL have for each.
-    pub(super) const ALL: [(Self, &str); 8] = [
+    pub(crate) const ALL: [(Self, &str); 8] = [
         (Self::Text, "text"),
         (Self::Integer(16), "smallint"),
         (Self::Integer(32), "int"),
@@ -134,7 +134,7 @@ impl Element {
 pub enum ColumnTypeError {
     /// An unknown type.
     #[error(
-        "{0:?} is no column type: use text, varchar(N), char(N), tinyint, smallint, int, bigint (also unsigned), \
+        "{0:?} is no column type: use text, varchar(N), char(N), tinyint, smallint, mediumint, int, bigint (also unsigned), \
          bit(N), decimal(DIGITS,SCALE), real, double, boolean, enum, blob, varbinary(N), json, jsonb, uuid, \
          uuid_bytes, date, time(P), datetime(P), timestamp(P) or timestamptz(P); in PostgreSQL also text[] and arrays \
          of the other numbers, boolean and uuid"
@@ -205,6 +205,9 @@ impl FromStr for ColumnType {
             (["smallint", unsigned @ ..], []) => {
                 return integer(16, is_unsigned(unsigned).ok_or_else(unknown)?);
             }
+            (["mediumint", unsigned @ ..], []) => {
+                return integer(24, is_unsigned(unsigned).ok_or_else(unknown)?);
+            }
             (["int" | "integer", unsigned @ ..], []) => {
                 return integer(32, is_unsigned(unsigned).ok_or_else(unknown)?);
             }
@@ -268,6 +271,7 @@ impl fmt::Display for ColumnType {
                 f.write_str(match bits {
                     8 => "tinyint",
                     16 => "smallint",
+                    24 => "mediumint",
                     32 => "int",
                     _ => "bigint",
                 })?;

@@ -1,5 +1,7 @@
 //! Statements that create tables, on request. Nothing here alters a table.
 
+#[cfg(feature = "spec")]
+use super::KeyHolds;
 use super::{ColumnType, Dialect, Fields, Mapping, NameError, SqlTable, fields::check_name};
 
 /// The statement that creates a store's table: with the columns of a mapping, or else with one for the whole
@@ -56,6 +58,26 @@ fn create_table(
         }
     }
     Ok(create(dialect, table, lines, &primary))
+}
+
+/// [`create_table_sql`] with keys of these types. `None`: they are texts, or this server has no others as keys.
+#[cfg(feature = "spec")]
+pub fn create_typed_sql(
+    dialect: Dialect,
+    table: &SqlTable,
+    kinds: [KeyHolds; 2],
+) -> Result<Option<String>, NameError> {
+    let kind = |kind| match (kind, dialect) {
+        (KeyHolds::Numbers, _) => "BIGINT",
+        (KeyHolds::Uuids, Dialect::Postgres) => "UUID",
+        (KeyHolds::Uuids, _) => "BINARY(16)",
+        _ => "",
+    };
+    let kinds = kinds.map(kind);
+    if dialect == Dialect::Sqlite || kinds == ["", ""] {
+        return Ok(None);
+    }
+    create_table(dialect, &table.name, &table.fields, table.mapping.as_ref(), kinds).map(Some)
 }
 
 /// The statement that creates a table's ledger, if it has one, whose tenant and key have these types; empty: the usual
@@ -178,7 +200,7 @@ pub(crate) fn sql_type(dialect: Dialect, kind: ColumnType) -> String {
         (Dialect::Postgres, ColumnType::Char(most)) => format!("CHAR({most})"),
         (Dialect::Postgres, ColumnType::Integer { bits, unsigned }) => match (bits, unsigned) {
             (8, _) | (16, false) => "SMALLINT",
-            (16, true) | (32, false) => "INTEGER",
+            (16, true) | (24, _) | (32, false) => "INTEGER",
             (32, true) => "BIGINT",
             _ => "NUMERIC(20,0)",
         }

@@ -16,6 +16,19 @@ pub enum KeyType {
     B,
 }
 
+/// What a column of tenant or key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHolds {
+    /// Texts or bytes that are compared exactly.
+    Texts,
+    /// Texts of which different ones are equal: in case, accents, or blanks at the end.
+    LooseTexts,
+    /// Whole numbers.
+    Numbers,
+    /// UUIDs.
+    Uuids,
+}
+
 impl KeyType {
     /// The attribute of a text, or what the text would have to be.
     pub(super) fn attribute(self, text: &str) -> Result<Attribute, &'static str> {

@@ -17,6 +17,8 @@ pub enum Versions {
     Columns,
     /// In a table beside it, [`SqlTable::ledger`]: docs/adr/0041-a-ledger-beside-the-table.md. Deleted rows are gone.
     Ledger,
+    /// Nowhere. The table is only read, to draft a spec: each row has version 0 and is not deleted.
+    Absent,
 }
 
 /// A table and the shape of its rows: tenant, key and version, then the *content*. The content is either one
@@ -83,6 +85,11 @@ impl SqlTable {
     /// Whether versions and tombstones are in a ledger.
     pub const fn has_ledger(&self) -> bool {
         matches!(self.versions, Versions::Ledger)
+    }
+
+    /// Whether there are no versions and tombstones, so that it can only be read.
+    pub(crate) const fn is_bare(&self) -> bool {
+        matches!(self.versions, Versions::Absent)
     }
 
     /// The name that a ledger of this table has: different for every table, so that tables never share one, and short
@@ -169,12 +176,16 @@ impl SqlTable {
     pub(crate) fn needs_null(&self, column: &str) -> Option<bool> {
         match self.versions {
             Versions::Columns => Some(self.is_nullable(column)),
-            Versions::Ledger => self.mapping.is_none().then_some(false),
+            Versions::Ledger | Versions::Absent => self.mapping.is_none().then_some(false),
         }
     }
 
     /// A cell for each of [`Self::content`]. Fails for a record that they would not hold exactly.
     pub fn cells(&self, id: &Id, record: &Record) -> Result<Vec<Cell>, StoreError> {
+        if self.is_bare() {
+            let what = "the table was opened without versions, to be read only".to_owned();
+            return Err(permanent(ErrorClass::Other, "table", what));
+        }
         if self.fields.is_own_tenant() && id.tenant != id.key {
             let what = "the table has one column for tenant and key, so they must be equal".to_owned();
             return Err(permanent(ErrorClass::Constraint, &self.fields.key, what));

@@ -171,12 +171,19 @@ impl Spelling {
 impl Moment {
     /// From the text of a column; `None`: none of this calendar, such as MySQL's `0000-00-00`.
     fn read(column: ColumnType, text: &str) -> Option<Self> {
+        // The parser leaves out what a type has no room for: the time of a date, and a datetime's offset. In SQLite a
+        // column may have any text.
         match column {
+            ColumnType::Date if text.contains([':', 'T']) => None,
             ColumnType::Date => text.parse().ok().map(Self::Date),
+            ColumnType::Time(_) if text.contains(['-', '+', 'T', ' ']) => None,
             ColumnType::Time(_) => text.parse().ok().map(Self::Time),
             _ => {
                 let utc = ["+00:00", "+00", "Z"].into_iter().find_map(|zone| text.strip_suffix(zone));
-                utc.unwrap_or(text).parse().ok().map(Self::Datetime)
+                let local = utc.unwrap_or(text);
+                let time = local.split_once(['T', 't', ' ']).map_or("", |(_, time)| time);
+                let has_offset = time.contains(['+', '-', '[', 'Z', 'z']);
+                local.parse().ok().map(Self::Datetime).filter(|_| !has_offset)
             }
         }
     }
@@ -243,4 +250,25 @@ fn number(nanoseconds: i128, scale: u32) -> Option<Attribute> {
     let (sign, size) = if nanoseconds < 0 { ("-", -nanoseconds) } else { ("", nanoseconds) };
     let text = format!("{sign}{}.{:0width$}", size / one, size % one, width = scale as usize);
     text.parse().ok().map(Attribute::N)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_says_more_than_its_type_is_no_value() {
+        let spelling = Spelling::default();
+        let read = |column, text| spelling.attribute(column, text).is_some();
+        for (column, fine, more) in [
+            (ColumnType::Date, "2026-11-28", "2026-11-28 07:05:00"),
+            (ColumnType::Time(3), "07:05:00.125", "2026-11-28 07:05:00.125"),
+            (ColumnType::Time(0), "07:05:00", "07:05:00+02:00"),
+            (ColumnType::Datetime(0), "2026-11-28 07:05:00", "2026-11-28T07:05:00+02:00"),
+            (ColumnType::Datetime(0), "2026-11-28T07:05:00Z", "2026-11-28T07:05:00-02[-02]"),
+            (ColumnType::Timestamptz(3), "2026-11-28 07:05:00.125+00", "2026-11-28 07:05:00.125+02"),
+        ] {
+            assert!(read(column, fine) && !read(column, more), "{column}: {fine}, {more}");
+        }
+    }
 }

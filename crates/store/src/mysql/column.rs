@@ -11,6 +11,7 @@ use super::{
 };
 
 /// A column as `information_schema` describes it.
+#[derive(Clone)]
 pub(super) struct Column {
     pub(super) name: String,
     /// The type without sizes.
@@ -149,15 +150,20 @@ impl Column {
 
     /// Whether it is an ENUM with all of these labels.
     pub(super) fn has_labels(&self, kind: ColumnType, labels: &[String]) -> bool {
-        let own = labels_of(&self.full_kind).unwrap_or_default();
+        let own = self.labels();
         let is_varchar = self.kind == "varchar" && self.character_set == "utf8mb4";
         let takes =
             |label: &String| own.contains(label) || is_varchar && label.chars().count() as u64 <= self.most;
         kind == ColumnType::Enum && labels.iter().all(takes)
     }
 
+    /// The labels of an ENUM.
+    pub(super) fn labels(&self) -> Vec<String> {
+        labels_of(&self.full_kind).unwrap_or_default()
+    }
+
     /// Digits after the second: `datetime(3)`.
-    fn of_second(&self) -> u8 {
+    pub(super) fn of_second(&self) -> u8 {
         let size = self.full_kind.split_once('(').and_then(|(_, size)| size.strip_suffix(')'));
         size.and_then(|size| size.parse().ok()).unwrap_or(0)
     }

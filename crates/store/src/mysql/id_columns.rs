@@ -55,7 +55,7 @@ pub(super) async fn columns(calls: &Calls<MySql>, table: &str) -> Result<Vec<Col
          column_default IS NOT NULL OR extra LIKE '%auto_increment%', CAST(numeric_precision AS CHAR), \
          CAST(numeric_scale AS CHAR), character_set_name, generation_expression, \
          collation_name, column_comment <> '' OR NULLIF(column_default, 'NULL') IS NOT NULL \
-         FROM information_schema.columns {of_table}"
+         FROM information_schema.columns {of_table} ORDER BY ordinal_position"
     );
     Ok(calls.rows(&Statement::text(columns)).await?.iter().map(Column::of).collect())
 }

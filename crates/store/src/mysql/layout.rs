@@ -59,9 +59,14 @@ impl Layout {
             keys: Keys::default(),
             places: [&table.fields.tenant, &table.fields.key]
                 .map(|name| Place::new(name, KeyKind::default(), false)),
-            version: q(&table.fields.version),
+            version: if table.is_bare() { "0".to_owned() } else { q(&table.fields.version) },
             content: table.content().into_iter().map(|(name, _)| q(name)).collect(),
-            asked: table.content().into_iter().map(|(name, kind)| asked_as(&q(name), kind)).collect(),
+            asked: (table.content().into_iter())
+                .map(|(name, kind)| match table.is_bare() && name == table.fields.deleted {
+                    true => "0".to_owned(),
+                    false => asked_as(&q(name), kind),
+                })
+                .collect(),
             kinds: table.content().into_iter().map(|(_, kind)| kind).collect(),
             table,
         }

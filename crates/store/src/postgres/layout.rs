@@ -87,8 +87,12 @@ impl Layout {
         let casts: Vec<String> = casts.collect();
         let content: Vec<String> = names.into_iter().map(q).collect();
         let asked = content.iter().zip(&kinds);
-        let asked: Vec<_> = asked.map(|(name, kind)| format!("t.{name}{}", asked_as(*kind))).collect();
-        let select = format!("SELECT t.{tenant}, t.{key}, t.{version}, {} FROM {name} AS t", list(&asked));
+        let mut asked: Vec<_> = asked.map(|(name, kind)| format!("t.{name}{}", asked_as(*kind))).collect();
+        let mut of_version = format!("t.{version}");
+        if table.is_bare() {
+            (asked[0], of_version) = ("false".to_owned(), "0::bigint".to_owned());
+        }
+        let select = format!("SELECT t.{tenant}, t.{key}, {of_version}, {} FROM {name} AS t", list(&asked));
         let [[tenant_as, tenants_as], [key_as, keys_as]] = [casts_of(&keys.tenant), casts_of(&keys.key)];
         let ids_given = format!("$1::text[]{tenants_as}, $2::text[]{keys_as}");
         let one_given = format!("(SELECT $1::text{tenant_as} AS tenant, $2::text{key_as} AS key) AS g");

@@ -6,9 +6,11 @@ use futures::FutureExt as _;
 
 use super::{Spec, SpecError, StoreSpec, StoreUrl};
 use crate::{
-    Store, StoreError,
+    Described, Store, StoreError,
     by_prefix::{ByPrefix, Type},
-    mapping::{Column, ColumnPath, ColumnType, Dialect, Fields, KeyType, Mapping, OnMisfit, Versions},
+    mapping::{
+        Column, ColumnPath, ColumnType, Dialect, Fields, KeyType, Mapping, OnMisfit, Versions, check_name,
+    },
 };
 
 /// Why a store of a spec could not be opened.
@@ -134,6 +136,30 @@ impl StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// Reads what a SQL table has; `None`: it is not there, or this is DynamoDB. Nothing is checked or written.
+    pub async fn describe(&self, table: &str) -> Result<Option<Described>, OpenError> {
+        check_name(table).map_err(|error| StoreError::no_table(table, &error.to_string()))?;
+        let url = self.connect_url(None);
+        let url = url.expose();
+        Ok(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { path } => crate::SqliteStore::describe(path, table).boxed().await?,
+            #[cfg(feature = "mysql")]
+            Self::Server { dialect: Dialect::MySql, .. } => {
+                crate::MySqlStore::describe(url, table, crate::ServerOptions::default()).boxed().await?
+            }
+            #[cfg(feature = "postgres")]
+            Self::Server { dialect: Dialect::Postgres, .. } => {
+                crate::PostgresStore::describe(url, table, crate::ServerOptions::default()).boxed().await?
+            }
+            Self::DynamoDb { .. } => None,
+            #[allow(unreachable_patterns, reason = "with all features every store has an arm above")]
+            other => return Err(not_built(other)),
+        })
+    }
+}
+
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 fn server_options(spec: &StoreSpec) -> crate::ServerOptions {
     let default = crate::ServerOptions::default();
@@ -186,14 +212,16 @@ async fn open(
             })
         }
         #[allow(unreachable_patterns, reason = "with all features every store has an arm above")]
-        other => {
-            let feature = match other {
-                StoreUrl::Sqlite { .. } => "sqlite",
-                StoreUrl::Server { dialect: Dialect::Postgres, .. } => "postgres",
-                StoreUrl::Server { .. } => "mysql",
-                StoreUrl::DynamoDb { .. } => "dynamodb",
-            };
-            Err(OpenError::NotBuilt(feature))
-        }
+        other => Err(not_built(other)),
     }
+}
+
+#[allow(dead_code, reason = "with all features every store is built")]
+const fn not_built(url: &StoreUrl) -> OpenError {
+    OpenError::NotBuilt(match url {
+        StoreUrl::Sqlite { .. } => "sqlite",
+        StoreUrl::Server { dialect: Dialect::Postgres, .. } => "postgres",
+        StoreUrl::Server { .. } => "mysql",
+        StoreUrl::DynamoDb { .. } => "dynamodb",
+    })
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Cursor, Id, ScanOrder, StoreError,
-        mapping::Dialect,
+        mapping::{Dialect, KeyHolds},
         scan::{Found, unreadable},
     },
     permanent,
@@ -74,6 +74,17 @@ impl KeyKind {
             Self::Integer { bits, unsigned: true } => ((1_i128 << bits) - 1).to_string(),
             Self::Uuid => Uuid::max().to_string(),
             _ => self.least(),
+        }
+    }
+}
+
+impl From<KeyKind> for KeyHolds {
+    fn from(kind: KeyKind) -> Self {
+        match kind {
+            KeyKind::Bytes | KeyKind::Sorted => Self::Texts,
+            KeyKind::Loose => Self::LooseTexts,
+            KeyKind::Integer { .. } => Self::Numbers,
+            KeyKind::Uuid => Self::Uuids,
         }
     }
 }

@@ -67,7 +67,12 @@ impl Layout {
         let (tenant, key) = (q(&table.fields.tenant), q(&table.fields.key));
         let ids: Vec<String> = table.ids().into_iter().map(q).collect();
         let content: Vec<String> = table.content().into_iter().map(|(name, _)| q(name)).collect();
-        let all = format!("{tenant}, {key}, {version}, {}", list(&content));
+        // A table without versions has 0 in their place, and no row is deleted.
+        let zero = "0".to_owned();
+        let all = match table.is_bare() {
+            true => format!("{tenant}, {key}, {}", list(&[&[zero.clone(), zero], &content[1..]].concat())),
+            false => format!("{tenant}, {key}, {version}, {}", list(&content)),
+        };
         let of_record = [&tenant, &key, &version].into_iter().chain(&content);
         let of_record: Vec<String> = of_record.map(|name| format!("record.{name}")).collect();
         // CROSS JOIN keeps this order: the list, and for each entry a look-up in the primary key.

@@ -56,6 +56,11 @@ impl Affinity {
     }
 }
 
+/// Whether a column that is declared so keeps every value of this type as it is.
+pub(super) fn keeps(declared: &str, kind: ColumnType) -> bool {
+    Affinity::of(declared).keeps(kind)
+}
+
 /// Reports everything that is wrong with the table and its ledger, whose names were checked. The outer `Err`: the
 /// file could not be read.
 pub(super) async fn check(
@@ -88,7 +93,7 @@ pub(super) async fn has_rows(
 }
 
 /// Whether the column is compared byte by byte: how it is compared with a text is in the plan of such a question.
-async fn is_binary(
+pub(super) async fn is_binary(
     connection: &mut SqliteConnection,
     table: &str,
     column: &str,
@@ -146,7 +151,7 @@ async fn check_one(
         )),
         Some(row) => {
             let declared = text(row, 1);
-            if !Affinity::of(&declared).keeps(kind) {
+            if !keeps(&declared, kind) {
                 let needed = sql_type(Dialect::Sqlite, kind);
                 faults.add(format!("column {column} is {declared:?} and has to be {needed}. {again}"));
             }

@@ -19,7 +19,7 @@ fn of(name: &str, versions: Versions) -> SqlTable {
 fn content(versions: Versions, blob: &str) -> String {
     match versions {
         Versions::Columns => format!("cutover_version BIGINT NOT NULL DEFAULT 0, value {blob}"),
-        Versions::Ledger => format!("value {blob} NOT NULL"),
+        Versions::Ledger | Versions::Absent => format!("value {blob} NOT NULL"),
     }
 }
 

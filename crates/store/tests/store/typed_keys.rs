@@ -73,7 +73,7 @@ impl Server {
         };
         let content = match versions {
             Versions::Columns => format!("cutover_version BIGINT NOT NULL DEFAULT 0, value {blob}"),
-            Versions::Ledger => format!("value {blob} NOT NULL"),
+            Versions::Ledger | Versions::Absent => format!("value {blob} NOT NULL"),
         };
         self.drop(name).await;
         self.sql(format!(

@@ -1,7 +1,10 @@
 //! Which column an attribute gets, from what a sample has of it.
 
 use super::seen::{Sample, Seen};
-use crate::mapping::Dialect;
+use crate::{
+    DescribedColumn,
+    mapping::{ColumnType, Dialect, check_name},
+};
 
 /// An attribute that is in fewer records stays in the overflow.
 const RARE_PERCENT: f64 = 1.0;
@@ -13,7 +16,11 @@ const VARCHAR_MAX: usize = 1_000;
 pub(super) struct Decision {
     pub(super) path: Vec<String>,
     /// The column's type; `None`: it stays in the overflow.
-    pub(super) kind: Option<String>,
+    pub(super) kind: Option<ColumnType>,
+    /// The labels of an enum.
+    pub(super) labels: Vec<String>,
+    /// The format if its numbers could be points in time.
+    pub(super) epoch: Option<&'static str>,
     /// What was seen, and why there is no column or what to look at.
     pub(super) comment: String,
 }
@@ -31,7 +38,8 @@ pub(super) fn all(sample: &Sample, leave_out: &[&str], dialect: Dialect) -> Vec<
 fn decide(path: Vec<String>, seen: &Seen, of: u64, dialect: Dialect, decided: &mut Vec<(u64, Decision)>) {
     if path.iter().any(String::is_empty) {
         let comment = "its name is empty".to_owned();
-        return decided.push((seen.count, Decision { path, kind: None, comment }));
+        let decision = Decision { path, kind: None, labels: Vec::new(), epoch: None, comment };
+        return decided.push((seen.count, decision));
     }
     let null = seen.kinds.get("null (NULL)").copied().unwrap_or_default();
     let mut kinds: Vec<(&str, u64)> = seen.kinds.iter().map(|(kind, count)| (*kind, *count)).collect();
@@ -44,7 +52,9 @@ fn decide(path: Vec<String>, seen: &Seen, of: u64, dialect: Dialect, decided: &m
     }
     let mut add = |kind: Option<String>, more: String| {
         let comment = if more.is_empty() { comment.clone() } else { format!("{comment}; {more}") };
-        decided.push((seen.count, Decision { path: path.clone(), kind, comment }));
+        let kind = kind.and_then(|kind| kind.parse().ok());
+        let epoch = seen.number.epoch(seen.count - null);
+        decided.push((seen.count, Decision { path: path.clone(), kind, labels: Vec::new(), epoch, comment }));
     };
     let [(kind, count), others @ ..] = kinds.as_slice() else {
         return add(None, "always null".to_owned());
@@ -80,6 +90,89 @@ fn decide(path: Vec<String>, seen: &Seen, of: u64, dialect: Dialect, decided: &m
             most => add(Some("blob".to_owned()), format!("at most {most} bytes")),
         },
         kind => add(Some("json".to_owned()), kind.to_owned()),
+    }
+}
+
+/// What becomes of a column of a SQL source, whose type is this.
+pub(super) fn of_column(
+    sample: &Sample,
+    column: &DescribedColumn,
+    kind: ColumnType,
+    dialect: Dialect,
+) -> Decision {
+    let seen = sample.names.get(&column.name);
+    let kind = match (kind, dialect) {
+        (ColumnType::Array(_), Dialect::Sqlite | Dialect::MySql) => ColumnType::Jsonb,
+        // MySQL's TIMESTAMP ends in 2038.
+        (ColumnType::Timestamptz(digits), Dialect::MySql) => ColumnType::Datetime(digits),
+        // It has no size, so the sample has to give one.
+        (ColumnType::Decimal { digits: 65, .. }, _) => seen
+            .and_then(|seen| number(seen, seen.number.count).0?.parse().ok())
+            .unwrap_or(ColumnType::Decimal { digits: 30, scale: 10 }),
+        (kind, _) => kind,
+    };
+    let mut comment = format!("{}{}", column.shown, coverage(sample, &column.name));
+    if dialect == Dialect::Postgres && seen.is_some_and(|seen| seen.text.has_nul) {
+        comment += "; NOT DECIDED: some have a NUL, which PostgreSQL can't store as text";
+    }
+    Decision {
+        path: vec![column.name.clone()],
+        kind: Some(kind),
+        labels: column.labels.clone(),
+        epoch: None,
+        comment,
+    }
+}
+
+/// In how many records an attribute of the top is.
+pub(super) fn coverage(sample: &Sample, name: &str) -> String {
+    let count = sample.names.get(name).map_or(0, |seen| seen.count);
+    match sample.documents {
+        0 => String::new(),
+        of if count == 0 => format!("; in none of {of}"),
+        of => format!("; in {} of {of}", percent(100.0 * count as f64 / of as f64)),
+    }
+}
+
+impl Decision {
+    /// The type that its column gets in a table that is there, and what to look at; or why it gets none.
+    pub(super) fn in_column(&self, column: &DescribedColumn) -> Result<(ColumnType, Option<String>), String> {
+        if check_name(&column.name).is_err() {
+            return Err("is no name that a spec takes: rename the column".to_owned());
+        }
+        if column.generated {
+            return Err("is generated and takes no value".to_owned());
+        }
+        let Some(own) = column.kinds.first().copied() else {
+            return Err(format!("is {}, which no type of a spec holds", column.shown));
+        };
+        let Some(wanted) = self.kind else { return Ok((own, None)) };
+        let fits = column.holds(wanted, &self.labels);
+        // The number of digits after the second is part of how a document writes a time.
+        let is_wanted = fits && (wanted.is_time() || takes(wanted) != takes(own));
+        let is_epoch = self.epoch.is_some() && own.is_time();
+        let is_text = wanted.is_time() && takes(own) == "S";
+        let warn = !fits && !is_epoch && !is_text;
+        let why =
+            format!("NOT DECIDED: the records have {wanted}, of which this column may not hold everything");
+        Ok((if is_wanted { wanted } else { own }, warn.then_some(why)))
+    }
+}
+
+/// The type of the attributes that a column takes.
+const fn takes(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Boolean => "BOOL",
+        ColumnType::Blob | ColumnType::Varbinary(_) => "B",
+        ColumnType::Json | ColumnType::Jsonb | ColumnType::Array(_) => "any",
+        ColumnType::Bigint
+        | ColumnType::Integer { .. }
+        | ColumnType::Decimal { .. }
+        | ColumnType::Real
+        | ColumnType::Double
+        | ColumnType::Bit(_) => "N",
+        kind if kind.is_time() => "time",
+        _ => "S",
     }
 }
 
@@ -129,9 +222,7 @@ fn roomy(most: usize) -> usize {
 fn number(seen: &Seen, count: u64) -> (Option<String>, String) {
     let numbers = &seen.number;
     if numbers.longs == count {
-        let time = [(numbers.seconds, "epoch_s"), (numbers.milliseconds, "epoch_ms")];
-        let format = time.into_iter().find(|(found, _)| *found == count).map(|(_, format)| format);
-        let more = format.map_or_else(String::new, |format| {
+        let more = numbers.epoch(count).map_or_else(String::new, |format| {
             format!("if these are points in time: type = \"datetime(3)\", format = \"{format}\"")
         });
         return (Some("bigint".to_owned()), more);

@@ -48,6 +48,8 @@ pub(super) struct Texts {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Numbers {
+    /// Numbers seen.
+    pub(super) count: u64,
     /// Digits before the point.
     pub(super) whole_max: usize,
     /// Digits after it.
@@ -119,7 +121,14 @@ impl Texts {
 }
 
 impl Numbers {
+    /// The format of points in time, if all could be some.
+    pub(super) fn epoch(&self, all: u64) -> Option<&'static str> {
+        let time = [(self.seconds, "epoch_s"), (self.milliseconds, "epoch_ms")];
+        time.into_iter().find(|(found, _)| *found == all && all > 0).map(|(_, format)| format)
+    }
+
     fn take(&mut self, number: &str) {
+        self.count += 1;
         let (mantissa, exponent) = match number.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(200_i64)),
             None => (number, 0),

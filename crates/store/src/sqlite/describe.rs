@@ -1,0 +1,106 @@
+//! What a table has, for a draft of a spec.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{
+    super::{
+        StoreError,
+        described::{Described, DescribedColumn},
+        mapping::{ColumnType, KeyHolds, SqlTable, check_name},
+    },
+    SqliteStore,
+    error::set_up_error,
+    schema,
+};
+
+/// Name, declared type, whether it is NOT NULL, whether it has a default, place in the primary key, whether it is
+/// generated.
+type Row = (String, String, bool, bool, i64, bool);
+
+impl SqliteStore {
+    /// Reads what a table has; `None`: there is no such table or file. Nothing is checked.
+    pub async fn describe(path: &Path, table: &str) -> Result<Option<Described>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let failed = |error| set_up_error(path, table, error);
+        let connect = SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut connection = SqliteConnection::connect_with(&connect).await.map_err(failed)?;
+        let read = read(&mut connection, table).await.map_err(failed);
+        connection.close().await.map_err(failed)?;
+        read
+    }
+}
+
+async fn read(connection: &mut SqliteConnection, table: &str) -> Result<Option<Described>, sqlx::Error> {
+    let columns = format!(
+        "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden > 1 FROM pragma_table_xinfo('{table}')"
+    );
+    let all: Vec<Row> = sqlx::query_as(AssertSqlSafe(columns)).fetch_all(&mut *connection).await?;
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let mut columns = Vec::new();
+    for (name, declared, not_null, has_default, place, generated) in &all {
+        let keeps = declared.clone();
+        let is_text = schema::keeps(declared, ColumnType::Text);
+        // Another name could not be in the statement, nor in a spec.
+        let is_exact =
+            is_text && check_name(name).is_ok() && schema::is_binary(connection, table, name).await?;
+        let texts = if is_exact { KeyHolds::Texts } else { KeyHolds::LooseTexts };
+        columns.push(DescribedColumn {
+            nullable: !not_null,
+            // An INTEGER PRIMARY KEY numbers itself.
+            fills_itself: *has_default || *place == 1 && declared.eq_ignore_ascii_case("integer"),
+            generated: *generated,
+            key: is_text.then_some(texts),
+            ..DescribedColumn::new(name, declared.clone(), kinds(declared), move |kind, _| {
+                schema::keeps(&keeps, kind)
+            })
+        });
+    }
+    let mut primary: Vec<(i64, String)> =
+        all.into_iter().filter(|row| row.4 > 0).map(|row| (row.4, row.0)).collect();
+    primary.sort();
+    let foreign = format!(
+        "SELECT child.name || ' (' || group_concat(key.\"from\", ', ') || ') references ' || key.\"table\" \
+         || coalesce(' (' || group_concat(key.\"to\", ', ') || ')', '') \
+         FROM sqlite_master AS child JOIN pragma_foreign_key_list(child.name) AS key \
+         WHERE child.type = 'table' AND '{table}' COLLATE NOCASE IN (child.name, key.\"table\") \
+         GROUP BY child.name, key.id ORDER BY child.name, key.id"
+    );
+    Ok(Some(Described {
+        columns,
+        primary: primary.into_iter().map(|(_, name)| name).collect(),
+        foreign: sqlx::query_scalar(AssertSqlSafe(foreign)).fetch_all(&mut *connection).await?,
+        has_ledger: schema::has_rows(connection, &SqlTable::from(table).ledger_name()).await?.is_some(),
+    }))
+}
+
+/// What a declared type probably means. SQLite keeps a type with each value, so the values decide.
+fn kinds(declared: &str) -> Vec<ColumnType> {
+    use ColumnType::{Bigint, Blob, Boolean, Date, Datetime, Double, Jsonb, Text, Time, Uuid, Varchar};
+    let upper = declared.to_ascii_uppercase();
+    let has = |part: &str| upper.contains(part);
+    let size = upper.split_once('(').and_then(|(_, size)| size.trim_end_matches(')').trim().parse().ok());
+    let likely = match () {
+        () if has("INT") || has("BOOL") && upper != "BOOLEAN" => vec![Bigint],
+        () if has("BOOL") => vec![Boolean, Bigint],
+        () if has("JSON") => vec![Jsonb, Text],
+        () if has("UUID") => vec![Uuid, Text],
+        () if has("CHAR") => {
+            let sized = size.filter(|size| (1..=16_383).contains(size)).map(Varchar);
+            sized.into_iter().chain([Text]).collect()
+        }
+        () if has("CLOB") || has("TEXT") => vec![Text],
+        () if declared.is_empty() || has("BLOB") => vec![Blob, Text, Bigint, Double],
+        () if has("REAL") || has("FLOA") || has("DOUB") => vec![Double],
+        () if upper == "TIME" => vec![Time(0), Time(3), Time(6)],
+        () if has("TIME") => vec![Datetime(0), Datetime(3), Datetime(6), Date, Bigint, Double],
+        () if has("DATE") => vec![Date, Datetime(0), Datetime(3), Datetime(6), Bigint, Double],
+        () => vec![Double, Bigint],
+    };
+    likely.into_iter().filter(|kind| schema::keeps(declared, *kind)).collect()
+}
