@@ -26,6 +26,8 @@ mod privileges;
 mod progress;
 #[cfg(feature = "sqlite")]
 mod proof;
+#[cfg(all(feature = "dynamodb", feature = "mysql", feature = "postgres"))]
+mod public_data;
 mod recorded;
 mod refused;
 mod serve;
