@@ -40,6 +40,9 @@ use cutover_proto::v1;
 
 use exit::Failure;
 
+pub use pins::parse as parse_pins;
+pub use plan::parse as parse_plan;
+
 #[cfg(feature = "sqlite")]
 use crate::{
     bench::{Bench, child::Role, roles},

@@ -12,7 +12,7 @@ mod tasks;
 mod tls;
 mod web;
 
-use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::Stream;
 use tokio::{
@@ -26,7 +26,7 @@ use tonic::{
 };
 
 use access::Access;
-pub use access::create_admin;
+pub use access::{bearer, create_admin};
 pub use error::Error;
 pub use files::raise_limit as raise_file_limit;
 use gate::{DEPOSED, Gate, PUT_BACK};

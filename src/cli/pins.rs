@@ -87,8 +87,8 @@ fn counted(mistakes: usize) -> String {
     if mistakes == 1 { "1 mistake".to_owned() } else { format!("{mistakes} mistakes") }
 }
 
-/// The pins, or every mistake with its line.
-fn parse(bytes: &[u8]) -> Result<Vec<v1::Pin>, Vec<String>> {
+/// The pins of a CSV file, or every mistake with its line.
+pub fn parse(bytes: &[u8]) -> Result<Vec<v1::Pin>, Vec<String>> {
     // Excel writes a byte order mark; it is part of no tenant.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
@@ -105,12 +105,12 @@ fn parse(bytes: &[u8]) -> Result<Vec<v1::Pin>, Vec<String>> {
                 break;
             }
         }
-        let line = record.position().map_or(0, |at| line_of(bytes, at));
+        let (line, text) = record.position().map_or((0, bytes), |at| place(bytes, at));
         let is_blank = record.len() == 1 && record.iter().all(|field| field.trim_ascii().is_empty());
         if is_blank || (std::mem::take(&mut is_first) && is_header(&record)) {
             continue;
         }
-        match pin(&record) {
+        match pin(&record, text) {
             Ok((tenant, rung)) => match lines.insert(tenant.clone(), line) {
                 Some(before) => {
                     mistakes.push(format!("line {line}: tenant {tenant:?} is on line {before} already"));
@@ -125,11 +125,12 @@ fn parse(bytes: &[u8]) -> Result<Vec<v1::Pin>, Vec<String>> {
     if mistakes.is_empty() { Ok(pins) } else { Err(mistakes) }
 }
 
-/// The reader has a record begin at the blank lines before it.
-fn line_of(bytes: &[u8], at: &csv::Position) -> u64 {
+/// The line of a record, and the file from there on. The reader has a record begin at the blank lines before it.
+fn place<'a>(bytes: &'a [u8], at: &csv::Position) -> (u64, &'a [u8]) {
     let rest = usize::try_from(at.byte()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
-    let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n');
-    at.line() + blank.count() as u64
+    let text = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+    let (blank, text) = rest.split_at(text);
+    (at.line() + blank.iter().filter(|byte| **byte == b'\n').count() as u64, text)
 }
 
 /// The names of the columns, and no pin: `stage` is no stage.
@@ -141,7 +142,8 @@ fn is_header(record: &csv::ByteRecord) -> bool {
     record.len() == 2 && is(1, &["stage", "rung"])
 }
 
-fn pin(record: &csv::ByteRecord) -> Result<(String, Rung), String> {
+/// `text`: the file from this record on.
+fn pin(record: &csv::ByteRecord, text: &[u8]) -> Result<(String, Rung), String> {
     let fields: Vec<&str> = record
         .iter()
         .map(std::str::from_utf8)
@@ -156,8 +158,9 @@ fn pin(record: &csv::ByteRecord) -> Result<(String, Rung), String> {
         return Err(format!("{:?} is not TENANT,STAGE{quotes}", fields.join(",")));
     };
     // A quote that is not where CSV has one is a part of the text, and nobody's tenant.
-    if tenant.contains('"') {
-        return Err(format!("tenant {tenant} has a stray quote: write it as \"..\" with each \" doubled"));
+    let is_quoted = || text.starts_with(format!("\"{}\",", tenant.replace('"', "\"\"")).as_bytes());
+    if tenant.contains('"') && !is_quoted() {
+        return Err(format!("tenant {tenant:?} has a stray quote: write it as \"..\" with each \" doubled"));
     }
     if tenant.trim() != tenant {
         return Err(format!("tenant {tenant:?} has a blank before or behind it: remove that"));

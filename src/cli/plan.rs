@@ -16,6 +16,8 @@ use super::{
     exit::{Failure, Reason},
     out, render,
 };
+pub use read::plan as parse;
+
 use crate::{domain::plan::Plan, grpc::plan::to_wire};
 
 #[derive(Debug, clap::Subcommand)]
@@ -126,7 +128,7 @@ impl Verb {
 }
 
 fn load(file: &str) -> anyhow::Result<Plan> {
-    read::plan(file, &text(file)?).map_err(|mistakes| {
+    parse(file, &text(file)?).map_err(|mistakes| {
         let count =
             if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
         let reasons = mistakes.into_iter().map(Reason::mistake).collect();

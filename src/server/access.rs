@@ -132,8 +132,8 @@ async fn pass(
     response.map(|body| access.bounded(body, &caller, is_grpc))
 }
 
-/// The token of a call.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
+/// The token of a call. `None`: it has none.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().ok().filter(|_| values.next().is_none());

@@ -187,6 +187,7 @@ fn every_file_is_declared() {
         ("crates/domain/src", &["crates/domain/src/lib.rs"]),
         ("crates/store/src", &["crates/store/src/lib.rs"]),
         ("tests/it", &["tests/it/main.rs"]),
+        ("tests/fuzz/src", &["tests/fuzz/src/lib.rs", "tests/fuzz/src/main.rs"]),
         ("tests/simulator/src", &["tests/simulator/src/main.rs"]),
         ("tests/torturer/src", &["tests/torturer/src/main.rs"]),
     ];

@@ -206,6 +206,11 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(PersistedError::Io { path: path.to_owned(), source }),
     };
+    parse(path, &bytes).map(Some)
+}
+
+/// Reads a file's content. `path` is only for errors.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Persisted, PersistedError> {
     let damaged = |what: &str| PersistedError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| PersistedError::NotASnapshot(path.to_owned()))?;
     let (format, rest) = rest.split_first_chunk().ok_or_else(|| damaged("too short"))?;
@@ -239,7 +244,7 @@ pub fn load(path: &Path) -> Result<Option<Persisted>, PersistedError> {
     }
     let Head { history_id, seal, .. } = head;
     let (writer_slot, heard) = (head.writer_slot as u16, now.saturating_sub(age));
-    Ok(Some(Persisted { snapshot, history_id, seal, writer_slot, heard, valid }))
+    Ok(Persisted { snapshot, history_id, seal, writer_slot, heard, valid })
 }
 
 /// In the same directory, so that renaming stays within one file system; one per process.
@@ -250,7 +255,15 @@ fn aside(path: &Path) -> PathBuf {
 }
 
 fn write(path: &Path, snapshot: &Snapshot, saving: &Saving) -> io::Result<()> {
-    let mut out = Checksummed { out: BufWriter::new(File::create(path)?), crc: crc32fast::Hasher::new() };
+    let mut out = BufWriter::new(File::create(path)?);
+    encode(&mut out, snapshot, saving)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()
+}
+
+/// Writes a file's content.
+pub fn encode(out: &mut impl Write, snapshot: &Snapshot, saving: &Saving) -> io::Result<()> {
+    let mut out = Checksummed { out, crc: crc32fast::Hasher::new() };
     out.write(MAGIC)?;
     out.write(&FORMAT.to_le_bytes())?;
     let head = Head::new(snapshot.revision(), saving);
@@ -261,17 +274,15 @@ fn write(path: &Path, snapshot: &Snapshot, saving: &Saving) -> io::Result<()> {
         }
     }
     let crc = out.crc.finalize();
-    out.out.write_all(&crc.to_le_bytes())?;
-    let file = out.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()
+    out.out.write_all(&crc.to_le_bytes())
 }
 
-struct Checksummed {
-    out: BufWriter<File>,
+struct Checksummed<W> {
+    out: W,
     crc: crc32fast::Hasher,
 }
 
-impl Checksummed {
+impl<W: Write> Checksummed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.crc.update(bytes);
         self.out.write_all(bytes)

@@ -93,7 +93,7 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// All its mistakes, by line; at least one. A line that is not TOML has only that one.
+    /// All its mistakes, by line; at least one, and of each sort at most 100. A line that is not TOML has only that one.
     pub fn read(text: &str) -> Result<Self, Vec<SpecError>> {
         read::spec(text)
     }

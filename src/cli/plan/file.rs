@@ -2,8 +2,11 @@
 //! `007` or `1e3`, and no parser of numbers may touch it.
 
 use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
-use saphyr_parser::Parser;
+use saphyr_parser::{Event, Parser, SpannedEventReceiver as _};
 use toml::de::{DeTable, DeValue};
+
+/// Maximum nesting of lists and tables. A plan needs four.
+const DEPTH_MAX: usize = 64;
 
 /// A value and where it is.
 #[derive(Debug)]
@@ -95,7 +98,8 @@ fn looks_like_yaml(text: &str) -> bool {
 }
 
 fn toml(text: &str) -> Result<Node, String> {
-    let line_of = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let line_of = |offset: usize| 1 + ends.partition_point(|end| *end < offset);
     let told = |error: toml::de::Error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
         format!("line {line}: {}", error.message())
@@ -143,13 +147,27 @@ fn yaml(text: &str) -> Result<Node, String> {
     let mut loader = YamlLoader::<MarkedYaml<'_>>::default();
     // Else `007` is a number before anybody has asked what it is to be.
     loader.early_parse(false);
-    Parser::new_from_str(text).load(&mut loader, true).map_err(|error| told(&error))?;
+    // Not the parser's own loop, which takes a stack frame for each level.
+    let mut depth = 0_usize;
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| told(&error))?;
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            let line = span.start.line();
+            return Err(format!("line {line}: lists and tables are nested in more than {DEPTH_MAX} levels"));
+        }
+        loader.on_event(event, span);
+    }
     if let Some(error) = loader.error() {
         return Err(told(error));
     }
     match loader.into_documents().as_slice() {
         [] => Ok(Node { line: 1, value: Value::Table(Vec::new()) }),
-        [one] => Ok(yaml_node(one)),
+        [one] => Ok(yaml_node(one, 0)),
         [_, second, ..] => {
             let line = second.span.start.line();
             Err(format!("line {line}: a second document begins: a plan is one"))
@@ -157,15 +175,18 @@ fn yaml(text: &str) -> Result<Node, String> {
     }
 }
 
-fn yaml_node(node: &MarkedYaml<'_>) -> Node {
+/// Aliases may nest what is not nested in the file.
+fn yaml_node(node: &MarkedYaml<'_>, depth: usize) -> Node {
+    let inner = |node: &MarkedYaml<'_>| yaml_node(node, depth + 1);
     let value = match &node.data {
+        _ if depth > DEPTH_MAX => Value::Other,
         YamlData::Representation(text, ScalarStyle::Plain, None) => Value::Plain(text.to_string()),
         YamlData::Representation(text, ..) => Value::Text(text.to_string()),
-        YamlData::Sequence(list) => Value::List(list.iter().map(yaml_node).collect()),
+        YamlData::Sequence(list) => Value::List(list.iter().map(inner).collect()),
         YamlData::Mapping(table) => {
             let entry = |(key, value): (&MarkedYaml<'_>, &MarkedYaml<'_>)| {
-                let name = yaml_node(key).text().unwrap_or("?").to_owned();
-                (name, Node { line: key.span.start.line(), ..yaml_node(value) })
+                let name = inner(key).text().unwrap_or("?").to_owned();
+                (name, Node { line: key.span.start.line(), ..inner(value) })
             };
             Value::Table(table.iter().map(entry).collect())
         }

@@ -17,8 +17,8 @@ const STEP: [&str; 6] = ["stage", "percent", "tenants", "bake", "evidence", "app
 const WINDOW: [&str; 3] = ["days", "from", "to"];
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// A plan. What steps mean together is looked at when each can be read.
-pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
+/// The plan of a file's text, or its mistakes by line. `name` says whether it is TOML or YAML, if it has an extension.
+pub fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
     let is_yaml = file::is_yaml(name, text);
     let root = file::parse(text, is_yaml).map_err(|mistake| vec![mistake])?;
     let mut mistakes = Vec::new();
@@ -33,14 +33,13 @@ pub(super) fn plan(name: &str, text: &str) -> Result<Plan, Vec<String>> {
     let rules = Rules { windows, on_trip, when_blind };
     let read: Vec<(usize, Vec<Step>)> =
         fields.list("steps").map(|node| (node.line, reader.steps(node))).collect();
-    let read_lines: Vec<usize> = read.iter().map(|(line, _)| *line).collect();
+    let first_step = read.iter().map(|(line, _)| *line).min().unwrap_or(usize::MAX);
     let lines: Vec<usize> = read.iter().flat_map(|(line, steps)| steps.iter().map(|_| *line)).collect();
     let steps = read.into_iter().flat_map(|(_, steps)| steps).collect();
     let windows: Vec<usize> = fields.list("windows").map(|node| node.line).collect();
     let zone = fields.get("time_zone").map_or(1, |node| node.line);
     // What steps mean together is known up to the first that can't be read.
-    let first_step = |(line, _): &(usize, String)| read_lines.iter().any(|step| step <= line);
-    let unread = mistakes.iter().filter(|mistake| first_step(mistake)).map(|(line, _)| *line).min();
+    let unread = mistakes.iter().map(|(line, _)| *line).filter(|line| *line >= first_step).min();
     let told = |Violation { field, message }: Violation| {
         let at = field.split_once('[').and_then(|(_, at)| at.trim_end_matches(']').parse::<usize>().ok());
         let lines = if field.starts_with("steps[") { &lines } else { &windows };

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A requested plan, or everything that is wrong with it.
-pub(in crate::grpc) fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
+pub fn apply(wire: Option<v1::Plan>) -> Result<Change, Status> {
     let v1::Plan { steps, windows, time_zone, on_trip, when_blind } = wire.unwrap_or_default();
     let mut violations = Vec::new();
     let steps = steps.into_iter().enumerate().filter_map(|(at, wire)| {

@@ -86,7 +86,7 @@ impl SpecError {
             }
             _ => what,
         };
-        Self::Toml { at, what }
+        Self::Toml { at, what: without_password(&what) }
     }
 
     /// A value of the wrong type.
@@ -115,7 +115,7 @@ impl SpecError {
             }
             _ => what,
         };
-        Self::Toml { at, what }
+        Self::Toml { at, what: without_password(&what) }
     }
 
     /// A key that is not one of those known.
@@ -131,12 +131,30 @@ impl SpecError {
 
     fn of_known(at: Position, name: String, known: Vec<String>) -> Self {
         let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
-        Self::Unknown { at, name, nearest, known }
+        Self::Unknown { at, name: without_password(&name), nearest, known }
     }
 
     pub(super) fn invalid(text: &str, span: Range<usize>, key: &'static str, what: impl ToString) -> Self {
-        Self::Invalid { at: Position::of(text, span.start), key, what: what.to_string() }
+        let what = without_password(&what.to_string());
+        Self::Invalid { at: Position::of(text, span.start), key, what }
     }
+}
+
+/// A message with `***` for the password of each url: one may be given where something else is expected.
+fn without_password(message: &str) -> String {
+    let mut parts = message.split("://");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        told.push_str("://");
+        let end =
+            part.find(|it: char| it.is_whitespace() || matches!(it, '"' | '\'' | '`')).unwrap_or(part.len());
+        let ends = (part.find(':'), part[..end].rfind('@'));
+        match ends {
+            (Some(colon), Some(at)) if colon < at => told.extend([&part[..=colon], "***", &part[at..]]),
+            _ => told.push_str(part),
+        }
+    }
+    told
 }
 
 /// The parser's message in one line.

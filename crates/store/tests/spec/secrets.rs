@@ -64,6 +64,32 @@ fn a_mistake_beside_a_password_does_not_show_it() {
 }
 
 #[test]
+fn a_url_in_the_wrong_place_does_not_show_its_password() {
+    let url = "postgres://u:hunter2/x@db/shop";
+    let columns = format!("{SMALL}overflow = \"rest\"\n[[target.columns]]\n");
+    let mistakes = [
+        SMALL.replace("\"orders\"\n[source]", &format!("\"{url}\"\n[source]")),
+        SMALL.replacen("table = \"orders\"", &format!("table = \"{url}\""), 1),
+        format!("server = \"{url}\"\n{SMALL}"),
+        format!("{SMALL}on_misfit = \"{url}\"\noverflow = \"rest\"\n"),
+        format!("{SMALL}versions = \"{url}\"\n"),
+        format!("{SMALL}connections = \"{url}\"\n"),
+        format!("{SMALL}\"{url}\" = 1\n"),
+        format!("{SMALL}version = {url}\n"),
+        format!("{columns}name = \"a\"\ntype = \"{url}\"\n"),
+        format!("{columns}name = \"a\"\ntype = \"date\"\nzone = \"{url}\"\n"),
+        format!("{columns}name = \"{url}\"\ntype = \"text\"\n"),
+    ];
+    for text in mistakes {
+        for error in Spec::read(&text).expect_err("a mistake") {
+            assert!(!format!("{error:?} {error}").contains("hunter2"), "{error}");
+        }
+    }
+    let error = refusal(&format!("{SMALL}versions = \"{url}\"\n"));
+    assert!(error.contains("\"postgres://u:***@db/shop\""), "{error}");
+}
+
+#[test]
 fn a_secret_shows_stars() {
     let secret = Secret::new("x".to_owned());
     assert_eq!(

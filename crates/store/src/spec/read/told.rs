@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use super::super::{SpecError, error::Position};
 
-/// What is wrong so far.
+/// Maximum mistakes of each sort. Each is looked up in the text, so thousands would take minutes.
+const MISTAKES_MAX: usize = 100;
+
+/// What is wrong so far, up to [`MISTAKES_MAX`].
 pub(super) struct Told<'t> {
     text: &'t str,
     syntax: Vec<SpecError>,
@@ -15,7 +18,7 @@ impl<'t> Told<'t> {
     /// Begins with what the parser found.
     pub(super) fn new(text: &'t str, syntax: &[toml::de::Error]) -> Self {
         let mut told = Self { text, syntax: Vec::new(), others: Vec::new() };
-        for error in syntax {
+        for error in syntax.iter().take(MISTAKES_MAX) {
             let error = SpecError::of_toml(text, error);
             // The rest of a line that the parser did not understand is not a second mistake.
             if told.syntax.iter().all(|other| other.line() != error.line()) {
@@ -27,12 +30,18 @@ impl<'t> Told<'t> {
 
     /// A value that is wrong, alone or together with others.
     pub(super) fn invalid(&mut self, span: Range<usize>, key: &'static str, what: impl ToString) {
-        self.others.push(SpecError::invalid(self.text, span, key, what));
+        self.note(|text| SpecError::invalid(text, span, key, what));
     }
 
     /// A value of the wrong type.
     pub(super) fn wrong_type(&mut self, key: &'static str, span: Range<usize>, error: &toml::de::Error) {
-        self.others.push(SpecError::of_value(self.text, key, span, error));
+        self.note(|text| SpecError::of_value(text, key, span, error));
+    }
+
+    fn note(&mut self, mistake: impl FnOnce(&str) -> SpecError) {
+        if self.others.len() < MISTAKES_MAX {
+            self.others.push(mistake(self.text));
+        }
     }
 
     /// A key that has to be in the section at `at`.
@@ -49,7 +58,7 @@ impl<'t> Told<'t> {
         name: &str,
         known: impl Iterator<Item = &'static str>,
     ) {
-        self.others.push(SpecError::unknown(self.text, span, name, known));
+        self.note(|text| SpecError::unknown(text, span, name, known));
     }
 
     /// The spec, if nothing is wrong.
