@@ -61,7 +61,7 @@ fn scan(cursor: &Cursor, ids: &[Id]) {
     match block_on(store.scan(&Scope::All, Segment::ALL, Some(cursor), 1 << 20)) {
         Ok(Page { records, next: None, .. }) => {
             let ahead = ids.iter().filter(|id| cursor.is_past(id) == Ok(false));
-            assert!(records.iter().map(|(id, _)| id).eq(ahead), "a scan has all that lies ahead");
+            assert!(records.iter().map(|(id, _)| id).eq(ahead), "a scan has all that is past its cursor");
         }
         Ok(Page { next, .. }) => panic!("a small store has one page, not {next:?}"),
         Err(error) => assert!(error.to_string().contains("start it anew"), "{error}"),
