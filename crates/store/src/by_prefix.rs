@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, try_join_all};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Copied, Cursor, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment, Store,
-    StoreError, Unreadable, Version, scan::unreadable,
+    Copied, Cursor, EqualIds, Estimate, Id, Identity, Page, Pressure, Put, Record, ScanOrder, Scope, Segment,
+    Store, StoreError, Unreadable, Version, scan::unreadable,
 };
 use cutover_core::outcome::ErrorClass;
 
@@ -287,6 +287,15 @@ impl Store for ByPrefix {
     #[cfg(any(feature = "sqlite", feature = "mysql", feature = "postgres"))]
     async fn spread(&self, count: usize) -> Result<Option<Vec<Cursor>>, StoreError> {
         crate::sql::spread(self, [crate::sql::KeyKind::Bytes; 2], false, count).await.map(Some)
+    }
+
+    /// None: each table compares its ids byte by byte, or [`Self::new`] had refused it.
+    fn loose_ids(&self) -> Option<String> {
+        None
+    }
+
+    async fn equal_ids(&self, _ids: &[Id]) -> Result<Vec<EqualIds>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn check_id(&self, id: &Id) -> Result<(), StoreError> {

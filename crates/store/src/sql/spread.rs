@@ -14,6 +14,8 @@ use super::{
 const PROBES_MAX: usize = 300;
 /// Look-ups that found nothing new between two places, before the place between them is given up.
 const MISSES_MAX: i32 = 12;
+/// Where the count of misses begins if nobody knows where the rows end: each look-up halves what may be behind them.
+const UNKNOWN_END: i32 = -64;
 /// Above nearly all texts.
 const LAST_TEXT: &str = "~~~~~~~~";
 /// Characters of a text that are calculated with, as digits of this base: a number of 64 bits.
@@ -43,7 +45,7 @@ pub(in super::super) async fn spread(
     let Some(first) = after(store, None).await?.filter(|_| count > 0) else { return Ok(found) };
     let to = (greatest(kinds[0]), greatest(kinds[1]));
     // The end of the rows has yet to be found.
-    let mut gaps = VecDeque::from([Gap { from: first, to, end: None, misses: -64 }]);
+    let mut gaps = VecDeque::from([Gap { from: first, to, end: None, misses: UNKNOWN_END }]);
     for _ in 0..PROBES_MAX {
         let Some(mut gap) = gaps.pop_front().filter(|_| found.len() < count) else { break };
         let Some(between) = between(kinds, is_own, &gap.from, &gap.to) else { continue };
@@ -55,8 +57,17 @@ pub(in super::super) async fn spread(
                 gaps.extend([below, Gap { from: next, to: gap.to, end: gap.end, misses: 0 }]);
             }
             _ if gap.misses < MISSES_MAX => {
-                (gap.to, gap.misses) = (between, gap.misses + 1);
+                // From here on between the keys of one tenant, whose end is not known either.
+                let is_within = between.0 == gap.from.0 && gap.to.0 != gap.from.0;
+                gap.misses = if is_within && !is_own { UNKNOWN_END } else { gap.misses + 1 };
+                gap.to = between;
                 gaps.push_front(gap);
+            }
+            // No row is between these tenants: there may be many of the first one.
+            _ if !is_own && gap.from.0 != gap.to.0 => {
+                gap.to = (gap.from.0.clone(), greatest(kinds[1]));
+                gap.misses = UNKNOWN_END;
+                gaps.push_back(gap);
             }
             _ => {}
         }
@@ -125,7 +136,8 @@ fn middle(kind: KeyKind, from: &str, to: &str) -> Option<String> {
             let (low, high) = (number(from), number(to));
             let half = low + high.saturating_sub(low) / 2;
             let prefix: String = from.chars().take(same).collect();
-            (low < half && half < high).then(|| prefix + &text(half))
+            // Characters that are no digits all count as the last one.
+            Some(prefix + &text(half)).filter(|half| low < high && from < half.as_str() && half.as_str() < to)
         }
     }
 }
