@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Error;
 use crate::{
-    https::{HttpsClient, HttpsError, client, why},
+    https::{HttpsClient, HttpsError, USER_AGENT, client, why},
     oidc::{KeySource, Keys, Settings},
     service::{Provider, Tokens},
 };
@@ -115,7 +115,7 @@ impl KeyReader {
     async fn fetch(&self, url: &Uri) -> Result<Vec<u8>, String> {
         let request = Request::get(url.clone())
             .header(header::ACCEPT, "application/json")
-            .header(header::USER_AGENT, concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .header(header::USER_AGENT, USER_AGENT)
             .body(Full::new(Bytes::new()))
             .map_err(|error| format!("the request can't be made: {error}"))?;
         let fetched = async {

@@ -156,7 +156,7 @@ impl Tokens {
             return Standing::Valid;
         }
         let named = known.get(&credential.token);
-        let is_there = named.is_some_and(|it| it.record.expires_ms.is_none_or(|until_ms| until_ms > now_ms));
+        let is_there = named.is_some_and(|it| it.record.is_valid(now_ms));
         if is_there { Standing::Rotated } else { Standing::Ended }
     }
 
@@ -169,9 +169,8 @@ impl Tokens {
         let known = self.known.load();
         let record =
             asked.by.strip_prefix(BY_TOKEN).and_then(|name| known.get(name)).map(|token| &token.record);
-        let is_valid = record.is_some_and(|record| {
-            record.created_ms <= asked.at_ms && record.expires_ms.is_none_or(|until_ms| until_ms > now_ms)
-        });
+        let is_valid =
+            record.is_some_and(|record| record.created_ms <= asked.at_ms && record.is_valid(now_ms));
         if is_valid {
             return Ok(());
         }

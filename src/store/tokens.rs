@@ -33,6 +33,13 @@ pub struct TokenRecord {
     pub used_ms: u64,
 }
 
+impl TokenRecord {
+    /// Whether it has not expired.
+    pub fn is_valid(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_none_or(|until_ms| until_ms > now_ms)
+    }
+}
+
 /// A token that was rotated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousToken {

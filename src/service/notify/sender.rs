@@ -6,7 +6,7 @@ use http_body_util::Full;
 use hyper::{Request, body::Bytes, header};
 
 use crate::{
-    https::{HttpsClient, HttpsError, client, why},
+    https::{HttpsClient, HttpsError, USER_AGENT, client, why},
     notify::{Endpoint, HEADER, retry_after},
 };
 
@@ -36,7 +36,7 @@ impl Sender {
     ) -> Result<(u16, Duration), String> {
         let mut request = Request::post(to.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .header(header::USER_AGENT, USER_AGENT)
             .header("Idempotency-Key", key);
         if let Some(secret) = &to.secret {
             request = request.header(HEADER, secret.sign(unix_s, body));
