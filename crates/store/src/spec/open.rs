@@ -141,17 +141,20 @@ impl StoreUrl {
     pub async fn describe(&self, table: &str) -> Result<Option<Described>, OpenError> {
         check_name(table).map_err(|error| StoreError::no_table(table, &error.to_string()))?;
         let url = self.connect_url(None);
-        let url = url.expose();
         Ok(match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite { path } => crate::SqliteStore::describe(path, table).boxed().await?,
             #[cfg(feature = "mysql")]
             Self::Server { dialect: Dialect::MySql, .. } => {
-                crate::MySqlStore::describe(url, table, crate::ServerOptions::default()).boxed().await?
+                crate::MySqlStore::describe(url.expose(), table, crate::ServerOptions::default())
+                    .boxed()
+                    .await?
             }
             #[cfg(feature = "postgres")]
             Self::Server { dialect: Dialect::Postgres, .. } => {
-                crate::PostgresStore::describe(url, table, crate::ServerOptions::default()).boxed().await?
+                crate::PostgresStore::describe(url.expose(), table, crate::ServerOptions::default())
+                    .boxed()
+                    .await?
             }
             Self::DynamoDb { .. } => None,
             #[allow(unreachable_patterns, reason = "with all features every store has an arm above")]
