@@ -8,6 +8,7 @@ mod people;
 mod reader;
 mod restore;
 mod stand_in;
+mod workers;
 
 use std::{cell::RefCell, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

@@ -140,18 +140,19 @@ impl StoreUrl {
     /// Reads what a SQL table has; `None`: it is not there, or this is DynamoDB. Nothing is checked or written.
     pub async fn describe(&self, table: &str) -> Result<Option<Described>, OpenError> {
         check_name(table).map_err(|error| StoreError::no_table(table, &error.to_string()))?;
-        let url = self.connect_url(None);
         Ok(match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite { path } => crate::SqliteStore::describe(path, table).boxed().await?,
             #[cfg(feature = "mysql")]
             Self::Server { dialect: Dialect::MySql, .. } => {
+                let url = self.connect_url(None);
                 crate::MySqlStore::describe(url.expose(), table, crate::ServerOptions::default())
                     .boxed()
                     .await?
             }
             #[cfg(feature = "postgres")]
             Self::Server { dialect: Dialect::Postgres, .. } => {
+                let url = self.connect_url(None);
                 crate::PostgresStore::describe(url.expose(), table, crate::ServerOptions::default())
                     .boxed()
                     .await?

@@ -267,15 +267,24 @@ pub(super) fn linearizable(plan: Plan, random: &mut SmallRng) -> Plan {
     }
 }
 
+/// In half of the seeds a worker stands still while others go on without it, and services use new records only: nobody
+/// writes over what it does wrong.
 pub(super) fn unversioned(plan: Plan, random: &mut SmallRng) -> Plan {
+    let stands_still = random.random();
+    let calm_from = if stands_still { 120 * S } else { 20 * S };
+    let records = match stands_still {
+        true => Records { keys: 2, fresh: 3 * S, fresh_share: 130, ..plan.records },
+        false => Records { keys: 8, ..plan.records },
+    };
     Plan {
         lanes: 1,
         think_ms: 400,
-        legacy_until: random.random_range(3..=6) * S,
-        records: Records { keys: 8, ..plan.records },
-        calm_from: 20 * S,
-        quiet_from: 22 * S,
-        end: 170 * S,
+        legacy_until: if stands_still { 9 * S } else { random.random_range(3..=6) * S },
+        records,
+        policy: v1::Policy { fence_after_ms: if stands_still { 3_000 } else { 0 }, ..plan.policy.clone() },
+        calm_from,
+        quiet_from: calm_from + 2 * S,
+        end: calm_from + 150 * S,
         script: &[TO_TARGET_FIRST, TO_TARGET_ONLY],
         ..plan
     }

@@ -6,13 +6,8 @@ use cutover_client::{
     store::{Id, Record, Version},
 };
 
-use super::{chaos, kill, with};
-use crate::{
-    cast::traffic,
-    data::{self, Delay, Trap},
-    invariants,
-    world::{self, MS, Pid, S, Time},
-};
+use super::with;
+use crate::{cast::traffic, invariants, world};
 
 /// No service writes these.
 const VALUES_FROM: u64 = 1 << 40;
@@ -54,54 +49,6 @@ pub fn is_left() -> bool {
         let value = record.and_then(|record| record.value.as_deref().map(traffic::value));
         value.is_some_and(|value| value >= VALUES_FROM)
     })
-}
-
-/// The worker of a repair stops: before a read or a write that is then late, or after a write that lands late.
-pub(super) fn disturb_repair(pid: Pid) {
-    if with(|stage| world::now() >= stage.plan.calm_from) || !world::chance(800_000) {
-        return;
-    }
-    // Where operators cancel the repair, nothing else disturbs it.
-    let is_canceled = with(|stage| stage.plan.faults.is_empty());
-    // Services have written the record before it lands.
-    let late = chaos::span(400 * MS, 2 * S);
-    match world::between(0, if is_canceled { 1 } else { 5 }) {
-        // Before the first look at the target, or between a put and the look after it.
-        0 | 1 => stand_still(pid, false, world::between(0, 7), chaos::span(15 * S, 40 * S)),
-        2 => stand_still(pid, true, 0, chaos::span(S, 10 * S)),
-        // A worker that begins where it ended has to find what its put did.
-        3 => on_write(pid, late, move || {
-            world::after(world::between(0, 20 * MS), move || {
-                world::tell(|| format!("w{pid} is killed"));
-                kill(pid, false);
-            });
-        }),
-        // It looks again once the put that it gave up has landed.
-        _ => on_write(pid, late, move || stand_still(pid, false, 0, late + chaos::span(100 * MS, 500 * MS))),
-    }
-}
-
-/// It stops before a call to the target. A late read does no harm: the right to act is checked after it. Nor does a
-/// late write: it depends on the version.
-fn stand_still(pid: Pid, is_write: bool, skips: u64, span: Time) {
-    let spring = move |_| chaos::freeze_for(pid, &format!("w{pid}"), span);
-    let delay = Delay::HeldBack(span);
-    data::set_trap(Trap { pid, store: 1, is_write, skips, delay, spring: Box::new(spring) });
-}
-
-/// It gives its next write to the target up, which lands so late. Services write that record meanwhile.
-fn on_write(pid: Pid, late: Time, spring: impl FnOnce() + 'static) {
-    let spring = move |written: Option<Id>| {
-        if let Some(id) = written {
-            let name = traffic::name(&id.tenant, &id.key);
-            world::tell(|| format!("w{pid} gives up its write of {name}, which lands in {} ms", late / MS));
-            // A write that ends after it has landed would mend what is wrong.
-            traffic::use_only(id, late / 2);
-        }
-        spring();
-    };
-    let delay = Delay::Unanswered(late);
-    data::set_trap(Trap { pid, store: 1, is_write: true, skips: 0, delay, spring: Box::new(spring) });
 }
 
 /// A repair begins, or has ended.

@@ -6,7 +6,7 @@ use cutover::domain::{Placement, Tenant};
 use cutover_client::routing::{Mutation, Rung};
 use cutover_proto::v1;
 
-use super::{foreign, with};
+use super::{foreign, with, workers};
 use crate::{
     cast::{self, operator::EMPTY_TENANT, worker::Task},
     data, oracle,
@@ -124,11 +124,14 @@ fn want(task: Task) {
         let Some(pid) = free.first().map(|pid| **pid) else { return };
         let is_beside = foreign::is_under_way() && !task.source_wins;
         let joins_ppm = if is_beside { 700_000 } else { 100_000 };
-        if free.len() < workers.len() && !world::chance(joins_ppm) {
+        let is_second = free.len() < workers.len();
+        if is_second && !world::chance(joins_ppm) {
             return;
         }
-        if task.source_wins {
-            foreign::disturb_repair(pid);
+        match task.source_wins {
+            true => workers::disturb_repair(pid),
+            false if !is_second => workers::disturb_copy(pid),
+            false => {}
         }
         let (on_target, stores) = with(|stage| (stage.plan.on_target, stage.stores.clone()));
         super::start(pid, cast::worker::run(pid, format!("w{pid}"), task, on_target, stores));
