@@ -1,5 +1,6 @@
 //! Records that the target rightly has newer, or alone: their tenants have been at target-only.
 
+use cutover_core::routing::Mutation;
 use cutover_store::{Id, Version};
 
 use super::{
@@ -40,7 +41,8 @@ impl JoinedPass {
     ) -> Result<bool, Error> {
         let is_stamped = target.as_ref().is_some_and(|target| target.version > Version::ZERO);
         let is_newer = matches!(difference, Difference::Ahead | Difference::Extra) && is_stamped;
-        if !is_newer || plan.writes() == Side::Source {
+        let is_excused = !plan.source_wins || !Mutation::RepairBelowTarget.is_left_out();
+        if !is_newer || !is_excused || plan.writes() == Side::Source {
             return Ok(false);
         }
         let is_recent = self.client.current().received_revision() >= self.began_revision;
