@@ -17,6 +17,8 @@ pub const KINDS: &[&str] = &[
     "delete",
     "job-finish",
     "plan-*",
+    "approve",
+    "withdraw",
 ];
 
 /// The format of a message.
@@ -37,12 +39,26 @@ pub fn matters(change: &str, wanted: &[impl AsRef<str>]) -> bool {
     })
 }
 
-/// Whether this event is sent: its kind is wanted, and it is not the end of a clean pass.
+/// Whether this event is sent: its kind is wanted, and it is not the end of a clean pass. Or it waits for a second
+/// person, whatever its kind.
 #[must_use]
 pub fn is_told(event: &Event, wanted: &[impl AsRef<str>]) -> bool {
     let evidence = event.document.as_ref().and_then(|document| document.evidence.last());
     let is_clean = event.change == "job-finish" && evidence.is_some_and(|evidence| evidence.clean);
-    matters(&event.change, wanted) && !is_clean
+    matters(&event.change, wanted) && !is_clean || awaits(event)
+}
+
+/// Whether the event only asks for something, which a second person has to approve.
+fn awaits(event: &Event) -> bool {
+    let requests = event.document.iter().flat_map(|document| &document.requests);
+    requests.into_iter().any(|request| request.revision == event.revision)
+}
+
+/// What happened, and what has to be done now.
+fn lines(event: &Event) -> Vec<String> {
+    let (key, revision) = (&event.key, event.revision);
+    let approve = awaits(event).then(|| format!("to approve: cutover approve {key} {revision} --reason WHY"));
+    event.summary.iter().cloned().chain(approve).collect()
 }
 
 /// The same for every attempt, and different for every event of every store. A receiver ignores a key that it
@@ -64,7 +80,7 @@ pub fn body(shape: Shape, history_id: &str, event: &Event) -> Vec<u8> {
             "at_ms": event.at_ms,
             "actor": event.actor,
             "reason": event.reason,
-            "summary": event.summary,
+            "summary": lines(event),
         }),
         Shape::Slack => json!({ "text": text(event) }),
     };
@@ -77,8 +93,8 @@ fn text(event: &Event) -> String {
     if !event.reason.is_empty() {
         text += &format!(" ({})", escaped(&event.reason));
     }
-    for line in &event.summary {
-        text += &format!("\n• {}", escaped(line));
+    for line in lines(event) {
+        text += &format!("\n• {}", escaped(&line));
     }
     text + &format!("\nrevision {}", event.revision)
 }

@@ -8,12 +8,13 @@ mod poison;
 mod tls;
 
 use cutover::{
-    domain::{Cover, Event, Key, PassKind},
+    domain::{self, Change, Context, Cover, Event, Fleet, Key, Migration, PassKind, Policy},
     notify::{
         Answer, AttemptOutcome, KINDS, Secret, Shape, after, body, delay_ms, idempotency_key, is_told,
         matters,
     },
 };
+use imbl::OrdMap;
 use serde_json::{Value, json};
 
 use crate::support::{commit, create, key};
@@ -71,7 +72,7 @@ fn only_wanted_kinds_are_told() {
     let wanted = ["rollback".to_owned(), "plan-*".to_owned()];
     assert!(matters("rollback", &wanted) && matters("plan-step", &wanted));
     assert!(!matters("step", &wanted) && !matters("rollback-x", &wanted) && !matters("rollback", &[""; 0]));
-    for kind in ["rollback", "hold", "pause", "delete", "job-finish", "plan-step"] {
+    for kind in ["rollback", "hold", "pause", "delete", "job-finish", "plan-step", "approve"] {
         assert!(matters(kind, KINDS), "{kind}");
     }
     for kind in ["create", "rollout", "step", "pin", "job-begin"] {
@@ -114,4 +115,36 @@ fn of_a_pass_that_ended_clean_nobody_hears() {
         event.document.as_mut().unwrap().evidence.push(serde_json::from_value(evidence).unwrap());
         assert_eq!(is_told(&event, KINDS), told, "clean: {clean}");
     }
+}
+
+#[test]
+fn whoever_may_approve_hears_of_a_request_and_what_to_do() {
+    let fleet = Fleet::default();
+    let context = |revision| Context {
+        revision,
+        now_ms: 1,
+        steady_ms: 1,
+        actor: "token:ada",
+        reason: "a test",
+        fleet: &fleet,
+    };
+    let policy = Policy { two_persons: true, ..Policy::default() };
+    let Change::Create { salt, source, target, description, confirm, .. } = create() else { unreachable!() };
+    let create = Change::Create { salt, source, target, description, policy: policy.clone(), confirm };
+    let created = domain::apply(None, &key("orders"), &create, &context(1)).unwrap().document.unwrap();
+    let migration = Migration::new(1, created, OrdMap::new());
+    let policy = Some(Policy { soak_ms: 1, ..policy });
+    let update = Change::Update { description: None, policy, guards: Vec::new() };
+    let asked = domain::apply(Some(&migration), &key("orders"), &update, &context(2)).unwrap();
+    let mut event = Event { revision: 2, change: "update".to_owned(), summary: asked.summary, ..rollback() };
+    assert!(!is_told(&event, KINDS), "an update that one person made");
+    event.document = asked.document;
+    assert!(is_told(&event, KINDS));
+    let read: Value = serde_json::from_slice(&body(Shape::Webhook, "h1", &event)).unwrap();
+    let summary: Vec<_> = read["summary"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(summary.first(), Some(&"asked; a second person has to approve it"));
+    assert_eq!(summary.last(), Some(&"to approve: cutover approve orders 2 --reason WHY"));
+    // The next event has the same request in its document, and does not ask for it.
+    event.revision = 3;
+    assert!(!is_told(&event, KINDS));
 }
