@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use cutover_core::text::is_visible;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -53,7 +54,7 @@ pub(super) fn one_line(text: &str) -> String {
     for part in text.trim().chars() {
         match part {
             '\n' | '\t' => line.push(' '),
-            part if part.is_control() => line.extend(part.escape_default()),
+            part if !is_visible(part) => line.extend(part.escape_default()),
             part => line.push(part),
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
         Refusal::Invalid(violations) => {
             let fields: Vec<FieldViolation> = violations
                 .into_iter()
-                .map(|Violation { field, message }| FieldViolation::new(field, message))
+                .map(|Violation { field, message }| FieldViolation::new(field, cut(&message)))
                 .collect();
             let size = |it: &FieldViolation| it.field.len() + it.description.len();
             let (mut fields, left) = bounded(fields, DETAILS_MAX_BYTES, size);
@@ -45,7 +45,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
             let violations = unmet.into_iter().map(|Unmet { step, whom, gate, message, action, .. }| {
                 let subject =
                     [whom, step].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-                PreconditionViolation::new(gate.name(), subject, format!("{message}\n{action}"))
+                PreconditionViolation::new(gate.name(), subject, cut(&format!("{message}\n{action}")))
             });
             let size = |it: &PreconditionViolation| it.r#type.len() + it.subject.len() + it.description.len();
             let (mut violations, left) = bounded(violations.collect(), DETAILS_MAX_BYTES, size);
@@ -59,7 +59,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
     }
 }
 
-/// The first ones that have room together, at least one, and how many are left.
+/// The first ones that have room together, at least one, and how many are left. Each is short enough by itself.
 fn bounded<T>(mut all: Vec<T>, max_bytes: usize, size: impl Fn(&T) -> usize) -> (Vec<T>, usize) {
     let mut bytes = 0;
     let fit = all.iter().take_while(|it| {
@@ -85,7 +85,7 @@ fn line(unmet: &Unmet) -> String {
         (false, false) => format!("{whom} {step}: "),
         _ => String::new(),
     };
-    format!("{subject}{gate}: {message} ({action})")
+    cut(&format!("{subject}{gate}: {message} ({action})"))
 }
 
 pub(super) fn change(error: operate::Error) -> Status {
@@ -167,5 +167,23 @@ fn routing(error: cutover_core::routing::Error) -> Status {
         Error::UnknownMigration(_) => Status::not_found(error.to_string()),
         Error::Unreadable { .. } => Status::failed_precondition(error.to_string()),
         Error::Tenant(error) => invalid(Violation::new("tenant", error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Gate;
+
+    #[test]
+    fn one_long_condition_leaves_an_answer_that_a_client_reads() {
+        let long = "<".repeat(20_000);
+        let unmet = Unmet::of_change(Gate::Restored, long.clone(), long.clone());
+        for status in [refusal(unmet.into()), invalid(Violation::new("reason", long))] {
+            let mut headers = hyper::HeaderMap::new();
+            status.add_header(&mut headers).expect("it can be sent");
+            let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            assert!(bytes < 16 << 10, "{bytes} bytes");
+        }
     }
 }

@@ -18,6 +18,27 @@ pub fn short_span(ms: u64) -> String {
     }
 }
 
+/// Whether people see a character, or it is a blank in a line: neither a control character nor one that only changes how
+/// others are shown, like U+202E, which turns around what follows.
+pub fn is_visible(character: char) -> bool {
+    if character.is_whitespace() {
+        return !character.is_control() && !matches!(character, '\u{2028}' | '\u{2029}');
+    }
+    // The standard library escapes exactly those that can't be shown. After another character it leaves combining ones.
+    let text = String::from_iter(['a', character]);
+    matches!(character, '"' | '\'' | '\\') || text.escape_debug().eq(text.chars())
+}
+
+/// An address for people: without a user, a password, a query and a fragment, which may be secret.
+pub fn shown_address(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{host}{path}")
+}
+
 /// What a guard counts as bad, by its name: `15 of 19 target writes failed`.
 pub fn bad_outcome(guard: &str) -> &'static str {
     match guard {
@@ -96,7 +117,33 @@ pub fn whom(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{short_span, span, together, whom};
+    use super::{is_visible, short_span, shown_address, span, together, whom};
+
+    #[test]
+    fn an_address_is_shown_without_what_could_be_secret() {
+        for (url, shown) in [
+            ("https://user:secret@example.com:4317/keys?key=secret#secret", "https://example.com:4317/keys"),
+            ("http://a@b@[::1]:4317", "http://[::1]:4317"),
+            ("https://example.com/a@b", "https://example.com/a@b"),
+            ("example.com:1", "example.com:1"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_address(url), shown);
+        }
+    }
+
+    #[test]
+    fn characters_that_nobody_sees_are_told_apart() {
+        for seen in "aZ0 .@+-_\"'\\é\u{65}\u{301}\u{a0}\u{3000}ж漢😀".chars() {
+            assert!(is_visible(seen), "{seen:?}");
+        }
+        for unseen in
+            "\n\t\u{0}\u{7f}\u{85}\u{ad}\u{200b}\u{200d}\u{202e}\u{2066}\u{2028}\u{2029}\u{feff}\u{e0041}"
+                .chars()
+        {
+            assert!(!is_visible(unseen), "{unseen:?}");
+        }
+    }
 
     #[test]
     fn a_range_of_buckets_is_a_share_of_the_tenants() {

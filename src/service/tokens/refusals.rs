@@ -11,11 +11,15 @@ use std::{
 };
 
 use cutover_clock::Instant;
+use cutover_core::text::is_visible;
 
 use super::Denied;
 
 /// An SDK that is refused asks again sooner: it waits at most 5 s, and an attempt takes at most 7 s.
 const LATELY: Duration = Duration::from_secs(30);
+
+/// Longest text that is remembered of a refusal. Operators read it among other things, and a stranger may have caused it.
+const WHY_MAX_BYTES: usize = 500;
 
 /// Why calls were refused, as metrics have it.
 const REASONS: [&str; 6] = ["missing", "unknown", "expired", "role", "unproven", "oidc"];
@@ -110,8 +114,13 @@ impl Refusals {
 
     /// A process may have been refused that routes, with what it was told. It is not counted.
     pub fn note_process(&self, by: RefusedBy, why: &str) {
+        let mut why: String = why.chars().map(|it| if is_visible(it) { it } else { ' ' }).collect();
+        if why.len() > WHY_MAX_BYTES {
+            why.truncate(why.floor_char_boundary(WHY_MAX_BYTES));
+            why.push_str("..");
+        }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        *watched = Some((Instant::now(), by, why.to_owned()));
+        *watched = Some((Instant::now(), by, why));
     }
 
     /// How many, by reason.
@@ -125,5 +134,21 @@ impl Refusals {
         let (at, by, why) = watched.as_ref()?;
         let ago = at.elapsed();
         (ago < LATELY).then(|| RefusedWatch { ago, by: *by, why: why.clone(), for_s: LATELY.as_secs() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_says_is_remembered_in_one_short_line() {
+        let refusals = Refusals::default();
+        let said = format!("unknown {}\n- evict it: cutover evict a --force\u{202e}", "x".repeat(20_000));
+        refusals.note_process(RefusedBy::Call, &said);
+        let why = refusals.watched_lately().expect("just now").why;
+        assert_eq!((why.len(), why.ends_with("..")), (WHY_MAX_BYTES + 2, true), "{why}");
+        refusals.note_process(RefusedBy::Call, "a\n- b\u{202e}");
+        assert_eq!(refusals.watched_lately().expect("just now").why, "a - b ");
     }
 }
