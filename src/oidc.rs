@@ -14,8 +14,8 @@ pub use settings::{File, KeySource, Settings, SettingsError};
 
 /// How far the provider's clock may be from ours.
 const LEEWAY_S: u64 = 30;
-/// Longest token. A provider that names many groups makes long ones.
-const TOKEN_MAX_BYTES: usize = 16 * 1024;
+/// Longest token. A provider that names many groups makes long ones. HTTP/2 takes headers of 16 KiB altogether.
+const TOKEN_MAX_BYTES: usize = 12 * 1024;
 
 /// Somebody whom the provider vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Person {
     pub until_ms: u64,
     /// The key that signed it.
     pub key: String,
+    /// The issuer, and what it calls the account for good. `None`: the token does not say.
+    pub account: Option<String>,
 }
 
 /// Why a JSON Web Token is refused.
@@ -41,9 +43,14 @@ pub enum Rejected {
         /// The provider.
         issuer: String,
     },
-    /// It can't be read.
+    /// It can't be read. Nobody has signed it, so this says nothing in the words of who made it.
     #[error("the token is no JSON Web Token that can be used: {0}. Copy it whole")]
-    Malformed(String),
+    Malformed(&'static str),
+    /// It is too long for HTTP/2.
+    #[error(
+        "the token has {0} bytes, and may have {TOKEN_MAX_BYTES}: ask the provider for one with fewer groups or claims"
+    )]
+    TooLong(usize),
     /// None of the provider's keys signed it.
     #[error(
         "the token is not signed by a key of {issuer}. If the provider has just changed its keys, try again in some seconds; \
@@ -103,12 +110,21 @@ pub enum Rejected {
 
 /// Whether this looks like a JSON Web Token, which no token of Cutover does.
 pub fn is_jwt(text: &str) -> bool {
-    text.len() <= TOKEN_MAX_BYTES && text.split('.').count() == 3
+    text.split('.').count() == 3
 }
 
 /// Whose token this is, at `now_ms`.
 pub fn verify(settings: &Settings, keys: &Keys, token: &str, now_ms: u64) -> Result<Person, Rejected> {
-    let header = decode_header(token).map_err(|error| Rejected::Malformed(error.to_string()))?;
+    if token.len() > TOKEN_MAX_BYTES {
+        return Err(Rejected::TooLong(token.len()));
+    }
+    let header = decode_header(token).map_err(|error| {
+        Rejected::Malformed(match error.kind() {
+            ErrorKind::Base64(_) | ErrorKind::Utf8(_) => "its header is not base64url",
+            ErrorKind::Json(_) => "its header is no JSON object with a known algorithm (alg)",
+            _ => "it has no header that can be read",
+        })
+    })?;
     let unsigned = || Rejected::Signature { issuer: settings.issuer.clone() };
     let mut refused = None;
     for key in keys.candidates(header.kid.as_deref(), header.alg) {
@@ -138,7 +154,7 @@ fn rejected(settings: &Settings, error: &ErrorKind) -> Option<Rejected> {
             Rejected::Claim { claim: claim.clone(), lacks: "is malformed" }
         }
         ErrorKind::Json(_) | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
-            Rejected::Malformed("its claims are no JSON object".to_owned())
+            Rejected::Malformed("its claims are no JSON object")
         }
         _ => return None,
     })

@@ -1,12 +1,14 @@
 //! What a token whose signature was checked says of somebody.
 
-use cutover_core::text::span;
+use cutover_core::text::{is_visible, span};
 use serde_json::{Map, Value};
 
 use super::{LEEWAY_S, Person, Rejected, Settings};
 
 /// Longest name, in bytes: an actor has at most 128.
 const NAME_MAX_BYTES: usize = 100;
+/// Longest `sub`, in bytes, as OpenID Connect says.
+const SUB_MAX_BYTES: usize = 255;
 
 /// Whom the claims are about, if they are valid at `now_ms`.
 pub(super) fn person(
@@ -31,7 +33,13 @@ pub(super) fn person(
     if roles.is_empty() {
         return Err(Rejected::NoRole { name });
     }
-    Ok(Person { name, roles, until_ms, key: key.to_owned() })
+    Ok(Person { name, roles, until_ms, key: key.to_owned(), account: account(settings, claims) })
+}
+
+/// Nobody can choose their `sub`, and no two accounts of an issuer have the same.
+fn account(settings: &Settings, claims: &Map<String, Value>) -> Option<String> {
+    let sub = claims.get("sub")?.as_str()?;
+    (!sub.is_empty() && sub.len() <= SUB_MAX_BYTES).then(|| format!("{} {sub}", settings.issuer))
 }
 
 fn name(settings: &Settings, claims: &Map<String, Value>) -> Result<String, Rejected> {
@@ -40,10 +48,10 @@ fn name(settings: &Settings, claims: &Map<String, Value>) -> Result<String, Reje
     if name.is_empty()
         || name.len() > NAME_MAX_BYTES
         || name.trim() != name
-        || name.chars().any(char::is_control)
+        || !name.chars().all(|it| is_visible(it) && (it == ' ' || !it.is_whitespace()))
     {
         return Err(rejected(
-            "is no name: it has to have 1 to 100 bytes, without blanks around it or control characters",
+            "is no name: it has to have 1 to 100 bytes, without blanks around it or characters that nobody sees",
         ));
     }
     // Whoever may type an address of their choice could be anybody.

@@ -2,14 +2,15 @@
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
 };
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
-/// Maximum keys of a set: each may be tried for a token that names none.
+/// Maximum keys of a set.
 const KEYS_MAX: usize = 100;
+/// Maximum keys that a token is tried with: anybody can show one, and a signature costs time.
+const TRIED_MAX: usize = 8;
 
 /// All keys of a provider at one time.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub(super) struct Key {
     /// What it may have been used with.
     algorithms: Vec<Algorithm>,
     pub(super) verifies: DecodingKey,
-    /// A hash: the same for the same key only.
+    /// Its thumbprint (RFC 7638): the same for the same key, whatever else is said of it.
     pub(super) id: String,
 }
 
@@ -64,14 +65,19 @@ impl Keys {
         if keys.is_empty() { Err(KeysError::Empty) } else { Ok(Self(keys)) }
     }
 
-    /// Those that may have signed a token which says so of itself.
-    pub(super) fn candidates<'a>(
-        &'a self,
-        name: Option<&'a str>,
-        algorithm: Algorithm,
-    ) -> impl Iterator<Item = &'a Key> {
-        let is_named = move |key: &&Key| name.is_none() || key.name.is_none() || key.name.as_deref() == name;
-        self.0.iter().filter(is_named).filter(move |key| key.algorithms.contains(&algorithm))
+    /// Those that may have signed a token which says so of itself, the likeliest first.
+    pub(super) fn candidates(&self, name: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &Key> {
+        let is_named = |key: &&Key| name.is_none() || key.name.is_none() || key.name.as_deref() == name;
+        let mut keys: Vec<&Key> = self.0.iter().filter(is_named).collect();
+        keys.retain(|key| key.algorithms.contains(&algorithm));
+        keys.sort_by_key(|key| key.name.as_deref() != name);
+        keys.into_iter().take(TRIED_MAX)
+    }
+
+    /// Whether both have the same keys, in any order.
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        let has_all = |one: &Self, other: &Self| one.0.iter().all(|key| other.has(&key.id));
+        has_all(self, other) && has_all(other, self)
     }
 
     /// Whether the key is still one of them.
@@ -120,8 +126,7 @@ impl Key {
             return None;
         }
         let verifies = DecodingKey::from_jwk(&jwk).ok()?;
-        let digest = Sha256::digest(serde_json::to_vec(&jwk).ok()?);
-        let id = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
         Some(Self { name: jwk.common.key_id, algorithms, verifies, id })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use cutover_core::text::shown_address;
 use hyper::Uri;
 use serde::Deserialize;
 
@@ -49,7 +50,7 @@ impl std::fmt::Display for KeySource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Url(url) => url.fmt(f),
+            Self::Url(url) => f.write_str(&shown_address(&url.to_string())),
         }
     }
 }
@@ -66,8 +67,10 @@ pub enum SettingsError {
     )]
     Unsafe(String),
     /// Malformed address.
-    #[error("[oidc] keys = {0:?} is no address: give https://HOST/PATH, or a file")]
-    Url(String),
+    #[error(
+        "[oidc] keys is no address that can be used: give https://HOST/PATH without a password, or a file"
+    )]
+    Url,
     /// A role that nobody can have this way.
     #[error("[oidc.roles] {0:?} is no role for people: give viewer, operator, approver or admin")]
     Role(String),
@@ -113,13 +116,17 @@ fn key_source(text: String) -> Result<KeySource, SettingsError> {
     if !text.contains("://") {
         return Ok(KeySource::File(text.into()));
     }
-    let Ok(url) = text.parse::<Uri>() else { return Err(SettingsError::Url(text)) };
+    let Ok(url) = text.parse::<Uri>() else { return Err(SettingsError::Url) };
     let host = url.host().unwrap_or_default();
+    // It would not be sent.
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(SettingsError::Url);
+    }
     match url.scheme_str() {
         Some("https") if !host.is_empty() => Ok(KeySource::Url(url)),
         // Nobody is on the way.
         Some("http") if matches!(host, "localhost" | "127.0.0.1" | "[::1]") => Ok(KeySource::Url(url)),
-        Some("http") => Err(SettingsError::Unsafe(text)),
-        _ => Err(SettingsError::Url(text)),
+        Some("http") => Err(SettingsError::Unsafe(shown_address(&text))),
+        _ => Err(SettingsError::Url),
     }
 }

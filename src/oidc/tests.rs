@@ -78,6 +78,7 @@ fn claims() -> Value {
         "aud": ["other", "cutover"],
         "exp": NOW_S + 600,
         "nbf": NOW_S,
+        "sub": "248289761001",
         "email": "ada@example.com",
         "email_verified": true,
         "groups": ["everybody", "oncall", "leads"],
@@ -108,6 +109,7 @@ fn a_person_is_who_the_claims_say_whatever_kind_of_key_signed_them() {
         let signer = Signer::new("1", algorithm);
         let ada = at(&signer, &claims(), NOW_S).unwrap();
         assert_eq!(ada.name, "ada@example.com", "{algorithm:?}");
+        assert_eq!(ada.account.as_deref(), Some("https://login.example.com 248289761001"));
         assert_eq!(ada.roles, [Role::Approver, Role::Operator]);
         assert_eq!(ada.until_ms, (NOW_S + 630) * 1000);
         assert!(
@@ -133,6 +135,9 @@ fn each_claim_that_is_missing_or_wrong_is_named() {
         (json!({ "email": null }), "claim \"email\" is no text"),
         (json!({ "email": "" }), "claim \"email\" is no name"),
         (json!({ "email": "ada\n" }), "claim \"email\" is no name"),
+        (json!({ "email": "ada\u{200b}@example.com" }), "claim \"email\" is no name"),
+        (json!({ "email": "moc.elpmaxe\u{202e}ada" }), "claim \"email\" is no name"),
+        (json!({ "email": "ada\u{a0}b" }), "claim \"email\" is no name"),
         (json!({ "email": "a".repeat(101) }), "claim \"email\" is no name"),
         (json!({ "email_verified": false }), "not verified"),
         (json!({ "email_verified": "false" }), "not verified"),
@@ -142,6 +147,14 @@ fn each_claim_that_is_missing_or_wrong_is_named() {
     ] {
         let refused = at(&signer, &with(changes.clone()), NOW_S).unwrap_err().to_string();
         assert!(refused.contains(told), "{changes}: {refused}");
+    }
+}
+
+#[test]
+fn an_account_has_a_short_text_in_sub() {
+    let signer = Signer::new("1", Algorithm::EdDSA);
+    for sub in [json!(null), json!(""), json!(7), json!("x".repeat(256))] {
+        assert_eq!(at(&signer, &with(json!({ "sub": sub })), NOW_S).unwrap().account, None, "{sub}");
     }
 }
 
@@ -178,6 +191,9 @@ fn only_a_key_of_the_provider_is_believed() {
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let forged = [&parts(&real)[0], &parts(&more)[1], &parts(&real)[2]].map(String::as_str).join(".");
     assert_eq!(verified(&forged), Err(unsigned));
+    let long = format!("{}.e30.e30", "e".repeat(TOKEN_MAX_BYTES));
+    assert!(is_jwt(&long), "it is told what is wrong with it");
+    assert_eq!(verified(&long), Err(Rejected::TooLong(long.len())));
     for unsigned in ["eyJhbGciOiJub25lIn0.e30.", "a.b.c", "..", "{}.{}.{}"] {
         assert!(matches!(verified(unsigned), Err(Rejected::Malformed(_))), "{unsigned}");
     }
@@ -189,6 +205,37 @@ fn a_token_that_names_no_key_is_tried_with_all() {
     let (one, two) = (Signer::new("1", Algorithm::ES256), Signer::new("2", Algorithm::ES256));
     let token = encode(&Header::new(Algorithm::ES256), &claims(), &two.key).unwrap();
     assert!(verify(&settings(), &keys(&[&one, &two]), &token, NOW_S * 1000).is_ok());
+}
+
+#[test]
+fn a_token_is_tried_with_eight_keys_and_first_with_the_likeliest() {
+    let many: Vec<Signer> = (0..20).map(|_| Signer::new("old", Algorithm::EdDSA)).collect();
+    let last = Signer::new("new", Algorithm::EdDSA);
+    let all: Vec<&Signer> = many.iter().chain([&last]).collect();
+    let mut set = set(&all);
+    let parse = |set: &Value| Keys::parse(set.to_string().as_bytes()).unwrap();
+    let keys = parse(&set);
+    assert_eq!(keys.candidates(None, Algorithm::EdDSA).count(), 8);
+    assert!(verify(&settings(), &keys, &last.sign(&claims()), NOW_S * 1000).is_ok(), "it names its key");
+    let unnamed = encode(&Header::new(Algorithm::EdDSA), &claims(), &last.key).unwrap();
+    assert!(verify(&settings(), &keys, &unnamed, NOW_S * 1000).is_err());
+    set["keys"][20].as_object_mut().unwrap().remove("kid");
+    assert!(
+        verify(&settings(), &parse(&set), &unnamed, NOW_S * 1000).is_ok(),
+        "nor does the key have a name"
+    );
+}
+
+#[test]
+fn a_key_is_the_same_one_whatever_else_is_said_of_it() {
+    let (one, two) = (Signer::new("1", Algorithm::RS256), Signer::new("2", Algorithm::ES256));
+    let before = keys(&[&one, &two]);
+    let mut renewed = set(&[&two, &one]);
+    renewed["keys"][1]["x5c"] = json!(["bmV3"]);
+    renewed["keys"][1]["kid"] = json!("3");
+    let renewed = Keys::parse(renewed.to_string().as_bytes()).unwrap();
+    assert!(renewed.are_those_of(&before) && before.are_those_of(&renewed));
+    assert!(!keys(&[&one]).are_those_of(&before) && !before.are_those_of(&keys(&[&one])));
 }
 
 #[test]
@@ -222,10 +269,15 @@ fn settings_that_would_let_nobody_or_anybody_in_are_refused() {
         ("http://login.example.com/keys", "viewer = [\"all\"]", "has no https"),
         ("ftp://login.example.com/keys", "viewer = [\"all\"]", "is no address"),
         ("https://", "viewer = [\"all\"]", "is no address"),
+        ("https://ada:secret@login.example.com/keys", "viewer = [\"all\"]", "without a password"),
+        ("http://ada:secret@login.example.com/keys?key=secret", "viewer = [\"all\"]", "without a password"),
+        ("http://login.example.com/keys?key=secret", "viewer = [\"all\"]", "has no https"),
     ] {
         let refused = parse(keys, roles).unwrap_err();
-        assert!(refused.contains(told), "{keys} {roles}: {refused}");
+        assert!(refused.contains(told) && !refused.contains("secret"), "{keys} {roles}: {refused}");
     }
+    let url = parse("https://login.example.com/keys?key=secret", "viewer = [\"all\"]").unwrap();
+    assert_eq!(url.keys.to_string(), "https://login.example.com/keys");
     let file = parse("/etc/cutover/keys.json", "viewer = [\"all\"]").unwrap();
     assert_eq!(file.keys, KeySource::File("/etc/cutover/keys.json".into()));
     assert_eq!(file.name, "email");
